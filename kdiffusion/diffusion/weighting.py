@@ -1,0 +1,48 @@
+"""Loss weightings: how much each timestep counts in training."""
+
+from __future__ import annotations
+
+import numpy as np
+
+from kdiffusion.diffusion.prediction import check_prediction_type
+from kdiffusion.diffusion.schedules import NoiseSchedule
+
+LOSS_WEIGHTINGS = ("simple", "min_snr")
+
+
+def loss_weights(
+    schedule: NoiseSchedule, prediction_type: str, weighting: str = "simple", gamma: float = 5.0
+) -> np.ndarray:
+    """The weight of each timestep's squared error.
+
+    "simple" is 1 everywhere (Ho et al. 2020, eq. 14). "min_snr" weights the error in x_0 by
+    min(SNR, gamma) (Hang et al. 2023, section 3.4), which for the other targets is divided by the
+    SNR (epsilon) or by SNR + 1 (v).
+
+    Args:
+        schedule: `NoiseSchedule`.
+        prediction_type: str. The target whose squared error is weighted.
+        weighting: str. One of `LOSS_WEIGHTINGS`.
+        gamma: float. Where min-SNR stops growing. Defaults to the paper's `5.0`.
+
+    Returns:
+        float64 array `[T]`.
+
+    Raises:
+        ValueError: for an unknown target or weighting, or a gamma that isn't positive.
+    """
+    check_prediction_type(prediction_type, schedule)
+    if weighting not in LOSS_WEIGHTINGS:
+        raise ValueError(
+            f"`weighting` must be one of {', '.join(LOSS_WEIGHTINGS)}. "
+            f"Received: weighting={weighting!r}"
+        )
+    if not 0 < gamma < np.inf:
+        raise ValueError(f"`gamma` must be positive. Received: gamma={gamma}")
+    snr = schedule.signal_to_noise
+    if weighting == "simple":
+        return np.ones_like(snr)
+    clipped = np.minimum(snr, gamma)
+    if prediction_type == "epsilon":
+        return clipped / snr
+    return clipped if prediction_type == "x0" else clipped / (snr + 1.0)

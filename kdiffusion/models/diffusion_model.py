@@ -1,0 +1,291 @@
+"""DiffusionModel: the training step of DDPM (Ho et al. 2020, algorithm 1) as a `keras.Model`."""
+
+import keras
+import tensorflow as tf
+from keras import ops
+
+from kdiffusion.card import DenoiserCard
+from kdiffusion.diffusion.prediction import check_prediction_type, from_x0_and_eps
+from kdiffusion.diffusion.sampling import sample
+from kdiffusion.diffusion.schedules import NoiseSchedule
+from kdiffusion.diffusion.weighting import loss_weights
+from kdiffusion.models.metrics import LossByTimestep
+
+TIMESTEP_SAMPLING = ("uniform", "stratified")
+
+
+@keras.saving.register_keras_serializable("kdiffusion")
+class DiffusionModel(keras.Model):
+    """A denoiser under training, and the moving average of its weights, which is what is used.
+
+    `fit`, `evaluate`, `save` and `keras.saving.load_model` work as for any Keras model; the data
+    are batches of (float32 images `[B, H, W, C]` in [-1, 1], int labels `[B]`). All randomness
+    derives from (`seed`, the optimizer's step, the replica), so that a step can be repeated.
+
+    Args:
+        network: a built `UNet`, or any Keras model with its inputs, output, `image_shape` and
+            `num_classes`.
+        schedule: `NoiseSchedule`, or a sequence: its alphas_cumprod.
+        prediction_type: what the network predicts: `"epsilon"`, `"x0"` or `"v"`.
+        loss_weighting: `"simple"` (every timestep alike, DDPM) or `"min_snr"` (Hang et al. 2023).
+        timestep_sampling: `"stratified"`, one t from each of B equal parts of the schedule, or
+            `"uniform"`, B independent ones.
+        label_dropout: float in [0, 1]. Chance that an example's label is replaced by the null
+            label, for classifier-free guidance (Ho & Salimans 2022). Defaults to `0.1`.
+        ema_decay: float in [0, 1). Decay a step of the moving average; it warms up as
+            min(ema_decay, (1 + step) / (10 + step)). Defaults to DDPM's `0.9999`.
+        gradient_clip_norm: float or None. Largest global norm of a gradient. Defaults to `1.0`.
+        seed: int. Defaults to `0`.
+
+    Raises:
+        ValueError: a value outside those given here.
+    """
+
+    def __init__(
+        self,
+        network,
+        schedule,
+        prediction_type="epsilon",
+        loss_weighting="simple",
+        timestep_sampling="stratified",
+        label_dropout=0.1,
+        ema_decay=0.9999,
+        gradient_clip_norm=1.0,
+        seed=0,
+        **kwargs,
+    ):
+        # The network's policy, so that `compile` scales the loss where float16 needs it.
+        kwargs.setdefault("dtype", network.get_config().get("dtype"))
+        super().__init__(**kwargs)
+        if timestep_sampling not in TIMESTEP_SAMPLING:
+            raise ValueError(
+                f"`timestep_sampling` must be one of {', '.join(TIMESTEP_SAMPLING)}. "
+                f"Received: timestep_sampling={timestep_sampling!r}"
+            )
+        for name, value in (("label_dropout", label_dropout), ("ema_decay", ema_decay)):
+            if not 0 <= value <= 1:
+                raise ValueError(f"`{name}` must be in [0, 1]. Received: {name}={value}")
+        if not isinstance(schedule, NoiseSchedule):
+            schedule = NoiseSchedule(schedule)
+        check_prediction_type(prediction_type, schedule)
+        self.network = network
+        self.ema_network = type(network).from_config(network.get_config())
+        self.ema_network.set_weights(network.get_weights())
+        self.ema_network.trainable = False
+        self.schedule = schedule
+        self.prediction_type = prediction_type
+        self.loss_weighting = loss_weighting
+        self.timestep_sampling = timestep_sampling
+        self.label_dropout = label_dropout
+        self.ema_decay = ema_decay
+        self.gradient_clip_norm = gradient_clip_norm
+        self.seed = seed
+        self._alphas_cumprod = schedule.alphas_cumprod.astype("float32")
+        self._loss_weights = loss_weights(schedule, prediction_type, loss_weighting).astype(
+            "float32"
+        )
+        self._loss = keras.metrics.Mean(name="loss")
+        self._loss_by_timestep = LossByTimestep(schedule.num_timesteps, name="loss_by_timestep")
+        self._gradient_norm = keras.metrics.Mean(name="gradient_norm")
+        self.built = True  # Both networks are.
+
+    def call(self, inputs, training=False):
+        """The prediction of the averaged weights: what is sampled, evaluated and exported."""
+        return self.ema_network(inputs, training=False)
+
+    def compile(self, optimizer="adamw", **kwargs):
+        """Configures training; the loss is the model's own. Args: `keras.Model.compile`'s."""
+        super().compile(optimizer=optimizer, **kwargs)
+        # Built here, in the strategy's scope, so that a checkpoint finds its variables.
+        self.optimizer.build(self.network.trainable_variables)
+
+    @property
+    def metrics(self):
+        return [self._loss, self._loss_by_timestep, self._gradient_norm]
+
+    def diffusion_losses(self, network, images, labels, timesteps, noise, training):
+        """Weighted squared error of each example (Ho et al. 2020, eq. 14).
+
+        Args:
+            network: the live or the averaged network.
+            images: float32 `[B, H, W, C]`: x_0.
+            labels: int `[B]`, null labels included.
+            timesteps: int `[B]`.
+            noise: float32, as `images`.
+            training: bool. Whether dropout acts.
+
+        Returns:
+            float32 `[B]`.
+        """
+        alphas_cumprod = ops.take(self._alphas_cumprod, timesteps)[:, None, None, None]
+        noisy = alphas_cumprod**0.5 * images + (1.0 - alphas_cumprod) ** 0.5 * noise
+        target = from_x0_and_eps(images, noise, alphas_cumprod, self.prediction_type)
+        prediction = network(
+            {"noisy_image": noisy, "timestep": timesteps, "label": labels}, training=training
+        )
+        errors = ops.mean(ops.square(target - ops.cast(prediction, "float32")), axis=(1, 2, 3))
+        return errors * ops.take(self._loss_weights, timesteps)
+
+    def train_step(self, data):
+        """Algorithm 1: noise a batch, predict, follow the gradient; then move the average."""
+        images, labels = data
+        seeds = self._step_seeds(self.optimizer.iterations)
+        timesteps = self._draw_timesteps(tf.shape(images)[0], seeds[0])
+        noise = tf.random.stateless_normal(tf.shape(images), seeds[1])
+        labels = self._drop_labels(labels, seeds[2])
+        variables = self.network.trainable_variables
+        with tf.GradientTape() as tape:
+            losses = self.diffusion_losses(
+                self.network, images, labels, timesteps, noise, training=True
+            )
+            loss = self.optimizer.scale_loss(ops.mean(losses))
+        gradient_norm = self._apply_gradients(tape.gradient(loss, variables), variables)
+        self._update_average()
+        self._loss.update_state(losses)
+        self._loss_by_timestep.update_state(losses, timesteps)
+        self._gradient_norm.update_state(gradient_norm)
+        return self._logs(self.metrics)
+
+    def test_step(self, data):
+        """The loss of the averaged network. Every batch, of every epoch, meets the same draws."""
+        images, labels = data
+        seeds = self._step_seeds(-1)
+        timesteps = self._draw_timesteps(tf.shape(images)[0], seeds[0])
+        noise = tf.random.stateless_normal(tf.shape(images), seeds[1])
+        losses = self.diffusion_losses(
+            self.ema_network, images, labels, timesteps, noise, training=False
+        )
+        self._loss.update_state(losses)
+        self._loss_by_timestep.update_state(losses, timesteps)
+        return self._logs([self._loss, self._loss_by_timestep])
+
+    def _step_seeds(self, step):
+        """One seed for each purpose, from (seed, step, replica)."""
+        replica = tf.distribute.get_replica_context().replica_id_in_sync_group
+        seed = tf.constant([self.seed, 0], tf.int32)
+        for number in (step, replica):
+            seed = tf.random.experimental.stateless_fold_in(seed, tf.cast(number, tf.int32))
+        return tf.random.experimental.stateless_split(seed, 3)
+
+    def _draw_timesteps(self, batch_size, seed):
+        uniform = tf.random.stateless_uniform([batch_size], seed)
+        if self.timestep_sampling == "stratified":
+            places = tf.range(batch_size, dtype=tf.float32)
+            uniform = (places + uniform) / tf.cast(batch_size, tf.float32)
+        last = self.schedule.num_timesteps - 1
+        # float32 can round the topmost fraction up to 1.
+        return tf.minimum(tf.cast(uniform * (last + 1), tf.int32), last)
+
+    def _drop_labels(self, labels, seed):
+        labels = tf.cast(labels, tf.int32)
+        dropped = tf.random.stateless_uniform(tf.shape(labels), seed) < self.label_dropout
+        return tf.where(dropped, self.network.num_classes, labels)
+
+    def _apply_gradients(self, gradients, variables):
+        """Averages over replicas, clips, updates; returns the norm before clipping."""
+        replicas = tf.distribute.get_strategy().num_replicas_in_sync
+        if replicas > 1:
+            # Before clipping: a norm of one replica's share is not the norm of the gradient.
+            context = tf.distribute.get_replica_context()
+            gradients = context.all_reduce(tf.distribute.ReduceOp.MEAN, gradients)
+        loss_scale = self.optimizer.scale_loss(ops.ones(()))
+        norm = tf.linalg.global_norm(gradients) / loss_scale
+        # The optimizer sums over replicas once more; they all hold the same average by now.
+        factor = 1.0 / replicas
+        if self.gradient_clip_norm is not None:
+            factor *= tf.minimum(1.0, self.gradient_clip_norm / (norm + 1e-12))
+        self.optimizer.apply_gradients(
+            zip([gradient * factor for gradient in gradients], variables, strict=True)
+        )
+        return norm
+
+    def _update_average(self):
+        step = tf.cast(self.optimizer.iterations, tf.float32)
+        # The warm-up keeps a short run's average from being stuck near the start.
+        decay = tf.minimum(self.ema_decay, (1.0 + step) / (10.0 + step))
+        for average, live in zip(self.ema_network.weights, self.network.weights, strict=True):
+            average.assign_add((1.0 - decay) * (live - average))
+
+    def _logs(self, metrics):
+        logs = {}
+        for metric in metrics:
+            result = metric.result()
+            logs.update(result if isinstance(result, dict) else {metric.name: result})
+        return logs
+
+    def denoiser(self):
+        """The averaged network as a Denoiser: `(noisy_images, timesteps, labels) -> prediction`.
+
+        Returns:
+            a callable on NumPy arrays: float32 `[B, H, W, C]`, int `[B]`, int `[B]` ►
+            float32 `[B, H, W, C]`.
+        """
+        signature = [
+            tf.TensorSpec([None, *self.network.image_shape], tf.float32),
+            tf.TensorSpec([None], tf.int32),
+            tf.TensorSpec([None], tf.int32),
+        ]
+
+        @tf.function(input_signature=signature)
+        def predict(noisy_image, timestep, label):
+            return self({"noisy_image": noisy_image, "timestep": timestep, "label": label})
+
+        def denoise(noisy_images, timesteps, labels):
+            return predict(
+                tf.constant(noisy_images, tf.float32),
+                tf.constant(timesteps, tf.int32),
+                tf.constant(labels, tf.int32),
+            ).numpy()
+
+        return denoise
+
+    def card(self, **facts):
+        """The `DenoiserCard` of the averaged network.
+
+        Args:
+            **facts: fields of the card that the model does not know: `class_names`, `dataset`,
+                `preset`, `images_seen`, and the recommended `sampler`, `steps` and
+                `guidance_strength`.
+        """
+        num_classes = self.network.num_classes
+        defaults = {
+            "image_shape": self.network.image_shape,
+            "class_names": tuple(str(label) for label in range(num_classes)),
+            "null_label": num_classes,
+            "prediction_type": self.prediction_type,
+            "alphas_cumprod": tuple(self.schedule.alphas_cumprod.tolist()),
+            "ema_decay": self.ema_decay,
+        }
+        return DenoiserCard(**{**defaults, **facts})
+
+    def sample(self, labels, seeds, **options):
+        """Draws images with the averaged network, by the same loop that runs an exported file.
+
+        Args:
+            labels: int `[N]`.
+            seeds: int `[N]`: one image, one seed.
+            **options: those of `kdiffusion.diffusion.sampling.sample`.
+
+        Returns:
+            float32 `[N, H, W, C]` in [-1, 1].
+        """
+        return sample(self.denoiser(), self.card(), labels, seeds, **options)
+
+    def get_config(self):
+        return {
+            **super().get_config(),
+            "network": keras.saving.serialize_keras_object(self.network),
+            "schedule": self.schedule.alphas_cumprod.tolist(),
+            "prediction_type": self.prediction_type,
+            "loss_weighting": self.loss_weighting,
+            "timestep_sampling": self.timestep_sampling,
+            "label_dropout": self.label_dropout,
+            "ema_decay": self.ema_decay,
+            "gradient_clip_norm": self.gradient_clip_norm,
+            "seed": self.seed,
+        }
+
+    @classmethod
+    def from_config(cls, config, custom_objects=None):
+        network = keras.saving.deserialize_keras_object(config["network"], custom_objects)
+        return cls(**{**config, "network": network})

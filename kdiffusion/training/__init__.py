@@ -1,0 +1,18 @@
+"""Training runs: configuration, presets, strategies, checkpoints, callbacks, and `train` itself.
+
+The configuration can be made and checked without TensorFlow; `train` and `load_run`, which need
+it, are loaded when they are first used.
+"""
+
+import importlib
+
+from kdiffusion.training.config import Config
+from kdiffusion.training.presets import PRESETS
+
+__all__ = ["PRESETS", "Config", "LoadedRun", "load_run", "train"]
+
+
+def __getattr__(name):
+    if name in ("LoadedRun", "load_run", "train"):
+        return getattr(importlib.import_module("kdiffusion.training.run"), name)
+    raise AttributeError(f"module {__name__!r} has no attribute {name!r}")

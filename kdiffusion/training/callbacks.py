@@ -1,0 +1,108 @@
+"""What happens beside the training step: guards, checkpoints, TensorBoard, sample grids."""
+
+import time
+
+import keras
+import numpy as np
+import tensorflow as tf
+
+from kdiffusion.diffusion.sampling import sample
+from kdiffusion.images import image_grid, save_png, to_uint8
+
+# Grids stay readable: a data set of a hundred classes shows its first ten.
+MOST_LABELS = 10
+
+
+class StopAtNonFiniteLoss(keras.callbacks.Callback):
+    """Stops training at the first step whose loss is not a number.
+
+    Raises:
+        FloatingPointError: naming the step; checkpoints written before it are left as they are.
+    """
+
+    def on_train_batch_end(self, batch, logs=None):
+        loss = float(np.mean(logs["loss"]))
+        if not np.isfinite(loss):
+            step = int(self.model.optimizer.iterations.numpy())
+            raise FloatingPointError(
+                f"The loss is {loss} at step {step}: training stops, and the last checkpoint is "
+                "from before it. Try a lower `optimizer.learning_rate` or a `gradient_clip_norm`."
+            )
+
+
+class SaveCheckpoint(keras.callbacks.Callback):
+    """Writes a checkpoint every so many epochs, and after the last one.
+
+    Args:
+        checkpoints: `Checkpoints`.
+        every_epochs: int.
+    """
+
+    def __init__(self, checkpoints, every_epochs=1):
+        super().__init__()
+        self._checkpoints = checkpoints
+        self._every_epochs = every_epochs
+
+    def on_epoch_end(self, epoch, logs=None):
+        if (epoch + 1) % self._every_epochs == 0 or epoch + 1 == self.params["epochs"]:
+            self._checkpoints.save()
+
+
+class Monitor(keras.callbacks.TensorBoard):
+    """TensorBoard with what a diffusion run is watched by, beside Keras's own scalars and graph.
+
+    Adds images a second, the configuration as text, and a grid of samples by class from fixed
+    seeds, so that it can be watched improving. The same grids are written as PNG files.
+
+    Args:
+        directory: `RunDirectory`.
+        card: `DenoiserCard` with the recommended sampler, for the grids.
+    """
+
+    def __init__(self, directory, card):
+        run = directory.config.run
+        super().__init__(
+            log_dir=str(directory.tensorboard), update_freq=run.log_every_steps, write_graph=True
+        )
+        self._directory = directory
+        self._card = card
+        self._run = run
+        self._batch_size = directory.config.optimizer.batch_size
+
+    def on_train_begin(self, logs=None):
+        super().on_train_begin(logs)
+        with self._train_writer.as_default():
+            text = "\n".join(f"    {line}" for line in self._directory.config.to_json().split("\n"))
+            tf.summary.text("config", text, step=0)
+
+    def on_epoch_begin(self, epoch, logs=None):
+        super().on_epoch_begin(epoch, logs)
+        self._epoch_start = time.perf_counter(), int(self.model.optimizer.iterations.numpy())
+
+    def on_test_begin(self, logs=None):
+        # Validation and sampling are not training: the clock stops when the last step is done.
+        self._log_images_per_second()
+        super().on_test_begin(logs)
+
+    def _log_images_per_second(self):
+        start_time, start_step = self._epoch_start
+        step = int(self.model.optimizer.iterations.numpy())
+        images = (step - start_step) * self._batch_size
+        with self._train_writer.as_default():
+            seconds = time.perf_counter() - start_time
+            tf.summary.scalar("images_per_second", images / seconds, step=step)
+
+    def on_epoch_end(self, epoch, logs=None):
+        super().on_epoch_end(epoch, logs)
+        if (epoch + 1) % self._run.sample_every_epochs == 0 or epoch + 1 == self.params["epochs"]:
+            self._draw_samples(epoch + 1)
+
+    def _draw_samples(self, epoch):
+        names = self._card.class_names[:MOST_LABELS]
+        labels = np.repeat(np.arange(len(names)), self._run.sample_per_label)
+        seeds = self._run.seed + np.arange(len(labels))
+        images = sample(self.model.denoiser(), self._card, labels, seeds, progress=False)
+        grid = image_grid(to_uint8(images), self._run.sample_per_label, row_labels=names)
+        with self._train_writer.as_default():
+            tf.summary.image("samples", np.asarray(grid.convert("RGB"))[None], step=epoch)
+        save_png(grid, self._directory.samples / f"epoch_{epoch:04d}.png", overwrite=True)

@@ -1,0 +1,195 @@
+"""Every setting of a training run, with its meaning, unit and default. Imports no TensorFlow.
+
+A value that can't work is refused when the `Config` is made, before anything heavy is loaded.
+"""
+
+from pathlib import Path
+from typing import Annotated, Literal
+
+from pydantic import AfterValidator, ConfigDict, Field, FiniteFloat, TypeAdapter, model_validator
+from pydantic.dataclasses import dataclass
+
+from kdiffusion.diffusion.samplers import SAMPLERS
+from kdiffusion.diffusion.schedules import SCHEDULES
+
+
+def _name_in(table):
+    def check(name):
+        if name not in table:
+            raise ValueError(f"must be one of {', '.join(table)}")
+        return name
+
+    return AfterValidator(check)
+
+
+Positive = Annotated[int, Field(ge=1)]
+NotNegative = Annotated[int, Field(ge=0)]
+Fraction = Annotated[FiniteFloat, Field(ge=0, le=1)]
+BelowOne = Annotated[FiniteFloat, Field(ge=0, lt=1)]
+PositiveFloat = Annotated[FiniteFloat, Field(gt=0)]
+
+section = dataclass(frozen=True, config=ConfigDict(extra="forbid"))
+
+
+@section
+class DataConfig:
+    """What is learnt from."""
+
+    name: str = "digits"
+    """Data set: digits, cifar10, cifar100, stl10, folder, or any TFDS name with image and label."""
+    directory: Path | None = None
+    """Where it lies: the image folder of `folder` (a sub-folder for each class), or the TFDS data
+    directory (None: TFDS_DATA_DIR, or TFDS's own default)."""
+    image_size: Positive | None = None
+    """Side in pixels to which images are resized; None keeps their own."""
+    validation_fraction: Annotated[FiniteFloat, Field(gt=0, lt=1)] = 0.1
+    """Share of the training images held out where the data set has no test split."""
+    horizontal_flip: bool | None = None
+    """Mirror half of the images; None does so where a mirror image makes sense."""
+
+
+@section
+class ModelConfig:
+    """The U-Net (see `kdiffusion.models.UNet`)."""
+
+    base_channels: Annotated[int, Field(ge=2, multiple_of=2)] = 64
+    """Channels at multiplier 1."""
+    channel_multipliers: Annotated[tuple[Positive, ...], Field(min_length=1)] = (1, 2, 2)
+    """One number a level, from the finest; each level after the first has half the resolution."""
+    blocks_per_level: Positive = 2
+    """Residual blocks of a level on the way down; one more on the way up."""
+    attention_resolutions: tuple[Positive, ...] = (16,)
+    """Heights of the maps inside the network whose blocks are followed by self-attention."""
+    attention_heads: Positive = 1
+    """Heads of each self-attention; must divide the channels."""
+    dropout: BelowOne = 0.0
+    """Dropout rate in the residual blocks."""
+    patch_size: Positive = 1
+    """Side in pixels of the space-to-depth stem's patches: 1 for none, 2 is 5 times cheaper."""
+    dtype_policy: Literal["float32", "mixed_bfloat16", "mixed_float16"] = "float32"
+    """Keras dtype policy of the network; sums and losses stay float32."""
+
+
+@section
+class DiffusionConfig:
+    """The noising process and the objective."""
+
+    schedule: Annotated[str, _name_in(SCHEDULES)] = "linear"
+    """Noise schedule: a name in `kdiffusion.diffusion.SCHEDULES`."""
+    num_timesteps: Annotated[int, Field(ge=2)] = 1000
+    """Noising steps, T."""
+    zero_terminal_snr: bool = False
+    """Rescale the schedule to end in pure noise (Lin et al. 2024); x0 and v only."""
+    prediction_type: Literal["epsilon", "x0", "v"] = "epsilon"
+    """What the network predicts."""
+    loss_weighting: Literal["simple", "min_snr"] = "simple"
+    """Weight of each timestep in the loss: all alike, or min-SNR with gamma 5."""
+    timestep_sampling: Literal["uniform", "stratified"] = "stratified"
+    """How t is drawn: independently, or one from each equal part of the schedule."""
+    label_dropout: Fraction = 0.1
+    """Chance that a label is replaced by the null label, for classifier-free guidance."""
+
+
+@section
+class OptimizerConfig:
+    """AdamW, its learning rate, and the moving average of the weights."""
+
+    epochs: Positive = 100
+    """Passes over the training images."""
+    batch_size: Positive = 128
+    """Images a step, over all devices and workers together."""
+    learning_rate: PositiveFloat = 2e-4
+    """Peak learning rate."""
+    warmup_steps: NotNegative = 0
+    """Steps over which the learning rate rises from 0."""
+    final_learning_rate_fraction: Fraction = 1.0
+    """Share of the peak at which the last step ends, along half a cosine; 1 keeps it constant."""
+    beta_1: BelowOne = 0.9
+    """Decay of AdamW's first moment."""
+    beta_2: BelowOne = 0.999
+    """Decay of AdamW's second moment."""
+    weight_decay: Annotated[FiniteFloat, Field(ge=0)] = 0.0
+    """AdamW's decoupled weight decay."""
+    gradient_clip_norm: PositiveFloat | None = 1.0
+    """Largest global norm of the gradient; None for no limit."""
+    ema_decay: BelowOne = 0.9999
+    """Decay a step of the weights' moving average, which warms up from 0.1."""
+
+
+@section
+class SamplingConfig:
+    """How the model is best sampled: for the previews, and written into the exported file."""
+
+    sampler: Annotated[str, _name_in(SAMPLERS)] = "ddim"
+    """Sampler: a name in `kdiffusion.diffusion.SAMPLERS`."""
+    steps: Positive = 50
+    """Steps of the sampler."""
+    guidance_strength: Annotated[FiniteFloat, Field(ge=0)] = 1.0
+    """Classifier-free guidance w of Ho & Salimans; 0 is the plain conditional model (s = 1 + w)."""
+
+
+@section
+class RunConfig:
+    """How the run is carried out and watched; these may change when it is resumed."""
+
+    seed: Annotated[int, Field(ge=0, lt=2**31)] = 0
+    """Every random number of the run derives from it."""
+    strategy: Literal["auto", "one_device", "mirrored", "multi_worker", "tpu"] = "auto"
+    """tf.distribute strategy; auto takes multi_worker where TF_CONFIG is set, mirrored where there
+    are several GPUs, else one device."""
+    steps_per_execution: Positive = 1
+    """Steps in one call of the compiled function."""
+    sample_every_epochs: Positive = 1
+    """Epochs between sample grids in TensorBoard and samples/."""
+    sample_per_label: Positive = 4
+    """Images of each class in those grids (the first ten classes)."""
+    log_every_steps: Positive = 50
+    """Steps between TensorBoard scalars of a running epoch."""
+    checkpoint_every_epochs: Positive = 1
+    """Epochs between checkpoints; the last epoch always writes one."""
+    checkpoints_to_keep: Positive = 3
+    """Newest checkpoints that are kept."""
+
+
+@section
+class Config:
+    """One training run."""
+
+    preset: str = "digits"
+    """The preset that these settings started from."""
+    data: DataConfig = DataConfig()
+    model: ModelConfig = ModelConfig()
+    diffusion: DiffusionConfig = DiffusionConfig()
+    optimizer: OptimizerConfig = OptimizerConfig()
+    sampling: SamplingConfig = SamplingConfig()
+    run: RunConfig = RunConfig()
+
+    @model_validator(mode="after")
+    def _check_across_sections(self):
+        model, diffusion = self.model, self.diffusion
+        for multiplier in model.channel_multipliers:
+            if model.base_channels * multiplier % model.attention_heads:
+                raise ValueError(
+                    "`model.attention_heads` must divide the channels of every level, "
+                    f"{model.base_channels * multiplier}. Received: {model.attention_heads}"
+                )
+        if diffusion.zero_terminal_snr and diffusion.prediction_type == "epsilon":
+            raise ValueError(
+                "`diffusion.zero_terminal_snr` needs `diffusion.prediction_type` x0 or v: at pure "
+                "noise, knowing the noise says nothing of the image. Received: epsilon"
+            )
+        if self.sampling.steps > diffusion.num_timesteps:
+            raise ValueError(
+                f"`sampling.steps` must be at most `diffusion.num_timesteps`, "
+                f"{diffusion.num_timesteps}. Received: {self.sampling.steps}"
+            )
+        return self
+
+    def to_json(self):
+        """The configuration as JSON text."""
+        return TypeAdapter(Config).dump_json(self, indent=2).decode()
+
+    @classmethod
+    def from_json(cls, text):
+        """The inverse of `to_json`. Raises ValueError naming each field that is not valid."""
+        return TypeAdapter(cls).validate_json(text)

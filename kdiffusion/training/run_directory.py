@@ -1,0 +1,104 @@
+"""The folder of a run: config.json, checkpoints/, tensorboard/, samples/, export/."""
+
+import json
+import os
+import shutil
+from dataclasses import dataclass
+from pathlib import Path
+
+from kdiffusion.training.config import Config
+
+RUN_VERSION = 1
+
+
+@dataclass(frozen=True)
+class RunDirectory:
+    """Where a run keeps what it makes, and what it must know to be resumed or exported.
+
+    Args:
+        path: Path. The folder.
+        config: `Config`. The resolved settings.
+        image_shape: (height, width, channels) of the data set.
+        class_names: names of its classes, in label order.
+    """
+
+    path: Path
+    config: Config
+    image_shape: tuple[int, int, int]
+    class_names: tuple[str, ...]
+
+    @property
+    def checkpoints(self):
+        return self.path / "checkpoints"
+
+    @property
+    def tensorboard(self):
+        return self.path / "tensorboard"
+
+    @property
+    def samples(self):
+        return self.path / "samples"
+
+    @property
+    def export(self):
+        return self.path / "export"
+
+    def write(self):
+        """Writes config.json, whole or not at all."""
+        self.path.mkdir(parents=True, exist_ok=True)
+        content = {
+            "format_version": RUN_VERSION,
+            "image_shape": self.image_shape,
+            "class_names": self.class_names,
+            "config": json.loads(self.config.to_json()),
+        }
+        temporary = self.path / "config.json.partial"
+        temporary.write_text(json.dumps(content, indent=2) + "\n", encoding="utf-8")
+        os.replace(temporary, self.path / "config.json")
+
+    @classmethod
+    def read(cls, path):
+        """The run in a folder.
+
+        Raises:
+            FileNotFoundError: the folder holds no run.
+            ValueError: its config.json can't be read by this version.
+        """
+        file = Path(path) / "config.json"
+        if not file.is_file():
+            raise FileNotFoundError(
+                f"`run_dir` must be the folder of a training run, with a config.json. "
+                f"Received: run_dir={path}"
+            )
+        try:
+            content = json.loads(file.read_text(encoding="utf-8"))
+            if content["format_version"] != RUN_VERSION:
+                raise ValueError(
+                    f"format_version must be {RUN_VERSION}, is {content['format_version']}"
+                )
+            return cls(
+                path=Path(path),
+                config=Config.from_json(json.dumps(content["config"])),
+                image_shape=tuple(int(side) for side in content["image_shape"]),
+                class_names=tuple(str(name) for name in content["class_names"]),
+            )
+        except (ValueError, KeyError, TypeError) as error:
+            raise ValueError(f"{file} is not a valid run configuration: {error}") from error
+
+
+def prepare(path, overwrite=False):
+    """Makes sure that a new run can begin in a folder.
+
+    Raises:
+        FileExistsError: it holds a run, and `overwrite` is False.
+    """
+    path = Path(path)
+    if (path / "config.json").exists():
+        if not overwrite:
+            raise FileExistsError(
+                f"{path} holds a run already. Go on with it by --resume, replace it by "
+                "--overwrite, or choose another --run-dir."
+            )
+        for name in ("checkpoints", "tensorboard", "samples", "export"):
+            shutil.rmtree(path / name, ignore_errors=True)
+        (path / "config.json").unlink()
