@@ -1,0 +1,139 @@
+"""What a denoiser predicts, and the picture and the noise that follow from it.
+
+x_t = sqrt(abar_t) x_0 + sqrt(1 - abar_t) eps ties three quantities together, so one of them, or
+v = sqrt(abar_t) eps - sqrt(1 - abar_t) x_0 (Salimans & Ho 2022, section 4), gives the others.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+
+import numpy as np
+
+from kdiffusion.diffusion.schedules import NoiseSchedule
+
+# denoiser(noisy_images [B, H, W, C] float32, timesteps [B] int32, labels [B] int32) -> prediction
+Denoiser = Callable[[np.ndarray, np.ndarray, np.ndarray], np.ndarray]
+
+PREDICTION_TYPES = ("epsilon", "x0", "v")
+
+
+@dataclass(frozen=True)
+class Estimate:
+    """What one look of the network at x says: x = sqrt(abar_t) x0 + sqrt(1 - abar_t) eps."""
+
+    t: int
+    x: np.ndarray
+    x0: np.ndarray
+    eps: np.ndarray
+
+
+# predict(x, t) -> Estimate: all that a sampler sees of the network, its labels and its target.
+Predict = Callable[[np.ndarray, int], Estimate]
+
+
+def check_prediction_type(prediction_type: str, schedule: NoiseSchedule | None = None) -> None:
+    """Refuses an unknown target, and one that can't be learned under the schedule.
+
+    Args:
+        prediction_type: str. One of `PREDICTION_TYPES`.
+        schedule: `NoiseSchedule`, or None to look at the name only.
+
+    Raises:
+        ValueError: for an unknown name; for "epsilon" with zero terminal SNR.
+    """
+    if prediction_type not in PREDICTION_TYPES:
+        raise ValueError(
+            f"`prediction_type` must be one of {', '.join(PREDICTION_TYPES)}. "
+            f"Received: prediction_type={prediction_type!r}"
+        )
+    if schedule is not None and schedule.ends_in_pure_noise and prediction_type == "epsilon":
+        raise ValueError(
+            '`prediction_type` must be "x0" or "v" when the schedule ends in pure noise (zero '
+            "terminal SNR): there x_t is the noise itself, so predicting it says nothing about the "
+            "picture and x_0 = (x_t - eps) / 0. Received: prediction_type='epsilon'"
+        )
+
+
+def to_x0_and_eps(prediction, x, alpha_bar: float, prediction_type: str):
+    """(x_0, eps) from the prediction at x (Ho et al. 2020, eq. 15; Salimans & Ho 2022, app. D).
+
+    Args:
+        prediction: array, what the network gave.
+        x: array of the same shape, x_t.
+        alpha_bar: float or an array that broadcasts, abar_t; above 0 for "epsilon".
+        prediction_type: str. One of `PREDICTION_TYPES`.
+
+    Returns:
+        Two arrays of the same shape.
+    """
+    check_prediction_type(prediction_type)
+    signal, noise = np.sqrt(alpha_bar), np.sqrt(1.0 - alpha_bar)
+    if prediction_type == "epsilon":
+        return (x - noise * prediction) / signal, prediction
+    if prediction_type == "x0":
+        return prediction, (x - signal * prediction) / noise
+    return signal * x - noise * prediction, noise * x + signal * prediction
+
+
+def from_x0_and_eps(x0, eps, alpha_bar: float, prediction_type: str):
+    """The network's target for a picture and its noise: the inverse of `to_x0_and_eps`."""
+    check_prediction_type(prediction_type)
+    if prediction_type == "epsilon":
+        return eps
+    if prediction_type == "x0":
+        return x0
+    # Powers, not np.sqrt: training calls this on tensors.
+    return alpha_bar**0.5 * eps - (1.0 - alpha_bar) ** 0.5 * x0
+
+
+def convert(prediction, x, alpha_bar: float, source: str, target: str):
+    """One kind of prediction at x as another kind."""
+    x0, eps = to_x0_and_eps(prediction, x, alpha_bar, source)
+    return from_x0_and_eps(x0, eps, alpha_bar, target)
+
+
+def predictor(
+    denoiser: Denoiser,
+    labels: np.ndarray,
+    schedule: NoiseSchedule,
+    prediction_type: str,
+    threshold: Callable[[np.ndarray], np.ndarray] | None = None,
+) -> Predict:
+    """The border between the float64 mathematics and the network.
+
+    When `threshold` moves x_0 back into range, eps is recomputed from it so that the two still
+    make up x: samplers in x_0 and in eps then see the same thing.
+
+    Args:
+        denoiser: a Denoiser.
+        labels: int array `[B]`.
+        schedule: `NoiseSchedule` that the denoiser was trained with.
+        prediction_type: str. What the denoiser predicts.
+        threshold: x0 -> x0, such as clipping; None leaves x_0 alone.
+
+    Returns:
+        `predict(x, t) -> Estimate` with float64 arrays `[B, H, W, C]`.
+    """
+    check_prediction_type(prediction_type, schedule)
+    labels = np.asarray(labels, np.int32)
+
+    def predict(x, t):
+        timesteps = np.full(len(x), t, np.int32)
+        prediction = np.asarray(denoiser(x.astype(np.float32), timesteps, labels), np.float64)
+        if prediction.shape != x.shape:
+            raise ValueError(
+                "`denoiser` must return predictions of the shape of its images, "
+                f"{x.shape}. Received: {prediction.shape}"
+            )
+        if not np.all(np.isfinite(prediction)):
+            raise ValueError(f"`denoiser` must return finite numbers; it did not at timestep {t}.")
+        alpha_bar = schedule.alpha_bar(t)
+        x0, eps = to_x0_and_eps(prediction, x, alpha_bar, prediction_type)
+        if threshold is not None:
+            x0 = threshold(x0)
+            eps = (x - np.sqrt(alpha_bar) * x0) / np.sqrt(1.0 - alpha_bar)
+        return Estimate(t, x, x0, eps)
+
+    return predict

@@ -1,0 +1,91 @@
+"""The three targets say the same thing."""
+
+import itertools
+
+import numpy as np
+import pytest
+
+from kdiffusion.diffusion.prediction import (
+    PREDICTION_TYPES,
+    check_prediction_type,
+    convert,
+    from_x0_and_eps,
+    predictor,
+    to_x0_and_eps,
+)
+from kdiffusion.diffusion.schedules import make_schedule
+from kdiffusion.diffusion.thresholding import static_threshold
+
+
+@pytest.mark.parametrize(
+    ("source", "target"), list(itertools.product(PREDICTION_TYPES, PREDICTION_TYPES))
+)
+def test_conversions_and_back_for_every_timestep(source, target):
+    schedule = make_schedule("linear", 1000)
+    rng = np.random.default_rng(0)
+    x0, eps = rng.normal(size=(2, 5))
+    for t in range(1000):
+        alpha_bar = schedule.alpha_bar(t)
+        x = schedule.q_sample(x0, t, eps)
+        prediction = from_x0_and_eps(x0, eps, alpha_bar, source)
+        there = convert(prediction, x, alpha_bar, source, target)
+        np.testing.assert_allclose(there, from_x0_and_eps(x0, eps, alpha_bar, target), atol=1e-11)
+        np.testing.assert_allclose(
+            convert(there, x, alpha_bar, target, source), prediction, atol=1e-11
+        )
+
+
+def test_v_by_hand():
+    # abar = 0.64: signal 0.8, noise 0.6; v = 0.8 eps - 0.6 x0.
+    assert from_x0_and_eps(0.5, -1.0, 0.64, "v") == pytest.approx(-1.1)
+    x0, eps = to_x0_and_eps(-1.1, 0.8 * 0.5 - 0.6, 0.64, "v")
+    assert (x0, eps) == (pytest.approx(0.5), pytest.approx(-1.0))
+
+
+def test_pure_noise_needs_no_division_for_x0_and_v():
+    for prediction_type in ("x0", "v"):
+        prediction = from_x0_and_eps(0.5, -1.0, 0.0, prediction_type)
+        assert to_x0_and_eps(prediction, -1.0, 0.0, prediction_type) == (0.5, -1.0)
+
+
+def test_epsilon_with_zero_terminal_snr_is_refused_with_the_reason():
+    schedule = make_schedule("cosine", 10, zero_terminal_snr=True)
+    with pytest.raises(ValueError, match="zero terminal SNR"):
+        check_prediction_type("epsilon", schedule)
+    check_prediction_type("v", schedule)
+    with pytest.raises(ValueError, match="epsilon, x0, v"):
+        check_prediction_type("score")
+
+
+@pytest.mark.parametrize("prediction_type", PREDICTION_TYPES)
+def test_clipping_keeps_x_made_of_x0_and_eps(prediction_type):
+    schedule = make_schedule("linear", 100)
+    x = np.random.default_rng(0).normal(size=(4, 2, 2, 1)) * 2
+    predict = predictor(
+        lambda x, t, y: 0.1 * x,
+        np.zeros(4),
+        schedule,
+        prediction_type,
+        static_threshold((-1.0, 1.0)),
+    )
+    for t in (0, 50, 99):
+        estimate = predict(x, t)
+        assert np.abs(estimate.x0).max() <= 1
+        np.testing.assert_allclose(schedule.q_sample(estimate.x0, t, estimate.eps), x, atol=1e-12)
+
+
+def test_the_network_sees_the_contracts_types_and_its_failures_are_named():
+    schedule = make_schedule("linear", 10)
+    seen = []
+
+    def denoiser(noisy_image, timestep, label):
+        seen.extend([noisy_image.dtype, timestep.dtype, label.dtype, timestep.tolist()])
+        return noisy_image
+
+    x = np.zeros((2, 1, 1, 1))
+    predictor(denoiser, [1, 2], schedule, "epsilon")(x, 7)
+    assert seen == [np.float32, np.int32, np.int32, [7, 7]]
+    with pytest.raises(ValueError, match="finite"):
+        predictor(lambda x, t, y: x * np.nan, [0, 0], schedule, "epsilon")(x, 7)
+    with pytest.raises(ValueError, match="shape"):
+        predictor(lambda x, t, y: x[:1], [0, 0], schedule, "epsilon")(x, 7)
