@@ -1,0 +1,122 @@
+"""What a user may choose when sampling, checked against a card and turned into a plan."""
+
+from __future__ import annotations
+
+import functools
+from collections.abc import Callable
+from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from kdiffusion.diffusion.guidance import check_strength, guided
+from kdiffusion.diffusion.prediction import Denoiser, Predict, predictor
+from kdiffusion.diffusion.samplers import Sampler, find_sampler
+from kdiffusion.diffusion.schedules import NoiseSchedule, check_variance
+from kdiffusion.diffusion.spacing import timestep_pairs
+from kdiffusion.diffusion.thresholding import dynamic_threshold, static_threshold
+
+if TYPE_CHECKING:
+    from kdiffusion.card import DenoiserCard
+
+
+@dataclass(frozen=True, kw_only=True)
+class SamplingOptions:
+    """The choices of a sampling run; None is the card's recommendation, or the sampler's own.
+
+    Args:
+        sampler: str. A key of `SAMPLERS`.
+        steps: int, 1 .. T.
+        spacing: str. A key of `SPACINGS`. Defaults to `"trailing"`.
+        guidance_strength: float, the w of Ho & Salimans 2022; 0 is the conditional model itself.
+        eta: float, 0 .. 1. How much fresh noise `ddim` adds. Defaults to `0`.
+        variance: str. "fixed_small" or "fixed_large", for `ddpm`. Defaults to `"fixed_small"`.
+        clip: bool. Whether the predicted picture is clipped to the value range at each step.
+        dynamic_threshold: float in (0, 1], such as 0.995. Clips at this quantile instead.
+    """
+
+    sampler: str | None = None
+    steps: int | None = None
+    spacing: str | None = None
+    guidance_strength: float | None = None
+    eta: float | None = None
+    variance: str | None = None
+    clip: bool = True
+    dynamic_threshold: float | None = None
+
+    def resolve(self, card: DenoiserCard, start: int | None = None) -> SamplingOptions:
+        """Fills what was left out from the card and refuses what can't be.
+
+        Args:
+            card: `DenoiserCard`.
+            start: int. The noisiest timestep that will be visited; T-1 unless given.
+
+        Raises:
+            ValueError: says which choice, why, and what was received.
+        """
+        most = card.schedule.num_timesteps if start is None else start + 1
+        chosen = replace(
+            self,
+            sampler=card.sampler if self.sampler is None else self.sampler,
+            steps=min(card.steps, most) if self.steps is None else self.steps,
+            spacing="trailing" if self.spacing is None else self.spacing,
+            guidance_strength=(
+                card.guidance_strength if self.guidance_strength is None else self.guidance_strength
+            ),
+        )
+        check_strength(chosen.guidance_strength)
+        self._check_sampler_options(find_sampler(chosen.sampler), chosen.sampler)
+        return chosen
+
+    def _check_sampler_options(self, sampler: Sampler, name: str) -> None:
+        for option in ("eta", "variance"):
+            value = getattr(self, option)
+            if value is not None and option not in sampler.options:
+                raise ValueError(
+                    f"`{option}` has no meaning for the sampler {name!r}. "
+                    f"Received: {option}={value!r}"
+                )
+        if self.eta is not None and not 0 <= self.eta <= 1:
+            raise ValueError(f"`eta` must lie between 0 and 1. Received: eta={self.eta}")
+        if self.variance is not None:
+            check_variance(self.variance)
+
+    def threshold(self, value_range: tuple[float, float]):
+        """The function that keeps x_0 within the range, or None."""
+        if self.dynamic_threshold is not None:
+            if not self.clip:
+                raise ValueError("`dynamic_threshold` must be None when `clip` is False.")
+            return dynamic_threshold(value_range, self.dynamic_threshold)
+        return static_threshold(value_range) if self.clip else None
+
+
+@dataclass(frozen=True)
+class Plan:
+    """Options made concrete: the pairs (t, s), the step taken between them, and the network."""
+
+    schedule: NoiseSchedule
+    pairs: list[tuple[int, int]]
+    sampler: Sampler
+    step: Callable
+    predict_for: Callable[[np.ndarray], Predict]  # labels [B] -> predict(x, t)
+
+
+def make_plan(
+    denoiser: Denoiser, card: DenoiserCard, options: SamplingOptions, start: int | None = None
+) -> Plan:
+    """The plan that `options` stand for, on this denoiser; `start` is the noisiest timestep."""
+    chosen = options.resolve(card, start)
+    sampler = find_sampler(chosen.sampler)
+    own = {name: getattr(chosen, name) for name in sampler.options}
+    own = {name: value for name, value in own.items() if value is not None}
+    guided_denoiser = guided(denoiser, chosen.guidance_strength, card.null_label)
+    threshold = chosen.threshold(card.value_range)
+    return Plan(
+        schedule=card.schedule,
+        pairs=timestep_pairs(card.schedule, chosen.steps, chosen.spacing, start),
+        sampler=sampler,
+        step=functools.partial(sampler.step, **own),
+        predict_for=lambda labels: predictor(
+            guided_denoiser, labels, card.schedule, card.prediction_type, threshold
+        ),
+    )

@@ -1,0 +1,103 @@
+"""Which of the T timesteps a sampler visits: a subset, and the pairs (t, s) it steps between."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+import numpy as np
+
+from kdiffusion.diffusion.schedules import NoiseSchedule
+
+
+def linspace(noise_levels: np.ndarray, steps: int) -> np.ndarray:
+    """Evenly spaced from T-1 to 0, both included (Nichol & Dhariwal 2021, section 4)."""
+    return np.linspace(len(noise_levels) - 1, 0, steps)
+
+
+def leading(noise_levels: np.ndarray, steps: int) -> np.ndarray:
+    """Every floor(T / steps)-th step from 0 (Song et al. 2021, "linear"); misses the noisy end."""
+    return np.arange(steps)[::-1] * (len(noise_levels) // steps)
+
+
+def trailing(noise_levels: np.ndarray, steps: int) -> np.ndarray:
+    """Evenly spaced from T-1 to the clean picture at -1 (Lin et al. 2024, table 2)."""
+    return np.linspace(len(noise_levels), 0, steps, endpoint=False) - 1
+
+
+def quadratic(noise_levels: np.ndarray, steps: int) -> np.ndarray:
+    """Squares of evenly spaced numbers, dense at the clean end (Song et al. 2021, appendix D.2).
+
+    From T-1 on: the paper begins at 0.8 T, where a cosine schedule is still far from pure noise.
+    """
+    return np.linspace(np.sqrt(len(noise_levels) - 1), 0, steps) ** 2
+
+
+def karras(
+    noise_levels: np.ndarray, steps: int, rho: float = 7.0, sigma_max: float = 80.0
+) -> np.ndarray:
+    """The noise levels of Karras et al. 2022, eq. 5, each at the nearest timestep in log sigma.
+
+    The first step is T-1; the levels begin at `sigma_max`, theirs, where that is noisier still (a
+    cosine schedule ends at 20,000, in the middle of nowhere).
+    """
+    low, high = noise_levels[0], min(noise_levels[-1], sigma_max)
+    ramp = np.linspace(high ** (1 / rho), low ** (1 / rho), steps) ** rho
+    finite = np.log(noise_levels[np.isfinite(noise_levels)])
+    timesteps = np.interp(np.log(ramp), finite, np.arange(len(finite)))
+    timesteps[0] = len(noise_levels) - 1
+    return timesteps
+
+
+# Each takes (noise_levels [T], steps) and gives `steps` falling numbers, still to be rounded.
+SPACINGS: dict[str, Callable[[np.ndarray, int], np.ndarray]] = {
+    "linspace": linspace,
+    "leading": leading,
+    "trailing": trailing,
+    "quadratic": quadratic,
+    "karras": karras,
+}
+
+
+def timestep_pairs(
+    schedule: NoiseSchedule, steps: int, spacing: str = "trailing", start: int | None = None
+) -> list[tuple[int, int]]:
+    """The steps (t, s) from noise to the clean picture, which is s = -1.
+
+    Args:
+        schedule: `NoiseSchedule` with T timesteps.
+        steps: int, 1 .. T. How many steps.
+        spacing: str. A key of `SPACINGS`. Defaults to `"trailing"`.
+        start: int. The noisiest timestep to use; T-1 unless given.
+
+    Returns:
+        `steps` pairs of ints, t falling, each s the next t.
+
+    Raises:
+        ValueError: for an unknown spacing, or fewer than 1 or more steps than there are timesteps.
+    """
+    if spacing not in SPACINGS:
+        raise ValueError(
+            f"`spacing` must be one of {', '.join(SPACINGS)}. Received: spacing={spacing!r}"
+        )
+    start = schedule.num_timesteps - 1 if start is None else start
+    if not 0 <= start < schedule.num_timesteps:
+        raise ValueError(
+            f"`start` must lie between 0 and {schedule.num_timesteps - 1}. Received: start={start}"
+        )
+    if int(steps) != steps or not 1 <= steps <= start + 1:
+        raise ValueError(
+            f"`steps` must be a whole number from 1 to {start + 1} (the timesteps there are). "
+            f"Received: steps={steps}"
+        )
+    steps = int(steps)
+    timesteps = _distinct(SPACINGS[spacing](schedule.noise_levels[: start + 1], steps), start)
+    return list(zip(timesteps, [*timesteps[1:], -1], strict=True))
+
+
+def _distinct(timesteps: np.ndarray, last: int) -> list[int]:
+    """Rounds to integers within 0 .. last and moves those that collide apart; falling."""
+    rounded = np.rint(timesteps[::-1]).astype(int)  # rising
+    order = np.arange(len(rounded))
+    # `rounded - order` never falls exactly when `rounded` rises strictly.
+    offset = np.clip(np.maximum.accumulate(rounded - order), 0, last + 1 - len(rounded))
+    return (offset + order)[::-1].tolist()

@@ -1,0 +1,163 @@
+"""The loop: batches, seeds, callbacks, refusals."""
+
+import numpy as np
+import pytest
+
+from kdiffusion.diffusion.noise import initial_latents
+from kdiffusion.diffusion.samplers import SAMPLERS
+from kdiffusion.diffusion.sampling import network_evaluations, sample, sample_batches
+
+
+@pytest.mark.parametrize("sampler", SAMPLERS)
+@pytest.mark.parametrize("guidance", [0.0, 2.0])
+def test_an_image_does_not_depend_on_its_batch(sampler, guidance, make_card, knows_x0):
+    card = make_card(guidance_strength=guidance)
+    denoiser = knows_x0(card, np.random.default_rng(0).uniform(-1, 1, (4, 2, 3, 1)))
+    labels, seeds = [0, 1, 2, 3, 0], [5, 4, 3, 2, 1]
+    images = [
+        sample(denoiser, card, labels, seeds, sampler=sampler, batch_size=size, progress=False)
+        for size in (1, 2, 64)
+    ]
+    assert images[0].shape == (5, 2, 3, 1)
+    assert images[0].dtype == np.float32
+    np.testing.assert_array_equal(images[0], images[1])
+    np.testing.assert_array_equal(images[0], images[2])
+    third = sample(denoiser, card, [2], [3], sampler=sampler, progress=False)
+    np.testing.assert_array_equal(third[0], images[0][2])
+
+
+@pytest.mark.parametrize("sampler", SAMPLERS)
+def test_the_known_picture_of_each_label_comes_out(sampler, make_card, knows_x0):
+    card = make_card()
+    pictures = np.random.default_rng(0).uniform(-1, 1, (4, 2, 3, 1))
+    images = sample(
+        knows_x0(card, pictures), card, [2, 0, 3], [1, 2, 3], sampler=sampler, progress=False
+    )
+    np.testing.assert_allclose(images, pictures[[2, 0, 3]], atol=1e-5)
+
+
+def test_guidance_zero_is_the_plain_conditional_model_bit_for_bit(make_card, knows_x0):
+    card = make_card(guidance_strength=2.0)
+    pictures = np.random.default_rng(0).uniform(-1, 1, (4, 2, 3, 1))
+    denoiser, rows = knows_x0(card, pictures), []
+
+    def watched(noisy_image, timestep, label):
+        rows.append(len(label))
+        return denoiser(noisy_image, timestep, label)
+
+    plain = sample(denoiser, make_card(), [0, 1], [0, 1], progress=False)
+    zero = sample(watched, card, [0, 1], [0, 1], guidance_strength=0.0, progress=False)
+    np.testing.assert_array_equal(plain, zero)
+    assert rows == [2] * 10
+
+
+def test_the_card_recommends_and_the_user_decides(make_card, gaussian):
+    card = make_card(sampler="ddpm", steps=7, guidance_strength=1.5)
+    assert network_evaluations(card) == 14
+    assert network_evaluations(card, steps=3, guidance_strength=0.0) == 3
+
+    def run(**options):
+        return sample(gaussian(card), card, [0], [0], progress=False, **options)
+
+    np.testing.assert_array_equal(run(), run(sampler="ddpm", steps=7, guidance_strength=1.5))
+    assert not np.array_equal(run(), run(sampler="ddim"))
+    assert not np.array_equal(run(), run(variance="fixed_large"))
+
+
+@pytest.mark.parametrize("sampler", SAMPLERS)
+@pytest.mark.parametrize("guidance", [0.0, 2.0])
+def test_network_evaluations_are_what_is_really_spent(sampler, guidance, make_card, gaussian):
+    card, rows = make_card(), []
+    denoiser = gaussian(card)
+
+    def counted(noisy_image, timestep, label):
+        rows.append(len(label))
+        return denoiser(noisy_image, timestep, label)
+
+    options = {"sampler": sampler, "steps": 6, "guidance_strength": guidance}
+    sample(counted, card, [0, 1, 2], [0, 1, 2], progress=False, **options)
+    assert sum(rows) == 3 * network_evaluations(card, **options)
+
+
+def test_latents_from_the_seeds_are_what_is_drawn_anyway(make_card, gaussian):
+    card = make_card(sampler="ddpm")
+    seeds, latents = [3, 4, 5], initial_latents([3, 4, 5], (2, 3, 1))
+    given = sample(
+        gaussian(card), card, [0, 0, 0], seeds, latents=latents, batch_size=2, progress=False
+    )
+    drawn = sample(gaussian(card), card, [0, 0, 0], seeds, progress=False)
+    np.testing.assert_array_equal(given, drawn)
+
+
+def test_callback_sees_every_step_of_every_batch(make_card, gaussian):
+    card, seen = make_card(), []
+    images = sample(
+        gaussian(card), card, [0, 0, 0], [0, 1, 2], steps=4, batch_size=2, progress=False,
+        callback=lambda index, t, x, x0: seen.append((index, t, x, x0)),
+    )  # fmt: skip
+    assert [(index, t, len(x)) for index, t, x, _ in seen] == [
+        (i, t, n) for n in (2, 1) for i, t in enumerate((749, 499, 249, -1))
+    ]
+    np.testing.assert_array_equal(seen[3][2].astype(np.float32), images[:2])
+    assert all(np.abs(x0).max() <= 1 for *_, x0 in seen)
+
+
+def test_batches_stream(make_card, gaussian):
+    card, calls = make_card(steps=2), []
+    denoiser = gaussian(card)
+
+    def counted(*args):
+        calls.append(1)
+        return denoiser(*args)
+
+    batches = sample_batches(counted, card, [0] * 5, range(5), batch_size=2, progress=False)
+    assert not calls
+    indices, images = next(batches)
+    assert indices.tolist() == [0, 1]
+    assert images.shape == (2, 2, 3, 1)
+    assert len(calls) == 2
+    assert [i.tolist() for i, _ in batches] == [[2, 3], [4]]
+
+
+def test_progress_bar_counts_steps(make_card, gaussian, capsys):
+    sample(gaussian(make_card()), make_card(), [0, 0], [0, 1], steps=3, batch_size=1)
+    assert "6/6" in capsys.readouterr().err
+
+
+BAD_INPUT = {
+    "zero steps": ({"steps": 0}, "`steps`"),
+    "negative steps": ({"steps": -3}, "`steps`"),
+    "too many steps": ({"steps": 1001}, "from 1 to 1000"),
+    "unknown sampler": ({"sampler": "magic"}, "ddpm, ddim"),
+    "unknown spacing": ({"spacing": "even"}, "linspace, leading, trailing"),
+    "label too high": ({"labels": [0, 4]}, "`labels` must be integers from 0 to 2"),
+    "label negative": ({"labels": [0, -1]}, "`labels`"),
+    "label not whole": ({"labels": [0.5, 1.0]}, "`labels`"),
+    "fewer labels than seeds": ({"labels": [0]}, "same length"),
+    "no image": ({"labels": [], "seeds": []}, "at least 1"),
+    "negative seed": ({"seeds": [0, -1]}, "`seeds`"),
+    "NaN strength": ({"guidance_strength": np.nan}, "`guidance_strength`"),
+    "eta of another sampler": (
+        {"sampler": "ddpm", "eta": 0.5},
+        "no meaning for the sampler 'ddpm'",
+    ),
+    "eta too high": ({"eta": 1.5}, "`eta` must lie between 0 and 1"),
+    "variance of another sampler": ({"variance": "fixed_large"}, "`variance` has no meaning"),
+    "unknown variance": ({"sampler": "ddpm", "variance": "huge"}, "fixed_small, fixed_large"),
+    "zero batch": ({"batch_size": 0}, "`batch_size`"),
+    "latents of another size": ({"latents": np.zeros((2, 3, 3, 1))}, "`latents`"),
+    "quantile above one": ({"dynamic_threshold": 99.5}, "`dynamic_threshold`"),
+    "threshold without clipping": ({"dynamic_threshold": 0.9, "clip": False}, "`clip`"),
+}
+
+
+@pytest.mark.parametrize("case", BAD_INPUT.values(), ids=BAD_INPUT)
+def test_bad_input_is_refused_before_the_network_runs(case, make_card):
+    changes, message = case
+    arguments = {"labels": [0, 1], "seeds": [0, 1], "progress": False, **changes}
+
+    def never(*args):
+        raise AssertionError("the network ran")
+
+    with pytest.raises(ValueError, match=message):
+        sample_batches(never, make_card(), **arguments)
