@@ -1,0 +1,177 @@
+"""The card of a denoiser: what an exported model says about itself, as JSON inside the artefact."""
+
+from __future__ import annotations
+
+import dataclasses
+import functools
+import json
+import math
+from dataclasses import dataclass
+
+from kdiffusion.diffusion.guidance import check_strength
+from kdiffusion.diffusion.prediction import check_prediction_type
+from kdiffusion.diffusion.samplers import find_sampler
+from kdiffusion.diffusion.schedules import NoiseSchedule
+
+CARD_VERSION = 1
+
+
+class CardError(ValueError):
+    """A card that is missing, damaged, from a newer version, or contradicts itself."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class DenoiserCard:
+    """All that a sampling loop needs to know of a denoiser, and where it came from.
+
+    Args:
+        image_shape: `(height, width, channels)`; channels 1 or 3.
+        class_names: tuple of str, in the order of the labels.
+        null_label: int. The label for no class; the number of classes.
+        prediction_type: str. "epsilon", "x0" or "v".
+        alphas_cumprod: tuple of float, the noise schedule.
+        dataset: str. What it was trained on.
+        preset: str. The recipe it was trained with.
+        images_seen: int. Training images, counted with repetition.
+        ema_decay: float, 0 .. 1, of the average that the weights are.
+        sampler: str. Recommended sampler, a key of `SAMPLERS`.
+        steps: int, 1 .. T. Recommended number of steps.
+        guidance_strength: float. Recommended strength, the w of Ho & Salimans 2022.
+        value_range: `(low, high)` of pixels; version 1 knows `(-1.0, 1.0)` only.
+        format_version: int. Version of this list of fields.
+
+    Raises:
+        CardError: says which field is wrong, and why.
+    """
+
+    image_shape: tuple[int, int, int]
+    class_names: tuple[str, ...]
+    null_label: int
+    prediction_type: str
+    alphas_cumprod: tuple[float, ...]
+    dataset: str
+    preset: str
+    images_seen: int
+    ema_decay: float
+    sampler: str
+    steps: int
+    guidance_strength: float
+    value_range: tuple[float, float] = (-1.0, 1.0)
+    format_version: int = CARD_VERSION
+
+    def __post_init__(self):
+        _check_version(self.format_version)
+        try:
+            for name in ("image_shape", "class_names", "value_range"):
+                object.__setattr__(self, name, tuple(getattr(self, name)))
+            alphas_cumprod = tuple(float(value) for value in self.alphas_cumprod)
+            object.__setattr__(self, "alphas_cumprod", alphas_cumprod)
+            self._check_picture()
+            self._check_process()
+            self._check_origin()
+        except (TypeError, ValueError) as error:
+            raise error if isinstance(error, CardError) else CardError(str(error)) from error
+
+    def _check_picture(self):
+        height, width, channels = self.image_shape
+        _require(
+            all(_is_whole(size) and size > 0 for size in (height, width)) and channels in (1, 3),
+            "image_shape", "a positive height and width, and 1 or 3 channels", self.image_shape,
+        )  # fmt: skip
+        _require(self.value_range == (-1.0, 1.0), "value_range", "(-1.0, 1.0)", self.value_range)
+        names = self.class_names
+        are_names = all(isinstance(name, str) for name in names)
+        _require(
+            len(names) > 0 and are_names and len(set(names)) == len(names),
+            "class_names", "different strings, at least one", names,
+        )  # fmt: skip
+        _require(
+            _is_whole(self.null_label) and self.null_label == len(names),
+            "null_label", f"the number of classes, {len(names)}", self.null_label,
+        )  # fmt: skip
+
+    def _check_process(self):
+        check_prediction_type(self.prediction_type, self.schedule)
+        find_sampler(self.sampler)
+        most = len(self.alphas_cumprod)
+        _require(
+            _is_whole(self.steps) and 1 <= self.steps <= most,
+            "steps", f"a whole number from 1 to {most}", self.steps,
+        )  # fmt: skip
+        _require(_is_number(self.guidance_strength), "guidance_strength", "a finite number",
+                 self.guidance_strength)  # fmt: skip
+        check_strength(self.guidance_strength)
+
+    def _check_origin(self):
+        for name in ("dataset", "preset"):
+            _require(isinstance(getattr(self, name), str), name, "a string", getattr(self, name))
+        _require(
+            _is_whole(self.images_seen) and self.images_seen >= 0,
+            "images_seen", "a whole number, 0 or more", self.images_seen,
+        )  # fmt: skip
+        _require(
+            _is_number(self.ema_decay) and 0 <= self.ema_decay <= 1,
+            "ema_decay", "a number from 0 to 1", self.ema_decay,
+        )  # fmt: skip
+
+    @functools.cached_property
+    def schedule(self) -> NoiseSchedule:
+        """The noise schedule that the denoiser was trained with."""
+        return NoiseSchedule(self.alphas_cumprod)
+
+    def to_json(self) -> str:
+        """The card as JSON text; float64 numbers come back bit for bit."""
+        return json.dumps(dataclasses.asdict(self), indent=1, allow_nan=False, default=_to_python)
+
+    @classmethod
+    def from_json(cls, text: str) -> DenoiserCard:
+        """The card in JSON text.
+
+        Raises:
+            CardError: when the text isn't a card, or is one of a version not known here.
+        """
+        try:
+            fields = json.loads(text)
+        except (TypeError, ValueError) as error:
+            raise CardError(f"The card must be JSON text. Received: {text[:80]!r}") from error
+        if not isinstance(fields, dict) or "format_version" not in fields:
+            raise CardError("The card must be a JSON object with a `format_version`.")
+        _check_version(fields["format_version"])  # first: a newer version may have other fields
+        known = {field.name for field in dataclasses.fields(cls)}
+        if known != set(fields):
+            raise CardError(
+                f"The card must have the fields of version {CARD_VERSION}. "
+                f"Missing: {sorted(known - set(fields))}, unknown: {sorted(set(fields) - known)}"
+            )
+        return cls(**fields)
+
+
+def _check_version(version) -> None:
+    if not _is_whole(version) or version != CARD_VERSION:
+        raise CardError(
+            f"`format_version` must be {CARD_VERSION}, the version that this kdiffusion reads; "
+            "a file of a newer version needs a newer kdiffusion. "
+            f"Received: format_version={version!r}"
+        )
+
+
+def _require(condition: bool, name: str, need: str, value) -> None:
+    if not condition:
+        raise CardError(f"`{name}` must be {need}. Received: {name}={value!r}")
+
+
+def _is_whole(value) -> bool:
+    return not isinstance(value, bool) and hasattr(value, "__index__")
+
+
+def _is_number(value) -> bool:
+    return (
+        not isinstance(value, (bool, str)) and hasattr(value, "__float__") and math.isfinite(value)
+    )
+
+
+def _to_python(value):
+    """A NumPy number as a Python one, for `json`."""
+    if hasattr(value, "item"):
+        return value.item()
+    raise TypeError(f"A card field must be plain data. Received: {value!r}")

@@ -1,0 +1,130 @@
+"""The card: everything survives JSON, nothing wrong gets in."""
+
+import dataclasses
+import json
+
+import numpy as np
+import pytest
+
+from kdiffusion.card import CARD_VERSION, CardError, DenoiserCard
+from kdiffusion.diffusion.schedules import make_schedule
+
+FIELDS = {
+    "image_shape": (32, 16, 3),
+    "class_names": ("airplane", "automobile", "vögel"),
+    "null_label": 3,
+    "prediction_type": "v",
+    "alphas_cumprod": tuple(make_schedule("cosine", 1000).alphas_cumprod),
+    "dataset": "cifar10",
+    "preset": "cifar10_small",
+    "images_seen": 102_400_000,
+    "ema_decay": 0.9999,
+    "sampler": "ddim",
+    "steps": 50,
+    "guidance_strength": 0.3,
+}
+
+
+def test_every_field_survives_json_bit_for_bit():
+    card = DenoiserCard(**FIELDS)
+    again = DenoiserCard.from_json(card.to_json())
+    assert again == card
+    for name, value in FIELDS.items():
+        assert getattr(again, name) == value, name
+    assert again.format_version == CARD_VERSION
+    assert again.value_range == (-1.0, 1.0)
+    assert again.schedule == make_schedule("cosine", 1000)
+    assert {field.name for field in dataclasses.fields(card)} == {
+        *FIELDS, "value_range", "format_version",
+    }  # fmt: skip
+
+
+def test_numpy_numbers_and_lists_are_welcome():
+    card = DenoiserCard(
+        **{
+            **FIELDS,
+            "image_shape": [np.int64(32), 16, 3],
+            "images_seen": np.int64(5),
+            "guidance_strength": np.float32(0.5),
+            "alphas_cumprod": np.array(FIELDS["alphas_cumprod"]),
+        }
+    )
+    again = DenoiserCard.from_json(card.to_json())
+    assert again == card
+    assert again.alphas_cumprod == FIELDS["alphas_cumprod"]
+
+
+BAD_FIELDS = [
+    ("image_shape", (32, 16)),
+    ("image_shape", (32, 16, 4)),
+    ("image_shape", (0, 16, 3)),
+    ("image_shape", (32.5, 16, 3)),
+    ("image_shape", None),
+    ("class_names", ()),
+    ("class_names", ("a", "a", "b")),
+    ("class_names", (1, 2, 3)),
+    ("null_label", 2),
+    ("null_label", "3"),
+    ("prediction_type", "score"),
+    ("alphas_cumprod", (0.5, 0.6)),
+    ("alphas_cumprod", (0.5, float("nan"))),
+    ("alphas_cumprod", ("a", "b")),
+    ("dataset", None),
+    ("preset", 3),
+    ("images_seen", -1),
+    ("images_seen", 1.5),
+    ("ema_decay", 1.5),
+    ("ema_decay", float("nan")),
+    ("sampler", "magic"),
+    ("steps", 0),
+    ("steps", 1001),
+    ("steps", True),
+    ("guidance_strength", float("nan")),
+    ("guidance_strength", "3"),
+    ("guidance_strength", -2.0),
+    ("value_range", (0.0, 1.0)),
+    ("format_version", 2),
+    ("format_version", "1"),
+]
+
+
+@pytest.mark.parametrize(("name", "value"), BAD_FIELDS)
+def test_every_field_is_validated(name, value):
+    with pytest.raises(CardError):
+        DenoiserCard(**{**FIELDS, name: value})
+
+
+def test_every_field_has_a_bad_value_above():
+    assert {name for name, _ in BAD_FIELDS} == {f.name for f in dataclasses.fields(DenoiserCard)}
+
+
+def test_epsilon_with_zero_terminal_snr_is_refused():
+    schedule = make_schedule("linear", 1000, zero_terminal_snr=True)
+    fields = {**FIELDS, "alphas_cumprod": schedule.alphas_cumprod}
+    DenoiserCard(**fields)
+    with pytest.raises(CardError, match="zero terminal SNR"):
+        DenoiserCard(**{**fields, "prediction_type": "epsilon"})
+
+
+def changed(**changes):
+    fields = json.loads(DenoiserCard(**FIELDS).to_json())
+    fields.update(changes)
+    return {name: value for name, value in fields.items() if value != "remove"}
+
+
+@pytest.mark.parametrize(
+    ("text", "message"),
+    [
+        ("", "JSON"),
+        ("{", "JSON"),
+        ("[1]", "format_version"),
+        ("{}", "format_version"),
+        (json.dumps(changed(format_version=2, colour="new")), "newer kdiffusion"),
+        (json.dumps(changed(colour="new")), "unknown: \\['colour'\\]"),
+        (json.dumps(changed(steps="remove")), "Missing: \\['steps'\\]"),
+        (json.dumps(changed(guidance_strength=float("nan"))), "guidance_strength"),
+    ],
+)
+def test_text_that_is_no_card_is_refused(text, message):
+    with pytest.raises(CardError, match=message):
+        DenoiserCard.from_json(text)
