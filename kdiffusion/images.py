@@ -1,0 +1,167 @@
+"""Pixels: into the model's range and back, grids of pictures, files."""
+
+from __future__ import annotations
+
+import os
+import tempfile
+from collections.abc import Callable, Sequence
+from pathlib import Path
+
+import numpy as np
+from PIL import Image, ImageDraw, ImageFont
+
+
+def to_model_range(pixels):
+    """Pixels 0 .. 255 ► the model's -1 .. 1 (Ho et al. 2020, section 3.3); inverse of `to_uint8`.
+
+    Args:
+        pixels: a float tensor of any framework, or a NumPy array of any type.
+
+    Returns:
+        The same kind of tensor; float32 for a NumPy array of integers.
+    """
+    if isinstance(pixels, np.ndarray) and pixels.dtype.kind in "iu":
+        pixels = pixels.astype(np.float32)
+    return pixels / 127.5 - 1.0
+
+
+def to_uint8(images) -> np.ndarray:
+    """The model's -1 .. 1 ► uint8 pixels, rounded and clipped; inverse of `to_model_range`.
+
+    Raises:
+        ValueError: when a number isn't finite.
+    """
+    images = np.asarray(images)
+    if not np.all(np.isfinite(images)):
+        raise ValueError("`images` must be finite numbers. Received: NaN or infinity among them")
+    return np.clip(np.rint((images + 1.0) * 127.5), 0, 255).astype(np.uint8)
+
+
+def image_grid(
+    images: np.ndarray,
+    columns: int,
+    row_labels: Sequence[str] | None = None,
+    scale: int | None = None,
+    padding: int = 2,
+) -> Image.Image:
+    """Pictures side by side, row after row, with a label before each row.
+
+    Args:
+        images: uint8 array `[N, H, W, C]`, C 1 or 3.
+        columns: int. Pictures a row; the last row may be shorter.
+        row_labels: a str for each row, or None.
+        scale: int. Width of a pixel in pixels; by default pictures become at least 48 wide.
+        padding: int. Pixels between pictures.
+
+    Returns:
+        A PIL image of mode RGB.
+    """
+    images = _check_images(images)
+    if columns < 1:
+        raise ValueError(f"`columns` must be at least 1. Received: columns={columns}")
+    count, height, width, _ = images.shape
+    rows = -(-count // columns)
+    if row_labels is not None and len(row_labels) != rows:
+        raise ValueError(f"`row_labels` must have {rows} entries. Received: {len(row_labels)}")
+    scale = max(1, -(-48 // width)) if scale is None else scale
+    cell_width, cell_height = width * scale + padding, height * scale + padding
+    font = ImageFont.load_default(size=max(12, min(cell_height // 3, 20)))
+    margin = 0
+    if row_labels is not None:
+        margin = max(int(font.getlength(text)) for text in row_labels) + 12
+    grid = Image.new(
+        "RGB", (margin + columns * cell_width + padding, rows * cell_height + padding), "white"
+    )
+    for index, image in enumerate(images):
+        row, column = divmod(index, columns)
+        picture = _to_pil(image).resize((width * scale, height * scale), Image.Resampling.NEAREST)
+        grid.paste(picture, (margin + padding + column * cell_width, padding + row * cell_height))
+    draw = ImageDraw.Draw(grid)
+    for row, text in enumerate(row_labels or ()):
+        middle = padding + row * cell_height + height * scale // 2
+        draw.text((margin - 6, middle), text, fill="black", font=font, anchor="rm")
+    return grid
+
+
+def save_png(image: Image.Image | np.ndarray, path: str | Path, overwrite: bool = False) -> Path:
+    """Writes a PNG that is whole or not there at all.
+
+    Args:
+        image: PIL image, or uint8 array `[H, W]` or `[H, W, C]` with C 1 or 3.
+        path: where to.
+        overwrite: bool. Whether a file that is there may be replaced. Defaults to `False`.
+
+    Returns:
+        The path.
+
+    Raises:
+        FileExistsError: when the file is there and may not be replaced.
+    """
+    picture = image if isinstance(image, Image.Image) else _to_pil(np.asarray(image))
+    return write_atomically(path, lambda file: picture.save(file, format="PNG"), overwrite)
+
+
+def save_gif(
+    frames: Sequence[Image.Image | np.ndarray],
+    path: str | Path,
+    frame_milliseconds: int = 80,
+    overwrite: bool = False,
+) -> Path:
+    """Writes frames as an endless GIF film, whole or not at all; arguments as for `save_png`."""
+    pictures = [
+        frame if isinstance(frame, Image.Image) else _to_pil(np.asarray(frame)) for frame in frames
+    ]
+    if not pictures:
+        raise ValueError("`frames` must hold at least one picture. Received: none")
+
+    def write(file):
+        pictures[0].save(
+            file, format="GIF", save_all=True, append_images=pictures[1:],
+            duration=frame_milliseconds, loop=0,
+        )  # fmt: skip
+
+    return write_atomically(path, write, overwrite)
+
+
+def write_atomically(path: str | Path, write: Callable, overwrite: bool = False) -> Path:
+    """Calls `write(binary file)` on a temporary file beside `path`, then renames it into place."""
+    path = Path(path)
+    if path.exists() and not overwrite:
+        raise FileExistsError(
+            f"{path} is there already; it is replaced only when told to overwrite."
+        )
+    descriptor, temporary = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.")
+    try:
+        with os.fdopen(descriptor, "wb") as file:
+            write(file)
+        os.chmod(temporary, 0o666 & ~_umask())  # mkstemp's files are for their owner only
+        os.replace(temporary, path)
+    except BaseException:
+        os.unlink(temporary)
+        raise
+    return path
+
+
+def _umask() -> int:
+    umask = os.umask(0)
+    os.umask(umask)
+    return umask
+
+
+def _check_images(images) -> np.ndarray:
+    images = np.asarray(images)
+    if images.dtype != np.uint8 or images.ndim != 4 or images.shape[-1] not in (1, 3):
+        raise ValueError(
+            "`images` must be uint8 of shape [N, height, width, 1 or 3]. "
+            f"Received: {images.dtype} of shape {images.shape}"
+        )
+    if len(images) == 0:
+        raise ValueError("`images` must hold at least one picture. Received: none")
+    return images
+
+
+def _to_pil(image: np.ndarray) -> Image.Image:
+    if image.ndim == 2:
+        image = image[..., None]
+    image = _check_images(image[None])[0]
+    return Image.fromarray(image[..., 0] if image.shape[-1] == 1 else image)

@@ -1,0 +1,105 @@
+"""Pixels there and back, grids, and files that are whole or not there."""
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from kdiffusion.images import image_grid, save_gif, save_png, to_model_range, to_uint8
+
+ALL_PIXELS = np.arange(256, dtype=np.uint8)
+
+
+@pytest.mark.parametrize("dtype", [np.uint8, np.int32, np.float32, np.float64])
+def test_every_pixel_value_comes_back(dtype):
+    images = to_model_range(ALL_PIXELS.astype(dtype))
+    assert images.dtype == (np.float64 if dtype == np.float64 else np.float32)
+    assert (images[0], images[255]) == (-1.0, 1.0)
+    np.testing.assert_array_equal(to_uint8(images), ALL_PIXELS)
+
+
+def test_to_uint8_rounds_and_clips():
+    values = np.array([-3.0, -1.0, 0.5 / 127.5 - 1, 0.51 / 127.5 - 1, 0.999, 1.0, 2.0])
+    np.testing.assert_array_equal(to_uint8(values), [0, 0, 0, 1, 255, 255, 255])
+
+
+@pytest.mark.parametrize("bad", [np.nan, np.inf])
+def test_to_uint8_refuses_what_is_not_a_number(bad):
+    with pytest.raises(ValueError, match="finite"):
+        to_uint8(np.array([0.0, bad]))
+
+
+@pytest.mark.parametrize("channels", [1, 3])
+def test_grid_puts_each_picture_in_its_cell(channels):
+    images = np.zeros((5, 4, 6, channels), np.uint8)
+    images += np.arange(10, 60, 10, dtype=np.uint8)[:, None, None, None]
+    grid = np.asarray(image_grid(images, columns=3, scale=2, padding=1))
+    assert grid.shape == (2 * (8 + 1) + 1, 3 * (12 + 1) + 1, 3)
+    for index in range(5):
+        row, column = divmod(index, 3)
+        cell = grid[1 + 9 * row : 9 + 9 * row, 1 + 13 * column : 13 + 13 * column]
+        assert np.all(cell == 10 * (index + 1))
+    assert np.all(grid[:, 13] == 255)
+
+
+def test_row_labels_stand_left_of_the_pictures():
+    images = np.zeros((4, 8, 8, 1), np.uint8)
+    plain = image_grid(images, columns=2)
+    labelled = image_grid(images, columns=2, row_labels=["cat", "automobile"])
+    margin = labelled.width - plain.width
+    assert margin > 20
+    ink = np.asarray(labelled)[:, :margin].min(axis=(1, 2)) < 128
+    assert ink[: plain.height // 2].any()
+    assert ink[plain.height // 2 :].any()
+    np.testing.assert_array_equal(np.asarray(labelled)[:, margin:], np.asarray(plain))
+    with pytest.raises(ValueError, match="`row_labels`"):
+        image_grid(images, columns=2, row_labels=["cat"])
+
+
+@pytest.mark.parametrize(
+    "bad",
+    [np.zeros((2, 4, 4, 3)), np.zeros((2, 4, 4, 2), np.uint8), np.zeros((4, 4, 3), np.uint8),
+     np.zeros((0, 4, 4, 3), np.uint8)],
+)  # fmt: skip
+def test_grid_refuses_what_is_no_picture(bad):
+    with pytest.raises(ValueError, match="`images`"):
+        image_grid(bad, columns=1)
+
+
+@pytest.mark.parametrize("shape", [(5, 7), (5, 7, 1), (5, 7, 3)])
+def test_png_round_trip(tmp_path, shape):
+    picture = np.random.default_rng(0).integers(0, 256, shape, dtype=np.uint8)
+    path = save_png(picture, tmp_path / "picture.png")
+    expected = picture if shape[-1] == 3 else picture.reshape(5, 7)
+    np.testing.assert_array_equal(np.asarray(Image.open(path)), expected)
+
+
+def test_png_is_replaced_only_when_told(tmp_path):
+    path = tmp_path / "picture.png"
+    save_png(np.zeros((2, 2), np.uint8), path)
+    with pytest.raises(FileExistsError, match=r"picture\.png"):
+        save_png(np.ones((2, 2), np.uint8), path)
+    assert np.asarray(Image.open(path)).max() == 0
+    save_png(np.ones((2, 2), np.uint8), path, overwrite=True)
+    assert np.asarray(Image.open(path)).min() == 1
+
+
+def test_a_failed_write_leaves_nothing_behind(tmp_path, monkeypatch):
+    def full(self, *args, **kwargs):
+        raise OSError(28, "No space left on device")
+
+    monkeypatch.setattr(Image.Image, "save", full)
+    with pytest.raises(OSError, match="No space"):
+        save_png(np.zeros((2, 2), np.uint8), tmp_path / "picture.png")
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_gif_has_its_frames(tmp_path):
+    frames = [np.full((6, 6, 3), value, np.uint8) for value in (0, 120, 250)]
+    film = Image.open(save_gif(frames, tmp_path / "film.gif", frame_milliseconds=50))
+    assert film.n_frames == 3
+    assert film.info["duration"] == 50
+    for index in range(3):
+        film.seek(index)
+        np.testing.assert_array_equal(np.asarray(film.convert("RGB")), frames[index])
+    with pytest.raises(ValueError, match="`frames`"):
+        save_gif([], tmp_path / "empty.gif")
