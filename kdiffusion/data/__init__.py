@@ -1,0 +1,24 @@
+"""Where images come from (`load_dataset`, `DATASETS`) and how they reach the network (tf.data).
+
+The table can be read without TensorFlow, so that a configuration is checked before the slow import;
+the pipeline, which needs it, is imported when first asked for (PEP 562).
+"""
+
+from .dataset import ImageDataset
+from .datasets import DATASETS, load_dataset
+
+__all__ = [
+    "DATASETS",
+    "ImageDataset",
+    "load_dataset",
+    "training_batches",
+    "validation_batches",
+]
+
+
+def __getattr__(name: str):
+    if name in ("training_batches", "validation_batches"):
+        from . import pipeline
+
+        return getattr(pipeline, name)
+    raise AttributeError(f"module {__name__!r} has no attribute {name!r}")

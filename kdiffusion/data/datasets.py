@@ -1,0 +1,65 @@
+"""The table of data sets and the one way to load them."""
+
+import functools
+import os
+from collections.abc import Callable
+
+from .dataset import ImageDataset
+from .digits import load_digits
+from .tfds_catalog import load_tfds
+
+# A loader takes the name and, by keyword, the other arguments of `load_dataset`. Names that are
+# not here are looked up in TFDS, so the rows for its data sets say only what it does not know:
+# that a mirror image of theirs is as good an example.
+DATASETS: dict[str, Callable[..., ImageDataset]] = {
+    "digits": load_digits,
+    "cifar10": functools.partial(load_tfds, horizontal_flip=True),
+    "cifar100": functools.partial(load_tfds, horizontal_flip=True),
+    "stl10": functools.partial(load_tfds, horizontal_flip=True),
+}
+
+
+def load_dataset(
+    name: str,
+    *,
+    directory: str | os.PathLike | None = None,
+    image_size: int | None = None,
+    validation_fraction: float = 0.1,
+    seed: int = 0,
+) -> ImageDataset:
+    """Load a data set by name into memory, every image brought to one size.
+
+    Args:
+        name: str. A key of `DATASETS`, or any TFDS name whose examples have an image and a label.
+        directory: path. For `folder`, the folder that holds one sub-folder for each class; for a
+            TFDS name, its data directory, where `None` means `TFDS_DATA_DIR` or TFDS's own.
+        image_size: int, >= 1. Height and width in pixels; other images are cropped to the centred
+            square and resampled. Defaults to `None`: the images' own size.
+        validation_fraction: float in (0, 1). Share of each class to hold out, where the data set
+            has no split of its own for that. Defaults to `0.1`.
+        seed: int, >= 0. Decides which images are held out. Defaults to `0`.
+
+    Raises:
+        ValueError: An argument is out of its range, there is no such data set, or its content
+            cannot be used; the message says which.
+        RuntimeError: A TFDS data set is not prepared and could not be downloaded.
+    """
+    if not isinstance(name, str):
+        raise ValueError(f"`name` must be a string. Received: name={name!r}")
+    if image_size is not None and image_size < 1:
+        raise ValueError(f"`image_size` must be at least 1. Received: image_size={image_size}")
+    if not 0 < validation_fraction < 1:
+        raise ValueError(
+            "`validation_fraction` must be above 0 and below 1. "
+            f"Received: validation_fraction={validation_fraction}"
+        )
+    if seed < 0:
+        raise ValueError(f"`seed` must not be negative. Received: seed={seed}")
+    loader = DATASETS.get(name, functools.partial(load_tfds, other_names=DATASETS))
+    return loader(
+        name,
+        directory=directory,
+        image_size=image_size,
+        validation_fraction=validation_fraction,
+        seed=seed,
+    )

@@ -1,0 +1,155 @@
+"""From uint8 images in memory to batches for the network: order, flips, range (tf.data).
+
+A training batch is a pure function of (seed, step), so a run that stops at any step goes on with
+exactly the batches it would have seen: there is no iterator state to save.
+"""
+
+import numpy as np
+import tensorflow as tf
+
+from ..images import to_model_range
+from .dataset import ImageDataset
+
+# Whole batches to keep ready; a batch is cheap to make beside a training step.
+PREFETCH_BATCHES = 4
+
+
+def training_batches(
+    dataset: ImageDataset,
+    batch_size: int,
+    *,
+    seed: int,
+    first_step: int = 0,
+    flip: bool | None = None,
+    shard: tuple[int, int] = (0, 1),
+) -> tf.data.Dataset:
+    """Endless shuffled batches, element k being the batch of training step `first_step + k`.
+
+    Each epoch has its own permutation of the training images, cut into whole batches, so that
+    within an epoch no example is seen twice; the remainder that fills no batch is left out, and
+    another permutation leaves out others.
+
+    Args:
+        dataset: ImageDataset. Only its training part is read.
+        batch_size: int. Examples in the *global* batch, over all workers and replicas.
+        seed: int, >= 0. With the step it determines the order and the flips, bit for bit.
+        first_step: int, >= 0. The step to begin at, counted from the start of the run.
+        flip: bool. Mirror each example left to right with probability 1/2. Defaults to `None`:
+            what `dataset.horizontal_flip` says.
+        shard: (index, count). Yield only the index-th of count equal contiguous parts of each
+            global batch, so that workers together see what one worker would. Defaults to all.
+
+    Returns:
+        `tf.data.Dataset` of (float32 images `[B, H, W, C]` in [-1, 1], int32 labels `[B]`), with a
+        static B = batch_size / count.
+
+    Raises:
+        ValueError: An argument is out of its range; the message names it.
+    """
+    steps_per_epoch = dataset.steps_per_epoch(batch_size)
+    rows = _shard_rows(batch_size, shard)
+    _check_not_negative("seed", seed)
+    _check_not_negative("first_step", first_step)
+    flip = dataset.horizontal_flip if flip is None else flip
+    flip_seed = _derived_seed(seed, "flip")
+    # On a machine with a GPU a constant would land there, and each batch would be copied back.
+    with tf.device("CPU:0"):
+        images, labels = tf.constant(dataset.images), tf.constant(dataset.labels)
+
+    def make_batch(step, indices):
+        indices = indices[rows]  # [B / count]
+        batch = tf.gather(images, indices)
+        if flip:
+            # Drawn for the global batch, so that a shard gets what the whole would get.
+            draws = tf.random.stateless_uniform([batch_size], [flip_seed, step], alg="philox")
+            mirrored = tf.reverse(batch, axis=[2])
+            batch = tf.where(draws[rows, None, None, None] < 0.5, mirrored, batch)
+        return to_model_range(tf.cast(batch, tf.float32)), tf.gather(labels, indices)
+
+    return (
+        _batch_indices(len(dataset.images), batch_size, steps_per_epoch, seed, first_step)
+        .enumerate(start=first_step)
+        .map(make_batch, num_parallel_calls=tf.data.AUTOTUNE, deterministic=True)
+        .apply(tf.data.experimental.assert_cardinality(tf.data.INFINITE_CARDINALITY))
+        .prefetch(PREFETCH_BATCHES)
+        .with_options(_already_sharded())
+    )
+
+
+def validation_batches(dataset: ImageDataset, batch_size: int) -> tf.data.Dataset:
+    """All validation examples once, in order and never mirrored; the last batch may be smaller.
+
+    Args:
+        dataset: ImageDataset. Only its validation part is read.
+        batch_size: int, >= 1. Examples in the global batch.
+
+    Returns:
+        `tf.data.Dataset` of (float32 images `[B, H, W, C]` in [-1, 1], int32 labels `[B]`).
+
+    Raises:
+        ValueError: `batch_size` is not positive.
+    """
+    if batch_size < 1:
+        raise ValueError(f"`batch_size` must be at least 1. Received: batch_size={batch_size}")
+
+    def convert(images, labels):
+        return to_model_range(tf.cast(images, tf.float32)), labels
+
+    return (
+        tf.data.Dataset.from_tensor_slices((dataset.validation_images, dataset.validation_labels))
+        .batch(batch_size)
+        .map(convert, num_parallel_calls=tf.data.AUTOTUNE, deterministic=True)
+        .prefetch(PREFETCH_BATCHES)
+    )
+
+
+def _batch_indices(num_examples, batch_size, steps_per_epoch, seed, first_step):
+    """Example indices int64 `[batch_size]` of each global batch from `first_step` on.
+
+    `tf.random.experimental.index_shuffle` would need no permutation in memory, but cuts its key to
+    the bits of the index: on 1,617 examples the orders repeat every 256 epochs, and with its 4
+    rounds neighbours stay correlated. A Fisher-Yates shuffle an epoch costs 1 ms on 50,000.
+    """
+    order_seed = _derived_seed(seed, "order")
+    first_epoch, skipped_steps = divmod(first_step, steps_per_epoch)
+
+    def batches_of_epoch(epoch):
+        order = tf.random.experimental.stateless_shuffle(
+            tf.range(num_examples, dtype=tf.int64), [order_seed, epoch], alg="philox"
+        )
+        batches = tf.reshape(order[: steps_per_epoch * batch_size], [steps_per_epoch, batch_size])
+        skip = tf.where(epoch == first_epoch, skipped_steps, 0)
+        return tf.data.Dataset.from_tensor_slices(batches[skip:])
+
+    return tf.data.Dataset.range(first_epoch, np.iinfo(np.int64).max).flat_map(batches_of_epoch)
+
+
+def _derived_seed(seed: int, purpose: str) -> int:
+    """A 63-bit seed for one purpose, so that order and flips are unrelated, as are close seeds."""
+    mixed = np.random.SeedSequence([seed, *purpose.encode()]).generate_state(1, np.uint64)[0]
+    return int(mixed >> np.uint64(1))  # fits TensorFlow's signed int64
+
+
+def _shard_rows(batch_size: int, shard: tuple[int, int]) -> slice:
+    index, count = shard
+    if count < 1 or not 0 <= index < count:
+        raise ValueError(f"`shard` must be (index, count), 0 <= index < count. Received: {shard}")
+    if batch_size % count:
+        raise ValueError(
+            f"`batch_size` must be divisible by the {count} shards, so that all are equal. "
+            f"Received: batch_size={batch_size}"
+        )
+    size = batch_size // count
+    return slice(index * size, (index + 1) * size)
+
+
+def _check_not_negative(name: str, value: int):
+    if value < 0:
+        raise ValueError(f"`{name}` must not be negative. Received: {name}={value}")
+
+
+def _already_sharded() -> tf.data.Options:
+    """Keep tf.distribute from sharding once more what `shard` has divided already."""
+    options = tf.data.Options()
+    options.experimental_distribute.auto_shard_policy = tf.data.experimental.AutoShardPolicy.OFF
+    return options
