@@ -1,0 +1,108 @@
+"""Between an exported file and the sampling loop: names, errors and the loaded Denoiser."""
+
+import dataclasses
+from collections.abc import Callable
+from pathlib import Path
+
+import numpy as np
+
+from kdiffusion.card import CardError, DenoiserCard
+
+INPUT_NAMES = ("noisy_image", "timestep", "label")
+OUTPUT_NAME = "prediction"
+
+
+class ArtefactError(ValueError):
+    """An exported file that cannot be written or used; the message names the file and the need."""
+
+
+@dataclasses.dataclass(frozen=True)
+class LoadedDenoiser:
+    """A denoiser read from an exported file, callable on NumPy arrays whatever its runtime.
+
+    Args:
+        card: DenoiserCard. What the file says about itself.
+        path: Path. Where it was read from.
+        predict: callable on (float32 `[B, H, W, C]`, int32 `[B]`, int32 `[B]`) that returns
+            float32 `[B, H, W, C]`: the runtime.
+    """
+
+    card: DenoiserCard
+    path: Path
+    predict: Callable[[np.ndarray, np.ndarray, np.ndarray], np.ndarray]
+
+    def __call__(self, noisy_images, timesteps, labels):
+        """Predicts what `card.prediction_type` says from noisy images.
+
+        Args:
+            noisy_images: array `[B, H, W, C]`: x_t in the card's value range.
+            timesteps: int array `[B]`, each in [0, T - 1].
+            labels: int array `[B]`, each a class or `card.null_label`.
+
+        Returns:
+            float32 array `[B, H, W, C]`.
+
+        Raises:
+            ValueError: arrays of other shapes, or a label or timestep outside the card's.
+        """
+        noisy_images = np.ascontiguousarray(noisy_images, dtype=np.float32)
+        if noisy_images.shape[1:] != self.card.image_shape:
+            raise ValueError(
+                f"`noisy_images` must have shape [B, *{self.card.image_shape}]. "
+                f"Received: noisy_images of shape {noisy_images.shape}"
+            )
+        batch = noisy_images.shape[0]
+        last_timestep = len(self.card.alphas_cumprod) - 1
+        timesteps = _integers("timesteps", timesteps, batch, last_timestep)
+        labels = _integers("labels", labels, batch, self.card.null_label)
+        return self.predict(noisy_images, timesteps, labels)
+
+
+def _integers(name, values, batch, largest):
+    values = np.asarray(values)
+    if values.shape != (batch,) or not np.issubdtype(values.dtype, np.integer):
+        raise ValueError(
+            f"`{name}` must be {batch} integers, one an image. "
+            f"Received: {name} of shape {values.shape} and type {values.dtype}"
+        )
+    if batch and not 0 <= values.min() <= values.max() <= largest:
+        raise ValueError(f"`{name}` must lie in [0, {largest}]. Received: {name}={values.tolist()}")
+    return np.ascontiguousarray(values, dtype=np.int32)
+
+
+def card_from_text(text, path):
+    """Reads the card that a file carries.
+
+    Args:
+        text: str, UTF-8 bytes or None. The card as JSON; None when the file has none.
+        path: Path. The file, for the error.
+
+    Returns:
+        DenoiserCard.
+
+    Raises:
+        ArtefactError: no card, a card of another version, or one whose numbers do not validate.
+    """
+    if not text:
+        raise ArtefactError(
+            f"{path} carries no denoiser card, so its schedule and classes are unknown: "
+            "export it again with `python -m export RUN_DIR`"
+        )
+    try:
+        return DenoiserCard.from_json(text)
+    except CardError as error:
+        raise ArtefactError(
+            f"{path} carries a denoiser card that cannot be used: {error}"
+        ) from error
+
+
+def check_names(kind, found, wanted, path):
+    """Refuses a graph whose inputs or outputs are not exactly the contract's.
+
+    A constant that an exporter did not freeze appears as one more input, which nothing would feed.
+    """
+    if sorted(found) != sorted(wanted):
+        raise ArtefactError(
+            f"{path} must have exactly the {kind} {', '.join(wanted)}. "
+            f"Received: {', '.join(found) or 'none'}"
+        )

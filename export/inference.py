@@ -1,0 +1,48 @@
+"""The network as it is exported: float32, inference mode, under the contract's names."""
+
+from .denoiser import OUTPUT_NAME
+
+
+def inference_network(network):
+    """Rebuilds a network with the same weights and a float32 policy.
+
+    A network trained in mixed precision keeps float32 weights but casts to bfloat16 on the way;
+    one trained under a `tf.distribute` strategy holds variables of that strategy. The copy does
+    neither.
+
+    Args:
+        network: keras.Model whose config takes `dtype`, such as `UNet`.
+
+    Returns:
+        keras.Model of the same class.
+    """
+    float32_network = type(network).from_config({**network.get_config(), "dtype": "float32"})
+    float32_network.set_weights(network.get_weights())
+    return float32_network
+
+
+def serving_function(network, image_shape):
+    """Wraps a network as the graph function that all formats are converted from.
+
+    Args:
+        network: keras.Model on a dictionary of the contract's inputs.
+        image_shape: (height, width, channels).
+
+    Returns:
+        (tf.function, list of tf.TensorSpec): from noisy_image, timestep, label of any batch size to
+        a dictionary with `prediction`; and its input signature.
+    """
+    import tensorflow as tf
+
+    signature = [
+        tf.TensorSpec((None, *image_shape), tf.float32, name="noisy_image"),
+        tf.TensorSpec((None,), tf.int32, name="timestep"),
+        tf.TensorSpec((None,), tf.int32, name="label"),
+    ]
+
+    @tf.function(input_signature=signature)
+    def serve(noisy_image, timestep, label):
+        inputs = {"noisy_image": noisy_image, "timestep": timestep, "label": label}
+        return {OUTPUT_NAME: network(inputs, training=False)}  # training=False: no dropout
+
+    return serve, signature

@@ -1,0 +1,100 @@
+"""ONNX, for ONNX Runtime on any machine or in a browser: one file, the card in its metadata.
+
+Inside this file `import onnx` is the package, not this module: imports of this folder are relative.
+Run its commands with `python -m export`, never as scripts, which would put this folder first.
+"""
+
+from pathlib import Path
+
+from .denoiser import (
+    INPUT_NAMES,
+    OUTPUT_NAME,
+    ArtefactError,
+    LoadedDenoiser,
+    card_from_text,
+    check_names,
+)
+from .inference import serving_function
+
+ARTEFACT = "denoiser.onnx"
+# The newest that tf2onnx writes; ONNX Runtime reads it since 1.14 (2023), in the browser too.
+OPSET = 18
+CARD_KEY = "kdiffusion.card"
+
+
+def recognises(path):
+    """Whether `path` looks like an ONNX file: its name ends in .onnx."""
+    return path.is_file() and path.suffix == ".onnx"
+
+
+def write(network, card, path):
+    """Converts a float32 network by tf2onnx and writes it with its card.
+
+    Args:
+        network: keras.Model on a dictionary of the contract's inputs.
+        card: DenoiserCard.
+        path: Path. The file to make.
+
+    Raises:
+        ArtefactError: the conversion left inputs or outputs that are not the contract's, or a graph
+            that `onnx.checker` refuses.
+    """
+    import onnx
+    import tf2onnx
+
+    serve, signature = serving_function(network, card.image_shape)
+    model, _ = tf2onnx.convert.from_function(serve, signature, opset=OPSET)
+    _name_batch(model.graph)
+    check_names("inputs", [value.name for value in model.graph.input], INPUT_NAMES, path.name)
+    check_names("outputs", [value.name for value in model.graph.output], [OUTPUT_NAME], path.name)
+    onnx.helper.set_model_props(model, {CARD_KEY: card.to_json()})
+    try:
+        onnx.checker.check_model(model, full_check=True)
+    except (onnx.checker.ValidationError, onnx.shape_inference.InferenceError) as error:
+        raise ArtefactError(f"{path.name} is not a valid ONNX graph: {error}") from error
+    onnx.save(model, path)
+
+
+def _name_batch(graph):
+    # One name for one size: the converter gives each input an unknown dimension of its own.
+    for value in (*graph.input, *graph.output):
+        value.type.tensor_type.shape.dim[0].dim_param = "batch"
+
+
+def load(path):
+    """Opens an ONNX file by ONNX Runtime alone.
+
+    Args:
+        path: path of the file.
+
+    Returns:
+        LoadedDenoiser.
+
+    Raises:
+        ArtefactError: a file that is damaged, has no usable card, or has other inputs.
+    """
+    import onnxruntime
+
+    path = Path(path)
+    options = onnxruntime.SessionOptions()
+    options.log_severity_level = 3  # errors only; what matters is raised
+    try:
+        session = onnxruntime.InferenceSession(path, options, providers=_providers(onnxruntime))
+    except Exception as error:  # ONNX Runtime's errors share no base class
+        raise ArtefactError(f"{path} cannot be read as a whole ONNX file: {error}") from error
+    check_names("inputs", [value.name for value in session.get_inputs()], INPUT_NAMES, path)
+    check_names("outputs", [value.name for value in session.get_outputs()], [OUTPUT_NAME], path)
+    card = card_from_text(session.get_modelmeta().custom_metadata_map.get(CARD_KEY), path)
+
+    def predict(noisy_images, timesteps, labels):
+        feeds = {"noisy_image": noisy_images, "timestep": timesteps, "label": labels}
+        return session.run([OUTPUT_NAME], feeds)[0]
+
+    return LoadedDenoiser(card, path, predict)
+
+
+def _providers(onnxruntime):
+    if "CUDAExecutionProvider" not in onnxruntime.get_available_providers():
+        return ["CPUExecutionProvider"]
+    # TensorFloat-32 would move pictures by more than a level from those of other runtimes.
+    return [("CUDAExecutionProvider", {"use_tf32": 0}), "CPUExecutionProvider"]

@@ -1,0 +1,88 @@
+"""SavedModel, for TensorFlow Serving and TensorFlow: a folder, the card in `assets.extra/`."""
+
+from pathlib import Path
+
+from .denoiser import (
+    INPUT_NAMES,
+    OUTPUT_NAME,
+    ArtefactError,
+    LoadedDenoiser,
+    card_from_text,
+    check_names,
+)
+from .inference import serving_function
+
+ARTEFACT = "saved_model"
+SIGNATURE = "serving_default"  # what TensorFlow Serving answers to when a request names none
+# The folder that SavedModel reserves for files that TensorFlow itself does not read.
+CARD_PATH = Path("assets.extra", "denoiser_card.json")
+
+
+def recognises(path):
+    """Whether `path` looks like a SavedModel: a folder with a saved_model.pb."""
+    return (path / "saved_model.pb").is_file()
+
+
+def write(network, card, path):
+    """Writes a network as a SavedModel with one signature, `serving_default`.
+
+    Args:
+        network: keras.Model on a dictionary of the contract's inputs.
+        card: DenoiserCard.
+        path: Path. The folder to make.
+    """
+    import tensorflow as tf
+
+    serve, _ = serving_function(network, card.image_shape)
+    module = tf.Module()
+    # A module, not the Keras model: the folder must load where Keras is not installed.
+    module.weights = [variable.value for variable in network.weights]
+    try:
+        tf.saved_model.save(module, str(path), signatures={SIGNATURE: serve})
+    except tf.errors.OpError as error:
+        raise OSError(f"{path.name} could not be written: {error.message}") from error
+    (path / CARD_PATH).parent.mkdir()
+    (path / CARD_PATH).write_text(card.to_json(), encoding="utf-8")
+
+
+def load(path):
+    """Opens a SavedModel by TensorFlow; Keras is not needed.
+
+    Args:
+        path: path of the folder.
+
+    Returns:
+        LoadedDenoiser.
+
+    Raises:
+        ArtefactError: a folder that is damaged, has no usable card, or has other inputs.
+    """
+    path = Path(path)
+    card_path = path / CARD_PATH
+    card = card_from_text(card_path.read_bytes() if card_path.is_file() else None, path)
+    try:
+        import tensorflow as tf
+    except ModuleNotFoundError as error:
+        raise ArtefactError(
+            f"{path} is a SavedModel, which needs TensorFlow: `pip install tensorflow`, or use the "
+            "ONNX file of the same export"
+        ) from error
+
+    try:
+        model = tf.saved_model.load(str(path))
+        serve = model.signatures[SIGNATURE]
+    except Exception as error:  # from IndexError to TensorFlow's own, by what is damaged
+        raise ArtefactError(f"{path} cannot be read as a whole SavedModel: {error}") from error
+    check_names("inputs", list(serve.structured_input_signature[1]), INPUT_NAMES, path)
+    check_names("outputs", list(serve.structured_outputs), [OUTPUT_NAME], path)
+
+    def predict(noisy_images, timesteps, labels):
+        # By way of `model`, which it keeps alive: a signature holds its variables only weakly.
+        outputs = model.signatures[SIGNATURE](
+            noisy_image=tf.constant(noisy_images),
+            timestep=tf.constant(timesteps),
+            label=tf.constant(labels),
+        )
+        return outputs[OUTPUT_NAME].numpy()
+
+    return LoadedDenoiser(card, path, predict)
