@@ -1,0 +1,82 @@
+"""One small network, exported once a session to every format."""
+
+import numpy as np
+import pytest
+
+from export import FORMATS, export_network, load_denoiser
+from kdiffusion.card import CARD_VERSION, DenoiserCard
+from kdiffusion.diffusion.schedules import make_schedule
+
+IMAGE_SHAPE = (8, 12, 3)  # height and width differ, so that a swap shows
+
+
+@pytest.fixture(scope="session")
+def card():
+    """A card of the network's shape, on a linear schedule of 100 timesteps."""
+    return DenoiserCard(
+        format_version=CARD_VERSION,
+        image_shape=IMAGE_SHAPE,
+        value_range=(-1.0, 1.0),
+        class_names=("cat", "dog", "ape"),
+        null_label=3,
+        prediction_type="epsilon",
+        alphas_cumprod=tuple(make_schedule("linear", 100).alphas_cumprod.tolist()),
+        dataset="toy",
+        preset="toy",
+        images_seen=1234,
+        ema_decay=0.999,
+        sampler="ddim",
+        steps=5,
+        guidance_strength=1.5,
+    )
+
+
+@pytest.fixture(scope="session")
+def network():
+    """A U-Net with dropout and a mixed-precision policy, all of its weights random.
+
+    A new network predicts zero, because its last convolution does; random weights use every path.
+    """
+    from kdiffusion.models.unet import UNet
+
+    unet = UNet(
+        IMAGE_SHAPE,
+        num_classes=3,
+        base_channels=16,
+        channel_multipliers=(1, 2),
+        blocks_per_level=1,
+        attention_resolutions=(4,),
+        dropout=0.5,
+        dtype="mixed_bfloat16",
+    )
+    rng = np.random.default_rng(0)
+    unet.set_weights(
+        [weight + 0.1 * rng.standard_normal(weight.shape) for weight in unet.get_weights()]
+    )
+    return unet
+
+
+@pytest.fixture(scope="session")
+def float32_network(network):
+    """The network that every exported file must agree with."""
+    from export.inference import inference_network
+
+    return inference_network(network)
+
+
+@pytest.fixture(scope="session")
+def exported(network, card, tmp_path_factory):
+    """Format name ► path. Do not change the files; copy them."""
+    return export_network(network, card, tmp_path_factory.mktemp("exported"), tuple(FORMATS))
+
+
+@pytest.fixture(scope="session")
+def denoisers(exported):
+    """Format name ► LoadedDenoiser."""
+    return {name: load_denoiser(path) for name, path in exported.items()}
+
+
+@pytest.fixture(params=FORMATS)
+def format_name(request):
+    """Each row of FORMATS in turn."""
+    return request.param

@@ -1,0 +1,211 @@
+"""Every guarantee of an exported file, over every row of FORMATS."""
+
+import json
+import os
+import shutil
+import subprocess
+import sys
+from types import SimpleNamespace
+
+import numpy as np
+import pytest
+
+from export import FORMATS, ArtefactError, export_network, load_denoiser
+from export.inference import inference_network
+from export.verify import largest_deviation
+from kdiffusion.diffusion.sampling import sample
+from kdiffusion.images import to_uint8
+
+pytestmark = pytest.mark.slow
+
+
+@pytest.mark.parametrize("batch", [1, 3, 17])
+def test_predictions_agree_with_the_live_network(denoisers, float32_network, format_name, batch):
+    deviation = largest_deviation(float32_network, denoisers[format_name], [batch], seed=batch)
+    assert deviation <= 1e-4
+
+
+def test_the_network_of_these_tests_predicts_something(float32_network, denoisers, card):
+    images = np.random.default_rng(0).standard_normal((2, *card.image_shape))
+    denoiser = denoisers["onnx"]
+    predictions = [
+        denoiser(images, np.full(2, timestep), np.full(2, label))
+        for timestep, label in [(0, 0), (99, 0), (0, 3)]
+    ]
+    assert all(prediction.std() > 0.1 for prediction in predictions)
+    assert np.abs(predictions[0] - predictions[1]).max() > 0.01  # the timestep matters
+    assert np.abs(predictions[0] - predictions[2]).max() > 0.01  # and so does the label
+
+
+def test_a_prediction_does_not_depend_on_its_batch(denoisers, format_name, card):
+    denoiser = denoisers[format_name]
+    images = np.random.default_rng(0).standard_normal((17, *card.image_shape))
+    timesteps, labels = np.arange(17), np.arange(17) % 4
+    together = denoiser(images, timesteps, labels)
+    alone = denoiser(images[11:12], timesteps[11:12], labels[11:12])
+    np.testing.assert_allclose(alone[0], together[11], atol=1e-5)
+
+
+def _pictures(denoiser, card):
+    labels, seeds = [0, 1, 2, 2], [7, 8, 9, 10]
+    options = {"sampler": "ddim", "steps": 50, "guidance_strength": 1.5}
+    images = sample(denoiser, card, labels, seeds, progress=False, **options)
+    return to_uint8(images).astype(int)
+
+
+@pytest.fixture(scope="module")
+def live_pictures(float32_network, card):
+    """What the network draws before it is exported."""
+    from export.inference import serving_function
+
+    serve, _ = serving_function(float32_network, card.image_shape)
+
+    def live(images, timesteps, labels):
+        arrays = images.astype("float32"), timesteps.astype("int32"), labels.astype("int32")
+        return serve(*arrays)["prediction"].numpy()
+
+    return _pictures(live, card)
+
+
+def test_pictures_of_50_steps_agree_within_one_level(denoisers, card, format_name, live_pictures):
+    pictures = _pictures(denoisers[format_name], card)
+    assert np.abs(pictures - live_pictures).max() <= 1
+    assert pictures.std() > 10  # they show something
+
+
+def test_the_card_comes_back_equal_to_the_last_bit(denoisers, format_name, card):
+    assert denoisers[format_name].card == card
+    assert denoisers[format_name].card.alphas_cumprod == card.alphas_cumprod
+
+
+@pytest.fixture
+def copy_of(exported, format_name, tmp_path):
+    """A copy of the exported file that a test may spoil."""
+    path = tmp_path / exported[format_name].name
+    (shutil.copytree if exported[format_name].is_dir() else shutil.copy)(
+        exported[format_name], path
+    )
+    return path
+
+
+def test_a_moved_file_still_loads(copy_of, card):
+    assert load_denoiser(copy_of).card == card
+
+
+@pytest.mark.parametrize("kept", [0.0, 0.5, 0.99])
+def test_truncation_of_any_part_is_refused_by_name(copy_of, kept):
+    parts = [copy_of] if copy_of.is_file() else [p for p in copy_of.rglob("*") if p.is_file()]
+    for part in parts:
+        if part.name == "fingerprint.pb":  # TensorFlow does without it, and says so
+            continue
+        whole = part.read_bytes()
+        part.write_bytes(whole[: int(kept * len(whole))])
+        with pytest.raises(ArtefactError) as error:
+            load_denoiser(copy_of)
+        assert str(copy_of) in str(error.value), part
+        part.write_bytes(whole)
+    load_denoiser(copy_of)
+
+
+def test_a_card_of_a_newer_version_is_refused_by_name(float32_network, card, format_name, tmp_path):
+    text = json.dumps(json.loads(card.to_json()) | {"format_version": 99})
+    newer = SimpleNamespace(image_shape=card.image_shape, to_json=lambda: text)
+    path = tmp_path / FORMATS[format_name].ARTEFACT
+    FORMATS[format_name].write(float32_network, newer, path)
+    with pytest.raises(ArtefactError, match=r"newer version.*99") as error:
+        load_denoiser(path)
+    assert str(path) in str(error.value)
+
+
+def test_a_saved_model_without_a_card_is_refused_by_name(exported, tmp_path):
+    path = shutil.copytree(exported["saved_model"], tmp_path / "bare")
+    (path / "assets.extra" / "denoiser_card.json").unlink()
+    with pytest.raises(ArtefactError, match="bare carries no denoiser card"):
+        load_denoiser(path)
+
+
+def test_a_file_that_differs_from_the_network_is_not_kept(
+    network, card, format_name, tmp_path, monkeypatch
+):
+    true_format = FORMATS[format_name]
+
+    def write_something_else(network, card, path):
+        other = inference_network(network)
+        other.set_weights([weight * 1.01 for weight in other.get_weights()])
+        true_format.write(other, card, path)
+
+    spoilt = SimpleNamespace(
+        ARTEFACT=true_format.ARTEFACT, load=true_format.load, write=write_something_else
+    )
+    monkeypatch.setitem(FORMATS, format_name, spoilt)
+    with pytest.raises(ArtefactError, match=r"agree with the live network to 0\.0001"):
+        export_network(network, card, tmp_path / "export", [format_name])
+    assert os.listdir(tmp_path) == []
+
+
+def test_weights_that_are_not_numbers_are_not_exported(network, card, tmp_path):
+    broken = inference_network(network)
+    broken.set_weights([np.full_like(weight, np.nan) for weight in broken.get_weights()])
+    with pytest.raises(ArtefactError, match="nan"):
+        export_network(broken, card, tmp_path / "export", ["saved_model"])
+    assert os.listdir(tmp_path) == []
+
+
+def test_an_export_that_fails_late_takes_the_others_with_it(network, card, tmp_path, monkeypatch):
+    def fail(network, card, path):
+        path.write_bytes(b"half")
+        raise OSError(28, "No space left on device")
+
+    last = SimpleNamespace(ARTEFACT="last.bin", write=fail)
+    monkeypatch.setitem(FORMATS, "last", last)
+    with pytest.raises(OSError, match="No space"):
+        export_network(network, card, tmp_path / "export", ["saved_model", "last"])
+    assert os.listdir(tmp_path) == []
+
+
+def test_an_existing_file_is_refused_before_any_work(exported, card, format_name):
+    no_network = None  # would fail if it were touched
+    with pytest.raises(FileExistsError, match="--overwrite"):
+        export_network(no_network, card, exported[format_name].parent, [format_name])
+
+
+def test_an_unknown_format_is_refused_with_the_known_ones(card, tmp_path):
+    for formats in (["tensorrt"], []):
+        with pytest.raises(ValueError, match=r"onnx.*saved_model.*Received: formats="):
+            export_network(None, card, tmp_path, formats)
+
+
+_FULL_DISK = """
+import resource, sys
+from export import FORMATS
+from kdiffusion.card import DenoiserCard
+from kdiffusion.models.unet import UNet
+from export import export_network
+
+card = DenoiserCard.from_json(open(sys.argv[1]).read())
+network = UNet(card.image_shape, len(card.class_names), 16, (1, 2), 1, (4,))
+resource.setrlimit(resource.RLIMIT_FSIZE, (50_000, 50_000))
+try:
+    export_network(network, card, sys.argv[2], [sys.argv[3]])
+except OSError as error:
+    print("refused:", error)
+"""
+
+
+def test_a_full_disk_leaves_nothing(card, format_name, tmp_path):
+    (tmp_path / "card.json").write_text(card.to_json())
+    process = subprocess.run(
+        [
+            sys.executable,
+            "-c",
+            _FULL_DISK,
+            tmp_path / "card.json",
+            tmp_path / "export",
+            format_name,
+        ],
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert "refused:" in process.stdout, process.stderr
+    assert os.listdir(tmp_path) == ["card.json"]
