@@ -93,11 +93,8 @@ class DiffusionModel(keras.Model):
         """The prediction of the averaged weights: what is sampled, evaluated and exported."""
         return self.ema_network(inputs, training=False)
 
-    def compile(self, optimizer="adamw", **kwargs):
-        """Configures training; the loss is the model's own. Args: `keras.Model.compile`'s."""
-        super().compile(optimizer=optimizer, **kwargs)
-        # Built here, in the strategy's scope, so that a checkpoint finds its variables.
-        self.optimizer.build(self.network.trainable_variables)
+    def _maybe_symbolic_build(self, iterator=None, data_batch=None):
+        """Nothing to build: under a strategy Keras would call the model on a batch to find out."""
 
     @property
     def metrics(self):
@@ -243,9 +240,9 @@ class DiffusionModel(keras.Model):
         """The `DenoiserCard` of the averaged network.
 
         Args:
-            **facts: fields of the card that the model does not know: `class_names`, `dataset`,
-                `preset`, `images_seen`, and the recommended `sampler`, `steps` and
-                `guidance_strength`.
+            **facts: fields of the card that the model does not know, or knows otherwise:
+                `class_names`, `dataset`, `preset`, `images_seen`, and the recommended `sampler`,
+                `steps` and `guidance_strength`.
         """
         num_classes = self.network.num_classes
         defaults = {
@@ -254,7 +251,13 @@ class DiffusionModel(keras.Model):
             "null_label": num_classes,
             "prediction_type": self.prediction_type,
             "alphas_cumprod": tuple(self.schedule.alphas_cumprod.tolist()),
+            "dataset": "unknown",
+            "preset": "none",
+            "images_seen": 0,
             "ema_decay": self.ema_decay,
+            "sampler": "ddim",
+            "steps": min(50, self.schedule.num_timesteps),
+            "guidance_strength": 1.0,
         }
         return DenoiserCard(**{**defaults, **facts})
 

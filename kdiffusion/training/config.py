@@ -6,6 +6,7 @@ A value that can't work is refused when the `Config` is made, before anything he
 from pathlib import Path
 from typing import Annotated, Literal
 
+import tyro
 from pydantic import AfterValidator, ConfigDict, Field, FiniteFloat, TypeAdapter, model_validator
 from pydantic.dataclasses import dataclass
 
@@ -155,7 +156,7 @@ class RunConfig:
 class Config:
     """One training run."""
 
-    preset: str = "digits"
+    preset: Annotated[str, tyro.conf.Suppress] = "digits"
     """The preset that these settings started from."""
     data: DataConfig = DataConfig()
     model: ModelConfig = ModelConfig()

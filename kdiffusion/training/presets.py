@@ -84,7 +84,7 @@ CIFAR10_SMALL = Config(
     ),
     diffusion=DiffusionConfig(schedule="cosine", prediction_type="v", loss_weighting="min_snr"),
     optimizer=OptimizerConfig(
-        epochs=12,
+        epochs=10,
         batch_size=128,
         learning_rate=1e-3,
         warmup_steps=200,

@@ -68,6 +68,8 @@ def build_model(config, image_shape, num_classes, total_steps):
         ),
         steps_per_execution=config.run.steps_per_execution,
     )
+    # Built here, in the strategy's scope, so that a checkpoint finds its variables.
+    diffusion_model.optimizer.build(network.trainable_variables)
     return diffusion_model
 
 
@@ -145,6 +147,7 @@ def train(config, run_dir, resume=False, overwrite=False):
         epochs=config.optimizer.epochs,
         validation_data=validation_batches(dataset, batch_size),
         callbacks=callbacks,
+        shuffle=False,  # The batches are.
     )
     return LoadedRun(model, make_card(model, directory), directory)
 

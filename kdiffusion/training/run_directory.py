@@ -44,8 +44,9 @@ class RunDirectory:
         return self.path / "export"
 
     def write(self):
-        """Writes config.json, whole or not at all."""
-        self.path.mkdir(parents=True, exist_ok=True)
+        """Makes the folders and writes config.json, whole or not at all."""
+        for folder in (self.checkpoints, self.tensorboard, self.samples):
+            folder.mkdir(parents=True, exist_ok=True)
         content = {
             "format_version": RUN_VERSION,
             "image_shape": self.image_shape,
