@@ -4,6 +4,7 @@ Inside this file `import onnx` is the package, not this module: imports of this 
 Run its commands with `python -m export`, never as scripts, which would put this folder first.
 """
 
+import os
 from pathlib import Path
 
 from .denoiser import (
@@ -42,6 +43,9 @@ def write(network, card, path):
     import onnx
     import tf2onnx
 
+    # Otherwise it copies the whole graph, weights included, before each of its optimisers, in case
+    # one fails: half of the time of an export. Here a failure fails the export.
+    os.environ.setdefault("TF2ONNX_CATCH_ERRORS", "FALSE")
     serve, signature = serving_function(network, card.image_shape)
     model, _ = tf2onnx.convert.from_function(serve, signature, opset=OPSET)
     _name_batch(model.graph)
