@@ -6,16 +6,16 @@ from collections.abc import Callable
 
 from .dataset import ImageDataset
 from .digits import load_digits
+from .folder import load_folder
 from .tfds_catalog import load_tfds
 
-# A loader takes the name and, by keyword, the other arguments of `load_dataset`. Names that are
-# not here are looked up in TFDS, so the rows for its data sets say only what it does not know:
-# that a mirror image of theirs is as good an example.
+# A loader takes the name and, by keyword, the other arguments of `load_dataset`.
 DATASETS: dict[str, Callable[..., ImageDataset]] = {
     "digits": load_digits,
-    "cifar10": functools.partial(load_tfds, horizontal_flip=True),
-    "cifar100": functools.partial(load_tfds, horizontal_flip=True),
-    "stl10": functools.partial(load_tfds, horizontal_flip=True),
+    "cifar10": load_tfds,
+    "cifar100": load_tfds,
+    "stl10": load_tfds,
+    "folder": load_folder,
 }
 
 
@@ -55,6 +55,7 @@ def load_dataset(
         )
     if seed < 0:
         raise ValueError(f"`seed` must not be negative. Received: seed={seed}")
+    # A name that is not in the table may be one of TFDS's hundreds.
     loader = DATASETS.get(name, functools.partial(load_tfds, other_names=DATASETS))
     return loader(
         name,

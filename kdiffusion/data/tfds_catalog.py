@@ -1,11 +1,14 @@
-"""Any TensorFlow Datasets name whose examples have an image and a label."""
+"""Any TensorFlow Datasets (TFDS) name whose examples have an image and a label."""
 
 import difflib
 import re
+import tempfile
 from collections.abc import Iterable
+from pathlib import Path
 
 import numpy as np
 
+from .connection import check_any_host_known
 from .dataset import ImageDataset
 from .holdout import split_by_holdout
 from .resize import fit_to_square
@@ -13,10 +16,17 @@ from .resize import fit_to_square
 # TensorFlow and TFDS take seconds to import, so each function that needs them does so itself:
 # the DATASETS table, which lists `load_tfds`, is read to check a configuration before that.
 
-# No `namespace:name`: TFDS would fetch such a "community" data set's code and run it.
-NAME_PATTERN = r"[A-Za-z]\w*(/[\w.\-]+)?(:\d+\.\d+\.\d+)?"
+NAME_PATTERN = r"[a-z]\w*(/[\w.\-]+)?(:\d+\.\d+\.\d+)?"
 # Splits that may serve as the validation part, best first.
 HELD_OUT_SPLITS = ("test", "validation")
+# Photographs in which left and right mean nothing. Others keep the side they have, as a flip is
+# wrong for digits and letters, and TFDS doesn't say what a data set shows.
+MIRRORABLE = frozenset(
+    ("cifar10", "cifar100", "stl10", "cats_vs_dogs", "food101", "imagenette", "oxford_flowers102")
+)
+# TFDS tries this host for a prepared copy before it asks the data set's own.
+TFDS_COPIES_URL = "https://storage.googleapis.com"
+READ_BATCH = 512
 
 
 def load_tfds(
@@ -26,7 +36,6 @@ def load_tfds(
     image_size: int | None,
     validation_fraction: float,
     seed: int,
-    horizontal_flip: bool = False,
     other_names: Iterable[str] = (),
 ) -> ImageDataset:
     """Load a TFDS data set, downloading and preparing it first where that has not been done.
@@ -36,14 +45,12 @@ def load_tfds(
 
     Args:
         name: str. As for `tfds.load`: `name`, `name/config`, `name:1.0.0`.
-        directory: str or path. TFDS data directory. Defaults to `None`: the one that the
-            environment variable `TFDS_DATA_DIR` names, else TFDS's own default.
-        image_size: int. Height and width in pixels, by centre crop and resampling. Defaults to
-            `None`: as stored, which must be the same for all images.
+        directory: str or path. TFDS data directory. `None` means the one that the environment
+            variable `TFDS_DATA_DIR` names, else TFDS's own default.
+        image_size: int. Height and width in pixels, by centre crop and resampling. `None` means
+            as stored, which must be the same for all images.
         validation_fraction: float in (0, 1). Share that is held out where no split serves.
         seed: int, >= 0. Decides which images are held out.
-        horizontal_flip: bool. Whether a mirror image is as good an example. Defaults to `False`,
-            the safe answer for a data set that nobody has looked at.
         other_names: names to suggest, beside those of TFDS, for one that does not exist.
 
     Raises:
@@ -53,15 +60,16 @@ def load_tfds(
     builder = _find_builder(name, directory, other_names)
     _check_features(name, builder.info.features)
     _prepare(name, builder)
-    if "train" not in builder.info.splits:
+    splits = builder.info.splits
+    if "train" not in splits:
         raise ValueError(
-            f"{name!r} cannot be trained on: it has no `train` split, only "
-            f"{sorted(builder.info.splits)}"
+            f"{name!r} cannot be trained on: it has no `train` split. It has: {sorted(splits)}"
         )
     class_names = tuple(builder.info.features["label"].names)
+    horizontal_flip = _base_name(name) in MIRRORABLE
     images, labels = _read_split(name, builder, "train", image_size)
     for split in HELD_OUT_SPLITS:
-        if split not in builder.info.splits:
+        if split not in splits:
             continue
         validation_images, validation_labels = _read_split(name, builder, split, image_size)
         if validation_labels.min() < 0:  # TFDS's mark for labels that were never published
@@ -86,65 +94,117 @@ def load_tfds(
     )
 
 
+def _base_name(name: str) -> str:
+    return re.split("[/:]", name)[0]
+
+
 def _find_builder(name, directory, other_names):
     import tensorflow_datasets as tfds
 
-    base_name = re.split("[/:]", name)[0]
+    if re.match(r"\w+:[A-Za-z]", name):
+        raise ValueError(
+            "`name` must not have a namespace: TFDS would fetch such a data set's code from "
+            f"elsewhere and run it. Received: name={name!r}"
+        )
     if re.fullmatch(NAME_PATTERN, name):
         try:
             return tfds.builder(name, data_dir=directory)
         except tfds.core.DatasetNotFoundError:
             pass  # Answered below, as is a name that cannot be one.
         except Exception as error:  # Whatever a builder's own code raises: version, config, ...
-            raise ValueError(f"TFDS cannot make data set {name!r}: {error}") from error
-    known = [*other_names, *tfds.list_builders(with_community_datasets=False)]
-    close = difflib.get_close_matches(base_name.lower(), dict.fromkeys(known), n=5)
+            raise ValueError(f"TFDS cannot load data set {name!r}: {error}") from error
+    known = dict.fromkeys([*other_names, *tfds.list_builders(with_community_datasets=False)])
+    close = difflib.get_close_matches(_base_name(name).lower(), known, n=5)
     meant = f"Did you mean {' or '.join(map(repr, close))}? " if close else ""
     raise ValueError(
-        f"`name` must be one of {sorted(other_names)} or a data set of TFDS. {meant}"
-        f"Received: name={name!r}"
+        f"`name` must be one of {sorted(other_names)}, a data set of TFDS, or one that was "
+        f"prepared in `directory`. {meant}Received: name={name!r}, directory={directory!r}"
     )
 
 
 def _check_features(name, features):
-    """Refuse, before any download, what has no image in 8 bits or no label from known classes."""
+    """Refuse, before any download, what has no image of 8 bits or no label of known classes."""
     import tensorflow_datasets as tfds
 
     def refuse(reason):
         raise ValueError(f"{name!r} cannot be trained on: {reason}")
 
     if not isinstance(features, tfds.features.FeaturesDict):
-        refuse(f"its examples are no dictionary of features but {features}")
+        refuse(f"its examples must be dictionaries with `image` and `label`; they are {features}")
     for key, kind in (("image", tfds.features.Image), ("label", tfds.features.ClassLabel)):
         if key not in features or not isinstance(features[key], kind):
-            has = ", ".join(f"{k} ({type(v).__name__})" for k, v in features.items())
-            refuse(f"it has no `{key}` that is a TFDS {kind.__name__}. It has: {has}")
+            found = ", ".join(f"{k} ({type(v).__name__})" for k, v in features.items())
+            refuse(f"it has no `{key}` that is a TFDS {kind.__name__}. It has: {found}")
     image = features["image"]
     if np.dtype(image.np_dtype) != np.uint8 or image.shape[-1] not in (1, 3):
         refuse(f"its images must be uint8 with 1 or 3 channels; they are {image}")
     if not features["label"].num_classes:
-        refuse("it does not say how many classes its labels have")
+        refuse("it does not say which classes its labels number")
 
 
 def _prepare(name, builder):
-    builder.download_and_prepare()
+    """Download and prepare, unless that was done; a failure leaves nothing behind."""
+    if builder.is_prepared():
+        return
+    import tensorflow_datasets as tfds
+
+    # DATA_DIR / name / config / version: as many levels as the full name has.
+    data_directory = Path(builder.data_path).parents[builder.info.full_name.count("/")]
+    # From the innermost out, so that each is empty when its turn comes.
+    new_directories = [path for path in Path(builder.data_path).parents if not path.exists()]
+    try:
+        # Files that were put in place by hand, or none at all, need no network.
+        if builder.url_infos and not builder.MANUAL_DOWNLOAD_INSTRUCTIONS:
+            check_any_host_known([*builder.url_infos, TFDS_COPIES_URL])
+        data_directory.mkdir(parents=True, exist_ok=True)
+        # TFDS would leave half-read files in DATA_DIR/downloads; archives are of no use later.
+        with tempfile.TemporaryDirectory(dir=data_directory, prefix=".download-") as downloads:
+            builder.download_and_prepare(
+                download_dir=downloads,
+                download_config=tfds.download.DownloadConfig(
+                    manual_dir=data_directory / "downloads" / "manual"
+                ),
+            )
+    except Exception as error:  # Network, disk, checksums, the builder's own code: all mean this.
+        for path in new_directories:
+            if path.is_dir() and not any(path.iterdir()):
+                path.rmdir()
+        raise RuntimeError(
+            f"Data set {name!r} is not prepared in {data_directory}, and downloading and preparing "
+            f"it failed: {error}\n"
+            "Either set `directory`, or the environment variable TFDS_DATA_DIR, to a TFDS data "
+            "directory that holds it; or, where there is a network, prepare it with "
+            f"`tfds build {_base_name(name)} --data_dir DIRECTORY` and copy that directory here."
+        ) from error
 
 
 def _read_split(name, builder, split, image_size):
     """(uint8 `[N, H, W, C]`, int32 `[N]`) of one split, in the order in which it is stored."""
-    examples = builder.as_dataset(split=split, shuffle_files=False)
+    import tensorflow as tf
+
+    examples = builder.as_dataset(split=split, shuffle_files=False).map(
+        lambda example: (example["image"], example["label"]), num_parallel_calls=tf.data.AUTOTUNE
+    )
+    # Images of different sizes do not stack, so they come one by one.
+    fixed_shape = None not in builder.info.features["image"].shape
+    batches = examples.batch(READ_BATCH if fixed_shape else 1)
     images, labels = [], []
-    for example in examples.as_numpy_iterator():
-        image = example["image"]
-        if image_size is not None:
-            image = fit_to_square(image, image_size)
-        if images and image.shape != images[0].shape:
-            raise ValueError(
-                f"Images of {name!r} differ in size: {images[0].shape} and {image.shape} "
-                f"(`{split}`, example {len(images)}). Set `image_size` to bring them to one."
-            )
-        images.append(image)
-        labels.append(example["label"])
+    try:
+        for batch_images, batch_labels in batches.as_numpy_iterator():
+            if image_size is not None:
+                batch_images = np.stack([fit_to_square(each, image_size) for each in batch_images])
+            if images and batch_images.shape[1:] != images[0].shape[1:]:
+                raise ValueError(
+                    f"Images of {name!r} must be of one size unless `image_size` is set. Received: "
+                    f"{images[0].shape[1:]} and {batch_images.shape[1:]} in its `{split}` split"
+                )
+            images.append(batch_images)
+            labels.append(batch_labels)
+    except tf.errors.OpError as error:
+        raise ValueError(
+            f"The `{split}` split of {name!r} in {builder.data_path} cannot be read; delete that "
+            f"directory and prepare it again: {error.message}"
+        ) from error
     if not images:
-        raise ValueError(f"{name!r} has no examples in its `{split}` split")
-    return np.stack(images), np.asarray(labels, np.int32)
+        raise ValueError(f"{name!r} cannot be trained on: its `{split}` split is empty")
+    return np.concatenate(images), np.concatenate(labels).astype(np.int32)

@@ -1,0 +1,116 @@
+"""A folder of images with a sub-folder for each class, read with Pillow."""
+
+from pathlib import Path
+
+import numpy as np
+from PIL import Image, ImageOps
+
+from .dataset import ImageDataset
+from .holdout import split_by_holdout
+from .resize import fit_to_square
+
+# Pillow modes with 8 bits a sample, by whether they hold colour. Its other modes (16-bit, float)
+# have no agreed white, and Pillow's own conversion would clip them.
+GREY_MODES = {"1", "L", "LA", "La"}
+COLOUR_MODES = {"P", "PA", "RGB", "RGBA", "RGBa", "RGBX", "CMYK", "YCbCr", "LAB", "HSV"}
+
+
+def load_folder(
+    name: str,
+    *,
+    directory: str | None,
+    image_size: int | None,
+    validation_fraction: float,
+    seed: int,
+) -> ImageDataset:
+    """Load `directory/CLASS/IMAGE`, classes and images in alphabetical order.
+
+    The images are grey if all are, else RGB; transparent ones are laid on white. Hidden files
+    (`.name`) are passed over, and so are files beside the class folders; all else in a class
+    folder must be an image. Images are not mirrored in training unless that is asked for.
+
+    Args:
+        name: str. Becomes the data set's name.
+        directory: str or path. The folder that holds one sub-folder for each class.
+        image_size: int. Height and width in pixels, by centre crop and resampling. `None` means
+            that all images must have one size.
+        validation_fraction: float in (0, 1). Share that is held out.
+        seed: int, >= 0. Decides which images are held out.
+
+    Raises:
+        ValueError: There are no class folders, one is empty, or a file (named) is not readable
+            as an image, not of 8 bits, or of another size than the first.
+    """
+    if directory is None:
+        raise ValueError(
+            f"`directory` must be given for {name!r}: the folder with a sub-folder for each class"
+        )
+    files = _image_files(Path(directory))  # {class name: [path, ...]}
+    read = [(path, _read_image(path)) for paths in files.values() for path in paths]
+    grey = all(pixels.shape[-1] == 1 for _, pixels in read)
+    images = []
+    for path, pixels in read:
+        pixels = pixels if grey else np.broadcast_to(pixels, (*pixels.shape[:2], 3))
+        if image_size is not None:
+            pixels = fit_to_square(pixels, image_size)
+        if images and pixels.shape != images[0].shape:
+            raise ValueError(
+                f"{path} is {_size(pixels)} where {read[0][0]} is {_size(images[0])}: images must "
+                "be of one size unless `image_size` is set. Received: image_size=None"
+            )
+        images.append(pixels)
+    return split_by_holdout(
+        name,
+        np.stack(images),
+        np.repeat(np.arange(len(files), dtype=np.int32), [len(paths) for paths in files.values()]),
+        tuple(files),
+        horizontal_flip=False,
+        validation_fraction=validation_fraction,
+        seed=seed,
+    )
+
+
+def _image_files(directory: Path) -> dict[str, list[Path]]:
+    if not directory.is_dir():
+        raise ValueError(f"`directory` must be a folder. Received: directory={str(directory)!r}")
+    folders = [path for path in _visible(directory) if path.is_dir()]
+    if not folders:
+        raise ValueError(
+            "`directory` must hold a sub-folder of images for each class; it holds none. "
+            f"Received: directory={str(directory)!r}"
+        )
+    for folder in folders:
+        if not _visible(folder):
+            raise ValueError(f"{folder} has no images. Every class folder needs at least one.")
+    return {folder.name: _visible(folder) for folder in folders}
+
+
+def _visible(folder: Path) -> list[Path]:
+    return sorted(path for path in folder.iterdir() if not path.name.startswith("."))
+
+
+def _read_image(path: Path) -> np.ndarray:
+    """uint8 `[H, W, 1]` or `[H, W, 3]`, upright."""
+    try:
+        with Image.open(path) as opened:
+            image = ImageOps.exif_transpose(opened)  # reads all of it, so a cut file shows here
+            image.load()
+    except Exception as error:  # Pillow's decoders raise a dozen kinds for damaged files.
+        raise ValueError(f"{path} cannot be read as an image: {error}") from error
+    if image.mode not in GREY_MODES | COLOUR_MODES:
+        raise ValueError(
+            f"{path} must have 8 bits a sample. Received: an image of mode {image.mode!r}"
+        )
+    grey = image.mode in GREY_MODES
+    if image.has_transparency_data:
+        # What lies under transparent pixels was never meant to be seen.
+        image = image.convert("RGBA")
+        white = Image.new("RGBA", image.size, "white")
+        image = Image.alpha_composite(white, image)
+    pixels = np.asarray(image.convert("L" if grey else "RGB"))
+    return pixels.reshape(*pixels.shape[:2], -1)
+
+
+def _size(pixels: np.ndarray) -> str:
+    height, width, _ = pixels.shape
+    return f"{width}x{height} pixels"
