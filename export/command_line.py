@@ -6,6 +6,10 @@ import sys
 
 import tyro
 
+from kdiffusion.diffusion.samplers import SAMPLERS
+
+SamplerName = tyro.extras.literal_type_from_choices(list(SAMPLERS))
+
 
 def run_command(command, module_name):
     """Runs a function as a command: its arguments are the options, its docstring the help.
@@ -29,7 +33,7 @@ def reporting_errors():
     """
     try:
         yield
-    except (ValueError, OSError, ImportError) as error:
+    except (ValueError, OSError, ImportError, FloatingPointError) as error:
         print("error:", *str(error).split(), file=sys.stderr)  # on one line
         sys.exit(1)
     except KeyboardInterrupt:

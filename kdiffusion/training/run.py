@@ -18,11 +18,15 @@ from kdiffusion.training.strategy import distributed_batches, is_chief, make_str
 
 @dataclass(frozen=True)
 class LoadedRun:
-    """A run read back: `model` restored from its newest checkpoint, its `card`, its `directory`."""
+    """A run in memory: its `model`, the model's `card`, its `directory`.
+
+    `is_chief` tells whether this process writes what all workers share.
+    """
 
     model: DiffusionModel
     card: DenoiserCard
     directory: RunDirectory
+    is_chief: bool = True
 
 
 def build_model(config, image_shape, num_classes, total_steps):
@@ -99,11 +103,14 @@ def train(config, run_dir, resume=False, overwrite=False):
 
     Raises:
         FileExistsError: the folder holds a run, and neither `resume` nor `overwrite` is given.
-        ValueError: settings that the data set or the devices can't serve.
+        FileNotFoundError: `resume`, and the folder holds no run or no checkpoint.
+        ValueError: settings that the data set or the devices can't serve, or that contradict the
+            run that is resumed.
         FloatingPointError: the loss stopped being a number.
     """
-    previous = RunDirectory.read(run_dir) if resume else None
-    if previous is None:
+    if resume:
+        run_directory.check_resumable(RunDirectory.read(run_dir).config, config)
+    else:
         run_directory.prepare(run_dir, overwrite)
     dataset = load_dataset(
         config.data.name,
@@ -149,7 +156,7 @@ def train(config, run_dir, resume=False, overwrite=False):
         callbacks=callbacks,
         shuffle=False,  # The batches are.
     )
-    return LoadedRun(model, make_card(model, directory), directory)
+    return LoadedRun(model, make_card(model, directory), directory, is_chief(strategy))
 
 
 def load_run(run_dir):

@@ -10,6 +10,10 @@ from kdiffusion.training.config import Config
 
 RUN_VERSION = 1
 
+# What may differ when a run is resumed, as "section" or "section.field": where it ends, how it is
+# watched and sampled. The rest would make it another run.
+RESUMABLE = ("run", "sampling", "optimizer.epochs", "data.directory")
+
 
 @dataclass(frozen=True)
 class RunDirectory:
@@ -103,3 +107,39 @@ def prepare(path, overwrite=False):
         for name in ("checkpoints", "tensorboard", "samples", "export"):
             shutil.rmtree(path / name, ignore_errors=True)
         (path / "config.json").unlink()
+
+
+def check_resumable(before, now):
+    """Refuses to go on with a run under settings that would make it another run.
+
+    Args:
+        before: `Config` of the run.
+        now: `Config` that was asked for.
+
+    Raises:
+        ValueError: names each setting that differs, and those that may.
+    """
+    before, now = _flat(before), _flat(now)
+    seed = "run.seed"
+    differing = [
+        f"{name} was {before[name]!r}, is {now[name]!r}"
+        for name in before
+        if before[name] != now[name]
+        and (name == seed or not {name, name.split(".")[0]} & set(RESUMABLE))
+    ]
+    if differing:
+        raise ValueError(
+            f"A resumed run must keep its settings, but for {', '.join(RESUMABLE)} (not {seed}). "
+            f"Received: {'; '.join(differing)}"
+        )
+
+
+def _flat(config):
+    """{"section.field": value} of a configuration."""
+    content = json.loads(config.to_json())
+    sections = {name: value for name, value in content.items() if isinstance(value, dict)}
+    return {
+        f"{section}.{name}": value
+        for section, fields in sections.items()
+        for name, value in fields.items()
+    }

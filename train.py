@@ -1,0 +1,82 @@
+"""Trains a model from a preset, exports it, draws with the exported file: the command line only."""
+
+import dataclasses
+import os
+import sys
+import time
+from pathlib import Path
+from typing import Annotated
+
+import tyro
+
+from export.command_line import reporting_errors
+from kdiffusion.training import PRESET_DOCS, PRESETS, Config
+
+# TensorFlow's start-up notices say nothing that a user of this command could act on.
+os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
+
+IMAGES_PER_LABEL = 8
+
+
+@dataclasses.dataclass(frozen=True)
+class Command:
+    """Train a class-conditional diffusion model, export it, and draw with the exported file."""
+
+    config: Annotated[Config, tyro.conf.arg(name="")]
+    run_dir: Path | None = None
+    """Folder of the run. None: runs/PRESET."""
+    resume: tyro.conf.FlagCreatePairsOff[bool] = False
+    """Go on with the run in that folder, from its newest checkpoint."""
+    overwrite: tyro.conf.FlagCreatePairsOff[bool] = False
+    """Replace the run in that folder."""
+
+
+def parse(arguments):
+    """The `Command` of a command line; without arguments, that of the digits."""
+    commands = {name: (PRESET_DOCS[name], Command(preset)) for name, preset in PRESETS.items()}
+    return tyro.extras.overridable_config_cli(
+        commands, prog="train.py", description=Command.__doc__, args=arguments or ["digits"]
+    )
+
+
+def main(arguments):
+    """Trains, exports and draws, as the arguments say."""
+    start = time.perf_counter()
+    command = parse(arguments)
+    run_dir = command.run_dir or Path("runs", command.config.preset)
+    # TensorFlow loads here, when the arguments are known to be good.
+    from export import export_run, load_denoiser
+    from export.sample import draw_by_class
+    from kdiffusion.images import image_grid, save_png
+    from kdiffusion.training import train
+
+    run = train(command.config, run_dir, resume=command.resume, overwrite=command.overwrite)
+    if not run.is_chief:
+        return
+    print("Exporting and checking the exported files ...", flush=True)
+    artefacts = export_run(run_dir, overwrite=True)
+    print("Sampling from the ONNX file ...", flush=True)
+    denoiser = load_denoiser(artefacts["onnx"])
+    names = denoiser.card.class_names[:10]
+    images, _, _ = draw_by_class(denoiser, range(len(names)), IMAGES_PER_LABEL, seed=0)
+    picture = run_dir / "samples.png"
+    save_png(image_grid(images, IMAGES_PER_LABEL, row_labels=names), picture, overwrite=True)
+    print(
+        f"""
+Done in {(time.perf_counter() - start) / 60:.1f} minutes.
+  checkpoints   {run_dir / "checkpoints"}
+  exported      {artefacts["onnx"]}
+                {artefacts["saved_model"]}
+  samples       {picture}
+
+Next:
+  tensorboard --logdir {run_dir / "tensorboard"}
+  python -m export.sample {artefacts["onnx"]} --labels {names[-1]} --per-label 16 \
+--guidance-strength 3 --out one_class.png
+  python -m export.interpolate {artefacts["onnx"]} --label {names[-1]} --seeds 1 2 --out walk.png"""
+    )
+
+
+if __name__ == "__main__":
+    with reporting_errors():
+        main(sys.argv[1:])
