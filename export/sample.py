@@ -10,16 +10,13 @@ from typing import Annotated
 import numpy as np
 import tyro
 
-from kdiffusion.diffusion.samplers import SAMPLERS
 from kdiffusion.diffusion.sampling import sample
 from kdiffusion.images import image_grid, save_png, to_uint8
 
 from . import load_denoiser
-from .command_line import run_command
+from .command_line import SamplerName, run_command
 from .labels import labels_from_text
 from .staging import refuse_existing, staged
-
-SamplerName = tyro.extras.literal_type_from_choices(list(SAMPLERS))
 
 
 def draw_by_class(denoiser, labels, per_label, seed, **options):
@@ -66,8 +63,7 @@ def main(
         labels: `all`, class names or label numbers.
         per_label: images of each.
         sampler: how to go from noise to image.
-        steps: evaluations of the network (twice as many with guidance), at most the T it was
-            trained with.
+        steps: from noise to image, at most the T of the training.
         guidance_strength: w of classifier-free guidance, where 0 is the plain conditional model.
             Many libraries write s = 1 + w.
         seed: of the first image; the next ones have seed + 1, seed + 2, ...

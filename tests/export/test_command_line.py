@@ -9,8 +9,9 @@ import pytest
 from PIL import Image
 
 from export import load_denoiser
+from kdiffusion.diffusion.interpolation import interpolate
 from kdiffusion.diffusion.sampling import sample
-from kdiffusion.images import to_uint8
+from kdiffusion.images import image_grid, to_uint8
 
 # What only training and exporting may need. None in sys.modules makes an import fail.
 _WITHOUT = ("tensorflow", "keras", "onnx", "tf2onnx")
@@ -100,6 +101,45 @@ def test_what_makes_no_sense_is_refused_and_nothing_is_written(
     assert os.listdir(tmp_path) == before
 
 
+def test_interpolate_draws_a_strip_of_frames(toy, tmp_path, card):
+    options = ["--seeds", 4, 9, "--frames", 6, "--steps", 3, "--guidance-strength", 0]
+    outputs = ["--out", tmp_path / "walk.png"]
+    output, _ = _run("export.interpolate", toy, "--label", "dog", *options, *outputs)
+    assert str(tmp_path / "walk.png") in output
+    frames = interpolate(
+        load_denoiser(toy), card, 1, (4, 9), frames=6,
+        sampler="ddim", steps=3, guidance_strength=0, progress=False,
+    )  # fmt: skip
+    with Image.open(tmp_path / "walk.png") as strip:
+        np.testing.assert_array_equal(strip, image_grid(to_uint8(frames), 6))
+
+
+def test_interpolate_walks_between_two_labels(toy, tmp_path):
+    labels = ["--label", "dog", "0", "--seeds", 4, 4, "--steps", 2]
+    _run("export.interpolate", toy, *labels, "--out", tmp_path / "walk.png")
+    assert (tmp_path / "walk.png").is_file()
+
+
+@pytest.mark.parametrize(
+    ("options", "status", "message"),
+    [
+        (["--label", "bird"], 1, "'cat', 'dog', 'ape'"),
+        (["--label", "all"], 1, "`label`"),
+        (["--label", "cat", "--frames", "1"], 1, "`frames`"),
+        (["--label", "cat", "--seeds", "1", "-2"], 1, "seed"),
+        (["--label", "cat", "--seeds", "1"], 2, "--seeds"),
+        (["--label", "cat", "--sampler", "ddpm"], 1, "deterministic"),
+        ([], 2, "--label"),
+    ],
+)
+def test_a_walk_that_makes_no_sense_is_refused(toy, tmp_path, options, status, message):
+    out = ["--out", tmp_path / "walk.png"]
+    _, error = _run("export.interpolate", toy, *out, *options, expect=status)
+    assert message in error
+    assert status == 2 or len(error.splitlines()) == 1
+    assert os.listdir(tmp_path) == ["toy.onnx"]
+
+
 @pytest.mark.parametrize("existing", ["grid.png", "images.npz"])
 def test_an_existing_output_is_refused_unless_told(toy, tmp_path, existing):
     (tmp_path / existing).write_text("mine")
@@ -118,6 +158,7 @@ def test_an_existing_output_is_refused_unless_told(toy, tmp_path, existing):
     ("module", "arguments"),
     [
         ("export.sample", []),
+        ("export.interpolate", ["--label", "0"]),
         ("export", ["--formats", "onnx"]),
     ],
 )
