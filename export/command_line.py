@@ -28,8 +28,8 @@ def run_command(command, module_name):
 def reporting_errors():
     """Ends the process with one line for a mistake of the caller's, and status 1.
 
-    Arguments that cannot be read end it with status 2 (tyro). Exceptions that no caller can cause
-    are bugs, and keep their trace.
+    So do a full disk and a loss that is not a number. Arguments that cannot be read end it with
+    status 2 (tyro). Other exceptions are bugs, and keep their trace.
     """
     try:
         yield
