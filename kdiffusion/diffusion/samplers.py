@@ -15,7 +15,9 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from kdiffusion.diffusion.dpm_solver import dpmpp_2m_sde_step, dpmpp_2m_step, heun_step
 from kdiffusion.diffusion.prediction import Estimate
+from kdiffusion.diffusion.unipc import unipc_step
 
 
 def ddpm_step(predict, x, t, s, schedule, history, normal, variance="fixed_small"):
@@ -66,6 +68,10 @@ class Sampler:
 SAMPLERS: dict[str, Sampler] = {
     "ddpm": Sampler(ddpm_step, options=("variance",), always_random=True),
     "ddim": Sampler(ddim_step, options=("eta",)),
+    "heun": Sampler(heun_step, predictions_per_step=2),
+    "dpmpp_2m": Sampler(dpmpp_2m_step, multistep=True),
+    "dpmpp_2m_sde": Sampler(dpmpp_2m_sde_step, always_random=True, multistep=True),
+    "unipc": Sampler(unipc_step, multistep=True),
 }
 
 

@@ -7,6 +7,7 @@ subset of the steps needs no schedule of its own; s = -1 is the clean picture, a
 
 from __future__ import annotations
 
+import functools
 from collections.abc import Callable
 from dataclasses import dataclass
 
@@ -81,6 +82,10 @@ class NoiseSchedule:
         """Whether abar_{T-1} is exactly 0 (zero terminal SNR, Lin et al. 2024)."""
         return bool(self.alphas_cumprod[-1] == 0.0)
 
+    @functools.cached_property
+    def _alphas_cumprod_and_clean(self) -> np.ndarray:
+        return np.append(self.alphas_cumprod, 1.0)  # index -1 is the clean picture
+
     def alpha_bar(self, t):
         """abar_t for an integer or an integer array; t = -1 is the clean picture, 1.0."""
         t = np.asarray(t)
@@ -88,7 +93,7 @@ class NoiseSchedule:
             raise ValueError(
                 f"`t` must lie between -1 and {self.num_timesteps - 1}. Received: t={t}"
             )
-        return np.append(self.alphas_cumprod, 1.0)[t]  # index -1 is the appended 1.0
+        return self._alphas_cumprod_and_clean[t]
 
     def half_log_snr(self, t: int) -> float:
         """lambda_t = log(sqrt(abar_t) / sqrt(1 - abar_t)) (Lu et al. 2022); +inf for t = -1."""

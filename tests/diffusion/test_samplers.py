@@ -1,5 +1,7 @@
 """Every sampler against what must come out of it when the right prediction is known."""
 
+import itertools
+
 import numpy as np
 import pytest
 
@@ -82,10 +84,16 @@ def fixed_noise(shape):
     return lambda: rng.normal(size=shape)
 
 
+def test_every_random_sampler_is_among_the_cases_below():
+    random = {name for name, sampler in SAMPLERS.items() if sampler.is_random(eta=1.0)}
+    assert random == {name for name, _ in STOCHASTIC.values()}
+
+
 STOCHASTIC = {
     "ddpm fixed_small": ("ddpm", {"variance": "fixed_small"}),
     "ddpm fixed_large": ("ddpm", {"variance": "fixed_large"}),
     "ddim eta 0.5": ("ddim", {"eta": 0.5}),
+    "dpmpp_2m_sde": ("dpmpp_2m_sde", {}),
 }
 
 
@@ -139,3 +147,74 @@ def test_all_targets_give_the_same_trajectory(name, prediction_type, make_card, 
 def test_an_unknown_sampler_is_refused_with_the_list():
     with pytest.raises(ValueError, match=", ".join(SAMPLERS)):
         find_sampler("euler")
+
+
+def exact_path(schedule, mean, std, x, t, s):
+    """The ODE of Gaussian pixels in closed form: (x - root mean) / spread is kept."""
+    spread = [np.sqrt(a * std**2 + 1 - a) for a in (schedule.alpha_bar(t), schedule.alpha_bar(s))]
+    centres = [np.sqrt(schedule.alpha_bar(u)) * mean for u in (t, s)]
+    return centres[1] + spread[1] / spread[0] * (x - centres[0])
+
+
+# Order of the global error as steps double. UniPC's corrector adds one to its predictor's two.
+ORDERS = {"ddim": 1, "heun": 2, "dpmpp_2m": 2, "unipc": 3}
+
+
+@pytest.mark.parametrize("name", DETERMINISTIC)
+@pytest.mark.parametrize("schedule_name", ["linear", "cosine"])
+def test_order_of_convergence(name, schedule_name):
+    schedule, mean, std = make_schedule(schedule_name, 1_000_000), 0.3, 0.5
+    log_levels, x = np.log(schedule.noise_levels), np.array([-1.3, 0.2, 2.0])
+    counts, errors = [64, 128, 256, 512], []
+    for count in counts:
+        levels = np.linspace(log_levels[900_000], log_levels[100_000], count + 1)
+        visited = np.rint(np.interp(levels, log_levels, np.arange(len(log_levels)))).astype(int)
+        pairs = list(itertools.pairwise(visited.tolist()))
+        predict = gaussian_predict(schedule, mean, std)
+        last = iterates(SAMPLERS[name].step, predict, x, schedule, pairs)[-1]
+        errors.append(np.abs(last - exact_path(schedule, mean, std, x, *visited[[0, -1]])).max())
+    slope = -np.polyfit(np.log(counts), np.log(errors), 1)[0]
+    assert slope == pytest.approx(ORDERS[name], abs=0.12), errors
+    assert errors[-1] < 2e-3
+
+
+def test_first_step_of_the_sde_solver_is_ancestral():
+    schedule, x = SCHEDULES["cosine"], np.array([[0.3, -1.2]])
+    predict, normal = gaussian_predict(schedule, 0.1, 0.5), fixed_noise((1, 2))
+    sde, _ = SAMPLERS["dpmpp_2m_sde"].step(predict, x, 900, 700, schedule, (), normal)
+    ddpm, _ = ddpm_step(predict, x, 900, 700, schedule, (), fixed_noise((1, 2)))
+    np.testing.assert_allclose(sde, ddpm, atol=1e-14)
+
+
+def test_second_order_on_a_line_by_hand():
+    """2M follows x_0 through the last two predictions to the middle of the step, in lambda."""
+    schedule = SCHEDULES["linear"]
+    before, t, s = 900, 800, 700
+    lam = [schedule.half_log_snr(u) for u in (before, t, s)]
+    history = (Estimate(before, np.array([0.0]), np.array([0.2]), np.array([0.0])),)
+
+    def predict(x, t):
+        return Estimate(t, x, np.array([0.5]), np.array([0.0]))
+
+    x_s, _ = SAMPLERS["dpmpp_2m"].step(predict, np.array([0.7]), t, s, schedule, history, None)
+    middle = 0.5 + 0.3 / (lam[1] - lam[0]) * (lam[2] - lam[1]) / 2
+    abar_t, abar_s = schedule.alpha_bar(t), schedule.alpha_bar(s)
+    decayed = np.exp(-(lam[2] - lam[1]))
+    expected = np.sqrt((1 - abar_s) / (1 - abar_t)) * 0.7 - np.sqrt(abar_s) * (decayed - 1) * middle
+    assert x_s[0] == pytest.approx(expected, rel=1e-12)
+
+
+@pytest.mark.parametrize("name", SAMPLERS)
+@pytest.mark.parametrize("spacing", SPACINGS)
+def test_pure_noise_at_the_start_gives_finite_pictures(name, spacing):
+    schedule, latents = SCHEDULES["zero_snr"], initial_latents(range(4), (2, 2, 1))
+    with np.errstate(all="raise"):
+        visited = iterates(
+            SAMPLERS[name].step,
+            gaussian_predict(schedule, 0.1, 0.5),
+            latents,
+            schedule,
+            timestep_pairs(schedule, 12, spacing),
+            fixed_noise(latents.shape),
+        )
+    assert np.all(np.isfinite(visited))

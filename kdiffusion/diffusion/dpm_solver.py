@@ -1,0 +1,84 @@
+"""Exponential integrators for the probability-flow ODE, in the picture x_0 (Lu et al. 2022).
+
+With lambda = log(alpha / sigma), alpha = sqrt(abar) and sigma = sqrt(1 - abar), the solution from
+t to s is (proposition 4.1)
+
+    x_s = (sigma_s / sigma_t) x_t + sigma_s (integral of e^lambda x_0(lambda) from t to s),
+
+so only x_0(lambda) is approximated. A constant x_0 gives DDIM, a straight line in lambda second
+order. All is written with e^-h, h = lambda_s - lambda_t, which is 0 when either end has infinite
+lambda: pure noise (zero terminal SNR) and the clean picture need no case of their own.
+"""
+
+from __future__ import annotations
+
+import numpy as np
+
+from kdiffusion.diffusion.schedules import NoiseSchedule
+
+
+def decay(schedule: NoiseSchedule, t: int, s: int) -> float:
+    """e^-h = (alpha_t sigma_s) / (sigma_t alpha_s), in [0, 1)."""
+    abar_t, abar_s = schedule.alpha_bar(t), schedule.alpha_bar(s)
+    return np.sqrt(abar_t * (1.0 - abar_s) / ((1.0 - abar_t) * abar_s))
+
+
+def first_order(x, x0, schedule: NoiseSchedule, t: int, s: int) -> np.ndarray:
+    """x_s = (sigma_s / sigma_t) x - alpha_s (e^-h - 1) x_0, which is DDIM."""
+    abar_t, abar_s = schedule.alpha_bar(t), schedule.alpha_bar(s)
+    ratio = np.sqrt((1.0 - abar_s) / (1.0 - abar_t))
+    return ratio * x + np.sqrt(abar_s) * (1.0 - decay(schedule, t, s)) * x0
+
+
+def slope_over_step(estimate, history, schedule: NoiseSchedule, s: int):
+    """h times the slope of x_0 in lambda, from the estimate before; 0 where none can be had.
+
+    That is on the first step, on the last one (to s = -1, where h is infinite and a line can't be
+    followed), and where the step before came from pure noise.
+    """
+    if not history or s < 0:
+        return 0.0
+    before, t = history[-1], estimate.t
+    h_before = schedule.half_log_snr(t) - schedule.half_log_snr(before.t)
+    h = schedule.half_log_snr(s) - schedule.half_log_snr(t)
+    return (h / h_before) * (estimate.x0 - before.x0)
+
+
+def dpmpp_2m_step(predict, x, t, s, schedule, history, normal):
+    """DPM-Solver++(2M): second order at one evaluation a step (Lu et al. 2022, algorithm 2)."""
+    estimate = predict(x, t)
+    x0 = estimate.x0 + 0.5 * slope_over_step(estimate, history, schedule, s)
+    return first_order(x, x0, schedule, t, s), estimate
+
+
+def dpmpp_2m_sde_step(predict, x, t, s, schedule, history, normal):
+    """SDE-DPM-Solver++(2M), for the diffusion SDE (Lu et al. 2022, section 5).
+
+    Its first order is ancestral sampling with "fixed_small". Fresh noise forgets the errors of the
+    steps before.
+    """
+    estimate = predict(x, t)
+    x0 = estimate.x0 + 0.5 * slope_over_step(estimate, history, schedule, s)
+    mean = schedule.posterior_mean(x0, x, t, s)
+    if s < 0:  # no noise on the last step
+        return mean, estimate
+    return mean + np.sqrt(schedule.posterior_variance(t, "fixed_small", s)) * normal(), estimate
+
+
+def heun_step(predict, x, t, s, schedule, history, normal):
+    """Heun's method: go to s, look again, and go with a line through both predictions.
+
+    Karras et al. 2022 (algorithm 1) apply it to x / alpha in sigma / alpha; here it is applied to
+    the integral above, in lambda. Both are of second order, but where a step spans a large range of
+    noise (a cosine schedule's first goes from sigma / alpha = 20,000 to 10) theirs multiplies the
+    difference of the two predictions by half that ratio. Two evaluations a step, one for the last.
+    """
+    estimate = predict(x, t)
+    x_s = first_order(x, estimate.x0, schedule, t, s)
+    if s < 0:
+        return x_s, estimate
+    change = predict(x_s, s).x0 - estimate.x0
+    h = schedule.half_log_snr(s) - schedule.half_log_snr(t)
+    # The integral of e^lambda times a line from 0 to 1: 1 - (1 - e^-h) / h, which is 1 for h = inf.
+    weight = 1.0 - (1.0 - decay(schedule, t, s)) / h
+    return x_s + np.sqrt(schedule.alpha_bar(s)) * weight * change, estimate
