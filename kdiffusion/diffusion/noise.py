@@ -30,7 +30,9 @@ class ImageNoise:
 
     def __init__(self, seeds: Sequence[int], image_shape: Sequence[int]):
         self.image_shape = tuple(int(size) for size in image_shape)
-        self._generators = [_philox(seed) for seed in seeds]
+        self._generators = [
+            np.random.Philox(key=np.array([check_seed(seed), 0], np.uint64)) for seed in seeds
+        ]
 
     def normal(self) -> np.ndarray:
         """The next draw of every image: float64 `[N, height, width, channels]`."""
@@ -46,10 +48,12 @@ def initial_latents(seeds: Sequence[int], image_shape: Sequence[int]) -> np.ndar
     return ImageNoise(seeds, image_shape).normal()
 
 
-def _philox(seed: int) -> np.random.Philox:
-    if isinstance(seed, bool) or int(seed) != seed or not 0 <= seed < 2**64:
+def check_seed(seed: int) -> int:
+    """The seed as a Python int; one that the generator can't take is refused."""
+    is_integer = hasattr(seed, "__index__") and not isinstance(seed, (bool, np.ndarray))
+    if not (is_integer and 0 <= seed < 2**64):
         raise ValueError(f"`seeds` must be integers from 0 to 2^64 - 1. Received: {seed!r}")
-    return np.random.Philox(key=np.array([int(seed), 0], np.uint64))
+    return int(seed)
 
 
 def _box_muller(words: np.ndarray) -> np.ndarray:

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from kdiffusion.diffusion.guidance import check_strength, guided
+from kdiffusion.diffusion.guidance import check_strength, guided, within_interval
 from kdiffusion.diffusion.prediction import Denoiser, Predict, predictor
 from kdiffusion.diffusion.samplers import Sampler, find_sampler
 from kdiffusion.diffusion.schedules import NoiseSchedule, check_variance
@@ -29,6 +29,10 @@ class SamplingOptions:
         steps: int, 1 .. T.
         spacing: str. A key of `SPACINGS`. Defaults to `"trailing"`.
         guidance_strength: float, the w of Ho & Salimans 2022; 0 is the conditional model itself.
+        guidance_interval: `(low, high)` noise levels sigma between which guidance applies; steps
+            outside cost one evaluation. Defaults to everywhere.
+        guidance_rescale: float, 0 .. 1. How far the prediction's spread is scaled back to that of
+            the plain one. Defaults to `0`.
         eta: float, 0 .. 1. How much fresh noise `ddim` adds. Defaults to `0`.
         variance: str. "fixed_small" or "fixed_large", for `ddpm`. Defaults to `"fixed_small"`.
         clip: bool. Whether the predicted picture is clipped to the value range at each step.
@@ -39,6 +43,8 @@ class SamplingOptions:
     steps: int | None = None
     spacing: str | None = None
     guidance_strength: float | None = None
+    guidance_interval: tuple[float, float] | None = None
+    guidance_rescale: float = 0.0
     eta: float | None = None
     variance: str | None = None
     clip: bool = True
@@ -109,14 +115,38 @@ def make_plan(
     sampler = find_sampler(chosen.sampler)
     own = {name: getattr(chosen, name) for name in sampler.options}
     own = {name: value for name, value in own.items() if value is not None}
-    guided_denoiser = guided(denoiser, chosen.guidance_strength, card.null_label)
+    pairs = timestep_pairs(card.schedule, chosen.steps, chosen.spacing, start)
+    _check_interval_is_visited(chosen, card.schedule, pairs)
+    guided_denoiser = guided(
+        denoiser,
+        chosen.guidance_strength,
+        card.null_label,
+        interval=chosen.guidance_interval,
+        noise_levels=card.schedule.noise_levels,
+        rescale=chosen.guidance_rescale,
+    )
     threshold = chosen.threshold(card.value_range)
     return Plan(
         schedule=card.schedule,
-        pairs=timestep_pairs(card.schedule, chosen.steps, chosen.spacing, start),
+        pairs=pairs,
         sampler=sampler,
         step=functools.partial(sampler.step, **own),
         predict_for=lambda labels: predictor(
             guided_denoiser, labels, card.schedule, card.prediction_type, threshold
         ),
     )
+
+
+def _check_interval_is_visited(
+    chosen: SamplingOptions, schedule: NoiseSchedule, pairs: list[tuple[int, int]]
+) -> None:
+    """Refuses an interval between two steps: guidance was asked for and would never act."""
+    if chosen.guidance_interval is None or chosen.guidance_strength == 0:
+        return
+    timesteps = [t for t, _ in pairs]
+    if not within_interval(schedule.noise_levels, chosen.guidance_interval)[timesteps].any():
+        visited = ", ".join(f"{schedule.noise_levels[t]:.4g}" for t in timesteps)
+        raise ValueError(
+            "`guidance_interval` must hold at least one of the noise levels that these steps visit "
+            f"({visited}). Received: guidance_interval={tuple(chosen.guidance_interval)}"
+        )

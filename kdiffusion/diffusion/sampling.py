@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 from tqdm import tqdm
 
+from kdiffusion.diffusion.arguments import check_labels, check_seeds, check_whole
 from kdiffusion.diffusion.noise import ImageNoise
 from kdiffusion.diffusion.options import Plan, SamplingOptions, make_plan
 from kdiffusion.diffusion.prediction import Denoiser
@@ -37,7 +38,7 @@ def sample(
     Args:
         denoiser: a Denoiser.
         card: `DenoiserCard` of that denoiser.
-        labels: ints `[N]`, classes, or the card's `null_label` for no class.
+        labels: ints `[N]`, classes, or the card's `null_label` for no class; one int serves all.
         seeds: ints `[N]`. A picture depends on its own seed and label alone.
         latents: array `[N, H, W, C]` to begin from; drawn from the seeds unless given.
         batch_size: int. Pictures at a time; with guidance the network sees twice as many.
@@ -51,13 +52,11 @@ def sample(
     Raises:
         ValueError: for a choice that can't be, with the reason.
     """
-    images = np.empty((len(seeds), *card.image_shape), np.float32)
-    for indices, batch in sample_batches(
+    batches = sample_batches(
         denoiser, card, labels, seeds, latents=latents, batch_size=batch_size, progress=progress,
         callback=callback, **options,
-    ):  # fmt: skip
-        images[indices] = batch
-    return images
+    )  # fmt: skip
+    return gather(batches, len(seeds), card.image_shape, np.float32)
 
 
 def sample_batches(
@@ -76,54 +75,66 @@ def sample_batches(
 
     Arguments are checked at the call, before the first batch is asked for.
     """
-    labels, seeds = check_labels_and_seeds(card, labels, seeds)
-    if latents is not None and np.shape(latents) != (len(seeds), *card.image_shape):
+    seeds = check_seeds(seeds)
+    labels = check_labels(card, labels, len(seeds))
+    latents = None if latents is None else np.asarray(latents)
+    if latents is not None and latents.shape != (len(seeds), *card.image_shape):
         raise ValueError(
             f"`latents` must have the shape {(len(seeds), *card.image_shape)}. "
-            f"Received: {np.shape(latents)}"
+            f"Received: {latents.shape}"
         )
     plan = make_plan(denoiser, card, SamplingOptions(**options))
 
-    def starts(indices, noise):
-        drawn = noise.normal()  # drawn even when unused: later draws don't depend on `latents`
-        return drawn if latents is None else np.asarray(latents, np.float64)[indices]
+    def run(indices, on_step):
+        noise = ImageNoise([seeds[i] for i in indices], card.image_shape)
+        x = noise.normal()  # drawn even when unused: later draws don't depend on `latents`
+        if latents is not None:
+            x = np.asarray(latents[indices], np.float64)
+        x0 = denoise(plan, labels[indices], x, noise.normal, callback, on_step)
+        return x0.astype(np.float32)
 
-    return run_batches(
-        plan,
-        card,
-        labels,
-        seeds,
-        starts,
-        batch_size=batch_size,
-        progress=progress,
-        callback=callback,
-    )
+    return run_batches(run, len(seeds), len(plan.pairs), batch_size, progress)
 
 
 def run_batches(
-    plan: Plan,
-    card: DenoiserCard,
-    labels: np.ndarray,
-    seeds: list[int],
-    starts: Callable[[np.ndarray, ImageNoise], np.ndarray],
-    *,
+    run: Callable[[np.ndarray, Callable[[], object]], np.ndarray],
+    count: int,
+    steps: int,
     batch_size: int,
     progress: bool,
-    callback: Callback | None,
+    description: str = "Sampling",
 ) -> Iterator[tuple[np.ndarray, np.ndarray]]:
-    """Runs `plan` over all images; `starts(indices, noise)` gives a batch at its first timestep."""
-    batches = split_into_batches(len(seeds), batch_size)
+    """Gives `(indices, run(indices, on_step))` for consecutive batches, under one progress bar.
+
+    Args:
+        run: does the work of one batch; calls `on_step()` after each of its steps.
+        count: int, N.
+        steps: int. How often `run` calls `on_step`.
+        batch_size: int, at least 1.
+        progress: bool. Whether to show the bar.
+        description: str. What the bar says.
+    """
+    batch_size = check_whole("batch_size", batch_size)
+    batches = range(0, count, batch_size)
 
     def generate():
-        total = len(batches) * len(plan.pairs)
-        with tqdm(total=total, desc="Sampling", unit="step", disable=not progress) as bar:
-            for indices in batches:
-                noise = ImageNoise([seeds[i] for i in indices], card.image_shape)
-                x = starts(indices, noise)
-                x = denoise(plan, labels[indices], x, noise.normal, callback, bar.update)
-                yield indices, x.astype(np.float32)
+        total = len(batches) * steps
+        with tqdm(total=total, desc=description, unit="step", disable=not progress) as bar:
+            for first in batches:
+                indices = np.arange(first, min(first + batch_size, count))
+                yield indices, run(indices, bar.update)
 
     return generate()
+
+
+def gather(
+    batches: Iterator[tuple[np.ndarray, np.ndarray]], count: int, shape: Sequence[int], dtype
+) -> np.ndarray:
+    """The batches of `run_batches` in one array `[count, *shape]`."""
+    results = np.empty((count, *shape), dtype)
+    for indices, batch in batches:
+        results[indices] = batch
+    return results
 
 
 def denoise(
@@ -159,38 +170,7 @@ def network_evaluations(card: DenoiserCard, **options) -> int:
         visited.append(len(noisy_image))
         return np.zeros_like(noisy_image)
 
-    plan = make_plan(count, card, SamplingOptions(**options, clip=False))
-    x = np.zeros((1, 1, 1, 1))
+    plan = make_plan(count, card, SamplingOptions(**options))
+    x = np.zeros((1, *card.image_shape))
     denoise(plan, np.zeros(1, np.int32), x, lambda: x)
     return sum(visited)
-
-
-def split_into_batches(count: int, batch_size: int) -> list[np.ndarray]:
-    """Indices 0 .. count-1 in consecutive groups of at most `batch_size`."""
-    if int(batch_size) != batch_size or batch_size < 1:
-        raise ValueError(
-            f"`batch_size` must be a whole number of at least 1. Received: batch_size={batch_size}"
-        )
-    return [np.arange(i, min(i + batch_size, count)) for i in range(0, count, int(batch_size))]
-
-
-def check_labels_and_seeds(
-    card: DenoiserCard, labels: Sequence[int], seeds: Sequence[int]
-) -> tuple[np.ndarray, list[int]]:
-    """int32 labels `[N]` and N seeds as Python ints, or a `ValueError`."""
-    seeds = [int(seed) if isinstance(seed, np.integer) else seed for seed in seeds]
-    labels = np.asarray(labels)
-    if labels.ndim != 1 or len(labels) != len(seeds) or not seeds:
-        raise ValueError(
-            "`labels` and `seeds` must be two sequences of the same length, at least 1. "
-            f"Received: labels of shape {labels.shape}, {len(seeds)} seeds"
-        )
-    known = labels.dtype.kind in "iu" and np.all((labels >= 0) & (labels <= card.null_label))
-    if not known:
-        raise ValueError(
-            f"`labels` must be integers from 0 to {card.null_label - 1}, or {card.null_label} for "
-            "no class. "
-            f"Received: labels={np.unique(labels).tolist()}"
-        )
-    ImageNoise(seeds, card.image_shape)  # refuses impossible seeds before any work is done
-    return labels.astype(np.int32), seeds

@@ -6,6 +6,7 @@ from collections.abc import Callable
 
 import numpy as np
 
+from kdiffusion.diffusion.arguments import check_whole
 from kdiffusion.diffusion.schedules import NoiseSchedule
 
 
@@ -80,16 +81,8 @@ def timestep_pairs(
             f"`spacing` must be one of {', '.join(SPACINGS)}. Received: spacing={spacing!r}"
         )
     start = schedule.num_timesteps - 1 if start is None else start
-    if not 0 <= start < schedule.num_timesteps:
-        raise ValueError(
-            f"`start` must lie between 0 and {schedule.num_timesteps - 1}. Received: start={start}"
-        )
-    if int(steps) != steps or not 1 <= steps <= start + 1:
-        raise ValueError(
-            f"`steps` must be a whole number from 1 to {start + 1} (the timesteps there are). "
-            f"Received: steps={steps}"
-        )
-    steps = int(steps)
+    start = check_whole("start", start, 0, schedule.num_timesteps - 1)
+    steps = check_whole("steps", steps, 1, start + 1)
     timesteps = _distinct(SPACINGS[spacing](schedule.noise_levels[: start + 1], steps), start)
     return list(zip(timesteps, [*timesteps[1:], -1], strict=True))
 

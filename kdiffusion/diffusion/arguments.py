@@ -1,0 +1,87 @@
+"""Pictures, labels, seeds and masks that a user hands in, checked before any work is done."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from kdiffusion.diffusion.noise import check_seed
+
+if TYPE_CHECKING:
+    from kdiffusion.card import DenoiserCard
+
+
+def check_whole(name: str, value: int, least: int = 1, most: int | None = None) -> int:
+    """A whole number from `least` to `most` as a Python int; `name` is the argument's."""
+    is_whole = hasattr(value, "__index__") and not isinstance(value, bool)
+    if not (is_whole and value >= least and (most is None or value <= most)):
+        limits = f"of at least {least}" if most is None else f"from {least} to {most}"
+        raise ValueError(f"`{name}` must be a whole number {limits}. Received: {name}={value!r}")
+    return int(value)
+
+
+def check_labels(card: DenoiserCard, labels: Sequence[int], count: int) -> np.ndarray:
+    """`count` labels as int32 `[N]`; a single label serves all."""
+    labels = np.asarray(labels)
+    if labels.ndim == 0:
+        labels = np.full(count, labels)
+    if labels.ndim != 1 or len(labels) != count or count == 0:
+        raise ValueError(
+            "`labels` and `seeds` (or images) must be sequences of the same length, at least 1. "
+            f"Received: labels of shape {labels.shape}, {count} of the other"
+        )
+    in_range = labels.dtype.kind in "iu" and np.all((labels >= 0) & (labels <= card.null_label))
+    if not in_range:
+        raise ValueError(
+            f"`labels` must be integers from 0 to {card.null_label - 1}, or {card.null_label} for "
+            f"no class. Received: labels={np.unique(labels).tolist()}"
+        )
+    return labels.astype(np.int32)
+
+
+def check_seeds(seeds: Sequence[int]) -> list[int]:
+    """The seeds as Python ints."""
+    return [check_seed(seed) for seed in seeds]
+
+
+def check_images(card: DenoiserCard, images: np.ndarray, count: int | None = None) -> np.ndarray:
+    """Pictures of the card's shape and range, as float64 `[N, H, W, C]`; one can serve all."""
+    images = np.asarray(images)
+    if images.ndim == 3 and count is not None:
+        images = np.broadcast_to(images, (count, *images.shape))
+    count = len(images) if count is None and images.ndim else count
+    if images.shape != (count, *card.image_shape) or count == 0:
+        raise ValueError(
+            f"`images` must have the shape {(count or 'N', *card.image_shape)}, as the model was "
+            f"trained. Received: {images.shape}"
+        )
+    low, high = card.value_range
+    slack = 1e-5 * (high - low)  # a float32 picture may overshoot by its rounding
+    in_range = images.dtype.kind == "f" and np.all(
+        (images >= low - slack) & (images <= high + slack)
+    )
+    if not in_range:
+        raise ValueError(
+            f"`images` must be floats from {low} to {high} (`to_model_range` brings uint8 pixels "
+            f"there). Received: {images.dtype} from {images.min()} to {images.max()}"
+        )
+    return images.astype(np.float64)
+
+
+def check_mask(card: DenoiserCard, keep_mask: np.ndarray, count: int) -> np.ndarray:
+    """A mask `[H, W]` or `[N, H, W]` of true and false as bool `[N, H, W, 1]`."""
+    keep_mask = np.asarray(keep_mask)
+    height, width, _ = card.image_shape
+    if keep_mask.shape not in ((height, width), (count, height, width)):
+        raise ValueError(
+            f"`keep_mask` must have the shape {(height, width)} or {(count, height, width)}, as "
+            f"the pictures have. Received: {keep_mask.shape}"
+        )
+    if not np.all((keep_mask == 0) | (keep_mask == 1)):
+        raise ValueError(
+            "`keep_mask` must hold only 1 (keep) and 0 (paint anew). "
+            f"Received: values from {keep_mask.min()} to {keep_mask.max()}"
+        )
+    return np.broadcast_to(keep_mask.astype(bool)[..., None], (count, height, width, 1))
