@@ -1,0 +1,69 @@
+"""Image to image: noise a picture part of the way, denoise it again (Meng et al. 2022, SDEdit)."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from kdiffusion.diffusion.arguments import check_images, check_labels, check_seeds
+from kdiffusion.diffusion.noise import ImageNoise
+from kdiffusion.diffusion.options import SamplingOptions, make_plan
+from kdiffusion.diffusion.prediction import Denoiser
+from kdiffusion.diffusion.sampling import Callback, denoise, gather, run_batches
+
+if TYPE_CHECKING:
+    from kdiffusion.card import DenoiserCard
+
+
+def image_to_image(
+    denoiser: Denoiser,
+    card: DenoiserCard,
+    images: np.ndarray,
+    labels: Sequence[int],
+    seeds: Sequence[int],
+    *,
+    noise_level: float,
+    batch_size: int = 64,
+    progress: bool = True,
+    callback: Callback | None = None,
+    **options,
+) -> np.ndarray:
+    """Draws variations of pictures, as their labels would have them (SDEdit, algorithm 2).
+
+    Args:
+        denoiser: a Denoiser.
+        card: `DenoiserCard` of that denoiser.
+        images: float array `[N, H, W, C]` in the value range, or `[H, W, C]` for all seeds.
+        labels: ints `[N]`, or one int for all.
+        seeds: ints `[N]`.
+        noise_level: float in (0, 1]. Which part of the T noising steps the pictures go up; near 0
+            they stay as they are, at 1 hardly anything of them is left.
+        batch_size: int. Pictures at a time.
+        progress: bool. Whether to show a bar.
+        callback: as in `sample`.
+        **options: the fields of `SamplingOptions`; `steps` are spread over the part gone up.
+
+    Returns:
+        float32 array `[N, H, W, C]`.
+    """
+    seeds = check_seeds(seeds)
+    images = check_images(card, images, len(seeds))
+    labels = check_labels(card, labels, len(seeds))
+    if not 0 < noise_level <= 1:
+        raise ValueError(
+            f"`noise_level` must be above 0 and at most 1. Received: noise_level={noise_level}"
+        )
+    start = max(round(noise_level * card.schedule.num_timesteps) - 1, 0)
+    plan = make_plan(denoiser, card, SamplingOptions(**options), start)
+    first = plan.pairs[0][0]
+
+    def run(indices, on_step):
+        noise = ImageNoise([seeds[i] for i in indices], card.image_shape)
+        x = card.schedule.q_sample(images[indices], first, noise.normal())
+        x0 = denoise(plan, labels[indices], x, noise.normal, callback, on_step)
+        return x0.astype(np.float32)
+
+    batches = run_batches(run, len(seeds), len(plan.pairs), batch_size, progress)
+    return gather(batches, len(seeds), card.image_shape, np.float32)

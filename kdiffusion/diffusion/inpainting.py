@@ -1,0 +1,137 @@
+"""Inpainting with a model that was never shown a mask (Lugmayr et al. 2022, RePaint)."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from kdiffusion.diffusion.arguments import (
+    check_images,
+    check_labels,
+    check_mask,
+    check_seeds,
+    check_whole,
+)
+from kdiffusion.diffusion.noise import ImageNoise
+from kdiffusion.diffusion.options import Plan, SamplingOptions, make_plan
+from kdiffusion.diffusion.prediction import Denoiser
+from kdiffusion.diffusion.sampling import Callback, gather, run_batches
+
+if TYPE_CHECKING:
+    from kdiffusion.card import DenoiserCard
+
+
+def inpaint(
+    denoiser: Denoiser,
+    card: DenoiserCard,
+    images: np.ndarray,
+    keep_mask: np.ndarray,
+    labels: Sequence[int],
+    seeds: Sequence[int],
+    *,
+    sampler: str = "ddpm",
+    resamplings: int = 5,
+    jump_steps: int = 5,
+    batch_size: int = 64,
+    progress: bool = True,
+    callback: Callback | None = None,
+    **options,
+) -> np.ndarray:
+    """Paints anew what a mask doesn't keep, in harmony with what it keeps (RePaint, algorithm 1).
+
+    Args:
+        denoiser: a Denoiser.
+        card: `DenoiserCard` of that denoiser.
+        images: float array `[N, H, W, C]` in the value range, or `[H, W, C]` for all seeds.
+        keep_mask: bool array `[H, W]` or `[N, H, W]`. True (1) keeps a pixel, False (0) paints it.
+        labels: ints `[N]`, or one int for all.
+        seeds: ints `[N]`.
+        sampler: str. A sampler without history. Defaults to the paper's `"ddpm"`.
+        resamplings: int, r. How often each stretch is gone through; 1 doesn't go back. The paper's
+            is 10; the number of evaluations grows with it.
+        jump_steps: int, j. Length of a stretch in steps; the paper's is 10 of 250.
+        batch_size: int. Pictures at a time.
+        progress: bool. Whether to show a bar.
+        callback: as in `sample`; called after each step towards the picture.
+        **options: the other fields of `SamplingOptions`.
+
+    Returns:
+        float32 array `[N, H, W, C]`; kept pixels are those of `images`.
+    """
+    seeds = check_seeds(seeds)
+    images = check_images(card, images, len(seeds))
+    keep = check_mask(card, keep_mask, len(seeds))
+    labels = check_labels(card, labels, len(seeds))
+    resamplings = check_whole("resamplings", resamplings)
+    jump_steps = check_whole("jump_steps", jump_steps)
+    plan = make_plan(denoiser, card, SamplingOptions(sampler=sampler, **options))
+    if plan.sampler.multistep:
+        raise ValueError(
+            "`sampler` must be one without history for inpainting: pasting the kept pixels in "
+            "breaks the path that the history is of. Received: "
+            f"sampler={sampler!r}"
+        )
+    moves = repaint_moves(len(plan.pairs), resamplings, jump_steps)
+
+    def run(indices, on_step):
+        noise = ImageNoise([seeds[i] for i in indices], card.image_shape)
+        x0 = _repaint(
+            plan, moves, images[indices], keep[indices], labels[indices], noise, callback, on_step
+        )
+        return x0.astype(np.float32)
+
+    batches = run_batches(run, len(seeds), len(moves), batch_size, progress)
+    return gather(batches, len(seeds), card.image_shape, np.float32)
+
+
+def repaint_moves(steps: int, resamplings: int, jump_steps: int) -> list[tuple[int, int]]:
+    """The way down from level `steps` (noise) to 0 (the picture), with jumps back up (appendix E).
+
+    Before level 1, 1 + j, 1 + 2j, ... is left downwards, the stretch of j levels above it is gone
+    through r times in all.
+
+    Args:
+        steps: int. Levels.
+        resamplings: int, r.
+        jump_steps: int, j.
+
+    Returns:
+        Pairs (from, to) of levels; to = from - 1 is a denoising step, to > from adds noise.
+    """
+    jumps = dict.fromkeys(range(1, steps - jump_steps + 1, jump_steps), resamplings - 1)
+    moves, level = [], steps
+    while level > 0:
+        if jumps.get(level, 0) > 0:
+            jumps[level] -= 1
+            target = level + jump_steps
+        else:
+            target = level - 1
+        moves.append((level, target))
+        level = target
+    return moves
+
+
+def _repaint(
+    plan: Plan, moves, images, keep, labels, noise: ImageNoise, callback, on_step
+) -> np.ndarray:
+    """One batch along `moves`: RePaint's algorithm 1, with jumps of several steps."""
+    predict, schedule = plan.predict_for(labels), plan.schedule
+    # Level k is timestep `timestep_of[k]`: level 0 the clean picture, the highest pure noise.
+    timestep_of = [-1, *(t for t, _ in reversed(plan.pairs))]
+    x, index = noise.normal(), 0
+    for here, there in moves:
+        t, s = timestep_of[here], timestep_of[there]
+        if there > here:  # line 10: q(x_s | x_t), from t up to s
+            kept_signal = schedule.alpha_bar(s) / schedule.alpha_bar(t)
+            x = np.sqrt(kept_signal) * x + np.sqrt(1.0 - kept_signal) * noise.normal()
+        else:
+            unknown, estimate = plan.step(predict, x, t, s, schedule, (), noise.normal)
+            known = schedule.q_sample(images, s, noise.normal())  # lines 3-4; the images at s = -1
+            x = np.where(keep, known, unknown)  # line 8
+            if callback is not None:
+                callback(index, s, x, estimate.x0)
+            index += 1
+        on_step()
+    return x

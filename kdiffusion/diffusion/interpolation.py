@@ -1,0 +1,187 @@
+"""Walks between pictures: latents on the sphere through the deterministic sampler."""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Sequence
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from kdiffusion.diffusion.arguments import check_images, check_labels, check_whole
+from kdiffusion.diffusion.inversion import invert
+from kdiffusion.diffusion.noise import initial_latents
+from kdiffusion.diffusion.options import SamplingOptions
+from kdiffusion.diffusion.prediction import Denoiser
+from kdiffusion.diffusion.samplers import find_sampler
+from kdiffusion.diffusion.sampling import Callback, sample
+
+if TYPE_CHECKING:
+    from kdiffusion.card import DenoiserCard
+
+
+def slerp(a: np.ndarray, b: np.ndarray, fractions: Sequence[float]) -> np.ndarray:
+    """Spherical interpolation (Shoemake 1985; for latents, Song et al. 2021, eq. 67).
+
+    A straight line would pass through the middle of the sphere on which Gaussian noise lies, where
+    the network has never been.
+
+    Args:
+        a: array `[...]`.
+        b: array of the same shape, not opposite to `a`.
+        fractions: floats `[F]`; 0 gives `a`, 1 gives `b`.
+
+    Returns:
+        float64 array `[F, ...]`.
+    """
+    a, b = np.asarray(a, np.float64), np.asarray(b, np.float64)
+    if a.shape != b.shape:
+        raise ValueError(f"`a` and `b` must have one shape. Received: {a.shape} and {b.shape}")
+    cosine = np.vdot(a, b) / (np.linalg.norm(a) * np.linalg.norm(b))
+    angle = np.arccos(np.clip(cosine, -1.0, 1.0))
+    fractions = np.asarray(fractions, np.float64).reshape(-1, *(1,) * a.ndim)
+    if np.sin(angle) < 1e-6:
+        if cosine < 0:
+            raise ValueError("`a` and `b` must not be opposite: no shortest way joins them.")
+        return (1.0 - fractions) * a + fractions * b
+    return (np.sin((1.0 - fractions) * angle) * a + np.sin(fractions * angle) * b) / np.sin(angle)
+
+
+def interpolate(
+    denoiser: Denoiser,
+    card: DenoiserCard,
+    label: int | tuple[int, int],
+    seeds: tuple[int, int],
+    *,
+    frames: int = 10,
+    latents: np.ndarray | None = None,
+    sampler: str | None = None,
+    batch_size: int = 64,
+    progress: bool = True,
+    callback: Callback | None = None,
+    **options,
+) -> np.ndarray:
+    """A walk from one seed's picture to another's (Song et al. 2021, section 5.3).
+
+    Ancestral sampling adds fresh noise to every frame, so that neighbouring latents give unlike
+    pictures; with a deterministic sampler a picture is a smooth function of its latent.
+
+    Args:
+        denoiser: a Denoiser.
+        card: `DenoiserCard` of that denoiser.
+        label: int, or two ints to walk from one label to another, by mixing their predictions.
+        seeds: two ints; the same twice keeps the latent and walks between labels only.
+        frames: int, at least 2, both ends included. Defaults to `10`.
+        latents: array `[2, H, W, C]` to walk between, in place of those of the seeds.
+        sampler: str. A deterministic one; the card's if it is, "ddim" otherwise.
+        batch_size: int. Frames at a time.
+        progress: bool. Whether to show a bar.
+        callback: as in `sample`.
+        **options: the other fields of `SamplingOptions`.
+
+    Returns:
+        float32 array `[frames, H, W, C]`.
+    """
+    frames = check_whole("frames", frames, 2)
+    if len(seeds) != 2:
+        raise ValueError(f"`seeds` must be two. Received: seeds={seeds}")
+    ends = initial_latents(seeds, card.image_shape) if latents is None else np.asarray(latents)
+    if ends.shape != (2, *card.image_shape):
+        raise ValueError(
+            f"`latents` must have the shape {(2, *card.image_shape)}. Received: {ends.shape}"
+        )
+    sampler = _deterministic(sampler, card, SamplingOptions(**options).eta or 0.0)
+    fractions = np.linspace(0.0, 1.0, frames)
+    labels = label
+    if np.ndim(label):
+        denoiser, card = mix_labels(denoiser, card, label, fractions)
+        labels = np.arange(len(fractions))
+    return sample(
+        denoiser, card, labels, [seeds[0]] * len(fractions),
+        latents=slerp(*ends, fractions), sampler=sampler,
+        batch_size=batch_size, progress=progress, callback=callback, **options,
+    )  # fmt: skip
+
+
+def interpolate_images(
+    denoiser: Denoiser,
+    card: DenoiserCard,
+    images: np.ndarray,
+    label: int | tuple[int, int],
+    *,
+    frames: int = 10,
+    fixed_point_iterations: int = 5,
+    progress: bool = True,
+    callback: Callback | None = None,
+    **options,
+) -> np.ndarray:
+    """A walk between two real pictures, through their latents (`invert`, then `interpolate`).
+
+    Args:
+        images: float array `[2, H, W, C]` in the value range.
+        label: int, or one int for each picture.
+        fixed_point_iterations: int. As in `invert`.
+        **options: the other arguments of `interpolate`, other than the sampler; nothing is clipped
+            and guidance is off unless given.
+
+    Returns:
+        float32 array `[frames, H, W, C]`; the first and last are nearly the pictures.
+    """
+    options = {"guidance_strength": 0.0, "clip": False, **options}
+    images = check_images(card, images)
+    if len(images) != 2:
+        raise ValueError(f"`images` must be two. Received: {len(images)}")
+    labels = check_labels(card, label, 2)
+    latents = invert(
+        denoiser, card, images, labels, fixed_point_iterations=fixed_point_iterations,
+        progress=progress, **options,
+    )  # fmt: skip
+    return interpolate(
+        denoiser, card, label, (0, 0), frames=frames, latents=latents, sampler="ddim",
+        progress=progress, callback=callback, **options,
+    )  # fmt: skip
+
+
+def mix_labels(
+    denoiser: Denoiser, card: DenoiserCard, labels: tuple[int, int], fractions: np.ndarray
+) -> tuple[Denoiser, DenoiserCard]:
+    """A Denoiser whose class i is (1 - f_i) of one label's prediction and f_i of another's.
+
+    Args:
+        denoiser: a Denoiser.
+        card: its card.
+        labels: two ints.
+        fractions: floats `[F]`, f_i from 0 to 1.
+
+    Returns:
+        The Denoiser, of twice the cost, and a card with F classes. Guidance works as ever: no class
+        stays no class.
+    """
+    labels = check_labels(card, labels, 2)
+    fractions = np.append(fractions, 0.0)  # the last row is that of no class
+    first = np.append(np.full(len(fractions) - 1, labels[0]), card.null_label).astype(np.int32)
+    second = np.append(np.full(len(fractions) - 1, labels[1]), card.null_label).astype(np.int32)
+    names = tuple(f"mixture {i}" for i in range(len(fractions) - 1))
+
+    def mixed(noisy_image, timestep, label):
+        prediction = denoiser(
+            np.concatenate([noisy_image, noisy_image]),
+            np.concatenate([timestep, timestep]),
+            np.concatenate([first[label], second[label]]),
+        )
+        at_first, at_second = np.split(np.asarray(prediction), 2)
+        fraction = fractions[label].reshape(-1, 1, 1, 1).astype(at_first.dtype)
+        return (1 - fraction) * at_first + fraction * at_second
+
+    return mixed, dataclasses.replace(card, class_names=names, null_label=len(names))
+
+
+def _deterministic(sampler: str | None, card: DenoiserCard, eta: float) -> str:
+    if sampler is None:
+        return "ddim" if find_sampler(card.sampler).always_random else card.sampler
+    if find_sampler(sampler).is_random(eta):
+        raise ValueError(
+            "`sampler` must be deterministic for a walk: fresh noise makes neighbouring frames "
+            f"unlike. Received: sampler={sampler!r}, eta={eta}"
+        )
+    return sampler
