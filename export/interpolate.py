@@ -48,6 +48,8 @@ def main(
     refuse_existing(out, overwrite)  # before the work, not after it
     denoiser = load_denoiser(artifact)
     labels = labels_from_text(label, denoiser.card.class_names)
+    if len(labels) > 2:
+        raise ValueError(f"`label` must be one class, or two to walk between. Received: {labels}")
     start = time.perf_counter()
     images = interpolate(
         denoiser,
