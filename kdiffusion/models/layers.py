@@ -10,6 +10,11 @@ import numpy as np
 from keras import ops
 
 
+# A group of one channel would subtract exactly the condition that a block has just added to it,
+# and of two, half of it; DDPM's narrowest map, 128 channels in 32 groups, has four.
+MIN_GROUP_CHANNELS = 4
+
+
 def _register(layer_class):
     return keras.saving.register_keras_serializable("kdiffusion")(layer_class)
 
@@ -104,6 +109,12 @@ class ConditionEmbedding(keras.layers.Layer):
         }
 
 
+def _group_count(channels, most):
+    """The largest number of groups, up to `most`, that divides the channels into wide enough ones."""
+    most = min(most, max(channels // MIN_GROUP_CHANNELS, 1))
+    return max(groups for groups in range(1, most + 1) if channels % groups == 0)
+
+
 @_register
 class GroupNorm(keras.layers.Layer):
     """Group normalisation (Wu & He 2018), written for a small graph.
@@ -113,8 +124,8 @@ class GroupNorm(keras.layers.Layer):
     without a transpose, where `keras.layers.GroupNormalization` needs several dozen.
 
     Args:
-        groups: int. Most groups to use; the largest number that divides the channels is taken.
-            Defaults to `32`.
+        groups: int. Most groups to use. Narrow maps take fewer, so that a group has at least
+            `MIN_GROUP_CHANNELS`. Defaults to DDPM's `32`.
         epsilon: float. Added to the variance. Defaults to DDPM's `1e-6`.
 
     Call: `[B, H, W, C]` ► the same shape. Moments are float32 under every policy.
@@ -127,7 +138,7 @@ class GroupNorm(keras.layers.Layer):
 
     def build(self, input_shape):
         channels = input_shape[-1]
-        groups = math.gcd(self.groups, channels)
+        groups = _group_count(channels, self.groups)
         size = channels // groups
         # NumPy, not a tensor: a tensor held by a layer becomes an input of the exported graph.
         self._group_mean = np.kron(np.eye(groups), np.full((size, size), 1.0 / size)).astype(
