@@ -9,7 +9,6 @@ import keras
 import numpy as np
 from keras import ops
 
-
 # A group of one channel would subtract exactly the condition that a block has just added to it,
 # and of two, half of it; DDPM's narrowest map, 128 channels in 32 groups, has four.
 MIN_GROUP_CHANNELS = 4
@@ -110,7 +109,7 @@ class ConditionEmbedding(keras.layers.Layer):
 
 
 def _group_count(channels, most):
-    """The largest number of groups, up to `most`, that divides the channels into wide enough ones."""
+    """The largest number of wide enough groups, up to `most`, that divides the channels."""
     most = min(most, max(channels // MIN_GROUP_CHANNELS, 1))
     return max(groups for groups in range(1, most + 1) if channels % groups == 0)
 
