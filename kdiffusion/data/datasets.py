@@ -46,8 +46,10 @@ def load_dataset(
     """
     if not isinstance(name, str):
         raise ValueError(f"`name` must be a string. Received: name={name!r}")
-    if image_size is not None and image_size < 1:
-        raise ValueError(f"`image_size` must be at least 1. Received: image_size={image_size}")
+    if image_size is not None and not (isinstance(image_size, int) and image_size >= 1):
+        raise ValueError(
+            f"`image_size` must be an int of at least 1. Received: image_size={image_size}"
+        )
     if not 0 < validation_fraction < 1:
         raise ValueError(
             "`validation_fraction` must be above 0 and below 1. "

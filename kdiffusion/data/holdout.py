@@ -64,8 +64,8 @@ def holdout_mask(labels: np.ndarray, fraction: float, seed: int) -> np.ndarray:
     shares = fraction * counts
     quotas = np.floor(shares).astype(int)
     seats_left = max(1, round(fraction * len(labels))) - quotas.sum()
-    quotas[np.argsort(quotas - shares, kind="stable")[:seats_left]] += 1
-    quotas = np.minimum(quotas, counts - 1)
+    by_remainder = np.argsort(quotas - shares, kind="stable")
+    quotas[by_remainder[quotas[by_remainder] < counts[by_remainder] - 1][:seats_left]] += 1
 
     random = np.random.default_rng(seed)
     mask = np.zeros(len(labels), bool)
