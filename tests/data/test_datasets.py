@@ -1,0 +1,153 @@
+"""What every row of DATASETS guarantees, and how a wrong request is answered."""
+
+import os
+
+import numpy as np
+import pytest
+
+from kdiffusion.data import DATASETS, ImageDataset, load_dataset, training_batches
+from kdiffusion.data.tfds_catalog import load_tfds
+from kdiffusion.images import to_uint8
+
+
+@pytest.fixture(params=DATASETS)
+def source(request, store_tfds, write_folder):
+    """(name, directory) of something real and small that the row's loader reads."""
+    name = request.param
+    random = np.random.default_rng(0)
+    if DATASETS[name] is load_tfds:
+        # The data set's own features and version, a few random images, TFDS's own writer.
+        import tensorflow_datasets as tfds
+
+        builder = tfds.builder(name)
+        features, classes = builder.info.features, builder.info.features["label"].num_classes
+
+        def split(size):
+            images = random.integers(0, 256, (size, *features["image"].shape), np.uint8)
+            return images, np.arange(size) % classes
+
+        splits = {"train": split(2 * classes), "test": split(classes)}
+        return name, store_tfds(name, str(builder.version), features, splits)
+    if name == "folder":
+        images = random.integers(0, 256, (12, 8, 8, 3), np.uint8)
+        return name, write_folder({f"{i % 2}/{i}.png": image for i, image in enumerate(images)})
+    return name, None
+
+
+def test_every_row_gives_a_data_set_that_trains(source):
+    name, directory = source
+    dataset = load_dataset(name, directory=directory)
+    assert isinstance(dataset, ImageDataset)
+    assert dataset.name == name
+    assert set(dataset.labels) == set(range(dataset.num_classes))
+    for images in (dataset.images, dataset.validation_images):
+        assert images.std() > 20  # 0..255 is used, not 0..16 or 0..1
+    batches = training_batches(dataset, 10, seed=0, flip=False).as_numpy_iterator()
+    images, labels = next(batches)
+    known = {
+        image.tobytes(): label for image, label in zip(dataset.images, dataset.labels, strict=True)
+    }
+    assert [known[image.tobytes()] for image in to_uint8(images)] == list(labels)
+
+
+def test_every_row_loads_the_same_twice(source):
+    name, directory = source
+    first, again = (load_dataset(name, directory=directory, seed=7) for _ in range(2))
+    for part in ("images", "labels", "validation_images", "validation_labels"):
+        np.testing.assert_array_equal(getattr(first, part), getattr(again, part))
+
+
+@pytest.mark.parametrize("image_size", [1, 5, 48])
+def test_every_row_takes_an_image_size(source, image_size):
+    name, directory = source
+    own_size = load_dataset(name, directory=directory)
+    dataset = load_dataset(name, directory=directory, image_size=image_size)
+    assert dataset.image_shape == (image_size, image_size, own_size.image_shape[-1])
+    np.testing.assert_array_equal(dataset.labels, own_size.labels)
+    # Resampling keeps the mean brightness, whatever it does to details.
+    assert abs(dataset.images.mean() - own_size.images.mean()) < (40 if image_size == 1 else 8)
+
+
+def test_digits_are_those_of_scikit_learn():
+    from sklearn.datasets import load_digits
+
+    digits = load_digits()
+    expected = {
+        np.rint(image / 16 * 255).astype(np.uint8).tobytes(): label
+        for image, label in zip(digits.images, digits.target, strict=True)
+    }
+    dataset = load_dataset("digits", validation_fraction=0.2)
+    images = np.concatenate([dataset.images, dataset.validation_images])
+    labels = np.concatenate([dataset.labels, dataset.validation_labels])
+    assert images.shape == (1797, 8, 8, 1)
+    assert (images.min(), images.max()) == (0, 255)
+    assert [expected[image.tobytes()] for image in images] == list(labels)
+    assert len(dataset.validation_labels) == round(0.2 * 1797)
+    assert dataset.class_names == tuple("0123456789")
+    assert not dataset.horizontal_flip
+
+
+def test_seed_decides_what_is_held_out():
+    first, other = (load_dataset("digits", seed=seed).validation_images for seed in (0, 1))
+    assert (first != other).any()
+
+
+@pytest.mark.slow
+@pytest.mark.skipif("TFDS_DATA_DIR" not in os.environ, reason="TFDS_DATA_DIR is not set")
+def test_the_real_cifar10():
+    dataset = load_dataset("cifar10")
+    assert dataset.images.shape == (50000, 32, 32, 3)
+    assert dataset.validation_images.shape == (10000, 32, 32, 3)
+    assert (np.bincount(dataset.labels) == 5000).all()
+    assert (np.bincount(dataset.validation_labels) == 1000).all()
+    assert dataset.class_names[3] == "cat"
+    assert dataset.horizontal_flip
+    # Published channel means; a copy may have been stored as JPEG, which moves them a little.
+    means = dataset.images.mean(axis=(0, 1, 2), dtype=np.float64) / 255
+    np.testing.assert_allclose(means, [0.4914, 0.4822, 0.4465], atol=2e-3)
+
+
+@pytest.mark.parametrize(
+    ("name", "close"),
+    [
+        ("digit", "digits"),
+        ("cifar-10", "cifar10"),
+        ("CIFAR10", "cifar10"),
+        ("sti10", "stl10"),
+        ("mnits", "mnist"),
+        ("oxford_flower102", "oxford_flowers102"),
+    ],
+)
+def test_close_names_are_suggested(name, close):
+    with pytest.raises(ValueError, match=f"Did you mean .*'{close}'.* Received: name='{name}'"):
+        load_dataset(name)
+
+
+@pytest.mark.parametrize("name", ["", "../cifar10", "/tmp", "cifar10:", "zzzzqqqq", "a b"])
+def test_an_impossible_name_lists_the_known_ones(name):
+    with pytest.raises(ValueError, match=r"`name` must be one of \['cifar10', .*'stl10'\]"):
+        load_dataset(name)
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        ({"name": 3}, "`name` must be a string. Received: name=3"),
+        ({"name": None}, "`name` must be a string. Received: name=None"),
+        ({"image_size": 0}, "`image_size` must be an int of at least 1. Received: image_size=0"),
+        ({"image_size": -8}, "`image_size` must be an int of at least 1. Received: image_size=-8"),
+        (
+            {"image_size": 8.5},
+            "`image_size` must be an int of at least 1. Received: image_size=8.5",
+        ),
+        ({"validation_fraction": 0.0}, "`validation_fraction` must be above 0 and below 1"),
+        ({"validation_fraction": 1}, "`validation_fraction` must be above 0 and below 1"),
+        ({"validation_fraction": float("nan")}, "`validation_fraction` must be above 0"),
+        ({"seed": -1}, "`seed` must not be negative. Received: seed=-1"),
+        ({"directory": "somewhere"}, "`directory` must not be given for 'digits'"),
+        ({"name": "huggingface:mnist"}, "`name` must not have a namespace"),
+    ],
+)
+def test_bad_arguments_are_refused(arguments, message):
+    with pytest.raises(ValueError, match=message):
+        load_dataset(**{"name": "digits", **arguments})

@@ -1,0 +1,211 @@
+"""Batches: a permutation an epoch, a pure function of (seed, step), shards, flips, range."""
+
+import itertools
+import subprocess
+import sys
+
+import numpy as np
+import pytest
+import tensorflow as tf
+
+from kdiffusion.data import ImageDataset, training_batches, validation_batches
+from kdiffusion.images import to_model_range, to_uint8
+
+BATCH_SIZE = 8
+STEPS_PER_EPOCH = 53 // BATCH_SIZE
+
+
+def take(batches, count):
+    return list(itertools.islice(batches.as_numpy_iterator(), count))
+
+
+def labels_by_epoch(dataset, epochs, **arguments):
+    """[epochs, steps_per_epoch * batch_size]: which examples each epoch shows, in order."""
+    batches = take(training_batches(dataset, BATCH_SIZE, **arguments), epochs * STEPS_PER_EPOCH)
+    return np.concatenate([labels for _, labels in batches]).reshape(epochs, -1)
+
+
+def assert_same(actual, expected):
+    assert len(actual) == len(expected)
+    for (images, labels), (expected_images, expected_labels) in zip(actual, expected, strict=True):
+        np.testing.assert_array_equal(images, expected_images)
+        np.testing.assert_array_equal(labels, expected_labels)
+
+
+def test_no_example_twice_in_an_epoch(numbered_dataset):
+    for epoch in labels_by_epoch(numbered_dataset, 5, seed=3):
+        assert len(set(epoch)) == STEPS_PER_EPOCH * BATCH_SIZE
+
+
+def test_every_example_comes_in_some_epoch(numbered_dataset):
+    # Each is left out of an epoch with chance 5/53: 53 * (5/53)**10 is 3e-9.
+    assert set(labels_by_epoch(numbered_dataset, 10, seed=3).ravel()) == set(range(53))
+
+
+def test_images_are_those_of_their_labels(numbered_dataset):
+    for images, labels in take(training_batches(numbered_dataset, 8, seed=3, flip=False), 9):
+        np.testing.assert_array_equal(to_uint8(images), numbered_dataset.images[labels])
+
+
+def test_epochs_and_seeds_differ_and_orders_do_not_come_round_again(numbered_dataset):
+    # An order that is cut to a few key bits, as index_shuffle's is, repeats after 256 epochs.
+    orders = [labels_by_epoch(numbered_dataset, 300, seed=seed) for seed in (3, 4, 3 + 256)]
+    assert len({tuple(order) for order in np.concatenate(orders)}) == 900
+
+
+def test_orders_are_uniform(numbered_dataset):
+    epochs = 1000
+    first = labels_by_epoch(numbered_dataset, epochs, seed=3)[:, 0]
+    counts = np.bincount(first, minlength=53)
+    chi_square = np.sum((counts - epochs / 53) ** 2 / (epochs / 53))
+    assert chi_square < 52 + 4 * np.sqrt(2 * 52)
+
+
+def test_neighbours_in_an_order_are_unrelated(numbered_dataset):
+    orders = labels_by_epoch(numbered_dataset, 400, seed=3).astype(float)
+    pairs = np.corrcoef(orders[:, :-1].ravel(), orders[:, 1:].ravel())[0, 1]
+    # Without replacement the expected correlation is -1 / (N - 1), not zero.
+    assert abs(pairs + 1 / 52) < 4 / np.sqrt(orders[:, 1:].size)
+
+
+@pytest.mark.parametrize("first_step", [1, STEPS_PER_EPOCH - 1, STEPS_PER_EPOCH, 20])
+def test_starting_at_a_step_gives_what_an_unbroken_run_sees(numbered_dataset, first_step):
+    whole = take(training_batches(numbered_dataset, BATCH_SIZE, seed=5), first_step + 10)
+    resumed = training_batches(numbered_dataset, BATCH_SIZE, seed=5, first_step=first_step)
+    assert_same(take(resumed, 10), whole[first_step:])
+
+
+def test_a_late_first_step_is_reached_at_once(numbered_dataset):
+    batches = training_batches(numbered_dataset, BATCH_SIZE, seed=5, first_step=10**12)
+    again = training_batches(numbered_dataset, BATCH_SIZE, seed=5, first_step=10**12 + 1)
+    assert_same(take(batches, 3)[1:], take(again, 2))
+
+
+@pytest.mark.parametrize("count", [1, 2, 4, 8])
+def test_shards_together_are_the_whole_batch(numbered_dataset, count):
+    whole = take(training_batches(numbered_dataset, BATCH_SIZE, seed=5), 10)
+    shards = [
+        take(training_batches(numbered_dataset, BATCH_SIZE, seed=5, shard=(index, count)), 10)
+        for index in range(count)
+    ]
+    joined = [
+        tuple(np.concatenate(parts) for parts in zip(*rows, strict=True))
+        for rows in zip(*shards, strict=True)
+    ]
+    assert_same(joined, whole)
+
+
+def test_flips_are_mirror_images_and_about_half(numbered_dataset):
+    batches = take(training_batches(numbered_dataset, BATCH_SIZE, seed=5), 500)
+    images = to_uint8(np.concatenate([images for images, _ in batches]))
+    originals = numbered_dataset.images[np.concatenate([labels for _, labels in batches])]
+    kept = (images == originals).all(axis=(1, 2, 3))
+    flipped = (images == originals[:, :, ::-1]).all(axis=(1, 2, 3))
+    np.testing.assert_array_equal(kept, ~flipped)
+    assert abs(flipped.mean() - 0.5) < 4 * 0.5 / np.sqrt(len(flipped))
+    # Neither one draw a batch nor one an example.
+    by_batch = flipped.reshape(-1, BATCH_SIZE).mean(axis=1)
+    assert 0.5 < by_batch.var() / (0.25 / BATCH_SIZE) < 1.5
+    first_example = flipped[np.concatenate([labels for _, labels in batches]) == 0]
+    assert 0 < first_example.mean() < 1
+
+
+@pytest.mark.parametrize("says", [True, False])
+@pytest.mark.parametrize("flip", [None, True, False])
+def test_flip_decides_and_none_asks_the_dataset(numbered_dataset, says, flip):
+    dataset = ImageDataset(**{**vars(numbered_dataset), "horizontal_flip": says})
+    batches = take(training_batches(dataset, BATCH_SIZE, seed=5, flip=flip), 5)
+    changed = any((to_uint8(x) != dataset.images[y]).any() for x, y in batches)
+    assert changed == (says if flip is None else flip)
+
+
+@pytest.mark.parametrize("channels", [1, 3])
+def test_every_pixel_value_survives_the_round_trip(channels):
+    images = np.arange(256, dtype=np.uint8).reshape(4, 8, 8, 1).repeat(channels, axis=-1)
+    labels = np.zeros(4, np.int32)
+    dataset = ImageDataset("ramp", images, labels, images, labels, ("only",), False)
+    ((training, _),) = take(training_batches(dataset, 4, seed=0), 1)
+    ((validation, _),) = take(validation_batches(dataset, 4), 1)
+    for batch in (training, validation):
+        assert batch.dtype == np.float32
+        assert (batch.min(), batch.max()) == (-1.0, 1.0)
+    np.testing.assert_array_equal(to_uint8(validation), images)
+    np.testing.assert_array_equal(validation, to_model_range(images))
+    np.testing.assert_array_equal(np.unique(training), np.unique(validation))
+
+
+def test_training_batches_are_endless_with_a_static_batch_dimension(numbered_dataset):
+    batches = training_batches(numbered_dataset, BATCH_SIZE, seed=0, shard=(1, 2))
+    assert batches.cardinality() == tf.data.INFINITE_CARDINALITY
+    images, labels = batches.element_spec
+    assert images == tf.TensorSpec([4, 4, 6, 3], tf.float32)
+    assert labels == tf.TensorSpec([4], tf.int32)
+
+
+@pytest.mark.parametrize("batch_size", [1, 4, 11, 100])
+def test_validation_batches_are_all_examples_in_order(numbered_dataset, batch_size):
+    dataset = validation_batches(numbered_dataset, batch_size)
+    batches = take(dataset, 100)
+    assert dataset.cardinality() == len(batches) == -(-11 // batch_size)
+    assert all(len(labels) == batch_size for _, labels in batches[:-1])
+    images = np.concatenate([images for images, _ in batches])
+    labels = np.concatenate([labels for _, labels in batches])
+    np.testing.assert_array_equal(to_uint8(images), numbered_dataset.validation_images)
+    np.testing.assert_array_equal(labels, numbered_dataset.validation_labels)
+    assert labels.dtype == np.int32
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        ({"batch_size": 54}, "`batch_size` must be between 1 and the 53 .* batch_size=54"),
+        ({"batch_size": 0}, "`batch_size` must be .* batch_size=0"),
+        ({"seed": -1}, "`seed` must not be negative. Received: seed=-1"),
+        ({"first_step": -2}, "`first_step` must not be negative. Received: first_step=-2"),
+        ({"shard": (2, 2)}, r"`shard` must be .* Received: \(2, 2\)"),
+        ({"shard": (-1, 2)}, r"`shard` must be .* Received: \(-1, 2\)"),
+        ({"shard": (0, 0)}, r"`shard` must be .* Received: \(0, 0\)"),
+        ({"shard": (0, 3)}, "`batch_size` must be divisible by the 3 shards"),
+    ],
+)
+def test_bad_training_arguments_are_refused(numbered_dataset, arguments, message):
+    with pytest.raises(ValueError, match=message):
+        training_batches(numbered_dataset, **{"batch_size": BATCH_SIZE, "seed": 0, **arguments})
+
+
+def test_bad_validation_batch_size_is_refused(numbered_dataset):
+    with pytest.raises(ValueError, match="`batch_size` must be at least 1"):
+        validation_batches(numbered_dataset, 0)
+
+
+DISTRIBUTE = """
+import numpy as np, tensorflow as tf
+cpu = tf.config.list_physical_devices("CPU")[0]
+tf.config.set_logical_device_configuration(cpu, [tf.config.LogicalDeviceConfiguration()] * 2)
+from kdiffusion.data import load_dataset, training_batches, validation_batches
+dataset = load_dataset("digits")
+strategy = tf.distribute.MirroredStrategy(["CPU:0", "CPU:1"])
+for batches in (training_batches(dataset, 64, seed=3).take(30), validation_batches(dataset, 64)):
+    distributed = strategy.experimental_distribute_dataset(batches)
+    for whole, parts in zip(batches, distributed, strict=True):
+        for one, replicas in zip(whole, parts, strict=True):
+            replicas = [part.numpy() for part in strategy.experimental_local_results(replicas)]
+            assert len(replicas) == 2
+            assert len(replicas[0]) == len(replicas[1])
+            np.testing.assert_array_equal(np.concatenate(replicas), one)
+"""
+
+
+@pytest.mark.slow
+def test_two_replicas_share_each_batch():
+    # Another process, because logical devices must be set before TensorFlow's first operation.
+    subprocess.run([sys.executable, "-c", DISTRIBUTE], check=True)
+
+
+def test_the_table_can_be_read_without_slow_imports():
+    program = (
+        "import sys; from kdiffusion.data import DATASETS, load_dataset; assert DATASETS; "
+        "slow = {'tensorflow', 'tensorflow_datasets', 'keras', 'sklearn'} & set(sys.modules); "
+        "sys.exit(', '.join(slow) or 0)"
+    )
+    subprocess.run([sys.executable, "-c", program], check=True)
