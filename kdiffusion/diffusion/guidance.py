@@ -100,5 +100,6 @@ def _rescaled(combined: np.ndarray, conditional: np.ndarray, amount: float) -> n
     if amount == 0:
         return combined
     axes = (1, 2, 3)
-    ratio = conditional.std(axes, keepdims=True) / combined.std(axes, keepdims=True)
+    spread = np.maximum(combined.std(axes, keepdims=True), 1e-8)  # 0 for a flat picture
+    ratio = conditional.std(axes, keepdims=True) / spread
     return combined * (amount * ratio + (1 - amount))

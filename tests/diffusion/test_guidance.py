@@ -4,45 +4,132 @@ import numpy as np
 import pytest
 
 from kdiffusion.diffusion.guidance import guided
+from kdiffusion.diffusion.sampling import network_evaluations, sample
+from kdiffusion.diffusion.schedules import make_schedule
 
 NULL = 3
 
 
 class Labelled:
-    """Predicts x + label; counts calls and rows."""
+    """Predicts (label + 1) x + label; counts rows of each call."""
 
     def __init__(self):
         self.rows = []
 
     def __call__(self, noisy_image, timestep, label):
         self.rows.append(len(noisy_image))
-        return noisy_image + label[:, None, None, None].astype(np.float32)
+        label = label[:, None, None, None].astype(np.float32)
+        return (label + 1) * noisy_image + label
 
 
-def batch(labels, timestep=5):
+def batch(labels, timesteps=5):
     labels = np.asarray(labels, np.int32)
     images = np.linspace(-1, 1, len(labels) * 6, dtype=np.float32).reshape(len(labels), 2, 3, 1)
-    return images, np.full(len(labels), timestep, np.int32), labels
+    return images, np.broadcast_to(np.int32(timesteps), len(labels)), labels
 
 
-@pytest.mark.parametrize("strength", [-1.0, 0.5, 3.0])
+def combined(x, label, strength):
+    return (1 + strength) * ((label + 1) * x + label) - strength * ((NULL + 1) * x + NULL)
+
+
+@pytest.mark.parametrize("strength", [-1.0, 0.5, 3.0, np.float64(1.5)])
 def test_the_papers_convention_in_one_call(strength):
     denoiser = Labelled()
     x, t, labels = batch([0, 2])
     prediction = guided(denoiser, strength, NULL)(x, t, labels)
     for row, label in enumerate((0, 2)):
-        expected = (1 + strength) * (x[row] + label) - strength * (x[row] + NULL)
-        np.testing.assert_allclose(prediction[row], expected, rtol=1e-6)
+        np.testing.assert_allclose(
+            prediction[row], combined(x[row], label, strength), rtol=1e-5, atol=1e-6
+        )
     assert denoiser.rows == [4]
     assert prediction.dtype == np.float32
 
 
 def test_strength_zero_is_the_conditional_model_itself():
     denoiser = Labelled()
-    assert guided(denoiser, 0.0, NULL) is denoiser
+    options = {"interval": (0.5, 2.0), "noise_levels": np.arange(1.0, 5.0), "rescale": 0.7}
+    assert guided(denoiser, 0.0, NULL, **options) is denoiser
+
+
+def test_outside_the_interval_a_row_costs_one_evaluation():
+    noise_levels = np.array([0.1, 0.5, 1.0, 2.0, 10.0])
+    denoiser = Labelled()
+    guide = guided(denoiser, 2.0, NULL, interval=(0.5, 2.0), noise_levels=noise_levels)
+    x, t, labels = batch([0, 1, 2, 0, 1], [0, 1, 2, 3, 4])
+    prediction = guide(x, t, labels)
+    assert denoiser.rows == [7]  # low < sigma <= high: timesteps 2 and 3
+    for row in range(5):
+        strength = 2.0 if row in (2, 3) else 0.0
+        np.testing.assert_allclose(
+            prediction[row], combined(x[row], labels[row], strength), rtol=1e-5, atol=1e-6
+        )
+    guide(*batch([0, 1], 0))
+    assert denoiser.rows == [7, 2]
+
+
+def test_rescale_brings_back_the_conditional_spread():
+    x, t, labels = batch([1, 0])
+    conditional = Labelled()(x, t, labels)
+    plain = guided(Labelled(), 3.0, NULL)(x, t, labels)
+    full = guided(Labelled(), 3.0, NULL, rescale=1.0)(x, t, labels)
+    half = guided(Labelled(), 3.0, NULL, rescale=0.5)(x, t, labels)
+    np.testing.assert_allclose(full.std(axis=(1, 2, 3)), conditional.std(axis=(1, 2, 3)), rtol=1e-5)
+    np.testing.assert_allclose(half, (plain + full) / 2, rtol=1e-5)
+
+
+def test_rescale_of_a_flat_picture_is_finite():
+    flat = np.ones((1, 2, 3, 1), np.float32)
+    guide = guided(lambda x, t, y: np.ones_like(x), 3.0, NULL, rescale=0.7)
+    assert np.all(np.isfinite(guide(flat, np.zeros(1, np.int32), np.zeros(1, np.int32))))
+
+
+def test_evaluations_of_an_interval_are_counted_and_spent(make_card, gaussian):
+    card, rows = make_card(guidance_strength=1.0, steps=10), []
+    denoiser = gaussian(card)
+
+    def counted(noisy_image, timestep, label):
+        rows.append(len(label))
+        return denoiser(noisy_image, timestep, label)
+
+    levels = card.schedule.noise_levels
+    interval = (levels[350], levels[650])  # holds 399, 499, 599 of 99, 199, ..., 999
+    assert network_evaluations(card, guidance_interval=interval) == 13
+    sample(counted, card, [0, 1], [0, 1], guidance_interval=interval, progress=False)
+    assert sum(rows) == 2 * 13
+
+
+def test_an_interval_over_all_levels_changes_nothing(make_card, knows_x0):
+    card = make_card(guidance_strength=1.5)
+    denoiser = knows_x0(card, np.random.default_rng(0).uniform(-1, 1, (4, 2, 3, 1)))
+    images = [
+        sample(denoiser, card, [0, 1], [0, 1], guidance_interval=interval, progress=False)
+        for interval in (None, (0.0, np.inf))
+    ]
+    np.testing.assert_array_equal(*images)
 
 
 @pytest.mark.parametrize("strength", [np.nan, np.inf, -1.5])
 def test_impossible_strengths_are_refused(strength):
     with pytest.raises(ValueError, match="`guidance_strength`"):
         guided(Labelled(), strength, NULL)
+
+
+@pytest.mark.parametrize("interval", [(2.0, 2.0), (3.0, 1.0), (-1.0, 1.0), (np.nan, 1.0)])
+def test_impossible_intervals_are_refused(interval):
+    with pytest.raises(ValueError, match="`guidance_interval` must be \\(low, high\\)"):
+        guided(Labelled(), 1.0, NULL, interval=interval, noise_levels=np.arange(1.0, 5.0))
+
+
+def test_empty_intervals_are_refused_with_the_levels_there_are(make_card):
+    levels = make_schedule("linear", 1000).noise_levels
+    with pytest.raises(ValueError, match=r"noise levels go from 0\.01 to 157"):
+        guided(Labelled(), 1.0, NULL, interval=(500.0, 1e9), noise_levels=levels)
+    between = (levels[501], levels[505])  # five timesteps, but not one that ten steps visit
+    with pytest.raises(ValueError, match="noise levels that these steps visit"):
+        network_evaluations(make_card(guidance_strength=1.0), guidance_interval=between)
+
+
+@pytest.mark.parametrize("rescale", [-0.1, 1.1, np.nan])
+def test_impossible_rescales_are_refused(rescale):
+    with pytest.raises(ValueError, match="`guidance_rescale`"):
+        guided(Labelled(), 1.0, NULL, rescale=rescale)
