@@ -9,9 +9,10 @@ import numpy as np
 
 from kdiffusion.diffusion.arguments import check_images, check_labels, check_whole
 from kdiffusion.diffusion.options import Plan, SamplingOptions, make_plan
-from kdiffusion.diffusion.prediction import Denoiser
+from kdiffusion.diffusion.prediction import Denoiser, Estimate
 from kdiffusion.diffusion.samplers import find_sampler
 from kdiffusion.diffusion.sampling import gather, run_batches
+from kdiffusion.diffusion.schedules import NoiseSchedule
 
 if TYPE_CHECKING:
     from kdiffusion.card import DenoiserCard
@@ -33,9 +34,9 @@ def invert(
 ) -> np.ndarray:
     """The latents of pictures (Song et al. 2021, section 4.3; solved as in Pan et al. 2023, AIDI).
 
-    DDIM's step from t to s is run backwards. It uses eps at (x_t, t), where x_t is the unknown; the
-    original takes eps at (x_s, t), an error in every step. Here that is the first iterate of a
-    fixed-point iteration, so that sampling leads back to the picture.
+    DDIM's step from t to s is run backwards. It uses the prediction at (x_t, t), where x_t is the
+    unknown; the original takes the one at (x_s, t), an error in every step. Here that is the first
+    iterate of a fixed-point iteration, so that sampling leads back to the picture.
 
     Sample from the latents with the same `steps`, `spacing`, labels and guidance, with sampler
     "ddim" and `clip=False`.
@@ -76,14 +77,27 @@ def _climb(plan: Plan, labels, x, iterations: int, on_step) -> np.ndarray:
     """Solves x_s = ddim_step(x_t) for x_t, pair by pair from the picture up."""
     predict, schedule = plan.predict_for(labels), plan.schedule
     for t, s in reversed(plan.pairs):
-        abar_t, abar_s = schedule.alpha_bar(t), schedule.alpha_bar(s)
         x_s = x
         for _ in range(iterations):
-            eps = predict(x, t).eps
-            x0 = (x_s - np.sqrt(1.0 - abar_s) * eps) / np.sqrt(abar_s)
-            x = np.sqrt(abar_t) * x0 + np.sqrt(1.0 - abar_t) * eps
+            x = _towards_noise(predict(x, t), x_s, schedule, t, s)
         on_step()
     return x
+
+
+def _towards_noise(estimate: Estimate, x_s, schedule: NoiseSchedule, t: int, s: int) -> np.ndarray:
+    """x_t of the line through x_s that `estimate` points along, by its picture or by its noise.
+
+    For data of variance about 1, an error in x_t comes back multiplied by alpha_s alpha_t /
+    (sigma_s sigma_t) as much through x_0 as through eps: the smaller one is taken. Near pure noise
+    eps is x_t itself, and only x_0 brings the iteration anywhere.
+    """
+    abar_t, abar_s = schedule.alpha_bar(t), schedule.alpha_bar(s)
+    x0, eps = estimate.x0, estimate.eps
+    if abar_s * abar_t < (1.0 - abar_s) * (1.0 - abar_t):
+        eps = (x_s - np.sqrt(abar_s) * x0) / np.sqrt(1.0 - abar_s)
+    else:
+        x0 = (x_s - np.sqrt(1.0 - abar_s) * eps) / np.sqrt(abar_s)
+    return np.sqrt(abar_t) * x0 + np.sqrt(1.0 - abar_t) * eps
 
 
 def _check_invertible(sampler: str, eta: float) -> None:

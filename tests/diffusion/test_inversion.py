@@ -1,0 +1,107 @@
+"""Inversion: there and back, against the closed form, and what has no inverse."""
+
+import numpy as np
+import pytest
+
+from kdiffusion.diffusion.inversion import invert
+from kdiffusion.diffusion.samplers import SAMPLERS
+from kdiffusion.diffusion.sampling import sample
+from kdiffusion.diffusion.schedules import make_schedule
+from kdiffusion.diffusion.spacing import SPACINGS
+
+PICTURES = np.random.default_rng(0).uniform(-0.9, 0.9, (3, 2, 3, 1))
+
+
+def there_and_back(card, denoiser, steps=20, iterations=30, **options):
+    latents = invert(
+        denoiser, card, PICTURES, [0, 1, 2], steps=steps, progress=False, batch_size=2,
+        fixed_point_iterations=iterations, **options,
+    )  # fmt: skip
+    images = sample(
+        denoiser, card, [0, 1, 2], [0, 0, 0], latents=latents, sampler="ddim", steps=steps,
+        clip=False, progress=False, **options,
+    )  # fmt: skip
+    return latents, images
+
+
+@pytest.mark.parametrize("spacing", SPACINGS)
+@pytest.mark.parametrize("prediction_type", ["epsilon", "v"])
+def test_sampling_from_the_latent_returns_the_picture(
+    spacing, prediction_type, make_card, gaussian
+):
+    card = make_card(prediction_type=prediction_type, guidance_strength=2.0)
+    options = {"spacing": spacing, "guidance_strength": 0.0}
+    _, images = there_and_back(card, gaussian(card), **options)
+    np.testing.assert_allclose(images, PICTURES, atol=1e-4)
+
+
+@pytest.mark.parametrize("schedule", ["linear", "cosine", "sigmoid"])
+@pytest.mark.parametrize("zero_snr", [False, True])
+def test_a_step_from_pure_noise_has_an_inverse_too(schedule, zero_snr, make_card, gaussian):
+    card = make_card(make_schedule(schedule, 1000, zero_snr), prediction_type="v")
+    _, images = there_and_back(card, gaussian(card), iterations=10, guidance_strength=0.0)
+    np.testing.assert_allclose(images, PICTURES, atol=1e-3)
+
+
+def test_guided_inversion_returns_the_picture_too(make_card, gaussian):
+    card = make_card()
+
+    def shifted(noisy_image, timestep, label):
+        return gaussian(card)(noisy_image, timestep, label) + 0.01 * label[:, None, None, None]
+
+    _, images = there_and_back(card, shifted, guidance_strength=1.0)
+    np.testing.assert_allclose(images, PICTURES, atol=1e-4)
+
+
+def test_iterating_beats_the_original_and_more_steps_help_it(make_card, gaussian):
+    card = make_card()
+    options = {"guidance_strength": 0.0}
+
+    def error(steps, iterations):
+        _, images = there_and_back(card, gaussian(card), steps, iterations, **options)
+        return np.abs(images - PICTURES).max()
+
+    assert error(20, 5) < error(20, 1) / 5
+    assert error(100, 1) < error(20, 1) / 3
+
+
+def test_latents_of_gaussian_data_are_the_flows(make_card, gaussian):
+    """The ODE in closed form: (x - root mean) / spread is kept on the way up."""
+    mean, std = 0.2, 0.4
+    card = make_card()
+    latents = invert(
+        gaussian(card, mean, std), card, PICTURES, 0, steps=1000, fixed_point_iterations=2,
+        progress=False,
+    )  # fmt: skip
+    alpha_bar = card.schedule.alpha_bar(999)
+    spread = np.sqrt(alpha_bar * std**2 + 1 - alpha_bar)
+    expected = np.sqrt(alpha_bar) * mean + spread * (PICTURES - mean) / std
+    np.testing.assert_allclose(latents, expected, rtol=5e-3)
+
+
+@pytest.mark.parametrize("name", [name for name, row in SAMPLERS.items() if row.always_random])
+def test_random_samplers_have_no_inverse(name, make_card, gaussian):
+    card = make_card()
+    with pytest.raises(ValueError, match="must be deterministic to be inverted"):
+        invert(gaussian(card), card, PICTURES, 0, sampler=name)
+
+
+@pytest.mark.parametrize(
+    ("changes", "message"),
+    [
+        ({"eta": 0.5}, "must be deterministic to be inverted"),
+        ({"sampler": "heun"}, "must be 'ddim'"),
+        ({"sampler": "magic"}, "must be one of"),
+        ({"fixed_point_iterations": 0}, "`fixed_point_iterations`"),
+        ({"images": PICTURES[:, :1]}, "`images` must have the shape"),
+        ({"images": PICTURES * 3}, "`images` must be floats from -1.0 to 1.0"),
+        ({"images": np.zeros((3, 2, 3, 1), np.uint8)}, "to_model_range"),
+        ({"images": PICTURES * np.nan}, "`images` must be floats"),
+        ({"labels": [0, 1]}, "`labels`"),
+    ],
+)
+def test_refusals(changes, message, make_card, gaussian):
+    card = make_card()
+    arguments = {"images": PICTURES, "labels": [0, 1, 2], "progress": False, **changes}
+    with pytest.raises(ValueError, match=message):
+        invert(gaussian(card), card, **arguments)
