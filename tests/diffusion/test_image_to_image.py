@@ -1,0 +1,74 @@
+"""Image to image: how much is kept, where it starts, what is refused."""
+
+import numpy as np
+import pytest
+
+from kdiffusion.diffusion.image_to_image import image_to_image
+from kdiffusion.diffusion.noise import initial_latents
+from kdiffusion.diffusion.samplers import SAMPLERS
+
+PICTURES = np.random.default_rng(0).uniform(-0.9, 0.9, (3, 2, 3, 1))
+
+
+def run(card, denoiser, noise_level, images=PICTURES, **options):
+    return image_to_image(
+        denoiser, card, images, [0, 1, 2], [5, 6, 7], noise_level=noise_level, progress=False,
+        **options,
+    )  # fmt: skip
+
+
+def test_it_starts_from_the_picture_noised_to_the_level(make_card, gaussian):
+    card, seen = make_card(), []
+    denoiser = gaussian(card)
+
+    def watched(noisy_image, timestep, label):
+        seen.append((noisy_image, timestep[0]))
+        return denoiser(noisy_image, timestep, label)
+
+    run(card, watched, 0.4, steps=5)
+    assert [t for _, t in seen] == [399, 319, 239, 159, 79]
+    noise = initial_latents([5, 6, 7], card.image_shape)
+    start = card.schedule.q_sample(PICTURES, 399, noise)
+    np.testing.assert_allclose(seen[0][0], start, atol=1e-6)
+
+
+@pytest.mark.parametrize("sampler", SAMPLERS)
+def test_little_noise_keeps_the_picture_and_much_forgets_it(sampler, make_card, gaussian):
+    card = make_card(image_shape=(16, 16, 3))
+    pictures = np.random.default_rng(0).uniform(-0.9, 0.9, (3, 16, 16, 3))
+    errors = [
+        np.abs(
+            run(card, gaussian(card), level, images=pictures, sampler=sampler, steps=4) - pictures
+        ).mean()
+        for level in (0.01, 0.1, 1.0)
+    ]
+    assert errors[0] < 0.1
+    assert errors[0] < errors[1] < errors[2]
+
+
+def test_steps_the_card_recommends_are_capped_and_one_picture_serves_all_seeds(make_card, gaussian):
+    card = make_card(steps=500)
+    images = run(card, gaussian(card), 0.002, images=PICTURES[0], batch_size=2)
+    assert images.shape == (3, 2, 3, 1)
+    assert not np.array_equal(images[0], images[1])
+    np.testing.assert_array_equal(
+        images, run(card, gaussian(card), 0.002, images=PICTURES[[0, 0, 0]])
+    )
+
+
+@pytest.mark.parametrize(
+    ("changes", "message"),
+    [
+        ({"noise_level": 0.0}, "`noise_level`"),
+        ({"noise_level": 1.5}, "`noise_level`"),
+        ({"noise_level": np.nan}, "`noise_level`"),
+        ({"steps": 401}, "`steps` must be a whole number from 1 to 400"),
+        ({"images": np.zeros((3, 3, 3, 1))}, "`images` must have the shape"),
+        ({"images": np.zeros((2, 2, 3, 1))}, "`images` must have the shape"),
+        ({"images": PICTURES + 1.0}, "`images` must be floats from -1.0 to 1.0"),
+    ],
+)
+def test_refusals(changes, message, make_card, gaussian):
+    card = make_card()
+    with pytest.raises(ValueError, match=message):
+        run(card, gaussian(card), **{"noise_level": 0.4, **changes})

@@ -1,0 +1,126 @@
+"""Inpainting: the kept pixels, RePaint's way, and the distribution of what is painted."""
+
+import itertools
+
+import numpy as np
+import pytest
+
+from kdiffusion.diffusion.inpainting import inpaint, repaint_moves
+from kdiffusion.diffusion.prediction import from_x0_and_eps
+from kdiffusion.diffusion.samplers import SAMPLERS
+
+PICTURES = np.random.default_rng(0).uniform(-0.9, 0.9, (3, 2, 3, 1))
+MASK = np.array([[1, 0, 1], [0, 0, 1]], bool)
+ONE_STEP = [name for name, sampler in SAMPLERS.items() if not sampler.multistep]
+
+
+def run(card, denoiser, **changes):
+    arguments = {"images": PICTURES, "keep_mask": MASK, "labels": [0, 1, 2], "seeds": [5, 6, 7]}
+    return inpaint(denoiser, card, **{**arguments, "progress": False, **changes})
+
+
+@pytest.mark.parametrize("sampler", ONE_STEP)
+def test_kept_pixels_are_kept_and_the_others_are_the_models(sampler, make_card, knows_x0):
+    card = make_card()
+    known = np.random.default_rng(1).uniform(-1, 1, (4, 2, 3, 1))
+    images = run(card, knows_x0(card, known), sampler=sampler, batch_size=2)
+    np.testing.assert_array_equal(images[:, MASK], PICTURES[:, MASK].astype(np.float32))
+    np.testing.assert_allclose(images[:, ~MASK], known[:3, ~MASK], atol=1e-5)
+
+
+def test_the_way_down_and_back_up():
+    assert repaint_moves(4, 1, 2) == [(4, 3), (3, 2), (2, 1), (1, 0)]
+    assert repaint_moves(4, 2, 2) == [
+        (4, 3), (3, 2), (2, 1), (1, 3), (3, 2), (2, 1), (1, 0),
+    ]  # fmt: skip
+    assert repaint_moves(3, 3, 1) == [
+        (3, 2), (2, 3), (3, 2), (2, 3), (3, 2), (2, 1), (1, 2), (2, 1), (1, 2), (2, 1), (1, 0),
+    ]  # fmt: skip
+    assert repaint_moves(2, 5, 10) == [(2, 1), (1, 0)]
+
+
+@pytest.mark.parametrize(("steps", "resamplings", "jump"), [(20, 1, 5), (20, 4, 5), (50, 10, 10)])
+def test_moves_are_linked_and_go_through_each_stretch_r_times(steps, resamplings, jump):
+    moves = repaint_moves(steps, resamplings, jump)
+    assert moves[0][0] == steps
+    assert moves[-1] == (1, 0)
+    assert all(a[1] == b[0] for a, b in itertools.pairwise(moves))
+    ups = [move for move in moves if move[1] > move[0]]
+    assert all(there == here + jump for here, there in ups)
+    assert len(ups) == (resamplings - 1) * ((steps - 1) // jump)
+
+
+def test_resampling_brings_the_painted_pixel_into_harmony(make_card):
+    """Two pixels that are equal in all data: given one, the other must come out the same.
+
+    Without resampling the painted pixel learns too little of the kept one.
+    """
+    card = make_card(image_shape=(1, 2, 1))
+    covariance, std_common, std_own = np.ones((2, 2)), 0.5, 0.05
+    covariance = std_common**2 * covariance + std_own**2 * np.eye(2)
+
+    def denoiser(noisy_image, timestep, label):
+        x = np.asarray(noisy_image, np.float64).reshape(-1, 2)
+        alpha_bar = card.schedule.alpha_bar(timestep)[:, None, None]
+        total = alpha_bar * covariance + (1 - alpha_bar) * np.eye(2)
+        x0 = np.sqrt(alpha_bar[:, 0]) * np.einsum(
+            "ij,bjk,bk->bi", covariance, np.linalg.inv(total), x
+        )
+        eps = (x - np.sqrt(alpha_bar[:, 0]) * x0) / np.sqrt(1 - alpha_bar[:, 0])
+        prediction = from_x0_and_eps(x0, eps, alpha_bar[:, 0], "epsilon")
+        return prediction.reshape(-1, 1, 2, 1)
+
+    kept = np.linspace(-0.8, 0.8, 100)
+    pictures = np.stack([kept, np.zeros(100)], axis=1).reshape(100, 1, 2, 1)
+    # Given one pixel the other is normal about (nearly) the same value.
+    own_variance = covariance[1, 1] - covariance[0, 1] ** 2 / covariance[0, 0]
+    best = np.sqrt(own_variance * 2 / np.pi)
+
+    def error(resamplings):
+        images = inpaint(
+            denoiser, card, pictures, np.array([[1, 0]]), 0, range(100), steps=250,
+            resamplings=resamplings, jump_steps=5, batch_size=100, progress=False,
+        )  # fmt: skip
+        return np.abs(images[:, 0, 1, 0] - kept).mean()
+
+    assert error(1) > 1.7 * best
+    assert error(6) < 1.2 * best
+
+
+def test_images_do_not_depend_on_their_batch(make_card, gaussian):
+    card = make_card()
+    np.testing.assert_array_equal(
+        run(card, gaussian(card), batch_size=1), run(card, gaussian(card), batch_size=3)
+    )
+
+
+def test_callback_and_progress_follow_the_moves(make_card, gaussian, capsys):
+    card, seen = make_card(), []
+    run(
+        card, gaussian(card), steps=4, resamplings=2, jump_steps=2, progress=True,
+        callback=lambda index, t, x, x0: seen.append((index, t)),
+    )  # fmt: skip
+    assert seen == [(0, 749), (1, 499), (2, 249), (3, 499), (4, 249), (5, -1)]
+    assert "7/7" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize(
+    ("changes", "message"),
+    [
+        ({"keep_mask": np.ones((3, 3))}, "`keep_mask` must have the shape"),
+        ({"keep_mask": np.ones((2, 2, 3))}, "`keep_mask` must have the shape"),
+        ({"keep_mask": np.full((2, 3), 0.5)}, "only 1"),
+        ({"keep_mask": np.full((2, 3), 255)}, "only 1"),
+        ({"images": np.zeros((3, 4, 3, 1))}, "`images` must have the shape"),
+        ({"images": PICTURES * 200}, "`images` must be floats"),
+        ({"sampler": "dpmpp_2m"}, "without history"),
+        ({"sampler": "unipc"}, "without history"),
+        ({"resamplings": 0}, "`resamplings`"),
+        ({"jump_steps": 0}, "`jump_steps`"),
+        ({"labels": [0, 1]}, "`labels`"),
+    ],
+)
+def test_refusals(changes, message, make_card, gaussian):
+    card = make_card()
+    with pytest.raises(ValueError, match=message):
+        run(card, gaussian(card), **changes)
