@@ -17,7 +17,8 @@ def loss_weights(
 
     "simple" is 1 everywhere (Ho et al. 2020, eq. 14). "min_snr" weights the error in x_0 by
     min(SNR, gamma) (Hang et al. 2023, section 3.4), which for the other targets is divided by the
-    SNR (epsilon) or by SNR + 1 (v).
+    SNR (epsilon) or by SNR + 1 (v). With zero terminal SNR that gives the last timestep, where
+    sampling begins, no weight at all: train such a schedule with "simple".
 
     Args:
         schedule: `NoiseSchedule`.
