@@ -71,9 +71,7 @@ def heun_step(predict, x, t, s, schedule, history, normal):
     Karras et al. 2022 (algorithm 1) apply it to x / alpha in sigma / alpha; here it is applied to
     the integral above, in lambda. Both are of second order, but where a step spans a large range of
     noise (a cosine schedule's first goes from sigma / alpha = 20,000 to 10) theirs multiplies the
-    difference of the two predictions by half that ratio: on a mixture of the 8x8 digits, 19
-    evaluations, cosine, its pictures were 0.57 off the exact ones (of a range of 2), these 0.06.
-    Two evaluations a step, one for the last.
+    difference of the two predictions by half that ratio. Two evaluations a step, one for the last.
     """
     estimate = predict(x, t)
     x_s = first_order(x, estimate.x0, schedule, t, s)
