@@ -126,10 +126,8 @@ class DiffusionModel(keras.Model):
     def train_step(self, data):
         """Algorithm 1: noise a batch, predict, follow the gradient; then move the average."""
         images, labels = data
-        seeds = self._step_seeds(self.optimizer.iterations)
-        timesteps = self._draw_timesteps(tf.shape(images)[0], seeds[0])
-        noise = tf.random.stateless_normal(tf.shape(images), seeds[1])
-        labels = self._drop_labels(labels, seeds[2])
+        timesteps, noise, dropped = self._draw(images, self.optimizer.iterations)
+        labels = tf.where(dropped, self.network.num_classes, tf.cast(labels, tf.int32))
         variables = self.network.trainable_variables
         with tf.GradientTape() as tape:
             losses = self.diffusion_losses(
@@ -146,9 +144,7 @@ class DiffusionModel(keras.Model):
     def test_step(self, data):
         """The loss of the averaged network. Every batch, of every epoch, meets the same draws."""
         images, labels = data
-        seeds = self._step_seeds(-1)
-        timesteps = self._draw_timesteps(tf.shape(images)[0], seeds[0])
-        noise = tf.random.stateless_normal(tf.shape(images), seeds[1])
+        timesteps, noise, _ = self._draw(images, step=-1)
         losses = self.diffusion_losses(
             self.ema_network, images, labels, timesteps, noise, training=False
         )
@@ -156,27 +152,28 @@ class DiffusionModel(keras.Model):
         self._loss_by_timestep.update_state(losses, timesteps)
         return self._logs([self._loss, self._loss_by_timestep])
 
-    def _step_seeds(self, step):
-        """One seed for each purpose, from (seed, step, replica)."""
+    def _draw(self, images, step):
+        """What chance decides of a batch: timesteps, noise, and whose label is dropped."""
         replica = tf.distribute.get_replica_context().replica_id_in_sync_group
         seed = tf.constant([self.seed, 0], tf.int32)
         for number in (step, replica):
             seed = tf.random.experimental.stateless_fold_in(seed, tf.cast(number, tf.int32))
-        return tf.random.experimental.stateless_split(seed, 3)
+        timestep_seed, noise_seed, label_seed = tf.unstack(
+            tf.random.experimental.stateless_split(seed, 3)
+        )
+        batch_size = tf.shape(images)[:1]
+        noise = tf.random.stateless_normal(tf.shape(images), noise_seed)
+        dropped = tf.random.stateless_uniform(batch_size, label_seed) < self.label_dropout
+        return self._draw_timesteps(batch_size, timestep_seed), noise, dropped
 
     def _draw_timesteps(self, batch_size, seed):
-        uniform = tf.random.stateless_uniform([batch_size], seed)
+        uniform = tf.random.stateless_uniform(batch_size, seed)
         if self.timestep_sampling == "stratified":
-            places = tf.range(batch_size, dtype=tf.float32)
-            uniform = (places + uniform) / tf.cast(batch_size, tf.float32)
+            places = tf.range(batch_size[0], dtype=tf.float32)
+            uniform = (places + uniform) / tf.cast(batch_size[0], tf.float32)
         last = self.schedule.num_timesteps - 1
         # float32 can round the topmost fraction up to 1.
         return tf.minimum(tf.cast(uniform * (last + 1), tf.int32), last)
-
-    def _drop_labels(self, labels, seed):
-        labels = tf.cast(labels, tf.int32)
-        dropped = tf.random.stateless_uniform(tf.shape(labels), seed) < self.label_dropout
-        return tf.where(dropped, self.network.num_classes, labels)
 
     def _apply_gradients(self, gradients, variables):
         """Averages over replicas, clips, updates; returns the norm before clipping."""

@@ -1,0 +1,35 @@
+import numpy as np
+import pytest
+import tensorflow as tf
+
+from kdiffusion.models import blocks
+
+
+@pytest.mark.parametrize(("patch_size", "channels"), [(2, 3), (4, 1)])
+def test_depth_to_space_is_the_inverse_of_space_to_depth(patch_size, channels):
+    x = np.random.default_rng(0).normal(size=(2, 8, 12, channels)).astype("float32")
+    packed = blocks.SpaceToDepth(patch_size)(x)
+    np.testing.assert_array_equal(packed, tf.nn.space_to_depth(x, patch_size))
+    np.testing.assert_array_equal(blocks.DepthToSpace(patch_size)(packed), x)
+
+
+def test_an_up_block_concatenates_the_skip_to_its_input():
+    rng = np.random.default_rng(0)
+    x, skip = rng.normal(size=(2, 1, 4, 4, 8)).astype("float32")
+    condition = rng.normal(size=(1, 5)).astype("float32")
+    block = blocks.UpBlock(8)
+    block(x, skip, condition)
+    # The residual branch starts at zero: what is left is the projected shortcut of both.
+    kernel, bias = block.residual.shortcut.get_weights()
+    want = np.concatenate([x, skip], axis=-1) @ kernel + bias
+    np.testing.assert_allclose(block(x, skip, condition), want, atol=1e-5)
+
+
+def test_upsampling_repeats_pixels_before_its_convolution():
+    layer = blocks.Upsample(2)
+    x = np.random.default_rng(0).normal(size=(1, 3, 3, 2)).astype("float32")
+    layer(x)
+    delta = np.zeros((3, 3, 2, 2), "float32")
+    delta[1, 1] = np.eye(2)
+    layer.conv.set_weights([delta, np.zeros(2)])
+    np.testing.assert_array_equal(layer(x), np.repeat(np.repeat(x, 2, axis=1), 2, axis=2))
