@@ -1,4 +1,4 @@
-"""Pixels: into the model's range and back, grids of pictures, files."""
+"""Pixels: into the model's range and back, grids of pictures, files in and out."""
 
 from __future__ import annotations
 
@@ -8,7 +8,12 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 
 import numpy as np
-from PIL import Image, ImageDraw, ImageFont
+from PIL import Image, ImageDraw, ImageFont, ImageOps
+
+# Pillow modes with 8 bits a sample, by whether they hold colour. Its other modes (16-bit, float)
+# have no agreed white, and Pillow's own conversion would clip them.
+GREY_MODES = {"1", "L", "LA", "La"}
+COLOUR_MODES = {"P", "PA", "RGB", "RGBA", "RGBa", "RGBX", "CMYK", "YCbCr", "LAB", "HSV"}
 
 
 def to_model_range(pixels):
@@ -35,6 +40,56 @@ def to_uint8(images) -> np.ndarray:
     if not np.all(np.isfinite(images)):
         raise ValueError("`images` must be finite numbers. Received: NaN or infinity among them")
     return np.clip(np.rint((images + 1.0) * 127.5), 0, 255).astype(np.uint8)
+
+
+def read_image(path: str | Path) -> np.ndarray:
+    """Reads a picture file of any kind that Pillow reads, upright, transparency laid on white.
+
+    Args:
+        path: path of the file.
+
+    Returns:
+        uint8 array `[H, W, 1]` when the file is grey, `[H, W, 3]` otherwise.
+
+    Raises:
+        ValueError: a file that isn't there, isn't a picture, is cut short or isn't of 8 bits.
+    """
+    try:
+        with Image.open(path) as opened:
+            image = ImageOps.exif_transpose(opened)  # reads all of it, so a cut file shows here
+            image.load()
+    except Exception as error:  # Pillow's decoders raise a dozen kinds for damaged files.
+        raise ValueError(f"{path} cannot be read as an image: {error}") from error
+    if image.mode not in GREY_MODES | COLOUR_MODES:
+        raise ValueError(
+            f"{path} must have 8 bits a sample. Received: an image of mode {image.mode!r}"
+        )
+    grey = image.mode in GREY_MODES
+    if image.has_transparency_data:
+        # What lies under transparent pixels was never meant to be seen.
+        image = image.convert("RGBA")
+        white = Image.new("RGBA", image.size, "white")
+        image = Image.alpha_composite(white, image)
+    pixels = np.asarray(image.convert("L" if grey else "RGB"))
+    return pixels.reshape(*pixels.shape[:2], -1)
+
+
+def fit_to_size(pixels: np.ndarray, height: int, width: int) -> np.ndarray:
+    """The largest centred part of a picture with the shape asked for, resampled with Lanczos.
+
+    Args:
+        pixels: uint8 array `[H, W, C]`, C = 1 or 3.
+        height: int. Of the result, in pixels.
+        width: int. Of the result, in pixels.
+
+    Returns:
+        uint8 array `[height, width, C]`; the input itself where it has that size.
+    """
+    if pixels.shape[:2] == (height, width):
+        return pixels
+    # Pillow counts width first.
+    fitted = ImageOps.fit(_to_pil(pixels), (width, height), method=Image.Resampling.LANCZOS)
+    return np.asarray(fitted).reshape(height, width, -1)
 
 
 def image_grid(

@@ -3,16 +3,12 @@
 from pathlib import Path
 
 import numpy as np
-from PIL import Image, ImageOps
+
+from kdiffusion.images import read_image
 
 from .dataset import ImageDataset
 from .holdout import split_by_holdout
 from .resize import fit_to_square
-
-# Pillow modes with 8 bits a sample, by whether they hold colour. Its other modes (16-bit, float)
-# have no agreed white, and Pillow's own conversion would clip them.
-GREY_MODES = {"1", "L", "LA", "La"}
-COLOUR_MODES = {"P", "PA", "RGB", "RGBA", "RGBa", "RGBX", "CMYK", "YCbCr", "LAB", "HSV"}
 
 
 def load_folder(
@@ -46,7 +42,7 @@ def load_folder(
             f"`directory` must be given for {name!r}: the folder with a sub-folder for each class"
         )
     files = _image_files(Path(directory))  # {class name: [path, ...]}
-    read = [(path, _read_image(path)) for paths in files.values() for path in paths]
+    read = [(path, read_image(path)) for paths in files.values() for path in paths]
     grey = all(pixels.shape[-1] == 1 for _, pixels in read)
     images = []
     for path, pixels in read:
@@ -87,28 +83,6 @@ def _image_files(directory: Path) -> dict[str, list[Path]]:
 
 def _visible(folder: Path) -> list[Path]:
     return sorted(path for path in folder.iterdir() if not path.name.startswith("."))
-
-
-def _read_image(path: Path) -> np.ndarray:
-    """uint8 `[H, W, 1]` or `[H, W, 3]`, upright."""
-    try:
-        with Image.open(path) as opened:
-            image = ImageOps.exif_transpose(opened)  # reads all of it, so a cut file shows here
-            image.load()
-    except Exception as error:  # Pillow's decoders raise a dozen kinds for damaged files.
-        raise ValueError(f"{path} cannot be read as an image: {error}") from error
-    if image.mode not in GREY_MODES | COLOUR_MODES:
-        raise ValueError(
-            f"{path} must have 8 bits a sample. Received: an image of mode {image.mode!r}"
-        )
-    grey = image.mode in GREY_MODES
-    if image.has_transparency_data:
-        # What lies under transparent pixels was never meant to be seen.
-        image = image.convert("RGBA")
-        white = Image.new("RGBA", image.size, "white")
-        image = Image.alpha_composite(white, image)
-    pixels = np.asarray(image.convert("L" if grey else "RGB"))
-    return pixels.reshape(*pixels.shape[:2], -1)
 
 
 def _size(pixels: np.ndarray) -> str:

@@ -1,7 +1,8 @@
 """Bring one image to the data set's size: centre crop to a square, then resample (Pillow)."""
 
 import numpy as np
-from PIL import Image, ImageOps
+
+from kdiffusion.images import fit_to_size
 
 
 def fit_to_square(pixels: np.ndarray, image_size: int) -> np.ndarray:
@@ -14,10 +15,4 @@ def fit_to_square(pixels: np.ndarray, image_size: int) -> np.ndarray:
     Returns:
         uint8 array `[image_size, image_size, C]`; the input itself where it has that size.
     """
-    height, width, channels = pixels.shape
-    if (height, width) == (image_size, image_size):
-        return pixels
-    # Pillow's grey images have no channel axis.
-    image = Image.fromarray(pixels[..., 0] if channels == 1 else pixels)
-    fitted = ImageOps.fit(image, (image_size, image_size), method=Image.Resampling.LANCZOS)
-    return np.asarray(fitted).reshape(image_size, image_size, channels)
+    return fit_to_size(pixels, image_size, image_size)
