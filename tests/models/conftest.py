@@ -1,4 +1,4 @@
-"""Two logical CPU devices, so that replicas can be tried; a network small enough to reason about."""
+"""Two logical CPU devices, to try replicas on, and a network small enough to reason about."""
 
 import keras
 import pytest

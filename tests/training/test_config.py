@@ -1,0 +1,92 @@
+import dataclasses
+import json
+
+import pytest
+from pydantic import ValidationError
+
+from kdiffusion.training.config import Config
+from kdiffusion.training.presets import PRESET_DOCS, PRESETS
+
+
+@pytest.mark.parametrize("name", PRESETS)
+def test_a_preset_survives_json_and_is_named_after_its_row(name):
+    assert Config.from_json(PRESETS[name].to_json()) == PRESETS[name]
+    assert PRESETS[name].preset == name
+
+
+@pytest.mark.parametrize("name", PRESETS)
+def test_a_preset_documents_its_command(name):
+    assert f"`python train.py {name}`" in PRESET_DOCS[name]
+
+
+def _changed(section, field, value):
+    content = json.loads(PRESETS["digits"].to_json())
+    content[section][field] = value
+    return json.dumps(content)
+
+
+@pytest.mark.parametrize(
+    ("section", "field", "value"),
+    [
+        ("data", "image_size", 0),
+        ("data", "validation_fraction", 1.0),
+        ("model", "base_channels", 7),
+        ("model", "channel_multipliers", []),
+        ("model", "channel_multipliers", [1, 0]),
+        ("model", "dropout", 1.0),
+        ("model", "dtype_policy", "float8"),
+        ("model", "attention_heads", 5),
+        ("diffusion", "schedule", "straight"),
+        ("diffusion", "num_timesteps", 1),
+        ("diffusion", "prediction_type", "noise"),
+        ("diffusion", "zero_terminal_snr", True),
+        ("diffusion", "label_dropout", -0.1),
+        ("optimizer", "epochs", 0),
+        ("optimizer", "batch_size", 1.5),
+        ("optimizer", "learning_rate", float("nan")),
+        ("optimizer", "learning_rate", float("inf")),
+        ("optimizer", "gradient_clip_norm", 0),
+        ("optimizer", "ema_decay", 1.0),
+        ("sampling", "sampler", "euler"),
+        ("sampling", "steps", 1001),
+        ("sampling", "guidance_strength", -1),
+        ("run", "seed", 2**31),
+        ("run", "strategy", "parameter_server"),
+        ("run", "log_every_steps", "often"),
+        ("run", "no_such_field", 1),
+    ],
+)
+def test_a_value_that_cannot_be_is_refused_by_name(section, field, value):
+    with pytest.raises(ValidationError, match=field):
+        Config.from_json(_changed(section, field, value))
+
+
+def test_unknown_names_come_with_the_known_ones():
+    with pytest.raises(ValidationError, match="linear, cosine"):
+        Config.from_json(_changed("diffusion", "schedule", "straight"))
+    with pytest.raises(ValidationError, match="ddpm, ddim"):
+        Config.from_json(_changed("sampling", "sampler", "euler"))
+
+
+def test_the_paper_preset_is_its_table_to_the_letter():
+    paper = PRESETS["cifar10_paper"]
+    assert paper.data.name == "cifar10"
+    assert (paper.diffusion.schedule, paper.diffusion.num_timesteps) == ("linear", 1000)
+    assert (paper.diffusion.prediction_type, paper.diffusion.loss_weighting) == (
+        "epsilon",
+        "simple",
+    )
+    assert paper.diffusion.label_dropout == 0.1
+    assert (paper.optimizer.learning_rate, paper.optimizer.epochs) == (1e-3, 600)
+    assert (paper.optimizer.beta_1, paper.optimizer.beta_2) == (0.9, 0.999)
+    assert paper.optimizer.final_learning_rate_fraction == 1.0
+    sampling = paper.sampling
+    assert (sampling.sampler, sampling.steps, sampling.guidance_strength) == ("ddpm", 1000, 3.0)
+    levels = [32 >> level for level in range(len(paper.model.channel_multipliers))]
+    # Attention between the blocks: at every resolution that lies between two of them.
+    assert set(paper.model.attention_resolutions) == set(levels[1:])
+
+
+def test_a_config_cannot_be_changed_by_accident():
+    with pytest.raises(dataclasses.FrozenInstanceError):
+        PRESETS["digits"].optimizer.epochs = 3

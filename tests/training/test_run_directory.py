@@ -1,0 +1,84 @@
+import dataclasses
+
+import pytest
+
+from kdiffusion.training import run_directory
+from kdiffusion.training.presets import PRESETS
+from kdiffusion.training.run_directory import RunDirectory, check_resumable
+
+DIGITS = PRESETS["digits"]
+
+
+def _changed(section, **values):
+    part = dataclasses.replace(getattr(DIGITS, section), **values)
+    return dataclasses.replace(DIGITS, **{section: part})
+
+
+def _write(path):
+    directory = RunDirectory(path, DIGITS, (8, 8, 1), ("a", "b"))
+    directory.write()
+    return directory
+
+
+def test_a_run_directory_is_read_back_as_it_was_written(tmp_path):
+    directory = _write(tmp_path / "run")
+    assert RunDirectory.read(tmp_path / "run") == directory
+    assert sorted(path.name for path in directory.path.iterdir()) == [
+        "checkpoints",
+        "config.json",
+        "samples",
+        "tensorboard",
+    ]
+
+
+def test_a_folder_that_holds_a_run_is_refused_unless_it_is_overwritten(tmp_path):
+    directory = _write(tmp_path)
+    (directory.checkpoints / "old").write_text("old")
+    (tmp_path / "notes.txt").write_text("mine")
+    with pytest.raises(FileExistsError, match=r"--resume.*--overwrite"):
+        run_directory.prepare(tmp_path)
+    assert (directory.checkpoints / "old").exists()
+    run_directory.prepare(tmp_path, overwrite=True)
+    assert not directory.checkpoints.exists()
+    assert (tmp_path / "notes.txt").exists()
+
+
+def test_a_folder_without_a_run_is_refused(tmp_path):
+    with pytest.raises(FileNotFoundError, match="`run_dir` must be the folder of a training run"):
+        RunDirectory.read(tmp_path)
+
+
+@pytest.mark.parametrize(
+    "text", ["", "[]", "{}", '{"format_version": 99}', '{"format_version": 1, "config": {}}']
+)
+def test_a_damaged_config_is_named(tmp_path, text):
+    (tmp_path / "config.json").write_text(text)
+    with pytest.raises(ValueError, match=r"config\.json is not a valid run configuration"):
+        RunDirectory.read(tmp_path)
+
+
+@pytest.mark.parametrize(
+    ("section", "values"),
+    [
+        ("optimizer", {"epochs": 500}),
+        ("run", {"log_every_steps": 7}),
+        ("sampling", {"steps": 7}),
+    ],
+)
+def test_what_does_not_change_the_model_may_change_on_resuming(section, values):
+    check_resumable(DIGITS, _changed(section, **values))
+
+
+@pytest.mark.parametrize(
+    ("section", "values"),
+    [
+        ("optimizer", {"batch_size": 32}),
+        ("run", {"seed": 7}),
+        ("model", {"base_channels": 16}),
+        ("data", {"name": "cifar10"}),
+    ],
+)
+def test_another_run_is_refused_on_resuming_naming_the_field(section, values):
+    (name,) = values
+    with pytest.raises(ValueError, match=rf"{section}\.{name} was .* is "):
+        check_resumable(DIGITS, _changed(section, **values))
