@@ -6,10 +6,6 @@ import sys
 
 import tyro
 
-from kdiffusion.diffusion.samplers import SAMPLERS
-
-SamplerName = tyro.extras.literal_type_from_choices(list(SAMPLERS))
-
 
 def run_command(command, module_name):
     """Runs a function as a command: its arguments are the options, its docstring the help.

@@ -1,4 +1,4 @@
-"""`python -m export.interpolate ARTIFACT`: a walk between the images of two seeds, as one strip.
+"""`python -m export.interpolate ARTIFACT`: a walk between two images, as one strip.
 
 It imports neither TensorFlow nor Keras, unless the file is a SavedModel.
 """
@@ -7,64 +7,86 @@ import time
 from pathlib import Path
 from typing import Annotated
 
+import numpy as np
 import tyro
 
-from kdiffusion.diffusion.interpolation import interpolate
-from kdiffusion.images import image_grid, save_png, to_uint8
+from kdiffusion.diffusion.interpolation import interpolate, interpolate_images
+from kdiffusion.images import image_grid, to_uint8
 
 from . import load_denoiser
-from .command_line import SamplerName, run_command
+from .command_line import run_command
 from .labels import labels_from_text
-from .staging import refuse_existing, staged
+from .outputs import refuse_outputs, write_outputs
+from .pictures import read_picture
+from .sampling_flags import AS_RECOMMENDED, Sampling
 
 
 def main(
     artifact: Annotated[Path, tyro.conf.Positional],
     label: tuple[str, ...],
-    seeds: tuple[int, int] = (1, 2),
+    seeds: tuple[int, int] | None = None,
+    images: tuple[Path, Path] | None = None,
     frames: int = 10,
-    sampler: SamplerName | None = None,
-    steps: int | None = None,
-    guidance_strength: float | None = None,
-    batch_size: int = 64,
+    resize: bool = False,
+    sampling: Sampling = AS_RECOMMENDED,
     out: Path = Path("walk.png"),
+    npz: Path | None = None,
     overwrite: bool = False,
 ):
-    """Draws a walk from one seed's image to another's, in a row, through a deterministic sampler.
+    """Draws a walk from one image to another, in a row, through a deterministic sampler.
+
+    From one seed's image to another's, from one class to another, or both; or from one picture file
+    to another, through the noise that DDIM would have drawn them from.
 
     Args:
         artifact: denoiser.onnx, a saved_model folder, or another exported format.
-        label: class name or label number; two of them to walk from one class to the other.
-        seeds: of the first and the last image.
+        label: class name, label number or `none`; two of them to walk from one to the other.
+        seeds: of the first and the last image, 1 and 2 if not given; the same twice keeps the
+            noise, and only the class changes.
+        images: two picture files to walk between, in place of seeds. Guidance is off unless given.
         frames: images in the row, both ends included.
-        sampler: a deterministic one; if not given, the file's if it is, ddim otherwise.
-        steps: from noise to image; if not given, what the file recommends.
-        guidance_strength: w of classifier-free guidance, where 0 is the plain conditional model; if
-            not given, what the file recommends.
-        batch_size: images that are drawn at a time. It does not change them.
+        resize: crop and resample picture files of another size than the model's.
         out: PNG to write.
-        overwrite: replace an existing file.
+        npz: file for the array `images` (uint8 [N, H, W, C]), if wanted.
+        overwrite: replace existing files.
     """
-    refuse_existing(out, overwrite)  # before the work, not after it
+    refuse_outputs(out, npz, overwrite=overwrite)
+    if images is not None and seeds is not None:
+        raise ValueError("`seeds` must not be given with `images`: both say where the walk ends")
+    if images is None and resize:
+        raise ValueError("`resize` is for picture files, and no `images` are given")
     denoiser = load_denoiser(artifact)
-    labels = labels_from_text(label, denoiser.card.class_names)
+    card = denoiser.card
+    labels = labels_from_text(label, card.class_names)
     if len(labels) > 2:
         raise ValueError(f"`label` must be one class, or two to walk between. Received: {labels}")
+    label = labels[0] if len(labels) == 1 else tuple(labels)
+    # `clip` in any case: the ways of unclipped images part near pure noise, and none leads back.
+    options = {"frames": frames, "clip": sampling.clip, **sampling.given()}
     start = time.perf_counter()
-    images = interpolate(
-        denoiser,
-        denoiser.card,
-        labels[0] if len(labels) == 1 else tuple(labels),
-        seeds,
-        frames=frames,
-        sampler=sampler,
-        steps=steps,
-        guidance_strength=guidance_strength,
-        batch_size=batch_size,
-    )
-    with staged(out, overwrite) as temporary:
-        save_png(image_grid(to_uint8(images), frames), temporary)
-    print(f"{frames} frames in {time.perf_counter() - start:.1f} s: {out}")
+    if images is None:
+        walk = to_uint8(interpolate(denoiser, card, label, seeds or (1, 2), **options))
+    else:
+        pictures = np.stack([read_picture(path, card, resize) for path in images])
+        walk = _between_pictures(denoiser, pictures, label, **options)
+    seconds = time.perf_counter() - start
+    strip = image_grid(walk, frames)
+    print(f"{frames} frames in {seconds:.1f} s: ", end="")
+    print(write_outputs({out: strip, npz: {"images": walk}}, overwrite))
+
+
+def _between_pictures(denoiser, pictures, label, sampler="ddim", **options):
+    """The walk as uint8, and a line on the screen that says how near it comes to its ends."""
+    if sampler != "ddim":
+        raise ValueError(
+            "`sampler` must be 'ddim' for a walk between pictures: only its steps can be run "
+            f"backwards, from picture to noise. Received: sampler={sampler!r}"
+        )
+    walk = to_uint8(interpolate_images(denoiser, denoiser.card, pictures, label, **options))
+    ends = walk[[0, -1]].astype(int)
+    error = np.abs(ends - to_uint8(pictures)).mean()
+    print(f"The ends differ from the pictures by {error:.1f} of 255 levels on average.")
+    return walk
 
 
 if __name__ == "__main__":

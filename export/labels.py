@@ -1,13 +1,16 @@
-"""From what a user types for a class to its label."""
+"""From what a user types for a class to its label, and back."""
+
+NO_CLASS = "none"
 
 
 def labels_from_text(texts, class_names):
-    """Reads class names, label numbers and `all`.
+    """Reads class names, label numbers, `all` and `none`.
 
     A name comes before a number: where classes are called "3" and "5", 3 is that name.
 
     Args:
-        texts: strings, each `all`, a class name (capitals do not matter) or a label.
+        texts: strings, each `all`, `none` (the label for no class), a class name (capitals do not
+            matter) or a label.
         class_names: strings; label i is `class_names[i]`.
 
     Returns:
@@ -26,11 +29,26 @@ def labels_from_text(texts, class_names):
             labels.append(by_number[text])
         elif text == "all":
             labels.extend(range(len(class_names)))
+        elif text == NO_CLASS:
+            labels.append(len(class_names))
         else:
             raise ValueError(
-                f"`labels` must be `all`, numbers in [0, {len(class_names) - 1}] or some of "
-                f"{list(class_names)}. Received: {text!r}"
+                f"`labels` must be `all`, `{NO_CLASS}`, numbers in [0, {len(class_names) - 1}] or "
+                f"some of {list(class_names)}. Received: {text!r}"
             )
     if not labels:
         raise ValueError("`labels` must name at least one class. Received: none")
     return labels
+
+
+def label_names(labels, class_names):
+    """What the labels are called; the one for no class is `none`.
+
+    Args:
+        labels: ints, each of a class or `len(class_names)`.
+        class_names: strings.
+
+    Returns:
+        list of str.
+    """
+    return [(*class_names, NO_CLASS)[label] for label in labels]

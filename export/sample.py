@@ -11,12 +11,16 @@ import numpy as np
 import tyro
 
 from kdiffusion.diffusion.sampling import sample
-from kdiffusion.images import image_grid, save_png, to_uint8
+from kdiffusion.images import image_grid, to_uint8
 
 from . import load_denoiser
-from .command_line import SamplerName, run_command
-from .labels import labels_from_text
-from .staging import refuse_existing, staged
+from .command_line import run_command
+from .labels import label_names, labels_from_text
+from .outputs import refuse_outputs, write_outputs
+from .sampling_flags import AS_RECOMMENDED, Sampling
+from .shards import draw_to_folder, seeds_from_text, shard_from_text
+
+PER_LABEL = 8
 
 
 def draw_by_class(denoiser, labels, per_label, seed, **options):
@@ -33,69 +37,86 @@ def draw_by_class(denoiser, labels, per_label, seed, **options):
         (uint8 `[N, H, W, C]`, int32 `[N]` labels, int64 `[N]` seeds), N = L * per_label, the
         images of one label after another.
     """
+    label_of_image, seeds = one_label_after_another(labels, per_label, seed)
+    images = sample(denoiser, denoiser.card, label_of_image, seeds, **options)
+    return to_uint8(images), label_of_image, seeds
+
+
+def one_label_after_another(labels, per_label, seed):
+    """The label and the seed of each image of a grid with one row a label: int32, int64 `[N]`."""
     if per_label < 1:
         raise ValueError(f"`per_label` must be at least 1. Received: per_label={per_label}")
     label_of_image = np.repeat(np.asarray(labels, np.int32), per_label)
-    seeds = seed + np.arange(len(label_of_image), dtype=np.int64)
-    images = sample(denoiser, denoiser.card, label_of_image, seeds, **options)
-    return to_uint8(images), label_of_image, seeds
+    return label_of_image, seed + np.arange(len(label_of_image), dtype=np.int64)
 
 
 def main(
     artifact: Annotated[Path, tyro.conf.Positional],
     labels: tuple[str, ...] = ("all",),
-    per_label: int = 8,
-    sampler: SamplerName | None = None,
-    steps: int | None = None,
-    guidance_strength: float | None = None,
-    seed: int = 0,
-    batch_size: int = 64,
-    out: Path = Path("samples.png"),
+    per_label: int | None = None,
+    seed: int | None = None,
+    seeds: str | None = None,
+    shard: str = "1/1",
+    images_per_file: int = 1000,
+    sampling: Sampling = AS_RECOMMENDED,
+    out: Path | None = None,
     npz: Path | None = None,
     overwrite: bool = False,
 ):
-    """Draws a grid of images, one row a class, from an exported file of any format.
+    """Draws a grid of images, one row a class, or a folder of many, from an exported file.
 
-    The sampler, the steps and the guidance are those that the file recommends, if not given.
+    With --seeds, images stream into files of a folder. Stopped and started again, it goes on; with
+    --shard, several machines share the job.
 
     Args:
         artifact: denoiser.onnx, a saved_model folder, or another exported format.
-        labels: `all`, class names or label numbers.
-        per_label: images of each.
-        sampler: how to go from noise to image.
-        steps: from noise to image, at most the T of the training.
-        guidance_strength: w of classifier-free guidance, where 0 is the plain conditional model.
-            Many libraries write s = 1 + w.
-        seed: of the first image; the next ones have seed + 1, seed + 2, ...
-        batch_size: images that are drawn at a time. It does not change them.
-        out: PNG to write.
-        npz: file for the arrays `images` (uint8 [N, H, W, C]), `labels` and `seeds`, if wanted.
+        labels: `all`, `none` (of no class), class names or label numbers.
+        per_label: images of each in the grid; 8 if not given.
+        seed: of the first image of the grid, 0 if not given; the next have seed + 1, seed + 2, ...
+        seeds: FIRST:END, such as 0:50000: many images, one for each of these seeds, in files. The
+            labels take turns: seed s has the label number s modulo the number of labels.
+        shard: K/N: only the K-th of N parts of those seeds, such as 2/8.
+        images_per_file: how many of those seeds one file holds.
+        out: PNG to write, samples.png if not given; with --seeds a folder, samples if not given.
+        npz: file for the arrays `images` (uint8 [N, H, W, C]), `labels` and `seeds` of the grid, if
+            wanted.
         overwrite: replace existing files.
     """
-    for path in filter(None, (out, npz)):
-        refuse_existing(path, overwrite)  # before the work, not after it
+    if seeds is None:
+        if shard != "1/1":
+            raise ValueError("`shard` is for many images: pass `--seeds FIRST:END` too")
+        per_label = PER_LABEL if per_label is None else per_label
+        out = out or Path("samples.png")
+        _draw_grid(artifact, labels, per_label, seed or 0, sampling, out, npz, overwrite)
+        return
+    if (per_label, seed, npz) != (None, None, None):
+        raise ValueError("`per_label`, `seed` and `npz` are for a grid, and `seeds` is given")
+    seeds, shard, out = seeds_from_text(seeds), shard_from_text(shard), out or Path("samples")
+    denoiser = load_denoiser(artifact)
+    numbers = labels_from_text(labels, denoiser.card.class_names)
+    start = time.perf_counter()
+    drawn, skipped = draw_to_folder(
+        denoiser, numbers, seeds, out, images_per_file=images_per_file, shard=shard,
+        overwrite=overwrite, **sampling.given(),
+    )  # fmt: skip
+    seconds = time.perf_counter() - start
+    print(f"{drawn} images in {seconds:.1f} s, {skipped} were there already: {out}")
+
+
+def _draw_grid(artifact, labels, per_label, seed, sampling, out, npz, overwrite):
+    refuse_outputs(out, npz, overwrite=overwrite)
     denoiser = load_denoiser(artifact)
     class_names = denoiser.card.class_names
     numbers = labels_from_text(labels, class_names)
     start = time.perf_counter()
     images, label_of_image, seeds = draw_by_class(
-        denoiser,
-        numbers,
-        per_label,
-        seed,
-        sampler=sampler,
-        steps=steps,
-        guidance_strength=guidance_strength,
-        batch_size=batch_size,
+        denoiser, numbers, per_label, seed, **sampling.given()
     )
     seconds = time.perf_counter() - start
-    grid = image_grid(images, per_label, row_labels=[class_names[number] for number in numbers])
-    if npz is not None:
-        with staged(npz, overwrite) as temporary, open(temporary, "wb") as file:
-            np.savez_compressed(file, images=images, labels=label_of_image, seeds=seeds)
-    with staged(out, overwrite) as temporary:
-        save_png(grid, temporary)
-    print(f"{len(images)} images in {seconds:.1f} s: {out}" + (f", {npz}" if npz else ""))
+    grid = image_grid(images, per_label, row_labels=label_names(numbers, class_names))
+    arrays = {"images": images, "labels": label_of_image, "seeds": seeds}
+    written = write_outputs({out: grid, npz: arrays}, overwrite)
+    print(f"{len(images)} images in {seconds:.1f} s: {written}")
 
 
 if __name__ == "__main__":

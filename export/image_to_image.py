@@ -1,0 +1,99 @@
+"""`python -m export.image_to_image ARTIFACT IMAGE`: variations of a picture (SDEdit).
+
+It imports neither TensorFlow nor Keras, unless the file is a SavedModel.
+"""
+
+import time
+from pathlib import Path
+from typing import Annotated
+
+import numpy as np
+import tyro
+
+from kdiffusion.diffusion.image_to_image import image_to_image
+from kdiffusion.images import image_grid, to_uint8
+
+from . import load_denoiser
+from .command_line import run_command
+from .labels import label_names, labels_from_text
+from .outputs import refuse_outputs, write_outputs
+from .pictures import read_picture
+from .sample import one_label_after_another
+from .sampling_flags import AS_RECOMMENDED, Sampling
+
+
+def main(
+    artifact: Annotated[Path, tyro.conf.Positional],
+    image: Annotated[Path, tyro.conf.Positional],
+    label: tuple[str, ...],
+    noise_level: Annotated[float, tyro.conf.arg(aliases=["--strength"])] = 0.5,
+    per_label: int = 8,
+    seed: int = 0,
+    resize: bool = False,
+    sampling: Sampling = AS_RECOMMENDED,
+    out: Path = Path("variations.png"),
+    npz: Path | None = None,
+    overwrite: bool = False,
+):
+    """Noises a picture part of the way and denoises it again, as its class would have it.
+
+    The grid has one row a class: the picture, then what became of it.
+
+    Args:
+        artifact: denoiser.onnx, a saved_model folder, or another exported format.
+        image: picture file, of the size that the model draws.
+        label: class names, label numbers, `all` or `none`: what to make of the picture.
+        noise_level: above 0 .. 1, the part of the noising steps that the picture goes up. Near 0 it
+            stays as it is, at 1 hardly anything of it is left.
+        per_label: variations for each class.
+        seed: of the first variation; the next ones have seed + 1, seed + 2, ...
+        resize: crop and resample a picture of another size than the model's.
+        out: PNG to write.
+        npz: file for the arrays `images` (uint8 [N, H, W, C]), `labels` and `seeds`, if wanted.
+        overwrite: replace existing files.
+    """
+    refuse_outputs(out, npz, overwrite=overwrite)
+    denoiser = load_denoiser(artifact)
+    card = denoiser.card
+    labels = labels_from_text(label, card.class_names)
+    label_of_image, seeds = one_label_after_another(labels, per_label, seed)
+    picture = read_picture(image, card, resize)
+    start = time.perf_counter()
+    images = to_uint8(
+        image_to_image(
+            denoiser, card, picture, label_of_image, seeds,
+            noise_level=noise_level, **sampling.given(),
+        )
+    )  # fmt: skip
+    seconds = time.perf_counter() - start
+    grid = grid_beside([to_uint8(picture)], images, labels, card.class_names)
+    arrays = {"images": images, "labels": label_of_image, "seeds": seeds}
+    written = write_outputs({out: grid, npz: arrays}, overwrite)
+    print(f"{len(images)} images in {seconds:.1f} s: {written}")
+
+
+def grid_beside(given, images, labels, class_names):
+    """A grid of one row a label: the pictures that were given, then those that were drawn.
+
+    Args:
+        given: sequence of uint8 `[H, W, C]`, which stand first in every row, before a gap.
+        images: uint8 `[N, H, W, C]`, those of one label after another.
+        labels: ints `[L]`, L a divisor of N.
+        class_names: strings.
+
+    Returns:
+        PIL image.
+    """
+    rows = images.reshape(len(labels), -1, *images.shape[1:])
+    given = [*given, np.full_like(images[0], 255)]
+    before = np.broadcast_to(given, (len(labels), *np.shape(given)))
+    cells = np.concatenate([before, rows], axis=1)  # [L, columns, H, W, C]
+    return image_grid(
+        cells.reshape(-1, *images.shape[1:]),
+        cells.shape[1],
+        row_labels=label_names(labels, class_names),
+    )
+
+
+if __name__ == "__main__":
+    run_command(main, __spec__.name)

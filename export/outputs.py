@@ -1,0 +1,49 @@
+"""What a command writes: all of its files or none, and none over another unless told to."""
+
+import contextlib
+
+import numpy as np
+
+from kdiffusion.images import save_gif, save_png
+
+from .staging import refuse_existing, staged
+
+
+def refuse_outputs(*paths, overwrite):
+    """Raises FileExistsError when one of the files is there already: before the work, not after.
+
+    Args:
+        *paths: paths, or None for a file that is not wanted; no two the same.
+        overwrite: bool. Whether files may be replaced.
+    """
+    wanted = [path for path in paths if path is not None]
+    if len({path.resolve() for path in wanted}) < len(wanted):
+        raise ValueError(f"The files to write must differ. Received: {', '.join(map(str, wanted))}")
+    for path in wanted:
+        refuse_existing(path, overwrite)
+
+
+def write_outputs(contents, overwrite):
+    """Writes files by what they hold; when one cannot be written, none appears.
+
+    Args:
+        contents: dict from path (None: not wanted) to a PIL image (PNG), a list of PIL images (an
+            endless GIF) or a dict of arrays (NPZ).
+        overwrite: bool. Whether files may be replaced.
+
+    Returns:
+        str: the names of the files, for a last line on the screen.
+    """
+    with contextlib.ExitStack() as stack:
+        for path, content in contents.items():
+            if path is None:
+                continue
+            temporary = stack.enter_context(staged(path, overwrite))
+            if isinstance(content, dict):
+                with open(temporary, "wb") as file:  # given a name, NumPy would append ".npz"
+                    np.savez_compressed(file, **content)
+            elif isinstance(content, list):
+                save_gif(content, temporary)
+            else:
+                save_png(content, temporary)
+    return ", ".join(str(path) for path in contents if path is not None)

@@ -1,0 +1,64 @@
+"""Pictures and masks that a user hands to a command, as the model needs them."""
+
+import numpy as np
+
+from kdiffusion.images import fit_to_size, read_image, to_model_range
+
+
+def read_picture(path, card, resize=False):
+    """Reads a picture file in the shape and range of a model; grey and colour as the model has it.
+
+    Args:
+        path: path of a file that Pillow reads.
+        card: DenoiserCard.
+        resize: bool. Whether a picture of another size is cropped about its centre and resampled.
+            Defaults to `False`.
+
+    Returns:
+        float32 array `[H, W, C]` in the card's value range.
+
+    Raises:
+        ValueError: not a picture, or of another size and `resize` is False.
+    """
+    pixels = _fitted(read_image(path), path, card, resize)
+    if card.image_shape[2] == 1:
+        pixels = _to_grey(pixels)
+    return to_model_range(np.broadcast_to(pixels, card.image_shape))
+
+
+def read_mask(path, card, resize=False):
+    """Reads which pixels to paint anew: those that are white (at least half) in a picture file.
+
+    Args:
+        path, card, resize: as for `read_picture`.
+
+    Returns:
+        bool array `[H, W]`: True is painted anew, as in most other tools.
+
+    Raises:
+        ValueError: not a picture, of another size and `resize` is False, or nothing in it is white.
+    """
+    mask = _to_grey(_fitted(read_image(path), path, card, resize))[..., 0] >= 128
+    if not mask.any():
+        raise ValueError(
+            f"`mask` must be white where the picture is painted anew. Received: {path}, in which "
+            "nothing is"
+        )
+    return mask
+
+
+def _fitted(pixels, path, card, resize):
+    height, width, _ = card.image_shape
+    if pixels.shape[:2] != (height, width) and not resize:
+        raise ValueError(
+            f"{path} must be {width}x{height} pixels, as the model draws; pass `--resize` to crop "
+            f"and resample it. Received: {pixels.shape[1]}x{pixels.shape[0]} pixels"
+        )
+    return fit_to_size(pixels, height, width)
+
+
+def _to_grey(pixels):
+    """Luminance (ITU-R 601-2, as Pillow's) of uint8 `[H, W, 1 or 3]` as uint8 `[H, W, 1]`."""
+    if pixels.shape[-1] == 1:
+        return pixels
+    return np.rint(pixels @ np.array([0.299, 0.587, 0.114])).astype(np.uint8)[..., None]
