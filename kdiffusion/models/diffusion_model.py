@@ -125,7 +125,7 @@ class DiffusionModel(keras.Model):
 
     def train_step(self, data):
         """Algorithm 1: noise a batch, predict, follow the gradient; then move the average."""
-        images, labels = data
+        images, labels = _images_and_labels(data)
         timesteps, noise, dropped = self._draw(images, self.optimizer.iterations)
         labels = tf.where(dropped, self.network.num_classes, tf.cast(labels, tf.int32))
         variables = self.network.trainable_variables
@@ -143,7 +143,7 @@ class DiffusionModel(keras.Model):
 
     def test_step(self, data):
         """The loss of the averaged network. Every batch, of every epoch, meets the same draws."""
-        images, labels = data
+        images, labels = _images_and_labels(data)
         timesteps, noise, _ = self._draw(images, step=-1)
         losses = self.diffusion_losses(
             self.ema_network, images, labels, timesteps, noise, training=False
@@ -177,6 +177,8 @@ class DiffusionModel(keras.Model):
 
     def _apply_gradients(self, gradients, variables):
         """Averages over replicas, clips, updates; returns the norm before clipping."""
+        # Dense: the rows of an embedding's sparse gradient repeat, and their norm is not its norm.
+        gradients = [tf.convert_to_tensor(gradient) for gradient in gradients]
         replicas = tf.distribute.get_strategy().num_replicas_in_sync
         if replicas > 1:
             # Before clipping: a norm of one replica's share is not the norm of the gradient.
@@ -289,3 +291,13 @@ class DiffusionModel(keras.Model):
     def from_config(cls, config, custom_objects=None):
         network = keras.saving.deserialize_keras_object(config["network"], custom_objects)
         return cls(**{**config, "network": network})
+
+
+def _images_and_labels(data):
+    images, labels, sample_weight = keras.utils.unpack_x_y_sample_weight(data)
+    if labels is None or sample_weight is not None:
+        raise ValueError(
+            "`data` must be batches of (images, labels). Received: "
+            f"{'images only' if labels is None else 'sample weights as well'}"
+        )
+    return images, labels

@@ -53,7 +53,8 @@ def test_the_loss_is_the_weighted_squared_distance_to_the_target(
     timesteps = np.array([0, 1, 25, 50, 75, 90, 98, 99], "int32")
     noise = np.random.default_rng(1).normal(size=IMAGES.shape).astype("float32")
     scale_network.set_weights([np.full((3, 1), 0.25), np.full((1, 1), 0.5)])
-    losses = model.diffusion_losses(scale_network, IMAGES, LABELS, timesteps, noise, training=False)
+    batch = [tf.constant(each) for each in (IMAGES, LABELS, timesteps, noise)]
+    losses = model.diffusion_losses(scale_network, *batch, training=False)
     signal = np.sqrt(schedule.alphas_cumprod[timesteps])[:, None, None, None]
     noisiness = np.sqrt(1 - signal**2)
     targets = {"epsilon": noise, "x0": IMAGES, "v": signal * noise - noisiness * IMAGES}
@@ -213,6 +214,14 @@ def test_values_that_cannot_be_are_refused(scale_network, schedule, argument, va
     name = "weighting" if argument == "loss_weighting" else argument
     with pytest.raises(ValueError, match=f"`{name}`"):
         DiffusionModel(scale_network, schedule, **{argument: value})
+
+
+def test_batches_that_are_not_images_and_labels_are_refused(scale_network, schedule):
+    model = _model(scale_network, schedule)
+    for extra in ((), (LABELS, LABELS)):
+        batches = tf.data.Dataset.from_tensor_slices((IMAGES, *extra)).batch(4)
+        with pytest.raises(ValueError, match="`data` must be batches of"):
+            model.fit(batches, verbose=0)
 
 
 def test_two_replicas_take_the_step_that_one_takes(scale_network, schedule):
