@@ -10,6 +10,7 @@ from typing import Annotated, Literal
 import numpy as np
 import tyro
 
+from kdiffusion.diffusion.arguments import check_whole
 from kdiffusion.diffusion.noise import initial_latents
 from kdiffusion.diffusion.options import SamplingOptions
 from kdiffusion.diffusion.sampling import sample
@@ -26,7 +27,7 @@ STRIP_FRAMES = 10
 LAST_FRAME_REPEATS = 20  # the finished images stay to be looked at
 
 
-def film(denoiser, labels, seeds, *, frames, show="image", **options):
+def film(denoiser, labels, seeds, *, frames, show="image", batch_size=64, progress=True, **options):
     """Draws images and keeps what they look like on the way.
 
     Args:
@@ -36,16 +37,16 @@ def film(denoiser, labels, seeds, *, frames, show="image", **options):
         frames: int, at least 2. Most frames to keep, evenly spread over the steps.
         show: "image" for the image itself, from pure noise on, or "prediction" for what the network
             takes the finished image to be, from its first look on.
-        **options: those of `kdiffusion.diffusion.sampling.sample`.
+        batch_size: int. Images that are drawn at a time.
+        progress: bool. Whether to show a bar.
+        **options: the fields of `SamplingOptions`.
 
     Returns:
         (uint8 `[F, N, H, W, C]`, ints `[F]`): the frames, and after how many steps they are.
     """
-    if frames < 2:
-        raise ValueError(f"`frames` must be at least 2. Received: frames={frames}")
     card = denoiser.card
-    choices = {name: value for name, value in options.items() if name != "batch_size"}
-    steps = SamplingOptions(**choices).resolve(card).steps
+    frames = check_whole("frames", frames, 2)
+    steps = check_whole("steps", SamplingOptions(**options).resolve(card).steps)
     first = 0 if show == "image" else 1
     kept = np.unique(np.linspace(first, steps, min(frames, steps + 1 - first)).round().astype(int))
     pictures = {number: [] for number in kept.tolist()}
@@ -56,7 +57,10 @@ def film(denoiser, labels, seeds, *, frames, show="image", **options):
         if index + 1 in pictures:
             pictures[index + 1].append(to_uint8(x if show == "image" else x0))
 
-    sample(denoiser, card, labels, seeds, callback=keep, **options)
+    sample(
+        denoiser, card, labels, seeds, callback=keep, batch_size=batch_size, progress=progress,
+        **options,
+    )  # fmt: skip
     return np.stack([np.concatenate(batches) for batches in pictures.values()]), kept
 
 

@@ -9,6 +9,9 @@ import pytest
 from PIL import Image
 
 from export import load_denoiser
+from export.pictures import read_picture
+from export.shards import read_folder
+from kdiffusion.diffusion.image_to_image import image_to_image
 from kdiffusion.diffusion.interpolation import interpolate
 from kdiffusion.diffusion.sampling import sample
 from kdiffusion.images import image_grid, to_uint8
@@ -34,6 +37,23 @@ def _run(*arguments, expect=0):
     assert process.returncode == expect, process.stderr
     assert "Traceback" not in process.stderr
     return process.stdout, process.stderr
+
+
+@pytest.fixture
+def pictures(tmp_path):
+    """A folder of picture files, and of some that are none or of another size."""
+    folder = tmp_path / "pictures"
+    folder.mkdir()
+    rng = np.random.default_rng(0)
+    for name in ("a.png", "b.png"):
+        Image.fromarray(rng.integers(0, 256, (6, 4, 3), np.uint8)).save(folder / name)
+    mask = np.zeros((6, 4), np.uint8)
+    mask[3:] = 255
+    Image.fromarray(mask).save(folder / "mask.png")
+    Image.new("L", (4, 6)).save(folder / "black.png")
+    Image.new("L", (40, 60), "white").save(folder / "large.png")
+    (folder / "notes.txt").write_text("not a picture")
+    return folder
 
 
 def test_importing_the_package_imports_no_runtime():
@@ -114,10 +134,20 @@ def test_interpolate_draws_a_strip_of_frames(toy, tmp_path, card):
         np.testing.assert_array_equal(strip, image_grid(to_uint8(frames), 6))
 
 
-def test_interpolate_walks_between_two_labels(toy, tmp_path):
-    labels = ["--label", "dog", "0", "--seeds", 4, 4, "--steps", 2]
-    _run("export.interpolate", toy, *labels, "--out", tmp_path / "walk.png")
-    assert (tmp_path / "walk.png").is_file()
+def test_interpolate_walks_between_two_labels(toy, tmp_path, card):
+    labels = ["--label", "dog", "none", "--seeds", 4, 4, "--steps", 2]
+    outputs = ["--out", tmp_path / "walk.png", "--npz", tmp_path / "walk.npz"]
+    _run("export.interpolate", toy, *labels, *outputs)
+    expected = interpolate(load_denoiser(toy), card, (1, 3), (4, 4), steps=2, progress=False)
+    np.testing.assert_array_equal(np.load(tmp_path / "walk.npz")["images"], to_uint8(expected))
+
+
+def test_interpolate_walks_between_two_pictures_and_says_how_near_it_comes(toy, tmp_path, pictures):
+    ends = [pictures / "a.png", pictures / "b.png"]
+    outputs = ["--out", tmp_path / "walk.png", "--npz", tmp_path / "walk.npz"]
+    output, _ = _run("export.interpolate", toy, "--label", 0, "--images", *ends, *outputs)
+    assert "The ends differ from the pictures by" in output
+    assert len(np.load(tmp_path / "walk.npz")["images"]) == 10
 
 
 @pytest.mark.parametrize(
@@ -129,15 +159,113 @@ def test_interpolate_walks_between_two_labels(toy, tmp_path):
         (["--label", "cat", "--seeds", "1", "-2"], 1, "seed"),
         (["--label", "cat", "--seeds", "1"], 2, "--seeds"),
         (["--label", "cat", "--sampler", "ddpm"], 1, "deterministic"),
+        (["--label", "cat", "--resize"], 1, "`resize`"),
+        (["--label", "cat", "--images", "a.png", "b.png", "--seeds", "1", "2"], 1, "`seeds`"),
+        (["--label", "cat", "--images", "a.png", "b.png", "--sampler", "ddpm"], 1, "ddim"),
+        (["--label", "cat", "--images", "a.png", "b.png", "--eta", "0.5"], 1, "deterministic"),
+        (["--label", "cat", "--images", "a.png", "large.png"], 1, "--resize"),
+        (["--label", "cat", "--images", "a.png", "notes.txt"], 1, "notes.txt"),
         ([], 2, "--label"),
     ],
 )
-def test_a_walk_that_makes_no_sense_is_refused(toy, tmp_path, options, status, message):
-    out = ["--out", tmp_path / "walk.png"]
-    _, error = _run("export.interpolate", toy, *out, *options, expect=status)
+def test_a_walk_that_makes_no_sense_is_refused(toy, tmp_path, pictures, options, status, message):
+    before = sorted(os.listdir(tmp_path))
+    options = [pictures / text if text.endswith(("png", "txt")) else text for text in options]
+    _, error = _run("export.interpolate", toy, "--out", tmp_path / "w.png", *options, expect=status)
     assert message in error
     assert status == 2 or len(error.splitlines()) == 1
-    assert os.listdir(tmp_path) == ["toy.onnx"]
+    assert sorted(os.listdir(tmp_path)) == before
+
+
+def test_image_to_image_draws_what_the_library_draws(toy, tmp_path, pictures, card):
+    options = ["--label", "ape", "cat", "--strength", 0.4, "--per-label", 2, "--seed", 7]
+    outputs = ["--out", tmp_path / "grid.png", "--npz", tmp_path / "images.npz"]
+    _run("export.image_to_image", toy, pictures / "a.png", *options, "--steps", 3, *outputs)
+    arrays = np.load(tmp_path / "images.npz")
+    assert arrays["labels"].tolist() == [2, 2, 0, 0]
+    assert arrays["seeds"].tolist() == [7, 8, 9, 10]
+    picture = read_picture(pictures / "a.png", card)
+    expected = image_to_image(
+        load_denoiser(toy), card, picture, [2, 2, 0, 0], range(7, 11),
+        noise_level=0.4, steps=3, progress=False,
+    )  # fmt: skip
+    np.testing.assert_array_equal(arrays["images"], to_uint8(expected))
+
+
+def test_inpaint_keeps_what_the_mask_does_not_mark(toy, tmp_path, pictures, card):
+    options = ["--label", "dog", "--per-label", 3, "--steps", 4, "--resamplings", 2]
+    outputs = ["--out", tmp_path / "grid.png", "--npz", tmp_path / "images.npz"]
+    files = [pictures / "a.png", pictures / "mask.png"]
+    _run("export.inpaint", toy, *files, *options, "--jump-steps", 2, *outputs)
+    images = np.load(tmp_path / "images.npz")["images"]
+    assert images.shape == (3, *card.image_shape)
+    marked = np.asarray(Image.open(pictures / "mask.png")) == 255
+    original = np.asarray(Image.open(pictures / "a.png"))
+    np.testing.assert_array_equal(images[:, ~marked], np.tile(original[~marked], (3, 1, 1)))
+    assert np.all(images[:, marked] != original[marked], axis=-1).any()
+
+
+def test_film_writes_a_gif_and_a_strip(toy, tmp_path):
+    options = ["--labels", "dog", "cat", "--per-label", 2, "--steps", 8, "--frames", 5]
+    output, _ = _run("export.film", toy, *options, "--out", tmp_path / "film.gif")
+    assert "film.gif" in output
+    assert "0, 2, 4, 6, 8 of 8" in output
+    with Image.open(tmp_path / "film.gif") as gif:
+        assert gif.format == "GIF"
+        assert gif.n_frames == 5
+    with Image.open(tmp_path / "film.png") as strip:
+        assert strip.format == "PNG"
+
+
+@pytest.mark.parametrize(
+    ("module", "options", "status", "message"),
+    [
+        ("image_to_image", ["a.png", "--label", "0", "--strength", "0"], 1, "`noise_level`"),
+        ("image_to_image", ["a.png", "--label", "0", "--strength", "1.5"], 1, "`noise_level`"),
+        ("image_to_image", ["large.png", "--label", "0"], 1, "--resize"),
+        ("image_to_image", ["notes.txt", "--label", "0"], 1, "notes.txt"),
+        ("image_to_image", ["a.png"], 2, "--label"),
+        ("image_to_image", ["a.png", "--label", "0", "--strength", "0.2", "--steps", "9"], 1,
+         "`steps`"),
+        ("inpaint", ["a.png", "large.png", "--label", "0"], 1, "large.png"),
+        ("inpaint", ["a.png", "black.png", "--label", "0"], 1, "`mask`"),
+        ("inpaint", ["a.png", "mask.png", "--label", "0", "--sampler", "unipc"], 1, "history"),
+        ("inpaint", ["a.png", "mask.png", "--label", "0", "--resamplings", "0"], 1, "resamplings"),
+        ("film", ["--frames", "1"], 1, "`frames`"),
+        ("film", ["--steps", "0"], 1, "`steps`"),
+        ("film", ["--guidance-interval", "2", "2"], 1, "`guidance_interval`"),
+        ("sample", ["--guidance-interval", "1e8", "1e9"], 1, "`guidance_interval`"),
+        ("sample", ["--eta", "0.5", "--sampler", "heun"], 1, "`eta`"),
+        ("sample", ["--shard", "1/2"], 1, "`shard`"),
+        ("sample", ["--seeds", "5:5"], 1, "`seeds`"),
+        ("sample", ["--seeds", "0:9", "--shard", "0/2"], 1, "`shard`"),
+        ("sample", ["--seeds", "0:9", "--per-label", "8"], 1, "`per_label`"),
+        ("sample", ["--seeds", "0:9", "--images-per-file", "0"], 1, "`images_per_file`"),
+    ],
+)  # fmt: skip
+def test_what_cannot_be_is_refused_with_the_reason(
+    toy, tmp_path, pictures, module, options, status, message
+):
+    before = sorted(os.listdir(tmp_path))
+    options = [pictures / text if text.endswith(("png", "txt")) else text for text in options]
+    _, error = _run(f"export.{module}", toy, *options, "--out", tmp_path / "new", expect=status)
+    assert message in error
+    assert status == 2 or len(error.splitlines()) == 1
+    assert sorted(os.listdir(tmp_path)) == before
+
+
+def test_two_shards_make_the_job(toy, tmp_path):
+    options = ["--seeds", "0:10", "--images-per-file", 2, "--labels", "all", "none", "--steps", 2]
+    for shard, drawn in (("2/2", 4), ("1/2", 6)):
+        command = ["export.sample", toy, *options, "--shard", shard, "--out", tmp_path / "many"]
+        output, _ = _run(*command)
+        assert output.startswith(f"{drawn} images")
+    output, _ = _run("export.sample", toy, *options, "--out", tmp_path / "many")
+    assert output.startswith("0 images")
+    assert "10 were there already" in output
+    _, labels, seeds = map(np.concatenate, zip(*read_folder(tmp_path / "many"), strict=True))
+    assert seeds.tolist() == list(range(10))
+    assert labels.tolist() == [0, 1, 2, 3, 0, 1, 2, 3, 0, 1]
 
 
 @pytest.mark.parametrize("existing", ["grid.png", "images.npz"])
@@ -159,6 +287,9 @@ def test_an_existing_output_is_refused_unless_told(toy, tmp_path, existing):
     [
         ("export.sample", []),
         ("export.interpolate", ["--label", "0"]),
+        ("export.image_to_image", ["a.png", "--label", "0"]),
+        ("export.inpaint", ["a.png", "mask.png", "--label", "0"]),
+        ("export.film", []),
         ("export", ["--formats", "onnx"]),
     ],
 )
