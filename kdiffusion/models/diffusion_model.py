@@ -209,6 +209,20 @@ class DiffusionModel(keras.Model):
             logs.update(result if isinstance(result, dict) else {metric.name: result})
         return logs
 
+    def prediction_function(self):
+        """The averaged network as a `tf.function` of the Denoiser's inputs, for any batch."""
+        signature = [
+            tf.TensorSpec([None, *self.network.image_shape], tf.float32, "noisy_image"),
+            tf.TensorSpec([None], tf.int32, "timestep"),
+            tf.TensorSpec([None], tf.int32, "label"),
+        ]
+
+        @tf.function(input_signature=signature)
+        def predict(noisy_image, timestep, label):
+            return self({"noisy_image": noisy_image, "timestep": timestep, "label": label})
+
+        return predict
+
     def denoiser(self):
         """The averaged network as a Denoiser: `(noisy_images, timesteps, labels) -> prediction`.
 
@@ -216,15 +230,7 @@ class DiffusionModel(keras.Model):
             a callable on NumPy arrays: float32 `[B, H, W, C]`, int `[B]`, int `[B]` ►
             float32 `[B, H, W, C]`.
         """
-        signature = [
-            tf.TensorSpec([None, *self.network.image_shape], tf.float32),
-            tf.TensorSpec([None], tf.int32),
-            tf.TensorSpec([None], tf.int32),
-        ]
-
-        @tf.function(input_signature=signature)
-        def predict(noisy_image, timestep, label):
-            return self({"noisy_image": noisy_image, "timestep": timestep, "label": label})
+        predict = self.prediction_function()
 
         def denoise(noisy_images, timesteps, labels):
             return predict(

@@ -49,10 +49,10 @@ class SaveCheckpoint(keras.callbacks.Callback):
 
 
 class Monitor(keras.callbacks.TensorBoard):
-    """TensorBoard with what a diffusion run is watched by, beside Keras's own scalars and graph.
+    """TensorBoard with what a diffusion run is watched by, beside Keras's own scalars.
 
-    Adds images a second, the configuration as text, and a grid of samples by class from fixed
-    seeds, so that it can be watched improving. The same grids are written as PNG files.
+    Adds images a second, the network's graph, the configuration as text, and a grid of samples by
+    class from fixed seeds, so that it can be watched improving. The same grids are written as PNG.
 
     Args:
         directory: `RunDirectory`.
@@ -62,7 +62,9 @@ class Monitor(keras.callbacks.TensorBoard):
     def __init__(self, directory, card):
         run = directory.config.run
         super().__init__(
-            log_dir=str(directory.tensorboard), update_freq=run.log_every_steps, write_graph=True
+            log_dir=str(directory.tensorboard),
+            update_freq=run.log_every_steps,
+            write_graph=False,  # Keras 3 would look for a graph where there is none; see below.
         )
         self._directory = directory
         self._card = card
@@ -74,6 +76,7 @@ class Monitor(keras.callbacks.TensorBoard):
         with self._train_writer.as_default():
             text = "\n".join(f"    {line}" for line in self._directory.config.to_json().split("\n"))
             tf.summary.text("config", text, step=0)
+            tf.summary.graph(self.model.prediction_function().get_concrete_function().graph)
 
     def on_epoch_begin(self, epoch, logs=None):
         super().on_epoch_begin(epoch, logs)

@@ -1,0 +1,115 @@
+"""A small run for real: trained, watched, stopped, resumed, read back."""
+
+import json
+
+import numpy as np
+import pytest
+from PIL import Image
+from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
+
+from kdiffusion.training import PRESETS, load_run, train
+from kdiffusion.training.callbacks import SaveCheckpoint
+from kdiffusion.training.run_directory import RunDirectory
+
+pytestmark = pytest.mark.slow
+
+
+def _tiny(**sections):
+    """The digits preset, small enough to train in seconds."""
+    content = json.loads(PRESETS["digits"].to_json())
+    content["model"].update(base_channels=8, attention_resolutions=[])
+    content["optimizer"].update(epochs=2, batch_size=256)
+    content["sampling"].update(steps=3)
+    content["run"].update(sample_every_epochs=1, checkpoint_every_epochs=1, sample_per_label=2)
+    for section, values in sections.items():
+        content[section].update(values)
+    return type(PRESETS["digits"]).from_json(json.dumps(content))
+
+
+@pytest.fixture(scope="module")
+def run(tmp_path_factory):
+    return train(_tiny(), tmp_path_factory.mktemp("run"))
+
+
+def _weights(model):
+    return [*model.network.get_weights(), *model.ema_network.get_weights()]
+
+
+def test_a_run_read_back_is_the_model_that_was_trained(run):
+    loaded = load_run(run.directory.path)
+    for want, have in zip(_weights(run.model), _weights(loaded.model), strict=True):
+        np.testing.assert_array_equal(have, want)
+    assert loaded.card == run.card
+    assert loaded.card.images_seen == 2 * 6 * 256
+    assert loaded.card.class_names == tuple("0123456789")
+
+
+def _events(run, part):
+    events = EventAccumulator(str(run.directory.tensorboard / part), {"scalars": 0, "tensors": 0})
+    return events.Reload()
+
+
+def test_tensorboard_shows_what_a_run_is_watched_by(run):
+    events = _events(run, "train")
+    tags = set(events.Tags()["tensors"])
+    quarters = {f"epoch_loss_t{t}_{t + 249}" for t in (0, 250, 500, 750)}
+    assert tags >= {"epoch_loss", "epoch_gradient_norm", "epoch_learning_rate", *quarters}
+    assert tags >= {"images_per_second", "samples", "config"}
+    assert events.Graph().node
+    assert "epoch_loss" in _events(run, "validation").Tags()["tensors"]
+    (rate, *_) = events.Tensors("images_per_second")
+    assert rate.tensor_proto.float_val[0] > 0
+
+
+def test_sample_grids_are_written_and_change_as_training_goes_on(run):
+    first, last = (
+        np.asarray(Image.open(run.directory.samples / f"epoch_{epoch:04d}.png"), "float32")
+        for epoch in (1, 2)
+    )
+    assert first.shape == last.shape
+    assert np.abs(first - last).max() > 0
+
+
+class Stop(Exception):
+    pass
+
+
+def test_a_run_stopped_after_an_epoch_and_resumed_ends_where_the_whole_one_does(
+    run, tmp_path, monkeypatch
+):
+    def stop(self, epoch, logs=None):
+        if epoch == 1:
+            raise Stop
+
+    with monkeypatch.context() as patch:
+        patch.setattr(SaveCheckpoint, "on_epoch_begin", stop)
+        with pytest.raises(Stop):
+            train(_tiny(), tmp_path)
+    resumed = train(_tiny(), tmp_path, resume=True)
+    for want, have in zip(_weights(run.model), _weights(resumed.model), strict=True):
+        np.testing.assert_array_equal(have, want)
+
+
+def test_a_loss_that_is_no_number_stops_and_the_last_checkpoint_stays(run, tmp_path):
+    broken = _tiny(optimizer={"learning_rate": 1e30, "gradient_clip_norm": None, "warmup_steps": 0})
+    with pytest.raises(FloatingPointError, match=r"at step [0-9]+"):
+        train(broken, tmp_path)
+    with pytest.raises(FileNotFoundError, match="must hold a checkpoint"):
+        load_run(tmp_path)
+
+
+def test_settings_that_cannot_serve_the_data_are_refused(tmp_path):
+    with pytest.raises(ValueError, match="`batch_size`"):
+        train(_tiny(optimizer={"batch_size": 5000}), tmp_path / "a")
+    with pytest.raises(ValueError, match="`image_shape` height and width must be divisible by 16"):
+        train(_tiny(model={"channel_multipliers": [1, 1, 1, 1, 1]}), tmp_path / "b")
+    assert not list(tmp_path.iterdir())
+
+
+def test_a_second_run_in_the_folder_is_refused(run):
+    with pytest.raises(FileExistsError, match="holds a run already"):
+        train(_tiny(), run.directory.path)
+    changed = _tiny(optimizer={"learning_rate": 0.5}, run={"log_every_steps": 3})
+    with pytest.raises(ValueError, match=r"optimizer\.learning_rate was 0\.002, is 0\.5"):
+        train(changed, run.directory.path, resume=True)
+    assert RunDirectory.read(run.directory.path).config == _tiny()
