@@ -1,0 +1,77 @@
+"""How far apart two sets of images are: the Fréchet distance of their features, as Gaussians."""
+
+import numpy as np
+
+
+class GaussianStatistics:
+    """Mean and covariance of features that arrive in batches (Chan et al. 1983): none are kept.
+
+    Attributes:
+        count: int. Features seen.
+        mean: float64 array `[D]`.
+    """
+
+    def __init__(self):
+        self.count = 0
+        self.mean = None
+        self._scatter = None  # sum of the outer products of the deviations from the mean
+
+    def add(self, features):
+        """Takes in features `[N, D]` and returns itself."""
+        features = np.asarray(features, np.float64)
+        if features.ndim != 2 or len(features) == 0 or not np.all(np.isfinite(features)):
+            raise ValueError(
+                "`features` must be finite numbers of shape [N, D], N at least 1. "
+                f"Received: features of shape {features.shape}"
+            )
+        if self.count and features.shape[1] != len(self.mean):
+            raise ValueError(
+                f"`features` must have {len(self.mean)} dimensions, as those before. "
+                f"Received: {features.shape[1]}"
+            )
+        mean = features.mean(axis=0)
+        centred = features - mean
+        scatter = centred.T @ centred
+        if self.count:
+            shift, total = mean - self.mean, self.count + len(features)
+            scatter += self._scatter
+            scatter += np.outer(shift, shift) * (self.count * len(features) / total)
+            mean = self.mean + shift * (len(features) / total)
+        self.count, self.mean, self._scatter = self.count + len(features), mean, scatter
+        return self
+
+    @property
+    def covariance(self):
+        """float64 array `[D, D]`: the unbiased covariance; needs two features at least."""
+        if self.count < 2:
+            raise ValueError(f"A covariance needs 2 features at least. Received: {self.count}")
+        return self._scatter / (self.count - 1)
+
+
+def frechet_distance(a, b):
+    """|m_a - m_b|^2 + tr(C_a + C_b - 2 (C_a C_b)^(1/2)) (Dowson & Landau 1982; Heusel et al. 2017).
+
+    The squared 2-Wasserstein distance of two Gaussians. On the features of an Inception network it
+    is the FID; on other features it is not, and only numbers on the same features compare. With few
+    images it comes out too large, so only numbers of as many images compare.
+
+    Args:
+        a: GaussianStatistics.
+        b: GaussianStatistics of features of as many dimensions.
+
+    Returns:
+        float, at least 0.
+    """
+    if len(a.mean) != len(b.mean):
+        raise ValueError(
+            "`a` and `b` must be of features of the same dimensions. "
+            f"Received: {len(a.mean)} and {len(b.mean)}"
+        )
+    # The trace of (C_a C_b)^(1/2) is that of (S C_b S)^(1/2), S^2 = C_a, which is symmetric: no
+    # complex numbers, however singular C_a and C_b are.
+    values, vectors = np.linalg.eigh(a.covariance)
+    root = (vectors * np.sqrt(np.maximum(values, 0.0))) @ vectors.T
+    values = np.linalg.eigvalsh(root @ b.covariance @ root)
+    cross = np.sqrt(np.maximum(values, 0.0)).sum()
+    spread = np.trace(a.covariance) + np.trace(b.covariance) - 2.0 * cross
+    return float(max(np.sum((a.mean - b.mean) ** 2) + spread, 0.0))

@@ -1,0 +1,93 @@
+"""The Fréchet distance against its closed forms, and statistics that arrive in pieces."""
+
+import numpy as np
+import pytest
+from scipy.linalg import sqrtm
+
+from kdiffusion.evaluation.distances import GaussianStatistics, frechet_distance
+
+
+def _exactly(mean, covariance, count=1000):
+    """Statistics with just this mean and covariance, from features that have them."""
+    rng = np.random.default_rng(0)
+    noise = rng.standard_normal((count, len(mean)))
+    noise -= noise.mean(axis=0)
+    white = noise @ np.linalg.inv(np.linalg.cholesky(np.atleast_2d(np.cov(noise, rowvar=False)))).T
+    values, vectors = np.linalg.eigh(covariance)
+    root = (vectors * np.sqrt(np.maximum(values, 0))) @ vectors.T
+    return GaussianStatistics().add(mean + white @ root)
+
+
+def _random_covariance(seed, size=6):
+    factors = np.random.default_rng(seed).standard_normal((size, size))
+    return factors @ factors.T
+
+
+def test_gaussians_in_one_dimension():
+    """(m_a - m_b)^2 + (s_a - s_b)^2."""
+    a, b = _exactly([1.0], [[4.0]]), _exactly([-2.0], [[0.25]])
+    assert frechet_distance(a, b) == pytest.approx(3.0**2 + (2.0 - 0.5) ** 2)
+
+
+def test_covariances_that_commute():
+    """With the same axes: the sum over the axes of the one-dimensional distances."""
+    axes, _ = np.linalg.qr(_random_covariance(0))
+    a_variances, b_variances = np.array([1, 4, 9, 0, 2, 5.0]), np.array([2, 1, 9, 3, 0, 7.0])
+    a = _exactly(np.zeros(6), (axes * a_variances) @ axes.T)
+    b = _exactly(np.ones(6), (axes * b_variances) @ axes.T)
+    expected = 6 + np.sum((np.sqrt(a_variances) - np.sqrt(b_variances)) ** 2)
+    assert frechet_distance(a, b) == pytest.approx(expected)
+
+
+@pytest.mark.parametrize("seed", range(5))
+def test_any_covariances_as_by_the_matrix_root_of_scipy(seed):
+    rng = np.random.default_rng(seed)
+    means = rng.standard_normal((2, 6))
+    covariances = _random_covariance(seed), _random_covariance(seed + 100)
+    a, b = map(_exactly, means, covariances)
+    cross = np.trace(sqrtm(covariances[0] @ covariances[1]).real)
+    expected = np.sum((means[0] - means[1]) ** 2) + np.trace(sum(covariances)) - 2 * cross
+    assert frechet_distance(a, b) == pytest.approx(expected)
+    assert frechet_distance(b, a) == pytest.approx(expected)
+
+
+def test_the_distance_to_itself_is_0_and_to_a_shifted_copy_the_shift():
+    features = np.random.default_rng(0).standard_normal((50, 4))
+    a = GaussianStatistics().add(features)
+    assert frechet_distance(a, a) == pytest.approx(0, abs=1e-12)
+    b = GaussianStatistics().add(features + np.array([3.0, 0, 4.0, 0]))
+    assert frechet_distance(a, b) == pytest.approx(25)
+
+
+def test_fewer_features_than_dimensions_are_no_trouble():
+    rng = np.random.default_rng(0)
+    a, b = (GaussianStatistics().add(rng.standard_normal((5, 20))) for _ in range(2))
+    assert np.isfinite(frechet_distance(a, b))
+    assert frechet_distance(a, a) == pytest.approx(0, abs=1e-9)
+
+
+@pytest.mark.parametrize("sizes", [[100], [1] * 100, [99, 1], [1, 99], [30, 50, 20]])
+def test_pieces_make_the_whole(sizes):
+    features = np.random.default_rng(0).normal(1e4, 0.1, (100, 5))  # far from 0, nearly equal
+    statistics = GaussianStatistics()
+    for piece in np.split(features, np.cumsum(sizes)[:-1]):
+        statistics.add(piece)
+    assert statistics.count == 100
+    np.testing.assert_allclose(statistics.mean, features.mean(axis=0), rtol=1e-13)
+    np.testing.assert_allclose(statistics.covariance, np.cov(features, rowvar=False), rtol=1e-6)
+
+
+@pytest.mark.parametrize(
+    "features", [np.zeros(3), np.zeros((0, 3)), np.zeros((2, 4)), np.full((2, 3), np.nan)]
+)
+def test_what_are_no_features_are_refused(features):
+    statistics = GaussianStatistics().add(np.ones((2, 3)))
+    with pytest.raises(ValueError, match="`features`"):
+        statistics.add(features)
+
+
+def test_one_feature_has_no_covariance_and_dimensions_must_agree():
+    with pytest.raises(ValueError, match="2 features"):
+        _ = GaussianStatistics().add(np.ones((1, 3))).covariance
+    with pytest.raises(ValueError, match="Received: 3 and 2"):
+        frechet_distance(GaussianStatistics().add(np.eye(3)), GaussianStatistics().add(np.eye(2)))
