@@ -63,8 +63,10 @@ class Monitor(keras.callbacks.TensorBoard):
         run = directory.config.run
         super().__init__(
             log_dir=str(directory.tensorboard),
-            update_freq=run.log_every_steps,
-            write_graph=False,  # Keras 3 would look for a graph where there is none; see below.
+            # Keras 3 drops an epoch's scalars unless its last step is one of every `update_freq`,
+            # and finds no graph to write. Both are done here.
+            update_freq="epoch",
+            write_graph=False,
         )
         self._directory = directory
         self._card = card
@@ -81,6 +83,14 @@ class Monitor(keras.callbacks.TensorBoard):
     def on_epoch_begin(self, epoch, logs=None):
         super().on_epoch_begin(epoch, logs)
         self._epoch_start = time.perf_counter(), int(self.model.optimizer.iterations.numpy())
+
+    def on_train_batch_end(self, batch, logs=None):
+        super().on_train_batch_end(batch, logs)
+        step = int(self.model.optimizer.iterations.numpy())
+        if step % self._run.log_every_steps == 0:
+            with self._train_writer.as_default():
+                for name, value in logs.items():
+                    tf.summary.scalar(f"batch_{name}", value, step=step)
 
     def on_test_begin(self, logs=None):
         # Validation and sampling are not training: the clock stops when the last step is done.
