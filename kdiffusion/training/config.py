@@ -121,9 +121,9 @@ class OptimizerConfig:
 class SamplingConfig:
     """How the model is best sampled: for the previews, and written into the exported file."""
 
-    sampler: Annotated[str, _name_in(SAMPLERS)] = "ddim"
+    sampler: Annotated[str, _name_in(SAMPLERS)] = "dpmpp_2m_sde"
     """Sampler: a name in `kdiffusion.diffusion.SAMPLERS`."""
-    steps: Positive = 50
+    steps: Positive = 20
     """Steps of the sampler."""
     guidance_strength: Annotated[FiniteFloat, Field(ge=0)] = 1.0
     """Classifier-free guidance w of Ho & Salimans; 0 is the plain conditional model (s = 1 + w)."""

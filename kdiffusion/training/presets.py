@@ -40,7 +40,7 @@ def digits():
             final_learning_rate_fraction=0.05,
             ema_decay=0.995,
         ),
-        sampling=SamplingConfig(sampler="ddim", steps=50, guidance_strength=1.0),
+        sampling=SamplingConfig(sampler="dpmpp_2m_sde", steps=20, guidance_strength=0.5),
         run=RunConfig(sample_every_epochs=30, checkpoint_every_epochs=30, log_every_steps=10),
     )
 
