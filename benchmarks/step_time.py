@@ -1,0 +1,68 @@
+"""A few real training steps of any preset: its parameters, its step time, and a run to export.
+
+python benchmarks/step_time.py cifar10_paper --steps 4 --run-dir runs/paper_trial
+python -m export runs/paper_trial
+"""
+
+import time
+from pathlib import Path
+from typing import Annotated
+
+import keras
+import numpy as np
+import tyro
+
+from kdiffusion.data import load_dataset, training_batches
+from kdiffusion.training import PRESETS
+from kdiffusion.training.checkpoints import Checkpoints
+from kdiffusion.training.run import build_model
+from kdiffusion.training.run_directory import RunDirectory, prepare
+
+PresetName = tyro.extras.literal_type_from_choices(list(PRESETS))
+
+
+class StepTimes(keras.callbacks.Callback):
+    """Seconds of each step."""
+
+    def __init__(self):
+        super().__init__()
+        self.seconds = []
+
+    def on_train_batch_begin(self, batch, logs=None):
+        self._start = time.perf_counter()
+
+    def on_train_batch_end(self, batch, logs=None):
+        self.seconds.append(time.perf_counter() - self._start)
+
+
+def main(
+    preset: Annotated[PresetName, tyro.conf.Positional],
+    steps: int = 4,
+    run_dir: Path = Path("runs/trial"),
+):
+    """Trains a preset for a few steps of its own batch size and writes a checkpoint.
+
+    Args:
+        preset: which.
+        steps: how many, the first of which also compiles and isn't counted.
+        run_dir: folder of the run.
+    """
+    config = PRESETS[preset]
+    prepare(run_dir)
+    dataset = load_dataset(config.data.name, image_size=config.data.image_size)
+    model = build_model(config, dataset.image_shape, dataset.num_classes, total_steps=steps)
+    directory = RunDirectory(run_dir, config, dataset.image_shape, dataset.class_names)
+    directory.write()
+    times = StepTimes()
+    batches = training_batches(dataset, config.optimizer.batch_size, seed=config.run.seed)
+    model.fit(batches, steps_per_epoch=steps, callbacks=[times], shuffle=False)
+    Checkpoints(model, directory.checkpoints).save()
+    seconds = np.median(times.seconds[1:])
+    print(
+        f"{preset}: {model.network.count_params():,} parameters; {seconds:.2f} s a step of "
+        f"{config.optimizer.batch_size}, {config.optimizer.batch_size / seconds:.1f} images a second"
+    )
+
+
+if __name__ == "__main__":
+    tyro.cli(main)
