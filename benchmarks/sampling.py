@@ -68,13 +68,12 @@ def sampler_settings(evaluations):
 
 
 def guidance_settings(strengths, sampler, steps):
-    """Each way to guide at each strength; they are one at strength 0."""
+    """Each way to guide at each strength."""
     base = {"sampler": sampler, "steps": steps}
     return [
         Setting("guidance", curve, {**base, "guidance_strength": strength, **options})
         for curve, options in GUIDANCE.items()
         for strength in strengths
-        if strength or curve == "everywhere"
     ]
 
 
@@ -169,9 +168,9 @@ def report(card, rows, measures, command):
     judge = f"{100 * judged['share_as_asked']:.1f} %"
     return f"""# Sampling: quality against cost, {card.dataset}
 
-Preset `{card.preset}`, {card.images_seen:,} images seen, target `{card.prediction_type}`. Every
-setting draws the same seeds, {rows[0]["images"]} images, all classes in turn. The numbers alone are
-in the CSV file beside this one. Made by
+Preset `{card.preset}`, {card.images_seen:,} images seen, target `{card.prediction_type}`.
+Every setting draws the same seeds, {rows[0]["images"]} images, all classes in turn.
+The numbers alone are in the CSV file beside this one. Made by
 
     {command}
 
@@ -207,6 +206,7 @@ def plot(rows, measures, path):
 
     matplotlib.use("Agg")
     import matplotlib.pyplot as plt
+    from matplotlib.ticker import LogLocator
 
     real = measures.of_real(rows[0]["images"])
     real["share_as_asked"] = measures.validation["share_as_asked"]  # the judge knows the others
@@ -217,11 +217,7 @@ def plot(rows, measures, path):
         chosen = [row for row in rows if row["sweep"] == sweep]
         for (name, title), panel in zip(MEASURES.items(), axes, strict=True):
             for curve in dict.fromkeys(row["curve"] for row in chosen):
-                # Without guidance all ways to guide are one: their curves begin at one point.
-                points = [
-                    row for row in chosen
-                    if row["curve"] == curve or (sweep == "guidance" and row[x] == 0)
-                ]  # fmt: skip
+                points = [row for row in chosen if row["curve"] == curve]
                 panel.plot(
                     [row[x] for row in points], [row[name] for row in points], "o-",
                     markersize=4, label=curve,
@@ -230,6 +226,7 @@ def plot(rows, measures, path):
             panel.set(xlabel=x.replace("_", " ").replace("strength", "strength w"), title=title)
             if name != "share_as_asked":
                 panel.set_yscale("log")
+                panel.yaxis.set_minor_locator(LogLocator(subs=(2, 5)))
                 panel.yaxis.set_major_formatter("{x:.3g}")
                 panel.yaxis.set_minor_formatter("{x:.2g}")
             if sweep == "sampler":
