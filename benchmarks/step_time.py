@@ -57,10 +57,10 @@ def main(
     batches = training_batches(dataset, config.optimizer.batch_size, seed=config.run.seed)
     model.fit(batches, steps_per_epoch=steps, callbacks=[times], shuffle=False)
     Checkpoints(model, directory.checkpoints).save()
-    seconds = np.median(times.seconds[1:])
+    seconds, batch_size = np.median(times.seconds[1:]), config.optimizer.batch_size
     print(
         f"{preset}: {model.network.count_params():,} parameters; {seconds:.2f} s a step of "
-        f"{config.optimizer.batch_size}, {config.optimizer.batch_size / seconds:.1f} images a second"
+        f"{batch_size}, {batch_size / seconds:.1f} images a second"
     )
 
 
