@@ -19,10 +19,10 @@ import matplotlib.pyplot as plt
 
 
 def _scalars(folder, tag):
-    """(steps, values, wall-clock seconds) of a scalar."""
+    """(steps, values) of a scalar, in the order of its steps."""
     events = EventAccumulator(str(folder), {"tensors": 0}).Reload().Tensors(tag)
-    values = [float(make_ndarray(event.tensor_proto)) for event in events]
-    return [event.step for event in events], values, [event.wall_time for event in events]
+    points = sorted((event.step, float(make_ndarray(event.tensor_proto))) for event in events)
+    return [step for step, _ in points], [value for _, value in points]
 
 
 def main(run_dir: Annotated[Path, tyro.conf.Positional], out: Path):
@@ -36,12 +36,12 @@ def main(run_dir: Annotated[Path, tyro.conf.Positional], out: Path):
     train, validation = run.tensorboard / "train", run.tensorboard / "validation"
     figure, (whole, quarters) = plt.subplots(1, 2, figsize=(10, 3.6), layout="constrained")
     for folder, name in ((train, "training, live weights"), (validation, "validation, average")):
-        epochs, losses, _ = _scalars(folder, "epoch_loss")
+        epochs, losses = _scalars(folder, "epoch_loss")
         whole.plot(np.add(epochs, 1), losses, "o-", markersize=3, label=name)
     num_timesteps = run.config.diffusion.num_timesteps
     for quarter in range(4):
         low, high = (-(-part * num_timesteps // 4) for part in (quarter, quarter + 1))
-        epochs, losses, _ = _scalars(validation, f"epoch_loss_t{low}_{high - 1}")
+        epochs, losses = _scalars(validation, f"epoch_loss_t{low}_{high - 1}")
         quarters.plot(np.add(epochs, 1), losses, "o-", markersize=3, label=f"t {low} to {high - 1}")
     for axes, title in ((whole, "loss"), (quarters, "validation loss by timestep")):
         axes.set(title=title, xlabel="epoch", yscale="log")
@@ -49,15 +49,14 @@ def main(run_dir: Annotated[Path, tyro.conf.Positional], out: Path):
         axes.legend()
     figure.savefig(out, dpi=120)
 
-    steps, rates, times = _scalars(train, "images_per_second")
+    steps, rates = _scalars(train, "images_per_second")
     images = steps[-1] * run.config.optimizer.batch_size
     training_minutes = sum(
         (step - before) * run.config.optimizer.batch_size / rate / 60
         for step, before, rate in zip(steps, [0, *steps], rates, strict=False)
     )
-    minutes = (times[-1] - times[0]) / 60 + training_minutes / len(steps)
-    print(f"{images:,} images in {training_minutes:.0f} minutes of training", end="; ")
-    print(f"{images / training_minutes / 60:.0f} images a second; {minutes:.0f} minutes in all")
+    print(f"{images:,} images in {training_minutes:.0f} minutes of training", end=", ")
+    print(f"{images / training_minutes / 60:.0f} images a second")
     print(f"validation loss {_scalars(validation, 'epoch_loss')[1][-1]:.4f}; written: {out}")
 
 

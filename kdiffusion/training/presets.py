@@ -21,6 +21,9 @@ def digits():
     """Handwritten digits, 8x8, from scikit-learn: the quickstart, minutes on two cores.
 
     `python train.py digits`
+
+    0.7 M parameters. 3.9 minutes in all with both exports and 80 pictures drawn; an SVM fitted on the
+    real digits read 100 % of 200 drawn ones as the label that was asked for.
     """
     return Config(
         data=DataConfig(name="digits"),
@@ -101,6 +104,9 @@ def cifar10_small():
     """CIFAR-10 on two CPU cores in hours: half the resolution inside, v-prediction, min-SNR.
 
     `python train.py cifar10_small`
+
+    7.4 M parameters. Eight epochs (399,360 images) in 95 minutes, beside other work: classes show in
+    colour and layout, vehicles begin to have shape, animals don't (docs/results/cifar10_small.md).
     """
     return Config(
         data=DataConfig(name="cifar10", horizontal_flip=True),
@@ -121,7 +127,7 @@ def cifar10_small():
             final_learning_rate_fraction=0.02,
             ema_decay=0.999,
         ),
-        sampling=SamplingConfig(sampler="ddim", steps=50, guidance_strength=1.0),
+        sampling=SamplingConfig(sampler="dpmpp_2m_sde", steps=50, guidance_strength=1.0),
     )
 
 
