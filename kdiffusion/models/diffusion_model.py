@@ -207,6 +207,9 @@ class DiffusionModel(keras.Model):
         for metric in metrics:
             result = metric.result()
             logs.update(result if isinstance(result, dict) else {metric.name: result})
+        if isinstance(tf.distribute.get_strategy(), tf.distribute.MultiWorkerMirroredStrategy):
+            # There Keras averages logs over their first axis, which scalars lack (keras#20585).
+            logs = {name: ops.reshape(value, (1,)) for name, value in logs.items()}
         return logs
 
     def prediction_function(self):

@@ -108,9 +108,11 @@ def train(config, run_dir, resume=False, overwrite=False):
             run that is resumed.
         FloatingPointError: the loss stopped being a number.
     """
+    strategy = make_strategy(config.run.strategy)
+    chief = is_chief(strategy)
     if resume:
         run_directory.check_resumable(RunDirectory.read(run_dir).config, config)
-    else:
+    elif chief:
         run_directory.prepare(run_dir, overwrite)
     dataset = load_dataset(
         config.data.name,
@@ -121,7 +123,6 @@ def train(config, run_dir, resume=False, overwrite=False):
     )
     batch_size = config.optimizer.batch_size
     steps_per_epoch = dataset.steps_per_epoch(batch_size)
-    strategy = make_strategy(config.run.strategy)
     with strategy.scope():
         model = build_model(
             config,
@@ -130,7 +131,8 @@ def train(config, run_dir, resume=False, overwrite=False):
             total_steps=config.optimizer.epochs * steps_per_epoch,
         )
     directory = RunDirectory(Path(run_dir), config, dataset.image_shape, dataset.class_names)
-    directory.write()
+    if chief:
+        directory.write()
     checkpoints = Checkpoints(model, directory.checkpoints, config.run.checkpoints_to_keep)
     step = checkpoints.restore() if resume else 0
     batches = distributed_batches(
@@ -141,11 +143,10 @@ def train(config, run_dir, resume=False, overwrite=False):
         first_step=step,
         flip=config.data.horizontal_flip,
     )
-    callbacks = [
-        StopAtNonFiniteLoss(),
-        SaveCheckpoint(checkpoints, config.run.checkpoint_every_epochs),
-    ]
-    if is_chief(strategy):
+    callbacks = [StopAtNonFiniteLoss()]
+    if chief:
+        # Every worker holds the same weights; one writes what all share.
+        callbacks.append(SaveCheckpoint(checkpoints, config.run.checkpoint_every_epochs))
         callbacks.append(Monitor(directory, make_card(model, directory)))
     model.fit(
         batches,
@@ -156,7 +157,7 @@ def train(config, run_dir, resume=False, overwrite=False):
         callbacks=callbacks,
         shuffle=False,  # The batches are.
     )
-    return LoadedRun(model, make_card(model, directory), directory, is_chief(strategy))
+    return LoadedRun(model, make_card(model, directory), directory, chief)
 
 
 def load_run(run_dir):
