@@ -32,10 +32,12 @@ class Command:
 
 
 def parse(arguments):
-    """The `Command` of a command line; without arguments, that of the digits."""
+    """The `Command` of a command line; without a preset, that of the digits."""
+    if not arguments or (arguments[0].startswith("-") and arguments[0] not in ("-h", "--help")):
+        arguments = ["digits", *arguments]
     commands = {name: (PRESET_DOCS[name], Command(preset)) for name, preset in PRESETS.items()}
     return tyro.extras.overridable_config_cli(
-        commands, prog="train.py", description=Command.__doc__, args=arguments or ["digits"]
+        commands, prog="train.py", description=Command.__doc__, args=arguments
     )
 
 

@@ -23,9 +23,10 @@ def _run(*arguments, cwd=ROOT):
     )
 
 
-def test_without_arguments_it_is_the_digits():
+def test_without_a_preset_it_is_the_digits():
     assert train.parse([]) == train.parse(["digits"])
     assert train.parse([]).config == PRESETS["digits"]
+    assert train.parse(["--resume"]) == train.parse(["digits", "--resume"])
 
 
 @pytest.mark.parametrize("preset", PRESETS)
