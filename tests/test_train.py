@@ -65,6 +65,28 @@ def test_a_mistake_is_told_at_once_and_leaves_nothing(tmp_path, arguments):
     assert not list(tmp_path.iterdir())
 
 
+# A test downloads nothing, wherever it runs: no name has an address here.
+OFFLINE = """
+import runpy, socket, sys, urllib.request
+def no_address(*arguments, **options):
+    raise socket.gaierror("offline")
+socket.getaddrinfo = no_address
+urllib.request.getproxies = dict
+sys.argv[0] = "train.py"
+"""
+
+
+@pytest.mark.slow
+def test_a_data_set_that_is_not_there_is_told_in_one_line(tmp_path):
+    run = f"runpy.run_path({str(ROOT / 'train.py')!r}, run_name='__main__')"
+    options = ["--data.name", "cifar10", "--data.directory", str(tmp_path / "nothing")]
+    done = _run("-c", OFFLINE + run, "digits", *options, cwd=tmp_path)
+    assert done.returncode == 1
+    assert "Traceback" not in done.stderr
+    assert "error: Data set 'cifar10' is not prepared in" in done.stderr
+    assert not list(tmp_path.iterdir())
+
+
 @pytest.fixture(scope="module")
 def quickstart(tmp_path_factory):
     folder = tmp_path_factory.mktemp("quickstart")

@@ -42,7 +42,7 @@ def load_dataset(
     Raises:
         ValueError: An argument is out of its range, there is no such data set, or its content
             cannot be used; the message says which.
-        RuntimeError: A TFDS data set is not prepared and could not be downloaded.
+        FileNotFoundError: A TFDS data set is not prepared and could not be downloaded.
     """
     if not isinstance(name, str):
         raise ValueError(f"`name` must be a string. Received: name={name!r}")

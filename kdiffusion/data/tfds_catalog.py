@@ -55,7 +55,7 @@ def load_tfds(
 
     Raises:
         ValueError: No such data set, or it has no image and label of a usable kind.
-        RuntimeError: It exists but is not prepared and could not be downloaded.
+        FileNotFoundError: It exists but is not prepared and could not be downloaded.
     """
     builder = _find_builder(name, directory, other_names)
     _check_features(name, builder.info.features)
@@ -169,7 +169,7 @@ def _prepare(name, builder):
         for path in new_directories:
             if path.is_dir() and not any(path.iterdir()):
                 path.rmdir()
-        raise RuntimeError(
+        raise FileNotFoundError(
             f"Data set {name!r} is not prepared in {data_directory}, and downloading and preparing "
             f"it failed: {error}\n"
             "Either set `directory`, or the environment variable TFDS_DATA_DIR, to a TFDS data "

@@ -215,7 +215,7 @@ def test_a_failed_preparation_says_what_to_do_and_leaves_nothing(
     if parent_exists:
         directory.mkdir()
         (directory / "kept").write_text("another's")
-    with pytest.raises(RuntimeError, match="is not prepared in") as caught:
+    with pytest.raises(FileNotFoundError, match="is not prepared in") as caught:
         load(directory, name="kdiffusion_test_unprepared")
     message = str(caught.value)
     assert ("404" if failure == "download" else "No space left") in message
@@ -229,7 +229,9 @@ def test_a_failed_preparation_says_what_to_do_and_leaves_nothing(
 def test_no_network_is_said_at_once(tmp_path, monkeypatch):
     monkeypatch.setattr("urllib.request.getproxies", dict)
     monkeypatch.setattr("socket.getaddrinfo", _no_address)
-    with pytest.raises(RuntimeError, match="no network: no address is known for any of") as caught:
+    with pytest.raises(
+        FileNotFoundError, match="no network: no address is known for any of"
+    ) as caught:
         load(tmp_path / "data", name="cifar10")
     assert isinstance(caught.value.__cause__, OSError)
     assert not (tmp_path / "data").exists()
