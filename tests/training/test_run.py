@@ -4,11 +4,13 @@ import json
 
 import numpy as np
 import pytest
+import tensorflow as tf
 from PIL import Image
 from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
 from tensorboard.util.tensor_util import make_ndarray
 
 from kdiffusion.training import PRESETS, load_run, train
+from kdiffusion.training import run as run_module
 from kdiffusion.training.callbacks import SaveCheckpoint
 from kdiffusion.training.run_directory import RunDirectory
 
@@ -94,10 +96,31 @@ def test_a_run_stopped_after_an_epoch_and_resumed_ends_where_the_whole_one_does(
         np.testing.assert_array_equal(have, want)
 
 
-def test_a_loss_that_is_no_number_stops_and_the_last_checkpoint_stays(run, tmp_path):
-    broken = _tiny(optimizer={"learning_rate": 1e30, "gradient_clip_norm": None, "warmup_steps": 0})
-    with pytest.raises(FloatingPointError, match=r"at step [0-9]+"):
-        train(broken, tmp_path)
+def test_a_loss_that_is_no_number_stops_and_the_last_checkpoint_stays(run, tmp_path, monkeypatch):
+    """The second step of the second epoch, step 8, meets a broken image."""
+    batches = run_module.distributed_batches
+
+    def broken(*arguments, **options):
+        def spoil(step, batch):
+            images, labels = batch
+            return tf.where(step == 7, float("nan"), 0.0) + images, labels
+
+        return batches(*arguments, **options).enumerate().map(spoil)
+
+    monkeypatch.setattr(run_module, "distributed_batches", broken)
+    with pytest.raises(FloatingPointError, match="at step 8:"):
+        train(_tiny(), tmp_path)
+    kept = load_run(tmp_path)
+    assert kept.card.images_seen == 6 * 256
+    assert all(np.all(np.isfinite(weights)) for weights in _weights(kept.model))
+
+
+def test_a_run_that_never_wrote_a_checkpoint_has_nothing_to_load(tmp_path):
+    hopeless = _tiny(
+        optimizer={"learning_rate": 1e30, "gradient_clip_norm": None, "warmup_steps": 0}
+    )
+    with pytest.raises(FloatingPointError, match=r"at step [1-6]:"):
+        train(hopeless, tmp_path)
     with pytest.raises(FileNotFoundError, match="must hold a checkpoint"):
         load_run(tmp_path)
 
