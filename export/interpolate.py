@@ -61,8 +61,7 @@ def main(
     if len(labels) > 2:
         raise ValueError(f"`label` must be one class, or two to walk between. Received: {labels}")
     label = labels[0] if len(labels) == 1 else tuple(labels)
-    # `clip` in any case: the ways of unclipped images part near pure noise, and none leads back.
-    options = {"frames": frames, "clip": sampling.clip, **sampling.given()}
+    options = {"frames": frames, **sampling.given()}
     start = time.perf_counter()
     if images is None:
         walk = to_uint8(interpolate(denoiser, card, label, seeds or (1, 2), **options))
@@ -75,13 +74,8 @@ def main(
     print(write_outputs({out: strip, npz: {"images": walk}}, overwrite))
 
 
-def _between_pictures(denoiser, pictures, label, sampler="ddim", **options):
+def _between_pictures(denoiser, pictures, label, **options):
     """The walk as uint8, and a line on the screen that says how near it comes to its ends."""
-    if sampler != "ddim":
-        raise ValueError(
-            "`sampler` must be 'ddim' for a walk between pictures: only its steps can be run "
-            f"backwards, from picture to noise. Received: sampler={sampler!r}"
-        )
     walk = to_uint8(interpolate_images(denoiser, denoiser.card, pictures, label, **options))
     ends = walk[[0, -1]].astype(int)
     error = np.abs(ends - to_uint8(pictures)).mean()

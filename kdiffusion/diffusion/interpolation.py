@@ -110,6 +110,7 @@ def interpolate_images(
     label: int | tuple[int, int],
     *,
     frames: int = 10,
+    sampler: str = "ddim",
     fixed_point_iterations: int = 5,
     progress: bool = True,
     callback: Callback | None = None,
@@ -120,14 +121,14 @@ def interpolate_images(
     Args:
         images: float array `[2, H, W, C]` in the value range.
         label: int, or one int for each picture.
+        sampler: str. Only "ddim", whose steps can be run backwards.
         fixed_point_iterations: int. As in `invert`.
-        **options: the other arguments of `interpolate`, other than the sampler; nothing is clipped
-            and guidance is off unless given.
+        **options: the other arguments of `interpolate`; guidance is off unless given.
 
     Returns:
         float32 array `[frames, H, W, C]`; the first and last are nearly the pictures.
     """
-    options = {"guidance_strength": 0.0, "clip": False, **options}
+    options = {"guidance_strength": 0.0, "sampler": sampler, **options}
     images = check_images(card, images)
     if len(images) != 2:
         raise ValueError(f"`images` must be two. Received: {len(images)}")
@@ -137,8 +138,8 @@ def interpolate_images(
         progress=progress, **options,
     )  # fmt: skip
     return interpolate(
-        denoiser, card, label, (0, 0), frames=frames, latents=latents, sampler="ddim",
-        progress=progress, callback=callback, **options,
+        denoiser, card, label, (0, 0), frames=frames, latents=latents, progress=progress,
+        callback=callback, **options,
     )  # fmt: skip
 
 

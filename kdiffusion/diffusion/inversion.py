@@ -26,7 +26,7 @@ def invert(
     *,
     sampler: str = "ddim",
     guidance_strength: float = 0.0,
-    clip: bool = False,
+    clip: bool = True,
     fixed_point_iterations: int = 5,
     batch_size: int = 64,
     progress: bool = True,
@@ -38,8 +38,8 @@ def invert(
     unknown; the original takes the one at (x_s, t), an error in every step. Here that is the first
     iterate of a fixed-point iteration, so that sampling leads back to the picture.
 
-    Sample from the latents with the same `steps`, `spacing`, labels and guidance, with sampler
-    "ddim" and `clip=False`.
+    Sample from the latents with sampler "ddim" and the same `steps`, `spacing`, labels, guidance
+    and `clip`.
 
     Args:
         denoiser: a Denoiser.
@@ -48,7 +48,9 @@ def invert(
         labels: ints `[N]`, or one int for all.
         sampler: str. Only "ddim", with eta 0, has an inverse here.
         guidance_strength: float. Strong guidance makes the inversion unstable. Defaults to `0.0`.
-        clip: bool. Clipping can't be undone. Defaults to `False`.
+        clip: bool. Whether the predicted picture is clipped to the value range at each step, as in
+            sampling. Near pure noise, where an error in eps counts a hundredfold in x_0, a trained
+            network's way up is lost without it. Defaults to `True`.
         fixed_point_iterations: int. Evaluations a step; 1 is the original's. Defaults to `5`.
         batch_size: int. Pictures at a time.
         progress: bool. Whether to show a bar.

@@ -117,8 +117,8 @@ def test_between_two_real_pictures(make_card, gaussian):
     card = make_card(guidance_strength=2.0, sampler="ddpm")
     pictures = np.random.default_rng(0).uniform(-0.8, 0.8, (2, 2, 3, 1))
     walk = interpolate_images(
-        gaussian(card), card, pictures, (0, 1), frames=4, steps=20, fixed_point_iterations=30,
-        progress=False,
+        gaussian(card), card, pictures, (0, 1), frames=4, steps=20, sampler="ddim",
+        fixed_point_iterations=30, progress=False,
     )  # fmt: skip
     assert walk.shape == (4, 2, 3, 1)
     np.testing.assert_allclose(walk[[0, -1]], pictures, atol=1e-4)

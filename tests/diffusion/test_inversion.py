@@ -15,7 +15,7 @@ PICTURES = np.random.default_rng(0).uniform(-0.9, 0.9, (3, 2, 3, 1))
 def there_and_back(card, denoiser, steps=20, iterations=30, **options):
     latents = invert(
         denoiser, card, PICTURES, [0, 1, 2], steps=steps, progress=False, batch_size=2,
-        fixed_point_iterations=iterations, **options,
+        fixed_point_iterations=iterations, clip=False, **options,
     )  # fmt: skip
     images = sample(
         denoiser, card, [0, 1, 2], [0, 0, 0], latents=latents, sampler="ddim", steps=steps,
@@ -41,6 +41,19 @@ def test_a_step_from_pure_noise_has_an_inverse_too(schedule, zero_snr, make_card
     card = make_card(make_schedule(schedule, 1000, zero_snr), prediction_type="v")
     _, images = there_and_back(card, gaussian(card), iterations=10, guidance_strength=0.0)
     np.testing.assert_allclose(images, PICTURES, atol=1e-3)
+
+
+@pytest.mark.parametrize("schedule", ["linear", "cosine"])
+def test_a_network_that_errs_is_inverted_as_it_is_sampled(schedule, make_card, gaussian):
+    """Near pure noise the error in x_0 is hundreds of ranges: the defaults must clip it away."""
+    card = make_card(make_schedule(schedule, 1000), steps=50)
+
+    def erring(noisy_image, timestep, label):
+        return gaussian(card)(noisy_image, timestep, label) + 0.02 * np.sin(3 * noisy_image)
+
+    latents = invert(erring, card, PICTURES, 0, progress=False)
+    images = sample(erring, card, 0, [0, 0, 0], latents=latents, progress=False)
+    np.testing.assert_allclose(images, PICTURES, atol=1 / 255)
 
 
 def test_guided_inversion_returns_the_picture_too(make_card, gaussian):
@@ -71,7 +84,7 @@ def test_latents_of_gaussian_data_are_the_flows(make_card, gaussian):
     card = make_card()
     latents = invert(
         gaussian(card, mean, std), card, PICTURES, 0, steps=1000, fixed_point_iterations=2,
-        progress=False,
+        clip=False, progress=False,
     )  # fmt: skip
     alpha_bar = card.schedule.alpha_bar(999)
     spread = np.sqrt(alpha_bar * std**2 + 1 - alpha_bar)
