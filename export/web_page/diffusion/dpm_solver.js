@@ -1,0 +1,58 @@
+/** Exponential integrators in x_0 (Lu et al. 2022): `kdiffusion/diffusion/dpm_solver.py`. */
+
+import { weightedSum } from "./weighted_sum.js";
+
+/** e^-h = (alpha_t sigma_s) / (sigma_t alpha_s), h = lambda_s - lambda_t; in [0, 1). */
+export function decay(schedule, t, s) {
+  const [abarT, abarS] = [schedule.alphaBar(t), schedule.alphaBar(s)];
+  return Math.sqrt((abarT * (1 - abarS)) / ((1 - abarT) * abarS));
+}
+
+/** x_s = (sigma_s / sigma_t) x - alpha_s (e^-h - 1) x_0, which is DDIM. */
+export function firstOrder(x, x0, schedule, t, s) {
+  const [abarT, abarS] = [schedule.alphaBar(t), schedule.alphaBar(s)];
+  const ratio = Math.sqrt((1 - abarS) / (1 - abarT));
+  return weightedSum(ratio, x, Math.sqrt(abarS) * (1 - decay(schedule, t, s)), x0);
+}
+
+/**
+ * x_0 half a step on, along the line through the estimate before; x_0 itself on the first step and
+ * on the last one, where lambda is infinite and a line can't be followed.
+ */
+export function extrapolated(estimate, history, schedule, s) {
+  if (history.length === 0 || s < 0) return estimate.x0;
+  const before = history.at(-1);
+  const hBefore = schedule.halfLogSnr(estimate.t) - schedule.halfLogSnr(before.t);
+  const h = schedule.halfLogSnr(s) - schedule.halfLogSnr(estimate.t);
+  const half = 0.5 * (h / hBefore);
+  return weightedSum(1 + half, estimate.x0, -half, before.x0);
+}
+
+/** DPM-Solver++(2M): second order at one evaluation a step (Lu et al. 2022, algorithm 2). */
+export async function dpmpp2mStep(predict, x, t, s, schedule, history) {
+  const estimate = await predict(x, t);
+  const x0 = extrapolated(estimate, history, schedule, s);
+  return { x: firstOrder(x, x0, schedule, t, s), estimate };
+}
+
+/** SDE-DPM-Solver++(2M), which adds fresh noise (Lu et al. 2022, section 5). */
+export async function dpmpp2mSdeStep(predict, x, t, s, schedule, history, normal) {
+  const estimate = await predict(x, t);
+  const x0 = extrapolated(estimate, history, schedule, s);
+  const mean = schedule.posteriorMean(x0, x, t, s);
+  if (s < 0) return { x: mean, estimate }; // no noise on the last step
+  const spread = Math.sqrt(schedule.posteriorVariance(t, s));
+  return { x: weightedSum(1, mean, spread, normal()), estimate };
+}
+
+/** Heun's method in lambda: go to s, look again, go with a line through both predictions. */
+export async function heunStep(predict, x, t, s, schedule) {
+  const estimate = await predict(x, t);
+  const ahead = firstOrder(x, estimate.x0, schedule, t, s);
+  if (s < 0) return { x: ahead, estimate };
+  const change = weightedSum(1, (await predict(ahead, s)).x0, -1, estimate.x0);
+  const h = schedule.halfLogSnr(s) - schedule.halfLogSnr(t);
+  // The integral of e^lambda times a line from 0 to 1; 1 where h is infinite.
+  const weight = 1 - (1 - decay(schedule, t, s)) / h;
+  return { x: weightedSum(1, ahead, Math.sqrt(schedule.alphaBar(s)) * weight, change), estimate };
+}

@@ -1,0 +1,32 @@
+/** Classifier-free guidance (Ho & Salimans 2022): a Denoiser in, a Denoiser out. */
+
+/**
+ * (1 + w) prediction(x, label) - w prediction(x, null label), both from one call.
+ *
+ * @param {Denoiser} denoiser async (noisyImages Float32Array, timesteps Int32Array [B],
+ *   labels Int32Array [B]) -> Float32Array
+ * @param {number} strength w; 0 is the conditional model itself, at one evaluation
+ * @param {number} nullLabel the label that stands for no label
+ * @returns {Denoiser} of one image at a time
+ */
+export function guided(denoiser, strength, nullLabel) {
+  if (strength === 0) return denoiser;
+  return async (noisyImage, timestep, label) => {
+    const size = noisyImage.length;
+    const twice = new Float32Array(2 * size);
+    twice.set(noisyImage, 0);
+    twice.set(noisyImage, size);
+    const prediction = await denoiser(
+      twice,
+      Int32Array.of(timestep[0], timestep[0]),
+      Int32Array.of(label[0], nullLabel),
+    );
+    return combine(prediction.subarray(0, size), prediction.subarray(size), strength);
+  };
+}
+
+/** In float32, as NumPy does it. */
+function combine(conditional, unconditional, strength) {
+  const [towards, away] = [Math.fround(1 + strength), Math.fround(strength)];
+  return conditional.map((c, i) => Math.fround(towards * c) - Math.fround(away * unconditional[i]));
+}

@@ -1,0 +1,38 @@
+/** Between the float64 mathematics and the network: `kdiffusion/diffusion/prediction.py`. */
+
+import { weightedSum } from "./weighted_sum.js";
+
+/** (prediction, x, sqrt(abar), sqrt(1 - abar)) -> x_0 (Ho et al. 2020; Salimans & Ho 2022). */
+const TO_X0 = {
+  epsilon: (prediction, x, signal, noise) =>
+    weightedSum(1 / signal, x, -noise / signal, prediction),
+  x0: (prediction) => Float64Array.from(prediction),
+  v: (prediction, x, signal, noise) => weightedSum(signal, x, -noise, prediction),
+};
+
+/**
+ * What one look of the network at x says, with x_0 kept within the range of pictures.
+ *
+ * @typedef {{t: number, x: Float64Array, x0: Float64Array, eps: Float64Array}} Estimate
+ * @param {Denoiser} denoiser
+ * @param {number} label
+ * @param {NoiseSchedule} schedule
+ * @param {object} card
+ * @returns {(x: Float64Array, t: number) => Promise<Estimate>}
+ */
+export function predictor(denoiser, label, schedule, card) {
+  const [low, high] = card.value_range;
+  const toX0 = TO_X0[card.prediction_type];
+  return async (x, t) => {
+    const prediction = await denoiser(Float32Array.from(x), Int32Array.of(t), Int32Array.of(label));
+    if (!prediction.every(Number.isFinite)) {
+      throw new Error(`The network must return finite numbers; it did not at timestep ${t}.`);
+    }
+    const signal = Math.sqrt(schedule.alphaBar(t));
+    const noise = Math.sqrt(1 - schedule.alphaBar(t));
+    const x0 = toX0(prediction, x, signal, noise).map((v) => Math.min(Math.max(v, low), high));
+    // From the clipped x_0, so that the two still make up x.
+    const eps = weightedSum(1 / noise, x, -signal / noise, x0);
+    return { t, x, x0, eps };
+  };
+}

@@ -1,0 +1,39 @@
+/**
+ * Samplers: one function each, that takes x from timestep t to s < t, as in
+ * `kdiffusion/diffusion/samplers.py`, with their options left at the defaults.
+ *
+ *     await step(predict, x, t, s, schedule, history, normal) -> { x, estimate }
+ */
+
+import { dpmpp2mSdeStep, dpmpp2mStep, heunStep } from "./dpm_solver.js";
+import { unipcStep } from "./unipc.js";
+import { weightedSum } from "./weighted_sum.js";
+
+/** Ancestral sampling (Ho et al. 2020, algorithm 2) with the variance of q(x_s | x_t, x_0). */
+export async function ddpmStep(predict, x, t, s, schedule, history, normal) {
+  const estimate = await predict(x, t);
+  const mean = schedule.posteriorMean(estimate.x0, x, t, s);
+  if (s < 0) return { x: mean, estimate }; // no noise on the last step
+  const spread = Math.sqrt(schedule.posteriorVariance(t, s));
+  return { x: weightedSum(1, mean, spread, normal()), estimate };
+}
+
+/** DDIM without fresh noise (Song et al. 2021, eq. 12). */
+export async function ddimStep(predict, x, t, s, schedule) {
+  const estimate = await predict(x, t);
+  const abarS = schedule.alphaBar(s);
+  return {
+    x: weightedSum(Math.sqrt(abarS), estimate.x0, Math.sqrt(1 - abarS), estimate.eps),
+    estimate,
+  };
+}
+
+/** The step, and whether two runs from the same latent differ. */
+export const SAMPLERS = {
+  ddpm: { step: ddpmStep, random: true },
+  ddim: { step: ddimStep, random: false },
+  heun: { step: heunStep, random: false },
+  dpmpp_2m: { step: dpmpp2mStep, random: false },
+  dpmpp_2m_sde: { step: dpmpp2mSdeStep, random: true },
+  unipc: { step: unipcStep, random: false },
+};

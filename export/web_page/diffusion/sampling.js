@@ -1,0 +1,44 @@
+/** The sampling loop, one picture at a time: `kdiffusion/diffusion/sampling.py`. */
+
+import { guided } from "./guidance.js";
+import { deterministic, slerp } from "./interpolation.js";
+import { ImageNoise } from "./noise.js";
+import { predictor } from "./prediction.js";
+import { SAMPLERS } from "./samplers.js";
+import { NoiseSchedule } from "./schedule.js";
+import { timestepPairs } from "./spacing.js";
+
+/**
+ * The picture of a label and a seed, step by step; whoever takes no further step stops it.
+ *
+ * @param {Denoiser} denoiser as `guided` takes it
+ * @param {object} card what the exported file says of itself
+ * @param {Settings} settings see `settings.js`
+ * @yields {{index: number, s: number, x: Float64Array, x0: Float64Array}} x is now at timestep s
+ *   (-1 at the end); x0 is what the network took the clean picture to be
+ */
+export async function* samplingSteps(denoiser, card, settings) {
+  const schedule = new NoiseSchedule(card.alphas_cumprod);
+  const pairs = timestepPairs(schedule.numTimesteps, settings.steps);
+  const guide = guided(denoiser, settings.guidance, card.null_label);
+  const predict = predictor(guide, settings.label, schedule, card);
+  const { sampler, latent, normal } = beginning(card, settings);
+  let x = latent;
+  let history = [];
+  for (const [index, [t, s]] of pairs.entries()) {
+    const step = await SAMPLERS[sampler].step(predict, x, t, s, schedule, history, normal);
+    x = step.x;
+    history = [...history.slice(-1), step.estimate]; // no solver looks further back than two
+    yield { index, s, x, x0: step.estimate.x0 };
+  }
+}
+
+/** Where a picture begins: at its seed's noise, or between it and another's. */
+function beginning(card, { seed, sampler, walk }) {
+  const size = card.image_shape.reduce((product, length) => product * length, 1);
+  const noise = new ImageNoise(seed, size);
+  const latent = noise.normal();
+  if (walk === null) return { sampler, latent, normal: () => noise.normal() };
+  const end = new ImageNoise(walk.seed, size).normal();
+  return { sampler: deterministic(sampler), latent: slerp(latent, end, walk.at), normal: null };
+}

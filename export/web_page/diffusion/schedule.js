@@ -1,0 +1,43 @@
+/** How much of the picture is left at each timestep: `kdiffusion/diffusion/schedules.py`. */
+
+import { weightedSum } from "./weighted_sum.js";
+
+/** The noise schedule of a card; s = t = -1 is the clean picture. */
+export class NoiseSchedule {
+  /** @param {number[]} alphasCumprod [T], falling, in (0, 1); the last may be 0 */
+  constructor(alphasCumprod) {
+    this.alphasCumprod = alphasCumprod;
+  }
+
+  get numTimesteps() {
+    return this.alphasCumprod.length;
+  }
+
+  /** abar_t; 1 for t = -1. */
+  alphaBar(t) {
+    return t < 0 ? 1 : this.alphasCumprod[t];
+  }
+
+  /** lambda_t = log(sqrt(abar_t) / sqrt(1 - abar_t)) (Lu et al. 2022); infinite at either end. */
+  halfLogSnr(t) {
+    return 0.5 * (Math.log(this.alphaBar(t)) - Math.log1p(-this.alphaBar(t)));
+  }
+
+  /** The mean of q(x_s | x_t, x_0) (Ho et al. 2020, eq. 7). */
+  posteriorMean(x0, x, t, s) {
+    const [abarT, abarS] = [this.alphaBar(t), this.alphaBar(s)];
+    const beta = 1 - abarT / abarS;
+    return weightedSum(
+      (Math.sqrt(abarS) * beta) / (1 - abarT),
+      x0,
+      (Math.sqrt(abarT / abarS) * (1 - abarS)) / (1 - abarT),
+      x,
+    );
+  }
+
+  /** The variance of q(x_s | x_t, x_0) (Ho et al. 2020, eq. 7), in Python "fixed_small". */
+  posteriorVariance(t, s) {
+    const [abarT, abarS] = [this.alphaBar(t), this.alphaBar(s)];
+    return ((1 - abarT / abarS) * (1 - abarS)) / (1 - abarT);
+  }
+}

@@ -1,0 +1,22 @@
+/** Which timesteps are visited: "trailing", the default of `kdiffusion/diffusion/spacing.py`. */
+
+/**
+ * Evenly spaced from T-1 to the clean picture at -1 (Lin et al. 2024, table 2).
+ *
+ * @param {number} numTimesteps T
+ * @param {number} steps 1 .. T
+ * @returns {[number, number][]} pairs (t, s), t falling, each s the next t, the last -1
+ */
+export function timestepPairs(numTimesteps, steps) {
+  const stride = -numTimesteps / steps; // at least 1 long, so that no two round to the same
+  const timesteps = Array.from({ length: steps }, (_, i) => rint(i * stride + numTimesteps - 1));
+  return timesteps.map((t, i) => [t, i + 1 < steps ? timesteps[i + 1] : -1]);
+}
+
+/** To the nearest integer, a half to the even one, as NumPy does. */
+export function rint(number) {
+  const floor = Math.floor(number);
+  const rest = number - floor;
+  if (rest !== 0.5) return rest < 0.5 ? floor : floor + 1;
+  return floor % 2 === 0 ? floor : floor + 1;
+}

@@ -1,0 +1,102 @@
+/** What a picture is made of, in the form and in the link that reproduces it. */
+
+import { LARGEST_SEED } from "./diffusion/noise.js";
+import { SAMPLERS } from "./diffusion/samplers.js";
+
+/**
+ * @typedef {object} Settings
+ * @property {number} label a class, or the card's null label for no class
+ * @property {bigint} seed
+ * @property {number} steps
+ * @property {number} guidance w of Ho & Salimans 2022
+ * @property {string} sampler a key of SAMPLERS
+ * @property {null | {seed: bigint, at: number}} walk a second seed and how far towards it, 0 .. 1
+ */
+
+/** The card's recommendation for its first class and seed 0. */
+export function recommended(card) {
+  return {
+    label: 0,
+    seed: 0n,
+    steps: card.steps,
+    guidance: card.guidance_strength,
+    sampler: card.sampler,
+    walk: null,
+  };
+}
+
+/** The settings as the query of a link, every one of them, so that it outlives other defaults. */
+export function toQuery({ label, seed, steps, guidance, sampler, walk }) {
+  const query = new URLSearchParams({ label, seed, steps, guidance, sampler });
+  if (walk !== null) {
+    query.set("to", walk.seed);
+    query.set("at", walk.at);
+  }
+  return query.toString();
+}
+
+/**
+ * Reads a link or a form; what it leaves out is as recommended.
+ *
+ * @param {URLSearchParams} query
+ * @param {object} card
+ * @returns {Settings}
+ * @throws {RangeError} names the setting, what it must be and what was received
+ */
+export function fromQuery(query, card) {
+  const settings = recommended(card);
+  const readers = readersFor(card);
+  for (const name of ["label", "seed", "steps", "guidance", "sampler"]) {
+    if (query.has(name)) settings[name] = readers[name](name, query.get(name));
+  }
+  if (query.has("to")) {
+    const at = query.has("at") ? readers.at("at", query.get("at")) : 0.5;
+    settings.walk = { seed: readers.seed("to", query.get("to")), at };
+  }
+  return settings;
+}
+
+function readersFor(card) {
+  return {
+    label: whole(0, card.null_label),
+    seed: readSeed,
+    steps: whole(1, card.alphas_cumprod.length),
+    guidance: number(-1, Infinity),
+    sampler: oneOf(Object.keys(SAMPLERS)),
+    at: number(0, 1),
+  };
+}
+
+function whole(least, most) {
+  return (name, text) => {
+    const value = /^\d+$/.test(text) ? Number(text) : NaN;
+    if (value >= least && value <= most) return value;
+    throw refused(name, `a whole number from ${least} to ${most}`, text);
+  };
+}
+
+function number(least, most) {
+  const need =
+    most === Infinity ? `a number of at least ${least}` : `a number from ${least} to ${most}`;
+  return (name, text) => {
+    const value = text.trim() === "" ? NaN : Number(text);
+    if (Number.isFinite(value) && value >= least && value <= most) return value;
+    throw refused(name, need, text);
+  };
+}
+
+function readSeed(name, text) {
+  if (/^\d+$/.test(text) && BigInt(text) <= LARGEST_SEED) return BigInt(text);
+  throw refused(name, `a whole number from 0 to ${LARGEST_SEED}`, text);
+}
+
+function oneOf(names) {
+  return (name, text) => {
+    if (names.includes(text)) return text;
+    throw refused(name, `one of ${names.join(", ")}`, text);
+  };
+}
+
+function refused(name, need, text) {
+  return new RangeError(`“${name}” must be ${need}. Received: ${name}=${text}`);
+}

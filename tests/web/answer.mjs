@@ -1,0 +1,73 @@
+// Answers each line of JSON on standard input, { ask, ...arguments }, by a line on standard output.
+// The page's modules are in the folder that the only argument names.
+
+import { createInterface } from "node:readline";
+import { pathToFileURL } from "node:url";
+
+const folder = pathToFileURL(`${process.argv[2]}/`);
+const load = (name) => import(new URL(name, folder));
+
+const ANSWERS = {
+  async words({ seed, count }) {
+    const words = (await load("diffusion/noise.js")).philoxWords(BigInt(seed));
+    return Array.from({ length: count }, () => String(words.next().value));
+  },
+
+  async draws({ seed, size, count }) {
+    const noise = new (await load("diffusion/noise.js")).ImageNoise(BigInt(seed), size);
+    return Array.from({ length: count }, () => [...noise.normal()]);
+  },
+
+  async pairs({ T, steps }) {
+    const { timestepPairs } = await load("diffusion/spacing.js");
+    return steps.map((count) => timestepPairs(T, count));
+  },
+
+  async slerp({ a, b, fractions }) {
+    const { slerp } = await load("diffusion/interpolation.js");
+    return fractions.map((f) => [...slerp(Float64Array.from(a), Float64Array.from(b), f)]);
+  },
+
+  async samplers() {
+    const { SAMPLERS } = await load("diffusion/samplers.js");
+    return Object.fromEntries(Object.entries(SAMPLERS).map(([name, row]) => [name, row.random]));
+  },
+
+  async pixels({ x, channels }) {
+    return [...(await load("pixels.js")).toRgba(Float64Array.from(x), channels)];
+  },
+
+  async queries({ queries, card }) {
+    const { fromQuery, toQuery } = await load("settings.js");
+    return queries.map((query) => {
+      try {
+        return toQuery(fromQuery(new URLSearchParams(query), card));
+      } catch (error) {
+        return `${error.name}: ${error.message}`;
+      }
+    });
+  },
+
+  // The loop, on a network that gives the recorded predictions in turn: what it was asked, and
+  // where each step led.
+  async sample({ query, card, predictions }) {
+    const { fromQuery } = await load("settings.js");
+    const { samplingSteps } = await load("diffusion/sampling.js");
+    const calls = [];
+    const denoiser = async (images, timesteps, labels) => {
+      calls.push({ images: [...images], timesteps: [...timesteps], labels: [...labels] });
+      return Float32Array.from(predictions[calls.length - 1]);
+    };
+    const iterates = [];
+    const settings = fromQuery(new URLSearchParams(query), card);
+    for await (const { s, x, x0 } of samplingSteps(denoiser, card, settings)) {
+      iterates.push({ s, x: [...x], x0: [...x0] });
+    }
+    return { calls, iterates };
+  },
+};
+
+for await (const line of createInterface({ input: process.stdin })) {
+  const question = JSON.parse(line);
+  console.log(JSON.stringify(await ANSWERS[question.ask](question)));
+}
