@@ -7,7 +7,7 @@ functions that need them.
 import contextlib
 from pathlib import Path
 
-from . import onnx, saved_model
+from . import litert, onnx, openvino, saved_model
 from .denoiser import ArtefactError, LoadedDenoiser
 
 __all__ = [
@@ -19,9 +19,9 @@ __all__ = [
     "load_denoiser",
 ]
 
-# One file a format. Each has ARTEFACT, the name of what it writes; recognises(path);
-# write(network, card, path); and load(path) -> LoadedDenoiser.
-FORMATS = {"onnx": onnx, "saved_model": saved_model}
+# One file a format. Each has ARTEFACT, the name of what it writes; TOLERANCE, how far it may differ
+# from the live network; recognises(path); write(source, path); and load(path) -> LoadedDenoiser.
+FORMATS = {"onnx": onnx, "saved_model": saved_model, "openvino": openvino, "litert": litert}
 
 
 def export_run(run_dir, formats=("onnx", "saved_model"), out=None, overwrite=False):
@@ -70,15 +70,16 @@ def export_network(network, card, folder, formats=("onnx", "saved_model"), overw
     """
     paths = _artefact_paths(formats, Path(folder), overwrite)
     from .inference import inference_network
+    from .source import ExportSource
     from .staging import staged
     from .verify import check_deviation
 
-    network = inference_network(network)
+    source = ExportSource(inference_network(network), card)
     with contextlib.ExitStack() as stack:
         for name, path in paths.items():
             temporary = stack.enter_context(staged(path, overwrite))
-            FORMATS[name].write(network, card, temporary)
-            check_deviation(network, FORMATS[name].load(temporary))
+            FORMATS[name].write(source, temporary)
+            check_deviation(source.network, FORMATS[name].load(temporary), FORMATS[name].TOLERANCE)
     return paths
 
 

@@ -1,6 +1,7 @@
 """Between an exported file and the sampling loop: names, errors and the loaded Denoiser."""
 
 import dataclasses
+import importlib
 from collections.abc import Callable
 from pathlib import Path
 
@@ -106,3 +107,26 @@ def check_names(kind, found, wanted, path):
             f"{path} must have exactly the {kind} {', '.join(wanted)}. "
             f"Received: {', '.join(found) or 'none'}"
         )
+
+
+def import_runtime(module, path, package):
+    """Imports the library that a format needs, which sampling from the other formats does not.
+
+    Args:
+        module: str. Name to import.
+        path: Path. The exported file, for the error.
+        package: str. What to install.
+
+    Returns:
+        The module.
+
+    Raises:
+        ArtefactError: the library is not installed.
+    """
+    try:
+        return importlib.import_module(module)
+    except ModuleNotFoundError as error:
+        raise ArtefactError(
+            f"{path} needs a library that is not installed: `pip install {package}`, or use the "
+            "ONNX file of the same run"
+        ) from error

@@ -18,6 +18,7 @@ from .denoiser import (
 from .inference import serving_function
 
 ARTEFACT = "denoiser.onnx"
+TOLERANCE = 1e-4  # from the live network, any predicted number
 # The newest that tf2onnx writes; ONNX Runtime reads it since 1.14 (2023), in the browser too.
 OPSET = 18
 CARD_KEY = "kdiffusion.card"
@@ -28,13 +29,30 @@ def recognises(path):
     return path.is_file() and path.suffix == ".onnx"
 
 
-def write(network, card, path):
-    """Converts a float32 network by tf2onnx and writes it with its card.
+def write(source, path):
+    """Writes the ONNX graph of a network with its card.
+
+    Args:
+        source: ExportSource.
+        path: Path. The file to make.
+
+    Raises:
+        ArtefactError: as `convert`.
+    """
+    import onnx
+
+    onnx.save(source.onnx_model, path)
+
+
+def convert(network, card):
+    """Converts a float32 network by tf2onnx.
 
     Args:
         network: keras.Model on a dictionary of the contract's inputs.
         card: DenoiserCard.
-        path: Path. The file to make.
+
+    Returns:
+        onnx.ModelProto, with the card.
 
     Raises:
         ArtefactError: the conversion left inputs or outputs that are not the contract's, or a graph
@@ -49,14 +67,14 @@ def write(network, card, path):
     serve, signature = serving_function(network, card.image_shape)
     model, _ = tf2onnx.convert.from_function(serve, signature, opset=OPSET)
     _name_batch(model.graph)
-    check_names("inputs", [value.name for value in model.graph.input], INPUT_NAMES, path.name)
-    check_names("outputs", [value.name for value in model.graph.output], [OUTPUT_NAME], path.name)
+    check_names("inputs", [value.name for value in model.graph.input], INPUT_NAMES, ARTEFACT)
+    check_names("outputs", [value.name for value in model.graph.output], [OUTPUT_NAME], ARTEFACT)
     onnx.helper.set_model_props(model, {CARD_KEY: card.to_json()})
     try:
         onnx.checker.check_model(model, full_check=True)
     except (onnx.checker.ValidationError, onnx.shape_inference.InferenceError) as error:
-        raise ArtefactError(f"{path.name} is not a valid ONNX graph: {error}") from error
-    onnx.save(model, path)
+        raise ArtefactError(f"{ARTEFACT} is not a valid ONNX graph: {error}") from error
+    return model
 
 
 def _name_batch(graph):

@@ -9,10 +9,12 @@ from .denoiser import (
     LoadedDenoiser,
     card_from_text,
     check_names,
+    import_runtime,
 )
 from .inference import serving_function
 
 ARTEFACT = "saved_model"
+TOLERANCE = 1e-4  # from the live network, any predicted number
 SIGNATURE = "serving_default"  # what TensorFlow Serving answers to when a request names none
 # The folder that SavedModel reserves for files that TensorFlow itself does not read.
 CARD_PATH = Path("assets.extra", "denoiser_card.json")
@@ -23,26 +25,25 @@ def recognises(path):
     return (path / "saved_model.pb").is_file()
 
 
-def write(network, card, path):
+def write(source, path):
     """Writes a network as a SavedModel with one signature, `serving_default`.
 
     Args:
-        network: keras.Model on a dictionary of the contract's inputs.
-        card: DenoiserCard.
+        source: ExportSource.
         path: Path. The folder to make.
     """
     import tensorflow as tf
 
-    serve, _ = serving_function(network, card.image_shape)
+    serve, _ = serving_function(source.network, source.card.image_shape)
     module = tf.Module()
     # A module, not the Keras model: the folder must load where Keras is not installed.
-    module.weights = [variable.value for variable in network.weights]
+    module.weights = [variable.value for variable in source.network.weights]
     try:
         tf.saved_model.save(module, str(path), signatures={SIGNATURE: serve})
     except tf.errors.OpError as error:
         raise OSError(f"{path.name} could not be written: {error.message}") from error
     (path / CARD_PATH).parent.mkdir()
-    (path / CARD_PATH).write_text(card.to_json(), encoding="utf-8")
+    (path / CARD_PATH).write_text(source.card.to_json(), encoding="utf-8")
 
 
 def load(path):
@@ -60,14 +61,7 @@ def load(path):
     path = Path(path)
     card_path = path / CARD_PATH
     card = card_from_text(card_path.read_bytes() if card_path.is_file() else None, path)
-    try:
-        import tensorflow as tf
-    except ModuleNotFoundError as error:
-        raise ArtefactError(
-            f"{path} is a SavedModel, which needs TensorFlow: `pip install tensorflow`, or use the "
-            "ONNX file of the same export"
-        ) from error
-
+    tf = import_runtime("tensorflow", path, "tensorflow")
     try:
         model = tf.saved_model.load(str(path))
         serve = model.signatures[SIGNATURE]

@@ -6,7 +6,6 @@ import numpy as np
 
 from .denoiser import ArtefactError
 
-TOLERANCE = 1e-4
 BATCH_SIZES = (1, 3, 17)
 
 
@@ -43,8 +42,13 @@ def largest_deviation(network, denoiser, batch_sizes=BATCH_SIZES, seed=0):
     return float(np.max(deviations))
 
 
-def check_deviation(network, denoiser, tolerance=TOLERANCE):
+def check_deviation(network, denoiser, tolerance):
     """Refuses a file that differs from the network; otherwise returns the largest deviation.
+
+    Args:
+        network: keras.Model. The float32 network that was exported.
+        denoiser: LoadedDenoiser. The file.
+        tolerance: float. Largest absolute difference of a predicted number.
 
     Raises:
         ArtefactError: a difference above `tolerance`, or a NaN.

@@ -39,16 +39,29 @@ def network():
     """
     from kdiffusion.models.unet import UNet
 
-    unet = UNet(
-        IMAGE_SHAPE,
-        num_classes=3,
-        base_channels=16,
-        channel_multipliers=(1, 2),
-        blocks_per_level=1,
-        attention_resolutions=(4,),
-        dropout=0.5,
-        dtype="mixed_bfloat16",
+    return _with_random_weights(
+        UNet(
+            IMAGE_SHAPE,
+            num_classes=3,
+            base_channels=16,
+            channel_multipliers=(1, 2),
+            blocks_per_level=1,
+            attention_resolutions=(4,),
+            dropout=0.5,
+            dtype="mixed_bfloat16",
+        )
     )
+
+
+@pytest.fixture(scope="session")
+def small_network():
+    """The least of a U-Net, for what does not depend on the network: it is converted sooner."""
+    from kdiffusion.models.unet import UNet
+
+    return _with_random_weights(UNet(IMAGE_SHAPE, 3, 8, (1,), 1, ()))
+
+
+def _with_random_weights(unet):
     rng = np.random.default_rng(0)
     unet.set_weights(
         [weight + 0.1 * rng.standard_normal(weight.shape) for weight in unet.get_weights()]

@@ -5,13 +5,17 @@ import os
 import shutil
 import subprocess
 import sys
+import zipfile
 from types import SimpleNamespace
+from xml.etree import ElementTree
 
 import numpy as np
+import onnx
 import pytest
 
 from export import FORMATS, ArtefactError, export_network, load_denoiser
 from export.inference import inference_network
+from export.source import ExportSource
 from export.verify import largest_deviation
 from kdiffusion.diffusion.sampling import sample
 from kdiffusion.images import to_uint8
@@ -23,6 +27,7 @@ pytestmark = pytest.mark.slow
 def test_predictions_agree_with_the_live_network(denoisers, float32_network, format_name, batch):
     deviation = largest_deviation(float32_network, denoisers[format_name], [batch], seed=batch)
     assert deviation <= 1e-4
+    assert FORMATS[format_name].TOLERANCE <= 1e-4
 
 
 def test_the_network_of_these_tests_predicts_something(float32_network, denoisers, card):
@@ -92,6 +97,52 @@ def test_a_moved_file_still_loads(copy_of, card):
     assert load_denoiser(copy_of).card == card
 
 
+def test_openvino_is_opened_by_its_folder_or_its_graph(exported, card):
+    assert load_denoiser(exported["openvino"] / "denoiser.xml").card == card
+
+
+@pytest.mark.parametrize(
+    ("format_name", "module", "package"),
+    [
+        ("saved_model", "tensorflow", "tensorflow"),
+        ("openvino", "openvino", "openvino"),
+        ("litert", "ai_edge_litert", "ai-edge-litert"),
+    ],
+)
+def test_a_library_that_is_not_installed_is_named(
+    exported, format_name, module, package, monkeypatch
+):
+    for name in [name for name in sys.modules if name.split(".")[0] == module]:
+        monkeypatch.setitem(sys.modules, name, None)  # as if it were not there
+    monkeypatch.setitem(sys.modules, module, None)
+    with pytest.raises(ArtefactError, match=f"pip install {package}`"):
+        load_denoiser(exported[format_name])
+
+
+_WITHOUT_TENSORFLOW = """
+import sys
+sys.modules["tensorflow"] = sys.modules["keras"] = sys.modules["onnx"] = None
+import numpy as np
+from export import load_denoiser
+
+for path in sys.argv[1:]:
+    denoiser = load_denoiser(path)
+    images = np.zeros((2, *denoiser.card.image_shape))
+    print(denoiser(images, np.zeros(2, int), np.zeros(2, int)).shape)
+"""
+
+
+def test_the_other_formats_are_read_without_tensorflow(exported):
+    paths = [path for name, path in exported.items() if name != "saved_model"]
+    process = subprocess.run(
+        [sys.executable, "-c", _WITHOUT_TENSORFLOW, *paths],
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert process.stdout.splitlines() == ["(2, 8, 12, 3)"] * len(paths), process.stderr
+
+
 @pytest.mark.parametrize("kept", [0.0, 0.5, 0.99])
 def test_truncation_of_any_part_is_refused_by_name(copy_of, kept):
     parts = [copy_of] if copy_of.is_file() else [p for p in copy_of.rglob("*") if p.is_file()]
@@ -107,59 +158,90 @@ def test_truncation_of_any_part_is_refused_by_name(copy_of, kept):
     load_denoiser(copy_of)
 
 
-def test_a_card_of_a_newer_version_is_refused_by_name(float32_network, card, format_name, tmp_path):
+def test_a_card_of_a_newer_version_is_refused_by_name(small_network, card, format_name, tmp_path):
     text = json.dumps(json.loads(card.to_json()) | {"format_version": 99})
     newer = SimpleNamespace(image_shape=card.image_shape, to_json=lambda: text)
     path = tmp_path / FORMATS[format_name].ARTEFACT
-    FORMATS[format_name].write(float32_network, newer, path)
+    FORMATS[format_name].write(ExportSource(small_network, newer), path)
     with pytest.raises(ArtefactError, match=r"newer version.*99") as error:
         load_denoiser(path)
     assert str(path) in str(error.value)
 
 
-def test_a_saved_model_without_a_card_is_refused_by_name(exported, tmp_path):
-    path = shutil.copytree(exported["saved_model"], tmp_path / "bare")
+def _without_card_onnx(path):
+    model = onnx.load(path)
+    del model.metadata_props[:]
+    onnx.save(model, path)
+
+
+def _without_card_saved_model(path):
     (path / "assets.extra" / "denoiser_card.json").unlink()
-    with pytest.raises(ArtefactError, match="bare carries no denoiser card"):
-        load_denoiser(path)
+
+
+def _without_card_openvino(path):
+    graph = ElementTree.parse(path / "denoiser.xml")
+    runtime_information = graph.getroot().find("rt_info")
+    runtime_information.remove(runtime_information.find("kdiffusion"))
+    graph.write(path / "denoiser.xml")
+
+
+def _without_card_litert(path):
+    with zipfile.ZipFile(path) as archive:
+        end_of_model = archive.infolist()[0].header_offset
+    path.write_bytes(path.read_bytes()[:end_of_model])
+
+
+_WITHOUT_CARD = {
+    "onnx": _without_card_onnx,
+    "saved_model": _without_card_saved_model,
+    "openvino": _without_card_openvino,
+    "litert": _without_card_litert,
+}
+
+
+def test_a_file_without_a_card_is_refused_by_name(copy_of, format_name):
+    _WITHOUT_CARD[format_name](copy_of)
+    with pytest.raises(ArtefactError, match="carries no denoiser card") as error:
+        load_denoiser(copy_of)
+    assert str(copy_of) in str(error.value)
 
 
 def test_a_file_that_differs_from_the_network_is_not_kept(
-    network, card, format_name, tmp_path, monkeypatch
+    small_network, card, format_name, tmp_path, monkeypatch
 ):
     true_format = FORMATS[format_name]
 
-    def write_something_else(network, card, path):
-        other = inference_network(network)
+    def write_something_else(source, path):
+        other = inference_network(source.network)
         other.set_weights([weight * 1.01 for weight in other.get_weights()])
-        true_format.write(other, card, path)
+        true_format.write(ExportSource(other, source.card), path)
 
-    spoilt = SimpleNamespace(
-        ARTEFACT=true_format.ARTEFACT, load=true_format.load, write=write_something_else
-    )
+    spoilt = SimpleNamespace(**vars(true_format) | {"write": write_something_else})
     monkeypatch.setitem(FORMATS, format_name, spoilt)
     with pytest.raises(ArtefactError, match=r"agree with the live network to 0\.0001"):
-        export_network(network, card, tmp_path / "export", [format_name])
+        export_network(small_network, card, tmp_path / "export", [format_name])
     assert os.listdir(tmp_path) == []
 
 
-def test_weights_that_are_not_numbers_are_not_exported(network, card, tmp_path):
-    broken = inference_network(network)
+def test_weights_that_are_not_numbers_are_not_exported(small_network, card, tmp_path):
+    broken = inference_network(small_network)
     broken.set_weights([np.full_like(weight, np.nan) for weight in broken.get_weights()])
     with pytest.raises(ArtefactError, match="nan"):
         export_network(broken, card, tmp_path / "export", ["saved_model"])
     assert os.listdir(tmp_path) == []
 
 
-def test_an_export_that_fails_late_takes_the_others_with_it(network, card, tmp_path, monkeypatch):
-    def fail(network, card, path):
+def test_an_export_that_fails_late_takes_the_others_with_it(
+    small_network, card, tmp_path, monkeypatch
+):
+    def fail(source, path):
         path.write_bytes(b"half")
         raise OSError(28, "No space left on device")
 
     last = SimpleNamespace(ARTEFACT="last.bin", write=fail)
     monkeypatch.setitem(FORMATS, "last", last)
     with pytest.raises(OSError, match="No space"):
-        export_network(network, card, tmp_path / "export", ["saved_model", "last"])
+        export_network(small_network, card, tmp_path / "export", ["saved_model", "last"])
     assert os.listdir(tmp_path) == []
 
 
@@ -177,35 +259,30 @@ def test_an_unknown_format_is_refused_with_the_known_ones(card, tmp_path):
 
 _FULL_DISK = """
 import resource, sys
-from export import FORMATS
+from export import FORMATS, export_network
 from kdiffusion.card import DenoiserCard
 from kdiffusion.models.unet import UNet
-from export import export_network
 
 card = DenoiserCard.from_json(open(sys.argv[1]).read())
-network = UNet(card.image_shape, len(card.class_names), 16, (1, 2), 1, (4,))
+network = UNet(card.image_shape, len(card.class_names), 16, (1,), 1, ())
 resource.setrlimit(resource.RLIMIT_FSIZE, (50_000, 50_000))
-try:
-    export_network(network, card, sys.argv[2], [sys.argv[3]])
-except OSError as error:
-    print("refused:", error)
+for name in FORMATS:
+    try:
+        export_network(network, card, sys.argv[2], [name])
+    except OSError as error:
+        print("refused:", name, error)
 """
 
 
-def test_a_full_disk_leaves_nothing(card, format_name, tmp_path):
+def test_a_full_disk_leaves_nothing(card, tmp_path):
     (tmp_path / "card.json").write_text(card.to_json())
+    arguments = [tmp_path / "card.json", tmp_path / "export"]
     process = subprocess.run(
-        [
-            sys.executable,
-            "-c",
-            _FULL_DISK,
-            tmp_path / "card.json",
-            tmp_path / "export",
-            format_name,
-        ],
+        [sys.executable, "-c", _FULL_DISK, *arguments],
         capture_output=True,
         text=True,
         check=False,
     )
-    assert "refused:" in process.stdout, process.stderr
+    for name in FORMATS:
+        assert f"refused: {name} " in process.stdout, process.stderr
     assert os.listdir(tmp_path) == ["card.json"]

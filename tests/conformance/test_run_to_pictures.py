@@ -68,6 +68,8 @@ def test_the_command_writes_the_promised_files_and_no_others(export_folder):
     )
     assert (export_folder / "denoiser.onnx").is_file()
     assert (export_folder / "saved_model" / "saved_model.pb").is_file()
+    assert (export_folder / "openvino" / "denoiser.xml").is_file()
+    assert (export_folder / "denoiser.tflite").is_file()
 
 
 def test_what_is_exported_is_the_average_of_the_weights(run, export_folder, format_name):

@@ -1,0 +1,89 @@
+"""LiteRT (TensorFlow Lite), for phones and small boards: one .tflite file, the card zipped onto it.
+
+An associated file in a zip archive at the end is how TensorFlow Lite's own metadata does it: the
+runtime does not look there, and any unzip program shows the card.
+"""
+
+import os
+import tempfile
+import zipfile
+from pathlib import Path
+
+from . import saved_model
+from .denoiser import (
+    INPUT_NAMES,
+    OUTPUT_NAME,
+    ArtefactError,
+    LoadedDenoiser,
+    card_from_text,
+    check_names,
+    import_runtime,
+)
+
+ARTEFACT = "denoiser.tflite"
+TOLERANCE = 1e-4  # from the live network, any predicted number
+SIGNATURE = saved_model.SIGNATURE  # LiteRT names inputs by it only; their order is another
+CARD_NAME = "denoiser_card.json"
+
+
+def recognises(path):
+    """Whether `path` looks like a LiteRT file: its name ends in .tflite."""
+    return path.is_file() and path.suffix == ".tflite"
+
+
+def write(source, path):
+    """Converts a SavedModel of the network by TensorFlow, to built-in operations alone.
+
+    Args:
+        source: ExportSource.
+        path: Path. The file to make.
+    """
+    import tensorflow as tf
+
+    with tempfile.TemporaryDirectory(dir=path.parent) as folder:
+        saved_model.write(source, Path(folder, saved_model.ARTEFACT))
+        converter = tf.lite.TFLiteConverter.from_saved_model(
+            str(Path(folder, saved_model.ARTEFACT)), signature_keys=[SIGNATURE]
+        )
+        path.write_bytes(converter.convert())
+    with zipfile.ZipFile(path, "a") as archive:
+        archive.writestr(CARD_NAME, source.card.to_json())
+
+
+def load(path):
+    """Opens a LiteRT file; TensorFlow is not needed.
+
+    Args:
+        path: path of the file.
+
+    Returns:
+        LoadedDenoiser.
+
+    Raises:
+        ArtefactError: a file that is damaged, has no usable card or other inputs, or LiteRT is not
+            installed.
+    """
+    path = Path(path)
+    card = card_from_text(_card_text(path), path)
+    litert = import_runtime("ai_edge_litert.interpreter", path, "ai-edge-litert")
+    try:
+        interpreter = litert.Interpreter(str(path), num_threads=os.cpu_count())
+        serve = interpreter.get_signature_runner(SIGNATURE)
+    except (ValueError, RuntimeError) as error:
+        raise ArtefactError(f"{path} cannot be read as a whole LiteRT file: {error}") from error
+    check_names("inputs", list(serve.get_input_details()), INPUT_NAMES, path)
+    check_names("outputs", list(serve.get_output_details()), [OUTPUT_NAME], path)
+
+    def predict(noisy_images, timesteps, labels):
+        outputs = serve(noisy_image=noisy_images, timestep=timesteps, label=labels)
+        return outputs[OUTPUT_NAME]
+
+    return LoadedDenoiser(card, path, predict)
+
+
+def _card_text(path):
+    try:
+        with zipfile.ZipFile(path) as archive:
+            return archive.read(CARD_NAME)
+    except (zipfile.BadZipFile, KeyError):
+        return None

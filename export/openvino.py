@@ -1,0 +1,83 @@
+"""OpenVINO IR, for Intel processors and graphics: a folder with the graph, which holds the card, as
+denoiser.xml and the weights as denoiser.bin.
+"""
+
+from pathlib import Path
+
+from .denoiser import (
+    INPUT_NAMES,
+    OUTPUT_NAME,
+    ArtefactError,
+    LoadedDenoiser,
+    card_from_text,
+    check_names,
+    import_runtime,
+)
+
+ARTEFACT = "openvino"
+TOLERANCE = 1e-4  # from the live network, any predicted number
+GRAPH = "denoiser.xml"
+CARD_KEY = ["kdiffusion", "card"]  # of the graph's runtime information
+
+
+def recognises(path):
+    """Whether `path` looks like OpenVINO IR: a folder with a denoiser.xml, or that file."""
+    return _graph(path).suffix == ".xml" and _graph(path).is_file()
+
+
+def _graph(path):
+    return path / GRAPH if path.is_dir() else path
+
+
+def write(source, path):
+    """Converts the ONNX graph and writes it, with float32 weights and the card.
+
+    Args:
+        source: ExportSource.
+        path: Path. The folder to make.
+
+    Raises:
+        ArtefactError: OpenVINO is not installed.
+        OSError: the files could not be written.
+    """
+    openvino = import_runtime("openvino", path, "openvino")
+    model = openvino.Core().read_model(source.onnx_model.SerializeToString())
+    model.set_rt_info(source.card.to_json(), CARD_KEY)
+    path.mkdir()
+    try:
+        openvino.save_model(model, path / GRAPH, compress_to_fp16=False)
+    except RuntimeError as error:
+        raise OSError(f"{path.name} could not be written: {error}") from error
+
+
+def load(path):
+    """Opens OpenVINO IR on the processor, in float32.
+
+    Args:
+        path: path of the folder, or of the denoiser.xml in it.
+
+    Returns:
+        LoadedDenoiser.
+
+    Raises:
+        ArtefactError: files that are damaged, have no usable card or other inputs, or OpenVINO is
+            not installed.
+    """
+    path = Path(path)
+    openvino = import_runtime("openvino", path, "openvino")
+    core = openvino.Core()
+    try:
+        model = core.read_model(_graph(path))
+        # Where there is bfloat16 arithmetic it would be used, and pictures would differ.
+        compiled = core.compile_model(model, "CPU", {"INFERENCE_PRECISION_HINT": "f32"})
+    except RuntimeError as error:
+        raise ArtefactError(f"{path} cannot be read as whole OpenVINO IR: {error}") from error
+    check_names("inputs", [value.any_name for value in compiled.inputs], INPUT_NAMES, path)
+    check_names("outputs", [value.any_name for value in compiled.outputs], [OUTPUT_NAME], path)
+    text = model.get_rt_info(CARD_KEY).astype(str) if model.has_rt_info(CARD_KEY) else None
+
+    def predict(noisy_images, timesteps, labels):
+        inputs = {"noisy_image": noisy_images, "timestep": timesteps, "label": labels}
+        return compiled(inputs)[OUTPUT_NAME]
+
+    return LoadedDenoiser(card_from_text(text, path), path, predict)
