@@ -9,7 +9,7 @@ from kdiffusion.diffusion.prediction import check_prediction_type, from_x0_and_e
 from kdiffusion.diffusion.sampling import sample
 from kdiffusion.diffusion.schedules import NoiseSchedule
 from kdiffusion.diffusion.weighting import loss_weights
-from kdiffusion.models.metrics import LossByTimestep
+from kdiffusion.models.metrics import LossByTimestep, StepMean
 
 TIMESTEP_SAMPLING = ("uniform", "stratified")
 
@@ -20,7 +20,8 @@ class DiffusionModel(keras.Model):
 
     `fit`, `evaluate`, `save` and `keras.saving.load_model` work as for any Keras model; the data
     are batches of (float32 images `[B, H, W, C]` in [-1, 1], int labels `[B]`). All randomness
-    derives from (`seed`, the optimizer's step, the replica), so that a step can be repeated.
+    derives from (`seed`, `step`, the replica), so that a step can be repeated. `step` counts the
+    batches that were trained on, those included whose update float16's loss scaling skipped.
 
     Args:
         network: a built `UNet`, or any Keras model with its inputs, output, `image_shape` and
@@ -84,9 +85,9 @@ class DiffusionModel(keras.Model):
         self._loss_weights = loss_weights(schedule, prediction_type, loss_weighting).astype(
             "float32"
         )
-        self._loss = keras.metrics.Mean(name="loss")
-        self._loss_by_timestep = LossByTimestep(schedule.num_timesteps, name="loss_by_timestep")
-        self._gradient_norm = keras.metrics.Mean(name="gradient_norm")
+        self.step = self.add_weight((), "zeros", dtype="int64", trainable=False, name="step")
+        self._loss_by_timestep = LossByTimestep(schedule.num_timesteps)
+        self._gradient_norm = StepMean(name="gradient_norm")
         self.built = True  # Both networks are.
 
     def call(self, inputs, training=False):
@@ -98,7 +99,7 @@ class DiffusionModel(keras.Model):
 
     @property
     def metrics(self):
-        return [self._loss, self._loss_by_timestep, self._gradient_norm]
+        return [self._loss_by_timestep, self._gradient_norm]
 
     def diffusion_losses(self, network, images, labels, timesteps, noise, training):
         """Weighted squared error of each example (Ho et al. 2020, eq. 14).
@@ -126,7 +127,7 @@ class DiffusionModel(keras.Model):
     def train_step(self, data):
         """Algorithm 1: noise a batch, predict, follow the gradient; then move the average."""
         images, labels = _images_and_labels(data)
-        timesteps, noise, dropped = self._draw(images, self.optimizer.iterations)
+        timesteps, noise, dropped = self._draw(images, self.step)
         labels = tf.where(dropped, self.network.num_classes, tf.cast(labels, tf.int32))
         variables = self.network.trainable_variables
         with tf.GradientTape() as tape:
@@ -135,8 +136,8 @@ class DiffusionModel(keras.Model):
             )
             loss = self.optimizer.scale_loss(ops.mean(losses))
         gradient_norm = self._apply_gradients(tape.gradient(loss, variables), variables)
+        self.step.assign_add(1)
         self._update_average()
-        self._loss.update_state(losses)
         self._loss_by_timestep.update_state(losses, timesteps)
         self._gradient_norm.update_state(gradient_norm)
         return self._logs(self.metrics)
@@ -148,9 +149,8 @@ class DiffusionModel(keras.Model):
         losses = self.diffusion_losses(
             self.ema_network, images, labels, timesteps, noise, training=False
         )
-        self._loss.update_state(losses)
         self._loss_by_timestep.update_state(losses, timesteps)
-        return self._logs([self._loss, self._loss_by_timestep])
+        return self._logs([self._loss_by_timestep])
 
     def _draw(self, images, step):
         """What chance decides of a batch: timesteps, noise, and whose label is dropped."""
@@ -196,7 +196,7 @@ class DiffusionModel(keras.Model):
         return norm
 
     def _update_average(self):
-        step = tf.cast(self.optimizer.iterations, tf.float32)
+        step = tf.cast(self.step, tf.float32)
         # The warm-up keeps a short run's average from being stuck near the start.
         decay = tf.minimum(self.ema_decay, (1.0 + step) / (10.0 + step))
         for average, live in zip(self.ema_network.weights, self.network.weights, strict=True):

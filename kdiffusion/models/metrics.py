@@ -1,14 +1,36 @@
-"""What training is watched by, beyond the loss."""
+"""What training is watched by: the loss, the loss by timestep, the gradient norm.
+
+A metric here is given what all replicas contributed, so every replica holds the same state: a
+checkpoint of one is a checkpoint of all, bit for bit, and each mean is that of the global batch.
+"""
 
 import keras
+import tensorflow as tf
 from keras import ops
 
 QUARTILES = 4
 
 
+def _sum_over_replicas(values):
+    context = tf.distribute.get_replica_context()
+    if context is None or context.num_replicas_in_sync == 1:
+        return values
+    return context.all_reduce(tf.distribute.ReduceOp.SUM, values)
+
+
+class _ReplicatedMetric(keras.metrics.Metric):
+    """A metric whose variables are equal on every replica."""
+
+    def add_variable(self, shape, initializer="zeros", **options):
+        # Keras's own choice, the sum over replicas, would count what each of them holds.
+        return super().add_variable(
+            shape, initializer, **{**options, "aggregation": "only_first_replica"}
+        )
+
+
 @keras.saving.register_keras_serializable("kdiffusion")
-class LossByTimestep(keras.metrics.Metric):
-    """Mean loss within each quarter of the timesteps (as improved-diffusion logs it).
+class LossByTimestep(_ReplicatedMetric):
+    """Mean loss, and that within each quarter of the timesteps (as improved-diffusion logs it).
 
     The first quarter is nearly clean images, where detail is learnt; the last nearly pure noise,
     where layout and colour are.
@@ -16,30 +38,54 @@ class LossByTimestep(keras.metrics.Metric):
     Args:
         num_timesteps: int. T.
 
-    `result()` is a dictionary of four scalars: `loss_t0_249` and so on.
+    `result()` is a dictionary of five scalars: `loss`, `loss_t0_249` and so on.
     """
 
     def __init__(self, num_timesteps, name="loss_by_timestep", **kwargs):
         super().__init__(name=name, **kwargs)
         self.num_timesteps = num_timesteps
-        self.total = self.add_variable((QUARTILES,), "zeros", name="total")
-        self.count = self.add_variable((QUARTILES,), "zeros", name="count")
+        self.total = self.add_variable((QUARTILES,), name="total")
+        self.count = self.add_variable((QUARTILES,), name="count")
 
     def update_state(self, losses, timesteps):
-        """Adds per-example losses, float `[B]`, of timesteps, int `[B]`."""
+        """Adds per-example losses, float `[B]`, of timesteps, int `[B]`, on all replicas."""
         quartiles = ops.one_hot(
             timesteps * QUARTILES // self.num_timesteps, QUARTILES, dtype="float32"
         )  # [B, 4]
-        self.total.assign_add(ops.sum(quartiles * losses[:, None], axis=0))
-        self.count.assign_add(ops.sum(quartiles, axis=0))
+        sums = ops.stack([ops.sum(quartiles * losses[:, None], axis=0), ops.sum(quartiles, axis=0)])
+        total, count = ops.unstack(_sum_over_replicas(sums))
+        self.total.assign_add(total)
+        self.count.assign_add(count)
 
     def result(self):
-        means = ops.divide_no_nan(self.total.value, self.count.value)
+        total, count = self.total.value, self.count.value
+        means = ops.divide_no_nan(total, count)
         edges = [-(-quarter * self.num_timesteps // QUARTILES) for quarter in range(QUARTILES + 1)]
         return {
-            f"loss_t{edges[quarter]}_{edges[quarter + 1] - 1}": means[quarter]
-            for quarter in range(QUARTILES)
+            "loss": ops.divide_no_nan(ops.sum(total), ops.sum(count)),
+            **{
+                f"loss_t{edges[quarter]}_{edges[quarter + 1] - 1}": means[quarter]
+                for quarter in range(QUARTILES)
+            },
         }
 
     def get_config(self):
         return {"name": self.name, "dtype": self.dtype, "num_timesteps": self.num_timesteps}
+
+
+@keras.saving.register_keras_serializable("kdiffusion")
+class StepMean(_ReplicatedMetric):
+    """Mean over steps of a number that all replicas agree on, such as the gradient's norm."""
+
+    def __init__(self, name="step_mean", **kwargs):
+        super().__init__(name=name, **kwargs)
+        self.total = self.add_variable((), name="total")
+        self.count = self.add_variable((), name="count")
+
+    def update_state(self, value):
+        """Adds one step's value, a float scalar."""
+        self.total.assign_add(value)
+        self.count.assign_add(1.0)
+
+    def result(self):
+        return ops.divide_no_nan(self.total.value, self.count.value)
