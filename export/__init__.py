@@ -24,7 +24,7 @@ __all__ = [
 FORMATS = {"onnx": onnx, "saved_model": saved_model, "openvino": openvino, "litert": litert}
 
 
-def export_run(run_dir, formats=("onnx", "saved_model"), out=None, overwrite=False):
+def export_run(run_dir, formats=("onnx", "saved_model"), out=None, overwrite=False, best=False):
     """Exports the newest checkpoint of a run: its EMA network, in inference mode, with its card.
 
     Args:
@@ -32,6 +32,7 @@ def export_run(run_dir, formats=("onnx", "saved_model"), out=None, overwrite=Fal
         formats: keys of `FORMATS`. Defaults to `("onnx", "saved_model")`.
         out: folder to write into, or None for `run_dir/export`.
         overwrite: bool. Whether files of an earlier export may be replaced. Defaults to `False`.
+        best: bool. Export the checkpoint of the lowest validation loss, not the newest.
 
     Returns:
         dict from each format's name to the Path written.
@@ -45,7 +46,7 @@ def export_run(run_dir, formats=("onnx", "saved_model"), out=None, overwrite=Fal
     _artefact_paths(formats, folder, overwrite)  # refuse before the seconds that loading takes
     from kdiffusion.training import load_run
 
-    run = load_run(run_dir)
+    run = load_run(run_dir, best)
     return export_network(run.model.ema_network, run.card, folder, formats, overwrite)
 
 

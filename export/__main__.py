@@ -17,6 +17,7 @@ def main(
     formats: tuple[FormatName, ...] = ("onnx", "saved_model"),
     out: Path | None = None,
     overwrite: bool = False,
+    best: bool = False,
 ):
     """Exports the newest checkpoint of a run: its EMA network with its card, checked against it.
 
@@ -25,9 +26,10 @@ def main(
         formats: what to write.
         out: folder to write into; RUN_DIR/export if not given.
         overwrite: replace the files of an earlier export.
+        best: export the checkpoint of the lowest validation loss, not the newest.
     """
     start = time.perf_counter()
-    paths = export_run(run_dir, formats, out, overwrite)
+    paths = export_run(run_dir, formats, out, overwrite, best)
     for name, path in paths.items():
         print(f"{name:12} {path}")
     print(f"Exported and compared with the live network in {time.perf_counter() - start:.1f} s.")

@@ -23,7 +23,7 @@ class StopAtNonFiniteLoss(keras.callbacks.Callback):
     def on_train_batch_end(self, batch, logs=None):
         loss = float(np.mean(logs["loss"]))
         if not np.isfinite(loss):
-            step = int(self.model.optimizer.iterations.numpy())
+            step = int(self.model.step.numpy())
             raise FloatingPointError(
                 f"The loss is {loss} at step {step}: training stops, and the last checkpoint is "
                 "from before it. Try a lower `optimizer.learning_rate` or a `gradient_clip_norm`."
@@ -35,17 +35,18 @@ class SaveCheckpoint(keras.callbacks.Callback):
 
     Args:
         checkpoints: `Checkpoints`.
-        every_epochs: int.
+        config: `Config`.
     """
 
-    def __init__(self, checkpoints, every_epochs=1):
+    def __init__(self, checkpoints, config):
         super().__init__()
         self._checkpoints = checkpoints
-        self._every_epochs = every_epochs
+        self._every_epochs = config.run.checkpoint_every_epochs
+        self._epochs = config.optimizer.epochs
 
     def on_epoch_end(self, epoch, logs=None):
-        if (epoch + 1) % self._every_epochs == 0 or epoch + 1 == self.params["epochs"]:
-            self._checkpoints.save()
+        if (epoch + 1) % self._every_epochs == 0 or epoch + 1 == self._epochs:
+            self._checkpoints.save(logs)
 
 
 class Monitor(keras.callbacks.TensorBoard):
@@ -82,11 +83,11 @@ class Monitor(keras.callbacks.TensorBoard):
 
     def on_epoch_begin(self, epoch, logs=None):
         super().on_epoch_begin(epoch, logs)
-        self._epoch_start = time.perf_counter(), int(self.model.optimizer.iterations.numpy())
+        self._epoch_start = time.perf_counter(), int(self.model.step.numpy())
 
     def on_train_batch_end(self, batch, logs=None):
         super().on_train_batch_end(batch, logs)
-        step = int(self.model.optimizer.iterations.numpy())
+        step = int(self.model.step.numpy())
         if step % self._run.log_every_steps == 0:
             with self._train_writer.as_default():
                 for name, value in logs.items():
@@ -99,7 +100,7 @@ class Monitor(keras.callbacks.TensorBoard):
 
     def _log_images_per_second(self):
         start_time, start_step = self._epoch_start
-        step = int(self.model.optimizer.iterations.numpy())
+        step = int(self.model.step.numpy())
         images = (step - start_step) * self._batch_size
         with self._train_writer.as_default():
             seconds = time.perf_counter() - start_time

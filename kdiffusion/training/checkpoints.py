@@ -1,41 +1,182 @@
-"""Checkpoints of a run: weights, their moving average, the optimizer with its step."""
+"""Checkpoints of a run: whole or absent, checked before they are believed, the best kept apart.
+
+```
+checkpoints/
+  step_00000120/          the newest; `keep` of these
+    record.json           step, epoch logs, SHA-256 of each file and of itself
+    state.index, state.data-00000-of-00001      tf.train.Checkpoint
+  best/step_00000096/     the lowest validation loss at the end of an epoch
+```
+"""
+
+import math
+import os
+import shutil
+import warnings
+from pathlib import Path
 
 import tensorflow as tf
 
+from kdiffusion.training.sealed import read_sealed, sha256_of, sync, write_sealed
+
+RECORD = "record.json"
+# What a write that was cut short leaves behind; no reader looks at it.
+PARTIAL = ".partial"
+
 
 class Checkpoints:
-    """The newest checkpoints of a model, by `tf.train.CheckpointManager`.
+    """The checkpoints of a compiled, built `DiffusionModel`.
 
-    A checkpoint is written under temporary names and then renamed; the newest `keep` stay.
+    They hold all that a step changes: weights, their moving average, the optimizer, float16's loss
+    scale, the step, and the running means of the epoch's metrics.
 
     Args:
-        model: a compiled `DiffusionModel`.
+        model: a compiled `DiffusionModel` whose optimizer is built.
         directory: Path of the folder that holds them.
-        keep: int. How many to keep. Defaults to `3`.
+        keep: int. How many of the newest to keep. Defaults to `3`.
     """
 
     def __init__(self, model, directory, keep=3):
-        self._optimizer = model.optimizer
-        self._checkpoint = tf.train.Checkpoint(
-            network=model.network, ema_network=model.ema_network, optimizer=model.optimizer
+        self._step = model.step
+        # By lists of variables: Keras's LossScaleOptimizer hides the one that it wraps, and with it
+        # the moments of AdamW, from TensorFlow's own tracking.
+        self._state = tf.train.Checkpoint(
+            step=model.step,
+            network=model.network.weights,
+            ema_network=model.ema_network.weights,
+            optimizer=model.optimizer.variables,
+            metrics=[variable for metric in model.metrics for variable in metric.variables],
         )
-        self._manager = tf.train.CheckpointManager(self._checkpoint, str(directory), keep)
+        self._directory = Path(directory)
+        self._keep = keep
 
-    def save(self):
-        """Writes a checkpoint named after the optimizer's step; returns its path."""
-        return self._manager.save(checkpoint_number=int(self._optimizer.iterations.numpy()))
+    @property
+    def any(self):
+        """Whether there is a checkpoint, damaged ones included."""
+        return bool(_newest_first(self._directory))
 
-    def restore(self):
-        """Restores the newest checkpoint in place; returns its step.
+    def save(self, logs=None):
+        """Writes a checkpoint named after the model's step.
+
+        Args:
+            logs: dict of the epoch's results, at the end of one: its `val_loss` tells whether it
+                is the best so far. Defaults to `None`: amid an epoch.
+
+        Returns:
+            Path of its folder.
+        """
+        step = int(self._step.numpy())
+        logs = {name: float(value) for name, value in (logs or {}).items()}
+        self._directory.mkdir(parents=True, exist_ok=True)
+        self._clear_up(step)
+        folder = self._directory / f"step_{step:08d}"
+        self._write(_partial(folder), step, logs)
+        _move_into_place(_partial(folder), folder)
+        if math.isfinite(logs.get("val_loss", math.nan)):
+            self._keep_if_best(folder, logs["val_loss"])
+        _remove(_newest_first(self._directory)[self._keep :])
+        return folder
+
+    def _clear_up(self, step):
+        """Removes what a killed write left, and the damaged ones that the run went back behind."""
+        for directory in (self._directory, self._directory / "best"):
+            for leftover in directory.glob(f"*{PARTIAL}"):
+                shutil.rmtree(leftover)
+        _remove(path for path in _newest_first(self._directory) if _step_of(path) >= step)
+
+    def _write(self, folder, step, logs):
+        folder.mkdir()
+        self._state.write(str(folder / "state"))
+        files = {path.name: sha256_of(path) for path in sorted(folder.iterdir())}
+        record = {"step": step, "logs": logs, "files": files}
+        write_sealed(folder / RECORD, record)
+
+    def _keep_if_best(self, folder, val_loss):
+        best = self._directory / "best"
+        before = _newest_first(best)
+        try:
+            # `not <`: a run resumed from before its best meets that loss again.
+            if before and not val_loss < verify(before[0])["logs"]["val_loss"]:
+                return
+        except ValueError as error:
+            warnings.warn(f"The best checkpoint so far is replaced: {error}", stacklevel=2)
+        best.mkdir(exist_ok=True)
+        # A copy, no link: damage to one is not damage to both.
+        copy = best / folder.name
+        shutil.copytree(folder, _partial(copy))
+        _move_into_place(_partial(copy), copy)
+        _remove(path for path in before if path != copy)
+
+    def restore(self, best=False):
+        """Restores the newest whole checkpoint in place, or the best; warns of damaged ones.
+
+        Returns:
+            int: its step.
 
         Raises:
             FileNotFoundError: there is none.
+            ValueError: there are some, and all are damaged.
         """
-        newest = self._manager.latest_checkpoint
-        if newest is None:
-            raise FileNotFoundError(
-                f"{self._manager.directory} must hold a checkpoint; it holds none. The run has not "
-                "reached the end of its first epoch."
-            )
-        self._checkpoint.restore(newest).assert_existing_objects_matched()
-        return int(self._optimizer.iterations.numpy())
+        directory = self._directory / "best" if best else self._directory
+        damages = []
+        for folder in _newest_first(directory):
+            try:
+                record = verify(folder)
+            except ValueError as error:
+                damages.append(str(error))
+                warnings.warn(f"{error}. It is skipped for the one before.", stacklevel=2)
+                continue
+            self._state.read(str(folder / "state")).assert_consumed()
+            return record["step"]
+        if damages:
+            raise ValueError(f"No checkpoint of the run can be used: {'; '.join(damages)}")
+        raise FileNotFoundError(
+            f"{directory} must hold a checkpoint; it holds none. The run has not written its first."
+        )
+
+
+def verify(folder):
+    """The record of a checkpoint whose files are all as they were written.
+
+    Args:
+        folder: Path of the checkpoint.
+
+    Raises:
+        ValueError: naming the folder and what is damaged in it.
+    """
+    try:
+        record = read_sealed(folder / RECORD)
+        for name, sha256 in record["files"].items():
+            if sha256_of(folder / name) != sha256:
+                raise ValueError(f"{name} does not have the SHA-256 that it was written with")
+    except (OSError, ValueError, KeyError) as error:
+        raise ValueError(f"Checkpoint {folder} is damaged: {error}") from error
+    return record
+
+
+def _newest_first(directory):
+    whole = (path for path in directory.glob("step_*") if path.suffix != PARTIAL)
+    return sorted(whole, key=_step_of, reverse=True)
+
+
+def _step_of(folder):
+    return int(folder.name.removeprefix("step_"))
+
+
+def _partial(folder):
+    return folder.with_name(folder.name + PARTIAL)
+
+
+def _move_into_place(partial, folder):
+    """Renames a written folder to its name when all of it is on the disk."""
+    for path in (*partial.iterdir(), partial):
+        sync(path)
+    os.rename(partial, folder)
+    sync(folder.parent)
+
+
+def _remove(folders):
+    """Removes checkpoints, under names that no reader looks at: half of one is none."""
+    for folder in folders:
+        os.rename(folder, _partial(folder))
+        shutil.rmtree(_partial(folder))

@@ -149,7 +149,7 @@ class RunConfig:
     checkpoint_every_epochs: Positive = 1
     """Epochs between checkpoints; the last epoch always writes one."""
     checkpoints_to_keep: Positive = 3
-    """Newest checkpoints that are kept."""
+    """Newest checkpoints that are kept; that of the lowest validation loss is kept beside them."""
 
 
 @section

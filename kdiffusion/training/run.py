@@ -146,8 +146,9 @@ def train(config, run_dir, resume=False, overwrite=False):
     callbacks = [StopAtNonFiniteLoss()]
     if chief:
         # Every worker holds the same weights; one writes what all share.
-        callbacks.append(SaveCheckpoint(checkpoints, config.run.checkpoint_every_epochs))
         callbacks.append(Monitor(directory, make_card(model, directory)))
+        # Last: what an epoch leaves is whole before the checkpoint that says it is done.
+        callbacks.append(SaveCheckpoint(checkpoints, config))
     model.fit(
         batches,
         steps_per_epoch=steps_per_epoch,
@@ -160,20 +161,22 @@ def train(config, run_dir, resume=False, overwrite=False):
     return LoadedRun(model, make_card(model, directory), directory, chief)
 
 
-def load_run(run_dir):
+def load_run(run_dir, best=False):
     """A run's model as its newest checkpoint left it, for export and evaluation.
 
     Args:
         run_dir: path of the run's folder.
+        best: bool. Take the checkpoint of the lowest validation loss instead.
 
     Raises:
         FileNotFoundError: no run there, or none of its checkpoints was written yet.
+        ValueError: its config.json or all of its checkpoints are damaged.
     """
     directory = RunDirectory.read(run_dir)
     model = build_model(
         directory.config, directory.image_shape, len(directory.class_names), total_steps=1
     )
-    Checkpoints(model, directory.checkpoints).restore()
+    Checkpoints(model, directory.checkpoints).restore(best)
     return LoadedRun(model, make_card(model, directory), directory)
 
 
@@ -184,7 +187,7 @@ def make_card(model, directory):
         class_names=directory.class_names,
         dataset=config.data.name,
         preset=config.preset,
-        images_seen=int(model.optimizer.iterations.numpy()) * config.optimizer.batch_size,
+        images_seen=int(model.step.numpy()) * config.optimizer.batch_size,
         sampler=config.sampling.sampler,
         steps=config.sampling.steps,
         guidance_strength=config.sampling.guidance_strength,

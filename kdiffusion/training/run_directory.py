@@ -1,14 +1,12 @@
 """The folder of a run: config.json, checkpoints/, tensorboard/, samples/, export/."""
 
 import json
-import os
 import shutil
 from dataclasses import dataclass
 from pathlib import Path
 
 from kdiffusion.training.config import Config
-
-RUN_VERSION = 1
+from kdiffusion.training.sealed import read_sealed, write_sealed
 
 # What may differ when a run is resumed, as "section" or "section.field": where it ends, how it is
 # watched and sampled. The rest would make it another run.
@@ -52,14 +50,11 @@ class RunDirectory:
         for folder in (self.checkpoints, self.tensorboard, self.samples):
             folder.mkdir(parents=True, exist_ok=True)
         content = {
-            "format_version": RUN_VERSION,
             "image_shape": self.image_shape,
             "class_names": self.class_names,
             "config": json.loads(self.config.to_json()),
         }
-        temporary = self.path / "config.json.partial"
-        temporary.write_text(json.dumps(content, indent=2) + "\n", encoding="utf-8")
-        os.replace(temporary, self.path / "config.json")
+        write_sealed(self.path / "config.json", content)
 
     @classmethod
     def read(cls, path):
@@ -76,11 +71,7 @@ class RunDirectory:
                 f"Received: run_dir={path}"
             )
         try:
-            content = json.loads(file.read_text(encoding="utf-8"))
-            if content["format_version"] != RUN_VERSION:
-                raise ValueError(
-                    f"format_version must be {RUN_VERSION}, is {content['format_version']}"
-                )
+            content = read_sealed(file)
             return cls(
                 path=Path(path),
                 config=Config.from_json(json.dumps(content["config"])),

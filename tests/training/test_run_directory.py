@@ -57,6 +57,20 @@ def test_a_damaged_config_is_named(tmp_path, text):
         RunDirectory.read(tmp_path)
 
 
+def test_a_config_that_was_changed_since_is_refused(tmp_path):
+    _write(tmp_path)
+    file = tmp_path / "config.json"
+    file.write_text(file.read_text().replace('"num_timesteps": 1000', '"num_timesteps": 1008'))
+    with pytest.raises(ValueError, match=r"config\.json is not .* SHA-256"):
+        RunDirectory.read(tmp_path)
+
+
+def test_a_run_of_another_version_is_told_so(tmp_path):
+    (tmp_path / "config.json").write_text('{"format_version": 1, "config": {}}')
+    with pytest.raises(ValueError, match=r"format_version must be 2, is 1: .* another version"):
+        RunDirectory.read(tmp_path)
+
+
 @pytest.mark.parametrize(
     ("section", "values"),
     [

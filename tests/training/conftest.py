@@ -1,0 +1,43 @@
+"""A run that takes a second: the smallest U-Net, a few batches of the digits."""
+
+import json
+
+import numpy as np
+import pytest
+
+from kdiffusion.training import PRESETS
+from kdiffusion.training.run import build_model
+
+
+def tiny_config(**sections):
+    """The digits preset with a network of a few thousand weights; six steps an epoch."""
+    content = json.loads(PRESETS["digits"].to_json())
+    content["model"].update(
+        base_channels=4, channel_multipliers=[1], attention_resolutions=[], dtype_policy="float32"
+    )
+    content["optimizer"].update(epochs=2, batch_size=256)
+    content["sampling"].update(steps=2)
+    content["run"].update(
+        sample_every_epochs=100, sample_per_label=1, checkpoint_every_epochs=1, log_every_steps=100
+    )
+    for section, values in sections.items():
+        content[section].update(values)
+    return type(PRESETS["digits"]).from_json(json.dumps(content))
+
+
+@pytest.fixture(scope="session")
+def tiny():
+    return tiny_config
+
+
+@pytest.fixture(scope="session")
+def tiny_model():
+    """A function: the compiled model of the tiny configuration, all weights one number."""
+
+    def make(fill=0.0, **sections):
+        model = build_model(tiny_config(**sections), (8, 8, 1), 10, total_steps=12)
+        for variable in [*model.weights, *model.optimizer.variables]:
+            variable.assign(np.full(variable.shape, fill))
+        return model
+
+    return make

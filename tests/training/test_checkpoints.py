@@ -1,0 +1,147 @@
+"""Checkpoints that are whole, found, checked, kept and thrown away."""
+
+import os
+import shutil
+
+import numpy as np
+import pytest
+
+from kdiffusion.training.checkpoints import Checkpoints
+
+
+@pytest.fixture(scope="module")
+def model(tiny_model):
+    return tiny_model()
+
+
+def _fill(model, number):
+    for variable in [*model.weights, *model.optimizer.variables]:
+        variable.assign(np.full(variable.shape, number))
+
+
+def _holds(model, number):
+    every = [*model.network.weights, *model.ema_network.weights, *model.optimizer.variables]
+    return all(np.all(variable.numpy() == number) for variable in every)
+
+
+def _save(model, directory, *steps, keep=3, val_losses=()):
+    checkpoints = Checkpoints(model, directory, keep)
+    for step, val_loss in zip(steps, val_losses or [None] * len(steps), strict=True):
+        _fill(model, step)
+        checkpoints.save(None if val_loss is None else {"val_loss": val_loss})
+    _fill(model, 0)
+    return checkpoints
+
+
+def _names(directory):
+    return sorted(path.name for path in directory.iterdir())
+
+
+def test_the_newest_are_kept_and_the_best_apart(model, tmp_path):
+    losses = [0.5, 0.3, 0.4, float("nan"), 0.3]
+    checkpoints = _save(model, tmp_path, 1, 2, 3, 4, 5, keep=2, val_losses=losses)
+    assert _names(tmp_path) == ["best", "step_00000004", "step_00000005"]
+    assert _names(tmp_path / "best") == ["step_00000002"]
+    assert checkpoints.restore() == 5
+    assert _holds(model, 5)
+    assert checkpoints.restore(best=True) == 2
+    assert _holds(model, 2)
+
+
+def _flip_a_bit(path):
+    content = bytearray(path.read_bytes())
+    content[len(content) // 2] ^= 1
+    path.write_bytes(content)
+
+
+DAMAGES = {
+    "a bit": _flip_a_bit,
+    "cut short": lambda path: os.truncate(path, path.stat().st_size // 2),
+    "empty": lambda path: os.truncate(path, 0),
+    "gone": os.unlink,
+}
+
+
+@pytest.mark.parametrize("damage", DAMAGES)
+@pytest.mark.parametrize("name", ["record.json", "state.index", "state.data-00000-of-00001"])
+def test_a_damaged_newest_is_named_and_skipped(model, tmp_path, name, damage):
+    checkpoints = _save(model, tmp_path, 1, 2)
+    DAMAGES[damage](tmp_path / "step_00000002" / name)
+    with pytest.warns(UserWarning, match=r"step_00000002 is damaged: .*skipped"):
+        assert checkpoints.restore() == 1
+    assert _holds(model, 1)
+
+
+def test_a_folder_without_its_files_is_damaged(model, tmp_path):
+    checkpoints = _save(model, tmp_path, 1)
+    (tmp_path / "step_00000002").mkdir()
+    with pytest.warns(UserWarning, match="step_00000002 is damaged"):
+        assert checkpoints.restore() == 1
+
+
+def test_when_all_are_damaged_each_is_named(model, tmp_path):
+    checkpoints = _save(model, tmp_path, 1, 2)
+    for step in (1, 2):
+        _flip_a_bit(tmp_path / f"step_0000000{step}/state.index")
+    with (
+        pytest.warns(UserWarning, match="skipped"),
+        pytest.raises(ValueError, match=r"No checkpoint .* can be used: .*00000002.*00000001"),
+    ):
+        checkpoints.restore()
+
+
+def test_without_a_checkpoint_there_is_nothing_to_restore(model, tmp_path):
+    checkpoints = Checkpoints(model, tmp_path)
+    assert not checkpoints.any
+    with pytest.raises(FileNotFoundError, match="must hold a checkpoint"):
+        checkpoints.restore()
+
+
+def test_what_a_killed_write_left_is_ignored_and_cleared_away(model, tmp_path):
+    checkpoints = _save(model, tmp_path, 1, val_losses=[0.5])
+    left = [tmp_path / "step_00000002.partial", tmp_path / "best/step_00000002.partial"]
+    for folder in left:
+        shutil.copytree(tmp_path / "step_00000001", folder)
+        (folder / "record.json").unlink()
+    assert checkpoints.restore() == 1
+    assert all(folder.exists() for folder in left)  # a reader leaves a writer's folder alone
+    _save(model, tmp_path, 3)
+    assert _names(tmp_path) == ["best", "step_00000001", "step_00000003"]
+    assert _names(tmp_path / "best") == ["step_00000001"]
+
+
+def test_a_damaged_newest_does_not_push_out_those_that_follow(model, tmp_path):
+    checkpoints = _save(model, tmp_path, 1, 5, keep=2)
+    _flip_a_bit(tmp_path / "step_00000005/record.json")
+    with pytest.warns(UserWarning, match="step_00000005 is damaged"):
+        checkpoints.restore()
+    _save(model, tmp_path, 2, 3, keep=1)
+    assert _names(tmp_path) == ["step_00000003"]
+
+
+def test_a_damaged_best_is_replaced(model, tmp_path):
+    _save(model, tmp_path, 1, val_losses=[0.1])
+    _flip_a_bit(tmp_path / "best/step_00000001/record.json")
+    with pytest.warns(UserWarning, match="best checkpoint so far is replaced"):
+        _save(model, tmp_path, 2, val_losses=[0.2])
+    assert _names(tmp_path / "best") == ["step_00000002"]
+
+
+@pytest.mark.parametrize("policy", ["mixed_bfloat16", "mixed_float16"])
+def test_every_number_that_a_step_changes_is_held(tiny_model, tmp_path, policy):
+    """float16: the moments of AdamW lie behind the optimizer that scales the loss."""
+    model = tiny_model(model={"dtype_policy": policy})
+    metrics = [variable for metric in model.metrics for variable in metric.variables]
+    every = [*model.weights, *model.optimizer.variables, *metrics]
+    assert sum("momentum" in variable.path for variable in every) == len(
+        model.network.trainable_variables
+    )
+    for number, variable in enumerate(every):
+        variable.assign(np.full(variable.shape, number))
+    checkpoints = Checkpoints(model, tmp_path)
+    checkpoints.save()
+    for variable in every:
+        variable.assign(np.full(variable.shape, -1))
+    checkpoints.restore()
+    for number, variable in enumerate(every):
+        assert np.all(variable.numpy() == number), variable.path
