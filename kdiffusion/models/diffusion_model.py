@@ -10,8 +10,12 @@ from kdiffusion.diffusion.sampling import sample
 from kdiffusion.diffusion.schedules import NoiseSchedule
 from kdiffusion.diffusion.weighting import loss_weights
 from kdiffusion.models.metrics import LossByTimestep, StepMean
-
-TIMESTEP_SAMPLING = ("uniform", "stratified")
+from kdiffusion.models.timestep_sampling import (
+    TIMESTEP_SAMPLING,
+    LossSecondMoment,
+    draw_fractions,
+    uniform_timesteps,
+)
 
 
 @keras.saving.register_keras_serializable("kdiffusion")
@@ -29,8 +33,9 @@ class DiffusionModel(keras.Model):
         schedule: `NoiseSchedule`, or a sequence: its alphas_cumprod.
         prediction_type: what the network predicts: `"epsilon"`, `"x0"` or `"v"`.
         loss_weighting: `"simple"` (every timestep alike, DDPM) or `"min_snr"` (Hang et al. 2023).
-        timestep_sampling: `"stratified"`, one t from each of B equal parts of the schedule, or
-            `"uniform"`, B independent ones.
+        timestep_sampling: `"stratified"`, one t from each of B equal parts of the schedule,
+            `"uniform"`, B independent ones, or `"loss_second_moment"`, more of those whose loss is
+            large (Nichol & Dhariwal 2021): see `LossSecondMoment`.
         label_dropout: float in [0, 1]. Chance that an example's label is replaced by the null
             label, for classifier-free guidance (Ho & Salimans 2022). Defaults to `0.1`.
         ema_decay: float in [0, 1). Decay a step of the moving average; it warms up as
@@ -81,6 +86,9 @@ class DiffusionModel(keras.Model):
         self.ema_decay = ema_decay
         self.gradient_clip_norm = gradient_clip_norm
         self.seed = seed
+        self.loss_second_moment = None
+        if timestep_sampling == "loss_second_moment":
+            self.loss_second_moment = LossSecondMoment(schedule.num_timesteps)
         self._alphas_cumprod = schedule.alphas_cumprod.astype("float32")
         self._loss_weights = loss_weights(schedule, prediction_type, loss_weighting).astype(
             "float32"
@@ -127,18 +135,23 @@ class DiffusionModel(keras.Model):
     def train_step(self, data):
         """Algorithm 1: noise a batch, predict, follow the gradient; then move the average."""
         images, labels = _images_and_labels(data)
-        timesteps, noise, dropped = self._draw(images, self.step)
+        timesteps, noise, dropped = self._draw(images, self.step, self.loss_second_moment)
+        importance = ops.ones(())
+        if self.loss_second_moment is not None:
+            importance = self.loss_second_moment.importance(timesteps)
         labels = tf.where(dropped, self.network.num_classes, tf.cast(labels, tf.int32))
         variables = self.network.trainable_variables
         with tf.GradientTape() as tape:
             losses = self.diffusion_losses(
                 self.network, images, labels, timesteps, noise, training=True
             )
-            loss = self.optimizer.scale_loss(ops.mean(losses))
+            loss = self.optimizer.scale_loss(ops.mean(importance * losses))
         gradient_norm = self._apply_gradients(tape.gradient(loss, variables), variables)
         self.step.assign_add(1)
         self._update_average()
-        self._loss_by_timestep.update_state(losses, timesteps)
+        if self.loss_second_moment is not None:
+            self.loss_second_moment.update(losses, timesteps)
+        self._loss_by_timestep.update_state(losses, timesteps, importance)
         self._gradient_norm.update_state(gradient_norm)
         return self._logs(self.metrics)
 
@@ -152,7 +165,7 @@ class DiffusionModel(keras.Model):
         self._loss_by_timestep.update_state(losses, timesteps)
         return self._logs([self._loss_by_timestep])
 
-    def _draw(self, images, step):
+    def _draw(self, images, step, loss_second_moment=None):
         """What chance decides of a batch: timesteps, noise, and whose label is dropped."""
         replica = tf.distribute.get_replica_context().replica_id_in_sync_group
         seed = tf.constant([self.seed, 0], tf.int32)
@@ -161,19 +174,16 @@ class DiffusionModel(keras.Model):
         timestep_seed, noise_seed, label_seed = tf.unstack(
             tf.random.experimental.stateless_split(seed, 3)
         )
-        batch_size = tf.shape(images)[:1]
+        batch_size = tf.shape(images)[0]
+        stratified = self.timestep_sampling != "uniform"
+        fractions = draw_fractions(batch_size, timestep_seed, stratified)
+        if loss_second_moment is None:
+            timesteps = uniform_timesteps(fractions, self.schedule.num_timesteps)
+        else:
+            timesteps = loss_second_moment.timesteps(fractions)
         noise = tf.random.stateless_normal(tf.shape(images), noise_seed)
-        dropped = tf.random.stateless_uniform(batch_size, label_seed) < self.label_dropout
-        return self._draw_timesteps(batch_size, timestep_seed), noise, dropped
-
-    def _draw_timesteps(self, batch_size, seed):
-        uniform = tf.random.stateless_uniform(batch_size, seed)
-        if self.timestep_sampling == "stratified":
-            places = tf.range(batch_size[0], dtype=tf.float32)
-            uniform = (places + uniform) / tf.cast(batch_size[0], tf.float32)
-        last = self.schedule.num_timesteps - 1
-        # float32 can round the topmost fraction up to 1.
-        return tf.minimum(tf.cast(uniform * (last + 1), tf.int32), last)
+        dropped = tf.random.stateless_uniform([batch_size], label_seed) < self.label_dropout
+        return timesteps, noise, dropped
 
     def _apply_gradients(self, gradients, variables):
         """Averages over replicas, clips, updates; returns the norm before clipping."""

@@ -11,7 +11,8 @@ from keras import ops
 QUARTILES = 4
 
 
-def _sum_over_replicas(values):
+def sum_over_replicas(values):
+    """What all replicas hold, added up: the same on each of them."""
     context = tf.distribute.get_replica_context()
     if context is None or context.num_replicas_in_sync == 1:
         return values
@@ -47,13 +48,14 @@ class LossByTimestep(_ReplicatedMetric):
         self.total = self.add_variable((QUARTILES,), name="total")
         self.count = self.add_variable((QUARTILES,), name="count")
 
-    def update_state(self, losses, timesteps):
-        """Adds per-example losses, float `[B]`, of timesteps, int `[B]`, on all replicas."""
+    def update_state(self, losses, timesteps, sample_weight=1.0):
+        """Adds losses `[B]` of timesteps `[B]` on all replicas; each counts its weight."""
         quartiles = ops.one_hot(
             timesteps * QUARTILES // self.num_timesteps, QUARTILES, dtype="float32"
         )  # [B, 4]
+        quartiles *= ops.reshape(sample_weight, (-1, 1))
         sums = ops.stack([ops.sum(quartiles * losses[:, None], axis=0), ops.sum(quartiles, axis=0)])
-        total, count = ops.unstack(_sum_over_replicas(sums))
+        total, count = ops.unstack(sum_over_replicas(sums))
         self.total.assign_add(total)
         self.count.assign_add(count)
 

@@ -85,8 +85,9 @@ class DiffusionConfig:
     """What the network predicts."""
     loss_weighting: Literal["simple", "min_snr"] = "simple"
     """Weight of each timestep in the loss: all alike, or min-SNR with gamma 5."""
-    timestep_sampling: Literal["uniform", "stratified"] = "stratified"
-    """How t is drawn: independently, or one from each equal part of the schedule."""
+    timestep_sampling: Literal["uniform", "stratified", "loss_second_moment"] = "stratified"
+    """How t is drawn: independently, one from each equal part of the schedule, or more often where
+    the loss is large, counting less there."""
     label_dropout: Fraction = 0.1
     """Chance that a label is replaced by the null label, for classifier-free guidance."""
 
