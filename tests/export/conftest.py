@@ -41,6 +41,7 @@ class ToyFile:
     card_text: str | None
     extra_inputs: tuple[str, ...] = ()
     output_name: str = "prediction"
+    image_shape: tuple[int, int, int] = IMAGE_SHAPE
 
     def write(self, path):
         f32, i32 = TensorProto.FLOAT, TensorProto.INT32
@@ -64,12 +65,12 @@ class ToyFile:
             nodes,
             "toy",
             [
-                helper.make_tensor_value_info("noisy_image", f32, ["batch", *IMAGE_SHAPE]),
+                helper.make_tensor_value_info("noisy_image", f32, ["batch", *self.image_shape]),
                 helper.make_tensor_value_info("timestep", i32, ["batch"]),
                 helper.make_tensor_value_info("label", i32, ["batch"]),
                 *(helper.make_tensor_value_info(name, f32, []) for name in self.extra_inputs),
             ],
-            [helper.make_tensor_value_info(self.output_name, f32, ["batch", *IMAGE_SHAPE])],
+            [helper.make_tensor_value_info(self.output_name, f32, ["batch", *self.image_shape])],
             [numpy_helper.from_array(np.asarray(array), name) for name, array in constants.items()],
         )
         opset = helper.make_opsetid("", 18)
