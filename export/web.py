@@ -1,0 +1,98 @@
+"""`python -m export.web ARTIFACT`: a page that samples in the browser, as static files."""
+
+import shutil
+import subprocess
+import tempfile
+from pathlib import Path
+from typing import Annotated
+
+import tyro
+
+from . import onnx
+from .command_line import run_command
+from .denoiser import ArtefactError
+from .staging import staged
+
+PAGE = Path(__file__).parent / "web_page"
+# package.json pins the version and package-lock.json its checksum; neither belongs in the site.
+_NPM_FILES = ("package.json", "package-lock.json")
+# ONNX Runtime without and with WebGPU: a browser loads only the pair that it can use.
+_RUNTIME_FILES = (
+    "ort.wasm.bundle.min.mjs",
+    "ort-wasm-simd-threaded.wasm",
+    "ort.webgpu.bundle.min.mjs",
+    "ort-wasm-simd-threaded.asyncify.wasm",
+)
+
+
+def write_site(artifact, folder, overwrite=False):
+    """Writes a site that draws with an exported network in the reader's browser.
+
+    It is self-contained: the network, its card, the page and ONNX Runtime, which npm fetches once
+    at a pinned version and then has in its cache.
+
+    Args:
+        artifact: path of an ONNX file with its card.
+        folder: path of the folder to make.
+        overwrite: bool. Whether an existing folder may be replaced. Defaults to `False`.
+
+    Raises:
+        ArtefactError: a file that is not ONNX, is damaged, or has no usable card.
+        FileExistsError: `folder` exists and `overwrite` is False.
+        OSError: npm is missing or could not fetch ONNX Runtime.
+    """
+    artifact = Path(artifact)
+    if not onnx.recognises(artifact):
+        raise ArtefactError(
+            f"{artifact} is not an ONNX file, the only kind that a browser can run; "
+            "`python -m export RUN_DIR --formats onnx` makes one"
+        )
+    card = onnx.load(artifact).card
+    with staged(folder, overwrite) as site:
+        shutil.copytree(PAGE, site, ignore=shutil.ignore_patterns(*_NPM_FILES))
+        shutil.copyfile(artifact, site / onnx.ARTEFACT)
+        (site / "card.json").write_text(card.to_json(), encoding="utf-8")
+        _fetch_runtime(site / "runtime")
+
+
+def _fetch_runtime(folder):
+    """Puts ONNX Runtime for browsers into a new folder; npm checks what it fetches."""
+    npm = shutil.which("npm")
+    if npm is None:
+        raise OSError(
+            "npm was not found; it comes with Node.js (https://nodejs.org) and fetches ONNX "
+            "Runtime for browsers"
+        )
+    with tempfile.TemporaryDirectory() as temporary:
+        for name in _NPM_FILES:
+            shutil.copy(PAGE / name, temporary)
+        options = ["--ignore-scripts", "--prefer-offline", "--no-audit", "--no-fund"]
+        done = subprocess.run(
+            [npm, "ci", *options], cwd=temporary, capture_output=True, text=True, check=False
+        )
+        if done.returncode:
+            raise OSError(f"npm could not fetch ONNX Runtime for browsers: {done.stderr}")
+        folder.mkdir()
+        for name in _RUNTIME_FILES:
+            shutil.copy(Path(temporary, "node_modules/onnxruntime-web/dist", name), folder)
+
+
+def main(
+    artifact: Annotated[Path, tyro.conf.Positional],
+    out: Path = Path("site"),
+    overwrite: bool = False,
+):
+    """Makes a page that draws with an exported network in the browser: a folder of static files.
+
+    Args:
+        artifact: denoiser.onnx; no other format runs in a browser.
+        out: folder to make.
+        overwrite: replace an existing folder.
+    """
+    write_site(artifact, out, overwrite)
+    print(f"{out}: serve it, for example by `python -m http.server --directory {out}`,")
+    print("then open http://localhost:8000")
+
+
+if __name__ == "__main__":
+    run_command(main, __spec__.name)

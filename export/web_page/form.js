@@ -1,0 +1,30 @@
+/** The form: its fields have the names of the link's settings, so that either reads as the other. */
+
+import { SAMPLERS } from "./diffusion/samplers.js";
+import { fromQuery, toQuery } from "./settings.js";
+import { className } from "./words.js";
+
+/** Offers what the card has. */
+export function offer(form, card) {
+  const labels = [...card.class_names.keys(), card.null_label];
+  form.label.replaceChildren(...labels.map((label) => new Option(className(card, label), label)));
+  form.sampler.replaceChildren(...Object.keys(SAMPLERS).map((name) => new Option(name)));
+  form.steps.max = card.alphas_cumprod.length;
+}
+
+/** Shows settings. */
+export function fill(form, settings) {
+  for (const [name, value] of new URLSearchParams(toQuery(settings))) form[name].value = value;
+  form.walking.checked = settings.walk !== null;
+  enableWalk(form);
+}
+
+/** The settings that it shows; a RangeError says which can't be. */
+export function read(form, card) {
+  return fromQuery(new URLSearchParams(new FormData(form)), card);
+}
+
+/** Opens the second seed and the slider, or closes them, as the box says. */
+export function enableWalk(form) {
+  form.walk.disabled = !form.walking.checked;
+}

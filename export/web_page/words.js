@@ -1,0 +1,37 @@
+/** What the page says of a picture and of the model. */
+
+import { deterministic } from "./diffusion/interpolation.js";
+
+/** A class by its name. */
+export function className(card, label) {
+  return card.class_names[label] ?? "no class";
+}
+
+/** The picture in a few words, for those who can't see it too. */
+export function describe(card, { label, seed, walk }) {
+  const of = `Picture of ${className(card, label)}`;
+  if (walk === null) return `${of}, seed ${seed}`;
+  return `${of}, ${Math.round(100 * walk.at)} % of the way from seed ${seed} to seed ${walk.seed}`;
+}
+
+/** How it was drawn. */
+export function describeSampling({ steps, guidance, sampler, walk }) {
+  const used = walk === null ? sampler : deterministic(sampler);
+  return `${steps} ${steps === 1 ? "step" : "steps"} of ${used}, guidance ${guidance}`;
+}
+
+/** What the model is. */
+export function describeModel(card, runtime) {
+  const [height, width] = card.image_shape;
+  return (
+    `Model: preset ${card.preset}, trained on ${card.dataset}, ` +
+    `${card.images_seen.toLocaleString("en")} pictures of ${width} × ${height} seen. ` +
+    `Runs on ${runtime}.`
+  );
+}
+
+/** A name for the file of a picture. */
+export function fileName(card, { label, seed, walk }) {
+  const end = walk === null ? "" : `-to-${walk.seed}-at-${walk.at}`;
+  return `${card.dataset}-${className(card, label)}-seed-${seed}${end}`.replace(/[^\w.-]+/g, "_");
+}

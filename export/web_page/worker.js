@@ -1,0 +1,86 @@
+/**
+ * Loads the network and draws, so that the page stays alive.
+ *
+ * It is sent { id, settings } and draws the newest, or { id } alone to stop; an older picture stops
+ * at its next step. It sends { kind: "loading", loaded, total }, { kind: "ready", card, runtime },
+ * { kind: "step", id, index, steps, pixels }, { kind: "drawn", id } and { kind: "failed", id,
+ * message }, where id is null while loading.
+ */
+
+import { samplingSteps } from "./diffusion/sampling.js";
+import { toRgba } from "./pixels.js";
+import { openDenoiser } from "./runtime.js";
+
+const CARD_VERSION = 1;
+const WANTED_RUNTIME = new URL(import.meta.url).searchParams.get("runtime");
+
+let newest = null;
+let drawing = load(); // one after another: a session runs one batch at a time
+
+onmessage = ({ data: { id, settings } }) => {
+  newest = id;
+  if (settings) drawing = drawing.then((model) => draw(model, id, settings));
+};
+
+/** The network and its card; null, once the page knows why, if it can't be had. */
+async function load() {
+  try {
+    const card = await (await fetchFile("card.json")).json();
+    if (card.format_version !== CARD_VERSION) {
+      throw new Error(`The card must have version ${CARD_VERSION}, not ${card.format_version}`);
+    }
+    const model = await download("denoiser.onnx");
+    const { denoiser, name } = await openDenoiser(model, card, WANTED_RUNTIME);
+    postMessage({ kind: "ready", card, runtime: name });
+    return { denoiser, card };
+  } catch (error) {
+    postMessage({ kind: "failed", id: null, message: error.message });
+    return null;
+  }
+}
+
+async function draw(model, id, settings) {
+  if (model === null || id !== newest) return model;
+  const { denoiser, card } = model;
+  try {
+    for await (const { index, x } of samplingSteps(denoiser, card, settings)) {
+      const pixels = toRgba(x, card.image_shape[2]);
+      postMessage({ kind: "step", id, index, steps: settings.steps, pixels }, [pixels.buffer]);
+      await messagesReceived();
+      if (id !== newest) return model;
+    }
+    postMessage({ kind: "drawn", id });
+  } catch (error) {
+    postMessage({ kind: "failed", id, message: error.message });
+  }
+  return model;
+}
+
+/** Lets in the messages that came during a step: WebAssembly holds the thread until it ends. */
+function messagesReceived() {
+  return new Promise((resolve) => {
+    setTimeout(resolve);
+  });
+}
+
+async function fetchFile(name) {
+  const response = await fetch(new URL(name, import.meta.url));
+  if (response.ok) return response;
+  throw new Error(`${name}: the server answered ${response.status} ${response.statusText}`);
+}
+
+/** A file's bytes; the page is told how far it is. */
+async function download(name) {
+  const response = await fetchFile(name);
+  const total = Number(response.headers.get("Content-Length"));
+  const chunks = [];
+  let loaded = 0;
+  for (const reader = response.body.getReader(); ;) {
+    const { done, value } = await reader.read();
+    if (done) break;
+    chunks.push(value);
+    loaded += value.length;
+    postMessage({ kind: "loading", loaded, total });
+  }
+  return new Uint8Array(await new Blob(chunks).arrayBuffer());
+}
