@@ -145,3 +145,17 @@ def test_every_number_that_a_step_changes_is_held(tiny_model, tmp_path, policy):
     checkpoints.restore()
     for number, variable in enumerate(every):
         assert np.all(variable.numpy() == number), variable.path
+
+
+def test_what_the_drawing_of_timesteps_has_learnt_is_kept(tiny_model, tmp_path):
+    model = tiny_model(diffusion={"timestep_sampling": "loss_second_moment"})
+    learnt = np.arange(1000, dtype="float32")
+    model.loss_second_moment.average.assign(learnt)
+    model.loss_second_moment.seen.assign(2 * learnt)
+    checkpoints = Checkpoints(model, tmp_path)
+    checkpoints.save()
+    for variable in model.loss_second_moment.variables:
+        variable.assign(np.zeros(1000))
+    checkpoints.restore()
+    np.testing.assert_array_equal(model.loss_second_moment.average, learnt)
+    np.testing.assert_array_equal(model.loss_second_moment.seen, 2 * learnt)
