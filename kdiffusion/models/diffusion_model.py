@@ -9,6 +9,7 @@ from kdiffusion.diffusion.prediction import check_prediction_type, from_x0_and_e
 from kdiffusion.diffusion.sampling import sample
 from kdiffusion.diffusion.schedules import NoiseSchedule
 from kdiffusion.diffusion.weighting import loss_weights
+from kdiffusion.models.draws import DROPOUT, LABELS, NOISE, TIMESTEPS, seed_dropout, step_seeds
 from kdiffusion.models.metrics import LossByTimestep, StepMean
 from kdiffusion.models.timestep_sampling import (
     TIMESTEP_SAMPLING,
@@ -136,6 +137,7 @@ class DiffusionModel(keras.Model):
         """Algorithm 1: noise a batch, predict, follow the gradient; then move the average."""
         images, labels = _images_and_labels(data)
         timesteps, noise, dropped = self._draw(images, self.step, self.loss_second_moment)
+        seed_dropout(self.network, step_seeds(self.seed, self.step)[DROPOUT])
         importance = ops.ones(())
         if self.loss_second_moment is not None:
             importance = self.loss_second_moment.importance(timesteps)
@@ -167,23 +169,16 @@ class DiffusionModel(keras.Model):
 
     def _draw(self, images, step, loss_second_moment=None):
         """What chance decides of a batch: timesteps, noise, and whose label is dropped."""
-        replica = tf.distribute.get_replica_context().replica_id_in_sync_group
-        seed = tf.constant([self.seed, 0], tf.int32)
-        for number in (step, replica):
-            seed = tf.random.experimental.stateless_fold_in(seed, tf.cast(number, tf.int32))
-        timestep_seed, noise_seed, label_seed = tf.unstack(
-            tf.random.experimental.stateless_split(seed, 3)
-        )
-        batch_size = tf.shape(images)[0]
+        seeds = step_seeds(self.seed, step)
         stratified = self.timestep_sampling != "uniform"
-        fractions = draw_fractions(batch_size, timestep_seed, stratified)
+        fractions = draw_fractions(tf.shape(images)[0], seeds[TIMESTEPS], stratified)
         if loss_second_moment is None:
             timesteps = uniform_timesteps(fractions, self.schedule.num_timesteps)
         else:
             timesteps = loss_second_moment.timesteps(fractions)
-        noise = tf.random.stateless_normal(tf.shape(images), noise_seed)
-        dropped = tf.random.stateless_uniform([batch_size], label_seed) < self.label_dropout
-        return timesteps, noise, dropped
+        noise = tf.random.stateless_normal(tf.shape(images), seeds[NOISE])
+        uniform = tf.random.stateless_uniform(tf.shape(images)[:1], seeds[LABELS])
+        return timesteps, noise, uniform < self.label_dropout
 
     def _apply_gradients(self, gradients, variables):
         """Averages over replicas, clips, updates; returns the norm before clipping."""

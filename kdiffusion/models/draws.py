@@ -1,0 +1,43 @@
+"""What chance decides of a training step, all of it derived from (seed, step, replica).
+
+So a step can be repeated, a run resumed at any step is the run that was never stopped, and no two
+replicas, steps or purposes draw the same numbers.
+"""
+
+import tensorflow as tf
+
+TIMESTEPS, NOISE, LABELS, DROPOUT = range(4)
+
+
+def step_seeds(seed, step):
+    """One seed for each purpose, for this step on this replica.
+
+    Args:
+        seed: int. Of the run.
+        step: int scalar; -1 for validation, whose draws are the same in every epoch.
+
+    Returns:
+        int32 `[4, 2]`, rows TIMESTEPS, NOISE, LABELS, DROPOUT.
+    """
+    replica = tf.distribute.get_replica_context().replica_id_in_sync_group
+    folded = tf.constant([seed, 0], tf.int32)
+    for number in (step, replica):
+        folded = tf.random.experimental.stateless_fold_in(folded, tf.cast(number, tf.int32))
+    return tf.random.experimental.stateless_split(folded, 4)
+
+
+def seed_dropout(network, seed):
+    """Makes a seed decide what each dropout layer of a network drops when it is next called.
+
+    Left alone, Keras's generators count calls: no checkpoint holds their count, and every replica
+    counts alike and so drops the same units.
+
+    Args:
+        network: keras.Model.
+        seed: int32 `[2]`.
+    """
+    states = [v for v in network.variables if v.path.endswith("seed_generator_state")]
+    if states:
+        drawn = tf.random.stateless_uniform([len(states), 2], seed, 0, 2**31 - 1, tf.int32)
+        for state, row in zip(states, tf.unstack(drawn), strict=True):
+            state.assign(tf.cast(row, state.dtype))
