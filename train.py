@@ -10,7 +10,7 @@ from typing import Annotated
 import tyro
 
 from export.command_line import reporting_errors
-from kdiffusion.training import PRESET_DOCS, PRESETS, Config
+from kdiffusion.training import PRESET_DOCS, PRESETS, Config, Interrupted
 
 # TensorFlow's start-up notices say nothing that a user of this command could act on.
 os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
@@ -26,7 +26,7 @@ class Command:
     run_dir: Path | None = None
     """Folder of the run. None: runs/PRESET."""
     resume: tyro.conf.FlagCreatePairsOff[bool] = False
-    """Go on with the run in that folder, from its newest checkpoint."""
+    """Go on with the run in that folder, from its newest checkpoint; begin it if there is none."""
     overwrite: tyro.conf.FlagCreatePairsOff[bool] = False
     """Replace the run in that folder."""
 
@@ -52,7 +52,11 @@ def main(arguments):
     from kdiffusion.images import image_grid, save_png
     from kdiffusion.training import train
 
-    run = train(command.config, run_dir, resume=command.resume, overwrite=command.overwrite)
+    try:
+        run = train(command.config, run_dir, resume=command.resume, overwrite=command.overwrite)
+    except Interrupted as interruption:
+        print(f"interrupted: {interruption}", file=sys.stderr)
+        sys.exit(interruption.exit_status)
     if not run.is_chief:
         return
     print("Exporting and checking the exported files ...", flush=True)

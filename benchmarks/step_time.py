@@ -15,7 +15,7 @@ import tyro
 from kdiffusion.data import load_dataset, training_batches
 from kdiffusion.training import PRESETS
 from kdiffusion.training.checkpoints import Checkpoints
-from kdiffusion.training.run import build_model
+from kdiffusion.training.model import build_model
 from kdiffusion.training.run_directory import RunDirectory, prepare
 
 PresetName = tyro.extras.literal_type_from_choices(list(PRESETS))

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import numpy as np
 
-from kdiffusion.diffusion.arguments import check_name
 from kdiffusion.diffusion.prediction import check_prediction_type
 from kdiffusion.diffusion.schedules import NoiseSchedule
 
@@ -34,7 +33,11 @@ def loss_weights(
         ValueError: for an unknown target or weighting, or a gamma that isn't positive.
     """
     check_prediction_type(prediction_type, schedule)
-    check_name("weighting", weighting, LOSS_WEIGHTINGS)
+    if weighting not in LOSS_WEIGHTINGS:
+        raise ValueError(
+            f"`weighting` must be one of {', '.join(LOSS_WEIGHTINGS)}. "
+            f"Received: weighting={weighting!r}"
+        )
     if not 0 < gamma < np.inf:
         raise ValueError(f"`gamma` must be positive. Received: gamma={gamma}")
     snr = schedule.signal_to_noise

@@ -7,9 +7,10 @@ it, are loaded when they are first used.
 import importlib
 
 from kdiffusion.training.config import Config
+from kdiffusion.training.interruptions import Interrupted
 from kdiffusion.training.presets import PRESET_DOCS, PRESETS
 
-__all__ = ["PRESETS", "PRESET_DOCS", "Config", "LoadedRun", "load_run", "train"]
+__all__ = ["PRESETS", "PRESET_DOCS", "Config", "Interrupted", "LoadedRun", "load_run", "train"]
 
 
 def __getattr__(name):

@@ -1,4 +1,4 @@
-"""What happens beside the training step: guards, checkpoints, TensorBoard, sample grids."""
+"""What a run is watched by: a guard, TensorBoard, sample grids."""
 
 import time
 
@@ -30,25 +30,6 @@ class StopAtNonFiniteLoss(keras.callbacks.Callback):
             )
 
 
-class SaveCheckpoint(keras.callbacks.Callback):
-    """Writes a checkpoint every so many epochs, and after the last one.
-
-    Args:
-        checkpoints: `Checkpoints`.
-        config: `Config`.
-    """
-
-    def __init__(self, checkpoints, config):
-        super().__init__()
-        self._checkpoints = checkpoints
-        self._every_epochs = config.run.checkpoint_every_epochs
-        self._epochs = config.optimizer.epochs
-
-    def on_epoch_end(self, epoch, logs=None):
-        if (epoch + 1) % self._every_epochs == 0 or epoch + 1 == self._epochs:
-            self._checkpoints.save(logs)
-
-
 class Monitor(keras.callbacks.TensorBoard):
     """TensorBoard with what a diffusion run is watched by, beside Keras's own scalars.
 
@@ -73,6 +54,7 @@ class Monitor(keras.callbacks.TensorBoard):
         self._card = card
         self._run = run
         self._batch_size = directory.config.optimizer.batch_size
+        self._epochs = directory.config.optimizer.epochs
 
     def on_train_begin(self, logs=None):
         super().on_train_begin(logs)
@@ -108,7 +90,7 @@ class Monitor(keras.callbacks.TensorBoard):
 
     def on_epoch_end(self, epoch, logs=None):
         super().on_epoch_end(epoch, logs)
-        if (epoch + 1) % self._run.sample_every_epochs == 0 or epoch + 1 == self.params["epochs"]:
+        if (epoch + 1) % self._run.sample_every_epochs == 0 or epoch + 1 == self._epochs:
             self._draw_samples(epoch + 1)
 
     def _draw_samples(self, epoch):

@@ -147,6 +147,8 @@ class RunConfig:
     """Images of each class in those grids (the first ten classes)."""
     log_every_steps: Positive = 50
     """Steps between TensorBoard scalars of a running epoch."""
+    checkpoint_every_steps: Positive | None = None
+    """Steps between checkpoints within an epoch; None writes them at the ends of epochs only."""
     checkpoint_every_epochs: Positive = 1
     """Epochs between checkpoints; the last epoch always writes one."""
     checkpoints_to_keep: Positive = 3

@@ -82,6 +82,11 @@ class RunDirectory:
             raise ValueError(f"{file} is not a valid run configuration: {error}") from error
 
 
+def holds_run(path):
+    """Whether a run was begun in a folder."""
+    return (Path(path) / "config.json").exists()
+
+
 def prepare(path, overwrite=False):
     """Makes sure that a new run can begin in a folder.
 
@@ -89,7 +94,7 @@ def prepare(path, overwrite=False):
         FileExistsError: it holds a run, and `overwrite` is False.
     """
     path = Path(path)
-    if (path / "config.json").exists():
+    if holds_run(path):
         if not overwrite:
             raise FileExistsError(
                 f"{path} holds a run already. Go on with it by --resume, replace it by "

@@ -98,20 +98,3 @@ def distributed_batches(strategy, dataset, batch_size, **options):
         return tf.data.Dataset.choose_from_datasets(shards, turns)
 
     return strategy.distribute_datasets_from_function(worker_batches)
-
-
-def is_chief(strategy):
-    """Whether this process writes what all workers share: logs, samples, exports."""
-    resolver = strategy.cluster_resolver
-    return (
-        resolver is None
-        or not resolver.task_type
-        or (
-            (resolver.task_type, resolver.task_id) == ("chief", 0)
-            or (
-                resolver.task_type == "worker"
-                and resolver.task_id == 0
-                and "chief" not in resolver.cluster_spec().as_dict()
-            )
-        )
-    )

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from kdiffusion.training import PRESETS
-from kdiffusion.training.run import build_model
+from kdiffusion.training.model import build_model
 
 
 def tiny_config(**sections):

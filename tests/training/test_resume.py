@@ -1,0 +1,180 @@
+"""A run that is stopped anywhere and resumed is, bit for bit, the run that was never stopped."""
+
+import os
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from kdiffusion.training import train
+from kdiffusion.training.checkpoints import verify
+from kdiffusion.training.interruptions import Preempted
+from kdiffusion.training.saving import SaveCheckpoint
+
+pytestmark = pytest.mark.slow
+ROOT = Path(__file__).parent.parent.parent
+
+
+class Killed(Exception):
+    pass
+
+
+@pytest.fixture(scope="module")
+def config(tiny):
+    """Two epochs of six steps; checkpoints at the steps 4, 6, 8, 12; by dtype policy."""
+
+    def make(policy="float32"):
+        return tiny(
+            model={"dropout": 0.2, "dtype_policy": policy}, run={"checkpoint_every_steps": 4}
+        )
+
+    return make
+
+
+@pytest.fixture(scope="module")
+def whole(config, tmp_path_factory):
+    return train(config(), tmp_path_factory.mktemp("whole"))
+
+
+def _train_until(step, act, expected, config, run, monkeypatch, resume=False):
+    """Trains; after a step, when what is due is saved, `act` is called; `expected` is raised."""
+
+    def save_and_act(self, batch, logs=None):
+        if int(self.model.step.numpy()) == step and expected is Preempted:
+            act()
+        save(self, batch, logs)
+        if int(self.model.step.numpy()) == step and expected is Killed:
+            act()
+
+    save = SaveCheckpoint.on_train_batch_end
+    with monkeypatch.context() as patch:
+        patch.setattr(SaveCheckpoint, "on_train_batch_end", save_and_act)
+        with pytest.raises(expected) as raised:
+            train(config, run, resume=resume)
+    return raised
+
+
+def _kill(step, *arguments, **options):
+    def die():
+        raise Killed
+
+    _train_until(step, die, Killed, *arguments, **options)
+
+
+def _newest(run):
+    return max(path.name for path in (run / "checkpoints").glob("step_*"))
+
+
+def _state(run):
+    """Every number that a run ends with, by what it belongs to."""
+    model = run.model
+    parts = {
+        "network": model.network.weights,
+        "average": model.ema_network.weights,
+        "optimizer": model.optimizer.variables,
+        "step": [model.step],
+        "metrics": [variable for metric in model.metrics for variable in metric.variables],
+    }
+    return {name: [np.array(v.numpy()) for v in part] for name, part in parts.items()}
+
+
+def _assert_equal(one, other):
+    for name, part in _state(one).items():
+        for want, have in zip(part, _state(other)[name], strict=True):
+            np.testing.assert_array_equal(have, want, err_msg=name, strict=True)
+    last = "checkpoints/step_00000012"
+    logs = [verify(run.directory.path / last)["logs"] for run in (one, other)]
+    assert logs[0].keys() >= {"loss", "loss_t0_249", "gradient_norm", "val_loss", "val_loss_t0_249"}
+    assert logs[0] == logs[1]
+
+
+def test_a_run_killed_twice_amid_epochs_ends_as_the_whole_one(whole, config, tmp_path, monkeypatch):
+    _kill(5, config(), tmp_path, monkeypatch)
+    assert _newest(tmp_path) == "step_00000004"
+    _kill(10, config(), tmp_path, monkeypatch, resume=True)
+    assert _newest(tmp_path) == "step_00000008"
+    _assert_equal(whole, train(config(), tmp_path, resume=True))
+
+
+def test_float16_resumes_with_its_loss_scale_and_moments(config, tmp_path, monkeypatch):
+    config = config("mixed_float16")
+    _kill(5, config, tmp_path / "killed", monkeypatch)
+    resumed = train(config, tmp_path / "killed", resume=True)
+    _assert_equal(train(config, tmp_path / "whole"), resumed)
+
+
+@pytest.mark.parametrize("step", [5, 6])
+def test_sigterm_saves_the_step_or_the_epoch_that_is_under_way(config, tmp_path, monkeypatch, step):
+    config = config("mixed_bfloat16")
+
+    def terminate():
+        os.kill(os.getpid(), signal.SIGTERM)
+
+    run = tmp_path / "stopped"
+    raised = _train_until(step, terminate, Preempted, config, run, monkeypatch)
+    assert f"after step {step}" in str(raised.value)
+    assert raised.value.exit_status == 75
+    assert _newest(run) == f"step_{step:08d}"
+    if step == 6:
+        assert "val_loss" in verify(run / "checkpoints/step_00000006")["logs"]
+    else:
+        resumed = train(config, run, resume=True)
+        _assert_equal(train(config, tmp_path / "whole"), resumed)
+
+
+KILLED_AS_IT_WRITES = """
+import os, signal, sys
+from kdiffusion.training import Config, checkpoints, train
+
+def rename(source, target):
+    if str(target).endswith("step_00000008"):
+        os.kill(os.getpid(), signal.SIGKILL)
+    move(source, target)
+
+move, os.rename = os.rename, rename
+train(Config.from_json(sys.argv[1]), sys.argv[2])
+"""
+
+
+def test_a_process_killed_as_it_writes_a_checkpoint_goes_on_from_the_one_before(
+    whole, config, tmp_path
+):
+    command = [sys.executable, "-c", KILLED_AS_IT_WRITES, config().to_json(), str(tmp_path)]
+    done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True)
+    assert done.returncode == -signal.SIGKILL, done.stderr[-2000:]
+    assert (tmp_path / "checkpoints/step_00000008.partial").exists()
+    assert _newest(tmp_path) == "step_00000008.partial"
+    _assert_equal(whole, train(config(), tmp_path, resume=True))
+    assert not list(tmp_path.rglob("*.partial"))
+
+
+def test_a_command_that_gets_sigterm_exits_with_75_and_one_line(config, tmp_path):
+    arguments = ["digits", "--optimizer.epochs", "9999", "--model.base-channels", "4"]
+    options = ["--run.checkpoint-every-steps", "2", "--run-dir", str(tmp_path / "run"), "--resume"]
+    process = subprocess.Popen(
+        [sys.executable, "train.py", *arguments, *options],
+        cwd=ROOT,
+        stdout=subprocess.DEVNULL,
+        stderr=subprocess.PIPE,
+        text=True,
+    )
+    while not list(tmp_path.glob("run/checkpoints/step_????????")):
+        assert process.poll() is None, process.stderr.read()
+        time.sleep(0.1)
+    process.terminate()
+    error = process.communicate()[1]
+    assert process.returncode == 75, error
+    assert "interrupted: Stopped by SIGTERM after step" in error
+    assert "Traceback" not in error
+    step = error.split("after step ")[1].split(",")[0]
+    assert verify(tmp_path / f"run/checkpoints/step_{int(step):08d}")["step"] == int(step)
+
+
+def test_steps_of_one_call_that_do_not_divide_an_epoch_are_refused(tiny, tmp_path):
+    with pytest.raises(ValueError, match=r"`run\.steps_per_execution` must divide the 6 steps"):
+        train(tiny(run={"steps_per_execution": 4}), tmp_path / "run")
+    assert not list(tmp_path.iterdir())
