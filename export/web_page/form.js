@@ -1,4 +1,4 @@
-/** The form: its fields have the names of the link's settings, so that either reads as the other. */
+/** The form: its fields have the names of the link's settings, so that one reads as the other. */
 
 import { SAMPLERS } from "./diffusion/samplers.js";
 import { fromQuery, toQuery } from "./settings.js";
@@ -16,7 +16,7 @@ export function offer(form, card) {
 export function fill(form, settings) {
   for (const [name, value] of new URLSearchParams(toQuery(settings))) form[name].value = value;
   form.walking.checked = settings.walk !== null;
-  enableWalk(form);
+  showWalk(form);
 }
 
 /** The settings that it shows; a RangeError says which can't be. */
@@ -24,7 +24,8 @@ export function read(form, card) {
   return fromQuery(new URLSearchParams(new FormData(form)), card);
 }
 
-/** Opens the second seed and the slider, or closes them, as the box says. */
-export function enableWalk(form) {
+/** Opens the second seed and the slider, or closes them, as the box says; and says where it is. */
+export function showWalk(form) {
   form.walk.disabled = !form.walking.checked;
+  form.share.value = form.at.ariaValueText = `${Math.round(100 * form.at.value)} %`;
 }

@@ -1,13 +1,14 @@
 /** Joins the form, the link, the worker and the canvas. */
 
-import { enableWalk, fill, offer, read } from "./form.js";
+import { fill, offer, read, showWalk } from "./form.js";
 import { resize, save, show } from "./picture.js";
 import { fromQuery, recommended, toQuery } from "./settings.js";
-import { describe, describeModel, describeSampling, fileName } from "./words.js";
+import { describe, describeModel, describeOrigin, describeSampling, fileName } from "./words.js";
 
 const element = (id) => document.getElementById(id);
 const form = element("form");
 const canvas = element("canvas");
+const reducedMotion = matchMedia("(prefers-reduced-motion: reduce)"); // noise flickers
 // `runtime=wasm` or `runtime=webgpu` in the link asks for one; it changes no picture.
 const runtime = new URLSearchParams(location.search).get("runtime");
 const wanted = runtime === null ? "" : `runtime=${encodeURIComponent(runtime)}`;
@@ -25,12 +26,8 @@ const RECEIVED = {
 
   ready(message) {
     card = message.card;
-    const [height, width, channels] = card.image_shape;
-    const kind = channels === 1 ? "grey" : "colour";
-    element("about").textContent =
-      `A diffusion model trained on ${card.dataset} draws ${kind} pictures of ${width} × ${height} ` +
-      "pixels in your browser. Nothing leaves this machine.";
-    element("model").textContent = describeModel(card, message.runtime);
+    element("about").textContent = describeModel(card);
+    element("origin").textContent = describeOrigin(card, message.runtime);
     resize(canvas, card.image_shape);
     offer(form, card);
     element("settings").disabled = false;
@@ -40,7 +37,8 @@ const RECEIVED = {
 
   step({ index, steps, pixels }) {
     progress(index + 1, steps);
-    if (!job.quiet || index + 1 === steps) show(canvas, pixels);
+    const still = job.quiet || reducedMotion.matches;
+    if (!still || index + 1 === steps) show(canvas, pixels);
     const quarter = Math.floor((4 * (index + 1)) / steps) > Math.floor((4 * index) / steps);
     if (quarter && !job.quiet) announce(`Step ${index + 1} of ${steps}`);
   },
@@ -65,13 +63,12 @@ form.onsubmit = (event) => {
   event.preventDefault();
   draw();
 };
-form.onchange = ({ target }) => {
-  if (target === form.walking) enableWalk(form);
-  draw({ quiet: target === form.at });
+form.oninput = ({ target }) => {
+  showWalk(form);
+  // While the slider is dragged; where it is left is a change.
+  if (target === form.at && job.done) draw({ quiet: true });
 };
-form.at.oninput = () => {
-  if (job.done) draw({ quiet: true }); // while it is dragged; where it is left is a change
-};
+form.onchange = ({ target }) => draw({ quiet: target === form.at });
 element("random").onclick = () => {
   [form.seed.value] = crypto.getRandomValues(new Uint32Array(1));
   draw();

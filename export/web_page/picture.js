@@ -12,13 +12,9 @@ export function show(canvas, pixels) {
 }
 
 /** Hands the reader the picture as a PNG file, a pixel a pixel. */
-export async function save(canvas, name) {
-  const blob = await new Promise((resolve) => {
-    canvas.toBlob(resolve, "image/png");
-  });
+export function save(canvas, name) {
   const link = document.createElement("a");
-  link.href = URL.createObjectURL(blob);
+  link.href = canvas.toDataURL("image/png");
   link.download = `${name}.png`;
   link.click();
-  URL.revokeObjectURL(link.href);
 }

@@ -35,7 +35,7 @@ async function open(provider, model, card) {
   ort.env.wasm.numThreads = 1; // more would need headers that a plain file server does not send
   const session = await ort.InferenceSession.create(model, {
     executionProviders: [provider],
-    logSeverityLevel: 3, // errors only: it warns that WebGPU leaves small operations to the processor
+    logSeverityLevel: 3, // errors only: that WebGPU leaves small operations to others is none
   });
   return async (noisyImages, timesteps, labels) => {
     const shape = [timesteps.length, ...card.image_shape];

@@ -20,12 +20,21 @@ export function describeSampling({ steps, guidance, sampler, walk }) {
   return `${steps} ${steps === 1 ? "step" : "steps"} of ${used}, guidance ${guidance}`;
 }
 
-/** What the model is. */
-export function describeModel(card, runtime) {
-  const [height, width] = card.image_shape;
+/** What the model does. */
+export function describeModel(card) {
+  const [height, width, channels] = card.image_shape;
+  const kind = channels === 1 ? "grey" : "colour";
   return (
-    `Model: preset ${card.preset}, trained on ${card.dataset}, ` +
-    `${card.images_seen.toLocaleString("en")} pictures of ${width} × ${height} seen. ` +
+    `A diffusion model trained on ${card.dataset} draws ${kind} pictures of ` +
+    `${width} × ${height} pixels in your browser. Nothing leaves this machine.`
+  );
+}
+
+/** Where the model comes from and what it runs on. */
+export function describeOrigin(card, runtime) {
+  const seen = card.images_seen.toLocaleString("en");
+  return (
+    `Made with kdiffusion: preset ${card.preset}, ${seen} training pictures seen. ` +
     `Runs on ${runtime}.`
   );
 }

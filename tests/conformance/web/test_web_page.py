@@ -1,155 +1,23 @@
 """The page that `python -m export.web` makes, in Chromium: what it draws and how it is used."""
 
-import functools
-import http.server
 import shutil
-import subprocess
-import sys
-import threading
 
 import numpy as np
 import pytest
 from axe_playwright_python.sync_playwright import Axe
 from PIL import Image
-from playwright.sync_api import sync_playwright
 
 from kdiffusion.diffusion.interpolation import interpolate
 from kdiffusion.diffusion.samplers import SAMPLERS
-from kdiffusion.diffusion.sampling import sample
-from kdiffusion.images import to_uint8
+from tests.conformance.web.canvas import assert_pixels, finished, pixels
 
 pytestmark = pytest.mark.slow
 
-HEADLESS = (
-    "--no-sandbox", "--no-first-run", "--disable-background-networking",
-    "--disable-component-update", "--disable-sync",
-)  # fmt: skip
 # A graphics adapter in software, which Chromium brings along: the same code as on a real one.
 SOFTWARE_GPU = ("--enable-unsafe-webgpu", "--use-webgpu-adapter=swiftshader")
 
 
-class QuietHandler(http.server.SimpleHTTPRequestHandler):
-    """What `python -m http.server` does, without its log."""
-
-    def log_message(self, *arguments):
-        pass
-
-
-@pytest.fixture(scope="module")
-def serve():
-    """`serve(folder)`: its address on this machine."""
-    servers = []
-
-    def start(folder):
-        handler = functools.partial(QuietHandler, directory=folder)
-        servers.append(http.server.ThreadingHTTPServer(("127.0.0.1", 0), handler))
-        threading.Thread(target=servers[-1].serve_forever, daemon=True).start()
-        return f"http://127.0.0.1:{servers[-1].server_port}/"
-
-    yield start
-    for server in servers:
-        server.shutdown()
-        server.server_close()
-
-
-def export_web(*arguments):
-    return subprocess.run(
-        [sys.executable, "-m", "export.web", *map(str, arguments)],
-        capture_output=True, text=True, check=False,
-    )  # fmt: skip
-
-
-@pytest.fixture(scope="module")
-def site(exported, find_program, tmp_path_factory):
-    """The folder that the command makes. Do not change it; copy it."""
-    find_program("npm", "npm, which comes with Node.js")
-    folder = tmp_path_factory.mktemp("web") / "site"
-    done = export_web(exported["onnx"], "--out", folder)
-    assert done.returncode == 0, done.stderr
-    assert f"python -m http.server --directory {folder}" in done.stdout
-    return folder
-
-
-@pytest.fixture(scope="module")
-def address(site, serve):
-    """Where the site is served."""
-    return serve(site)
-
-
-@pytest.fixture(scope="module")
-def launch(find_program):
-    """`launch(*arguments)`: Chromium without a window."""
-    chromium = find_program("chromium", "the browser Chromium")
-    with sync_playwright() as driver:
-        yield lambda *arguments: driver.chromium.launch(
-            executable_path=chromium, args=[*HEADLESS, *arguments]
-        )
-
-
-@pytest.fixture(scope="module")
-def browser(launch):
-    """Chromium without WebGPU."""
-    with launch("--disable-gpu") as browser:
-        yield browser
-
-
-@pytest.fixture
-def visit(browser):
-    """`visit(address, **of the context)`: a page that must ask no other machine for anything.
-
-    Nor may it write an error to the console, unless told `may_fail=True`.
-    """
-    errors, requests = [], []
-
-    def open_page(address, may_fail=False, browser=browser, **context):
-        page = browser.new_context(**context).new_page()
-        page.set_default_timeout(120_000)  # milliseconds; a busy machine is slow, not wrong
-        page.on("request", lambda request: requests.append(request.url))
-        if not may_fail:
-            page.on("console", lambda message: errors.append((message.type, message.text)))
-            page.on("pageerror", lambda error: errors.append(("error", str(error))))
-        page.goto(address)
-        finished(page)
-        return page
-
-    yield open_page
-    for context in browser.contexts:
-        context.close()
-    assert [text for kind, text in errors if kind == "error"] == []
-    assert all(url.startswith(("http://127.0.0.1:", "blob:http://127.0.0.1:")) for url in requests)
-
-
-def finished(page):
-    """Waits until the picture is drawn, or the page says why it can't be."""
-    page.wait_for_function(
-        "canvas.ariaBusy === 'false' || document.getElementById('alert').textContent !== ''"
-    )
-
-
-def pixels(page):
-    """What the canvas holds: uint8 [H, W, 3]."""
-    width, *rgba = page.evaluate("""() => {
-      const { width, height } = canvas;
-      return [width, ...canvas.getContext("2d").getImageData(0, 0, width, height).data];
-    }""")
-    rgba = np.reshape(rgba, (-1, width, 4))
-    assert np.all(rgba[..., 3] == 255)
-    return rgba[..., :3]
-
-
-def assert_pixels(page, image):
-    """The canvas holds a picture of Python's loop, to one level."""
-    expected = to_uint8(image).astype(int)
-    assert pixels(page).shape == expected.shape
-    assert np.abs(pixels(page) - expected).max() <= 1
-
-
-def drawn_by_python(denoisers, label, seed, **options):
-    denoiser = denoisers["onnx"]
-    return sample(denoiser, denoiser.card, [label], [seed], progress=False, **options)[0]
-
-
-def test_the_site_is_whole_and_is_not_overwritten(site, exported, card):
+def test_the_site_is_whole_and_is_not_overwritten(site, export_web, exported, card):
     files = {str(path.relative_to(site)) for path in site.rglob("*") if path.is_file()}
     assert {"index.html", "page.js", "worker.js", "diffusion/noise.js", "denoiser.onnx"} <= files
     assert not any("package" in name for name in files)
@@ -159,16 +27,16 @@ def test_the_site_is_whole_and_is_not_overwritten(site, exported, card):
     assert "--overwrite" in done.stderr
 
 
-def test_it_draws_at_once_what_the_card_recommends(visit, address, denoisers, card):
+def test_it_draws_at_once_what_the_card_recommends(visit, address, drawn_by_python, card):
     page = visit(address)
-    assert_pixels(page, drawn_by_python(denoisers, 0, 0))
+    assert_pixels(page, drawn_by_python(0, 0))
     assert page.inner_text("#status").startswith("Drawn in ")
-    assert page.inner_text("#model").endswith("Runs on WebAssembly.")
+    assert page.inner_text("#origin").endswith("Runs on WebAssembly.")
     assert len(page.workers) == 1
     assert page.locator("#label option").all_inner_texts() == [*card.class_names, "no class"]
 
 
-def test_every_sampler_draws_what_python_draws(visit, address, denoisers):
+def test_every_sampler_draws_what_python_draws(visit, address, drawn_by_python):
     page = visit(address)
     page.select_option("#label", "ape")
     page.fill("#seed", "18446744073709551615")
@@ -178,7 +46,7 @@ def test_every_sampler_draws_what_python_draws(visit, address, denoisers):
         page.select_option("#sampler", name)
         finished(page)
         options = {"sampler": name, "steps": 7, "guidance_strength": 0.75}
-        assert_pixels(page, drawn_by_python(denoisers, 2, 2**64 - 1, **options))
+        assert_pixels(page, drawn_by_python(2, 2**64 - 1, **options))
 
 
 def test_a_link_reproduces_the_picture(visit, address):
@@ -197,24 +65,38 @@ def test_a_link_reproduces_the_picture(visit, address):
     assert copy.evaluate(values) == page.evaluate(values)
 
 
+WATCH = """() => {
+  window.seen = [];
+  new MutationObserver(() => seen.push([
+    document.getElementById("progress").value,
+    document.getElementById("status").textContent,
+    canvas.toDataURL(),
+  ])).observe(document.body, { subtree: true, childList: true, attributes: true });
+}"""
+
+
 def test_the_picture_appears_step_by_step_with_its_progress(visit, address):
     page = visit(f"{address}?steps=8")
-    page.evaluate("""() => {
-      window.seen = [];
-      new MutationObserver(() => seen.push([
-        document.getElementById("progress").value,
-        document.getElementById("status").textContent,
-        canvas.toDataURL(),
-      ])).observe(document.body, { subtree: true, childList: true, attributes: true });
-    }""")
+    page.evaluate(WATCH)
     page.click("button:text('Draw')")
     finished(page)
-    seen = page.evaluate("seen")
-    assert [value for value in range(1, 9) if value in [s[0] for s in seen]] == list(range(1, 9))
-    assert len({picture for _, _, picture in seen}) >= 8
-    said = list(dict.fromkeys(status for _, status, _ in seen))
+    values, said, pictures = zip(*page.evaluate("seen"), strict=True)
+    assert set(range(1, 9)) <= set(values)
+    assert len(set(pictures)) >= 8
+    said = list(dict.fromkeys(said))
     assert said[:5] == ["Drawing", *(f"Step {step} of 8" for step in (2, 4, 6, 8))]
     assert said[5].startswith("Drawn in ")
+
+
+def test_who_wants_less_motion_sees_the_finished_picture_only(visit, address):
+    page = visit(f"{address}?steps=8", reduced_motion="reduce")
+    page.evaluate(WATCH)
+    page.fill("#seed", "1")
+    page.press("#seed", "Enter")
+    finished(page)
+    values, _, pictures = zip(*page.evaluate("seen"), strict=True)
+    assert set(range(1, 9)) <= set(values)
+    assert len(set(pictures)) == 2  # the one before and the new one
 
 
 @pytest.mark.parametrize(("sampler", "used"), [("dpmpp_2m_sde", "ddim"), ("unipc", "unipc")])
@@ -244,8 +126,20 @@ def test_the_saved_file_is_what_the_canvas_holds(visit, address):
         np.testing.assert_array_equal(np.asarray(image.convert("RGB")), pixels(page))
 
 
+RECORD = """
+  window.messages = [];
+  window.Worker = class extends Worker {
+    constructor(...options) {
+      super(...options);
+      this.addEventListener("message", ({ data }) => messages.push(data));
+    }
+  };
+"""
+
+
 def test_it_can_be_stopped_and_the_page_stays_alive(visit, address):
-    page = visit(f"{address}?steps=100&sampler=heun")
+    page = visit(f"{address}?steps=100&sampler=heun", script=RECORD)
+    assert page.evaluate("messages.filter(({ kind }) => kind === 'step').length") == 100
     page.evaluate("""() => new MutationObserver((_, observer) => {
       observer.disconnect();
       document.getElementById("stop").click();
@@ -259,9 +153,11 @@ def test_it_can_be_stopped_and_the_page_stays_alive(visit, address):
     page.press("#steps", "Enter")
     finished(page)
     assert page.inner_text("#status").startswith("Drawn in ")
+    # The worker has stopped too, not only the page.
+    assert page.evaluate("messages.filter(({ kind }) => kind === 'step').length") < 100 + 100 + 3
 
 
-def test_the_newest_picture_wins(visit, address, denoisers):
+def test_the_newest_picture_wins(visit, address, drawn_by_python):
     page = visit(f"{address}?steps=3")
     page.evaluate("""() => {
       const seed = document.getElementById("seed");
@@ -271,10 +167,10 @@ def test_the_newest_picture_wins(visit, address, denoisers):
       }
     }""")
     finished(page)
-    assert_pixels(page, drawn_by_python(denoisers, 0, 4, steps=3))
+    assert_pixels(page, drawn_by_python(0, 4, steps=3))
 
 
-def test_it_is_used_by_keyboard_alone(visit, address, denoisers):
+def test_it_is_used_by_keyboard_alone(visit, address, drawn_by_python):
     page = visit(f"{address}?steps=3")
     reached = []
     for _ in range(11):
@@ -297,7 +193,7 @@ def test_it_is_used_by_keyboard_alone(visit, address, denoisers):
     page.keyboard.press("Tab")
     page.keyboard.press("Enter")
     finished(page)
-    assert_pixels(page, drawn_by_python(denoisers, 1, 1, steps=3))  # the slider's end
+    assert_pixels(page, drawn_by_python(1, 1, steps=3))  # the slider's end
 
 
 @pytest.mark.parametrize("query", ["", "?steps=0&to=1"], ids=["drawn", "with a warning"])
@@ -310,12 +206,12 @@ def test_a_phone_and_a_screen_reader_can_use_it(visit, address, query):
         assert found.violations_count == 0, found.generate_report()
 
 
-def test_what_makes_no_sense_is_said(visit, address, denoisers):
+def test_what_makes_no_sense_is_said(visit, address, drawn_by_python):
     page = visit(f"{address}?seed=7&steps=101")
     page.wait_for_selector("#canvas[aria-busy=false]")
     alert = page.locator("#alert")
     assert "“steps” must be a whole number from 1 to 100. Received: steps=101" in alert.inner_text()
-    assert_pixels(page, drawn_by_python(denoisers, 0, 0))
+    assert_pixels(page, drawn_by_python(0, 0))
     page.fill("#seed", str(2**64))
     page.press("#seed", "Enter")
     assert f"“seed” must be a whole number from 0 to {2**64 - 1}" in alert.inner_text()
@@ -323,7 +219,7 @@ def test_what_makes_no_sense_is_said(visit, address, denoisers):
     page.press("#seed", "Enter")
     finished(page)
     assert alert.inner_text() == ""
-    assert_pixels(page, drawn_by_python(denoisers, 0, 7))
+    assert_pixels(page, drawn_by_python(0, 7))
 
 
 @pytest.mark.parametrize(
@@ -345,16 +241,16 @@ def test_what_could_not_be_loaded_is_said(visit, site, serve, tmp_path, spoil, r
     assert page.is_disabled("#label")
 
 
-def test_without_webgpu_it_says_so_and_draws(visit, address, denoisers):
+def test_without_webgpu_it_says_so_and_draws(visit, address, drawn_by_python):
     page = visit(f"{address}?runtime=webgpu")
-    assert "WebAssembly, because WebGPU could not be used" in page.inner_text("#model")
-    assert_pixels(page, drawn_by_python(denoisers, 0, 0))
+    assert "WebAssembly, because WebGPU could not be used" in page.inner_text("#origin")
+    assert_pixels(page, drawn_by_python(0, 0))
 
 
-def test_webgpu_draws_what_python_draws(launch, visit, address, denoisers):
+def test_webgpu_draws_what_python_draws(launch, visit, address, drawn_by_python):
     with launch(*SOFTWARE_GPU) as browser:
         page = visit(f"{address}?runtime=webgpu&seed=3&steps=2", browser=browser)
-        assert page.inner_text("#model").endswith("Runs on WebGPU.")
-        assert_pixels(page, drawn_by_python(denoisers, 0, 3, steps=2))
+        assert page.inner_text("#origin").endswith("Runs on WebGPU.")
+        assert_pixels(page, drawn_by_python(0, 3, steps=2))
         page = visit(address, browser=browser)  # an adapter in software is no gain
-        assert page.inner_text("#model").endswith("Runs on WebAssembly.")
+        assert page.inner_text("#origin").endswith("Runs on WebAssembly.")

@@ -1,0 +1,30 @@
+"""What the page's canvas holds, and when."""
+
+import numpy as np
+
+from kdiffusion.images import to_uint8
+
+
+def finished(page):
+    """Waits until the picture is drawn, or the page says why it can't be."""
+    page.wait_for_function(
+        "canvas.ariaBusy === 'false' || document.getElementById('alert').textContent !== ''"
+    )
+
+
+def pixels(page):
+    """What the canvas holds: uint8 [H, W, 3]."""
+    width, *rgba = page.evaluate("""() => {
+      const { width, height } = canvas;
+      return [width, ...canvas.getContext("2d").getImageData(0, 0, width, height).data];
+    }""")
+    rgba = np.reshape(rgba, (-1, width, 4))
+    assert np.all(rgba[..., 3] == 255)
+    return rgba[..., :3]
+
+
+def assert_pixels(page, image):
+    """The canvas holds a picture of Python's loop, to one level."""
+    expected = to_uint8(image).astype(int)
+    assert pixels(page).shape == expected.shape
+    assert np.abs(pixels(page) - expected).max() <= 1

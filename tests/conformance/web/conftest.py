@@ -1,0 +1,129 @@
+"""A site made by the command, served on this machine, and Chromium to visit it."""
+
+import functools
+import http.server
+import subprocess
+import sys
+import threading
+
+import pytest
+from playwright.sync_api import sync_playwright
+
+from kdiffusion.diffusion.sampling import sample
+from tests.conformance.web.canvas import finished
+
+HEADLESS = (
+    "--no-sandbox", "--no-first-run", "--disable-background-networking",
+    "--disable-component-update", "--disable-sync",
+)  # fmt: skip
+
+
+class QuietHandler(http.server.SimpleHTTPRequestHandler):
+    """What `python -m http.server` does, without its log."""
+
+    def log_message(self, *arguments):
+        pass
+
+
+@pytest.fixture(scope="module")
+def serve():
+    """`serve(folder)`: its address on this machine."""
+    servers = []
+
+    def start(folder):
+        handler = functools.partial(QuietHandler, directory=folder)
+        servers.append(http.server.ThreadingHTTPServer(("127.0.0.1", 0), handler))
+        threading.Thread(target=servers[-1].serve_forever, daemon=True).start()
+        return f"http://127.0.0.1:{servers[-1].server_port}/"
+
+    yield start
+    for server in servers:
+        server.shutdown()
+        server.server_close()
+
+
+@pytest.fixture(scope="module")
+def export_web():
+    """`export_web(*arguments)`: the command, finished."""
+
+    def run(*arguments):
+        return subprocess.run(
+            [sys.executable, "-m", "export.web", *map(str, arguments)],
+            capture_output=True,
+            text=True,
+            check=False,
+        )
+
+    return run
+
+
+@pytest.fixture(scope="module")
+def site(exported, export_web, find_program, tmp_path_factory):
+    """The folder that the command makes. Do not change it; copy it."""
+    find_program("npm", "npm, which comes with Node.js")
+    folder = tmp_path_factory.mktemp("web") / "site"
+    done = export_web(exported["onnx"], "--out", folder)
+    assert done.returncode == 0, done.stderr
+    assert f"python -m http.server --directory {folder}" in done.stdout
+    return folder
+
+
+@pytest.fixture(scope="module")
+def address(site, serve):
+    """Where the site is served."""
+    return serve(site)
+
+
+@pytest.fixture(scope="module")
+def launch(find_program):
+    """`launch(*arguments)`: Chromium without a window."""
+    chromium = find_program("chromium", "the browser Chromium")
+    with sync_playwright() as driver:
+        yield lambda *arguments: driver.chromium.launch(
+            executable_path=chromium, args=[*HEADLESS, *arguments]
+        )
+
+
+@pytest.fixture(scope="module")
+def browser(launch):
+    """Chromium without WebGPU."""
+    with launch("--disable-gpu") as browser:
+        yield browser
+
+
+@pytest.fixture
+def visit(browser):
+    """`visit(address, **of the context)`: a page that must ask no other machine for anything.
+
+    Nor may it write an error to the console, unless told `may_fail=True`.
+    """
+    errors, requests = [], []
+
+    def open_page(address, may_fail=False, browser=browser, script="", **context):
+        page = browser.new_context(**context).new_page()
+        page.set_default_timeout(120_000)  # milliseconds; a busy machine is slow, not wrong
+        page.add_init_script(script)
+        page.on("request", lambda request: requests.append(request.url))
+        if not may_fail:
+            page.on("console", lambda message: errors.append((message.type, message.text)))
+            page.on("pageerror", lambda error: errors.append(("error", str(error))))
+        page.goto(address)
+        finished(page)
+        if not may_fail:
+            assert f"{address.split('?')[0]}card.json" in requests  # the worker's are seen too
+        return page
+
+    yield open_page
+    for context in browser.contexts:
+        context.close()
+    assert [text for kind, text in errors if kind == "error"] == []
+    assert all(url.startswith("http://127.0.0.1:") for url in requests)
+
+
+@pytest.fixture
+def drawn_by_python(denoisers):
+    """`drawn_by_python(label, seed, **options)`: the picture of Python's loop, [H, W, 3]."""
+    denoiser = denoisers["onnx"]
+    return lambda label, seed, **options: sample(
+        denoiser, denoiser.card, [label], [seed], progress=False, **options
+    )[0]
