@@ -1,0 +1,69 @@
+"""Times the browser page, from opening it to its first and its next picture, and photographs it.
+
+python benchmarks/web_page.py SITE --query "label=3&seed=7" --out docs/results/web_page.png
+"""
+
+import functools
+import http.server
+import shutil
+import threading
+import time
+from pathlib import Path
+from typing import Annotated
+
+import numpy as np
+import tyro
+from playwright.sync_api import sync_playwright
+
+DRAWN = "canvas.ariaBusy === 'false'"
+VIEWPORT = {"width": 1100, "height": 1000}  # pixels
+
+
+def _visit(browser, address, out):
+    """Seconds from opening the page to its picture, and what the next picture takes."""
+    page = browser.new_page(viewport=VIEWPORT)  # each with a cache of its own: nothing is at hand
+    start = time.perf_counter()
+    page.goto(address)
+    page.wait_for_function(DRAWN)
+    first = time.perf_counter() - start
+    page.screenshot(path=out, full_page=True)
+    start = time.perf_counter()
+    page.click("button:text('Draw')")
+    page.wait_for_function(DRAWN)
+    following = time.perf_counter() - start
+    print(f"{page.inner_text('#caption')}. {page.inner_text('#origin')}")
+    page.close()
+    return first, following
+
+
+def main(
+    site: Annotated[Path, tyro.conf.Positional],
+    query: str = "",
+    visits: int = 5,
+    out: Path = Path("web_page.png"),
+):
+    """Opens a site in Chromium, served from this machine, and says how long a picture takes.
+
+    Args:
+        site: folder that `python -m export.web` made.
+        query: what the link asks for; what the model recommends if not given.
+        visits: how often it is opened.
+        out: PNG of the page to write.
+    """
+    handler = functools.partial(http.server.SimpleHTTPRequestHandler, directory=site)
+    with (
+        http.server.ThreadingHTTPServer(("127.0.0.1", 0), handler) as server,
+        sync_playwright() as p,
+    ):
+        threading.Thread(target=server.serve_forever, daemon=True).start()
+        browser = p.chromium.launch(executable_path=shutil.which("chromium"), args=["--no-sandbox"])
+        address = f"http://127.0.0.1:{server.server_port}/?{query}"
+        seconds = np.array([_visit(browser, address, out) for _ in range(visits)])
+        browser.close()
+        server.shutdown()
+    for name, column in zip(("first", "next"), seconds.T, strict=True):
+        print(f"{name} picture: {column.min():.1f} to {column.max():.1f} s in {visits} visits")
+
+
+if __name__ == "__main__":
+    tyro.cli(main)
