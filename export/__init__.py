@@ -19,8 +19,9 @@ __all__ = [
     "load_denoiser",
 ]
 
-# One file a format. Each has ARTEFACT, the name of what it writes; TOLERANCE, how far it may differ
-# from the live network; recognises(path); write(source, path); and load(path) -> LoadedDenoiser.
+# One file a format. Each has ARTEFACT, the name of what it writes; PARTS, the files of a folder;
+# TOLERANCE, how far it may differ from the live network; recognises(path);
+# write(source, path), which leaves a place for the seal; and load(path) -> LoadedDenoiser.
 FORMATS = {"onnx": onnx, "saved_model": saved_model, "openvino": openvino, "litert": litert}
 
 
@@ -71,6 +72,7 @@ def export_network(network, card, folder, formats=("onnx", "saved_model"), overw
     """
     paths = _artefact_paths(formats, Path(folder), overwrite)
     from .inference import inference_network
+    from .seal import seal
     from .source import ExportSource
     from .staging import staged
     from .verify import check_deviation
@@ -80,6 +82,7 @@ def export_network(network, card, folder, formats=("onnx", "saved_model"), overw
         for name, path in paths.items():
             temporary = stack.enter_context(staged(path, overwrite))
             FORMATS[name].write(source, temporary)
+            seal(temporary, FORMATS[name].PARTS)
             check_deviation(source.network, FORMATS[name].load(temporary), FORMATS[name].TOLERANCE)
     return paths
 

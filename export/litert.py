@@ -19,8 +19,10 @@ from .denoiser import (
     check_names,
     import_runtime,
 )
+from .seal import UNSEALED, check_seal
 
 ARTEFACT = "denoiser.tflite"
+PARTS = ()  # one file
 TOLERANCE = 1e-4  # from the live network, any predicted number
 SIGNATURE = saved_model.SIGNATURE  # LiteRT names inputs by it only; their order is another
 CARD_NAME = "denoiser_card.json"
@@ -48,6 +50,7 @@ def write(source, path):
         path.write_bytes(converter.convert())
     with zipfile.ZipFile(path, "a") as archive:
         archive.writestr(CARD_NAME, source.card.to_json())
+        archive.comment = UNSEALED.encode()
 
 
 def load(path):
@@ -64,6 +67,7 @@ def load(path):
             installed.
     """
     path = Path(path)
+    check_seal(path)
     card = card_from_text(_card_text(path), path)
     litert = import_runtime("ai_edge_litert.interpreter", path, "ai-edge-litert")
     try:

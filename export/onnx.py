@@ -16,12 +16,15 @@ from .denoiser import (
     check_names,
 )
 from .inference import serving_function
+from .seal import UNSEALED, check_seal
 
 ARTEFACT = "denoiser.onnx"
+PARTS = ()  # one file
 TOLERANCE = 1e-4  # from the live network, any predicted number
 # The newest that tf2onnx writes; ONNX Runtime reads it since 1.14 (2023), in the browser too.
 OPSET = 18
 CARD_KEY = "kdiffusion.card"
+SEAL_KEY = "kdiffusion.seal"
 
 
 def recognises(path):
@@ -69,7 +72,7 @@ def convert(network, card):
     _name_batch(model.graph)
     check_names("inputs", [value.name for value in model.graph.input], INPUT_NAMES, ARTEFACT)
     check_names("outputs", [value.name for value in model.graph.output], [OUTPUT_NAME], ARTEFACT)
-    onnx.helper.set_model_props(model, {CARD_KEY: card.to_json()})
+    onnx.helper.set_model_props(model, {CARD_KEY: card.to_json(), SEAL_KEY: UNSEALED})
     try:
         onnx.checker.check_model(model, full_check=True)
     except (onnx.checker.ValidationError, onnx.shape_inference.InferenceError) as error:
@@ -98,6 +101,7 @@ def load(path):
     import onnxruntime
 
     path = Path(path)
+    check_seal(path)
     options = onnxruntime.SessionOptions()
     options.log_severity_level = 3  # errors only; what matters is raised
     try:

@@ -13,11 +13,14 @@ from .denoiser import (
     check_names,
     import_runtime,
 )
+from .seal import UNSEALED, check_seal
 
 ARTEFACT = "openvino"
 TOLERANCE = 1e-4  # from the live network, any predicted number
 GRAPH = "denoiser.xml"
+PARTS = (GRAPH, "denoiser.bin")
 CARD_KEY = ["kdiffusion", "card"]  # of the graph's runtime information
+SEAL_KEY = ["kdiffusion", "seal"]
 
 
 def recognises(path):
@@ -41,8 +44,12 @@ def write(source, path):
         OSError: the files could not be written.
     """
     openvino = import_runtime("openvino", path, "openvino")
-    model = openvino.Core().read_model(source.onnx_model.SerializeToString())
+    graph = type(source.onnx_model)()
+    graph.CopyFrom(source.onnx_model)
+    graph.ClearField("metadata_props")  # OpenVINO would keep it beside its own
+    model = openvino.Core().read_model(graph.SerializeToString())
     model.set_rt_info(source.card.to_json(), CARD_KEY)
+    model.set_rt_info(UNSEALED, SEAL_KEY)
     path.mkdir()
     try:
         openvino.save_model(model, path / GRAPH, compress_to_fp16=False)
@@ -65,6 +72,7 @@ def load(path):
     """
     path = Path(path)
     openvino = import_runtime("openvino", path, "openvino")
+    check_seal(_graph(path).parent, PARTS)
     core = openvino.Core()
     try:
         model = core.read_model(_graph(path))

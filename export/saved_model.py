@@ -12,12 +12,16 @@ from .denoiser import (
     import_runtime,
 )
 from .inference import serving_function
+from .seal import UNSEALED, check_seal
 
 ARTEFACT = "saved_model"
 TOLERANCE = 1e-4  # from the live network, any predicted number
 SIGNATURE = "serving_default"  # what TensorFlow Serving answers to when a request names none
 # The folder that SavedModel reserves for files that TensorFlow itself does not read.
 CARD_PATH = Path("assets.extra", "denoiser_card.json")
+SEAL_PATH = Path("assets.extra", "denoiser_seal.txt")
+# Not fingerprint.pb, which TensorFlow does without, nor what a server is given beside the card.
+PARTS = ("saved_model.pb", "variables/*", str(CARD_PATH), str(SEAL_PATH))
 
 
 def recognises(path):
@@ -44,6 +48,7 @@ def write(source, path):
         raise OSError(f"{path.name} could not be written: {error.message}") from error
     (path / CARD_PATH).parent.mkdir()
     (path / CARD_PATH).write_text(source.card.to_json(), encoding="utf-8")
+    (path / SEAL_PATH).write_text(UNSEALED, encoding="utf-8")
 
 
 def load(path):
@@ -59,6 +64,7 @@ def load(path):
         ArtefactError: a folder that is damaged, has no usable card, or has other inputs.
     """
     path = Path(path)
+    check_seal(path, PARTS)
     card_path = path / CARD_PATH
     card = card_from_text(card_path.read_bytes() if card_path.is_file() else None, path)
     tf = import_runtime("tensorflow", path, "tensorflow")

@@ -143,11 +143,14 @@ def test_the_other_formats_are_read_without_tensorflow(exported):
     assert process.stdout.splitlines() == ["(2, 8, 12, 3)"] * len(paths), process.stderr
 
 
+def _parts_of(path):
+    return [path] if path.is_file() else sorted(p for p in path.rglob("*") if p.is_file())
+
+
 @pytest.mark.parametrize("kept", [0.0, 0.5, 0.99])
 def test_truncation_of_any_part_is_refused_by_name(copy_of, kept):
-    parts = [copy_of] if copy_of.is_file() else [p for p in copy_of.rglob("*") if p.is_file()]
-    for part in parts:
-        if part.name == "fingerprint.pb":  # TensorFlow does without it, and says so
+    for part in _parts_of(copy_of):
+        if part.name in ("fingerprint.pb", "denoiser_seal.txt"):  # the model does without them
             continue
         whole = part.read_bytes()
         part.write_bytes(whole[: int(kept * len(whole))])
@@ -156,6 +159,53 @@ def test_truncation_of_any_part_is_refused_by_name(copy_of, kept):
         assert str(copy_of) in str(error.value), part
         part.write_bytes(whole)
     load_denoiser(copy_of)
+
+
+def _refused_or_the_same(path, prediction_of, expected):
+    """Whether a file is refused by name; one that loads must predict what it did, to the bit."""
+    try:
+        denoiser = load_denoiser(path)
+    except ArtefactError as error:
+        assert str(path) in str(error)  # noqa: PT017
+        return True
+    np.testing.assert_array_equal(prediction_of(denoiser), expected)
+    return False
+
+
+@pytest.fixture
+def prediction_of(card):
+    """A function: what a denoiser predicts for one fixed batch."""
+    images = np.random.default_rng(0).standard_normal((2, *card.image_shape))
+    return lambda denoiser: denoiser(images, np.array([3, 70]), np.array([0, 2]))
+
+
+@pytest.mark.parametrize("places", [25])
+def test_a_flipped_bit_never_makes_another_model(copy_of, prediction_of, places):
+    """Over each file, weights and graph alike: only bits that say nothing are let by."""
+    expected = prediction_of(load_denoiser(copy_of))
+    refused = 0
+    # TensorFlow does without its fingerprint.pb, and a file whose seal is gone is not compared.
+    spare = ("fingerprint.pb", "denoiser_seal.txt")
+    parts = [part for part in _parts_of(copy_of) if part.name not in spare]
+    for part in parts:
+        whole = part.read_bytes()
+        for place in np.linspace(0, len(whole) - 1, places).astype(int):
+            damaged = bytearray(whole)
+            damaged[place] ^= 1 << (place % 8)
+            part.write_bytes(damaged)
+            refused += _refused_or_the_same(copy_of, prediction_of, expected)
+        part.write_bytes(whole)
+    assert refused >= places * len(parts) - 2
+
+
+def test_a_missing_part_never_makes_another_model(copy_of, prediction_of):
+    expected = prediction_of(load_denoiser(copy_of))
+    for part in _parts_of(copy_of):
+        whole = part.read_bytes()
+        part.unlink()
+        if copy_of.exists():
+            _refused_or_the_same(copy_of, prediction_of, expected)
+        part.write_bytes(whole)
 
 
 def test_a_card_of_a_newer_version_is_refused_by_name(small_network, card, format_name, tmp_path):
@@ -175,7 +225,8 @@ def _without_card_onnx(path):
 
 
 def _without_card_saved_model(path):
-    (path / "assets.extra" / "denoiser_card.json").unlink()
+    for file in (path / "assets.extra").iterdir():
+        file.unlink()
 
 
 def _without_card_openvino(path):
