@@ -126,7 +126,6 @@ class Upsample(keras.layers.Layer):
     def __init__(self, channels, **kwargs):
         super().__init__(**kwargs)
         self.channels = channels
-        self.repeat = keras.layers.UpSampling2D(2, interpolation="nearest", dtype=self.dtype_policy)
         self.conv = keras.layers.Conv2D(channels, 3, padding="same", dtype=self.dtype_policy)
 
     def build(self, input_shape):
@@ -134,7 +133,9 @@ class Upsample(keras.layers.Layer):
         self.conv.build((batch, 2 * height, 2 * width, channels))
 
     def call(self, inputs):
-        return self.conv(self.repeat(inputs))
+        _, height, width, _ = inputs.shape
+        # One node in an exported graph, where a repetition is a dozen.
+        return self.conv(ops.image.resize(inputs, (2 * height, 2 * width), interpolation="nearest"))
 
     def compute_output_shape(self, input_shape):
         batch, height, width, _ = input_shape

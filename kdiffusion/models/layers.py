@@ -114,20 +114,33 @@ def _group_count(channels, most):
     return max(groups for groups in range(1, most + 1) if channels % groups == 0)
 
 
+def _mean_over_map(x):
+    """`[B, H, W, C]` ► `[B, C]`."""
+    # Kept dimensions, then a reshape: without them the exported graph transposes the whole map.
+    return ops.reshape(ops.mean(x, axis=(1, 2), keepdims=True), (-1, x.shape[-1]))
+
+
+def _over_map(x):
+    """`[B, C]` ► `[B, 1, 1, C]`."""
+    # By way of channels-first, the layout of ONNX, where the transpositions then cancel out.
+    return ops.transpose(ops.reshape(x, (-1, x.shape[-1], 1, 1)), (0, 2, 3, 1))
+
+
 @_register
 class GroupNorm(keras.layers.Layer):
     """Group normalisation (Wu & He 2018), written for a small graph.
 
     The moments of each channel are averaged within its group by one constant matrix, and the
-    normalisation is then one multiply and one add over the map: after export that is a dozen nodes
-    without a transpose, where `keras.layers.GroupNormalization` needs several dozen.
+    normalisation is then one multiply and one add over the map: after export, small nodes and no
+    transposition, where `keras.layers.GroupNormalization` moves the whole map about.
 
     Args:
         groups: int. Most groups to use. Narrow maps take fewer, so that a group has at least
             `MIN_GROUP_CHANNELS`. Defaults to DDPM's `32`.
         epsilon: float. Added to the variance. Defaults to DDPM's `1e-6`.
 
-    Call: `[B, H, W, C]` ► the same shape. Moments are float32 under every policy.
+    Call: `[B, H, W, C]` map, and `[B, C]` shift or None, which is added to the map first ► the
+    normalised map. Moments are float32 under every policy.
     """
 
     def __init__(self, groups=32, epsilon=1e-6, **kwargs):
@@ -135,8 +148,8 @@ class GroupNorm(keras.layers.Layer):
         self.groups = groups
         self.epsilon = epsilon
 
-    def build(self, input_shape):
-        channels = input_shape[-1]
+    def build(self, inputs_shape, shift_shape=None):
+        channels = inputs_shape[-1]
         groups = _group_count(channels, self.groups)
         size = channels // groups
         # NumPy, not a tensor: a tensor held by a layer becomes an input of the exported graph.
@@ -150,22 +163,39 @@ class GroupNorm(keras.layers.Layer):
             shape=(channels,), initializer="zeros", name="offset", autocast=False
         )
 
-    def call(self, inputs):
+    def call(self, inputs, shift=None):
         x = ops.cast(inputs, "float32")
-        mean = ops.matmul(ops.mean(x, axis=(1, 2)), self._group_mean)  # [B, C]
-        square = ops.matmul(ops.mean(ops.square(x), axis=(1, 2)), self._group_mean)
+        mean, square = _mean_over_map(x), _mean_over_map(ops.square(x))  # [B, C]
+        if shift is not None:  # the moments of x + shift, without another pass over the map
+            shift = ops.cast(shift, "float32")
+            square = square + shift * (2.0 * mean + shift)
+            mean = mean + shift
+        mean = ops.matmul(mean, self._group_mean)
+        square = ops.matmul(square, self._group_mean)
         # Rounding can push a variance near zero below it.
         variance = ops.maximum(square - ops.square(mean), 0.0)
         scale = self.scale * ops.rsqrt(variance + self.epsilon)
-        offset = self.offset - mean * scale
-        normalised = x * scale[:, None, None, :] + offset[:, None, None, :]
-        return ops.cast(normalised, self.compute_dtype)
+        offset = self.offset - (mean if shift is None else mean - shift) * scale
+        return ops.cast(x * _over_map(scale) + _over_map(offset), self.compute_dtype)
 
-    def compute_output_shape(self, input_shape):
-        return input_shape
+    def compute_output_shape(self, inputs_shape, shift_shape=None):
+        return inputs_shape
 
     def get_config(self):
         return {**super().get_config(), "groups": self.groups, "epsilon": self.epsilon}
+
+
+@_register
+class PointwiseDense(keras.layers.Dense):
+    """A Dense layer at each position of a map, computed as a convolution with a 1x1 kernel.
+
+    The same arithmetic on the same weights, but an exported graph needs no change of layout for it.
+
+    Call: `[B, H, W, C]` ► `[B, H, W, units]`.
+    """
+
+    def call(self, inputs):
+        return ops.conv(inputs, self.kernel[None, None]) + self.bias
 
 
 @_register
@@ -205,13 +235,13 @@ class ResidualBlock(keras.layers.Layer):
         self.norm_out.build(output_shape)
         self.conv_out.build(output_shape)
         if inputs_shape[-1] != self.channels:
-            self.shortcut = keras.layers.Dense(self.channels, dtype=self.dtype_policy)
+            self.shortcut = PointwiseDense(self.channels, dtype=self.dtype_policy)
             self.shortcut.build(inputs_shape)
 
     def call(self, inputs, condition, training=None):
         x = self.conv_in(ops.silu(self.norm_in(inputs)))
-        x = x + self.project_condition(condition)[:, None, None, :]
-        x = self.drop(ops.silu(self.norm_out(x)), training=training)
+        x = self.norm_out(x, shift=self.project_condition(condition))
+        x = self.drop(ops.silu(x), training=training)
         residual = self.conv_out(x)
         return residual + (inputs if self.shortcut is None else self.shortcut(inputs))
 
@@ -256,10 +286,11 @@ class SelfAttention2D(keras.layers.Layer):
     def call(self, inputs):
         _, height, width, channels = inputs.shape
         positions, size = height * width, channels // self.heads
-        normed = ops.reshape(self.norm(inputs), (-1, positions, channels))
+        normed = ops.reshape(self.norm(inputs), (-1, channels))  # [B HW, C]
 
         def split(x, axes=(0, 2, 1, 3)):
-            return ops.transpose(ops.reshape(x, (-1, positions, self.heads, size)), axes)
+            x = ops.reshape(x, (-1, positions, self.heads, size))
+            return ops.transpose(x, axes)
 
         query = split(self.query(normed) * size**-0.5)  # [B, heads, HW, size]
         key = split(self.key(normed), (0, 2, 3, 1))  # [B, heads, size, HW]
@@ -267,7 +298,7 @@ class SelfAttention2D(keras.layers.Layer):
         scores = ops.cast(ops.matmul(query, key), "float32")  # [B, heads, HW, HW]
         weights = ops.cast(ops.softmax(scores, axis=-1), self.compute_dtype)
         attended = ops.transpose(ops.matmul(weights, value), (0, 2, 1, 3))
-        attended = ops.reshape(attended, (-1, positions, channels))
+        attended = ops.reshape(attended, (-1, channels))
         return inputs + ops.reshape(self.project(attended), (-1, height, width, channels))
 
     def compute_output_shape(self, input_shape):

@@ -16,6 +16,8 @@ CASES = {
         [(2,), (2,)],
     ),
     "GroupNorm": (layers.GroupNorm, {"groups": 2, "epsilon": 0.5}, [MAP]),
+    "GroupNorm shifted": (layers.GroupNorm, {"groups": 2}, [MAP, (2, 16)]),
+    "PointwiseDense": (layers.PointwiseDense, {"units": 6}, [MAP]),
     "ResidualBlock": (layers.ResidualBlock, {"channels": 8, "dropout": 0.25}, [MAP, CONDITION]),
     "SelfAttention2D": (layers.SelfAttention2D, {"heads": 4}, [MAP]),
     "DownBlock": (
@@ -118,6 +120,23 @@ def test_group_norm_equals_keras_with_groups_of_four_channels_or_more(channels, 
     x = np.random.default_rng(0).normal(3.0, 2.0, (2, 4, 5, channels)).astype("float32")
     ours, theirs = layers.GroupNorm(), keras.layers.GroupNormalization(groups, epsilon=1e-6)
     np.testing.assert_allclose(ours(x), theirs(x), atol=2e-5)
+
+
+def test_group_norm_adds_its_shift_to_the_map_first():
+    rng = np.random.default_rng(0)
+    x = rng.normal(3.0, 2.0, (2, 4, 5, 16)).astype("float32")
+    shift = rng.normal(-1.0, 2.0, (2, 16)).astype("float32")
+    norm = layers.GroupNorm()
+    np.testing.assert_allclose(norm(x, shift), norm(x + shift[:, None, None, :]), atol=2e-5)
+
+
+def test_a_pointwise_dense_layer_equals_dense():
+    x = _inputs([MAP])[0]
+    ours, theirs = layers.PointwiseDense(6), keras.layers.Dense(6)
+    ours(x), theirs(x)
+    _randomise(theirs)
+    ours.set_weights(theirs.get_weights())
+    np.testing.assert_allclose(ours(x), theirs(x), atol=1e-5)
 
 
 def test_group_norm_survives_a_constant_map():
