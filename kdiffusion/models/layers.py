@@ -9,9 +9,7 @@ import keras
 import numpy as np
 from keras import ops
 
-# A group of one channel would subtract exactly the condition that a block has just added to it,
-# and of two, half of it; DDPM's narrowest map, 128 channels in 32 groups, has four.
-MIN_GROUP_CHANNELS = 4
+from kdiffusion.models.normalisation import GroupNorm
 
 
 def _register(layer_class):
@@ -106,83 +104,6 @@ class ConditionEmbedding(keras.layers.Layer):
             "label_channels": self.label_channels,
             "channels": self.channels,
         }
-
-
-def _group_count(channels, most):
-    """The largest number of wide enough groups, up to `most`, that divides the channels."""
-    most = min(most, max(channels // MIN_GROUP_CHANNELS, 1))
-    return max(groups for groups in range(1, most + 1) if channels % groups == 0)
-
-
-def _mean_over_map(x):
-    """`[B, H, W, C]` ► `[B, C]`."""
-    # Kept dimensions, then a reshape: without them the exported graph transposes the whole map.
-    return ops.reshape(ops.mean(x, axis=(1, 2), keepdims=True), (-1, x.shape[-1]))
-
-
-def _over_map(x):
-    """`[B, C]` ► `[B, 1, 1, C]`."""
-    # By way of channels-first, the layout of ONNX, where the transpositions then cancel out.
-    return ops.transpose(ops.reshape(x, (-1, x.shape[-1], 1, 1)), (0, 2, 3, 1))
-
-
-@_register
-class GroupNorm(keras.layers.Layer):
-    """Group normalisation (Wu & He 2018), written for a small graph.
-
-    The moments of each channel are averaged within its group by one constant matrix, and the
-    normalisation is then one multiply and one add over the map: after export, small nodes and no
-    transposition, where `keras.layers.GroupNormalization` moves the whole map about.
-
-    Args:
-        groups: int. Most groups to use. Narrow maps take fewer, so that a group has at least
-            `MIN_GROUP_CHANNELS`. Defaults to DDPM's `32`.
-        epsilon: float. Added to the variance. Defaults to DDPM's `1e-6`.
-
-    Call: `[B, H, W, C]` map, and `[B, C]` shift or None, which is added to the map first ► the
-    normalised map. Moments are float32 under every policy.
-    """
-
-    def __init__(self, groups=32, epsilon=1e-6, **kwargs):
-        super().__init__(**kwargs)
-        self.groups = groups
-        self.epsilon = epsilon
-
-    def build(self, inputs_shape, shift_shape=None):
-        channels = inputs_shape[-1]
-        groups = _group_count(channels, self.groups)
-        size = channels // groups
-        # NumPy, not a tensor: a tensor held by a layer becomes an input of the exported graph.
-        self._group_mean = np.kron(np.eye(groups), np.full((size, size), 1.0 / size)).astype(
-            "float32"
-        )
-        self.scale = self.add_weight(
-            shape=(channels,), initializer="ones", name="scale", autocast=False
-        )
-        self.offset = self.add_weight(
-            shape=(channels,), initializer="zeros", name="offset", autocast=False
-        )
-
-    def call(self, inputs, shift=None):
-        x = ops.cast(inputs, "float32")
-        mean, square = _mean_over_map(x), _mean_over_map(ops.square(x))  # [B, C]
-        if shift is not None:  # the moments of x + shift, without another pass over the map
-            shift = ops.cast(shift, "float32")
-            square = square + shift * (2.0 * mean + shift)
-            mean = mean + shift
-        mean = ops.matmul(mean, self._group_mean)
-        square = ops.matmul(square, self._group_mean)
-        # Rounding can push a variance near zero below it.
-        variance = ops.maximum(square - ops.square(mean), 0.0)
-        scale = self.scale * ops.rsqrt(variance + self.epsilon)
-        offset = self.offset - (mean if shift is None else mean - shift) * scale
-        return ops.cast(x * _over_map(scale) + _over_map(offset), self.compute_dtype)
-
-    def compute_output_shape(self, inputs_shape, shift_shape=None):
-        return inputs_shape
-
-    def get_config(self):
-        return {**super().get_config(), "groups": self.groups, "epsilon": self.epsilon}
 
 
 @_register
