@@ -15,6 +15,7 @@ from tests.conformance.web.canvas import finished
 HEADLESS = (
     "--no-sandbox", "--no-first-run", "--disable-background-networking",
     "--disable-component-update", "--disable-sync",
+    "--disable-dev-shm-usage",  # a container's /dev/shm may be too small for it
 )  # fmt: skip
 
 
