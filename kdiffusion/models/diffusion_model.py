@@ -154,7 +154,10 @@ class DiffusionModel(keras.Model):
         if self.loss_second_moment is not None:
             self.loss_second_moment.update(losses, timesteps)
         self._loss_by_timestep.update_state(losses, timesteps, importance)
-        self._gradient_norm.update_state(gradient_norm)
+        scaled = isinstance(self.optimizer, keras.optimizers.LossScaleOptimizer)
+        # float16's scale is found by going too far: such a step is left out, and is no fault.
+        counts = ops.isfinite(gradient_norm) if scaled else True
+        self._gradient_norm.update_state(gradient_norm, counts)
         return self._logs(self.metrics)
 
     def test_step(self, data):

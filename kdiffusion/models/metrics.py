@@ -84,10 +84,10 @@ class StepMean(_ReplicatedMetric):
         self.total = self.add_variable((), name="total")
         self.count = self.add_variable((), name="count")
 
-    def update_state(self, value):
-        """Adds one step's value, a float scalar."""
-        self.total.assign_add(value)
-        self.count.assign_add(1.0)
+    def update_state(self, value, counts=True):
+        """Adds one step's value, a float scalar, if `counts`, a bool scalar."""
+        self.total.assign_add(ops.where(counts, value, 0.0))
+        self.count.assign_add(ops.cast(counts, "float32"))
 
     def result(self):
         return ops.divide_no_nan(self.total.value, self.count.value)

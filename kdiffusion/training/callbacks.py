@@ -13,21 +13,23 @@ from kdiffusion.images import image_grid, save_png, to_uint8
 MOST_LABELS = 10
 
 
-class StopAtNonFiniteLoss(keras.callbacks.Callback):
-    """Stops training at the first step whose loss is not a number.
+class StopAtNonFinite(keras.callbacks.Callback):
+    """Stops training at the first step whose loss or gradient is not a finite number.
 
     Raises:
         FloatingPointError: naming the step; checkpoints written before it are left as they are.
     """
 
     def on_train_batch_end(self, batch, logs=None):
-        loss = float(np.mean(logs["loss"]))
-        if not np.isfinite(loss):
-            step = int(self.model.step.numpy())
-            raise FloatingPointError(
-                f"The loss is {loss} at step {step}: training stops, and the last checkpoint is "
-                "from before it. Try a lower `optimizer.learning_rate` or a `gradient_clip_norm`."
-            )
+        for name, words in (("loss", "loss"), ("gradient_norm", "gradient's norm")):
+            value = float(np.mean(logs[name]))
+            if not np.isfinite(value):
+                step = int(self.model.step.numpy())
+                raise FloatingPointError(
+                    f"The {words} is {value} at step {step}: training stops, and the last "
+                    "checkpoint is from before it. Try a lower `optimizer.learning_rate` or a "
+                    "`gradient_clip_norm`."
+                )
 
 
 class Monitor(keras.callbacks.TensorBoard):

@@ -7,7 +7,7 @@ from kdiffusion.card import DenoiserCard
 from kdiffusion.data import load_dataset, validation_batches
 from kdiffusion.models import DiffusionModel
 from kdiffusion.training import run_directory
-from kdiffusion.training.callbacks import Monitor, StopAtNonFiniteLoss
+from kdiffusion.training.callbacks import Monitor, StopAtNonFinite
 from kdiffusion.training.checkpoints import Checkpoints
 from kdiffusion.training.interruptions import catching_sigterm
 from kdiffusion.training.model import build_model
@@ -47,7 +47,7 @@ def train(config, run_dir, resume=False, overwrite=False):
         FileExistsError: the folder holds a run, and neither `resume` nor `overwrite` is given.
         ValueError: settings that the data set or the devices can't serve, or that contradict the
             run that is resumed; a run all of whose checkpoints are damaged.
-        FloatingPointError: the loss stopped being a number.
+        FloatingPointError: the loss or the gradient stopped being a finite number.
         Preempted: SIGTERM came; the step at which it did is saved.
         WorkerLost: another process of the cluster is gone.
     """
@@ -68,7 +68,7 @@ def train(config, run_dir, resume=False, overwrite=False):
     step = checkpoints.restore() if resume and checkpoints.any else 0
     workers.check_equal(step, "step to go on from")
     _check_steps_per_execution(config.run.steps_per_execution, step, steps_per_epoch)
-    callbacks = [StopAtNonFiniteLoss()]
+    callbacks = [StopAtNonFinite()]
     if workers.is_chief:
         directory.write()
         callbacks.append(Monitor(directory, make_card(model, directory)))

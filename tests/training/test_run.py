@@ -9,6 +9,7 @@ from PIL import Image
 from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
 from tensorboard.util.tensor_util import make_ndarray
 
+from kdiffusion.models import DiffusionModel
 from kdiffusion.training import PRESETS, load_run, train
 from kdiffusion.training import run as run_module
 from kdiffusion.training.run_directory import RunDirectory
@@ -75,23 +76,49 @@ def test_sample_grids_are_written_and_change_as_training_goes_on(run):
     assert np.abs(first - last).max() > 0
 
 
-def test_a_loss_that_is_no_number_stops_and_the_last_checkpoint_stays(run, tmp_path, monkeypatch):
-    """The second step of the second epoch, step 8, meets a broken image."""
+def _spoil_images(monkeypatch, number):
     batches = run_module.distributed_batches
 
     def broken(*arguments, **options):
         def spoil(step, batch):
             images, labels = batch
-            return tf.where(step == 7, float("nan"), 0.0) + images, labels
+            return tf.where(step == 7, number, 0.0) + images, labels
 
         return batches(*arguments, **options).enumerate().map(spoil)
 
     monkeypatch.setattr(run_module, "distributed_batches", broken)
+
+
+def _spoil_gradients(monkeypatch, number):
+    apply = DiffusionModel._apply_gradients
+
+    def spoil(model, gradients, variables):
+        first = tf.where(model.step == 7, number, 0.0) + gradients[0]
+        return apply(model, [first, *gradients[1:]], variables)
+
+    monkeypatch.setattr(DiffusionModel, "_apply_gradients", spoil)
+
+
+@pytest.mark.parametrize(
+    ("spoil", "number"), [(_spoil_images, float("nan")), (_spoil_gradients, float("inf"))]
+)
+def test_what_is_no_finite_number_stops_and_the_last_checkpoint_stays(
+    tiny, tmp_path, monkeypatch, spoil, number
+):
+    """The second step of the second epoch, step 8, meets it; the one before it was saved."""
+    spoil(monkeypatch, number)
     with pytest.raises(FloatingPointError, match="at step 8:"):
-        train(_tiny(), tmp_path)
+        train(tiny(run={"checkpoint_every_steps": 1}), tmp_path)
     kept = load_run(tmp_path)
-    assert kept.card.images_seen == 6 * 256
+    assert kept.card.images_seen == 7 * 256
     assert all(np.all(np.isfinite(weights)) for weights in _weights(kept.model))
+
+
+def test_a_step_that_float16_leaves_out_is_no_fault(tiny, tmp_path, monkeypatch):
+    _spoil_gradients(monkeypatch, float("inf"))
+    finished = train(tiny(model={"dtype_policy": "mixed_float16"}), tmp_path)
+    assert int(finished.model.step) == 12
+    assert all(np.all(np.isfinite(weights)) for weights in _weights(finished.model))
 
 
 def test_a_run_that_never_wrote_a_checkpoint_has_nothing_to_load(tmp_path):
