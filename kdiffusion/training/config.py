@@ -138,7 +138,10 @@ class RunConfig:
     """Every random number of the run derives from it."""
     strategy: Literal["auto", "one_device", "mirrored", "multi_worker", "tpu"] = "auto"
     """tf.distribute strategy; auto takes multi_worker where TF_CONFIG is set, mirrored where there
-    are several GPUs, else one device."""
+    are several GPUs, else one device. multi_worker knows its cluster from TF_CONFIG or Slurm."""
+    deterministic: bool = False
+    """Only operations that give the same bits each time, at some cost in speed. On a GPU an exact
+    resume needs it; on a CPU it is exact without."""
     steps_per_execution: Positive = 1
     """Steps in one call of the compiled function."""
     sample_every_epochs: Positive = 1

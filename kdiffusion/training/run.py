@@ -3,6 +3,8 @@
 from dataclasses import dataclass
 from pathlib import Path
 
+import tensorflow as tf
+
 from kdiffusion.card import DenoiserCard
 from kdiffusion.data import load_dataset, validation_batches
 from kdiffusion.models import DiffusionModel
@@ -51,6 +53,8 @@ def train(config, run_dir, resume=False, overwrite=False):
         Preempted: SIGTERM came; the step at which it did is saved.
         WorkerLost: another process of the cluster is gone.
     """
+    if config.run.deterministic:
+        tf.config.experimental.enable_op_determinism()
     strategy = make_strategy(config.run.strategy)
     workers = Workers(strategy)
     resume = resume and run_directory.holds_run(run_dir)
