@@ -1,5 +1,6 @@
 """tf.distribute strategies by name, and a global batch divided among their replicas."""
 
+import json
 import os
 
 import tensorflow as tf
@@ -21,11 +22,34 @@ def _mirrored():
 
 def _multi_worker():
     if "TF_CONFIG" not in os.environ:
-        raise ValueError(
-            "`run.strategy` multi_worker needs the cluster in the environment variable TF_CONFIG, "
-            "the same on every worker but for its task. Received: no TF_CONFIG"
-        )
+        if "SLURM_STEP_NODELIST" not in os.environ:
+            raise ValueError(
+                "`run.strategy` multi_worker needs the cluster: in the environment variable "
+                "TF_CONFIG, the same on every worker but for its task, or from Slurm, when srun "
+                "starts the workers. Received: neither TF_CONFIG nor SLURM_STEP_NODELIST"
+            )
+        os.environ["TF_CONFIG"] = json.dumps(slurm_cluster())
     return tf.distribute.MultiWorkerMirroredStrategy()
+
+
+def slurm_cluster():
+    """The cluster of a Slurm job step, and this process's task in it, as TF_CONFIG has them.
+
+    TensorFlow's resolver reads Slurm's variables; but given to the strategy as it is, it fails
+    where a node has no GPU, and would have the strategy use as many as it was told of.
+    """
+    tasks = int(os.environ["SLURM_STEP_NUM_TASKS"])
+    resolver = tf.distribute.cluster_resolver.SlurmClusterResolver(
+        # One job's ports are not another's on the same node, and below those that the system lends.
+        port_base=10_000 + 8 * int(os.environ["SLURM_JOB_ID"]) % 20_000,
+        # As many as tasks, or it counts with nvidia-smi, and gives no port to a task without one.
+        gpus_per_node=tasks,
+        gpus_per_task=1,
+        auto_set_gpu=False,  # Slurm has done so.
+    )
+    cluster = resolver.cluster_spec().as_dict()
+    kind, index = resolver.get_task_info()
+    return {"cluster": cluster, "task": {"type": kind, "index": index}}
 
 
 def _tpu():
@@ -54,7 +78,7 @@ def make_strategy(name):
     """The `tf.distribute.Strategy` of a name in `STRATEGIES`, on the devices that are there.
 
     Raises:
-        ValueError: an unknown name; `multi_worker` without TF_CONFIG.
+        ValueError: an unknown name; `multi_worker` without a cluster.
     """
     if name not in STRATEGIES:
         raise ValueError(

@@ -4,8 +4,10 @@ import json
 
 import numpy as np
 import pytest
+import tensorflow as tf
 
 from kdiffusion.training import PRESETS
+from kdiffusion.training.checkpoints import verify
 from kdiffusion.training.model import build_model
 
 
@@ -15,7 +17,7 @@ def tiny_config(**sections):
     content["model"].update(
         base_channels=4, channel_multipliers=[1], attention_resolutions=[], dtype_policy="float32"
     )
-    content["optimizer"].update(epochs=2, batch_size=256)
+    content["optimizer"].update(epochs=2, batch_size=256, warmup_steps=0)
     content["sampling"].update(steps=2)
     content["run"].update(
         sample_every_epochs=100, sample_per_label=1, checkpoint_every_epochs=1, log_every_steps=100
@@ -41,3 +43,22 @@ def tiny_model():
         return model
 
     return make
+
+
+def _last_checkpoint(run):
+    """The results of a run's last epoch, and the bytes of every variable, by name."""
+    folder = max((run / "checkpoints").glob("step_*"))
+    reader = tf.train.load_checkpoint(str(folder / "state"))
+    names = [name for name in reader.get_variable_to_shape_map() if "OBJECT_GRAPH" not in name]
+    assert {name.split("/")[0] for name in names} >= {
+        "network", "ema_network", "optimizer", "step", "metrics"
+    }  # fmt: skip
+    numbers = {name: np.asarray(reader.get_tensor(name)).tobytes() for name in names}
+    logs = verify(folder)["logs"]
+    assert logs.keys() >= {"loss", "loss_t0_249", "gradient_norm", "val_loss", "val_loss_t0_249"}
+    return {"logs": logs, **numbers}
+
+
+@pytest.fixture(scope="session")
+def last_checkpoint():
+    return _last_checkpoint

@@ -1,0 +1,126 @@
+"""Two processes that train one model, and what becomes of them when one is lost."""
+
+import json
+import os
+import re
+import signal
+import socket
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import pytest
+
+pytestmark = pytest.mark.slow
+ROOT = Path(__file__).parent.parent.parent
+
+TINY = [
+    "digits", "--optimizer.epochs", "2", "--optimizer.batch-size", "256",
+    "--model.base-channels", "4", "--model.channel-multipliers", "1", "--model.dropout", "0.2",
+    "--sampling.steps", "2", "--run.strategy", "multi_worker", "--run.checkpoint-every-steps", "1",
+    "--run.checkpoint-every-epochs", "1", "--resume",
+]  # fmt: skip
+
+# `python train.py`, but for the export, and with a digest of the weights at the end.
+TRAIN_ONLY = """
+import hashlib, sys, train
+from kdiffusion.training import train as run
+command = train.parse(sys.argv[1:])
+model = run(command.config, command.run_dir, resume=command.resume).model
+numbers = [variable.numpy().tobytes() for variable in (*model.weights, *model.optimizer.variables)]
+print("digest", hashlib.sha256(b"".join(numbers)).hexdigest())
+"""
+
+
+def _free_ports(count):
+    sockets = [socket.create_server(("127.0.0.1", 0)) for _ in range(count)]
+    ports = [each.getsockname()[1] for each in sockets]
+    for each in sockets:
+        each.close()
+    return ports
+
+
+def _tf_config():
+    """The environment of each of two workers on this machine."""
+    cluster = {"worker": [f"127.0.0.1:{port}" for port in _free_ports(2)]}
+    tasks = [{"cluster": cluster, "task": {"type": "worker", "index": index}} for index in range(2)]
+    return [{"TF_CONFIG": json.dumps(task)} for task in tasks]
+
+
+def _slurm_step():
+    """What srun gives each of two tasks on this machine."""
+    step = {
+        "SLURM_JOB_ID": str(os.getpid()), "SLURM_STEP_NUM_TASKS": "2",
+        "SLURM_STEP_NODELIST": "localhost", "SLURM_STEP_TASKS_PER_NODE": "2",
+    }  # fmt: skip
+    return [{**step, "SLURM_PROCID": str(index)} for index in range(2)]
+
+
+def _start_two(run, program=("train.py",), environments=_tf_config):
+    return [
+        subprocess.Popen(
+            [sys.executable, *program, *TINY, "--run-dir", str(run)],
+            cwd=ROOT,
+            env={**os.environ, "PYTHONPATH": str(ROOT), **environment},
+            stdout=subprocess.PIPE,
+            stderr=subprocess.STDOUT,
+            text=True,
+        )
+        for environment in environments()
+    ]
+
+
+def _outputs(workers, statuses):
+    outputs = [worker.communicate(timeout=400)[0] for worker in workers]
+    assert [worker.returncode for worker in workers] == statuses, outputs
+    return outputs
+
+
+def _wait_for(run, step, worker):
+    """Returns when a checkpoint of that step or a later one is there."""
+    while not any(path.name >= f"step_{step:08d}" for path in run.glob("checkpoints/step_*")):
+        assert worker.poll() is None, worker.stdout.read()
+        time.sleep(0.02)
+
+
+def _last(output, pattern):
+    return re.findall(pattern, output)[-1]
+
+
+@pytest.fixture(scope="module")
+def whole(tmp_path_factory):
+    """A run of two workers by the documented command, and what each of them printed."""
+    run = tmp_path_factory.mktemp("whole")
+    return run, _outputs(_start_two(run), [0, 0])
+
+
+def test_two_workers_train_validate_and_export_as_one(whole):
+    run, outputs = whole
+    assert _last(outputs[0], "val_loss: [0-9.]+") == _last(outputs[1], "val_loss: [0-9.]+")
+    assert (run / "export/denoiser.onnx").exists()
+    assert "Exporting" not in outputs[1]
+
+
+def test_a_worker_is_killed_and_both_started_again_end_as_the_whole_run(
+    whole, last_checkpoint, tmp_path
+):
+    workers = _start_two(tmp_path)
+    _wait_for(tmp_path, 2, workers[0])
+    workers[1].kill()
+    outputs = _outputs(workers, [69, -signal.SIGKILL])
+    assert "interrupted: Another worker of the cluster was lost" in outputs[0]
+    assert "Traceback" not in outputs[0]
+    outputs = _outputs(_start_two(tmp_path, ("-c", TRAIN_ONLY)), [0, 0])
+    assert _last(outputs[0], "digest .*") == _last(outputs[1], "digest .*")
+    assert last_checkpoint(tmp_path) == last_checkpoint(whole[0])
+
+
+def test_sigterm_to_one_worker_of_a_slurm_step_stops_both_at_the_same_step(tmp_path):
+    workers = _start_two(tmp_path, environments=_slurm_step)
+    _wait_for(tmp_path, 1, workers[0])
+    workers[1].terminate()
+    outputs = _outputs(workers, [75, 75])
+    steps = [_last(output, "Stopped by SIGTERM after step ([0-9]+)") for output in outputs]
+    assert steps[0] == steps[1]
+    assert (tmp_path / f"checkpoints/step_{int(steps[0]):08d}/record.json").exists()
