@@ -7,7 +7,7 @@ functions that need them.
 import contextlib
 from pathlib import Path
 
-from . import litert, onnx, openvino, saved_model
+from . import litert, onnx, onnx_float16, onnx_int8, openvino, saved_model
 from .denoiser import ArtefactError, LoadedDenoiser
 
 __all__ = [
@@ -22,7 +22,14 @@ __all__ = [
 # One file a format. Each has ARTEFACT, the name of what it writes; PARTS, the files of a folder;
 # TOLERANCE, how far it may differ from the live network; recognises(path);
 # write(source, path), which leaves a place for the seal; and load(path) -> LoadedDenoiser.
-FORMATS = {"onnx": onnx, "saved_model": saved_model, "openvino": openvino, "litert": litert}
+FORMATS = {
+    "onnx": onnx,
+    "onnx_float16": onnx_float16,
+    "onnx_int8": onnx_int8,
+    "saved_model": saved_model,
+    "openvino": openvino,
+    "litert": litert,
+}
 
 
 def export_run(run_dir, formats=("onnx", "saved_model"), out=None, overwrite=False, best=False):

@@ -23,11 +23,16 @@ from kdiffusion.images import to_uint8
 pytestmark = pytest.mark.slow
 
 
+# Those that round the weights, as docs/formats.md states; the others agree to 1e-4 and one level.
+_TOLERANCES = {"onnx_float16": 1e-2, "onnx_int8": 2e-1}
+_MEAN_LEVELS = {"onnx_float16": 0.1, "onnx_int8": 2.0}
+
+
 @pytest.mark.parametrize("batch", [1, 3, 17])
 def test_predictions_agree_with_the_live_network(denoisers, float32_network, format_name, batch):
     deviation = largest_deviation(float32_network, denoisers[format_name], [batch], seed=batch)
-    assert deviation <= 1e-4
-    assert FORMATS[format_name].TOLERANCE <= 1e-4
+    assert deviation <= _TOLERANCES.get(format_name, 1e-4)
+    assert _TOLERANCES.get(format_name, 1e-4) == FORMATS[format_name].TOLERANCE
 
 
 def test_the_network_of_these_tests_predicts_something(float32_network, denoisers, card):
@@ -74,7 +79,11 @@ def live_pictures(float32_network, card):
 
 def test_pictures_of_50_steps_agree_within_one_level(denoisers, card, format_name, live_pictures):
     pictures = _pictures(denoisers[format_name], card)
-    assert np.abs(pictures - live_pictures).max() <= 1
+    difference = np.abs(pictures - live_pictures)
+    if format_name in _MEAN_LEVELS:
+        assert difference.mean() <= _MEAN_LEVELS[format_name]
+    else:
+        assert difference.max() <= 1
     assert pictures.std() > 10  # they show something
 
 
@@ -244,6 +253,8 @@ def _without_card_litert(path):
 
 _WITHOUT_CARD = {
     "onnx": _without_card_onnx,
+    "onnx_float16": _without_card_onnx,
+    "onnx_int8": _without_card_onnx,
     "saved_model": _without_card_saved_model,
     "openvino": _without_card_openvino,
     "litert": _without_card_litert,
@@ -264,12 +275,12 @@ def test_a_file_that_differs_from_the_network_is_not_kept(
 
     def write_something_else(source, path):
         other = inference_network(source.network)
-        other.set_weights([weight * 1.01 for weight in other.get_weights()])
+        other.set_weights([weight * 1.5 for weight in other.get_weights()])
         true_format.write(ExportSource(other, source.card), path)
 
     spoilt = SimpleNamespace(**vars(true_format) | {"write": write_something_else})
     monkeypatch.setitem(FORMATS, format_name, spoilt)
-    with pytest.raises(ArtefactError, match=r"agree with the live network to 0\.0001"):
+    with pytest.raises(ArtefactError, match=r"agree with the live network to 0\."):
         export_network(small_network, card, tmp_path / "export", [format_name])
     assert os.listdir(tmp_path) == []
 

@@ -76,8 +76,8 @@ def test_what_is_exported_is_the_average_of_the_weights(run, export_folder, form
     denoiser = load_denoiser(export_folder / FORMATS[format_name].ARTEFACT)
     average = inference_network(run.model.ema_network)
     live = inference_network(run.model.network)
-    assert largest_deviation(average, denoiser) <= 1e-4
-    assert largest_deviation(live, denoiser) > 1e-2
+    assert largest_deviation(average, denoiser) <= FORMATS[format_name].TOLERANCE
+    assert largest_deviation(live, denoiser) > FORMATS[format_name].TOLERANCE
 
 
 def test_the_card_is_that_of_the_run(run, export_folder, format_name):
@@ -88,15 +88,18 @@ def test_the_card_is_that_of_the_run(run, export_folder, format_name):
 
 
 def test_each_format_draws_the_same_pictures(export_folder, tmp_path):
-    pictures = []
+    pictures = {}
     for name, export_format in FORMATS.items():
         files = ["--out", tmp_path / f"{name}.png", "--npz", tmp_path / f"{name}.npz"]
         artefact = export_folder / export_format.ARTEFACT
         _python("-m", "export.sample", artefact, "--per-label", 2, "--steps", 10, *files)
-        pictures.append(np.load(tmp_path / f"{name}.npz")["images"].astype(int))
-    assert pictures[0].shape == (20, 8, 8, 1)
-    for picture in pictures[1:]:
-        assert np.abs(picture - pictures[0]).max() <= 1
+        pictures[name] = np.load(tmp_path / f"{name}.npz")["images"].astype(int)
+    assert pictures["onnx"].shape == (20, 8, 8, 1)
+    for name, picture in pictures.items():
+        difference = np.abs(picture - pictures["onnx"])
+        # With rounded weights a pixel near the threshold of clipping may move further.
+        assert difference.mean() <= (2 if FORMATS[name].TOLERANCE > 1e-4 else 0.5), name
+        assert difference.max() <= 1 or FORMATS[name].TOLERANCE > 1e-4, name
 
 
 def test_a_second_export_is_refused_unless_told(export_folder):
