@@ -1,0 +1,103 @@
+"""The whole sampler as one SavedModel: noise, labels and guidance strength in, images out.
+
+The denoiser is the body of a `tf.while_loop`; schedule, sampler and guidance are around it.
+"""
+
+import json
+from pathlib import Path
+
+from .denoiser import ArtefactError, card_from_text, check_names, import_runtime
+from .sampler_onnx import INPUT_NAMES, OUTPUT_NAME
+from .saved_model import CARD_PATH, SIGNATURE
+
+ARTEFACT = "sampler_saved_model"
+SAMPLER_PATH = CARD_PATH.with_name("sampler.json")
+
+
+def write(source, tables, path):
+    """Writes a sampler of `tables` around the network, with one signature, `serving_default`.
+
+    Args:
+        source: ExportSource.
+        tables: SamplerTables.
+        path: Path. The folder to make.
+    """
+    import tensorflow as tf
+
+    module = tf.Module()
+    module.weights = [variable.value for variable in source.network.weights]
+    serve = _sampling_function(source.network, source.card, tables)
+    tf.saved_model.save(module, str(path), signatures={SIGNATURE: serve})
+    (path / CARD_PATH).parent.mkdir()
+    (path / CARD_PATH).write_text(source.card.to_json(), encoding="utf-8")
+    (path / SAMPLER_PATH).write_text(json.dumps(tables.description), encoding="utf-8")
+
+
+def _sampling_function(network, card, tables):
+    import tensorflow as tf
+
+    signature = [
+        tf.TensorSpec((None, *card.image_shape), tf.float32, name="noise"),
+        tf.TensorSpec((None,), tf.int32, name="label"),
+        tf.TensorSpec((), tf.float32, name="guidance_strength"),
+    ]
+
+    @tf.function(input_signature=signature)
+    def draw(noise, label, guidance_strength):
+        labels = tf.concat([label, tf.fill(tf.shape(label), card.null_label)], axis=0)
+        timesteps, estimate, step = map(
+            tf.convert_to_tensor, (tables.timesteps, tables.estimate, tables.step)
+        )
+
+        def move(i, x, x0_before):
+            inputs = {
+                "noisy_image": tf.concat([x, x], axis=0),
+                "timestep": tf.fill(tf.shape(labels), timesteps[i]),
+                "label": labels,
+            }
+            conditional, unconditional = tf.split(network(inputs, training=False), 2)
+            guided = conditional + guidance_strength * (conditional - unconditional)
+            x0 = tf.clip_by_value(estimate[i, 0] * x + estimate[i, 1] * guided, *card.value_range)
+            x = step[i, 0] * x + step[i, 1] * x0 + step[i, 2] * x0_before
+            return i + 1, tf.ensure_shape(x, noise.shape), tf.ensure_shape(x0, noise.shape)
+
+        start = (tf.constant(0), noise, tf.zeros_like(noise))
+        _, image, _ = tf.while_loop(lambda i, *_: i < len(tables.timesteps), move, start)
+        return {OUTPUT_NAME: image}
+
+    return draw
+
+
+def load(path):
+    """Opens a sampler by TensorFlow; Keras is not needed.
+
+    Args:
+        path: path of the folder.
+
+    Returns:
+        (callable, DenoiserCard), as of `sampler_onnx.load`.
+
+    Raises:
+        ArtefactError: a folder that is damaged, has no usable card, or has other inputs.
+    """
+    path = Path(path)
+    card_path = path / CARD_PATH
+    card = card_from_text(card_path.read_bytes() if card_path.is_file() else None, path)
+    tf = import_runtime("tensorflow", path, "tensorflow")
+    try:
+        model = tf.saved_model.load(str(path))
+        serve = model.signatures[SIGNATURE]
+    except Exception as error:  # from IndexError to TensorFlow's own, by what is damaged
+        raise ArtefactError(f"{path} cannot be read as a whole SavedModel: {error}") from error
+    check_names("inputs", list(serve.structured_input_signature[1]), INPUT_NAMES, path)
+    check_names("outputs", list(serve.structured_outputs), [OUTPUT_NAME], path)
+
+    def draw(noise, labels, guidance_strength):
+        # By way of `model`, which it keeps alive: a signature holds its variables only weakly.
+        return model.signatures[SIGNATURE](
+            noise=tf.constant(noise, tf.float32),
+            label=tf.constant(labels, tf.int32),
+            guidance_strength=tf.constant(guidance_strength, tf.float32),
+        )[OUTPUT_NAME].numpy()
+
+    return draw, card

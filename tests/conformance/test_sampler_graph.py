@@ -1,0 +1,85 @@
+"""The whole sampler in one graph against the NumPy loop, over every format and sampler of it."""
+
+import json
+
+import numpy as np
+import onnx
+import pytest
+
+from export import ArtefactError, load_denoiser
+from export.sampler import SAMPLER_FORMATS, export_sampler
+from export.sampler_tables import GRAPH_SAMPLERS, sampler_tables
+from kdiffusion.diffusion.noise import initial_latents
+from kdiffusion.diffusion.sampling import sample
+from kdiffusion.images import to_uint8
+
+pytestmark = pytest.mark.slow
+LABELS, SEEDS = [0, 1, 2, 3, 2], [7, 8, 9, 10, 11]
+
+
+@pytest.fixture(scope="module", params=GRAPH_SAMPLERS)
+def exported_samplers(request, network, card, tmp_path_factory):
+    """(sampler, format ► path): 7 steps, which no recommendation says."""
+    folder = tmp_path_factory.mktemp(request.param)
+    paths = export_sampler(network, card, folder, sampler=request.param, steps=7)
+    return request.param, paths
+
+
+@pytest.mark.parametrize("name", SAMPLER_FORMATS)
+def test_its_images_are_those_of_the_loop(exported_samplers, denoisers, card, name):
+    sampler, paths = exported_samplers
+    draw, card_of_file = SAMPLER_FORMATS[name].load(paths[name])
+    assert card_of_file == card
+    noise = initial_latents(SEEDS, card.image_shape)
+    for strength in (0.0, 2.5):
+        expected = sample(
+            denoisers["onnx"], card, LABELS, SEEDS, sampler=sampler, steps=7,
+            guidance_strength=strength, progress=False,
+        )  # fmt: skip
+        received = draw(noise, LABELS, strength)
+        assert received.dtype == np.float32
+        difference = np.abs(to_uint8(received).astype(int) - to_uint8(expected))
+        assert difference.max() <= 1
+        assert to_uint8(received).std() > 10  # they show something
+        alone = draw(noise[3:4], LABELS[3:4], strength)
+        np.testing.assert_allclose(alone[0], received[3], atol=1e-3)
+
+
+def test_a_file_says_what_it_draws_with(exported_samplers):
+    sampler, paths = exported_samplers
+    model = onnx.load(paths["onnx"])
+    properties = {entry.key: entry.value for entry in model.metadata_props}
+    assert json.loads(properties["kdiffusion.sampler"]) == {"sampler": sampler, "steps": 7}
+    text = (paths["saved_model"] / "assets.extra" / "sampler.json").read_text()
+    assert json.loads(text) == {"sampler": sampler, "steps": 7}
+
+
+def test_a_sampler_is_not_taken_for_a_denoiser(exported_samplers):
+    for path in exported_samplers[1].values():
+        with pytest.raises(ArtefactError, match=r"exactly the inputs.*guidance_strength"):
+            load_denoiser(path)
+
+
+def test_an_existing_file_is_refused_before_any_work(exported_samplers, card):
+    folder = exported_samplers[1]["onnx"].parent
+    with pytest.raises(FileExistsError, match="--overwrite"):
+        export_sampler(None, card, folder)
+
+
+@pytest.mark.parametrize("sampler", ["ddpm", "heun", "unipc", "dpmpp_2m_sde"])
+def test_samplers_that_no_table_holds_are_refused(card, sampler):
+    with pytest.raises(ValueError, match=r"must be one of ddim, dpmpp_2m.*Received"):
+        sampler_tables(card, sampler, 5)
+
+
+def test_a_sampler_of_an_epsilon_network_has_these_rows(card):
+    """Two steps of DDIM from t to s: x_s = sigma_s / sigma_t x + (alpha_s - ...) x_0."""
+    tables = sampler_tables(card, "ddim", 2)
+    abar = np.array([*card.alphas_cumprod, 1.0])  # the last is that of s = -1
+    t, s = np.array([99, 49]), np.array([49, -1])
+    np.testing.assert_array_equal(tables.timesteps, t)
+    ratio = np.sqrt((1 - abar[s]) / (1 - abar[t]))
+    want = np.stack([ratio, np.sqrt(abar[s]) - ratio * np.sqrt(abar[t]), 0 * ratio], axis=1)
+    np.testing.assert_allclose(tables.step, want, atol=1e-6)
+    from_x, from_prediction = 1 / np.sqrt(abar[t]), -np.sqrt(1 / abar[t] - 1)
+    np.testing.assert_allclose(tables.estimate, np.stack([from_x, from_prediction], 1), rtol=1e-6)
