@@ -56,7 +56,12 @@ class Checkpoints:
     @property
     def any(self):
         """Whether there is a checkpoint, damaged ones included."""
-        return bool(_newest_first(self._directory))
+        return bool(self._candidates())
+
+    def _candidates(self, best=False):
+        best_ones = _newest_first(self._directory / "best")
+        # The best is also a whole checkpoint of the run, should all of the newest be damaged.
+        return best_ones if best else _newest_first(self._directory) + best_ones
 
     def save(self, logs=None):
         """Writes a checkpoint named after the model's step.
@@ -120,9 +125,8 @@ class Checkpoints:
             FileNotFoundError: there is none.
             ValueError: there are some, and all are damaged.
         """
-        directory = self._directory / "best" if best else self._directory
         damages = []
-        for folder in _newest_first(directory):
+        for folder in self._candidates(best):
             try:
                 record = verify(folder)
             except ValueError as error:
@@ -134,7 +138,8 @@ class Checkpoints:
         if damages:
             raise ValueError(f"No checkpoint of the run can be used: {'; '.join(damages)}")
         raise FileNotFoundError(
-            f"{directory} must hold a checkpoint; it holds none. The run has not written its first."
+            f"{self._directory} must hold a checkpoint{' of an epoch' if best else ''}; it holds "
+            "none. The run has not written its first."
         )
 
 

@@ -90,6 +90,15 @@ def test_when_all_are_damaged_each_is_named(model, tmp_path):
         checkpoints.restore()
 
 
+def test_when_the_newest_are_all_damaged_the_best_is_gone_back_to(model, tmp_path):
+    checkpoints = _save(model, tmp_path, 1, 2, 3, keep=2, val_losses=[0.1, 0.2, 0.3])
+    for step in (2, 3):
+        _flip_a_bit(tmp_path / f"step_0000000{step}/state.index")
+    with pytest.warns(UserWarning, match="skipped"):
+        assert checkpoints.restore() == 1
+    assert _holds(model, 1)
+
+
 def test_without_a_checkpoint_there_is_nothing_to_restore(model, tmp_path):
     checkpoints = Checkpoints(model, tmp_path)
     assert not checkpoints.any
