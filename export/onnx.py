@@ -121,7 +121,7 @@ def load(path):
     options = onnxruntime.SessionOptions()
     options.log_severity_level = 3  # errors only; what matters is raised
     try:
-        session = onnxruntime.InferenceSession(path, options, providers=_providers(onnxruntime))
+        session = onnxruntime.InferenceSession(path, options, providers=providers(onnxruntime))
     except Exception as error:  # ONNX Runtime's errors share no base class
         raise ArtefactError(f"{path} cannot be read as a whole ONNX file: {error}") from error
     check_names("inputs", [value.name for value in session.get_inputs()], INPUT_NAMES, path)
@@ -135,7 +135,8 @@ def load(path):
     return LoadedDenoiser(card, path, predict)
 
 
-def _providers(onnxruntime):
+def providers(onnxruntime):
+    """What ONNX Runtime may compute on: the GPU where it has one, and the processor."""
     if "CUDAExecutionProvider" not in onnxruntime.get_available_providers():
         return ["CPUExecutionProvider"]
     # TensorFloat-32 would move pictures by more than a level from those of other runtimes.

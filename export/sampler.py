@@ -16,6 +16,7 @@ from . import sampler_onnx, sampler_saved_model
 from .command_line import run_command
 from .denoiser import ArtefactError
 from .sampler_tables import GRAPH_SAMPLERS, sampler_tables
+from .seal import seal
 from .staging import refuse_existing, staged
 
 SAMPLER_FORMATS = {"onnx": sampler_onnx, "saved_model": sampler_saved_model}
@@ -61,6 +62,7 @@ def export_sampler(
         for name, path in paths.items():
             temporary = stack.enter_context(staged(path, overwrite))
             SAMPLER_FORMATS[name].write(source, tables, temporary)
+            seal(temporary, SAMPLER_FORMATS[name].PARTS)
             draw, _ = SAMPLER_FORMATS[name].load(temporary)
             _check_images(source, draw, path, sampler=sampler, steps=steps, spacing=spacing)
     return paths

@@ -7,9 +7,11 @@ import json
 from pathlib import Path
 
 from .denoiser import ArtefactError, card_from_text, check_names
-from .onnx import CARD_KEY, OPSET, _providers
+from .onnx import CARD_KEY, OPSET, SEAL_KEY, providers
+from .seal import UNSEALED, check_seal
 
 ARTEFACT = "sampler.onnx"
+PARTS = ()  # one file
 SAMPLER_KEY = "kdiffusion.sampler"
 INPUT_NAMES = ("noise", "label", "guidance_strength")
 OUTPUT_NAME = "image"
@@ -82,7 +84,7 @@ def write(source, tables, path):
     del body.node[:]
     body.node.extend(nodes)
     description = json.dumps(tables.description)
-    properties = {CARD_KEY: source.card.to_json(), SAMPLER_KEY: description}
+    properties = {CARD_KEY: source.card.to_json(), SAMPLER_KEY: description, SEAL_KEY: UNSEALED}
     onnx.helper.set_model_props(model, properties)
     onnx.checker.check_model(model)
     onnx.save(model, path)
@@ -124,10 +126,11 @@ def load(path):
     import onnxruntime
 
     path = Path(path)
+    check_seal(path)
     options = onnxruntime.SessionOptions()
     options.log_severity_level = 3
     try:
-        session = onnxruntime.InferenceSession(path, options, providers=_providers(onnxruntime))
+        session = onnxruntime.InferenceSession(path, options, providers=providers(onnxruntime))
     except Exception as error:  # ONNX Runtime's errors share no base class
         raise ArtefactError(f"{path} cannot be read as a whole ONNX file: {error}") from error
     check_names("inputs", [value.name for value in session.get_inputs()], INPUT_NAMES, path)

@@ -8,7 +8,8 @@ from pathlib import Path
 
 from .denoiser import ArtefactError, card_from_text, check_names, import_runtime
 from .sampler_onnx import INPUT_NAMES, OUTPUT_NAME
-from .saved_model import CARD_PATH, SIGNATURE
+from .saved_model import CARD_PATH, PARTS, SEAL_PATH, SIGNATURE
+from .seal import UNSEALED, check_seal
 
 ARTEFACT = "sampler_saved_model"
 SAMPLER_PATH = CARD_PATH.with_name("sampler.json")
@@ -31,6 +32,7 @@ def write(source, tables, path):
     (path / CARD_PATH).parent.mkdir()
     (path / CARD_PATH).write_text(source.card.to_json(), encoding="utf-8")
     (path / SAMPLER_PATH).write_text(json.dumps(tables.description), encoding="utf-8")
+    (path / SEAL_PATH).write_text(UNSEALED, encoding="utf-8")
 
 
 def _sampling_function(network, card, tables):
@@ -82,6 +84,7 @@ def load(path):
     """
     path = Path(path)
     card_path = path / CARD_PATH
+    check_seal(path, PARTS)
     card = card_from_text(card_path.read_bytes() if card_path.is_file() else None, path)
     tf = import_runtime("tensorflow", path, "tensorflow")
     try:

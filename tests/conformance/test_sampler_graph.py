@@ -1,6 +1,7 @@
 """The whole sampler in one graph against the NumPy loop, over every format and sampler of it."""
 
 import json
+import shutil
 
 import numpy as np
 import onnx
@@ -58,6 +59,20 @@ def test_a_sampler_is_not_taken_for_a_denoiser(exported_samplers):
     for path in exported_samplers[1].values():
         with pytest.raises(ArtefactError, match=r"exactly the inputs.*guidance_strength"):
             load_denoiser(path)
+
+
+@pytest.mark.parametrize("name", SAMPLER_FORMATS)
+def test_a_damaged_sampler_is_refused_by_name(exported_samplers, tmp_path, name):
+    source = exported_samplers[1][name]
+    path = tmp_path / source.name
+    (shutil.copytree if source.is_dir() else shutil.copy)(source, path)
+    part = path if path.is_file() else path / "saved_model.pb"
+    whole = bytearray(part.read_bytes())
+    whole[len(whole) // 2] ^= 1
+    part.write_bytes(whole)
+    with pytest.raises(ArtefactError, match="damaged") as error:
+        SAMPLER_FORMATS[name].load(path)
+    assert str(path) in str(error.value)
 
 
 def test_an_existing_file_is_refused_before_any_work(exported_samplers, card):
