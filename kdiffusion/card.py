@@ -5,9 +5,9 @@ from __future__ import annotations
 import dataclasses
 import functools
 import json
-import math
 from dataclasses import dataclass
 
+from kdiffusion.diffusion.arguments import check_number
 from kdiffusion.diffusion.guidance import check_strength
 from kdiffusion.diffusion.prediction import check_prediction_type
 from kdiffusion.diffusion.samplers import find_sampler
@@ -69,7 +69,7 @@ class DenoiserCard:
             self._check_picture()
             self._check_process()
             self._check_origin()
-        except (TypeError, ValueError) as error:
+        except (TypeError, ValueError, OverflowError) as error:
             raise error if isinstance(error, CardError) else CardError(str(error)) from error
 
     def _check_picture(self):
@@ -98,8 +98,6 @@ class DenoiserCard:
             _is_whole(self.steps) and 1 <= self.steps <= most,
             "steps", f"a whole number from 1 to {most}", self.steps,
         )  # fmt: skip
-        _require(_is_number(self.guidance_strength), "guidance_strength", "a finite number",
-                 self.guidance_strength)  # fmt: skip
         check_strength(self.guidance_strength)
 
     def _check_origin(self):
@@ -109,10 +107,7 @@ class DenoiserCard:
             _is_whole(self.images_seen) and self.images_seen >= 0,
             "images_seen", "a whole number, 0 or more", self.images_seen,
         )  # fmt: skip
-        _require(
-            _is_number(self.ema_decay) and 0 <= self.ema_decay <= 1,
-            "ema_decay", "a number from 0 to 1", self.ema_decay,
-        )  # fmt: skip
+        check_number("ema_decay", self.ema_decay, "a number from 0 to 1", 0, 1)
 
     @functools.cached_property
     def schedule(self) -> NoiseSchedule:
@@ -132,7 +127,7 @@ class DenoiserCard:
         """
         try:
             fields = json.loads(text)
-        except (TypeError, ValueError) as error:
+        except (TypeError, ValueError, RecursionError) as error:
             raise CardError(f"The card must be JSON text. Received: {text[:80]!r}") from error
         if not isinstance(fields, dict) or "format_version" not in fields:
             raise CardError("The card must be a JSON object with a `format_version`.")
@@ -162,12 +157,6 @@ def _require(condition: bool, name: str, need: str, value) -> None:
 
 def _is_whole(value) -> bool:
     return not isinstance(value, bool) and hasattr(value, "__index__")
-
-
-def _is_number(value) -> bool:
-    return (
-        not isinstance(value, (bool, str)) and hasattr(value, "__float__") and math.isfinite(value)
-    )
 
 
 def _to_python(value):

@@ -75,6 +75,8 @@ BAD_FIELDS = [
     ("images_seen", 1.5),
     ("ema_decay", 1.5),
     ("ema_decay", float("nan")),
+    ("ema_decay", 10**400),
+    ("alphas_cumprod", (10**400,)),
     ("sampler", "magic"),
     ("steps", 0),
     ("steps", 1001),
@@ -117,6 +119,7 @@ def changed(**changes):
     [
         ("", "JSON"),
         ("{", "JSON"),
+        ("[" * 100_000, "JSON"),
         ("[1]", "format_version"),
         ("{}", "format_version"),
         (json.dumps(changed(format_version=2, colour="new")), "newer kdiffusion"),

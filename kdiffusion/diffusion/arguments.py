@@ -1,8 +1,11 @@
-"""Pictures, labels, seeds and masks that a user hands in, checked before any work is done."""
+"""What a user hands in, checked before any work is done: names, numbers, labels, pictures."""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+import math
+import numbers
+import reprlib
+from collections.abc import Collection, Sequence
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -11,6 +14,28 @@ from kdiffusion.diffusion.noise import check_seed
 
 if TYPE_CHECKING:
     from kdiffusion.card import DenoiserCard
+
+
+def check_name(name: str, value: str, table: Collection[str]) -> str:
+    """A string that is in the table; `name` is the argument's."""
+    if not (isinstance(value, str) and value in table):
+        raise ValueError(f"`{name}` must be one of {', '.join(table)}. Received: {name}={value!r}")
+    return value
+
+
+def check_number(name: str, value: float, need: str, low=-math.inf, high=math.inf) -> float:
+    """A finite number from `low` to `high` as a Python float; `need` says so in words."""
+    is_number = isinstance(value, numbers.Real) and not isinstance(value, bool)
+    if not (is_number and low <= value <= high and _has_finite_float(value)):
+        raise ValueError(f"`{name}` must be {need}. Received: {name}={value!r}")
+    return float(value)
+
+
+def _has_finite_float(value) -> bool:
+    try:
+        return math.isfinite(value)
+    except OverflowError:  # an int beyond them
+        return False
 
 
 def check_whole(name: str, value: int, least: int = 1, most: int | None = None) -> int:
@@ -24,7 +49,7 @@ def check_whole(name: str, value: int, least: int = 1, most: int | None = None) 
 
 def check_labels(card: DenoiserCard, labels: Sequence[int], count: int) -> np.ndarray:
     """`count` labels as int32 `[N]`; a single label serves all."""
-    labels = np.asarray(labels)
+    labels = _array("labels", labels)
     if labels.ndim == 0:
         labels = np.full(count, labels)
     if labels.ndim != 1 or len(labels) != count or count == 0:
@@ -36,9 +61,16 @@ def check_labels(card: DenoiserCard, labels: Sequence[int], count: int) -> np.nd
     if not in_range:
         raise ValueError(
             f"`labels` must be integers from 0 to {card.null_label - 1}, or {card.null_label} for "
-            f"no class. Received: labels={np.unique(labels).tolist()}"
+            f"no class. Received: labels={reprlib.repr(labels.tolist())}"
         )
     return labels.astype(np.int32)
+
+
+def _array(name: str, values) -> np.ndarray:
+    try:
+        return np.asarray(values)
+    except ValueError as error:
+        raise ValueError(f"`{name}` must make one array: {error}") from error
 
 
 def check_seeds(seeds: Sequence[int]) -> list[int]:
@@ -48,7 +80,7 @@ def check_seeds(seeds: Sequence[int]) -> list[int]:
 
 def check_images(card: DenoiserCard, images: np.ndarray, count: int | None = None) -> np.ndarray:
     """Pictures of the card's shape and range, as float64 `[N, H, W, C]`; one can serve all."""
-    images = np.asarray(images)
+    images = _array("images", images)
     if images.ndim == 3 and count is not None:
         images = np.broadcast_to(images, (count, *images.shape))
     count = len(images) if count is None and images.ndim else count
@@ -72,7 +104,7 @@ def check_images(card: DenoiserCard, images: np.ndarray, count: int | None = Non
 
 def check_mask(card: DenoiserCard, keep_mask: np.ndarray, count: int) -> np.ndarray:
     """A mask `[H, W]` or `[N, H, W]` of true and false as bool `[N, H, W, 1]`."""
-    keep_mask = np.asarray(keep_mask)
+    keep_mask = _array("keep_mask", keep_mask)
     height, width, _ = card.image_shape
     if keep_mask.shape not in ((height, width), (count, height, width)):
         raise ValueError(

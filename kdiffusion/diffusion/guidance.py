@@ -2,8 +2,12 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+from numbers import Real
+
 import numpy as np
 
+from kdiffusion.diffusion.arguments import check_number
 from kdiffusion.diffusion.prediction import Denoiser
 
 
@@ -39,15 +43,11 @@ def guided(
     Raises:
         ValueError: for an impossible strength or rescale, or an interval that holds no timestep.
     """
-    check_strength(strength)
-    if not 0 <= rescale <= 1:
-        raise ValueError(
-            f"`guidance_rescale` must lie between 0 and 1. Received: guidance_rescale={rescale}"
-        )
+    strength = check_strength(strength)  # a NumPy float64 would promote the network's float32
+    rescale = check_number("guidance_rescale", rescale, "a number from 0 to 1", 0, 1)
     applies = None if interval is None else within_interval(noise_levels, interval)
     if strength == 0:
         return denoiser
-    strength = float(strength)  # a NumPy float64 would promote the network's float32
 
     def guided_denoiser(noisy_image, timestep, label):
         guides = np.ones(len(timestep), bool) if applies is None else applies[timestep]
@@ -70,12 +70,14 @@ def guided(
 
 def within_interval(noise_levels: np.ndarray, interval: tuple[float, float]) -> np.ndarray:
     """bool `[T]`: which timesteps have low < sigma <= high; an empty interval is refused."""
-    low, high = interval
-    if not 0 <= low < high:
+    is_pair = isinstance(interval, Sequence) and len(interval) == 2
+    numbers = [end for end in interval if isinstance(end, Real)] if is_pair else []
+    if not (len(numbers) == 2 and 0 <= numbers[0] < numbers[1]):
         raise ValueError(
             "`guidance_interval` must be (low, high) noise levels with 0 <= low < high. "
-            f"Received: guidance_interval={tuple(interval)}"
+            f"Received: guidance_interval={interval!r}"
         )
+    low, high = numbers
     inside = (noise_levels > low) & (noise_levels <= high)
     if not inside.any():
         raise ValueError(
@@ -86,13 +88,10 @@ def within_interval(noise_levels: np.ndarray, interval: tuple[float, float]) -> 
     return inside
 
 
-def check_strength(strength: float) -> None:
-    """Refuses a guidance strength that is NaN, infinite or below -1 (the unconditional model)."""
-    if not (np.isfinite(strength) and strength >= -1):
-        raise ValueError(
-            "`guidance_strength` must be a finite number of at least -1; 0 is the plain model. "
-            f"Received: guidance_strength={strength}"
-        )
+def check_strength(strength: float) -> float:
+    """A guidance strength that is finite and at least -1 (the unconditional model)."""
+    need = "a finite number of at least -1; 0 is the plain model"
+    return check_number("guidance_strength", strength, need, -1)
 
 
 def _rescaled(combined: np.ndarray, conditional: np.ndarray, amount: float) -> np.ndarray:

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
 import numpy as np
 
-from kdiffusion.diffusion.arguments import check_images, check_labels, check_seeds
+from kdiffusion.diffusion.arguments import check_images, check_labels, check_number, check_seeds
 from kdiffusion.diffusion.noise import ImageNoise
 from kdiffusion.diffusion.options import SamplingOptions, make_plan
 from kdiffusion.diffusion.prediction import Denoiser
@@ -51,10 +52,8 @@ def image_to_image(
     seeds = check_seeds(seeds)
     images = check_images(card, images, len(seeds))
     labels = check_labels(card, labels, len(seeds))
-    if not 0 < noise_level <= 1:
-        raise ValueError(
-            f"`noise_level` must be above 0 and at most 1. Received: noise_level={noise_level}"
-        )
+    need = "a number above 0 and at most 1"
+    check_number("noise_level", noise_level, need, math.ulp(0.0), 1)
     start = max(round(noise_level * card.schedule.num_timesteps) - 1, 0)
     plan = make_plan(denoiser, card, SamplingOptions(**options), start)
     first = plan.pairs[0][0]

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from kdiffusion.diffusion.arguments import check_number
 from kdiffusion.diffusion.guidance import check_strength, guided, within_interval
 from kdiffusion.diffusion.prediction import Denoiser, Predict, predictor
 from kdiffusion.diffusion.samplers import Sampler, find_sampler
@@ -82,13 +83,15 @@ class SamplingOptions:
                     f"`{option}` has no meaning for the sampler {name!r}. "
                     f"Received: {option}={value!r}"
                 )
-        if self.eta is not None and not 0 <= self.eta <= 1:
-            raise ValueError(f"`eta` must lie between 0 and 1. Received: eta={self.eta}")
+        if self.eta is not None:
+            check_number("eta", self.eta, "a number from 0 to 1", 0, 1)
         if self.variance is not None:
             check_variance(self.variance)
 
     def threshold(self, value_range: tuple[float, float]):
         """The function that keeps x_0 within the range, or None."""
+        if not isinstance(self.clip, bool):
+            raise ValueError(f"`clip` must be True or False. Received: clip={self.clip!r}")
         if self.dynamic_threshold is not None:
             if not self.clip:
                 raise ValueError("`dynamic_threshold` must be None when `clip` is False.")

@@ -11,6 +11,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from kdiffusion.diffusion.arguments import check_name
 from kdiffusion.diffusion.schedules import NoiseSchedule
 
 # denoiser(noisy_images [B, H, W, C] float32, timesteps [B] int32, labels [B] int32) -> prediction
@@ -43,11 +44,7 @@ def check_prediction_type(prediction_type: str, schedule: NoiseSchedule | None =
     Raises:
         ValueError: for an unknown name; for "epsilon" with zero terminal SNR.
     """
-    if prediction_type not in PREDICTION_TYPES:
-        raise ValueError(
-            f"`prediction_type` must be one of {', '.join(PREDICTION_TYPES)}. "
-            f"Received: prediction_type={prediction_type!r}"
-        )
+    check_name("prediction_type", prediction_type, PREDICTION_TYPES)
     if schedule is not None and schedule.ends_in_pure_noise and prediction_type == "epsilon":
         raise ValueError(
             '`prediction_type` must be "x0" or "v" when the schedule ends in pure noise (zero '

@@ -15,6 +15,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from kdiffusion.diffusion.arguments import check_name
 from kdiffusion.diffusion.dpm_solver import dpmpp_2m_sde_step, dpmpp_2m_step, heun_step
 from kdiffusion.diffusion.prediction import Estimate
 from kdiffusion.diffusion.unipc import unipc_step
@@ -77,8 +78,4 @@ SAMPLERS: dict[str, Sampler] = {
 
 def find_sampler(name: str) -> Sampler:
     """The row called `name`; a name that isn't there is refused with the list of those that are."""
-    if name not in SAMPLERS:
-        raise ValueError(
-            f"`sampler` must be one of {', '.join(SAMPLERS)}. Received: sampler={name!r}"
-        )
-    return SAMPLERS[name]
+    return SAMPLERS[check_name("sampler", name, SAMPLERS)]

@@ -13,6 +13,8 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from kdiffusion.diffusion.arguments import check_name
+
 MAX_BETA = 0.999  # Nichol & Dhariwal 2021: "to prevent singularities" at the noisy end.
 
 VARIANCES = ("fixed_small", "fixed_large")
@@ -152,10 +154,7 @@ class NoiseSchedule:
 
 def check_variance(variance: str) -> None:
     """Refuses a name that isn't one of `VARIANCES`."""
-    if variance not in VARIANCES:
-        raise ValueError(
-            f"`variance` must be one of {', '.join(VARIANCES)}. Received: variance={variance!r}"
-        )
+    check_name("variance", variance, VARIANCES)
 
 
 def linear_alphas_cumprod(num_timesteps: int) -> np.ndarray:
@@ -238,10 +237,7 @@ def make_schedule(
     Raises:
         ValueError: for an unknown name or a wrong number of steps.
     """
-    if name not in SCHEDULES:
-        raise ValueError(
-            f"`schedule` must be one of {', '.join(SCHEDULES)}. Received: schedule={name!r}"
-        )
+    check_name("schedule", name, SCHEDULES)
     if num_timesteps < 2:
         raise ValueError(
             f"`num_timesteps` must be at least 2. Received: num_timesteps={num_timesteps}"

@@ -6,7 +6,7 @@ from collections.abc import Callable
 
 import numpy as np
 
-from kdiffusion.diffusion.arguments import check_whole
+from kdiffusion.diffusion.arguments import check_name, check_whole
 from kdiffusion.diffusion.schedules import NoiseSchedule
 
 
@@ -76,10 +76,7 @@ def timestep_pairs(
     Raises:
         ValueError: for an unknown spacing, or fewer than 1 or more steps than there are timesteps.
     """
-    if spacing not in SPACINGS:
-        raise ValueError(
-            f"`spacing` must be one of {', '.join(SPACINGS)}. Received: spacing={spacing!r}"
-        )
+    check_name("spacing", spacing, SPACINGS)
     start = schedule.num_timesteps - 1 if start is None else start
     start = check_whole("start", start, 0, schedule.num_timesteps - 1)
     steps = check_whole("steps", steps, 1, start + 1)

@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable
 
 import numpy as np
+
+from kdiffusion.diffusion.arguments import check_number
 
 
 def static_threshold(value_range: tuple[float, float]) -> Callable[[np.ndarray], np.ndarray]:
@@ -27,11 +30,8 @@ def dynamic_threshold(
     Returns:
         A function x0 -> x0 of arrays `[B, H, W, C]`, an image each on its own.
     """
-    if not 0 < quantile <= 1:
-        raise ValueError(
-            "`dynamic_threshold` must be a quantile above 0 and at most 1, such as 0.995. "
-            f"Received: dynamic_threshold={quantile}"
-        )
+    need = "a quantile above 0 and at most 1, such as 0.995"
+    check_number("dynamic_threshold", quantile, need, math.ulp(0.0), 1)
     middle, half = (value_range[0] + value_range[1]) / 2, (value_range[1] - value_range[0]) / 2
 
     def threshold(x0):

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 
+from kdiffusion.diffusion.arguments import check_name
 from kdiffusion.diffusion.prediction import check_prediction_type
 from kdiffusion.diffusion.schedules import NoiseSchedule
 
@@ -33,11 +34,7 @@ def loss_weights(
         ValueError: for an unknown target or weighting, or a gamma that isn't positive.
     """
     check_prediction_type(prediction_type, schedule)
-    if weighting not in LOSS_WEIGHTINGS:
-        raise ValueError(
-            f"`weighting` must be one of {', '.join(LOSS_WEIGHTINGS)}. "
-            f"Received: weighting={weighting!r}"
-        )
+    check_name("weighting", weighting, LOSS_WEIGHTINGS)
     if not 0 < gamma < np.inf:
         raise ValueError(f"`gamma` must be positive. Received: gamma={gamma}")
     snr = schedule.signal_to_noise

@@ -141,7 +141,7 @@ BAD_INPUT = {
         {"sampler": "ddpm", "eta": 0.5},
         "no meaning for the sampler 'ddpm'",
     ),
-    "eta too high": ({"eta": 1.5}, "`eta` must lie between 0 and 1"),
+    "eta too high": ({"eta": 1.5}, "`eta` must be a number from 0 to 1"),
     "variance of another sampler": ({"variance": "fixed_large"}, "`variance` has no meaning"),
     "unknown variance": ({"sampler": "ddpm", "variance": "huge"}, "fixed_small, fixed_large"),
     "zero batch": ({"batch_size": 0}, "`batch_size`"),
