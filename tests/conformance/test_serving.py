@@ -1,9 +1,20 @@
-"""The SavedModel as TensorFlow Serving sees it: no code of ours, no Keras."""
+"""Exported files as others see them: no code of ours, no Keras, and what docs/formats.md shows."""
 
+import json
+import re
 import subprocess
 import sys
+import threading
+from http.server import BaseHTTPRequestHandler, HTTPServer
+from pathlib import Path
 
+import numpy as np
 import pytest
+import tensorflow as tf
+
+from export import sampler_onnx, sampler_saved_model
+from export.sampler import export_sampler
+from kdiffusion.images import to_uint8
 
 pytestmark = pytest.mark.slow
 
@@ -36,3 +47,53 @@ def test_the_signature_is_the_contract(exported):
         "prediction float32 (None, 8, 12, 3)",
     ]
     assert (exported["saved_model"] / "assets.extra" / "denoiser_card.json").is_file()
+
+
+@pytest.fixture(scope="module")
+def snippets():
+    """The Python blocks of docs/formats.md, in order."""
+    text = (Path(__file__).parents[2] / "docs" / "formats.md").read_text(encoding="utf-8")
+    return re.findall(r"```python\n(.*?)```", text, re.DOTALL)
+
+
+@pytest.fixture(scope="module")
+def samplers(small_network, card, tmp_path_factory):
+    """Format name ► path of a whole sampler of three steps."""
+    return export_sampler(small_network, card, tmp_path_factory.mktemp("served"), steps=3)
+
+
+def test_the_documented_onnx_client_draws(snippets, samplers, monkeypatch):
+    monkeypatch.chdir(samplers["onnx"].parent)
+    names = {}
+    exec(snippets[0], names)
+    assert names["pixels"].shape == (2, 8, 12, 3)
+    noise = names["noise"].astype(np.float32)
+    expected = sampler_onnx.load(samplers["onnx"])[0](noise, [0, 1], 1.0)
+    np.testing.assert_array_equal(names["pixels"], to_uint8(expected))
+
+
+def test_the_documented_rest_client_draws(snippets, samplers, card):
+    names = {}
+    exec(snippets[1], names)
+    model = tf.saved_model.load(str(samplers["saved_model"]))
+
+    class ColumnarPredict(BaseHTTPRequestHandler):
+        """`:predict` with "inputs", and a signature of one output, as TensorFlow Serving has it."""
+
+        def do_POST(self):
+            body = json.loads(self.rfile.read(int(self.headers["Content-Length"])))
+            serve = model.signatures[body["signature_name"]]
+            specs = serve.structured_input_signature[1]
+            inputs = {name: tf.constant(v, specs[name].dtype) for name, v in body["inputs"].items()}
+            (output,) = serve(**inputs).values()
+            self.send_response(200)
+            self.end_headers()
+            self.wfile.write(json.dumps({"outputs": output.numpy().tolist()}).encode())
+
+    noise = np.random.default_rng(0).standard_normal((2, *card.image_shape))
+    with HTTPServer(("127.0.0.1", 0), ColumnarPredict) as server:
+        threading.Thread(target=server.handle_request, daemon=True).start()
+        url = f"http://127.0.0.1:{server.server_port}/v1/models/toy:predict"
+        images = names["draw"](url, noise, [0, 1], 1.0)
+    expected = sampler_saved_model.load(samplers["saved_model"])[0](noise, [0, 1], 1.0)
+    np.testing.assert_allclose(images, expected, atol=1e-5)
