@@ -10,6 +10,7 @@ from .denoiser import ArtefactError, card_from_text, check_names, import_runtime
 from .sampler_onnx import INPUT_NAMES, OUTPUT_NAME
 from .saved_model import CARD_PATH, PARTS, SEAL_PATH, SIGNATURE
 from .seal import UNSEALED, check_seal
+from .untrusted import check_only_computes, check_opens_passively
 
 ARTEFACT = "sampler_saved_model"
 SAMPLER_PATH = CARD_PATH.with_name("sampler.json")
@@ -87,11 +88,13 @@ def load(path):
     check_seal(path, PARTS)
     card = card_from_text(card_path.read_bytes() if card_path.is_file() else None, path)
     tf = import_runtime("tensorflow", path, "tensorflow")
+    check_opens_passively(path)
     try:
         model = tf.saved_model.load(str(path))
         serve = model.signatures[SIGNATURE]
     except Exception as error:  # from IndexError to TensorFlow's own, by what is damaged
         raise ArtefactError(f"{path} cannot be read as a whole SavedModel: {error}") from error
+    check_only_computes(serve, path)
     check_names("inputs", list(serve.structured_input_signature[1]), INPUT_NAMES, path)
     check_names("outputs", list(serve.structured_outputs), [OUTPUT_NAME], path)
 

@@ -13,6 +13,7 @@ from .denoiser import (
 )
 from .inference import serving_function
 from .seal import UNSEALED, check_seal
+from .untrusted import check_only_computes, check_opens_passively
 
 ARTEFACT = "saved_model"
 TOLERANCE = 1e-4  # from the live network, any predicted number
@@ -68,11 +69,13 @@ def load(path):
     card_path = path / CARD_PATH
     card = card_from_text(card_path.read_bytes() if card_path.is_file() else None, path)
     tf = import_runtime("tensorflow", path, "tensorflow")
+    check_opens_passively(path)
     try:
         model = tf.saved_model.load(str(path))
         serve = model.signatures[SIGNATURE]
     except Exception as error:  # from IndexError to TensorFlow's own, by what is damaged
         raise ArtefactError(f"{path} cannot be read as a whole SavedModel: {error}") from error
+    check_only_computes(serve, path)
     check_names("inputs", list(serve.structured_input_signature[1]), INPUT_NAMES, path)
     check_names("outputs", list(serve.structured_outputs), [OUTPUT_NAME], path)
 

@@ -94,7 +94,10 @@ class Checkpoints:
 
     def _write(self, folder, step, logs):
         folder.mkdir()
-        self._state.write(str(folder / "state"))
+        try:
+            self._state.write(str(folder / "state"))
+        except tf.errors.OpError as error:
+            raise OSError(f"{folder} could not be written: {error.message}") from error
         files = {path.name: sha256_of(path) for path in sorted(folder.iterdir())}
         record = {"step": step, "logs": logs, "files": files}
         write_sealed(folder / RECORD, record)

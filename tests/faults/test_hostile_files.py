@@ -1,0 +1,265 @@
+"""Files made by someone who wants more than to draw: nothing of theirs runs.
+
+Each file here is a working attack: opened or called without the guard, it writes the mark.
+"""
+
+import ast
+import json
+import pickle
+import shutil
+from pathlib import Path
+
+import numpy as np
+import pytest
+from onnx import TensorProto, helper
+
+from export import ArtefactError, load_denoiser, saved_model
+from export.onnx import CARD_KEY
+from export.shards import draw_to_folder, read_folder
+from kdiffusion.card import DenoiserCard
+
+ROOT = Path(__file__).parent.parent.parent
+CARD = DenoiserCard(
+    image_shape=(4, 4, 1),
+    class_names=("../../cat", "/dog"),
+    null_label=2,
+    prediction_type="epsilon",
+    alphas_cumprod=(0.9, 0.5, 0.1),
+    dataset="../../../elsewhere",
+    preset="$(touch mark)",
+    images_seen=0,
+    ema_decay=0.0,
+    sampler="ddim",
+    steps=2,
+    guidance_strength=0.0,
+)
+
+
+def _save(module, serve, path):
+    import tensorflow as tf
+
+    tf.saved_model.save(module, str(path), signatures={saved_model.SIGNATURE: serve})
+    (path / saved_model.CARD_PATH).parent.mkdir()
+    (path / saved_model.CARD_PATH).write_text(CARD.to_json())
+    return path
+
+
+def _contract(function):
+    import tensorflow as tf
+
+    return tf.function(
+        function,
+        input_signature=[
+            tf.TensorSpec([None, 4, 4, 1], tf.float32, "noisy_image"),
+            tf.TensorSpec([None], tf.int32, "timestep"),
+            tf.TensorSpec([None], tf.int32, "label"),
+        ],
+    )
+
+
+def _writes_a_file(mark, path):
+    import tensorflow as tf
+
+    @_contract
+    def serve(noisy_image, timestep, label):
+        tf.io.write_file(str(mark), "written")
+        return {"prediction": noisy_image}
+
+    return _save(tf.Module(), serve, path)
+
+
+def _writes_a_file_deep_inside(mark, path):
+    import tensorflow as tf
+
+    @tf.function
+    def body(step, image):
+        tf.io.write_file(str(mark), "written")
+        return step + 1, image
+
+    @_contract
+    def serve(noisy_image, timestep, label):
+        _, image = tf.while_loop(lambda step, image: step < 1, body, (0, noisy_image))
+        return {"prediction": image}
+
+    return _save(tf.Module(), serve, path)
+
+
+def _saves_variables_over_a_file(mark, path):
+    import tensorflow as tf
+
+    @_contract
+    def serve(noisy_image, timestep, label):
+        tf.raw_ops.SaveV2(
+            prefix=str(mark), tensor_names=["x"], shape_and_slices=[""], tensors=[noisy_image]
+        )
+        return {"prediction": noisy_image}
+
+    return _save(tf.Module(), serve, path)
+
+
+def _runs_python(mark, path):
+    import tensorflow as tf
+
+    @_contract
+    def serve(noisy_image, timestep, label):
+        image = tf.py_function(lambda image: (mark.touch(), image)[1], [noisy_image], tf.float32)
+        return {"prediction": tf.ensure_shape(image, [None, 4, 4, 1])}
+
+    return _save(tf.Module(), serve, path)
+
+
+def _brings_an_object_that_is_made_when_opened(mark, path):
+    import tensorflow as tf
+
+    module = tf.Module()
+    module.table = tf.lookup.StaticHashTable(
+        tf.lookup.KeyValueTensorInitializer(["a"], [1]), default_value=0
+    )
+
+    @_contract
+    def serve(noisy_image, timestep, label):
+        return {"prediction": noisy_image + tf.cast(module.table.size(), tf.float32)}
+
+    return _save(module, serve, path)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize(
+    ("attack", "named"),
+    [
+        (_writes_a_file, "WriteFile"),
+        (_writes_a_file_deep_inside, "WriteFile"),
+        (_saves_variables_over_a_file, "SaveV2"),
+        (_runs_python, "EagerPyFunc"),
+        (_brings_an_object_that_is_made_when_opened, "resource"),
+    ],
+)
+def test_a_saved_model_that_does_more_than_compute_is_refused(tmp_path, attack, named):
+    mark = tmp_path / "mark"
+    path = attack(mark, tmp_path / "saved_model")
+    with pytest.raises(ArtefactError, match=named):
+        load_denoiser(path)
+    assert not list(tmp_path.glob("mark*"))
+
+
+def _onnx_file(path, nodes, initializers=(), domains=()):
+    image = helper.make_tensor_value_info("noisy_image", TensorProto.FLOAT, ["b", 4, 4, 1])
+    others = [
+        helper.make_tensor_value_info(name, TensorProto.INT32, ["b"])
+        for name in ("timestep", "label")
+    ]
+    output = helper.make_tensor_value_info("prediction", TensorProto.FLOAT, ["b", 4, 4, 1])
+    graph = helper.make_graph(nodes, "g", [image, *others], [output], initializers)
+    opsets = [helper.make_opsetid(domain, version) for domain, version in [("", 18), *domains]]
+    model = helper.make_model(graph, opset_imports=opsets, ir_version=8)
+    helper.set_model_props(model, {CARD_KEY: CARD.to_json()})
+    path.write_bytes(model.SerializeToString())
+    return path
+
+
+def test_an_onnx_file_cannot_read_beside_its_folder(tmp_path):
+    (tmp_path / "secret.bin").write_bytes(np.ones(1, "float32").tobytes())
+    (tmp_path / "folder").mkdir()
+    outside = TensorProto(name="secret", data_type=TensorProto.FLOAT, dims=[1])
+    outside.data_location = TensorProto.EXTERNAL
+    outside.external_data.add(key="location", value="../secret.bin")
+    add = helper.make_node("Add", ["noisy_image", "secret"], ["prediction"])
+    path = _onnx_file(tmp_path / "folder" / "denoiser.onnx", [add], [outside])
+    with pytest.raises(ArtefactError, match=r"denoiser\.onnx"):
+        load_denoiser(path)
+
+
+def test_an_onnx_file_cannot_bring_operations_of_its_own(tmp_path):
+    node = helper.make_node("Run", ["noisy_image"], ["prediction"], domain="ai.onnx.contrib")
+    path = _onnx_file(tmp_path / "denoiser.onnx", [node], domains=[("ai.onnx.contrib", 1)])
+    with pytest.raises(ArtefactError, match=r"denoiser\.onnx"):
+        load_denoiser(path)
+
+
+class _Touch:
+    """Unpickling it makes a file."""
+
+    def __init__(self, mark):
+        self.mark = str(mark)
+
+    def __reduce__(self):
+        return Path.touch, (Path(self.mark),)
+
+
+def _identity(tmp_path):
+    node = helper.make_node("Identity", ["noisy_image"], ["prediction"])
+    return load_denoiser(_onnx_file(tmp_path / "denoiser.onnx", [node]))
+
+
+def test_a_shard_with_a_pickle_in_it_is_not_unpickled(tmp_path):
+    mark, folder = tmp_path / "mark", tmp_path / "samples"
+    denoiser = _identity(tmp_path)
+    draw_to_folder(denoiser, [0, 1], range(4), folder, progress=False)
+    (shard,) = folder.glob("*.npz")
+    np.savez(shard, **dict.fromkeys(("images", "labels", "seeds"), np.array([_Touch(mark)])))
+    pickle.loads(pickle.dumps(_Touch(tmp_path / "works")))
+    assert (tmp_path / "works").exists()  # the attack is one
+    with pytest.raises(ValueError, match="pickle"):
+        list(read_folder(folder))
+    assert not mark.exists()
+
+
+def test_names_in_a_card_are_no_paths(tmp_path):
+    """Class names, data set and preset that climb: all that is written lies where it was asked."""
+    denoiser = _identity(tmp_path)
+    before = set(tmp_path.rglob("*"))
+    draw_to_folder(denoiser, [0, 1], range(4), tmp_path / "samples", progress=False)
+    new = set(tmp_path.rglob("*")) - before
+    assert new
+    assert all(path.is_relative_to(tmp_path / "samples") for path in new)
+
+
+def test_a_card_names_no_data_set_that_would_be_fetched_as_code():
+    """TFDS runs the code of community data sets, which have a namespace or a path for a name."""
+    from kdiffusion.data import load_dataset
+
+    for name in (CARD.dataset, "someone:dataset", "huggingface:x/y", "/tmp/x", "kaggle:../x"):
+        with pytest.raises(ValueError, match="name"):
+            load_dataset(name)
+
+
+@pytest.mark.slow
+def test_a_keras_file_with_code_in_it_is_refused(tmp_path):
+    import keras
+
+    from kdiffusion.models import DiffusionModel, UNet
+
+    model = DiffusionModel(UNet((8, 8, 1), 2, 8, (1,), 1, ()), (0.9, 0.5))
+    model.save(tmp_path / "model.keras")
+    layer = keras.layers.Lambda(lambda x: x)
+    code = keras.saving.serialize_keras_object(layer)
+    shutil.unpack_archive(tmp_path / "model.keras", tmp_path / "inside", "zip")
+    config = json.loads((tmp_path / "inside" / "config.json").read_text())
+    config["config"]["network"] = code
+    (tmp_path / "inside" / "config.json").write_text(json.dumps(config))
+    shutil.make_archive(tmp_path / "hostile", "zip", tmp_path / "inside")
+    (tmp_path / "hostile.zip").rename(tmp_path / "hostile.keras")
+    with pytest.raises((ValueError, TypeError), match=r"[Ll]ambda"):
+        keras.saving.load_model(tmp_path / "hostile.keras")
+
+
+def test_nothing_here_unpickles_or_evaluates():
+    """pickle, its relatives, eval, exec, and the switches that let them in."""
+    for folder in ("kdiffusion", "export"):
+        for file in (ROOT / folder).rglob("*.py"):
+            tree = ast.parse(file.read_text(encoding="utf-8"))
+            for node in ast.walk(tree):
+                names = []
+                if isinstance(node, ast.Import):
+                    names = [alias.name for alias in node.names]
+                elif isinstance(node, ast.ImportFrom):
+                    names = [node.module or ""]
+                elif isinstance(node, ast.Call) and isinstance(node.func, ast.Name):
+                    names = [f"{node.func.id}()"]
+                elif isinstance(node, ast.keyword) and isinstance(node.value, ast.Constant):
+                    names = [f"{node.arg}={node.value.value}"]
+                banned = {
+                    "pickle", "dill", "cloudpickle", "joblib", "marshal", "shelve", "eval()",
+                    "exec()", "allow_pickle=True", "safe_mode=False",
+                }  # fmt: skip
+                assert not banned & set(names), (file, names)
