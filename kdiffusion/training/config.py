@@ -122,7 +122,7 @@ class OptimizerConfig:
 class SamplingConfig:
     """How the model is best sampled: for the previews, and written into the exported file."""
 
-    sampler: Annotated[str, _name_in(SAMPLERS)] = "dpmpp_2m_sde"
+    sampler: Annotated[str, _name_in(SAMPLERS)] = "unipc"
     """Sampler: a name in `kdiffusion.diffusion.SAMPLERS`."""
     steps: Positive = 20
     """Steps of the sampler."""

@@ -130,7 +130,7 @@ def cifar10_small():
             final_learning_rate_fraction=0.02,
             ema_decay=0.999,
         ),
-        sampling=SamplingConfig(sampler="dpmpp_2m_sde", steps=50, guidance_strength=1.0),
+        sampling=SamplingConfig(sampler="unipc", steps=20, guidance_strength=1.0),
     )
 
 
