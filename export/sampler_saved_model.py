@@ -6,11 +6,11 @@ The denoiser is the body of a `tf.while_loop`; schedule, sampler and guidance ar
 import json
 from pathlib import Path
 
-from .denoiser import ArtefactError, card_from_text, check_names, import_runtime
+import numpy as np
+
 from .sampler_onnx import INPUT_NAMES, OUTPUT_NAME
-from .saved_model import CARD_PATH, PARTS, SEAL_PATH, SIGNATURE
-from .seal import UNSEALED, check_seal
-from .untrusted import check_only_computes, check_opens_passively
+from .saved_model import CARD_PATH, open_signature, write_signature
+from .saved_model import PARTS as PARTS
 
 ARTEFACT = "sampler_saved_model"
 SAMPLER_PATH = CARD_PATH.with_name("sampler.json")
@@ -24,16 +24,9 @@ def write(source, tables, path):
         tables: SamplerTables.
         path: Path. The folder to make.
     """
-    import tensorflow as tf
-
-    module = tf.Module()
-    module.weights = [variable.value for variable in source.network.weights]
     serve = _sampling_function(source.network, source.card, tables)
-    tf.saved_model.save(module, str(path), signatures={SIGNATURE: serve})
-    (path / CARD_PATH).parent.mkdir()
-    (path / CARD_PATH).write_text(source.card.to_json(), encoding="utf-8")
+    write_signature(source, serve, path)
     (path / SAMPLER_PATH).write_text(json.dumps(tables.description), encoding="utf-8")
-    (path / SEAL_PATH).write_text(UNSEALED, encoding="utf-8")
 
 
 def _sampling_function(network, card, tables):
@@ -83,27 +76,10 @@ def load(path):
     Raises:
         ArtefactError: a folder that is damaged, has no usable card, or has other inputs.
     """
-    path = Path(path)
-    card_path = path / CARD_PATH
-    check_seal(path, PARTS)
-    card = card_from_text(card_path.read_bytes() if card_path.is_file() else None, path)
-    tf = import_runtime("tensorflow", path, "tensorflow")
-    check_opens_passively(path)
-    try:
-        model = tf.saved_model.load(str(path))
-        serve = model.signatures[SIGNATURE]
-    except Exception as error:  # from IndexError to TensorFlow's own, by what is damaged
-        raise ArtefactError(f"{path} cannot be read as a whole SavedModel: {error}") from error
-    check_only_computes(serve, path)
-    check_names("inputs", list(serve.structured_input_signature[1]), INPUT_NAMES, path)
-    check_names("outputs", list(serve.structured_outputs), [OUTPUT_NAME], path)
+    serve, card = open_signature(Path(path), INPUT_NAMES, OUTPUT_NAME)
 
     def draw(noise, labels, guidance_strength):
-        # By way of `model`, which it keeps alive: a signature holds its variables only weakly.
-        return model.signatures[SIGNATURE](
-            noise=tf.constant(noise, tf.float32),
-            label=tf.constant(labels, tf.int32),
-            guidance_strength=tf.constant(guidance_strength, tf.float32),
-        )[OUTPUT_NAME].numpy()
+        inputs = np.float32(noise), np.int32(labels), np.float32(guidance_strength)
+        return serve(**dict(zip(INPUT_NAMES, inputs, strict=True)))
 
     return draw, card

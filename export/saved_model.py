@@ -37,9 +37,23 @@ def write(source, path):
         source: ExportSource.
         path: Path. The folder to make.
     """
+    serve, _ = serving_function(source.network, source.card.image_shape)
+    write_signature(source, serve, path)
+
+
+def write_signature(source, serve, path):
+    """Writes a function of the network as a SavedModel, with the card and a place for the seal.
+
+    Args:
+        source: ExportSource. Its network's weights are those that `serve` uses.
+        serve: tf.function with an input signature, or a concrete one.
+        path: Path. The folder to make.
+
+    Raises:
+        OSError: the files could not be written.
+    """
     import tensorflow as tf
 
-    serve, _ = serving_function(source.network, source.card.image_shape)
     module = tf.Module()
     # A module, not the Keras model: the folder must load where Keras is not installed.
     module.weights = [variable.value for variable in source.network.weights]
@@ -65,6 +79,28 @@ def load(path):
         ArtefactError: a folder that is damaged, has no usable card, or has other inputs.
     """
     path = Path(path)
+    serve, card = open_signature(path, INPUT_NAMES, OUTPUT_NAME)
+
+    def predict(noisy_images, timesteps, labels):
+        return serve(noisy_image=noisy_images, timestep=timesteps, label=labels)
+
+    return LoadedDenoiser(card, path, predict)
+
+
+def open_signature(path, input_names, output_name):
+    """The function that a SavedModel of this project serves, and its card.
+
+    Args:
+        path: Path of the folder.
+        input_names: names that its inputs must have.
+        output_name: str. The name of its output.
+
+    Returns:
+        (callable on NumPy arrays by name, DenoiserCard).
+
+    Raises:
+        ArtefactError: as `load`.
+    """
     check_seal(path, PARTS)
     card_path = path / CARD_PATH
     card = card_from_text(card_path.read_bytes() if card_path.is_file() else None, path)
@@ -76,16 +112,12 @@ def load(path):
     except Exception as error:  # from IndexError to TensorFlow's own, by what is damaged
         raise ArtefactError(f"{path} cannot be read as a whole SavedModel: {error}") from error
     check_only_computes(serve, path)
-    check_names("inputs", list(serve.structured_input_signature[1]), INPUT_NAMES, path)
-    check_names("outputs", list(serve.structured_outputs), [OUTPUT_NAME], path)
+    check_names("inputs", list(serve.structured_input_signature[1]), input_names, path)
+    check_names("outputs", list(serve.structured_outputs), [output_name], path)
 
-    def predict(noisy_images, timesteps, labels):
+    def run(**arrays):
         # By way of `model`, which it keeps alive: a signature holds its variables only weakly.
-        outputs = model.signatures[SIGNATURE](
-            noisy_image=tf.constant(noisy_images),
-            timestep=tf.constant(timesteps),
-            label=tf.constant(labels),
-        )
-        return outputs[OUTPUT_NAME].numpy()
+        tensors = {name: tf.constant(array) for name, array in arrays.items()}
+        return model.signatures[SIGNATURE](**tensors)[output_name].numpy()
 
-    return LoadedDenoiser(card, path, predict)
+    return run, card
