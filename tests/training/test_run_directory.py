@@ -65,6 +65,23 @@ def test_a_config_that_was_changed_since_is_refused(tmp_path):
         RunDirectory.read(tmp_path)
 
 
+def test_no_flipped_bit_and_no_cut_makes_another_run(tmp_path):
+    directory = _write(tmp_path)
+    file = tmp_path / "config.json"
+    whole = file.read_bytes()
+    refused = 0
+    for place in range(len(whole)):
+        flipped = bytearray(whole)
+        flipped[place] ^= 1 << (place % 8)
+        for content in (bytes(flipped), whole[:place]):
+            file.write_bytes(content)
+            try:
+                assert RunDirectory.read(tmp_path) == directory  # white space may change
+            except ValueError:
+                refused += 1
+    assert refused > 1.5 * len(whole)
+
+
 def test_a_run_of_another_version_is_told_so(tmp_path):
     (tmp_path / "config.json").write_text('{"format_version": 1, "config": {}}')
     with pytest.raises(ValueError, match=r"format_version must be 2, is 1: .* another version"):
