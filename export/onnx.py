@@ -122,11 +122,12 @@ def load(path):
     options.log_severity_level = 3  # errors only; what matters is raised
     try:
         session = onnxruntime.InferenceSession(path, options, providers=providers(onnxruntime))
+        metadata = session.get_modelmeta().custom_metadata_map
     except Exception as error:  # ONNX Runtime's errors share no base class
         raise ArtefactError(f"{path} cannot be read as a whole ONNX file: {error}") from error
     check_names("inputs", [value.name for value in session.get_inputs()], INPUT_NAMES, path)
     check_names("outputs", [value.name for value in session.get_outputs()], [OUTPUT_NAME], path)
-    card = card_from_text(session.get_modelmeta().custom_metadata_map.get(CARD_KEY), path)
+    card = card_from_text(metadata.get(CARD_KEY), path)
 
     def predict(noisy_images, timesteps, labels):
         feeds = {"noisy_image": noisy_images, "timestep": timesteps, "label": labels}

@@ -131,11 +131,12 @@ def load(path):
     options.log_severity_level = 3
     try:
         session = onnxruntime.InferenceSession(path, options, providers=providers(onnxruntime))
+        metadata = session.get_modelmeta().custom_metadata_map
     except Exception as error:  # ONNX Runtime's errors share no base class
         raise ArtefactError(f"{path} cannot be read as a whole ONNX file: {error}") from error
     check_names("inputs", [value.name for value in session.get_inputs()], INPUT_NAMES, path)
     check_names("outputs", [value.name for value in session.get_outputs()], [OUTPUT_NAME], path)
-    card = card_from_text(session.get_modelmeta().custom_metadata_map.get(CARD_KEY), path)
+    card = card_from_text(metadata.get(CARD_KEY), path)
 
     def draw(noise, labels, guidance_strength):
         inputs = np.float32(noise), np.int32(labels), np.float32(guidance_strength)

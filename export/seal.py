@@ -12,7 +12,7 @@ from .denoiser import ArtefactError
 
 # A format writes this, uncompressed, in one place among its bytes, and `seal` fills it in.
 UNSEALED = "kdiffusion-sha256:" + 64 * "0"
-_SEAL = re.compile(rb"kdiffusion-sha256:([0-9a-f]{64})")
+_SEAL = re.compile(rb"kdiffusion-sha256:(.{64})", re.DOTALL)  # a damaged digest is one too
 
 
 def seal(path, parts):
