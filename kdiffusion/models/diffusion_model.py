@@ -1,5 +1,7 @@
 """DiffusionModel: the training step of DDPM (Ho et al. 2020, algorithm 1) as a `keras.Model`."""
 
+import functools
+
 import keras
 import tensorflow as tf
 from keras import ops
@@ -220,8 +222,12 @@ class DiffusionModel(keras.Model):
             logs = {name: ops.reshape(value, (1,)) for name, value in logs.items()}
         return logs
 
+    @functools.cached_property
     def prediction_function(self):
-        """The averaged network as a `tf.function` of the Denoiser's inputs, for any batch."""
+        """The averaged network as a `tf.function` of the Denoiser's inputs, for any batch.
+
+        One for the model's life: TensorFlow never lets go of all that another one would trace.
+        """
         signature = [
             tf.TensorSpec([None, *self.network.image_shape], tf.float32, "noisy_image"),
             tf.TensorSpec([None], tf.int32, "timestep"),
@@ -241,7 +247,7 @@ class DiffusionModel(keras.Model):
             a callable on NumPy arrays: float32 `[B, H, W, C]`, int `[B]`, int `[B]` ►
             float32 `[B, H, W, C]`.
         """
-        predict = self.prediction_function()
+        predict = self.prediction_function
 
         def denoise(noisy_images, timesteps, labels):
             return predict(

@@ -63,7 +63,7 @@ class Monitor(keras.callbacks.TensorBoard):
         with self._train_writer.as_default():
             text = "\n".join(f"    {line}" for line in self._directory.config.to_json().split("\n"))
             tf.summary.text("config", text, step=0)
-            tf.summary.graph(self.model.prediction_function().get_concrete_function().graph)
+            tf.summary.graph(self.model.prediction_function.get_concrete_function().graph)
 
     def on_epoch_begin(self, epoch, logs=None):
         super().on_epoch_begin(epoch, logs)

@@ -195,6 +195,13 @@ def test_the_denoiser_is_the_average_on_numpy_arrays(scale_network, schedule):
     np.testing.assert_array_equal(prediction, np.zeros_like(IMAGES[:3]))
 
 
+def test_sampling_again_traces_nothing_again(scale_network, schedule):
+    model = DiffusionModel(scale_network, schedule)
+    for count in (1, 3):
+        model.sample([0] * count, range(count), sampler="ddim", steps=2, progress=False)
+    assert model.prediction_function.experimental_get_tracing_count() == 1
+
+
 def test_the_card_says_what_the_model_is(scale_network, schedule):
     card = DiffusionModel(scale_network, schedule, "v", ema_decay=0.5).card(class_names=("a", "b"))
     assert (card.prediction_type, card.null_label, card.ema_decay) == ("v", 2, 0.5)
