@@ -68,7 +68,8 @@ def _kill(process):
 def _disturb(run_dir, command, log, kills, rng):
     """Lives and deaths of one run; returns what happened."""
     checkpoints = run_dir / "checkpoints"
-    counts = {"random": 0, "during a write": 0, "before its first step": 0, "refused": 0, "lost": 0}
+    names = ("random", "during a write", "before a new checkpoint", "refused", "lost")
+    counts = dict.fromkeys(names, 0)
     while counts["random"] + counts["during a write"] < kills:
         before = _newest_whole(checkpoints)
         process = _start(command, log)
@@ -85,7 +86,7 @@ def _disturb(run_dir, command, log, kills, rng):
         _kill(process)
         after = _newest_whole(checkpoints)
         counts["during a write" if aimed else "random"] += 1
-        counts["before its first step"] += after == before
+        counts["before a new checkpoint"] += after == before
         counts["lost"] += after < before
     return counts
 
