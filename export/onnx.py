@@ -114,29 +114,47 @@ def load(path):
     Raises:
         ArtefactError: a file that is damaged, has no usable card, or has other inputs.
     """
-    import onnxruntime
-
     path = Path(path)
-    check_seal(path)
-    options = onnxruntime.SessionOptions()
-    options.log_severity_level = 3  # errors only; what matters is raised
-    try:
-        session = onnxruntime.InferenceSession(path, options, providers=providers(onnxruntime))
-        metadata = session.get_modelmeta().custom_metadata_map
-    except Exception as error:  # ONNX Runtime's errors share no base class
-        raise ArtefactError(f"{path} cannot be read as a whole ONNX file: {error}") from error
-    check_names("inputs", [value.name for value in session.get_inputs()], INPUT_NAMES, path)
-    check_names("outputs", [value.name for value in session.get_outputs()], [OUTPUT_NAME], path)
-    card = card_from_text(metadata.get(CARD_KEY), path)
+    run, card = open_graph(path, INPUT_NAMES, OUTPUT_NAME)
 
     def predict(noisy_images, timesteps, labels):
-        feeds = {"noisy_image": noisy_images, "timestep": timesteps, "label": labels}
-        return session.run([OUTPUT_NAME], feeds)[0]
+        return run(noisy_image=noisy_images, timestep=timesteps, label=labels)
 
     return LoadedDenoiser(card, path, predict)
 
 
-def providers(onnxruntime):
+def open_graph(path, input_names, output_name):
+    """What an ONNX file of this project computes, and its card.
+
+    Args:
+        path: Path of the file.
+        input_names: names that its inputs must have.
+        output_name: str. The name of its output.
+
+    Returns:
+        (callable on NumPy arrays by name, DenoiserCard).
+
+    Raises:
+        ArtefactError: as `load`.
+    """
+    import onnxruntime
+
+    check_seal(path)
+    options = onnxruntime.SessionOptions()
+    options.log_severity_level = 3  # errors only; what matters is raised
+    try:
+        session = onnxruntime.InferenceSession(path, options, providers=_providers(onnxruntime))
+        metadata = session.get_modelmeta().custom_metadata_map
+    except Exception as error:  # ONNX Runtime's errors share no base class
+        raise ArtefactError(f"{path} cannot be read as a whole ONNX file: {error}") from error
+    check_names("inputs", [value.name for value in session.get_inputs()], input_names, path)
+    check_names("outputs", [value.name for value in session.get_outputs()], [output_name], path)
+    card = card_from_text(metadata.get(CARD_KEY), path)
+
+    return lambda **arrays: session.run([output_name], arrays)[0], card
+
+
+def _providers(onnxruntime):
     """What ONNX Runtime may compute on: the GPU where it has one, and the processor."""
     if "CUDAExecutionProvider" not in onnxruntime.get_available_providers():
         return ["CPUExecutionProvider"]

@@ -6,9 +6,10 @@ The denoiser's graph is the body of an ONNX Loop; schedule, sampler and guidance
 import json
 from pathlib import Path
 
-from .denoiser import ArtefactError, card_from_text, check_names
-from .onnx import CARD_KEY, OPSET, SEAL_KEY, providers
-from .seal import UNSEALED, check_seal
+import numpy as np
+
+from .onnx import CARD_KEY, OPSET, SEAL_KEY, open_graph
+from .seal import UNSEALED
 
 ARTEFACT = "sampler.onnx"
 PARTS = ()  # one file
@@ -91,7 +92,6 @@ def write(source, tables, path):
 
 
 def _constants(card, tables):
-    import numpy as np
     from onnx import numpy_helper
 
     low, high = np.float32(card.value_range)
@@ -122,25 +122,10 @@ def load(path):
     Raises:
         ArtefactError: a file that is damaged, has no usable card, or has other inputs.
     """
-    import numpy as np
-    import onnxruntime
-
-    path = Path(path)
-    check_seal(path)
-    options = onnxruntime.SessionOptions()
-    options.log_severity_level = 3
-    try:
-        session = onnxruntime.InferenceSession(path, options, providers=providers(onnxruntime))
-        metadata = session.get_modelmeta().custom_metadata_map
-    except Exception as error:  # ONNX Runtime's errors share no base class
-        raise ArtefactError(f"{path} cannot be read as a whole ONNX file: {error}") from error
-    check_names("inputs", [value.name for value in session.get_inputs()], INPUT_NAMES, path)
-    check_names("outputs", [value.name for value in session.get_outputs()], [OUTPUT_NAME], path)
-    card = card_from_text(metadata.get(CARD_KEY), path)
+    run, card = open_graph(Path(path), INPUT_NAMES, OUTPUT_NAME)
 
     def draw(noise, labels, guidance_strength):
         inputs = np.float32(noise), np.int32(labels), np.float32(guidance_strength)
-        feeds = dict(zip(INPUT_NAMES, map(np.asarray, inputs), strict=True))
-        return session.run([OUTPUT_NAME], feeds)[0]
+        return run(**dict(zip(INPUT_NAMES, map(np.asarray, inputs), strict=True)))
 
     return draw, card
