@@ -19,7 +19,8 @@ import onnxruntime
 import tyro
 
 from benchmarks.plain_unet import plain_unet
-from export.onnx import convert
+from export.inference import serving_function
+from export.onnx import OPSET, convert
 from kdiffusion.card import DenoiserCard
 from kdiffusion.diffusion.schedules import make_schedule
 
@@ -29,6 +30,7 @@ SHAPE, CLASSES, WIDTH, MULTIPLIERS, BLOCKS, ATTENTION = (32, 32, 3), 10, 64, (1,
 def keras_exports(folder):
     """{name: path of an ONNX file}, of the network as it is here and of Keras's own layers."""
     import keras
+    import tf2onnx
 
     from kdiffusion.models.unet import UNet
 
@@ -39,21 +41,26 @@ def keras_exports(folder):
         guidance_strength=0.0,
     )  # fmt: skip
     keras.utils.set_random_seed(0)
+    size = (SHAPE, CLASSES, WIDTH, MULTIPLIERS, BLOCKS, ATTENTION)
+    # What the converter makes of it, and what `python -m export` does.
     networks = {
-        "Keras's own layers, ONNX Runtime": plain_unet(
-            SHAPE, CLASSES, WIDTH, MULTIPLIERS, BLOCKS, ATTENTION
+        "Keras's own layers, ONNX Runtime": (
+            plain_unet(*size),
+            lambda network: tf2onnx.convert.from_function(
+                *serving_function(network, SHAPE), opset=OPSET
+            )[0],
         ),
-        "kdiffusion, ONNX Runtime": UNet(SHAPE, CLASSES, WIDTH, MULTIPLIERS, BLOCKS, ATTENTION),
+        "kdiffusion, ONNX Runtime": (UNet(*size), lambda network: convert(network, card)),
     }
     paths = {}
-    for number, (name, network) in enumerate(networks.items()):
+    for number, (name, (network, export)) in enumerate(networks.items()):
         # As after training: a bias of zeros, such as a new network has, is left out of the graph.
         noise = np.random.default_rng(0)
         network.set_weights(
             [w + 0.02 * noise.standard_normal(w.shape) for w in network.get_weights()]
         )
         paths[name] = folder / f"{number}.onnx"
-        onnx.save(convert(network, card), paths[name])
+        onnx.save(export(network), paths[name])
         print(f"{name}: {network.count_params():,} parameters", flush=True)
     return paths
 
@@ -138,6 +145,7 @@ def measure(runners, size, repeats):
     seconds = {name: [] for name in runs}
     for _ in range(repeats):
         for name, run in runs.items():
+            time.sleep(0.05)  # the last one's threads wait for more work in a busy loop
             start = time.perf_counter()
             run()
             seconds[name].append(time.perf_counter() - start)

@@ -64,13 +64,15 @@ def convert(network, card):
     import onnx
     import tf2onnx
 
+    from .onnx_graph import simplify
+
     # Otherwise it copies the whole graph, weights included, before each of its optimisers, in case
     # one fails: half of the time of an export. Here a failure fails the export.
     os.environ.setdefault("TF2ONNX_CATCH_ERRORS", "FALSE")
     serve, signature = serving_function(network, card.image_shape)
     model, _ = tf2onnx.convert.from_function(serve, signature, opset=OPSET)
     _name_batch(model.graph)
-    _plain_upsampling(model.graph)
+    model = simplify(model)
     check_names("inputs", [value.name for value in model.graph.input], INPUT_NAMES, ARTEFACT)
     check_names("outputs", [value.name for value in model.graph.output], [OUTPUT_NAME], ARTEFACT)
     onnx.helper.set_model_props(model, {CARD_KEY: card.to_json(), SEAL_KEY: UNSEALED})
@@ -85,21 +87,6 @@ def _name_batch(graph):
     # One name for one size: the converter gives each input an unknown dimension of its own.
     for value in (*graph.input, *graph.output):
         value.type.tensor_type.shape.dim[0].dim_param = "batch"
-
-
-def _plain_upsampling(graph):
-    # The converter describes nearest-neighbour doubling by a mode that ONNX has deprecated.
-    import onnx
-
-    for node in graph.node:
-        if node.op_type == "Resize":
-            del node.attribute[:]
-            modes = {
-                "mode": "nearest",
-                "coordinate_transformation_mode": "asymmetric",
-                "nearest_mode": "floor",
-            }
-            node.attribute.extend(onnx.helper.make_attribute(*mode) for mode in modes.items())
 
 
 def load(path):

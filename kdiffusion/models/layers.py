@@ -16,6 +16,11 @@ def _register(layer_class):
     return keras.saving.register_keras_serializable("kdiffusion")(layer_class)
 
 
+def _pointwise(x, kernel, bias):
+    """`[B, H, W, C]`, `[C, D]`, `[D]` ► `[B, H, W, D]`, as a convolution with a 1x1 kernel."""
+    return ops.conv(x, kernel[None, None]) + bias
+
+
 @_register
 class TimestepEmbedding(keras.layers.Layer):
     """Sinusoidal embedding of the timestep (Vaswani et al. 2017, section 3.5, as DDPM uses it).
@@ -116,7 +121,7 @@ class PointwiseDense(keras.layers.Dense):
     """
 
     def call(self, inputs):
-        return ops.conv(inputs, self.kernel[None, None]) + self.bias
+        return _pointwise(inputs, self.kernel, self.bias)
 
 
 @_register
@@ -204,7 +209,9 @@ class SelfAttention2D(keras.layers.Layer):
         for layer in (self.norm, self.query, self.key, self.value, self.project):
             layer.build(input_shape)
 
-    def call(self, inputs):
+    def call(self, inputs, training=None):
+        if self.heads == 1 and not training:
+            return self._with_one_head(inputs)
         _, height, width, channels = inputs.shape
         positions, size = height * width, channels // self.heads
         normed = ops.reshape(self.norm(inputs), (-1, channels))  # [B HW, C]
@@ -221,6 +228,32 @@ class SelfAttention2D(keras.layers.Layer):
         attended = ops.transpose(ops.matmul(weights, value), (0, 2, 1, 3))
         attended = ops.reshape(attended, (-1, channels))
         return inputs + ops.reshape(self.project(attended), (-1, height, width, channels))
+
+    def _with_one_head(self, inputs):
+        """The same function from two projections of the map rather than four.
+
+        Of (x Wq + bq)(y Wk + bk)', what is the same for every y doesn't change the softmax over
+        y; (x Wq + bq) Wk' y' is left. And as the softmax's weights add up to 1, the last projection
+        can do what Wv and bv do.
+        """
+        _, height, width, channels = inputs.shape
+        scale = channels**-0.5
+        query_kernel = scale * ops.matmul(self.query.kernel, ops.transpose(self.key.kernel))
+        query_bias = scale * ops.matmul(self.key.kernel, self.query.bias)
+        output_kernel = ops.matmul(self.value.kernel, self.project.kernel)
+        output_bias = ops.matmul(self.value.bias, self.project.kernel) + self.project.bias
+
+        normed = self.norm(inputs)
+        query = ops.reshape(
+            _pointwise(normed, query_kernel, query_bias), (-1, height * width, channels)
+        )
+        # Channels first from the start: the layout of ONNX, where this transposition cancels out.
+        key = ops.reshape(ops.transpose(normed, (0, 3, 1, 2)), (-1, channels, height * width))
+        scores = ops.cast(ops.matmul(query, key), "float32")  # [B, HW, HW]
+        weights = ops.cast(ops.softmax(scores, axis=-1), self.compute_dtype)
+        attended = ops.matmul(weights, ops.swapaxes(key, -1, -2))  # [B, HW, C]
+        attended = ops.reshape(attended, (-1, height, width, channels))
+        return inputs + _pointwise(attended, output_kernel, output_bias)
 
     def compute_output_shape(self, input_shape):
         return input_shape

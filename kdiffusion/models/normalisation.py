@@ -66,13 +66,13 @@ class GroupNorm(keras.layers.Layer):
 
     def call(self, inputs, shift=None):
         x = ops.cast(inputs, "float32")
-        mean, square = _mean_over_map(x), _mean_over_map(ops.square(x))  # [B, C]
+        mean = _mean_over_map(x)  # [B, C]
+        square = ops.matmul(_mean_over_map(ops.square(x)), self._group_mean)
         if shift is not None:  # the moments of x + shift, without another pass over the map
             shift = ops.cast(shift, "float32")
-            square = square + shift * (2.0 * mean + shift)
+            square = square + ops.matmul(shift * (2.0 * mean + shift), self._group_mean)
             mean = mean + shift
         mean = ops.matmul(mean, self._group_mean)
-        square = ops.matmul(square, self._group_mean)
         # Rounding can push a variance near zero below it.
         variance = ops.maximum(square - ops.square(mean), 0.0)
         scale = self.scale * ops.rsqrt(variance + self.epsilon)

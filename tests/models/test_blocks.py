@@ -1,3 +1,4 @@
+import keras
 import numpy as np
 import pytest
 import tensorflow as tf
@@ -25,11 +26,16 @@ def test_an_up_block_concatenates_the_skip_to_its_input():
     np.testing.assert_allclose(block(x, skip, condition), want, atol=1e-5)
 
 
-def test_upsampling_repeats_pixels_before_its_convolution():
-    layer = blocks.Upsample(2)
-    x = np.random.default_rng(0).normal(size=(1, 3, 3, 2)).astype("float32")
-    layer(x)
-    delta = np.zeros((3, 3, 2, 2), "float32")
-    delta[1, 1] = np.eye(2)
-    layer.conv.set_weights([delta, np.zeros(2)])
-    np.testing.assert_array_equal(layer(x), np.repeat(np.repeat(x, 2, axis=1), 2, axis=2))
+@pytest.mark.parametrize("training", [True, False])
+@pytest.mark.parametrize("size", [(3, 4), (1, 1)])
+def test_upsampling_is_nearest_neighbour_and_a_convolution(size, training):
+    rng = np.random.default_rng(0)
+    x = rng.normal(size=(2, *size, 5)).astype("float32")
+    ours = blocks.Upsample(3)
+    theirs = keras.Sequential(
+        [keras.layers.UpSampling2D(2), keras.layers.Conv2D(3, 3, padding="same")]
+    )
+    ours(x), theirs(x)
+    theirs.set_weights([rng.normal(size=w.shape) for w in theirs.get_weights()])
+    ours.set_weights(theirs.get_weights())
+    np.testing.assert_allclose(ours(x, training=training), theirs(x), atol=1e-5)

@@ -175,24 +175,27 @@ def test_dropout_acts_in_training_only():
     assert np.abs(moving[0] - moving[1]).max() > 0.1
 
 
-def test_attention_equals_a_second_implementation():
-    x = _inputs([MAP])[0]
-    layer = layers.SelfAttention2D(heads=4)
+# Outside training, one head takes another way to the same numbers.
+@pytest.mark.parametrize("training", [True, False])
+@pytest.mark.parametrize("heads", [1, 4])
+def test_attention_equals_a_second_implementation(heads, training):
+    x, size = _inputs([MAP])[0], MAP[-1] // heads
+    layer = layers.SelfAttention2D(heads)
     layer(x)
     _randomise(layer)
     normed = np.asarray(layer.norm(x)).reshape(2, 24, 16)
     query, key, value = (
-        np.asarray(dense(normed)).reshape(2, 24, 4, 4)
+        np.asarray(dense(normed)).reshape(2, 24, heads, size)
         for dense in (layer.query, layer.key, layer.value)
     )
-    attended = np.zeros((2, 24, 4, 4))
-    for image, place, head in np.ndindex(2, 24, 4):
-        scores = key[image, :, head] @ query[image, place, head] / 2.0  # sqrt of 4 channels
+    attended = np.zeros((2, 24, heads, size))
+    for image, place, head in np.ndindex(2, 24, heads):
+        scores = key[image, :, head] @ query[image, place, head] / np.sqrt(size)
         weights = np.exp(scores - scores.max())
         attended[image, place, head] = weights / weights.sum() @ value[image, :, head]
     kernel, bias = layer.project.get_weights()
     want = x + (attended.reshape(2, 24, 16) @ kernel + bias).reshape(MAP)
-    np.testing.assert_allclose(layer(x), want, atol=1e-5)
+    np.testing.assert_allclose(layer(x, training=training), want, atol=1e-5)
 
 
 def test_heads_that_do_not_divide_the_channels_are_refused():

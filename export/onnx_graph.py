@@ -1,0 +1,71 @@
+"""The converted graph, rewritten into one that computes the same in fewer passes over its maps.
+
+Every operation is still ONNX's own. Rules are patterns of `onnxscript.rewriter`.
+"""
+
+import math
+
+import numpy as np
+import onnx_ir as ir
+from onnx_ir.passes import Sequential, common
+from onnxscript.rewriter import RewritePass, RewriteRuleClassBase
+
+
+def simplify(model):
+    """Applies the rules of this file.
+
+    Args:
+        model: onnx.ModelProto.
+
+    Returns:
+        onnx.ModelProto.
+    """
+    passes = Sequential(
+        common.ShapeInferencePass(),
+        RewritePass([MeanSquareByProduct.rule()]),
+        common.RemoveUnusedNodesPass(),
+        common.LiftConstantsToInitializersPass(lift_all_constants=True, size_limit=0),
+        common.DeduplicateInitializersPass(),
+    )
+    return ir.to_proto(passes(ir.from_proto(model)).model)
+
+
+class MeanSquareByProduct(RewriteRuleClassBase):
+    """The mean square of each group of channels as the product of a row with itself.
+
+    As the layer `GroupNorm` has it, the squares are a second map, written and read again. In the
+    layout of ONNX a group is one row, which a matrix product reads once.
+    """
+
+    def pattern(self, op, x, axes, flat, group_mean):
+        mean = op.ReduceMean(op.Mul(x, x), axes, keepdims=1)
+        return op.MatMul(op.Reshape(mean, flat), group_mean)
+
+    def check(self, context, x, axes, group_mean, **_):
+        if None in (x.shape, axes.const_value, group_mean.const_value):
+            return False
+        known = all(isinstance(side, int) for side in list(x.shape)[1:])
+        over_map = axes.const_value.numpy().tolist() == [2, 3]
+        matrix = group_mean.const_value.numpy()
+        return known and over_map and np.array_equal(matrix, _group_mean_like(matrix))
+
+    def rewrite(self, op, x, group_mean, **_):
+        matrix = group_mean.const_value.numpy()
+        groups, size = _groups(matrix)
+        length = size * math.prod(list(x.shape)[2:])
+        row = op.Reshape(x, op.Constant(value_ints=[0, groups, 1, length]))
+        square = op.MatMul(row, op.Transpose(row, perm=[0, 1, 3, 2]))  # [B, groups, 1, 1]
+        square = op.Reshape(square, op.Constant(value_ints=[0, groups]))
+        to_channels = np.kron(np.eye(groups), np.full((1, size), 1.0 / length))
+        return op.MatMul(square, op.Constant(value=ir.tensor(to_channels.astype(np.float32))))
+
+
+def _groups(matrix):
+    """(groups, channels of each), if `matrix` is one that averages within groups."""
+    size = max(int(np.count_nonzero(matrix[0])), 1)
+    return len(matrix) // size, size
+
+
+def _group_mean_like(matrix):
+    groups, size = _groups(matrix)
+    return np.kron(np.eye(groups), np.full((size, size), 1.0 / size)).astype(matrix.dtype)
