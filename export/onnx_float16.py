@@ -24,45 +24,33 @@ def write(source, path):
     """
     import onnx
 
-    onnx.save(with_stored_weights(source.onnx_model, as_float16), path)
+    onnx.save(with_float16_weights(source.onnx_model), path)
 
 
-def with_stored_weights(model, store):
-    """A copy of an ONNX model with its large weights stored in another way.
+def with_float16_weights(model):
+    """A copy of an ONNX model whose large float32 weights are stored as float16.
+
+    The converters of onnxconverter-common and ONNX Runtime round what flows between the operations
+    as well.
 
     Args:
         model: onnx.ModelProto.
-        store: callable on (onnx.TensorProto, the type of the operation that it feeds) that returns
-            what is stored, onnx.TensorProtos, and the onnx.NodeProto that restores the float32.
 
     Returns:
         onnx.ModelProto.
     """
-    import onnx
+    import onnx_ir as ir
 
-    copy = onnx.ModelProto()
-    copy.CopyFrom(model)
-    used_by = {name: node.op_type for node in copy.graph.node for name in node.input}
-    weights, nodes = [], []
-    for weight in copy.graph.initializer:
-        if weight.data_type == onnx.TensorProto.FLOAT and np.prod(weight.dims) >= SMALLEST:
-            stored, node = store(weight, used_by.get(weight.name))
-            weights.extend(stored)
-            nodes.append(node)
-        else:
-            weights.append(weight)
-    nodes.extend(copy.graph.node)
-    for field, values in ((copy.graph.initializer, weights), (copy.graph.node, nodes)):
-        values = list(values)
-        del field[:]
-        field.extend(values)
-    return copy
-
-
-def as_float16(weight, operation):
-    """The weight as float16, and the Cast that restores it."""
-    from onnx import TensorProto, helper, numpy_helper
-
-    name = f"{weight.name}/float16"
-    stored = numpy_helper.from_array(numpy_helper.to_array(weight).astype(np.float16), name)
-    return [stored], helper.make_node("Cast", [name], [weight.name], to=TensorProto.FLOAT)
+    model = ir.from_proto(model)
+    graph = model.graph
+    for weight in list(graph.initializers.values()):
+        if weight.dtype != ir.DataType.FLOAT or weight.const_value.size < SMALLEST:
+            continue
+        rounded = ir.tensor(weight.const_value.numpy().astype(np.float16))
+        stored = ir.Value(name=f"{weight.name}/float16", const_value=rounded)
+        graph.register_initializer(stored)
+        restore = ir.node("Cast", [stored], {"to": ir.DataType.FLOAT})
+        graph.insert_before(graph[0], restore)
+        weight.replace_all_uses_with(restore.outputs[0])
+        del graph.initializers[weight.name]
+    return ir.to_proto(model)

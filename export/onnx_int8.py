@@ -1,17 +1,14 @@
-"""ONNX with 8-bit convolution weights, a scale a channel: a third of the file, for download.
+"""ONNX with 8-bit convolution kernels, a scale a channel: a third of the file, for download.
 
-Only weights are rounded; it computes in float32. ONNX Runtime's `quantize_dynamic` also rounds
-activations, with one scale for a whole batch, so that a picture would depend on those it is drawn
-with: on a network trained on the digits by up to 11 of 255 levels. For the same reason matrices
-are stored as float16: ONNX Runtime would turn one that comes out of DequantizeLinear into a product
-with rounded activations.
+Only weights are rounded, by ONNX Runtime's quantiser; it computes in float32. `quantize_dynamic`
+also rounds activations, with one scale for a whole batch, so that a picture would depend on those
+it is drawn with: on a network trained on the digits by up to 11 of 255 levels. Matrices are stored
+as float16: ONNX Runtime computes products with 8-bit matrices on rounded activations.
 """
-
-import numpy as np
 
 from .onnx import load as load
 from .onnx import recognises as recognises
-from .onnx_float16 import as_float16, with_stored_weights
+from .onnx_float16 import with_float16_weights
 
 ARTEFACT = "denoiser_int8.onnx"
 PARTS = ()  # one file
@@ -28,18 +25,34 @@ def write(source, path):
     """
     import onnx
 
-    onnx.save(with_stored_weights(source.onnx_model, _as_int8), path)
+    onnx.save(with_float16_weights(_with_int8_kernels(source.onnx_model)), path)
 
 
-def _as_int8(weight, operation):
-    """A kernel `[out, in, h, w]` as int8 with a float32 scale for each `out`."""
-    from onnx import helper, numpy_helper
+def _with_int8_kernels(model):
+    import onnx
+    from onnxruntime.quantization import QDQQuantizer, QuantType
 
-    if operation != "Conv":
-        return as_float16(weight, operation)
-    kernel = numpy_helper.to_array(weight)
-    scale = np.maximum(np.abs(kernel).max(axis=(1, 2, 3)) / 127.0, np.finfo(np.float32).tiny)
-    rounded = np.rint(kernel / scale[:, None, None, None]).astype(np.int8)
-    names = [f"{weight.name}/int8", f"{weight.name}/scale"]
-    stored = [numpy_helper.from_array(a, n) for a, n in zip((rounded, scale), names, strict=True)]
-    return stored, helper.make_node("DequantizeLinear", names, [weight.name], axis=0)
+    class WeightQuantizer(QDQQuantizer):
+        def quantize_activation_tensor(self, tensor_name):
+            pass
+
+        def quantize_bias_tensor(self, *arguments):
+            pass
+
+    copy = onnx.ModelProto()
+    copy.CopyFrom(model)
+    quantizer = WeightQuantizer(
+        copy,
+        per_channel=True,
+        reduce_range=False,
+        weight_qType=QuantType.QInt8,
+        activation_qType=QuantType.QUInt8,
+        tensors_range=None,
+        nodes_to_quantize=[],
+        nodes_to_exclude=[],
+        op_types_to_quantize=["Conv", "ConvTranspose"],
+        extra_options={"WeightSymmetric": True},
+    )
+    quantizer.quantize_model()
+    quantizer.model.topological_sort()
+    return quantizer.model.model
