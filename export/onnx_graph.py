@@ -41,13 +41,14 @@ class MeanSquareByProduct(RewriteRuleClassBase):
         mean = op.ReduceMean(op.Mul(x, x), axes, keepdims=1)
         return op.MatMul(op.Reshape(mean, flat), group_mean)
 
-    def check(self, context, x, axes, group_mean, **_):
-        if None in (x.shape, axes.const_value, group_mean.const_value):
+    def check(self, context, x, axes, flat, group_mean):
+        constants = [value.const_value for value in (axes, flat, group_mean)]
+        if x.shape is None or None in constants:
             return False
+        axes, flat, matrix = (constant.numpy() for constant in constants)
         known = all(isinstance(side, int) for side in list(x.shape)[1:])
-        over_map = axes.const_value.numpy().tolist() == [2, 3]
-        matrix = group_mean.const_value.numpy()
-        return known and over_map and np.array_equal(matrix, _group_mean_like(matrix))
+        moments = axes.tolist() == [2, 3] and len(flat) == 2  # over the map, to [B, C]
+        return known and moments and np.array_equal(matrix, _group_mean_like(matrix))
 
     def rewrite(self, op, x, group_mean, **_):
         matrix = group_mean.const_value.numpy()

@@ -97,6 +97,7 @@ def main(
     formats: tuple[SamplerFormat, ...] = ("onnx", "saved_model"),
     out: Path | None = None,
     overwrite: bool = False,
+    best: bool = False,
 ):
     """Exports the whole sampler of a run: noise, labels and guidance strength in, images out.
 
@@ -108,11 +109,12 @@ def main(
         formats: what to write, sampler.onnx and a sampler_saved_model folder.
         out: folder to write into; RUN_DIR/export if not given.
         overwrite: replace the files of an earlier export.
+        best: export the checkpoint of the lowest validation loss, not the newest.
     """
     folder = run_dir / "export" if out is None else out
     from kdiffusion.training import load_run
 
-    run = load_run(run_dir)
+    run = load_run(run_dir, best)
     paths = export_sampler(
         run.model.ema_network, run.card, folder, sampler=sampler, steps=steps, spacing=spacing,
         formats=formats, overwrite=overwrite,

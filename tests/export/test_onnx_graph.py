@@ -17,9 +17,9 @@ def _group_mean(size):
     return np.kron(np.eye(CHANNELS // size), np.full((size, size), 1 / size)).astype("float32")
 
 
-def _model(matrix, axes=(2, 3)):
+def _model(matrix, axes=(2, 3), flat=(-1, CHANNELS)):
     """The mean over `axes` of the square of a map, times a matrix."""
-    constants = {"axes": np.array(axes), "flat": np.array([-1, CHANNELS]), "matrix": matrix}
+    constants = {"axes": np.array(axes), "flat": np.array(flat), "matrix": matrix}
     nodes = [
         helper.make_node("Mul", ["map", "map"], ["square"]),
         helper.make_node("ReduceMean", ["square", "axes"], ["mean"], keepdims=1),
@@ -29,7 +29,7 @@ def _model(matrix, axes=(2, 3)):
     graph = helper.make_graph(
         nodes, "moments",
         [helper.make_tensor_value_info("map", TensorProto.FLOAT, ["batch", CHANNELS, SIDE, SIDE])],
-        [helper.make_tensor_value_info("result", TensorProto.FLOAT, ["batch", CHANNELS])],
+        [helper.make_tensor_value_info("result", TensorProto.FLOAT, ["batch", *flat[1:]])],
         [numpy_helper.from_array(value, name) for name, value in constants.items()],
     )  # fmt: skip
     return helper.make_model(graph, opset_imports=[helper.make_opsetid("", 18)], ir_version=9)
@@ -63,8 +63,9 @@ def test_the_mean_square_of_groups_becomes_a_product_with_the_same_numbers(size,
         _model(np.random.default_rng(0).normal(size=(CHANNELS, CHANNELS)).astype("float32")),
         _model(np.roll(_group_mean(4), 1, axis=0)),
         _model(_group_mean(4), axes=(3, 2)),
+        _model(_group_mean(4), flat=(-1, 1, CHANNELS)),
     ],
-    ids=["any matrix", "groups that are not neighbours", "other axes"],
+    ids=["any matrix", "groups that are not neighbours", "other axes", "another shape"],
 )
 def test_what_only_looks_like_it_is_left_alone(model):
     assert _operations(simplify(model)) == _operations(model)
