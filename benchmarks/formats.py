@@ -26,21 +26,22 @@ def main(run_dir: Annotated[Path, tyro.conf.Positional], images: int = 20, steps
         steps: of DDIM, at guidance strength 1.
     """
     run = load_run(run_dir)
-    network, labels = inference_network(run.model.ema_network), np.arange(images)
+    network = inference_network(run.model.ema_network)
+    labels = np.arange(images) % run.card.null_label
     with tempfile.TemporaryDirectory() as folder:
         paths = export_network(network, run.card, Path(folder), tuple(FORMATS))
-        first = None
+        reference = None
         print("| `--formats` | MB | deviation | tolerance | levels of 255, at most | in the mean |")
         print("|---|---|---|---|---|---|")
         for name, path in paths.items():
             denoiser = load_denoiser(path)
             pictures = sample(
-                denoiser, run.card, labels % run.card.null_label, range(images), progress=False,
+                denoiser, run.card, labels, range(images), progress=False,
                 sampler="ddim", steps=steps, guidance_strength=1.0,
             )  # fmt: skip
             pictures = to_uint8(pictures).astype(int)
-            first = pictures if first is None else first
-            levels, size = np.abs(pictures - first), _bytes(path) / 1e6
+            reference = pictures if reference is None else reference
+            levels, size = np.abs(pictures - reference), _bytes(path) / 1e6
             print(
                 f"| `{name}` | {size:.1f} | {largest_deviation(network, denoiser):.0e} "
                 f"| {FORMATS[name].TOLERANCE:.0e} | {levels.max()} | {levels.mean():.2f} |",

@@ -7,7 +7,7 @@ Without PyTorch and diffusers the rows of theirs are left out. The contenders ta
 again, so that what else the machine does falls on all alike.
 """
 
-import contextlib
+import collections
 import os
 import tempfile
 import time
@@ -95,6 +95,7 @@ def torch_contenders(folder):
         network, batch, path, input_names=names, output_names=["prediction"], external_data=False,
         dynamic_shapes={name: {0: torch.export.Dim("batch")} for name in names}, dynamo=True,
     )  # fmt: skip
+    torch.set_num_threads(os.cpu_count())  # as many as ONNX Runtime is given
     compiled = torch.compile(network, dynamic=False)
 
     def prepare(size):
@@ -162,17 +163,32 @@ def main(batch_sizes: tuple[int, ...] = (64, 1), repeats: int = 15):
     """
     with tempfile.TemporaryDirectory() as folder:
         paths, torch_runners = keras_exports(Path(folder)), {}
-        with contextlib.suppress(ModuleNotFoundError):
+        try:
             torch_paths, torch_runners = torch_contenders(Path(folder))
             paths |= torch_paths
-        nodes = {name: len(onnx.load(path).graph.node) for name, path in paths.items()}
+        except ModuleNotFoundError as error:
+            print(f"Without PyTorch's rows: {error}")
+        kinds = {
+            name: collections.Counter(node.op_type for node in onnx.load(path).graph.node)
+            for name, path in paths.items()
+        }
+        print(_table_of_kinds(kinds))
         runners = {name: onnx_runner(path) for name, path in paths.items()} | torch_runners
-        print(_table(runners, nodes, batch_sizes, repeats))
+        print(_table(runners, batch_sizes, repeats))
 
 
-def _table(runners, nodes, batch_sizes, repeats):
-    lines = ["| network and runtime | ONNX nodes |", "|---|---|"]
-    rows = {name: f"| {name} | {nodes.get(name, '')} |" for name in runners}
+def _table_of_kinds(kinds):
+    shown = ["Transpose", "Reshape", "Gather", "Slice", "Shape", "Cast", "Tile", "Mul", "Conv"]
+    lines = [f"| nodes of ONNX | all | {' | '.join(shown)} |", f"|---|---|{'---|' * len(shown)}"]
+    for name, counts in kinds.items():
+        numbers = [counts.total(), *(counts[kind] for kind in shown)]
+        lines.append(f"| {name} | {' | '.join(map(str, numbers))} |")
+    return "\n".join(lines)
+
+
+def _table(runners, batch_sizes, repeats):
+    lines = ["| network and runtime |", "|---|"]
+    rows = {name: f"| {name} |" for name in runners}
     for size in batch_sizes:
         seconds = measure(runners, size, repeats if size > 1 else 10 * repeats)
         medians = {name: np.median(values) for name, values in seconds.items()}

@@ -11,7 +11,7 @@ from kdiffusion.models.normalisation import MIN_GROUP_CHANNELS
 
 
 def plain_unet(image_shape, num_classes, width, multipliers, blocks_per_level, attention):
-    """Builds it, with one attention head and the same number of parameters but for attention.
+    """Builds it, with one attention head and the same number of parameters.
 
     Args:
         image_shape: (height, width, channels).

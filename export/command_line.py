@@ -29,6 +29,13 @@ def reporting_errors():
     """
     try:
         yield
+    except ModuleNotFoundError as error:
+        print(
+            f"error: {error}. Training and exporting need what `pip install '.[train]'` installs, "
+            "drawing what `pip install .` does",
+            file=sys.stderr,
+        )
+        sys.exit(1)
     except (ValueError, OSError, ImportError, FloatingPointError) as error:
         print("error:", *str(error).split(), file=sys.stderr)  # on one line
         sys.exit(1)

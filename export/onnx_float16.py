@@ -12,7 +12,8 @@ ARTEFACT = "denoiser_float16.onnx"
 PARTS = ()  # one file
 # Any predicted number from the live network's: what rounding every weight to 11 bits does.
 TOLERANCE = 1e-2
-SMALLEST = 256  # numbers; rounding a bias or a norm saves nothing
+# Which input of an operation is its weights.
+WEIGHT_INPUTS = {"Conv": 1, "ConvTranspose": 1, "MatMul": 1, "Gemm": 1, "Gather": 0}
 
 
 def write(source, path):
@@ -43,9 +44,7 @@ def with_float16_weights(model):
 
     model = ir.from_proto(model)
     graph = model.graph
-    for weight in list(graph.initializers.values()):
-        if weight.dtype != ir.DataType.FLOAT or weight.const_value.size < SMALLEST:
-            continue
+    for weight in [value for value in graph.initializers.values() if _is_weight(value)]:
         rounded = ir.tensor(weight.const_value.numpy().astype(np.float16))
         stored = ir.Value(name=f"{weight.name}/float16", const_value=rounded)
         graph.register_initializer(stored)
@@ -54,3 +53,13 @@ def with_float16_weights(model):
         weight.replace_all_uses_with(restore.outputs[0])
         del graph.initializers[weight.name]
     return ir.to_proto(model)
+
+
+def _is_weight(value):
+    if value.dtype.name != "FLOAT" or len(value.shape) < 2:
+        return False
+    uses = value.uses()
+    as_weight = all(WEIGHT_INPUTS.get(use.node.op_type) == use.idx for use in uses)
+    # A norm's constant matrices, of zeros and one other number, must not be rounded: from a mean
+    # of squares a squared mean is subtracted.
+    return bool(uses) and as_weight and len(np.unique(value.const_value.numpy())) > 2

@@ -1,9 +1,9 @@
-"""ONNX with 8-bit convolution kernels, a scale a channel: a third of the file, for download.
+"""ONNX with 8-bit convolution kernels, a scale a channel: little more than a third of the file.
 
-Only weights are rounded, by ONNX Runtime's quantiser; it computes in float32. `quantize_dynamic`
-also rounds activations, with one scale for a whole batch, so that a picture would depend on those
-it is drawn with: on a network trained on the digits by up to 11 of 255 levels. Matrices are stored
-as float16: ONNX Runtime computes products with 8-bit matrices on rounded activations.
+ONNX Runtime's quantiser rounds them; it computes in float32. `quantize_dynamic` also rounds
+activations, with one scale for a whole batch, so that a picture would depend on those it is drawn
+with: on a network trained on the digits by up to 11 of 255 levels. Matrices are stored as float16:
+ONNX Runtime computes products with 8-bit matrices on rounded activations.
 """
 
 from .onnx import load as load
@@ -25,10 +25,18 @@ def write(source, path):
     """
     import onnx
 
-    onnx.save(with_float16_weights(_with_int8_kernels(source.onnx_model)), path)
+    onnx.save(with_float16_weights(with_int8_kernels(source.onnx_model)), path)
 
 
-def _with_int8_kernels(model):
+def with_int8_kernels(model):
+    """A copy of an ONNX model whose convolutions have 8-bit kernels, with a scale for each output.
+
+    Args:
+        model: onnx.ModelProto.
+
+    Returns:
+        onnx.ModelProto.
+    """
     import onnx
     from onnxruntime.quantization import QDQQuantizer, QuantType
 

@@ -34,20 +34,20 @@ def draw_by_class(denoiser, labels, per_label, seed, **options):
         **options: those of `kdiffusion.diffusion.sampling.sample`.
 
     Returns:
-        (uint8 `[N, H, W, C]`, int32 `[N]` labels, int64 `[N]` seeds), N = L * per_label, the
+        (uint8 `[N, H, W, C]`, int32 `[N]` labels, uint64 `[N]` seeds), N = L * per_label, the
         images of one label after another.
     """
     label_of_image, seeds = one_label_after_another(labels, per_label, seed)
     images = sample(denoiser, denoiser.card, label_of_image, seeds, **options)
-    return to_uint8(images), label_of_image, seeds
+    return to_uint8(images), label_of_image, np.array(seeds, np.uint64)
 
 
 def one_label_after_another(labels, per_label, seed):
-    """The label and the seed of each image of a grid with one row a label: int32, int64 `[N]`."""
+    """The label, int32 `[N]`, and the seed, a Python int, of each image of a grid by label."""
     if per_label < 1:
         raise ValueError(f"`per_label` must be at least 1. Received: per_label={per_label}")
     label_of_image = np.repeat(np.asarray(labels, np.int32), per_label)
-    return label_of_image, seed + np.arange(len(label_of_image), dtype=np.int64)
+    return label_of_image, range(seed, seed + len(label_of_image))
 
 
 def main(

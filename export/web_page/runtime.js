@@ -27,7 +27,8 @@ export async function openDenoiser(model, card, wanted) {
 /** Whether there is a graphics adapter; one in software is slower than WebAssembly. */
 async function hasWebGpu() {
   const adapter = await navigator.gpu?.requestAdapter();
-  return Boolean(adapter) && !adapter.info.isFallbackAdapter;
+  // Older browsers say it of the adapter itself.
+  return Boolean(adapter) && !(adapter.info?.isFallbackAdapter ?? adapter.isFallbackAdapter);
 }
 
 async function open(provider, model, card) {

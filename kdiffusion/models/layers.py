@@ -117,11 +117,14 @@ class PointwiseDense(keras.layers.Dense):
 
     The same arithmetic on the same weights, but an exported graph needs no change of layout for it.
 
+    Args: those of `keras.layers.Dense`.
+
     Call: `[B, H, W, C]` ► `[B, H, W, units]`.
     """
 
     def call(self, inputs):
-        return _pointwise(inputs, self.kernel, self.bias)
+        x = _pointwise(inputs, self.kernel, self.bias if self.use_bias else 0.0)
+        return x if self.activation is None else self.activation(x)
 
 
 @_register

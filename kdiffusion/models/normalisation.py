@@ -32,8 +32,8 @@ class GroupNorm(keras.layers.Layer):
     """Group normalisation (Wu & He 2018), written for a small graph.
 
     The moments of each channel are averaged within its group by one constant matrix, and the
-    normalisation is then one multiply and one add over the map: after export, small nodes and no
-    transposition, where `keras.layers.GroupNormalization` moves the whole map about.
+    normalisation is then one multiply and one add over the map, where
+    `keras.layers.GroupNormalization`, once exported, moves the whole map about.
 
     Args:
         groups: int. Most groups to use. Narrow maps take fewer, so that a group has at least

@@ -126,7 +126,7 @@ class Checkpoints:
 
         Raises:
             FileNotFoundError: there is none.
-            ValueError: there are some, and all are damaged.
+            ValueError: there are some, and all are damaged; or one is whole and another model's.
         """
         damages = []
         for folder in self._candidates(best):
@@ -136,7 +136,10 @@ class Checkpoints:
                 damages.append(str(error))
                 warnings.warn(f"{error}. It is skipped for the one before.", stacklevel=2)
                 continue
-            self._state.read(str(folder / "state")).assert_consumed()
+            try:
+                self._state.read(str(folder / "state")).assert_consumed()
+            except (AssertionError, ValueError, tf.errors.OpError) as error:
+                raise ValueError(f"Checkpoint {folder} is not of this model: {error}") from error
             return record["step"]
         if damages:
             raise ValueError(f"No checkpoint of the run can be used: {'; '.join(damages)}")
@@ -157,6 +160,12 @@ def verify(folder):
     """
     try:
         record = read_sealed(folder / RECORD)
+        if not isinstance(record.get("step"), int) or not isinstance(record.get("files"), dict):
+            raise ValueError(f"{RECORD} must tell the step and the files")
+        if {name.split("-")[0] for name in record["files"]} != {"state.index", "state.data"}:
+            raise ValueError(
+                f"{RECORD} must tell of the state. Received: {sorted(record['files'])}"
+            )
         for name, sha256 in record["files"].items():
             if sha256_of(folder / name) != sha256:
                 raise ValueError(f"{name} does not have the SHA-256 that it was written with")
@@ -166,12 +175,14 @@ def verify(folder):
 
 
 def _newest_first(directory):
-    whole = (path for path in directory.glob("step_*") if path.suffix != PARTIAL)
+    whole = (path for path in directory.glob("step_*") if _step_of(path) is not None)
     return sorted(whole, key=_step_of, reverse=True)
 
 
 def _step_of(folder):
-    return int(folder.name.removeprefix("step_"))
+    """The step in a checkpoint's name; None for what only begins like one, such as a copy."""
+    number = folder.name.removeprefix("step_")
+    return int(number) if number.isdecimal() else None
 
 
 def _partial(folder):

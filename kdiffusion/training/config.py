@@ -132,7 +132,7 @@ class SamplingConfig:
 
 @section
 class RunConfig:
-    """How the run is carried out and watched; these may change when it is resumed."""
+    """How the run is carried out and watched; all but the seed may change when it is resumed."""
 
     seed: Annotated[int, Field(ge=0, lt=2**31)] = 0
     """Every random number of the run derives from it."""

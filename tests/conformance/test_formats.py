@@ -1,5 +1,6 @@
 """Every guarantee of an exported file, over every row of FORMATS."""
 
+import collections
 import json
 import os
 import shutil
@@ -12,6 +13,7 @@ from xml.etree import ElementTree
 import numpy as np
 import onnx
 import pytest
+from onnx import numpy_helper
 
 from export import FORMATS, ArtefactError, export_network, load_denoiser
 from export.inference import inference_network
@@ -19,6 +21,8 @@ from export.source import ExportSource
 from export.verify import largest_deviation
 from kdiffusion.diffusion.sampling import sample
 from kdiffusion.images import to_uint8
+from kdiffusion.models.blocks import Upsample
+from kdiffusion.models.normalisation import GroupNorm
 
 pytestmark = pytest.mark.slow
 
@@ -54,6 +58,39 @@ def test_a_prediction_does_not_depend_on_its_batch(denoisers, format_name, card)
     together = denoiser(images, timesteps, labels)
     alone = denoiser(images[11:12], timesteps[11:12], labels[11:12])
     np.testing.assert_allclose(alone[0], together[11], atol=1e-5)
+
+
+def test_the_onnx_graph_is_rewritten_into_a_small_one(exported, float32_network):
+    """The rules and layers that make it fast rest on what the converter writes."""
+    operations = collections.Counter(n.op_type for n in onnx.load(exported["onnx"]).graph.node)
+    norms = sum(isinstance(x, GroupNorm) for x in float32_network._flatten_layers())
+    upsamplings = sum(isinstance(x, Upsample) for x in float32_network._flatten_layers())
+    assert norms > 5
+    assert upsamplings > 0
+    # One mean over the map a norm: that of its squares is a product.
+    assert operations["ReduceMean"] == norms
+    assert operations["ConvTranspose"] == upsamplings
+    assert not {"Resize", "Tile", "Shape"} & set(operations)
+
+
+def test_rounded_weights_are_stored_as_what_they_are_called(exported):
+    models = {name: onnx.load(exported[name]) for name in ("onnx", "onnx_float16", "onnx_int8")}
+    operations = {
+        name: collections.Counter(node.op_type for node in model.graph.node)
+        for name, model in models.items()
+    }
+    kernels = operations["onnx"]["Conv"] + operations["onnx"]["ConvTranspose"]
+    types = [each.data_type for each in models["onnx_int8"].graph.initializer if each.dims]
+    assert sum(each == onnx.TensorProto.INT8 for each in types) >= kernels
+    assert operations["onnx_int8"]["DequantizeLinear"] == kernels
+    assert "QuantizeLinear" not in operations["onnx_int8"]  # what flows between is not rounded
+    bytes_of = {name: _weight_bytes(model) for name, model in models.items()}
+    assert bytes_of["onnx_float16"] < 0.7 * bytes_of["onnx"]
+    assert bytes_of["onnx_int8"] < 0.6 * bytes_of["onnx"]
+
+
+def _weight_bytes(model):
+    return sum(numpy_helper.to_array(each).nbytes for each in model.graph.initializer)
 
 
 def _pictures(denoiser, card):

@@ -1,5 +1,6 @@
 """The published noise stream, against a second implementation in plain Python integers."""
 
+import itertools
 import math
 
 import numpy as np
@@ -20,23 +21,24 @@ NORMAL_SEED_0 = [
 NORMAL_SEED_1 = [0.4943877442845478, -0.6922074110439179, 0.5715938418833231, 0.11316118348113098]
 
 
+def philox_block(counter, key):
+    """Philox4x64-10 as in Salmon et al. 2011, section 3.3."""
+    c, k = list(counter), list(key)
+    for _ in range(10):
+        first, second = 0xD2E7470EE14C6C93 * c[0], 0xCA5A826395121157 * c[2]
+        c = [
+            (second >> 64) ^ c[1] ^ k[0],
+            second & MASK,
+            (first >> 64) ^ c[3] ^ k[1],
+            first & MASK,
+        ]
+        k = [(k[0] + 0x9E3779B97F4A7C15) & MASK, (k[1] + 0xBB67AE8584CAA73B) & MASK]
+    return c
+
+
 def philox_words(seed, count):
-    """Philox4x64-10 as in Salmon et al. 2011, section 3.3, counters from 1."""
-    words, counter = [], 0
-    while len(words) < count:
-        counter += 1
-        c, k = [counter, 0, 0, 0], [seed, 0]
-        for _ in range(10):
-            first, second = 0xD2E7470EE14C6C93 * c[0], 0xCA5A826395121157 * c[2]
-            c = [
-                (second >> 64) ^ c[1] ^ k[0],
-                second & MASK,
-                (first >> 64) ^ c[3] ^ k[1],
-                first & MASK,
-            ]
-            k = [(k[0] + 0x9E3779B97F4A7C15) & MASK, (k[1] + 0xBB67AE8584CAA73B) & MASK]
-        words += c
-    return words[:count]
+    blocks = (philox_block((n, 0, 0, 0), (seed, 0)) for n in itertools.count(1))
+    return list(itertools.islice(itertools.chain.from_iterable(blocks), count))
 
 
 def normals(seed, count):
@@ -46,6 +48,16 @@ def normals(seed, count):
         radius = math.sqrt(-2 * math.log(1 - u))
         values += [radius * math.cos(2 * math.pi * v), radius * math.sin(2 * math.pi * v)]
     return values[:count]
+
+
+def test_the_known_answer_of_the_generators_authors():
+    """Random123's kat_vectors: philox4x64, 10 rounds, counter and key of zeros."""
+    assert philox_block((0, 0, 0, 0), (0, 0)) == [
+        0x16554D9ECA36314C,
+        0xDB20FE9D672D0FDC,
+        0xD7E772CEE186176B,
+        0x7E68B68AEC7BA23B,
+    ]
 
 
 def test_published_vectors():

@@ -82,6 +82,14 @@ def test_sample_draws_what_the_loop_draws(toy, tmp_path, card):
         assert grid.width > grid.height / 2 * 3 / 4  # two rows of three
 
 
+def test_the_last_seed_can_be_drawn(toy, tmp_path):
+    last = 2**64 - 1
+    options = ["--labels", "0", "--per-label", 1, "--seed", last, "--steps", 2]
+    out = ["--out", tmp_path / "a.png", "--npz", tmp_path / "a.npz"]
+    _run("export.sample", toy, *options, *out)
+    assert np.load(tmp_path / "a.npz")["seeds"].tolist() == [last]
+
+
 def test_what_is_not_said_comes_from_the_card(toy, tmp_path, card):
     for name, options in {
         "silent": [],
@@ -237,6 +245,8 @@ def test_film_writes_a_gif_and_a_strip(toy, tmp_path):
         ("sample", ["--guidance-interval", "1e8", "1e9"], 1, "`guidance_interval`"),
         ("sample", ["--eta", "0.5", "--sampler", "heun"], 1, "`eta`"),
         ("sample", ["--shard", "1/2"], 1, "`shard`"),
+        ("sample", ["--seed", str(2**64 - 1), "--labels", "0", "--per-label", "2"], 1, "`seeds`"),
+        ("sample", ["--seed", "-1"], 1, "`seeds`"),
         ("sample", ["--seeds", "5:5"], 1, "`seeds`"),
         ("sample", ["--seeds", "0:9", "--shard", "0/2"], 1, "`shard`"),
         ("sample", ["--seeds", "0:9", "--per-label", "8"], 1, "`per_label`"),
@@ -303,6 +313,14 @@ def test_an_unknown_format_is_refused_with_the_known_ones(tmp_path):
     _, error = _run("export", tmp_path, "--formats", "tensorrt", expect=2)
     assert "onnx" in error
     assert "saved_model" in error
+
+
+@pytest.mark.parametrize("module", ["export", "export.sampler"])
+def test_exporting_without_tensorflow_says_what_to_install(tmp_path, module):
+    _, error = _run(module, tmp_path, expect=1)
+    assert error.startswith("error: ")
+    assert "pip install '.[train]'" in error
+    assert len(error.splitlines()) == 1
 
 
 def test_a_saved_model_without_tensorflow_says_what_to_install(tmp_path, card):

@@ -1,19 +1,21 @@
 """Files made by someone who wants more than to draw: nothing of theirs runs.
 
-Each file here is a working attack: opened or called without the guard, it writes the mark.
+The SavedModels and the pickle here are working attacks: opened or called without the guard, they
+write the mark.
 """
 
 import ast
 import json
 import pickle
 import shutil
+import zipfile
 from pathlib import Path
 
 import numpy as np
 import pytest
 from onnx import TensorProto, helper
 
-from export import ArtefactError, load_denoiser, saved_model
+from export import ArtefactError, litert, load_denoiser, saved_model
 from export.onnx import CARD_KEY
 from export.shards import draw_to_folder, read_folder
 from kdiffusion.card import DenoiserCard
@@ -174,6 +176,44 @@ def test_an_onnx_file_cannot_bring_operations_of_its_own(tmp_path):
     path = _onnx_file(tmp_path / "denoiser.onnx", [node], domains=[("ai.onnx.contrib", 1)])
     with pytest.raises(ArtefactError, match=r"denoiser\.onnx"):
         load_denoiser(path)
+
+
+def test_an_openvino_file_cannot_bring_operations_of_its_own(tmp_path):
+    import openvino
+
+    node = helper.make_node("Add", ["noisy_image", "noisy_image"], ["prediction"])
+    onnx_path = _onnx_file(tmp_path / "denoiser.onnx", [node])
+    model = openvino.Core().read_model(onnx_path)
+    graph = tmp_path / "openvino" / "denoiser.xml"
+    graph.parent.mkdir()
+    openvino.save_model(model, graph, compress_to_fp16=False)
+    known, unknown = 'type="Add" version="opset1"', 'type="Run" version="extension"'
+    assert known in graph.read_text()
+    graph.write_text(graph.read_text().replace(known, unknown))
+    with pytest.raises(ArtefactError, match="cannot be read as whole OpenVINO IR"):
+        load_denoiser(graph)
+
+
+@pytest.mark.slow
+def test_a_litert_file_cannot_bring_operations_of_its_own(tmp_path):
+    import tensorflow as tf
+
+    mark = tmp_path / "mark"
+
+    def predict(noisy_image, timestep, label):
+        with tf.control_dependencies([tf.io.write_file(str(mark), "ran")]):
+            return {"prediction": tf.identity(noisy_image)}
+
+    function = _contract(predict).get_concrete_function()
+    converter = tf.lite.TFLiteConverter.from_concrete_functions([function])
+    converter.allow_custom_ops = True  # so that the operation comes into the file by its name
+    path = tmp_path / "denoiser.tflite"
+    path.write_bytes(converter.convert())
+    with zipfile.ZipFile(path, "a") as archive:
+        archive.writestr(litert.CARD_NAME, CARD.to_json())
+    with pytest.raises(ArtefactError, match="cannot be read as a whole LiteRT file"):
+        load_denoiser(path)(np.zeros((1, 4, 4, 1)), [0], [0])
+    assert not mark.exists()
 
 
 class _Touch:

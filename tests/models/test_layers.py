@@ -20,6 +20,7 @@ CASES = {
     "PointwiseDense": (layers.PointwiseDense, {"units": 6}, [MAP]),
     "ResidualBlock": (layers.ResidualBlock, {"channels": 8, "dropout": 0.25}, [MAP, CONDITION]),
     "SelfAttention2D": (layers.SelfAttention2D, {"heads": 4}, [MAP]),
+    "SelfAttention2D one head": (layers.SelfAttention2D, {"heads": 1}, [MAP]),
     "DownBlock": (
         blocks.DownBlock,
         {"channels": 8, "attention_heads": 2, "dropout": 0.25},
@@ -130,9 +131,10 @@ def test_group_norm_adds_its_shift_to_the_map_first():
     np.testing.assert_allclose(norm(x, shift), norm(x + shift[:, None, None, :]), atol=2e-5)
 
 
-def test_a_pointwise_dense_layer_equals_dense():
+@pytest.mark.parametrize("arguments", [{}, {"use_bias": False, "activation": "relu"}])
+def test_a_pointwise_dense_layer_equals_dense(arguments):
     x = _inputs([MAP])[0]
-    ours, theirs = layers.PointwiseDense(6), keras.layers.Dense(6)
+    ours, theirs = layers.PointwiseDense(6, **arguments), keras.layers.Dense(6, **arguments)
     ours(x), theirs(x)
     _randomise(theirs)
     ours.set_weights(theirs.get_weights())

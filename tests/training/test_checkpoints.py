@@ -5,8 +5,10 @@ import shutil
 
 import numpy as np
 import pytest
+import tensorflow as tf
 
 from kdiffusion.training.checkpoints import Checkpoints
+from kdiffusion.training.sealed import sha256_of, write_sealed
 
 
 @pytest.fixture(scope="module")
@@ -77,6 +79,44 @@ def test_a_folder_without_its_files_is_damaged(model, tmp_path):
     (tmp_path / "step_00000002").mkdir()
     with pytest.warns(UserWarning, match="step_00000002 is damaged"):
         assert checkpoints.restore() == 1
+
+
+@pytest.mark.parametrize(
+    "record",
+    [
+        {"step": 2, "logs": None, "files": []},
+        {"step": 2, "logs": None, "files": {}},
+        {"logs": None, "files": {}},
+        {"step": "2", "logs": None, "files": {}},
+    ],
+)
+def test_a_record_that_does_not_tell_what_it_must_is_damage(model, tmp_path, record):
+    checkpoints = _save(model, tmp_path, 1, 2)
+    write_sealed(tmp_path / "step_00000002/record.json", record)
+    with pytest.warns(UserWarning, match=r"step_00000002 is damaged: record\.json must tell"):
+        assert checkpoints.restore() == 1
+
+
+def test_a_whole_checkpoint_of_something_else_is_refused(model, tmp_path):
+    checkpoints = _save(model, tmp_path, 1)
+    folder = tmp_path / "step_00000001"
+    for file in folder.iterdir():
+        file.unlink()
+    tf.train.Checkpoint(network=tf.Variable(1.0), stranger=tf.Variable("code")).write(
+        str(folder / "state")
+    )
+    files = {file.name: sha256_of(file) for file in folder.iterdir()}
+    write_sealed(folder / "record.json", {"step": 1, "logs": None, "files": files})
+    with pytest.raises(ValueError, match="step_00000001 is not of this model"):
+        checkpoints.restore()
+
+
+def test_a_folder_of_the_users_is_no_checkpoint(model, tmp_path):
+    checkpoints = _save(model, tmp_path, 1)
+    shutil.copytree(tmp_path / "step_00000001", tmp_path / "step_00000002_copy")
+    assert checkpoints.restore() == 1
+    _save(model, tmp_path, 3, 4, keep=1)
+    assert _names(tmp_path) == ["step_00000002_copy", "step_00000004"]
 
 
 def test_when_all_are_damaged_each_is_named(model, tmp_path):

@@ -1,5 +1,6 @@
 """Two processes that train one model, and what becomes of them when one is lost."""
 
+import hashlib
 import json
 import os
 import re
@@ -11,6 +12,8 @@ import time
 from pathlib import Path
 
 import pytest
+
+from kdiffusion.data import load_dataset, training_batches
 
 pytestmark = pytest.mark.slow
 ROOT = Path(__file__).parent.parent.parent
@@ -30,6 +33,19 @@ command = train.parse(sys.argv[1:])
 model = run(command.config, command.run_dir, resume=command.resume).model
 numbers = [variable.numpy().tobytes() for variable in (*model.weights, *model.optimizer.variables)]
 print("digest", hashlib.sha256(b"".join(numbers)).hexdigest())
+"""
+
+
+# The digests of the images that a worker is given in an epoch.
+SEEN = """
+import hashlib
+from kdiffusion.data import load_dataset
+from kdiffusion.training.strategy import distributed_batches, make_strategy
+strategy, dataset = make_strategy("multi_worker"), load_dataset("digits")
+batches = iter(distributed_batches(strategy, dataset, 64, seed=3))
+for _ in range(dataset.steps_per_epoch(64)):
+    images = strategy.experimental_local_results(next(batches)[0])[0].numpy()
+    print(*(hashlib.sha256(image.tobytes()).hexdigest() for image in images), flush=True)
 """
 
 
@@ -100,6 +116,20 @@ def test_two_workers_train_validate_and_export_as_one(whole):
     assert _last(outputs[0], "val_loss: [0-9.]+") == _last(outputs[1], "val_loss: [0-9.]+")
     assert (run / "export/denoiser.onnx").exists()
     assert "Exporting" not in outputs[1]
+
+
+def test_no_image_is_seen_twice_in_an_epoch_and_both_see_what_one_would(tmp_path):
+    outputs = _outputs(_start_two(tmp_path, ("-c", SEEN)), [0, 0])
+    seen = [re.findall(r"\b[0-9a-f]{64}\b", output) for output in outputs]
+    dataset = load_dataset("digits")
+    steps = dataset.steps_per_epoch(64)
+    batches = training_batches(dataset, 64, seed=3).take(steps)
+    one = [
+        hashlib.sha256(x.tobytes()).hexdigest() for x, _ in batches.unbatch().as_numpy_iterator()
+    ]
+    assert len(seen[0]) == len(seen[1]) == 32 * steps
+    assert sorted(seen[0] + seen[1]) == sorted(one)
+    assert len(set(one)) == 64 * steps
 
 
 def test_a_worker_is_killed_and_both_started_again_end_as_the_whole_run(

@@ -1,0 +1,65 @@
+"""Which numbers of a graph are stored as float16, and which must not be."""
+
+import numpy as np
+import onnx
+import pytest
+from onnx import TensorProto, helper, numpy_helper
+
+from export.onnx_float16 import with_float16_weights
+from export.onnx_int8 import with_int8_kernels
+
+CHANNELS = 256  # wide: a bias or a scale is as long as a kernel of other networks is large
+
+
+@pytest.fixture
+def model():
+    """A convolution with tiny weights and a bias, and a product with a matrix of one number."""
+    rng = np.random.default_rng(0)
+    constants = {
+        "kernel": 1e-6 * rng.standard_normal((CHANNELS, 3, 3, 3)),
+        "bias": rng.standard_normal(CHANNELS),
+        "mean": np.full((CHANNELS, CHANNELS), 1 / 6),
+        "dense": rng.standard_normal((CHANNELS, 8)),
+    }
+    nodes = [
+        helper.make_node("Conv", ["image", "kernel", "bias"], ["map"]),
+        helper.make_node("GlobalAveragePool", ["map"], ["pooled"]),
+        helper.make_node("Flatten", ["pooled"], ["flat"]),
+        helper.make_node("MatMul", ["flat", "mean"], ["averaged"]),
+        helper.make_node("MatMul", ["averaged", "dense"], ["result"]),
+    ]
+    graph = helper.make_graph(
+        nodes, "toy",
+        [helper.make_tensor_value_info("image", TensorProto.FLOAT, ["batch", 3, 5, 5])],
+        [helper.make_tensor_value_info("result", TensorProto.FLOAT, ["batch", 8])],
+        [numpy_helper.from_array(np.float32(value), name) for name, value in constants.items()],
+    )  # fmt: skip
+    return helper.make_model(graph, opset_imports=[helper.make_opsetid("", 18)], ir_version=8)
+
+
+def _types(model):
+    return {each.name: each.data_type for each in model.graph.initializer}
+
+
+def test_kernels_and_matrices_are_rounded_biases_and_constants_are_not(model):
+    types = _types(with_float16_weights(model))
+    half, single = TensorProto.FLOAT16, TensorProto.FLOAT
+    assert types == {"kernel/float16": half, "dense/float16": half, "bias": single, "mean": single}
+
+
+def test_the_scales_of_8_bit_kernels_stay_float32(model):
+    stored = with_float16_weights(with_int8_kernels(model))
+    onnx.checker.check_model(stored, full_check=True)
+    scales = [each for each in stored.graph.initializer if each.name == "kernel_scale"]
+    assert [each.data_type for each in scales] == [TensorProto.FLOAT]
+    scale = numpy_helper.to_array(scales[0])
+    kernel = numpy_helper.to_array(
+        next(
+            each
+            for each in stored.graph.initializer
+            if each.data_type == TensorProto.INT8 and len(each.dims) == 4
+        )
+    )
+    original = numpy_helper.to_array(model.graph.initializer[0])
+    restored = kernel * scale[:, None, None, None]
+    assert np.all(np.abs(restored - original) <= 0.5001 * scale[:, None, None, None])
