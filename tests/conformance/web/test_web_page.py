@@ -9,6 +9,7 @@ from PIL import Image
 
 from kdiffusion.diffusion.interpolation import interpolate
 from kdiffusion.diffusion.samplers import SAMPLERS
+from kdiffusion.diffusion.sampling import sample
 from tests.conformance.web.canvas import assert_pixels, finished, pixels
 
 pytestmark = pytest.mark.slow
@@ -34,6 +35,16 @@ def test_it_draws_at_once_what_the_card_recommends(visit, address, drawn_by_pyth
     assert page.inner_text("#origin").endswith("Runs on WebAssembly.")
     assert len(page.workers) == 1
     assert page.locator("#label option").all_inner_texts() == [*card.class_names, "no class"]
+
+
+@pytest.mark.parametrize("name", ["onnx_float16", "onnx_int8"])
+def test_files_with_rounded_weights_draw_what_python_draws_from_them(
+    name, exported, denoisers, card, export_web, serve, visit, tmp_path
+):
+    done = export_web(exported[name], "--out", tmp_path / "site")
+    assert done.returncode == 0, done.stderr
+    page = visit(serve(tmp_path / "site"))
+    assert_pixels(page, sample(denoisers[name], card, [0], [0], progress=False)[0])
 
 
 def test_every_sampler_draws_what_python_draws(visit, address, drawn_by_python):
