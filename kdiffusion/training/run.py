@@ -99,6 +99,7 @@ def _fit(model, strategy, dataset, config, step, callbacks):
     """`model.fit` from any step on: first the rest of a broken epoch, then whole ones."""
     batch_size, epochs = config.optimizer.batch_size, config.optimizer.epochs
     steps_per_epoch = dataset.steps_per_epoch(batch_size)
+    validation, validation_steps = _validation(strategy, dataset, config)
 
     def fit(step, steps, epochs, callbacks):
         options = {"seed": config.run.seed, "flip": config.data.horizontal_flip}
@@ -107,7 +108,8 @@ def _fit(model, strategy, dataset, config, step, callbacks):
             steps_per_epoch=steps,
             initial_epoch=step // steps_per_epoch,
             epochs=epochs,
-            validation_data=validation_batches(dataset, batch_size),
+            validation_data=validation,
+            validation_steps=validation_steps,
             callbacks=callbacks,
             shuffle=False,  # The batches are.
         )
@@ -117,6 +119,19 @@ def _fit(model, strategy, dataset, config, step, callbacks):
         epoch += 1
         fit(step, steps_per_epoch - done, epoch, [ContinueEpoch(model), *callbacks])
     fit(epoch * steps_per_epoch, steps_per_epoch, epochs, callbacks)
+
+
+def _validation(strategy, dataset, config):
+    """The validation batches, and how many are one pass; None where they end by themselves.
+
+    An iterator begun for each epoch would leave 0.1 MiB behind each time, so one goes round and
+    round, where it can: replicas divide a batch that is not full in a way of their own.
+    """
+    batches = validation_batches(dataset, config.optimizer.batch_size)
+    steps = int(batches.cardinality())
+    if strategy.num_replicas_in_sync > 1 or steps % config.run.steps_per_execution:
+        return batches, None
+    return batches.repeat(), steps
 
 
 def _check_steps_per_execution(steps, step, steps_per_epoch):
