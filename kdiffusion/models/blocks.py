@@ -135,7 +135,7 @@ class Upsample(keras.layers.Layer):
     def call(self, inputs):
         if self.compute_dtype == "float32":
             return self._transposed(inputs)
-        # TensorFlow's transposed convolution is the slower of the two in bfloat16, on a processor.
+        # In bfloat16 on a processor, TensorFlow's transposed convolution is slower on maps of 8x8.
         _, height, width, _ = inputs.shape
         return self.conv(ops.image.resize(inputs, (2 * height, 2 * width), interpolation="nearest"))
 
