@@ -32,11 +32,17 @@ class StopAtNonFinite(keras.callbacks.Callback):
                 )
 
 
-class Monitor(keras.callbacks.TensorBoard):
-    """TensorBoard with what a diffusion run is watched by, beside Keras's own scalars.
+class Monitor(keras.callbacks.Callback):
+    """What a diffusion run is watched by, in TensorBoard.
 
-    Adds images a second, the network's graph, the configuration as text, and a grid of samples by
-    class from fixed seeds, so that it can be watched improving. The same grids are written as PNG.
+    Scalars of each epoch, in training and validation, and of every `log_every_steps`-th step, the
+    learning rate, images a second, the network's graph, the configuration as text, and a grid of
+    samples by class from fixed seeds, so that it can be watched improving. The same grids are
+    written as PNG.
+
+    Keras's own callback can't be built upon: it hands TensorFlow Python numbers (see
+    `_write_scalars`), drops an epoch's scalars unless its last step is one of every `update_freq`,
+    and finds no graph to write. Names and folders are as it has them.
 
     Args:
         directory: `RunDirectory`.
@@ -44,56 +50,57 @@ class Monitor(keras.callbacks.TensorBoard):
     """
 
     def __init__(self, directory, card):
-        run = directory.config.run
-        super().__init__(
-            log_dir=str(directory.tensorboard),
-            # Keras 3 drops an epoch's scalars unless its last step is one of every `update_freq`,
-            # and finds no graph to write. Both are done here.
-            update_freq="epoch",
-            write_graph=False,
-        )
+        super().__init__()
         self._directory = directory
         self._card = card
-        self._run = run
+        self._run = directory.config.run
         self._batch_size = directory.config.optimizer.batch_size
         self._epochs = directory.config.optimizer.epochs
 
     def on_train_begin(self, logs=None):
-        super().on_train_begin(logs)
-        with self._train_writer.as_default():
+        self._writers = {
+            part: tf.summary.create_file_writer(str(self._directory.tensorboard / part))
+            for part in ("train", "validation")
+        }
+        with self._writers["train"].as_default():
             text = "\n".join(f"    {line}" for line in self._directory.config.to_json().split("\n"))
             tf.summary.text("config", text, step=0)
             tf.summary.graph(self.model.prediction_function.get_concrete_function().graph)
 
+    def on_train_end(self, logs=None):
+        for writer in self._writers.values():
+            writer.close()
+
     def on_epoch_begin(self, epoch, logs=None):
-        super().on_epoch_begin(epoch, logs)
         self._epoch_start = time.perf_counter(), int(self.model.step.numpy())
 
     def on_train_batch_end(self, batch, logs=None):
-        super().on_train_batch_end(batch, logs)
         step = int(self.model.step.numpy())
         if step % self._run.log_every_steps == 0:
-            with self._train_writer.as_default():
-                for name, value in logs.items():
-                    tf.summary.scalar(f"batch_{name}", value, step=step)
+            self._write_scalars("train", "batch_", logs, step)
 
     def on_test_begin(self, logs=None):
         # Validation and sampling are not training: the clock stops when the last step is done.
-        self._log_images_per_second()
-        super().on_test_begin(logs)
-
-    def _log_images_per_second(self):
         start_time, start_step = self._epoch_start
         step = int(self.model.step.numpy())
-        images = (step - start_step) * self._batch_size
-        with self._train_writer.as_default():
-            seconds = time.perf_counter() - start_time
-            tf.summary.scalar("images_per_second", images / seconds, step=step)
+        speed = (step - start_step) * self._batch_size / (time.perf_counter() - start_time)
+        self._write_scalars("train", "", {"images_per_second": speed}, step)
 
     def on_epoch_end(self, epoch, logs=None):
-        super().on_epoch_end(epoch, logs)
+        learning_rate = {"learning_rate": self.model.optimizer.learning_rate}
+        training = {name: value for name, value in logs.items() if not name.startswith("val_")}
+        validation = {name[4:]: value for name, value in logs.items() if name.startswith("val_")}
+        self._write_scalars("train", "epoch_", training | learning_rate, epoch)
+        self._write_scalars("validation", "epoch_", validation, epoch)
         if (epoch + 1) % self._run.sample_every_epochs == 0 or epoch + 1 == self._epochs:
             self._draw_samples(epoch + 1)
+
+    def _write_scalars(self, part, prefix, values, step):
+        # NumPy's numbers: TensorFlow keeps each Python number that it is handed, some 800 bytes
+        # of it, as long as the process lives.
+        with self._writers[part].as_default():
+            for name, value in values.items():
+                tf.summary.scalar(prefix + name, np.asarray(value, "float32"), step=np.int64(step))
 
     def _draw_samples(self, epoch):
         names = self._card.class_names[:MOST_LABELS]
@@ -101,6 +108,6 @@ class Monitor(keras.callbacks.TensorBoard):
         seeds = self._run.seed + np.arange(len(labels))
         images = sample(self.model.denoiser(), self._card, labels, seeds, progress=False)
         grid = image_grid(to_uint8(images), self._run.sample_per_label, row_labels=names)
-        with self._train_writer.as_default():
-            tf.summary.image("samples", np.asarray(grid.convert("RGB"))[None], step=epoch)
+        with self._writers["train"].as_default():
+            tf.summary.image("samples", np.asarray(grid.convert("RGB"))[None], step=np.int64(epoch))
         save_png(grid, self._directory.samples / f"epoch_{epoch:04d}.png", overwrite=True)
