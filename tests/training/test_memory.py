@@ -33,7 +33,7 @@ class _MallInfo2(ctypes.Structure):
 
 
 def _bytes_in_use():
-    """What was asked of malloc and not given back: the resident memory wavers more than it leaks."""
+    """What malloc gave and has not got back; the resident memory wavers more than a run leaks."""
     gc.collect()
     C_LIBRARY.mallinfo2.restype = _MallInfo2
     info = C_LIBRARY.mallinfo2()
