@@ -1,6 +1,6 @@
 """A few real training steps of any preset: its parameters, its step time, and a run to export.
 
-python benchmarks/step_time.py cifar10_paper --steps 4 --run-dir runs/paper_trial
+python -m benchmarks.step_time cifar10_paper --steps 4 --run-dir runs/paper_trial
 python -m export runs/paper_trial
 """
 
@@ -16,7 +16,7 @@ from kdiffusion.data import load_dataset, training_batches
 from kdiffusion.training import PRESETS
 from kdiffusion.training.checkpoints import Checkpoints
 from kdiffusion.training.model import build_model
-from kdiffusion.training.run_directory import RunDirectory, prepare
+from kdiffusion.training.run_directory import RunDirectory, check_free
 
 PresetName = tyro.extras.literal_type_from_choices(list(PRESETS))
 
@@ -48,7 +48,7 @@ def main(
         run_dir: folder of the run.
     """
     config = PRESETS[preset]
-    prepare(run_dir)
+    check_free(run_dir)
     dataset = load_dataset(config.data.name, image_size=config.data.image_size)
     model = build_model(config, dataset.image_shape, dataset.num_classes, total_steps=steps)
     directory = RunDirectory(run_dir, config, dataset.image_shape, dataset.class_names)

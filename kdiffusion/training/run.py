@@ -15,7 +15,7 @@ from kdiffusion.training.interruptions import catching_sigterm
 from kdiffusion.training.model import build_model
 from kdiffusion.training.run_directory import RunDirectory
 from kdiffusion.training.saving import ContinueEpoch, SaveCheckpoint
-from kdiffusion.training.strategy import distributed_batches, make_strategy
+from kdiffusion.training.strategy import check_batch_size, distributed_batches, make_strategy
 from kdiffusion.training.workers import Workers
 
 
@@ -61,9 +61,10 @@ def train(config, run_dir, resume=False, overwrite=False):
     if resume:
         run_directory.check_resumable(RunDirectory.read(run_dir).config, config)
     elif workers.is_chief:
-        run_directory.prepare(run_dir, overwrite)
+        run_directory.check_free(run_dir, overwrite)
     dataset = _load_dataset(config)
     steps_per_epoch = dataset.steps_per_epoch(config.optimizer.batch_size)
+    check_batch_size(strategy, config.optimizer.batch_size)
     total_steps = config.optimizer.epochs * steps_per_epoch
     with strategy.scope():
         model = build_model(config, dataset.image_shape, dataset.num_classes, total_steps)
@@ -74,6 +75,9 @@ def train(config, run_dir, resume=False, overwrite=False):
     _check_steps_per_execution(config.run.steps_per_execution, step, steps_per_epoch)
     callbacks = [StopAtNonFinite()]
     if workers.is_chief:
+        if not resume:
+            # Not before all that can be wrong with the new run was checked.
+            run_directory.clear(run_dir)
         directory.write()
         callbacks.append(Monitor(directory, make_card(model, directory)))
     with catching_sigterm() as told_to_stop, workers.reporting_loss():

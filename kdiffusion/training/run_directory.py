@@ -87,19 +87,23 @@ def holds_run(path):
     return (Path(path) / "config.json").exists()
 
 
-def prepare(path, overwrite=False):
-    """Makes sure that a new run can begin in a folder.
+def check_free(path, overwrite=False):
+    """Refuses to begin a run where there is one.
 
     Raises:
-        FileExistsError: it holds a run, and `overwrite` is False.
+        FileExistsError: the folder holds a run, and `overwrite` is False.
     """
+    if holds_run(path) and not overwrite:
+        raise FileExistsError(
+            f"{path} holds a run already. Go on with it by --resume, replace it by "
+            "--overwrite, or choose another --run-dir."
+        )
+
+
+def clear(path):
+    """Removes a run, if there is one, and nothing else from its folder."""
     path = Path(path)
     if holds_run(path):
-        if not overwrite:
-            raise FileExistsError(
-                f"{path} holds a run already. Go on with it by --resume, replace it by "
-                "--overwrite, or choose another --run-dir."
-            )
         for name in ("checkpoints", "tensorboard", "samples", "export"):
             shutil.rmtree(path / name, ignore_errors=True)
         (path / "config.json").unlink()

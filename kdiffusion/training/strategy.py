@@ -87,6 +87,20 @@ def make_strategy(name):
     return STRATEGIES[name]()
 
 
+def check_batch_size(strategy, batch_size):
+    """Refuses a global batch that can't be divided equally among a strategy's replicas.
+
+    Raises:
+        ValueError: naming both numbers.
+    """
+    replicas = strategy.num_replicas_in_sync
+    if batch_size % replicas:
+        raise ValueError(
+            f"`batch_size` is the global one and must be divisible by the {replicas} replicas. "
+            f"Received: batch_size={batch_size}"
+        )
+
+
 def distributed_batches(strategy, dataset, batch_size, **options):
     """`training_batches` with each global batch divided equally among the strategy's replicas.
 
@@ -102,12 +116,8 @@ def distributed_batches(strategy, dataset, batch_size, **options):
     Raises:
         ValueError: a batch size that the replicas do not divide.
     """
+    check_batch_size(strategy, batch_size)
     replicas = strategy.num_replicas_in_sync
-    if batch_size % replicas:
-        raise ValueError(
-            f"`batch_size` is the global one and must be divisible by the {replicas} replicas. "
-            f"Received: batch_size={batch_size}"
-        )
     if replicas == 1:
         return training_batches(dataset, batch_size, **options)
 

@@ -139,6 +139,21 @@ def test_settings_that_cannot_serve_the_data_are_refused(tmp_path):
     assert not list(tmp_path.iterdir())
 
 
+@pytest.mark.parametrize(
+    "sections",
+    [
+        {"data": {"name": "folder", "directory": "/missing"}},
+        {"optimizer": {"batch_size": 5000}},
+        {"run": {"steps_per_execution": 4}},
+    ],
+)
+def test_a_run_that_cannot_begin_replaces_none(run, sections):
+    before = sorted(run.directory.path.rglob("*"))
+    with pytest.raises((ValueError, FileNotFoundError)):
+        train(_tiny(**sections), run.directory.path, overwrite=True)
+    assert sorted(run.directory.path.rglob("*")) == before
+
+
 def test_a_second_run_in_the_folder_is_refused(run):
     with pytest.raises(FileExistsError, match="holds a run already"):
         train(_tiny(), run.directory.path)

@@ -36,9 +36,11 @@ def test_a_folder_that_holds_a_run_is_refused_unless_it_is_overwritten(tmp_path)
     (directory.checkpoints / "old").write_text("old")
     (tmp_path / "notes.txt").write_text("mine")
     with pytest.raises(FileExistsError, match=r"--resume.*--overwrite"):
-        run_directory.prepare(tmp_path)
+        run_directory.check_free(tmp_path)
+    run_directory.check_free(tmp_path, overwrite=True)
     assert (directory.checkpoints / "old").exists()
-    run_directory.prepare(tmp_path, overwrite=True)
+    run_directory.clear(tmp_path)
+    run_directory.check_free(tmp_path)
     assert not directory.checkpoints.exists()
     assert (tmp_path / "notes.txt").exists()
 
