@@ -7,7 +7,6 @@ from pathlib import Path
 from typing import Annotated
 
 import matplotlib
-import numpy as np
 import tyro
 from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
 from tensorboard.util.tensor_util import make_ndarray
@@ -36,20 +35,20 @@ def main(run_dir: Annotated[Path, tyro.conf.Positional], out: Path):
     train, validation = run.tensorboard / "train", run.tensorboard / "validation"
     figure, (whole, quarters) = plt.subplots(1, 2, figsize=(10, 3.6), layout="constrained")
     for folder, name in ((train, "training, live weights"), (validation, "validation, average")):
-        epochs, losses = _scalars(folder, "epoch_loss")
-        whole.plot(np.add(epochs, 1), losses, "o-", markersize=3, label=name)
+        epochs, losses = _scalars(folder, "epoch/loss")
+        whole.plot(epochs, losses, "o-", markersize=3, label=name)
     num_timesteps = run.config.diffusion.num_timesteps
     for quarter in range(4):
         low, high = (-(-part * num_timesteps // 4) for part in (quarter, quarter + 1))
-        epochs, losses = _scalars(validation, f"epoch_loss_t{low}_{high - 1}")
-        quarters.plot(np.add(epochs, 1), losses, "o-", markersize=3, label=f"t {low} to {high - 1}")
+        epochs, losses = _scalars(validation, f"epoch/loss_t{low}_{high - 1}")
+        quarters.plot(epochs, losses, "o-", markersize=3, label=f"t {low} to {high - 1}")
     for axes, title in ((whole, "loss"), (quarters, "validation loss by timestep")):
         axes.set(title=title, xlabel="epoch", yscale="log")
         axes.grid(alpha=0.3)
         axes.legend()
     figure.savefig(out, dpi=120)
 
-    steps, rates = _scalars(train, "images_per_second")
+    steps, rates = _scalars(train, "batch/images_per_second")
     images = steps[-1] * run.config.optimizer.batch_size
     training_minutes = sum(
         (step - before) * run.config.optimizer.batch_size / rate / 60
@@ -57,7 +56,7 @@ def main(run_dir: Annotated[Path, tyro.conf.Positional], out: Path):
     )
     print(f"{images:,} images in {training_minutes:.0f} minutes of training", end=", ")
     print(f"{images / training_minutes / 60:.0f} images a second")
-    print(f"validation loss {_scalars(validation, 'epoch_loss')[1][-1]:.4f}; written: {out}")
+    print(f"validation loss {_scalars(validation, 'epoch/loss')[1][-1]:.4f}; written: {out}")
 
 
 if __name__ == "__main__":

@@ -43,7 +43,8 @@ class DiffusionModel(keras.Model):
             label, for classifier-free guidance (Ho & Salimans 2022). Defaults to `0.1`.
         ema_decay: float in [0, 1). Decay a step of the moving average; it warms up as
             min(ema_decay, (1 + step) / (10 + step)). Defaults to DDPM's `0.9999`.
-        gradient_clip_norm: float or None. Largest global norm of a gradient. Defaults to `1.0`.
+        gradient_clip_norm: float above 0, or None. Largest global norm of a gradient. Defaults to
+            `1.0`.
         seed: int. Defaults to `0`.
 
     Raises:
@@ -71,9 +72,17 @@ class DiffusionModel(keras.Model):
                 f"`timestep_sampling` must be one of {', '.join(TIMESTEP_SAMPLING)}. "
                 f"Received: timestep_sampling={timestep_sampling!r}"
             )
-        for name, value in (("label_dropout", label_dropout), ("ema_decay", ema_decay)):
-            if not 0 <= value <= 1:
-                raise ValueError(f"`{name}` must be in [0, 1]. Received: {name}={value}")
+        if not 0 <= label_dropout <= 1:
+            raise ValueError(
+                f"`label_dropout` must be in [0, 1]. Received: label_dropout={label_dropout}"
+            )
+        if not 0 <= ema_decay < 1:
+            raise ValueError(f"`ema_decay` must be in [0, 1). Received: ema_decay={ema_decay}")
+        if gradient_clip_norm is not None and not gradient_clip_norm > 0:
+            raise ValueError(
+                "`gradient_clip_norm` must be above 0, or None. "
+                f"Received: gradient_clip_norm={gradient_clip_norm}"
+            )
         if not isinstance(schedule, NoiseSchedule):
             schedule = NoiseSchedule(schedule)
         check_prediction_type(prediction_type, schedule)
@@ -217,7 +226,9 @@ class DiffusionModel(keras.Model):
         for metric in metrics:
             result = metric.result()
             logs.update(result if isinstance(result, dict) else {metric.name: result})
-        if isinstance(tf.distribute.get_strategy(), tf.distribute.MultiWorkerMirroredStrategy):
+        strategy = tf.distribute.get_strategy()
+        several_workers = isinstance(strategy, tf.distribute.MultiWorkerMirroredStrategy)
+        if several_workers and strategy.num_replicas_in_sync > 1:
             # There Keras averages logs over their first axis, which scalars lack (keras#20585).
             logs = {name: ops.reshape(value, (1,)) for name, value in logs.items()}
         return logs

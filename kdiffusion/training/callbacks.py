@@ -1,5 +1,6 @@
 """What a run is watched by: a guard, TensorBoard, sample grids."""
 
+import contextlib
 import time
 
 import keras
@@ -35,14 +36,14 @@ class StopAtNonFinite(keras.callbacks.Callback):
 class Monitor(keras.callbacks.Callback):
     """What a diffusion run is watched by, in TensorBoard.
 
-    Scalars of each epoch, in training and validation, and of every `log_every_steps`-th step, the
+    Scalars of each epoch, in training and validation, and within it every `log_every_steps`, the
     learning rate, images a second, the network's graph, the configuration as text, and a grid of
     samples by class from fixed seeds, so that it can be watched improving. The same grids are
-    written as PNG.
+    written as PNG. Epochs are numbered from 1.
 
     Keras's own callback can't be built upon: it hands TensorFlow Python numbers (see
     `_write_scalars`), drops an epoch's scalars unless its last step is one of every `update_freq`,
-    and finds no graph to write. Names and folders are as it has them.
+    and finds no graph to write.
 
     Args:
         directory: `RunDirectory`.
@@ -62,7 +63,7 @@ class Monitor(keras.callbacks.Callback):
             part: tf.summary.create_file_writer(str(self._directory.tensorboard / part))
             for part in ("train", "validation")
         }
-        with self._writers["train"].as_default():
+        with self._writing("train"):
             text = "\n".join(f"    {line}" for line in self._directory.config.to_json().split("\n"))
             tf.summary.text("config", text, step=0)
             tf.summary.graph(self.model.prediction_function.get_concrete_function().graph)
@@ -72,42 +73,63 @@ class Monitor(keras.callbacks.Callback):
             writer.close()
 
     def on_epoch_begin(self, epoch, logs=None):
-        self._epoch_start = time.perf_counter(), int(self.model.step.numpy())
+        self._epoch = epoch + 1
+        self._last_step = self._step()
+        self._epoch_start = time.perf_counter(), self._last_step
 
     def on_train_batch_end(self, batch, logs=None):
-        step = int(self.model.step.numpy())
-        if step % self._run.log_every_steps == 0:
-            self._write_scalars("train", "batch_", logs, step)
+        step, every = self._step(), self._run.log_every_steps
+        # Not every step is seen where one call of the compiled function makes several.
+        if step // every > self._last_step // every:
+            self._write_scalars("train", "batch", logs | self._learning_rate(), step)
+        self._last_step = step
 
     def on_test_begin(self, logs=None):
         # Validation and sampling are not training: the clock stops when the last step is done.
         start_time, start_step = self._epoch_start
-        step = int(self.model.step.numpy())
+        step = self._step()
         speed = (step - start_step) * self._batch_size / (time.perf_counter() - start_time)
-        self._write_scalars("train", "", {"images_per_second": speed}, step)
+        self._write_scalars("train", "batch", {"images_per_second": speed}, step)
 
     def on_epoch_end(self, epoch, logs=None):
-        learning_rate = {"learning_rate": self.model.optimizer.learning_rate}
         training = {name: value for name, value in logs.items() if not name.startswith("val_")}
         validation = {name[4:]: value for name, value in logs.items() if name.startswith("val_")}
-        self._write_scalars("train", "epoch_", training | learning_rate, epoch)
-        self._write_scalars("validation", "epoch_", validation, epoch)
-        if (epoch + 1) % self._run.sample_every_epochs == 0 or epoch + 1 == self._epochs:
-            self._draw_samples(epoch + 1)
+        self._write_scalars("train", "epoch", training | self._learning_rate(), self._epoch)
+        self._write_scalars("validation", "epoch", validation, self._epoch)
+        if self._epoch % self._run.sample_every_epochs == 0 or self._epoch == self._epochs:
+            self._draw_samples()
 
-    def _write_scalars(self, part, prefix, values, step):
+    def _step(self):
+        return int(self.model.step.numpy())
+
+    def _learning_rate(self):
+        return {"learning_rate": self.model.optimizer.learning_rate}
+
+    def _write_scalars(self, part, group, values, step):
         # NumPy's numbers: TensorFlow keeps each Python number that it is handed, some 800 bytes
-        # of it, as long as the process lives.
-        with self._writers[part].as_default():
+        # of it, as long as the process lives. The mean, because several workers' are of rank 1.
+        with self._writing(part):
             for name, value in values.items():
-                tf.summary.scalar(prefix + name, np.asarray(value, "float32"), step=np.int64(step))
+                tf.summary.scalar(f"{group}/{name}", np.float32(np.mean(value)), np.int64(step))
 
-    def _draw_samples(self, epoch):
+    def _draw_samples(self):
         names = self._card.class_names[:MOST_LABELS]
         labels = np.repeat(np.arange(len(names)), self._run.sample_per_label)
         seeds = self._run.seed + np.arange(len(labels))
         images = sample(self.model.denoiser(), self._card, labels, seeds, progress=False)
         grid = image_grid(to_uint8(images), self._run.sample_per_label, row_labels=names)
-        with self._writers["train"].as_default():
-            tf.summary.image("samples", np.asarray(grid.convert("RGB"))[None], step=np.int64(epoch))
-        save_png(grid, self._directory.samples / f"epoch_{epoch:04d}.png", overwrite=True)
+        with self._writing("train"):
+            pixels = np.asarray(grid.convert("RGB"))[None]
+            tf.summary.image("samples", pixels, np.int64(self._epoch))
+        save_png(grid, self._directory.samples / f"epoch_{self._epoch:04d}.png", overwrite=True)
+
+    @contextlib.contextmanager
+    def _writing(self, part):
+        try:
+            with self._writers[part].as_default():
+                yield
+        except tf.errors.OpError as error:
+            # Keras would take some of TensorFlow's for the end of the data.
+            raise OSError(
+                f"{self._directory.tensorboard} could not be written: {error.message}"
+            ) from error

@@ -216,6 +216,8 @@ def test_the_card_says_what_the_model_is(scale_network, schedule):
         ("timestep_sampling", "random"),
         ("label_dropout", 1.5),
         ("ema_decay", -0.1),
+        ("ema_decay", 1.0),
+        ("gradient_clip_norm", -1.0),
     ],
 )
 def test_values_that_cannot_be_are_refused(scale_network, schedule, argument, value):

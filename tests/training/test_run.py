@@ -57,14 +57,21 @@ def _events(run, part):
 def test_tensorboard_shows_what_a_run_is_watched_by(run):
     events = _events(run, "train")
     tags = set(events.Tags()["tensors"])
-    quarters = {f"epoch_loss_t{t}_{t + 249}" for t in (0, 250, 500, 750)}
-    assert tags >= {"epoch_loss", "epoch_gradient_norm", "epoch_learning_rate", *quarters}
-    assert tags >= {"images_per_second", "samples", "config", "batch_loss"}
-    assert [event.step for event in events.Tensors("epoch_loss")] == [0, 1]
+    quarters = {f"epoch/loss_t{t}_{t + 249}" for t in (0, 250, 500, 750)}
+    assert tags >= {"epoch/loss", "epoch/gradient_norm", "epoch/learning_rate", *quarters}
+    assert tags >= {"batch/images_per_second", "samples", "config", "batch/loss"}
+    assert [event.step for event in events.Tensors("epoch/loss")] == [1, 2]
+    assert [event.step for event in events.Tensors("batch/learning_rate")] == [5, 10]
     assert events.Graph().node
-    assert "epoch_loss" in _events(run, "validation").Tags()["tensors"]
-    (rate, *_) = events.Tensors("images_per_second")
+    assert "epoch/loss" in _events(run, "validation").Tags()["tensors"]
+    (rate, *_) = events.Tensors("batch/images_per_second")
     assert make_ndarray(rate.tensor_proto) > 0
+
+
+def test_steps_are_logged_where_one_call_makes_several(tiny, tmp_path):
+    run = train(tiny(run={"steps_per_execution": 3, "log_every_steps": 2}), tmp_path)
+    steps = [event.step for event in _events(run, "train").Tensors("batch/loss")]
+    assert steps == [3, 6, 9, 12]
 
 
 def test_sample_grids_are_written_and_change_as_training_goes_on(run):

@@ -57,11 +57,14 @@ def _free_ports(count):
     return ports
 
 
-def _tf_config():
-    """The environment of each of two workers on this machine."""
-    cluster = {"worker": [f"127.0.0.1:{port}" for port in _free_ports(2)]}
-    tasks = [{"cluster": cluster, "task": {"type": "worker", "index": index}} for index in range(2)]
-    return [{"TF_CONFIG": json.dumps(task)} for task in tasks]
+def _tf_config(count=2):
+    """The environment of each of some workers on this machine."""
+    addresses = [f"127.0.0.1:{port}" for port in _free_ports(count)]
+    tasks = [{"type": "worker", "index": index} for index in range(count)]
+    return [
+        {"TF_CONFIG": json.dumps({"cluster": {"worker": addresses}, "task": task})}
+        for task in tasks
+    ]
 
 
 def _slurm_step():
@@ -73,7 +76,7 @@ def _slurm_step():
     return [{**step, "SLURM_PROCID": str(index)} for index in range(2)]
 
 
-def _start_two(run, program=("train.py",), environments=_tf_config):
+def _start(run, program=("train.py",), environments=_tf_config):
     return [
         subprocess.Popen(
             [sys.executable, *program, *TINY, "--run-dir", str(run)],
@@ -108,7 +111,7 @@ def _last(output, pattern):
 def whole(tmp_path_factory):
     """A run of two workers by the documented command, and what each of them printed."""
     run = tmp_path_factory.mktemp("whole")
-    return run, _outputs(_start_two(run), [0, 0])
+    return run, _outputs(_start(run), [0, 0])
 
 
 def test_two_workers_train_validate_and_export_as_one(whole):
@@ -118,8 +121,14 @@ def test_two_workers_train_validate_and_export_as_one(whole):
     assert "Exporting" not in outputs[1]
 
 
+def test_a_cluster_of_one_worker_trains_as_any(tmp_path):
+    options = ["--run.log-every-steps", "1"]
+    program = ("-c", TRAIN_ONLY.replace("sys.argv[1:]", f"[*sys.argv[1:], *{options}]"))
+    _outputs(_start(tmp_path, program, lambda: _tf_config(1)), [0])
+
+
 def test_no_image_is_seen_twice_in_an_epoch_and_both_see_what_one_would(tmp_path):
-    outputs = _outputs(_start_two(tmp_path, ("-c", SEEN)), [0, 0])
+    outputs = _outputs(_start(tmp_path, ("-c", SEEN)), [0, 0])
     seen = [re.findall(r"\b[0-9a-f]{64}\b", output) for output in outputs]
     dataset = load_dataset("digits")
     steps = dataset.steps_per_epoch(64)
@@ -135,19 +144,19 @@ def test_no_image_is_seen_twice_in_an_epoch_and_both_see_what_one_would(tmp_path
 def test_a_worker_is_killed_and_both_started_again_end_as_the_whole_run(
     whole, last_checkpoint, tmp_path
 ):
-    workers = _start_two(tmp_path)
+    workers = _start(tmp_path)
     _wait_for(tmp_path, 2, workers[0])
     workers[1].kill()
     outputs = _outputs(workers, [69, -signal.SIGKILL])
     assert "interrupted: Another worker of the cluster was lost" in outputs[0]
     assert "Traceback" not in outputs[0]
-    outputs = _outputs(_start_two(tmp_path, ("-c", TRAIN_ONLY)), [0, 0])
+    outputs = _outputs(_start(tmp_path, ("-c", TRAIN_ONLY)), [0, 0])
     assert _last(outputs[0], "digest .*") == _last(outputs[1], "digest .*")
     assert last_checkpoint(tmp_path) == last_checkpoint(whole[0])
 
 
 def test_sigterm_to_one_worker_of_a_slurm_step_stops_both_at_the_same_step(tmp_path):
-    workers = _start_two(tmp_path, environments=_slurm_step)
+    workers = _start(tmp_path, environments=_slurm_step)
     _wait_for(tmp_path, 1, workers[0])
     workers[1].terminate()
     outputs = _outputs(workers, [75, 75])
