@@ -88,8 +88,9 @@ class Checkpoints:
     def _clear_up(self, step):
         """Removes what a killed write left, and the damaged ones that the run went back behind."""
         for directory in (self._directory, self._directory / "best"):
-            for leftover in directory.glob(f"*{PARTIAL}"):
-                shutil.rmtree(leftover)
+            for leftover in directory.glob(f"step_*{PARTIAL}"):
+                if _step_of(leftover.with_suffix("")) is not None and leftover.is_dir():
+                    shutil.rmtree(leftover)
         _remove(path for path in _newest_first(self._directory) if _step_of(path) >= step)
 
     def _write(self, folder, step, logs):
@@ -114,6 +115,8 @@ class Checkpoints:
         best.mkdir(exist_ok=True)
         # A copy, no link: damage to one is not damage to both.
         copy = best / folder.name
+        # A damaged one of the same step: the run went back behind it, and came here again.
+        _remove(path for path in before if path == copy)
         shutil.copytree(folder, _partial(copy))
         _move_into_place(_partial(copy), copy)
         _remove(path for path in before if path != copy)
@@ -169,14 +172,14 @@ def verify(folder):
         for name, sha256 in record["files"].items():
             if sha256_of(folder / name) != sha256:
                 raise ValueError(f"{name} does not have the SHA-256 that it was written with")
-    except (OSError, ValueError, KeyError) as error:
+    except (OSError, ValueError, KeyError, RecursionError) as error:
         raise ValueError(f"Checkpoint {folder} is damaged: {error}") from error
     return record
 
 
 def _newest_first(directory):
-    whole = (path for path in directory.glob("step_*") if _step_of(path) is not None)
-    return sorted(whole, key=_step_of, reverse=True)
+    ours = (path for path in directory.glob("step_*/") if _step_of(path) is not None)
+    return sorted(ours, key=_step_of, reverse=True)
 
 
 def _step_of(folder):

@@ -78,7 +78,7 @@ class RunDirectory:
                 image_shape=tuple(int(side) for side in content["image_shape"]),
                 class_names=tuple(str(name) for name in content["class_names"]),
             )
-        except (ValueError, KeyError, TypeError) as error:
+        except (ValueError, KeyError, TypeError, RecursionError) as error:
             raise ValueError(f"{file} is not a valid run configuration: {error}") from error
 
 

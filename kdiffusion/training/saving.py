@@ -8,8 +8,8 @@ from kdiffusion.training.interruptions import Preempted
 class SaveCheckpoint(keras.callbacks.Callback):
     """Writes a checkpoint every so many steps and epochs, after the last epoch, and on SIGTERM.
 
-    A step that ends an epoch is saved with the epoch, when its validation is done; SIGTERM stops
-    the run at the end of a step, or of the epoch if that step was its last.
+    What is due at a step that ends an epoch is done with the epoch, when its validation is over:
+    a checkpoint, and the stop that SIGTERM asks for.
 
     Args:
         checkpoints: `Checkpoints`.
@@ -36,17 +36,16 @@ class SaveCheckpoint(keras.callbacks.Callback):
         self._last_step = int(self.model.step.numpy())
 
     def on_train_batch_end(self, batch, logs=None):
-        step = int(self.model.step.numpy())
+        step, every = int(self.model.step.numpy()), self._every_steps
+        # Not every step is seen where one call of the compiled function makes several.
+        self._is_due = every is not None and step // every > self._last_step // every
         if step % self._steps_per_epoch:
-            every = self._every_steps
-            # Not every step is seen where one call of the compiled function makes several.
-            is_due = every is not None and step // every > self._last_step // every
-            self._save_if(is_due, step)
+            self._save_if(self._is_due, step)
         self._last_step = step
 
     def on_epoch_end(self, epoch, logs=None):
-        is_due = (epoch + 1) % self._every_epochs == 0 or epoch + 1 == self._epochs
-        self._save_if(is_due, self._last_step, logs)
+        epoch_is_due = (epoch + 1) % self._every_epochs == 0 or epoch + 1 == self._epochs
+        self._save_if(self._is_due or epoch_is_due, self._last_step, logs)
 
     def _save_if(self, is_due, step, logs=None):
         stop = self._workers.any(self._told_to_stop())

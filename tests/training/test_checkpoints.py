@@ -111,12 +111,30 @@ def test_a_whole_checkpoint_of_something_else_is_refused(model, tmp_path):
         checkpoints.restore()
 
 
-def test_a_folder_of_the_users_is_no_checkpoint(model, tmp_path):
+def test_what_is_the_users_is_no_checkpoint(model, tmp_path):
     checkpoints = _save(model, tmp_path, 1)
     shutil.copytree(tmp_path / "step_00000001", tmp_path / "step_00000002_copy")
+    for name in ("notes.partial", "step_00000099"):
+        (tmp_path / name).write_text("mine")
     assert checkpoints.restore() == 1
     _save(model, tmp_path, 3, 4, keep=1)
-    assert _names(tmp_path) == ["step_00000002_copy", "step_00000004"]
+    names = ["notes.partial", "step_00000002_copy", "step_00000004", "step_00000099"]
+    assert _names(tmp_path) == names
+
+
+def test_a_record_that_is_nested_without_end_is_damage(model, tmp_path):
+    checkpoints = _save(model, tmp_path, 1, 2)
+    (tmp_path / "step_00000002/record.json").write_text("[" * 200_000)
+    with pytest.warns(UserWarning, match="step_00000002 is damaged"):
+        assert checkpoints.restore() == 1
+
+
+def test_a_damaged_best_is_replaced_by_the_same_step(model, tmp_path):
+    _save(model, tmp_path, 1, val_losses=[0.1])
+    _flip_a_bit(tmp_path / "best/step_00000001/state.index")
+    with pytest.warns(UserWarning, match="best checkpoint so far is replaced"):
+        checkpoints = _save(model, tmp_path, 1, val_losses=[0.1])
+    assert checkpoints.restore(best=True) == 1
 
 
 def test_when_all_are_damaged_each_is_named(model, tmp_path):

@@ -113,6 +113,14 @@ def test_sigterm_saves_the_step_or_the_epoch_that_is_under_way(
         assert last_checkpoint(run) == last_checkpoint(tmp_path / "whole")
 
 
+def test_what_is_due_at_the_last_step_of_an_epoch_is_saved_with_the_epoch(tiny, tmp_path):
+    every = {"checkpoint_every_steps": 3, "checkpoint_every_epochs": 100}
+    train(tiny(run={**every, "checkpoints_to_keep": 100}), tmp_path)
+    saved = {verify(path)["step"]: verify(path) for path in tmp_path.glob("checkpoints/step_*")}
+    assert sorted(saved) == [3, 6, 9, 12]
+    assert "val_loss" in saved[6]["logs"]
+
+
 KILLED_AS_IT_WRITES = """
 import os, signal, sys
 from kdiffusion.training import Config, checkpoints, train
