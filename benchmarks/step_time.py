@@ -51,7 +51,9 @@ def main(
     check_free(run_dir)
     dataset = load_dataset(config.data.name, image_size=config.data.image_size)
     model = build_model(config, dataset.image_shape, dataset.num_classes, total_steps=steps)
-    directory = RunDirectory(run_dir, config, dataset.image_shape, dataset.class_names)
+    directory = RunDirectory(
+        run_dir, config, dataset.image_shape, dataset.class_names, len(dataset.images)
+    )
     directory.write()
     times = StepTimes()
     batches = training_batches(dataset, config.optimizer.batch_size, seed=config.run.seed)

@@ -1,5 +1,6 @@
 """A training run from its configuration: data, strategy, model, `fit`; and a finished run again."""
 
+import contextlib
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -11,7 +12,7 @@ from kdiffusion.models import DiffusionModel
 from kdiffusion.training import run_directory
 from kdiffusion.training.callbacks import Monitor, StopAtNonFinite
 from kdiffusion.training.checkpoints import Checkpoints
-from kdiffusion.training.interruptions import catching_sigterm
+from kdiffusion.training.interruptions import Preempted, catching_sigterm
 from kdiffusion.training.model import build_model
 from kdiffusion.training.run_directory import RunDirectory
 from kdiffusion.training.saving import ContinueEpoch, SaveCheckpoint
@@ -46,47 +47,69 @@ def train(config, run_dir, resume=False, overwrite=False):
         `LoadedRun`.
 
     Raises:
-        FileExistsError: the folder holds a run, and neither `resume` nor `overwrite` is given.
+        FileExistsError: the folder holds a run, and neither `resume` nor `overwrite` is given; or
+            what may be another's work.
+        BlockingIOError: another process trains in the folder.
         ValueError: settings that the data set or the devices can't serve, or that contradict the
             run that is resumed; a run all of whose checkpoints are damaged.
         FloatingPointError: the loss or the gradient stopped being a finite number.
         Preempted: SIGTERM came; the step at which it did is saved.
         WorkerLost: another process of the cluster is gone.
     """
+    if resume and overwrite:
+        raise ValueError("Only one of `resume` and `overwrite` may be given. Received: both")
     if config.run.deterministic:
         tf.config.experimental.enable_op_determinism()
     strategy = make_strategy(config.run.strategy)
     workers = Workers(strategy)
     resume = resume and run_directory.holds_run(run_dir)
     if resume:
-        run_directory.check_resumable(RunDirectory.read(run_dir).config, config)
+        before = RunDirectory.read(run_dir)
+        run_directory.check_resumable(before.config, config)
     elif workers.is_chief:
         run_directory.check_free(run_dir, overwrite)
     dataset = _load_dataset(config)
+    directory = RunDirectory(
+        Path(run_dir), config, dataset.image_shape, dataset.class_names, len(dataset.images)
+    )
+    if resume:
+        run_directory.check_same_data(before, directory)
     steps_per_epoch = dataset.steps_per_epoch(config.optimizer.batch_size)
     check_batch_size(strategy, config.optimizer.batch_size)
+    _check_steps_per_execution(config, steps_per_epoch)
+    lock = directory.locked() if workers.is_chief else contextlib.nullcontext()
+    with workers.reporting_loss(), lock:
+        model = _train(strategy, workers, dataset, directory, resume)
+    return LoadedRun(model, make_card(model, directory), directory, workers.is_chief)
+
+
+def _train(strategy, workers, dataset, directory, resume):
+    """The model of a run that may begin or go on in its folder, trained."""
+    config = directory.config
+    steps_per_epoch = dataset.steps_per_epoch(config.optimizer.batch_size)
     total_steps = config.optimizer.epochs * steps_per_epoch
     with strategy.scope():
         model = build_model(config, dataset.image_shape, dataset.num_classes, total_steps)
-    directory = RunDirectory(Path(run_dir), config, dataset.image_shape, dataset.class_names)
     checkpoints = Checkpoints(model, directory.checkpoints, config.run.checkpoints_to_keep)
     step = checkpoints.restore() if resume and checkpoints.any else 0
     workers.check_equal(step, "step to go on from")
-    _check_steps_per_execution(config.run.steps_per_execution, step, steps_per_epoch)
+    _check_first_step(config, step, steps_per_epoch)
     callbacks = [StopAtNonFinite()]
     if workers.is_chief:
         if not resume:
             # Not before all that can be wrong with the new run was checked.
-            run_directory.clear(run_dir)
+            run_directory.clear(directory.path)
         directory.write()
         callbacks.append(Monitor(directory, make_card(model, directory)))
-    with catching_sigterm() as told_to_stop, workers.reporting_loss():
+    with catching_sigterm() as told_to_stop:
         # Last: what an epoch leaves is whole before the checkpoint that says it is done.
         callbacks.append(
             SaveCheckpoint(checkpoints, config, steps_per_epoch, told_to_stop, workers)
         )
         _fit(model, strategy, dataset, config, step, callbacks)
-    return LoadedRun(model, make_card(model, directory), directory, workers.is_chief)
+        if told_to_stop():
+            raise Preempted("SIGTERM came after the last step; the run is whole.")
+    return model
 
 
 def _load_dataset(config):
@@ -138,12 +161,25 @@ def _validation(strategy, dataset, config):
     return batches.repeat(), steps
 
 
-def _check_steps_per_execution(steps, step, steps_per_epoch):
+def _check_steps_per_execution(config, steps_per_epoch):
     # Keras would run the last call of an epoch in full, into the next epoch's batches.
-    if steps_per_epoch % steps or step % steps:
+    if steps_per_epoch % config.run.steps_per_execution:
         raise ValueError(
-            f"`run.steps_per_execution` must divide the {steps_per_epoch} steps of an epoch, and "
-            f"the step to go on from, {step}. Received: {steps}"
+            f"`run.steps_per_execution` must divide the {steps_per_epoch} steps of an epoch. "
+            f"Received: {config.run.steps_per_execution}"
+        )
+
+
+def _check_first_step(config, step, steps_per_epoch):
+    if step % config.run.steps_per_execution:
+        raise ValueError(
+            f"`run.steps_per_execution` must divide the step to go on from, {step}. "
+            f"Received: {config.run.steps_per_execution}"
+        )
+    if step > config.optimizer.epochs * steps_per_epoch:
+        raise ValueError(
+            f"`optimizer.epochs` must be at least {-(-step // steps_per_epoch)}, the epoch of the "
+            f"step that the run is at, {step}. Received: {config.optimizer.epochs}"
         )
 
 

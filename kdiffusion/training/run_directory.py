@@ -1,9 +1,12 @@
 """The folder of a run: config.json, checkpoints/, tensorboard/, samples/, export/."""
 
+import contextlib
 import json
 import shutil
 from dataclasses import dataclass
 from pathlib import Path
+
+from filelock import FileLock, Timeout
 
 from kdiffusion.training.config import Config
 from kdiffusion.training.sealed import read_sealed, write_sealed
@@ -22,12 +25,14 @@ class RunDirectory:
         config: `Config`. The resolved settings.
         image_shape: (height, width, channels) of the data set.
         class_names: names of its classes, in label order.
+        num_images: int. How many images it is trained on.
     """
 
     path: Path
     config: Config
     image_shape: tuple[int, int, int]
     class_names: tuple[str, ...]
+    num_images: int
 
     @property
     def checkpoints(self):
@@ -52,9 +57,28 @@ class RunDirectory:
         content = {
             "image_shape": self.image_shape,
             "class_names": self.class_names,
+            "num_images": self.num_images,
             "config": json.loads(self.config.to_json()),
         }
         write_sealed(self.path / "config.json", content)
+
+    @contextlib.contextmanager
+    def locked(self):
+        """Keeps other processes from training in the folder, as long as this one lives.
+
+        Raises:
+            BlockingIOError: another one does.
+        """
+        self.path.mkdir(parents=True, exist_ok=True)
+        lock = FileLock(self.path / "run.lock")
+        try:
+            lock.acquire(timeout=0)
+        except Timeout as error:
+            raise BlockingIOError(
+                f"Another process trains in {self.path}: it holds {lock.lock_file}"
+            ) from error
+        with lock:
+            yield
 
     @classmethod
     def read(cls, path):
@@ -77,6 +101,7 @@ class RunDirectory:
                 config=Config.from_json(json.dumps(content["config"])),
                 image_shape=tuple(int(side) for side in content["image_shape"]),
                 class_names=tuple(str(name) for name in content["class_names"]),
+                num_images=int(content["num_images"]),
             )
         except (ValueError, KeyError, TypeError, RecursionError) as error:
             raise ValueError(f"{file} is not a valid run configuration: {error}") from error
@@ -88,24 +113,50 @@ def holds_run(path):
 
 
 def check_free(path, overwrite=False):
-    """Refuses to begin a run where there is one.
+    """Refuses to begin a run where there is one, or what may be somebody's work.
 
     Raises:
-        FileExistsError: the folder holds a run, and `overwrite` is False.
+        FileExistsError: the folder holds a run, and `overwrite` is False; or a config.json that no
+            run wrote, or checkpoints whose config.json is gone.
     """
-    if holds_run(path) and not overwrite:
+    path = Path(path)
+    if holds_run(path):
+        if not overwrite:
+            raise FileExistsError(
+                f"{path} holds a run already. Go on with it by --resume, replace it by "
+                "--overwrite, or choose another --run-dir."
+            )
+        if not _is_ours(path / "config.json"):
+            raise FileExistsError(
+                f"{path / 'config.json'} is not that of a run, so nothing beside it is removed. "
+                "Choose another --run-dir, or remove it yourself."
+            )
+    elif any(path.glob("checkpoints/**/step_*")):
         raise FileExistsError(
-            f"{path} holds a run already. Go on with it by --resume, replace it by "
-            "--overwrite, or choose another --run-dir."
+            f"{path} holds checkpoints without the config.json that tells what they are of. "
+            "Choose another --run-dir, or remove them yourself."
         )
 
 
+def _is_ours(file):
+    try:
+        content = json.loads(file.read_text(encoding="utf-8"))
+    except (ValueError, RecursionError):
+        return False
+    return isinstance(content, dict) and {"format_version", "config"} <= content.keys()
+
+
 def clear(path):
-    """Removes a run, if there is one, and nothing else from its folder."""
+    """Removes a run, if there is one, and nothing else from its folder.
+
+    Raises:
+        OSError: a part of it could not be removed.
+    """
     path = Path(path)
     if holds_run(path):
         for name in ("checkpoints", "tensorboard", "samples", "export"):
-            shutil.rmtree(path / name, ignore_errors=True)
+            if (path / name).exists():
+                shutil.rmtree(path / name)
         (path / "config.json").unlink()
 
 
@@ -131,6 +182,28 @@ def check_resumable(before, now):
         raise ValueError(
             f"A resumed run must keep its settings, but for {', '.join(RESUMABLE)} (not {seed}). "
             f"Received: {'; '.join(differing)}"
+        )
+
+
+def check_same_data(before, now):
+    """Refuses to go on with a run on images of other classes, shape or number.
+
+    Args:
+        before: `RunDirectory` of the run.
+        now: `RunDirectory` that it would become.
+
+    Raises:
+        ValueError: names what differs.
+    """
+    differing = [
+        f"{name} was {getattr(before, name)!r}, is {getattr(now, name)!r}"
+        for name in ("class_names", "image_shape", "num_images")
+        if getattr(before, name) != getattr(now, name)
+    ]
+    if differing:
+        raise ValueError(
+            f"A resumed run must keep its data. Received: {'; '.join(differing)} in "
+            f"{now.config.data.name!r}"
         )
 
 

@@ -6,7 +6,7 @@ import os
 from pathlib import Path
 
 # Of a run's config.json and of its checkpoints: one can't be read without the other.
-FORMAT_VERSION = 2
+FORMAT_VERSION = 3
 
 
 def write_sealed(path, content):

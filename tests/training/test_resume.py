@@ -1,5 +1,6 @@
 """A run that is stopped anywhere and resumed is, bit for bit, the run that was never stopped."""
 
+import json
 import os
 import signal
 import subprocess
@@ -8,10 +9,12 @@ import time
 from pathlib import Path
 
 import pytest
+from PIL import Image
 
-from kdiffusion.training import train
+from kdiffusion.training import Config, train
 from kdiffusion.training.checkpoints import verify
 from kdiffusion.training.interruptions import Preempted
+from kdiffusion.training.run_directory import RunDirectory
 from kdiffusion.training.saving import SaveCheckpoint
 
 pytestmark = pytest.mark.slow
@@ -174,3 +177,35 @@ def test_steps_of_one_call_that_do_not_divide_an_epoch_are_refused(tiny, tmp_pat
     with pytest.raises(ValueError, match=r"`run\.steps_per_execution` must divide the 6 steps"):
         train(tiny(run={"steps_per_execution": 4}), tmp_path / "run")
     assert not list(tmp_path.iterdir())
+
+
+def _save_images(folder, names):
+    for name in names:
+        (folder / name).mkdir(parents=True)
+        for number in range(8):
+            Image.new("L", (8, 8), 30 * number).save(folder / name / f"{number}.png")
+
+
+def test_a_run_whose_classes_were_renamed_does_not_go_on(tiny, tmp_path):
+    """Sorted, the names are the labels: cat, dog become dog, zebra."""
+    images = tmp_path / "images"
+    _save_images(images, ("cat", "dog"))
+    data = {"name": "folder", "directory": str(images), "image_size": 8}
+    config = tiny(data=data, optimizer={"batch_size": 4})
+    train(config, tmp_path / "run")
+    (images / "cat").rename(images / "zebra")
+    with pytest.raises(
+        ValueError, match=r"class_names was \('cat', 'dog'\), is \('dog', 'zebra'\)"
+    ):
+        train(config, tmp_path / "run", resume=True)
+    assert RunDirectory.read(tmp_path / "run").class_names == ("cat", "dog")
+
+
+def test_a_run_is_not_resumed_to_end_before_it_is(whole, config):
+    shorter = json.loads(config().to_json())
+    shorter["optimizer"]["epochs"] = 1
+    with pytest.raises(ValueError, match=r"`optimizer\.epochs` must be at least 2"):
+        train(Config.from_json(json.dumps(shorter)), whole, resume=True)
+    assert RunDirectory.read(whole).config == config()
+    with pytest.raises(ValueError, match="Only one of `resume` and `overwrite`"):
+        train(config(), whole, resume=True, overwrite=True)

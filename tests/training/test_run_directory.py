@@ -15,7 +15,7 @@ def _changed(section, **values):
 
 
 def _write(path):
-    directory = RunDirectory(path, DIGITS, (8, 8, 1), ("a", "b"))
+    directory = RunDirectory(path, DIGITS, (8, 8, 1), ("a", "b"), 40)
     directory.write()
     return directory
 
@@ -43,6 +43,50 @@ def test_a_folder_that_holds_a_run_is_refused_unless_it_is_overwritten(tmp_path)
     run_directory.check_free(tmp_path)
     assert not directory.checkpoints.exists()
     assert (tmp_path / "notes.txt").exists()
+
+
+@pytest.mark.parametrize("text", ['{"model_type": "bert"}', "[]", "not JSON", "[" * 200_000])
+def test_a_strangers_config_is_not_overwritten(tmp_path, text):
+    (tmp_path / "config.json").write_text(text)
+    with pytest.raises(FileExistsError, match="is not that of a run"):
+        run_directory.check_free(tmp_path, overwrite=True)
+
+
+@pytest.mark.parametrize("name", ["checkpoints/step_00000012", "checkpoints/best/step_00000012"])
+def test_checkpoints_whose_config_is_gone_are_not_begun_over(tmp_path, name):
+    (tmp_path / name).mkdir(parents=True)
+    with pytest.raises(FileExistsError, match=r"without the config\.json"):
+        run_directory.check_free(tmp_path, overwrite=True)
+
+
+def test_what_cannot_be_removed_is_no_silent_leftover(tmp_path):
+    directory = _write(tmp_path / "run")
+    (tmp_path / "elsewhere").mkdir()
+    directory.samples.rmdir()
+    directory.samples.symlink_to(tmp_path / "elsewhere")
+    with pytest.raises(OSError, match="symbolic link"):
+        run_directory.clear(directory.path)
+    assert run_directory.holds_run(directory.path)
+
+
+def test_one_process_at_a_time_trains_in_a_folder(tmp_path):
+    directory = _write(tmp_path)
+    taken = pytest.raises(BlockingIOError, match="Another process trains in")
+    with directory.locked(), taken, directory.locked():
+        pass
+    with directory.locked():
+        pass
+
+
+@pytest.mark.parametrize(
+    "change", [{"class_names": ("b", "a")}, {"image_shape": (8, 8, 3)}, {"num_images": 41}]
+)
+def test_a_run_does_not_go_on_with_other_data(tmp_path, change):
+    directory = _write(tmp_path)
+    run_directory.check_same_data(RunDirectory.read(tmp_path), directory)
+    (name,) = change
+    with pytest.raises(ValueError, match=f"must keep its data. Received: {name} was"):
+        run_directory.check_same_data(directory, dataclasses.replace(directory, **change))
 
 
 def test_a_folder_without_a_run_is_refused(tmp_path):
@@ -86,7 +130,7 @@ def test_no_flipped_bit_and_no_cut_makes_another_run(tmp_path):
 
 def test_a_run_of_another_version_is_told_so(tmp_path):
     (tmp_path / "config.json").write_text('{"format_version": 1, "config": {}}')
-    with pytest.raises(ValueError, match=r"format_version must be 2, is 1: .* another version"):
+    with pytest.raises(ValueError, match=r"format_version must be 3, is 1: .* another version"):
         RunDirectory.read(tmp_path)
 
 

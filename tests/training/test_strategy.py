@@ -107,3 +107,12 @@ def test_two_devices_resume_exactly(whole, last_checkpoint, tmp_path):
     _on_two_devices(STOP_AT_STEP_4 + TRAIN, tmp_path, status=75)
     _on_two_devices(TRAIN_ONLY, tmp_path)
     assert last_checkpoint(tmp_path) == last_checkpoint(whole[0])
+
+
+@pytest.mark.parametrize(
+    "text", ["hello", "", "[1]", '{"task": 3}', '{"cluster": {}, "task": {"index": "0"}}']
+)
+def test_a_tf_config_that_says_nothing_is_named(monkeypatch, text):
+    monkeypatch.setenv("TF_CONFIG", text)
+    with pytest.raises(ValueError, match="TF_CONFIG must be a JSON object"):
+        make_strategy("multi_worker")

@@ -127,6 +127,24 @@ def test_a_cluster_of_one_worker_trains_as_any(tmp_path):
     _outputs(_start(tmp_path, program, lambda: _tf_config(1)), [0])
 
 
+def test_an_address_that_is_taken_is_told_in_a_line(tmp_path):
+    (environment,) = _tf_config(1)
+    port = int(re.findall(r":(\d+)", environment["TF_CONFIG"])[0])
+    with socket.create_server(("127.0.0.1", port)):
+        (output,) = _outputs(_start(tmp_path, environments=lambda: [environment]), [1])
+    assert "error: This worker could not serve at its address in TF_CONFIG" in output
+    assert "Traceback" not in output
+
+
+def test_a_worker_lost_before_the_first_step_is_told_as_any(tmp_path):
+    """The chief alone finds the folder taken, and leaves."""
+    (tmp_path / "checkpoints/step_00000001").mkdir(parents=True)
+    outputs = _outputs(_start(tmp_path), [1, 69])
+    assert "error:" in outputs[0]
+    assert "interrupted: Another worker of the cluster was lost" in outputs[1]
+    assert "Traceback" not in outputs[1]
+
+
 def test_no_image_is_seen_twice_in_an_epoch_and_both_see_what_one_would(tmp_path):
     outputs = _outputs(_start(tmp_path, ("-c", SEEN)), [0, 0])
     seen = [re.findall(r"\b[0-9a-f]{64}\b", output) for output in outputs]
