@@ -2,6 +2,7 @@
 
 import dataclasses
 import os
+import shlex
 import sys
 import time
 from pathlib import Path
@@ -67,6 +68,7 @@ def main(arguments):
     images, _, _ = draw_by_class(denoiser, range(len(names)), IMAGES_PER_LABEL, seed=0)
     picture = run_dir / "samples.png"
     save_png(image_grid(images, IMAGES_PER_LABEL, row_labels=names), picture, overwrite=True)
+    python, label = _python(), shlex.quote(names[-1])
     print(
         f"""
 Done in {(time.perf_counter() - start) / 60:.1f} minutes.
@@ -76,11 +78,18 @@ Done in {(time.perf_counter() - start) / 60:.1f} minutes.
   samples       {picture}
 
 Next:
-  tensorboard --logdir {run_dir / "tensorboard"}
-  python -m export.sample {artefacts["onnx"]} --labels {names[-1]} --per-label 16 \
+  {python} -m tensorboard.main --logdir {run_dir / "tensorboard"}
+  {python} -m export.sample {artefacts["onnx"]} --labels {label} --per-label 16 \
 --guidance-strength 3 --out one_class.png
-  python -m export.interpolate {artefacts["onnx"]} --label {names[-1]} --seeds 1 2 --out walk.png"""
+  {python} -m export.interpolate {artefacts["onnx"]} --label {label} --seeds 1 2 --out walk.png"""
     )
+
+
+def _python():
+    """This interpreter, as it is called from here: its environment may not be activated."""
+    executable = Path(sys.executable)
+    is_below = executable.is_relative_to(Path.cwd())
+    return shlex.quote(str(executable.relative_to(Path.cwd()) if is_below else executable))
 
 
 if __name__ == "__main__":

@@ -102,8 +102,8 @@ def test_the_quickstart_says_where_each_thing_is(quickstart):
     for path in [run / name for name in made]:
         assert path.exists()
         assert str(path) in output
-    assert "tensorboard --logdir" in output
-    assert "python -m export.sample" in output
+    assert f"{sys.executable} -m tensorboard.main --logdir" in output
+    assert f"{sys.executable} -m export.sample" in output
     assert sorted(run.glob("samples/*.png"))
 
 

@@ -20,7 +20,8 @@ export function recommended(card) {
     seed: 0n,
     steps: card.steps,
     guidance: card.guidance_strength,
-    sampler: card.sampler,
+    // A newer sampler than the page's: the form shows which is used instead.
+    sampler: Object.hasOwn(SAMPLERS, card.sampler) ? card.sampler : "ddim",
     walk: null,
   };
 }

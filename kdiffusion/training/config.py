@@ -7,22 +7,15 @@ from pathlib import Path
 from typing import Annotated, Literal
 
 import tyro
-from pydantic import AfterValidator, ConfigDict, Field, FiniteFloat, TypeAdapter, model_validator
+from pydantic import ConfigDict, Field, FiniteFloat, TypeAdapter, model_validator
 from pydantic.dataclasses import dataclass
 
 from kdiffusion.diffusion.samplers import SAMPLERS
 from kdiffusion.diffusion.schedules import SCHEDULES
 
-
-def _name_in(table):
-    def check(name):
-        if name not in table:
-            raise ValueError(f"must be one of {', '.join(table)}")
-        return name
-
-    return AfterValidator(check)
-
-
+# A literal type, so that the command line lists the names.
+ScheduleName = tyro.extras.literal_type_from_choices(list(SCHEDULES))
+SamplerName = tyro.extras.literal_type_from_choices(list(SAMPLERS))
 Positive = Annotated[int, Field(ge=1)]
 NotNegative = Annotated[int, Field(ge=0)]
 Fraction = Annotated[FiniteFloat, Field(ge=0, le=1)]
@@ -75,8 +68,8 @@ class ModelConfig:
 class DiffusionConfig:
     """The noising process and the objective."""
 
-    schedule: Annotated[str, _name_in(SCHEDULES)] = "linear"
-    """Noise schedule: a name in `kdiffusion.diffusion.SCHEDULES`."""
+    schedule: ScheduleName = "linear"
+    """Noise schedule: a row of `SCHEDULES` in kdiffusion/diffusion/schedules.py."""
     num_timesteps: Annotated[int, Field(ge=2)] = 1000
     """Noising steps, T."""
     zero_terminal_snr: bool = False
@@ -122,8 +115,8 @@ class OptimizerConfig:
 class SamplingConfig:
     """How the model is best sampled: for the previews, and written into the exported file."""
 
-    sampler: Annotated[str, _name_in(SAMPLERS)] = "unipc"
-    """Sampler: a name in `kdiffusion.diffusion.SAMPLERS`."""
+    sampler: SamplerName = "unipc"
+    """Sampler: a row of `SAMPLERS` in kdiffusion/diffusion/samplers.py."""
     steps: Positive = 20
     """Steps of the sampler."""
     guidance_strength: Annotated[FiniteFloat, Field(ge=0)] = 1.0

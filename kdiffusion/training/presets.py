@@ -84,7 +84,7 @@ def cifar10():
     102 M images of Ho et al. 2020 (800,000 steps of 128). Not trained here: it needs a GPU.
     """
     return Config(
-        data=DataConfig(name="cifar10", horizontal_flip=True),
+        data=DataConfig(name="cifar10"),
         model=ModelConfig(
             base_channels=128,
             channel_multipliers=(1, 2, 2, 2),
@@ -112,7 +112,7 @@ def cifar10_small():
     docs/results/cifar10_small.md.
     """
     return Config(
-        data=DataConfig(name="cifar10", horizontal_flip=True),
+        data=DataConfig(name="cifar10"),
         model=ModelConfig(
             base_channels=64,
             channel_multipliers=(1, 2, 3),
@@ -142,7 +142,7 @@ def stl10():
     Not trained here: it needs a GPU. Dropout and flips, for there are few images.
     """
     return Config(
-        data=DataConfig(name="stl10", image_size=64, horizontal_flip=True),
+        data=DataConfig(name="stl10", image_size=64),
         model=ModelConfig(
             base_channels=128,
             channel_multipliers=(1, 2, 3, 4),

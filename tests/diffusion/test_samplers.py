@@ -86,7 +86,8 @@ def fixed_noise(shape):
 
 def test_every_random_sampler_is_among_the_cases_below():
     random = {name for name, sampler in SAMPLERS.items() if sampler.is_random(eta=1.0)}
-    assert random == {name for name, _ in STOCHASTIC.values()}
+    cases = {name for name, _ in STOCHASTIC.values()}
+    assert random == cases, "a sampler that draws noise needs a case in STOCHASTIC"
 
 
 STOCHASTIC = {
@@ -146,7 +147,7 @@ def test_all_targets_give_the_same_trajectory(name, prediction_type, make_card, 
 
 def test_an_unknown_sampler_is_refused_with_the_list():
     with pytest.raises(ValueError, match=", ".join(SAMPLERS)):
-        find_sampler("euler")
+        find_sampler("no_such_sampler")
 
 
 def exact_path(schedule, mean, std, x, t, s):
@@ -174,6 +175,7 @@ def test_order_of_convergence(name, schedule_name):
         last = iterates(SAMPLERS[name].step, predict, x, schedule, pairs)[-1]
         errors.append(np.abs(last - exact_path(schedule, mean, std, x, *visited[[0, -1]])).max())
     slope = -np.polyfit(np.log(counts), np.log(errors), 1)[0]
+    assert name in ORDERS, "a deterministic sampler needs its order of convergence in ORDERS"
     assert slope == pytest.approx(ORDERS[name], abs=0.12), errors
     assert errors[-1] < 2e-3
 

@@ -69,5 +69,11 @@ const ANSWERS = {
 
 for await (const line of createInterface({ input: process.stdin })) {
   const question = JSON.parse(line);
-  console.log(JSON.stringify(await ANSWERS[question.ask](question)));
+  let answer;
+  try {
+    answer = { answer: await ANSWERS[question.ask](question) };
+  } catch (error) {
+    answer = { error: error.stack };
+  }
+  console.log(JSON.stringify(answer));
 }

@@ -25,7 +25,9 @@ def ask(find_program):
             print(json.dumps({"ask": what, **arguments}), file=process.stdin)
             answer = process.stdout.readline()
             assert answer, "Node.js ended; its error is above"
-            return json.loads(answer)
+            answer = json.loads(answer)
+            assert "error" not in answer, answer["error"]
+            return answer["answer"]
 
         yield question
         process.stdin.close()

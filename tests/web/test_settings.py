@@ -16,6 +16,12 @@ def test_an_empty_link_is_what_the_card_recommends(read):
     assert read("") == "label=0&seed=0&steps=12&guidance=0.5&sampler=unipc"
 
 
+def test_a_sampler_that_the_page_lacks_is_replaced(ask, make_card):
+    card = {**json.loads(make_card(steps=12).to_json()), "sampler": "of_the_future"}
+    (query,) = ask("queries", queries=[""], card=card)
+    assert query == "label=0&seed=0&steps=12&guidance=0&sampler=ddim"
+
+
 @pytest.mark.parametrize(
     "query",
     [
