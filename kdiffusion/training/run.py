@@ -1,6 +1,7 @@
 """A training run from its configuration: data, strategy, model, `fit`; and a finished run again."""
 
 import contextlib
+import warnings
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -77,19 +78,21 @@ def train(config, run_dir, resume=False, overwrite=False):
     steps_per_epoch = dataset.steps_per_epoch(config.optimizer.batch_size)
     check_batch_size(strategy, config.optimizer.batch_size)
     _check_steps_per_execution(config, steps_per_epoch)
+    total_steps = config.optimizer.epochs * steps_per_epoch
+    _warn_of_warm_up(config, total_steps)
     lock = directory.locked() if workers.is_chief else contextlib.nullcontext()
-    with workers.reporting_loss(), lock:
-        model = _train(strategy, workers, dataset, directory, resume)
+    with workers.reporting_loss():
+        with strategy.scope():
+            model = build_model(config, dataset.image_shape, dataset.num_classes, total_steps)
+        with lock:
+            _train(model, strategy, workers, dataset, directory, resume)
     return LoadedRun(model, make_card(model, directory), directory, workers.is_chief)
 
 
-def _train(strategy, workers, dataset, directory, resume):
-    """The model of a run that may begin or go on in its folder, trained."""
+def _train(model, strategy, workers, dataset, directory, resume):
+    """Trains the model of a run that may begin, or go on, in its folder."""
     config = directory.config
     steps_per_epoch = dataset.steps_per_epoch(config.optimizer.batch_size)
-    total_steps = config.optimizer.epochs * steps_per_epoch
-    with strategy.scope():
-        model = build_model(config, dataset.image_shape, dataset.num_classes, total_steps)
     checkpoints = Checkpoints(model, directory.checkpoints, config.run.checkpoints_to_keep)
     step = checkpoints.restore() if resume and checkpoints.any else 0
     workers.check_equal(step, "step to go on from")
@@ -109,7 +112,6 @@ def _train(strategy, workers, dataset, directory, resume):
         _fit(model, strategy, dataset, config, step, callbacks)
         if told_to_stop():
             raise Preempted("SIGTERM came after the last step; the run is whole.")
-    return model
 
 
 def _load_dataset(config):
@@ -159,6 +161,16 @@ def _validation(strategy, dataset, config):
     if strategy.num_replicas_in_sync > 1 or steps % config.run.steps_per_execution:
         return batches, None
     return batches.repeat(), steps
+
+
+def _warn_of_warm_up(config, total_steps):
+    if 2 * config.optimizer.warmup_steps > total_steps:
+        warnings.warn(
+            f"`optimizer.warmup_steps` is {config.optimizer.warmup_steps}, and the whole run has "
+            f"{total_steps} steps: its learning rate rises for most of it. Try more "
+            "`optimizer.epochs`, or fewer steps of warm-up.",
+            stacklevel=3,
+        )
 
 
 def _check_steps_per_execution(config, steps_per_epoch):

@@ -1,3 +1,7 @@
+import subprocess
+import sys
+from pathlib import Path
+
 import keras
 import numpy as np
 import pytest
@@ -8,6 +12,7 @@ from kdiffusion.diffusion.weighting import LOSS_WEIGHTINGS, loss_weights
 from kdiffusion.models import DiffusionModel, UNet
 from kdiffusion.models.timestep_sampling import TIMESTEP_SAMPLING
 
+ROOT = Path(__file__).parent.parent.parent
 IMAGES = np.random.default_rng(0).uniform(-1, 1, (8, 2, 2, 1)).astype("float32")
 LABELS = np.arange(8, dtype="int32") % 2
 BATCHES = tf.data.Dataset.from_tensor_slices((IMAGES, LABELS)).batch(4)
@@ -224,6 +229,18 @@ def test_values_that_cannot_be_are_refused(scale_network, schedule, argument, va
     name = "weighting" if argument == "loss_weighting" else argument
     with pytest.raises(ValueError, match=f"`{name}`"):
         DiffusionModel(scale_network, schedule, **{argument: value})
+
+
+def test_a_saved_model_loads_in_a_process_that_imports_the_models_alone(schedule, tmp_path):
+    _model(UNet((8, 8, 1), 2, 8, (1,), 1, ()), schedule).save(tmp_path / "model.keras")
+    script = (
+        "import sys, keras, kdiffusion.models\n"
+        "print(keras.saving.load_model(sys.argv[1]).network.num_classes)"
+    )
+    command = [sys.executable, "-c", script, str(tmp_path / "model.keras")]
+    done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True)
+    assert done.returncode == 0, done.stderr[-2000:]
+    assert done.stdout == "2\n"
 
 
 def test_batches_that_are_not_images_and_labels_are_refused(scale_network, schedule):

@@ -138,6 +138,11 @@ def test_a_run_that_never_wrote_a_checkpoint_has_nothing_to_load(tmp_path):
         load_run(tmp_path)
 
 
+def test_a_warm_up_that_outlasts_the_run_is_told(tiny, tmp_path):
+    with pytest.warns(UserWarning, match=r"`optimizer\.warmup_steps` is 7, .* has 12 steps"):
+        train(tiny(optimizer={"warmup_steps": 7}), tmp_path)
+
+
 def test_settings_that_cannot_serve_the_data_are_refused(tmp_path):
     with pytest.raises(ValueError, match="`batch_size`"):
         train(_tiny(optimizer={"batch_size": 5000}), tmp_path / "a")
