@@ -3,7 +3,14 @@
 import { fill, offer, read, showWalk } from "./form.js";
 import { resize, save, show } from "./picture.js";
 import { fromQuery, recommended, toQuery } from "./settings.js";
-import { describe, describeModel, describeOrigin, describeSampling, fileName } from "./words.js";
+import {
+  describe,
+  describeLack,
+  describeModel,
+  describeOrigin,
+  describeSampling,
+  fileName,
+} from "./words.js";
 
 const element = (id) => document.getElementById(id);
 const form = element("form");
@@ -93,7 +100,7 @@ element("copy").onclick = async () => {
 /** Draws what the link asks for, or what the card recommends if that can't be drawn. */
 function drawLinked() {
   let settings = recommended(card);
-  let warning = "";
+  let warning = describeLack(card);
   try {
     settings = fromQuery(new URLSearchParams(location.search), card);
   } catch (error) {

@@ -20,8 +20,7 @@ export function recommended(card) {
     seed: 0n,
     steps: card.steps,
     guidance: card.guidance_strength,
-    // A newer sampler than the page's: the form shows which is used instead.
-    sampler: Object.hasOwn(SAMPLERS, card.sampler) ? card.sampler : "ddim",
+    sampler: Object.hasOwn(SAMPLERS, card.sampler) ? card.sampler : "ddim", // which is said
     walk: null,
   };
 }

@@ -1,6 +1,7 @@
 /** What the page says of a picture and of the model. */
 
 import { deterministic } from "./diffusion/interpolation.js";
+import { SAMPLERS } from "./diffusion/samplers.js";
 
 /** A class by its name. */
 export function className(card, label) {
@@ -36,6 +37,15 @@ export function describeOrigin(card, runtime) {
   return (
     `Made with kdiffusion: preset ${card.preset}, ${seen} training pictures seen. ` +
     `Runs on ${runtime}.`
+  );
+}
+
+/** What of the card's recommendation the page can't do; empty if it can do all. */
+export function describeLack(card) {
+  if (Object.hasOwn(SAMPLERS, card.sampler)) return "";
+  return (
+    `The model recommends the sampler “${card.sampler}”, which this page lacks: ` +
+    "unless another is chosen, ddim draws."
   );
 }
 

@@ -1,5 +1,6 @@
 """The page that `python -m export.web` makes, in Chromium: what it draws and how it is used."""
 
+import json
 import shutil
 
 import numpy as np
@@ -232,6 +233,18 @@ def test_what_makes_no_sense_is_said(visit, address, drawn_by_python):
     finished(page)
     assert alert.inner_text() == ""
     assert_pixels(page, drawn_by_python(0, 7))
+
+
+def test_a_recommended_sampler_that_the_page_lacks_is_said(
+    visit, site, serve, drawn_by_python, card, tmp_path
+):
+    newer = shutil.copytree(site, tmp_path / "site")
+    fields = {**json.loads(card.to_json()), "sampler": "of_the_future"}
+    (newer / "card.json").write_text(json.dumps(fields))
+    page = visit(serve(newer))
+    page.wait_for_selector("#canvas[aria-busy=false]")
+    assert "“of_the_future”, which this page lacks" in page.inner_text("#alert")
+    assert_pixels(page, drawn_by_python(0, 0, sampler="ddim"))
 
 
 @pytest.mark.parametrize(
