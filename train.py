@@ -69,6 +69,7 @@ def main(arguments):
     picture = run_dir / "samples.png"
     save_png(image_grid(images, IMAGES_PER_LABEL, row_labels=names), picture, overwrite=True)
     python, label = _python(), shlex.quote(names[-1])
+    logs, onnx = (shlex.quote(str(p)) for p in (run_dir / "tensorboard", artefacts["onnx"]))
     print(
         f"""
 Done in {(time.perf_counter() - start) / 60:.1f} minutes.
@@ -78,10 +79,10 @@ Done in {(time.perf_counter() - start) / 60:.1f} minutes.
   samples       {picture}
 
 Next:
-  {python} -m tensorboard.main --logdir {run_dir / "tensorboard"}
-  {python} -m export.sample {artefacts["onnx"]} --labels {label} --per-label 16 \
+  {python} -m tensorboard.main --logdir {logs}
+  {python} -m export.sample {onnx} --labels {label} --per-label 16 \
 --guidance-strength 3 --out one_class.png
-  {python} -m export.interpolate {artefacts["onnx"]} --label {label} --seeds 1 2 --out walk.png"""
+  {python} -m export.interpolate {onnx} --label {label} --seeds 1 2 --out walk.png"""
     )
 
 

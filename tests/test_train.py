@@ -10,6 +10,8 @@ from sklearn.datasets import load_digits
 from sklearn.svm import SVC
 
 import train
+from kdiffusion.diffusion.samplers import SAMPLERS
+from kdiffusion.diffusion.schedules import SCHEDULES
 from kdiffusion.images import to_uint8
 from kdiffusion.training.presets import PRESETS
 
@@ -42,6 +44,20 @@ def test_help_tells_the_meaning_and_the_default_of_a_field():
     text = re.sub(r"[\s│]+", " ", done.stdout)
     assert "--optimizer.batch-size INT Images a step, over all devices" in text
     assert "(default: 128)" in text
+
+
+def test_help_lists_schedules_and_samplers():
+    text = _run("train.py", "digits", "--help").stdout
+    assert f"--diffusion.schedule {{{','.join(SCHEDULES)}}}" in text
+    assert f"--sampling.sampler {{{','.join(SAMPLERS)}}}" in text
+
+
+def test_the_interpreter_is_named_as_it_is_called_from_here(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setattr(sys, "executable", str(tmp_path / ".venv/bin/python"))
+    assert train._python() == ".venv/bin/python"
+    monkeypatch.setattr(sys, "executable", "/some where/python")
+    assert train._python() == "'/some where/python'"
 
 
 @pytest.mark.parametrize(
