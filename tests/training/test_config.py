@@ -4,6 +4,7 @@ import json
 import pytest
 from pydantic import ValidationError
 
+from kdiffusion.data.tfds_catalog import MIRRORABLE
 from kdiffusion.training.config import Config
 from kdiffusion.training.presets import PRESET_DOCS, PRESETS
 
@@ -85,6 +86,15 @@ def test_the_paper_preset_is_its_table_to_the_letter():
     levels = [32 >> level for level in range(len(paper.model.channel_multipliers))]
     # Attention between the blocks: at every resolution that lies between two of them.
     assert set(paper.model.attention_resolutions) == set(levels[1:])
+
+
+def test_only_the_paper_preset_decides_for_its_data_whether_a_mirror_image_makes_sense():
+    """The catalogue says so of each data set; a folder of images is not mirrored unasked."""
+    decided = {name: preset.data.horizontal_flip for name, preset in PRESETS.items()}
+    assert {name: flip for name, flip in decided.items() if flip is not None} == {
+        "cifar10_paper": False
+    }
+    assert {"cifar10", "stl10"} <= MIRRORABLE
 
 
 def test_a_config_cannot_be_changed_by_accident():
