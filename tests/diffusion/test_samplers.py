@@ -206,6 +206,60 @@ def test_second_order_on_a_line_by_hand():
     assert x_s[0] == pytest.approx(expected, rel=1e-12)
 
 
+def euler_ancestral(denoise, x, sigmas, eta, normal):
+    """As in k-diffusion, in x / sqrt(abar) and its noise level; Euler's method where eta is 0."""
+    for sigma, following in itertools.pairwise(sigmas):
+        slope = (x - denoise(x, sigma)) / sigma
+        up = eta * np.sqrt(following**2 * (sigma**2 - following**2) / sigma**2)
+        x = x + slope * (np.sqrt(following**2 - up**2) - sigma)
+        x = x + up * normal() if up > 0 else x
+    return x
+
+
+def dpmpp_2m_sde_midpoint(denoise, x, sigmas, eta, normal):
+    """As in k-diffusion, DPM++ 2M SDE with the solver type midpoint; DPM++ 2M where eta is 0."""
+    before, h_before = None, None
+    for sigma, following in itertools.pairwise(sigmas):
+        picture = denoise(x, sigma)
+        if following == 0:
+            return picture
+        h = np.log(sigma / following)
+        towards = -np.expm1(-(1 + eta) * h)
+        x = following / sigma * np.exp(-eta * h) * x + towards * picture
+        if before is not None:
+            x = x + 0.5 * towards * h / h_before * (picture - before)
+        x = x + following * np.sqrt(-np.expm1(-2 * h * eta)) * normal() if eta > 0 else x
+        before, h_before = picture, h
+
+
+@pytest.mark.parametrize("schedule_name", ["linear", "cosine"])
+@pytest.mark.parametrize(
+    ("name", "options", "solver", "eta"),
+    [
+        ("ddim", {}, euler_ancestral, 0),
+        ("ddim", {"eta": 1.0}, euler_ancestral, 1),
+        ("dpmpp_2m", {}, dpmpp_2m_sde_midpoint, 0),
+        ("dpmpp_2m_sde", {}, dpmpp_2m_sde_midpoint, 1),
+    ],
+)
+def test_it_is_what_k_diffusion_calls_otherwise(schedule_name, name, options, solver, eta):
+    """The table of names in docs/choices.md."""
+    schedule, latents = SCHEDULES[schedule_name], np.random.default_rng(0).normal(size=20)
+    pairs = timestep_pairs(schedule, 12, "karras")
+    timestep = {schedule.noise_levels[t]: t for t, _ in pairs}
+    predict = gaussian_predict(schedule, 0.1, 0.5)
+
+    def denoise(x, sigma):
+        t = timestep[sigma]
+        return predict(np.sqrt(schedule.alpha_bar(t)) * x, t).x0
+
+    start = latents / np.sqrt(schedule.alpha_bar(pairs[0][0]))
+    theirs = solver(denoise, start, [*timestep, 0.0], eta, fixed_noise(latents.shape))
+    step, normal = SAMPLERS[name].step, fixed_noise(latents.shape)
+    ours = iterates(step, predict, latents, schedule, pairs, normal, **options)[-1]
+    np.testing.assert_allclose(ours, theirs, atol=1e-11)
+
+
 @pytest.mark.parametrize("name", SAMPLERS)
 @pytest.mark.parametrize("spacing", SPACINGS)
 def test_pure_noise_at_the_start_gives_finite_pictures(name, spacing):
