@@ -1,6 +1,7 @@
 """`python -m export.likelihood ARTIFACT`: how well a model explains held-out images, in bits.
 
-It needs the data set, hence what `requirements.txt` installs; the model runs in its own runtime.
+It needs the data set: scikit-learn for the digits, TensorFlow for a TFDS name, nothing more for a
+folder of images. The model runs in its own runtime.
 """
 
 import csv
