@@ -30,7 +30,7 @@ class SamplingFlags(SamplingOptions):
         guidance_rescale: 0 .. 1, how far guidance is kept from raising the contrast.
         eta: 0 .. 1, how much fresh noise ddim adds; 0 if not given.
         variance: of the noise that ddpm adds; fixed_small if not given.
-        clip: True keeps predicted images in the range of pixels on the way; this makes it False.
+        clip: predicted images are kept in the range of pixels on the way, unless this is given.
         dynamic_threshold: clip at this quantile of an image's pixels, such as 0.995, and scale back
             into range: against saturated colours under strong guidance.
         batch_size: images that are drawn at a time. It does not change them.
