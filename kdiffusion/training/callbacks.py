@@ -107,10 +107,10 @@ class Monitor(keras.callbacks.Callback):
 
     def _write_scalars(self, part, group, values, step):
         # NumPy's numbers: TensorFlow keeps each Python number that it is handed, some 800 bytes
-        # of it, as long as the process lives. The mean, because several workers' are of rank 1.
+        # of it, as long as the process lives.
         with self._writing(part):
             for name, value in values.items():
-                tf.summary.scalar(f"{group}/{name}", np.float32(np.mean(value)), np.int64(step))
+                tf.summary.scalar(f"{group}/{name}", np.asarray(value, "float32"), np.int64(step))
 
     def _draw_samples(self):
         names = self._card.class_names[:MOST_LABELS]
