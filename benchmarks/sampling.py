@@ -25,7 +25,7 @@ from kdiffusion.diffusion.samplers import SAMPLERS
 from kdiffusion.diffusion.sampling import network_evaluations
 from kdiffusion.evaluation.distances import GaussianStatistics, frechet_distance
 from kdiffusion.evaluation.features import FEATURES
-from kdiffusion.evaluation.judge import fit_judge
+from kdiffusion.evaluation.fitted_judge import fit_judge
 
 MOST_JUDGED_IMAGES = 10_000  # to fit the judge to: its time grows with the square
 

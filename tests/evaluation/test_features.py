@@ -6,7 +6,7 @@ import pytest
 from kdiffusion.evaluation import features as room
 from kdiffusion.evaluation.distances import GaussianStatistics, frechet_distance
 from kdiffusion.evaluation.features import FEATURES, fit_pixels, fit_random_conv
-from kdiffusion.evaluation.judge import fit_judge
+from kdiffusion.evaluation.fitted_judge import fit_judge
 
 
 def _images(count, seed=0, shape=(8, 12, 3)):

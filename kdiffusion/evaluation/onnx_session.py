@@ -1,0 +1,48 @@
+"""Any ONNX network in ONNX Runtime, batch by batch."""
+
+import numpy as np
+from tqdm import tqdm
+
+BATCH_SIZE = 250  # images at a time
+
+
+def open_session(path, error_class=ValueError):
+    """An `onnxruntime.InferenceSession` of a file, on the GPU where ONNX Runtime has one.
+
+    Args:
+        path: Path of the ONNX file.
+        error_class: what to raise when the file cannot be read; a ValueError.
+    """
+    # Here and not above: the measures alone need no runtime.
+    import onnxruntime
+
+    options = onnxruntime.SessionOptions()
+    options.log_severity_level = 3  # errors only; what matters is raised
+    known = onnxruntime.get_available_providers()
+    wanted = [name for name in ("CUDAExecutionProvider", "CPUExecutionProvider") if name in known]
+    try:
+        return onnxruntime.InferenceSession(path, options, providers=wanted)
+    except Exception as error:  # ONNX Runtime's errors share no base class
+        raise error_class(f"{path} cannot be read as a whole ONNX file: {error}") from error
+
+
+def run_in_batches(run, images, description, progress=False):
+    """The outputs of `run` on images, batch by batch, each in one array.
+
+    Args:
+        run: function of images `[B, H, W, C]` that returns a list of arrays `[B, ...]`.
+        images: array `[N, H, W, C]`; sliced, so that it may lie on disk.
+        description: str. What the bar says.
+        progress: bool. Whether to show a bar.
+
+    Returns:
+        list of float32 arrays `[N, ...]`.
+    """
+    firsts = range(0, len(images), BATCH_SIZE)
+    pieces = [
+        run(images[first : first + BATCH_SIZE])
+        for first in tqdm(firsts, desc=description, unit="batch", disable=not progress)
+    ]
+    return [
+        np.concatenate(parts).astype(np.float32, copy=False) for parts in zip(*pieces, strict=True)
+    ]

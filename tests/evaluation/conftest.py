@@ -1,0 +1,61 @@
+"""A judge made by hand in ONNX: a linear map, so that its answers are known."""
+
+import numpy as np
+import onnx
+import pytest
+from onnx import TensorProto, helper, numpy_helper
+
+from kdiffusion.evaluation.judge import CARD_KEY, JudgeCard, seal_judge
+
+IMAGE_SHAPE = (4, 6, 1)  # height and width differ, so that a swap shows
+
+
+def write_linear_judge(path, weights, head, card):
+    """features = pixels @ weights, logits = features @ head."""
+    size = int(np.prod(card.image_shape))
+    nodes = [
+        helper.make_node("Reshape", ["image", "flat"], ["pixels"]),
+        helper.make_node("MatMul", ["pixels", "weights"], ["features"]),
+        helper.make_node("MatMul", ["features", "head"], ["logits"]),
+    ]
+    constants = {
+        "flat": np.array([-1, size]),
+        "weights": np.asarray(weights, np.float32),
+        "head": np.asarray(head, np.float32),
+    }
+    f32 = TensorProto.FLOAT
+    graph = helper.make_graph(
+        nodes,
+        "judge",
+        [helper.make_tensor_value_info("image", f32, ["batch", *card.image_shape])],
+        [
+            helper.make_tensor_value_info("logits", f32, ["batch", constants["head"].shape[1]]),
+            helper.make_tensor_value_info(
+                "features", f32, ["batch", constants["weights"].shape[1]]
+            ),
+        ],
+        [numpy_helper.from_array(array, name) for name, array in constants.items()],
+    )
+    model = helper.make_model(graph, opset_imports=[helper.make_opsetid("", 18)], ir_version=8)
+    helper.set_model_props(model, {CARD_KEY: card.to_json()})
+    onnx.save(model, path)
+    seal_judge(path)
+    return path
+
+
+@pytest.fixture
+def judge_card():
+    return JudgeCard(
+        class_names=("dark", "bright"), image_shape=IMAGE_SHAPE, dataset="toy",
+        accuracy={"clean": 1.0}, how_made="by hand",
+    )  # fmt: skip
+
+
+@pytest.fixture
+def judge_file(tmp_path, judge_card):
+    """A judge whose features are the mean of the upper and of the lower half, and that reads
+    "bright" where their sum is above 255."""
+    weights = np.zeros((4, 6, 2))
+    weights[:2, :, 0] = weights[2:, :, 1] = 1 / 12
+    head = [[0.0, 1.0], [0.0, 1.0]]
+    return write_linear_judge(tmp_path / "toy.onnx", weights.reshape(24, 2), head, judge_card)
