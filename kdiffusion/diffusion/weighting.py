@@ -8,7 +8,9 @@ from kdiffusion.diffusion.arguments import check_name
 from kdiffusion.diffusion.prediction import check_prediction_type
 from kdiffusion.diffusion.schedules import NoiseSchedule
 
-LOSS_WEIGHTINGS = ("simple", "min_snr")
+LOSS_WEIGHTINGS = ("simple", "min_snr", "edm")
+
+SIGMA_DATA = 0.5  # the standard deviation of images in [-1, 1], as EDM takes it
 
 
 def loss_weights(
@@ -19,7 +21,9 @@ def loss_weights(
     "simple" is 1 everywhere (Ho et al. 2020, eq. 14). "min_snr" weights the error in x_0 by
     min(SNR, gamma) (Hang et al. 2023, section 3.4), which for the other targets is divided by the
     SNR (epsilon) or by SNR + 1 (v). With zero terminal SNR that gives the last timestep, where
-    sampling begins, no weight at all: train such a schedule with "simple".
+    sampling begins, no weight at all: train such a schedule with "simple". "edm" weights the error
+    in x_0 by 1 / sigma^2 + 1 / 0.5^2 (Karras et al. 2022, table 1), with which every noise level
+    counts alike before training, and the density of the drawn ones decides.
 
     Args:
         schedule: `NoiseSchedule`.
@@ -40,7 +44,7 @@ def loss_weights(
     snr = schedule.signal_to_noise
     if weighting == "simple":
         return np.ones_like(snr)
-    clipped = np.minimum(snr, gamma)
+    of_x0 = np.minimum(snr, gamma) if weighting == "min_snr" else snr + SIGMA_DATA**-2
     if prediction_type == "epsilon":
-        return clipped / snr
-    return clipped if prediction_type == "x0" else clipped / (snr + 1.0)
+        return of_x0 / snr
+    return of_x0 if prediction_type == "x0" else of_x0 / (snr + 1.0)

@@ -12,12 +12,12 @@ from kdiffusion.diffusion.sampling import sample
 from kdiffusion.diffusion.schedules import NoiseSchedule
 from kdiffusion.diffusion.weighting import loss_weights
 from kdiffusion.models.draws import DROPOUT, LABELS, NOISE, TIMESTEPS, seed_dropout, step_seeds
+from kdiffusion.models.loss_uncertainty import LossUncertainty
 from kdiffusion.models.metrics import LossByTimestep, StepMean
 from kdiffusion.models.timestep_sampling import (
-    TIMESTEP_SAMPLING,
     LossSecondMoment,
-    draw_fractions,
-    uniform_timesteps,
+    UniformTimesteps,
+    make_timestep_sampler,
 )
 
 
@@ -35,10 +35,16 @@ class DiffusionModel(keras.Model):
             `num_classes`.
         schedule: `NoiseSchedule`, or a sequence: its alphas_cumprod.
         prediction_type: what the network predicts: `"epsilon"`, `"x0"` or `"v"`.
-        loss_weighting: `"simple"` (every timestep alike, DDPM) or `"min_snr"` (Hang et al. 2023).
+        loss_weighting: `"simple"` (every timestep alike, DDPM), `"min_snr"` (Hang et al. 2023) or
+            `"edm"` (Karras et al. 2022): see `loss_weights`.
         timestep_sampling: `"stratified"`, one t from each of B equal parts of the schedule,
-            `"uniform"`, B independent ones, or `"loss_second_moment"`, more of those whose loss is
-            large (Nichol & Dhariwal 2021): see `LossSecondMoment`.
+            `"uniform"`, B independent ones, `"log_normal"`, noise levels by a density (Karras et
+            al. 2022), or `"loss_second_moment"`, more of those whose loss is large (Nichol &
+            Dhariwal 2021): see `timestep_sampling.py`.
+        log_sigma: (mean, std) of ln sigma under `"log_normal"`. Defaults to `(-0.4, 1.0)`, those
+            of Karras et al. 2024.
+        learned_weighting: bool. Whether each noise level is also weighted by a learnt estimate of
+            its loss (Karras et al. 2024): see `LossUncertainty`. Defaults to `False`.
         label_dropout: float in [0, 1]. Chance that an example's label is replaced by the null
             label, for classifier-free guidance (Ho & Salimans 2022). Defaults to `0.1`.
         ema_decay: float in [0, 1). Decay a step of the moving average; it warms up as
@@ -58,6 +64,8 @@ class DiffusionModel(keras.Model):
         prediction_type="epsilon",
         loss_weighting="simple",
         timestep_sampling="stratified",
+        log_sigma=(-0.4, 1.0),
+        learned_weighting=False,
         label_dropout=0.1,
         ema_decay=0.9999,
         gradient_clip_norm=1.0,
@@ -67,11 +75,6 @@ class DiffusionModel(keras.Model):
         # The network's policy, so that `compile` scales the loss where float16 needs it.
         kwargs.setdefault("dtype", network.get_config().get("dtype"))
         super().__init__(**kwargs)
-        if timestep_sampling not in TIMESTEP_SAMPLING:
-            raise ValueError(
-                f"`timestep_sampling` must be one of {', '.join(TIMESTEP_SAMPLING)}. "
-                f"Received: timestep_sampling={timestep_sampling!r}"
-            )
         if not 0 <= label_dropout <= 1:
             raise ValueError(
                 f"`label_dropout` must be in [0, 1]. Received: label_dropout={label_dropout}"
@@ -98,9 +101,9 @@ class DiffusionModel(keras.Model):
         self.ema_decay = ema_decay
         self.gradient_clip_norm = gradient_clip_norm
         self.seed = seed
-        self.loss_second_moment = None
-        if timestep_sampling == "loss_second_moment":
-            self.loss_second_moment = LossSecondMoment(schedule.num_timesteps)
+        self.log_sigma = tuple(log_sigma)
+        self.timestep_sampler = make_timestep_sampler(timestep_sampling, schedule, log_sigma)
+        self.loss_uncertainty = LossUncertainty(schedule) if learned_weighting else None
         self._alphas_cumprod = schedule.alphas_cumprod.astype("float32")
         self._loss_weights = loss_weights(schedule, prediction_type, loss_weighting).astype(
             "float32"
@@ -120,6 +123,18 @@ class DiffusionModel(keras.Model):
     @property
     def metrics(self):
         return [self._loss_by_timestep, self._gradient_norm]
+
+    @property
+    def loss_second_moment(self):
+        """What `"loss_second_moment"` has learnt, or None: its name in saved files."""
+        sampler = self.timestep_sampler
+        return sampler if isinstance(sampler, LossSecondMoment) else None
+
+    @property
+    def learnt_variables(self):
+        """What the optimizer moves: the live network, and the estimate of the loss, if any."""
+        weighting = [] if self.loss_uncertainty is None else self.loss_uncertainty.variables
+        return self.network.trainable_variables + weighting
 
     def diffusion_losses(self, network, images, labels, timesteps, noise, training):
         """Weighted squared error of each example (Ho et al. 2020, eq. 14).
@@ -147,23 +162,23 @@ class DiffusionModel(keras.Model):
     def train_step(self, data):
         """Algorithm 1: noise a batch, predict, follow the gradient; then move the average."""
         images, labels = _images_and_labels(data)
-        timesteps, noise, dropped = self._draw(images, self.step, self.loss_second_moment)
+        timesteps, noise, dropped = self._draw(images, self.step)
         seed_dropout(self.network, step_seeds(self.seed, self.step)[DROPOUT])
-        importance = ops.ones(())
-        if self.loss_second_moment is not None:
-            importance = self.loss_second_moment.importance(timesteps)
+        importance = self.timestep_sampler.importance(timesteps)
         labels = tf.where(dropped, self.network.num_classes, tf.cast(labels, tf.int32))
-        variables = self.network.trainable_variables
+        variables = self.learnt_variables
         with tf.GradientTape() as tape:
             losses = self.diffusion_losses(
                 self.network, images, labels, timesteps, noise, training=True
             )
-            loss = self.optimizer.scale_loss(ops.mean(importance * losses))
+            objective = losses
+            if self.loss_uncertainty is not None:
+                objective = self.loss_uncertainty.weighted(losses, timesteps)
+            loss = self.optimizer.scale_loss(ops.mean(importance * objective))
         gradient_norm = self._apply_gradients(tape.gradient(loss, variables), variables)
         self.step.assign_add(1)
         self._update_average()
-        if self.loss_second_moment is not None:
-            self.loss_second_moment.update(losses, timesteps)
+        self.timestep_sampler.update(losses, timesteps)
         self._loss_by_timestep.update_state(losses, timesteps, importance)
         scaled = isinstance(self.optimizer, keras.optimizers.LossScaleOptimizer)
         # float16's scale is found by going too far: such a step is left out, and is no fault.
@@ -174,22 +189,23 @@ class DiffusionModel(keras.Model):
     def test_step(self, data):
         """The loss of the averaged network. Every batch, of every epoch, meets the same draws."""
         images, labels = _images_and_labels(data)
-        timesteps, noise, _ = self._draw(images, step=-1)
+        timesteps, noise, _ = self._draw(images, -1, self._validation_timesteps)
         losses = self.diffusion_losses(
             self.ema_network, images, labels, timesteps, noise, training=False
         )
         self._loss_by_timestep.update_state(losses, timesteps)
         return self._logs([self._loss_by_timestep])
 
-    def _draw(self, images, step, loss_second_moment=None):
+    @functools.cached_property
+    def _validation_timesteps(self):
+        """Uniform under every way of drawing them in training: validation losses compare."""
+        return UniformTimesteps(self.schedule, stratified=self.timestep_sampling != "uniform")
+
+    def _draw(self, images, step, timestep_sampler=None):
         """What chance decides of a batch: timesteps, noise, and whose label is dropped."""
         seeds = step_seeds(self.seed, step)
-        stratified = self.timestep_sampling != "uniform"
-        fractions = draw_fractions(tf.shape(images)[0], seeds[TIMESTEPS], stratified)
-        if loss_second_moment is None:
-            timesteps = uniform_timesteps(fractions, self.schedule.num_timesteps)
-        else:
-            timesteps = loss_second_moment.timesteps(fractions)
+        timestep_sampler = timestep_sampler or self.timestep_sampler
+        timesteps = timestep_sampler.draw(tf.shape(images)[0], seeds[TIMESTEPS])
         noise = tf.random.stateless_normal(tf.shape(images), seeds[NOISE])
         uniform = tf.random.stateless_uniform(tf.shape(images)[:1], seeds[LABELS])
         return timesteps, noise, uniform < self.label_dropout
@@ -316,6 +332,8 @@ class DiffusionModel(keras.Model):
             "prediction_type": self.prediction_type,
             "loss_weighting": self.loss_weighting,
             "timestep_sampling": self.timestep_sampling,
+            "log_sigma": self.log_sigma,
+            "learned_weighting": self.loss_uncertainty is not None,
             "label_dropout": self.label_dropout,
             "ema_decay": self.ema_decay,
             "gradient_clip_norm": self.gradient_clip_norm,

@@ -1,12 +1,17 @@
-"""How training draws its timesteps: alike, one from each stratum, or by importance."""
+"""How training draws its timesteps: alike, from a density of noise levels, or by importance.
+
+A timestep sampler has three methods, which are all that the training step sees of it:
+`draw(batch_size, seed)` gives timesteps int32 `[B]`; `importance(timesteps)` is what each of them
+counts, float32 `[B]` or 1; `update(losses, timesteps)` takes in how it went.
+"""
 
 import keras
+import numpy as np
 import tensorflow as tf
 from keras import ops
 
+from kdiffusion.diffusion.arguments import check_name, check_number
 from kdiffusion.models.metrics import sum_over_replicas
-
-TIMESTEP_SAMPLING = ("uniform", "stratified", "loss_second_moment")
 
 
 def draw_fractions(batch_size, seed, stratified):
@@ -28,10 +33,83 @@ def draw_fractions(batch_size, seed, stratified):
     return (places + fractions) / tf.cast(batch_size, tf.float32)
 
 
-def uniform_timesteps(fractions, num_timesteps):
-    """int32 `[B]`: timesteps of places `[B]` in a schedule where each of the T has equal room."""
-    timesteps = tf.cast(fractions * num_timesteps, tf.int32)
-    return tf.minimum(timesteps, num_timesteps - 1)
+class UniformTimesteps:
+    """Each of the T timesteps is as likely as any other (Ho et al. 2020, algorithm 1).
+
+    Args:
+        schedule: `NoiseSchedule`.
+        stratified: bool. One from each of B equal parts of the schedule, in place of B independent
+            ones. Defaults to `True`.
+    """
+
+    def __init__(self, schedule, stratified=True):
+        self.num_timesteps = schedule.num_timesteps
+        self.stratified = stratified
+
+    def draw(self, batch_size, seed):
+        """int32 `[B]`."""
+        fractions = draw_fractions(batch_size, seed, self.stratified)
+        timesteps = tf.cast(fractions * self.num_timesteps, tf.int32)
+        return tf.minimum(timesteps, self.num_timesteps - 1)
+
+    def importance(self, timesteps):
+        """1: the draws stand for themselves."""
+        return ops.ones(())
+
+    def update(self, losses, timesteps):
+        """Nothing is learnt."""
+
+
+class LogNormalTimesteps:
+    """Timesteps whose noise level has ln sigma ~ N(mean, std) (Karras et al. 2022, table 1).
+
+    Every draw counts once, so the density is also what each noise level weighs: the middle, where
+    shapes are decided, more than under uniform timesteps. Draws are stratified.
+
+    Args:
+        schedule: `NoiseSchedule`. One timestep has the density between the half-way points to its
+            neighbours' ln sigma.
+        mean: float. Of ln sigma; sigma in units of the images, which are in [-1, 1].
+        std: float above 0. Of ln sigma.
+
+    Raises:
+        ValueError: no finite numbers, or a density that no timestep of the schedule meets.
+    """
+
+    def __init__(self, schedule, mean, std):
+        mean = check_number("log_sigma mean", mean, "a finite number")
+        std = check_number("log_sigma std", std, "a number above 0", 1e-6)
+        # Zero terminal SNR ends in an infinite noise level, which a log-normal never draws.
+        log_sigma = np.log(np.minimum(schedule.noise_levels, np.finfo(np.float64).max))
+        width = np.gradient(log_sigma)
+        density = np.exp(-0.5 * ((log_sigma - mean) / std) ** 2) * width
+        total = density.sum()
+        if not total > 1e-3 * std:
+            raise ValueError(
+                "`log_sigma` must meet the schedule's noise levels, whose logarithms go from "
+                f"{log_sigma[0]:.3g} to {log_sigma[-1]:.3g}. Received: mean {mean}, std {std}"
+            )
+        self.probabilities = density / total  # float64 [T]
+
+    def draw(self, batch_size, seed):
+        """int32 `[B]`."""
+        return _timesteps_at(
+            draw_fractions(batch_size, seed, stratified=True),
+            np.cumsum(self.probabilities).astype("float32"),
+        )
+
+    def importance(self, timesteps):
+        """1: the density is the weight."""
+        return ops.ones(())
+
+    def update(self, losses, timesteps):
+        """Nothing is learnt."""
+
+
+def _timesteps_at(fractions, edges):
+    """int32 `[B]`: timesteps at places `[B]` in a schedule of which t ends at `edges[t]`."""
+    timesteps = tf.searchsorted(edges, fractions * edges[-1], side="right")
+    return tf.minimum(timesteps, edges.shape[0] - 1)
 
 
 @keras.saving.register_keras_serializable("kdiffusion")
@@ -70,11 +148,10 @@ class LossSecondMoment(keras.layers.Layer):
         known = ops.all(self.seen >= self.memory)
         return ops.where(known, learnt, uniform * ops.ones_like(learnt))
 
-    def timesteps(self, fractions):
-        """int32 `[B]`: timesteps of places `[B]` in a schedule where t has p_t of the room."""
-        edges = tf.cumsum(self.probabilities())
-        timesteps = tf.searchsorted(edges, fractions * edges[-1], side="right")
-        return tf.minimum(timesteps, self.num_timesteps - 1)
+    def draw(self, batch_size, seed):
+        """int32 `[B]`: stratified, t with the chance p_t."""
+        fractions = draw_fractions(batch_size, seed, stratified=True)
+        return _timesteps_at(fractions, tf.cumsum(self.probabilities()))
 
     def importance(self, timesteps):
         """1 / (T p_t) for timesteps `[B]`: float32 `[B]`."""
@@ -97,3 +174,27 @@ class LossSecondMoment(keras.layers.Layer):
             "memory": self.memory,
             "uniform_share": self.uniform_share,
         }
+
+
+# Each takes the schedule and (mean, std) of ln sigma, and gives a timestep sampler.
+TIMESTEP_SAMPLING = {
+    "uniform": lambda schedule, log_sigma: UniformTimesteps(schedule, stratified=False),
+    "stratified": lambda schedule, log_sigma: UniformTimesteps(schedule),
+    "log_normal": lambda schedule, log_sigma: LogNormalTimesteps(schedule, *log_sigma),
+    "loss_second_moment": lambda schedule, log_sigma: LossSecondMoment(schedule.num_timesteps),
+}
+
+
+def make_timestep_sampler(name, schedule, log_sigma):
+    """The timestep sampler called `name` in `TIMESTEP_SAMPLING`.
+
+    Args:
+        name: str. A key of `TIMESTEP_SAMPLING`.
+        schedule: `NoiseSchedule`.
+        log_sigma: (mean, std) of ln sigma, for "log_normal".
+
+    Raises:
+        ValueError: an unknown name, or numbers that serve no density.
+    """
+    check_name("timestep_sampling", name, TIMESTEP_SAMPLING)
+    return TIMESTEP_SAMPLING[name](schedule, log_sigma)

@@ -28,8 +28,8 @@ class Checkpoints:
     """The checkpoints of a compiled, built `DiffusionModel`.
 
     They hold all that a step changes: weights, their moving average, the optimizer, float16's loss
-    scale, the step, what the drawing of timesteps has learnt, and the running means of the epoch's
-    metrics.
+    scale, the step, what the drawing and the weighting of timesteps have learnt, and
+    the running means of the epoch's metrics.
 
     Args:
         model: a compiled `DiffusionModel` whose optimizer is built.
@@ -42,12 +42,14 @@ class Checkpoints:
         # By lists of variables: Keras's LossScaleOptimizer hides the one that it wraps, and with it
         # the moments of AdamW, from TensorFlow's own tracking.
         timestep_sampling = model.loss_second_moment
+        loss_uncertainty = model.loss_uncertainty
         self._state = tf.train.Checkpoint(
             step=model.step,
             network=model.network.weights,
             ema_network=model.ema_network.weights,
             optimizer=model.optimizer.variables,
             timestep_sampling=timestep_sampling.variables if timestep_sampling else [],
+            loss_uncertainty=loss_uncertainty.variables if loss_uncertainty else [],
             metrics=[variable for metric in model.metrics for variable in metric.variables],
         )
         self._directory = Path(directory)

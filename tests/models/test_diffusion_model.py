@@ -21,7 +21,7 @@ BATCHES = tf.data.Dataset.from_tensor_slices((IMAGES, LABELS)).batch(4)
 class Fixed(DiffusionModel):
     """Draws that depend on the images alone, so that batches can be compared."""
 
-    def _draw(self, images, step, loss_second_moment=None):
+    def _draw(self, images, step, timestep_sampler=None):
         timesteps = tf.cast((images[:, 0, 0, 0] + 1.0) * 49.0, tf.int32)
         return timesteps, tf.reverse(images, axis=[1, 2]) * 0.5, images[:, 0, 1, 0] < 0.0
 
@@ -37,6 +37,8 @@ def test_the_config_returns_every_argument_that_was_passed(scale_network, schedu
         "prediction_type": "v",
         "loss_weighting": "min_snr",
         "timestep_sampling": "uniform",
+        "log_sigma": (0.1, 0.5),
+        "learned_weighting": True,
         "label_dropout": 0.3,
         "ema_decay": 0.5,
         "gradient_clip_norm": None,
@@ -84,8 +86,11 @@ def test_draws_follow_their_distributions(scale_network, schedule, timestep_samp
     )
     timesteps, noise, dropped = model._draw(np.zeros((20_000, 2, 2, 1), "float32"), step=3)
     counts = np.bincount(timesteps, minlength=100)
+    expected = np.full(100, 200.0)
+    if timestep_sampling == "log_normal":
+        expected = 20_000 * model.timestep_sampler.probabilities
     assert counts.sum() == 20_000
-    assert np.abs(counts - 200).max() < 5 * np.sqrt(200)
+    assert np.all(np.abs(counts - expected) < 5 * np.sqrt(expected) + 1)
     assert abs(np.mean(noise)) < 5 / np.sqrt(80_000)
     assert abs(np.var(noise) - 1) < 5 * np.sqrt(2 / 80_000)
     assert abs(np.mean(dropped) - 0.1) < 5 * np.sqrt(0.09 / 20_000)

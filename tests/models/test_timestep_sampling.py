@@ -5,8 +5,14 @@ import numpy as np
 import pytest
 import tensorflow as tf
 
+from kdiffusion.diffusion.schedules import make_schedule
 from kdiffusion.models import DiffusionModel
-from kdiffusion.models.timestep_sampling import LossSecondMoment, draw_fractions
+from kdiffusion.models.timestep_sampling import (
+    LogNormalTimesteps,
+    LossSecondMoment,
+    draw_fractions,
+    make_timestep_sampler,
+)
 
 T = 5
 LOSSES = np.array([1.0, 2.0, 3.0, 4.0, 10.0], "float32")  # of each t, always the same
@@ -46,17 +52,43 @@ def test_the_average_forgets_with_its_memory():
 
 def test_drawn_timesteps_have_those_probabilities():
     sampler = _met(10)
-    for stratified, tolerance in ((True, 2e-5), (False, 5e-3)):
-        timesteps = sampler.timesteps(draw_fractions(100_000, [3, 4], stratified))
-        shares = np.bincount(timesteps, minlength=T) / 100_000
-        np.testing.assert_allclose(shares, sampler.probabilities(), atol=tolerance)
-    np.testing.assert_array_equal(sampler.timesteps(tf.constant([0.0, 1.0])), [0, T - 1])
+    shares = np.bincount(sampler.draw(100_000, [3, 4]), minlength=T) / 100_000
+    np.testing.assert_allclose(shares, sampler.probabilities(), atol=2e-5)
+
+
+def test_fractions_are_independent_or_one_from_each_stratum():
+    fractions = np.asarray(draw_fractions(1000, [3, 4], stratified=True))
+    np.testing.assert_array_equal((fractions * 1000).astype(int), np.arange(1000))
+    fractions = np.asarray(draw_fractions(1000, [3, 4], stratified=False))
+    assert np.abs(np.bincount((fractions * 10).astype(int)) - 100).max() < 5 * 10
+    assert np.any(np.diff(fractions) < 0)
+
+
+@pytest.mark.parametrize(("mean", "std"), [(-0.4, 1.0), (-1.2, 1.2), (0.5, 0.3)])
+@pytest.mark.parametrize("zero_terminal_snr", [False, True])
+def test_log_normal_timesteps_have_the_moments_of_their_density(mean, std, zero_terminal_snr):
+    schedule = make_schedule("cosine", 1000, zero_terminal_snr)
+    sampler = LogNormalTimesteps(schedule, mean, std)
+    assert sampler.probabilities.sum() == pytest.approx(1.0)
+    drawn = np.log(schedule.noise_levels[np.asarray(sampler.draw(50_000, [1, 2]))])
+    assert drawn.mean() == pytest.approx(mean, abs=0.02)
+    assert drawn.std() == pytest.approx(std, rel=0.02)
+    # The share below any level is the normal distribution's.
+    for level, share in ((mean - std, 0.1587), (mean, 0.5), (mean + std, 0.8413)):
+        assert np.mean(drawn < level) == pytest.approx(share, abs=0.01)
+    assert sampler.importance(np.arange(3)) == 1.0
+
+
+@pytest.mark.parametrize("log_sigma", [(-0.4, 0.0), (float("nan"), 1.0), (50.0, 1.0), (0.0, "1")])
+def test_a_density_that_the_schedule_does_not_meet_is_refused(log_sigma):
+    with pytest.raises(ValueError, match="log_sigma"):
+        make_timestep_sampler("log_normal", make_schedule("cosine"), log_sigma)
 
 
 def test_the_mean_stays_that_of_uniform_timesteps_with_less_spread():
     rng = np.random.default_rng(0)
     sampler = _met(10)
-    timesteps = np.asarray(sampler.timesteps(draw_fractions(200_000, [1, 2], False)))
+    timesteps = rng.permutation(np.asarray(sampler.draw(200_000, [1, 2])))
     noise = rng.uniform(0.5, 1.5, len(timesteps))
     weighted = noise * LOSSES[timesteps] * np.asarray(sampler.importance(timesteps))
     alike = noise * LOSSES[rng.integers(0, T, len(timesteps))]
@@ -99,7 +131,7 @@ def test_the_gradient_counts_each_timestep_by_its_importance(scale_network, sche
     model.loss_second_moment.average.assign(moments)
     model.loss_second_moment.seen.assign(np.full(100, 1000.0))
     images, labels = next(iter(_batches()))
-    timesteps, noise, _ = model._draw(images, 0, model.loss_second_moment)
+    timesteps, noise, _ = model._draw(images, 0)
     importance = np.asarray(model.loss_second_moment.importance(timesteps))
     assert np.ptp(importance) > 0.1
     logs = model.train_on_batch(images, labels, return_dict=True)

@@ -226,3 +226,13 @@ def test_what_the_drawing_of_timesteps_has_learnt_is_kept(tiny_model, tmp_path):
     checkpoints.restore()
     np.testing.assert_array_equal(model.loss_second_moment.average, learnt)
     np.testing.assert_array_equal(model.loss_second_moment.seen, 2 * learnt)
+
+
+def test_what_the_weighting_of_noise_levels_has_learnt_is_kept(tiny_model, tmp_path):
+    model = tiny_model(diffusion={"learned_weighting": True})
+    model.loss_uncertainty.bias.assign(0.5)
+    checkpoints = Checkpoints(model, tmp_path)
+    checkpoints.save()
+    model.loss_uncertainty.bias.assign(0.0)
+    checkpoints.restore()
+    assert float(model.loss_uncertainty.bias.numpy()) == 0.5
