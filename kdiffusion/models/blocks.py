@@ -13,12 +13,13 @@ def _register(layer_class):
 class _Block(keras.layers.Layer):
     """A residual block and, where asked for, self-attention after it."""
 
-    def __init__(self, channels, attention_heads=0, dropout=0.0, **kwargs):
+    def __init__(self, channels, attention_heads=0, dropout=0.0, scale_shift=False, **kwargs):
         super().__init__(**kwargs)
         self.channels = channels
         self.attention_heads = attention_heads
         self.dropout = dropout
-        self.residual = ResidualBlock(channels, dropout, dtype=self.dtype_policy)
+        self.scale_shift = scale_shift
+        self.residual = ResidualBlock(channels, dropout, scale_shift, dtype=self.dtype_policy)
         self.attention = None
         if attention_heads:
             self.attention = SelfAttention2D(attention_heads, dtype=self.dtype_policy)
@@ -38,6 +39,7 @@ class _Block(keras.layers.Layer):
             "channels": self.channels,
             "attention_heads": self.attention_heads,
             "dropout": self.dropout,
+            "scale_shift": self.scale_shift,
         }
 
 
@@ -49,6 +51,7 @@ class DownBlock(_Block):
         channels: int. Output channels.
         attention_heads: int. Heads of the self-attention after it; 0 for none. Defaults to `0`.
         dropout: float in [0, 1). Defaults to `0.0`.
+        scale_shift: bool. See `ResidualBlock`. Defaults to `False`.
 
     Call: `[B, H, W, C]` map, `[B, E]` condition ► `[B, H, W, channels]`.
     """

@@ -136,18 +136,23 @@ class ResidualBlock(keras.layers.Layer):
     Args:
         channels: int. Output channels; the shortcut is projected where the input's differ.
         dropout: float in [0, 1). Rate before the last convolution. Defaults to `0.0`.
+        scale_shift: bool. The condition scales and shifts the second norm's result, in place of
+            being added before it (AdaGN, Dhariwal & Nichol 2021). Defaults to `False`.
 
     Call: `[B, H, W, C]` map, `[B, E]` condition ► `[B, H, W, channels]`.
     """
 
-    def __init__(self, channels, dropout=0.0, **kwargs):
+    def __init__(self, channels, dropout=0.0, scale_shift=False, **kwargs):
         super().__init__(**kwargs)
         self.channels = channels
         self.dropout = dropout
+        self.scale_shift = scale_shift
         policy = self.dtype_policy
         self.norm_in = GroupNorm(dtype=policy)
         self.conv_in = keras.layers.Conv2D(channels, 3, padding="same", dtype=policy)
-        self.project_condition = keras.layers.Dense(channels, dtype=policy)
+        self.project_condition = keras.layers.Dense(
+            2 * channels if scale_shift else channels, dtype=policy
+        )
         self.norm_out = GroupNorm(dtype=policy)
         self.drop = keras.layers.Dropout(dropout, dtype=policy)
         # Zero init: each block starts as the identity, as in DDPM.
@@ -169,7 +174,8 @@ class ResidualBlock(keras.layers.Layer):
 
     def call(self, inputs, condition, training=None):
         x = self.conv_in(ops.silu(self.norm_in(inputs)))
-        x = self.norm_out(x, shift=self.project_condition(condition))
+        told = {"modulation" if self.scale_shift else "shift": self.project_condition(condition)}
+        x = self.norm_out(x, **told)
         x = self.drop(ops.silu(x), training=training)
         residual = self.conv_out(x)
         return residual + (inputs if self.shortcut is None else self.shortcut(inputs))
@@ -178,7 +184,12 @@ class ResidualBlock(keras.layers.Layer):
         return (*inputs_shape[:-1], self.channels)
 
     def get_config(self):
-        return {**super().get_config(), "channels": self.channels, "dropout": self.dropout}
+        return {
+            **super().get_config(),
+            "channels": self.channels,
+            "dropout": self.dropout,
+            "scale_shift": self.scale_shift,
+        }
 
 
 @_register

@@ -40,8 +40,10 @@ class GroupNorm(keras.layers.Layer):
             `MIN_GROUP_CHANNELS`. Defaults to DDPM's `32`.
         epsilon: float. Added to the variance. Defaults to DDPM's `1e-6`.
 
-    Call: `[B, H, W, C]` map, and `[B, C]` shift or None, which is added to the map first ► the
-    normalised map. Moments are float32 under every policy.
+    Call: `[B, H, W, C]` map; `[B, C]` shift or None, which is added to the map first; `[B, 2 C]`
+    modulation or None, whose halves s and b make the result `normalised * (1 + s) + b` (AdaGN,
+    Dhariwal & Nichol 2021, section 3.1) ► the normalised map. Moments are float32 under every
+    policy.
     """
 
     def __init__(self, groups=32, epsilon=1e-6, **kwargs):
@@ -49,7 +51,7 @@ class GroupNorm(keras.layers.Layer):
         self.groups = groups
         self.epsilon = epsilon
 
-    def build(self, inputs_shape, shift_shape=None):
+    def build(self, inputs_shape, shift_shape=None, modulation_shape=None):
         channels = inputs_shape[-1]
         groups = _group_count(channels, self.groups)
         size = channels // groups
@@ -64,7 +66,7 @@ class GroupNorm(keras.layers.Layer):
             shape=(channels,), initializer="zeros", name="offset", autocast=False
         )
 
-    def call(self, inputs, shift=None):
+    def call(self, inputs, shift=None, modulation=None):
         x = ops.cast(inputs, "float32")
         mean = _mean_over_map(x)  # [B, C]
         square = ops.matmul(_mean_over_map(ops.square(x)), self._group_mean)
@@ -77,9 +79,12 @@ class GroupNorm(keras.layers.Layer):
         variance = ops.maximum(square - ops.square(mean), 0.0)
         scale = self.scale * ops.rsqrt(variance + self.epsilon)
         offset = self.offset - (mean if shift is None else mean - shift) * scale
+        if modulation is not None:  # per channel, so that the map is still passed over once
+            gain, bias = ops.split(ops.cast(modulation, "float32"), 2, axis=-1)
+            scale, offset = scale * (1.0 + gain), offset * (1.0 + gain) + bias
         return ops.cast(x * _over_map(scale) + _over_map(offset), self.compute_dtype)
 
-    def compute_output_shape(self, inputs_shape, shift_shape=None):
+    def compute_output_shape(self, inputs_shape, shift_shape=None, modulation_shape=None):
         return inputs_shape
 
     def get_config(self):

@@ -41,6 +41,8 @@ class UNet(keras.Model):
         attention_heads: int. Defaults to `1`.
         embedding_channels: int or None. Width of the condition; None for `4 * base_channels`.
         dropout: float in [0, 1). In every residual block. Defaults to `0.0`.
+        scale_shift: bool. Time and label scale and shift the norms of the residual blocks (AdaGN,
+            Dhariwal & Nichol 2021), in place of being added to their maps. Defaults to `False`.
         patch_size: int. Side of the pixel patches of a space-to-depth stem: 2 works on a quarter of
             the positions, at about a fifth of the cost. Defaults to `1`, no stem.
         dtype: a Keras dtype policy. The output is float32 under every policy.
@@ -63,6 +65,7 @@ class UNet(keras.Model):
         attention_heads=1,
         embedding_channels=None,
         dropout=0.0,
+        scale_shift=False,
         patch_size=1,
         dtype=None,
         name=None,
@@ -70,6 +73,7 @@ class UNet(keras.Model):
         image_shape = tuple(image_shape)
         _check_image_shape(image_shape, patch_size, len(channel_multipliers))
         policy = keras.dtype_policies.get(dtype or keras.config.dtype_policy())
+        residual = {"dropout": dropout, "scale_shift": scale_shift, "dtype": policy}
         widths = [base_channels * multiplier for multiplier in channel_multipliers]
         embedding_channels = embedding_channels or 4 * base_channels
 
@@ -98,23 +102,23 @@ class UNet(keras.Model):
         skips = [x]
         for level, width in enumerate(widths):
             for block in range(blocks_per_level):
-                x = DownBlock(
-                    width, heads(x), dropout, dtype=policy, name=f"down_{level}_block_{block}"
-                )(x, condition)
+                x = DownBlock(width, heads(x), **residual, name=f"down_{level}_block_{block}")(
+                    x, condition
+                )
                 skips.append(x)
             if level < len(widths) - 1:
                 x = Downsample(width, dtype=policy, name=f"down_{level}_downsample")(x)
                 skips.append(x)
 
-        x = ResidualBlock(widths[-1], dropout, dtype=policy, name="middle_in")(x, condition)
+        x = ResidualBlock(widths[-1], **residual, name="middle_in")(x, condition)
         x = SelfAttention2D(attention_heads, dtype=policy, name="middle_attention")(x)
-        x = ResidualBlock(widths[-1], dropout, dtype=policy, name="middle_out")(x, condition)
+        x = ResidualBlock(widths[-1], **residual, name="middle_out")(x, condition)
 
         for level, width in reversed(list(enumerate(widths))):
             for block in range(blocks_per_level + 1):
-                x = UpBlock(
-                    width, heads(x), dropout, dtype=policy, name=f"up_{level}_block_{block}"
-                )(x, skips.pop(), condition)
+                x = UpBlock(width, heads(x), **residual, name=f"up_{level}_block_{block}")(
+                    x, skips.pop(), condition
+                )
             if level > 0:
                 x = Upsample(width, dtype=policy, name=f"up_{level}_upsample")(x)
 
@@ -142,6 +146,7 @@ class UNet(keras.Model):
             "attention_heads": attention_heads,
             "embedding_channels": embedding_channels,
             "dropout": dropout,
+            "scale_shift": scale_shift,
             "patch_size": patch_size,
             "dtype": policy.name,
             "name": self.name,

@@ -17,18 +17,24 @@ CASES = {
     ),
     "GroupNorm": (layers.GroupNorm, {"groups": 2, "epsilon": 0.5}, [MAP]),
     "GroupNorm shifted": (layers.GroupNorm, {"groups": 2}, [MAP, (2, 16)]),
+    "GroupNorm modulated": (layers.GroupNorm, {"groups": 2}, [MAP, (2, 16), (2, 32)]),
     "PointwiseDense": (layers.PointwiseDense, {"units": 6}, [MAP]),
     "ResidualBlock": (layers.ResidualBlock, {"channels": 8, "dropout": 0.25}, [MAP, CONDITION]),
+    "ResidualBlock scaled": (
+        layers.ResidualBlock,
+        {"channels": 8, "scale_shift": True},
+        [MAP, CONDITION],
+    ),
     "SelfAttention2D": (layers.SelfAttention2D, {"heads": 4}, [MAP]),
     "SelfAttention2D one head": (layers.SelfAttention2D, {"heads": 1}, [MAP]),
     "DownBlock": (
         blocks.DownBlock,
-        {"channels": 8, "attention_heads": 2, "dropout": 0.25},
+        {"channels": 8, "attention_heads": 2, "dropout": 0.25, "scale_shift": True},
         [MAP, CONDITION],
     ),
     "UpBlock": (
         blocks.UpBlock,
-        {"channels": 8, "attention_heads": 2, "dropout": 0.25},
+        {"channels": 8, "attention_heads": 2, "dropout": 0.25, "scale_shift": True},
         [MAP, (2, 4, 6, 4), CONDITION],
     ),
     "Downsample": (blocks.Downsample, {"channels": 8}, [MAP]),
@@ -129,6 +135,14 @@ def test_group_norm_adds_its_shift_to_the_map_first():
     shift = rng.normal(-1.0, 2.0, (2, 16)).astype("float32")
     norm = layers.GroupNorm()
     np.testing.assert_allclose(norm(x, shift), norm(x + shift[:, None, None, :]), atol=2e-5)
+
+
+def test_group_norm_scales_and_shifts_its_result_by_the_modulation():
+    x, _, modulation = _inputs([MAP, CONDITION, (2, 32)])
+    norm = layers.GroupNorm()
+    gain, bias = (half[:, None, None, :] for half in np.split(modulation, 2, axis=-1))
+    expected = np.asarray(norm(x)) * (1 + gain) + bias
+    np.testing.assert_allclose(norm(x, modulation=modulation), expected, atol=2e-5)
 
 
 @pytest.mark.parametrize("arguments", [{}, {"use_bias": False, "activation": "relu"}])

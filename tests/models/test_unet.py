@@ -16,6 +16,7 @@ SETTINGS = {
     "attention_heads": 2,
     "embedding_channels": 10,
     "dropout": 0.25,
+    "scale_shift": True,
     "patch_size": 2,
     "dtype": "mixed_bfloat16",
     "name": "mine",
