@@ -58,6 +58,8 @@ class ModelConfig:
     """Heads of each self-attention; must divide the channels."""
     dropout: BelowOne = 0.0
     """Dropout rate in the residual blocks."""
+    scale_shift: bool = False
+    """Time and label scale and shift the norms (AdaGN), in place of being added to the maps."""
     patch_size: Positive = 1
     """Side in pixels of the space-to-depth stem's patches: 1 for none, 2 is 5 times cheaper."""
     dtype_policy: Literal["float32", "mixed_bfloat16", "mixed_float16"] = "float32"
@@ -76,19 +78,29 @@ class DiffusionConfig:
     """Rescale the schedule to end in pure noise (Lin et al. 2024); x0 and v only."""
     prediction_type: Literal["epsilon", "x0", "v"] = "epsilon"
     """What the network predicts."""
-    loss_weighting: Literal["simple", "min_snr"] = "simple"
-    """Weight of each timestep in the loss: all alike, or min-SNR with gamma 5."""
-    timestep_sampling: Literal["uniform", "stratified", "loss_second_moment"] = "stratified"
-    """How t is drawn: independently, one from each equal part of the schedule, or more often where
-    the loss is large, counting less there."""
+    loss_weighting: Literal["simple", "min_snr", "edm"] = "simple"
+    """Weight of each timestep in the loss: all alike, min-SNR with gamma 5, or EDM's."""
+    timestep_sampling: Literal["uniform", "stratified", "log_normal", "loss_second_moment"] = (
+        "stratified"
+    )
+    """How t is drawn: independently, one from each equal part of the schedule, noise levels by a
+    log-normal density, or more often where the loss is large, counting less there."""
+    log_sigma_mean: FiniteFloat = -0.4
+    """Mean of ln sigma under log_normal; sigma in units of images in [-1, 1]."""
+    log_sigma_std: PositiveFloat = 1.0
+    """Standard deviation of ln sigma under log_normal."""
+    learned_weighting: bool = False
+    """Weigh each noise level by a learnt estimate of its loss too (EDM2)."""
     label_dropout: Fraction = 0.1
     """Chance that a label is replaced by the null label, for classifier-free guidance."""
 
 
 @section
 class OptimizerConfig:
-    """AdamW, its learning rate, and the moving average of the weights."""
+    """The optimizer, its learning rate, and the moving average of the weights."""
 
+    name: Literal["adamw", "muon"] = "adamw"
+    """AdamW for all weights, or Muon for the kernels of convolutions and AdamW for the rest."""
     epochs: Positive = 100
     """Passes over the training images."""
     batch_size: Positive = 128
@@ -97,8 +109,13 @@ class OptimizerConfig:
     """Peak learning rate."""
     warmup_steps: NotNegative = 0
     """Steps over which the learning rate rises from 0."""
+    learning_rate_shape: Literal["cosine", "trapezoid"] = "cosine"
+    """After the warm-up: half a cosine, or the peak until the last cooldown_fraction of the run and
+    then a straight line."""
+    cooldown_fraction: Fraction = 0.3
+    """Share of the run over which the learning rate of a trapezoid falls."""
     final_learning_rate_fraction: Fraction = 1.0
-    """Share of the peak at which the last step ends, along half a cosine; 1 keeps it constant."""
+    """Share of the peak at which the last step ends; 1 keeps it constant."""
     beta_1: BelowOne = 0.9
     """Decay of AdamW's first moment."""
     beta_2: BelowOne = 0.999

@@ -4,6 +4,7 @@ import keras
 
 from kdiffusion.diffusion.schedules import make_schedule
 from kdiffusion.models import DiffusionModel, UNet
+from kdiffusion.training.optimizers import OPTIMIZERS, learning_rate
 
 
 def build_model(config, image_shape, num_classes, total_steps):
@@ -26,6 +27,7 @@ def build_model(config, image_shape, num_classes, total_steps):
         attention_resolutions=model.attention_resolutions,
         attention_heads=model.attention_heads,
         dropout=model.dropout,
+        scale_shift=model.scale_shift,
         patch_size=model.patch_size,
         dtype=model.dtype_policy,
     )
@@ -35,32 +37,17 @@ def build_model(config, image_shape, num_classes, total_steps):
         prediction_type=diffusion.prediction_type,
         loss_weighting=diffusion.loss_weighting,
         timestep_sampling=diffusion.timestep_sampling,
+        log_sigma=(diffusion.log_sigma_mean, diffusion.log_sigma_std),
+        learned_weighting=diffusion.learned_weighting,
         label_dropout=diffusion.label_dropout,
         ema_decay=optimizer.ema_decay,
         gradient_clip_norm=optimizer.gradient_clip_norm,
         seed=config.run.seed,
     )
     diffusion_model.compile(
-        keras.optimizers.AdamW(
-            _learning_rate(optimizer, total_steps),
-            weight_decay=optimizer.weight_decay,
-            beta_1=optimizer.beta_1,
-            beta_2=optimizer.beta_2,
-        ),
+        OPTIMIZERS[optimizer.name](optimizer, learning_rate(optimizer, total_steps)),
         steps_per_execution=config.run.steps_per_execution,
     )
     # Built here, in the strategy's scope, so that a checkpoint finds its variables.
-    diffusion_model.optimizer.build(network.trainable_variables)
+    diffusion_model.optimizer.build(diffusion_model.learnt_variables)
     return diffusion_model
-
-
-def _learning_rate(optimizer, total_steps):
-    """Linear warm-up to the peak, then half a cosine down to the final fraction of it."""
-    warmup = min(optimizer.warmup_steps, total_steps - 1)
-    return keras.optimizers.schedules.CosineDecay(
-        initial_learning_rate=0.0 if warmup else optimizer.learning_rate,
-        warmup_target=optimizer.learning_rate if warmup else None,
-        warmup_steps=warmup,
-        decay_steps=total_steps - warmup,
-        alpha=optimizer.final_learning_rate_fraction,
-    )
