@@ -1,0 +1,186 @@
+"""How well a network denoises, measured without drawing: comparable across targets and schedules.
+
+Losses of networks with other targets, weights or densities of timesteps don't compare. The error in
+x_0 at a given noise level means the same for each of them, and so does what the label is worth.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import asdict, dataclass
+
+import numpy as np
+from tqdm import tqdm
+
+from kdiffusion.card import DenoiserCard
+from kdiffusion.diffusion.arguments import check_whole
+from kdiffusion.diffusion.noise import initial_latents
+from kdiffusion.diffusion.prediction import Denoiser, to_x0_and_eps
+from kdiffusion.images import to_model_range
+
+# Octaves of sigma, in units of images in [-1, 1]. The errors of the middle ones are reported; the
+# label's information is an integral over all of them, smooth enough for this spacing.
+SIGMAS = tuple(0.1 * 2.0**k for k in range(7))  # 0.1 .. 6.4
+INTEGRATION_SIGMAS = tuple(0.05 * 2.0**k for k in range(11))  # 0.05 .. 51.2
+
+# From 0.4 on the layout and the shapes are open; up to 0.2 only texture and edges are.
+STRUCTURE_FROM = 0.4
+DETAIL_UP_TO = 0.2
+
+FEWEST_IMAGES = 2
+
+
+@dataclass(frozen=True)
+class NetworkMeasures:
+    """What `measure_network` found. A standard error is that over the images.
+
+    Attributes:
+        images: int. How many were measured on.
+        sigmas: noise levels of the errors.
+        x0_errors: mean squared error in x_0 of one value of an image, for each of `sigmas`.
+        relative_errors: those over that of the best linear guess, sigma^2 sd^2 / (sigma^2 + sd^2),
+            sd^2 the variance of the images' values: 1 for a network that knows no more than that.
+        structure: mean logarithm of the relative errors at sigma of 0.4 and more; lower is better.
+        detail: the same at sigma of 0.2 and less.
+        label_nats: what the label tells of the image, in nats; at best ln(classes) where every
+            image shows its class.
+        structure_se, detail_se, label_nats_se: their standard errors.
+    """
+
+    images: int
+    sigmas: tuple[float, ...]
+    x0_errors: tuple[float, ...]
+    relative_errors: tuple[float, ...]
+    structure: float
+    structure_se: float
+    detail: float
+    detail_se: float
+    label_nats: float
+    label_nats_se: float
+
+    def to_dict(self) -> dict:
+        """The attributes as plain data, for JSON."""
+        return asdict(self)
+
+
+def measure_network(
+    denoiser: Denoiser,
+    card: DenoiserCard,
+    images: np.ndarray,
+    labels: Sequence[int],
+    *,
+    seed: int = 0,
+    batch_size: int = 128,
+    progress: bool = True,
+) -> NetworkMeasures:
+    """Errors in x_0 at fixed noise levels, and the information of the label.
+
+    The label's information is the integral over ln sigma of (error without the label - error with
+    it) / sigma^2, the errors summed over an image's values: by the relation of mutual information
+    and the least mean squared error (Guo, Shamai & Verdu 2005, eq. 17) it is I(image; label).
+
+    The noise level is exact, whatever the schedule: the network is told the timestep whose sigma is
+    nearest.
+
+    Args:
+        denoiser: a Denoiser.
+        card: `DenoiserCard` of that denoiser.
+        images: uint8 array `[N, H, W, C]`, at least 2, that the network was not trained on.
+        labels: ints `[N]`, their classes.
+        seed: int. Image i is noised by the seed `seed + i`, the same at every level.
+        batch_size: int. Images at a time; the network sees twice as many.
+        progress: bool. Whether to show a bar on standard error.
+
+    Raises:
+        ValueError: images or labels that are not the card's, or too few of them.
+    """
+    labels = _check_data(card, images, labels)
+    seed, batch_size = check_whole("seed", seed, 0), check_whole("batch_size", batch_size)
+    total = len(images) * len(INTEGRATION_SIGMAS)
+    with tqdm(total=total, desc="Measuring the network", unit="image", disable=not progress) as bar:
+        parts = []
+        for first in range(0, len(images), batch_size):
+            rows = slice(first, first + batch_size)
+            x0 = np.asarray(to_model_range(images[rows]), np.float64)
+            noise = initial_latents(range(seed + first, seed + first + len(x0)), card.image_shape)
+            for sigma in INTEGRATION_SIGMAS:
+                parts.append(_errors(denoiser, card, x0, noise, labels[rows], sigma))
+                bar.update(len(x0))
+    levels = len(INTEGRATION_SIGMAS)
+    by_level = [np.concatenate(parts[k::levels], axis=1) for k in range(levels)]
+    told, untold = np.stack(by_level, axis=1)  # each [levels, N]
+    return _summary(told, untold, _variance(images), int(np.prod(card.image_shape)))
+
+
+def _errors(denoiser, card, x0, noise, labels, sigma):
+    """Mean squared error in x_0 of each image, with its label and without: float64 `[2, B]`."""
+    timestep = int(np.argmin(np.abs(np.log(card.schedule.noise_levels / sigma))))
+    alpha_bar = 1.0 / (1.0 + sigma**2)
+    noisy = np.sqrt(alpha_bar) * (x0 + sigma * noise)
+    both = np.concatenate([labels, np.full_like(labels, card.null_label)])
+    twice = np.concatenate([noisy, noisy])
+    prediction = denoiser(
+        twice.astype(np.float32), np.full(len(twice), timestep, np.int32), both
+    ).astype(np.float64)
+    guess, _ = to_x0_and_eps(prediction, twice, alpha_bar, card.prediction_type)
+    errors = np.mean(np.square(guess - np.concatenate([x0, x0])), axis=(1, 2, 3))
+    return errors.reshape(2, -1)
+
+
+def _summary(told, untold, variance, values):
+    """`NetworkMeasures` from errors `[levels, N]`, with the label and without."""
+    sigmas = np.array(INTEGRATION_SIGMAS)
+    count = told.shape[1]
+    linear = sigmas**2 * variance / (sigmas**2 + variance)
+    means = told.mean(axis=1)
+    reported = [INTEGRATION_SIGMAS.index(sigma) for sigma in SIGMAS]
+    # Of a mean logarithm, by the delta method: each image's share of it.
+    logs, influence = np.log(means / linear), told / means[:, None]
+
+    def mean_log(levels):
+        return logs[levels].mean(), influence[levels].mean(axis=0).std(ddof=1) / np.sqrt(count)
+
+    structure = mean_log([k for k in reported if sigmas[k] > STRUCTURE_FROM - 1e-9])
+    detail = mean_log([k for k in reported if sigmas[k] < DETAIL_UP_TO + 1e-9])
+    gained = values * (untold - told) / sigmas[:, None] ** 2  # [levels, N]
+    nats = np.trapezoid(gained, np.log(sigmas), axis=0)  # [N]
+    return NetworkMeasures(
+        images=count,
+        sigmas=SIGMAS,
+        x0_errors=tuple(means[reported].tolist()),
+        relative_errors=tuple((means / linear)[reported].tolist()),
+        structure=float(structure[0]),
+        structure_se=float(structure[1]),
+        detail=float(detail[0]),
+        detail_se=float(detail[1]),
+        label_nats=float(nats.mean()),
+        label_nats_se=float(nats.std(ddof=1) / np.sqrt(count)),
+    )
+
+
+def _variance(images):
+    """The variance of the images' values in the model's range, about each channel's mean."""
+    x0 = to_model_range(images)
+    return float(np.mean(x0.var(axis=(0, 1, 2), dtype=np.float64)))
+
+
+def _check_data(card, images, labels):
+    labels = np.asarray(labels)
+    if images.dtype != np.uint8 or images.shape[1:] != tuple(card.image_shape):
+        raise ValueError(
+            f"`images` must be uint8 [N, {', '.join(map(str, card.image_shape))}], as the card "
+            f"says. Received: {images.dtype} of shape {images.shape}"
+        )
+    if len(images) < FEWEST_IMAGES:
+        raise ValueError(
+            f"`images` must be {FEWEST_IMAGES} at least, for a standard error. "
+            f"Received: {len(images)}"
+        )
+    whole = labels.shape == (len(images),) and labels.dtype.kind in "iu"
+    if not (whole and labels.min() >= 0 and labels.max() < card.null_label):
+        raise ValueError(
+            f"`labels` must be {len(images)} classes from 0 to {card.null_label - 1}. "
+            f"Received: {labels.dtype} of shape {labels.shape}"
+            + (f", from {labels.min()} to {labels.max()}" if labels.size else "")
+        )
+    return labels.astype(np.int32)
