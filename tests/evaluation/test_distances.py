@@ -4,7 +4,11 @@ import numpy as np
 import pytest
 from scipy.linalg import sqrtm
 
-from kdiffusion.evaluation.distances import GaussianStatistics, frechet_distance
+from kdiffusion.evaluation.distances import (
+    GaussianStatistics,
+    frechet_distance,
+    kernel_distance,
+)
 
 
 def _exactly(mean, covariance, count=1000):
@@ -91,3 +95,47 @@ def test_one_feature_has_no_covariance_and_dimensions_must_agree():
         _ = GaussianStatistics().add(np.ones((1, 3))).covariance
     with pytest.raises(ValueError, match="Received: 3 and 2"):
         frechet_distance(GaussianStatistics().add(np.eye(3)), GaussianStatistics().add(np.eye(2)))
+
+
+def test_the_kernel_distance_is_the_u_statistic_written_out():
+    rng = np.random.default_rng(0)
+    a, b = rng.standard_normal((7, 3)), rng.normal(0.5, 1, (7, 3))
+
+    def k(x, y):
+        return (x @ y / 3 + 1) ** 3
+
+    pairs = [(i, j) for i in range(7) for j in range(7) if i != j]
+    expected = np.mean([k(a[i], a[j]) + k(b[i], b[j]) for i, j in pairs])
+    expected -= 2 * np.mean([k(x, y) for x in a for y in b])
+    estimates = kernel_distance(a, b, subsets=3, subset_size=7)
+    np.testing.assert_allclose(estimates, [expected] * 3)  # all images, whatever their order
+
+
+def test_the_kernel_distance_has_no_bias_of_few_images():
+    """For N(0, 1) against N(m, 1) in one dimension, E k(x, y) = E (x y + 1)^3 has a closed form."""
+    rng, m = np.random.default_rng(0), 0.7
+
+    def mean_kernel(p, q):  # E (xy + 1)^3 = E x^3 E y^3 + 3 E x^2 E y^2 + 3 E x E y + 1
+        moments = [(mean, 1 + mean**2, mean**3 + 3 * mean) for mean in (p, q)]
+        (x1, x2, x3), (y1, y2, y3) = moments
+        return x3 * y3 + 3 * x2 * y2 + 3 * x1 * y1 + 1
+
+    exact = mean_kernel(0, 0) + mean_kernel(m, m) - 2 * mean_kernel(0, m)
+    for size in (3, 30):
+        estimates = [
+            kernel_distance(rng.standard_normal((size, 1)), rng.normal(m, 1, (size, 1)), 1, size)[0]
+            for _ in range(40_000 // size)
+        ]
+        error = np.std(estimates) / len(estimates) ** 0.5
+        assert abs(np.mean(estimates) - exact) < 4 * error
+
+
+def test_the_kernel_distance_takes_subsets_that_a_seed_decides_and_refuses_too_large_ones():
+    rng = np.random.default_rng(0)
+    a, b = rng.standard_normal((2, 40, 3))
+    estimates = kernel_distance(a, b, subsets=5, subset_size=10, seed=3)
+    assert len(set(estimates)) == 5
+    np.testing.assert_array_equal(kernel_distance(a, b, 5, 10, seed=3), estimates)
+    for size in (1, 41):
+        with pytest.raises(ValueError, match="from 2 to the 40 images"):
+            kernel_distance(a, b, subset_size=size)
