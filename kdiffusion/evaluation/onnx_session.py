@@ -26,7 +26,7 @@ def open_session(path, error_class=ValueError):
         raise error_class(f"{path} cannot be read as a whole ONNX file: {error}") from error
 
 
-def run_in_batches(run, images, description, progress=False):
+def run_in_batches(run, images, description, progress=False, batch_size=None):
     """The outputs of `run` on images, batch by batch, each in one array.
 
     Args:
@@ -34,13 +34,15 @@ def run_in_batches(run, images, description, progress=False):
         images: array `[N, H, W, C]`; sliced, so that it may lie on disk.
         description: str. What the bar says.
         progress: bool. Whether to show a bar.
+        batch_size: int, or None for `BATCH_SIZE`.
 
     Returns:
         list of float32 arrays `[N, ...]`.
     """
-    firsts = range(0, len(images), BATCH_SIZE)
+    batch_size = batch_size or BATCH_SIZE
+    firsts = range(0, len(images), batch_size)
     pieces = [
-        run(images[first : first + BATCH_SIZE])
+        run(images[first : first + batch_size])
         for first in tqdm(firsts, desc=description, unit="batch", disable=not progress)
     ]
     return [
