@@ -1,0 +1,63 @@
+"""What was computed of real images, kept on disk by what it was computed from."""
+
+import hashlib
+import os
+import sys
+from pathlib import Path
+
+import numpy as np
+
+from kdiffusion.images import write_atomically
+
+VARIABLE = "KDIFFUSION_CACHE_DIR"
+VERSION = 1  # of what is kept; raise it when the same inputs give other numbers
+
+
+def cache_folder():
+    """Where it lies: $KDIFFUSION_CACHE_DIR, or `kdiffusion` in the system's folder for caches.
+
+    That is $XDG_CACHE_HOME or ~/.cache on Linux, ~/Library/Caches on macOS, %LOCALAPPDATA% on
+    Windows.
+    """
+    if VARIABLE in os.environ:
+        return Path(os.environ[VARIABLE])
+    if sys.platform == "darwin":
+        parent = Path.home() / "Library" / "Caches"
+    elif sys.platform == "win32":
+        parent = Path(os.environ.get("LOCALAPPDATA", Path.home() / "AppData" / "Local"))
+    else:
+        parent = Path(os.environ.get("XDG_CACHE_HOME", Path.home() / ".cache"))
+    return parent / "kdiffusion"
+
+
+def digest(*parts):
+    """SHA-256, in hexadecimal, of arrays (type, shape and content) and strings, in this order."""
+    total = hashlib.sha256()
+    for part in parts:
+        if isinstance(part, np.ndarray):
+            total.update(f"array {part.dtype} {part.shape} ".encode())
+            total.update(np.ascontiguousarray(part))
+        else:
+            total.update(f"text {len(part)} {part} ".encode())
+    return total.hexdigest()
+
+
+def cached(key, compute):
+    """The array that `compute()` gives, or gave before under this key.
+
+    Args:
+        key: str, such as `digest` makes, of all that decides the array.
+        compute: function of nothing.
+
+    Returns:
+        Array that lies on disk and is read where it is used (`numpy.memmap`).
+    """
+    path = cache_folder() / "evaluation" / f"v{VERSION}-{key}.npy"
+    if not path.exists():
+        array = np.asarray(compute())
+        path.parent.mkdir(parents=True, exist_ok=True)
+        write_atomically(path, lambda file: np.save(file, array), overwrite=True)
+    try:
+        return np.load(path, mmap_mode="r", allow_pickle=False)
+    except ValueError as error:
+        raise ValueError(f"{path} is damaged; delete it, and it is made again: {error}") from error

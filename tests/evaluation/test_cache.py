@@ -1,0 +1,70 @@
+"""What is kept is found again by what it was computed from, and by nothing else."""
+
+import sys
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from kdiffusion.evaluation.cache import cache_folder, cached, digest
+
+
+@pytest.fixture(autouse=True)
+def folder(monkeypatch, tmp_path):
+    monkeypatch.setenv("KDIFFUSION_CACHE_DIR", str(tmp_path / "cache"))
+    return tmp_path / "cache"
+
+
+def test_it_is_computed_once(folder):
+    calls = []
+
+    def compute():
+        calls.append(1)
+        return np.arange(6.0).reshape(2, 3)
+
+    for _ in range(3):
+        np.testing.assert_array_equal(cached("key", compute), np.arange(6.0).reshape(2, 3))
+    assert len(calls) == 1
+    assert len(list(folder.rglob("*"))) == 2  # a folder and a file
+    assert cached("other", lambda: np.zeros(2)).tolist() == [0, 0]
+
+
+def test_a_failure_leaves_nothing(folder):
+    with pytest.raises(ZeroDivisionError):
+        cached("key", lambda: 1 / 0)
+    assert not list(folder.rglob("*.npy"))
+
+
+def test_a_damaged_file_is_named():
+    path = Path(cached("key", lambda: np.zeros(1000)).filename)
+    path.write_bytes(path.read_bytes()[:500])
+    with pytest.raises(ValueError, match="delete it"):
+        cached("key", lambda: np.zeros(1000))
+
+
+def test_a_digest_changes_with_content_type_shape_and_order():
+    array = np.arange(6, dtype=np.uint8)
+    digests = {
+        digest(array), digest(array.reshape(2, 3)), digest(array.astype(np.int8)), digest("a", "b"),
+        digest(array[::-1]), digest("ab"), digest("b", "a"), digest(array, "a"),
+    }  # fmt: skip
+    assert len(digests) == 8
+    assert digest(array.copy()) == digest(array)
+
+
+@pytest.mark.parametrize(
+    ("platform", "variables", "expected"),
+    [
+        ("linux", {}, ".cache/kdiffusion"),
+        ("linux", {"XDG_CACHE_HOME": "/else"}, "/else/kdiffusion"),
+        ("darwin", {}, "Library/Caches/kdiffusion"),
+        ("win32", {"LOCALAPPDATA": "/local"}, "/local/kdiffusion"),
+    ],
+)
+def test_it_lies_where_the_system_keeps_caches(monkeypatch, platform, variables, expected):
+    for name in ("KDIFFUSION_CACHE_DIR", "XDG_CACHE_HOME", "LOCALAPPDATA"):
+        monkeypatch.delenv(name, raising=False)
+    for name, value in variables.items():
+        monkeypatch.setenv(name, value)
+    monkeypatch.setattr(sys, "platform", platform)
+    assert cache_folder() == Path.home() / expected
