@@ -14,7 +14,27 @@ class GaussianStatistics:
     def __init__(self):
         self.count = 0
         self.mean = None
+        self._covariance = None  # of statistics that came whole
         self._scatter = None  # sum of the outer products of the deviations from the mean
+
+    @classmethod
+    def of(cls, mean, covariance, count=None):
+        """Statistics that are known already; `count` is None where it isn't.
+
+        Raises:
+            ValueError: numbers that are no mean `[D]` and covariance `[D, D]`.
+        """
+        mean, covariance = np.asarray(mean, np.float64), np.asarray(covariance, np.float64)
+        finite = np.isfinite(mean).all() and np.isfinite(covariance).all()
+        if mean.ndim != 1 or covariance.shape != 2 * mean.shape or not finite:
+            raise ValueError(
+                "`mean` must be finite [D] and `covariance` finite [D, D]. "
+                f"Received: shapes {mean.shape} and {covariance.shape}"
+            )
+        statistics = cls()
+        statistics.count, statistics.mean = count, mean
+        statistics._covariance = covariance
+        return statistics
 
     def add(self, features):
         """Takes in features `[N, D]` and returns itself."""
@@ -43,6 +63,8 @@ class GaussianStatistics:
     @property
     def covariance(self):
         """float64 array `[D, D]`: the unbiased covariance; needs two features at least."""
+        if self._covariance is not None:
+            return self._covariance
         if self.count < 2:
             raise ValueError(f"A covariance needs 2 features at least. Received: {self.count}")
         return self._scatter / (self.count - 1)
@@ -124,8 +146,12 @@ def check_same_dimensions(a, b):
 
 
 def _cubic_kernel(x, y):
-    return (x @ y.T / x.shape[1] + 1.0) ** 3
+    return _cube(x @ y.T / x.shape[1] + 1.0)
 
 
 def _cubic_diagonal(x):
-    return (np.einsum("nd,nd->n", x, x) / x.shape[1] + 1.0) ** 3
+    return _cube(np.einsum("nd,nd->n", x, x) / x.shape[1] + 1.0)
+
+
+def _cube(x):
+    return x * x * x  # many times faster than NumPy's power

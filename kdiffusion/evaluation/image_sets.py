@@ -70,13 +70,23 @@ class ImageSet:
         labels = None if self.labels is None else self.labels[chosen]
         return dataclasses.replace(self, count=count, labels=labels, read=read)
 
+    def pick(self, indices):
+        """The images of some indices, uint8 `[K, H, W, C]`, in their order."""
+        wanted, first, found = set(map(int, indices)), 0, {}
+        for batch in self.read():
+            for index in wanted & set(range(first, first + len(batch))):
+                found[index] = batch[index - first].copy()
+            first += len(batch)
+        return np.stack([found[int(index)] for index in indices])
 
-def open_images(path):
+
+def open_images(path, files=None):
     """Opens a set of images, whatever it is.
 
     Args:
         path: path of an NPZ file, of a folder of pictures (with a sub-folder for each class, or
             flat), or of a folder that `export.sample --seeds` filled.
+        files: names of NPZ files in that folder, the only ones to read; all if not given.
 
     Returns:
         ImageSet.
@@ -86,7 +96,7 @@ def open_images(path):
     """
     path = Path(path)
     if path.is_dir():
-        shards = sorted(path.glob("images_*.npz"))
+        shards = sorted(path.glob("images_*.npz")) if files is None else [path / f for f in files]
         return _open_arrays(path, shards) if shards else _open_pictures(path)
     if path.suffix == ".npz" and path.is_file():
         return _open_arrays(path, [path])

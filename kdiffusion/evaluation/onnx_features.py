@@ -38,7 +38,7 @@ class OnnxFeatures:
             raise ValueError(f"`features` must be a file that is there. Received: {self.path}")
         self._session = open_session(self.path)
         self._read_input(size)
-        self._output = self._find_output(output)
+        self.output = self._find_output(output)
         low, high = (float(value) for value in value_range)
         if not np.isfinite([low, high]).all() or low == high:
             raise ValueError(
@@ -56,7 +56,7 @@ class OnnxFeatures:
     def identity(self):
         """str: what features of this network are known by; equal only for the same features."""
         content = hashlib.sha256(self.path.read_bytes()).hexdigest()
-        return f"onnx {content} {self._output} {self._size} {self._range}"
+        return f"onnx {content} {self.output} {self._size} {self._range}"
 
     def __call__(self, images, progress=False):
         """float32 `[N, D]` of uint8 images `[N, H, W, C]`."""
@@ -74,14 +74,14 @@ class OnnxFeatures:
         name = self._session.get_inputs()[0].name
 
         def run(batch):
-            return self._session.run([self._output], {name: self._prepared(batch)})
+            return self._session.run([self.output], {name: self._prepared(batch)})
 
         (features,) = run_in_batches(run, images, "Features", progress, BATCH_SIZE)
         if features.ndim == 4 and features.shape[2:] == (1, 1):  # pooled, and not yet flattened
             features = features[..., 0, 0]
         if features.ndim != 2 or len(features) != len(images):
             raise ValueError(
-                f"The output {self._output!r} of {self.path.name} must be one row of features an "
+                f"The output {self.output!r} of {self.path.name} must be one row of features an "
                 f"image, [{len(images)}, D]. Received: shape {features.shape}"
             )
         return features

@@ -71,6 +71,8 @@ def test_a_folder_of_files_is_one_set(images, tmp_path):
     found = open_images(tmp_path)
     np.testing.assert_array_equal(_all(found), images)
     np.testing.assert_array_equal(found.labels, LABELS)
+    np.testing.assert_array_equal(found.pick([7, 0, 4, 0]), images[[7, 0, 4, 0]])
+    np.testing.assert_array_equal(_all(open_images(tmp_path, ["images_5-7.npz"])), images[5:])
 
 
 def test_sub_folders_are_classes(images, tmp_path):

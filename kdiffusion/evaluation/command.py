@@ -1,0 +1,204 @@
+"""One evaluation from its settings: what is checked before images are drawn, and what comes out."""
+
+import dataclasses
+import io
+from pathlib import Path
+
+import numpy as np
+
+from .evaluation import FORMAT_VERSION, check_measures, evaluate
+from .judge import find_judge, load_judge
+from .reader import OF_JUDGE, Reader, make_reader
+from .real_images import (
+    RealImages,
+    SavedStatistics,
+    load_statistics,
+    read_real_images,
+    save_statistics,
+)
+from .report import report, table
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class Job:
+    """What a user asks of an evaluation; the fields are the options of the command.
+
+    Args:
+        measures: keys of `MEASURES`, or None for all that can be taken.
+        features: as for `make_reader`; None for the judge's, or `random_conv` without one.
+        feature_size: int or None, of an ONNX network of features.
+        feature_range: (low, high) of its input.
+        feature_output: str or None, the name of its output.
+        judge: name or path of a judge; None for the one of the data set, if it has one.
+        seed: int. Of subsets.
+    """
+
+    measures: tuple[str, ...] | None = None
+    features: str | None = None
+    feature_size: int | None = None
+    feature_range: tuple[float, float] = (0.0, 255.0)
+    feature_output: str | None = None
+    judge: str | None = None
+    seed: int = 0
+
+    def prepare(self, image_shape, class_names, real, progress=True):
+        """Reads the real side, and refuses what does not fit it.
+
+        Args:
+            image_shape: of the images to be evaluated.
+            class_names: tuple of str, what their labels mean; None where that isn't known: then
+                label i is the data set's i-th class.
+            real: ImageDataset, or the path of a file of statistics.
+            progress: bool. Whether to show bars.
+
+        Returns:
+            Prepared.
+        """
+        dataset = None if isinstance(real, Path) else real
+        judge = self._judge(image_shape, class_names, dataset)
+        names = _class_names(class_names, dataset, judge)
+        _check_fit(image_shape, class_names, names, dataset, judge)
+        features = self.features or (OF_JUDGE if judge else "random_conv")
+        reader = make_reader(
+            features, judge, None if dataset is None else dataset.images, self.feature_size,
+            self.feature_range, self.feature_output,
+        )  # fmt: skip
+        if dataset is None:
+            found = load_statistics(real, reader)
+            black = np.zeros((1, *image_shape), np.uint8)
+            dimensions = reader(black)[0].shape[1]
+            if dimensions != len(found.statistics.mean):
+                raise ValueError(
+                    f"{real} holds statistics of {len(found.statistics.mean)} features, where "
+                    f"{reader.name} gives {dimensions}: they are of other features"
+                )
+        else:
+            found = read_real_images(dataset, reader, progress)
+        return Prepared(self, reader, found, names, str(real) if dataset is None else dataset.name)
+
+    def _judge(self, image_shape, class_names, dataset):
+        if self.judge is not None:
+            return load_judge(self.judge)
+        if dataset is None:
+            return None
+        name = find_judge(dataset.name, image_shape, class_names or dataset.class_names)
+        return None if name is None else load_judge(name)
+
+
+@dataclasses.dataclass(frozen=True)
+class Prepared:
+    """An evaluation whose real side has been read.
+
+    Attributes:
+        job: Job.
+        reader: Reader.
+        real: RealImages or SavedStatistics.
+        class_names: tuple of str, or None.
+        data: str. What the real side is called.
+    """
+
+    job: Job
+    reader: Reader
+    real: RealImages | SavedStatistics
+    class_names: tuple[str, ...] | None
+    data: str
+
+    def check(self, count, labelled):
+        """As `check_measures`, for so many images, with labels or without."""
+        return check_measures(self.job.measures, count, self.real, self.reader, labelled)
+
+    def statistics_file(self):
+        """bytes of the NPZ file with mean and covariance of the real features."""
+        if not isinstance(self.real, RealImages):
+            raise ValueError("`save_statistics` needs real images, and there are only statistics")
+        with io.BytesIO() as file:
+            save_statistics(self.real, self.reader, file)
+            return file.getvalue()
+
+
+@dataclasses.dataclass(frozen=True)
+class Result:
+    """What an evaluation gives: the figures (for JSON), a table in text, a report in HTML."""
+
+    figures: dict
+    table: str
+    report: str
+
+
+def run_job(prepared, images, source, progress=True):
+    """Evaluates a set of images.
+
+    Args:
+        prepared: Prepared.
+        images: ImageSet.
+        source: str. Where the images come from.
+        progress: bool. Whether to show bars.
+
+    Returns:
+        Result.
+    """
+    names, lacking = prepared.check(images.count, images.labels is not None)
+    labels = _labels(images, prepared.class_names)
+    evaluation = evaluate(
+        images, labels, prepared.real, prepared.reader, names, prepared.job.seed, progress
+    )
+    judge = prepared.reader.judge
+    figures = {
+        "format_version": FORMAT_VERSION,
+        "source": source,
+        "data": prepared.data,
+        "features": prepared.reader.name,
+        "judge": None if judge is None else _about(judge),
+        "sampler": {k: v for k, v in images.settings.items() if k != "class_names"},
+        "seed": prepared.job.seed,
+        **evaluation.figures,
+        "not_measured": {} if prepared.job.measures else lacking,
+    }
+    evaluation = dataclasses.replace(evaluation, figures=figures)
+    real = prepared.real.dataset.images if isinstance(prepared.real, RealImages) else None
+    page = report(evaluation, images, labels, real, prepared.class_names)
+    return Result(figures, table(figures), page)
+
+
+def _about(judge):
+    card = judge.card
+    return {"name": judge.path.stem, "accuracy": card.accuracy, "sha256": card.sha256}
+
+
+def _class_names(class_names, dataset, judge):
+    """What labels mean: as the images say, else the data set, else the judge."""
+    known = (class_names, dataset and dataset.class_names, judge and judge.card.class_names)
+    return next((tuple(names) for names in known if names is not None), None)
+
+
+def _check_fit(image_shape, class_names, names, dataset, judge):
+    if dataset is not None and dataset.image_shape != tuple(image_shape):
+        raise ValueError(
+            f"`data` must have images of the shape {tuple(image_shape)}, as those to evaluate. "
+            f"Received: {dataset.name}, {dataset.image_shape}"
+        )
+    if dataset is not None and class_names is not None and dataset.class_names != names:
+        raise ValueError(
+            f"`data` must have the classes {', '.join(names)}, as the images to evaluate. "
+            f"Received: {dataset.name}, {', '.join(dataset.class_names)}"
+        )
+    if judge is None:
+        return
+    if judge.card.image_shape != tuple(image_shape) or judge.card.class_names != names:
+        raise ValueError(
+            f"`judge` must read images {tuple(image_shape)} of the classes {', '.join(names)}. "
+            f"Received: {judge.path.name}, {judge.card.image_shape}, "
+            f"{', '.join(judge.card.class_names)}"
+        )
+
+
+def _labels(images, class_names):
+    if images.labels is None:
+        return None
+    wrong = (images.labels < 0) | (images.labels >= len(class_names or ()))
+    if class_names is not None and wrong.any():
+        raise ValueError(
+            f"The labels of {images.path} must be from 0 to {len(class_names) - 1}. "
+            f"Received: {images.labels[wrong][0]}"
+        )
+    return images.labels if class_names is not None else None

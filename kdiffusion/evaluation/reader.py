@@ -1,0 +1,118 @@
+"""What images are turned into before anything is measured: features, and what a judge reads."""
+
+import dataclasses
+from collections.abc import Callable
+from pathlib import Path
+
+import numpy as np
+from tqdm import tqdm
+
+from .cache import digest
+from .features import FEATURES
+from .judge import Judge
+from .onnx_features import OnnxFeatures
+
+CHUNK = 1000  # images at a time
+OF_JUDGE = "judge"
+
+
+@dataclasses.dataclass(frozen=True)
+class Reader:
+    """Reads uint8 images by a network, or by fitted features, and by a judge.
+
+    Attributes:
+        name: str. Of the features, as a reader of the report knows them.
+        identity: str. Equal only where the same images give the same features and readings.
+        extract: function of uint8 images `[N, H, W, C]` that gives features `[N, D]`; None where
+            they are the judge's.
+        judge: Judge, or None: then nothing is read.
+    """
+
+    name: str
+    identity: str
+    extract: Callable[[np.ndarray], np.ndarray] | None
+    judge: Judge | None
+
+    def __call__(self, images):
+        """(float32 features `[N, D]`, int64 readings `[N]` or None) of uint8 images."""
+        if self.judge is None:
+            return np.asarray(self.extract(images), np.float32), None
+        if self.extract is None:
+            logits, features = self.judge.read(images)
+        else:
+            logits, features = self.judge.logits(images), self.extract(images)
+        return np.asarray(features, np.float32), logits.argmax(axis=1)
+
+    def read_all(self, batches, count, description, mirrored=False, progress=False):
+        """As a call, of images that come in batches and are not kept.
+
+        Args:
+            batches: iterable of uint8 arrays `[B, H, W, C]`.
+            count: int. Of all images, for the bar.
+            description: str. What the bar says.
+            mirrored: bool. Whether left and right change places first.
+            progress: bool. Whether to show a bar.
+        """
+        features, readings = [], []
+        with tqdm(total=count, desc=description, unit="image", disable=not progress) as bar:
+            for batch in batches:
+                of_batch, read = self(
+                    np.ascontiguousarray(batch[:, :, ::-1]) if mirrored else batch
+                )
+                features.append(of_batch)
+                readings.append(read)
+                bar.update(len(batch))
+        found = None if self.judge is None else np.concatenate(readings)
+        return np.concatenate(features), found
+
+
+def make_reader(features, judge, images, size=None, value_range=(0.0, 255.0), output=None):
+    """The reader that a user asks for.
+
+    Args:
+        features: `judge`, a key of `FEATURES`, or the path of an ONNX network.
+        judge: Judge or None.
+        images: uint8 array `[N, H, W, C]` of real images, which some features are fitted to; None
+            where there are none.
+        size: of the network's input, as for `OnnxFeatures`; so are `value_range` and `output`.
+
+    Raises:
+        ValueError: no such features, or features that need what is not there.
+    """
+    by_network = str(features).endswith(".onnx")
+    if not by_network and (size, tuple(value_range), output) != (None, (0.0, 255.0), None):
+        raise ValueError(
+            "The size, range and output of features are for an ONNX network given by its path. "
+            f"Received: features={features!r}"
+        )
+    of_judge = "" if judge is None else judge.identity
+    if by_network:
+        network = OnnxFeatures(features, size, value_range, output)
+        name = f"{Path(features).name}, output {network.output}"
+        return Reader(name, f"{network.identity} {of_judge}", network, judge)
+    if features == OF_JUDGE:
+        if judge is None:
+            raise ValueError(
+                "`features` cannot be the judge's: there is no judge of this data set. Name one by "
+                f"`--judge`, or choose {', '.join(FEATURES)} or the path of an ONNX network. "
+                "Received: features='judge'"
+            )
+        return Reader(f"judge {judge.path.name}", f"judge {of_judge}", None, judge)
+    if features not in FEATURES:
+        raise ValueError(
+            f"`features` must be {OF_JUDGE}, {', '.join(FEATURES)} or the path of an ONNX network, "
+            f"NAME.onnx. Received: features={features!r}"
+        )
+    if images is None:
+        raise ValueError(
+            f"`features` cannot be {features}, which are fitted to real images: there are only "
+            "statistics of some. Choose the judge's or an ONNX network. "
+            f"Received: features={features!r}"
+        )
+    fitted = FEATURES[features](images)
+    return Reader(features, f"{features} {digest(images)} {of_judge}", fitted, judge)
+
+
+def chunks(images):
+    """An array of images in pieces, for `Reader.read_all`."""
+    return (images[first : first + CHUNK] for first in range(0, len(images), CHUNK))

@@ -1,0 +1,142 @@
+"""The real side of an evaluation: a data set's features, or saved statistics of some."""
+
+import dataclasses
+from pathlib import Path
+
+import numpy as np
+
+from .cache import cached, digest
+from .distances import GaussianStatistics
+from .reader import chunks
+
+
+@dataclasses.dataclass(frozen=True)
+class RealImages:
+    """Features and readings of a data set's images; those of the training part lie on disk.
+
+    Attributes:
+        dataset: ImageDataset.
+        features: float32 array `[N, D]` of the training images.
+        statistics: GaussianStatistics of them.
+        held_out_features: float32 array `[M, D]` of the validation images.
+        held_out_mirrored: the same of their mirror images; None where a mirror image is no example
+            of its class.
+        held_out_readings: int array `[M]`, what the judge reads; None without one.
+    """
+
+    dataset: object
+    features: np.ndarray
+    statistics: GaussianStatistics
+    held_out_features: np.ndarray
+    held_out_mirrored: np.ndarray | None
+    held_out_readings: np.ndarray | None
+
+
+@dataclasses.dataclass(frozen=True)
+class SavedStatistics:
+    """Mean and covariance of features, from a file: all that a Frechet distance needs.
+
+    Attributes:
+        path: Path.
+        statistics: GaussianStatistics.
+    """
+
+    path: Path
+    statistics: GaussianStatistics
+
+
+def read_real_images(dataset, reader, progress=False):
+    """Reads a data set, or finds what was read of it before.
+
+    What was read is kept in `cache_folder()`, known by the content of the images and by the
+    reader's identity.
+
+    Args:
+        dataset: ImageDataset.
+        reader: Reader.
+        progress: bool. Whether to show bars.
+
+    Returns:
+        RealImages.
+    """
+
+    def read(images, what, mirrored=False):
+        kind = "mirrored" if mirrored else "as they are"
+        key = digest(images, reader.identity, kind)
+        found = {}
+
+        def run(part):
+            if not found:
+                found["features"], found["readings"] = reader.read_all(
+                    chunks(images), len(images), f"Features of {what}", mirrored, progress
+                )
+            return found[part]
+
+        features = cached(f"{key}-features", lambda: run("features"))
+        if reader.judge is None:
+            return features, None
+        return features, cached(f"{key}-readings", lambda: run("readings"))
+
+    features, _ = read(dataset.images, "training images")
+    held_out, readings = read(dataset.validation_images, "held-out images")
+    mirrored = None
+    if dataset.horizontal_flip:
+        mirrored, _ = read(dataset.validation_images, "held-out images, mirrored", mirrored=True)
+    statistics = statistics_of(features)
+    return RealImages(dataset, features, statistics, held_out, mirrored, readings)
+
+
+def statistics_of(features):
+    """GaussianStatistics of an array `[N, D]`, taken in pieces."""
+    statistics = GaussianStatistics()
+    for piece in chunks(features):
+        statistics.add(piece)
+    return statistics
+
+
+def save_statistics(real, reader, file):
+    """Writes mean and covariance of the training images as other tools read them: NPZ, mu, sigma.
+
+    Args:
+        real: RealImages.
+        reader: Reader that read them.
+        file: a binary file that is open for writing.
+    """
+    np.savez(
+        file, mu=real.statistics.mean, sigma=real.statistics.covariance,
+        images=real.statistics.count, features=reader.name, identity=digest(reader.identity),
+    )  # fmt: skip
+
+
+def load_statistics(path, reader):
+    """Reads mean and covariance from an NPZ file, ours or another tool's.
+
+    Args:
+        path: path of a file with `mu` `[D]` and `sigma` `[D, D]`.
+        reader: Reader whose features they are to be compared with.
+
+    Returns:
+        SavedStatistics.
+
+    Raises:
+        ValueError: the file cannot be read, lacks one of them, or is of other features.
+    """
+    try:
+        with np.load(path, allow_pickle=False) as arrays:
+            found = {name: arrays[name] for name in arrays.files if name in _KNOWN}
+    except Exception as error:  # zipfile's, zlib's and NumPy's own, by what is damaged
+        raise ValueError(f"{path} is not a whole NPZ file: {error}") from error
+    if "identity" in found and str(found["identity"]) != digest(reader.identity):
+        raise ValueError(
+            f"{path} holds statistics of other features: {found['features']}, where "
+            f"{reader.name} are asked for, or of another version of them"
+        )
+    mean, covariance = found.get("mu"), found.get("sigma")
+    if mean is None or covariance is None or covariance.shape != 2 * mean.shape or mean.ndim != 1:
+        shapes = {name: array.shape for name, array in found.items()}
+        raise ValueError(f"{path} must hold `mu` [D] and `sigma` [D, D]. Received: {shapes}")
+    count = int(found["images"]) if "images" in found else None
+    return SavedStatistics(Path(path), GaussianStatistics.of(mean, covariance, count))
+
+
+_KNOWN = ("mu", "sigma", "images", "features", "identity")

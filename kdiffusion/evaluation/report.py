@@ -1,0 +1,251 @@
+"""An evaluation as a person would rather see it: a table in text, and one HTML file."""
+
+import base64
+import html
+import io
+import string
+from pathlib import Path
+
+import numpy as np
+
+from kdiffusion.images import image_grid
+
+PAGE = Path(__file__).with_name("report.html")
+GRID_COLUMNS = 10
+PAIRS = 8  # drawn images that are shown beside the training image nearest to them
+
+# key ► (title, which way is better, what it tells)
+ROWS = {
+    "frechet_distance": (
+        "Frechet distance", "lower",
+        ("Quality and variety in one number. Too large with few images: compare it only with "
+        "numbers of as many images, on the same features."),
+    ),
+    "frechet_distance_extrapolated": (
+        "… for ever more images", "lower",
+        ("The same with the bias of the number of drawn images taken out, by its value at half of "
+        "them."),
+    ),
+    "kernel_distance": (
+        "Kernel distance", "lower",
+        ("Quality and variety, without bias: 0 for a perfect model, and below by chance. Behind it "
+        "is the spread over subsets."),
+    ),
+    "precision": ("Precision", "higher", "The share of drawn images that look like a real one."),
+    "recall": ("Recall", "higher", "The share of real images that look like a drawn one."),
+    "density": (
+        "Density", "near 1", ("How many real images a drawn one is like; above 1 where the drawn "
+        "keep to what is common."),
+    ),
+    "coverage": ("Coverage", "higher", "The share of real images with a drawn one beside them."),
+    "share_as_asked": (
+        "Share as asked", "higher",
+        "The share that the judge reads as the class that was asked for.",
+    ),
+    "copies": (
+        "Copies", "0",
+        "Drawn images nearer to a training image than any held-out image is.",
+    ),
+    "near_training_share": (
+        "Near a training image", "0.01",
+        ("The share of drawn images as near to a training image as the nearest 1 % of held-out "
+        "images."),
+    ),
+    "nearest_distance_ratio": (
+        "Distance to the nearest", "1",
+        ("To the nearest training image, in the median, over that of held-out images; below 1 "
+        "where the drawn are too like the training images."),
+    ),
+}  # fmt: skip
+ERRORS = {"kernel_distance": "kernel_distance_sd"}
+
+
+def table(figures):
+    """The figures in lines of text: drawn beside held-out real images."""
+    lines = [("", "drawn", "", "held-out real", "better")]
+    real = figures["real"] or {}
+    lines.append(("images", f"{figures['images']}", "", f"{real.get('images', '')}", ""))
+    for key, (title, better, _) in ROWS.items():
+        if figures.get(key) is not None:
+            lines.append((title, *_value(figures, key), " ".join(_value(real, key)), better))
+    widths = [max(len(line[column]) for line in lines) for column in range(5)]
+    return "\n".join(
+        "  ".join(cell.ljust(width) for cell, width in zip(line, widths, strict=True)).rstrip()
+        for line in lines
+    )
+
+
+def _value(figures, key):
+    """(value, error) as text, empty where there is none."""
+    value, error = figures.get(key), figures.get(ERRORS.get(key, f"{key}_standard_error"))
+    if value is None:
+        return "", ""
+    return f"{value:.4g}", "" if error is None else f"± {error:.1g}"
+
+
+def report(evaluation, images, labels, real_images, labels_of_asked):
+    """The report as one HTML text that needs no other file.
+
+    Args:
+        evaluation: Evaluation; its figures with all that evaluation.json says beside them.
+        images: ImageSet that was evaluated.
+        labels: int array `[N]` or None.
+        real_images: uint8 array `[M, H, W, C]`, the training images; None where there are none.
+        labels_of_asked: tuple of str, the names of the labels; None where there are no labels.
+
+    Returns:
+        str.
+    """
+    figures = evaluation.figures
+    sections = [
+        _figures(figures),
+        _grid(images, labels, labels_of_asked),
+        _judged(figures),
+        _nearest(evaluation, images, real_images),
+        _settings(figures),
+    ]
+    page = string.Template(PAGE.read_text(encoding="utf-8"))
+    return page.substitute(
+        title=f"Evaluation of {html.escape(Path(figures['source']).name)}",
+        summary=f"{figures['images']:,} images against {html.escape(figures['data'])}, by features "
+        f"of {html.escape(figures['features'])}",
+        body="\n".join(filter(None, sections)),
+    )
+
+
+def _figures(figures):
+    real = figures["real"] or {}
+    rows = []
+    for key, (title, better, note) in ROWS.items():
+        if figures.get(key) is None:
+            continue
+        (value, error), (real_value, real_error) = _value(figures, key), _value(real, key)
+        rows.append(
+            f"<tr><th scope='row'>{title}</th>"
+            f"<td class='number'>{value} <span class='error'>{error}</span></td>"
+            f"<td class='number real'>{real_value or '–'} <span class='error'>{real_error}</span>"
+            f"</td><td class='note'>Better: {better}. {note}</td></tr>"
+        )
+    beside = f"held-out real, {real['images']:,}" if real else "held-out real"
+    text = "".join(
+        f"<li>{html.escape(name)} was not measured: {html.escape(reason)}.</li>"
+        for name, reason in figures["not_measured"].items()
+    )
+    return (
+        "<h2>Figures</h2>"
+        "<p>Held-out real images are scored as if they had been drawn: that is what a perfect "
+        "model would reach with so many images.</p>"
+        "<table class='figures'><thead><tr><th>measure</th><th class='number'>drawn</th>"
+        f"<th class='number'>{beside}</th><th>what it tells</th></tr></thead>"
+        f"<tbody>{''.join(rows)}</tbody></table>"
+        + (f"<ul class='faint'>{text}</ul>" if text else "")
+    )
+
+
+def _grid(images, labels, names):
+    indices, row_names = np.arange(min(images.count, GRID_COLUMNS**2)), None
+    if labels is not None:
+        classes = np.unique(labels)
+        rows = [np.flatnonzero(labels == label)[:GRID_COLUMNS] for label in classes[:20]]
+        columns = min(map(len, rows))
+        indices, row_names = np.concatenate([row[:columns] for row in rows]), None
+        row_names = [names[label] for label in classes[:20]]
+        return "<h2>Drawn images</h2>" + _picture(
+            image_grid(images.pick(indices), columns, row_names), "Drawn images, a row a class"
+        )
+    grid = image_grid(images.pick(indices), GRID_COLUMNS)
+    return "<h2>Drawn images</h2>" + _picture(grid, "The first drawn images")
+
+
+def _judged(figures):
+    if figures.get("share_as_asked") is None:
+        return ""
+    confusion, names = np.array(figures["confusion"]), list(figures["share_by_class"])
+    asked = np.maximum(confusion.sum(axis=1, keepdims=True), 1)
+    real = (figures["real"] or {}).get("share_by_class", {})
+    shares = "".join(
+        f"<tr><th scope='row'>{html.escape(name)}</th><td><meter min='0' max='1' "
+        f"value='{share:.3f}'>{share:.3f}</meter></td><td class='number'>{share:.3f}</td>"
+        f"<td class='number faint'>{_or_dash(real.get(name))}</td>"
+        f"<td class='number faint'>{figures['share_read'][name]:.3f}</td></tr>"
+        for name, share in figures["share_by_class"].items()
+        if share is not None
+    )
+    head = "".join(f"<th scope='col'>{html.escape(name)}</th>" for name in names)
+    body = "".join(
+        f"<tr><th scope='row'>{html.escape(name)}</th>"
+        + "".join(_shaded(count, share) for count, share in zip(row, row / total, strict=True))
+        + "</tr>"
+        for name, row, total in zip(names, confusion, asked, strict=True)
+    )
+    return (
+        "<h2>Shares by class</h2><div class='wide'><table><thead><tr><th>asked for</th><th></th>"
+        "<th class='number'>read as asked</th><th class='number'>held-out real</th>"
+        "<th class='number'>of all images, read as this</th></tr></thead>"
+        f"<tbody>{shares}</tbody></table></div>"
+        "<h2>What the judge reads</h2><p>A row is the class that was asked for, a column what the "
+        f"judge reads, in numbers of images.</p><div class='wide'><table class='confusion'>"
+        f"<thead><tr><td></td>{head}</tr></thead><tbody>{body}</tbody></table></div>"
+    )
+
+
+def _shaded(count, share):
+    tone = "dark" if share > 0.5 else "light"
+    lightness = 97 - 62 * share  # of 100
+    return f"<td class='{tone}' style='background: hsl(214 65% {lightness:.0f}%)'>{count}</td>"
+
+
+def _or_dash(value):
+    return "–" if value is None else f"{value:.3f}"
+
+
+def _nearest(evaluation, images, real_images):
+    copies = evaluation.copies
+    if copies is None:
+        return ""
+    count = len(copies.distances)
+    closest = np.argsort(copies.distances, kind="stable")[:PAIRS]
+    rng = np.random.default_rng(evaluation.drawn.seed)
+    others = np.sort(rng.choice(count, min(PAIRS, count), replace=False))
+    parts = []
+    for title, chosen in (("The nearest of all", closest), ("Some, by chance", others)):
+        pairs = np.concatenate([images.pick(chosen), real_images[copies.nearest[chosen]]])
+        grid = image_grid(pairs, len(chosen), ["drawn", "training"])
+        distances = ", ".join(f"{value:.3g}" for value in copies.distances[chosen])
+        parts.append(
+            f"<p>{title}. Distances: <span class='faint'>{distances}</span></p>"
+            + _picture(grid, f"{title}: drawn images above the nearest training images")
+        )
+    held_out = copies.held_out_distances
+    return (
+        "<h2>Nearest training images</h2><p>Held-out images lie at "
+        f"{np.median(held_out):.3g} from the nearest training image in the median; the nearest of "
+        f"them at {held_out.min():.3g}.</p>{''.join(parts)}"
+    )
+
+
+def _settings(figures):
+    judge = figures["judge"] or {}
+    accuracy = ", ".join(f"{kind} {share:.3f}" for kind, share in judge.get("accuracy", {}).items())
+    entries = {
+        "source": figures["source"],
+        "data": figures["data"],
+        "features": figures["features"],
+        "judge": f"{judge['name']}; held-out images read right: {accuracy}" if judge else "none",
+        **{f"sampler: {name}": value for name, value in figures["sampler"].items()},
+        "seed of subsets": figures["seed"],
+        "seconds": figures["seconds"],
+    }
+    rows = "".join(
+        f"<dt>{html.escape(name)}</dt><dd>{html.escape(str(value))}</dd>"
+        for name, value in entries.items()
+        if value is not None
+    )
+    return f"<h2>What was asked</h2><dl>{rows}</dl>"
+
+
+def _picture(image, description):
+    with io.BytesIO() as file:
+        image.save(file, format="PNG")
+        content = base64.b64encode(file.getvalue()).decode()
+    return f"<img alt='{html.escape(description)}' src='data:image/png;base64,{content}'>"
