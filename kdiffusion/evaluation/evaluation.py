@@ -93,7 +93,7 @@ def _refuse_few(few, possible, count, real, dimensions):
         some = np.random.default_rng(0).choice(len(real.features), min(count, len(real.features)))
         perfect = Drawn(real.features[np.sort(some)], None, None, None, ())
         value = MEASURES["frechet"].compute(perfect, real)["frechet_distance"]
-        bias = f". As many real images are at a Frechet distance of {value:.4g}, not 0"
+        bias = f". As many real images are at a Fréchet distance of {value:.4g}, not 0"
     others = [name for name in possible if name not in few]
     instead = f", or choose others: `--measures {' '.join(others)}`" if others else ""
     raise ValueError(

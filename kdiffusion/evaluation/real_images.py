@@ -34,7 +34,7 @@ class RealImages:
 
 @dataclasses.dataclass(frozen=True)
 class SavedStatistics:
-    """Mean and covariance of features, from a file: all that a Frechet distance needs.
+    """Mean and covariance of features, from a file: all that a Fréchet distance needs.
 
     Attributes:
         path: Path.

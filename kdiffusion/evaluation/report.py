@@ -17,7 +17,7 @@ PAIRS = 8  # drawn images that are shown beside the training image nearest to th
 # key ► (title, which way is better, what it tells)
 ROWS = {
     "frechet_distance": (
-        "Frechet distance", "lower",
+        "Fréchet distance", "lower",
         ("Quality and variety in one number. Too large with few images: compare it only with "
         "numbers of as many images, on the same features."),
     ),

@@ -10,18 +10,20 @@ from kdiffusion.evaluation.judge import CARD_KEY, JudgeCard, seal_judge
 IMAGE_SHAPE = (4, 6, 1)  # height and width differ, so that a swap shows
 
 
-def write_linear_judge(path, weights, head, card):
-    """features = pixels @ weights, logits = features @ head."""
+def write_linear_judge(path, weights, head, bias, card):
+    """features = pixels @ weights, logits = features @ head + bias."""
     size = int(np.prod(card.image_shape))
     nodes = [
         helper.make_node("Reshape", ["image", "flat"], ["pixels"]),
         helper.make_node("MatMul", ["pixels", "weights"], ["features"]),
-        helper.make_node("MatMul", ["features", "head"], ["logits"]),
+        helper.make_node("MatMul", ["features", "head"], ["unbiased"]),
+        helper.make_node("Add", ["unbiased", "bias"], ["logits"]),
     ]
     constants = {
         "flat": np.array([-1, size]),
         "weights": np.asarray(weights, np.float32),
         "head": np.asarray(head, np.float32),
+        "bias": np.asarray(bias, np.float32),
     }
     f32 = TensorProto.FLOAT
     graph = helper.make_graph(
@@ -58,4 +60,5 @@ def judge_file(tmp_path, judge_card):
     weights = np.zeros((4, 6, 2))
     weights[:2, :, 0] = weights[2:, :, 1] = 1 / 12
     head = [[0.0, 1.0], [0.0, 1.0]]
-    return write_linear_judge(tmp_path / "toy.onnx", weights.reshape(24, 2), head, judge_card)
+    path = tmp_path / "toy.onnx"
+    return write_linear_judge(path, weights.reshape(24, 2), head, [255.0, 0.0], judge_card)
