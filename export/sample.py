@@ -11,6 +11,7 @@ import numpy as np
 import tyro
 
 from kdiffusion.diffusion.sampling import sample
+from kdiffusion.evaluation.image_sets import write_arr_0, write_png_folder
 from kdiffusion.images import image_grid, to_uint8
 
 from . import load_denoiser
@@ -19,6 +20,7 @@ from .labels import label_names, labels_from_text
 from .outputs import refuse_outputs, write_outputs
 from .sampling_flags import AS_RECOMMENDED, Sampling
 from .shards import draw_to_folder, seeds_from_text, shard_from_text
+from .whole_set import write_whole_set
 
 PER_LABEL = 8
 
@@ -61,6 +63,8 @@ def main(
     sampling: Sampling = AS_RECOMMENDED,
     out: Path | None = None,
     npz: Path | None = None,
+    png_folder: Path | None = None,
+    arr_0: Path | None = None,
     overwrite: bool = False,
 ):
     """Draws a grid of images, one row a class, or a folder of many, from an exported file.
@@ -80,9 +84,17 @@ def main(
         out: PNG to write, samples.png if not given; with --seeds a folder, samples if not given.
         npz: file for the arrays `images` (uint8 [N, H, W, C]), `labels` and `seeds` of the grid, if
             wanted.
+        png_folder: with --seeds, a folder for all of those seeds' images as PNG files, if wanted,
+            once all are drawn.
+        arr_0: with --seeds, an NPZ file for them as `arr_0`, and their labels as `arr_1`, if
+            wanted: what guided-diffusion's evaluator reads.
         overwrite: replace existing files.
     """
     if seeds is None:
+        if (png_folder, arr_0) != (None, None):
+            raise ValueError(
+                "`png_folder` and `arr_0` are for many images: pass `--seeds FIRST:END` too"
+            )
         if shard != "1/1":
             raise ValueError("`shard` is for many images: pass `--seeds FIRST:END` too")
         per_label = PER_LABEL if per_label is None else per_label
@@ -92,6 +104,7 @@ def main(
     if (per_label, seed, npz) != (None, None, None):
         raise ValueError("`per_label`, `seed` and `npz` are for a grid, and `seeds` is given")
     seeds, shard, out = seeds_from_text(seeds), shard_from_text(shard), out or Path("samples")
+    refuse_outputs(png_folder, arr_0, overwrite=overwrite)
     denoiser = load_denoiser(artifact)
     numbers = labels_from_text(labels, denoiser.card.class_names)
     start = time.perf_counter()
@@ -101,6 +114,10 @@ def main(
     )  # fmt: skip
     seconds = time.perf_counter() - start
     print(f"{drawn} images in {seconds:.1f} s, {skipped} were there already: {out}")
+    for path, write in ((png_folder, write_png_folder), (arr_0, write_arr_0)):
+        if path is not None:
+            write_whole_set(out, seeds, images_per_file, path, write, overwrite)
+            print(f"All {len(seeds)} images: {path}")
 
 
 def _draw_grid(artifact, labels, per_label, seed, sampling, out, npz, overwrite):

@@ -129,8 +129,12 @@ def read_folder(folder):
     paths = [path for _, path in sorted((seeds[0], path) for seeds, path in _files_in(folder))]
     if not paths:
         raise ValueError(f"{folder} holds no images of `python -m export.sample --seeds`")
-    for path in paths:
-        yield _read(path, "images", "labels", "seeds")
+    yield from map(read_file, paths)
+
+
+def read_file(path):
+    """(uint8 `[N, H, W, C]`, int32 `[N]` labels, `[N]` seeds) of one file of such a folder."""
+    return _read(path, "images", "labels", "seeds")
 
 
 @dataclasses.dataclass(frozen=True)

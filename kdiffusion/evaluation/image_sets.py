@@ -8,6 +8,8 @@ fills. A folder of PNGs and an NPZ with `arr_0` are written for the tools of oth
 import dataclasses
 import json
 import re
+import shutil
+import tempfile
 import zipfile
 import zlib
 from collections.abc import Callable, Iterator
@@ -252,23 +254,25 @@ def write_png_folder(batches, folder):
             save_png(image, folder / f"{int(seeds[index]):08d}{label}.png")
 
 
-def write_arr_0(batches, path, shape):
+def write_arr_0(batches, path):
     """Writes one NPZ with `arr_0`, the images, and `arr_1`, their labels, as guided-diffusion does.
 
     Args:
-        batches: as for `write_png_folder`, with labels.
+        batches: as for `write_png_folder`, with labels; one at least.
         path: path of the file to make.
-        shape: `(N, H, W, C)`, N the number of images in all batches.
     """
-    all_labels = []
-    with zipfile.ZipFile(path, "w", zipfile.ZIP_STORED) as archive:
-        with archive.open("arr_0.npy", "w", force_zip64=True) as file:
-            header = {"descr": "|u1", "fortran_order": False, "shape": tuple(map(int, shape))}
-            np.lib.format.write_array_header_1_0(file, header)
-            for images, labels, _ in batches:
-                file.write(np.ascontiguousarray(images).tobytes())
-                all_labels.append(labels)
-        with archive.open("arr_1.npy", "w") as file:
-            np.lib.format.write_array(file, np.concatenate(all_labels).astype(np.int64))
-    if sum(map(len, all_labels)) != shape[0]:
-        raise ValueError(f"`shape` must tell the number of images. Received: shape={shape}")
+    count, all_labels, image_shape = 0, [], ()
+    with tempfile.TemporaryFile(dir=Path(path).parent) as pixels:
+        for images, labels, _ in batches:
+            pixels.write(np.ascontiguousarray(images, np.uint8).tobytes())
+            count, image_shape = count + len(images), images.shape[1:]
+            all_labels.append(labels)
+        pixels.seek(0)
+        with zipfile.ZipFile(path, "w", zipfile.ZIP_STORED) as archive:
+            with archive.open("arr_0.npy", "w", force_zip64=True) as file:
+                # The number of images stands before them, and is known after the last.
+                header = {"descr": "|u1", "fortran_order": False, "shape": (count, *image_shape)}
+                np.lib.format.write_array_header_1_0(file, header)
+                shutil.copyfileobj(pixels, file)
+            with archive.open("arr_1.npy", "w") as file:
+                np.lib.format.write_array(file, np.concatenate(all_labels).astype(np.int64))

@@ -34,7 +34,7 @@ def _all(images):
 
 def test_what_is_written_for_others_is_read_back(images, tmp_path):
     write_png_folder(_batches(images), tmp_path / "pngs")
-    write_arr_0(_batches(images), tmp_path / "set.npz", images.shape)
+    write_arr_0(_batches(images), tmp_path / "set.npz")
     assert (tmp_path / "pngs" / "00000101_label1.png").is_file()
     for path in (tmp_path / "pngs", tmp_path / "set.npz"):
         found = open_images(path)
@@ -44,7 +44,7 @@ def test_what_is_written_for_others_is_read_back(images, tmp_path):
 
 
 def test_numpy_reads_the_npz_as_guided_diffusion_would(images, tmp_path):
-    write_arr_0(_batches(images), tmp_path / "set.npz", images.shape)
+    write_arr_0(_batches(images), tmp_path / "set.npz")
     with np.load(tmp_path / "set.npz") as arrays:
         np.testing.assert_array_equal(arrays["arr_0"], images)
         np.testing.assert_array_equal(arrays["arr_1"], LABELS)
