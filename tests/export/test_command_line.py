@@ -1,5 +1,7 @@
 """The commands, as a user types them, in an environment without TensorFlow and Keras."""
 
+import dataclasses
+import json
 import os
 import subprocess
 import sys
@@ -127,6 +129,19 @@ def test_what_makes_no_sense_is_refused_and_nothing_is_written(
     assert message in error
     assert status == 2 or len(error.splitlines()) == 1
     assert os.listdir(tmp_path) == before
+
+
+def test_evaluate_measures_drawn_digits(toy_file, tmp_path, card, monkeypatch):
+    monkeypatch.setenv("KDIFFUSION_CACHE_DIR", str(tmp_path / "cache"))
+    digits = {"image_shape": (8, 8, 1), "class_names": tuple("0123456789"), "null_label": 10}
+    card = dataclasses.replace(card, dataset="digits", **digits)
+    file = dataclasses.replace(toy_file, card_text=card.to_json(), image_shape=(8, 8, 1))
+    options = ["--images", 100, "--steps", 2, "--features", "pixels", "--measures", "kernel"]
+    out = ["--out", tmp_path / "out"]
+    output, _ = _run("export.evaluate", file.write(tmp_path / "digits.onnx"), *options, *out)
+    assert "Kernel distance" in output
+    figures = json.loads((tmp_path / "out" / "evaluation.json").read_text())
+    assert figures["sampler"]["steps"] == 2
 
 
 def test_interpolate_draws_a_strip_of_frames(toy, tmp_path, card):
@@ -300,6 +315,7 @@ def test_an_existing_output_is_refused_unless_told(toy, tmp_path, existing):
         ("export.image_to_image", ["a.png", "--label", "0"]),
         ("export.inpaint", ["a.png", "mask.png", "--label", "0"]),
         ("export.film", []),
+        ("export.evaluate", []),
         ("export", ["--formats", "onnx"]),
     ],
 )
