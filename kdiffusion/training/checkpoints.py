@@ -3,7 +3,7 @@
 ```
 checkpoints/
   step_00000120/          the newest; `keep` of these
-    record.json           step, epoch logs, SHA-256 of each file and of itself
+    record.json           step, epoch logs, names of metrics, SHA-256 of each file and of itself
     state.index, state.data-00000-of-00001      tf.train.Checkpoint
   best/step_00000096/     the lowest validation loss at the end of an epoch
 ```
@@ -17,6 +17,7 @@ from pathlib import Path
 
 import tensorflow as tf
 
+from kdiffusion.training.checkpoint_state import CheckpointState
 from kdiffusion.training.sealed import read_sealed, sha256_of, sync, write_sealed
 
 RECORD = "record.json"
@@ -25,11 +26,7 @@ PARTIAL = ".partial"
 
 
 class Checkpoints:
-    """The checkpoints of a compiled, built `DiffusionModel`.
-
-    They hold all that a step changes: weights, their moving average, the optimizer, float16's loss
-    scale, the step, what the drawing and the weighting of timesteps have learnt, and
-    the running means of the epoch's metrics.
+    """The checkpoints of a compiled, built `DiffusionModel`: all that a step changes.
 
     Args:
         model: a compiled `DiffusionModel` whose optimizer is built.
@@ -39,19 +36,7 @@ class Checkpoints:
 
     def __init__(self, model, directory, keep=3):
         self._step = model.step
-        # By lists of variables: Keras's LossScaleOptimizer hides the one that it wraps, and with it
-        # the moments of AdamW, from TensorFlow's own tracking.
-        timestep_sampling = model.loss_second_moment
-        loss_uncertainty = model.loss_uncertainty
-        self._state = tf.train.Checkpoint(
-            step=model.step,
-            network=model.network.weights,
-            ema_network=model.ema_network.weights,
-            optimizer=model.optimizer.variables,
-            timestep_sampling=timestep_sampling.variables if timestep_sampling else [],
-            loss_uncertainty=loss_uncertainty.variables if loss_uncertainty else [],
-            metrics=[variable for metric in model.metrics for variable in metric.variables],
-        )
+        self._state = CheckpointState(model)
         self._directory = Path(directory)
         self._keep = keep
 
@@ -102,7 +87,7 @@ class Checkpoints:
         except tf.errors.OpError as error:
             raise OSError(f"{folder} could not be written: {error.message}") from error
         files = {path.name: sha256_of(path) for path in sorted(folder.iterdir())}
-        record = {"step": step, "logs": logs, "files": files}
+        record = {"step": step, "logs": logs, "metrics": self._state.metrics, "files": files}
         write_sealed(folder / RECORD, record)
 
     def _keep_if_best(self, folder, val_loss):
@@ -123,8 +108,12 @@ class Checkpoints:
         _move_into_place(_partial(copy), copy)
         _remove(path for path in before if path != copy)
 
-    def restore(self, best=False):
+    def restore(self, best=False, to_draw=False):
         """Restores the newest whole checkpoint in place, or the best; warns of damaged ones.
+
+        Args:
+            best: bool. Take the one of the lowest validation loss.
+            to_draw: bool. Take the networks and the step alone, and ask for nothing else.
 
         Returns:
             int: its step.
@@ -142,9 +131,15 @@ class Checkpoints:
                 warnings.warn(f"{error}. It is skipped for the one before.", stacklevel=2)
                 continue
             try:
-                self._state.read(str(folder / "state")).assert_consumed()
-            except (AssertionError, ValueError, tf.errors.OpError) as error:
+                missing = self._state.read(str(folder / "state"), record.get("metrics"), to_draw)
+            except (ValueError, tf.errors.OpError) as error:
                 raise ValueError(f"Checkpoint {folder} is not of this model: {error}") from error
+            if missing and not to_draw and not record.get("logs"):
+                warnings.warn(
+                    f"{folder} does not hold {', '.join(sorted(missing))}: the results of the "
+                    "epoch under way are those of its rest.",
+                    stacklevel=2,
+                )
             return record["step"]
         if damages:
             raise ValueError(f"No checkpoint of the run can be used: {'; '.join(damages)}")

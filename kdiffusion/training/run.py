@@ -210,7 +210,7 @@ def load_run(run_dir, best=False):
     model = build_model(
         directory.config, directory.image_shape, len(directory.class_names), total_steps=1
     )
-    Checkpoints(model, directory.checkpoints).restore(best)
+    Checkpoints(model, directory.checkpoints).restore(best, to_draw=True)
     return LoadedRun(model, make_card(model, directory), directory)
 
 
