@@ -9,6 +9,7 @@ import keras
 import numpy as np
 from keras import ops
 
+from kdiffusion.models.activation import silu
 from kdiffusion.models.normalisation import GroupNorm
 
 
@@ -173,10 +174,10 @@ class ResidualBlock(keras.layers.Layer):
             self.shortcut.build(inputs_shape)
 
     def call(self, inputs, condition, training=None):
-        x = self.conv_in(ops.silu(self.norm_in(inputs)))
+        x = self.conv_in(silu(self.norm_in(inputs)))
         told = {"modulation" if self.scale_shift else "shift": self.project_condition(condition)}
         x = self.norm_out(x, **told)
-        x = self.drop(ops.silu(x), training=training)
+        x = self.drop(silu(x), training=training)
         residual = self.conv_out(x)
         return residual + (inputs if self.shortcut is None else self.shortcut(inputs))
 
