@@ -6,7 +6,13 @@ import pytest
 import tensorflow as tf
 
 from kdiffusion.training.config import OptimizerConfig
-from kdiffusion.training.optimizers import OPTIMIZERS, ConvolutionMuon, Trapezoid, learning_rate
+from kdiffusion.training.optimizers import (
+    OPTIMIZERS,
+    ConvolutionMuon,
+    FusedAdamW,
+    Trapezoid,
+    learning_rate,
+)
 
 KERNEL = np.random.default_rng(0).normal(size=(3, 3, 8, 16)).astype("float32")
 
@@ -15,6 +21,24 @@ def _moved(optimizer, variable, gradient):
     before = np.asarray(variable)
     optimizer.apply_gradients([(tf.constant(gradient), variable)])
     return before - np.asarray(variable)
+
+
+@pytest.mark.parametrize("weight_decay", [0.0, 0.1])
+def test_adamw_in_one_pass_is_keras_adamw(weight_decay):
+    arguments = {"weight_decay": weight_decay, "beta_1": 0.8, "beta_2": 0.95}
+    rng = np.random.default_rng(0)
+    ours, theirs = (keras.Variable(np.ones((5, 4), "float32")) for _ in range(2))
+    optimizers = [
+        make(keras.optimizers.schedules.CosineDecay(0.1, 30), **arguments)
+        for make in (FusedAdamW, keras.optimizers.AdamW)
+    ]
+    for _ in range(20):
+        gradient = tf.constant(rng.normal(size=(5, 4)).astype("float32"))
+        for optimizer, variable in zip(optimizers, (ours, theirs), strict=True):
+            optimizer.apply_gradients([(gradient, variable)])
+        np.testing.assert_allclose(ours, theirs, rtol=2e-6)
+    for mine, other in zip(optimizers[0].variables, optimizers[1].variables, strict=True):
+        np.testing.assert_allclose(mine, other, rtol=2e-5, atol=1e-7)
 
 
 @pytest.mark.parametrize("shape", [(3, 3, 8, 16), (3, 3, 2, 64)])  # tall and wide matrices
