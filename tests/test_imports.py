@@ -27,6 +27,7 @@ ROOMS = {
         {"kdiffusion.evaluation", "kdiffusion.diffusion", "kdiffusion.card", "kdiffusion.images"},
         True,
     ),
+    "kdiffusion/judges": ({"kdiffusion.judges"}, True),
     "kdiffusion/training": ({"kdiffusion"}, True),
     "export": ({"kdiffusion", "export"}, True),
     "train.py": ({"kdiffusion", "export"}, True),

@@ -1,0 +1,157 @@
+"""What a judge is trained on: images mirrored and moved, and a part of them spoilt.
+
+Drawn images carry grain and blur that real ones lack. A judge that never saw either would tell how
+much of them there is, and not what the picture shows.
+"""
+
+import numpy as np
+import tensorflow as tf
+
+# Parts of a batch, whose order is random, that each kind of harm is done to. They overlap.
+BLURRED = (0, 1 / 8)
+GRAINY = (1 / 16, 5 / 16)
+COMPRESSED = (1 / 4, 3 / 8)
+BLUR_PIXELS = (0.3, 1.0)  # standard deviations of the Gaussian
+GRAIN_LEVELS = (0.0, 16.0)  # standard deviations
+JPEG_QUALITY = (30, 96)
+PREFETCH_BATCHES = 4
+
+
+def judge_batches(images, labels, num_classes, *, steps, batch_size, seed=0, flip=False):
+    """Batches to train a judge on.
+
+    Images come in one permutation after another. A mirrored image is one in every other of them
+    (Jordan 2024, section 3.6), not half of the time by chance.
+
+    Args:
+        images: uint8 array `[N, H, W, C]`.
+        labels: int array `[N]`.
+        num_classes: int.
+        steps: int. Batches.
+        batch_size: int.
+        seed: int. Of the order, and of what is done to the images.
+        flip: bool. Whether to mirror.
+
+    Returns:
+        `tf.data.Dataset` of (float32 pixels 0 .. 255 `[B, H, W, C]`, one-hot labels float32
+        `[B, num_classes]`).
+    """
+    rng = np.random.default_rng(seed)
+    count = steps * batch_size
+    epochs = -(-count // len(images))
+    order = np.concatenate([rng.permutation(len(images)) for _ in range(epochs)])[:count]
+    mirrored_first = rng.integers(0, 2, len(images))
+    mirror = (mirrored_first[order] + np.arange(count) // len(images)) % 2 == 1
+    in_batches = (steps, batch_size)
+    pixels, labels = tf.constant(images), tf.constant(labels)
+
+    def make_batch(step, rows):
+        chosen, mirror = rows
+        step_seeds = tf.random.split([seed, tf.cast(step, tf.int32)], num=3, alg="philox")
+        batch = tf.gather(pixels, chosen)
+        if flip:
+            batch = tf.where(mirror[:, None, None, None], batch[:, :, ::-1], batch)
+        batch = tf.cast(_moved(batch, step_seeds[0]), tf.float32)
+        batch = spoilt(batch, step_seeds[1])
+        return batch, tf.one_hot(tf.gather(labels, chosen), num_classes)
+
+    return (
+        tf.data.Dataset.from_tensor_slices((order.reshape(in_batches), mirror.reshape(in_batches)))
+        .enumerate()
+        .map(make_batch, num_parallel_calls=tf.data.AUTOTUNE, deterministic=True)
+        .prefetch(PREFETCH_BATCHES)
+    )
+
+
+def spoilt(images, seed):
+    """Blurs, then grains, then compresses parts of a batch, each image as much as it is drawn.
+
+    Args:
+        images: float32 `[B, H, W, C]`, whole pixel values 0 .. 255.
+        seed: int `[2]`.
+
+    Returns:
+        The same, whole pixel values 0 .. 255.
+    """
+    seeds = tf.unstack(tf.random.split(seed, num=4, alg="philox"))
+    images = _on_part(
+        images, BLURRED, lambda part: blurred(part, _uniform(part, seeds[0], *BLUR_PIXELS))
+    )
+    images = _on_part(
+        images,
+        GRAINY,
+        lambda part: grainy(part, _uniform(part, seeds[1], *GRAIN_LEVELS), seeds[2]),
+    )
+    return _on_part(
+        images,
+        COMPRESSED,
+        lambda part: compressed(part, tf.cast(_uniform(part, seeds[3], *JPEG_QUALITY), tf.int32)),
+    )
+
+
+def blurred(images, widths):
+    """Convolves each image with a Gaussian of `widths` `[B]` pixels, cut off after two."""
+    reach = 2
+    taps = tf.range(-reach, reach + 1, dtype=tf.float32)
+    weights = tf.nn.softmax(-0.5 * (taps / widths[:, None]) ** 2)  # [B, taps]
+    for axis in (1, 2):
+        paddings = [[0, 0], [0, 0], [0, 0], [0, 0]]
+        paddings[axis] = [reach, reach]
+        padded = tf.pad(images, paddings, "SYMMETRIC")
+        length = tf.shape(images)[axis]
+        images = tf.add_n(
+            [
+                weights[:, k, None, None, None]
+                * tf.gather(padded, tf.range(k, k + length), axis=axis)
+                for k in range(2 * reach + 1)
+            ]
+        )
+    return _whole(images)
+
+
+def grainy(images, levels, seed):
+    """Adds independent normal noise of standard deviation `levels` `[B]` to each image."""
+    noise = tf.random.stateless_normal(tf.shape(images), seed, alg="philox")
+    return _whole(images + levels[:, None, None, None] * noise)
+
+
+def compressed(images, qualities):
+    """Each image through JPEG at a quality of `qualities` int32 `[B]`, up to 100."""
+    channels = images.shape[-1]
+
+    def through_jpeg(image_and_quality):
+        image, quality = image_and_quality
+        jpeg = tf.raw_ops.EncodeJpegVariableQuality(images=image, quality=quality)
+        return tf.io.decode_jpeg(jpeg, channels=channels, dct_method="INTEGER_ACCURATE")
+
+    pixels = tf.map_fn(
+        through_jpeg, (tf.cast(images, tf.uint8), qualities), fn_output_signature=tf.uint8
+    )
+    return tf.ensure_shape(tf.cast(pixels, tf.float32), images.shape)
+
+
+def _moved(images, seed):
+    """Each image shifted by up to a sixteenth of its side, its edge filled by reflection."""
+    batch, height, width, _ = images.shape
+    reach = max(1, min(height, width) // 16)
+    padded = tf.pad(images, [[0, 0], [reach, reach], [reach, reach], [0, 0]], "REFLECT")
+    corners = tf.random.stateless_uniform(
+        [2, batch, 1], seed, 0, 2 * reach + 1, tf.int32, alg="philox"
+    )
+    rows, columns = corners[0] + tf.range(height), corners[1] + tf.range(width)  # [B, H], [B, W]
+    moved = tf.gather(padded, rows, axis=1, batch_dims=1)
+    return tf.gather(moved, columns, axis=2, batch_dims=1)
+
+
+def _on_part(images, part, change):
+    """The batch with one part of it, from a share to a share, changed."""
+    first, last = (round(share * images.shape[0]) for share in part)
+    return tf.concat([images[:first], change(images[first:last]), images[last:]], axis=0)
+
+
+def _uniform(images, seed, low, high):
+    return tf.random.stateless_uniform([images.shape[0]], seed, low, high, alg="philox")
+
+
+def _whole(images):
+    return tf.clip_by_value(tf.round(images), 0.0, 255.0)

@@ -1,0 +1,221 @@
+"""The judge's network: a short convolutional net that learns fast (Jordan 2024, arXiv:2404.00498).
+
+Its first layer whitens 2x2 patches and keeps its filters. Then come levels of two 3x3 convolutions,
+each level at half the resolution, and the greatest response of each filter: the features.
+
+One width apart from its source: images of more pixels get more levels. GELU is in its tanh form,
+which costs a quarter of the exact one on a processor.
+"""
+
+import math
+
+import keras
+import numpy as np
+from keras import ops
+
+PATCH = 2  # pixels a side of the patches that the first layer whitens
+# Relative to pixels in 0 .. 1. Directions of less variance than this are not blown up to one.
+WHITENING_EPSILON = 3e-5
+# A step of a shift counts as 8^2 = 64 steps of another weight: gradient and weight both see it.
+SHIFT_GAIN = 8.0
+LOGIT_SCALE = 1 / 9
+
+
+@keras.saving.register_keras_serializable("kdiffusion")
+class Shift(keras.layers.Layer):
+    """Adds a number to each channel, learnt `SHIFT_GAIN`^2 times as fast as other weights.
+
+    The shift is `SHIFT_GAIN` times a weight, which multiplies the gradient as well.
+    """
+
+    def build(self, input_shape):
+        self.shift = self.add_weight(shape=(input_shape[-1],), initializer="zeros", name="shift")
+
+    def call(self, inputs):
+        return inputs + SHIFT_GAIN * self.shift
+
+
+def level_widths(image_shape, width):
+    """Channels of each level: two halvings less than bring the smaller side to one pixel.
+
+    Args:
+        image_shape: (height, width, channels).
+        width: int. Channels of the first level; the others have four times as many.
+
+    Returns:
+        tuple of int: three levels for 32 pixels, one for 8.
+    """
+    side = min(image_shape[:2])
+    if side < 6:
+        raise ValueError(
+            f"`image_shape` must have 6 pixels a side at least. Received: {image_shape}"
+        )
+    levels = max(1, round(math.log2(side)) - 2)
+    return (width, *(levels - 1) * (4 * width,))
+
+
+def training_network(images, num_classes, width, seed=0, dtype_policy="mixed_bfloat16"):
+    """A fresh judge: pixels 0 .. 255, float32 `[B, H, W, C]`, to logits `[B, num_classes]`.
+
+    Args:
+        images: uint8 array `[N, H, W, C]` of training images, to whiten by.
+        num_classes: int.
+        width: int. Channels of the first level.
+        seed: int. Of the initial weights.
+        dtype_policy: str. Keras dtype policy of the convolutions.
+
+    Returns:
+        keras.Model.
+    """
+    seeds = keras.random.SeedGenerator(seed)
+    image = keras.Input(images.shape[1:], name="image")
+    # float32: whitening takes differences of bright pixels, which bfloat16 would round away.
+    whiten = keras.layers.Conv2D(
+        2 * PATCH**2 * images.shape[-1], PATCH, dtype="float32", name="whiten"
+    )
+    x = _gelu(whiten(image))
+    whiten.set_weights(whitening(images))
+    whiten.kernel.trainable = False
+    for level, channels in enumerate(level_widths(images.shape[1:], width)):
+        for half in range(2):
+            x = keras.layers.Conv2D(
+                channels, 3, padding="same", use_bias=False, dtype=dtype_policy,
+                kernel_initializer=_PassOn(seeds), name=f"level_{level}_conv_{half}",
+            )(x)  # fmt: skip
+            if half == 0:
+                x = keras.layers.MaxPooling2D(2, dtype=dtype_policy)(x)
+            x = keras.layers.BatchNormalization(
+                momentum=0.8, epsilon=1e-5, center=False, scale=False, dtype=dtype_policy,
+                name=f"level_{level}_norm_{half}",
+            )(x)  # fmt: skip
+            x = Shift(dtype=dtype_policy, name=f"level_{level}_shift_{half}")(x)
+            x = _gelu(x)
+    features = keras.layers.GlobalMaxPooling2D(dtype="float32", name="features")(x)
+    logits = keras.layers.Dense(
+        num_classes, use_bias=False, dtype="float32", kernel_initializer=_uniform(seeds),
+        name="head",
+    )(features)  # fmt: skip
+    return keras.Model(image, LOGIT_SCALE * logits, name="judge")
+
+
+def reading_network(network, both_sides):
+    """The trained network as it is used: float32, without norms, the mirror image read as well.
+
+    A norm in inference mode is a factor and a term for each channel. The factor is positive, so
+    both pass through the maximum of a pool, into the convolution before it.
+
+    Args:
+        network: keras.Model, from `training_network`.
+        both_sides: bool. Whether features are the mean of the image's and its mirror image's.
+
+    Returns:
+        keras.Model from `image` to a dictionary of `logits` and `features` `[B, D]`.
+    """
+    image = keras.Input(network.input_shape[1:], name="image")
+    x = ops.concatenate([image, image[:, :, ::-1]], axis=0) if both_sides else image  # [2 B, ...]
+    weights = {}
+
+    def convolution(name, channels, size, padding, kernel, bias):
+        weights[name] = [kernel, bias]
+        return keras.layers.Conv2D(channels, size, padding=padding, dtype="float32", name=name)
+
+    whiten = network.get_layer("whiten")
+    x = convolution("whiten", whiten.filters, PATCH, "valid", *whiten.get_weights())(x)
+    x = _gelu_by_sigmoid(x)
+    width = network.get_layer("level_0_conv_0").filters
+    for level, channels in enumerate(level_widths(network.input_shape[1:], width)):
+        for half in range(2):
+            merged = _without_norm(network, f"level_{level}_{{}}_{half}")
+            x = convolution(f"level_{level}_conv_{half}", channels, 3, "same", *merged)(x)
+            if half == 0:
+                x = keras.layers.MaxPooling2D(2, dtype="float32")(x)
+            x = _gelu_by_sigmoid(x)
+    features = keras.layers.GlobalMaxPooling2D(dtype="float32")(x)
+    if both_sides:
+        features = ops.mean(ops.reshape(features, (2, -1, features.shape[-1])), axis=0)
+    head = network.get_layer("head")
+    logits = keras.layers.Dense(head.units, use_bias=False, dtype="float32", name="head")(features)
+    reading = keras.Model(image, {"logits": logits, "features": features}, name="judge")
+    weights["head"] = [LOGIT_SCALE * head.get_weights()[0]]
+    for name, values in weights.items():
+        reading.get_layer(name).set_weights(values)
+    return reading
+
+
+def whitening(images, most=5000):
+    """Filters that give 2x2 patches of images uncorrelated responses of variance one.
+
+    Each direction comes twice, with either sign.
+
+    Args:
+        images: uint8 array `[N, H, W, C]`.
+        most: int. Images that are looked at, the first ones. Defaults to `5000`.
+
+    Returns:
+        (float32 `[2, 2, C, 8 C]`, float32 `[8 C]`): kernel and bias, on pixels 0 .. 255.
+    """
+    pixels = images[:most].astype(np.float32) / 255
+    patches = np.lib.stride_tricks.sliding_window_view(pixels, (PATCH, PATCH), axis=(1, 2))
+    patches = np.moveaxis(patches, 3, -1).reshape(-1, PATCH**2 * images.shape[-1])  # rows, columns
+    mean = patches.mean(axis=0, dtype=np.float64)
+    values, vectors = np.linalg.eigh(np.cov(patches, rowvar=False))
+    filters = vectors / np.sqrt(np.maximum(values, 0) + WHITENING_EPSILON)  # [4 C, 4 C]
+    filters = np.concatenate([filters, -filters], axis=1)
+    kernel = (filters / 255).reshape(PATCH, PATCH, images.shape[-1], -1)
+    return kernel.astype(np.float32), (-mean @ filters).astype(np.float32)
+
+
+def training_flops(network, images):
+    """Floating-point operations of training on so many images: those of convolutions and products.
+
+    A multiplication and an addition are two. The gradients cost twice the forward pass.
+
+    Args:
+        network: keras.Model, from `training_network`.
+        images: int. Images seen.
+    """
+    forward = 0
+    for layer in network.layers:
+        if isinstance(layer, keras.layers.Conv2D | keras.layers.Dense):
+            places = math.prod(layer.output.shape[1:-1])
+            forward += 2 * math.prod(layer.kernel.shape) * places
+    return 3 * forward * images
+
+
+def _without_norm(network, pattern):
+    """Kernel and bias of a convolution that has taken the norm and the shift after it in."""
+    (kernel,) = network.get_layer(pattern.format("conv")).get_weights()
+    norm = network.get_layer(pattern.format("norm"))
+    mean, variance = norm.get_weights()
+    (shift,) = network.get_layer(pattern.format("shift")).get_weights()
+    scale = 1 / np.sqrt(variance + norm.epsilon)
+    return kernel * scale, SHIFT_GAIN * shift - mean * scale
+
+
+def _gelu(x):
+    return ops.gelu(x, approximate=True)
+
+
+def _gelu_by_sigmoid(x):
+    """The same numbers in fewer operations: (1 + tanh(y)) / 2 = sigmoid(2 y)."""
+    twice = 2 * math.sqrt(2 / math.pi)
+    return x * ops.sigmoid(x * (twice + twice * 0.044715 * x * x))
+
+
+def _uniform(seeds):
+    # In +- 1 / sqrt(fan-in).
+    return keras.initializers.VarianceScaling(1 / 3, "fan_in", "uniform", seed=seeds)
+
+
+class _PassOn(keras.initializers.Initializer):
+    """The first output channels pass their input channels on, the others are random."""
+
+    def __init__(self, seeds):
+        self._random = _uniform(seeds)
+
+    def __call__(self, shape, dtype=None):
+        kernel = np.array(self._random(shape, "float32"))
+        passed = min(shape[2:])
+        kernel[..., :passed] = 0
+        kernel[shape[0] // 2, shape[1] // 2, range(passed), range(passed)] = 1
+        return ops.convert_to_tensor(kernel, dtype)
