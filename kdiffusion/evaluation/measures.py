@@ -6,7 +6,7 @@ from collections.abc import Callable
 import numpy as np
 
 from .distances import frechet_distance, kernel_distance
-from .neighbours import Copies, density_and_coverage, nearest, precision_and_recall
+from .neighbours import Copies, density_and_coverage, precision_and_recall
 from .real_images import RealImages, SavedStatistics, statistics_of
 
 # Precision, recall, density and coverage depend on how many images there are: the papers compare
@@ -151,7 +151,8 @@ def _standard_error(share, count):
 
 
 def _copies(drawn, real):
-    found = find_copies(drawn, real)
+    indices, distances = real.nearest_to(drawn.features, drawn.mirrored)
+    found = Copies(indices, distances, real.held_out_distances)
     near = np.quantile(found.held_out_distances, 0.01)
     return {
         "copies": found.nearer_than_any,
@@ -160,35 +161,6 @@ def _copies(drawn, real):
         "nearest_distance_ratio": found.median_ratio,
         FOUND: found,
     }
-
-
-def find_copies(drawn, real, progress=False):
-    """The nearest training image of each drawn and each held-out one, mirrored or not.
-
-    Args:
-        drawn: Drawn.
-        real: RealImages.
-        progress: bool. Whether to show bars.
-
-    Returns:
-        Copies.
-    """
-    indices, distances = _nearest_either_way(drawn.features, drawn.mirrored, real, progress)
-    _, held_out = _nearest_either_way(
-        real.held_out_features, real.held_out_mirrored, real, progress
-    )
-    return Copies(indices, distances, held_out)
-
-
-def _nearest_either_way(features, mirrored, real, progress):
-    found = [
-        nearest(each, real.features, "Nearest training images", progress)
-        for each in (features, mirrored)
-        if each is not None
-    ]
-    indices, distances = (np.stack(each) for each in zip(*found, strict=True))
-    way = distances.argmin(axis=0), np.arange(len(features))
-    return indices[way], distances[way]
 
 
 MEASURES = {

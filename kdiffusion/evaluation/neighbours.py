@@ -3,7 +3,6 @@
 import dataclasses
 
 import numpy as np
-from tqdm import tqdm
 
 from .distances import check_same_dimensions
 
@@ -78,14 +77,12 @@ class Copies:
         return float(np.median(self.distances) / np.median(self.held_out_distances))
 
 
-def nearest(of, among, description="Nearest", progress=False):
+def nearest(of, among):
     """The nearest of some features to each of others, in Euclidean distance.
 
     Args:
         of: array `[M, D]`.
         among: array `[N, D]`; may lie on disk.
-        description: str. What the bar says.
-        progress: bool. Whether to show a bar.
 
     Returns:
         (int array `[M]`, float64 array `[M]`): indices into `among`, and distances: exactly 0 for
@@ -97,7 +94,7 @@ def nearest(of, among, description="Nearest", progress=False):
     among_32 = (among - mean).astype(np.float32)
     norms = np.einsum("nd,nd->n", among_32, among_32)
     indices, distances = np.empty(len(of), np.int64), np.empty(len(of))
-    for rows in tqdm(list(_blocks(len(of))), desc=description, unit="block", disable=not progress):
+    for rows in _blocks(len(of)):
         block = (of[rows] - mean).astype(np.float32)
         found = np.argmin(norms - 2.0 * (block @ among_32.T), axis=1)
         gaps = np.asarray(of[rows], np.float64) - among[found]

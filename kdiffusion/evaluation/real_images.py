@@ -1,12 +1,14 @@
 """The real side of an evaluation: a data set's features, or saved statistics of some."""
 
 import dataclasses
+import functools
 from pathlib import Path
 
 import numpy as np
 
 from .cache import cached, digest
 from .distances import GaussianStatistics
+from .neighbours import nearest
 from .reader import chunks
 
 
@@ -30,6 +32,27 @@ class RealImages:
     held_out_features: np.ndarray
     held_out_mirrored: np.ndarray | None
     held_out_readings: np.ndarray | None
+
+    def nearest_to(self, features, mirrored=None):
+        """The nearest training image of each of some images, as they are or mirrored.
+
+        Args:
+            features: array `[K, D]`.
+            mirrored: the same of the mirror images, or None.
+
+        Returns:
+            (int array `[K]`, float64 array `[K]`): indices of training images, and distances.
+        """
+        ways = [each for each in (features, mirrored) if each is not None]
+        found = [nearest(each, self.features) for each in ways]
+        indices, distances = (np.stack(each) for each in zip(*found, strict=True))
+        best = distances.argmin(axis=0), np.arange(len(features))
+        return indices[best], distances[best]
+
+    @functools.cached_property
+    def held_out_distances(self):
+        """float64 array `[M]`: of the held-out images to the nearest training image."""
+        return self.nearest_to(self.held_out_features, self.held_out_mirrored)[1]
 
 
 @dataclasses.dataclass(frozen=True)
