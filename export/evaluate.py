@@ -37,6 +37,7 @@ def main(
     feature_range: tuple[float, float] = (0.0, 255.0),
     feature_output: str | None = None,
     judge: str | None = None,
+    network_images: int = 500,
     seed: int = 0,
     sampling: Sampling = AS_RECOMMENDED,
     out: Path = Path("evaluation"),
@@ -63,6 +64,8 @@ def main(
         feature_range: what pixels of 0 and of 255 become for such a network.
         feature_output: name of its output with the features, where it has several.
         judge: name or ONNX file of a judge; the one of the data set if not given.
+        network_images: held-out images on which the network's errors are measured, without
+            drawing; 0 for none. Only for an exported file.
         seed: of the first image to draw, and of the subsets that measures take.
         out: folder to write into.
         save_statistics: NPZ file for mean and covariance of the real features, if wanted.
@@ -74,6 +77,11 @@ def main(
         measures=measures, features=features, feature_size=feature_size,
         feature_range=feature_range, feature_output=feature_output, judge=judge, seed=seed,
     )  # fmt: skip
+    if network_images < 0 or network_images == 1:
+        raise ValueError(
+            f"`network_images` must be 0 or at least 2. Received: network_images={network_images}"
+        )
+    denoiser = None
     if _is_images(source):
         if sampling != AS_RECOMMENDED:
             raise ValueError(f"Sampling options are for an exported file. Received: {source}")
@@ -89,7 +97,7 @@ def main(
         prepared = job.prepare(card.image_shape, card.class_names, real)
         prepared.check(count, labelled=True)
         drawn = _draw(denoiser, range(seed, seed + count), out / "drawn", sampling, overwrite)
-    result = run_job(prepared, drawn, str(source))
+    result = run_job(prepared, drawn, str(source), denoiser, network_images)
     print(result.table)
     contents = {
         paths["evaluation.json"]: json.dumps(result.figures, indent=1, allow_nan=False).encode(),

@@ -8,6 +8,7 @@ import numpy as np
 
 from .evaluation import FORMAT_VERSION, check_measures, evaluate
 from .judge import find_judge, load_judge
+from .network_measures import measure_network
 from .reader import OF_JUDGE, Reader, make_reader
 from .real_images import (
     RealImages,
@@ -125,13 +126,16 @@ class Result:
     report: str
 
 
-def run_job(prepared, images, source, progress=True):
-    """Evaluates a set of images.
+def run_job(prepared, images, source, denoiser=None, network_images=0, progress=True):
+    """Evaluates a set of images, and the network that drew them.
 
     Args:
         prepared: Prepared.
         images: ImageSet.
         source: str. Where the images come from.
+        denoiser: what drew them, a Denoiser with its `card`; None where it isn't at hand.
+        network_images: int. Held-out images that the network is measured on without drawing, at
+            most; 0 for none.
         progress: bool. Whether to show bars.
 
     Returns:
@@ -152,12 +156,24 @@ def run_job(prepared, images, source, progress=True):
         "sampler": {k: v for k, v in images.settings.items() if k != "class_names"},
         "seed": prepared.job.seed,
         **evaluation.figures,
+        "network": _measure_network(prepared, denoiser, network_images, progress),
         "not_measured": {} if prepared.job.measures else lacking,
     }
     evaluation = dataclasses.replace(evaluation, figures=figures)
     real = prepared.real.dataset.images if isinstance(prepared.real, RealImages) else None
     page = report(evaluation, images, labels, real, prepared.class_names)
     return Result(figures, table(figures), page)
+
+
+def _measure_network(prepared, denoiser, count, progress):
+    if denoiser is None or count == 0 or not isinstance(prepared.real, RealImages):
+        return None
+    dataset, seed = prepared.real.dataset, prepared.job.seed
+    most = len(dataset.validation_images)
+    chosen = np.sort(np.random.default_rng(seed).choice(most, min(count, most), replace=False))
+    images, labels = dataset.validation_images[chosen], dataset.validation_labels[chosen]
+    card = denoiser.card
+    return measure_network(denoiser, card, images, labels, seed=seed, progress=progress).to_dict()
 
 
 def _about(judge):

@@ -60,6 +60,21 @@ ROWS = {
 ERRORS = {"kernel_distance": "kernel_distance_sd"}
 
 
+NETWORK_ROWS = {
+    "structure": (
+        "Structure", "lower",
+        ("Error in the clean image at noise levels of 0.4 and more, as the mean logarithm of its "
+        "ratio to the best linear guess: layout and shapes."),
+    ),
+    "detail": ("Detail", "lower", "The same at noise levels of 0.2 and less: texture and edges."),
+    "label_nats": (
+        "Label information", "higher",
+        ("What the label tells the network of the image, in nats; at most the logarithm of the "
+        "number of classes."),
+    ),
+}  # fmt: skip
+
+
 def table(figures):
     """The figures in lines of text: drawn beside held-out real images."""
     lines = [("", "drawn", "", "held-out real", "better")]
@@ -68,6 +83,9 @@ def table(figures):
     for key, (title, better, _) in ROWS.items():
         if figures.get(key) is not None:
             lines.append((title, *_value(figures, key), " ".join(_value(real, key)), better))
+    for key, (title, better, _) in NETWORK_ROWS.items():
+        if figures.get("network"):
+            lines.append((title, *_value(figures["network"], key), "", better))
     widths = [max(len(line[column]) for line in lines) for column in range(5)]
     return "\n".join(
         "  ".join(cell.ljust(width) for cell, width in zip(line, widths, strict=True)).rstrip()
@@ -77,7 +95,9 @@ def table(figures):
 
 def _value(figures, key):
     """(value, error) as text, empty where there is none."""
-    value, error = figures.get(key), figures.get(ERRORS.get(key, f"{key}_standard_error"))
+    value = figures.get(key)
+    names = (ERRORS.get(key), f"{key}_standard_error", f"{key}_se")
+    error = next((figures[name] for name in names if name in figures), None)
     if value is None:
         return "", ""
     return f"{value:.4g}", "" if error is None else f"± {error:.1g}"
@@ -102,6 +122,7 @@ def report(evaluation, images, labels, real_images, labels_of_asked):
         _grid(images, labels, labels_of_asked),
         _judged(figures),
         _nearest(evaluation, images, real_images),
+        _network(figures),
         _settings(figures),
     ]
     page = string.Template(PAGE.read_text(encoding="utf-8"))
@@ -221,6 +242,34 @@ def _nearest(evaluation, images, real_images):
         "<h2>Nearest training images</h2><p>Held-out images lie at "
         f"{np.median(held_out):.3g} from the nearest training image in the median; the nearest of "
         f"them at {held_out.min():.3g}.</p>{''.join(parts)}"
+    )
+
+
+def _network(figures):
+    network = figures["network"]
+    if not network:
+        return ""
+    rows = "".join(
+        f"<tr><th scope='row'>{title}</th><td class='number'>{value} "
+        f"<span class='error'>{error}</span></td>"
+        f"<td class='note'>Better: {better}. {note}</td></tr>"
+        for key, (title, better, note) in NETWORK_ROWS.items()
+        for value, error in [_value(network, key)]
+    )
+    levels = zip(network["sigmas"], network["x0_errors"], network["relative_errors"], strict=True)
+    errors = "".join(
+        f"<tr><td class='number'>{sigma:g}</td><td class='number'>{error:.4g}</td>"
+        f"<td class='number'>{relative:.4g}</td></tr>"
+        for sigma, error, relative in levels
+    )
+    return (
+        "<h2>The network, without drawing</h2><p>Measured on "
+        f"{network['images']:,} held-out images.</p>"
+        "<table class='figures'><thead><tr><th>measure</th><th class='number'>value</th>"
+        f"<th>what it tells</th></tr></thead><tbody>{rows}</tbody></table>"
+        "<div class='wide'><table><thead><tr><th class='number'>noise level</th>"
+        "<th class='number'>squared error</th><th class='number'>over the best linear guess</th>"
+        f"</tr></thead><tbody>{errors}</tbody></table></div>"
     )
 
 

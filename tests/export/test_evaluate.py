@@ -33,6 +33,7 @@ def digits_file(toy_file, card, tmp_path):
 QUICK = {
     "features": "pixels",
     "measures": ("kernel", "copies"),
+    "network_images": 5,
     "sampling": SamplingFlags(steps=2, sampler="ddim"),
 }
 
@@ -46,6 +47,8 @@ def test_it_draws_measures_and_writes_and_goes_on_where_it_stopped(digits_file, 
     assert (figures["images"], figures["data"], figures["copies"]) == (110, "digits", 0)
     assert figures["sampler"]["steps"] == 2
     assert figures["sampler"]["sampler"] == "ddim"
+    assert figures["network"]["images"] == 5
+    assert "The network, without drawing" in (out / "report.html").read_text()
     assert figures["kernel_distance"] > 0.1  # half of the noise is no digit
     ((_, labels, seeds),) = read_folder(out / "drawn")
     assert seeds.tolist() == list(range(7, 117))
@@ -61,7 +64,7 @@ def test_it_draws_measures_and_writes_and_goes_on_where_it_stopped(digits_file, 
 
 
 def test_what_was_drawn_before_is_evaluated_alike(digits_file, tmp_path):
-    options = {name: QUICK[name] for name in ("features", "measures")}
+    options = {"features": QUICK["features"], "measures": QUICK["measures"]}
     main(digits_file, images=110, out=tmp_path / "out", **QUICK)
     main(tmp_path / "out" / "drawn", data="digits", out=tmp_path / "again", **options)
     first, again = (
@@ -103,6 +106,7 @@ def test_an_earlier_evaluation_stays_unless_told(digits_file, tmp_path):
     ("options", "message"),
     [
         ({"images": 0}, "`images`"),
+        ({"network_images": 1}, "`network_images` must be 0 or at least 2"),
         ({"images": 20}, "kernel needs 100"),
         ({"images": 300, "measures": ("precision_recall",)}, "precision_recall needs 500"),
         ({"images": 300, "data": "."}, "sub-folder of images"),
