@@ -69,8 +69,8 @@ NETWORK_ROWS = {
     "detail": ("Detail", "lower", "The same at noise levels of 0.2 and less: texture and edges."),
     "label_nats": (
         "Label information", "higher",
-        ("What the label tells the network of the image, in nats; at most the logarithm of the "
-        "number of classes."),
+        ("What the label tells the network of the image, in nats; for a perfect one at most ln "
+        "(classes). More says that the network is poor without a label."),
     ),
 }  # fmt: skip
 
@@ -144,7 +144,7 @@ def _figures(figures):
         rows.append(
             f"<tr><th scope='row'>{title}</th>"
             f"<td class='number'>{value} <span class='error'>{error}</span></td>"
-            f"<td class='number real'>{real_value or '–'} <span class='error'>{real_error}</span>"
+            f"<td class='number real{'' if real_value else ' none'}'>{real_value or '–'} <span class='error'>{real_error}</span>"
             f"</td><td class='note'>Better: {better}. {note}</td></tr>"
         )
     beside = f"held-out real, {real['images']:,}" if real else "held-out real"
