@@ -141,11 +141,12 @@ def _figures(figures):
         if figures.get(key) is None:
             continue
         (value, error), (real_value, real_error) = _value(figures, key), _value(real, key)
+        kind = "number real" if real_value else "number real none"
         rows.append(
             f"<tr><th scope='row'>{title}</th>"
             f"<td class='number'>{value} <span class='error'>{error}</span></td>"
-            f"<td class='number real{'' if real_value else ' none'}'>{real_value or '–'} <span class='error'>{real_error}</span>"
-            f"</td><td class='note'>Better: {better}. {note}</td></tr>"
+            f"<td class='{kind}'>{real_value or '–'} <span class='error'>{real_error}</span></td>"
+            f"<td class='note'>Better: {better}. {note}</td></tr>"
         )
     beside = f"held-out real, {real['images']:,}" if real else "held-out real"
     text = "".join(
