@@ -203,15 +203,21 @@ def main(
     prepared = job.prepare(dataset.image_shape, dataset.class_names, dataset)
     of_count = list(curve(prepared, dataset, [n for n in counts if n <= most], seed))
     of_defect = list(defects(prepared, dataset, images, seed))
-    read = prepared.reader.judge
-    accuracy = (
-        "" if read is None else f" The judge's card: {read.card.accuracy}; {read.card.how_made}."
-    )
+    chosen = {"judge": judge and Path(judge).name, "features": features}
+    options = "".join(f" --{key} {value}" for key, value in chosen.items() if value is not None)
+    read, accuracy = prepared.reader.judge, ""
+    if read is not None:
+        shares = ", ".join(f"{100 * share:.1f} % ({k})" for k, share in read.card.accuracy.items())
+        accuracy = (
+            f"\n\nOf held-out images, the judge reads right: {shares}. It was made by "
+            f"`{read.card.how_made}`."
+        )
     text = f"""# Real images as if drawn: {dataset.name}
 
 Held-out images of `{dataset.name}` against its {len(dataset.images):,} training images, on
-{prepared.real.features.shape[1]} features of {prepared.reader.name}.{accuracy} Made by
-`python -m benchmarks.evaluation_curves --data {data}`.
+{prepared.real.features.shape[1]} features of {prepared.reader.name}. Made by
+
+    python -m benchmarks.evaluation_curves --data {data}{options} --images {images}{accuracy}
 
 ## Bias with the number of images
 

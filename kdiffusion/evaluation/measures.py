@@ -156,6 +156,7 @@ def _copies(drawn, real):
     near = np.quantile(found.held_out_distances, 0.01)
     return {
         "copies": found.nearer_than_any,
+        "copies_by_chance": len(distances) / (len(found.held_out_distances) + 1),
         "copies_share": found.nearer_than_any / len(found.distances),
         "near_training_share": float(np.mean(found.distances < near)),
         "nearest_distance_ratio": found.median_ratio,

@@ -43,7 +43,7 @@ ROWS = {
         "The share that the judge reads as the class that was asked for.",
     ),
     "copies": (
-        "Copies", "0",
+        "Copies", "as by chance",
         "Drawn images nearer to a training image than any held-out image is.",
     ),
     "near_training_share": (
@@ -96,6 +96,8 @@ def table(figures):
 def _value(figures, key):
     """(value, error) as text, empty where there is none."""
     value = figures.get(key)
+    if key == "copies" and value is not None:
+        return str(value), f"by chance {figures['copies_by_chance']:.2g}"
     names = (ERRORS.get(key), f"{key}_standard_error", f"{key}_se")
     error = next((figures[name] for name in names if name in figures), None)
     if value is None:

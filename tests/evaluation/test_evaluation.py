@@ -110,6 +110,7 @@ def test_every_defect_moves_what_is_meant_to_see_it(save, dataset, judge_file):
     for spoilt, expected in ((images, 0), (copied, 10), (mirrored, 10)):
         result = _evaluate(save(spoilt), dataset, features="pixels", measures=("copies",))
         assert result.figures["copies"] == expected
+        assert result.figures["copies_by_chance"] == 600 / 701
 
 
 def test_what_was_read_of_real_images_is_read_once(fresh, dataset, judge_file, cache, monkeypatch):
