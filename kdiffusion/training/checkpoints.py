@@ -46,9 +46,13 @@ class Checkpoints:
         return bool(self._candidates())
 
     def _candidates(self, best=False):
-        best_ones = _newest_first(self._directory / "best")
-        # The best is also a whole checkpoint of the run, should all of the newest be damaged.
-        return best_ones if best else _newest_first(self._directory) + best_ones
+        newest, best_ones = _newest_first(self._directory), _newest_first(self._directory / "best")
+        if not best:
+            # The best is also a whole checkpoint of the run, should all of the newest be damaged.
+            return newest + best_ones
+        # A run that was killed before its best was copied has it among the newest.
+        measured = [folder for folder in newest if math.isfinite(_val_loss(folder))]
+        return sorted(best_ones + measured, key=_val_loss)
 
     def save(self, logs=None):
         """Writes a checkpoint named after the model's step.
@@ -68,7 +72,7 @@ class Checkpoints:
         self._write(_partial(folder), step, logs)
         _move_into_place(_partial(folder), folder)
         if math.isfinite(logs.get("val_loss", math.nan)):
-            self._keep_if_best(folder, logs["val_loss"])
+            self.keep_best()
         _remove(_newest_first(self._directory)[self._keep :])
         return folder
 
@@ -90,23 +94,43 @@ class Checkpoints:
         record = {"step": step, "logs": logs, "metrics": self._state.metrics, "files": files}
         write_sealed(folder / RECORD, record)
 
-    def _keep_if_best(self, folder, val_loss):
-        best = self._directory / "best"
-        before = _newest_first(best)
-        try:
-            # `not <`: a run resumed from before its best meets that loss again.
-            if before and not val_loss < verify(before[0])["logs"]["val_loss"]:
+    def keep_best(self):
+        """Copies the whole checkpoint of the lowest validation loss to `best/`, if it is not there.
+
+        Of all that there are, not the newest alone: a run may have been killed before it copied.
+        """
+        damaged = set()
+        for folder in _newest_first(self._directory / "best"):
+            try:
+                verify(folder)
+            except ValueError as error:
+                damaged.add(folder)
+                warnings.warn(f"The best checkpoint so far is replaced: {error}", stacklevel=2)
+        for folder in self._candidates(best=True):
+            if folder not in damaged and self._is_best_now(folder):
+                others = _newest_first(self._directory / "best")
+                _remove(path for path in others if path.name != folder.name)
                 return
-        except ValueError as error:
-            warnings.warn(f"The best checkpoint so far is replaced: {error}", stacklevel=2)
+
+    def _is_best_now(self, folder):
+        """Whether a checkpoint is in `best/`, copied if it was not; False if it is damaged."""
+        if folder.parent == self._directory:
+            try:
+                verify(folder)
+            except ValueError:
+                return False  # it is named when it is restored
+            self._copy_to_best(folder)
+        return True
+
+    def _copy_to_best(self, folder):
+        best = self._directory / "best"
         best.mkdir(exist_ok=True)
         # A copy, no link: damage to one is not damage to both.
         copy = best / folder.name
         # A damaged one of the same step: the run went back behind it, and came here again.
-        _remove(path for path in before if path == copy)
+        _remove(path for path in _newest_first(best) if path == copy)
         shutil.copytree(folder, _partial(copy))
         _move_into_place(_partial(copy), copy)
-        _remove(path for path in before if path != copy)
 
     def restore(self, best=False, to_draw=False):
         """Restores the newest whole checkpoint in place, or the best; warns of damaged ones.
@@ -183,6 +207,15 @@ def _step_of(folder):
     """The step in a checkpoint's name; None for what only begins like one, such as a copy."""
     number = folder.name.removeprefix("step_")
     return int(number) if number.isdecimal() else None
+
+
+def _val_loss(folder):
+    """The validation loss in a checkpoint's record; infinity without one that can be read."""
+    try:
+        val_loss = read_sealed(folder / RECORD)["logs"]["val_loss"]
+    except (OSError, ValueError, KeyError, TypeError, RecursionError):
+        return math.inf
+    return val_loss if math.isfinite(val_loss) else math.inf
 
 
 def _partial(folder):

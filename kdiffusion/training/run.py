@@ -99,7 +99,9 @@ def _train(model, strategy, workers, dataset, directory, resume):
     _check_first_step(config, step, steps_per_epoch)
     callbacks = [StopAtNonFinite()]
     if workers.is_chief:
-        if not resume:
+        if resume:
+            checkpoints.keep_best()
+        else:
             # Not before all that can be wrong with the new run was checked.
             run_directory.clear(directory.path)
         directory.write()

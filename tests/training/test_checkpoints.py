@@ -189,9 +189,30 @@ def test_a_damaged_newest_does_not_push_out_those_that_follow(model, tmp_path):
 def test_a_damaged_best_is_replaced(model, tmp_path):
     _save(model, tmp_path, 1, val_losses=[0.1])
     _flip_a_bit(tmp_path / "best/step_00000001/record.json")
+    shutil.rmtree(tmp_path / "step_00000001")
     with pytest.warns(UserWarning, match="best checkpoint so far is replaced"):
         _save(model, tmp_path, 2, val_losses=[0.2])
     assert _names(tmp_path / "best") == ["step_00000002"]
+
+
+def test_a_best_that_was_never_copied_is_kept_when_the_run_goes_on(model, tmp_path):
+    _save(model, tmp_path, 1, 2, val_losses=[0.5, 0.3])
+    shutil.rmtree(tmp_path / "best/step_00000002")  # killed between a checkpoint and its copy
+    checkpoints = Checkpoints(model, tmp_path, keep=1)
+    assert checkpoints.restore(best=True) == 2
+    assert not list(tmp_path.glob("best/*"))  # a reader writes nothing
+    _fill(model, 3)
+    checkpoints.save({"val_loss": 0.4})
+    assert _names(tmp_path) == ["best", "step_00000003"]
+    assert _names(tmp_path / "best") == ["step_00000002"]
+
+
+def test_of_two_that_a_kill_left_as_best_the_lower_is_kept(model, tmp_path):
+    _save(model, tmp_path, 1, 2, val_losses=[0.3, 0.5])
+    shutil.copytree(tmp_path / "step_00000002", tmp_path / "best/step_00000002")
+    checkpoints = _save(model, tmp_path, 3, keep=1, val_losses=[0.4])
+    assert _names(tmp_path / "best") == ["step_00000001"]
+    assert checkpoints.restore(best=True) == 1
 
 
 @pytest.mark.parametrize("policy", ["mixed_bfloat16", "mixed_float16"])

@@ -151,6 +151,33 @@ def test_a_process_killed_as_it_writes_a_checkpoint_goes_on_from_the_one_before(
     assert not list(tmp_path.rglob("*.partial"))
 
 
+KILLED_BEFORE_THE_BEST_IS_COPIED = """
+import os, shutil, signal, sys
+from kdiffusion.training import Config, train
+
+def copytree(source, target):
+    if source.name == "step_00000012":
+        os.kill(os.getpid(), signal.SIGKILL)
+    copy(source, target)
+
+copy, shutil.copytree = shutil.copytree, copytree
+train(Config.from_json(sys.argv[1]), sys.argv[2])
+"""
+
+
+def test_a_process_killed_before_the_best_is_copied_keeps_it_when_it_goes_on(tiny, tmp_path):
+    """The last checkpoint is the best, and nothing is left to train."""
+    config = tiny(optimizer={"learning_rate": 0.002})
+    command = [
+        sys.executable, "-c", KILLED_BEFORE_THE_BEST_IS_COPIED, config.to_json(), str(tmp_path)
+    ]  # fmt: skip
+    done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True)
+    assert done.returncode == -signal.SIGKILL, done.stderr[-2000:]
+    assert [path.name for path in tmp_path.glob("checkpoints/best/*")] == ["step_00000006"]
+    train(config, tmp_path, resume=True)
+    assert [path.name for path in tmp_path.glob("checkpoints/best/*")] == ["step_00000012"]
+
+
 def test_a_command_that_gets_sigterm_exits_with_75_and_one_line(config, tmp_path):
     arguments = ["digits", "--optimizer.epochs", "9999", "--model.base-channels", "4"]
     options = ["--run.checkpoint-every-steps", "2", "--run-dir", str(tmp_path / "run"), "--resume"]
