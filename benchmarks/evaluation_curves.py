@@ -154,6 +154,8 @@ def plot(rows, path):
     for names, panel in zip(groups, panels, strict=True):
         for name in names:
             points = [row for row in rows if name in row]
+            if not points:
+                continue
             x, y = ([row[key] for row in points] for key in ("images", name))
             if name == "kernel_distance":
                 panel.errorbar(
@@ -162,6 +164,9 @@ def plot(rows, path):
             else:
                 panel.plot(x, y, "o-", label=name)
         panel.set(xlabel="held-out real images", xscale="log")
+        counts = [row["images"] for row in rows]
+        panel.set_xticks(counts, [f"{count:,}" for count in counts])
+        panel.xaxis.minorticks_off()
         panel.axhline(0, color="grey", linewidth=0.8)
         panel.grid(alpha=0.3)
         panel.legend(fontsize=8)
@@ -203,7 +208,12 @@ def main(
     prepared = job.prepare(dataset.image_shape, dataset.class_names, dataset)
     of_count = list(curve(prepared, dataset, [n for n in counts if n <= most], seed))
     of_defect = list(defects(prepared, dataset, images, seed))
-    chosen = {"judge": judge and Path(judge).name, "features": features}
+    chosen = {
+        "judge": judge and Path(judge).name,
+        "features": features,
+        "counts": " ".join(map(str, counts)),
+        "images": images,
+    }
     options = "".join(f" --{key} {value}" for key, value in chosen.items() if value is not None)
     read, accuracy = prepared.reader.judge, ""
     if read is not None:
@@ -217,7 +227,7 @@ def main(
 Held-out images of `{dataset.name}` against its {len(dataset.images):,} training images, on
 {prepared.real.features.shape[1]} features of {prepared.reader.name}. Made by
 
-    python -m benchmarks.evaluation_curves --data {data}{options} --images {images}{accuracy}
+    python -m benchmarks.evaluation_curves --data {data}{options}{accuracy}
 
 ## Bias with the number of images
 
