@@ -15,11 +15,11 @@ from PIL import Image, ImageFilter
 
 from export.command_line import run_command
 from export.outputs import refuse_outputs
-from export.staging import staged
 from kdiffusion.data import load_dataset
 from kdiffusion.evaluation.command import Job
 from kdiffusion.evaluation.measures import FOUND, MEASURES, Drawn
 from kdiffusion.evaluation.reader import chunks
+from kdiffusion.files import staged
 
 SHOWN = (
     "frechet_distance", "frechet_distance_extrapolated", "kernel_distance", "kernel_distance_sd",

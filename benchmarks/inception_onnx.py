@@ -18,7 +18,7 @@ from torch_fidelity.feature_extractor_inceptionv3 import FeatureExtractorIncepti
 
 from export.command_line import run_command
 from export.outputs import refuse_outputs
-from export.staging import staged
+from kdiffusion.files import staged
 
 LAYER = "2048"
 

@@ -19,13 +19,13 @@ from export import load_denoiser
 from export.command_line import run_command
 from export.outputs import refuse_outputs
 from export.shards import draw_to_folder, read_folder
-from export.staging import staged
 from kdiffusion.data import load_dataset
 from kdiffusion.diffusion.samplers import SAMPLERS
 from kdiffusion.diffusion.sampling import network_evaluations
 from kdiffusion.evaluation.distances import GaussianStatistics, frechet_distance
 from kdiffusion.evaluation.features import FEATURES
 from kdiffusion.evaluation.fitted_judge import fit_judge
+from kdiffusion.files import staged
 
 MOST_JUDGED_IMAGES = 10_000  # to fit the judge to: its time grows with the square
 

@@ -7,6 +7,8 @@ functions that need them.
 import contextlib
 from pathlib import Path
 
+from kdiffusion.files import refuse_existing, staged
+
 from . import litert, onnx, onnx_float16, onnx_int8, openvino, saved_model
 from .denoiser import ArtefactError, LoadedDenoiser
 
@@ -20,8 +22,9 @@ __all__ = [
 ]
 
 # One file a format. Each has ARTEFACT, the name of what it writes; PARTS, the files of a folder;
-# TOLERANCE, how far it may differ from the live network; recognises(path);
-# write(source, path), which leaves a place for the seal; and load(path) -> LoadedDenoiser.
+# TOLERANCE, how far it may differ from the live network; ours, by which `kdiffusion.files` knows a
+# folder that it may replace, None for a file; recognises(path); write(source, path), which leaves
+# a place for the seal; and load(path) -> LoadedDenoiser.
 FORMATS = {
     "onnx": onnx,
     "onnx_float16": onnx_float16,
@@ -81,13 +84,12 @@ def export_network(network, card, folder, formats=("onnx", "saved_model"), overw
     from .inference import inference_network
     from .seal import seal
     from .source import ExportSource
-    from .staging import staged
     from .verify import check_deviation
 
     source = ExportSource(inference_network(network), card)
     with contextlib.ExitStack() as stack:
         for name, path in paths.items():
-            temporary = stack.enter_context(staged(path, overwrite))
+            temporary = stack.enter_context(staged(path, overwrite, FORMATS[name].ours))
             FORMATS[name].write(source, temporary)
             seal(temporary, FORMATS[name].PARTS)
             check_deviation(source.network, FORMATS[name].load(temporary), FORMATS[name].TOLERANCE)
@@ -95,14 +97,12 @@ def export_network(network, card, folder, formats=("onnx", "saved_model"), overw
 
 
 def _artefact_paths(formats, folder, overwrite):
-    from .staging import refuse_existing
-
     unknown = [name for name in formats if name not in FORMATS]
     if unknown or not formats:
         raise ValueError(f"`formats` must be some of {list(FORMATS)}. Received: formats={formats}")
     paths = {name: folder / FORMATS[name].ARTEFACT for name in formats}
-    for path in paths.values():
-        refuse_existing(path, overwrite)
+    for name, path in paths.items():
+        refuse_existing(path, overwrite, FORMATS[name].ours)
     return paths
 
 

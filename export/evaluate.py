@@ -14,13 +14,13 @@ from kdiffusion.data import load_dataset
 from kdiffusion.evaluation.command import Job, run_job
 from kdiffusion.evaluation.image_sets import open_images
 from kdiffusion.evaluation.measures import MEASURES
+from kdiffusion.files import staged
 
 from . import load_denoiser
 from .command_line import run_command
 from .outputs import refuse_outputs
 from .sampling_flags import AS_RECOMMENDED, Sampling
 from .shards import draw_to_folder, file_name, files_of_shard
-from .staging import staged
 
 MeasureName = tyro.extras.literal_type_from_choices(list(MEASURES))
 IMAGES, IMAGES_PER_FILE = 5000, 1000

@@ -11,9 +11,9 @@ from kdiffusion.evaluation.judge import (
     seal_judge,
 )
 from kdiffusion.evaluation.onnx_session import open_session, run_in_batches
+from kdiffusion.files import staged
 
 from .denoiser import ArtefactError
-from .staging import staged
 
 GRAIN_LEVELS = 10  # the card tells how well images with so much grain are read
 TOLERANCE = (

@@ -14,12 +14,12 @@ import tyro
 
 from kdiffusion.data import load_dataset
 from kdiffusion.diffusion.likelihood import variational_bound
+from kdiffusion.files import staged
 
 from . import load_denoiser
 from .command_line import run_command
 from .outputs import refuse_outputs
 from .sampling_flags import VarianceName
-from .staging import staged
 
 
 def main(

@@ -23,6 +23,7 @@ from .seal import UNSEALED, check_seal
 
 ARTEFACT = "denoiser.tflite"
 PARTS = ()  # one file
+ours = None
 TOLERANCE = 1e-4  # from the live network, any predicted number
 SIGNATURE = saved_model.SIGNATURE  # LiteRT names inputs by it only; their order is another
 CARD_NAME = "denoiser_card.json"

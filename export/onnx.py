@@ -20,6 +20,7 @@ from .seal import UNSEALED, check_seal
 
 ARTEFACT = "denoiser.onnx"
 PARTS = ()  # one file
+ours = None
 TOLERANCE = 1e-4  # from the live network, any predicted number
 # The newest that tf2onnx writes; ONNX Runtime reads it since 1.14 (2023), in the browser too.
 OPSET = 18

@@ -10,6 +10,7 @@ from .onnx import recognises as recognises
 
 ARTEFACT = "denoiser_float16.onnx"
 PARTS = ()  # one file
+ours = None
 # Any predicted number from the live network's: what rounding every weight to 11 bits does.
 TOLERANCE = 1e-2
 # Which input of an operation is its weights.

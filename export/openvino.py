@@ -2,6 +2,7 @@
 denoiser.xml and the weights as denoiser.bin.
 """
 
+import re
 from pathlib import Path
 
 from .denoiser import (
@@ -21,6 +22,13 @@ GRAPH = "denoiser.xml"
 PARTS = (GRAPH, "denoiser.bin")
 CARD_KEY = ["kdiffusion", "card"]  # of the graph's runtime information
 SEAL_KEY = ["kdiffusion", "seal"]
+
+
+def ours(path):
+    """What a folder may hold that an export replaces; None if no card is in its graph."""
+    graph = path / GRAPH
+    is_ours = graph.is_file() and b"alphas_cumprod" in graph.read_bytes()
+    return "|".join(map(re.escape, PARTS)) if is_ours else None
 
 
 def recognises(path):

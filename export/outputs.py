@@ -4,23 +4,24 @@ import contextlib
 
 import numpy as np
 
+from kdiffusion.files import refuse_existing, staged
 from kdiffusion.images import save_gif, save_png
 
-from .staging import refuse_existing, staged
 
-
-def refuse_outputs(*paths, overwrite):
+def refuse_outputs(*paths, overwrite, ours=None):
     """Raises FileExistsError when one of the files is there already: before the work, not after.
 
     Args:
         *paths: paths, or None for a file that is not wanted; no two the same.
         overwrite: bool. Whether files may be replaced.
+        ours: dict from the path of a folder to the function by which it is known, as of
+            `kdiffusion.files.refuse_existing`. Defaults to `None`: all are files.
     """
     wanted = [path for path in paths if path is not None]
     if len({path.resolve() for path in wanted}) < len(wanted):
         raise ValueError(f"The files to write must differ. Received: {', '.join(map(str, wanted))}")
     for path in wanted:
-        refuse_existing(path, overwrite)
+        refuse_existing(path, overwrite, (ours or {}).get(path))
 
 
 def write_outputs(contents, overwrite):

@@ -11,7 +11,7 @@ import numpy as np
 import tyro
 
 from kdiffusion.diffusion.sampling import sample
-from kdiffusion.evaluation.image_sets import write_arr_0, write_png_folder
+from kdiffusion.evaluation.image_sets import png_folder_of_ours, write_arr_0, write_png_folder
 from kdiffusion.images import image_grid, to_uint8
 
 from . import load_denoiser
@@ -104,7 +104,8 @@ def main(
     if (per_label, seed, npz) != (None, None, None):
         raise ValueError("`per_label`, `seed` and `npz` are for a grid, and `seeds` is given")
     seeds, shard, out = seeds_from_text(seeds), shard_from_text(shard), out or Path("samples")
-    refuse_outputs(png_folder, arr_0, overwrite=overwrite)
+    ours = {png_folder: png_folder_of_ours, arr_0: None}
+    refuse_outputs(png_folder, arr_0, overwrite=overwrite, ours=ours)
     denoiser = load_denoiser(artifact)
     numbers = labels_from_text(labels, denoiser.card.class_names)
     start = time.perf_counter()
@@ -116,7 +117,7 @@ def main(
     print(f"{drawn} images in {seconds:.1f} s, {skipped} were there already: {out}")
     for path, write in ((png_folder, write_png_folder), (arr_0, write_arr_0)):
         if path is not None:
-            write_whole_set(out, seeds, images_per_file, path, write, overwrite)
+            write_whole_set(out, seeds, images_per_file, path, write, overwrite, ours[path])
             print(f"All {len(seeds)} images: {path}")
 
 

@@ -10,6 +10,7 @@ import tyro
 from kdiffusion.diffusion.noise import initial_latents
 from kdiffusion.diffusion.sampling import sample
 from kdiffusion.diffusion.spacing import SPACINGS
+from kdiffusion.files import refuse_existing, staged
 from kdiffusion.images import to_uint8
 
 from . import sampler_onnx, sampler_saved_model
@@ -17,7 +18,6 @@ from .command_line import run_command
 from .denoiser import ArtefactError
 from .sampler_tables import GRAPH_SAMPLERS, sampler_tables
 from .seal import seal
-from .staging import refuse_existing, staged
 
 SAMPLER_FORMATS = {"onnx": sampler_onnx, "saved_model": sampler_saved_model}
 
@@ -51,20 +51,25 @@ def export_sampler(
         ArtefactError: a graph whose images differ from the loop's.
     """
     tables = sampler_tables(card, sampler, steps, spacing)
-    paths = {name: Path(folder) / SAMPLER_FORMATS[name].ARTEFACT for name in formats}
-    for path in paths.values():
-        refuse_existing(path, overwrite)
+    paths = _free_paths(formats, Path(folder), overwrite)
     from .inference import inference_network
     from .source import ExportSource
 
     source = ExportSource(inference_network(network), card)
     with contextlib.ExitStack() as stack:
         for name, path in paths.items():
-            temporary = stack.enter_context(staged(path, overwrite))
+            temporary = stack.enter_context(staged(path, overwrite, SAMPLER_FORMATS[name].ours))
             SAMPLER_FORMATS[name].write(source, tables, temporary)
             seal(temporary, SAMPLER_FORMATS[name].PARTS)
             draw, _ = SAMPLER_FORMATS[name].load(temporary)
             _check_images(source, draw, path, sampler=sampler, steps=steps, spacing=spacing)
+    return paths
+
+
+def _free_paths(formats, folder, overwrite):
+    paths = {name: folder / SAMPLER_FORMATS[name].ARTEFACT for name in formats}
+    for name, path in paths.items():
+        refuse_existing(path, overwrite, SAMPLER_FORMATS[name].ours)
     return paths
 
 
@@ -112,6 +117,7 @@ def main(
         best: export the checkpoint of the lowest validation loss, not the newest.
     """
     folder = run_dir / "export" if out is None else out
+    _free_paths(formats, folder, overwrite)  # refuse before the seconds that loading takes
     from kdiffusion.training import load_run
 
     run = load_run(run_dir, best)

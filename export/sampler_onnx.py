@@ -13,6 +13,7 @@ from .seal import UNSEALED
 
 ARTEFACT = "sampler.onnx"
 PARTS = ()  # one file
+ours = None
 SAMPLER_KEY = "kdiffusion.sampler"
 INPUT_NAMES = ("noise", "label", "guidance_strength")
 OUTPUT_NAME = "image"

@@ -11,6 +11,7 @@ import numpy as np
 from .sampler_onnx import INPUT_NAMES, OUTPUT_NAME
 from .saved_model import CARD_PATH, open_signature, write_signature
 from .saved_model import PARTS as PARTS
+from .saved_model import ours as ours
 
 ARTEFACT = "sampler_saved_model"
 SAMPLER_PATH = CARD_PATH.with_name("sampler.json")

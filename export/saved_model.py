@@ -25,6 +25,23 @@ SEAL_PATH = Path("assets.extra", "denoiser_seal.txt")
 PARTS = ("saved_model.pb", "variables/*", str(CARD_PATH), str(SEAL_PATH))
 
 
+# All that a folder may hold that an export replaces.
+_FILES = (
+    r"(saved_model|fingerprint)\.pb|variables/variables\.(index|data-\d+-of-\d+)"
+    r"|assets\.extra/(denoiser_card\.json|denoiser_seal\.txt|sampler\.json)"
+)
+
+
+def ours(path):
+    """What a folder may hold that an export replaces; None if no card is in it.
+
+    By the card's look: an export of another version, or a damaged one, is one too.
+    """
+    card = path / CARD_PATH
+    is_ours = card.is_file() and b'"alphas_cumprod"' in card.read_bytes()
+    return _FILES if is_ours else None
+
+
 def recognises(path):
     """Whether `path` looks like a SavedModel: a folder with a saved_model.pb."""
     return (path / "saved_model.pb").is_file()

@@ -16,9 +16,8 @@ from tqdm import tqdm
 from kdiffusion.diffusion.noise import check_seed, initial_latents
 from kdiffusion.diffusion.options import SamplingOptions
 from kdiffusion.diffusion.sampling import sample_batches
+from kdiffusion.files import refuse_existing, staged
 from kdiffusion.images import to_uint8
-
-from .staging import refuse_existing, staged
 
 # Two exports of one network, on two machines, agree to 1e-4; two networks do not.
 SAME_NETWORK = 1e-3

@@ -10,8 +10,9 @@ from typing import Annotated, Literal
 
 import tyro
 
+from kdiffusion.files import refuse_existing
+
 from .command_line import run_command
-from .staging import refuse_existing
 
 
 def main(

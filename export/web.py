@@ -1,5 +1,7 @@
 """`python -m export.web ARTIFACT`: a page that samples in the browser, as static files."""
 
+import json
+import re
 import shutil
 import subprocess
 import tempfile
@@ -8,10 +10,11 @@ from typing import Annotated
 
 import tyro
 
+from kdiffusion.files import staged
+
 from . import onnx
 from .command_line import run_command
 from .denoiser import ArtefactError
-from .staging import staged
 
 PAGE = Path(__file__).parent / "web_page"
 # package.json pins the version and package-lock.json its checksum; neither belongs in the site.
@@ -25,6 +28,19 @@ _RUNTIME_FILES = (
 )
 
 
+# A site lists here what it holds, and is replaced only if it holds no more.
+MANIFEST = "kdiffusion-site.json"
+
+
+def ours(folder):
+    """What a site may hold that another replaces; None for a folder that lists nothing."""
+    try:
+        files = json.loads((folder / MANIFEST).read_text(encoding="utf-8"))["files"]
+        return "|".join(map(re.escape, files))
+    except (OSError, ValueError, KeyError, TypeError):
+        return None
+
+
 def write_site(artifact, folder, overwrite=False):
     """Writes a site that draws with an exported network in the reader's browser.
 
@@ -34,11 +50,11 @@ def write_site(artifact, folder, overwrite=False):
     Args:
         artifact: path of an ONNX file with its card.
         folder: path of the folder to make.
-        overwrite: bool. Whether an existing folder may be replaced. Defaults to `False`.
+        overwrite: bool. Whether an earlier site may be replaced. Defaults to `False`.
 
     Raises:
         ArtefactError: a file that is not ONNX, is damaged, or has no usable card.
-        FileExistsError: `folder` exists and `overwrite` is False.
+        FileExistsError: `folder` exists, and `overwrite` is False or it holds more than a site.
         OSError: npm is missing or could not fetch ONNX Runtime.
     """
     artifact = Path(artifact)
@@ -48,11 +64,14 @@ def write_site(artifact, folder, overwrite=False):
             "`python -m export RUN_DIR --formats onnx` makes one"
         )
     card = onnx.load(artifact).card
-    with staged(folder, overwrite) as site:
+    with staged(folder, overwrite, ours) as site:
         shutil.copytree(PAGE, site, ignore=shutil.ignore_patterns(*_NPM_FILES))
         shutil.copyfile(artifact, site / onnx.ARTEFACT)
         (site / "card.json").write_text(card.to_json(), encoding="utf-8")
         _fetch_runtime(site / "runtime")
+        files = [path.relative_to(site).as_posix() for path in site.rglob("*") if path.is_file()]
+        manifest = json.dumps({"files": sorted([*files, MANIFEST])}, indent=1)
+        (site / MANIFEST).write_text(manifest, encoding="utf-8")
 
 
 def _fetch_runtime(folder):
@@ -87,7 +106,7 @@ def main(
     Args:
         artifact: denoiser.onnx; no other format runs in a browser.
         out: folder to make.
-        overwrite: replace an existing folder.
+        overwrite: replace an earlier site, if nothing was added to it.
     """
     write_site(artifact, out, overwrite)
     print(f"{out}: serve it, for example by `python -m http.server --directory {out}`,")

@@ -2,11 +2,12 @@
 
 from tqdm import tqdm
 
+from kdiffusion.files import staged
+
 from .shards import file_name, files_of_shard, read_file
-from .staging import staged
 
 
-def write_whole_set(folder, seeds, images_per_file, path, write, overwrite=False):
+def write_whole_set(folder, seeds, images_per_file, path, write, overwrite=False, ours=None):
     """Writes the images that `draw_to_folder` drew, by whichever shards, as one set.
 
     Args:
@@ -15,11 +16,11 @@ def write_whole_set(folder, seeds, images_per_file, path, write, overwrite=False
         images_per_file: int, as they were drawn.
         path: Path of the file or the folder to make.
         write: `write_png_folder` or `write_arr_0` of `kdiffusion.evaluation.image_sets`.
-        overwrite: bool. Whether what is at `path` may be replaced.
+        overwrite, ours: as of `kdiffusion.files.staged`.
 
     Raises:
         ValueError: some of the images are not drawn yet.
-        FileExistsError: `path` exists and `overwrite` is False.
+        FileExistsError: `path` exists, and `overwrite` is False or it may not be replaced.
     """
     files = [folder / file_name(file) for file in files_of_shard(seeds, images_per_file, (1, 1))]
     missing = [file for file in files if not file.exists()]
@@ -30,5 +31,5 @@ def write_whole_set(folder, seeds, images_per_file, path, write, overwrite=False
             "same command again"
         )
     batches = (read_file(file) for file in tqdm(files, desc=f"Writing {path.name}", unit="file"))
-    with staged(path, overwrite) as temporary:
+    with staged(path, overwrite, ours) as temporary:
         write(batches, temporary)

@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-import os
-import tempfile
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from pathlib import Path
 
 import numpy as np
 from PIL import Image, ImageDraw, ImageFont, ImageOps
+
+from kdiffusion.files import staged
 
 # Pillow modes with 8 bits a sample, by whether they hold colour. Its other modes (16-bit, float)
 # have no agreed white, and Pillow's own conversion would clip them.
@@ -150,10 +150,12 @@ def save_png(image: Image.Image | np.ndarray, path: str | Path, overwrite: bool 
         The path.
 
     Raises:
-        FileExistsError: when the file is there and may not be replaced.
+        FileExistsError: when the file is there and may not be replaced, or is no regular file.
     """
     picture = image if isinstance(image, Image.Image) else _to_pil(np.asarray(image))
-    return write_atomically(path, lambda file: picture.save(file, format="PNG"), overwrite)
+    with staged(path, overwrite) as temporary:
+        picture.save(temporary, format="PNG")
+    return Path(path)
 
 
 def save_gif(
@@ -168,39 +170,12 @@ def save_gif(
     ]
     if not pictures:
         raise ValueError("`frames` must hold at least one picture. Received: none")
-
-    def write(file):
+    with staged(path, overwrite) as temporary:
         pictures[0].save(
-            file, format="GIF", save_all=True, append_images=pictures[1:],
+            temporary, format="GIF", save_all=True, append_images=pictures[1:],
             duration=frame_milliseconds, loop=0,
         )  # fmt: skip
-
-    return write_atomically(path, write, overwrite)
-
-
-def write_atomically(path: str | Path, write: Callable, overwrite: bool = False) -> Path:
-    """Calls `write(binary file)` on a temporary file beside `path`, then renames it into place."""
-    path = Path(path)
-    if path.exists() and not overwrite:
-        raise FileExistsError(
-            f"{path} is there already; it is replaced only when told to overwrite."
-        )
-    descriptor, temporary = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.")
-    try:
-        with os.fdopen(descriptor, "wb") as file:
-            write(file)
-        os.chmod(temporary, 0o666 & ~_umask())  # mkstemp's files are for their owner only
-        os.replace(temporary, path)
-    except BaseException:
-        os.unlink(temporary)
-        raise
-    return path
-
-
-def _umask() -> int:
-    umask = os.umask(0)
-    os.umask(umask)
-    return umask
+    return Path(path)
 
 
 def _check_images(images) -> np.ndarray:

@@ -12,19 +12,29 @@ LIBRARIES_BELOW = set(sys.stdlib_module_names) | {"numpy", "PIL", "tqdm"}
 
 # room: (our rooms it may import, whether any library is fine)
 ROOMS = {
+    "kdiffusion/files.py": (set(), False),
     "kdiffusion/diffusion": (
         {"kdiffusion.diffusion", "kdiffusion.card", "kdiffusion.images"},
         False,
     ),
     "kdiffusion/card.py": ({"kdiffusion.diffusion", "kdiffusion.images"}, False),
-    "kdiffusion/images.py": ({"kdiffusion.diffusion", "kdiffusion.card"}, False),
+    "kdiffusion/images.py": (
+        {"kdiffusion.diffusion", "kdiffusion.card", "kdiffusion.files"},
+        False,
+    ),
     "kdiffusion/models": (
         {"kdiffusion.models", "kdiffusion.diffusion", "kdiffusion.card", "kdiffusion.images"},
         True,
     ),
     "kdiffusion/data": ({"kdiffusion.data", "kdiffusion.images"}, True),
     "kdiffusion/evaluation": (
-        {"kdiffusion.evaluation", "kdiffusion.diffusion", "kdiffusion.card", "kdiffusion.images"},
+        {
+            "kdiffusion.evaluation",
+            "kdiffusion.diffusion",
+            "kdiffusion.card",
+            "kdiffusion.images",
+            "kdiffusion.files",
+        },
         True,
     ),
     "kdiffusion/judges": ({"kdiffusion.judges"}, True),

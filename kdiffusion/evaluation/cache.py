@@ -7,7 +7,7 @@ from pathlib import Path
 
 import numpy as np
 
-from kdiffusion.images import write_atomically
+from kdiffusion.files import staged
 
 VARIABLE = "KDIFFUSION_CACHE_DIR"
 VERSION = 1  # of what is kept; raise it when the same inputs give other numbers
@@ -55,8 +55,8 @@ def cached(key, compute):
     path = cache_folder() / "evaluation" / f"v{VERSION}-{key}.npy"
     if not path.exists():
         array = np.asarray(compute())
-        path.parent.mkdir(parents=True, exist_ok=True)
-        write_atomically(path, lambda file: np.save(file, array), overwrite=True)
+        with staged(path, overwrite=True) as temporary:
+            np.save(temporary, array)
     try:
         return np.load(path, mmap_mode="r", allow_pickle=False)
     except ValueError as error:

@@ -240,6 +240,16 @@ def _picture(path, image_shape):
     return pixels
 
 
+# An empty file in a folder of PNGs that was written here: such a folder may be replaced.
+PNG_FOLDER_MARK = ".kdiffusion-images"
+
+
+def png_folder_of_ours(folder):
+    """What a folder of `write_png_folder` may hold when it is replaced; None without its mark."""
+    is_ours = (folder / PNG_FOLDER_MARK).is_file()
+    return rf"{re.escape(PNG_FOLDER_MARK)}|\d+(_label\d+)?\.png" if is_ours else None
+
+
 def write_png_folder(batches, folder):
     """Writes pictures one by one as SEED_labelLABEL.png, or SEED.png where there are no labels.
 
@@ -248,6 +258,7 @@ def write_png_folder(batches, folder):
         folder: Path of a folder that is not there yet.
     """
     folder.mkdir()
+    (folder / PNG_FOLDER_MARK).touch()
     for images, labels, seeds in batches:
         for index, image in enumerate(images):
             label = "" if labels is None else f"_label{int(labels[index])}"

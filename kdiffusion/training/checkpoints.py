@@ -17,8 +17,9 @@ from pathlib import Path
 
 import tensorflow as tf
 
+from kdiffusion.files import sync
 from kdiffusion.training.checkpoint_state import CheckpointState
-from kdiffusion.training.sealed import read_sealed, sha256_of, sync, write_sealed
+from kdiffusion.training.sealed import read_sealed, sha256_of, write_sealed
 
 RECORD = "record.json"
 # What a write that was cut short leaves behind; no reader looks at it.

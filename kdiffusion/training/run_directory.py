@@ -2,18 +2,34 @@
 
 import contextlib
 import json
+import os
 import shutil
 from dataclasses import dataclass
 from pathlib import Path
 
 from filelock import FileLock, Timeout
 
+from kdiffusion.files import refuse_existing, refuse_foreign
 from kdiffusion.training.config import Config
 from kdiffusion.training.sealed import read_sealed, write_sealed
 
 # What may differ when a run is resumed, as "section" or "section.field": where it ends, how it is
 # watched and sampled. The rest would make it another run.
 RESUMABLE = ("run", "sampling", "optimizer.epochs", "data.directory")
+
+# The parts of a run's folder, and the files that each may hold when it is removed: what a run, its
+# exports and their killed writers leave.
+_EXPORTED = (
+    r"denoiser(_float16|_int8)?\.onnx|sampler\.onnx|denoiser\.tflite|openvino/denoiser\.(xml|bin)"
+    r"|(sampler_)?saved_model/(\w+\.pb|variables/variables\.[\w-]+|assets\.extra/\w+\.(json|txt))"
+)
+PARTS = {
+    "checkpoints": r"(\w+/)?step_\d+(/(record\.json|state\.[\w-]+)|\.partial/.*)",
+    "tensorboard": r"(train|validation)/events\.out\.tfevents\.[^/]+",
+    "samples": r"epoch_\d+\.png|\.epoch_\d+\.png\.\w+",
+    "export": rf"{_EXPORTED}|\.(denoiser|sampler|saved_model|openvino)[^/]*\.\w{{8}}/.*",
+}
+PICTURE = "samples.png"  # what `train.py` draws at the end
 
 
 @dataclass(frozen=True)
@@ -109,33 +125,54 @@ class RunDirectory:
 
 def holds_run(path):
     """Whether a run was begun in a folder."""
-    return (Path(path) / "config.json").exists()
+    return os.path.lexists(Path(path) / "config.json")
 
 
 def check_free(path, overwrite=False):
     """Refuses to begin a run where there is one, or what may be somebody's work.
 
     Raises:
-        FileExistsError: the folder holds a run, and `overwrite` is False; or a config.json that no
-            run wrote, or checkpoints whose config.json is gone.
+        FileExistsError: the folder holds a run, and `overwrite` is False or there is something in
+            its parts that it didn't write; or a config.json that no run wrote; or no config.json,
+            and something under the name of a part.
     """
     path = Path(path)
+    if os.path.lexists(path) and not path.is_dir():
+        raise FileExistsError(f"{path} is not a folder. Choose another --run-dir.")
     if holds_run(path):
         if not overwrite:
             raise FileExistsError(
                 f"{path} holds a run already. Go on with it by --resume, replace it by "
                 "--overwrite, or choose another --run-dir."
             )
+        refuse_existing(path / "config.json", overwrite=True)
         if not _is_ours(path / "config.json"):
             raise FileExistsError(
                 f"{path / 'config.json'} is not that of a run, so nothing beside it is removed. "
                 "Choose another --run-dir, or remove it yourself."
             )
-    elif any(path.glob("checkpoints/**/step_*")):
+        _check_removable(path)
+        return
+    if any(path.glob("checkpoints/**/step_*")):
         raise FileExistsError(
             f"{path} holds checkpoints without the config.json that tells what they are of. "
             "Choose another --run-dir, or remove them yourself."
         )
+    for name in (*PARTS, PICTURE):
+        part = path / name
+        is_empty = part.is_dir() and not part.is_symlink() and not any(part.iterdir())
+        if os.path.lexists(part) and not is_empty:
+            raise FileExistsError(
+                f"{part} is there, and {path} holds no run whose part it is. Choose another "
+                "--run-dir, or move it away."
+            )
+
+
+def _check_removable(path):
+    refuse_existing(path / PICTURE, overwrite=True)
+    for name, holds in PARTS.items():
+        if os.path.lexists(path / name):
+            refuse_foreign(path / name, holds)
 
 
 def _is_ours(file):
@@ -150,11 +187,13 @@ def clear(path):
     """Removes a run, if there is one, and nothing else from its folder.
 
     Raises:
+        FileExistsError: there is something in its parts that it didn't write; nothing is removed.
         OSError: a part of it could not be removed.
     """
     path = Path(path)
     if holds_run(path):
-        for name in ("checkpoints", "tensorboard", "samples", "export"):
+        check_free(path, overwrite=True)  # again: time has passed, and others may have written
+        for name in PARTS:
             if (path / name).exists():
                 shutil.rmtree(path / name)
         (path / "config.json").unlink()

@@ -2,8 +2,9 @@
 
 import hashlib
 import json
-import os
 from pathlib import Path
+
+from kdiffusion.files import staged
 
 # Of a run's config.json and of its checkpoints: one can't be read without the other.
 FORMAT_VERSION = 3
@@ -16,14 +17,10 @@ def write_sealed(path, content):
         path: path of the file; one that is there is replaced.
         content: dict that JSON can hold.
     """
-    path = Path(path)
-    temporary = path.with_name(f"{path.name}.partial")
     content = {"format_version": FORMAT_VERSION, **content}
     text = json.dumps({**content, "sha256": _seal(content)}, indent=2)
-    temporary.write_text(text + "\n", encoding="utf-8")
-    sync(temporary)
-    os.replace(temporary, path)
-    sync(path.parent)
+    with staged(path, overwrite=True, durable=True) as temporary:
+        temporary.write_text(text + "\n", encoding="utf-8")
 
 
 def read_sealed(path):
@@ -50,15 +47,6 @@ def sha256_of(path):
     """SHA-256 of a file's bytes, in hexadecimal digits."""
     with open(path, "rb") as file:
         return hashlib.file_digest(file, "sha256").hexdigest()
-
-
-def sync(path):
-    """Returns when a file, or the names in a folder, would survive a power cut."""
-    descriptor = os.open(path, os.O_RDONLY)
-    try:
-        os.fsync(descriptor)
-    finally:
-        os.close(descriptor)
 
 
 def _seal(content):

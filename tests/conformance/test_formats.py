@@ -20,9 +20,11 @@ from export.inference import inference_network
 from export.source import ExportSource
 from export.verify import largest_deviation
 from kdiffusion.diffusion.sampling import sample
+from kdiffusion.files import refuse_existing, refuse_foreign
 from kdiffusion.images import to_uint8
 from kdiffusion.models.blocks import Upsample
 from kdiffusion.models.normalisation import GroupNorm
+from kdiffusion.training.run_directory import PARTS
 
 pytestmark = pytest.mark.slow
 
@@ -337,7 +339,7 @@ def test_an_export_that_fails_late_takes_the_others_with_it(
         path.write_bytes(b"half")
         raise OSError(28, "No space left on device")
 
-    last = SimpleNamespace(ARTEFACT="last.bin", write=fail)
+    last = SimpleNamespace(ARTEFACT="last.bin", ours=None, write=fail)
     monkeypatch.setitem(FORMATS, "last", last)
     with pytest.raises(OSError, match="No space"):
         export_network(small_network, card, tmp_path / "export", ["saved_model", "last"])
@@ -348,6 +350,16 @@ def test_an_existing_file_is_refused_before_any_work(exported, card, format_name
     no_network = None  # would fail if it were touched
     with pytest.raises(FileExistsError, match="--overwrite"):
         export_network(no_network, card, exported[format_name].parent, [format_name])
+
+
+def test_an_export_replaces_an_export_and_nothing_more(copy_of, format_name):
+    ours = FORMATS[format_name].ours
+    refuse_existing(copy_of, overwrite=True, ours=ours)
+    refuse_foreign(copy_of.parent, PARTS["export"])  # as a run does that is begun anew
+    if copy_of.is_dir():
+        (copy_of / "notes.txt").write_text("mine")
+        with pytest.raises(FileExistsError, match=r"notes\.txt"):
+            refuse_existing(copy_of, overwrite=True, ours=ours)
 
 
 def test_an_unknown_format_is_refused_with_the_known_ones(card, tmp_path):

@@ -35,7 +35,7 @@ def test_they_appear_when_the_last_shard_is_drawn(toy, tmp_path):
         assert os.listdir(tmp_path / "drawn")
         assert not (tmp_path / "pngs").exists()
     _main(toy, tmp_path, shard="3/3", png_folder=tmp_path / "pngs")
-    assert len(os.listdir(tmp_path / "pngs")) == 10
+    assert len(list((tmp_path / "pngs").glob("*.png"))) == 10
 
 
 @pytest.mark.parametrize("option", ["png_folder", "arr_0"])

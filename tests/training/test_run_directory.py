@@ -1,4 +1,5 @@
 import dataclasses
+import re
 
 import pytest
 
@@ -33,16 +34,93 @@ def test_a_run_directory_is_read_back_as_it_was_written(tmp_path):
 
 def test_a_folder_that_holds_a_run_is_refused_unless_it_is_overwritten(tmp_path):
     directory = _write(tmp_path)
-    (directory.checkpoints / "old").write_text("old")
+    old = _write_parts(directory)
     (tmp_path / "notes.txt").write_text("mine")
     with pytest.raises(FileExistsError, match=r"--resume.*--overwrite"):
         run_directory.check_free(tmp_path)
     run_directory.check_free(tmp_path, overwrite=True)
-    assert (directory.checkpoints / "old").exists()
+    assert all(path.exists() for path in old)
     run_directory.clear(tmp_path)
     run_directory.check_free(tmp_path)
-    assert not directory.checkpoints.exists()
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["notes.txt"]
     assert (tmp_path / "notes.txt").exists()
+
+
+# What a run leaves, its killed writers included.
+WRITTEN = [
+    "checkpoints/step_00000012/record.json",
+    "checkpoints/step_00000012/state.data-00000-of-00001",
+    "checkpoints/best/step_00000006/state.index",
+    "checkpoints/step_00000018.partial/state_temp/part-00000-of-00001.data",
+    "tensorboard/train/events.out.tfevents.1700000000.host.1.0.v2",
+    "samples/epoch_0001.png",
+    "samples/.epoch_0002.png.abcd_123.kdiffusion-partial/new/epoch_0002.png",
+    "export/denoiser_int8.onnx",
+    "export/saved_model/variables/variables.data-00000-of-00001",
+    "export/sampler_saved_model/assets.extra/sampler.json",
+    "export/openvino/denoiser.bin",
+    "export/.denoiser.onnx.abcd_123/denoiser.onnx",
+]
+# What a user may have put there, or what a folder of that name may be of another's.
+FOREIGN = [
+    "checkpoints/notes.txt", "checkpoints/step_00000012_copy/record.json",
+    "checkpoints/step_00000012/notes.txt", "tensorboard/other/events.out.tfevents.1",
+    "samples/favourite.png", "export/__init__.py", "export/web_page/index.html",
+    "export/saved_model/assets.extra/tf_serving_warmup_requests.bin", "export/.git/HEAD",
+]  # fmt: skip
+
+
+def _write_parts(directory, names=WRITTEN):
+    paths = [directory.path / name for name in names]
+    for path in paths:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_text("old")
+    return paths
+
+
+@pytest.mark.parametrize("foreign", FOREIGN)
+def test_a_run_with_something_of_anothers_in_it_is_not_removed(tmp_path, foreign):
+    directory = _write(tmp_path)
+    written = _write_parts(directory, [*WRITTEN, foreign])
+    for refused in (
+        lambda: run_directory.check_free(tmp_path, overwrite=True),
+        lambda: run_directory.clear(tmp_path),
+    ):
+        with pytest.raises(FileExistsError, match=re.escape(foreign)):
+            refused()
+    assert all(path.exists() for path in written)
+    assert run_directory.holds_run(tmp_path)
+
+
+@pytest.mark.parametrize(
+    "part", ["checkpoints", "tensorboard", "samples", "export", "config.json", "samples.png"]
+)
+def test_a_part_that_is_a_link_is_neither_followed_nor_removed(tmp_path, part):
+    directory = _write(tmp_path / "run")
+    elsewhere = tmp_path / "elsewhere"
+    if (directory.path / part).exists():
+        (directory.path / part).rename(elsewhere)
+    else:
+        elsewhere.mkdir()
+    (directory.path / part).symlink_to(elsewhere)
+    for refused in (
+        lambda: run_directory.check_free(directory.path, overwrite=True),
+        lambda: run_directory.clear(directory.path),
+    ):
+        with pytest.raises(FileExistsError, match=rf"{part}.* symbolic link"):
+            refused()
+    assert (directory.path / part).is_symlink()
+    assert elsewhere.exists()
+    assert run_directory.holds_run(directory.path)
+
+
+@pytest.mark.parametrize("name", ["export/__init__.py", "samples/mine.png", "samples.png"])
+def test_no_run_is_begun_over_what_another_has_under_its_names(tmp_path, name):
+    (tmp_path / name).parent.mkdir(exist_ok=True)
+    (tmp_path / name).write_text("mine")
+    for overwrite in (False, True):
+        with pytest.raises(FileExistsError, match=r"holds no run whose part it is"):
+            run_directory.check_free(tmp_path, overwrite)
 
 
 @pytest.mark.parametrize("text", ['{"model_type": "bert"}', "[]", "not JSON", "[" * 200_000])
@@ -57,16 +135,6 @@ def test_checkpoints_whose_config_is_gone_are_not_begun_over(tmp_path, name):
     (tmp_path / name).mkdir(parents=True)
     with pytest.raises(FileExistsError, match=r"without the config\.json"):
         run_directory.check_free(tmp_path, overwrite=True)
-
-
-def test_what_cannot_be_removed_is_no_silent_leftover(tmp_path):
-    directory = _write(tmp_path / "run")
-    (tmp_path / "elsewhere").mkdir()
-    directory.samples.rmdir()
-    directory.samples.symlink_to(tmp_path / "elsewhere")
-    with pytest.raises(OSError, match="symbolic link"):
-        run_directory.clear(directory.path)
-    assert run_directory.holds_run(directory.path)
 
 
 def test_one_process_at_a_time_trains_in_a_folder(tmp_path):

@@ -1,0 +1,266 @@
+"""Files and folders appear whole or not at all, and take the place of nothing that isn't ours.
+
+They are written beside their place, in a hidden folder, and renamed into it. What may be replaced
+is a regular file, or a folder that has our own mark and holds nothing else.
+"""
+
+import contextlib
+import functools
+import os
+import platform
+import re
+import shutil
+import stat
+import tempfile
+import time
+from pathlib import Path
+
+try:
+    import fcntl
+except ImportError:  # Windows: there what a killed process leaves is not known from work going on
+    fcntl = None
+
+# NAME is written as .NAME.xxxxxxxx.kdiffusion-partial/new/NAME; a folder that it replaces waits in
+# old/. The lock is held as long as the process that writes lives, and names its machine: not every
+# shared file system tells one machine of the locks of another.
+PARTIAL = ".kdiffusion-partial"
+_NEW, _OLD, _LOCK = "new", "old", "lock"
+_LEFT = rf"(.*/)?\.[^/]+{re.escape(PARTIAL)}/.*"
+_DAY = 24 * 60 * 60.0  # seconds; no file takes longer to write, on whatever machine
+
+
+def refuse_existing(path, overwrite=False, ours=None):
+    """Raises FileExistsError unless `path` is free, or what is there may be replaced.
+
+    At a process's first look it mends what killed ones left in the folder of `path`.
+
+    Args:
+        path: path of a file or a folder.
+        overwrite: bool. Whether what is there may be replaced, if it is ours. Defaults to `False`.
+        ours: None for a file: a regular file alone is replaced. For a folder, a function from its
+            Path to a regular expression for the files that it may hold (by their posix path in it),
+            or to None where it lacks our mark.
+    """
+    path = Path(path)
+    _mend_once(path.parent)
+    if not os.path.lexists(path):
+        return
+    if not overwrite:
+        raise FileExistsError(f"{path} exists; pass `--overwrite` (overwrite=True) to replace it")
+    mode = path.lstat().st_mode
+    if ours is None:
+        if not stat.S_ISREG(mode):
+            raise FileExistsError(
+                f"{path} is {_kind(mode)}, and only a regular file is replaced. Choose another "
+                "name, or remove it yourself"
+            )
+        return
+    if not stat.S_ISDIR(mode):
+        raise FileExistsError(
+            f"{path} is {_kind(mode)}, and only a folder that was written before is replaced. "
+            "Choose another name, or remove it yourself"
+        )
+    holds = ours(path)
+    if holds is None:
+        raise FileExistsError(
+            f"{path} is not a folder that this command wrote, so it is not replaced. Choose "
+            "another name, or remove it yourself"
+        )
+    refuse_foreign(path, holds)
+
+
+def refuse_foreign(folder, holds):
+    """Raises FileExistsError if a folder is a link, or holds more than what it is known to hold.
+
+    Args:
+        folder: path.
+        holds: regular expression, which the posix path of each file below it must match. What is
+            neither a folder nor a regular file is refused under any name.
+    """
+    folder = Path(folder)
+    if not stat.S_ISDIR(folder.lstat().st_mode):
+        raise FileExistsError(
+            f"{folder} is {_kind(folder.lstat().st_mode)}, not a folder, so it is neither followed "
+            "nor removed. Remove it yourself"
+        )
+    for path in _below(folder):
+        mode = path.lstat().st_mode
+        is_known = re.fullmatch(f"{holds}|{_LEFT}", path.relative_to(folder).as_posix())
+        if not stat.S_ISREG(mode) or not is_known:
+            raise FileExistsError(
+                f"{path} ({_kind(mode)}) was not written by this program, so {folder} is not "
+                "removed. Move it away, or choose another place"
+            )
+
+
+def _below(folder):
+    """Each path below a folder that is no folder itself, links included, in order of name."""
+
+    def fail(error):
+        raise error
+
+    for parent, folders, files in os.walk(folder, onerror=fail):
+        folders.sort()
+        links = [name for name in folders if os.path.islink(os.path.join(parent, name))]
+        yield from (Path(parent, name) for name in sorted([*links, *files]))
+
+
+def _kind(mode):
+    kinds = {
+        stat.S_IFREG: "a file",
+        stat.S_IFDIR: "a folder",
+        stat.S_IFLNK: "a symbolic link",
+        stat.S_IFIFO: "a pipe",
+        stat.S_IFSOCK: "a socket",
+        stat.S_IFCHR: "a device",
+        stat.S_IFBLK: "a device",
+    }
+    return kinds.get(stat.S_IFMT(mode), "a special file")
+
+
+@contextlib.contextmanager
+def staged(path, overwrite=False, ours=None, durable=False):
+    """Gives a temporary place to write to, and renames it to `path` when the block succeeds.
+
+    The place is below a hidden folder beside `path`, hence on the same file system, under the same
+    file name. A block that raises leaves nothing: no file, no hidden folder, no new parent folder.
+    What a killed process leaves, the next one mends.
+
+    Args:
+        path: path of a file or a folder that the block will make.
+        overwrite, ours: as of `refuse_existing`.
+        durable: bool. Whether it is on the disk, safe from a power cut, before it takes its place.
+            Defaults to `False`.
+
+    Yields:
+        Path: where to write.
+
+    Raises:
+        FileExistsError: as `refuse_existing`.
+    """
+    path = Path(path)
+    refuse_existing(path, overwrite, ours)
+    new_parents = [parent for parent in path.parents if not parent.exists()]
+    path.parent.mkdir(parents=True, exist_ok=True)
+    try:
+        with _staging_folder(path) as folder:
+            new, old = folder / _NEW / path.name, folder / _OLD / path.name
+            yield new
+            if durable:
+                for written in (*_below(new), new) if new.is_dir() else (new,):
+                    sync(written)
+            refuse_existing(path, overwrite, ours)
+            _move_into_place(new, path, old)
+            if durable:
+                sync(path.parent)
+    except BaseException:
+        for parent in new_parents:  # the innermost first
+            with contextlib.suppress(OSError):  # another writer put something in it
+                parent.rmdir()
+        raise
+
+
+@contextlib.contextmanager
+def _staging_folder(path):
+    """A hidden folder beside `path`, known by its lock to be in use; it is gone afterwards."""
+    lock = None
+    while lock is None:  # another process took it for a leftover before it was locked
+        folder = Path(tempfile.mkdtemp(PARTIAL, f".{path.name}.", path.parent))
+        lock = _lock(folder, or_without=True)
+    try:
+        os.write(lock, platform.node().encode())
+        (folder / _NEW).mkdir()
+        yield folder
+    finally:
+        shutil.rmtree(folder)
+        os.close(lock)
+
+
+def _lock(folder, or_without=False):
+    """Takes the lock of a staging folder, as long as the descriptor that it returns is open.
+
+    None means that the folder is in use, gone or another user's; where the file system has no
+    locks, too, unless `or_without`.
+    """
+    try:
+        flags = os.O_RDWR | os.O_CREAT | getattr(os, "O_NOFOLLOW", 0)
+        descriptor = os.open(folder / _LOCK, flags, 0o600)
+    except OSError:
+        return None
+    try:
+        if fcntl is not None:
+            fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        is_held = os.path.samestat(os.fstat(descriptor), os.lstat(folder / _LOCK))
+    except (BlockingIOError, FileNotFoundError):  # the second: removed since it was opened
+        is_held = False
+    except OSError:
+        is_held = or_without
+    if not is_held:
+        os.close(descriptor)
+        return None
+    return descriptor
+
+
+def _move_into_place(new, path, old):
+    if not new.is_dir():
+        os.replace(new, path)
+        return
+    # A folder cannot be replaced in one call: set the old one aside, and put it back on failure.
+    if os.path.lexists(path):
+        old.parent.mkdir()
+        os.rename(path, old)
+    try:
+        os.rename(new, path)
+    except OSError:
+        if os.path.lexists(old):
+            os.rename(old, path)
+        raise
+
+
+@functools.lru_cache(64)
+def _mend_once(folder):
+    """Of tens of thousands of files that a process writes into a folder, one looks through it."""
+    mend(folder)
+
+
+def mend(folder):
+    """Clears up what killed processes left in a folder, and puts back what they had set aside.
+
+    What was left from another machine is cleared up after a day.
+
+    Args:
+        folder: path. What it holds besides is not touched, nor is what another process is writing.
+    """
+    if fcntl is None:
+        return
+    for leftover in Path(folder).glob(f".*{PARTIAL}"):
+        lock = _lock(leftover) if _is_own_folder(leftover) else None
+        if lock is None:
+            continue
+        try:
+            is_here = (leftover / _LOCK).read_bytes() == platform.node().encode()
+            if not is_here and time.time() - leftover.stat().st_mtime < _DAY:
+                continue
+            for old in (leftover / _OLD).glob("*"):
+                if not os.path.lexists(leftover.parent / old.name):
+                    os.rename(old, leftover.parent / old.name)
+            shutil.rmtree(leftover)
+        finally:
+            os.close(lock)
+
+
+def _is_own_folder(path):
+    try:
+        status = path.lstat()
+    except FileNotFoundError:  # another process was done with it
+        return False
+    return stat.S_ISDIR(status.st_mode) and status.st_uid == os.getuid()
+
+
+def sync(path):
+    """Returns when a file, or the names in a folder, would survive a power cut."""
+    descriptor = os.open(path, os.O_RDONLY)
+    try:
+        os.fsync(descriptor)
+    finally:
+        os.close(descriptor)

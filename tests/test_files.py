@@ -1,0 +1,292 @@
+"""Outputs appear whole or not at all, replace only what is ours, and outlive killed writers."""
+
+import os
+import re
+import resource
+import socket
+import stat
+import subprocess
+import sys
+
+import pytest
+
+from kdiffusion.files import PARTIAL, mend, refuse_existing, refuse_foreign, staged
+
+
+def _write_file(path, text):
+    path.write_text(text)
+
+
+def _write_folder(path, text):
+    path.mkdir()
+    (path / "inside").write_text(text)
+
+
+def _ours(folder):
+    return "inside" if (folder / "inside").is_file() else None
+
+
+# How each kind of output is written, and how its folder is known.
+KINDS = [(_write_file, None), (_write_folder, _ours)]
+
+
+def _read(path):
+    return (path / "inside" if path.is_dir() else path).read_text()
+
+
+@pytest.mark.parametrize("write", [_write_file, _write_folder])
+def test_a_block_that_succeeds_leaves_the_output_and_nothing_else(tmp_path, write):
+    with staged(tmp_path / "new" / "deep" / "output.x") as temporary:
+        assert temporary.name == "output.x"
+        write(temporary, "whole")
+        assert not (tmp_path / "new/deep/output.x").exists()
+    assert os.listdir(tmp_path / "new" / "deep") == ["output.x"]
+    assert _read(tmp_path / "new" / "deep" / "output.x") == "whole"
+
+
+@pytest.mark.parametrize("write", [_write_file, _write_folder])
+def test_a_block_that_fails_leaves_nothing(tmp_path, write):
+    def fail():
+        with staged(tmp_path / "new" / "deep" / "output") as temporary:
+            write(temporary, "half")
+            raise RuntimeError("interrupted")
+
+    with pytest.raises(RuntimeError, match="interrupted"):
+        fail()
+    assert os.listdir(tmp_path) == []
+
+
+@pytest.mark.parametrize(("kind", "ours"), KINDS)
+@pytest.mark.parametrize("durable", [False, True])
+def test_an_existing_output_is_refused_then_replaced_when_told(tmp_path, kind, ours, durable):
+    path = tmp_path / "output"
+    kind(path, "old")
+
+    def write(overwrite):
+        with staged(path, overwrite, ours, durable) as temporary:
+            kind(temporary, "new")
+
+    with pytest.raises(FileExistsError, match="--overwrite"):
+        write(overwrite=False)
+    assert _read(path) == "old"
+    write(overwrite=True)
+    assert _read(path) == "new"
+    assert os.listdir(tmp_path) == ["output"]
+
+
+@pytest.mark.parametrize(("write", "ours"), KINDS)
+def test_a_failed_replacement_keeps_the_old_output(tmp_path, write, ours):
+    path = tmp_path / "output"
+    write(path, "old")
+
+    def fail():
+        with staged(path, True, ours):
+            pass  # a block that made nothing
+
+    with pytest.raises(FileNotFoundError):
+        fail()
+    assert _read(path) == "old"
+    assert os.listdir(tmp_path) == ["output"]
+
+
+def test_an_output_that_appears_meanwhile_is_kept(tmp_path):
+    path = tmp_path / "output"
+
+    def write():
+        with staged(path) as temporary:
+            _write_file(temporary, "mine")
+            _write_file(path, "another writer's")
+
+    with pytest.raises(FileExistsError):
+        write()
+    assert _read(path) == "another writer's"
+
+
+def test_a_dangling_link_counts_as_existing(tmp_path):
+    (tmp_path / "link").symlink_to(tmp_path / "nowhere")
+    with pytest.raises(FileExistsError):
+        refuse_existing(tmp_path / "link", overwrite=False)
+
+
+def test_a_full_disk_leaves_nothing(tmp_path):
+    program = (
+        "import sys; from kdiffusion.files import staged\n"
+        "with staged(sys.argv[1]) as path: path.write_bytes(bytes(100_000))"
+    )
+    limit = (10_000, 10_000)  # bytes a file may have: the write fails half way, as on a full disk
+    process = subprocess.run(
+        [sys.executable, "-c", program, str(tmp_path / "new" / "output")],
+        preexec_fn=lambda: resource.setrlimit(resource.RLIMIT_FSIZE, limit),
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert "File too large" in process.stderr
+    assert os.listdir(tmp_path) == []
+
+
+def _file(path):
+    path.write_text("mine")
+
+
+def _empty_folder(path):
+    path.mkdir()
+
+
+def _folder_of_another(path):
+    (path / "deep").mkdir(parents=True)
+    (path / "deep" / "notes").write_text("mine")
+
+
+def _folder_with_more(path):
+    _write_folder(path, "ours")
+    (path / ".git").mkdir()
+    (path / ".git" / "HEAD").write_text("mine")
+
+
+def _folder_with_a_link(path):
+    _write_folder(path, "ours")
+    (path / "link").symlink_to(path.parent)
+
+
+def _link_to_a_file(path):
+    path.with_name("aim").write_text("mine")
+    path.symlink_to("aim")
+
+
+def _link_to_a_folder(path):
+    _write_folder(path.with_name("aim"), "ours")
+    path.symlink_to("aim")
+
+
+def _dangling_link(path):
+    path.symlink_to("nowhere")
+
+
+def _pipe(path):
+    os.mkfifo(path)
+
+
+def _socket(path):
+    with socket.socket(socket.AF_UNIX) as server:
+        os.chdir(path.parent)  # the name of a socket may not be long
+        server.bind(path.name)
+
+
+FOREIGN = [
+    _empty_folder, _folder_of_another, _folder_with_more, _folder_with_a_link, _link_to_a_file,
+    _link_to_a_folder, _dangling_link, _pipe, _socket,
+]  # fmt: skip
+
+
+def _state(folder):
+    """Every path below a folder, its kind and what it holds; links are not followed."""
+    return {
+        str(path): (stat.S_IFMT(path.lstat().st_mode), path.read_bytes() if _is_file(path) else b"")
+        for path in sorted(folder.rglob("*"))
+    }
+
+
+def _is_file(path):
+    return stat.S_ISREG(path.lstat().st_mode)
+
+
+@pytest.mark.parametrize(("write", "ours"), KINDS)
+@pytest.mark.parametrize("foreign", [*FOREIGN, _file])
+def test_what_is_not_ours_is_not_replaced(tmp_path, monkeypatch, write, ours, foreign):
+    monkeypatch.chdir(tmp_path)
+    path = tmp_path / "output"
+    foreign(path)
+    before = _state(tmp_path)
+
+    def replace():
+        with staged(path, True, ours) as temporary:
+            write(temporary, "new")
+
+    if foreign is _file and ours is None:
+        replace()
+        assert _read(path) == "new"
+        return
+    with pytest.raises(FileExistsError, match=re.escape(str(path))):
+        replace()
+    assert _state(tmp_path) == before
+
+
+@pytest.mark.parametrize("foreign", [_folder_with_more, _folder_with_a_link, _link_to_a_folder])
+def test_a_folder_that_holds_more_is_told_by_what_it_holds(tmp_path, foreign):
+    foreign(tmp_path / "output")
+    with pytest.raises(FileExistsError, match=r"HEAD|symbolic link"):
+        refuse_foreign(tmp_path / "output", "inside")
+
+
+# Writes `output`, and is killed at a call of one of the functions that a write is made of.
+_KILLED = """
+import os, shutil, sys
+from pathlib import Path
+from kdiffusion import files
+
+module, function, number = {"os": os, "shutil": shutil}[sys.argv[2]], sys.argv[3], int(sys.argv[4])
+before, calls = getattr(module, function), []
+
+def counted(*arguments, **options):
+    calls.append(arguments)
+    if len(calls) == number:
+        os.kill(os.getpid(), 9)
+    return before(*arguments, **options)
+
+setattr(module, function, counted)
+with files.staged(sys.argv[1], True, lambda folder: "inside") as path:
+    path.mkdir()
+    (path / "inside").write_text("new")
+"""
+
+
+@pytest.mark.parametrize(
+    ("module", "function", "number", "left"),
+    [
+        ("os", "mkdir", 3, "old"),  # nothing is written yet
+        ("os", "rename", 1, "old"),  # the new folder is written
+        ("os", "rename", 2, None),  # the old one is set aside, the new one not yet there
+        ("shutil", "rmtree", 1, "new"),  # the new one is there, the old one not removed
+    ],
+)
+def test_what_a_killed_process_left_is_mended_by_the_next(tmp_path, module, function, number, left):
+    path = tmp_path / "output"
+    _write_folder(path, "old")
+    command = [sys.executable, "-c", _KILLED, str(path), module, function, str(number)]
+    assert subprocess.run(command, check=False).returncode == -9
+    assert list(tmp_path.glob(f".*{PARTIAL}"))
+    assert (_read(path) if path.exists() else None) == left
+    with pytest.raises(FileExistsError):
+        refuse_existing(path)
+    assert os.listdir(tmp_path) == ["output"]
+    assert _read(path) == (left or "old")
+
+
+def test_what_is_being_written_is_no_leftover(tmp_path):
+    with staged(tmp_path / "a") as temporary:
+        mend(tmp_path)
+        with staged(tmp_path / "b") as other:
+            _write_file(other, "b")
+        _write_file(temporary, "a")
+    assert sorted(os.listdir(tmp_path)) == ["a", "b"]
+
+
+def test_what_another_machine_left_waits_for_a_day(tmp_path):
+    leftover = tmp_path / f".a.12345678{PARTIAL}"
+    (leftover / "old").mkdir(parents=True)
+    (leftover / "lock").write_text("another machine")
+    mend(tmp_path)
+    assert leftover.exists()
+    os.utime(leftover, (0, 0))
+    mend(tmp_path)
+    assert os.listdir(tmp_path) == []
+
+
+def test_folders_of_others_with_such_names_stay(tmp_path):
+    (tmp_path / "folder").mkdir()
+    (tmp_path / f".a{PARTIAL}").symlink_to("folder")
+    (tmp_path / f".b{PARTIAL}").write_text("mine")
+    before = _state(tmp_path)
+    mend(tmp_path)
+    assert _state(tmp_path) == before
