@@ -56,6 +56,8 @@ class LoadedDenoiser:
         last_timestep = len(self.card.alphas_cumprod) - 1
         timesteps = _integers("timesteps", timesteps, batch, last_timestep)
         labels = _integers("labels", labels, batch, self.card.null_label)
+        if batch == 0:  # TensorFlow and LiteRT stop at a reshape of nothing
+            return np.empty_like(noisy_images)
         return self.predict(noisy_images, timesteps, labels)
 
 

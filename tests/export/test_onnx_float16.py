@@ -6,9 +6,8 @@ import pytest
 from onnx import TensorProto, helper, numpy_helper
 
 from export.onnx_float16 import with_float16_weights
-from export.onnx_int8 import with_int8_kernels
 
-CHANNELS = 256  # wide: a bias or a scale is as long as a kernel of other networks is large
+CHANNELS = 256  # wide: a bias is as long as a kernel of other networks is large
 
 
 @pytest.fixture
@@ -45,21 +44,3 @@ def test_kernels_and_matrices_are_rounded_biases_and_constants_are_not(model):
     types = _types(with_float16_weights(model))
     half, single = TensorProto.FLOAT16, TensorProto.FLOAT
     assert types == {"kernel/float16": half, "dense/float16": half, "bias": single, "mean": single}
-
-
-def test_the_scales_of_8_bit_kernels_stay_float32(model):
-    stored = with_float16_weights(with_int8_kernels(model))
-    onnx.checker.check_model(stored, full_check=True)
-    scales = [each for each in stored.graph.initializer if each.name == "kernel_scale"]
-    assert [each.data_type for each in scales] == [TensorProto.FLOAT]
-    scale = numpy_helper.to_array(scales[0])
-    kernel = numpy_helper.to_array(
-        next(
-            each
-            for each in stored.graph.initializer
-            if each.data_type == TensorProto.INT8 and len(each.dims) == 4
-        )
-    )
-    original = numpy_helper.to_array(model.graph.initializer[0])
-    restored = kernel * scale[:, None, None, None]
-    assert np.all(np.abs(restored - original) <= 0.5001 * scale[:, None, None, None])
