@@ -17,6 +17,7 @@ from .denoiser import (
 )
 from .inference import serving_function
 from .seal import UNSEALED, check_seal
+from .self_check import SELF_CHECK_KEY, check_runtime, example_inputs, golden_text
 
 ARTEFACT = "denoiser.onnx"
 PARTS = ()  # one file
@@ -43,9 +44,29 @@ def write(source, path):
     Raises:
         ArtefactError: as `convert`.
     """
-    import onnx
+    save(source.onnx_model, source.card, path)
 
-    onnx.save(source.onnx_model, path)
+
+def save(model, card, path):
+    """Writes an ONNX graph with its golden predictions, those of this very graph.
+
+    Args:
+        model: onnx.ModelProto. It is not changed.
+        card: DenoiserCard.
+        path: Path. The file to make.
+    """
+    import onnx
+    import onnxruntime
+
+    graph = model.SerializeToString()
+    options = onnxruntime.SessionOptions()
+    options.log_severity_level = 3
+    options.intra_op_num_threads = 1  # the same sums in the same order: the same file every time
+    session = onnxruntime.InferenceSession(graph, options, providers=["CPUExecutionProvider"])
+    golden = golden_text(session.run([OUTPUT_NAME], example_inputs(card))[0])
+    entry = onnx.StringStringEntryProto(key=SELF_CHECK_KEY, value=golden)
+    # Protocol buffers one after another are one, with the lists of both.
+    path.write_bytes(graph + onnx.ModelProto(metadata_props=[entry]).SerializeToString())
 
 
 def convert(network, card):
@@ -139,7 +160,12 @@ def open_graph(path, input_names, output_name):
     check_names("outputs", [value.name for value in session.get_outputs()], [output_name], path)
     card = card_from_text(metadata.get(CARD_KEY), path)
 
-    return lambda **arrays: session.run([output_name], arrays)[0], card
+    def run(**arrays):
+        return session.run([output_name], arrays)[0]
+
+    runtime = f"ONNX Runtime on {session.get_providers()[0]}"
+    check_runtime(metadata.get(SELF_CHECK_KEY), run, card, path, runtime)
+    return run, card
 
 
 def _providers(onnxruntime):

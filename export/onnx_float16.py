@@ -7,6 +7,7 @@ import numpy as np
 
 from .onnx import load as load
 from .onnx import recognises as recognises
+from .onnx import save
 
 ARTEFACT = "denoiser_float16.onnx"
 PARTS = ()  # one file
@@ -24,9 +25,7 @@ def write(source, path):
         source: ExportSource.
         path: Path. The file to make.
     """
-    import onnx
-
-    onnx.save(with_float16_weights(source.onnx_model), path)
+    save(with_float16_weights(source.onnx_model), source.card, path)
 
 
 def with_float16_weights(model):

@@ -17,6 +17,7 @@ import numpy as np
 
 from .onnx import load as load
 from .onnx import recognises as recognises
+from .onnx import save
 from .onnx_float16 import with_float16_weights
 
 ARTEFACT = "denoiser_int8.onnx"
@@ -36,9 +37,7 @@ def write(source, path):
         source: ExportSource.
         path: Path. The file to make.
     """
-    import onnx
-
-    onnx.save(with_float16_weights(with_int8_kernels(source.onnx_model)), path)
+    save(with_float16_weights(with_int8_kernels(source.onnx_model)), source.card, path)
 
 
 def with_int8_kernels(model):

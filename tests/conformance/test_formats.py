@@ -1,6 +1,7 @@
 """Every guarantee of an exported file, over every row of FORMATS."""
 
 import collections
+import dataclasses
 import json
 import os
 import shutil
@@ -266,7 +267,7 @@ def test_a_missing_part_never_makes_another_model(copy_of, prediction_of):
 
 def test_a_card_of_a_newer_version_is_refused_by_name(small_network, card, format_name, tmp_path):
     text = json.dumps(json.loads(card.to_json()) | {"format_version": 99})
-    newer = SimpleNamespace(image_shape=card.image_shape, to_json=lambda: text)
+    newer = SimpleNamespace(**{**dataclasses.asdict(card), "to_json": lambda: text})
     path = tmp_path / FORMATS[format_name].ARTEFACT
     FORMATS[format_name].write(ExportSource(small_network, newer), path)
     with pytest.raises(ArtefactError, match=r"newer version.*99") as error:

@@ -1,7 +1,6 @@
 """Which numbers of a graph are stored as float16, and which must not be."""
 
 import numpy as np
-import onnx
 import pytest
 from onnx import TensorProto, helper, numpy_helper
 

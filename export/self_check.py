@@ -1,0 +1,87 @@
+"""Golden predictions in an exported file: a runtime that computes otherwise is noticed on opening.
+
+The seal proves that the file is whole; a faulty driver, a runtime's bug or a reduced precision can
+still make other numbers of it. So the file carries some numbers of its own prediction, made on one
+thread of the processor, for inputs that anyone can make: the noise of seeds 0 and 1. The browser
+page compares them too. A file without them, from before or after another tool, opens unchecked.
+"""
+
+import json
+
+import numpy as np
+
+from kdiffusion.diffusion.noise import initial_latents
+
+from .denoiser import ArtefactError
+
+SELF_CHECK_KEY = "kdiffusion.self_check"
+VALUES = 64  # at most: a wrong kernel spoils nearly all
+# Of the largest number. Float32 differs by 1e-5 between runtimes; TensorFloat-32's 10 bits by more.
+TOLERANCE = 1e-3
+
+
+def example_inputs(card):
+    """What the golden predictions are of.
+
+    Args:
+        card: DenoiserCard.
+
+    Returns:
+        dict of arrays under the contract's names, a batch of two: the noise of seeds 0 and 1, at
+        the last timestep and a quarter of it, of class 0 and of no class.
+    """
+    last = len(card.alphas_cumprod) - 1
+    return {
+        "noisy_image": initial_latents([0, 1], card.image_shape).astype(np.float32),
+        "timestep": np.array([last, last // 4], np.int32),
+        "label": np.array([0, card.null_label], np.int32),
+    }
+
+
+def golden_text(prediction):
+    """Evenly spread numbers of a prediction as JSON, the text that a file carries.
+
+    Args:
+        prediction: float32 array, of `example_inputs`.
+    """
+    return json.dumps({"prediction": [round(float(value), 6) for value in _spread(prediction)]})
+
+
+def check_runtime(text, run, card, path, runtime):
+    """Refuses a runtime that doesn't predict the numbers that the file carries.
+
+    Args:
+        text: str or None. What `golden_text` made; None: nothing is compared.
+        run: callable on arrays under the contract's names, to the prediction.
+        card: DenoiserCard.
+        path: Path. The file, for the error.
+        runtime: str. What computes, for the error.
+
+    Raises:
+        ArtefactError: other numbers, or a text that can't be read.
+    """
+    if text is None:
+        return
+    predicted = _spread(run(**example_inputs(card)))
+    try:
+        golden = np.array(json.loads(text)["prediction"], np.float64)
+    except (TypeError, KeyError, ValueError, RecursionError) as error:
+        raise ArtefactError(f"{path} carries a self-check that cannot be read: {error}") from error
+    if golden.shape != predicted.shape or not np.all(np.isfinite(golden)):
+        raise ArtefactError(
+            f"{path} carries a self-check that cannot be used: it must hold {predicted.size} "
+            f"finite numbers. Received: an array of shape {golden.shape}"
+        )
+    allowed = TOLERANCE * max(1.0, np.abs(golden).max())
+    difference = np.abs(predicted - golden).max()
+    if not difference <= allowed:  # not `>`: a NaN must not pass
+        raise ArtefactError(
+            f"{path}: {runtime} does not compute what this file predicts, so its images would be "
+            f"others; a driver, a library or the file is at fault. A number may differ by "
+            f"{allowed:.0e}. Received: a difference of {difference:.0e}"
+        )
+
+
+def _spread(prediction):
+    numbers = np.asarray(prediction).ravel()
+    return numbers[:: -(-numbers.size // VALUES)]
