@@ -61,7 +61,9 @@ def guided(
         )
         # A copy: what a runtime hands out may be its own memory.
         conditional, unconditional = np.split(np.array(prediction), [len(timestep)])
-        combined = (1 + strength) * conditional[rows] - strength * unconditional
+        with np.errstate(over="ignore", invalid="ignore"):
+            combined = (1 + strength) * conditional[rows] - strength * unconditional
+        _check_overflow(combined, prediction, strength)
         conditional[rows] = _rescaled(combined, conditional[rows], rescale)
         return conditional
 
@@ -92,6 +94,15 @@ def check_strength(strength: float) -> float:
     """A guidance strength that is finite and at least -1 (the unconditional model)."""
     need = "a finite number of at least -1; 0 is the plain model"
     return check_number("guidance_strength", strength, need, -1)
+
+
+def _check_overflow(combined: np.ndarray, prediction: np.ndarray, strength: float) -> None:
+    # What the denoiser itself gave that isn't finite is named by who asked for it.
+    if not np.all(np.isfinite(combined)) and np.all(np.isfinite(prediction)):
+        raise ValueError(
+            "`guidance_strength` must be small enough for float32: the guided prediction is beyond "
+            f"it. Received: guidance_strength={strength!r}"
+        )
 
 
 def _rescaled(combined: np.ndarray, conditional: np.ndarray, amount: float) -> np.ndarray:

@@ -37,6 +37,11 @@ def slerp(a: np.ndarray, b: np.ndarray, fractions: Sequence[float]) -> np.ndarra
     a, b = np.asarray(a, np.float64), np.asarray(b, np.float64)
     if a.shape != b.shape:
         raise ValueError(f"`a` and `b` must have one shape. Received: {a.shape} and {b.shape}")
+    if not (_has_direction(a) and _has_direction(b)):
+        raise ValueError(
+            "`a` and `b`, the latents of a walk, must be finite and not 0 everywhere: only then do "
+            f"they have a direction. Received: lengths {np.linalg.norm(a):g}, {np.linalg.norm(b):g}"
+        )
     cosine = np.vdot(a, b) / (np.linalg.norm(a) * np.linalg.norm(b))
     angle = np.arccos(np.clip(cosine, -1.0, 1.0))
     fractions = np.asarray(fractions, np.float64).reshape(-1, *(1,) * a.ndim)
@@ -45,6 +50,10 @@ def slerp(a: np.ndarray, b: np.ndarray, fractions: Sequence[float]) -> np.ndarra
             raise ValueError("`a` and `b` must not be opposite: no shortest way joins them.")
         return (1.0 - fractions) * a + fractions * b
     return (np.sin((1.0 - fractions) * angle) * a + np.sin(fractions * angle) * b) / np.sin(angle)
+
+
+def _has_direction(latent: np.ndarray) -> bool:
+    return 0 < np.linalg.norm(latent) < np.inf
 
 
 def interpolate(

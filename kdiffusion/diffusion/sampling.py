@@ -83,6 +83,8 @@ def sample_batches(
             f"`latents` must have the shape {(len(seeds), *card.image_shape)}. "
             f"Received: {latents.shape}"
         )
+    if latents is not None and not np.all(np.isfinite(latents)):
+        raise ValueError("`latents` must be finite numbers. Received: NaN or infinity among them")
     plan = make_plan(denoiser, card, SamplingOptions(**options))
 
     def run(indices, on_step):

@@ -13,7 +13,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from kdiffusion.diffusion.arguments import check_name
+from kdiffusion.diffusion.arguments import check_name, check_whole
 
 MAX_BETA = 0.999  # Nichol & Dhariwal 2021: "to prevent singularities" at the noisy end.
 
@@ -238,10 +238,7 @@ def make_schedule(
         ValueError: for an unknown name or a wrong number of steps.
     """
     check_name("schedule", name, SCHEDULES)
-    if num_timesteps < 2:
-        raise ValueError(
-            f"`num_timesteps` must be at least 2. Received: num_timesteps={num_timesteps}"
-        )
+    num_timesteps = check_whole("num_timesteps", num_timesteps, 2)
     alphas_cumprod = SCHEDULES[name](num_timesteps)
     return NoiseSchedule(
         _zero_terminal_snr(alphas_cumprod) if zero_terminal_snr else alphas_cumprod

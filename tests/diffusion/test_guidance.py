@@ -133,3 +133,12 @@ def test_empty_intervals_are_refused_with_the_levels_there_are(make_card):
 def test_impossible_rescales_are_refused(rescale):
     with pytest.raises(ValueError, match="`guidance_rescale`"):
         guided(Labelled(), 1.0, NULL, rescale=rescale)
+
+
+def test_a_strength_beyond_float32_is_not_blamed_on_the_denoiser(make_card):
+    card = make_card()
+    with pytest.raises(ValueError, match="`guidance_strength` must be small enough"):
+        sample(
+            lambda x, t, label: np.float32(x * (1 + label[:, None, None, None])),
+            card, 0, [0, 1], guidance_strength=1e38, progress=False,
+        )  # fmt: skip

@@ -136,6 +136,7 @@ def test_between_two_real_pictures(make_card, gaussian):
         ({"label": (0, 7)}, "`labels`"),
         ({"label": (0, 1, 2)}, "`labels`"),
         ({"latents": np.zeros((2, 5, 5, 1))}, "`latents`"),
+        ({"latents": np.zeros((2, 2, 3, 1))}, "must be finite and not 0 everywhere"),
     ],
 )
 def test_refusals(changes, message, make_card, gaussian):

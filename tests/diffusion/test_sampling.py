@@ -146,6 +146,10 @@ BAD_INPUT = {
     "unknown variance": ({"sampler": "ddpm", "variance": "huge"}, "fixed_small, fixed_large"),
     "zero batch": ({"batch_size": 0}, "`batch_size`"),
     "steps of no number": ({"steps": np.nan}, "`steps`"),
+    "latents that are no numbers": (
+        {"latents": np.full((2, 2, 3, 1), np.nan)},
+        "`latents` must be",
+    ),
     "latents of another size": ({"latents": np.zeros((2, 3, 3, 1))}, "`latents`"),
     "quantile above one": ({"dynamic_threshold": 99.5}, "`dynamic_threshold`"),
     "threshold without clipping": ({"dynamic_threshold": 0.9, "clip": False}, "`clip`"),

@@ -120,6 +120,8 @@ def test_errors_name_the_argument():
         make_schedule("square", 10)
     with pytest.raises(ValueError, match="`num_timesteps`"):
         make_schedule("linear", 1)
+    with pytest.raises(ValueError, match="`num_timesteps` must be a whole number of at least 2"):
+        make_schedule("cosine", 2.5)
     with pytest.raises(ValueError, match="`t`"):
         schedule.alpha_bar(10)
     with pytest.raises(ValueError, match="`s`"):
