@@ -17,6 +17,9 @@ from kdiffusion.diffusion.schedules import NoiseSchedule
 if TYPE_CHECKING:
     from kdiffusion.card import DenoiserCard
 
+# Root mean square of noise that nobody meets: of N(0, 1), six numbers in one of a billion draws.
+LARGEST_NOISE = 3.0
+
 
 def invert(
     denoiser: Denoiser,
@@ -35,8 +38,10 @@ def invert(
     """The latents of pictures (Song et al. 2021, section 4.3; solved as in Pan et al. 2023, AIDI).
 
     DDIM's step from t to s is run backwards. It uses the prediction at (x_t, t), where x_t is the
-    unknown; the original takes the one at (x_s, t), an error in every step. Here that is the first
-    iterate of a fixed-point iteration, so that sampling leads back to the picture.
+    unknown; the original takes the noise predicted at (x_s, t), an error in every step. Here that
+    is the first iterate of a fixed-point iteration, so that sampling leads back to the picture. Of
+    the iterates the one counts whose step leads nearest to x_s; one that leads further away or is
+    larger than noise is, as where the iteration diverges, is drawn halfway back to it.
 
     Sample from the latents with sampler "ddim" and the same `steps`, `spacing`, labels, guidance
     and `clip`.
@@ -49,9 +54,11 @@ def invert(
         sampler: str. Only "ddim", with eta 0, has an inverse here.
         guidance_strength: float. Strong guidance makes the inversion unstable. Defaults to `0.0`.
         clip: bool. Whether the predicted picture is clipped to the value range at each step, as in
-            sampling. Near pure noise, where an error in eps counts a hundredfold in x_0, a trained
-            network's way up is lost without it. Defaults to `True`.
-        fixed_point_iterations: int. Evaluations a step; 1 is the original's. Defaults to `5`.
+            sampling. Near pure noise an error in eps counts a hundredfold in x_0: without
+            clipping, a trained network's latents are little better than the original's there, and
+            do not lead back to the picture. Defaults to `True`.
+        fixed_point_iterations: int. Iterates of a step; 1 is the original's, of one evaluation. Of
+            more, each takes one, and one more tries the last. Defaults to `5`.
         batch_size: int. Pictures at a time.
         progress: bool. Whether to show a bar.
         **options: the other fields of `SamplingOptions`.
@@ -79,27 +86,49 @@ def _climb(plan: Plan, labels, x, iterations: int, on_step) -> np.ndarray:
     """Solves x_s = ddim_step(x_t) for x_t, pair by pair from the picture up."""
     predict, schedule = plan.predict_for(labels), plan.schedule
     for t, s in reversed(plan.pairs):
-        x_s = x
-        for _ in range(iterations):
-            x = _towards_noise(predict(x, t), x_s, schedule, t, s)
+        x = _step_up(predict, x, schedule, t, s, iterations)
         on_step()
     return x
 
 
-def _towards_noise(estimate: Estimate, x_s, schedule: NoiseSchedule, t: int, s: int) -> np.ndarray:
-    """x_t of the line through x_s that `estimate` points along, by its picture or by its noise.
+def _step_up(predict, x_s, schedule: NoiseSchedule, t: int, s: int, iterations: int) -> np.ndarray:
+    """The iterate x_t, image by image, whose step down comes nearest to x_s."""
+    x = _by_noise(predict(x_s, t), x_s, schedule, t, s)
+    if iterations == 1:
+        return x
+    nearest, least = x, np.inf
+    for _ in range(iterations):
+        estimate = predict(x, t)
+        abar_s = schedule.alpha_bar(s)
+        down = np.sqrt(abar_s) * estimate.x0 + np.sqrt(1.0 - abar_s) * estimate.eps
+        error = np.mean((down - x_s) ** 2, axis=(1, 2, 3), keepdims=True)
+        size = np.sqrt(np.mean(x**2, axis=(1, 2, 3), keepdims=True))
+        is_nearer = (error < least) & (size < LARGEST_NOISE)
+        nearest, least = np.where(is_nearer, x, nearest), np.where(is_nearer, error, least)
+        towards = _by_either(estimate, x_s, schedule, t, s)
+        x = np.where(is_nearer, towards, 0.5 * (x + nearest))
+    return nearest
+
+
+def _by_noise(estimate: Estimate, x_s, schedule: NoiseSchedule, t: int, s: int) -> np.ndarray:
+    """x_t of the line through x_s along the estimate's noise (Song et al. 2021, eq. 13)."""
+    abar_t, abar_s = schedule.alpha_bar(t), schedule.alpha_bar(s)
+    x0 = (x_s - np.sqrt(1.0 - abar_s) * estimate.eps) / np.sqrt(abar_s)
+    return np.sqrt(abar_t) * x0 + np.sqrt(1.0 - abar_t) * estimate.eps
+
+
+def _by_either(estimate: Estimate, x_s, schedule: NoiseSchedule, t: int, s: int) -> np.ndarray:
+    """x_t of the line through x_s that the estimate points along, by its picture or by its noise.
 
     For data of variance about 1, an error in x_t comes back multiplied by alpha_s alpha_t /
     (sigma_s sigma_t) as much through x_0 as through eps: the smaller one is taken. Near pure noise
     eps is x_t itself, and only x_0 brings the iteration anywhere.
     """
     abar_t, abar_s = schedule.alpha_bar(t), schedule.alpha_bar(s)
-    x0, eps = estimate.x0, estimate.eps
-    if abar_s * abar_t < (1.0 - abar_s) * (1.0 - abar_t):
-        eps = (x_s - np.sqrt(abar_s) * x0) / np.sqrt(1.0 - abar_s)
-    else:
-        x0 = (x_s - np.sqrt(1.0 - abar_s) * eps) / np.sqrt(abar_s)
-    return np.sqrt(abar_t) * x0 + np.sqrt(1.0 - abar_t) * eps
+    if abar_s * abar_t >= (1.0 - abar_s) * (1.0 - abar_t):
+        return _by_noise(estimate, x_s, schedule, t, s)
+    eps = (x_s - np.sqrt(abar_s) * estimate.x0) / np.sqrt(1.0 - abar_s)
+    return np.sqrt(abar_t) * estimate.x0 + np.sqrt(1.0 - abar_t) * eps
 
 
 def _check_invertible(sampler: str, eta: float) -> None:

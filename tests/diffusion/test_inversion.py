@@ -7,7 +7,7 @@ from kdiffusion.diffusion.inversion import invert
 from kdiffusion.diffusion.samplers import SAMPLERS
 from kdiffusion.diffusion.sampling import sample
 from kdiffusion.diffusion.schedules import make_schedule
-from kdiffusion.diffusion.spacing import SPACINGS
+from kdiffusion.diffusion.spacing import SPACINGS, timestep_pairs
 
 PICTURES = np.random.default_rng(0).uniform(-0.9, 0.9, (3, 2, 3, 1))
 
@@ -47,12 +47,9 @@ def test_a_step_from_pure_noise_has_an_inverse_too(schedule, zero_snr, make_card
 def test_a_network_that_errs_is_inverted_as_it_is_sampled(schedule, make_card, gaussian):
     """Near pure noise the error in x_0 is hundreds of ranges: the defaults must clip it away."""
     card = make_card(make_schedule(schedule, 1000), steps=50)
-
-    def erring(noisy_image, timestep, label):
-        return gaussian(card)(noisy_image, timestep, label) + 0.02 * np.sin(3 * noisy_image)
-
-    latents = invert(erring, card, PICTURES, 0, progress=False)
-    images = sample(erring, card, 0, [0, 0, 0], latents=latents, progress=False)
+    denoiser = erring(card, gaussian)
+    latents = invert(denoiser, card, PICTURES, 0, progress=False)
+    images = sample(denoiser, card, 0, [0, 0, 0], latents=latents, progress=False)
     np.testing.assert_allclose(images, PICTURES, atol=1 / 255)
 
 
@@ -76,6 +73,42 @@ def test_iterating_beats_the_original_and_more_steps_help_it(make_card, gaussian
 
     assert error(20, 5) < error(20, 1) / 5
     assert error(100, 1) < error(20, 1) / 3
+
+
+def erring(card, gaussian):
+    """Near pure noise its error in x_0 is hundreds of ranges."""
+    return lambda x, t, label: gaussian(card)(x, t, label) + 0.02 * np.sin(3 * x)
+
+
+@pytest.mark.parametrize("schedule", ["linear", "cosine"])
+def test_one_iteration_is_the_original(schedule, make_card, gaussian):
+    """Song et al. 2021, section 4.3, written out: the noise predicted at x_s leads on to x_t."""
+    card = make_card(make_schedule(schedule, 1000), steps=50)
+    denoiser = erring(card, gaussian)
+    x = PICTURES
+    for t, s in reversed(timestep_pairs(card.schedule, 50)):
+        signal_t, signal_s = (np.sqrt(card.schedule.alpha_bar(each)) for each in (t, s))
+        eps = denoiser(x.astype(np.float32), np.full(3, t), np.zeros(3, int))
+        x0 = (x - np.sqrt(1 - signal_s**2) * eps) / signal_s
+        x = signal_t * x0 + np.sqrt(1 - signal_t**2) * eps
+    latents = invert(
+        denoiser, card, PICTURES, 0, fixed_point_iterations=1, clip=False, progress=False
+    )
+    np.testing.assert_allclose(latents, x, rtol=1e-5, atol=1e-6)
+
+
+@pytest.mark.parametrize("error", [0.02, 0.1])
+def test_an_iteration_that_diverges_is_held(error, make_card, gaussian):
+    """Unguarded, a step near pure noise multiplies the latent twelvefold and more."""
+    card = make_card(make_schedule("cosine", 1000), steps=50)
+
+    def denoiser(x, t, label):
+        return gaussian(card)(x, t, label) + error * np.tanh(30 * x)
+
+    latents = invert(
+        denoiser, card, PICTURES, 0, fixed_point_iterations=20, clip=False, progress=False
+    )
+    assert 0.5 < latents.std() < 3
 
 
 def test_latents_of_gaussian_data_are_the_flows(make_card, gaussian):
