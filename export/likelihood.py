@@ -26,7 +26,7 @@ def main(
     artifact: Annotated[Path, tyro.conf.Positional],
     images: int = 100,
     steps: int | None = None,
-    variance: VarianceName = "fixed_small",
+    variance: VarianceName = "fixed_large",
     data: str | None = None,
     directory: Path | None = None,
     seed: int = 0,
@@ -44,7 +44,7 @@ def main(
         images: of the validation part, its first ones, as `train.py` splits it by default.
         steps: from noise to image; fewer than the T of the training bound a shorter chain. All T if
             not given.
-        variance: of a step's distribution.
+        variance: of a step's distribution; fixed_large is the tighter bound where steps are many.
         data: name of the data set; what the model was trained on if not given.
         directory: where it lies: an image folder's, or TFDS's data directory.
         seed: of the first image's noise; the next have seed + 1, seed + 2, ...

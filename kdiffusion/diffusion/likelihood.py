@@ -52,7 +52,7 @@ def variational_bound(
     *,
     steps: int | None = None,
     spacing: str = "trailing",
-    variance: str = "fixed_small",
+    variance: str = "fixed_large",
     clip: bool = True,
     batch_size: int = 64,
     progress: bool = True,
@@ -68,7 +68,10 @@ def variational_bound(
         steps: int, 2 .. T. Evaluations a picture; with fewer than T it is the bound of the shorter
             chain (Nichol & Dhariwal 2021, section 4). Defaults to all T.
         spacing: str. A key of `SPACINGS`.
-        variance: str. "fixed_small" or "fixed_large".
+        variance: str. "fixed_small" or "fixed_large". Defaults to `"fixed_large"`: for Gaussian
+            pixels, whose entropy is known, it is 0.16 to 0.22 bits above it with 1000 steps, where
+            "fixed_small" is 0.38 to 0.83 (all three schedules, spreads of 0.05 to 1). Only where
+            steps are few and pixels nearly certain is "fixed_small" the tighter one.
         clip: bool. Whether the predicted picture is clipped to the value range.
         batch_size: int. Pictures at a time.
         progress: bool. Whether to show a bar.
