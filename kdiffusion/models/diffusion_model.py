@@ -11,6 +11,7 @@ from kdiffusion.diffusion.prediction import check_prediction_type, from_x0_and_e
 from kdiffusion.diffusion.sampling import sample
 from kdiffusion.diffusion.schedules import NoiseSchedule
 from kdiffusion.diffusion.weighting import loss_weights
+from kdiffusion.models.batches import BATCH_RANGE, ChecksBatches, images_and_labels
 from kdiffusion.models.draws import DROPOUT, LABELS, NOISE, TIMESTEPS, seed_dropout, step_seeds
 from kdiffusion.models.loss_uncertainty import LossUncertainty
 from kdiffusion.models.metrics import LossByTimestep, StepMean
@@ -22,13 +23,15 @@ from kdiffusion.models.timestep_sampling import (
 
 
 @keras.saving.register_keras_serializable("kdiffusion")
-class DiffusionModel(keras.Model):
+class DiffusionModel(ChecksBatches, keras.Model):
     """A denoiser under training, and the moving average of its weights, which is what is used.
 
     `fit`, `evaluate`, `save` and `keras.saving.load_model` work as for any Keras model; the data
-    are batches of (float32 images `[B, H, W, C]` in [-1, 1], int labels `[B]`). All randomness
-    derives from (`seed`, `step`, the replica), so that a step can be repeated. `step` counts the
-    batches that were trained on, those included whose update float16's loss scaling skipped.
+    are batches of (float32 images `[B, H, W, C]` in [-1, 1], int labels `[B]`); uint8 images and
+    labels `[B, 1]`, as of `keras.datasets`, are converted. The loss is the model's own. All
+    randomness derives from (`seed`, `step`, the replica), so that a step can be repeated. `step`
+    counts the batches that were trained on, those included whose update float16's loss scaling
+    skipped.
 
     Args:
         network: a built `UNet`, or any Keras model with its inputs, output, `image_shape` and
@@ -72,6 +75,7 @@ class DiffusionModel(keras.Model):
         seed=0,
         **kwargs,
     ):
+        _check_network(network)
         # The network's policy, so that `compile` scales the loss where float16 needs it.
         kwargs.setdefault("dtype", network.get_config().get("dtype"))
         super().__init__(**kwargs)
@@ -112,6 +116,28 @@ class DiffusionModel(keras.Model):
         self._loss_by_timestep = LossByTimestep(schedule.num_timesteps)
         self._gradient_norm = StepMean(name="gradient_norm")
         self.built = True  # Both networks are.
+
+    def compile(self, optimizer="rmsprop", loss=None, **options):
+        """As of any Keras model, but for its losses and metrics, which are the model's own.
+
+        Raises:
+            ValueError: `loss`, `loss_weights`, `metrics` or `weighted_metrics` is given.
+        """
+        names = ("loss_weights", "metrics", "weighted_metrics")
+        not_used = {"loss": loss, **{name: options.get(name) for name in names}}
+        given = [name for name, value in not_used.items() if value is not None]
+        if given:
+            raise ValueError(
+                f"`{given[0]}` must be None: the loss is that of diffusion, the squared error of "
+                "the prediction, and it is what is measured. Choose it by `prediction_type` and "
+                f"`loss_weighting`. Received: {given[0]}={not_used[given[0]]!r}"
+            )
+        super().compile(optimizer, **options)
+
+    def compile_from_config(self, config):
+        """Compiles as the saved model was; Keras asks for it where `compile` is overridden."""
+        self.compile(**keras.saving.deserialize_keras_object(config))
+        self.optimizer.build(self.learnt_variables)
 
     def call(self, inputs, training=False):
         """The prediction of the averaged weights: what is sampled, evaluated and exported."""
@@ -161,15 +187,15 @@ class DiffusionModel(keras.Model):
 
     def train_step(self, data):
         """Algorithm 1: noise a batch, predict, follow the gradient; then move the average."""
-        images, labels = _images_and_labels(data)
+        images, labels, numbers = images_and_labels(data, self.network)
         timesteps, noise, dropped = self._draw(images, self.step)
         seed_dropout(self.network, step_seeds(self.seed, self.step)[DROPOUT])
         importance = self.timestep_sampler.importance(timesteps)
-        labels = tf.where(dropped, self.network.num_classes, tf.cast(labels, tf.int32))
+        conditions = tf.where(dropped, self.network.num_classes, labels)
         variables = self.learnt_variables
         with tf.GradientTape() as tape:
             losses = self.diffusion_losses(
-                self.network, images, labels, timesteps, noise, training=True
+                self.network, images, conditions, timesteps, noise, training=True
             )
             objective = losses
             if self.loss_uncertainty is not None:
@@ -184,17 +210,17 @@ class DiffusionModel(keras.Model):
         # float16's scale is found by going too far: such a step is left out, and is no fault.
         counts = ops.isfinite(gradient_norm) if scaled else True
         self._gradient_norm.update_state(gradient_norm, counts)
-        return self._logs(self.metrics)
+        return self._logs(self.metrics, numbers)
 
     def test_step(self, data):
         """The loss of the averaged network. Every batch, of every epoch, meets the same draws."""
-        images, labels = _images_and_labels(data)
+        images, labels, numbers = images_and_labels(data, self.network)
         timesteps, noise, _ = self._draw(images, -1, self._validation_timesteps)
         losses = self.diffusion_losses(
             self.ema_network, images, labels, timesteps, noise, training=False
         )
         self._loss_by_timestep.update_state(losses, timesteps)
-        return self._logs([self._loss_by_timestep])
+        return self._logs([self._loss_by_timestep], numbers)
 
     @functools.cached_property
     def _validation_timesteps(self):
@@ -237,8 +263,8 @@ class DiffusionModel(keras.Model):
         for average, live in zip(self.ema_network.weights, self.network.weights, strict=True):
             average.assign_add((1.0 - decay) * (live - average))
 
-    def _logs(self, metrics):
-        logs = {}
+    def _logs(self, metrics, numbers):
+        logs = {BATCH_RANGE: numbers}
         for metric in metrics:
             result = metric.result()
             logs.update(result if isinstance(result, dict) else {metric.name: result})
@@ -246,7 +272,7 @@ class DiffusionModel(keras.Model):
         several_workers = isinstance(strategy, tf.distribute.MultiWorkerMirroredStrategy)
         if several_workers and strategy.num_replicas_in_sync > 1:
             # There Keras averages logs over their first axis, which scalars lack (keras#20585).
-            logs = {name: ops.reshape(value, (1,)) for name, value in logs.items()}
+            logs = {name: value[None] for name, value in logs.items()}
         return logs
 
     @functools.cached_property
@@ -346,11 +372,11 @@ class DiffusionModel(keras.Model):
         return cls(**{**config, "network": network})
 
 
-def _images_and_labels(data):
-    images, labels, sample_weight = keras.utils.unpack_x_y_sample_weight(data)
-    if labels is None or sample_weight is not None:
+def _check_network(network):
+    missing = [name for name in ("image_shape", "num_classes") if not hasattr(network, name)]
+    if missing or not isinstance(network, keras.Model):
+        lacking = f" without `{'` and `'.join(missing)}`" if missing else ""
         raise ValueError(
-            "`data` must be batches of (images, labels). Received: "
-            f"{'images only' if labels is None else 'sample weights as well'}"
+            "`network` must be a `UNet`, or a Keras model with its inputs, `image_shape` and "
+            f"`num_classes`. Received: {type(network).__name__}{lacking}"
         )
-    return images, labels
