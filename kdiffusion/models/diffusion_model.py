@@ -17,7 +17,7 @@ from kdiffusion.models.loss_uncertainty import LossUncertainty
 from kdiffusion.models.metrics import LossByTimestep, StepMean
 from kdiffusion.models.timestep_sampling import (
     LossSecondMoment,
-    UniformTimesteps,
+    ShuffledTimesteps,
     make_timestep_sampler,
 )
 
@@ -225,7 +225,7 @@ class DiffusionModel(ChecksBatches, keras.Model):
     @functools.cached_property
     def _validation_timesteps(self):
         """Uniform under every way of drawing them in training: validation losses compare."""
-        return UniformTimesteps(self.schedule, stratified=self.timestep_sampling != "uniform")
+        return ShuffledTimesteps(self.schedule, stratified=self.timestep_sampling != "uniform")
 
     def _draw(self, images, step, timestep_sampler=None):
         """What chance decides of a batch: timesteps, noise, and whose label is dropped."""

@@ -60,6 +60,19 @@ class UniformTimesteps:
         """Nothing is learnt."""
 
 
+class ShuffledTimesteps(UniformTimesteps):
+    """Uniform timesteps whose strata do not follow the order of the images.
+
+    For images that come class by class, as a folder's do in validation: otherwise the first class
+    is measured nearly clean, and the last one in noise.
+    """
+
+    def draw(self, batch_size, seed):
+        """int32 `[B]`."""
+        order_seed = tf.random.experimental.stateless_fold_in(seed, 1)
+        return tf.random.experimental.stateless_shuffle(super().draw(batch_size, seed), order_seed)
+
+
 class LogNormalTimesteps:
     """Timesteps whose noise level has ln sigma ~ N(mean, std) (Karras et al. 2022, table 1).
 

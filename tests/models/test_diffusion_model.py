@@ -79,6 +79,34 @@ def test_stratified_timesteps_take_one_from_each_equal_part(scale_network, sched
         np.testing.assert_array_equal(np.asarray(timesteps) // 2, np.arange(50))
 
 
+def validation(model):
+    return model._draw(np.zeros((100, 2, 2, 1), "float32"), -1, model._validation_timesteps)
+
+
+def test_a_class_is_validated_at_all_noise_levels_where_images_are_sorted(scale_network, schedule):
+    model = DiffusionModel(scale_network, schedule)
+    timesteps = np.asarray(validation(model)[0])
+    # A folder's two classes, one after the other; unshuffled, the means are 24.5 and 74.5.
+    assert abs(timesteps[:50].mean() - timesteps[50:].mean()) < 4 * np.sqrt(2 / 50 * 100**2 / 12)
+    np.testing.assert_array_equal(np.sort(timesteps), np.arange(100))
+    again = validation(model)[0]
+    np.testing.assert_array_equal(again, timesteps)
+
+
+class OnlyClassOneHasLoss(DiffusionModel):
+    """The loss of an image is its label times its timestep."""
+
+    def diffusion_losses(self, network, images, labels, timesteps, noise, training):
+        return tf.cast(labels * timesteps, tf.float32)
+
+
+def test_validation_of_sorted_classes_is_near_that_of_mixed_ones(scale_network, schedule):
+    model = _model(scale_network, schedule, model_class=OnlyClassOneHasLoss)
+    images, labels = np.tile(IMAGES, (25, 1, 1, 1)), np.repeat(np.arange(2), 100)
+    loss = model.evaluate(images, labels, batch_size=200, return_dict=True, verbose=0)["loss"]
+    assert loss == pytest.approx(49.5 / 2, rel=0.15)  # unshuffled: 37
+
+
 @pytest.mark.parametrize("timestep_sampling", TIMESTEP_SAMPLING)
 def test_draws_follow_their_distributions(scale_network, schedule, timestep_sampling):
     model = DiffusionModel(
