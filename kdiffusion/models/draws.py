@@ -1,7 +1,9 @@
 """What chance decides of a training step, all of it derived from (seed, step, replica).
 
-So a step can be repeated, a run resumed at any step is the run that was never stopped, and no two
-replicas, steps or purposes draw the same numbers.
+So a step can be repeated, and a run resumed at any step is the run that was never stopped.
+Replicas, steps and purposes draw unrelated numbers. Of the folded seed 32 bits decide, so that some
+steps meet again by chance: of n steps about n^2 / 2^33 pairs, one in 93,000 steps. Steps 12145 and
+15701 of seed 0 are such a pair; their images, and so the gradients, differ.
 """
 
 import tensorflow as tf

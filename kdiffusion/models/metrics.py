@@ -39,7 +39,8 @@ class LossByTimestep(_ReplicatedMetric):
     Args:
         num_timesteps: int. T.
 
-    `result()` is a dictionary of five scalars: `loss`, `loss_t0_249` and so on.
+    `result()` is a dictionary of five scalars: `loss`, `loss_t0_249` and so on. That of a quarter
+    without an example, as small batches may leave, is NaN.
     """
 
     def __init__(self, num_timesteps, name="loss_by_timestep", **kwargs):
@@ -61,7 +62,7 @@ class LossByTimestep(_ReplicatedMetric):
 
     def result(self):
         total, count = self.total.value, self.count.value
-        means = ops.divide_no_nan(total, count)
+        means = total / count  # NaN, not 0, for a quarter that met no example
         edges = [-(-quarter * self.num_timesteps // QUARTILES) for quarter in range(QUARTILES + 1)]
         return {
             "loss": ops.divide_no_nan(ops.sum(total), ops.sum(count)),

@@ -5,6 +5,7 @@ import math
 import keras
 from keras import ops
 
+from kdiffusion.diffusion.arguments import check_whole
 from kdiffusion.models.blocks import (
     DepthToSpace,
     DownBlock,
@@ -51,7 +52,7 @@ class UNet(keras.Model):
     float32 `[B, H, W, C]`.
 
     Raises:
-        ValueError: an `image_shape` that the levels do not divide.
+        ValueError: an `image_shape` that the levels do not divide, no classes, or no levels.
     """
 
     def __init__(
@@ -70,7 +71,13 @@ class UNet(keras.Model):
         dtype=None,
         name=None,
     ):
-        image_shape = tuple(image_shape)
+        image_shape, channel_multipliers = tuple(image_shape), tuple(channel_multipliers)
+        num_classes = check_whole("num_classes", num_classes)
+        if not channel_multipliers:
+            raise ValueError(
+                "`channel_multipliers` must hold a whole number for each level, at least one. "
+                "Received: channel_multipliers=()"
+            )
         _check_image_shape(image_shape, patch_size, len(channel_multipliers))
         policy = keras.dtype_policies.get(dtype or keras.config.dtype_policy())
         residual = {"dropout": dropout, "scale_shift": scale_shift, "dtype": policy}
@@ -140,7 +147,7 @@ class UNet(keras.Model):
             "image_shape": image_shape,
             "num_classes": num_classes,
             "base_channels": base_channels,
-            "channel_multipliers": tuple(channel_multipliers),
+            "channel_multipliers": channel_multipliers,
             "blocks_per_level": blocks_per_level,
             "attention_resolutions": tuple(attention_resolutions),
             "attention_heads": attention_heads,
