@@ -34,14 +34,14 @@ def main(
     out: Path | None = None,
     overwrite: bool = False,
 ):
-    """Bounds the negative log-likelihood of validation images, in bits per dimension (DDPM, eq. 5).
+    """Bounds the negative log-likelihood of held-out images, in bits per dimension (DDPM, eq. 5).
 
     A dimension is one colour of one pixel. The bound has one term a step: L_T, what noising leaves
     of the image; L_1 to L_T-1, one for each step; L_0, the last one, to 8-bit pixels.
 
     Args:
         artifact: denoiser.onnx, a saved_model folder, or another exported format.
-        images: of the validation part, its first ones, as `train.py` splits it by default.
+        images: of those that were held out of the training, spread over the classes.
         steps: from noise to image; fewer than the T of the training bound a shorter chain. All T if
             not given.
         variance: of a step's distribution; fixed_large is the tighter bound where steps are many.
@@ -57,7 +57,7 @@ def main(
         raise ValueError(f"`images` must be at least 1. Received: images={images}")
     denoiser = load_denoiser(artifact)
     card = denoiser.card
-    pixels, labels = _validation_images(card, data or card.dataset, directory, images)
+    pixels, labels, origin = _held_out_images(card, data or card.dataset, directory, images)
     start = time.perf_counter()
     bound = variational_bound(
         denoiser, card, pixels, labels, range(seed, seed + len(pixels)),
@@ -66,14 +66,20 @@ def main(
     seconds = time.perf_counter() - start
     print(_report(bound))
     print(f"{len(pixels)} images, {len(bound.timesteps)} steps, {variance}, in {seconds:.1f} s.")
+    print(origin)
     if out is not None:
         with staged(out, overwrite) as file, open(file, "w", newline="") as stream:
             csv.writer(stream).writerows(_rows(bound))
         print(f"The terms: {out}")
 
 
-def _validation_images(card, name, directory, count):
-    dataset = load_dataset(name, directory=directory, image_size=card.image_shape[0])
+def _held_out_images(card, name, directory, count):
+    """uint8 images, int32 labels, and a sentence on whether they were held out of the training."""
+    split = card.data_split
+    options = {"directory": directory, "image_size": card.image_shape[0]}
+    if split is not None:
+        options |= {"validation_fraction": split.validation_fraction, "seed": split.seed}
+    dataset = load_dataset(name, **options)
     if (dataset.image_shape, dataset.class_names) != (card.image_shape, card.class_names):
         raise ValueError(
             f"`data` must have the model's images {card.image_shape} and its {card.null_label} "
@@ -84,7 +90,40 @@ def _validation_images(card, name, directory, count):
             f"`images` must be at most the {len(dataset.validation_images)} validation images of "
             f"{name!r}. Received: images={count}"
         )
-    return dataset.validation_images[:count], dataset.validation_labels[:count]
+    rows = spread_over_classes(dataset.validation_labels, count)
+    origin = _origin(split, dataset.content_hash(), name)
+    return dataset.validation_images[rows], dataset.validation_labels[rows], origin
+
+
+def spread_over_classes(labels, count):
+    """Rows of `count` labels among which each class has its share, to within one.
+
+    Args:
+        labels: int array `[N]`.
+        count: int, 1 .. N.
+
+    Returns:
+        int array `[count]`.
+    """
+    by_class = np.argsort(labels, kind="stable")
+    return by_class[np.arange(count) * len(labels) // count]
+
+
+def _origin(split, sha256, name):
+    if split is None:
+        return (
+            "Not known: whether the model was trained on these images. The file does not say how "
+            "its data was split (an export by this version does)."
+        )
+    how = f"{name}, split by seed {split.seed} and fraction {split.validation_fraction:g}"
+    if split.sha256 is None:
+        return f"Held out, if the data is still the same ({how}): the file has no hash of it."
+    if split.sha256 != sha256:
+        return (
+            f"Not known: whether the model was trained on these images. {name} is not the data "
+            "that it was trained on: the SHA-256 differs."
+        )
+    return f"Held out of the training: {how}, SHA-256 as in training."
 
 
 def _mean_and_error(values):

@@ -5,6 +5,7 @@ from __future__ import annotations
 import dataclasses
 import functools
 import json
+import re
 from dataclasses import dataclass
 
 from kdiffusion.diffusion.arguments import check_number
@@ -13,11 +14,53 @@ from kdiffusion.diffusion.prediction import check_prediction_type
 from kdiffusion.diffusion.samplers import find_sampler
 from kdiffusion.diffusion.schedules import NoiseSchedule
 
+# A reader refuses another version, and opens every minor version of its own: what a newer one adds,
+# an older reader may leave aside.
 CARD_VERSION = 1
+CARD_MINOR_VERSION = 1
+MINOR_VERSION_KEY = "format_minor_version"  # in the JSON text alone; 0 where it is missing
+ADDED_IN_MINOR_VERSION = {"data_split": 1}  # the other fields are those of minor version 0
 
 
 class CardError(ValueError):
     """A card that is missing, damaged, from a newer version, or contradicts itself."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class DataSplit:
+    """How a data set was split into training and validation images: `load_dataset`'s arguments.
+
+    Args:
+        seed: int, >= 0. Decides which images are held out.
+        validation_fraction: float in (0, 1). Share held out, where the data set has no split of its
+            own.
+        sha256: str of 64 hexadecimal digits, `ImageDataset.content_hash` of both parts; None where
+            it isn't known.
+
+    Raises:
+        CardError: says which field is wrong, and why.
+    """
+
+    seed: int
+    validation_fraction: float
+    sha256: str | None = None
+
+    def __post_init__(self):
+        _require(
+            _is_whole(self.seed) and self.seed >= 0,
+            "data_split.seed", "a whole number, 0 or more", self.seed,
+        )  # fmt: skip
+        fraction = self.validation_fraction
+        is_number = isinstance(fraction, (int, float)) and not isinstance(fraction, bool)
+        _require(
+            is_number and 0 < fraction < 1,
+            "data_split.validation_fraction", "a number above 0 and below 1", fraction,
+        )  # fmt: skip
+        digest = self.sha256
+        _require(
+            digest is None or (isinstance(digest, str) and re.fullmatch("[0-9a-f]{64}", digest)),
+            "data_split.sha256", "64 hexadecimal digits, or None", digest,
+        )  # fmt: skip
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -37,6 +80,8 @@ class DenoiserCard:
         sampler: str. Recommended sampler, a key of `SAMPLERS`.
         steps: int, 1 .. T. Recommended number of steps.
         guidance_strength: float. Recommended strength, the w of Ho & Salimans 2022.
+        data_split: `DataSplit`, or its fields as a dict: which images it was trained on and which
+            were held out. None where that isn't known, as in files of minor version 0.
         value_range: `(low, high)` of pixels; version 1 knows `(-1.0, 1.0)` only.
         format_version: int. Version of this list of fields.
 
@@ -56,6 +101,7 @@ class DenoiserCard:
     sampler: str
     steps: int
     guidance_strength: float
+    data_split: DataSplit | None = None
     value_range: tuple[float, float] = (-1.0, 1.0)
     format_version: int = CARD_VERSION
 
@@ -108,6 +154,14 @@ class DenoiserCard:
             "images_seen", "a whole number, 0 or more", self.images_seen,
         )  # fmt: skip
         check_number("ema_decay", self.ema_decay, "a number from 0 to 1", 0, 1)
+        if isinstance(self.data_split, dict):
+            known = {field.name for field in dataclasses.fields(DataSplit)}
+            fields = {name: value for name, value in self.data_split.items() if name in known}
+            object.__setattr__(self, "data_split", DataSplit(**fields))
+        _require(
+            self.data_split is None or isinstance(self.data_split, DataSplit),
+            "data_split", "a DataSplit, or None", self.data_split,
+        )  # fmt: skip
 
     @functools.cached_property
     def schedule(self) -> NoiseSchedule:
@@ -116,11 +170,12 @@ class DenoiserCard:
 
     def to_json(self) -> str:
         """The card as JSON text; float64 numbers come back bit for bit."""
-        return json.dumps(dataclasses.asdict(self), indent=1, allow_nan=False, default=_to_python)
+        fields = {**dataclasses.asdict(self), MINOR_VERSION_KEY: CARD_MINOR_VERSION}
+        return json.dumps(fields, indent=1, allow_nan=False, default=_to_python)
 
     @classmethod
     def from_json(cls, text: str) -> DenoiserCard:
-        """The card in JSON text.
+        """The card in JSON text, of this minor version or any other.
 
         Raises:
             CardError: when the text isn't a card, or is one of a version not known here.
@@ -132,13 +187,20 @@ class DenoiserCard:
         if not isinstance(fields, dict) or "format_version" not in fields:
             raise CardError("The card must be a JSON object with a `format_version`.")
         _check_version(fields["format_version"])  # first: a newer version may have other fields
+        minor_version = fields.pop(MINOR_VERSION_KEY, 0)
+        _require(
+            _is_whole(minor_version) and minor_version >= 0,
+            MINOR_VERSION_KEY, "a whole number, 0 or more", minor_version,
+        )  # fmt: skip
         known = {field.name for field in dataclasses.fields(cls)}
-        if known != set(fields):
+        needed = {name for name in known if ADDED_IN_MINOR_VERSION.get(name, 0) <= minor_version}
+        missing, unknown = needed - set(fields), set(fields) - known
+        if missing or (unknown and minor_version <= CARD_MINOR_VERSION):
             raise CardError(
-                f"The card must have the fields of version {CARD_VERSION}. "
-                f"Missing: {sorted(known - set(fields))}, unknown: {sorted(set(fields) - known)}"
+                f"The card must have the fields of version {CARD_VERSION}.{minor_version}. "
+                f"Missing: {sorted(missing)}, unknown: {sorted(unknown)}"
             )
-        return cls(**fields)
+        return cls(**{name: value for name, value in fields.items() if name in known})
 
 
 def _check_version(version) -> None:

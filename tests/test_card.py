@@ -6,7 +6,7 @@ import json
 import numpy as np
 import pytest
 
-from kdiffusion.card import CARD_VERSION, CardError, DenoiserCard
+from kdiffusion.card import CARD_MINOR_VERSION, CARD_VERSION, CardError, DataSplit, DenoiserCard
 from kdiffusion.diffusion.schedules import make_schedule
 
 FIELDS = {
@@ -22,6 +22,7 @@ FIELDS = {
     "sampler": "ddim",
     "steps": 50,
     "guidance_strength": 0.3,
+    "data_split": DataSplit(seed=7, validation_fraction=0.25, sha256="0123456789abcdef" * 4),
 }
 
 
@@ -85,6 +86,12 @@ BAD_FIELDS = [
     ("guidance_strength", "3"),
     ("guidance_strength", -2.0),
     ("value_range", (0.0, 1.0)),
+    ("data_split", 3),
+    ("data_split", {"seed": 1}),
+    ("data_split", {"seed": -1, "validation_fraction": 0.1}),
+    ("data_split", {"seed": 1, "validation_fraction": 1.0}),
+    ("data_split", {"seed": 1, "validation_fraction": float("nan")}),
+    ("data_split", {"seed": 1, "validation_fraction": 0.1, "sha256": "0123"}),
     ("format_version", 2),
     ("format_version", "1"),
 ]
@@ -123,6 +130,10 @@ def changed(**changes):
         ("[1]", "format_version"),
         ("{}", "format_version"),
         (json.dumps(changed(format_version=2, colour="new")), "newer kdiffusion"),
+        (json.dumps(changed(format_minor_version=-1)), "format_minor_version"),
+        (json.dumps(changed(format_minor_version=1.5)), "format_minor_version"),
+        (json.dumps(changed(format_minor_version=99, steps="remove")), "Missing: \\['steps'\\]"),
+        (json.dumps(changed(data_split="remove")), "Missing: \\['data_split'\\]"),
         (json.dumps(changed(colour="new")), "unknown: \\['colour'\\]"),
         (json.dumps(changed(steps="remove")), "Missing: \\['steps'\\]"),
         (json.dumps(changed(guidance_strength=float("nan"))), "guidance_strength"),
@@ -131,3 +142,22 @@ def changed(**changes):
 def test_text_that_is_no_card_is_refused(text, message):
     with pytest.raises(CardError, match=message):
         DenoiserCard.from_json(text)
+
+
+def test_a_card_of_the_first_minor_version_opens():
+    """Its fields are those that version 1 began with: files that were written then are read."""
+    text = json.dumps(changed(format_minor_version="remove", data_split="remove"))
+    assert DenoiserCard.from_json(text) == DenoiserCard(**{**FIELDS, "data_split": None})
+
+
+def test_a_card_of_a_newer_minor_version_opens_without_what_it_adds():
+    newer = changed(format_minor_version=CARD_MINOR_VERSION + 1, colour="new")
+    newer["data_split"]["kind"] = "new"
+    card = DenoiserCard.from_json(json.dumps(newer))
+    assert card == DenoiserCard(**FIELDS)
+    assert json.loads(card.to_json())["format_minor_version"] == CARD_MINOR_VERSION
+
+
+def test_a_card_without_a_split_survives_too():
+    card = DenoiserCard(**{**FIELDS, "data_split": None})
+    assert DenoiserCard.from_json(card.to_json()) == card

@@ -1,5 +1,6 @@
 """ImageDataset: labelled images in memory, as every loader of this room returns them."""
 
+import hashlib
 from dataclasses import dataclass
 
 import numpy as np
@@ -69,6 +70,14 @@ class ImageDataset:
     @property
     def num_classes(self) -> int:
         return len(self.class_names)
+
+    def content_hash(self) -> str:
+        """SHA-256 of all images and labels and the classes' names, in hexadecimal digits."""
+        digest = hashlib.sha256(repr((self.class_names, self.image_shape)).encode())
+        for part in (self.images, self.labels, self.validation_images, self.validation_labels):
+            digest.update(f"{len(part)}\0".encode())
+            digest.update(np.ascontiguousarray(part))
+        return digest.hexdigest()
 
     def steps_per_epoch(self, batch_size: int) -> int:
         """Whole training batches in one pass over the data; the remainder waits for another epoch.

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import tensorflow as tf
 
-from kdiffusion.card import DenoiserCard
+from kdiffusion.card import DataSplit, DenoiserCard
 from kdiffusion.data import load_dataset, validation_batches
 from kdiffusion.models import DiffusionModel
 from kdiffusion.training import run_directory
@@ -71,8 +71,9 @@ def train(config, run_dir, resume=False, overwrite=False):
         run_directory.check_free(run_dir, overwrite)
     dataset = _load_dataset(config)
     directory = RunDirectory(
-        Path(run_dir), config, dataset.image_shape, dataset.class_names, len(dataset.images)
-    )
+        Path(run_dir), config, dataset.image_shape, dataset.class_names, len(dataset.images),
+        dataset.content_hash(),
+    )  # fmt: skip
     if resume:
         run_directory.check_same_data(before, directory)
     steps_per_epoch = dataset.steps_per_epoch(config.optimizer.batch_size)
@@ -227,4 +228,9 @@ def make_card(model, directory):
         sampler=config.sampling.sampler,
         steps=config.sampling.steps,
         guidance_strength=config.sampling.guidance_strength,
+        data_split=DataSplit(
+            seed=config.run.seed,
+            validation_fraction=config.data.validation_fraction,
+            sha256=directory.data_sha256,
+        ),
     )

@@ -42,6 +42,8 @@ class RunDirectory:
         image_shape: (height, width, channels) of the data set.
         class_names: names of its classes, in label order.
         num_images: int. How many images it is trained on.
+        data_sha256: str, `ImageDataset.content_hash` of the data set as it is split. None in the
+            folder of a run that was begun before it was written.
     """
 
     path: Path
@@ -49,6 +51,7 @@ class RunDirectory:
     image_shape: tuple[int, int, int]
     class_names: tuple[str, ...]
     num_images: int
+    data_sha256: str | None = None
 
     @property
     def checkpoints(self):
@@ -74,6 +77,7 @@ class RunDirectory:
             "image_shape": self.image_shape,
             "class_names": self.class_names,
             "num_images": self.num_images,
+            "data_sha256": self.data_sha256,
             "config": json.loads(self.config.to_json()),
         }
         write_sealed(self.path / "config.json", content)
@@ -118,6 +122,7 @@ class RunDirectory:
                 image_shape=tuple(int(side) for side in content["image_shape"]),
                 class_names=tuple(str(name) for name in content["class_names"]),
                 num_images=int(content["num_images"]),
+                data_sha256=content.get("data_sha256"),
             )
         except (ValueError, KeyError, TypeError, RecursionError) as error:
             raise ValueError(f"{file} is not a valid run configuration: {error}") from error

@@ -9,6 +9,7 @@ from PIL import Image
 from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
 from tensorboard.util.tensor_util import make_ndarray
 
+from kdiffusion.data import load_dataset
 from kdiffusion.models import DiffusionModel
 from kdiffusion.training import PRESETS, load_run, train
 from kdiffusion.training import run as run_module
@@ -46,6 +47,9 @@ def test_a_run_read_back_is_the_model_that_was_trained(run):
         np.testing.assert_array_equal(have, want)
     assert loaded.card == run.card
     assert loaded.card.images_seen == 2 * 6 * 256
+    split = loaded.card.data_split
+    digits = load_dataset("digits", seed=split.seed, validation_fraction=split.validation_fraction)
+    assert split.sha256 == digits.content_hash()
     assert loaded.card.class_names == tuple("0123456789")
 
 
