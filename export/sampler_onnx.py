@@ -9,6 +9,7 @@ from pathlib import Path
 import numpy as np
 
 from .onnx import CARD_KEY, OPSET, SEAL_KEY, open_graph
+from .sampler_tables import graph_inputs
 from .seal import UNSEALED
 
 ARTEFACT = "sampler.onnx"
@@ -126,7 +127,7 @@ def load(path):
     run, card = open_graph(Path(path), INPUT_NAMES, OUTPUT_NAME)
 
     def draw(noise, labels, guidance_strength):
-        inputs = np.float32(noise), np.int32(labels), np.float32(guidance_strength)
-        return run(**dict(zip(INPUT_NAMES, map(np.asarray, inputs), strict=True)))
+        inputs = graph_inputs(card, noise, labels, guidance_strength)
+        return run(**dict(zip(INPUT_NAMES, inputs, strict=True)))
 
     return draw, card

@@ -6,9 +6,8 @@ The denoiser is the body of a `tf.while_loop`; schedule, sampler and guidance ar
 import json
 from pathlib import Path
 
-import numpy as np
-
 from .sampler_onnx import INPUT_NAMES, OUTPUT_NAME
+from .sampler_tables import graph_inputs
 from .saved_model import CARD_PATH, open_signature, write_signature
 from .saved_model import PARTS as PARTS
 from .saved_model import ours as ours
@@ -80,7 +79,7 @@ def load(path):
     serve, card = open_signature(Path(path), INPUT_NAMES, OUTPUT_NAME)
 
     def draw(noise, labels, guidance_strength):
-        inputs = np.float32(noise), np.int32(labels), np.float32(guidance_strength)
+        inputs = graph_inputs(card, noise, labels, guidance_strength)
         return serve(**dict(zip(INPUT_NAMES, inputs, strict=True)))
 
     return draw, card

@@ -12,6 +12,8 @@ import dataclasses
 
 import numpy as np
 
+from kdiffusion.diffusion.arguments import check_labels
+from kdiffusion.diffusion.guidance import check_strength
 from kdiffusion.diffusion.options import SamplingOptions, make_plan
 from kdiffusion.diffusion.prediction import Estimate, to_x0_and_eps
 
@@ -79,3 +81,28 @@ def sampler_tables(card, sampler, steps, spacing="trailing"):
         history = (Estimate(t, None, one[2], None),)
     numbers = [np.asarray(values, np.float32) for values in (estimates, rows)]
     return SamplerTables(sampler, np.array([t for t, _ in plan.pairs], np.int32), *numbers)
+
+
+def graph_inputs(card, noise, labels, guidance_strength):
+    """What a sampler's graph is handed, checked: the graph itself draws something of anything.
+
+    Args:
+        card: DenoiserCard.
+        noise: array `[B, H, W, C]`.
+        labels: ints `[B]`, or one int for all.
+        guidance_strength: float, at least -1.
+
+    Returns:
+        (float32 `[B, H, W, C]`, int32 `[B]`, float32 scalar), in the order of the graph's inputs.
+
+    Raises:
+        ValueError: what `kdiffusion.sample` refuses too.
+    """
+    noise = np.asarray(noise, np.float32)
+    if noise.shape != (len(noise), *card.image_shape) or not np.all(np.isfinite(noise)):
+        raise ValueError(
+            f"`noise` must be finite numbers of the shape {('B', *card.image_shape)}. "
+            f"Received: shape {noise.shape}"
+        )
+    labels = check_labels(card, labels, len(noise))
+    return noise, labels, np.asarray(check_strength(guidance_strength), np.float32)

@@ -186,11 +186,15 @@ class _Job:
             )  # fmt: skip
 
     def finished(self, folder, seeds):
-        """Whether the file is there; one of another network or other settings is refused."""
+        """Whether the file is there, whole; one that is not, or is of another job, is refused."""
         path = folder / file_name(seeds)
         if not path.exists():
             return False
-        there, prediction = _read(path, "settings", "prediction")
+        # All of it is read: a checksum tells whether an array is as it was written.
+        there, prediction, *arrays = _read(
+            path, "settings", "prediction", "images", "labels", "seeds"
+        )
+        self._check_images(path, seeds, *arrays)
         there, here = json.loads(str(there)), json.loads(self.settings)
         differing = [
             f"{name} was {there.get(name)}, now {value}"
@@ -207,6 +211,21 @@ class _Job:
                 "`--overwrite` to draw it again"
             )
         return True
+
+    def _check_images(self, path, seeds, images, labels, seeds_there):
+        shape = (len(seeds), *self.denoiser.card.image_shape)
+        if images.dtype != np.uint8 or images.shape != shape:
+            raise ValueError(
+                f"{path} is not a whole file of images: it must hold uint8 {shape}. "
+                f"Received: {images.dtype} {images.shape}"
+            )
+        expected = labels_of_seeds(self.labels, seeds)
+        for name, there, wanted in (("seeds", seeds_there, seeds), ("labels", labels, expected)):
+            if not np.array_equal(there, np.asarray(wanted, there.dtype)):
+                raise ValueError(
+                    f"{path} is of another job: its {name} are not those of this one. Choose "
+                    "another folder, or pass `--overwrite` to draw it again"
+                )
 
 
 def _refuse_other_cuts(folder, seeds, images_per_file):
@@ -228,12 +247,17 @@ def _refuse_other_cuts(folder, seeds, images_per_file):
 
 
 def _files_in(folder):
-    """(range of seeds, path) of each image file of a folder, from the names alone."""
-    matches = [
-        (re.fullmatch(r"images_(\d+)-(\d+)\.npz", path.name), path)
-        for path in Path(folder).glob("images_*.npz")
-    ]
-    return [(range(int(m[1]), int(m[2]) + 1), path) for m, path in matches if m]
+    """(range of seeds, path) of each image file of a folder, from the names alone.
+
+    A name that `file_name` would not give, such as one whose last seed is before its first, is
+    somebody else's.
+    """
+    for path in sorted(Path(folder).glob("images_*.npz")):
+        match = re.fullmatch(r"images_([0-9]{8,20})-([0-9]{8,20})\.npz", path.name)
+        if match and int(match[1]) <= int(match[2]):
+            seeds = range(int(match[1]), int(match[2]) + 1)
+            if file_name(seeds) == path.name:
+                yield seeds, path
 
 
 def _read(path, *names):
@@ -242,7 +266,10 @@ def _read(path, *names):
         with np.load(path, allow_pickle=False) as arrays:
             return tuple(arrays[name] for name in names)
     except Exception as error:  # zipfile's, zlib's and NumPy's own, by what is damaged
-        raise ValueError(f"{path} is not a whole file of images: {error}") from error
+        raise ValueError(
+            f"{path} is not a whole file of images: {error}. Remove it, or pass `--overwrite`, to "
+            "draw it again"
+        ) from error
 
 
 def _image_bar(total, done, progress):

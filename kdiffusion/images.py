@@ -56,6 +56,7 @@ def read_image(path: str | Path) -> np.ndarray:
     """
     try:
         with Image.open(path) as opened:
+            cut_to_8_bits = _is_cut_to_8_bits(opened)
             image = ImageOps.exif_transpose(opened)  # reads all of it, so a cut file shows here
             image.load()
     except Exception as error:  # Pillow's decoders raise a dozen kinds for damaged files.
@@ -64,6 +65,8 @@ def read_image(path: str | Path) -> np.ndarray:
         raise ValueError(
             f"{path} must have 8 bits a sample. Received: an image of mode {image.mode!r}"
         )
+    if cut_to_8_bits:
+        raise ValueError(f"{path} must have 8 bits a sample. Received: an image with more")
     grey = image.mode in GREY_MODES
     if image.has_transparency_data:
         # What lies under transparent pixels was never meant to be seen.
@@ -72,6 +75,21 @@ def read_image(path: str | Path) -> np.ndarray:
         image = Image.alpha_composite(white, image)
     pixels = np.asarray(image.convert("L" if grey else "RGB"))
     return pixels.reshape(*pixels.shape[:2], -1)
+
+
+def _is_cut_to_8_bits(opened: Image.Image) -> bool:
+    """Whether Pillow drops bits of each sample as it decodes: of colour it only knows 8.
+
+    Before the image is loaded, Pillow tells how its data lies in the file: `RGB;16B`, or for PPM
+    the greatest value.
+    """
+    for tile in opened.tile:
+        arguments = tile[3] if isinstance(tile[3], tuple) else (tile[3],)
+        if any(isinstance(each, str) and ";16" in each for each in arguments):
+            return True
+        if tile[0] in ("ppm", "ppm_plain") and arguments[-1] > 255:
+            return True
+    return False
 
 
 def fit_to_size(pixels: np.ndarray, height: int, width: int) -> np.ndarray:

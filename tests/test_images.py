@@ -1,10 +1,14 @@
 """Pixels there and back, grids, and files that are whole or not there."""
 
+import struct
+import zlib
+from zlib import crc32
+
 import numpy as np
 import pytest
 from PIL import Image
 
-from kdiffusion.images import image_grid, save_gif, save_png, to_model_range, to_uint8
+from kdiffusion.images import image_grid, read_image, save_gif, save_png, to_model_range, to_uint8
 
 ALL_PIXELS = np.arange(256, dtype=np.uint8)
 
@@ -103,3 +107,38 @@ def test_gif_has_its_frames(tmp_path):
         np.testing.assert_array_equal(np.asarray(film.convert("RGB")), frames[index])
     with pytest.raises(ValueError, match="`frames`"):
         save_gif([], tmp_path / "empty.gif")
+
+
+def png_of_16_bits(colour_type, channels):
+    """PNG's own chunks (RFC 2083), which Pillow reads and doesn't write."""
+
+    def chunk(name, data):
+        return struct.pack(">I", len(data)) + name + data + struct.pack(">I", crc32(name + data))
+
+    header = struct.pack(">IIBBBBB", 2, 2, 16, colour_type, 0, 0, 0)
+    rows = (b"\0" + np.full((2, channels), 0x1280, ">u2").tobytes()) * 2
+    return b"\x89PNG\r\n\x1a\n" + b"".join(
+        chunk(*each) for each in ((b"IHDR", header), (b"IDAT", zlib.compress(rows)), (b"IEND", b""))
+    )
+
+
+@pytest.mark.parametrize(
+    "content",
+    [
+        *(png_of_16_bits(*kind) for kind in ((0, 1), (2, 3), (4, 2), (6, 4))),
+        b"P6 2 2 65535\n" + bytes(24),
+        b"P3 1 1 1023\n1 2 1023\n",
+    ],
+    ids=["grey", "RGB", "grey and alpha", "RGBA", "PPM", "plain PPM of 10 bits"],
+)
+def test_more_than_8_bits_are_refused_not_cut(tmp_path, content):
+    path = tmp_path / "deep.image"
+    path.write_bytes(content)
+    with pytest.raises(ValueError, match="must have 8 bits a sample"):
+        read_image(path)
+
+
+def test_ppm_of_8_bits_is_read(tmp_path):
+    path = tmp_path / "plain.ppm"
+    path.write_bytes(b"P6 1 1 255\n\x01\x02\x03")
+    assert read_image(path).tolist() == [[[1, 2, 3]]]

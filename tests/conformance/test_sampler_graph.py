@@ -48,6 +48,21 @@ def test_its_images_are_those_of_the_loop(exported_samplers, denoisers, card, na
         np.testing.assert_allclose(alone[0], received[3], atol=1e-3)
 
 
+@pytest.mark.parametrize("name", SAMPLER_FORMATS)
+def test_what_the_loop_refuses_is_refused(exported_samplers, card, name):
+    draw, _ = SAMPLER_FORMATS[name].load(exported_samplers[1][name])
+    noise = initial_latents([0], card.image_shape)
+    for arguments, message in (
+        ((noise, [-1], 1.0), "`labels`"),
+        ((noise, [card.null_label + 1], 1.0), "`labels`"),
+        ((noise, [0], -3.0), "`guidance_strength`"),
+        ((noise[..., :1, :], [0], 1.0), "`noise`"),
+        ((noise * np.nan, [0], 1.0), "`noise`"),
+    ):
+        with pytest.raises(ValueError, match=message):
+            draw(*arguments)
+
+
 def test_a_file_says_what_it_draws_with(exported_samplers):
     sampler, paths = exported_samplers
     model = onnx.load(paths["onnx"])

@@ -23,7 +23,20 @@ def test_names_numbers_and_all(texts, expected):
 
 def test_a_name_comes_before_a_number():
     assert labels_from_text(["7"], ("3", "7")) == [1]
-    assert labels_from_text(["all"], ("rest", "all")) == [1]
+
+
+def test_all_and_none_keep_their_meaning_whatever_the_classes_are_called():
+    names = ("rest", "all", "none")
+    assert labels_from_text(["all"], names) == [0, 1, 2]
+    assert labels_from_text(["none"], names) == [3]
+    assert labels_from_text(["1", "2"], names) == [1, 2]
+
+
+def test_capitals_tell_classes_apart_where_nothing_else_does():
+    names = ("Cat", "cat", "Dog")
+    assert labels_from_text(["Cat", "cat", "DOG"], names) == [0, 1, 2]
+    with pytest.raises(ValueError, match=r"apart between Cat, cat\. Received: 'CAT'"):
+        labels_from_text(["CAT"], names)
 
 
 @pytest.mark.parametrize("text", ["bird", "3", "-1", "1.0", "", "null"])

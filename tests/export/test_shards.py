@@ -193,6 +193,41 @@ def test_a_damaged_file_is_named(denoiser, tmp_path, damage):
         list(read_folder(tmp_path))
 
 
+def test_a_file_of_which_the_images_alone_are_damaged_is_not_done(denoiser, tmp_path):
+    """The settings, all that a finished file was once asked for, are whole in it."""
+    draw_to_folder(denoiser, [0], range(6), tmp_path, **_QUICK)
+    path = tmp_path / file_name(range(6))
+    data = bytearray(path.read_bytes())
+    data[120] ^= 255  # of the first array, `images`
+    path.write_bytes(data)
+    with pytest.raises(ValueError, match=f"{path.name} is not a whole file.*Remove it"):
+        draw_to_folder(denoiser, [0], range(6), tmp_path, **_QUICK)
+
+
+@pytest.mark.parametrize("name", ["images", "labels", "seeds"])
+def test_a_file_with_other_arrays_is_not_done(denoiser, tmp_path, name):
+    draw_to_folder(denoiser, [0, 1], range(6), tmp_path, **_QUICK)
+    path = tmp_path / file_name(range(6))
+    with np.load(path) as file:
+        arrays = dict(file)
+    arrays[name] = arrays[name][:-1] if name == "images" else arrays[name][::-1]
+    np.savez_compressed(path, **arrays)
+    with pytest.raises(ValueError, match=path.name):
+        draw_to_folder(denoiser, [0, 1], range(6), tmp_path, **_QUICK)
+
+
+@pytest.mark.parametrize(
+    "name",
+    ["images_00000009-00000000.npz", "images_0-5.npz", "images_-.npz", "images_a-b.npz",
+     "images_00000000-00000005 (1).npz", "images_٠٠٠٠٠٠٠٠-٠٠٠٠٠٠٠٥.npz"],
+)  # fmt: skip
+def test_names_that_no_file_of_ours_has_are_passed_over(denoiser, tmp_path, name):
+    (tmp_path / name).write_bytes(b"somebody else's")
+    assert draw_to_folder(denoiser, [0], range(6), tmp_path, **_QUICK) == (6, 0)
+    assert sum(len(images) for images, _, _ in read_folder(tmp_path)) == 6
+    assert (tmp_path / name).read_bytes() == b"somebody else's"
+
+
 def test_a_folder_without_images_is_refused(tmp_path):
     with pytest.raises(ValueError, match="holds no images"):
         next(read_folder(tmp_path))
