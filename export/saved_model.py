@@ -5,15 +5,14 @@ from pathlib import Path
 from .denoiser import (
     INPUT_NAMES,
     OUTPUT_NAME,
-    ArtefactError,
     LoadedDenoiser,
     card_from_text,
     check_names,
     import_runtime,
 )
 from .inference import serving_function
+from .saved_model_reader import read_signature
 from .seal import UNSEALED, check_seal
-from .untrusted import check_only_computes, check_opens_passively
 
 ARTEFACT = "saved_model"
 TOLERANCE = 1e-4  # from the live network, any predicted number
@@ -122,19 +121,11 @@ def open_signature(path, input_names, output_name):
     card_path = path / CARD_PATH
     card = card_from_text(card_path.read_bytes() if card_path.is_file() else None, path)
     tf = import_runtime("tensorflow", path, "tensorflow")
-    check_opens_passively(path)
-    try:
-        model = tf.saved_model.load(str(path))
-        serve = model.signatures[SIGNATURE]
-    except Exception as error:  # from IndexError to TensorFlow's own, by what is damaged
-        raise ArtefactError(f"{path} cannot be read as a whole SavedModel: {error}") from error
-    check_only_computes(serve, path)
-    check_names("inputs", list(serve.structured_input_signature[1]), input_names, path)
-    check_names("outputs", list(serve.structured_outputs), [output_name], path)
+    specs, outputs, serve = read_signature(path, SIGNATURE)
+    check_names("inputs", list(specs), input_names, path)
+    check_names("outputs", outputs, [output_name], path)
 
     def run(**arrays):
-        # By way of `model`, which it keeps alive: a signature holds its variables only weakly.
-        tensors = {name: tf.constant(array) for name, array in arrays.items()}
-        return model.signatures[SIGNATURE](**tensors)[output_name].numpy()
+        return serve(**{name: tf.constant(array) for name, array in arrays.items()}).numpy()
 
     return run, card

@@ -17,6 +17,7 @@ from onnx import TensorProto, helper
 
 from export import ArtefactError, litert, load_denoiser, saved_model
 from export.onnx import CARD_KEY
+from export.saved_model_reader import ALLOWED, read_signature
 from export.shards import draw_to_folder, read_folder
 from kdiffusion.card import DenoiserCard
 
@@ -133,7 +134,7 @@ def _brings_an_object_that_is_made_when_opened(mark, path):
         (_writes_a_file_deep_inside, "WriteFile"),
         (_saves_variables_over_a_file, "SaveV2"),
         (_runs_python, "EagerPyFunc"),
-        (_brings_an_object_that_is_made_when_opened, "resource"),
+        (_brings_an_object_that_is_made_when_opened, "LookupTableSizeV2"),
     ],
 )
 def test_a_saved_model_that_does_more_than_compute_is_refused(tmp_path, attack, named):
@@ -142,6 +143,93 @@ def test_a_saved_model_that_does_more_than_compute_is_refused(tmp_path, attack, 
     with pytest.raises(ArtefactError, match=named):
         load_denoiser(path)
     assert not list(tmp_path.glob("mark*"))
+
+
+def _restores_by_writing(mark, path):
+    """Harmless to call: the file is written by a function that TensorFlow's loader runs."""
+    import tensorflow as tf
+
+    class Restored(tf.Module):
+        def _serialize_to_tensors(self):
+            return {"number": tf.constant(1.0)}
+
+        def _restore_from_tensors(self, tensors):
+            tf.io.write_file(str(mark), "written")
+            return tensors["number"]
+
+    module = tf.Module()
+    module.part = Restored()
+    return _save(module, _contract(_halves), path)
+
+
+def _halves(noisy_image, timestep, label):
+    return {"prediction": noisy_image / 2}
+
+
+@pytest.mark.slow
+def test_what_runs_as_tensorflow_opens_a_file_does_not_run_here(tmp_path):
+    import tensorflow as tf
+
+    mark = tmp_path / "mark"
+    path = _restores_by_writing(mark, tmp_path / "saved_model")
+    mark.unlink(missing_ok=True)
+    tf.saved_model.load(str(path))
+    assert mark.exists()  # the attack is one
+    mark.unlink()
+    prediction = load_denoiser(path)(np.ones((1, 4, 4, 1)), [0], [0])
+    assert not mark.exists()
+    np.testing.assert_array_equal(prediction, np.full((1, 4, 4, 1), 0.5, np.float32))
+
+
+def _all_operations():
+    from tensorflow.core.framework import op_def_pb2
+    from tensorflow.python.client import pywrap_tf_session
+
+    buffer = pywrap_tf_session.TF_GetAllOpList()
+    operations = op_def_pb2.OpList.FromString(pywrap_tf_session.TF_GetBuffer(buffer)).op
+    return {operation.name: operation for operation in operations}
+
+
+@pytest.mark.slow
+def test_every_operation_that_is_not_allowed_is_refused_wherever_it_stands(tmp_path):
+    """In the served function, and in the body of a loop that it calls."""
+    import tensorflow as tf
+    from tensorflow.core.protobuf import saved_model_pb2
+
+    def loop(noisy_image, timestep, label):
+        step = (tf.constant(0), noisy_image)
+        _, image = tf.while_loop(lambda i, x: i < 2, lambda i, x: (i + 1, x / 2), step)
+        return {"prediction": image}
+
+    path = _save(tf.Module(), _contract(loop), tmp_path / "saved_model")
+    images = np.ones((1, 4, 4, 1), np.float32)
+    np.testing.assert_array_equal(load_denoiser(path)(images, [0], [0]), images / 4)
+    whole = (path / "saved_model.pb").read_bytes()
+    forbidden = sorted(set(_all_operations()) - ALLOWED)
+    assert len(forbidden) > 1000
+    for place in ("signature_wrapper", "while_body"):
+        for name in forbidden:
+            saved = saved_model_pb2.SavedModel.FromString(whole)
+            functions = saved.meta_graphs[0].graph_def.library.function
+            (function,) = (each for each in functions if place in each.signature.name)
+            function.node_def.add(name="attack", op=name)
+            (path / "saved_model.pb").write_bytes(saved.SerializeToString())
+            with pytest.raises(ArtefactError, match=f"Received: {name}$"):
+                read_signature(path, saved_model.SIGNATURE)
+
+
+@pytest.mark.slow
+def test_what_is_allowed_computes():
+    """No allowed operation keeps a state or takes a name, but those that read weights or call."""
+    leading = {
+        "If", "PartitionedCall", "StatefulPartitionedCall", "StatelessIf", "StatelessWhile",
+        "While", "Placeholder", "PlaceholderWithDefault", "ReadVariableOp", "ResourceGather",
+    }  # fmt: skip
+    operations = _all_operations()
+    assert set(operations) >= ALLOWED
+    for name in ALLOWED - leading:
+        assert not operations[name].is_stateful, name
+        assert not any(a.type in ("func", "list(func)") for a in operations[name].attr), name
 
 
 def _onnx_file(path, nodes, initializers=(), domains=()):
