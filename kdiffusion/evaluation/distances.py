@@ -38,6 +38,8 @@ class GaussianStatistics:
 
     def add(self, features):
         """Takes in features `[N, D]` and returns itself."""
+        if self._covariance is not None:
+            raise ValueError("Statistics that came whole, by `of`, take in no more features")
         features = np.asarray(features, np.float64)
         if features.ndim != 2 or len(features) == 0 or not np.all(np.isfinite(features)):
             raise ValueError(

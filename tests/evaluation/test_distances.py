@@ -97,6 +97,17 @@ def test_one_feature_has_no_covariance_and_dimensions_must_agree():
         frechet_distance(GaussianStatistics().add(np.eye(3)), GaussianStatistics().add(np.eye(2)))
 
 
+def test_statistics_that_are_known_serve_as_those_that_were_taken():
+    a, b = _exactly([1.0, 2.0], np.eye(2)), _exactly([0.0, 0.0], 4 * np.eye(2))
+    known = GaussianStatistics.of(a.mean, a.covariance)
+    assert frechet_distance(known, b) == frechet_distance(a, b)
+    with pytest.raises(ValueError, match="no more features"):
+        known.add(np.ones((3, 2)))
+    for mean, covariance in (([1.0], np.eye(2)), ([np.nan, 0], np.eye(2)), ([[1.0]], [[1.0]])):
+        with pytest.raises(ValueError, match="`mean` must be finite"):
+            GaussianStatistics.of(mean, covariance)
+
+
 def test_the_kernel_distance_is_the_u_statistic_written_out():
     rng = np.random.default_rng(0)
     a, b = rng.standard_normal((7, 3)), rng.normal(0.5, 1, (7, 3))
