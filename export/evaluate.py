@@ -18,6 +18,7 @@ from kdiffusion.files import staged
 
 from . import load_denoiser
 from .command_line import run_command
+from .held_out import load_as_split
 from .outputs import refuse_outputs
 from .sampling_flags import AS_RECOMMENDED, Sampling
 from .shards import draw_to_folder, file_name, files_of_shard
@@ -87,17 +88,18 @@ def main(
             raise ValueError(f"Sampling options are for an exported file. Received: {source}")
         drawn = open_images(source)
         drawn = drawn if images is None else drawn.subset(images, seed)
-        prepared = job.prepare(drawn.image_shape, drawn.class_names, _real(data, directory, drawn))
+        real, held_out = _real(data, directory, images=drawn)
+        prepared = job.prepare(drawn.image_shape, drawn.class_names, real)
         prepared.check(drawn.count, drawn.labels is not None)
     else:
         denoiser = load_denoiser(source)
         card = denoiser.card
         count = IMAGES if images is None else images
-        real = _real(data or card.dataset, directory, card)
+        real, held_out = _real(data or card.dataset, directory, card=card)
         prepared = job.prepare(card.image_shape, card.class_names, real)
         prepared.check(count, labelled=True)
         drawn = _draw(denoiser, range(seed, seed + count), out / "drawn", sampling, overwrite)
-    result = run_job(prepared, drawn, str(source), denoiser, network_images)
+    result = run_job(prepared, drawn, str(source), held_out, denoiser, network_images)
     print(result.table)
     contents = {
         paths["evaluation.json"]: json.dumps(result.figures, indent=1, allow_nan=False).encode(),
@@ -121,16 +123,18 @@ def _is_artefact(source):
     return any(export_format.recognises(source) for export_format in FORMATS.values())
 
 
-def _real(data, directory, of):
-    """An ImageDataset, or the path of a file of statistics."""
+def _real(data, directory, images=None, card=None):
+    """(ImageDataset or the path of a file of statistics, what is known of its split)."""
     if data is None:
         raise ValueError("`data` must be given: the images do not say what they should look like")
     if data.endswith(".npz"):
-        return Path(data)
-    size = of.image_shape[0]
+        return Path(data), None
+    name = data
     if Path(data).is_dir():
-        return load_dataset("folder", directory=data, image_size=size)
-    return load_dataset(data, directory=directory, image_size=size)
+        name, directory = "folder", data
+    if card is not None:
+        return load_as_split(card, name, directory)
+    return load_dataset(name, directory=directory, image_size=images.image_shape[0]), None
 
 
 def _draw(denoiser, seeds, folder, sampling, overwrite):

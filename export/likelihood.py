@@ -12,12 +12,12 @@ from typing import Annotated
 import numpy as np
 import tyro
 
-from kdiffusion.data import load_dataset
 from kdiffusion.diffusion.likelihood import variational_bound
 from kdiffusion.files import staged
 
 from . import load_denoiser
 from .command_line import run_command
+from .held_out import load_as_split
 from .outputs import refuse_outputs
 from .sampling_flags import VarianceName
 
@@ -75,11 +75,7 @@ def main(
 
 def _held_out_images(card, name, directory, count):
     """uint8 images, int32 labels, and a sentence on whether they were held out of the training."""
-    split = card.data_split
-    options = {"directory": directory, "image_size": card.image_shape[0]}
-    if split is not None:
-        options |= {"validation_fraction": split.validation_fraction, "seed": split.seed}
-    dataset = load_dataset(name, **options)
+    dataset, origin = load_as_split(card, name, directory)
     if (dataset.image_shape, dataset.class_names) != (card.image_shape, card.class_names):
         raise ValueError(
             f"`data` must have the model's images {card.image_shape} and its {card.null_label} "
@@ -91,7 +87,6 @@ def _held_out_images(card, name, directory, count):
             f"{name!r}. Received: images={count}"
         )
     rows = spread_over_classes(dataset.validation_labels, count)
-    origin = _origin(split, dataset.content_hash(), name)
     return dataset.validation_images[rows], dataset.validation_labels[rows], origin
 
 
@@ -107,23 +102,6 @@ def spread_over_classes(labels, count):
     """
     by_class = np.argsort(labels, kind="stable")
     return by_class[np.arange(count) * len(labels) // count]
-
-
-def _origin(split, sha256, name):
-    if split is None:
-        return (
-            "Not known: whether the model was trained on these images. The file does not say how "
-            "its data was split (an export by this version does)."
-        )
-    how = f"{name}, split by seed {split.seed} and fraction {split.validation_fraction:g}"
-    if split.sha256 is None:
-        return f"Held out, if the data is still the same ({how}): the file has no hash of it."
-    if split.sha256 != sha256:
-        return (
-            f"Not known: whether the model was trained on these images. {name} is not the data "
-            "that it was trained on: the SHA-256 differs."
-        )
-    return f"Held out of the training: {how}, SHA-256 as in training."
 
 
 def _mean_and_error(values):

@@ -126,13 +126,17 @@ class Result:
     report: str
 
 
-def run_job(prepared, images, source, denoiser=None, network_images=0, progress=True):
+def run_job(
+    prepared, images, source, held_out=None, denoiser=None, network_images=0, progress=True
+):
     """Evaluates a set of images, and the network that drew them.
 
     Args:
         prepared: Prepared.
         images: ImageSet.
         source: str. Where the images come from.
+        held_out: str. What is known of whether the data set's validation images were held out of
+            the training; None where nothing is.
         denoiser: what drew them, a Denoiser with its `card`; None where it isn't at hand.
         network_images: int. Held-out images that the network is measured on without drawing, at
             most; 0 for none.
@@ -151,6 +155,7 @@ def run_job(prepared, images, source, denoiser=None, network_images=0, progress=
         "format_version": FORMAT_VERSION,
         "source": source,
         "data": prepared.data,
+        "held_out": held_out,
         "features": prepared.reader.name,
         "judge": None if judge is None else _about(judge),
         "sampler": {k: v for k, v in images.settings.items() if k != "class_names"},

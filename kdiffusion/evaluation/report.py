@@ -282,6 +282,7 @@ def _settings(figures):
     entries = {
         "source": figures["source"],
         "data": figures["data"],
+        "validation images": figures["held_out"],
         "features": figures["features"],
         "judge": f"{judge['name']}; held-out images read right: {accuracy}" if judge else "none",
         **{f"sampler: {name}": value for name, value in figures["sampler"].items()},

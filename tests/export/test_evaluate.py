@@ -7,6 +7,7 @@ import os
 import numpy as np
 import pytest
 
+from export import load_denoiser
 from export.evaluate import main
 from export.sampling_flags import SamplingFlags
 from export.shards import read_folder
@@ -61,6 +62,22 @@ def test_it_draws_measures_and_writes_and_goes_on_where_it_stopped(digits_file, 
     assert next((out / "drawn").iterdir()).stat() == before
     again = json.loads((out / "evaluation.json").read_text())
     assert again["kernel_distance"] == figures["kernel_distance"]
+
+
+def test_the_images_that_the_training_held_out_are_held_out(digits_file, toy_file, card, tmp_path):
+    split = {"seed": 5, "validation_fraction": 0.2}
+    digits = load_dataset("digits", **split)
+    card = dataclasses.replace(
+        load_denoiser(digits_file).card, data_split={**split, "sha256": digits.content_hash()}
+    )
+    file = dataclasses.replace(toy_file, card_text=card.to_json(), image_shape=(8, 8, 1))
+    main(file.write(tmp_path / "split.onnx"), images=100, out=tmp_path / "out", **QUICK)
+    figures = json.loads((tmp_path / "out" / "evaluation.json").read_text())
+    assert figures["held_out"].startswith("Held out of the training: digits, split by seed 5")
+    assert figures["copies_by_chance"] == 100 / (len(digits.validation_images) + 1)
+    main(digits_file, images=100, out=tmp_path / "unknown", **QUICK)
+    figures = json.loads((tmp_path / "unknown" / "evaluation.json").read_text())
+    assert figures["held_out"].startswith("Not known")
 
 
 def test_what_was_drawn_before_is_evaluated_alike(digits_file, tmp_path):

@@ -1,0 +1,39 @@
+"""A data set split as a model's training split it, so that what was held out then is held out now."""
+
+from kdiffusion.data import load_dataset
+
+
+def load_as_split(card, name, directory=None):
+    """Loads a data set for a model, in its image size and split as its card says.
+
+    Args:
+        card: DenoiserCard.
+        name: str. The data set's name.
+        directory: where it lies, as for `load_dataset`.
+
+    Returns:
+        (ImageDataset, str): the str says whether its validation part was held out of the training.
+    """
+    split = card.data_split
+    options = {"directory": directory, "image_size": card.image_shape[0]}
+    if split is not None:
+        options |= {"validation_fraction": split.validation_fraction, "seed": split.seed}
+    dataset = load_dataset(name, **options)
+    return dataset, _origin(split, dataset.content_hash(), name)
+
+
+def _origin(split, sha256, name):
+    if split is None:
+        return (
+            "Not known: whether the model was trained on these images. The file does not say how "
+            "its data was split (an export by this version does)."
+        )
+    how = f"{name}, split by seed {split.seed} and fraction {split.validation_fraction:g}"
+    if split.sha256 is None:
+        return f"Held out, if the data is still the same ({how}): the file has no hash of it."
+    if split.sha256 != sha256:
+        return (
+            f"Not known: whether the model was trained on these images. {name} is not the data "
+            "that it was trained on: the SHA-256 differs."
+        )
+    return f"Held out of the training: {how}, SHA-256 as in training."
