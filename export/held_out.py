@@ -1,4 +1,4 @@
-"""A data set split as a model's training split it, so that what was held out then is held out now."""
+"""A data set split as a model's training split it: what was held out then is held out now."""
 
 from kdiffusion.data import load_dataset
 
