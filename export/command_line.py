@@ -40,4 +40,5 @@ def reporting_errors():
         print("error:", *str(error).split(), file=sys.stderr)  # on one line
         sys.exit(1)
     except KeyboardInterrupt:
+        print("interrupted: by Ctrl-C", file=sys.stderr)
         sys.exit(130)

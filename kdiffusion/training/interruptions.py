@@ -1,6 +1,7 @@
 """What ends a run early, other than its own mistakes; each with the exit status of its process."""
 
 import contextlib
+import os
 import signal
 import threading
 
@@ -14,7 +15,15 @@ class Interrupted(Exception):
 class Preempted(Interrupted):
     """SIGTERM came, as schedulers send it before they take a machine away; the run was saved."""
 
+    cause = "SIGTERM"
     exit_status = 75  # EX_TEMPFAIL of sysexits.h: try again later
+
+
+class StoppedByUser(Interrupted):
+    """Ctrl-C came; the run was saved."""
+
+    cause = "Ctrl-C"
+    exit_status = 130  # as shells have it: 128 + SIGINT
 
 
 class WorkerLost(Interrupted):
@@ -23,18 +32,42 @@ class WorkerLost(Interrupted):
     exit_status = 69  # EX_UNAVAILABLE of sysexits.h
 
 
-@contextlib.contextmanager
-def catching_sigterm():
-    """Gives a function that tells whether SIGTERM has come, instead of dying of it at once.
+ON_CTRL_C = b"""
+Ctrl-C: the run is saved after this step, or after this epoch's validation, and stops. Ctrl-C again
+ends it at once, and loses what came after the last checkpoint.
+"""
 
-    Python lets the main thread alone handle signals: in any other, SIGTERM keeps its effect.
+
+@contextlib.contextmanager
+def catching_signals():
+    """Gives a function that tells what came of SIGTERM and SIGINT, instead of dying of it at once.
+
+    It returns `Preempted`, `StoppedByUser` (Ctrl-C), or None; SIGTERM goes before Ctrl-C. A second
+    Ctrl-C ends the process at once. A signal that the process ignores stays ignored.
+
+    Python lets the main thread alone handle signals: in any other, they keep their effect.
     """
-    came = threading.Event()
-    if threading.current_thread() is not threading.main_thread():
-        yield came.is_set
-        return
-    before = signal.signal(signal.SIGTERM, lambda number, frame: came.set())
+    came = set()
+
+    def note(number, frame):
+        came.add(number)
+        if number == signal.SIGINT:
+            signal.signal(signal.SIGINT, signal.SIG_DFL)
+            # Not print: the signal may have come amid one, and it can't be entered twice.
+            os.write(2, ON_CTRL_C)
+
+    def what_came():
+        if signal.SIGTERM in came:
+            return Preempted
+        return StoppedByUser if signal.SIGINT in came else None
+
+    numbers = ()
+    if threading.current_thread() is threading.main_thread():
+        every = (signal.SIGTERM, signal.SIGINT)
+        numbers = [number for number in every if signal.getsignal(number) != signal.SIG_IGN]
+    before = {number: signal.signal(number, note) for number in numbers}
     try:
-        yield came.is_set
+        yield what_came
     finally:
-        signal.signal(signal.SIGTERM, before)
+        for number, handler in before.items():
+            signal.signal(number, handler)

@@ -13,7 +13,7 @@ from kdiffusion.models import DiffusionModel
 from kdiffusion.training import run_directory
 from kdiffusion.training.callbacks import Monitor, StopAtNonFinite
 from kdiffusion.training.checkpoints import Checkpoints
-from kdiffusion.training.interruptions import Preempted, catching_sigterm
+from kdiffusion.training.interruptions import catching_signals
 from kdiffusion.training.model import build_model
 from kdiffusion.training.run_directory import RunDirectory
 from kdiffusion.training.saving import ContinueEpoch, SaveCheckpoint
@@ -55,6 +55,7 @@ def train(config, run_dir, resume=False, overwrite=False):
             run that is resumed; a run all of whose checkpoints are damaged.
         FloatingPointError: the loss or the gradient stopped being a finite number.
         Preempted: SIGTERM came; the step at which it did is saved.
+        StoppedByUser: Ctrl-C came; likewise.
         WorkerLost: another process of the cluster is gone.
     """
     if resume and overwrite:
@@ -107,14 +108,13 @@ def _train(model, strategy, workers, dataset, directory, resume):
             run_directory.clear(directory.path)
         directory.write()
         callbacks.append(Monitor(directory, make_card(model, directory)))
-    with catching_sigterm() as told_to_stop:
+    with catching_signals() as what_came:
         # Last: what an epoch leaves is whole before the checkpoint that says it is done.
-        callbacks.append(
-            SaveCheckpoint(checkpoints, config, steps_per_epoch, told_to_stop, workers)
-        )
+        callbacks.append(SaveCheckpoint(checkpoints, config, steps_per_epoch, what_came, workers))
         _fit(model, strategy, dataset, config, step, callbacks)
-        if told_to_stop():
-            raise Preempted("SIGTERM came after the last step; the run is whole.")
+        stop = what_came()
+        if stop is not None:
+            raise stop(f"{stop.cause} came after the last step; the run is whole.")
 
 
 def _load_dataset(config):

@@ -2,34 +2,34 @@
 
 import keras
 
-from kdiffusion.training.interruptions import Preempted
+from kdiffusion.training.interruptions import Preempted, StoppedByUser
 
 
 class SaveCheckpoint(keras.callbacks.Callback):
-    """Writes a checkpoint every so many steps and epochs, after the last epoch, and on SIGTERM.
+    """Writes a checkpoint every so many steps and epochs, after the last, and when told to stop.
 
     What is due at a step that ends an epoch is done with the epoch, when its validation is over:
-    a checkpoint, and the stop that SIGTERM asks for.
+    a checkpoint, and the stop that SIGTERM or Ctrl-C asks for.
 
     Args:
         checkpoints: `Checkpoints`.
         config: `Config`.
         steps_per_epoch: int.
-        told_to_stop: function without arguments: whether SIGTERM came to this process.
+        what_came: function without arguments: that of `catching_signals`.
         workers: `Workers`. One writes; all stop at the same step.
 
     Raises:
-        Preempted: naming the step, when the checkpoint is written.
+        Preempted, StoppedByUser: naming the step, when the checkpoint is written.
     """
 
-    def __init__(self, checkpoints, config, steps_per_epoch, told_to_stop, workers):
+    def __init__(self, checkpoints, config, steps_per_epoch, what_came, workers):
         super().__init__()
         self._checkpoints = checkpoints
         self._every_steps = config.run.checkpoint_every_steps
         self._every_epochs = config.run.checkpoint_every_epochs
         self._epochs = config.optimizer.epochs
         self._steps_per_epoch = steps_per_epoch
-        self._told_to_stop = told_to_stop
+        self._what_came = what_came
         self._workers = workers
 
     def on_epoch_begin(self, epoch, logs=None):
@@ -48,14 +48,16 @@ class SaveCheckpoint(keras.callbacks.Callback):
         self._save_if(self._is_due or epoch_is_due, self._last_step, logs)
 
     def _save_if(self, is_due, step, logs=None):
-        stop = self._workers.any(self._told_to_stop())
+        came = self._what_came()
+        stop = self._workers.any(came is not None)
         if self._workers.is_chief and (is_due or stop):
             self._checkpoints.save(logs)
         if stop:
-            self._workers.any(False)  # returns when all are here: none leaves while one writes
-            raise Preempted(
-                f"Stopped by SIGTERM after step {step}, which is saved. Go on by the same command "
-                "with --resume."
+            # This returns when all are here: none leaves while one writes.
+            kind = Preempted if self._workers.any(came is Preempted) else StoppedByUser
+            raise kind(
+                f"Stopped by {kind.cause} after step {step}, which is saved. Go on by the same "
+                "command with --resume."
             )
 
 

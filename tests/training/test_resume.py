@@ -178,7 +178,10 @@ def test_a_process_killed_before_the_best_is_copied_keeps_it_when_it_goes_on(tin
     assert [path.name for path in tmp_path.glob("checkpoints/best/*")] == ["step_00000012"]
 
 
-def test_a_command_that_gets_sigterm_exits_with_75_and_one_line(config, tmp_path):
+@pytest.mark.parametrize(
+    ("number", "cause", "status"), [(signal.SIGTERM, "SIGTERM", 75), (signal.SIGINT, "Ctrl-C", 130)]
+)
+def test_a_command_that_is_told_to_stop_saves_and_says_so(tmp_path, number, cause, status):
     arguments = ["digits", "--optimizer.epochs", "9999", "--model.base-channels", "4"]
     options = ["--run.checkpoint-every-steps", "2", "--run-dir", str(tmp_path / "run"), "--resume"]
     process = subprocess.Popen(
@@ -187,14 +190,17 @@ def test_a_command_that_gets_sigterm_exits_with_75_and_one_line(config, tmp_path
         stdout=subprocess.DEVNULL,
         stderr=subprocess.PIPE,
         text=True,
+        # A shell's background jobs, of which this may be one, ignore it.
+        preexec_fn=lambda: signal.signal(signal.SIGINT, signal.default_int_handler),
     )
     while not list(tmp_path.glob("run/checkpoints/step_????????")):
         assert process.poll() is None, process.stderr.read()
         time.sleep(0.1)
-    process.terminate()
+    process.send_signal(number)
     error = process.communicate()[1]
-    assert process.returncode == 75, error
-    assert "interrupted: Stopped by SIGTERM after step" in error
+    assert process.returncode == status, error
+    assert f"interrupted: Stopped by {cause} after step" in error
+    assert "by the same command with --resume" in error
     assert "Traceback" not in error
     step = error.split("after step ")[1].split(",")[0]
     assert verify(tmp_path / f"run/checkpoints/step_{int(step):08d}")["step"] == int(step)
