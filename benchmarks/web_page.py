@@ -15,7 +15,7 @@ import numpy as np
 import tyro
 from playwright.sync_api import sync_playwright
 
-DRAWN = "canvas.ariaBusy === 'false'"
+DRAWN = "#canvas[aria-busy=false]"
 VIEWPORT = {"width": 1100, "height": 1000}  # pixels
 
 
@@ -24,12 +24,12 @@ def _visit(browser, address, out):
     page = browser.new_page(viewport=VIEWPORT)  # each with a cache of its own: nothing is at hand
     start = time.perf_counter()
     page.goto(address)
-    page.wait_for_function(DRAWN)
+    page.wait_for_selector(DRAWN)
     first = time.perf_counter() - start
     page.screenshot(path=out, full_page=True)
     start = time.perf_counter()
     page.click("button:text('Draw')")
-    page.wait_for_function(DRAWN)
+    page.wait_for_selector(DRAWN)
     following = time.perf_counter() - start
     print(f"{page.inner_text('#caption')}. {page.inner_text('#origin')}")
     page.close()

@@ -44,8 +44,8 @@ def ours(folder):
 def write_site(artifact, folder, overwrite=False):
     """Writes a site that draws with an exported network in the reader's browser.
 
-    It is self-contained: the network, its card, the page and ONNX Runtime, which npm fetches once
-    at a pinned version and then has in its cache.
+    It is self-contained: the network with its card, the page and ONNX Runtime, which npm fetches
+    once at a pinned version and then has in its cache.
 
     Args:
         artifact: path of an ONNX file with its card.
@@ -63,11 +63,10 @@ def write_site(artifact, folder, overwrite=False):
             f"{artifact} is not an ONNX file, the only kind that a browser can run; "
             "`python -m export RUN_DIR --formats onnx` makes one"
         )
-    card = onnx.load(artifact).card
+    onnx.load(artifact)  # refuses what the page would, before npm is asked
     with staged(folder, overwrite, ours) as site:
         shutil.copytree(PAGE, site, ignore=shutil.ignore_patterns(*_NPM_FILES))
         shutil.copyfile(artifact, site / onnx.ARTEFACT)
-        (site / "card.json").write_text(card.to_json(), encoding="utf-8")
         _fetch_runtime(site / "runtime")
         files = [path.relative_to(site).as_posix() for path in site.rglob("*") if path.is_file()]
         manifest = json.dumps({"files": sorted([*files, MANIFEST])}, indent=1)

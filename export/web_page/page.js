@@ -1,10 +1,13 @@
 /** Joins the form, the link, the worker and the canvas. */
 
+import { Film } from "./film.js";
 import { fill, offer, read, showWalk } from "./form.js";
-import { resize, save, show } from "./picture.js";
+import { offerSizes, resize, save, show } from "./picture.js";
 import { fromQuery, recommended, toQuery } from "./settings.js";
+import { layTiles } from "./tiles.js";
 import {
   describe,
+  describeAll,
   describeLack,
   describeModel,
   describeOrigin,
@@ -18,12 +21,16 @@ const canvas = element("canvas");
 const reducedMotion = matchMedia("(prefers-reduced-motion: reduce)"); // noise flickers
 // `runtime=wasm` or `runtime=webgpu` in the link asks for one; it changes no picture.
 const runtime = new URLSearchParams(location.search).get("runtime");
+const ALL = "classes"; // `view=classes` in the link shows a picture of each
 const wanted = runtime === null ? "" : `runtime=${encodeURIComponent(runtime)}`;
 const worker = new Worker(new URL(`worker.js?${wanted}`, import.meta.url), { type: "module" });
 
 let card = null;
 let drawn = null; // the settings of the newest picture, drawn or being drawn
-let job = { id: 0, done: true, quiet: false, start: 0 };
+let showTile = null; // (label, pixels) into its tile
+let tilesShow = null; // the query of the tiles when all are drawn
+let job = { id: 0, done: true, quiet: false, all: false, start: 0 };
+const film = new Film(canvas, element("film"), element("film-step"));
 
 const RECEIVED = {
   loading({ loaded, total }) {
@@ -36,21 +43,28 @@ const RECEIVED = {
     element("about").textContent = describeModel(card);
     element("origin").textContent = describeOrigin(card, message.runtime);
     resize(canvas, card.image_shape);
+    offerSizes(element("size"), card.image_shape);
+    showTile = layTiles(element("tiles"), card, open);
     offer(form, card);
-    element("settings").disabled = false;
-    element("copy").disabled = false;
+    for (const id of ["settings", "draw", "all", "size", "copy"]) element(id).disabled = false;
     drawLinked();
   },
 
-  step({ index, steps, pixels }) {
+  step({ label, index, steps, pixels }) {
     progress(index + 1, steps);
-    const still = job.quiet || reducedMotion.matches;
-    if (!still || index + 1 === steps) show(canvas, pixels);
+    const inFull = (index + 1) % drawn.steps === 0;
+    if (inFull || !(job.quiet || reducedMotion.matches)) {
+      if (job.all) showTile(label, pixels);
+      else show(canvas, pixels);
+    }
+    if (!job.all) film.add(index + 1, pixels);
     const quarter = Math.floor((4 * (index + 1)) / steps) > Math.floor((4 * index) / steps);
     if (quarter && !job.quiet) announce(`Step ${index + 1} of ${steps}`);
   },
 
   drawn() {
+    if (job.all) tilesShow = toQuery({ ...drawn, label: 0 });
+    else film.end();
     finish(`Drawn in ${((performance.now() - job.start) / 1000).toFixed(1)} s`);
     element("save").disabled = false;
   },
@@ -62,7 +76,12 @@ const RECEIVED = {
 };
 
 worker.onmessage = ({ data }) => {
-  if ((data.id ?? job.id) === job.id) RECEIVED[data.kind](data);
+  if ((data.id ?? job.id) !== job.id) return;
+  try {
+    RECEIVED[data.kind](data);
+  } catch (error) {
+    RECEIVED.failed({ id: card && job.id, message: error.message }); // and not "Loading" for ever
+  }
 };
 worker.onerror = (event) => RECEIVED.failed({ id: null, message: event.message ?? "" });
 
@@ -73,20 +92,27 @@ form.onsubmit = (event) => {
 form.oninput = ({ target }) => {
   showWalk(form);
   // While the slider is dragged; where it is left is a change.
-  if (target === form.at && job.done) draw({ quiet: true });
+  if (target === form.at && job.done && !job.all) draw({ quiet: true });
 };
-form.onchange = ({ target }) => draw({ quiet: target === form.at });
+form.onchange = ({ target }) => {
+  draw({ quiet: target === form.at, all: job.all && target !== form.label });
+};
 element("random").onclick = () => {
   [form.seed.value] = crypto.getRandomValues(new Uint32Array(1));
-  draw();
+  draw({ all: job.all });
 };
+element("all").onclick = () => draw({ all: true });
 element("stop").onclick = () => {
   if (job.done) return;
   job = { ...job, id: job.id + 1 };
   worker.postMessage({ id: job.id });
   finish("Stopped");
 };
-element("save").onclick = () => save(canvas, fileName(card, drawn));
+element("save").onclick = () => {
+  const canvases = job.all ? [...element("tiles").querySelectorAll("canvas")] : [canvas];
+  const name = fileName(card, drawn, { all: job.all, step: job.all ? null : film.shown });
+  save(canvases, Number(element("size").value), name);
+};
 element("copy").onclick = async () => {
   try {
     await navigator.clipboard.writeText(location.href);
@@ -99,20 +125,34 @@ element("copy").onclick = async () => {
 
 /** Draws what the link asks for, or what the card recommends if that can't be drawn. */
 function drawLinked() {
+  const query = new URLSearchParams(location.search);
   let settings = recommended(card);
   let warning = describeLack(card);
   try {
-    settings = fromQuery(new URLSearchParams(location.search), card);
+    settings = fromQuery(query, card);
   } catch (error) {
     warning = `The link can't be drawn: ${error.message}. This is what the model recommends.`;
   }
   fill(form, settings);
-  draw();
+  draw({ all: query.get("view") === ALL });
   warn(warning);
 }
 
-/** Draws what the form says; quiet shows the finished picture only, for a slider on its way. */
-function draw({ quiet = false } = {}) {
+/** Shows the picture of a tile, large and with its steps. */
+function open(label) {
+  form.label.value = label;
+  draw();
+  element("all").focus({ preventScroll: true }); // the tile is gone, and this leads back to it
+}
+
+/**
+ * Draws what the form says.
+ *
+ * @param {object} how
+ * @param {boolean} how.quiet the finished picture only, for a slider on its way
+ * @param {boolean} how.all a picture of each class, in tiles
+ */
+function draw({ quiet = false, all = false } = {}) {
   if (!form.reportValidity()) return;
   try {
     drawn = read(form, card);
@@ -120,16 +160,35 @@ function draw({ quiet = false } = {}) {
     warn(error.message);
     return;
   }
+  job = { id: job.id + 1, done: false, quiet, all, start: performance.now() };
   warn("");
-  history.replaceState(null, "", `?${toQuery(drawn)}${wanted && `&${wanted}`}`);
-  canvas.setAttribute("aria-label", describe(card, drawn));
-  element("caption").textContent = `${describe(card, drawn)}; ${describeSampling(drawn)}`;
+  present();
+  if (all && tilesShow === toQuery({ ...drawn, label: 0 })) {
+    worker.postMessage({ id: job.id }); // they are there: only stop what is being drawn
+    finish("");
+    element("save").disabled = false;
+    return;
+  }
   canvas.ariaBusy = "true";
   element("save").disabled = true;
   element("stop").ariaDisabled = "false"; // not `disabled`, which would drop the keyboard's focus
-  job = { id: job.id + 1, done: false, quiet, start: performance.now() };
+  if (all) tilesShow = null;
+  else film.begin(drawn.steps);
   if (!quiet) announce("Drawing");
-  worker.postMessage({ id: job.id, settings: drawn });
+  const labels = all ? [...card.class_names.keys()] : [drawn.label];
+  worker.postMessage({ id: job.id, settings: drawn, labels });
+}
+
+/** Puts the canvas or the tiles on the page, with their words and their link. */
+function present() {
+  const { all } = job;
+  element("tiles").hidden = !all;
+  canvas.hidden = element("film-row").hidden = all;
+  const query = [toQuery(drawn), all && `view=${ALL}`, wanted];
+  history.replaceState(null, "", `?${query.filter(Boolean).join("&")}`);
+  if (!all) canvas.setAttribute("aria-label", describe(card, drawn));
+  const what = all ? describeAll(drawn) : describe(card, drawn);
+  element("caption").textContent = `${what}; ${describeSampling(drawn)}`;
 }
 
 function finish(text) {

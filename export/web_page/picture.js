@@ -1,9 +1,14 @@
-/** The canvas, a pixel of the picture each, and its PNG. */
+/** Canvases, a pixel of the picture each; how large they are shown; and their PNG. */
 
-/** Gives the canvas the card's size, whatever it is shown at. */
+const READS = 256; // pixels of the screen, a side: an 8x8 picture wider than that is a wall
+const LARGEST_FILE = 4096; // pixels a side
+
+/** Gives a canvas the card's size, shown enlarged by a whole number where it is small. */
 export function resize(canvas, [height, width]) {
   canvas.width = width;
   canvas.height = height;
+  const enlarged = Math.max(1, Math.floor(READS / Math.max(height, width)));
+  canvas.style.width = `${enlarged * width}px`;
 }
 
 /** @param {Uint8ClampedArray} pixels [height * width * 4] */
@@ -11,10 +16,31 @@ export function show(canvas, pixels) {
   canvas.getContext("2d").putImageData(new ImageData(pixels, canvas.width), 0, 0);
 }
 
-/** Hands the reader the picture as a PNG file, a pixel a pixel. */
-export function save(canvas, name) {
+/** The sizes that a PNG may have, as options: the picture times 1, 2, 4, ... */
+export function offerSizes(select, [height, width]) {
+  const options = [];
+  for (let scale = 1; scale * Math.max(height, width) <= LARGEST_FILE; scale *= 2) {
+    options.push(new Option(`${scale * width} × ${scale * height}`, scale));
+  }
+  select.replaceChildren(...(options.length > 0 ? options : [new Option(`${width} × ${height}`, 1)]));
+}
+
+/** Hands the reader pictures as one PNG file, side by side, a pixel `scale` pixels wide. */
+export function save(canvases, scale, name) {
+  const columns = Math.ceil(Math.sqrt(canvases.length));
+  const [{ width, height }] = canvases;
+  const sheet = document.createElement("canvas");
+  sheet.width = scale * width * Math.min(columns, canvases.length);
+  sheet.height = scale * height * Math.ceil(canvases.length / columns);
+  const context = sheet.getContext("2d");
+  context.imageSmoothingEnabled = false;
+  for (const [index, canvas] of canvases.entries()) {
+    const [x, y] = [index % columns, Math.floor(index / columns)];
+    const box = [x * width, y * height, width, height];
+    context.drawImage(canvas, ...box.map((length) => scale * length));
+  }
   const link = document.createElement("a");
-  link.href = canvas.toDataURL("image/png");
-  link.download = `${name}.png`;
+  link.href = sheet.toDataURL("image/png");
+  link.download = `${name}${scale === 1 ? "" : `-x${scale}`}.png`;
   link.click();
 }

@@ -1,11 +1,13 @@
 /** The network in ONNX Runtime, on WebGPU where there is one and in WebAssembly elsewhere. */
 
+import { checkRuntime, metadata } from "./artifact.js";
+
 const FOLDER = new URL("runtime/", import.meta.url);
 const LIBRARIES = { webgpu: "ort.webgpu.bundle.min.mjs", wasm: "ort.wasm.bundle.min.mjs" };
 const NAMES = { webgpu: "WebGPU", wasm: "WebAssembly" };
 
 /**
- * Opens a network.
+ * Opens a network and compares some of its numbers with those that the file carries.
  *
  * @param {Uint8Array} model an ONNX file with the contract's inputs and output
  * @param {object} card
@@ -17,8 +19,8 @@ export async function openDenoiser(model, card, wanted) {
   try {
     return { denoiser: await open(first, model, card), name: NAMES[first] };
   } catch (error) {
-    if (first === "wasm") throw error;
-    // A driver may lack what the network needs; the processor always can.
+    if (first === "wasm") throw new Error(`${NAMES.wasm} could not be used: ${error.message}`);
+    // A driver may lack what the network needs, or compute it wrongly; the processor always can.
     const name = `${NAMES.wasm}, because ${NAMES.webgpu} could not be used (${error.message})`;
     return { denoiser: await open("wasm", model, card), name };
   }
@@ -38,7 +40,7 @@ async function open(provider, model, card) {
     executionProviders: [provider],
     logSeverityLevel: 3, // errors only: that WebGPU leaves small operations to others is none
   });
-  return async (noisyImages, timesteps, labels) => {
+  const denoiser = async (noisyImages, timesteps, labels) => {
     const shape = [timesteps.length, ...card.image_shape];
     const { prediction } = await session.run({
       noisy_image: new ort.Tensor("float32", noisyImages, shape),
@@ -47,4 +49,6 @@ async function open(provider, model, card) {
     });
     return prediction.data;
   };
+  await checkRuntime(denoiser, card, metadata(model, "kdiffusion.self_check"));
+  return denoiser;
 }

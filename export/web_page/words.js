@@ -5,7 +5,8 @@ import { SAMPLERS } from "./diffusion/samplers.js";
 
 /** A class by its name. */
 export function className(card, label) {
-  return card.class_names[label] ?? "no class";
+  if (label === card.null_label) return "no class";
+  return card.class_names[label] || `class ${label}`; // a name may be empty
 }
 
 /** The picture in a few words, for those who can't see it too. */
@@ -13,6 +14,12 @@ export function describe(card, { label, seed, walk }) {
   const of = `Picture of ${className(card, label)}`;
   if (walk === null) return `${of}, seed ${seed}`;
   return `${of}, ${Math.round(100 * walk.at)} % of the way from seed ${seed} to seed ${walk.seed}`;
+}
+
+/** A picture of each class in a few words. */
+export function describeAll({ seed, walk }) {
+  if (walk === null) return `All classes, seed ${seed}`;
+  return `All classes, ${Math.round(100 * walk.at)} % of the way from seed ${seed} to ${walk.seed}`;
 }
 
 /** How it was drawn. */
@@ -49,8 +56,10 @@ export function describeLack(card) {
   );
 }
 
-/** A name for the file of a picture. */
-export function fileName(card, { label, seed, walk }) {
+/** A name for the file of a picture, or of one of each class. */
+export function fileName(card, { label, seed, walk }, { all, step }) {
+  const what = all ? "all-classes" : className(card, label);
   const end = walk === null ? "" : `-to-${walk.seed}-at-${walk.at}`;
-  return `${card.dataset}-${className(card, label)}-seed-${seed}${end}`.replace(/[^\w.-]+/g, "_");
+  const when = step === null ? "" : `-step-${step}`;
+  return `${card.dataset}-${what}-seed-${seed}${end}${when}`.replace(/[^\w.-]+/g, "_");
 }

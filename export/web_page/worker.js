@@ -1,35 +1,36 @@
 /**
  * Loads the network and draws, so that the page stays alive.
  *
- * It is sent { id, settings } and draws the newest, or { id } alone to stop; an older picture stops
- * at its next step. It sends { kind: "loading", loaded, total }, { kind: "ready", card, runtime },
- * { kind: "step", id, index, steps, pixels }, { kind: "drawn", id } and { kind: "failed", id,
- * message }, where id is null while loading.
+ * It is sent { id, settings } and draws the newest, { id, settings, labels } for a picture of each
+ * of these labels, or { id } alone to stop; an older picture stops at its next step. It sends
+ * { kind: "loading", loaded, total }, { kind: "ready", card, runtime }, { kind: "step", id, label,
+ * index, steps, pixels } after each step, { kind: "drawn", id } and { kind: "failed", id, message },
+ * where id is null while loading. Of several labels, `index` and `steps` count those of all.
  */
 
+import { checkSeal, readCard } from "./artifact.js";
 import { samplingSteps } from "./diffusion/sampling.js";
 import { toRgba } from "./pixels.js";
 import { openDenoiser } from "./runtime.js";
 
-const CARD_VERSION = 1;
 const WANTED_RUNTIME = new URL(import.meta.url).searchParams.get("runtime");
 
 let newest = null;
 let drawing = load(); // one after another: a session runs one batch at a time
 
-onmessage = ({ data: { id, settings } }) => {
+onmessage = ({ data: { id, settings, labels } }) => {
   newest = id;
-  if (settings) drawing = drawing.then((model) => draw(model, id, settings));
+  if (settings) {
+    drawing = drawing.then((model) => draw(model, id, settings, labels ?? [settings.label]));
+  }
 };
 
 /** The network and its card; null, once the page knows why, if it can't be had. */
 async function load() {
   try {
-    const card = await (await fetchFile("card.json")).json();
-    if (card.format_version !== CARD_VERSION) {
-      throw new Error(`The card must have version ${CARD_VERSION}, not ${card.format_version}`);
-    }
     const model = await download("denoiser.onnx");
+    await checkSeal(model);
+    const card = readCard(model);
     const { denoiser, name } = await openDenoiser(model, card, WANTED_RUNTIME);
     postMessage({ kind: "ready", card, runtime: name });
     return { denoiser, card };
@@ -39,15 +40,20 @@ async function load() {
   }
 }
 
-async function draw(model, id, settings) {
+async function draw(model, id, settings, labels) {
   if (model === null || id !== newest) return model;
   const { denoiser, card } = model;
+  const steps = settings.steps * labels.length;
+  let done = 0;
   try {
-    for await (const { index, x } of samplingSteps(denoiser, card, settings)) {
-      const pixels = toRgba(x, card.image_shape[2]);
-      postMessage({ kind: "step", id, index, steps: settings.steps, pixels }, [pixels.buffer]);
-      await messagesReceived();
-      if (id !== newest) return model;
+    for (const label of labels) {
+      for await (const { x } of samplingSteps(denoiser, card, { ...settings, label })) {
+        const pixels = toRgba(x, card.image_shape[2]);
+        postMessage({ kind: "step", id, label, index: done, steps, pixels }, [pixels.buffer]);
+        done += 1;
+        await messagesReceived();
+        if (id !== newest) return model;
+      }
     }
     postMessage({ kind: "drawn", id });
   } catch (error) {
@@ -63,15 +69,12 @@ function messagesReceived() {
   });
 }
 
-async function fetchFile(name) {
-  const response = await fetch(new URL(name, import.meta.url));
-  if (response.ok) return response;
-  throw new Error(`${name}: the server answered ${response.status} ${response.statusText}`);
-}
-
 /** A file's bytes; the page is told how far it is. */
 async function download(name) {
-  const response = await fetchFile(name);
+  const response = await fetch(new URL(name, import.meta.url));
+  if (!response.ok) {
+    throw new Error(`${name}: the server answered ${response.status} ${response.statusText}`);
+  }
   const total = Number(response.headers.get("Content-Length"));
   const chunks = [];
   let loaded = 0;

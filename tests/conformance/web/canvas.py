@@ -7,9 +7,8 @@ from kdiffusion.images import to_uint8
 
 def finished(page):
     """Waits until the picture is drawn, or the page says why it can't be."""
-    page.wait_for_function(
-        "canvas.ariaBusy === 'false' || document.getElementById('alert').textContent !== ''"
-    )
+    # By selector: the page's policy lets no function in that is made of a string.
+    page.wait_for_selector("#canvas[aria-busy=false], #alert:not(:empty)", state="attached")
 
 
 def pixels(page):

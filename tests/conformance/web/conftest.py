@@ -111,7 +111,7 @@ def visit(browser):
         page.goto(address)
         finished(page)
         if not may_fail:
-            assert f"{address.split('?')[0]}card.json" in requests  # the worker's are seen too
+            assert f"{address.split('?')[0]}denoiser.onnx" in requests  # the worker's are seen too
         return page
 
     yield open_page

@@ -1,0 +1,149 @@
+/** What an exported ONNX file holds beside its graph: its seal, its card, its golden predictions. */
+
+import { ImageNoise } from "./diffusion/noise.js";
+
+const CARD_VERSION = 1;
+const SEAL = bytesOf("kdiffusion-sha256:");
+const DIGEST_LENGTH = 64; // hexadecimal, after SEAL
+const VALUES = 64; // as in export/self_check.py, and so is the next
+const TOLERANCE = 1e-3;
+
+/**
+ * Refuses a file whose bytes are not those of its export, as `export/seal.py` does.
+ *
+ * A file without a seal is let by; so is every file where the browser has no SHA-256, which is on a
+ * page that came neither over HTTPS nor from this machine.
+ *
+ * @param {Uint8Array} file
+ * @throws {Error} the file is damaged
+ */
+export async function checkSeal(file) {
+  if (globalThis.crypto.subtle === undefined) return;
+  const places = positions(file, SEAL).map((start) => start + SEAL.length);
+  const digests = new Set(places.map((start) => textAt(file, start, DIGEST_LENGTH)));
+  const unsealed = "0".repeat(DIGEST_LENGTH);
+  if (digests.size === 0 || (digests.size === 1 && digests.has(unsealed))) return;
+  const header = bytesOf(`\0${file.length}\0`);
+  const bytes = new Uint8Array(header.length + file.length);
+  bytes.set(header);
+  bytes.set(file, header.length);
+  for (const start of places) bytes.set(bytesOf(unsealed), header.length + start);
+  const digest = new Uint8Array(await crypto.subtle.digest("SHA-256", bytes));
+  const computed = [...digest].map((byte) => byte.toString(16).padStart(2, "0")).join("");
+  if (digests.size === 1 && digests.has(computed)) return;
+  throw new Error("The model is damaged: its SHA-256 is not that of its export");
+}
+
+/**
+ * A text of the file's metadata; null if there is none of that name.
+ *
+ * ONNX is a protocol buffer: an entry is its key, then tag 0x12, the length, and the text.
+ *
+ * @param {Uint8Array} file
+ * @param {string} key shorter than 128 bytes
+ */
+export function metadata(file, key) {
+  const entry = Uint8Array.of(0x0a, key.length, ...bytesOf(key), 0x12);
+  const [start] = positions(file, entry);
+  if (start === undefined) return null;
+  let [at, length, shift] = [start + entry.length, 0, 0];
+  for (let more = true; more; at += 1, shift += 7) {
+    length += (file[at] & 0x7f) * 2 ** shift; // 7 bits a byte, the lowest first
+    more = file[at] >= 0x80;
+  }
+  return textAt(file, at, length);
+}
+
+/**
+ * The card of a file.
+ *
+ * @param {Uint8Array} file
+ * @returns {object}
+ * @throws {Error} there is none, of another version, or one that nothing can be drawn by
+ */
+export function readCard(file) {
+  const text = metadata(file, "kdiffusion.card");
+  if (text === null) throw new Error("The model carries no card, so its classes are unknown");
+  const card = JSON.parse(text);
+  if (card?.format_version !== CARD_VERSION) {
+    throw new Error(`The card must have version ${CARD_VERSION}, not ${card?.format_version}`);
+  }
+  for (const [field, [need, holds]] of Object.entries(NEEDED)) {
+    if (!holds(card[field], card)) throw new Error(`The card's “${field}” must be ${need}`);
+  }
+  return card;
+}
+
+const isText = (value) => typeof value === "string";
+const isList = (value, holds) => Array.isArray(value) && value.length > 0 && value.every(holds);
+const isSize = (value) => Number.isInteger(value) && value > 0;
+
+// What the page reads: field ► what it must be, in words and as a test.
+const NEEDED = {
+  image_shape: [
+    "a height, a width and 1 or 3 channels",
+    (shape) => isList(shape, isSize) && shape.length === 3 && [1, 3].includes(shape[2]),
+  ],
+  class_names: ["a list of names", (names) => isList(names, isText)],
+  null_label: [
+    "the number of classes",
+    (label, { class_names: names }) => label === names.length,
+  ],
+  alphas_cumprod: ["a list of numbers", (values) => isList(values, Number.isFinite)],
+  prediction_type: ["a name", isText],
+  sampler: ["a name", isText],
+  steps: ["a whole number above 0", isSize],
+  guidance_strength: ["a number", Number.isFinite],
+  dataset: ["a name", isText],
+  preset: ["a name", isText],
+  images_seen: ["a whole number", Number.isInteger],
+};
+
+/**
+ * Refuses a runtime that doesn't predict the numbers that the file carries: `export/self_check.py`.
+ *
+ * @param {Denoiser} denoiser
+ * @param {object} card
+ * @param {string | null} text of the metadata; null: nothing is compared
+ * @throws {Error} the runtime computes something else
+ */
+export async function checkRuntime(denoiser, card, text) {
+  if (text === null) return;
+  const golden = JSON.parse(text).prediction;
+  const [height, width, channels] = card.image_shape;
+  const size = height * width * channels;
+  const noise = new Float32Array(2 * size);
+  noise.set(new ImageNoise(0n, size).normal(), 0);
+  noise.set(new ImageNoise(1n, size).normal(), size);
+  const last = card.alphas_cumprod.length - 1;
+  const prediction = await denoiser(
+    noise,
+    Int32Array.of(last, Math.floor(last / 4)),
+    Int32Array.of(0, card.null_label),
+  );
+  const stride = Math.ceil(prediction.length / VALUES);
+  const largest = Math.max(1, ...golden.map(Math.abs));
+  const difference = Math.max(...golden.map((value, i) => Math.abs(value - prediction[i * stride])));
+  // Not `>`: a NaN must not pass.
+  if (golden.length === Math.ceil(prediction.length / stride) && difference <= TOLERANCE * largest)
+    return;
+  throw new Error(`its numbers are ${difference.toExponential(0)} off those that the model carries`);
+}
+
+function bytesOf(text) {
+  return new TextEncoder().encode(text);
+}
+
+function textAt(file, start, length) {
+  return new TextDecoder().decode(file.subarray(start, start + length));
+}
+
+/** Where a pattern is, in order. */
+function positions(file, pattern) {
+  const found = [];
+  let at = file.indexOf(pattern[0]);
+  for (; at !== -1; at = file.indexOf(pattern[0], at + 1)) {
+    if (pattern.every((byte, i) => file[at + i] === byte)) found.push(at);
+  }
+  return found;
+}

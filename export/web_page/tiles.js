@@ -1,0 +1,31 @@
+/** A small picture of each class, in a button that opens it. */
+
+import { resize, show } from "./picture.js";
+import { className } from "./words.js";
+
+/**
+ * Lays out empty tiles, one a class.
+ *
+ * @param {HTMLElement} list
+ * @param {object} card
+ * @param {(label: number) => void} open
+ * @returns {(label: number, pixels: Uint8ClampedArray) => void} shows a picture in its tile
+ */
+export function layTiles(list, card, open) {
+  const canvases = card.class_names.map((_, label) => {
+    const canvas = document.createElement("canvas");
+    resize(canvas, card.image_shape);
+    canvas.style.width = "100%";
+    const name = document.createElement("span");
+    name.textContent = className(card, label);
+    const button = document.createElement("button");
+    button.type = "button";
+    button.append(canvas, name);
+    button.onclick = () => open(label);
+    const item = document.createElement("li");
+    item.append(button);
+    list.append(item);
+    return canvas;
+  });
+  return (label, pixels) => show(canvases[label], pixels);
+}

@@ -1,0 +1,99 @@
+"""What the page shows beside one picture: all classes at once, and the steps of the newest one."""
+
+import numpy as np
+import pytest
+from axe_playwright_python.sync_playwright import Axe
+from PIL import Image
+
+from kdiffusion.images import to_uint8
+from tests.conformance.web.canvas import assert_pixels, finished, pixels
+
+pytestmark = pytest.mark.slow
+
+
+@pytest.mark.parametrize(("width", "height"), [(1280, 800), (390, 844)])
+def test_what_draws_is_above_the_fold(visit, address, width, height):
+    page = visit(f"{address}?steps=2", viewport={"width": width, "height": height})
+    for view in ("picture", "classes"):
+        box = page.locator("#draw").bounding_box()
+        assert box["y"] + box["height"] <= height, view
+        page.click("#all")
+        finished(page)
+
+
+def test_a_small_picture_is_shown_at_a_size_that_reads(visit, address):
+    box = visit(address).locator("#canvas").bounding_box()
+    border = 2
+    # 12 wide, 8 high: a whole number of pixels each, and no more than 256 a side.
+    assert (box["width"] - border) / 12 == pytest.approx((box["height"] - border) / 8, abs=0.2)
+    assert 200 < box["width"] <= 256
+
+
+def tile(page, label):
+    """What a tile holds: uint8 [H, W, 3]."""
+    size, *rgba = page.evaluate(
+        """label => {
+          const canvas = tiles.querySelectorAll("canvas")[label];
+          const { width, height } = canvas;
+          return [width, ...canvas.getContext("2d").getImageData(0, 0, width, height).data];
+        }""",
+        label,
+    )
+    return np.reshape(rgba, (-1, size, 4))[..., :3]
+
+
+def test_one_click_draws_every_class_and_a_tile_opens_its_own(
+    visit, address, drawn_by_python, card
+):
+    page = visit(f"{address}?seed=6&steps=4")
+    page.click("#all")
+    finished(page)
+    assert page.locator("#tiles button").all_inner_texts() == list(card.class_names)
+    expected = [to_uint8(drawn_by_python(label, 6, steps=4)).astype(int) for label in range(3)]
+    for label, image in enumerate(expected):
+        assert np.abs(tile(page, label) - image).max() <= 1
+    assert page.inner_text("#caption").startswith("All classes, seed 6; 4 steps")
+    with page.expect_download() as download:
+        page.click("text=Save PNG")
+    assert download.value.suggested_filename == "toy-all-classes-seed-6.png"
+    with Image.open(download.value.path()) as image:
+        assert image.size == (2 * 12, 2 * 8)
+    assert Axe().run(page).violations_count == 0
+
+    page.click("#tiles button:has-text('dog')")
+    finished(page)
+    assert page.input_value("#label") == "1"
+    assert page.locator("#tiles").is_hidden()
+    assert_pixels(page, drawn_by_python(1, 6, steps=4))
+    before = page.evaluate("performance.now()")
+    page.click("#all")  # as they were: nothing is drawn again
+    assert page.inner_text("#status") == ""
+    assert page.evaluate("performance.now()") > before
+    np.testing.assert_array_equal(tile(page, 2), tile(visit(page.url), 2))
+
+    page.fill("#seed", "7")
+    page.press("#seed", "Enter")
+    finished(page)
+    assert_pixels(page, drawn_by_python(1, 7, steps=4))
+
+
+def test_the_steps_can_be_gone_through(visit, address, denoisers, card):
+    from kdiffusion.diffusion.sampling import sample
+
+    page = visit(f"{address}?label=2&seed=3&steps=5")
+    iterates = []
+    sample(
+        denoisers["onnx"], card, [2], [3], steps=5, progress=False,
+        callback=lambda index, t, x, x0: iterates.append(x[0].astype(np.float32)),
+    )  # fmt: skip
+    assert page.inner_text("#film-step") == "5 of 5"
+    for step in (1, 4, 2, 5):
+        page.fill("#film", str(step - 1))
+        assert page.inner_text("#film-step") == f"{step} of 5"
+        assert_pixels(page, iterates[step - 1])
+    page.fill("#film", "1")
+    with page.expect_download() as download:
+        page.click("text=Save PNG")
+    assert download.value.suggested_filename == "toy-ape-seed-3-step-2.png"
+    with Image.open(download.value.path()) as image:
+        np.testing.assert_array_equal(np.asarray(image.convert("RGB")), pixels(page))
