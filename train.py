@@ -82,7 +82,7 @@ Next:
   {python} -m tensorboard.main --logdir {logs}
   {python} -m export.sample {onnx} --labels {label} --per-label 16 \
 --guidance-strength 3 --out one_class.png
-  {python} -m export.interpolate {onnx} --label {label} --seeds 1 2 --out walk.png"""
+  {python} -m export.interpolate {onnx} --labels {label} --between-seeds 1 2 --out walk.png"""
     )
 
 

@@ -19,9 +19,9 @@ from kdiffusion.images import image_grid, to_uint8
 from . import load_denoiser
 from .command_line import run_command
 from .labels import label_names, labels_from_text
-from .outputs import refuse_outputs, write_outputs
-from .sample import one_label_after_another
-from .sampling_flags import AS_RECOMMENDED, Sampling
+from .outputs import refuse_names, refuse_outputs, write_outputs
+from .sample import check_scale, one_label_after_another
+from .sampling_flags import AS_RECOMMENDED, Labels, Sampling
 
 STRIP_FRAMES = 10
 LAST_FRAME_REPEATS = 20  # the finished images stay to be looked at
@@ -66,12 +66,13 @@ def film(denoiser, labels, seeds, *, frames, show="image", batch_size=64, progre
 
 def main(
     artifact: Annotated[Path, tyro.conf.Positional],
-    labels: tuple[str, ...] = ("all",),
+    labels: Labels = ("all",),
     per_label: int = 1,
     seed: int = 0,
     frames: int = 50,
     show: Literal["image", "prediction"] = "image",
     sampling: Sampling = AS_RECOMMENDED,
+    scale: int | None = None,
     out: Path = Path("film.gif"),
     strip: Path | None = None,
     overwrite: bool = False,
@@ -85,13 +86,17 @@ def main(
         seed: of the first image; the next ones have seed + 1, seed + 2, ...
         frames: most frames in the GIF, spread evenly over the steps.
         show: the image on its way, or what the network predicts that it will be.
+        scale: pixels that a pixel is wide in both; if not given, enough for images to be at least
+            48 wide.
         out: GIF to write.
-        strip: PNG to write, one row an image, noise on the left; if not given, beside the GIF under
-            its name.
+        strip: PNG, JPEG or WebP to write, by its name, one row an image, noise on the left; if not
+            given, beside the GIF under its name.
         overwrite: replace existing files.
     """
     strip = strip or out.with_suffix(".png")
+    check_scale(scale)
     refuse_outputs(out, strip, overwrite=overwrite)
+    refuse_names(films=[out], pictures=[strip])
     denoiser = load_denoiser(artifact)
     numbers = labels_from_text(labels, denoiser.card.class_names)
     label_of_image, seeds = one_label_after_another(numbers, per_label, seed)
@@ -101,13 +106,14 @@ def main(
     )
     seconds = time.perf_counter() - start
     names = label_names(numbers, denoiser.card.class_names)
-    grids = [image_grid(frame, per_label, row_labels=names) for frame in pictures]
+    grids = [image_grid(frame, per_label, row_labels=names, scale=scale) for frame in pictures]
     in_strip = np.unique(np.linspace(0, len(pictures) - 1, STRIP_FRAMES).round().astype(int))
     rows = pictures[in_strip].swapaxes(0, 1)  # [N, F, H, W, C]
     strip_grid = image_grid(
         rows.reshape(-1, *rows.shape[2:]),
         len(in_strip),
         row_labels=np.repeat(names, per_label).tolist(),
+        scale=scale,
     )
     grids += [grids[-1]] * LAST_FRAME_REPEATS
     written = write_outputs({out: grids, strip: strip_grid}, overwrite)

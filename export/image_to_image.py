@@ -16,21 +16,22 @@ from kdiffusion.images import image_grid, to_uint8
 from . import load_denoiser
 from .command_line import run_command
 from .labels import label_names, labels_from_text
-from .outputs import refuse_outputs, write_outputs
+from .outputs import refuse_names, refuse_outputs, write_outputs
 from .pictures import read_picture
-from .sample import one_label_after_another
-from .sampling_flags import AS_RECOMMENDED, Sampling
+from .sample import check_scale, one_label_after_another
+from .sampling_flags import AS_RECOMMENDED, Labels, Sampling
 
 
 def main(
     artifact: Annotated[Path, tyro.conf.Positional],
     image: Annotated[Path, tyro.conf.Positional],
-    label: tuple[str, ...],
+    labels: Labels,
     noise_level: Annotated[float, tyro.conf.arg(aliases=["--strength"])] = 0.5,
     per_label: int = 8,
     seed: int = 0,
     resize: bool = False,
     sampling: Sampling = AS_RECOMMENDED,
+    scale: int | None = None,
     out: Path = Path("variations.png"),
     npz: Path | None = None,
     overwrite: bool = False,
@@ -42,21 +43,25 @@ def main(
     Args:
         artifact: denoiser.onnx, a saved_model folder, or another exported format.
         image: picture file, of the size that the model draws.
-        label: class names, label numbers, `all` or `none`: what to make of the picture.
+        labels: class names, label numbers, `all` or `none`: what to make of the picture.
         noise_level: above 0 .. 1, the part of the noising steps that the picture goes up. Near 0 it
             stays as it is, at 1 hardly anything of it is left.
         per_label: variations for each class.
         seed: of the first variation; the next ones have seed + 1, seed + 2, ...
         resize: crop and resample a picture of another size than the model's.
-        out: PNG to write.
+        scale: pixels that a pixel is wide in the picture; if not given, enough for the drawn ones
+            to be at least 48 wide.
+        out: PNG, JPEG or WebP to write, by its name.
         npz: file for the arrays `images` (uint8 [N, H, W, C]), `labels` and `seeds`, if wanted.
         overwrite: replace existing files.
     """
+    check_scale(scale)
     refuse_outputs(out, npz, overwrite=overwrite)
+    refuse_names(pictures=[out])
     denoiser = load_denoiser(artifact)
     card = denoiser.card
-    labels = labels_from_text(label, card.class_names)
-    label_of_image, seeds = one_label_after_another(labels, per_label, seed)
+    numbers = labels_from_text(labels, card.class_names)
+    label_of_image, seeds = one_label_after_another(numbers, per_label, seed)
     picture = read_picture(image, card, resize)
     start = time.perf_counter()
     images = to_uint8(
@@ -66,13 +71,13 @@ def main(
         )
     )  # fmt: skip
     seconds = time.perf_counter() - start
-    grid = grid_beside([to_uint8(picture)], images, labels, card.class_names)
+    grid = grid_beside([to_uint8(picture)], images, numbers, card.class_names, scale)
     arrays = {"images": images, "labels": label_of_image, "seeds": seeds}
     written = write_outputs({out: grid, npz: arrays}, overwrite)
     print(f"{len(images)} images in {seconds:.1f} s: {written}")
 
 
-def grid_beside(given, images, labels, class_names):
+def grid_beside(given, images, labels, class_names, scale=None):
     """A grid of one row a label: the pictures that were given, then those that were drawn.
 
     Args:
@@ -80,6 +85,7 @@ def grid_beside(given, images, labels, class_names):
         images: uint8 `[N, H, W, C]`, those of one label after another.
         labels: ints `[L]`, L a divisor of N.
         class_names: strings.
+        scale: int or None, as of `image_grid`.
 
     Returns:
         PIL image.
@@ -92,6 +98,7 @@ def grid_beside(given, images, labels, class_names):
         cells.reshape(-1, *images.shape[1:]),
         cells.shape[1],
         row_labels=label_names(labels, class_names),
+        scale=scale,
     )
 
 

@@ -16,19 +16,21 @@ from kdiffusion.images import image_grid, to_uint8
 from . import load_denoiser
 from .command_line import run_command
 from .labels import labels_from_text
-from .outputs import refuse_outputs, write_outputs
+from .outputs import refuse_names, refuse_outputs, write_outputs
 from .pictures import read_picture
-from .sampling_flags import AS_RECOMMENDED, Sampling
+from .sample import check_scale
+from .sampling_flags import AS_RECOMMENDED, Labels, Sampling
 
 
 def main(
     artifact: Annotated[Path, tyro.conf.Positional],
-    label: tuple[str, ...],
-    seeds: tuple[int, int] | None = None,
+    labels: Labels,
+    between_seeds: Annotated[tuple[int, int] | None, tyro.conf.arg(aliases=["--seeds"])] = None,
     images: tuple[Path, Path] | None = None,
     frames: int = 10,
     resize: bool = False,
     sampling: Sampling = AS_RECOMMENDED,
+    scale: int | None = None,
     out: Path = Path("walk.png"),
     npz: Path | None = None,
     overwrite: bool = False,
@@ -40,36 +42,42 @@ def main(
 
     Args:
         artifact: denoiser.onnx, a saved_model folder, or another exported format.
-        label: class name, label number or `none`; two of them to walk from one to the other.
-        seeds: of the first and the last image, 1 and 2 if not given; the same twice keeps the
-            noise, and only the class changes.
+        labels: class name, label number or `none`; two of them to walk from one to the other.
+        between_seeds: of the first and the last image, 1 and 2 if not given; the same twice keeps
+            the noise, and only the class changes.
         images: two picture files to walk between, in place of seeds. Guidance is off unless given.
         frames: images in the row, both ends included.
         resize: crop and resample picture files of another size than the model's.
-        out: PNG to write.
+        scale: pixels that a pixel is wide in the picture; if not given, enough for the drawn ones
+            to be at least 48 wide.
+        out: PNG, JPEG or WebP to write, by its name.
         npz: file for the array `images` (uint8 [N, H, W, C]), if wanted.
         overwrite: replace existing files.
     """
+    check_scale(scale)
     refuse_outputs(out, npz, overwrite=overwrite)
-    if images is not None and seeds is not None:
-        raise ValueError("`seeds` must not be given with `images`: both say where the walk ends")
+    refuse_names(pictures=[out])
+    if images is not None and between_seeds is not None:
+        raise ValueError(
+            "`between_seeds` must not be given with `images`: both say where the walk ends"
+        )
     if images is None and resize:
         raise ValueError("`resize` is for picture files, and no `images` are given")
     denoiser = load_denoiser(artifact)
     card = denoiser.card
-    labels = labels_from_text(label, card.class_names)
-    if len(labels) > 2:
-        raise ValueError(f"`label` must be one class, or two to walk between. Received: {labels}")
-    label = labels[0] if len(labels) == 1 else tuple(labels)
+    numbers = labels_from_text(labels, card.class_names)
+    if len(numbers) > 2:
+        raise ValueError(f"`labels` must be one class, or two to walk between. Received: {numbers}")
+    label = numbers[0] if len(numbers) == 1 else tuple(numbers)
     options = {"frames": frames, **sampling.given()}
     start = time.perf_counter()
     if images is None:
-        walk = to_uint8(interpolate(denoiser, card, label, seeds or (1, 2), **options))
+        walk = to_uint8(interpolate(denoiser, card, label, between_seeds or (1, 2), **options))
     else:
         pictures = np.stack([read_picture(path, card, resize) for path in images])
         walk = _between_pictures(denoiser, pictures, label, **options)
     seconds = time.perf_counter() - start
-    strip = image_grid(walk, frames)
+    strip = image_grid(walk, frames, scale=scale)
     print(f"{frames} frames in {seconds:.1f} s: ", end="")
     print(write_outputs({out: strip, npz: {"images": walk}}, overwrite))
 

@@ -5,7 +5,31 @@ import contextlib
 import numpy as np
 
 from kdiffusion.files import refuse_existing, staged
-from kdiffusion.images import save_gif, save_png
+from kdiffusion.images import save_gif
+
+# What a picture's name may end in ► how Pillow writes it.
+PICTURES = {
+    ".png": {"format": "PNG"},
+    ".jpg": {"format": "JPEG", "quality": 95, "subsampling": 0},  # no colour of its neighbours'
+    ".jpeg": {"format": "JPEG", "quality": 95, "subsampling": 0},
+    ".webp": {"format": "WEBP", "lossless": True},
+}
+FILMS = (".gif",)
+
+
+def refuse_names(pictures=(), films=()):
+    """Raises ValueError when a name says that something else is to be written: before the work.
+
+    Args:
+        pictures: paths, or None for one that is not wanted.
+        films: the same.
+    """
+    for paths, endings, what in ((pictures, PICTURES, "a picture"), (films, FILMS, "a film")):
+        for path in paths:
+            if path is not None and path.suffix.lower() not in endings:
+                raise ValueError(
+                    f"The name of {what} must end in one of {', '.join(endings)}. Received: {path}"
+                )
 
 
 def refuse_outputs(*paths, overwrite, ours=None):
@@ -28,8 +52,8 @@ def write_outputs(contents, overwrite):
     """Writes files by what they hold; when one cannot be written, none appears.
 
     Args:
-        contents: dict from path (None: not wanted) to a PIL image (PNG), a list of PIL images (an
-            endless GIF) or a dict of arrays (NPZ).
+        contents: dict from path (None: not wanted) to a PIL image (of the kind that its name ends
+            in, see `PICTURES`), a list of PIL images (an endless GIF) or a dict of arrays (NPZ).
         overwrite: bool. Whether files may be replaced.
 
     Returns:
@@ -46,5 +70,5 @@ def write_outputs(contents, overwrite):
             elif isinstance(content, list):
                 save_gif(content, temporary)
             else:
-                save_png(content, temporary)
+                content.save(temporary, **PICTURES[path.suffix.lower()])
     return ", ".join(str(path) for path in contents if path is not None)

@@ -10,6 +10,7 @@ from typing import Annotated
 import numpy as np
 import tyro
 
+from kdiffusion.diffusion.arguments import check_whole
 from kdiffusion.diffusion.sampling import sample
 from kdiffusion.evaluation.image_sets import png_folder_of_ours, write_arr_0, write_png_folder
 from kdiffusion.images import image_grid, to_uint8
@@ -17,12 +18,13 @@ from kdiffusion.images import image_grid, to_uint8
 from . import load_denoiser
 from .command_line import run_command
 from .labels import label_names, labels_from_text
-from .outputs import refuse_outputs, write_outputs
-from .sampling_flags import AS_RECOMMENDED, Sampling
+from .outputs import refuse_names, refuse_outputs, write_outputs
+from .sampling_flags import AS_RECOMMENDED, Labels, Sampling
 from .shards import draw_to_folder, seeds_from_text, shard_from_text
 from .whole_set import write_whole_set
 
 PER_LABEL = 8
+LARGEST_SCALE = 256  # a picture of 8x8 pixels is then 2048 wide
 
 
 def draw_by_class(denoiser, labels, per_label, seed, **options):
@@ -52,22 +54,29 @@ def one_label_after_another(labels, per_label, seed):
     return label_of_image, range(seed, seed + len(label_of_image))
 
 
+def check_scale(scale):
+    """Refuses a `scale` that is neither None nor a sensible number of pixels: before the work."""
+    if scale is not None:
+        check_whole("scale", scale, 1, LARGEST_SCALE)
+
+
 def main(
     artifact: Annotated[Path, tyro.conf.Positional],
-    labels: tuple[str, ...] = ("all",),
+    labels: Labels = ("all",),
     per_label: int | None = None,
     seed: int | None = None,
     seeds: str | None = None,
     shard: str = "1/1",
     images_per_file: int = 1000,
     sampling: Sampling = AS_RECOMMENDED,
+    scale: int | None = None,
     out: Path | None = None,
     npz: Path | None = None,
     png_folder: Path | None = None,
     arr_0: Path | None = None,
     overwrite: bool = False,
 ):
-    """Draws a grid of images, one row a class, or a folder of many, from an exported file.
+    """Draws one image, a grid, one row a class, or a folder of many, from an exported file.
 
     With --seeds, images stream into files of a folder. Stopped and started again, it goes on; with
     --shard, several machines share the job.
@@ -81,7 +90,10 @@ def main(
             labels take turns: seed s has the label number s modulo the number of labels.
         shard: K/N: only the K-th of N parts of those seeds, such as 2/8.
         images_per_file: how many of those seeds one file holds.
-        out: PNG to write, samples.png if not given; with --seeds a folder, samples if not given.
+        scale: pixels that a pixel is wide in the grid; if not given, enough for images to be at
+            least 48 wide. One image alone is written plain, a pixel a pixel if not given.
+        out: PNG, JPEG or WebP to write, by its name, samples.png if not given; with --seeds a
+            folder, samples if not given.
         npz: file for the arrays `images` (uint8 [N, H, W, C]), `labels` and `seeds` of the grid, if
             wanted.
         png_folder: with --seeds, a folder for all of those seeds' images as PNG files, if wanted,
@@ -99,10 +111,12 @@ def main(
             raise ValueError("`shard` is for many images: pass `--seeds FIRST:END` too")
         per_label = PER_LABEL if per_label is None else per_label
         out = out or Path("samples.png")
-        _draw_grid(artifact, labels, per_label, seed or 0, sampling, out, npz, overwrite)
+        _draw_grid(artifact, labels, per_label, seed or 0, sampling, scale, out, npz, overwrite)
         return
-    if (per_label, seed, npz) != (None, None, None):
-        raise ValueError("`per_label`, `seed` and `npz` are for a grid, and `seeds` is given")
+    if (per_label, seed, scale, npz) != (None, None, None, None):
+        raise ValueError(
+            "`per_label`, `seed`, `scale` and `npz` are for a grid, and `seeds` is given"
+        )
     seeds, shard, out = seeds_from_text(seeds), shard_from_text(shard), out or Path("samples")
     ours = {png_folder: png_folder_of_ours, arr_0: None}
     refuse_outputs(png_folder, arr_0, overwrite=overwrite, ours=ours)
@@ -121,8 +135,10 @@ def main(
             print(f"All {len(seeds)} images: {path}")
 
 
-def _draw_grid(artifact, labels, per_label, seed, sampling, out, npz, overwrite):
+def _draw_grid(artifact, labels, per_label, seed, sampling, scale, out, npz, overwrite):
+    check_scale(scale)
     refuse_outputs(out, npz, overwrite=overwrite)
+    refuse_names(pictures=[out])
     denoiser = load_denoiser(artifact)
     class_names = denoiser.card.class_names
     numbers = labels_from_text(labels, class_names)
@@ -131,7 +147,11 @@ def _draw_grid(artifact, labels, per_label, seed, sampling, out, npz, overwrite)
         denoiser, numbers, per_label, seed, **sampling.given()
     )
     seconds = time.perf_counter() - start
-    grid = image_grid(images, per_label, row_labels=label_names(numbers, class_names))
+    if len(images) == 1:
+        grid = image_grid(images, 1, scale=scale or 1, padding=0)
+    else:
+        names = label_names(numbers, class_names)
+        grid = image_grid(images, per_label, row_labels=names, scale=scale)
     arrays = {"images": images, "labels": label_of_image, "seeds": seeds}
     written = write_outputs({out: grid, npz: arrays}, overwrite)
     print(f"{len(images)} images in {seconds:.1f} s: {written}")

@@ -54,3 +54,6 @@ class SamplingFlags(SamplingOptions):
 
 AS_RECOMMENDED = SamplingFlags()
 Sampling = Annotated[SamplingFlags, tyro.conf.arg(name="")]
+
+# The flags that say what is drawn and how large it is written, with their old spellings.
+Labels = Annotated[tuple[str, ...], tyro.conf.arg(aliases=["--label"])]

@@ -92,6 +92,21 @@ def test_the_last_seed_can_be_drawn(toy, tmp_path):
     assert np.load(tmp_path / "a.npz")["seeds"].tolist() == [last]
 
 
+@pytest.mark.parametrize(
+    ("name", "kind", "scale", "size"),
+    [("a.png", "PNG", (), (4, 6)), ("a.jpg", "JPEG", ("--scale", 5), (20, 30))],
+)
+def test_one_image_is_written_plain(toy, tmp_path, name, kind, scale, size):
+    options = ["--label", "dog", "--per-label", 1, "--steps", 2, *scale]  # the old spelling, too
+    out = ["--out", tmp_path / name, "--npz", tmp_path / "a.npz"]
+    _run("export.sample", toy, *options, *out)
+    (image,) = np.load(tmp_path / "a.npz")["images"].astype(int)
+    with Image.open(tmp_path / name) as picture:
+        assert (picture.format, picture.size) == (kind, size)
+        small = np.asarray(picture.resize((4, 6), Image.Resampling.BOX)).astype(int)
+    assert np.abs(small - image).max() <= (0 if kind == "PNG" else 8)
+
+
 def test_what_is_not_said_comes_from_the_card(toy, tmp_path, card):
     for name, options in {
         "silent": [],
@@ -118,6 +133,9 @@ def test_what_is_not_said_comes_from_the_card(toy, tmp_path, card):
         (["--guidance-strength", "nan"], 1, "`guidance_strength`"),
         (["--batch-size", "0"], 1, "`batch_size`"),
         (["--colour", "red"], 2, "--colour"),
+        (["--scale", "0"], 1, "`scale`"),
+        (["--scale", "1000000000"], 1, "`scale`"),
+        (["--out", "grid.bmp"], 1, ".jpeg, .webp"),
     ],
 )
 def test_what_makes_no_sense_is_refused_and_nothing_is_written(
@@ -145,9 +163,9 @@ def test_evaluate_measures_drawn_digits(toy_file, tmp_path, card, monkeypatch):
 
 
 def test_interpolate_draws_a_strip_of_frames(toy, tmp_path, card):
-    options = ["--seeds", 4, 9, "--frames", 6, "--steps", 3, "--guidance-strength", 0]
+    options = ["--between-seeds", 4, 9, "--frames", 6, "--steps", 3, "--guidance-strength", 0]
     outputs = ["--out", tmp_path / "walk.png"]
-    output, _ = _run("export.interpolate", toy, "--label", "dog", *options, *outputs)
+    output, _ = _run("export.interpolate", toy, "--labels", "dog", *options, *outputs)
     assert str(tmp_path / "walk.png") in output
     frames = interpolate(
         load_denoiser(toy), card, 1, (4, 9), frames=6,
@@ -158,7 +176,7 @@ def test_interpolate_draws_a_strip_of_frames(toy, tmp_path, card):
 
 
 def test_interpolate_walks_between_two_labels(toy, tmp_path, card):
-    labels = ["--label", "dog", "none", "--seeds", 4, 4, "--steps", 2]
+    labels = ["--label", "dog", "none", "--seeds", 4, 4, "--steps", 2]  # as they were called
     outputs = ["--out", tmp_path / "walk.png", "--npz", tmp_path / "walk.npz"]
     _run("export.interpolate", toy, *labels, *outputs)
     expected = interpolate(load_denoiser(toy), card, (1, 3), (4, 4), steps=2, progress=False)
@@ -168,7 +186,7 @@ def test_interpolate_walks_between_two_labels(toy, tmp_path, card):
 def test_interpolate_walks_between_two_pictures_and_says_how_near_it_comes(toy, tmp_path, pictures):
     ends = [pictures / "a.png", pictures / "b.png"]
     outputs = ["--out", tmp_path / "walk.png", "--npz", tmp_path / "walk.npz"]
-    output, _ = _run("export.interpolate", toy, "--label", 0, "--images", *ends, *outputs)
+    output, _ = _run("export.interpolate", toy, "--labels", 0, "--images", *ends, *outputs)
     assert "The ends differ from the pictures by" in output
     assert len(np.load(tmp_path / "walk.npz")["images"]) == 10
 
@@ -176,19 +194,23 @@ def test_interpolate_walks_between_two_pictures_and_says_how_near_it_comes(toy, 
 @pytest.mark.parametrize(
     ("options", "status", "message"),
     [
-        (["--label", "bird"], 1, "'cat', 'dog', 'ape'"),
-        (["--label", "all"], 1, "`label`"),
-        (["--label", "cat", "--frames", "1"], 1, "`frames`"),
-        (["--label", "cat", "--seeds", "1", "-2"], 1, "seed"),
-        (["--label", "cat", "--seeds", "1"], 2, "--seeds"),
-        (["--label", "cat", "--sampler", "ddpm"], 1, "deterministic"),
-        (["--label", "cat", "--resize"], 1, "`resize`"),
-        (["--label", "cat", "--images", "a.png", "b.png", "--seeds", "1", "2"], 1, "`seeds`"),
-        (["--label", "cat", "--images", "a.png", "b.png", "--sampler", "ddpm"], 1, "be inverted"),
-        (["--label", "cat", "--images", "a.png", "b.png", "--eta", "0.5"], 1, "deterministic"),
-        (["--label", "cat", "--images", "a.png", "large.png"], 1, "--resize"),
-        (["--label", "cat", "--images", "a.png", "notes.txt"], 1, "notes.txt"),
-        ([], 2, "--label"),
+        (["--labels", "bird"], 1, "'cat', 'dog', 'ape'"),
+        (["--labels", "all"], 1, "`labels`"),
+        (["--labels", "cat", "--frames", "1"], 1, "`frames`"),
+        (["--labels", "cat", "--between-seeds", "1", "-2"], 1, "seed"),
+        (["--labels", "cat", "--between-seeds", "1"], 2, "--between-seeds"),
+        (["--labels", "cat", "--sampler", "ddpm"], 1, "deterministic"),
+        (["--labels", "cat", "--resize"], 1, "`resize`"),
+        (
+            ["--labels", "cat", "--images", "a.png", "b.png", "--between-seeds", "1", "2"],
+            1,
+            "`between_seeds`",
+        ),
+        (["--labels", "cat", "--images", "a.png", "b.png", "--sampler", "ddpm"], 1, "be inverted"),
+        (["--labels", "cat", "--images", "a.png", "b.png", "--eta", "0.5"], 1, "deterministic"),
+        (["--labels", "cat", "--images", "a.png", "large.png"], 1, "--resize"),
+        (["--labels", "cat", "--images", "a.png", "notes.txt"], 1, "notes.txt"),
+        ([], 2, "--labels"),
     ],
 )
 def test_a_walk_that_makes_no_sense_is_refused(toy, tmp_path, pictures, options, status, message):
@@ -201,7 +223,7 @@ def test_a_walk_that_makes_no_sense_is_refused(toy, tmp_path, pictures, options,
 
 
 def test_image_to_image_draws_what_the_library_draws(toy, tmp_path, pictures, card):
-    options = ["--label", "ape", "cat", "--strength", 0.4, "--per-label", 2, "--seed", 7]
+    options = ["--labels", "ape", "cat", "--strength", 0.4, "--per-label", 2, "--seed", 7]
     outputs = ["--out", tmp_path / "grid.png", "--npz", tmp_path / "images.npz"]
     _run("export.image_to_image", toy, pictures / "a.png", *options, "--steps", 3, *outputs)
     arrays = np.load(tmp_path / "images.npz")
@@ -216,7 +238,7 @@ def test_image_to_image_draws_what_the_library_draws(toy, tmp_path, pictures, ca
 
 
 def test_inpaint_keeps_what_the_mask_does_not_mark(toy, tmp_path, pictures, card):
-    options = ["--label", "dog", "--per-label", 3, "--steps", 4, "--resamplings", 2]
+    options = ["--labels", "dog", "--per-label", 3, "--steps", 4, "--resamplings", 2]
     outputs = ["--out", tmp_path / "grid.png", "--npz", tmp_path / "images.npz"]
     files = [pictures / "a.png", pictures / "mask.png"]
     _run("export.inpaint", toy, *files, *options, "--jump-steps", 2, *outputs)
@@ -243,17 +265,17 @@ def test_film_writes_a_gif_and_a_strip(toy, tmp_path):
 @pytest.mark.parametrize(
     ("module", "options", "status", "message"),
     [
-        ("image_to_image", ["a.png", "--label", "0", "--strength", "0"], 1, "`noise_level`"),
-        ("image_to_image", ["a.png", "--label", "0", "--strength", "1.5"], 1, "`noise_level`"),
-        ("image_to_image", ["large.png", "--label", "0"], 1, "--resize"),
-        ("image_to_image", ["notes.txt", "--label", "0"], 1, "notes.txt"),
-        ("image_to_image", ["a.png"], 2, "--label"),
-        ("image_to_image", ["a.png", "--label", "0", "--strength", "0.2", "--steps", "9"], 1,
+        ("image_to_image", ["a.png", "--labels", "0", "--strength", "0"], 1, "`noise_level`"),
+        ("image_to_image", ["a.png", "--labels", "0", "--strength", "1.5"], 1, "`noise_level`"),
+        ("image_to_image", ["large.png", "--labels", "0"], 1, "--resize"),
+        ("image_to_image", ["notes.txt", "--labels", "0"], 1, "notes.txt"),
+        ("image_to_image", ["a.png"], 2, "--labels"),
+        ("image_to_image", ["a.png", "--labels", "0", "--strength", "0.2", "--steps", "9"], 1,
          "`steps`"),
-        ("inpaint", ["a.png", "large.png", "--label", "0"], 1, "large.png"),
-        ("inpaint", ["a.png", "black.png", "--label", "0"], 1, "`mask`"),
-        ("inpaint", ["a.png", "mask.png", "--label", "0", "--sampler", "unipc"], 1, "history"),
-        ("inpaint", ["a.png", "mask.png", "--label", "0", "--resamplings", "0"], 1, "resamplings"),
+        ("inpaint", ["a.png", "large.png", "--labels", "0"], 1, "large.png"),
+        ("inpaint", ["a.png", "black.png", "--labels", "0"], 1, "`mask`"),
+        ("inpaint", ["a.png", "mask.png", "--labels", "0", "--sampler", "unipc"], 1, "history"),
+        ("inpaint", ["a.png", "mask.png", "--labels", "0", "--resamplings", "0"], 1, "resamplings"),
         ("film", ["--frames", "1"], 1, "`frames`"),
         ("film", ["--steps", "0"], 1, "`steps`"),
         ("film", ["--guidance-interval", "2", "2"], 1, "`guidance_interval`"),
@@ -273,7 +295,8 @@ def test_what_cannot_be_is_refused_with_the_reason(
 ):
     before = sorted(os.listdir(tmp_path))
     options = [pictures / text if text.endswith(("png", "txt")) else text for text in options]
-    _, error = _run(f"export.{module}", toy, *options, "--out", tmp_path / "new", expect=status)
+    out = tmp_path / ("new.gif" if module == "film" else "new.png")
+    _, error = _run(f"export.{module}", toy, *options, "--out", out, expect=status)
     assert message in error
     assert status == 2 or len(error.splitlines()) == 1
     assert sorted(os.listdir(tmp_path)) == before
@@ -311,9 +334,9 @@ def test_an_existing_output_is_refused_unless_told(toy, tmp_path, existing):
     ("module", "arguments"),
     [
         ("export.sample", []),
-        ("export.interpolate", ["--label", "0"]),
-        ("export.image_to_image", ["a.png", "--label", "0"]),
-        ("export.inpaint", ["a.png", "mask.png", "--label", "0"]),
+        ("export.interpolate", ["--labels", "0"]),
+        ("export.image_to_image", ["a.png", "--labels", "0"]),
+        ("export.inpaint", ["a.png", "mask.png", "--labels", "0"]),
         ("export.film", []),
         ("export.evaluate", []),
         ("export", ["--formats", "onnx"]),
