@@ -1,6 +1,7 @@
 // Answers each line of JSON on standard input, { ask, ...arguments }, by a line on standard output.
 // The page's modules are in the folder that the only argument names.
 
+import { readFile } from "node:fs/promises";
 import { createInterface } from "node:readline";
 import { pathToFileURL } from "node:url";
 
@@ -46,6 +47,34 @@ const ANSWERS = {
         return `${error.name}: ${error.message}`;
       }
     });
+  },
+
+  // What the page reads out of an ONNX file before it opens it.
+  async artifact({ path }) {
+    const { checkSeal, metadata, readCard } = await load("artifact.js");
+    const file = new Uint8Array(await readFile(path));
+    try {
+      await checkSeal(file);
+      return { card: readCard(file), golden: metadata(file, "kdiffusion.self_check") };
+    } catch (error) {
+      return { refused: error.message };
+    }
+  },
+
+  // The runtime's check, where the network gives what is passed in.
+  async runtime({ card, text, prediction }) {
+    const { checkRuntime } = await load("artifact.js");
+    let asked = null;
+    const denoiser = async (...inputs) => {
+      asked = inputs.map((input) => [...input]);
+      return Float32Array.from(prediction);
+    };
+    try {
+      await checkRuntime(denoiser, card, text);
+      return { asked };
+    } catch (error) {
+      return { asked, refused: error.message };
+    }
   },
 
   // The loop, on a network that gives the recorded predictions in turn: what it was asked, and

@@ -1,0 +1,72 @@
+"""What the page reads out of an exported file, against what Python wrote into it."""
+
+import json
+
+import numpy as np
+import onnx
+import pytest
+from onnx import TensorProto, helper
+
+from export.onnx import CARD_KEY, SEAL_KEY, save
+from export.seal import UNSEALED, check_seal, seal
+from export.self_check import SELF_CHECK_KEY, TOLERANCE, example_inputs, golden_text
+
+
+@pytest.fixture
+def file(make_card, tmp_path):
+    """A sealed file whose network gives its input back, with golden predictions."""
+    card, shape = make_card(), ["batch", 2, 3, 1]
+    inputs = [
+        helper.make_tensor_value_info("noisy_image", TensorProto.FLOAT, shape),
+        helper.make_tensor_value_info("timestep", TensorProto.INT32, ["batch"]),
+        helper.make_tensor_value_info("label", TensorProto.INT32, ["batch"]),
+    ]
+    graph = helper.make_graph(
+        [helper.make_node("Identity", ["noisy_image"], ["prediction"])],
+        "toy",
+        inputs,
+        [helper.make_tensor_value_info("prediction", TensorProto.FLOAT, shape)],
+    )
+    opset = helper.make_opsetid("", 18)
+    model = helper.make_model(graph, opset_imports=[opset], ir_version=8)
+    helper.set_model_props(model, {CARD_KEY: card.to_json(), SEAL_KEY: UNSEALED})
+    path = tmp_path / "toy.onnx"
+    save(model, card, path)
+    seal(path, ())
+    check_seal(path)
+    return path
+
+
+def test_it_reads_what_python_wrote(ask, file, make_card):
+    answer = ask("artifact", path=str(file))
+    assert answer["card"] == json.loads(make_card().to_json())
+    texts = {entry.key: entry.value for entry in onnx.load(file).metadata_props}
+    assert answer["golden"] == texts[SELF_CHECK_KEY]
+
+
+def test_every_changed_byte_is_damage(ask, file):
+    whole = file.read_bytes()
+    after_seal = whole.index(b"kdiffusion-sha256:") + len(UNSEALED)
+    for place in [0, len(whole) // 3, len(whole) // 2, after_seal - 1, after_seal, len(whole) - 1]:
+        damaged = bytearray(whole)
+        damaged[place] ^= 4
+        file.write_bytes(damaged)
+        assert "SHA-256 is not that of its export" in ask("artifact", path=str(file))["refused"]
+
+
+@pytest.mark.parametrize(
+    ("error", "let_by"), [(0, True), (TOLERANCE / 2, True), (-3 * TOLERANCE, False)]
+)
+def test_the_runtime_is_asked_what_python_asks_and_held_to_it(ask, make_card, error, let_by):
+    card = make_card()
+    inputs = example_inputs(card)
+    prediction = np.linspace(-1, 1, inputs["noisy_image"].size, dtype=np.float32)
+    text = golden_text(prediction)
+    prediction[-1] += np.float32(error)
+    answer = ask(
+        "runtime", card=json.loads(card.to_json()), text=text, prediction=prediction.tolist()
+    )
+    images, timesteps, labels = answer["asked"]
+    np.testing.assert_allclose(images, inputs["noisy_image"].ravel(), rtol=0, atol=1e-6)
+    assert (timesteps, labels) == (inputs["timestep"].tolist(), inputs["label"].tolist())
+    assert ("refused" not in answer) is let_by
