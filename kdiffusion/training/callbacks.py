@@ -2,6 +2,7 @@
 
 import contextlib
 import time
+import warnings
 
 import keras
 import numpy as np
@@ -12,25 +13,86 @@ from kdiffusion.images import image_grid, save_png, to_uint8
 
 # Grids stay readable: a data set of a hundred classes shows its first ten.
 MOST_LABELS = 10
+# A loss that is out of its band for as long is said to be, at the end of an epoch.
+LONG_STEPS = 100
 
 
 class StopAtNonFinite(keras.callbacks.Callback):
     """Stops training at the first step whose loss or gradient is not a finite number.
 
+    The steps before it tell the checkpoints' `band` their losses, so that the run can go back to
+    one from before its loss left it.
+
+    Args:
+        checkpoints: `Checkpoints`.
+        steps_per_epoch: int.
+        is_chief: bool. Whether this process moves checkpoints.
+
     Raises:
-        FloatingPointError: naming the step; checkpoints written before it are left as they are.
+        FloatingPointError: naming the step, and the checkpoint from which the run can go on.
     """
 
+    def __init__(self, checkpoints, steps_per_epoch, is_chief=True):
+        super().__init__()
+        self._checkpoints = checkpoints
+        self._steps_per_epoch = steps_per_epoch
+        self._is_chief = is_chief
+        self._warned_of = None
+
+    def on_epoch_begin(self, epoch, logs=None):
+        done = int(self.model.step.numpy()) % self._steps_per_epoch
+        # Of the steps before a resumed one only their mean is known, and not yet to this callback.
+        self._before = None if done else (0, 0.0)
+
     def on_train_batch_end(self, batch, logs=None):
+        step = int(self.model.step.numpy())
         for name, words in (("loss", "loss"), ("gradient_norm", "gradient's norm")):
             value = float(np.mean(logs[name]))
             if not np.isfinite(value):
-                step = int(self.model.step.numpy())
-                raise FloatingPointError(
-                    f"The {words} is {value} at step {step}: training stops, and the last "
-                    "checkpoint is from before it. Try a lower `optimizer.learning_rate` or a "
-                    "`gradient_clip_norm`."
-                )
+                raise FloatingPointError(self._message(words, value, step))
+        # Keras's logs are means over the epoch so far.
+        done = (step - 1) % self._steps_per_epoch + 1
+        now = done, done * float(np.mean(logs["loss"]))
+        if self._before is not None:
+            self._checkpoints.band.update(
+                step, (now[1] - self._before[1]) / (now[0] - self._before[0])
+            )
+        self._before = now
+
+    def on_epoch_end(self, epoch, logs=None):
+        band, step = self._checkpoints.band, int(self.model.step.numpy())
+        is_out = band.left_at is not None and step - band.left_at >= LONG_STEPS
+        if is_out and self._is_chief and band.left_at != self._warned_of:
+            self._warned_of = band.left_at
+            warnings.warn(
+                f"Since step {band.left_at} the loss is above {band.limit:.3g}, three times its "
+                f"lowest. The last checkpoint from before that is kept: "
+                f"{self._checkpoints.last_good(step)}. To go back to it, stop the run, move the "
+                "newer ones away, and go on by --resume with a lower --optimizer.learning-rate.",
+                stacklevel=2,
+            )
+
+    def _message(self, words, value, step):
+        band = self._checkpoints.band
+        said = f"The {words} is {value} at step {step}: training stops."
+        if band.left_at is not None:
+            said += (
+                f" The loss left its band at step {band.left_at}, where it rose above "
+                f"{band.limit:.3g}, three times its lowest."
+            )
+        good = self._checkpoints.last_good(step)
+        if good is None:
+            return (
+                f"{said} No checkpoint is known to be from before that. Begin again, with "
+                "--overwrite, a lower --optimizer.learning-rate or a "
+                "--optimizer.gradient-clip-norm."
+            )
+        if self._is_chief:
+            self._checkpoints.go_back_to(good)
+        return (
+            f"{said} The last checkpoint from before that is {good}. Go on from it by the same "
+            "command with --resume and a lower --optimizer.learning-rate."
+        )
 
 
 class Monitor(keras.callbacks.Callback):

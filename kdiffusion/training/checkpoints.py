@@ -6,6 +6,7 @@ checkpoints/
     record.json           step, epoch logs, names of metrics, SHA-256 of each file and of itself
     state.index, state.data-00000-of-00001      tf.train.Checkpoint
   best/step_00000096/     the lowest validation loss at the end of an epoch
+  diverged/step_00000119/ what a run that met NaN wrote after its loss had left its band
 ```
 """
 
@@ -19,6 +20,7 @@ import tensorflow as tf
 
 from kdiffusion.files import sync
 from kdiffusion.training.checkpoint_state import CheckpointState
+from kdiffusion.training.loss_band import LossBand
 from kdiffusion.training.sealed import read_sealed, sha256_of, write_sealed
 
 RECORD = "record.json"
@@ -40,6 +42,7 @@ class Checkpoints:
         self._state = CheckpointState(model)
         self._directory = Path(directory)
         self._keep = keep
+        self.band = LossBand()
 
     @property
     def any(self):
@@ -74,16 +77,51 @@ class Checkpoints:
         _move_into_place(_partial(folder), folder)
         if math.isfinite(logs.get("val_loss", math.nan)):
             self.keep_best()
-        _remove(_newest_first(self._directory)[self._keep :])
+        _remove(self._surplus(step))
         return folder
+
+    def _surplus(self, step):
+        """What may go: all but the newest, and one that is good even if the next step is not."""
+        newest = _newest_first(self._directory)
+        good = []
+        if self.band.lowest is not None:
+            last = self.band.last_good_step(step + 1)
+            good = [folder for folder in newest if _step_of(folder) <= last][:1]
+        return [folder for folder in newest[self._keep :] if folder not in good]
+
+    def last_good(self, step):
+        """The checkpoint to go back to from a step whose loss or gradient is not finite.
+
+        Returns:
+            Path of the newest whole one from before the loss left its band; None without one.
+        """
+        last = self.band.last_good_step(step)
+        for folder in self._candidates():
+            try:
+                if _step_of(folder) <= last and verify(folder):
+                    return folder
+            except ValueError:
+                continue  # it is named when it is restored
+        return None
+
+    def go_back_to(self, good):
+        """Moves what is newer than a checkpoint to `diverged/`, where no reader looks."""
+        aside = self._directory / "diverged"
+        for folder in [f for f in _newest_first(self._directory) if _step_of(f) > _step_of(good)]:
+            aside.mkdir(exist_ok=True)
+            _remove(path for path in _newest_first(aside) if path.name == folder.name)
+            os.rename(folder, aside / folder.name)
 
     def _clear_up(self, step):
         """Removes what a killed write left, and the damaged ones that the run went back behind."""
-        for directory in (self._directory, self._directory / "best"):
+        for directory in (self._directory, self._directory / "best", self._directory / "diverged"):
             for leftover in directory.glob(f"step_*{PARTIAL}"):
                 if _step_of(leftover.with_suffix("")) is not None and leftover.is_dir():
                     shutil.rmtree(leftover)
         _remove(path for path in _newest_first(self._directory) if _step_of(path) >= step)
+        # The run has come past them by another way.
+        passed = _newest_first(self._directory / "diverged")
+        _remove(path for path in passed if _step_of(path) <= step)
 
     def _write(self, folder, step, logs):
         folder.mkdir()
@@ -92,7 +130,8 @@ class Checkpoints:
         except tf.errors.OpError as error:
             raise OSError(f"{folder} could not be written: {error.message}") from error
         files = {path.name: sha256_of(path) for path in sorted(folder.iterdir())}
-        record = {"step": step, "logs": logs, "metrics": self._state.metrics, "files": files}
+        record = {"step": step, "logs": logs, "metrics": self._state.metrics}
+        record |= {"loss_band": self.band.to_record(), "files": files}
         write_sealed(folder / RECORD, record)
 
     def keep_best(self):
@@ -165,6 +204,7 @@ class Checkpoints:
                     "epoch under way are those of its rest.",
                     stacklevel=2,
                 )
+            self.band = LossBand(**record.get("loss_band", {}))
             return record["step"]
         if damages:
             raise ValueError(f"No checkpoint of the run can be used: {'; '.join(damages)}")

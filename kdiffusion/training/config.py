@@ -165,7 +165,8 @@ class RunConfig:
     checkpoint_every_epochs: Positive = 1
     """Epochs between checkpoints; the last epoch always writes one."""
     checkpoints_to_keep: Positive = 3
-    """Newest checkpoints that are kept; that of the lowest validation loss is kept beside them."""
+    """Newest checkpoints that are kept; beside them stay the one of the lowest validation loss and
+    the last from before the loss left its band."""
 
 
 @section

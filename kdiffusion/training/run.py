@@ -2,7 +2,7 @@
 
 import contextlib
 import warnings
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import tensorflow as tf
@@ -10,7 +10,7 @@ import tensorflow as tf
 from kdiffusion.card import DataSplit, DenoiserCard
 from kdiffusion.data import load_dataset, validation_batches
 from kdiffusion.models import DiffusionModel
-from kdiffusion.training import run_directory
+from kdiffusion.training import history, run_directory
 from kdiffusion.training.callbacks import Monitor, StopAtNonFinite
 from kdiffusion.training.checkpoints import Checkpoints
 from kdiffusion.training.interruptions import catching_signals
@@ -65,6 +65,7 @@ def train(config, run_dir, resume=False, overwrite=False):
     strategy = make_strategy(config.run.strategy)
     workers = Workers(strategy)
     resume = resume and run_directory.holds_run(run_dir)
+    before = None
     if resume:
         before = RunDirectory.read(run_dir)
         run_directory.check_resumable(before.config, config)
@@ -87,21 +88,26 @@ def train(config, run_dir, resume=False, overwrite=False):
         with strategy.scope():
             model = build_model(config, dataset.image_shape, dataset.num_classes, total_steps)
         with lock:
-            _train(model, strategy, workers, dataset, directory, resume)
+            directory = _train(model, strategy, workers, dataset, directory, before)
     return LoadedRun(model, make_card(model, directory), directory, workers.is_chief)
 
 
-def _train(model, strategy, workers, dataset, directory, resume):
-    """Trains the model of a run that may begin, or go on, in its folder."""
+def _train(model, strategy, workers, dataset, directory, before):
+    """Trains the model of a run that may begin, or go on where it was before, in its folder.
+
+    Returns:
+        `RunDirectory`: the one given, with the history of what holds from which step on.
+    """
     config = directory.config
     steps_per_epoch = dataset.steps_per_epoch(config.optimizer.batch_size)
     checkpoints = Checkpoints(model, directory.checkpoints, config.run.checkpoints_to_keep)
-    step = checkpoints.restore() if resume and checkpoints.any else 0
+    step = checkpoints.restore() if before is not None and checkpoints.any else 0
     workers.check_equal(step, "step to go on from")
     _check_first_step(config, step, steps_per_epoch)
-    callbacks = [StopAtNonFinite()]
+    directory = _with_history(directory, before, step, workers)
+    callbacks = [StopAtNonFinite(checkpoints, steps_per_epoch, workers.is_chief)]
     if workers.is_chief:
-        if resume:
+        if before is not None:
             checkpoints.keep_best()
         else:
             # Not before all that can be wrong with the new run was checked.
@@ -115,6 +121,19 @@ def _train(model, strategy, workers, dataset, directory, resume):
         stop = what_came()
         if stop is not None:
             raise stop(f"{stop.cause} came after the last step; the run is whole.")
+    return directory
+
+
+def _with_history(directory, before, step, workers):
+    """The directory with what holds from this step on; the first worker says what is new."""
+    past, changed = (), {}
+    if before is not None:
+        past, changed = before.history, history.changed_settings(before.config, directory.config)
+    extended = history.extended(past, changed, step, history.versions())
+    if workers.is_chief and before is not None:
+        for line in history.said_of(extended, past):
+            print(line, flush=True)
+    return replace(directory, history=extended)
 
 
 def _load_dataset(config):

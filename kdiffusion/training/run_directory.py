@@ -11,11 +11,22 @@ from filelock import FileLock, Timeout
 
 from kdiffusion.files import refuse_existing, refuse_foreign
 from kdiffusion.training.config import Config
+from kdiffusion.training.history import changed_settings
 from kdiffusion.training.sealed import read_sealed, write_sealed
 
-# What may differ when a run is resumed, as "section" or "section.field": where it ends, how it is
-# watched and sampled. The rest would make it another run.
-RESUMABLE = ("run", "sampling", "optimizer.epochs", "data.directory")
+# What may differ when a run is resumed, as "section" or "section.field": where it ends, how fast it
+# goes there, how it is watched and sampled. The rest would make it another run.
+RESUMABLE = (
+    "run",
+    "sampling",
+    "optimizer.epochs",
+    "optimizer.learning_rate",
+    "optimizer.learning_rate_shape",
+    "optimizer.warmup_steps",
+    "optimizer.cooldown_fraction",
+    "optimizer.final_learning_rate_fraction",
+    "data.directory",
+)
 
 # The parts of a run's folder, and the files that each may hold when it is removed: what a run, its
 # exports and their killed writers leave.
@@ -44,6 +55,8 @@ class RunDirectory:
         num_images: int. How many images it is trained on.
         data_sha256: str, `ImageDataset.content_hash` of the data set as it is split. None in the
             folder of a run that was begun before it was written.
+        history: tuple of entries of `kdiffusion.training.history`: which settings and versions hold
+            from which step on.
     """
 
     path: Path
@@ -52,6 +65,7 @@ class RunDirectory:
     class_names: tuple[str, ...]
     num_images: int
     data_sha256: str | None = None
+    history: tuple[dict, ...] = ()
 
     @property
     def checkpoints(self):
@@ -79,6 +93,7 @@ class RunDirectory:
             "num_images": self.num_images,
             "data_sha256": self.data_sha256,
             "config": json.loads(self.config.to_json()),
+            "history": self.history,
         }
         write_sealed(self.path / "config.json", content)
 
@@ -123,6 +138,7 @@ class RunDirectory:
                 class_names=tuple(str(name) for name in content["class_names"]),
                 num_images=int(content["num_images"]),
                 data_sha256=content.get("data_sha256"),
+                history=tuple(content.get("history", ())),
             )
         except (ValueError, KeyError, TypeError, RecursionError) as error:
             raise ValueError(f"{file} is not a valid run configuration: {error}") from error
@@ -214,13 +230,11 @@ def check_resumable(before, now):
     Raises:
         ValueError: names each setting that differs, and those that may.
     """
-    before, now = _flat(before), _flat(now)
     seed = "run.seed"
     differing = [
-        f"{name} was {before[name]!r}, is {now[name]!r}"
-        for name in before
-        if before[name] != now[name]
-        and (name == seed or not {name, name.split(".")[0]} & set(RESUMABLE))
+        f"{name} was {change['was']!r}, is {change['is']!r}"
+        for name, change in changed_settings(before, now).items()
+        if name == seed or not {name, name.split(".")[0]} & set(RESUMABLE)
     ]
     if differing:
         raise ValueError(
@@ -249,14 +263,3 @@ def check_same_data(before, now):
             f"A resumed run must keep its data. Received: {'; '.join(differing)} in "
             f"{now.config.data.name!r}"
         )
-
-
-def _flat(config):
-    """{"section.field": value} of a configuration."""
-    content = json.loads(config.to_json())
-    sections = {name: value for name, value in content.items() if isinstance(value, dict)}
-    return {
-        f"{section}.{name}": value
-        for section, fields in sections.items()
-        for name, value in fields.items()
-    }

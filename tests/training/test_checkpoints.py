@@ -186,6 +186,28 @@ def test_a_damaged_newest_does_not_push_out_those_that_follow(model, tmp_path):
     assert _names(tmp_path) == ["step_00000003"]
 
 
+def test_the_last_good_one_stays_while_the_loss_is_out_of_its_band(model, tmp_path):
+    checkpoints = Checkpoints(model, tmp_path, keep=1)
+    for step in range(1, 7):
+        checkpoints.band.update(step, 0.1 if step < 4 else 9.0)
+        _fill(model, step)
+        checkpoints.save()
+    # The weights of step 2 served step 3; those of step 3 gave step 4 its loss.
+    assert _names(tmp_path) == ["step_00000002", "step_00000006"]
+    resumed = Checkpoints(model, tmp_path, keep=1)
+    assert resumed.restore() == 6
+    assert resumed.band.left_at == 4
+    good = resumed.last_good(7)
+    assert good == tmp_path / "step_00000002"
+    resumed.go_back_to(good)
+    assert _names(tmp_path / "diverged") == ["step_00000006"]
+    assert resumed.restore() == 2
+    assert resumed.band.left_at is None
+    _fill(model, 6)
+    resumed.save()
+    assert not list((tmp_path / "diverged").iterdir())
+
+
 def test_a_damaged_best_is_replaced(model, tmp_path):
     _save(model, tmp_path, 1, val_losses=[0.1])
     _flip_a_bit(tmp_path / "best/step_00000001/record.json")

@@ -113,16 +113,44 @@ def _spoil_gradients(monkeypatch, number):
 @pytest.mark.parametrize(
     ("spoil", "number"), [(_spoil_images, float("nan")), (_spoil_gradients, float("inf"))]
 )
-def test_what_is_no_finite_number_stops_and_the_last_checkpoint_stays(
+def test_what_is_no_finite_number_stops_and_the_last_good_checkpoint_stays(
     tiny, tmp_path, monkeypatch, spoil, number
 ):
-    """The second step of the second epoch, step 8, meets it; the one before it was saved."""
+    """Step 8 meets it: step 7 may have spoilt the weights, those of step 6 served step 7."""
     spoil(monkeypatch, number)
-    with pytest.raises(FloatingPointError, match="at step 8:"):
+    said = r"at step 8: .* from before that is .*step_00000006\. Go on .* --resume and a lower"
+    with pytest.raises(FloatingPointError, match=said):
         train(tiny(run={"checkpoint_every_steps": 1}), tmp_path)
+    assert [path.name for path in tmp_path.glob("checkpoints/diverged/*")] == ["step_00000007"]
     kept = load_run(tmp_path)
-    assert kept.card.images_seen == 7 * 256
+    assert kept.card.images_seen == 6 * 256
     assert all(np.all(np.isfinite(weights)) for weights in _weights(kept.model))
+
+
+def test_a_run_that_diverges_goes_back_and_on_with_a_lower_learning_rate(tiny, tmp_path, capsys):
+    def config(epochs, learning_rate):
+        return tiny(
+            optimizer={"epochs": epochs, "learning_rate": learning_rate},
+            run={"checkpoint_every_steps": 1, "checkpoints_to_keep": 1},
+        )
+
+    train(config(1, 0.002), tmp_path)
+    with pytest.raises(FloatingPointError, match=r"from before that is .*step_00000006\. Go on"):
+        train(config(3, 1e15), tmp_path, resume=True)
+    assert load_run(tmp_path).card.images_seen == 6 * 256
+    capsys.readouterr()
+    run = train(config(3, 0.001), tmp_path, resume=True)
+    said = "From step 6 on, optimizer.learning_rate is 0.001; it was 1000000000000000.0."
+    assert said in capsys.readouterr().out
+    assert all(np.all(np.isfinite(weights)) for weights in _weights(run.model))
+    assert not list(tmp_path.glob("checkpoints/diverged/*"))
+    begun, hopeless, lower = RunDirectory.read(tmp_path).history
+    assert begun.keys() == {"from_step", "versions", "changed"}
+    assert begun["versions"].keys() == {"python", "tensorflow", "keras", "kdiffusion"}
+    assert (begun["from_step"], begun["changed"]) == (0, {})
+    assert hopeless["changed"]["optimizer.epochs"] == {"was": 1, "is": 3}
+    assert lower["from_step"] == 6
+    assert lower["changed"] == {"optimizer.learning_rate": {"was": 1e15, "is": 0.001}}
 
 
 def test_a_step_that_float16_leaves_out_is_no_fault(tiny, tmp_path, monkeypatch):
@@ -173,7 +201,7 @@ def test_a_run_that_cannot_begin_replaces_none(run, sections):
 def test_a_second_run_in_the_folder_is_refused(run):
     with pytest.raises(FileExistsError, match="holds a run already"):
         train(_tiny(), run.directory.path)
-    changed = _tiny(optimizer={"learning_rate": 0.5}, run={"log_every_steps": 3})
-    with pytest.raises(ValueError, match=r"optimizer\.learning_rate was 0\.002, is 0\.5"):
+    changed = _tiny(optimizer={"weight_decay": 0.5}, run={"log_every_steps": 3})
+    with pytest.raises(ValueError, match=r"optimizer\.weight_decay was 0\.0, is 0\.5"):
         train(changed, run.directory.path, resume=True)
     assert RunDirectory.read(run.directory.path).config == _tiny()

@@ -6,6 +6,7 @@ import pytest
 from kdiffusion.training import run_directory
 from kdiffusion.training.presets import PRESETS
 from kdiffusion.training.run_directory import RunDirectory, check_resumable
+from kdiffusion.training.sealed import read_sealed, write_sealed
 
 DIGITS = PRESETS["digits"]
 
@@ -30,6 +31,18 @@ def test_a_run_directory_is_read_back_as_it_was_written(tmp_path):
         "samples",
         "tensorboard",
     ]
+
+
+def test_the_history_is_read_back_and_a_config_without_one_is_still_read(tmp_path):
+    directory = _write(tmp_path)
+    assert RunDirectory.read(tmp_path).history == ()
+    history = ({"from_step": 7, "versions": {}, "changed": {"run.seed": {"was": 1, "is": 2}}},)
+    dataclasses.replace(directory, history=history).write()
+    assert RunDirectory.read(tmp_path).history == history
+    content = read_sealed(tmp_path / "config.json")
+    del content["history"]
+    write_sealed(tmp_path / "config.json", content)
+    assert RunDirectory.read(tmp_path) == directory
 
 
 def test_a_folder_that_holds_a_run_is_refused_unless_it_is_overwritten(tmp_path):
@@ -206,6 +219,9 @@ def test_a_run_of_another_version_is_told_so(tmp_path):
     ("section", "values"),
     [
         ("optimizer", {"epochs": 500}),
+        ("optimizer", {"learning_rate": 1e-5, "warmup_steps": 7}),
+        ("optimizer", {"learning_rate_shape": "trapezoid", "cooldown_fraction": 0.5}),
+        ("optimizer", {"final_learning_rate_fraction": 0.25}),
         ("run", {"log_every_steps": 7}),
         ("sampling", {"steps": 7}),
     ],
@@ -218,6 +234,7 @@ def test_what_does_not_change_the_model_may_change_on_resuming(section, values):
     ("section", "values"),
     [
         ("optimizer", {"batch_size": 32}),
+        ("optimizer", {"weight_decay": 0.5}),
         ("run", {"seed": 7}),
         ("model", {"base_channels": 16}),
         ("data", {"name": "cifar10"}),
