@@ -64,6 +64,9 @@ def train(config, run_dir, resume=False, overwrite=False):
         tf.config.experimental.enable_op_determinism()
     strategy = make_strategy(config.run.strategy)
     workers = Workers(strategy)
+    with workers.reporting_loss():
+        # Before one finds its settings wrong for the folder, and another doesn't.
+        workers.check_agree(_what_must_agree(config))
     resume = resume and run_directory.holds_run(run_dir)
     before = None
     if resume:
@@ -102,7 +105,12 @@ def _train(model, strategy, workers, dataset, directory, before):
     steps_per_epoch = dataset.steps_per_epoch(config.optimizer.batch_size)
     checkpoints = Checkpoints(model, directory.checkpoints, config.run.checkpoints_to_keep)
     step = checkpoints.restore() if before is not None and checkpoints.any else 0
-    workers.check_equal(step, "step to go on from")
+    workers.check_agree(
+        {
+            "data (SHA-256)": directory.data_sha256,
+            "step to go on from, in a folder that all share": step,
+        }
+    )
     _check_first_step(config, step, steps_per_epoch)
     directory = _with_history(directory, before, step, workers)
     callbacks = [StopAtNonFinite(checkpoints, steps_per_epoch, workers.is_chief)]
@@ -134,6 +142,15 @@ def _with_history(directory, before, step, workers):
         for line in history.said_of(extended, past):
             print(line, flush=True)
     return replace(directory, history=extended)
+
+
+def _what_must_agree(config):
+    """The settings that make a run, and what computes it, by name."""
+    settings = history.flat_settings(config)
+    # Each worker may have a copy of its own, and its own way to have been told of the cluster.
+    own = ("data.directory", "run.strategy")
+    settings = {name: value for name, value in settings.items() if name not in own}
+    return settings | {f"version of {name}": each for name, each in history.versions().items()}
 
 
 def _load_dataset(config):

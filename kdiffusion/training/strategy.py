@@ -2,10 +2,13 @@
 
 import json
 import os
+import signal
+import threading
 
 import tensorflow as tf
 
 from kdiffusion.data import training_batches
+from kdiffusion.training.cluster import read_tf_config, wait_for_peers
 
 
 def _one_device():
@@ -29,29 +32,18 @@ def _multi_worker():
                 "starts the workers. Received: neither TF_CONFIG nor SLURM_STEP_NODELIST"
             )
         os.environ["TF_CONFIG"] = json.dumps(slurm_cluster())
-    _check_tf_config(os.environ["TF_CONFIG"])
-    print("Waiting for all workers of TF_CONFIG ...", flush=True)
+    wait_for_peers(*read_tf_config(os.environ["TF_CONFIG"]))
     try:
-        return tf.distribute.MultiWorkerMirroredStrategy()
+        strategy = tf.distribute.MultiWorkerMirroredStrategy()
     except tf.errors.UnknownError as error:
         raise OSError(
             f"This worker could not serve at its address in TF_CONFIG: {error.message}. Is another "
             f"process at that port? Received: TF_CONFIG={os.environ['TF_CONFIG']}"
         ) from error
-
-
-def _check_tf_config(text):
-    """Refuses what TensorFlow would stumble over without naming it."""
-    try:
-        content = json.loads(text)
-    except ValueError:
-        content = None
-    task = content.get("task", {}) if isinstance(content, dict) else None
-    if not isinstance(task, dict) or type(task.get("index", 0)) is not int:
-        raise ValueError(
-            "TF_CONFIG must be a JSON object of `cluster` and `task`, the task's index an integer. "
-            f"Received: TF_CONFIG={text}"
-        )
+    if threading.current_thread() is threading.main_thread():
+        # TensorFlow has put a handler of its own in the place of Python's, and does nothing in it.
+        signal.signal(signal.SIGTERM, signal.getsignal(signal.SIGTERM))
+    return strategy
 
 
 def slurm_cluster():

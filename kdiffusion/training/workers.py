@@ -1,7 +1,9 @@
 """The processes that train one model together: who writes, and what they must agree on."""
 
 import contextlib
+import json
 
+import numpy as np
 import tensorflow as tf
 
 from kdiffusion.training.interruptions import WorkerLost
@@ -25,6 +27,7 @@ class Workers:
         # A worker that evaluates, or a parameter server, is none of these.
         chief = "chief" if self._several and "chief" in resolver.cluster_spec().jobs else "worker"
         self.is_chief = not task[0] or task == (chief, 0)
+        self._name = " ".join(str(part) for part in task)
 
     def any(self, flag):
         """Whether a flag is up on any worker, told to all once all have called this.
@@ -34,21 +37,43 @@ class Workers:
         """
         return self._mean(flag) > 0 if self._several else bool(flag)
 
-    def check_equal(self, number, name):
-        """Refuses to go on where the workers hold different numbers.
+    def check_agree(self, facts):
+        """Refuses to go on where workers differ in a fact. All must call it.
 
         Args:
-            number: int.
-            name: str. What it is.
+            facts: {name: value that JSON can hold}, the names alike on all workers.
 
         Raises:
-            ValueError: on every worker.
+            ValueError: on every worker, naming the first fact that differs, and both values.
         """
-        if self._several and self.any(number != self._mean(number)):
-            raise ValueError(
-                f"All workers must have the same {name}; this one's is {number}, another's is not. "
-                "The run's folder must lie on a file system that all workers share."
-            )
+        if not self._several:
+            return
+        everyone = [json.loads(text) for text in self._gather(json.dumps([self._name, facts]))]
+        (first, wanted), *others = everyone
+        for name in wanted:
+            for other, held in others:
+                if held.get(name) != wanted[name]:
+                    raise ValueError(
+                        f"All workers must have the same {name}. Received: {wanted[name]!r} on "
+                        f"{first}, {held.get(name)!r} on {other}"
+                    )
+
+    def _gather(self, text):
+        """The texts of all workers, the same list on each of them."""
+        codes = np.frombuffer(text.encode(), np.uint8).astype("int32")
+        longest = int(self._rows_of_all(tf.constant([[len(codes)]], tf.int32)).numpy().max())
+        row = np.pad(codes, (0, longest - len(codes)))  # no text holds a 0
+        rows = self._rows_of_all(tf.constant(row[None], tf.int32)).numpy()
+        # A worker's replicas all say the same.
+        return list(dict.fromkeys(bytes(r[r > 0].astype("uint8")).decode() for r in rows))
+
+    @tf.function
+    def _rows_of_all(self, row):
+        def gather(row):
+            return tf.distribute.get_replica_context().all_gather(tf.identity(row), axis=0)
+
+        rows = self._strategy.run(gather, (row,))
+        return self._strategy.experimental_local_results(rows)[0]
 
     def _mean(self, number):
         return float(self._mean_of_all(tf.constant(float(number), tf.float64)))

@@ -76,17 +76,19 @@ def _slurm_step():
     return [{**step, "SLURM_PROCID": str(index)} for index in range(2)]
 
 
-def _start(run, program=("train.py",), environments=_tf_config):
+def _start(run, program=("train.py",), environments=_tf_config, options=([], [])):
     return [
         subprocess.Popen(
-            [sys.executable, *program, *TINY, "--run-dir", str(run)],
+            [sys.executable, *program, *TINY, "--run-dir", str(run), *own],
             cwd=ROOT,
             env={**os.environ, "PYTHONPATH": str(ROOT), **environment},
             stdout=subprocess.PIPE,
             stderr=subprocess.STDOUT,
             text=True,
+            # A shell's background jobs, of which this may be one, ignore it.
+            preexec_fn=lambda: signal.signal(signal.SIGINT, signal.default_int_handler),
         )
-        for environment in environments()
+        for environment, own in zip(environments(), options, strict=False)
     ]
 
 
@@ -134,6 +136,53 @@ def test_an_address_that_is_taken_is_told_in_a_line(tmp_path):
         (output,) = _outputs(_start(tmp_path, environments=lambda: [environment]), [1])
     assert "error: This worker could not serve at its address in TF_CONFIG" in output
     assert "Traceback" not in output
+
+
+@pytest.mark.parametrize(("number", "status"), [(signal.SIGTERM, -15), (signal.SIGINT, 130)])
+def test_a_worker_that_waits_for_another_says_so_and_can_be_stopped(tmp_path, number, status):
+    (worker,) = _start(tmp_path, environments=lambda: _tf_config()[:1])
+    line = next(line for line in worker.stdout if "Waiting" in line)
+    assert re.fullmatch(r"Waiting for worker 1 at 127.0.0.1:\d+ \(nobody is there\) ...\n", line)
+    worker.send_signal(number)
+    (output,) = _outputs([worker], [status])
+    assert "Traceback" not in output
+
+
+def test_workers_of_other_settings_stop_before_the_first_step(tmp_path):
+    options = ([], ["--optimizer.learning-rate", "0.5"])
+    outputs = _outputs(_start(tmp_path, options=options), [1, 1])
+    said = "same optimizer.learning_rate. Received: 0.002 on worker 0, 0.5 on worker 1"
+    assert all(f"error: All workers must have the {said}" in output for output in outputs)
+    assert not any("Traceback" in output for output in outputs)
+    assert not list(tmp_path.iterdir())
+
+
+# The second worker's data differ in one pixel, which shows when all else is equal.
+OTHER_DATA = """
+import dataclasses, os, sys, train
+from kdiffusion.training import run
+
+def load(config):
+    dataset = loaded(config)
+    if '"index": 1' in os.environ["TF_CONFIG"]:
+        dataset.images[7, 0, 0, 0] ^= 1
+    return dataset
+
+loaded, run._load_dataset = run._load_dataset, load
+command = train.parse(sys.argv[1:])
+try:
+    run.train(command.config, command.run_dir, resume=command.resume)
+except ValueError as error:
+    print("error:", error)
+    sys.exit(1)
+"""
+
+
+def test_workers_of_other_data_stop_before_the_first_step(tmp_path):
+    outputs = _outputs(_start(tmp_path, ("-c", OTHER_DATA)), [1, 1])
+    said = r"error: All workers must have the same data \(SHA-256\)\. Received: '(\w+)' on worker 0"
+    assert all(re.search(said, output) for output in outputs)
+    assert not list(tmp_path.glob("checkpoints/*"))
 
 
 def test_a_worker_lost_before_the_first_step_is_told_as_any(tmp_path):
