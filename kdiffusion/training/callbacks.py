@@ -110,10 +110,13 @@ class Monitor(keras.callbacks.Callback):
     Args:
         directory: `RunDirectory`.
         card: `DenoiserCard` with the recommended sampler, for the grids.
+        has_config, has_graph: bool. Whether the run's log holds the configuration as it is now,
+            and the graph. Defaults to `False`.
     """
 
-    def __init__(self, directory, card):
+    def __init__(self, directory, card, has_config=False, has_graph=False):
         super().__init__()
+        self._has_config, self._has_graph = has_config, has_graph
         self._directory = directory
         self._card = card
         self._run = directory.config.run
@@ -125,10 +128,17 @@ class Monitor(keras.callbacks.Callback):
             part: tf.summary.create_file_writer(str(self._directory.tensorboard / part))
             for part in ("train", "validation")
         }
-        with self._writing("train"):
-            text = "\n".join(f"    {line}" for line in self._directory.config.to_json().split("\n"))
-            tf.summary.text("config", text, step=0)
-            tf.summary.graph(self.model.prediction_function.get_concrete_function().graph)
+        with self._writing("train") as writer:
+            if not self._has_config:
+                lines = self._directory.config.to_json().split("\n")
+                text = "\n".join(f"    {line}" for line in lines)
+                tf.summary.text("config", text, step=np.int64(self._step()))
+            if not self._has_graph:
+                function = self.model.prediction_function.get_concrete_function()
+                tf.summary.graph(function.graph)
+            writer.flush()
+        # `fit` begins twice where a run goes on amid an epoch.
+        self._has_config = self._has_graph = True
 
     def on_train_end(self, logs=None):
         for writer in self._writers.values():
@@ -160,6 +170,9 @@ class Monitor(keras.callbacks.Callback):
         self._write_scalars("validation", "epoch", validation, self._epoch)
         if self._epoch % self._run.sample_every_epochs == 0 or self._epoch == self._epochs:
             self._draw_samples()
+        # What a checkpoint says is done must be in the log, too.
+        for writer in self._writers.values():
+            writer.flush()
 
     def _step(self):
         return int(self.model.step.numpy())
@@ -189,7 +202,7 @@ class Monitor(keras.callbacks.Callback):
     def _writing(self, part):
         try:
             with self._writers[part].as_default():
-                yield
+                yield self._writers[part]
         except tf.errors.OpError as error:
             # Keras would take some of TensorFlow's for the end of the data.
             raise OSError(

@@ -10,7 +10,7 @@ import tensorflow as tf
 from kdiffusion.card import DataSplit, DenoiserCard
 from kdiffusion.data import load_dataset, validation_batches
 from kdiffusion.models import DiffusionModel
-from kdiffusion.training import history, run_directory
+from kdiffusion.training import event_log, history, run_directory
 from kdiffusion.training.callbacks import Monitor, StopAtNonFinite
 from kdiffusion.training.checkpoints import Checkpoints
 from kdiffusion.training.interruptions import catching_signals
@@ -121,7 +121,7 @@ def _train(model, strategy, workers, dataset, directory, before):
             # Not before all that can be wrong with the new run was checked.
             run_directory.clear(directory.path)
         directory.write()
-        callbacks.append(Monitor(directory, make_card(model, directory)))
+        callbacks.append(_monitor(model, directory, before, step, steps_per_epoch))
     with catching_signals() as what_came:
         # Last: what an epoch leaves is whole before the checkpoint that says it is done.
         callbacks.append(SaveCheckpoint(checkpoints, config, steps_per_epoch, what_came, workers))
@@ -130,6 +130,17 @@ def _train(model, strategy, workers, dataset, directory, before):
         if stop is not None:
             raise stop(f"{stop.cause} came after the last step; the run is whole.")
     return directory
+
+
+def _monitor(model, directory, before, step, steps_per_epoch):
+    """What writes TensorBoard's log, when what the run went back behind is out of it."""
+    epoch = step // steps_per_epoch
+    has_graph, _ = (
+        event_log.trim(directory.tensorboard / part, step, epoch)
+        for part in ("train", "validation")
+    )
+    has_config = has_graph and before is not None and before.config == directory.config
+    return Monitor(directory, make_card(model, directory), has_config, has_graph)
 
 
 def _with_history(directory, before, step, workers):

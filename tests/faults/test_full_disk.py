@@ -41,10 +41,14 @@ def _train_with(most_bytes, arguments):
 def test_a_full_disk_is_told_and_the_last_checkpoint_loads(tmp_path):
     train(command.parse(_arguments(1, tmp_path)).config, tmp_path)
     arguments = _arguments(2, tmp_path)
-    for most_bytes, what in ((NO_EVENTS, "tensorboard"), (NO_CHECKPOINT, "step_00000006.partial")):
-        last = _train_with(most_bytes, arguments)
+    begun = _arguments(2, tmp_path / "another")  # the graph is written as a run begins
+    for most_bytes, what, which in (
+        (NO_EVENTS, "tensorboard", begun),
+        (NO_CHECKPOINT, "step_00000006.partial", arguments),
+    ):
+        last = _train_with(most_bytes, which)
         assert last.startswith("error: ")
         assert f"{what} could not be written" in last
-        assert load_run(tmp_path).card.images_seen == 3 * 512
+    assert load_run(tmp_path).card.images_seen == 3 * 512
     run = train(command.parse(arguments).config, tmp_path, resume=True)
     assert run.card.images_seen == 6 * 512

@@ -9,6 +9,7 @@ import time
 from pathlib import Path
 
 import pytest
+import tensorflow as tf
 from PIL import Image
 
 from kdiffusion.training import Config, train
@@ -82,6 +83,27 @@ def test_a_run_killed_twice_amid_epochs_ends_as_the_whole_one(
     assert _newest(tmp_path) == "step_00000008"
     train(config(), tmp_path, resume=True)
     assert last_checkpoint(tmp_path) == last_checkpoint(whole)
+
+
+def test_tensorboard_shows_a_run_that_was_killed_as_one_that_was_not(tiny, tmp_path, monkeypatch):
+    """Killed after its second epoch, the run goes on from amid that one."""
+    config = tiny(
+        optimizer={"epochs": 3},
+        run={"checkpoint_every_steps": 10, "checkpoint_every_epochs": 9, "log_every_steps": 2},
+    )
+    _kill(15, config, tmp_path, monkeypatch)
+    assert _newest(tmp_path) == "step_00000010"
+    train(config, tmp_path, resume=True)
+    records = tf.data.TFRecordDataset([str(f) for f in tmp_path.glob("tensorboard/train/*")])
+    events = [tf.compat.v1.Event.FromString(record) for record in records.as_numpy_iterator()]
+    shown = {}
+    for event in events:
+        for value in event.summary.value:
+            shown.setdefault(value.tag, []).append(event.step)
+    assert sorted(shown["epoch/loss"]) == [1, 2, 3]
+    assert sorted(shown["batch/loss"]) == [2, 4, 6, 8, 10, 12, 14, 16, 18]
+    assert shown["config"] == [0]
+    assert sum(event.HasField("graph_def") for event in events) == 1
 
 
 def test_float16_resumes_with_its_loss_scale_and_moments(

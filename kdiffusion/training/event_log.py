@@ -1,0 +1,72 @@
+"""TensorBoard's event files of a run that goes on: what the run went back behind is taken out."""
+
+import os
+from pathlib import Path
+
+import tensorflow as tf
+
+# What begins a tag whose events are numbered by epoch; the others are by step.
+BY_EPOCH = ("epoch/", "samples")
+PARTIAL = ".partial"
+
+
+def trim(folder, step, epoch):
+    """Leaves of the events in a folder those that a run which was never stopped would have by now.
+
+    Events after `step`, or of epochs after `epoch`, will be written again. Of several with one tag
+    and number the last stays, and of several graphs the first. A file is replaced whole or not at
+    all.
+
+    Args:
+        folder: Path of one part of a run, such as tensorboard/train.
+        step: int. The step from which the run goes on.
+        epoch: int. How many epochs are done by then.
+
+    Returns:
+        whether there is a graph.
+
+    Raises:
+        OSError: a file could not be written.
+    """
+    for leftover in Path(folder).glob(f"*tfevents*{PARTIAL}"):
+        leftover.unlink()  # its events are all in the file that it was to replace
+    files = sorted(Path(folder).glob("*tfevents*"))
+    graph, last, every = None, {}, set()
+    for file in files:
+        for place, event in enumerate(_events(file)):
+            if event.HasField("graph_def"):
+                every.add((file, place))
+                graph = graph or (file, place)
+            for value in event.summary.value:
+                every.add((file, place))
+                if event.step <= (epoch if value.tag.startswith(BY_EPOCH) else step):
+                    last[value.tag, event.step] = file, place
+    surplus = every - {*last.values(), graph}
+    for file in files:
+        places = {place for each, place in surplus if each == file}
+        if places:
+            _write_without(file, places)
+    return graph is not None
+
+
+def _events(file):
+    """The events of a file, up to its end or to where a killed writer stopped."""
+    records = tf.data.TFRecordDataset(str(file)).as_numpy_iterator()
+    while True:
+        try:
+            record = next(records)
+        except (StopIteration, tf.errors.DataLossError):
+            return
+        yield tf.compat.v1.Event.FromString(record)
+
+
+def _write_without(file, places):
+    partial = file.with_name(file.name + PARTIAL)
+    try:
+        with tf.io.TFRecordWriter(str(partial)) as writer:
+            for place, event in enumerate(_events(file)):
+                if place not in places:
+                    writer.write(event.SerializeToString())
+    except tf.errors.OpError as error:
+        raise OSError(f"{partial} could not be written: {error.message}") from error
+    os.replace(partial, file)
