@@ -24,8 +24,8 @@ def run_command(command, module_name):
 def reporting_errors():
     """Ends the process with one line for a mistake of the caller's, and status 1.
 
-    So do a full disk and a loss that is not a number. Arguments that cannot be read end it with
-    status 2 (tyro). Other exceptions are bugs, and keep their trace.
+    So do a full disk, too little memory and a loss that is not a number. Arguments that cannot be
+    read end it with status 2 (tyro). Other exceptions are bugs, and keep their trace.
     """
     try:
         yield
@@ -38,6 +38,9 @@ def reporting_errors():
         sys.exit(1)
     except (ValueError, OSError, ImportError, FloatingPointError) as error:
         print("error:", *str(error).split(), file=sys.stderr)  # on one line
+        sys.exit(1)
+    except MemoryError as error:
+        print("error: not enough memory:", *str(error).split(), file=sys.stderr)
         sys.exit(1)
     except KeyboardInterrupt:
         print("interrupted: by Ctrl-C", file=sys.stderr)

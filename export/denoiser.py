@@ -11,6 +11,7 @@ from kdiffusion.card import CardError, DenoiserCard
 
 INPUT_NAMES = ("noisy_image", "timestep", "label")
 OUTPUT_NAME = "prediction"
+MOST_CARD_BYTES = 2**24  # a card of 1000 timesteps and 1000 classes has some 50,000
 
 
 class ArtefactError(ValueError):
@@ -73,6 +74,52 @@ def _integers(name, values, batch, largest):
     return np.ascontiguousarray(values, dtype=np.int32)
 
 
+def check_shape(card, declared, path):
+    """Refuses a card of other images than the graph takes.
+
+    Args:
+        card: DenoiserCard.
+        declared: `[B, H, W, C]` of the graph's first input; a size that is no positive number is
+            not known before it runs.
+        path: Path. The file, for the error.
+    """
+    known = [
+        wanted if not isinstance(size, int | np.integer) or size <= 0 else int(size)
+        for size, wanted in zip(declared[1:], card.image_shape, strict=False)
+    ]
+    if len(declared) != 4 or tuple(known) != card.image_shape:
+        raise ArtefactError(
+            f"{path} carries the card of another network: its `image_shape` must be that of the "
+            f"graph, {tuple(known)}. Received: image_shape={card.image_shape}"
+        )
+
+
+def opened(card, path, predict):
+    """A LoadedDenoiser, once one prediction showed that its graph knows all of the card's labels.
+
+    Args:
+        card, path, predict: as of `LoadedDenoiser`.
+
+    Raises:
+        ArtefactError: a graph of fewer classes, or one that predicts something else than images.
+    """
+    denoiser = LoadedDenoiser(card, path, predict)
+    image = np.zeros((1, *card.image_shape), np.float32)
+    try:
+        prediction = denoiser(image, [len(card.alphas_cumprod) - 1], [card.null_label])
+    except Exception as error:  # runtimes' errors share no base class
+        raise ArtefactError(
+            f"{path} carries the card of another network: its graph predicts nothing for the "
+            f"card's image_shape={card.image_shape} and null_label={card.null_label}: {error}"
+        ) from error
+    if prediction.shape != image.shape or prediction.dtype != np.float32:
+        raise ArtefactError(
+            f"{path} must predict float32 {image.shape}. "
+            f"Received: {prediction.dtype} {prediction.shape}"
+        )
+    return denoiser
+
+
 def card_from_text(text, path):
     """Reads the card that a file carries.
 
@@ -90,6 +137,10 @@ def card_from_text(text, path):
         raise ArtefactError(
             f"{path} carries no denoiser card, so its schedule and classes are unknown: "
             "export it again with `python -m export RUN_DIR`"
+        )
+    if len(text) > MOST_CARD_BYTES:
+        raise ArtefactError(
+            f"{path} must carry a card of at most {MOST_CARD_BYTES} bytes. Received: {len(text)}"
         )
     try:
         return DenoiserCard.from_json(text)

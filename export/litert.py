@@ -12,12 +12,14 @@ from pathlib import Path
 from . import saved_model
 from .denoiser import (
     INPUT_NAMES,
+    MOST_CARD_BYTES,
     OUTPUT_NAME,
     ArtefactError,
-    LoadedDenoiser,
     card_from_text,
     check_names,
+    check_shape,
     import_runtime,
+    opened,
 )
 from .seal import UNSEALED, check_seal
 
@@ -83,12 +85,20 @@ def load(path):
         outputs = serve(noisy_image=noisy_images, timestep=timesteps, label=labels)
         return outputs[OUTPUT_NAME]
 
-    return LoadedDenoiser(card, path, predict)
+    shape = serve.get_input_details()[INPUT_NAMES[0]]["shape_signature"]
+    check_shape(card, shape, path)
+    return opened(card, path, predict)
 
 
 def _card_text(path):
     try:
-        with zipfile.ZipFile(path) as archive:
-            return archive.read(CARD_NAME)
-    except (zipfile.BadZipFile, KeyError):
+        with zipfile.ZipFile(path) as archive, archive.open(CARD_NAME) as card:
+            return card.read(MOST_CARD_BYTES + 1)  # however large it says that it is
+    except KeyError:
         return None
+    except Exception as error:  # zlib's, of encryption, of methods that are not known, and more
+        if not zipfile.is_zipfile(path):
+            return None
+        raise ArtefactError(
+            f"{path} carries a denoiser card that cannot be read: {error}"
+        ) from error

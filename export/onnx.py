@@ -11,9 +11,10 @@ from .denoiser import (
     INPUT_NAMES,
     OUTPUT_NAME,
     ArtefactError,
-    LoadedDenoiser,
     card_from_text,
     check_names,
+    check_shape,
+    opened,
 )
 from .inference import serving_function
 from .seal import UNSEALED, check_seal
@@ -129,7 +130,7 @@ def load(path):
     def predict(noisy_images, timesteps, labels):
         return run(noisy_image=noisy_images, timestep=timesteps, label=labels)
 
-    return LoadedDenoiser(card, path, predict)
+    return opened(card, path, predict)
 
 
 def open_graph(path, input_names, output_name):
@@ -159,6 +160,8 @@ def open_graph(path, input_names, output_name):
     check_names("inputs", [value.name for value in session.get_inputs()], input_names, path)
     check_names("outputs", [value.name for value in session.get_outputs()], [output_name], path)
     card = card_from_text(metadata.get(CARD_KEY), path)
+    shapes = {value.name: value.shape for value in session.get_inputs()}
+    check_shape(card, shapes[input_names[0]], path)
 
     def run(**arrays):
         return session.run([output_name], arrays)[0]

@@ -9,10 +9,11 @@ from .denoiser import (
     INPUT_NAMES,
     OUTPUT_NAME,
     ArtefactError,
-    LoadedDenoiser,
     card_from_text,
     check_names,
+    check_shape,
     import_runtime,
+    opened,
 )
 from .seal import UNSEALED, check_seal
 
@@ -96,4 +97,7 @@ def load(path):
         inputs = {"noisy_image": noisy_images, "timestep": timesteps, "label": labels}
         return compiled(inputs)[OUTPUT_NAME]
 
-    return LoadedDenoiser(card_from_text(text, path), path, predict)
+    card = card_from_text(text, path)
+    shape = compiled.input(INPUT_NAMES[0]).partial_shape
+    check_shape(card, [size.get_length() if size.is_static else None for size in shape], path)
+    return opened(card, path, predict)

@@ -9,7 +9,7 @@ def read_picture(path, card, resize=False):
     """Reads a picture file in the shape and range of a model; grey and colour as the model has it.
 
     Args:
-        path: path of a file that Pillow reads.
+        path: path of a file of one of `kdiffusion.images.FILE_FORMATS`.
         card: DenoiserCard.
         resize: bool. Whether a picture of another size is cropped about its centre and resampled.
             Defaults to `False`.

@@ -5,10 +5,11 @@ from pathlib import Path
 from .denoiser import (
     INPUT_NAMES,
     OUTPUT_NAME,
-    LoadedDenoiser,
     card_from_text,
     check_names,
+    check_shape,
     import_runtime,
+    opened,
 )
 from .inference import serving_function
 from .saved_model_reader import read_signature
@@ -100,7 +101,7 @@ def load(path):
     def predict(noisy_images, timesteps, labels):
         return serve(noisy_image=noisy_images, timestep=timesteps, label=labels)
 
-    return LoadedDenoiser(card, path, predict)
+    return opened(card, path, predict)
 
 
 def open_signature(path, input_names, output_name):
@@ -124,6 +125,7 @@ def open_signature(path, input_names, output_name):
     specs, outputs, serve = read_signature(path, SIGNATURE)
     check_names("inputs", list(specs), input_names, path)
     check_names("outputs", outputs, [output_name], path)
+    check_shape(card, specs[input_names[0]].shape.as_list(), path)
 
     def run(**arrays):
         return serve(**{name: tf.constant(array) for name, array in arrays.items()}).numpy()

@@ -62,7 +62,13 @@ def check_runtime(text, run, card, path, runtime):
     """
     if text is None:
         return
-    predicted = _spread(run(**example_inputs(card)))
+    try:
+        predicted = _spread(run(**example_inputs(card)))
+    except Exception as error:  # runtimes' errors share no base class
+        raise ArtefactError(
+            f"{path} carries the card of another network: its graph predicts nothing for the "
+            f"card's image_shape={card.image_shape} and null_label={card.null_label}: {error}"
+        ) from error
     try:
         golden = np.array(json.loads(text)["prediction"], np.float64)
     except (TypeError, KeyError, ValueError, RecursionError) as error:

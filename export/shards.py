@@ -21,6 +21,7 @@ from kdiffusion.images import to_uint8
 
 # Two exports of one network, on two machines, agree to 1e-4; two networks do not.
 SAME_NETWORK = 1e-3
+MOST_FILES = 1_000_000  # more than a folder is looked through for in reasonable time
 
 
 def seeds_from_text(text):
@@ -63,6 +64,12 @@ def files_of_shard(seeds, images_per_file, shard):
             f"`images_per_file` must be at least 1. Received: images_per_file={images_per_file}"
         )
     number, count = shard
+    most = MOST_FILES * images_per_file
+    if seeds.stop - seeds.start > most:
+        raise ValueError(
+            f"`seeds` must be at most {most}, {MOST_FILES} files of {images_per_file} images. "
+            f"Received: seeds={seeds.start}:{seeds.stop}"
+        )
     firsts = seeds[(number - 1) * images_per_file :: count * images_per_file]
     return [range(first, min(first + images_per_file, seeds.stop)) for first in firsts]
 

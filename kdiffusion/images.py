@@ -16,6 +16,11 @@ GREY_MODES = {"1", "L", "LA", "La"}
 COLOUR_MODES = {"P", "PA", "RGB", "RGBA", "RGBa", "RGBX", "CMYK", "YCbCr", "LAB", "HSV"}
 
 
+# What is opened, whatever a file is called: Pillow would hand an EPS to Ghostscript, a program of
+# its own, and has decoders that nobody needs here.
+FILE_FORMATS = ("PNG", "JPEG", "WEBP", "GIF", "BMP", "TIFF", "PPM")
+
+
 def to_model_range(pixels):
     """Pixels 0 .. 255 ► the model's -1 .. 1 (Ho et al. 2020, section 3.3); inverse of `to_uint8`.
 
@@ -43,7 +48,7 @@ def to_uint8(images) -> np.ndarray:
 
 
 def read_image(path: str | Path) -> np.ndarray:
-    """Reads a picture file of any kind that Pillow reads, upright, transparency laid on white.
+    """Reads a picture file, one of `FILE_FORMATS`, upright, transparency laid on white.
 
     Args:
         path: path of the file.
@@ -55,7 +60,7 @@ def read_image(path: str | Path) -> np.ndarray:
         ValueError: a file that isn't there, isn't a picture, is cut short or isn't of 8 bits.
     """
     try:
-        with Image.open(path) as opened:
+        with Image.open(path, formats=FILE_FORMATS) as opened:
             cut_to_8_bits = _is_cut_to_8_bits(opened)
             image = ImageOps.exif_transpose(opened)  # reads all of it, so a cut file shows here
             image.load()

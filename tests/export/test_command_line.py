@@ -285,6 +285,8 @@ def test_film_writes_a_gif_and_a_strip(toy, tmp_path):
         ("sample", ["--seed", str(2**64 - 1), "--labels", "0", "--per-label", "2"], 1, "`seeds`"),
         ("sample", ["--seed", "-1"], 1, "`seeds`"),
         ("sample", ["--seeds", "5:5"], 1, "`seeds`"),
+        ("sample", ["--seeds", "0:18446744073709551615"], 1, "`seeds`"),
+        ("sample", ["--per-label", "10000000000000"], 1, "not enough memory"),
         ("sample", ["--seeds", "0:9", "--shard", "0/2"], 1, "`shard`"),
         ("sample", ["--seeds", "0:9", "--per-label", "8"], 1, "`per_label`"),
         ("sample", ["--seeds", "0:9", "--images-per-file", "0"], 1, "`images_per_file`"),

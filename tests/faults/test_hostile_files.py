@@ -13,13 +13,15 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from onnx import TensorProto, helper
+from onnx import TensorProto, helper, numpy_helper
+from PIL import Image
 
 from export import ArtefactError, litert, load_denoiser, saved_model
 from export.onnx import CARD_KEY
 from export.saved_model_reader import ALLOWED, read_signature
 from export.shards import draw_to_folder, read_folder
 from kdiffusion.card import DenoiserCard
+from kdiffusion.images import FILE_FORMATS, read_image
 
 ROOT = Path(__file__).parent.parent.parent
 CARD = DenoiserCard(
@@ -391,3 +393,71 @@ def test_nothing_here_unpickles_or_evaluates():
                     "exec()", "allow_pickle=True", "safe_mode=False",
                 }  # fmt: skip
                 assert not banned & set(names), (file, names)
+
+
+def test_an_eps_under_another_name_reaches_no_ghostscript(tmp_path):
+    path = tmp_path / "picture.png"
+    path.write_bytes(b"%!PS-Adobe-3.0 EPSF-3.0\n%%BoundingBox: 0 0 8 8\n%%EndComments\nshowpage\n")
+    with Image.open(path) as opened:
+        assert opened.format == "EPS"  # left alone, Pillow takes it
+    with pytest.raises(ValueError, match=r"picture\.png cannot be read as an image"):
+        read_image(path)
+
+
+@pytest.mark.parametrize("format_name", FILE_FORMATS)
+def test_the_formats_that_are_allowed_are_read(tmp_path, format_name):
+    path = tmp_path / "picture"
+    Image.new("RGB", (4, 4), "white").save(path, format=format_name)
+    assert read_image(path).shape[:2] == (4, 4)
+
+
+def _encrypted(archive):
+    archive.writestr(litert.CARD_NAME, CARD.to_json())
+    archive.filelist[0].flag_bits |= 1
+
+
+def _inflated(archive):
+    with archive.open(litert.CARD_NAME, "w") as file:
+        for _ in range(64):
+            file.write(bytes(2**20))
+
+
+def _damaged(archive):
+    archive.writestr(litert.CARD_NAME, CARD.to_json())
+    archive.fp.seek(60)
+    archive.fp.write(b"\xff" * 20)
+    archive.fp.seek(0, 2)
+
+
+@pytest.mark.parametrize("spoil", [_encrypted, _inflated, _damaged])
+def test_a_card_in_a_bad_archive_is_refused_by_name(tmp_path, spoil):
+    path = tmp_path / "denoiser.tflite"
+    with zipfile.ZipFile(path, "w", zipfile.ZIP_DEFLATED) as archive:
+        spoil(archive)
+    assert path.stat().st_size < 2**22
+    with pytest.raises(ArtefactError, match=r"denoiser\.tflite .* card"):
+        load_denoiser(path)
+
+
+@pytest.mark.parametrize(
+    ("change", "message"),
+    [
+        ({"image_shape": (8, 4, 1)}, "`image_shape` must be that of the graph"),
+        ({"image_shape": (10**6, 10**6, 1)}, "`image_shape` must be that of the graph"),
+        ({"class_names": tuple("abcdefgh"), "null_label": 8}, "card of another network"),
+    ],
+)
+def test_a_card_of_another_network_is_refused_by_name(tmp_path, monkeypatch, change, message):
+    import dataclasses
+
+    monkeypatch.setitem(globals(), "CARD", dataclasses.replace(CARD, **change))
+    rows = numpy_helper.from_array(np.zeros((3, 1), np.float32), "rows")  # two classes, and none
+    shape = numpy_helper.from_array(np.array([-1, 1, 1, 1]), "shape")
+    nodes = [
+        helper.make_node("Gather", ["rows", "label"], ["row"]),
+        helper.make_node("Reshape", ["row", "shape"], ["shift"]),
+        helper.make_node("Add", ["noisy_image", "shift"], ["prediction"]),
+    ]
+    path = _onnx_file(tmp_path / "denoiser.onnx", nodes, [rows, shape])
+    with pytest.raises(ArtefactError, match=rf"denoiser\.onnx .*{message}"):
+        load_denoiser(path)
