@@ -10,7 +10,7 @@ from typing import Annotated
 
 import tyro
 
-from kdiffusion.data import load_dataset
+from kdiffusion.data import DATASETS, load_dataset
 from kdiffusion.evaluation.command import Job, run_job
 from kdiffusion.evaluation.image_sets import open_images
 from kdiffusion.evaluation.measures import MEASURES
@@ -130,7 +130,7 @@ def _real(data, directory, images=None, card=None):
     if data.endswith(".npz"):
         return Path(data), None
     name = data
-    if Path(data).is_dir():
+    if data not in DATASETS and Path(data).is_dir():  # ./digits is a folder, digits is not
         name, directory = "folder", data
     if card is not None:
         return load_as_split(card, name, directory)

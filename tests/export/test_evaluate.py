@@ -108,6 +108,17 @@ def test_real_digits_score_as_real_and_their_statistics_are_saved(tmp_path):
         main(tmp_path / "real.npz", data=str(statistics), out=tmp_path / "more", features="pixels")
 
 
+def test_a_folder_of_the_name_of_a_data_set_does_not_stand_in_its_way(tmp_path, monkeypatch):
+    digits = load_dataset("digits")
+    (tmp_path / "digits" / "notes").mkdir(parents=True)
+    np.savez(tmp_path / "real.npz", arr_0=digits.validation_images)
+    monkeypatch.chdir(tmp_path)
+    options = {"features": "pixels", "measures": ("kernel",)}
+    main(tmp_path / "real.npz", data="digits", out=tmp_path / "out", **options)
+    with pytest.raises(ValueError, match="has no images"):
+        main(tmp_path / "real.npz", data="./digits", out=tmp_path / "other", **options)
+
+
 def test_an_earlier_evaluation_stays_unless_told(digits_file, tmp_path):
     out = tmp_path / "out"
     main(digits_file, images=100, out=out, **QUICK)
