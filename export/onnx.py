@@ -88,6 +88,7 @@ def convert(network, card):
     import tf2onnx
 
     from .onnx_graph import simplify
+    from .onnx_names import with_canonical_names
 
     # Otherwise it copies the whole graph, weights included, before each of its optimisers, in case
     # one fails: half of the time of an export. Here a failure fails the export.
@@ -95,7 +96,7 @@ def convert(network, card):
     serve, signature = serving_function(network, card.image_shape)
     model, _ = tf2onnx.convert.from_function(serve, signature, opset=OPSET)
     _name_batch(model.graph)
-    model = simplify(model)
+    model = with_canonical_names(simplify(model))
     check_names("inputs", [value.name for value in model.graph.input], INPUT_NAMES, ARTEFACT)
     check_names("outputs", [value.name for value in model.graph.output], [OUTPUT_NAME], ARTEFACT)
     onnx.helper.set_model_props(model, {CARD_KEY: card.to_json(), SEAL_KEY: UNSEALED})
