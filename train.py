@@ -30,6 +30,9 @@ class Command:
     """Go on with the run in that folder, from its newest checkpoint; begin it if there is none."""
     overwrite: tyro.conf.FlagCreatePairsOff[bool] = False
     """Replace the run in that folder."""
+    trial_export: bool = True
+    """Export the untrained network beside the first steps, so that one that can't be exported is
+    not trained in vain."""
 
 
 def parse(arguments):
@@ -50,11 +53,16 @@ def main(arguments):
     # TensorFlow loads here, when the arguments are known to be good.
     from export import export_run, load_denoiser
     from export.sample import draw_by_class
+    from export.trial import TrialExport
     from kdiffusion.images import image_grid, save_png
     from kdiffusion.training import train
 
     try:
-        run = train(command.config, run_dir, resume=command.resume, overwrite=command.overwrite)
+        with TrialExport(command.config) as trial:
+            run = train(
+                command.config, run_dir, resume=command.resume, overwrite=command.overwrite,
+                callbacks=[trial] if command.trial_export else (),
+            )  # fmt: skip
     except Interrupted as interruption:
         print(f"interrupted: {interruption}", file=sys.stderr)
         sys.exit(interruption.exit_status)

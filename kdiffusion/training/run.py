@@ -34,7 +34,7 @@ class LoadedRun:
     is_chief: bool = True
 
 
-def train(config, run_dir, resume=False, overwrite=False):
+def train(config, run_dir, resume=False, overwrite=False, callbacks=()):
     """Trains a model and leaves it, with all that tells of it, in a folder.
 
     Args:
@@ -43,6 +43,7 @@ def train(config, run_dir, resume=False, overwrite=False):
         resume: bool. Go on from the newest checkpoint of the run in that folder, to end with the
             very numbers of a run that was never stopped. Without a run there, it begins.
         overwrite: bool. Replace the run in that folder.
+        callbacks: Keras callbacks of the caller's, for the process that writes what all share.
 
     Returns:
         `LoadedRun`.
@@ -91,11 +92,11 @@ def train(config, run_dir, resume=False, overwrite=False):
         with strategy.scope():
             model = build_model(config, dataset.image_shape, dataset.num_classes, total_steps)
         with lock:
-            directory = _train(model, strategy, workers, dataset, directory, before)
+            directory = _train(model, strategy, workers, dataset, directory, before, callbacks)
     return LoadedRun(model, make_card(model, directory), directory, workers.is_chief)
 
 
-def _train(model, strategy, workers, dataset, directory, before):
+def _train(model, strategy, workers, dataset, directory, before, own_callbacks):
     """Trains the model of a run that may begin, or go on where it was before, in its folder.
 
     Returns:
@@ -121,7 +122,8 @@ def _train(model, strategy, workers, dataset, directory, before):
             # Not before all that can be wrong with the new run was checked.
             run_directory.clear(directory.path)
         directory.write()
-        callbacks.append(_monitor(model, directory, before, step, steps_per_epoch))
+        monitor = _monitor(model, directory, before, step, steps_per_epoch)
+        callbacks += [monitor, *own_callbacks]
     with catching_signals() as what_came:
         # Last: what an epoch leaves is whole before the checkpoint that says it is done.
         callbacks.append(SaveCheckpoint(checkpoints, config, steps_per_epoch, what_came, workers))

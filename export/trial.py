@@ -1,0 +1,124 @@
+"""A trial export of a run's network before it is trained, in a process of its own.
+
+A network that trains may have an operation that a converter doesn't know. That is found here in the
+first minute, not after the last epoch. The training does not wait.
+"""
+
+import json
+import os
+import signal
+import subprocess
+import sys
+import tempfile
+from pathlib import Path
+
+import keras
+
+from .denoiser import ArtefactError
+
+FORMATS = ("onnx", "saved_model")  # what `train.py` exports
+NICENESS = 10  # the training goes first
+
+
+class TrialExport(keras.callbacks.Callback):
+    """Exports the untrained network beside the first steps, and stops the training if that fails.
+
+    Also a context: leaving it ends the trial, and removes its files.
+
+    Args:
+        config: `Config` of the run.
+        formats: keys of `export.FORMATS`. Defaults to those that `train.py` exports.
+
+    Raises:
+        ArtefactError: at the end of a training batch: with the exporter's words.
+    """
+
+    def __init__(self, config, formats=FORMATS):
+        super().__init__()
+        self._config = config
+        self._formats = formats
+        self._process = None
+
+    def __enter__(self):
+        self._folder = tempfile.TemporaryDirectory(prefix="trial_export_")
+        self._errors = open(Path(self._folder.name, "errors.txt"), "w+", encoding="utf-8")
+        return self
+
+    def __exit__(self, *exception):
+        if self._process is not None and self._process.poll() is None:
+            self._process.kill()
+            self._process.wait()
+        self._errors.close()
+        self._folder.cleanup()
+
+    def on_train_begin(self, logs=None):
+        # A run that goes on was tried when it began.
+        if self._process is None and int(self.model.step.numpy()) == 0:
+            self._process = self._start()
+
+    def on_train_batch_end(self, batch, logs=None):
+        if self._process is not None and self._process.poll():
+            self._refuse()
+
+    def _start(self):
+        network = self.model.network
+        job = {
+            "config": json.loads(self._config.to_json()),
+            "image_shape": network.image_shape,
+            "num_classes": network.num_classes,
+            "formats": self._formats,
+            "folder": str(Path(self._folder.name, "export")),
+        }
+        process = subprocess.Popen(
+            [sys.executable, "-m", __name__],
+            cwd=Path(sys.modules[__package__].__file__).parents[__package__.count(".") + 1],
+            # The GPU's memory is the training's.
+            env={**os.environ, "CUDA_VISIBLE_DEVICES": "-1", "TF_CPP_MIN_LOG_LEVEL": "3"},
+            stdin=subprocess.PIPE, stdout=subprocess.DEVNULL, stderr=self._errors, text=True,
+            start_new_session=True,  # Ctrl-C is for the training
+        )  # fmt: skip
+        process.stdin.write(json.dumps(job))
+        process.stdin.close()
+        return process
+
+    def _refuse(self):
+        status = self._process.returncode
+        if status < 0:
+            # Not its own fault: killed, as where memory is short. The training is worth more.
+            print(
+                f"The trial export was ended by {signal.Signals(-status).name}: whether this "
+                "network can be exported is not known yet.",
+                file=sys.stderr,
+            )
+            self._process = None
+            return
+        self._errors.seek(0)
+        lines = self._errors.read().strip().splitlines() or [f"status {status}"]
+        raise ArtefactError(
+            "This network can't be exported, so the training stops at its beginning: "
+            f"{lines[-1]}. `--no-trial-export` trains it all the same."
+        )
+
+
+def export_untrained(job):
+    """Builds the network of a configuration and exports it.
+
+    Args:
+        job: dict of `config`, `image_shape`, `num_classes`, `formats` and `folder`.
+
+    Raises:
+        ArtefactError, or what a converter raises: the network can't be exported.
+    """
+    from kdiffusion.training.config import Config
+    from kdiffusion.training.model import build_model
+
+    from . import export_network
+
+    config = Config.from_json(json.dumps(job["config"]))
+    model = build_model(config, tuple(job["image_shape"]), job["num_classes"], total_steps=1)
+    export_network(model.ema_network, model.card(), job["folder"], tuple(job["formats"]))
+
+
+if __name__ == "__main__":
+    os.nice(NICENESS)
+    export_untrained(json.load(sys.stdin))
