@@ -12,11 +12,14 @@ def with_canonical_names(model):
     converter's order follows its names. Inputs and outputs keep their names.
 
     Args:
-        model: onnx.ModelProto without subgraphs. It is changed.
+        model: onnx.ModelProto. It is changed, unless it has subgraphs, which use names of the graph
+            around them (a loop, as no network of ours has).
 
     Returns:
         The model.
     """
+    if any(a.HasField("g") or a.graphs for node in model.graph.node for a in node.attribute):
+        return model
     model.doc_string = model.graph.doc_string = ""
     graph = model.graph
     nodes = _in_order(graph)
