@@ -10,7 +10,7 @@ from typing import Annotated
 
 import tyro
 
-from kdiffusion.data import DATASETS, load_dataset
+from kdiffusion.data import load_dataset, name_and_directory
 from kdiffusion.evaluation.command import Job, run_job
 from kdiffusion.evaluation.image_sets import open_images
 from kdiffusion.evaluation.measures import MEASURES
@@ -55,7 +55,7 @@ def main(
             folder of `export.sample --seeds`; or an NPZ file with `images` or `arr_0`.
         data: name of the real data set, a folder with a sub-folder for each class, or an NPZ file
             of statistics (mu, sigma). What the model was trained on if not given.
-        directory: where a TFDS data set lies.
+        directory: where it lies: an image folder's, or TFDS's data directory.
         images: how many to draw, 5000 if not given; or how many of a folder's or a file's to take,
             all if not given.
         measures: which; all that can be taken if not given.
@@ -95,7 +95,7 @@ def main(
         denoiser = load_denoiser(source)
         card = denoiser.card
         count = IMAGES if images is None else images
-        real, held_out = _real(data or card.dataset, directory, card=card)
+        real, held_out = _real(data, directory, card=card)
         prepared = job.prepare(card.image_shape, card.class_names, real)
         prepared.check(count, labelled=True)
         drawn = _draw(denoiser, range(seed, seed + count), out / "drawn", sampling, overwrite)
@@ -125,13 +125,13 @@ def _is_artefact(source):
 
 def _real(data, directory, images=None, card=None):
     """(ImageDataset or the path of a file of statistics, what is known of its split)."""
+    if data is None and card is not None:  # a name, never a path: it is the file that says it
+        return load_as_split(card, card.dataset, directory)
     if data is None:
         raise ValueError("`data` must be given: the images do not say what they should look like")
     if data.endswith(".npz"):
         return Path(data), None
-    name = data
-    if data not in DATASETS and Path(data).is_dir():  # ./digits is a folder, digits is not
-        name, directory = "folder", data
+    name, directory = name_and_directory(data, directory)
     if card is not None:
         return load_as_split(card, name, directory)
     return load_dataset(name, directory=directory, image_size=images.image_shape[0]), None

@@ -12,6 +12,7 @@ from typing import Annotated
 import numpy as np
 import tyro
 
+from kdiffusion.data import name_and_directory
 from kdiffusion.diffusion.likelihood import variational_bound
 from kdiffusion.files import staged
 
@@ -45,7 +46,8 @@ def main(
         steps: from noise to image; fewer than the T of the training bound a shorter chain. All T if
             not given.
         variance: of a step's distribution; fixed_large is the tighter bound where steps are many.
-        data: name of the data set; what the model was trained on if not given.
+        data: name of the data set, or a folder with a sub-folder for each class. What the model was
+            trained on if not given.
         directory: where it lies: an image folder's, or TFDS's data directory.
         seed: of the first image's noise; the next have seed + 1, seed + 2, ...
         batch_size: images at a time. It does not change the bound.
@@ -57,7 +59,10 @@ def main(
         raise ValueError(f"`images` must be at least 1. Received: images={images}")
     denoiser = load_denoiser(artifact)
     card = denoiser.card
-    pixels, labels, origin = _held_out_images(card, data or card.dataset, directory, images)
+    name = card.dataset  # never a path: it is the file that says it
+    if data is not None:
+        name, directory = name_and_directory(data, directory)
+    pixels, labels, origin = _held_out_images(card, name, directory, images)
     start = time.perf_counter()
     bound = variational_bound(
         denoiser, card, pixels, labels, range(seed, seed + len(pixels)),

@@ -1,7 +1,7 @@
 """`python -m export.train_judge DATA --out FILE`: trains a judge of images on real ones.
 
-A judge reads what a drawn image shows. `cifar10` and `cifar10_final` come with the package; any
-other data set can have its own.
+A judge reads what a drawn image shows. That of `cifar10` comes with the package; any other data set
+can have its own.
 """
 
 import time
@@ -51,12 +51,12 @@ def main(
         raise ValueError(f"`out` must end in .onnx. Received: out={str(out)!r}")
     refuse_existing(out, overwrite)
     start = time.perf_counter()
-    from kdiffusion.data import load_dataset
+    from kdiffusion.data import load_dataset, name_and_directory
 
-    is_folder = Path(data).is_dir()
+    name, directory = name_and_directory(data, directory)
     dataset = load_dataset(
-        "folder" if is_folder else data,
-        directory=data if is_folder else directory,
+        name,
+        directory=directory,
         image_size=image_size,
         validation_fraction=validation_fraction,
     )

@@ -3,6 +3,7 @@
 import functools
 import os
 from collections.abc import Callable
+from pathlib import Path
 
 from .dataset import ImageDataset
 from .digits import load_digits
@@ -17,6 +18,30 @@ DATASETS: dict[str, Callable[..., ImageDataset]] = {
     "stl10": load_tfds,
     "folder": load_folder,
 }
+
+
+def name_and_directory(data: str, directory: str | os.PathLike | None = None):
+    """What `load_dataset` takes, of what a user calls the data: a name, or a folder of images.
+
+    Args:
+        data: str. A key of `DATASETS` is that data set, also where a folder is called the same:
+            ./digits is the folder. Any other path of a folder is one of images; all else a name.
+        directory: path. Where a data set of that name lies.
+
+    Returns:
+        (name, directory).
+
+    Raises:
+        ValueError: a folder, and another directory as well.
+    """
+    if data in DATASETS or not Path(data).is_dir():
+        return data, directory
+    if directory is not None:
+        raise ValueError(
+            f"`directory` must not be given where the data is a folder of images, {data}. "
+            f"Received: directory={str(directory)!r}"
+        )
+    return "folder", data
 
 
 def load_dataset(

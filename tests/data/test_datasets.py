@@ -5,7 +5,13 @@ import os
 import numpy as np
 import pytest
 
-from kdiffusion.data import DATASETS, ImageDataset, load_dataset, training_batches
+from kdiffusion.data import (
+    DATASETS,
+    ImageDataset,
+    load_dataset,
+    name_and_directory,
+    training_batches,
+)
 from kdiffusion.data.tfds_catalog import load_tfds
 from kdiffusion.images import to_uint8
 
@@ -151,3 +157,18 @@ def test_an_impossible_name_lists_the_known_ones(name):
 def test_bad_arguments_are_refused(arguments, message):
     with pytest.raises(ValueError, match=message):
         load_dataset(**{"name": "digits", **arguments})
+
+
+def test_a_name_in_the_table_is_that_data_set_and_any_other_folder_one_of_images(
+    tmp_path, monkeypatch
+):
+    monkeypatch.chdir(tmp_path)
+    for folder in ("digits", "mine"):
+        (tmp_path / folder).mkdir()
+    assert name_and_directory("digits") == ("digits", None)
+    assert name_and_directory("./digits") == ("folder", "./digits")
+    assert name_and_directory("mine") == ("folder", "mine")
+    assert name_and_directory("folder", "mine") == ("folder", "mine")
+    assert name_and_directory("mnist", "stored") == ("mnist", "stored")
+    with pytest.raises(ValueError, match="`directory` must not be given"):
+        name_and_directory("mine", "stored")

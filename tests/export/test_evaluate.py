@@ -119,6 +119,19 @@ def test_a_folder_of_the_name_of_a_data_set_does_not_stand_in_its_way(tmp_path, 
         main(tmp_path / "real.npz", data="./digits", out=tmp_path / "other", **options)
 
 
+@pytest.mark.parametrize("named", ["mine", "mine.npz"])
+def test_a_path_that_a_file_names_as_its_data_is_not_opened(
+    toy_file, card, tmp_path, monkeypatch, named
+):
+    (tmp_path / "mine" / "a").mkdir(parents=True)
+    np.savez(tmp_path / "mine.npz", mu=np.zeros(2), sigma=np.eye(2))
+    monkeypatch.chdir(tmp_path)
+    card = dataclasses.replace(card, dataset=named)
+    file = dataclasses.replace(toy_file, card_text=card.to_json()).write(tmp_path / "named.onnx")
+    with pytest.raises(ValueError, match="`name` must be"):
+        main(file, out=tmp_path / "out", **QUICK)
+
+
 def test_an_earlier_evaluation_stays_unless_told(digits_file, tmp_path):
     out = tmp_path / "out"
     main(digits_file, images=100, out=out, **QUICK)

@@ -109,6 +109,12 @@ def test_what_cannot_be_is_refused(digits_file, options, message):
         main(digits_file, **options)
 
 
+def test_a_folder_of_images_may_be_named_by_its_path(digits_file, tmp_path):
+    (tmp_path / "mine" / "a").mkdir(parents=True)
+    with pytest.raises(ValueError, match="has no images"):
+        main(digits_file, data=str(tmp_path / "mine"))
+
+
 def test_another_data_set_is_refused(toy):
     with pytest.raises(ValueError, match="`data` must have the model's images"):
         main(toy, data="digits")
