@@ -167,17 +167,17 @@ def _figures(figures):
 
 
 def _grid(images, labels, names):
-    indices, row_names = np.arange(min(images.count, GRID_COLUMNS**2)), None
     if labels is not None:
         classes = np.unique(labels)
         rows = [np.flatnonzero(labels == label)[:GRID_COLUMNS] for label in classes[:20]]
         columns = min(map(len, rows))
-        indices, row_names = np.concatenate([row[:columns] for row in rows]), None
+        indices = np.concatenate([row[:columns] for row in rows])
         row_names = [names[label] for label in classes[:20]]
         return "<h2>Drawn images</h2>" + _picture(
             image_grid(images.pick(indices), columns, row_names), "Drawn images, a row a class"
         )
-    grid = image_grid(images.pick(indices), GRID_COLUMNS)
+    first = np.arange(min(images.count, GRID_COLUMNS**2))
+    grid = image_grid(images.pick(first), GRID_COLUMNS)
     return "<h2>Drawn images</h2>" + _picture(grid, "The first drawn images")
 
 
