@@ -82,6 +82,10 @@ def main(
         raise ValueError(
             f"`network_images` must be 0 or at least 2. Received: network_images={network_images}"
         )
+    if save_statistics is not None and data is not None and data.endswith(".npz"):
+        raise ValueError(
+            f"`save_statistics` needs real images, and `data` is statistics. Received: data={data}"
+        )
     denoiser = None
     if _is_images(source):
         if sampling != AS_RECOMMENDED:

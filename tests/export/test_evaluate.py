@@ -106,6 +106,11 @@ def test_real_digits_score_as_real_and_their_statistics_are_saved(tmp_path):
     assert set(np.load(statistics)) == {"mu", "sigma", "images", "features", "identity"}
     with pytest.raises(ValueError, match="fitted to real images"):
         main(tmp_path / "real.npz", data=str(statistics), out=tmp_path / "more", features="pixels")
+    with pytest.raises(ValueError, match="`save_statistics` needs real images"):
+        main(
+            tmp_path / "real.npz", data=str(statistics), out=tmp_path / "more",
+            features=tmp_path / "never read.onnx", save_statistics=tmp_path / "again.npz",
+        )  # fmt: skip
 
 
 def test_a_folder_of_the_name_of_a_data_set_does_not_stand_in_its_way(tmp_path, monkeypatch):
