@@ -45,6 +45,7 @@ def train_judge(
 
     Raises:
         ValueError: a number out of its range.
+        FloatingPointError: the loss stopped being a finite number.
     """
     for name, value in {"width": width, "batch_size": batch_size, "images": images}.items():
         if value < 1:
@@ -68,7 +69,7 @@ def train_judge(
     )  # fmt: skip
     callbacks = [
         Lookahead(steps),
-        keras.callbacks.TerminateOnNaN(raise_error=True),
+        StopAtNonFinite(),
         Bar(steps, progress),
     ]
     network.fit(batches, callbacks=callbacks, verbose=0)
@@ -124,6 +125,23 @@ class Lookahead(keras.callbacks.Callback):
         for average, weight in zip(self._average, self.model.get_weights(), strict=True):
             average += (1 - decay) * (weight - average)
         self.model.set_weights(self._average)
+
+
+class StopAtNonFinite(keras.callbacks.Callback):
+    """Stops training at the first step whose loss is not a finite number.
+
+    Raises:
+        FloatingPointError: naming the step. (Keras's TerminateOnNaN raises a RuntimeError, which a
+            command would take for a bug.)
+    """
+
+    def on_train_batch_end(self, batch, logs=None):
+        loss = float(logs["loss"])
+        if not np.isfinite(loss):
+            raise FloatingPointError(
+                f"The judge's loss is {loss} at step {batch + 1}: training stops. Try a smaller "
+                "`batch_size`, with which the learning rate falls, or another `seed`."
+            )
 
 
 class Bar(keras.callbacks.Callback):

@@ -38,3 +38,12 @@ def test_weights_go_back_to_their_average_now_and_then_and_at_the_end():
 def test_a_number_that_cannot_be_is_refused(name):
     with pytest.raises(ValueError, match=f"`{name}` must be at least 1. Received: {name}=0"):
         train_judge(load_dataset("digits"), **{name: 0})
+
+
+def test_a_loss_that_is_no_number_stops_the_training_and_names_the_step(monkeypatch):
+    monkeypatch.setattr("kdiffusion.judges.training.LEARNING_RATE", 1e30)
+    with pytest.raises(FloatingPointError, match=r"loss is (nan|inf) at step \d+: training stops"):
+        train_judge(
+            load_dataset("digits"), width=4, images=320, batch_size=32, dtype_policy="float32",
+            progress=False,
+        )  # fmt: skip
