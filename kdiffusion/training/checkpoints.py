@@ -254,9 +254,9 @@ def _val_loss(folder):
     """The validation loss in a checkpoint's record; infinity without one that can be read."""
     try:
         val_loss = read_sealed(folder / RECORD)["logs"]["val_loss"]
+        return val_loss if math.isfinite(val_loss) else math.inf
     except (OSError, ValueError, KeyError, TypeError, RecursionError):
         return math.inf
-    return val_loss if math.isfinite(val_loss) else math.inf
 
 
 def _partial(folder):

@@ -97,6 +97,14 @@ def test_a_record_that_does_not_tell_what_it_must_is_damage(model, tmp_path, rec
         assert checkpoints.restore() == 1
 
 
+def test_a_validation_loss_that_is_no_number_makes_no_best(model, tmp_path):
+    checkpoints = _save(model, tmp_path, 1, 2)
+    logs = {"val_loss": "low"}
+    write_sealed(tmp_path / "step_00000002/record.json", {"step": 2, "logs": logs, "files": {}})
+    checkpoints.keep_best()
+    assert not (tmp_path / "best/step_00000002").exists()
+
+
 def test_a_whole_checkpoint_of_something_else_is_refused(model, tmp_path):
     checkpoints = _save(model, tmp_path, 1)
     folder = tmp_path / "step_00000001"
