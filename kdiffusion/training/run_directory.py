@@ -244,7 +244,7 @@ def check_resumable(before, now):
 
 
 def check_same_data(before, now):
-    """Refuses to go on with a run on images of other classes, shape or number.
+    """Refuses to go on with a run on other images: classes, shape, number, pixels, their split.
 
     Args:
         before: `RunDirectory` of the run.
@@ -253,9 +253,12 @@ def check_same_data(before, now):
     Raises:
         ValueError: names what differs.
     """
+    names = ["class_names", "image_shape", "num_images"]
+    if before.data_sha256 is not None:
+        names.append("data_sha256")
     differing = [
         f"{name} was {getattr(before, name)!r}, is {getattr(now, name)!r}"
-        for name in ("class_names", "image_shape", "num_images")
+        for name in names
         if getattr(before, name) != getattr(now, name)
     ]
     if differing:
