@@ -94,6 +94,62 @@ def check_shape(card, declared, path):
         )
 
 
+def check_label_rows(card, rows, path):
+    """Refuses a card of other classes than its graph, whose tables a label chooses rows from.
+
+    Args:
+        card: DenoiserCard.
+        rows: set of int. How many rows they have; empty where labels choose in another way.
+        path: Path. The file, for the error.
+    """
+    if rows - {card.null_label + 1}:
+        raise ArtefactError(
+            f"{path} carries the card of another network: the graph knows {max(rows) - 1} classes, "
+            f"and no class. Received: null_label={card.null_label}"
+        )
+
+
+def check_last_label(card, path, predict):
+    """Refuses a card of fewer classes than its graph, where the runtime doesn't show its tables.
+
+    A table ends: labels far beyond it all fail, or (on a GPU) all read the same nothing. The label
+    after the card's last one must be such a label. A graph that computes with labels has no end.
+
+    Args:
+        card: DenoiserCard.
+        path: Path. The file, for the error.
+        predict: callable from a label to an array.
+    """
+    after, far, farther = (
+        _or_none(predict, label) for label in (card.null_label + 1, 2**29, 2**30)
+    )
+    if after is None:
+        return
+    has_end = far is None or (farther is not None and _alike(far, farther))
+    if has_end and (far is None or not _alike(after, far)):
+        raise ArtefactError(
+            f"{path} carries the card of another network: the graph knows more classes than the "
+            f"card. Received: null_label={card.null_label}"
+        )
+
+
+def _or_none(predict, label):
+    try:
+        return predict(label)
+    except Exception:  # runtimes' errors share no base class; that it fails is the answer
+        return None
+
+
+def _alike(first, second):
+    return np.allclose(first, second, rtol=1e-5, atol=1e-6, equal_nan=True)
+
+
+def one_image(card, label):
+    """`(noisy_images, timesteps, labels)` of one grey image, to see whether a graph takes it."""
+    image = np.zeros((1, *card.image_shape), np.float32)
+    return image, np.array([len(card.alphas_cumprod) - 1], np.int32), np.array([label], np.int32)
+
+
 def opened(card, path, predict):
     """A LoadedDenoiser, once one prediction showed that its graph knows all of the card's labels.
 
@@ -104,9 +160,9 @@ def opened(card, path, predict):
         ArtefactError: a graph of fewer classes, or one that predicts something else than images.
     """
     denoiser = LoadedDenoiser(card, path, predict)
-    image = np.zeros((1, *card.image_shape), np.float32)
+    image, timestep, label = one_image(card, card.null_label)
     try:
-        prediction = denoiser(image, [len(card.alphas_cumprod) - 1], [card.null_label])
+        prediction = denoiser(image, timestep, label)
     except Exception as error:  # runtimes' errors share no base class
         raise ArtefactError(
             f"{path} carries the card of another network: its graph predicts nothing for the "

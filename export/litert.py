@@ -16,9 +16,11 @@ from .denoiser import (
     OUTPUT_NAME,
     ArtefactError,
     card_from_text,
+    check_last_label,
     check_names,
     check_shape,
     import_runtime,
+    one_image,
     opened,
 )
 from .seal import UNSEALED, check_seal
@@ -87,7 +89,9 @@ def load(path):
 
     shape = serve.get_input_details()[INPUT_NAMES[0]]["shape_signature"]
     check_shape(card, shape, path)
-    return opened(card, path, predict)
+    denoiser = opened(card, path, predict)
+    check_last_label(card, path, lambda label: predict(*one_image(card, label)))
+    return denoiser
 
 
 def _card_text(path):

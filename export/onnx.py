@@ -12,8 +12,10 @@ from .denoiser import (
     OUTPUT_NAME,
     ArtefactError,
     card_from_text,
+    check_last_label,
     check_names,
     check_shape,
+    one_image,
     opened,
 )
 from .inference import serving_function
@@ -126,7 +128,7 @@ def load(path):
         ArtefactError: a file that is damaged, has no usable card, or has other inputs.
     """
     path = Path(path)
-    run, card = open_graph(path, INPUT_NAMES, OUTPUT_NAME)
+    run, card = open_graph(path, INPUT_NAMES, OUTPUT_NAME, one_image)
 
     def predict(noisy_images, timesteps, labels):
         return run(noisy_image=noisy_images, timestep=timesteps, label=labels)
@@ -134,13 +136,15 @@ def load(path):
     return opened(card, path, predict)
 
 
-def open_graph(path, input_names, output_name):
+def open_graph(path, input_names, output_name, one_image):
     """What an ONNX file of this project computes, and its card.
 
     Args:
         path: Path of the file.
         input_names: names that its inputs must have.
         output_name: str. The name of its output.
+        one_image: callable from the card and a label to arrays for its inputs, in the order of
+            `input_names`.
 
     Returns:
         (callable on NumPy arrays by name, DenoiserCard).
@@ -164,9 +168,16 @@ def open_graph(path, input_names, output_name):
     shapes = {value.name: value.shape for value in session.get_inputs()}
     check_shape(card, shapes[input_names[0]], path)
 
-    def run(**arrays):
-        return session.run([output_name], arrays)[0]
+    quiet = onnxruntime.RunOptions()
+    quiet.log_severity_level = 4  # an error is raised; it isn't printed as well
 
+    def run(**arrays):
+        return session.run([output_name], arrays, quiet)[0]
+
+    def run_label(label):
+        return run(**dict(zip(input_names, one_image(card, label), strict=True)))
+
+    check_last_label(card, path, run_label)
     runtime = f"ONNX Runtime on {session.get_providers()[0]}"
     check_runtime(metadata.get(SELF_CHECK_KEY), run, card, path, runtime)
     return run, card

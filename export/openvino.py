@@ -10,6 +10,7 @@ from .denoiser import (
     OUTPUT_NAME,
     ArtefactError,
     card_from_text,
+    check_label_rows,
     check_names,
     check_shape,
     import_runtime,
@@ -100,4 +101,29 @@ def load(path):
     card = card_from_text(text, path)
     shape = compiled.input(INPUT_NAMES[0]).partial_shape
     check_shape(card, [size.get_length() if size.is_static else None for size in shape], path)
+    check_label_rows(card, _label_rows(model), path)
     return opened(card, path, predict)
+
+
+def _label_rows(model):
+    """The rows of the tables that labels choose from; a row that isn't there reads as zeros."""
+    gathers = [node for node in model.get_ops() if node.get_type_name() == "Gather"]
+    return {
+        gather.input_value(0).get_partial_shape()[0].get_length()
+        for gather in gathers
+        if gather.input_value(0).get_node().get_type_name() == "Constant"
+        and _takes_label(gather.input_value(1).get_node())
+    }
+
+
+def _takes_label(node):
+    seen, waiting = set(), [node]
+    while waiting:
+        node = waiting.pop()
+        if node.get_friendly_name() in seen:
+            continue
+        seen.add(node.get_friendly_name())
+        if node.get_type_name() == "Parameter" and "label" in node.output(0).get_names():
+            return True
+        waiting += [value.get_node() for value in node.input_values()]
+    return False

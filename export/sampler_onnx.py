@@ -124,10 +124,15 @@ def load(path):
     Raises:
         ArtefactError: a file that is damaged, has no usable card, or has other inputs.
     """
-    run, card = open_graph(Path(path), INPUT_NAMES, OUTPUT_NAME)
+    run, card = open_graph(Path(path), INPUT_NAMES, OUTPUT_NAME, _one_image)
 
     def draw(noise, labels, guidance_strength):
         inputs = graph_inputs(card, noise, labels, guidance_strength)
         return run(**dict(zip(INPUT_NAMES, inputs, strict=True)))
 
     return draw, card
+
+
+def _one_image(card, label):
+    noise = np.zeros((1, *card.image_shape), np.float32)
+    return noise, np.array([label], np.int32), np.array(0, np.float32)

@@ -6,6 +6,7 @@ from .denoiser import (
     INPUT_NAMES,
     OUTPUT_NAME,
     card_from_text,
+    check_label_rows,
     check_names,
     check_shape,
     import_runtime,
@@ -122,10 +123,11 @@ def open_signature(path, input_names, output_name):
     card_path = path / CARD_PATH
     card = card_from_text(card_path.read_bytes() if card_path.is_file() else None, path)
     tf = import_runtime("tensorflow", path, "tensorflow")
-    specs, outputs, serve = read_signature(path, SIGNATURE)
+    specs, outputs, serve, label_rows = read_signature(path, SIGNATURE)
     check_names("inputs", list(specs), input_names, path)
     check_names("outputs", outputs, [output_name], path)
     check_shape(card, specs[input_names[0]].shape.as_list(), path)
+    check_label_rows(card, label_rows, path)
 
     def run(**arrays):
         return serve(**{name: tf.constant(array) for name, array in arrays.items()}).numpy()

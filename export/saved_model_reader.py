@@ -9,6 +9,7 @@ its weights. All else in the file is left alone. The function is of operations i
 import itertools
 
 from .denoiser import ArtefactError
+from .saved_model_labels import gathered_tables
 
 # They compute numbers from numbers, or lead to other functions, which are looked at as well.
 ALLOWED = {
@@ -46,7 +47,8 @@ def read_signature(path, signature):
 
     Returns:
         (dict from the name of each input to a `tf.TensorSpec`, names of the outputs, callable on
-        tensors by name that returns the only output).
+        tensors by name that returns the only output, the numbers of rows of the tables that the
+        input `label` chooses from).
 
     Raises:
         ArtefactError: a folder that is damaged, or that holds more than computations on weights.
@@ -83,7 +85,12 @@ def _read_signature(tf, path, signature):
     }
     weights = _weights(tf, path, meta, bound)
     call = _call(tf, graph_def, library[name], weights, specs)
-    return specs, list(served.outputs), call
+    indices = range(len(weights))
+    sources = tuple(frozenset([each]) for each in (*keywords, *indices))
+    tables = gathered_tables(library, name, sources, "label")
+    chosen = [weights[i] for table in tables for i in table if len(table) == 1 and i in indices]
+    rows = {weight.shape[0] for weight in chosen if weight.shape.rank == 2}
+    return specs, list(served.outputs), call, rows
 
 
 def _meta_graph(path):

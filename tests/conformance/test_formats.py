@@ -275,6 +275,19 @@ def test_a_card_of_a_newer_version_is_refused_by_name(small_network, card, forma
     assert str(path) in str(error.value)
 
 
+@pytest.mark.parametrize("names", [("cat", "dog"), ("cat", "dog", "ape", "eel")])
+def test_a_card_of_other_classes_than_the_graph_is_refused_by_name(
+    small_network, card, format_name, tmp_path, names
+):
+    text = dataclasses.replace(card, class_names=names, null_label=len(names)).to_json()
+    other = SimpleNamespace(**{**dataclasses.asdict(card), "to_json": lambda: text})
+    path = tmp_path / FORMATS[format_name].ARTEFACT
+    FORMATS[format_name].write(ExportSource(small_network, other), path)
+    with pytest.raises(ArtefactError, match="carries the card of another network") as error:
+        load_denoiser(path)
+    assert str(path) in str(error.value)
+
+
 def _without_card_onnx(path):
     model = onnx.load(path)
     del model.metadata_props[:]

@@ -1,7 +1,9 @@
 """The whole sampler in one graph against the NumPy loop, over every format and sampler of it."""
 
+import dataclasses
 import json
 import shutil
+from types import SimpleNamespace
 
 import numpy as np
 import onnx
@@ -10,6 +12,7 @@ import pytest
 from export import ArtefactError, load_denoiser
 from export.sampler import SAMPLER_FORMATS, export_sampler
 from export.sampler_tables import GRAPH_SAMPLERS, sampler_tables
+from export.source import ExportSource
 from kdiffusion.diffusion.noise import initial_latents
 from kdiffusion.diffusion.sampling import sample
 from kdiffusion.files import refuse_existing, refuse_foreign
@@ -96,6 +99,17 @@ def test_a_damaged_sampler_is_refused_by_name(exported_samplers, tmp_path, name)
     with pytest.raises(ArtefactError, match="damaged") as error:
         SAMPLER_FORMATS[name].load(path)
     assert str(path) in str(error.value)
+
+
+@pytest.mark.parametrize("name", SAMPLER_FORMATS)
+def test_a_card_of_fewer_classes_than_the_graph_is_refused(small_network, card, tmp_path, name):
+    text = dataclasses.replace(card, class_names=("cat", "dog"), null_label=2).to_json()
+    other = SimpleNamespace(**{**dataclasses.asdict(card), "to_json": lambda: text})
+    path = tmp_path / SAMPLER_FORMATS[name].ARTEFACT
+    tables = sampler_tables(card, "ddim", 2, "trailing")
+    SAMPLER_FORMATS[name].write(ExportSource(small_network, other), tables, path)
+    with pytest.raises(ArtefactError, match="carries the card of another network"):
+        SAMPLER_FORMATS[name].load(path)
 
 
 def test_an_existing_file_is_refused_before_any_work(exported_samplers, card):
