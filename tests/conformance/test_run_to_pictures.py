@@ -2,8 +2,11 @@
 
 import dataclasses
 import os
+import shutil
+import signal
 import subprocess
 import sys
+import time
 
 import numpy as np
 import pytest
@@ -11,6 +14,7 @@ import pytest
 from export import FORMATS, export_run, load_denoiser
 from export.inference import inference_network
 from export.verify import largest_deviation
+from kdiffusion.files import PARTIAL
 from kdiffusion.training.config import (
     Config,
     DiffusionConfig,
@@ -121,3 +125,57 @@ def test_a_run_without_a_checkpoint_is_refused_and_left_as_it_is(run, tmp_path):
     assert error.startswith("error: ")
     assert "checkpoint" in error
     assert sorted(os.listdir(fresh.path)) == before
+
+
+_KILLED = """
+import os, runpy, shutil, sys
+
+function, number = sys.argv[1], int(sys.argv[2])
+module = {"rename": os, "rmtree": shutil}[function]
+before, calls = getattr(module, function), []
+
+def counted(path, *arguments, **options):
+    calls.extend([path] if ".kdiffusion-partial" in f"{path} {arguments}" else [])
+    if len(calls) == number:
+        os.kill(os.getpid(), 9)
+    return before(path, *arguments, **options)
+
+setattr(module, function, counted)
+sys.argv = ["export", *sys.argv[3:]]
+runpy.run_module("export", run_name="__main__", alter_sys=True)
+"""
+
+
+def test_an_export_that_was_killed_as_it_wrote_is_mended_by_the_next(run, tmp_path):
+    out = tmp_path / "out"
+    command = ["-m", "export", run.directory.path, "--formats", "saved_model", "--out", out]
+    process = subprocess.Popen([sys.executable, *map(str, command)])
+    written, end = f".*{PARTIAL}/new/saved_model/*", time.monotonic() + 120
+    while not any(out.glob(written)) and process.poll() is None and time.monotonic() < end:
+        time.sleep(0.005)
+    process.kill()
+    assert process.wait() == -signal.SIGKILL
+    assert [path.suffix for path in out.iterdir()] == [PARTIAL]
+    export_run(run.directory.path, ["saved_model"], out)
+    assert os.listdir(out) == ["saved_model"]
+
+
+@pytest.mark.parametrize(
+    ("function", "number", "is_there"),
+    [("rename", 2, False), ("rmtree", 1, True)],  # the old one is set aside; the new one is there
+)
+def test_an_export_that_was_killed_as_it_replaced_is_mended_by_the_next(
+    run, export_folder, tmp_path, function, number, is_there
+):
+    shutil.copytree(export_folder / "saved_model", tmp_path / "saved_model")
+    command = [function, str(number), str(run.directory.path), "--formats", "saved_model"]
+    command += ["--out", str(tmp_path), "--overwrite"]
+    assert subprocess.run([sys.executable, "-c", _KILLED, *command], check=False).returncode == -9
+    assert list(tmp_path.glob(f".*{PARTIAL}"))
+    assert (tmp_path / "saved_model").exists() == is_there
+    with pytest.raises(FileExistsError, match="--overwrite"):
+        export_run(run.directory.path, ["saved_model"], tmp_path)
+    assert os.listdir(tmp_path) == ["saved_model"]
+    assert load_denoiser(tmp_path / "saved_model").card == run.card
+    export_run(run.directory.path, ["saved_model"], tmp_path, overwrite=True)
+    assert os.listdir(tmp_path) == ["saved_model"]
