@@ -62,8 +62,9 @@ class ModelConfig:
     """Time and label scale and shift the norms (AdaGN), in place of being added to the maps."""
     patch_size: Positive = 1
     """Side in pixels of the space-to-depth stem's patches: 1 for none, 2 is 5 times cheaper."""
-    dtype_policy: Literal["float32", "mixed_bfloat16", "mixed_float16"] = "float32"
-    """Keras dtype policy of the network; sums and losses stay float32."""
+    dtype_policy: Literal["auto", "float32", "mixed_bfloat16", "mixed_float16"] = "float32"
+    """Keras dtype policy of the network; sums and losses stay float32. auto takes mixed_bfloat16
+    where the processor or GPU multiplies it, else float32; the run keeps what it began with."""
 
 
 @section

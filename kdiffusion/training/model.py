@@ -5,6 +5,7 @@ import keras
 from kdiffusion.diffusion.schedules import make_schedule
 from kdiffusion.models import DiffusionModel, UNet
 from kdiffusion.training.optimizers import OPTIMIZERS, learning_rate
+from kdiffusion.training.precision import resolve_policy
 
 
 def build_model(config, image_shape, num_classes, total_steps):
@@ -29,7 +30,7 @@ def build_model(config, image_shape, num_classes, total_steps):
         dropout=model.dropout,
         scale_shift=model.scale_shift,
         patch_size=model.patch_size,
-        dtype=model.dtype_policy,
+        dtype=resolve_policy(model.dtype_policy),
     )
     diffusion_model = DiffusionModel(
         network,

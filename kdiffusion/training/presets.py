@@ -32,7 +32,7 @@ def digits():
             channel_multipliers=(1, 2),
             blocks_per_level=1,
             attention_resolutions=(4,),
-            dtype_policy="mixed_bfloat16",
+            dtype_policy="auto",
         ),
         diffusion=DiffusionConfig(schedule="cosine", prediction_type="epsilon"),
         optimizer=OptimizerConfig(
@@ -91,7 +91,7 @@ def cifar10():
             blocks_per_level=2,
             attention_resolutions=(16,),
             dropout=0.1,
-            dtype_policy="mixed_bfloat16",
+            dtype_policy="auto",
         ),
         diffusion=DiffusionConfig(schedule="linear"),
         optimizer=OptimizerConfig(
@@ -119,7 +119,7 @@ def cifar10_small():
             blocks_per_level=1,
             attention_resolutions=(8, 4),
             patch_size=2,
-            dtype_policy="mixed_bfloat16",
+            dtype_policy="auto",
         ),
         diffusion=DiffusionConfig(schedule="cosine", prediction_type="v", loss_weighting="min_snr"),
         optimizer=OptimizerConfig(
@@ -150,7 +150,7 @@ def stl10():
             attention_resolutions=(16, 8),
             attention_heads=4,
             dropout=0.1,
-            dtype_policy="mixed_bfloat16",
+            dtype_policy="auto",
         ),
         diffusion=DiffusionConfig(schedule="cosine", prediction_type="v", loss_weighting="min_snr"),
         optimizer=OptimizerConfig(

@@ -15,6 +15,7 @@ from kdiffusion.training.callbacks import Monitor, StopAtNonFinite
 from kdiffusion.training.checkpoints import Checkpoints
 from kdiffusion.training.interruptions import catching_signals
 from kdiffusion.training.model import build_model
+from kdiffusion.training.precision import resolve_policy
 from kdiffusion.training.run_directory import RunDirectory
 from kdiffusion.training.saving import ContinueEpoch, SaveCheckpoint
 from kdiffusion.training.strategy import check_batch_size, distributed_batches, make_strategy
@@ -65,13 +66,13 @@ def train(config, run_dir, resume=False, overwrite=False, callbacks=()):
         tf.config.experimental.enable_op_determinism()
     strategy = make_strategy(config.run.strategy)
     workers = Workers(strategy)
+    resume = resume and run_directory.holds_run(run_dir)
+    before = RunDirectory.read(run_dir) if resume else None
+    config = _with_policy(config, before)
     with workers.reporting_loss():
         # Before one finds its settings wrong for the folder, and another doesn't.
         workers.check_agree(_what_must_agree(config))
-    resume = resume and run_directory.holds_run(run_dir)
-    before = None
     if resume:
-        before = RunDirectory.read(run_dir)
         run_directory.check_resumable(before.config, config)
     elif workers.is_chief:
         run_directory.check_free(run_dir, overwrite)
@@ -155,6 +156,14 @@ def _with_history(directory, before, step, workers):
         for line in history.said_of(extended, past):
             print(line, flush=True)
     return replace(directory, history=extended)
+
+
+def _with_policy(config, before):
+    """The configuration with the dtype policy that `"auto"` means here, or in the run before."""
+    if config.model.dtype_policy != "auto":
+        return config
+    policy = resolve_policy("auto") if before is None else before.config.model.dtype_policy
+    return replace(config, model=replace(config.model, dtype_policy=policy))
 
 
 def _what_must_agree(config):

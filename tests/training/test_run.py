@@ -21,7 +21,7 @@ pytestmark = pytest.mark.slow
 def _tiny(**sections):
     """The digits preset, small enough to train in seconds."""
     content = json.loads(PRESETS["digits"].to_json())
-    content["model"].update(base_channels=8, attention_resolutions=[])
+    content["model"].update(base_channels=8, attention_resolutions=[], dtype_policy="float32")
     content["optimizer"].update(epochs=2, batch_size=256)
     content["sampling"].update(steps=3)
     content["run"].update(
