@@ -26,7 +26,7 @@ def main(
     images: int = 600_000,
     batch_size: int = 512,
     seed: int = 0,
-    dtype_policy: Literal["float32", "mixed_bfloat16"] = "mixed_bfloat16",
+    dtype_policy: Literal["auto", "float32", "mixed_bfloat16"] = "auto",
     overwrite: bool = False,
 ):
     """Trains a judge on real images and writes it as one ONNX file, with how well it reads.
@@ -44,7 +44,8 @@ def main(
         images: seen in training, over all epochs.
         batch_size: images a step.
         seed: of the weights, the order and the augmentation; another makes another judge.
-        dtype_policy: of the convolutions in training; the file computes in float32.
+        dtype_policy: of the convolutions in training; auto is mixed_bfloat16 where the machine
+            computes bfloat16, else float32. The file computes in float32.
         overwrite: replace an existing file.
     """
     if out.suffix != ".onnx":

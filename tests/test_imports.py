@@ -13,6 +13,7 @@ LIBRARIES_BELOW = set(sys.stdlib_module_names) | {"numpy", "PIL", "tqdm"}
 # room: (our rooms it may import, whether any library is fine)
 ROOMS = {
     "kdiffusion/files.py": (set(), False),
+    "kdiffusion/precision.py": (set(), True),
     "kdiffusion/diffusion": (
         {"kdiffusion.diffusion", "kdiffusion.card", "kdiffusion.images"},
         False,
@@ -37,7 +38,7 @@ ROOMS = {
         },
         True,
     ),
-    "kdiffusion/judges": ({"kdiffusion.judges"}, True),
+    "kdiffusion/judges": ({"kdiffusion.judges", "kdiffusion.precision"}, True),
     "kdiffusion/training": ({"kdiffusion"}, True),
     "export": ({"kdiffusion", "export"}, True),
     "train.py": ({"kdiffusion", "export"}, True),

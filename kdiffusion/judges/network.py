@@ -13,6 +13,8 @@ import keras
 import numpy as np
 from keras import ops
 
+from kdiffusion.precision import resolve_policy
+
 PATCH = 2  # pixels a side of the patches that the first layer whitens
 # Relative to pixels in 0 .. 1. Directions of less variance than this are not blown up to one.
 WHITENING_EPSILON = 3e-5
@@ -54,7 +56,7 @@ def level_widths(image_shape, width):
     return (width, *(levels - 1) * (4 * width,))
 
 
-def training_network(images, num_classes, width, seed=0, dtype_policy="mixed_bfloat16"):
+def training_network(images, num_classes, width, seed=0, dtype_policy="auto"):
     """A fresh judge: pixels 0 .. 255, float32 `[B, H, W, C]`, to logits `[B, num_classes]`.
 
     Args:
@@ -62,11 +64,12 @@ def training_network(images, num_classes, width, seed=0, dtype_policy="mixed_bfl
         num_classes: int.
         width: int. Channels of the first level.
         seed: int. Of the initial weights.
-        dtype_policy: str. Keras dtype policy of the convolutions.
+        dtype_policy: str. Keras dtype policy of the convolutions, or `"auto"` for the machine's.
 
     Returns:
         keras.Model.
     """
+    dtype_policy = resolve_policy(dtype_policy)
     seeds = keras.random.SeedGenerator(seed)
     image = keras.Input(images.shape[1:], name="image")
     # float32: whitening takes differences of bright pixels, which bfloat16 would round away.

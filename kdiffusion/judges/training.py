@@ -24,7 +24,7 @@ def train_judge(
     batch_size=512,
     seed=0,
     flip=None,
-    dtype_policy="mixed_bfloat16",
+    dtype_policy="auto",
     progress=True,
 ):
     """Trains a judge on the training part of a data set.
@@ -37,7 +37,7 @@ def train_judge(
         seed: int. Of weights, order and augmentation. Defaults to `0`.
         flip: bool. Whether a mirror image shows the same class. Defaults to `None`: what
             `dataset.horizontal_flip` says.
-        dtype_policy: str. Keras dtype policy of the convolutions.
+        dtype_policy: str. Keras dtype policy of the convolutions, or `"auto"` for the machine's.
         progress: bool. Whether to show a bar.
 
     Returns:

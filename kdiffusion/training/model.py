@@ -4,8 +4,8 @@ import keras
 
 from kdiffusion.diffusion.schedules import make_schedule
 from kdiffusion.models import DiffusionModel, UNet
+from kdiffusion.precision import resolve_policy
 from kdiffusion.training.optimizers import OPTIMIZERS, learning_rate
-from kdiffusion.training.precision import resolve_policy
 
 
 def build_model(config, image_shape, num_classes, total_steps):

@@ -10,12 +10,12 @@ import tensorflow as tf
 from kdiffusion.card import DataSplit, DenoiserCard
 from kdiffusion.data import load_dataset, validation_batches
 from kdiffusion.models import DiffusionModel
+from kdiffusion.precision import resolve_policy, warn_if_emulated
 from kdiffusion.training import event_log, history, run_directory
 from kdiffusion.training.callbacks import Monitor, StopAtNonFinite
 from kdiffusion.training.checkpoints import Checkpoints
 from kdiffusion.training.interruptions import catching_signals
 from kdiffusion.training.model import build_model
-from kdiffusion.training.precision import resolve_policy
 from kdiffusion.training.run_directory import RunDirectory
 from kdiffusion.training.saving import ContinueEpoch, SaveCheckpoint
 from kdiffusion.training.strategy import check_batch_size, distributed_batches, make_strategy
@@ -161,6 +161,7 @@ def _with_history(directory, before, step, workers):
 def _with_policy(config, before):
     """The configuration with the dtype policy that `"auto"` means here, or in the run before."""
     if config.model.dtype_policy != "auto":
+        warn_if_emulated(config.model.dtype_policy)
         return config
     policy = resolve_policy("auto") if before is None else before.config.model.dtype_policy
     return replace(config, model=replace(config.model, dtype_policy=policy))

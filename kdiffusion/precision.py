@@ -1,5 +1,6 @@
 """Whether the machine multiplies bfloat16 itself: where it doesn't, it is slower than float32."""
 
+import warnings
 from pathlib import Path
 
 # A processor says so by one of these words (x86: AVX-512 or AMX; Arm: `bf16`).
@@ -16,14 +17,27 @@ def resolve_policy(name):
     """
     if name != "auto":
         return name
+    return "mixed_bfloat16" if _devices_have_bfloat16() else "float32"
+
+
+def warn_if_emulated(name):
+    """Warns where a dtype policy asks for bfloat16 of devices that don't multiply it."""
+    if name == "mixed_bfloat16" and not _devices_have_bfloat16():
+        warnings.warn(
+            "`dtype_policy` is mixed_bfloat16, and nothing says that this machine multiplies "
+            "bfloat16: a step may take ten times as long as in float32. `auto` takes float32 here.",
+            stacklevel=3,
+        )
+
+
+def _devices_have_bfloat16():
     import tensorflow as tf
 
     if tf.config.list_logical_devices("TPU"):
-        return "mixed_bfloat16"
+        return True
     gpus = tf.config.list_physical_devices("GPU")
     details = [tf.config.experimental.get_device_details(gpu) for gpu in gpus]
-    has = all(_gpu_has_bfloat16(each) for each in details) if gpus else cpu_has_bfloat16()
-    return "mixed_bfloat16" if has else "float32"
+    return all(_gpu_has_bfloat16(each) for each in details) if gpus else cpu_has_bfloat16()
 
 
 def cpu_has_bfloat16(description=Path("/proc/cpuinfo")):

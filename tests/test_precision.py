@@ -1,10 +1,12 @@
 import dataclasses
+import warnings
 
 import pytest
 
-from kdiffusion.training import PRESETS, precision
+from kdiffusion import precision
+from kdiffusion.precision import cpu_has_bfloat16, resolve_policy, warn_if_emulated
+from kdiffusion.training import PRESETS
 from kdiffusion.training import run as run_module
-from kdiffusion.training.precision import cpu_has_bfloat16, resolve_policy
 from kdiffusion.training.run_directory import RunDirectory
 
 
@@ -61,3 +63,13 @@ def test_a_run_keeps_the_policy_that_auto_took_when_it_began():
     before = RunDirectory("run", _config(elsewhere), (8, 8, 1), ("0",), 1)
     assert run_module._with_policy(_config("auto"), before) == before.config
     assert run_module._with_policy(_config("float32"), before) == _config("float32")
+
+
+def test_bfloat16_that_will_be_emulated_is_warned_of_and_nothing_else():
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        for name in ("float32", "mixed_float16", resolve_policy("auto")):
+            warn_if_emulated(name)
+    if resolve_policy("auto") == "float32":
+        with pytest.warns(UserWarning, match="nothing says that this machine multiplies bfloat16"):
+            warn_if_emulated("mixed_bfloat16")
