@@ -83,8 +83,13 @@ class ConditionEmbedding(keras.layers.Layer):
         self.label_channels = label_channels
         self.channels = channels
         self.embed_time = TimestepEmbedding(time_channels, dtype=self.dtype_policy)
+        # As strong as the sines of the time, whose RMS is sqrt(1/2): Keras starts an embedding at an
+        # RMS of 0.03, where the label hardly counts until it has grown (EDM scales labels up too).
         self.embed_label = keras.layers.Embedding(
-            num_classes + 1, label_channels, dtype=self.dtype_policy
+            num_classes + 1,
+            label_channels,
+            embeddings_initializer=keras.initializers.RandomNormal(stddev=0.5**0.5),
+            dtype=self.dtype_policy,
         )
         self.hidden = keras.layers.Dense(channels, activation="silu", dtype=self.dtype_policy)
         self.project = keras.layers.Dense(channels, activation="silu", dtype=self.dtype_policy)

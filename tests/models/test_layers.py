@@ -116,6 +116,14 @@ def test_every_timestep_has_its_own_embedding_in_half_precision():
     assert len(np.unique(np.asarray(embedding, "float32"), axis=0)) == 1000
 
 
+def test_a_label_starts_as_strong_as_the_time():
+    condition = layers.ConditionEmbedding(999, 64, 64, 32)
+    condition.build((None,), (None,))
+    sines = np.asarray(condition.embed_time(np.arange(1000, dtype="int32")))
+    label = np.asarray(condition.embed_label(np.arange(1000, dtype="int32")))
+    np.testing.assert_allclose(np.std(label), np.sqrt(np.mean(sines**2)), rtol=0.02)
+
+
 @pytest.mark.parametrize("channels", [0, 5])
 def test_an_odd_or_empty_embedding_is_refused(channels):
     with pytest.raises(ValueError, match="`channels` must be even"):
