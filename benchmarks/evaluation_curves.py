@@ -13,8 +13,8 @@ from pathlib import Path
 import numpy as np
 from PIL import Image, ImageFilter
 
-from export.command_line import run_command
-from export.outputs import refuse_outputs
+from kdiffusion.commands.command_line import run_command
+from kdiffusion.commands.outputs import refuse_outputs
 from kdiffusion.data import load_dataset
 from kdiffusion.evaluation.command import Job
 from kdiffusion.evaluation.measures import FOUND, MEASURES, Drawn
@@ -192,7 +192,7 @@ def main(
         name: of the results, evaluation_NAME; the data set's if not given.
         directory: where it lies.
         judge: name or ONNX file of a judge; the data set's if not given.
-        features: as for `export.evaluate`.
+        features: as for `kdiffusion evaluate`.
         counts: numbers of images for the curve; those above the held-out ones are left out.
         images: for the defects.
         seed: of the choice of images.

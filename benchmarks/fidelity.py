@@ -19,7 +19,7 @@ from torch_fidelity.feature_extractor_base import FeatureExtractorBase
 from torch_fidelity.feature_extractor_inceptionv3 import FeatureExtractorInceptionV3
 
 from benchmarks.inception_onnx import LAYER, Pooled, write_onnx
-from export.command_line import run_command
+from kdiffusion.commands.command_line import run_command
 from kdiffusion.evaluation.distances import frechet_distance, kernel_distance
 from kdiffusion.evaluation.neighbours import precision_and_recall
 from kdiffusion.evaluation.onnx_features import OnnxFeatures

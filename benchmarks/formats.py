@@ -10,10 +10,11 @@ from typing import Annotated
 import numpy as np
 import tyro
 
-from export import FORMATS, export_network, load_denoiser
-from export.inference import inference_network
-from export.verify import largest_deviation
 from kdiffusion import sample, to_uint8
+from kdiffusion.artifacts import load_denoiser
+from kdiffusion.export import FORMATS, export_network
+from kdiffusion.export.inference import inference_network
+from kdiffusion.export.verify import largest_deviation
 from kdiffusion.training import load_run
 
 

@@ -2,11 +2,11 @@
 
     python -m benchmarks.inception_onnx WEIGHTS.pth --out inception.onnx
 
-Then `--features inception.onnx` of `export.evaluate` gives FID and KID themselves. torch-fidelity
-(release v0.2.0) and pytorch-fid (release fid_weights) publish the weights under the names
-weights-inception-2015-12-05-6726825d.pth and pt_inception-2015-12-05-6726825d.pth; the digits at
-the end are the beginning of the file's SHA-256. Images go in as they are: the network resizes them
-inside, as TensorFlow 1 did.
+Then `--features inception.onnx` of `kdiffusion evaluate` gives FID and KID themselves.
+torch-fidelity (release v0.2.0) and pytorch-fid (release fid_weights) publish the weights under the
+names weights-inception-2015-12-05-6726825d.pth and pt_inception-2015-12-05-6726825d.pth; the digits
+at the end are the beginning of the file's SHA-256. Images go in as they are: the network resizes
+them inside, as TensorFlow 1 did.
 """
 
 from pathlib import Path
@@ -16,8 +16,8 @@ import torch
 import tyro
 from torch_fidelity.feature_extractor_inceptionv3 import FeatureExtractorInceptionV3
 
-from export.command_line import run_command
-from export.outputs import refuse_outputs
+from kdiffusion.commands.command_line import run_command
+from kdiffusion.commands.outputs import refuse_outputs
 from kdiffusion.files import staged
 
 LAYER = "2048"

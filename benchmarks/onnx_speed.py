@@ -19,10 +19,10 @@ import onnxruntime
 import tyro
 
 from benchmarks.plain_unet import plain_unet
-from export.inference import serving_function
-from export.onnx import OPSET, convert
 from kdiffusion.card import DenoiserCard
 from kdiffusion.diffusion.schedules import make_schedule
+from kdiffusion.export.inference import serving_function
+from kdiffusion.export.onnx_writer import OPSET, convert
 
 SHAPE, CLASSES, WIDTH, MULTIPLIERS, BLOCKS, ATTENTION = (32, 32, 3), 10, 64, (1, 2, 2), 2, (16, 8)
 
@@ -42,7 +42,7 @@ def keras_exports(folder):
     )  # fmt: skip
     keras.utils.set_random_seed(0)
     size = (SHAPE, CLASSES, WIDTH, MULTIPLIERS, BLOCKS, ATTENTION)
-    # What the converter makes of it, and what `python -m export` does.
+    # What the converter makes of it, and what `python -m kdiffusion export` does.
     networks = {
         "Keras's own layers, ONNX Runtime": (
             plain_unet(*size),

@@ -9,9 +9,10 @@ from typing import Annotated
 import numpy as np
 import tyro
 
-from export import load_denoiser, onnx, onnx_float16, onnx_int8
 from kdiffusion import sample, to_uint8
+from kdiffusion.artifacts import load_denoiser
 from kdiffusion.diffusion.samplers import SAMPLERS
+from kdiffusion.export import onnx_float16, onnx_int8, onnx_writer
 
 ROUNDED = (onnx_float16.ARTEFACT, onnx_int8.ARTEFACT)
 QUANTILES = (0.5, 0.9, 0.99, 1.0)
@@ -37,7 +38,7 @@ def main(
         samplers: keys of SAMPLERS.
         files: names in the folder.
     """
-    exact = load_denoiser(folder / onnx.ARTEFACT)
+    exact = load_denoiser(folder / onnx_writer.ARTEFACT)
     rounded = {name: load_denoiser(folder / name) for name in files}
     labels = np.arange(images) % exact.card.null_label
     quantiles = " | ".join(f"{quantile:.0%}" for quantile in QUANTILES)

@@ -15,10 +15,10 @@ from typing import Annotated
 import numpy as np
 import tyro
 
-from export import load_denoiser
-from export.command_line import run_command
-from export.outputs import refuse_outputs
-from export.shards import draw_to_folder, read_folder
+from kdiffusion.artifacts import load_denoiser
+from kdiffusion.commands.command_line import run_command
+from kdiffusion.commands.outputs import refuse_outputs
+from kdiffusion.commands.shards import draw_to_folder, read_folder
 from kdiffusion.data import load_dataset
 from kdiffusion.diffusion.samplers import SAMPLERS
 from kdiffusion.diffusion.sampling import network_evaluations

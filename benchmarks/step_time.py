@@ -1,7 +1,7 @@
 """A few real training steps of any preset: its parameters, its step time, and a run to export.
 
 python -m benchmarks.step_time cifar10_paper --steps 4 --run-dir runs/paper_trial
-python -m export runs/paper_trial
+python -m kdiffusion export runs/paper_trial
 """
 
 import time

@@ -45,7 +45,7 @@ def main(
     """Opens a site in Chromium, served from this machine, and says how long a picture takes.
 
     Args:
-        site: folder that `python -m export.web` made.
+        site: folder that `python -m kdiffusion web` made.
         query: what the link asks for; what the model recommends if not given.
         visits: how often it is opened.
         out: PNG of the page to write.

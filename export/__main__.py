@@ -1,40 +1,8 @@
-"""`python -m export RUN_DIR`: exports the EMA denoiser of a run in one or more formats."""
+"""`python -m export RUN_DIR` in a checkout: `python -m kdiffusion export RUN_DIR`."""
 
-import time
-from pathlib import Path
-from typing import Annotated
+import sys
 
-import tyro
-
-from . import FORMATS, export_run
-from .command_line import run_command
-
-FormatName = tyro.extras.literal_type_from_choices(list(FORMATS))
-
-
-def main(
-    run_dir: Annotated[Path, tyro.conf.Positional],
-    formats: tuple[FormatName, ...] = ("onnx", "saved_model"),
-    out: Path | None = None,
-    overwrite: bool = False,
-    best: bool = False,
-):
-    """Exports the newest checkpoint of a run: its EMA network with its card, checked against it.
-
-    Args:
-        run_dir: run directory of a training.
-        formats: what to write.
-        out: folder to write into; RUN_DIR/export if not given.
-        overwrite: replace the files of an earlier export.
-        best: export the checkpoint of the lowest validation loss, not the newest.
-    """
-    start = time.perf_counter()
-    paths = export_run(run_dir, formats, out, overwrite, best)
-    for name, path in paths.items():
-        print(f"{name:12} {path}")
-    print(f"Exported and compared with the live network in {time.perf_counter() - start:.1f} s.")
-    print(f"Draw from it: python -m export.sample {next(iter(paths.values()))}")
-
+from kdiffusion.__main__ import main
 
 if __name__ == "__main__":
-    run_command(main, __spec__.name)
+    main(["export", *sys.argv[1:]])

@@ -2,6 +2,7 @@
 
 import numpy as np
 
+from kdiffusion.artifacts import ArtefactError
 from kdiffusion.evaluation.judge import (
     CARD_KEY,
     INPUT,
@@ -12,8 +13,6 @@ from kdiffusion.evaluation.judge import (
 )
 from kdiffusion.evaluation.onnx_session import open_session, run_in_batches
 from kdiffusion.files import staged
-
-from .denoiser import ArtefactError
 
 GRAIN_LEVELS = 10  # the card tells how well images with so much grain are read
 TOLERANCE = (
@@ -77,9 +76,9 @@ def convert_judge(reading):
     import tensorflow as tf
     import tf2onnx
 
-    from .onnx import OPSET
     from .onnx_float16 import with_float16_weights
     from .onnx_graph import simplify
+    from .onnx_writer import OPSET
 
     signature = [tf.TensorSpec((None, *reading.input_shape[1:]), tf.float32, name=INPUT)]
 

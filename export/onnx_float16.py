@@ -5,9 +5,9 @@ ONNX Runtime turns the weights back when it opens the file, so speed and memory 
 
 import numpy as np
 
-from .onnx import load as load
-from .onnx import recognises as recognises
-from .onnx import save
+from kdiffusion.artifacts.onnx_loader import load as load
+
+from .onnx_writer import save
 
 ARTEFACT = "denoiser_float16.onnx"
 PARTS = ()  # one file

@@ -15,10 +15,10 @@ would depend on those it is drawn with.
 
 import numpy as np
 
-from .onnx import load as load
-from .onnx import recognises as recognises
-from .onnx import save
+from kdiffusion.artifacts.onnx_loader import load as load
+
 from .onnx_float16 import with_float16_weights
+from .onnx_writer import save
 
 ARTEFACT = "denoiser_int8.onnx"
 PARTS = ()  # one file

@@ -18,6 +18,6 @@ class ExportSource:
     @functools.cached_property
     def onnx_model(self):
         """onnx.ModelProto with the card: converted once, however many formats are made of it."""
-        from .onnx import convert
+        from .onnx_writer import convert
 
         return convert(self.network, self.card)

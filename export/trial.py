@@ -14,7 +14,8 @@ from pathlib import Path
 
 import keras
 
-from .denoiser import ArtefactError
+import kdiffusion
+from kdiffusion.artifacts.denoiser import ArtefactError
 
 FORMATS = ("onnx", "saved_model")  # what `train.py` exports
 NICENESS = 10  # the training goes first
@@ -71,7 +72,7 @@ class TrialExport(keras.callbacks.Callback):
         }
         process = subprocess.Popen(
             [sys.executable, "-m", __name__],
-            cwd=Path(sys.modules[__package__].__file__).parents[__package__.count(".") + 1],
+            cwd=Path(kdiffusion.__file__).parents[1],
             # The GPU's memory is the training's.
             env={**os.environ, "CUDA_VISIBLE_DEVICES": "-1", "TF_CPP_MIN_LOG_LEVEL": "3"},
             stdin=subprocess.PIPE, stdout=subprocess.DEVNULL, stderr=self._errors, text=True,

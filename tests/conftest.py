@@ -1,11 +1,22 @@
-"""What every test shares: no TensorFlow notices, and programs that may be missing."""
+"""What every test shares: no TensorFlow notices, programs that may be missing, and a toy denoiser.
 
+The toy is made by hand in ONNX, so that what surrounds the network is tested without one.
+"""
+
+import dataclasses
 import os
 import shutil
 
+import numpy as np
+import onnx
 import pytest
+from onnx import TensorProto, helper, numpy_helper
+
+from kdiffusion.artifacts.onnx_loader import CARD_KEY
+from kdiffusion.card import CARD_VERSION, DenoiserCard
 
 os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
+IMAGE_SHAPE = (6, 4, 3)  # height and width differ, so that a swap shows
 
 
 @pytest.fixture(scope="session")
@@ -26,3 +37,83 @@ def find_program():
         return path
 
     return find
+
+
+@pytest.fixture
+def card():
+    """A card of three classes and 20 timesteps."""
+    return DenoiserCard(
+        format_version=CARD_VERSION,
+        image_shape=IMAGE_SHAPE,
+        value_range=(-1.0, 1.0),
+        class_names=("cat", "dog", "ape"),
+        null_label=3,
+        prediction_type="epsilon",
+        alphas_cumprod=tuple(np.linspace(0.99, 0.01, 20).tolist()),
+        dataset="toy",
+        preset="toy",
+        images_seen=1,
+        ema_decay=0.9,
+        sampler="ddim",
+        steps=5,
+        guidance_strength=1.0,
+    )
+
+
+@dataclasses.dataclass
+class ToyFile:
+    """Writes prediction = noisy_image / 2 + (label + timestep / 100) / 10, spoilt as asked."""
+
+    card_text: str | None
+    extra_inputs: tuple[str, ...] = ()
+    output_name: str = "prediction"
+    image_shape: tuple[int, int, int] = IMAGE_SHAPE
+
+    def write(self, path):
+        f32, i32 = TensorProto.FLOAT, TensorProto.INT32
+        constants = {
+            "half": np.float32(0.5),
+            "hundredth": np.float32(0.01),
+            "tenth": np.float32(0.1),
+            "column": np.array([-1, 1, 1, 1]),
+        }
+        nodes = [
+            helper.make_node("Cast", ["label"], ["float_label"], to=f32),
+            helper.make_node("Cast", ["timestep"], ["float_timestep"], to=f32),
+            helper.make_node("Mul", ["float_timestep", "hundredth"], ["small_timestep"]),
+            helper.make_node("Add", ["float_label", "small_timestep"], ["sum"]),
+            helper.make_node("Mul", ["sum", "tenth"], ["shift"]),
+            helper.make_node("Reshape", ["shift", "column"], ["shift_column"]),
+            helper.make_node("Mul", ["noisy_image", "half"], ["halved"]),
+            helper.make_node("Add", ["halved", "shift_column"], [self.output_name]),
+        ]
+        graph = helper.make_graph(
+            nodes,
+            "toy",
+            [
+                helper.make_tensor_value_info("noisy_image", f32, ["batch", *self.image_shape]),
+                helper.make_tensor_value_info("timestep", i32, ["batch"]),
+                helper.make_tensor_value_info("label", i32, ["batch"]),
+                *(helper.make_tensor_value_info(name, f32, []) for name in self.extra_inputs),
+            ],
+            [helper.make_tensor_value_info(self.output_name, f32, ["batch", *self.image_shape])],
+            [numpy_helper.from_array(np.asarray(array), name) for name, array in constants.items()],
+        )
+        opset = helper.make_opsetid("", 18)
+        model = helper.make_model(graph, opset_imports=[opset], ir_version=8)
+        if self.card_text is not None:
+            helper.set_model_props(model, {CARD_KEY: self.card_text})
+        onnx.save(model, path)
+        return path
+
+
+@pytest.fixture
+def toy_file(card):
+    """What the toy file is made of; change a field, then `.write(path)`."""
+    return ToyFile(card.to_json())
+
+
+@pytest.fixture
+def toy(toy_file, tmp_path):
+    """Path of a valid toy denoiser."""
+    return toy_file.write(tmp_path / "toy.onnx")

@@ -7,6 +7,8 @@ from pathlib import Path
 
 import pytest
 
+from kdiffusion.commands import COMMANDS
+
 ROOT = Path(__file__).parent.parent
 LIBRARIES_BELOW = set(sys.stdlib_module_names) | {"numpy", "PIL", "tqdm"}
 
@@ -40,8 +42,19 @@ ROOMS = {
     ),
     "kdiffusion/judges": ({"kdiffusion.judges", "kdiffusion.precision"}, True),
     "kdiffusion/training": ({"kdiffusion"}, True),
-    "export": ({"kdiffusion", "export"}, True),
-    "train.py": ({"kdiffusion", "export"}, True),
+    "kdiffusion/artifacts": (
+        {
+            "kdiffusion.artifacts",
+            "kdiffusion.diffusion",
+            "kdiffusion.card",
+        },
+        True,
+    ),
+    "kdiffusion/export": ({"kdiffusion.export"}, True),
+    "export": ({"kdiffusion"}, True),
+    "kdiffusion/commands": ({"kdiffusion"}, True),
+    "kdiffusion/__main__.py": ({"kdiffusion.commands"}, True),
+    "train.py": ({"kdiffusion.__main__"}, True),
 }
 
 
@@ -53,6 +66,8 @@ def _files(room):
 def _imports(path):
     """Absolute names of all modules that a file imports, wherever in it."""
     package = path.relative_to(ROOT).parent.parts
+    if package[:1] == ("export",):
+        package = ("kdiffusion", *package)  # the only name that it is imported by
     for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
         if isinstance(node, ast.Import):
             yield from (alias.name for alias in node.names)
@@ -84,6 +99,17 @@ def test_imports_point_down(room):
                 )
 
 
+@pytest.mark.parametrize("name", COMMANDS)
+def test_no_command_imports_another(name):
+    package, others = ROOT / "kdiffusion" / "commands", set(COMMANDS) - {name}
+    for imported in _imports(package / f"{name}.py"):
+        assert not _within(imported, {f"kdiffusion.commands.{other}" for other in others})
+    helpers = {path.stem for path in package.glob("*.py")} - set(COMMANDS)
+    for helper in helpers:
+        for imported in _imports(package / f"{helper}.py"):
+            assert not _within(imported, {f"kdiffusion.commands.{other}" for other in COMMANDS})
+
+
 def test_only_export_and_the_command_import_training():
     for room in ("kdiffusion/models", "kdiffusion/data", "kdiffusion/evaluation"):
         for path in _files(room):
@@ -100,8 +126,8 @@ def test_layers_and_networks_know_keras_but_not_tensorflow(file):
     [
         "import kdiffusion",
         "from kdiffusion import sample, make_schedule, DenoiserCard",
-        "import export",
-        "import train; train.parse(['digits', '--optimizer.epochs', '3'])",
+        "import kdiffusion.artifacts, kdiffusion.export",
+        "from kdiffusion.commands import train; train.parse(['digits', '--optimizer.epochs', '3'])",
     ],
 )
 def test_these_load_neither_tensorflow_nor_keras(statement):

@@ -1,7 +1,7 @@
 """Sets of drawn images on disk, read and written batch by batch: never all of them in memory.
 
 Read are a folder of pictures, an NPZ with `images` (and `labels`) or `arr_0` (and `arr_1`), as
-guided-diffusion's evaluator takes it, and the folder of such files that `export.sample --seeds`
+guided-diffusion's evaluator takes it, and the folder of such files that `kdiffusion sample --seeds`
 fills. A folder of PNGs and an NPZ with `arr_0` are written for the tools of others.
 """
 
@@ -87,7 +87,7 @@ def open_images(path, files=None):
 
     Args:
         path: path of an NPZ file, of a folder of pictures (with a sub-folder for each class, or
-            flat), or of a folder that `export.sample --seeds` filled.
+            flat), or of a folder that `kdiffusion sample --seeds` filled.
         files: names of NPZ files in that folder, the only ones to read; all if not given.
 
     Returns:
@@ -103,7 +103,7 @@ def open_images(path, files=None):
     if path.suffix == ".npz" and path.is_file():
         return _open_arrays(path, [path])
     raise ValueError(
-        "`source` must be a folder of pictures, a folder of `export.sample --seeds`, or an NPZ "
+        "`source` must be a folder of pictures, a folder of `kdiffusion sample --seeds`, or an NPZ "
         f"file with `images` or `arr_0`. Received: {path}"
     )
 

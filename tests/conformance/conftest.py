@@ -3,9 +3,10 @@
 import numpy as np
 import pytest
 
-from export import FORMATS, export_network, load_denoiser
+from kdiffusion.artifacts import load_denoiser
 from kdiffusion.card import CARD_VERSION, DenoiserCard
 from kdiffusion.diffusion.schedules import make_schedule
+from kdiffusion.export import FORMATS, export_network
 
 IMAGE_SHAPE = (8, 12, 3)  # height and width differ, so that a swap shows
 
@@ -72,7 +73,7 @@ def _with_random_weights(unet):
 @pytest.fixture(scope="session")
 def float32_network(network):
     """The network that every exported file must agree with."""
-    from export.inference import inference_network
+    from kdiffusion.export.inference import inference_network
 
     return inference_network(network)
 

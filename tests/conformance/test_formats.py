@@ -16,11 +16,12 @@ import onnx
 import pytest
 from onnx import numpy_helper
 
-from export import FORMATS, ArtefactError, export_network, load_denoiser
-from export.inference import inference_network
-from export.source import ExportSource
-from export.verify import largest_deviation
+from kdiffusion.artifacts import ArtefactError, load_denoiser
 from kdiffusion.diffusion.sampling import sample
+from kdiffusion.export import FORMATS, export_network
+from kdiffusion.export.inference import inference_network
+from kdiffusion.export.source import ExportSource
+from kdiffusion.export.verify import largest_deviation
 from kdiffusion.files import refuse_existing, refuse_foreign
 from kdiffusion.images import to_uint8
 from kdiffusion.models.blocks import Upsample
@@ -114,7 +115,7 @@ def _pictures(denoiser, card):
 @pytest.fixture(scope="module")
 def live_pictures(float32_network, card):
     """What the network draws before it is exported."""
-    from export.inference import serving_function
+    from kdiffusion.export.inference import serving_function
 
     serve, _ = serving_function(float32_network, card.image_shape)
 
@@ -180,7 +181,7 @@ _WITHOUT_TENSORFLOW = """
 import sys
 sys.modules["tensorflow"] = sys.modules["keras"] = sys.modules["onnx"] = None
 import numpy as np
-from export import load_denoiser
+from kdiffusion.artifacts import load_denoiser
 
 for path in sys.argv[1:]:
     denoiser = load_denoiser(path)
@@ -392,7 +393,7 @@ def test_an_unknown_format_is_refused_with_the_known_ones(card, tmp_path):
 
 _FULL_DISK = """
 import resource, sys
-from export import FORMATS, export_network
+from kdiffusion.export import FORMATS, export_network
 from kdiffusion.card import DenoiserCard
 from kdiffusion.models.unet import UNet
 

@@ -11,9 +11,10 @@ import time
 import numpy as np
 import pytest
 
-from export import FORMATS, export_run, load_denoiser
-from export.inference import inference_network
-from export.verify import largest_deviation
+from kdiffusion.artifacts import load_denoiser
+from kdiffusion.export import FORMATS, export_run
+from kdiffusion.export.inference import inference_network
+from kdiffusion.export.verify import largest_deviation
 from kdiffusion.files import PARTIAL
 from kdiffusion.training.config import (
     Config,
@@ -53,7 +54,7 @@ def run(tmp_path_factory):
 @pytest.fixture(scope="module")
 def export_folder(run):
     """RUN_DIR/export, as the command leaves it."""
-    _python("-m", "export", run.directory.path, "--formats", *FORMATS)
+    _python("-m", "kdiffusion", "export", run.directory.path, "--formats", *FORMATS)
     return run.directory.path / "export"
 
 
@@ -96,7 +97,7 @@ def test_each_format_draws_the_same_pictures(export_folder, tmp_path):
     for name, export_format in FORMATS.items():
         files = ["--out", tmp_path / f"{name}.png", "--npz", tmp_path / f"{name}.npz"]
         artefact = export_folder / export_format.ARTEFACT
-        _python("-m", "export.sample", artefact, "--per-label", 2, "--steps", 10, *files)
+        _python("-m", "kdiffusion", "sample", artefact, "--per-label", 2, "--steps", 10, *files)
         pictures[name] = np.load(tmp_path / f"{name}.npz")["images"].astype(int)
     assert pictures["onnx"].shape == (20, 8, 8, 1)
     for name, picture in pictures.items():
@@ -109,7 +110,7 @@ def test_each_format_draws_the_same_pictures(export_folder, tmp_path):
 def test_a_second_export_is_refused_unless_told(export_folder):
     run_dir = export_folder.parent
     before = (export_folder / "denoiser.onnx").stat().st_mtime_ns
-    error = _python("-m", "export", run_dir, "--formats", "onnx", expect=1)
+    error = _python("-m", "kdiffusion", "export", run_dir, "--formats", "onnx", expect=1)
     assert "denoiser.onnx exists" in error
     assert (export_folder / "denoiser.onnx").stat().st_mtime_ns == before
     export_run(run_dir, ["onnx"], overwrite=True)
@@ -121,7 +122,7 @@ def test_a_run_without_a_checkpoint_is_refused_and_left_as_it_is(run, tmp_path):
     fresh = dataclasses.replace(run.directory, path=tmp_path / "fresh")
     fresh.write()
     before = sorted(os.listdir(fresh.path))
-    error = _python("-m", "export", fresh.path, expect=1)
+    error = _python("-m", "kdiffusion", "export", fresh.path, expect=1)
     assert error.startswith("error: ")
     assert "checkpoint" in error
     assert sorted(os.listdir(fresh.path)) == before
@@ -141,14 +142,15 @@ def counted(path, *arguments, **options):
     return before(path, *arguments, **options)
 
 setattr(module, function, counted)
-sys.argv = ["export", *sys.argv[3:]]
-runpy.run_module("export", run_name="__main__", alter_sys=True)
+sys.argv = ["kdiffusion", "export", *sys.argv[3:]]
+runpy.run_module("kdiffusion", run_name="__main__", alter_sys=True)
 """
 
 
 def test_an_export_that_was_killed_as_it_wrote_is_mended_by_the_next(run, tmp_path):
     out = tmp_path / "out"
-    command = ["-m", "export", run.directory.path, "--formats", "saved_model", "--out", out]
+    command = ["-m", "kdiffusion", "export", run.directory.path]
+    command += ["--formats", "saved_model", "--out", out]
     process = subprocess.Popen([sys.executable, *map(str, command)])
     written, end = f".*{PARTIAL}/new/saved_model/*", time.monotonic() + 120
     while not any(out.glob(written)) and process.poll() is None and time.monotonic() < end:

@@ -10,8 +10,8 @@ pytestmark = pytest.mark.slow
 _EXPORT = """
 import sys
 import numpy as np
-from export import export_network
-from export.sampler import export_sampler
+from kdiffusion.export import export_network
+from kdiffusion.export.whole_sampler import export_sampler
 from kdiffusion.card import DenoiserCard
 from kdiffusion.models.unet import UNet
 

@@ -9,12 +9,12 @@ import numpy as np
 import onnx
 import pytest
 
-from export import ArtefactError, load_denoiser
-from export.sampler import SAMPLER_FORMATS, export_sampler
-from export.sampler_tables import GRAPH_SAMPLERS, sampler_tables
-from export.source import ExportSource
+from kdiffusion.artifacts import ArtefactError, load_denoiser
 from kdiffusion.diffusion.noise import initial_latents
 from kdiffusion.diffusion.sampling import sample
+from kdiffusion.export.source import ExportSource
+from kdiffusion.export.whole_sampler import SAMPLER_FORMATS, export_sampler
+from kdiffusion.export.whole_sampler.tables import GRAPH_SAMPLERS, sampler_tables
 from kdiffusion.files import refuse_existing, refuse_foreign
 from kdiffusion.images import to_uint8
 from kdiffusion.training.run_directory import PARTS

@@ -12,8 +12,8 @@ import numpy as np
 import pytest
 import tensorflow as tf
 
-from export import sampler_onnx, sampler_saved_model
-from export.sampler import export_sampler
+from kdiffusion.export import sampler_onnx, sampler_saved_model
+from kdiffusion.export.whole_sampler import export_sampler
 from kdiffusion.images import to_uint8
 
 pytestmark = pytest.mark.slow

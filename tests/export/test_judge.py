@@ -8,16 +8,16 @@ import numpy as np
 import onnx
 import pytest
 
-from export.judge import grainy_images
 from kdiffusion.data import load_dataset
 from kdiffusion.evaluation.judge import load_judge
+from kdiffusion.export.judge import grainy_images
 
 ROOT = Path(__file__).parents[2]
 
 
 def _command(*arguments):
     return subprocess.run(
-        [sys.executable, "-m", "export.train_judge", *map(str, arguments)],
+        [sys.executable, "-m", "kdiffusion", "train_judge", *map(str, arguments)],
         cwd=ROOT, capture_output=True, text=True, check=False,
     )  # fmt: skip
 

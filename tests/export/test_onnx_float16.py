@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 from onnx import TensorProto, helper, numpy_helper
 
-from export.onnx_float16 import with_float16_weights
+from kdiffusion.export.onnx_float16 import with_float16_weights
 
 CHANNELS = 256  # wide: a bias is as long as a kernel of other networks is large
 

@@ -8,7 +8,7 @@ import onnxruntime
 import pytest
 from onnx import TensorProto, helper, numpy_helper
 
-from export.onnx_graph import simplify
+from kdiffusion.export.onnx_graph import simplify
 
 CHANNELS, SIDE = 12, 4
 

@@ -6,8 +6,8 @@ import onnxruntime
 import pytest
 from onnx import TensorProto, helper, numpy_helper
 
-from export.onnx_float16 import with_float16_weights
-from export.onnx_int8 import LARGEST, round_to_int8, with_int8_kernels
+from kdiffusion.export.onnx_float16 import with_float16_weights
+from kdiffusion.export.onnx_int8 import LARGEST, round_to_int8, with_int8_kernels
 
 SHAPES = {  # of the kernels of a network that comes back to its size
     "Conv/in": (8, 3, 3, 3),

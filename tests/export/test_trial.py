@@ -7,8 +7,8 @@ from pathlib import Path
 import keras
 import pytest
 
-from export import ArtefactError, load_denoiser
-from export.trial import TrialExport, export_untrained
+from kdiffusion.artifacts import ArtefactError, load_denoiser
+from kdiffusion.export.trial import TrialExport, export_untrained
 from kdiffusion.training import PRESETS
 
 

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-import train as command
+from kdiffusion.commands import train as command
 from kdiffusion.training import load_run, train
 
 ROOT = Path(__file__).parent.parent.parent

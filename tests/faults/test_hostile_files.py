@@ -16,11 +16,11 @@ import pytest
 from onnx import TensorProto, helper, numpy_helper
 from PIL import Image
 
-from export import ArtefactError, litert, load_denoiser, saved_model
-from export.onnx import CARD_KEY
-from export.saved_model_reader import ALLOWED, read_signature
-from export.shards import draw_to_folder, read_folder
+from kdiffusion.artifacts import ArtefactError, litert_loader, load_denoiser, saved_model_loader
+from kdiffusion.artifacts.onnx_loader import CARD_KEY
+from kdiffusion.artifacts.saved_model_reader import ALLOWED, read_signature
 from kdiffusion.card import DenoiserCard
+from kdiffusion.commands.shards import draw_to_folder, read_folder
 from kdiffusion.images import FILE_FORMATS, read_image
 
 ROOT = Path(__file__).parent.parent.parent
@@ -43,9 +43,9 @@ CARD = DenoiserCard(
 def _save(module, serve, path):
     import tensorflow as tf
 
-    tf.saved_model.save(module, str(path), signatures={saved_model.SIGNATURE: serve})
-    (path / saved_model.CARD_PATH).parent.mkdir()
-    (path / saved_model.CARD_PATH).write_text(CARD.to_json())
+    tf.saved_model.save(module, str(path), signatures={saved_model_loader.SIGNATURE: serve})
+    (path / saved_model_loader.CARD_PATH).parent.mkdir()
+    (path / saved_model_loader.CARD_PATH).write_text(CARD.to_json())
     return path
 
 
@@ -217,7 +217,7 @@ def test_every_operation_that_is_not_allowed_is_refused_wherever_it_stands(tmp_p
             function.node_def.add(name="attack", op=name)
             (path / "saved_model.pb").write_bytes(saved.SerializeToString())
             with pytest.raises(ArtefactError, match=f"Received: {name}$"):
-                read_signature(path, saved_model.SIGNATURE)
+                read_signature(path, saved_model_loader.SIGNATURE)
 
 
 @pytest.mark.slow
@@ -300,7 +300,7 @@ def test_a_litert_file_cannot_bring_operations_of_its_own(tmp_path):
     path = tmp_path / "denoiser.tflite"
     path.write_bytes(converter.convert())
     with zipfile.ZipFile(path, "a") as archive:
-        archive.writestr(litert.CARD_NAME, CARD.to_json())
+        archive.writestr(litert_loader.CARD_NAME, CARD.to_json())
     with pytest.raises(ArtefactError, match="cannot be read as a whole LiteRT file"):
         load_denoiser(path)(np.zeros((1, 4, 4, 1)), [0], [0])
     assert not mark.exists()
@@ -412,18 +412,18 @@ def test_the_formats_that_are_allowed_are_read(tmp_path, format_name):
 
 
 def _encrypted(archive):
-    archive.writestr(litert.CARD_NAME, CARD.to_json())
+    archive.writestr(litert_loader.CARD_NAME, CARD.to_json())
     archive.filelist[0].flag_bits |= 1
 
 
 def _inflated(archive):
-    with archive.open(litert.CARD_NAME, "w") as file:
+    with archive.open(litert_loader.CARD_NAME, "w") as file:
         for _ in range(64):
             file.write(bytes(2**20))
 
 
 def _damaged(archive):
-    archive.writestr(litert.CARD_NAME, CARD.to_json())
+    archive.writestr(litert_loader.CARD_NAME, CARD.to_json())
     archive.fp.seek(60)
     archive.fp.write(b"\xff" * 20)
     archive.fp.seek(0, 2)

@@ -18,9 +18,10 @@ import tyro
 from onnx import TensorProto, helper
 from PIL import Image
 
-import train
-from export.onnx import CARD_KEY
+from kdiffusion import commands
+from kdiffusion.artifacts.onnx_loader import CARD_KEY
 from kdiffusion.card import DenoiserCard
+from kdiffusion.commands import train
 
 ROOT = Path(__file__).parent.parent.parent
 CARD = DenoiserCard(
@@ -39,20 +40,20 @@ CARD = DenoiserCard(
 )
 DENOISER, SAMPLER = ("denoiser.onnx", "saved_model"), ("sampler.onnx", "sampler_saved_model")
 EVALUATION = ("evaluation.json", "report.html")
-# (module, arguments, {option that says where to write: what is written below it, if it's a folder})
+# (command, arguments, {option of where to write: what is written below it, if it's a folder})
 COMMANDS = [
-    ("export.__main__", ["RUN"], {"--out": DENOISER}),
-    ("export.sampler", ["RUN"], {"--out": SAMPLER}),
-    ("export.sample", ["ARTIFACT"], {"--out": (), "--npz": ()}),
-    ("export.sample", ["ARTIFACT", "--seeds", "0:2"], {"--png-folder": (), "--arr-0": ()}),
-    ("export.interpolate", ["ARTIFACT", "--label", "0"], {"--out": (), "--npz": ()}),
-    ("export.image_to_image", ["ARTIFACT", "IMAGE", "--label", "0"], {"--out": (), "--npz": ()}),
-    ("export.inpaint", ["ARTIFACT", "IMAGE", "IMAGE", "--label", "0"], {"--out": (), "--npz": ()}),
-    ("export.film", ["ARTIFACT"], {"--out": (), "--strip": ()}),
-    ("export.likelihood", ["ARTIFACT"], {"--out": ()}),
-    ("export.evaluate", ["ARTIFACT"], {"--out": EVALUATION, "--save-statistics": ()}),
-    ("export.train_judge", ["digits"], {"--out": ()}),
-    ("export.web", ["ARTIFACT"], {"--out": ()}),
+    ("export", ["RUN"], {"--out": DENOISER}),
+    ("export_sampler", ["RUN"], {"--out": SAMPLER}),
+    ("sample", ["ARTIFACT"], {"--out": (), "--npz": ()}),
+    ("sample", ["ARTIFACT", "--seeds", "0:2"], {"--png-folder": (), "--arr-0": ()}),
+    ("interpolate", ["ARTIFACT", "--label", "0"], {"--out": (), "--npz": ()}),
+    ("image_to_image", ["ARTIFACT", "IMAGE", "--label", "0"], {"--out": (), "--npz": ()}),
+    ("inpaint", ["ARTIFACT", "IMAGE", "IMAGE", "--label", "0"], {"--out": (), "--npz": ()}),
+    ("film", ["ARTIFACT"], {"--out": (), "--strip": ()}),
+    ("likelihood", ["ARTIFACT"], {"--out": ()}),
+    ("evaluate", ["ARTIFACT"], {"--out": EVALUATION, "--save-statistics": ()}),
+    ("train_judge", ["digits"], {"--out": ()}),
+    ("web", ["ARTIFACT"], {"--out": ()}),
 ]
 PLACES = [
     (module, arguments, option, below)
@@ -143,10 +144,8 @@ def _state(folder):
 
 
 def test_every_command_is_tried():
-    """Those that are built in the way of `export/`: another needs a row of `COMMANDS`."""
-    files = (ROOT / "export").glob("*.py")
-    commands = {f"export.{file.stem}" for file in files if "\n    run_command(" in file.read_text()}
-    assert commands == {module for module, _, _ in COMMANDS}
+    """But train, whose target is a run's folder: below."""
+    assert {module for module, _, _ in COMMANDS} == set(commands.COMMANDS) - {"train"}
 
 
 @pytest.mark.parametrize("wrong", WRONG)
@@ -164,7 +163,7 @@ def test_what_is_not_ours_stays(
     for overwrite in ([], ["--overwrite"]):
         with pytest.raises(FileExistsError, match=re.escape(str(target))):
             tyro.cli(
-                importlib.import_module(module).main,
+                importlib.import_module(f"kdiffusion.commands.{module}").main,
                 args=[*arguments, option, str(out), *overwrite],
                 config=(tyro.conf.FlagCreatePairsOff,),
             )
@@ -178,7 +177,7 @@ def test_no_run_is_begun_in_what_is_no_folder(tmp_path, monkeypatch, wrong):
     before = _state(tmp_path)
     for flag in ("--overwrite", "--resume"):
         with pytest.raises(FileExistsError, match="run is not a folder"):
-            train.main(["digits", "--run-dir", str(tmp_path / "run"), flag])
+            train.run(["digits", "--run-dir", str(tmp_path / "run"), flag])
     assert _state(tmp_path) == before
 
 
@@ -190,10 +189,10 @@ def test_a_run_in_a_checkout_does_not_remove_its_source(tmp_path):
     command = ["digits", "--run-dir", str(tmp_path), "--overwrite"]
     before = _state(tmp_path)
     with pytest.raises(FileExistsError, match="export is there, and"):
-        train.main(command)
+        train.run(command)
     assert _state(tmp_path) == before
     RunDirectory(tmp_path, PRESETS["digits"], (8, 8, 1), ("a", "b"), 40).write()
     before = _state(tmp_path)
     with pytest.raises(FileExistsError, match=r"export/\S+ .* not written by this program"):
-        train.main(command)
+        train.run(command)
     assert _state(tmp_path) == before

@@ -10,7 +10,7 @@ from kdiffusion.card import DenoiserCard
 from kdiffusion.diffusion.schedules import make_schedule
 
 ANSWER = Path(__file__).parent / "answer.mjs"
-PAGE = Path(__file__).parent.parent.parent / "export" / "web_page"
+PAGE = Path(__file__).parents[2] / "kdiffusion" / "commands" / "web_page"
 
 
 @pytest.fixture(scope="session")

@@ -7,9 +7,10 @@ import onnx
 import pytest
 from onnx import TensorProto, helper
 
-from export.onnx import CARD_KEY, SEAL_KEY, save
-from export.seal import UNSEALED, check_seal, seal
-from export.self_check import SELF_CHECK_KEY, TOLERANCE, example_inputs, golden_text
+from kdiffusion.artifacts.onnx_loader import CARD_KEY, SEAL_KEY
+from kdiffusion.artifacts.seal import UNSEALED, check_seal, seal
+from kdiffusion.artifacts.self_check import SELF_CHECK_KEY, TOLERANCE, example_inputs, golden_text
+from kdiffusion.export.onnx_writer import save
 
 
 @pytest.fixture

@@ -49,7 +49,7 @@ def export_web():
 
     def run(*arguments):
         return subprocess.run(
-            [sys.executable, "-m", "export.web", *map(str, arguments)],
+            [sys.executable, "-m", "kdiffusion", "web", *map(str, arguments)],
             capture_output=True,
             text=True,
             check=False,

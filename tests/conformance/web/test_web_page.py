@@ -1,4 +1,4 @@
-"""The page that `python -m export.web` makes, in Chromium: what it draws and how it is used."""
+"""The page that `python -m kdiffusion web` makes, in Chromium: what it draws and how it is used."""
 
 import numpy as np
 import pytest

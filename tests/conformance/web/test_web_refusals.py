@@ -8,8 +8,8 @@ import onnx
 import pytest
 from onnx import numpy_helper
 
-from export.onnx import CARD_KEY, SEAL_KEY
-from export.self_check import SELF_CHECK_KEY
+from kdiffusion.artifacts.onnx_loader import CARD_KEY, SEAL_KEY
+from kdiffusion.artifacts.self_check import SELF_CHECK_KEY
 from tests.conformance.web.canvas import assert_pixels
 
 pytestmark = pytest.mark.slow

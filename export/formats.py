@@ -1,0 +1,99 @@
+"""The table of formats, and a run's network written in some of them."""
+
+import contextlib
+from pathlib import Path
+
+from kdiffusion.artifacts.seal import seal
+from kdiffusion.files import refuse_existing, staged
+
+from . import (
+    litert_writer,
+    onnx_float16,
+    onnx_int8,
+    onnx_writer,
+    openvino_writer,
+    saved_model_writer,
+)
+
+# One file a format. Each has ARTEFACT, the name of what it writes; PARTS, the files of a folder;
+# TOLERANCE, how far it may differ from the live network; ours, by which `kdiffusion.files` knows a
+# folder that it may replace, None for a file; write(source, path), which leaves a place for the
+# seal; and load(path) -> LoadedDenoiser, the loader in `kdiffusion.artifacts`.
+FORMATS = {
+    "onnx": onnx_writer,
+    "onnx_float16": onnx_float16,
+    "onnx_int8": onnx_int8,
+    "saved_model": saved_model_writer,
+    "openvino": openvino_writer,
+    "litert": litert_writer,
+}
+
+
+def export_run(run_dir, formats=("onnx", "saved_model"), out=None, overwrite=False, best=False):
+    """Exports the newest checkpoint of a run: its EMA network, in inference mode, with its card.
+
+    Args:
+        run_dir: path of a run directory.
+        formats: keys of `FORMATS`. Defaults to `("onnx", "saved_model")`.
+        out: folder to write into, or None for `run_dir/export`.
+        overwrite: bool. Whether files of an earlier export may be replaced. Defaults to `False`.
+        best: bool. Export the checkpoint of the lowest validation loss, not the newest.
+
+    Returns:
+        dict from each format's name to the Path written.
+
+    Raises:
+        ValueError: an unknown format, or a run without a checkpoint.
+        FileExistsError: a file of an earlier export, and `overwrite` is False.
+        ArtefactError: a file that does not compute what the network computes.
+    """
+    folder = Path(run_dir, "export") if out is None else Path(out)
+    _artefact_paths(formats, folder, overwrite)  # refuse before the seconds that loading takes
+    from kdiffusion.training import load_run
+
+    run = load_run(run_dir, best)
+    return export_network(run.model.ema_network, run.card, folder, formats, overwrite)
+
+
+def export_network(network, card, folder, formats=("onnx", "saved_model"), overwrite=False):
+    """Exports a network with its card, and keeps the files only if they compute the same.
+
+    All formats appear together, after each was loaded back in its own runtime and compared with the
+    network; if any fails, none is left.
+
+    Args:
+        network: keras.Model on the contract's inputs, such as `DiffusionModel.ema_network`.
+        card: DenoiserCard.
+        folder: path to write into; made if need be.
+        formats: keys of `FORMATS`. Defaults to `("onnx", "saved_model")`.
+        overwrite: bool. Whether existing files may be replaced. Defaults to `False`.
+
+    Returns:
+        dict from each format's name to the Path written.
+
+    Raises:
+        ValueError, FileExistsError, ArtefactError: as `export_run`.
+    """
+    paths = _artefact_paths(formats, Path(folder), overwrite)
+    from .inference import inference_network
+    from .source import ExportSource
+    from .verify import check_deviation
+
+    source = ExportSource(inference_network(network), card)
+    with contextlib.ExitStack() as stack:
+        for name, path in paths.items():
+            temporary = stack.enter_context(staged(path, overwrite, FORMATS[name].ours))
+            FORMATS[name].write(source, temporary)
+            seal(temporary, FORMATS[name].PARTS)
+            check_deviation(source.network, FORMATS[name].load(temporary), FORMATS[name].TOLERANCE)
+    return paths
+
+
+def _artefact_paths(formats, folder, overwrite):
+    unknown = [name for name in formats if name not in FORMATS]
+    if unknown or not formats:
+        raise ValueError(f"`formats` must be some of {list(FORMATS)}. Received: formats={formats}")
+    paths = {name: folder / FORMATS[name].ARTEFACT for name in formats}
+    for name, path in paths.items():
+        refuse_existing(path, overwrite, FORMATS[name].ours)
+    return paths

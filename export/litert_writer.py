@@ -1,0 +1,40 @@
+"""LiteRT (TensorFlow Lite), for phones and small boards: one .tflite file, the card zipped onto it.
+
+An associated file in a zip archive at the end is how TensorFlow Lite's own metadata does it: the
+runtime does not look there, and any unzip program shows the card.
+"""
+
+import tempfile
+import zipfile
+from pathlib import Path
+
+from kdiffusion.artifacts.litert_loader import ARTEFACT, CARD_NAME, SIGNATURE, load
+from kdiffusion.artifacts.seal import UNSEALED
+
+from . import saved_model_writer
+
+__all__ = ["ARTEFACT", "PARTS", "TOLERANCE", "load", "ours", "write"]
+
+PARTS = ()  # one file
+ours = None
+TOLERANCE = 1e-4  # from the live network, any predicted number
+
+
+def write(source, path):
+    """Converts a SavedModel of the network by TensorFlow, to built-in operations alone.
+
+    Args:
+        source: ExportSource.
+        path: Path. The file to make.
+    """
+    import tensorflow as tf
+
+    with tempfile.TemporaryDirectory(dir=path.parent) as folder:
+        saved_model_writer.write(source, Path(folder, saved_model_writer.ARTEFACT))
+        converter = tf.lite.TFLiteConverter.from_saved_model(
+            str(Path(folder, saved_model_writer.ARTEFACT)), signature_keys=[SIGNATURE]
+        )
+        path.write_bytes(converter.convert())
+    with zipfile.ZipFile(path, "a") as archive:
+        archive.writestr(CARD_NAME, source.card.to_json())
+        archive.comment = UNSEALED.encode()

@@ -1,0 +1,96 @@
+"""ONNX, for ONNX Runtime on any machine or in a browser: one file, the card in its metadata."""
+
+import os
+
+from kdiffusion.artifacts.denoiser import INPUT_NAMES, OUTPUT_NAME, ArtefactError, check_names
+from kdiffusion.artifacts.onnx_loader import ARTEFACT, CARD_KEY, SEAL_KEY, load
+from kdiffusion.artifacts.seal import UNSEALED
+from kdiffusion.artifacts.self_check import SELF_CHECK_KEY, example_inputs, golden_text
+
+from .inference import serving_function
+
+__all__ = ["ARTEFACT", "OPSET", "PARTS", "TOLERANCE", "convert", "load", "ours", "save", "write"]
+
+PARTS = ()  # one file
+ours = None
+TOLERANCE = 1e-4  # from the live network, any predicted number
+# The newest that tf2onnx writes; ONNX Runtime reads it since 1.14 (2023), in the browser too.
+OPSET = 18
+
+
+def write(source, path):
+    """Writes the ONNX graph of a network with its card.
+
+    Args:
+        source: ExportSource.
+        path: Path. The file to make.
+
+    Raises:
+        ArtefactError: as `convert`.
+    """
+    save(source.onnx_model, source.card, path)
+
+
+def save(model, card, path):
+    """Writes an ONNX graph with its golden predictions, those of this very graph.
+
+    Args:
+        model: onnx.ModelProto. It is not changed.
+        card: DenoiserCard.
+        path: Path. The file to make.
+    """
+    import onnx
+    import onnxruntime
+
+    graph = model.SerializeToString()
+    options = onnxruntime.SessionOptions()
+    options.log_severity_level = 3
+    options.intra_op_num_threads = 1  # the same sums in the same order: the same file every time
+    session = onnxruntime.InferenceSession(graph, options, providers=["CPUExecutionProvider"])
+    golden = golden_text(session.run([OUTPUT_NAME], example_inputs(card))[0])
+    entry = onnx.StringStringEntryProto(key=SELF_CHECK_KEY, value=golden)
+    # Protocol buffers one after another are one, with the lists of both.
+    path.write_bytes(graph + onnx.ModelProto(metadata_props=[entry]).SerializeToString())
+
+
+def convert(network, card):
+    """Converts a float32 network by tf2onnx.
+
+    Args:
+        network: keras.Model on a dictionary of the contract's inputs.
+        card: DenoiserCard.
+
+    Returns:
+        onnx.ModelProto, with the card.
+
+    Raises:
+        ArtefactError: the conversion left inputs or outputs that are not the contract's, or a graph
+            that `onnx.checker` refuses.
+    """
+    import onnx
+    import tf2onnx
+
+    from .onnx_graph import simplify
+    from .onnx_names import with_canonical_names
+
+    # Otherwise it copies the whole graph, weights included, before each of its optimisers, in case
+    # one fails: half of the time of an export. Here a failure fails the export.
+    os.environ.setdefault("TF2ONNX_CATCH_ERRORS", "FALSE")
+    serve, signature = serving_function(network, card.image_shape)
+    model, _ = tf2onnx.convert.from_function(serve, signature, opset=OPSET)
+    _name_batch(model.graph)
+    model = with_canonical_names(simplify(model))
+    check_names("inputs", [value.name for value in model.graph.input], INPUT_NAMES, ARTEFACT)
+    check_names("outputs", [value.name for value in model.graph.output], [OUTPUT_NAME], ARTEFACT)
+    onnx.helper.set_model_props(model, {CARD_KEY: card.to_json(), SEAL_KEY: UNSEALED})
+    try:
+        onnx.checker.check_model(model, full_check=True)
+    except (onnx.checker.ValidationError, onnx.shape_inference.InferenceError) as error:
+        raise ArtefactError(f"{ARTEFACT} is not a valid ONNX graph: {error}") from error
+    return model
+
+
+def _name_batch(graph):
+    # One name for one size: the converter gives each input an unknown dimension of its own.
+    for value in (*graph.input, *graph.output):
+        value.type.tensor_type.shape.dim[0].dim_param = "batch"

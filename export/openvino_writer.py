@@ -1,0 +1,45 @@
+"""OpenVINO IR, for Intel processors and graphics: a folder with the graph, which holds the card, as
+denoiser.xml and the weights as denoiser.bin.
+"""
+
+import re
+
+from kdiffusion.artifacts.denoiser import import_runtime
+from kdiffusion.artifacts.openvino_loader import ARTEFACT, CARD_KEY, GRAPH, PARTS, SEAL_KEY, load
+from kdiffusion.artifacts.seal import UNSEALED
+
+__all__ = ["ARTEFACT", "PARTS", "TOLERANCE", "load", "ours", "write"]
+
+TOLERANCE = 1e-4  # from the live network, any predicted number
+
+
+def ours(path):
+    """What a folder may hold that an export replaces; None if no card is in its graph."""
+    graph = path / GRAPH
+    is_ours = graph.is_file() and b"alphas_cumprod" in graph.read_bytes()
+    return "|".join(map(re.escape, PARTS)) if is_ours else None
+
+
+def write(source, path):
+    """Converts the ONNX graph and writes it, with float32 weights and the card.
+
+    Args:
+        source: ExportSource.
+        path: Path. The folder to make.
+
+    Raises:
+        ArtefactError: OpenVINO is not installed.
+        OSError: the files could not be written.
+    """
+    openvino = import_runtime("openvino", path, "openvino")
+    graph = type(source.onnx_model)()
+    graph.CopyFrom(source.onnx_model)
+    graph.ClearField("metadata_props")  # OpenVINO would keep it beside its own
+    model = openvino.Core().read_model(graph.SerializeToString())
+    model.set_rt_info(source.card.to_json(), CARD_KEY)
+    model.set_rt_info(UNSEALED, SEAL_KEY)
+    path.mkdir()
+    try:
+        openvino.save_model(model, path / GRAPH, compress_to_fp16=False)
+    except RuntimeError as error:
+        raise OSError(f"{path.name} could not be written: {error}") from error

@@ -1,0 +1,68 @@
+"""SavedModel, for TensorFlow Serving and TensorFlow: a folder, the card in `assets.extra/`."""
+
+from kdiffusion.artifacts.saved_model_loader import (
+    ARTEFACT,
+    CARD_PATH,
+    PARTS,
+    SEAL_PATH,
+    SIGNATURE,
+    load,
+)
+from kdiffusion.artifacts.seal import UNSEALED
+
+from .inference import serving_function
+
+__all__ = ["ARTEFACT", "PARTS", "TOLERANCE", "load", "ours", "write", "write_signature"]
+
+TOLERANCE = 1e-4  # from the live network, any predicted number
+# All that a folder may hold that an export replaces.
+_FILES = (
+    r"(saved_model|fingerprint)\.pb|variables/variables\.(index|data-\d+-of-\d+)"
+    r"|assets\.extra/(denoiser_card\.json|denoiser_seal\.txt|sampler\.json)"
+)
+
+
+def ours(path):
+    """What a folder may hold that an export replaces; None if no card is in it.
+
+    By the card's look: an export of another version, or a damaged one, is one too.
+    """
+    card = path / CARD_PATH
+    is_ours = card.is_file() and b'"alphas_cumprod"' in card.read_bytes()
+    return _FILES if is_ours else None
+
+
+def write(source, path):
+    """Writes a network as a SavedModel with one signature, `serving_default`.
+
+    Args:
+        source: ExportSource.
+        path: Path. The folder to make.
+    """
+    serve, _ = serving_function(source.network, source.card.image_shape)
+    write_signature(source, serve, path)
+
+
+def write_signature(source, serve, path):
+    """Writes a function of the network as a SavedModel, with the card and a place for the seal.
+
+    Args:
+        source: ExportSource. Its network's weights are those that `serve` uses.
+        serve: tf.function with an input signature, or a concrete one.
+        path: Path. The folder to make.
+
+    Raises:
+        OSError: the files could not be written.
+    """
+    import tensorflow as tf
+
+    module = tf.Module()
+    # A module, not the Keras model: the folder must load where Keras is not installed.
+    module.weights = [variable.value for variable in source.network.weights]
+    try:
+        tf.saved_model.save(module, str(path), signatures={SIGNATURE: serve})
+    except tf.errors.OpError as error:
+        raise OSError(f"{path.name} could not be written: {error.message}") from error
+    (path / CARD_PATH).parent.mkdir()
+    (path / CARD_PATH).write_text(source.card.to_json(), encoding="utf-8")
+    (path / SEAL_PATH).write_text(UNSEALED, encoding="utf-8")

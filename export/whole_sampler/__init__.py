@@ -1,0 +1,89 @@
+"""The whole sampler as one graph, loop and all: noise, labels and strength in, images out."""
+
+import contextlib
+from pathlib import Path
+
+import numpy as np
+
+from kdiffusion.artifacts.denoiser import ArtefactError
+from kdiffusion.artifacts.seal import seal
+from kdiffusion.diffusion.noise import initial_latents
+from kdiffusion.diffusion.sampling import sample
+from kdiffusion.files import refuse_existing, staged
+from kdiffusion.images import to_uint8
+
+from . import onnx_loop, saved_model_loop
+from .tables import GRAPH_SAMPLERS, sampler_tables
+
+__all__ = ["GRAPH_SAMPLERS", "SAMPLER_FORMATS", "export_sampler", "free_paths"]
+
+SAMPLER_FORMATS = {"onnx": onnx_loop, "saved_model": saved_model_loop}
+
+
+def export_sampler(
+    network, card, folder, *, sampler="dpmpp_2m", steps=20, spacing="trailing",
+    formats=("onnx", "saved_model"), overwrite=False,
+):  # fmt: skip
+    """Exports noise ► images as one graph, kept only if it draws what the NumPy loop draws.
+
+    Args:
+        network: keras.Model on the contract's inputs, such as `DiffusionModel.ema_network`.
+        card: DenoiserCard.
+        folder: path to write into; made if need be.
+        sampler: str. One of `GRAPH_SAMPLERS`. Defaults to `"dpmpp_2m"`.
+        steps: int. Fixed in the graph. Defaults to `20`.
+        spacing: str. A key of `SPACINGS`. Defaults to `"trailing"`.
+        formats: keys of `SAMPLER_FORMATS`. Defaults to both.
+        overwrite: bool. Whether existing files may be replaced. Defaults to `False`.
+
+    Returns:
+        dict from each format's name to the Path written.
+
+    Raises:
+        ValueError: options that can't be.
+        FileExistsError: an existing file, and `overwrite` is False.
+        ArtefactError: a graph whose images differ from the loop's.
+    """
+    tables = sampler_tables(card, sampler, steps, spacing)
+    paths = free_paths(formats, Path(folder), overwrite)
+    from ..inference import inference_network
+    from ..source import ExportSource
+
+    source = ExportSource(inference_network(network), card)
+    with contextlib.ExitStack() as stack:
+        for name, path in paths.items():
+            temporary = stack.enter_context(staged(path, overwrite, SAMPLER_FORMATS[name].ours))
+            SAMPLER_FORMATS[name].write(source, tables, temporary)
+            seal(temporary, SAMPLER_FORMATS[name].PARTS)
+            draw, _ = SAMPLER_FORMATS[name].load(temporary)
+            _check_images(source, draw, path, sampler=sampler, steps=steps, spacing=spacing)
+    return paths
+
+
+def free_paths(formats, folder, overwrite):
+    """Format ► path to write; a path that may not be written is refused, before the work."""
+    paths = {name: folder / SAMPLER_FORMATS[name].ARTEFACT for name in formats}
+    for name, path in paths.items():
+        refuse_existing(path, overwrite, SAMPLER_FORMATS[name].ours)
+    return paths
+
+
+def _check_images(source, draw, path, **options):
+    """Refuses a graph whose images are not the loop's, to one of 255 levels."""
+    card, seeds, strength = source.card, [0, 1, 2], 1.5
+    labels = np.array([0, card.null_label - 1, card.null_label], np.int32)
+
+    def live(noisy_images, timesteps, labels):
+        inputs = {"noisy_image": noisy_images, "timestep": timesteps, "label": labels}
+        return np.asarray(source.network(inputs, training=False))
+
+    expected = sample(
+        live, card, labels, seeds, guidance_strength=strength, progress=False, **options
+    )
+    received = draw(initial_latents(seeds, card.image_shape), labels, strength)
+    difference = np.abs(to_uint8(received).astype(int) - to_uint8(expected)).max()
+    if not np.all(np.isfinite(received)) or difference > 1:
+        raise ArtefactError(
+            f"{path.name} must draw what the sampling loop draws, to one of 255 levels. Received: "
+            f"a largest difference of {difference}; the file was not kept"
+        )

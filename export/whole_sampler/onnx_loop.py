@@ -1,0 +1,112 @@
+"""The whole sampler as one ONNX file: noise, labels and guidance strength in, images out.
+
+The denoiser's graph is the body of an ONNX Loop; schedule, sampler and guidance are around it.
+"""
+
+import json
+
+import numpy as np
+
+from kdiffusion.artifacts.onnx_loader import CARD_KEY, SEAL_KEY
+from kdiffusion.artifacts.seal import UNSEALED
+from kdiffusion.artifacts.whole_sampler import load_sampler as load
+
+from ..onnx_writer import OPSET
+
+__all__ = ["ARTEFACT", "PARTS", "load", "ours", "write"]
+
+ARTEFACT = "sampler.onnx"
+PARTS = ()  # one file
+ours = None
+SAMPLER_KEY = "kdiffusion.sampler"
+PREFIX = "denoiser_"  # of all names of the denoiser's own graph
+
+# In ONNX's own text form. The denoiser's nodes go where the body says so.
+_GRAPH = """
+<ir_version: 8, opset_import: ["" : {opset}]>
+sampler (float[batch, {shape}] noise, int32[batch] label, float guidance_strength)
+  => (float[batch, {shape}] image)
+{{
+  both_noise = Concat <axis = 0> (noise, noise)
+  twice_batch = Shape <start = 0, end = 1> (both_noise)
+  batch = Shape <start = 0, end = 1> (noise)
+  null_labels = Expand (null_label, batch)
+  {prefix}label = Concat <axis = 0> (label, null_labels)
+  nothing = Sub (noise, noise)
+  image, last_x0 = Loop (steps, , noise, nothing) <body = step (
+      int64 i, bool go_on, float[batch, {shape}] x, float[batch, {shape}] x0_before
+    ) => (bool goes_on, float[batch, {shape}] x_next, float[batch, {shape}] x0) {{
+    goes_on = Identity (go_on)
+    {prefix}noisy_image = Concat <axis = 0> (x, x)
+    t = Gather (timesteps, i)
+    {prefix}timestep = Expand (t, twice_batch)
+    conditional, unconditional = Split <axis = 0, num_outputs = 2> ({prefix}prediction)
+    difference = Sub (conditional, unconditional)
+    push = Mul (guidance_strength, difference)
+    guided = Add (conditional, push)
+    from_x = Gather (estimate_x, i)
+    from_prediction = Gather (estimate_prediction, i)
+    x0_of_x = Mul (from_x, x)
+    x0_of_prediction = Mul (from_prediction, guided)
+    x0_unclipped = Add (x0_of_x, x0_of_prediction)
+    x0 = Clip (x0_unclipped, low, high)
+    keep = Gather (step_keep, i)
+    towards = Gather (step_towards, i)
+    back = Gather (step_back, i)
+    kept = Mul (keep, x)
+    new = Mul (towards, x0)
+    old = Mul (back, x0_before)
+    moved = Add (kept, new)
+    x_next = Add (moved, old)
+  }}>
+}}
+"""
+
+
+def write(source, tables, path):
+    """Writes a sampler of `tables` around the denoiser's ONNX graph.
+
+    Args:
+        source: ExportSource.
+        tables: SamplerTables.
+        path: Path. The file to make.
+    """
+    import onnx
+
+    text = _GRAPH.format(
+        opset=OPSET, shape=", ".join(map(str, source.card.image_shape)), prefix=PREFIX
+    )
+    model = onnx.parser.parse_model(text)
+    denoiser = onnx.compose.add_prefix(source.onnx_model, PREFIX).graph
+    model.graph.initializer.extend(denoiser.initializer)
+    model.graph.initializer.extend(_constants(source.card, tables))
+    loop = next(node for node in model.graph.node if node.op_type == "Loop")
+    body = next(attribute.g for attribute in loop.attribute if attribute.name == "body")
+    nodes = list(body.node)
+    first_after = next(i for i, node in enumerate(nodes) if node.op_type == "Split")
+    nodes[first_after:first_after] = denoiser.node
+    del body.node[:]
+    body.node.extend(nodes)
+    description = json.dumps(tables.description)
+    properties = {CARD_KEY: source.card.to_json(), SAMPLER_KEY: description, SEAL_KEY: UNSEALED}
+    onnx.helper.set_model_props(model, properties)
+    onnx.checker.check_model(model)
+    onnx.save(model, path)
+
+
+def _constants(card, tables):
+    from onnx import numpy_helper
+
+    low, high = np.float32(card.value_range)
+    arrays = {
+        "steps": np.int64(len(tables.timesteps)),
+        "timesteps": tables.timesteps,
+        "null_label": np.int32(card.null_label),
+        "low": low,
+        "high": high,
+    }
+    arrays |= dict(zip(("estimate_x", "estimate_prediction"), tables.estimate.T, strict=True))
+    arrays |= dict(zip(("step_keep", "step_towards", "step_back"), tables.step.T, strict=True))
+    return [
+        numpy_helper.from_array(np.ascontiguousarray(array), name) for name, array in arrays.items()
+    ]

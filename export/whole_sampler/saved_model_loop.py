@@ -1,0 +1,65 @@
+"""The whole sampler as one SavedModel: noise, labels and guidance strength in, images out.
+
+The denoiser is the body of a `tf.while_loop`; schedule, sampler and guidance are around it.
+"""
+
+import json
+
+from kdiffusion.artifacts.saved_model_loader import CARD_PATH
+from kdiffusion.artifacts.whole_sampler import OUTPUT_NAME
+from kdiffusion.artifacts.whole_sampler import load_sampler as load
+
+from ..saved_model_writer import PARTS, ours, write_signature
+
+__all__ = ["ARTEFACT", "PARTS", "load", "ours", "write"]
+
+ARTEFACT = "sampler_saved_model"
+SAMPLER_PATH = CARD_PATH.with_name("sampler.json")
+
+
+def write(source, tables, path):
+    """Writes a sampler of `tables` around the network, with one signature, `serving_default`.
+
+    Args:
+        source: ExportSource.
+        tables: SamplerTables.
+        path: Path. The folder to make.
+    """
+    serve = _sampling_function(source.network, source.card, tables)
+    write_signature(source, serve, path)
+    (path / SAMPLER_PATH).write_text(json.dumps(tables.description), encoding="utf-8")
+
+
+def _sampling_function(network, card, tables):
+    import tensorflow as tf
+
+    signature = [
+        tf.TensorSpec((None, *card.image_shape), tf.float32, name="noise"),
+        tf.TensorSpec((None,), tf.int32, name="label"),
+        tf.TensorSpec((), tf.float32, name="guidance_strength"),
+    ]
+
+    @tf.function(input_signature=signature)
+    def draw(noise, label, guidance_strength):
+        labels = tf.concat([label, tf.fill(tf.shape(label), card.null_label)], axis=0)
+        timesteps, estimate, step = map(
+            tf.convert_to_tensor, (tables.timesteps, tables.estimate, tables.step)
+        )
+
+        def move(i, x, x0_before):
+            inputs = {
+                "noisy_image": tf.concat([x, x], axis=0),
+                "timestep": tf.fill(tf.shape(labels), timesteps[i]),
+                "label": labels,
+            }
+            conditional, unconditional = tf.split(network(inputs, training=False), 2)
+            guided = conditional + guidance_strength * (conditional - unconditional)
+            x0 = tf.clip_by_value(estimate[i, 0] * x + estimate[i, 1] * guided, *card.value_range)
+            x = step[i, 0] * x + step[i, 1] * x0 + step[i, 2] * x0_before
+            return i + 1, tf.ensure_shape(x, noise.shape), tf.ensure_shape(x0, noise.shape)
+
+        start = (tf.constant(0), noise, tf.zeros_like(noise))
+        _, image, _ = tf.while_loop(lambda i, *_: i < len(tables.timesteps), move, start)
+        return {OUTPUT_NAME: image}
+
+    return draw

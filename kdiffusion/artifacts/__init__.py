@@ -1,0 +1,51 @@
+"""Opening: an exported file ► a Denoiser, in the runtime that its format needs.
+
+Importing this package imports no runtime: TensorFlow, ONNX Runtime and the others are imported by
+the functions that need them.
+"""
+
+from pathlib import Path
+
+from . import litert_loader, onnx_loader, openvino_loader, saved_model_loader
+from .denoiser import ArtefactError, LoadedDenoiser
+
+__all__ = ["LOADERS", "ArtefactError", "LoadedDenoiser", "is_artefact", "load_denoiser"]
+
+# One file a format of files. Each has ARTEFACT, the name of what is exported, recognises(path) and
+# load(path) -> LoadedDenoiser.
+LOADERS = {
+    "onnx": onnx_loader,
+    "saved_model": saved_model_loader,
+    "openvino": openvino_loader,
+    "litert": litert_loader,
+}
+
+
+def is_artefact(path):
+    """Whether `path` looks like an exported file, of any format."""
+    return any(loader.recognises(path) for loader in LOADERS.values())
+
+
+def load_denoiser(path):
+    """Opens an exported file in the runtime that its format needs.
+
+    Args:
+        path: path of an exported file or folder, in any of `LOADERS`.
+
+    Returns:
+        LoadedDenoiser: a callable on NumPy arrays, with its `.card`.
+
+    Raises:
+        FileNotFoundError: nothing at `path`.
+        ArtefactError: a format that is not known, a damaged file, or no usable card.
+    """
+    path = Path(path)
+    if not path.exists():
+        raise FileNotFoundError(
+            f"{path} does not exist; `python -m kdiffusion export RUN_DIR` makes one"
+        )
+    for loader in LOADERS.values():
+        if loader.recognises(path):
+            return loader.load(path)
+    known = ", ".join(loader.ARTEFACT for loader in LOADERS.values())
+    raise ArtefactError(f"{path} is none of the formats that can be read, which look like: {known}")

@@ -1,0 +1,80 @@
+"""Opens a LiteRT file without TensorFlow; the card is zipped onto its end."""
+
+import os
+import zipfile
+from pathlib import Path
+
+from .denoiser import (
+    INPUT_NAMES,
+    MOST_CARD_BYTES,
+    OUTPUT_NAME,
+    ArtefactError,
+    card_from_text,
+    check_last_label,
+    check_names,
+    check_shape,
+    import_runtime,
+    one_image,
+    opened,
+)
+from .saved_model_loader import SIGNATURE
+from .seal import check_seal
+
+ARTEFACT = "denoiser.tflite"
+CARD_NAME = "denoiser_card.json"
+
+
+def recognises(path):
+    """Whether `path` looks like a LiteRT file: its name ends in .tflite."""
+    return path.is_file() and path.suffix == ".tflite"
+
+
+def load(path):
+    """Opens a LiteRT file; TensorFlow is not needed.
+
+    Args:
+        path: path of the file.
+
+    Returns:
+        LoadedDenoiser.
+
+    Raises:
+        ArtefactError: a file that is damaged, has no usable card or other inputs, or LiteRT is not
+            installed.
+    """
+    path = Path(path)
+    check_seal(path)
+    card = card_from_text(_card_text(path), path)
+    litert = import_runtime("ai_edge_litert.interpreter", path, "ai-edge-litert")
+    try:
+        interpreter = litert.Interpreter(str(path), num_threads=os.cpu_count())
+        # LiteRT names inputs by the signature only; their order is another.
+        serve = interpreter.get_signature_runner(SIGNATURE)
+    except (ValueError, RuntimeError) as error:
+        raise ArtefactError(f"{path} cannot be read as a whole LiteRT file: {error}") from error
+    check_names("inputs", list(serve.get_input_details()), INPUT_NAMES, path)
+    check_names("outputs", list(serve.get_output_details()), [OUTPUT_NAME], path)
+
+    def predict(noisy_images, timesteps, labels):
+        outputs = serve(noisy_image=noisy_images, timestep=timesteps, label=labels)
+        return outputs[OUTPUT_NAME]
+
+    shape = serve.get_input_details()[INPUT_NAMES[0]]["shape_signature"]
+    check_shape(card, shape, path)
+    denoiser = opened(card, path, predict)
+    check_last_label(card, path, lambda label: predict(*one_image(card, label)))
+    return denoiser
+
+
+def _card_text(path):
+    try:
+        with zipfile.ZipFile(path) as archive, archive.open(CARD_NAME) as card:
+            return card.read(MOST_CARD_BYTES + 1)  # however large it says that it is
+    except KeyError:
+        return None
+    except Exception as error:  # zlib's, of encryption, of methods that are not known, and more
+        if not zipfile.is_zipfile(path):
+            return None
+        raise ArtefactError(
+            f"{path} carries a denoiser card that cannot be read: {error}"
+        ) from error

@@ -1,0 +1,102 @@
+"""Opens the ONNX file of a denoiser by ONNX Runtime alone; the card is in its metadata."""
+
+from pathlib import Path
+
+from .denoiser import (
+    INPUT_NAMES,
+    OUTPUT_NAME,
+    ArtefactError,
+    card_from_text,
+    check_last_label,
+    check_names,
+    check_shape,
+    one_image,
+    opened,
+)
+from .seal import check_seal
+from .self_check import SELF_CHECK_KEY, check_runtime
+
+ARTEFACT = "denoiser.onnx"
+CARD_KEY = "kdiffusion.card"
+SEAL_KEY = "kdiffusion.seal"
+
+
+def recognises(path):
+    """Whether `path` looks like an ONNX file: its name ends in .onnx."""
+    return path.is_file() and path.suffix == ".onnx"
+
+
+def load(path):
+    """Opens an ONNX file by ONNX Runtime alone.
+
+    Args:
+        path: path of the file.
+
+    Returns:
+        LoadedDenoiser.
+
+    Raises:
+        ArtefactError: a file that is damaged, has no usable card, or has other inputs.
+    """
+    path = Path(path)
+    run, card = open_graph(path, INPUT_NAMES, OUTPUT_NAME, one_image)
+
+    def predict(noisy_images, timesteps, labels):
+        return run(noisy_image=noisy_images, timestep=timesteps, label=labels)
+
+    return opened(card, path, predict)
+
+
+def open_graph(path, input_names, output_name, one_image):
+    """What an ONNX file of this project computes, and its card.
+
+    Args:
+        path: Path of the file.
+        input_names: names that its inputs must have.
+        output_name: str. The name of its output.
+        one_image: callable from the card and a label to arrays for its inputs, in the order of
+            `input_names`.
+
+    Returns:
+        (callable on NumPy arrays by name, DenoiserCard).
+
+    Raises:
+        ArtefactError: as `load`.
+    """
+    import onnxruntime
+
+    check_seal(path)
+    options = onnxruntime.SessionOptions()
+    options.log_severity_level = 3  # errors only; what matters is raised
+    try:
+        session = onnxruntime.InferenceSession(path, options, providers=_providers(onnxruntime))
+        metadata = session.get_modelmeta().custom_metadata_map
+    except Exception as error:  # ONNX Runtime's errors share no base class
+        raise ArtefactError(f"{path} cannot be read as a whole ONNX file: {error}") from error
+    check_names("inputs", [value.name for value in session.get_inputs()], input_names, path)
+    check_names("outputs", [value.name for value in session.get_outputs()], [output_name], path)
+    card = card_from_text(metadata.get(CARD_KEY), path)
+    shapes = {value.name: value.shape for value in session.get_inputs()}
+    check_shape(card, shapes[input_names[0]], path)
+
+    quiet = onnxruntime.RunOptions()
+    quiet.log_severity_level = 4  # an error is raised; it isn't printed as well
+
+    def run(**arrays):
+        return session.run([output_name], arrays, quiet)[0]
+
+    def run_label(label):
+        return run(**dict(zip(input_names, one_image(card, label), strict=True)))
+
+    check_last_label(card, path, run_label)
+    runtime = f"ONNX Runtime on {session.get_providers()[0]}"
+    check_runtime(metadata.get(SELF_CHECK_KEY), run, card, path, runtime)
+    return run, card
+
+
+def _providers(onnxruntime):
+    """What ONNX Runtime may compute on: the GPU where it has one, and the processor."""
+    if "CUDAExecutionProvider" not in onnxruntime.get_available_providers():
+        return ["CPUExecutionProvider"]
+    # TensorFloat-32 would move pictures by more than a level from those of other runtimes.
+    return [("CUDAExecutionProvider", {"use_tf32": 0}), "CPUExecutionProvider"]

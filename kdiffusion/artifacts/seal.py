@@ -1,0 +1,73 @@
+"""The seal of an exported file: the SHA-256 of its own bytes, so that damage is never drawn from.
+
+A flipped bit in a weight leaves a file that every runtime opens, and that draws other pictures. The
+seal shows damage, not fraud: whoever can change the file can seal it again. A tool that means to
+rewrite an exported file drops the seal with its metadata; without one, nothing is compared.
+"""
+
+import hashlib
+import re
+
+from .denoiser import ArtefactError
+
+# A format writes this, uncompressed, in one place among its bytes, and `seal` fills it in.
+UNSEALED = "kdiffusion-sha256:" + 64 * "0"
+_SEAL = re.compile(rb"kdiffusion-sha256:(.{64})", re.DOTALL)  # a damaged digest is one too
+
+
+def seal(path, parts):
+    """Puts the digest of an artefact in the place that its format left for it.
+
+    Args:
+        path: Path of the file or the folder.
+        parts: patterns of the files that belong to it, below a folder; empty for a single file.
+
+    Raises:
+        ArtefactError: the format left no place, or several.
+    """
+    contents = _contents(path, parts)
+    places = [file for file, content in contents.items() if UNSEALED.encode() in content]
+    if len(places) != 1 or contents[places[0]].count(UNSEALED.encode()) != 1:
+        raise ArtefactError(f"{path} must have one place for its seal. Received: {places}")
+    digest = _digest(path, contents)
+    sealed = contents[places[0]].replace(UNSEALED.encode(), UNSEALED.encode()[:-64] + digest)
+    places[0].write_bytes(sealed)
+
+
+def check_seal(path, parts=()):
+    """Refuses an artefact whose bytes are not those that it was exported with.
+
+    Args:
+        path: Path of the file or the folder.
+        parts: as of `seal`.
+
+    Raises:
+        ArtefactError: they differ.
+    """
+    contents = _contents(path, parts)
+    seals = {match.group(1) for content in contents.values() for match in _SEAL.finditer(content)}
+    if seals and seals != {UNSEALED.encode()[-64:]} and seals != {_digest(path, contents)}:
+        raise ArtefactError(
+            f"{path} is damaged, or was changed by another tool: its SHA-256 is not that of its "
+            "export. Export it again with `python -m kdiffusion export RUN_DIR`"
+        )
+
+
+def _contents(path, parts):
+    """The bytes of each file, by its path, in the order of their names."""
+    if not path.is_dir():
+        return {path: path.read_bytes()}
+    files = {file for part in parts for file in path.glob(part) if file.is_file()}
+    return {file: file.read_bytes() for file in sorted(files)}
+
+
+def _digest(path, contents):
+    """SHA-256 over names and bytes as they were before the seal, in hexadecimal ASCII."""
+    total = hashlib.sha256()
+    for file, content in contents.items():
+        unsealed = _SEAL.sub(UNSEALED.encode(), content)
+        # A file alone may be renamed. Lengths: no byte can pass from one file to the next.
+        name = "" if file == path else file.relative_to(path).as_posix()
+        total.update(f"{name}\0{len(unsealed)}\0".encode())
+        total.update(unsealed)
+    return total.hexdigest().encode()

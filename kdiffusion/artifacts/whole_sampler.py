@@ -1,0 +1,70 @@
+"""Opens a whole sampler, loop and all, that `export/whole_sampler` wrote: noise to images."""
+
+from pathlib import Path
+
+import numpy as np
+
+from kdiffusion.diffusion.arguments import check_labels
+from kdiffusion.diffusion.guidance import check_strength
+
+from . import saved_model_loader
+from .onnx_loader import open_graph
+
+INPUT_NAMES = ("noise", "label", "guidance_strength")
+OUTPUT_NAME = "image"
+
+
+def load_sampler(path):
+    """Opens a sampler by ONNX Runtime, or by TensorFlow alone if it is a SavedModel.
+
+    Args:
+        path: path of the file or the folder.
+
+    Returns:
+        (callable, DenoiserCard): `draw(noise, labels, guidance_strength)`, from float32
+        `[B, H, W, C]`, int32 `[B]` and a float to float32 images `[B, H, W, C]`; and the card.
+
+    Raises:
+        ArtefactError: a file that is damaged, has no usable card, or has other inputs.
+    """
+    path = Path(path)
+    if saved_model_loader.recognises(path):
+        run, card = saved_model_loader.open_signature(path, INPUT_NAMES, OUTPUT_NAME)
+    else:
+        run, card = open_graph(path, INPUT_NAMES, OUTPUT_NAME, _one_image)
+
+    def draw(noise, labels, guidance_strength):
+        inputs = graph_inputs(card, noise, labels, guidance_strength)
+        return run(**dict(zip(INPUT_NAMES, inputs, strict=True)))
+
+    return draw, card
+
+
+def _one_image(card, label):
+    noise = np.zeros((1, *card.image_shape), np.float32)
+    return noise, np.array([label], np.int32), np.array(0, np.float32)
+
+
+def graph_inputs(card, noise, labels, guidance_strength):
+    """What a sampler's graph is handed, checked: the graph itself draws something of anything.
+
+    Args:
+        card: DenoiserCard.
+        noise: array `[B, H, W, C]`.
+        labels: ints `[B]`, or one int for all.
+        guidance_strength: float, at least -1.
+
+    Returns:
+        (float32 `[B, H, W, C]`, int32 `[B]`, float32 scalar), in the order of the graph's inputs.
+
+    Raises:
+        ValueError: what `kdiffusion.sample` refuses too.
+    """
+    noise = np.asarray(noise, np.float32)
+    if noise.shape != (len(noise), *card.image_shape) or not np.all(np.isfinite(noise)):
+        raise ValueError(
+            f"`noise` must be finite numbers of the shape {('B', *card.image_shape)}. "
+            f"Received: shape {noise.shape}"
+        )
+    labels = check_labels(card, labels, len(noise))
+    return noise, labels, np.asarray(check_strength(guidance_strength), np.float32)

@@ -1,0 +1,58 @@
+"""What all commands share: arguments by tyro, and errors as one line."""
+
+import contextlib
+import os
+import sys
+
+import tyro
+
+
+def run_command(command, module_name):
+    """Runs a function as the command of a module: `call` where errors are reported.
+
+    Args:
+        command: function whose parameters are annotated.
+        module_name: str. What comes after `python -m`.
+    """
+    with reporting_errors():
+        call(command, sys.argv[1:], f"python -m {module_name}")
+
+
+def call(command, arguments, program):
+    """Calls a function by command line: its arguments are the options, its docstring the help.
+
+    Args:
+        command: function whose parameters are annotated.
+        arguments: list of str.
+        program: str. How the command is called, for the help.
+    """
+    tyro.cli(command, args=arguments, prog=program, config=(tyro.conf.FlagCreatePairsOff,))
+
+
+@contextlib.contextmanager
+def reporting_errors():
+    """Ends the process with one line for a mistake of the caller's, and status 1.
+
+    So do a full disk, too little memory and a loss that is not a number. Arguments that cannot be
+    read end it with status 2 (tyro). Other exceptions are bugs, and keep their trace.
+    """
+    # Nothing that a user of a command could act on is in TensorFlow's start-up notices.
+    os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
+    try:
+        yield
+    except ModuleNotFoundError as error:
+        print(
+            f"error: {error}. Training and exporting need what `pip install '.[train]'` installs, "
+            "drawing what `pip install .` does",
+            file=sys.stderr,
+        )
+        sys.exit(1)
+    except (ValueError, OSError, ImportError, FloatingPointError) as error:
+        print("error:", *str(error).split(), file=sys.stderr)  # on one line
+        sys.exit(1)
+    except MemoryError as error:
+        print("error: not enough memory:", *str(error).split(), file=sys.stderr)
+        sys.exit(1)
+    except KeyboardInterrupt:
+        print("interrupted: by Ctrl-C", file=sys.stderr)
+        sys.exit(130)

@@ -1,0 +1,146 @@
+"""`python -m kdiffusion evaluate SOURCE`: how good drawn images are, by measures that people trust.
+
+It runs without TensorFlow, but for a data set of TFDS and a SavedModel.
+"""
+
+import contextlib
+import json
+from pathlib import Path
+from typing import Annotated
+
+import tyro
+
+from kdiffusion.artifacts import is_artefact, load_denoiser
+from kdiffusion.data import load_dataset, name_and_directory
+from kdiffusion.evaluation.command import Job, run_job
+from kdiffusion.evaluation.image_sets import open_images
+from kdiffusion.evaluation.measures import MEASURES
+from kdiffusion.files import staged
+
+from .held_out import load_as_split
+from .outputs import refuse_outputs
+from .sampling_flags import AS_RECOMMENDED, Sampling
+from .shards import draw_to_folder, file_name, files_of_shard
+
+MeasureName = tyro.extras.literal_type_from_choices(list(MEASURES))
+IMAGES, IMAGES_PER_FILE = 5000, 1000
+
+
+def main(
+    source: Annotated[Path, tyro.conf.Positional],
+    data: str | None = None,
+    directory: Path | None = None,
+    images: int | None = None,
+    measures: tuple[MeasureName, ...] | None = None,
+    features: str | None = None,
+    feature_size: int | None = None,
+    feature_range: tuple[float, float] = (0.0, 255.0),
+    feature_output: str | None = None,
+    judge: str | None = None,
+    network_images: int = 500,
+    seed: int = 0,
+    sampling: Sampling = AS_RECOMMENDED,
+    out: Path = Path("evaluation"),
+    save_statistics: Path | None = None,
+    overwrite: bool = False,
+):
+    """Measures drawn images against real ones: a table, evaluation.json and report.html.
+
+    What was drawn stays in the folder `drawn` of --out. Stopped and started again, it goes on. What
+    was computed of real images is cached; docs/evaluation.md says where, and explains each measure.
+
+    Args:
+        source: an exported file or folder, from which images are drawn; a folder of pictures; a
+            folder of `kdiffusion sample --seeds`; or an NPZ file with `images` or `arr_0`.
+        data: name of the real data set, a folder with a sub-folder for each class, or an NPZ file
+            of statistics (mu, sigma). What the model was trained on if not given.
+        directory: where it lies: an image folder's, or TFDS's data directory.
+        images: how many to draw, 5000 if not given; or how many of a folder's or a file's to take,
+            all if not given.
+        measures: which; all that can be taken if not given.
+        features: `judge`, `pixels`, `random_conv`, or the path of an ONNX network. The judge's if
+            not given, or random_conv where there is no judge.
+        feature_size: height and width that such a network takes, where its file does not fix them.
+        feature_range: what pixels of 0 and of 255 become for such a network.
+        feature_output: name of its output with the features, where it has several.
+        judge: name or ONNX file of a judge; the one of the data set if not given.
+        network_images: held-out images on which the network's errors are measured, without
+            drawing; 0 for none. Only for an exported file.
+        seed: of the first image to draw, and of the subsets that measures take.
+        out: folder to write into.
+        save_statistics: NPZ file for mean and covariance of the real features, if wanted.
+        overwrite: replace an earlier evaluation, and draw again.
+    """
+    paths = {name: out / name for name in ("evaluation.json", "report.html")}
+    refuse_outputs(*paths.values(), save_statistics, overwrite=overwrite)
+    job = Job(
+        measures=measures, features=features, feature_size=feature_size,
+        feature_range=feature_range, feature_output=feature_output, judge=judge, seed=seed,
+    )  # fmt: skip
+    if network_images < 0 or network_images == 1:
+        raise ValueError(
+            f"`network_images` must be 0 or at least 2. Received: network_images={network_images}"
+        )
+    if save_statistics is not None and data is not None and data.endswith(".npz"):
+        raise ValueError(
+            f"`save_statistics` needs real images, and `data` is statistics. Received: data={data}"
+        )
+    denoiser = None
+    if _is_images(source):
+        if sampling != AS_RECOMMENDED:
+            raise ValueError(f"Sampling options are for an exported file. Received: {source}")
+        drawn = open_images(source)
+        drawn = drawn if images is None else drawn.subset(images, seed)
+        real, held_out = _real(data, directory, images=drawn)
+        prepared = job.prepare(drawn.image_shape, drawn.class_names, real)
+        prepared.check(drawn.count, drawn.labels is not None)
+    else:
+        denoiser = load_denoiser(source)
+        card = denoiser.card
+        count = IMAGES if images is None else images
+        real, held_out = _real(data, directory, card=card)
+        prepared = job.prepare(card.image_shape, card.class_names, real)
+        prepared.check(count, labelled=True)
+        drawn = _draw(denoiser, range(seed, seed + count), out / "drawn", sampling, overwrite)
+    result = run_job(prepared, drawn, str(source), held_out, denoiser, network_images)
+    print(result.table)
+    contents = {
+        paths["evaluation.json"]: json.dumps(result.figures, indent=1, allow_nan=False).encode(),
+        paths["report.html"]: result.report.encode(),
+    }
+    if save_statistics is not None:
+        contents[save_statistics] = prepared.statistics_file()
+    with contextlib.ExitStack() as stack:
+        for path, content in contents.items():
+            stack.enter_context(staged(path, overwrite)).write_bytes(content)
+    print(f"Written: {', '.join(map(str, contents))}")
+
+
+def _is_images(source):
+    return source.suffix == ".npz" or (source.is_dir() and not is_artefact(source))
+
+
+def _real(data, directory, images=None, card=None):
+    """(ImageDataset or the path of a file of statistics, what is known of its split)."""
+    if data is None and card is not None:  # a name, never a path: it is the file that says it
+        return load_as_split(card, card.dataset, directory)
+    if data is None:
+        raise ValueError("`data` must be given: the images do not say what they should look like")
+    if data.endswith(".npz"):
+        return Path(data), None
+    name, directory = name_and_directory(data, directory)
+    if card is not None:
+        return load_as_split(card, name, directory)
+    return load_dataset(name, directory=directory, image_size=images.image_shape[0]), None
+
+
+def _draw(denoiser, seeds, folder, sampling, overwrite):
+    if len(seeds) < 1:
+        raise ValueError(f"`images` must be at least 1. Received: images={len(seeds)}")
+    labels = range(len(denoiser.card.class_names))
+    draw_to_folder(
+        denoiser, labels, seeds, folder, images_per_file=IMAGES_PER_FILE, overwrite=overwrite,
+        **sampling.given(),
+    )  # fmt: skip
+    files = files_of_shard(seeds, IMAGES_PER_FILE, (1, 1))
+    return open_images(folder, [file_name(file) for file in files])

@@ -1,0 +1,35 @@
+"""`python -m kdiffusion export RUN_DIR`: exports the averaged network of a run."""
+
+import time
+from pathlib import Path
+from typing import Annotated
+
+import tyro
+
+from kdiffusion.export import FORMATS, export_run
+
+FormatName = tyro.extras.literal_type_from_choices(list(FORMATS))
+
+
+def main(
+    run_dir: Annotated[Path, tyro.conf.Positional],
+    formats: tuple[FormatName, ...] = ("onnx", "saved_model"),
+    out: Path | None = None,
+    overwrite: bool = False,
+    best: bool = False,
+):
+    """Exports the newest checkpoint of a run: its EMA network with its card, checked against it.
+
+    Args:
+        run_dir: run directory of a training.
+        formats: what to write.
+        out: folder to write into; RUN_DIR/export if not given.
+        overwrite: replace the files of an earlier export.
+        best: export the checkpoint of the lowest validation loss, not the newest.
+    """
+    start = time.perf_counter()
+    paths = export_run(run_dir, formats, out, overwrite, best)
+    for name, path in paths.items():
+        print(f"{name:12} {path}")
+    print(f"Exported and compared with the live network in {time.perf_counter() - start:.1f} s.")
+    print(f"Draw from it: python -m kdiffusion sample {next(iter(paths.values()))}")

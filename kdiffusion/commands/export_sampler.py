@@ -1,0 +1,53 @@
+"""`python -m kdiffusion export_sampler RUN_DIR`: the whole sampler as one graph, loop and all."""
+
+from pathlib import Path
+from typing import Annotated
+
+import tyro
+
+from kdiffusion.diffusion.spacing import SPACINGS
+from kdiffusion.export.whole_sampler import (
+    GRAPH_SAMPLERS,
+    SAMPLER_FORMATS,
+    export_sampler,
+    free_paths,
+)
+
+GraphSampler = tyro.extras.literal_type_from_choices(list(GRAPH_SAMPLERS))
+SamplerFormat = tyro.extras.literal_type_from_choices(list(SAMPLER_FORMATS))
+SpacingName = tyro.extras.literal_type_from_choices(list(SPACINGS))
+
+
+def main(
+    run_dir: Annotated[Path, tyro.conf.Positional],
+    sampler: GraphSampler = "dpmpp_2m",
+    steps: int = 20,
+    spacing: SpacingName = "trailing",
+    formats: tuple[SamplerFormat, ...] = ("onnx", "saved_model"),
+    out: Path | None = None,
+    overwrite: bool = False,
+    best: bool = False,
+):
+    """Exports the whole sampler of a run: noise, labels and guidance strength in, images out.
+
+    Args:
+        run_dir: run directory of a training.
+        sampler: a deterministic one, fixed in the graph.
+        steps: fixed in the graph.
+        spacing: which of the T timesteps are visited.
+        formats: what to write, sampler.onnx and a sampler_saved_model folder.
+        out: folder to write into; RUN_DIR/export if not given.
+        overwrite: replace the files of an earlier export.
+        best: export the checkpoint of the lowest validation loss, not the newest.
+    """
+    folder = run_dir / "export" if out is None else out
+    free_paths(formats, folder, overwrite)  # refuse before the seconds that loading takes
+    from kdiffusion.training import load_run
+
+    run = load_run(run_dir, best)
+    paths = export_sampler(
+        run.model.ema_network, run.card, folder, sampler=sampler, steps=steps, spacing=spacing,
+        formats=formats, overwrite=overwrite,
+    )  # fmt: skip
+    for name, path in paths.items():
+        print(f"{name:12} {path}")

@@ -1,0 +1,120 @@
+"""`python -m kdiffusion film ARTIFACT`: how images come out of the noise, as a GIF and as a strip.
+
+It imports neither TensorFlow nor Keras, unless the file is a SavedModel.
+"""
+
+import time
+from pathlib import Path
+from typing import Annotated, Literal
+
+import numpy as np
+import tyro
+
+from kdiffusion.artifacts import load_denoiser
+from kdiffusion.diffusion.arguments import check_whole
+from kdiffusion.diffusion.noise import initial_latents
+from kdiffusion.diffusion.options import SamplingOptions
+from kdiffusion.diffusion.sampling import sample
+from kdiffusion.images import image_grid, to_uint8
+
+from .grids import check_scale, one_label_after_another
+from .labels import label_names, labels_from_text
+from .outputs import refuse_names, refuse_outputs, write_outputs
+from .sampling_flags import AS_RECOMMENDED, Labels, Sampling
+
+STRIP_FRAMES = 10
+LAST_FRAME_REPEATS = 20  # the finished images stay to be looked at
+
+
+def film(denoiser, labels, seeds, *, frames, show="image", batch_size=64, progress=True, **options):
+    """Draws images and keeps what they look like on the way.
+
+    Args:
+        denoiser: LoadedDenoiser.
+        labels: ints `[N]`.
+        seeds: ints `[N]`.
+        frames: int, at least 2. Most frames to keep, evenly spread over the steps.
+        show: "image" for the image itself, from pure noise on, or "prediction" for what the network
+            takes the finished image to be, from its first look on.
+        batch_size: int. Images that are drawn at a time.
+        progress: bool. Whether to show a bar.
+        **options: the fields of `SamplingOptions`.
+
+    Returns:
+        (uint8 `[F, N, H, W, C]`, ints `[F]`): the frames, and after how many steps they are.
+    """
+    card = denoiser.card
+    frames = check_whole("frames", frames, 2)
+    steps = check_whole("steps", SamplingOptions(**options).resolve(card).steps)
+    first = 0 if show == "image" else 1
+    kept = np.unique(np.linspace(first, steps, min(frames, steps + 1 - first)).round().astype(int))
+    pictures = {number: [] for number in kept.tolist()}
+    if 0 in pictures:
+        pictures[0].append(to_uint8(initial_latents(seeds, card.image_shape)))
+
+    def keep(index, t, x, x0):
+        if index + 1 in pictures:
+            pictures[index + 1].append(to_uint8(x if show == "image" else x0))
+
+    sample(
+        denoiser, card, labels, seeds, callback=keep, batch_size=batch_size, progress=progress,
+        **options,
+    )  # fmt: skip
+    return np.stack([np.concatenate(batches) for batches in pictures.values()]), kept
+
+
+def main(
+    artifact: Annotated[Path, tyro.conf.Positional],
+    labels: Labels = ("all",),
+    per_label: int = 1,
+    seed: int = 0,
+    frames: int = 50,
+    show: Literal["image", "prediction"] = "image",
+    sampling: Sampling = AS_RECOMMENDED,
+    scale: int | None = None,
+    out: Path = Path("film.gif"),
+    strip: Path | None = None,
+    overwrite: bool = False,
+):
+    """Draws images and films them on their way from noise: a GIF, and a strip as PNG.
+
+    Args:
+        artifact: denoiser.onnx, a saved_model folder, or another exported format.
+        labels: `all`, `none` (of no class), class names or label numbers.
+        per_label: images of each.
+        seed: of the first image; the next ones have seed + 1, seed + 2, ...
+        frames: most frames in the GIF, spread evenly over the steps.
+        show: the image on its way, or what the network predicts that it will be.
+        scale: pixels that a pixel is wide in both; if not given, enough for images to be at least
+            48 wide.
+        out: GIF to write.
+        strip: PNG, JPEG or WebP to write, by its name, one row an image, noise on the left; if not
+            given, beside the GIF under its name.
+        overwrite: replace existing files.
+    """
+    strip = strip or out.with_suffix(".png")
+    check_scale(scale)
+    refuse_outputs(out, strip, overwrite=overwrite)
+    refuse_names(films=[out], pictures=[strip])
+    denoiser = load_denoiser(artifact)
+    numbers = labels_from_text(labels, denoiser.card.class_names)
+    label_of_image, seeds = one_label_after_another(numbers, per_label, seed)
+    start = time.perf_counter()
+    pictures, steps = film(
+        denoiser, label_of_image, seeds, frames=frames, show=show, **sampling.given()
+    )
+    seconds = time.perf_counter() - start
+    names = label_names(numbers, denoiser.card.class_names)
+    grids = [image_grid(frame, per_label, row_labels=names, scale=scale) for frame in pictures]
+    in_strip = np.unique(np.linspace(0, len(pictures) - 1, STRIP_FRAMES).round().astype(int))
+    rows = pictures[in_strip].swapaxes(0, 1)  # [N, F, H, W, C]
+    strip_grid = image_grid(
+        rows.reshape(-1, *rows.shape[2:]),
+        len(in_strip),
+        row_labels=np.repeat(names, per_label).tolist(),
+        scale=scale,
+    )
+    grids += [grids[-1]] * LAST_FRAME_REPEATS
+    written = write_outputs({out: grids, strip: strip_grid}, overwrite)
+    print(f"{len(pictures)} frames in {seconds:.1f} s: {written}")
+    print(f"The strip shows the steps {', '.join(map(str, steps[in_strip]))} of {steps[-1]}.")

@@ -1,0 +1,69 @@
+"""What commands that draw grids share: which images are drawn, and how large they are shown."""
+
+import numpy as np
+
+from kdiffusion.diffusion.arguments import check_whole
+from kdiffusion.diffusion.sampling import sample
+from kdiffusion.images import image_grid, to_uint8
+
+from .labels import label_names
+
+LARGEST_SCALE = 256  # a picture of 8x8 pixels is then 2048 wide
+
+
+def draw_by_class(denoiser, labels, per_label, seed, **options):
+    """Draws `per_label` images of each label; image i is that of seed `seed + i`.
+
+    Args:
+        denoiser: LoadedDenoiser.
+        labels: ints `[L]`.
+        per_label: int, at least 1.
+        seed: int. Of the first image.
+        **options: those of `kdiffusion.diffusion.sampling.sample`.
+
+    Returns:
+        (uint8 `[N, H, W, C]`, int32 `[N]` labels, uint64 `[N]` seeds), N = L * per_label, the
+        images of one label after another.
+    """
+    label_of_image, seeds = one_label_after_another(labels, per_label, seed)
+    images = sample(denoiser, denoiser.card, label_of_image, seeds, **options)
+    return to_uint8(images), label_of_image, np.array(seeds, np.uint64)
+
+
+def one_label_after_another(labels, per_label, seed):
+    """The label, int32 `[N]`, and the seed, a Python int, of each image of a grid by label."""
+    if per_label < 1:
+        raise ValueError(f"`per_label` must be at least 1. Received: per_label={per_label}")
+    label_of_image = np.repeat(np.asarray(labels, np.int32), per_label)
+    return label_of_image, range(seed, seed + len(label_of_image))
+
+
+def check_scale(scale):
+    """Refuses a `scale` that is neither None nor a sensible number of pixels: before the work."""
+    if scale is not None:
+        check_whole("scale", scale, 1, LARGEST_SCALE)
+
+
+def grid_beside(given, images, labels, class_names, scale=None):
+    """A grid of one row a label: the pictures that were given, then those that were drawn.
+
+    Args:
+        given: sequence of uint8 `[H, W, C]`, which stand first in every row, before a gap.
+        images: uint8 `[N, H, W, C]`, those of one label after another.
+        labels: ints `[L]`, L a divisor of N.
+        class_names: strings.
+        scale: int or None, as of `image_grid`.
+
+    Returns:
+        PIL image.
+    """
+    rows = images.reshape(len(labels), -1, *images.shape[1:])
+    given = [*given, np.full_like(images[0], 255)]
+    before = np.broadcast_to(given, (len(labels), *np.shape(given)))
+    cells = np.concatenate([before, rows], axis=1)  # [L, columns, H, W, C]
+    return image_grid(
+        cells.reshape(-1, *images.shape[1:]),
+        cells.shape[1],
+        row_labels=label_names(labels, class_names),
+        scale=scale,
+    )

@@ -1,0 +1,75 @@
+"""`python -m kdiffusion image_to_image ARTIFACT IMAGE`: variations of a picture (SDEdit).
+
+It imports neither TensorFlow nor Keras, unless the file is a SavedModel.
+"""
+
+import time
+from pathlib import Path
+from typing import Annotated
+
+import tyro
+
+from kdiffusion.artifacts import load_denoiser
+from kdiffusion.diffusion.image_to_image import image_to_image
+from kdiffusion.images import to_uint8
+
+from .grids import check_scale, grid_beside, one_label_after_another
+from .labels import labels_from_text
+from .outputs import refuse_names, refuse_outputs, write_outputs
+from .pictures import read_picture
+from .sampling_flags import AS_RECOMMENDED, Labels, Sampling
+
+
+def main(
+    artifact: Annotated[Path, tyro.conf.Positional],
+    image: Annotated[Path, tyro.conf.Positional],
+    labels: Labels,
+    noise_level: Annotated[float, tyro.conf.arg(aliases=["--strength"])] = 0.5,
+    per_label: int = 8,
+    seed: int = 0,
+    resize: bool = False,
+    sampling: Sampling = AS_RECOMMENDED,
+    scale: int | None = None,
+    out: Path = Path("variations.png"),
+    npz: Path | None = None,
+    overwrite: bool = False,
+):
+    """Noises a picture part of the way and denoises it again, as its class would have it.
+
+    The grid has one row a class: the picture, then what became of it.
+
+    Args:
+        artifact: denoiser.onnx, a saved_model folder, or another exported format.
+        image: picture file, of the size that the model draws.
+        labels: class names, label numbers, `all` or `none`: what to make of the picture.
+        noise_level: above 0 .. 1, the part of the noising steps that the picture goes up. Near 0 it
+            stays as it is, at 1 hardly anything of it is left.
+        per_label: variations for each class.
+        seed: of the first variation; the next ones have seed + 1, seed + 2, ...
+        resize: crop and resample a picture of another size than the model's.
+        scale: pixels that a pixel is wide in the picture; if not given, enough for the drawn ones
+            to be at least 48 wide.
+        out: PNG, JPEG or WebP to write, by its name.
+        npz: file for the arrays `images` (uint8 [N, H, W, C]), `labels` and `seeds`, if wanted.
+        overwrite: replace existing files.
+    """
+    check_scale(scale)
+    refuse_outputs(out, npz, overwrite=overwrite)
+    refuse_names(pictures=[out])
+    denoiser = load_denoiser(artifact)
+    card = denoiser.card
+    numbers = labels_from_text(labels, card.class_names)
+    label_of_image, seeds = one_label_after_another(numbers, per_label, seed)
+    picture = read_picture(image, card, resize)
+    start = time.perf_counter()
+    images = to_uint8(
+        image_to_image(
+            denoiser, card, picture, label_of_image, seeds,
+            noise_level=noise_level, **sampling.given(),
+        )
+    )  # fmt: skip
+    seconds = time.perf_counter() - start
+    grid = grid_beside([to_uint8(picture)], images, numbers, card.class_names, scale)
+    arrays = {"images": images, "labels": label_of_image, "seeds": seeds}
+    written = write_outputs({out: grid, npz: arrays}, overwrite)
+    print(f"{len(images)} images in {seconds:.1f} s: {written}")

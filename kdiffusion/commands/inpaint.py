@@ -1,0 +1,83 @@
+"""`python -m kdiffusion inpaint ARTIFACT IMAGE MASK`: paints a part of a picture anew (RePaint).
+
+It imports neither TensorFlow nor Keras, unless the file is a SavedModel.
+"""
+
+import time
+from pathlib import Path
+from typing import Annotated
+
+import numpy as np
+import tyro
+
+from kdiffusion.artifacts import load_denoiser
+from kdiffusion.diffusion.inpainting import inpaint
+from kdiffusion.images import to_uint8
+
+from .grids import check_scale, grid_beside, one_label_after_another
+from .labels import labels_from_text
+from .outputs import refuse_names, refuse_outputs, write_outputs
+from .pictures import read_mask, read_picture
+from .sampling_flags import AS_RECOMMENDED, Labels, Sampling
+
+
+def main(
+    artifact: Annotated[Path, tyro.conf.Positional],
+    image: Annotated[Path, tyro.conf.Positional],
+    mask: Annotated[Path, tyro.conf.Positional],
+    labels: Labels,
+    per_label: int = 8,
+    seed: int = 0,
+    resamplings: int = 5,
+    jump_steps: int = 5,
+    resize: bool = False,
+    sampling: Sampling = AS_RECOMMENDED,
+    scale: int | None = None,
+    out: Path = Path("inpainted.png"),
+    npz: Path | None = None,
+    overwrite: bool = False,
+):
+    """Paints anew what a mask marks in a picture, in harmony with what it leaves.
+
+    The grid has one row a class: the picture, the picture with the marked part in grey, and what
+    was painted. The sampler is ddpm, if not given; those that look back at earlier steps cannot.
+
+    Args:
+        artifact: denoiser.onnx, a saved_model folder, or another exported format.
+        image: picture file, of the size that the model draws.
+        mask: picture file of the same size: white is painted anew, black is kept.
+        labels: class names, label numbers, `all` or `none`: what to paint.
+        per_label: paintings for each class.
+        seed: of the first painting; the next ones have seed + 1, seed + 2, ...
+        resamplings: how often each stretch of steps is gone through, so that the new part comes to
+            fit the old. Cost grows with it; 1 never goes back.
+        jump_steps: length of such a stretch.
+        resize: crop and resample a picture and a mask of another size than the model's.
+        scale: pixels that a pixel is wide in the picture; if not given, enough for the drawn ones
+            to be at least 48 wide.
+        out: PNG, JPEG or WebP to write, by its name.
+        npz: file for the arrays `images` (uint8 [N, H, W, C]), `labels` and `seeds`, if wanted.
+        overwrite: replace existing files.
+    """
+    check_scale(scale)
+    refuse_outputs(out, npz, overwrite=overwrite)
+    refuse_names(pictures=[out])
+    denoiser = load_denoiser(artifact)
+    card = denoiser.card
+    numbers = labels_from_text(labels, card.class_names)
+    label_of_image, seeds = one_label_after_another(numbers, per_label, seed)
+    picture, marked = read_picture(image, card, resize), read_mask(mask, card, resize)
+    start = time.perf_counter()
+    images = to_uint8(
+        inpaint(
+            denoiser, card, picture, ~marked, label_of_image, seeds,
+            resamplings=resamplings, jump_steps=jump_steps, **sampling.given(),
+        )
+    )  # fmt: skip
+    seconds = time.perf_counter() - start
+    whole = to_uint8(picture)
+    with_hole = np.where(marked[..., None], np.uint8(128), whole)
+    grid = grid_beside([whole, with_hole], images, numbers, card.class_names, scale)
+    arrays = {"images": images, "labels": label_of_image, "seeds": seeds}
+    written = write_outputs({out: grid, npz: arrays}, overwrite)
+    print(f"{len(images)} images in {seconds:.1f} s: {written}")

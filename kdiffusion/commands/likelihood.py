@@ -1,0 +1,136 @@
+"""`python -m kdiffusion likelihood ARTIFACT`: how well a model explains held-out images, in bits.
+
+It needs the data set: scikit-learn for the digits, TensorFlow for a TFDS name, nothing more for a
+folder of images. The model runs in its own runtime.
+"""
+
+import csv
+import time
+from pathlib import Path
+from typing import Annotated
+
+import numpy as np
+import tyro
+
+from kdiffusion.artifacts import load_denoiser
+from kdiffusion.data import name_and_directory
+from kdiffusion.diffusion.likelihood import variational_bound
+from kdiffusion.files import staged
+
+from .held_out import load_as_split
+from .outputs import refuse_outputs
+from .sampling_flags import VarianceName
+
+
+def main(
+    artifact: Annotated[Path, tyro.conf.Positional],
+    images: int = 100,
+    steps: int | None = None,
+    variance: VarianceName = "fixed_large",
+    data: str | None = None,
+    directory: Path | None = None,
+    seed: int = 0,
+    batch_size: int = 64,
+    out: Path | None = None,
+    overwrite: bool = False,
+):
+    """Bounds the negative log-likelihood of held-out images, in bits per dimension (DDPM, eq. 5).
+
+    A dimension is one colour of one pixel. The bound has one term a step: L_T, what noising leaves
+    of the image; L_1 to L_T-1, one for each step; L_0, the last one, to 8-bit pixels.
+
+    Args:
+        artifact: denoiser.onnx, a saved_model folder, or another exported format.
+        images: of those that were held out of the training, spread over the classes.
+        steps: from noise to image; fewer than the T of the training bound a shorter chain. All T if
+            not given.
+        variance: of a step's distribution; fixed_large is the tighter bound where steps are many.
+        data: name of the data set, or a folder with a sub-folder for each class. What the model was
+            trained on if not given.
+        directory: where it lies: an image folder's, or TFDS's data directory.
+        seed: of the first image's noise; the next have seed + 1, seed + 2, ...
+        batch_size: images at a time. It does not change the bound.
+        out: CSV for the terms, step by step, if wanted.
+        overwrite: replace an existing file.
+    """
+    refuse_outputs(out, overwrite=overwrite)
+    if images < 1:
+        raise ValueError(f"`images` must be at least 1. Received: images={images}")
+    denoiser = load_denoiser(artifact)
+    card = denoiser.card
+    name = card.dataset  # never a path: it is the file that says it
+    if data is not None:
+        name, directory = name_and_directory(data, directory)
+    pixels, labels, origin = _held_out_images(card, name, directory, images)
+    start = time.perf_counter()
+    bound = variational_bound(
+        denoiser, card, pixels, labels, range(seed, seed + len(pixels)),
+        steps=steps, variance=variance, batch_size=batch_size,
+    )  # fmt: skip
+    seconds = time.perf_counter() - start
+    print(_report(bound))
+    print(f"{len(pixels)} images, {len(bound.timesteps)} steps, {variance}, in {seconds:.1f} s.")
+    print(origin)
+    if out is not None:
+        with staged(out, overwrite) as file, open(file, "w", newline="") as stream:
+            csv.writer(stream).writerows(_rows(bound))
+        print(f"The terms: {out}")
+
+
+def _held_out_images(card, name, directory, count):
+    """uint8 images, int32 labels, and a sentence on whether they were held out of the training."""
+    dataset, origin = load_as_split(card, name, directory)
+    if (dataset.image_shape, dataset.class_names) != (card.image_shape, card.class_names):
+        raise ValueError(
+            f"`data` must have the model's images {card.image_shape} and its {card.null_label} "
+            f"classes. Received: {name}, {dataset.image_shape}, {dataset.num_classes} classes"
+        )
+    if count > len(dataset.validation_images):
+        raise ValueError(
+            f"`images` must be at most the {len(dataset.validation_images)} validation images of "
+            f"{name!r}. Received: images={count}"
+        )
+    rows = spread_over_classes(dataset.validation_labels, count)
+    return dataset.validation_images[rows], dataset.validation_labels[rows], origin
+
+
+def spread_over_classes(labels, count):
+    """Rows of `count` labels among which each class has its share, to within one.
+
+    Args:
+        labels: int array `[N]`.
+        count: int, 1 .. N.
+
+    Returns:
+        int array `[count]`.
+    """
+    by_class = np.argsort(labels, kind="stable")
+    return by_class[np.arange(count) * len(labels) // count]
+
+
+def _mean_and_error(values):
+    """Mean and its standard error, of one value an image."""
+    error = values.std(ddof=1) / np.sqrt(len(values)) if len(values) > 1 else float("nan")
+    return values.mean(), error
+
+
+def _report(bound):
+    parts = {
+        "at most": bound.total,
+        "L_T": bound.prior,
+        "L_1 .. L_T-1": bound.terms[:, :-1].sum(axis=1),
+        "L_0": bound.terms[:, -1],
+    }
+    lines = ["bits per dimension  mean    standard error"]
+    for name, values in parts.items():
+        mean, error = _mean_and_error(values)
+        lines.append(f"{name:18}  {mean:.4f}  {error:.4f}")
+    return "\n".join(lines)
+
+
+def _rows(bound):
+    """A header; L_T; then the step from each t, L_0 last."""
+    yield "timestep", "bits_per_dimension", "standard_error"
+    yield "prior", *_mean_and_error(bound.prior)
+    for t, values in zip(bound.timesteps, bound.terms.T, strict=True):
+        yield t, *_mean_and_error(values)

@@ -1,0 +1,291 @@
+"""Many images, file by file: memory does not grow, a stopped job goes on, machines can share it.
+
+A job is a range of seeds, cut into files of so many images, each in an NPZ file of its own with the
+settings it was drawn with. An image depends on its seed alone, so it does not matter which machine
+draws it, nor when.
+"""
+
+import dataclasses
+import json
+import re
+from pathlib import Path
+
+import numpy as np
+from tqdm import tqdm
+
+from kdiffusion.diffusion.noise import check_seed, initial_latents
+from kdiffusion.diffusion.options import SamplingOptions
+from kdiffusion.diffusion.sampling import sample_batches
+from kdiffusion.files import refuse_existing, staged
+from kdiffusion.images import to_uint8
+
+# Two exports of one network, on two machines, agree to 1e-4; two networks do not.
+SAME_NETWORK = 1e-3
+MOST_FILES = 1_000_000  # more than a folder is looked through for in reasonable time
+
+
+def seeds_from_text(text):
+    """Reads `FIRST:END` as a range of seeds, END not included, as in a Python slice."""
+    match = re.fullmatch(r"(\d+):(\d+)", text)
+    if not match or int(match[1]) >= int(match[2]):
+        raise ValueError(
+            "`seeds` must be FIRST:END, such as 0:50000 for the seeds 0 to 49999. "
+            f"Received: seeds={text!r}"
+        )
+    seeds = range(int(match[1]), int(match[2]))
+    check_seed(seeds[-1])
+    return seeds
+
+
+def shard_from_text(text):
+    """Reads `K/N`, the K-th of N equal parts of a job, as two ints; K from 1 to N."""
+    match = re.fullmatch(r"(\d+)/(\d+)", text)
+    if not match or not 1 <= int(match[1]) <= int(match[2]):
+        raise ValueError(
+            "`shard` must be K/N, such as 2/8 for the second of eight, with K from 1 to N. "
+            f"Received: shard={text!r}"
+        )
+    return int(match[1]), int(match[2])
+
+
+def files_of_shard(seeds, images_per_file, shard):
+    """Cuts a range of seeds into files and deals them out to the shards in turn.
+
+    Args:
+        seeds: range.
+        images_per_file: int, at least 1; the last file of the job may hold fewer.
+        shard: (k, n): every n-th file, from the k-th on.
+
+    Returns:
+        list of ranges, one a file. What a file holds does not depend on the number of shards.
+    """
+    if images_per_file < 1:
+        raise ValueError(
+            f"`images_per_file` must be at least 1. Received: images_per_file={images_per_file}"
+        )
+    number, count = shard
+    most = MOST_FILES * images_per_file
+    if seeds.stop - seeds.start > most:
+        raise ValueError(
+            f"`seeds` must be at most {most}, {MOST_FILES} files of {images_per_file} images. "
+            f"Received: seeds={seeds.start}:{seeds.stop}"
+        )
+    firsts = seeds[(number - 1) * images_per_file :: count * images_per_file]
+    return [range(first, min(first + images_per_file, seeds.stop)) for first in firsts]
+
+
+def file_name(seeds):
+    """The name of the file that holds the images of a range of seeds, its first and its last."""
+    return f"images_{seeds[0]:08d}-{seeds[-1]:08d}.npz"
+
+
+def labels_of_seeds(labels, seeds):
+    """The label of each seed: the labels in turn, so that seed s has `labels[s % len(labels)]`."""
+    return np.array([labels[seed % len(labels)] for seed in seeds], np.int32)
+
+
+def draw_to_folder(
+    denoiser, labels, seeds, folder, *, images_per_file=1000, shard=(1, 1), overwrite=False,
+    batch_size=64, progress=True, **options,
+):  # fmt: skip
+    """Draws one image for each seed into files of `folder`; those that are finished stay.
+
+    Args:
+        denoiser: LoadedDenoiser.
+        labels: ints `[L]`, which the seeds have in turn.
+        seeds: range.
+        folder: path; made if need be.
+        images_per_file: int. Defaults to `1000`.
+        shard: (k, n), the part of the job that is done here. Defaults to `(1, 1)`, all of it.
+        overwrite: bool. Whether finished files are drawn again. Defaults to `False`.
+        batch_size: int. Images that are drawn at a time.
+        progress: bool. Whether to show a bar.
+        **options: the fields of `SamplingOptions`.
+
+    Returns:
+        (int, int): how many images were drawn, and how many were there already.
+
+    Raises:
+        ValueError: a choice that cannot be, or a folder with images of another job.
+    """
+    job = _Job.of(denoiser, labels, batch_size, options)
+    files = files_of_shard(seeds, images_per_file, shard)
+    folder = Path(folder)
+    if not overwrite:
+        _refuse_other_cuts(folder, seeds, images_per_file)
+    finished = [] if overwrite else [file for file in files if job.finished(folder, file)]
+    skipped = sum(map(len, finished))
+    total = sum(map(len, files))
+    with _image_bar(total, skipped, progress) as bar:
+        for file in files:
+            if file not in finished:
+                job.draw(folder / file_name(file), file, overwrite, bar)
+    return total - skipped, skipped
+
+
+def read_folder(folder):
+    """The images of a folder that `draw_to_folder` filled, file by file, in the order of seeds.
+
+    Args:
+        folder: path.
+
+    Yields:
+        (uint8 `[N, H, W, C]`, int32 `[N]` labels, `[N]` seeds) of each file.
+    """
+    paths = [path for _, path in sorted((seeds[0], path) for seeds, path in _files_in(folder))]
+    if not paths:
+        raise ValueError(f"{folder} holds no images of `python -m kdiffusion sample --seeds`")
+    yield from map(read_file, paths)
+
+
+def read_file(path):
+    """(uint8 `[N, H, W, C]`, int32 `[N]` labels, `[N]` seeds) of one file of such a folder."""
+    return _read(path, "images", "labels", "seeds")
+
+
+@dataclasses.dataclass(frozen=True)
+class _Job:
+    """What decides the pictures: the network, known by a prediction of it, and the settings."""
+
+    denoiser: object
+    labels: list
+    options: SamplingOptions  # resolved
+    batch_size: int
+    settings: str  # JSON
+    prediction: np.ndarray
+
+    @classmethod
+    def of(cls, denoiser, labels, batch_size, options):
+        card = denoiser.card
+        options = SamplingOptions(**options).resolve(card)
+        noise = initial_latents([0], card.image_shape)
+        middle = np.array([card.schedule.num_timesteps // 2], np.int32)
+        settings = {
+            "dataset": card.dataset,
+            "class_names": card.class_names,
+            "labels": [int(label) for label in labels],
+            **dataclasses.asdict(options),
+        }
+        return cls(
+            denoiser, settings["labels"], options, batch_size, json.dumps(settings),
+            denoiser(noise, middle, np.zeros(1, np.int32)),
+        )  # fmt: skip
+
+    def draw(self, path, seeds, overwrite, bar):
+        images = np.empty((len(seeds), *self.denoiser.card.image_shape), np.uint8)
+        labels = labels_of_seeds(self.labels, seeds)
+
+        def on_step(index, t, x, x0):
+            # The sum of the parts may exceed the whole by a rounding.
+            bar.update(min(len(x) / self.options.steps, bar.total - bar.n))
+
+        batches = sample_batches(
+            self.denoiser, self.denoiser.card, labels, seeds, batch_size=self.batch_size,
+            progress=False, callback=on_step, **dataclasses.asdict(self.options),
+        )  # fmt: skip
+        refuse_existing(path, overwrite)
+        for indices, batch in batches:
+            images[indices] = to_uint8(batch)
+        with staged(path, overwrite) as temporary, open(temporary, "wb") as file:
+            np.savez_compressed(
+                file, images=images, labels=labels, seeds=np.array(seeds, np.uint64),
+                settings=self.settings, prediction=self.prediction,
+            )  # fmt: skip
+
+    def finished(self, folder, seeds):
+        """Whether the file is there, whole; one that is not, or is of another job, is refused."""
+        path = folder / file_name(seeds)
+        if not path.exists():
+            return False
+        # All of it is read: a checksum tells whether an array is as it was written.
+        there, prediction, *arrays = _read(
+            path, "settings", "prediction", "images", "labels", "seeds"
+        )
+        self._check_images(path, seeds, *arrays)
+        there, here = json.loads(str(there)), json.loads(self.settings)
+        differing = [
+            f"{name} was {there.get(name)}, now {value}"
+            for name, value in here.items()
+            if there.get(name) != value
+        ]
+        if prediction.shape != self.prediction.shape or not np.allclose(
+            prediction, self.prediction, rtol=0, atol=SAME_NETWORK
+        ):
+            differing = ["it was drawn by another network", *differing]
+        if differing:
+            raise ValueError(
+                f"{path} is of another job: {'; '.join(differing)}. Choose another folder, or pass "
+                "`--overwrite` to draw it again"
+            )
+        return True
+
+    def _check_images(self, path, seeds, images, labels, seeds_there):
+        shape = (len(seeds), *self.denoiser.card.image_shape)
+        if images.dtype != np.uint8 or images.shape != shape:
+            raise ValueError(
+                f"{path} is not a whole file of images: it must hold uint8 {shape}. "
+                f"Received: {images.dtype} {images.shape}"
+            )
+        expected = labels_of_seeds(self.labels, seeds)
+        for name, there, wanted in (("seeds", seeds_there, seeds), ("labels", labels, expected)):
+            if not np.array_equal(there, np.asarray(wanted, there.dtype)):
+                raise ValueError(
+                    f"{path} is of another job: its {name} are not those of this one. Choose "
+                    "another folder, or pass `--overwrite` to draw it again"
+                )
+
+
+def _refuse_other_cuts(folder, seeds, images_per_file):
+    """Refuses files that share seeds with this job's and are cut otherwise: images would be twice.
+
+    The seeds of a file that was cut from this range with this size begin at a whole number of files
+    from its start, and go on for one file, or to the end of the range.
+    """
+    for there, path in _files_in(folder):
+        if there[-1] < seeds[0] or there[0] >= seeds.stop:
+            continue
+        is_cut = there[0] >= seeds[0] and (there[0] - seeds[0]) % images_per_file == 0
+        if not (is_cut and there.stop == min(there[0] + images_per_file, seeds.stop)):
+            raise ValueError(
+                f"{path} is cut otherwise than seeds {seeds[0]}:{seeds.stop} in files of "
+                f"{images_per_file} images: pass the range and the `--images-per-file` that it was "
+                "made with, or choose another folder"
+            )
+
+
+def _files_in(folder):
+    """(range of seeds, path) of each image file of a folder, from the names alone.
+
+    A name that `file_name` would not give, such as one whose last seed is before its first, is
+    somebody else's.
+    """
+    for path in sorted(Path(folder).glob("images_*.npz")):
+        match = re.fullmatch(r"images_([0-9]{8,20})-([0-9]{8,20})\.npz", path.name)
+        if match and int(match[1]) <= int(match[2]):
+            seeds = range(int(match[1]), int(match[2]) + 1)
+            if file_name(seeds) == path.name:
+                yield seeds, path
+
+
+def _read(path, *names):
+    """The arrays of a file, as a tuple; a file that is damaged or of another kind is refused."""
+    try:
+        with np.load(path, allow_pickle=False) as arrays:
+            return tuple(arrays[name] for name in names)
+    except Exception as error:  # zipfile's, zlib's and NumPy's own, by what is damaged
+        raise ValueError(
+            f"{path} is not a whole file of images: {error}. Remove it, or pass `--overwrite`, to "
+            "draw it again"
+        ) from error
+
+
+def _image_bar(total, done, progress):
+    return tqdm(
+        total=total,
+        initial=done,
+        desc="Sampling",
+        disable=not progress,
+        # Steps count as parts of an image; the number that is shown is whole.
+        bar_format="{desc}: {percentage:3.0f}%|{bar}| {n:.0f}/{total:.0f} images "
+        "[{elapsed}<{remaining}]",
+    )

@@ -1,0 +1,177 @@
+"""The command on real digits: from an exported file, from what was drawn, and what it refuses."""
+
+import dataclasses
+import json
+import os
+
+import numpy as np
+import pytest
+
+from kdiffusion.artifacts import load_denoiser
+from kdiffusion.commands.evaluate import main
+from kdiffusion.commands.sampling_flags import SamplingFlags
+from kdiffusion.commands.shards import read_folder
+from kdiffusion.data import load_dataset
+
+
+@pytest.fixture(autouse=True)
+def cache(monkeypatch, tmp_path_factory):
+    monkeypatch.setenv("KDIFFUSION_CACHE_DIR", str(tmp_path_factory.mktemp("cache")))
+    monkeypatch.setattr("kdiffusion.evaluation.measures.KERNEL_SUBSETS", 4)
+
+
+@pytest.fixture
+def digits_file(toy_file, card, tmp_path):
+    """The toy denoiser, as if it had learnt the digits."""
+    card = dataclasses.replace(
+        card, image_shape=(8, 8, 1), class_names=tuple("0123456789"), null_label=10,
+        dataset="digits",
+    )  # fmt: skip
+    file = dataclasses.replace(toy_file, card_text=card.to_json(), image_shape=(8, 8, 1))
+    return file.write(tmp_path / "digits.onnx")
+
+
+QUICK = {
+    "features": "pixels",
+    "measures": ("kernel", "copies"),
+    "network_images": 5,
+    "sampling": SamplingFlags(steps=2, sampler="ddim"),
+}
+
+
+def test_it_draws_measures_and_writes_and_goes_on_where_it_stopped(digits_file, tmp_path, capsys):
+    out = tmp_path / "out"
+    main(digits_file, images=110, seed=7, out=out, **QUICK)
+    assert "Kernel distance" in capsys.readouterr().out
+    assert sorted(os.listdir(out)) == ["drawn", "evaluation.json", "report.html"]
+    figures = json.loads((out / "evaluation.json").read_text())
+    assert (figures["images"], figures["data"], figures["copies"]) == (110, "digits", 0)
+    assert figures["sampler"]["steps"] == 2
+    assert figures["sampler"]["sampler"] == "ddim"
+    assert figures["network"]["images"] == 5
+    assert "The network, without drawing" in (out / "report.html").read_text()
+    assert figures["kernel_distance"] > 0.1  # half of the noise is no digit
+    ((_, labels, seeds),) = read_folder(out / "drawn")
+    assert seeds.tolist() == list(range(7, 117))
+    assert labels.tolist() == [seed % 10 for seed in seeds]
+    # As if stopped before the last file: what was drawn is not drawn again.
+    (out / "evaluation.json").unlink()
+    (out / "report.html").unlink()
+    before = next((out / "drawn").iterdir()).stat()
+    main(digits_file, images=110, seed=7, out=out, **QUICK)
+    assert next((out / "drawn").iterdir()).stat() == before
+    again = json.loads((out / "evaluation.json").read_text())
+    assert again["kernel_distance"] == figures["kernel_distance"]
+
+
+def test_the_images_that_the_training_held_out_are_held_out(digits_file, toy_file, card, tmp_path):
+    split = {"seed": 5, "validation_fraction": 0.2}
+    digits = load_dataset("digits", **split)
+    card = dataclasses.replace(
+        load_denoiser(digits_file).card, data_split={**split, "sha256": digits.content_hash()}
+    )
+    file = dataclasses.replace(toy_file, card_text=card.to_json(), image_shape=(8, 8, 1))
+    main(file.write(tmp_path / "split.onnx"), images=100, out=tmp_path / "out", **QUICK)
+    figures = json.loads((tmp_path / "out" / "evaluation.json").read_text())
+    assert figures["held_out"].startswith("Held out of the training: digits, split by seed 5")
+    assert figures["copies_by_chance"] == 100 / (len(digits.validation_images) + 1)
+    main(digits_file, images=100, out=tmp_path / "unknown", **QUICK)
+    figures = json.loads((tmp_path / "unknown" / "evaluation.json").read_text())
+    assert figures["held_out"].startswith("Not known")
+
+
+def test_what_was_drawn_before_is_evaluated_alike(digits_file, tmp_path):
+    options = {"features": QUICK["features"], "measures": QUICK["measures"]}
+    main(digits_file, images=110, out=tmp_path / "out", **QUICK)
+    main(tmp_path / "out" / "drawn", data="digits", out=tmp_path / "again", **options)
+    first, again = (
+        json.loads((tmp_path / name / "evaluation.json").read_text()) for name in ("out", "again")
+    )
+    same = ("images", "kernel_distance", "near_training_share", "sampler")
+    assert {key: first[key] for key in same} == {key: again[key] for key in same}
+
+
+def test_real_digits_score_as_real_and_their_statistics_are_saved(tmp_path):
+    digits = load_dataset("digits")
+    np.savez(tmp_path / "real.npz", arr_0=digits.validation_images)
+    options = {"features": "pixels", "measures": ("frechet", "kernel")}
+    statistics = tmp_path / "digits.npz"
+    main(
+        tmp_path / "real.npz", data="digits", out=tmp_path / "out", save_statistics=statistics,
+        **options,
+    )  # fmt: skip
+    figures = json.loads((tmp_path / "out" / "evaluation.json").read_text())
+    assert figures["frechet_distance"] == figures["real"]["frechet_distance"]
+    assert abs(figures["kernel_distance"]) < 0.02
+    assert set(np.load(statistics)) == {"mu", "sigma", "images", "features", "identity"}
+    with pytest.raises(ValueError, match="fitted to real images"):
+        main(tmp_path / "real.npz", data=str(statistics), out=tmp_path / "more", features="pixels")
+    with pytest.raises(ValueError, match="`save_statistics` needs real images"):
+        main(
+            tmp_path / "real.npz", data=str(statistics), out=tmp_path / "more",
+            features=tmp_path / "never read.onnx", save_statistics=tmp_path / "again.npz",
+        )  # fmt: skip
+
+
+def test_a_folder_of_the_name_of_a_data_set_does_not_stand_in_its_way(tmp_path, monkeypatch):
+    digits = load_dataset("digits")
+    (tmp_path / "digits" / "notes").mkdir(parents=True)
+    np.savez(tmp_path / "real.npz", arr_0=digits.validation_images)
+    monkeypatch.chdir(tmp_path)
+    options = {"features": "pixels", "measures": ("kernel",)}
+    main(tmp_path / "real.npz", data="digits", out=tmp_path / "out", **options)
+    with pytest.raises(ValueError, match="has no images"):
+        main(tmp_path / "real.npz", data="./digits", out=tmp_path / "other", **options)
+
+
+@pytest.mark.parametrize("named", ["mine", "mine.npz"])
+def test_a_path_that_a_file_names_as_its_data_is_not_opened(
+    toy_file, card, tmp_path, monkeypatch, named
+):
+    (tmp_path / "mine" / "a").mkdir(parents=True)
+    np.savez(tmp_path / "mine.npz", mu=np.zeros(2), sigma=np.eye(2))
+    monkeypatch.chdir(tmp_path)
+    card = dataclasses.replace(card, dataset=named)
+    file = dataclasses.replace(toy_file, card_text=card.to_json()).write(tmp_path / "named.onnx")
+    with pytest.raises(ValueError, match="`name` must be"):
+        main(file, out=tmp_path / "out", **QUICK)
+
+
+def test_an_earlier_evaluation_stays_unless_told(digits_file, tmp_path):
+    out = tmp_path / "out"
+    main(digits_file, images=100, out=out, **QUICK)
+    before = (out / "evaluation.json").read_bytes()
+    with pytest.raises(FileExistsError):
+        main(digits_file, images=120, out=out, **QUICK)
+    assert (out / "evaluation.json").read_bytes() == before
+    main(digits_file, images=120, out=out, overwrite=True, **QUICK)
+    assert json.loads((out / "evaluation.json").read_text())["images"] == 120
+
+
+@pytest.mark.parametrize(
+    ("options", "message"),
+    [
+        ({"images": 0}, "`images`"),
+        ({"network_images": 1}, "`network_images` must be 0 or at least 2"),
+        ({"images": 20}, "kernel needs 100"),
+        ({"images": 300, "measures": ("precision_recall",)}, "precision_recall needs 500"),
+        ({"images": 300, "data": "."}, "sub-folder of images"),
+        ({"images": 300, "measures": ("share_as_asked",)}, "there is no judge"),
+    ],
+)
+def test_what_cannot_be_is_refused_before_anything_is_drawn(
+    digits_file, tmp_path, options, message, monkeypatch
+):
+    monkeypatch.setattr("kdiffusion.evaluation.judge.JUDGES", tmp_path / "none")  # holds no judge
+    monkeypatch.chdir(tmp_path)
+    with pytest.raises(ValueError, match=message):
+        main(digits_file, out=tmp_path / "out", **{**QUICK, **options})
+    assert not (tmp_path / "out").exists()
+
+
+def test_images_need_data_and_take_no_sampling_options(tmp_path):
+    np.savez(tmp_path / "set.npz", arr_0=np.zeros((120, 8, 8, 1), np.uint8))
+    with pytest.raises(ValueError, match="`data` must be given"):
+        main(tmp_path / "set.npz", out=tmp_path / "out")
+    with pytest.raises(ValueError, match="for an exported file"):
+        main(tmp_path / "set.npz", data="digits", out=tmp_path / "out", sampling=QUICK["sampling"])

@@ -1,0 +1,258 @@
+"""Many images in files: what is drawn, by whom, and that nothing is mixed, lost or drawn twice."""
+
+import dataclasses
+import itertools
+
+import numpy as np
+import pytest
+
+from kdiffusion.artifacts import LoadedDenoiser, load_denoiser
+from kdiffusion.commands.shards import (
+    draw_to_folder,
+    file_name,
+    files_of_shard,
+    labels_of_seeds,
+    read_folder,
+    seeds_from_text,
+    shard_from_text,
+)
+from kdiffusion.diffusion.sampling import sample
+from kdiffusion.images import to_uint8
+
+_QUICK = {"steps": 2, "guidance_strength": 0.0, "progress": False}
+
+
+@pytest.fixture
+def denoiser(toy):
+    """The toy, loaded."""
+    return load_denoiser(toy)
+
+
+@pytest.mark.parametrize("count", [1, 2, 3, 8, 30])
+@pytest.mark.parametrize("images_per_file", [1, 7, 10, 100])
+def test_the_shards_together_are_the_job_and_share_nothing(count, images_per_file):
+    seeds = range(5, 105)
+    shards = [files_of_shard(seeds, images_per_file, (k, count)) for k in range(1, count + 1)]
+    files = sorted(itertools.chain(*shards), key=lambda file: file[0])
+    assert list(itertools.chain(*files)) == list(seeds)
+    assert {len(file) for file in files[:-1]} <= {images_per_file}
+    assert max(map(len, shards)) - min(map(len, shards)) <= 1
+    # The same files whoever draws them, so that a job can go on with another number of machines.
+    assert files == files_of_shard(seeds, images_per_file, (1, 1))
+
+
+def test_a_huge_job_is_cut_without_listing_its_seeds():
+    seeds = seeds_from_text(f"0:{2**64}")
+    files = files_of_shard(seeds, 2**60, (2, 8))
+    assert [file[0] for file in files] == [2**60, 9 * 2**60]
+
+
+def test_file_names_sort_as_their_seeds():
+    names = [file_name(range(first, first + 10)) for first in (0, 90, 1000, 12345678)]
+    assert names == sorted(names)
+    assert names[0] == "images_00000000-00000009.npz"
+
+
+@pytest.mark.parametrize(
+    "text", ["", "5", "5:", ":5", "5:5", "6:5", "-1:5", "0:5:2", "a:b", "1.5:3"]
+)
+def test_what_is_no_range_of_seeds_is_refused(text):
+    with pytest.raises(ValueError, match="`seeds` must be FIRST:END"):
+        seeds_from_text(text)
+
+
+def test_seeds_that_the_noise_cannot_have_are_refused():
+    with pytest.raises(ValueError, match="2\\^64"):
+        seeds_from_text(f"0:{2**64 + 1}")
+
+
+@pytest.mark.parametrize("text", ["", "1", "0/8", "9/8", "1/0", "-1/8", "2/", "1/2/3"])
+def test_what_is_no_shard_is_refused(text):
+    with pytest.raises(ValueError, match="`shard` must be K/N"):
+        shard_from_text(text)
+
+
+def test_every_seed_has_its_image_and_the_labels_take_turns(denoiser, tmp_path):
+    options = {"sampler": "ddpm", "steps": 3, "guidance_strength": 0.5}
+    drawn = draw_to_folder(
+        denoiser, [2, 0], range(3, 14), tmp_path, images_per_file=4, batch_size=3,
+        progress=False, **options,
+    )  # fmt: skip
+    assert drawn == (11, 0)
+    images, labels, seeds = map(np.concatenate, zip(*read_folder(tmp_path), strict=True))
+    assert seeds.tolist() == list(range(3, 14))
+    assert labels.tolist() == [0, 2, 0, 2, 0, 2, 0, 2, 0, 2, 0]  # even seeds have the first label
+    expected = sample(denoiser, denoiser.card, labels, range(3, 14), progress=False, **options)
+    np.testing.assert_array_equal(images, to_uint8(expected))
+
+
+def test_the_label_of_a_seed_does_not_depend_on_where_the_job_begins():
+    whole = labels_of_seeds([4, 7, 1], range(0, 30))
+    np.testing.assert_array_equal(labels_of_seeds([4, 7, 1], range(10, 30)), whole[10:])
+
+
+def test_finished_files_are_not_drawn_again(denoiser, tmp_path):
+    arguments = ([0], range(20), tmp_path)
+    part = draw_to_folder(denoiser, *arguments, images_per_file=5, shard=(2, 3), **_QUICK)
+    assert part == (5, 0)
+    before = {path: path.stat().st_mtime_ns for path in tmp_path.iterdir()}
+    assert draw_to_folder(denoiser, *arguments, images_per_file=5, **_QUICK) == (15, 5)
+    assert all(path.stat().st_mtime_ns == time for path, time in before.items())
+    assert draw_to_folder(denoiser, *arguments, images_per_file=5, **_QUICK) == (0, 20)
+    # A longer range of the same job goes on where this one ended.
+    arguments = ([0], range(30), tmp_path)
+    assert draw_to_folder(denoiser, *arguments, images_per_file=5, **_QUICK) == (10, 20)
+
+
+def test_stopped_in_the_middle_it_leaves_whole_files_and_goes_on(denoiser, tmp_path):
+    calls = itertools.count()
+
+    def stops(noisy_images, timesteps, labels):
+        if next(calls) == 6:
+            raise KeyboardInterrupt
+        return denoiser.predict(noisy_images, timesteps, labels)
+
+    stopping = LoadedDenoiser(denoiser.card, denoiser.path, stops)
+    folder = tmp_path / "many"
+    arguments = ([0, 1], range(20), folder)
+    with pytest.raises(KeyboardInterrupt):
+        draw_to_folder(stopping, *arguments, images_per_file=5, **_QUICK)
+    files = sorted(path.name for path in folder.iterdir())
+    assert files == [file_name(range(0, 5)), file_name(range(5, 10))]
+    assert draw_to_folder(denoiser, *arguments, images_per_file=5, **_QUICK) == (10, 10)
+
+
+@pytest.mark.parametrize(
+    ("labels", "options", "message"),
+    [
+        ([0], {"steps": 3}, "steps was 2, now 3"),
+        ([0], {"sampler": "heun"}, "sampler was ddim, now heun"),
+        ([0], {"guidance_interval": (0.2, 3.0)}, "guidance_interval was None, now"),
+        ([0], {"dynamic_threshold": 0.9}, "dynamic_threshold"),
+        ([1], {}, "labels"),
+    ],
+)
+def test_images_of_other_settings_are_not_mixed_in(denoiser, tmp_path, labels, options, message):
+    folder, seeds = tmp_path / "many", range(6)
+    draw_to_folder(denoiser, [0], seeds, folder, images_per_file=3, **_QUICK)
+    choices = {**_QUICK, **options}
+    with pytest.raises(ValueError, match=message):
+        draw_to_folder(denoiser, labels, seeds, folder, images_per_file=3, **choices)
+    drawn = draw_to_folder(
+        denoiser, labels, seeds, folder, images_per_file=3, overwrite=True, **choices
+    )
+    assert drawn == (6, 0)
+    assert draw_to_folder(denoiser, labels, seeds, folder, images_per_file=3, **choices) == (0, 6)
+
+
+def test_what_the_card_recommends_is_the_same_job_said_or_not(denoiser, tmp_path):
+    said = {"sampler": "ddim", "steps": 5, "guidance_strength": 1.0, "progress": False}
+    draw_to_folder(denoiser, [0], range(3), tmp_path, **said)
+    assert draw_to_folder(denoiser, [0], range(3), tmp_path, progress=False) == (0, 3)
+
+
+def test_another_network_is_noticed_and_another_machine_is_not(denoiser, tmp_path):
+    def off_by(amount):
+        def predict(noisy_images, timesteps, labels):
+            return denoiser.predict(noisy_images, timesteps, labels) + np.float32(amount)
+
+        return LoadedDenoiser(denoiser.card, denoiser.path, predict)
+
+    draw_to_folder(denoiser, [0], range(3), tmp_path, **_QUICK)
+    assert draw_to_folder(off_by(1e-4), [0], range(3), tmp_path, **_QUICK) == (0, 3)
+    with pytest.raises(ValueError, match="another network"):
+        draw_to_folder(off_by(0.01), [0], range(3), tmp_path, **_QUICK)
+
+
+@pytest.mark.parametrize(
+    ("seeds", "images_per_file"),
+    [(range(20), 4), (range(18), 5), (range(1, 21), 5), (range(3, 5), 5), (range(5, 40), 10)],
+)
+def test_files_cut_otherwise_are_refused(denoiser, tmp_path, seeds, images_per_file):
+    draw_to_folder(denoiser, [0], range(20), tmp_path, images_per_file=5, **_QUICK)
+    with pytest.raises(ValueError, match="cut otherwise"):
+        draw_to_folder(denoiser, [0], seeds, tmp_path, images_per_file=images_per_file, **_QUICK)
+
+
+def test_a_job_beside_another_of_other_seeds_is_welcome(denoiser, tmp_path):
+    draw_to_folder(denoiser, [0], range(20), tmp_path, images_per_file=5, **_QUICK)
+    assert draw_to_folder(denoiser, [0], range(20, 23), tmp_path, **_QUICK) == (3, 0)
+
+
+@pytest.mark.parametrize("damage", ["cut", "flip", "empty"])
+def test_a_damaged_file_is_named(denoiser, tmp_path, damage):
+    draw_to_folder(denoiser, [0], range(6), tmp_path, **_QUICK)
+    path = tmp_path / file_name(range(6))
+    data = bytearray(path.read_bytes())
+    if damage == "flip":
+        data[: len(data) - 200] = bytes(len(data) - 200)
+    path.write_bytes({"cut": data[:-30], "flip": data, "empty": b""}[damage])
+    with pytest.raises(ValueError, match=f"{path.name} is not a whole file"):
+        draw_to_folder(denoiser, [0], range(6), tmp_path, **_QUICK)
+    with pytest.raises(ValueError, match=f"{path.name} is not a whole file"):
+        list(read_folder(tmp_path))
+
+
+def test_a_file_of_which_the_images_alone_are_damaged_is_not_done(denoiser, tmp_path):
+    """The settings, all that a finished file was once asked for, are whole in it."""
+    draw_to_folder(denoiser, [0], range(6), tmp_path, **_QUICK)
+    path = tmp_path / file_name(range(6))
+    data = bytearray(path.read_bytes())
+    data[120] ^= 255  # of the first array, `images`
+    path.write_bytes(data)
+    with pytest.raises(ValueError, match=f"{path.name} is not a whole file.*Remove it"):
+        draw_to_folder(denoiser, [0], range(6), tmp_path, **_QUICK)
+
+
+@pytest.mark.parametrize("name", ["images", "labels", "seeds"])
+def test_a_file_with_other_arrays_is_not_done(denoiser, tmp_path, name):
+    draw_to_folder(denoiser, [0, 1], range(6), tmp_path, **_QUICK)
+    path = tmp_path / file_name(range(6))
+    with np.load(path) as file:
+        arrays = dict(file)
+    arrays[name] = arrays[name][:-1] if name == "images" else arrays[name][::-1]
+    np.savez_compressed(path, **arrays)
+    with pytest.raises(ValueError, match=path.name):
+        draw_to_folder(denoiser, [0, 1], range(6), tmp_path, **_QUICK)
+
+
+@pytest.mark.parametrize(
+    "name",
+    ["images_00000009-00000000.npz", "images_0-5.npz", "images_-.npz", "images_a-b.npz",
+     "images_00000000-00000005 (1).npz", "images_٠٠٠٠٠٠٠٠-٠٠٠٠٠٠٠٥.npz"],
+)  # fmt: skip
+def test_names_that_no_file_of_ours_has_are_passed_over(denoiser, tmp_path, name):
+    (tmp_path / name).write_bytes(b"somebody else's")
+    assert draw_to_folder(denoiser, [0], range(6), tmp_path, **_QUICK) == (6, 0)
+    assert sum(len(images) for images, _, _ in read_folder(tmp_path)) == 6
+    assert (tmp_path / name).read_bytes() == b"somebody else's"
+
+
+def test_a_folder_without_images_is_refused(tmp_path):
+    with pytest.raises(ValueError, match="holds no images"):
+        next(read_folder(tmp_path))
+
+
+@pytest.mark.parametrize("options", [{"steps": 0}, {"batch_size": 0}, {"images_per_file": 0}])
+def test_a_choice_that_cannot_be_leaves_no_folder(denoiser, tmp_path, options):
+    with pytest.raises(ValueError, match=next(iter(options))):
+        draw_to_folder(denoiser, [0], range(6), tmp_path / "many", **{**_QUICK, **options})
+    assert not (tmp_path / "many").exists()
+
+
+def test_a_bar_counts_images(denoiser, tmp_path, capsys):
+    draw_to_folder(denoiser, [0], range(7), tmp_path, images_per_file=3, steps=3, batch_size=2)
+    assert "7/7 images" in capsys.readouterr().err
+
+
+def test_memory_does_not_grow_with_the_number_of_images(denoiser, tmp_path):
+    largest = []
+
+    def watching(noisy_images, timesteps, labels):
+        largest.append(len(noisy_images))
+        return denoiser.predict(noisy_images, timesteps, labels)
+
+    watched = dataclasses.replace(denoiser, predict=watching)
+    draw_to_folder(watched, [0], range(50), tmp_path, images_per_file=10, batch_size=4, **_QUICK)
+    assert max(largest) == 4
+    assert all(len(images) == 10 for images, _, _ in read_folder(tmp_path))

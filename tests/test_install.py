@@ -1,0 +1,142 @@
+"""The package in a checkout, from a wheel and as an editable install: one set of classes.
+
+A module that is loaded under two names has each of its classes twice, and an `except` that names
+one misses the other.
+"""
+
+import os
+import shutil
+import subprocess
+import sys
+import sysconfig
+import zipfile
+from importlib.metadata import version
+from pathlib import Path
+
+import pytest
+
+pytestmark = pytest.mark.slow
+ROOT = Path(__file__).parents[1]
+SHIPPED = ("kdiffusion", "export", "train.py", "pyproject.toml", "README.md", "requirements.txt")
+SHIPPED += ("tests/requirements.txt", "LICENSE")
+
+# Loads every module, and the doors where they are there; tells classes of one place that are two.
+TWINS = """
+import importlib, importlib.util, pkgutil, sys
+import kdiffusion, kdiffusion.export
+
+def load_all(package):
+    for module in pkgutil.iter_modules(package.__path__, package.__name__ + "."):
+        if not module.name.endswith("__main__"):
+            loaded = importlib.import_module(module.name)
+            if module.ispkg:
+                load_all(loaded)
+
+load_all(kdiffusion)
+for door in ("export", "train"):
+    if importlib.util.find_spec(door):
+        importlib.import_module(door)
+seen, names = {}, []
+for module in list(sys.modules.values()):
+    if getattr(module, "__name__", "").split(".")[0] not in ("kdiffusion", "export", "train"):
+        continue
+    for value in vars(module).values():
+        if isinstance(value, type) and value.__module__ == module.__name__:
+            names.append(value.__qualname__)
+            other = seen.setdefault((module.__file__, value.__qualname__), value)
+            assert other is value, (value, other)
+assert {"ArtefactError", "CardError", "DiffusionModel", "TrialExport"} <= set(names)
+from kdiffusion import export_network, load_denoiser
+print(kdiffusion.export.__file__)
+"""
+
+
+@pytest.fixture(scope="module")
+def checkout(tmp_path_factory):
+    """A copy of what is shipped: a build leaves files behind."""
+    if int(version("setuptools").split(".")[0]) < 77:
+        message = "needs `setuptools>=77`, as tests/requirements.txt says"
+        pytest.fail(message) if os.environ.get("CI") == "true" else pytest.skip(message)
+    folder = tmp_path_factory.mktemp("checkout")
+    for name in SHIPPED:
+        (folder / name).parent.mkdir(exist_ok=True)
+        if (ROOT / name).is_dir():
+            shutil.copytree(ROOT / name, folder / name)
+        else:
+            shutil.copyfile(ROOT / name, folder / name)
+    return folder
+
+
+@pytest.fixture(scope="module")
+def make_environment(tmp_path_factory):
+    """`make_environment(*pip arguments)`: an environment with the package, and all that is here."""
+
+    def make(*arguments):
+        folder = tmp_path_factory.mktemp("environment")
+        subprocess.run([sys.executable, "-m", "venv", "--without-pip", folder], check=True)
+        site = sysconfig.get_path("purelib", vars={"base": folder, "platbase": folder})
+        here = sysconfig.get_path("purelib")
+        Path(site, "here.pth").write_text(f"import site; site.addsitedir({here!r})\n")
+        python = folder / "bin" / "python"
+        pip = ["-m", "pip", "--python", python, "install", "--quiet", "--no-deps"]
+        options = ["--no-build-isolation", "--disable-pip-version-check"]
+        subprocess.run([sys.executable, *pip, *options, *arguments], check=True)
+        return folder / "bin"
+
+    return make
+
+
+@pytest.fixture(scope="module")
+def wheel(checkout, tmp_path_factory):
+    folder = tmp_path_factory.mktemp("wheel")
+    pip = [sys.executable, "-m", "pip", "wheel", "--quiet", "--no-deps", "--no-build-isolation"]
+    subprocess.run([*pip, "--wheel-dir", folder, checkout], check=True)
+    (path,) = folder.iterdir()
+    return path
+
+
+def _tell(command, cwd):
+    done = subprocess.run(
+        [str(part) for part in command], cwd=cwd, capture_output=True, text=True, check=False
+    )
+    assert done.returncode == 0, done.stderr
+    return done.stdout.strip()
+
+
+def test_a_wheel_holds_every_module_and_all_that_they_read(wheel):
+    held = set(zipfile.ZipFile(wheel).namelist())
+    for folder, place in (("kdiffusion", "kdiffusion"), ("export", "kdiffusion/export")):
+        for path in (ROOT / folder).rglob("*"):
+            name = f"{place}/{path.relative_to(ROOT / folder).as_posix()}"
+            if path.is_file() and "__pycache__" not in name:
+                assert name in held
+
+
+def test_in_a_checkout_no_class_exists_twice(checkout):
+    where = _tell([sys.executable, "-c", TWINS], checkout)
+    assert where == str(checkout / "kdiffusion" / "export" / "__init__.py")
+    assert _tell([sys.executable, "-m", "kdiffusion", "sample", "--help"], checkout)
+
+
+def test_from_a_wheel_no_class_exists_twice(wheel, make_environment, tmp_path):
+    programs = make_environment(wheel)
+    where = _tell([programs / "python", "-c", TWINS], tmp_path)
+    assert where.endswith("site-packages/kdiffusion/export/__init__.py")
+    _same_help(programs, tmp_path)
+
+
+def test_from_an_editable_install_no_class_exists_twice(checkout, make_environment, tmp_path):
+    programs = make_environment("--editable", checkout)
+    for cwd in (tmp_path, checkout):
+        where = _tell([programs / "python", "-c", TWINS], cwd)
+        assert where.startswith(str(checkout))
+    _same_help(programs, tmp_path)
+
+
+def _same_help(programs, cwd):
+    """The program and the module are one; `train` and `export` are among their commands."""
+    for command in ("sample", "export", "train"):
+        as_module = _tell([programs / "python", "-m", "kdiffusion", command, "--help"], cwd)
+        as_program = _tell([programs / "kdiffusion", command, "--help"], cwd)
+        assert as_program.startswith(f"usage: kdiffusion {command} ")
+        assert as_module.startswith(f"usage: python -m kdiffusion {command} ")
