@@ -12,7 +12,7 @@ import numpy as np
 import pytest
 import tensorflow as tf
 
-from kdiffusion.export import sampler_onnx, sampler_saved_model
+from kdiffusion.artifacts.whole_sampler import load_sampler
 from kdiffusion.export.whole_sampler import export_sampler
 from kdiffusion.images import to_uint8
 
@@ -68,7 +68,7 @@ def test_the_documented_onnx_client_draws(snippets, samplers, monkeypatch):
     exec(snippets[0], names)
     assert names["pixels"].shape == (2, 8, 12, 3)
     noise = names["noise"].astype(np.float32)
-    expected = sampler_onnx.load(samplers["onnx"])[0](noise, [0, 1], 1.0)
+    expected = load_sampler(samplers["onnx"])[0](noise, [0, 1], 1.0)
     np.testing.assert_array_equal(names["pixels"], to_uint8(expected))
 
 
@@ -103,6 +103,6 @@ def test_the_documented_rest_client_draws(snippets, samplers, card):
     np.testing.assert_allclose(images, served, atol=1e-5)
     # TensorFlow's loader and ours optimise the graph each in its way, so it rounds differently, and
     # three steps through random weights enlarge that: 1.2e-4 was seen. Other images differ by 1.
-    expected = sampler_saved_model.load(samplers["saved_model"])[0](noise, [0, 1], 1.0)
+    expected = load_sampler(samplers["saved_model"])[0](noise, [0, 1], 1.0)
     np.testing.assert_allclose(images, expected, rtol=0, atol=2e-3)
     assert np.ptp(expected) > 1
