@@ -83,8 +83,8 @@ class ConditionEmbedding(keras.layers.Layer):
         self.label_channels = label_channels
         self.channels = channels
         self.embed_time = TimestepEmbedding(time_channels, dtype=self.dtype_policy)
-        # As strong as the sines of the time, whose RMS is sqrt(1/2): Keras starts an embedding at an
-        # RMS of 0.03, where the label hardly counts until it has grown (EDM scales labels up too).
+        # As strong as the sines of the time, whose RMS is sqrt(1/2): Keras starts an embedding at
+        # 0.03, where the label hardly counts until it has grown (EDM, too, scales labels up).
         self.embed_label = keras.layers.Embedding(
             num_classes + 1,
             label_channels,
