@@ -9,6 +9,7 @@ import numpy as np
 import tensorflow as tf
 
 from kdiffusion.diffusion.sampling import sample
+from kdiffusion.evaluation.in_training import said_of
 from kdiffusion.images import image_grid, save_png, to_uint8
 
 # Grids stay readable: a data set of a hundred classes shows its first ten.
@@ -101,7 +102,7 @@ class Monitor(keras.callbacks.Callback):
     Scalars of each epoch, in training and validation, and within it every `log_every_steps`, the
     learning rate, images a second, the network's graph, the configuration as text, and a grid of
     samples by class from fixed seeds, so that it can be watched improving. The same grids are
-    written as PNG. Epochs are numbered from 1.
+    written as PNG. Where an evaluation is asked for, its figures. Epochs are numbered from 1.
 
     Keras's own callback can't be built upon: it hands TensorFlow Python numbers (see
     `_write_scalars`), drops an epoch's scalars unless its last step is one of every `update_freq`,
@@ -112,10 +113,13 @@ class Monitor(keras.callbacks.Callback):
         card: `DenoiserCard` with the recommended sampler, for the grids.
         has_config, has_graph: bool. Whether the run's log holds the configuration as it is now,
             and the graph. Defaults to `False`.
+        evaluate: `EvaluationInTraining`, or None for no evaluation.
     """
 
-    def __init__(self, directory, card, has_config=False, has_graph=False):
+    def __init__(self, directory, card, has_config=False, has_graph=False, evaluate=None):
         super().__init__()
+        self._evaluate = evaluate
+        self._evaluate_every = directory.config.evaluation.every_epochs
         self._has_config, self._has_graph = has_config, has_graph
         self._directory = directory
         self._card = card
@@ -168,11 +172,18 @@ class Monitor(keras.callbacks.Callback):
         validation = {name[4:]: value for name, value in logs.items() if name.startswith("val_")}
         self._write_scalars("train", "epoch", training | self._learning_rate(), self._epoch)
         self._write_scalars("validation", "epoch", validation, self._epoch)
-        if self._epoch % self._run.sample_every_epochs == 0 or self._epoch == self._epochs:
+        if self._is_due(self._run.sample_every_epochs):
             self._draw_samples()
+        if self._evaluate is not None and self._is_due(self._evaluate_every):
+            figures = self._evaluate(self.model.denoiser())
+            print(f"Epoch {self._epoch}: {said_of(figures)}", flush=True)
+            self._write_scalars("train", "evaluation", figures, self._epoch)
         # What a checkpoint says is done must be in the log, too.
         for writer in self._writers.values():
             writer.flush()
+
+    def _is_due(self, every):
+        return self._epoch % every == 0 or self._epoch == self._epochs
 
     def _step(self):
         return int(self.model.step.numpy())

@@ -171,6 +171,19 @@ class RunConfig:
 
 
 @section
+class EvaluationConfig:
+    """How good the images are, measured while the network is trained (see docs/evaluation.md)."""
+
+    every_epochs: Positive | None = None
+    """Epochs between evaluations, in TensorBoard beside the samples; None for none."""
+    images: Annotated[int, Field(ge=100)] = 500
+    """Images drawn for each, and held-out images on which the network is measured."""
+    judge: str | None = None
+    """Name or ONNX file of a judge (`train_judge` makes one); None for the data set's own. Without
+    one, the share as asked is left out."""
+
+
+@section
 class Config:
     """One training run."""
 
@@ -182,6 +195,7 @@ class Config:
     optimizer: OptimizerConfig = OptimizerConfig()
     sampling: SamplingConfig = SamplingConfig()
     run: RunConfig = RunConfig()
+    evaluation: EvaluationConfig = EvaluationConfig()
 
     @model_validator(mode="after")
     def _check_across_sections(self):

@@ -10,6 +10,7 @@ from kdiffusion.training.config import (
     Config,
     DataConfig,
     DiffusionConfig,
+    EvaluationConfig,
     ModelConfig,
     OptimizerConfig,
     RunConfig,
@@ -99,6 +100,7 @@ def cifar10():
         ),
         sampling=SamplingConfig(sampler="ddim", steps=100, guidance_strength=0.3),
         run=RunConfig(sample_every_epochs=10, checkpoint_every_epochs=5),
+        evaluation=EvaluationConfig(every_epochs=50, images=2000),
     )
 
 
@@ -131,6 +133,7 @@ def cifar10_small():
             ema_decay=0.999,
         ),
         sampling=SamplingConfig(sampler="unipc", steps=20, guidance_strength=1.0),
+        evaluation=EvaluationConfig(every_epochs=10),
     )
 
 

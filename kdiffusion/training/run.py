@@ -9,6 +9,7 @@ import tensorflow as tf
 
 from kdiffusion.card import DataSplit, DenoiserCard
 from kdiffusion.data import load_dataset, validation_batches
+from kdiffusion.evaluation.in_training import EvaluationInTraining
 from kdiffusion.models import DiffusionModel
 from kdiffusion.precision import resolve_policy, warn_if_emulated
 from kdiffusion.training import event_log, history, run_directory
@@ -117,13 +118,15 @@ def _train(model, strategy, workers, dataset, directory, before, own_callbacks):
     directory = _with_history(directory, before, step, workers)
     callbacks = [StopAtNonFinite(checkpoints, steps_per_epoch, workers.is_chief)]
     if workers.is_chief:
+        # First: it refuses what a new run's folder should not be cleared for.
+        evaluate = _evaluation(model, dataset, directory)
         if before is not None:
             checkpoints.keep_best()
         else:
             # Not before all that can be wrong with the new run was checked.
             run_directory.clear(directory.path)
         directory.write()
-        monitor = _monitor(model, directory, before, step, steps_per_epoch)
+        monitor = _monitor(model, directory, before, step, steps_per_epoch, evaluate)
         callbacks += [monitor, *own_callbacks]
     with catching_signals() as what_came:
         # Last: what an epoch leaves is whole before the checkpoint that says it is done.
@@ -135,7 +138,21 @@ def _train(model, strategy, workers, dataset, directory, before, own_callbacks):
     return directory
 
 
-def _monitor(model, directory, before, step, steps_per_epoch):
+def _evaluation(model, dataset, directory):
+    """What evaluates the network now and then; None where that isn't asked for."""
+    config = directory.config
+    if config.evaluation.every_epochs is None:
+        return None
+    return EvaluationInTraining(
+        dataset,
+        make_card(model, directory),
+        config.evaluation.images,
+        config.evaluation.judge,
+        seed=config.run.seed,
+    )
+
+
+def _monitor(model, directory, before, step, steps_per_epoch, evaluate):
     """What writes TensorBoard's log, when what the run went back behind is out of it."""
     epoch = step // steps_per_epoch
     has_graph, _ = (
@@ -143,7 +160,7 @@ def _monitor(model, directory, before, step, steps_per_epoch):
         for part in ("train", "validation")
     )
     has_config = has_graph and before is not None and before.config == directory.config
-    return Monitor(directory, make_card(model, directory), has_config, has_graph)
+    return Monitor(directory, make_card(model, directory), has_config, has_graph, evaluate)
 
 
 def _with_history(directory, before, step, workers):

@@ -19,6 +19,7 @@ from kdiffusion.training.sealed import read_sealed, write_sealed
 RESUMABLE = (
     "run",
     "sampling",
+    "evaluation",
     "optimizer.epochs",
     "optimizer.learning_rate",
     "optimizer.learning_rate_shape",

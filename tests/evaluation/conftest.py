@@ -10,7 +10,7 @@ from kdiffusion.evaluation.judge import CARD_KEY, JudgeCard, seal_judge
 IMAGE_SHAPE = (4, 6, 1)  # height and width differ, so that a swap shows
 
 
-def write_linear_judge(path, weights, head, bias, card):
+def _write_linear_judge(path, weights, head, bias, card):
     """features = pixels @ weights, logits = features @ head + bias."""
     size = int(np.prod(card.image_shape))
     nodes = [
@@ -45,6 +45,11 @@ def write_linear_judge(path, weights, head, bias, card):
     return path
 
 
+@pytest.fixture(scope="session")
+def write_linear_judge():
+    return _write_linear_judge
+
+
 @pytest.fixture
 def judge_card():
     return JudgeCard(
@@ -61,4 +66,4 @@ def judge_file(tmp_path, judge_card):
     weights[:2, :, 0] = weights[2:, :, 1] = 1 / 12
     head = [[0.0, 1.0], [0.0, 1.0]]
     path = tmp_path / "toy.onnx"
-    return write_linear_judge(path, weights.reshape(24, 2), head, [255.0, 0.0], judge_card)
+    return _write_linear_judge(path, weights.reshape(24, 2), head, [255.0, 0.0], judge_card)

@@ -175,6 +175,23 @@ def test_a_warm_up_that_outlasts_the_run_is_told(tiny, tmp_path):
         train(tiny(optimizer={"warmup_steps": 7}), tmp_path)
 
 
+def test_evaluations_are_in_the_log_beside_the_samples(tiny, tmp_path, capsys):
+    evaluation = {"every_epochs": 1, "images": 100}
+    run = train(tiny(evaluation=evaluation, run={"sample_every_epochs": 1}), tmp_path)
+    scalars = _events(run, "train")
+    for name in ("kernel_distance", "structure", "detail", "seconds"):
+        values = scalars.Tensors(f"evaluation/{name}")
+        assert [event.step for event in values] == [1, 2]
+        assert all(np.isfinite(make_ndarray(event.tensor_proto)) for event in values)
+    assert "Epoch 2: kernel " in capsys.readouterr().out
+
+
+def test_a_judge_that_is_not_there_is_refused_before_the_folder_is_touched(tiny, tmp_path):
+    with pytest.raises(ValueError, match="`judge` must be an ONNX file"):
+        train(tiny(evaluation={"every_epochs": 1, "judge": "nobody"}), tmp_path / "run")
+    assert not (tmp_path / "run" / "config.json").exists()
+
+
 def test_settings_that_cannot_serve_the_data_are_refused(tmp_path):
     with pytest.raises(ValueError, match="`batch_size`"):
         train(_tiny(optimizer={"batch_size": 5000}), tmp_path / "a")

@@ -78,7 +78,7 @@ WRITTEN = [
 FOREIGN = [
     "checkpoints/notes.txt", "checkpoints/step_00000012_copy/record.json",
     "checkpoints/step_00000012/notes.txt", "tensorboard/other/events.out.tfevents.1",
-    "samples/favourite.png", "export/__init__.py", "kdiffusion/commands/web_page/index.html",
+    "samples/favourite.png", "export/__init__.py", "export/web_page/index.html",
     "export/saved_model/assets.extra/tf_serving_warmup_requests.bin", "export/.git/HEAD",
 ]  # fmt: skip
 

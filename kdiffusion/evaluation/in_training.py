@@ -1,0 +1,102 @@
+"""A network evaluated while it is trained: a few figures of a few images, from the same seeds."""
+
+import time
+
+import numpy as np
+
+from kdiffusion.diffusion.sampling import sample
+from kdiffusion.images import to_uint8
+
+from .command import Job
+from .measures import MEASURES, Drawn
+from .network_measures import measure_network
+
+DRAWN_AT_A_TIME = 100
+
+
+class EvaluationInTraining:
+    """Draws images by class and measures them, and the network, as `evaluate` does.
+
+    Made before training, it reads the real images, which takes a minute or so for CIFAR-10 once:
+    what was read is cached by their content.
+
+    Args:
+        dataset: ImageDataset that is trained on.
+        card: `DenoiserCard` of the network, with the recommended sampler.
+        images: int, at least 100. How many to draw, the classes in turn; as many held-out images,
+            or as there are, are what the network is measured on.
+        judge: str or None. Name or ONNX file of a judge; None for the data set's own, if any.
+        seed: int. Of the first image.
+        progress: bool. Whether to show bars.
+
+    Raises:
+        ValueError: fewer images than a measure needs.
+        JudgeError: a judge that is not there or reads other images.
+    """
+
+    def __init__(self, dataset, card, images, judge=None, seed=0, progress=True):
+        least = MEASURES["kernel"].least(0)
+        if images < least:
+            raise ValueError(
+                f"`evaluation.images` must be at least {least}: {MEASURES['kernel'].why}. "
+                f"Received: {images}"
+            )
+        job = Job(judge=judge, seed=seed)
+        prepared = job.prepare(dataset.image_shape, dataset.class_names, dataset, progress)
+        self._reader, self._real = prepared.reader, prepared.real
+        self._card, self._progress, self._seed = card, progress, seed
+        self._labels = np.arange(images) % len(dataset.class_names)
+        rng, most = np.random.default_rng(seed), len(dataset.validation_images)
+        self._held_out = np.sort(rng.choice(most, min(images, most), replace=False))
+
+    def __call__(self, denoiser):
+        """Evaluates a network.
+
+        Args:
+            denoiser: a Denoiser of the card.
+
+        Returns:
+            dict of floats: `share_as_asked` where there is a judge, `kernel_distance`, `structure`
+            and `detail` (see docs/evaluation.md), and the `seconds` that it took.
+        """
+        start = time.perf_counter()
+        features, readings = self._reader.read_all(
+            self._draw(denoiser), len(self._labels), "Evaluating", progress=self._progress
+        )
+        names = () if self._reader.judge is None else self._reader.judge.card.class_names
+        drawn = Drawn(features, None, readings, self._labels, names, self._seed)
+        figures = {}
+        if readings is not None:
+            share = MEASURES["share_as_asked"].compute(drawn, self._real)
+            figures["share_as_asked"] = share["share_as_asked"]
+        figures["kernel_distance"] = MEASURES["kernel"].compute(drawn, self._real)[
+            "kernel_distance"
+        ]
+        dataset = self._real.dataset
+        network = measure_network(
+            denoiser,
+            self._card,
+            dataset.validation_images[self._held_out],
+            dataset.validation_labels[self._held_out],
+            seed=self._seed,
+            progress=self._progress,
+        )
+        figures |= {"structure": network.structure, "detail": network.detail}
+        return figures | {"seconds": time.perf_counter() - start}
+
+    def _draw(self, denoiser):
+        for first in range(0, len(self._labels), DRAWN_AT_A_TIME):
+            labels = self._labels[first : first + DRAWN_AT_A_TIME]
+            seeds = self._seed + first + np.arange(len(labels))
+            yield to_uint8(sample(denoiser, self._card, labels, seeds, progress=False))
+
+
+def said_of(figures):
+    """One line of what `EvaluationInTraining` found, for a terminal of 80 columns."""
+    words = {"share_as_asked": "as asked", "kernel_distance": "kernel"}
+    parts = [
+        f"{words.get(name, name)} {value:.3g}"
+        for name, value in figures.items()
+        if name != "seconds"
+    ]
+    return f"{', '.join(parts)} ({figures['seconds']:.0f} s)"
