@@ -5,6 +5,7 @@ from pathlib import Path
 
 from kdiffusion.artifacts.seal import seal
 from kdiffusion.files import refuse_existing, staged
+from kdiffusion.tensorflow_start import import_tensorflow
 
 from . import (
     litert_writer,
@@ -49,6 +50,7 @@ def export_run(run_dir, formats=("onnx", "saved_model"), out=None, overwrite=Fal
     """
     folder = Path(run_dir, "export") if out is None else Path(out)
     _artefact_paths(formats, folder, overwrite)  # refuse before the seconds that loading takes
+    import_tensorflow()
     from kdiffusion.training import load_run
 
     run = load_run(run_dir, best)

@@ -16,6 +16,8 @@ LIBRARIES_BELOW = set(sys.stdlib_module_names) | {"numpy", "PIL", "tqdm"}
 ROOMS = {
     "kdiffusion/files.py": (set(), False),
     "kdiffusion/precision.py": (set(), True),
+    "kdiffusion/terminal.py": (set(), False),
+    "kdiffusion/tensorflow_start.py": (set(), True),
     "kdiffusion/diffusion": (
         {"kdiffusion.diffusion", "kdiffusion.card", "kdiffusion.images"},
         False,
@@ -47,6 +49,7 @@ ROOMS = {
             "kdiffusion.artifacts",
             "kdiffusion.diffusion",
             "kdiffusion.card",
+            "kdiffusion.tensorflow_start",
         },
         True,
     ),

@@ -8,6 +8,8 @@ its weights. All else in the file is left alone. The function is of operations i
 
 import itertools
 
+from kdiffusion.tensorflow_start import import_tensorflow
+
 from .denoiser import ArtefactError
 from .saved_model_labels import gathered_tables
 
@@ -53,7 +55,7 @@ def read_signature(path, signature):
     Raises:
         ArtefactError: a folder that is damaged, or that holds more than computations on weights.
     """
-    import tensorflow as tf
+    tf = import_tensorflow()
 
     try:
         return _read_signature(tf, path, signature)

@@ -6,6 +6,8 @@ import sys
 
 import tyro
 
+from kdiffusion.terminal import plain_warnings
+
 
 def run_command(command, module_name):
     """Runs a function as the command of a module: `call` where errors are reported.
@@ -39,7 +41,8 @@ def reporting_errors():
     # Nothing that a user of a command could act on is in TensorFlow's start-up notices.
     os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
     try:
-        yield
+        with plain_warnings():
+            yield
     except ModuleNotFoundError as error:
         print(
             f"error: {error}. Training and exporting need what `pip install '.[train]'` installs, "

@@ -7,6 +7,7 @@ from typing import Annotated
 import tyro
 
 from kdiffusion.export import FORMATS, export_run
+from kdiffusion.terminal import working
 
 FormatName = tyro.extras.literal_type_from_choices(list(FORMATS))
 
@@ -28,7 +29,8 @@ def main(
         best: export the checkpoint of the lowest validation loss, not the newest.
     """
     start = time.perf_counter()
-    paths = export_run(run_dir, formats, out, overwrite, best)
+    with working("exporting, and checking the exported files", line=True):
+        paths = export_run(run_dir, formats, out, overwrite, best)
     for name, path in paths.items():
         print(f"{name:12} {path}")
     print(f"Exported and compared with the live network in {time.perf_counter() - start:.1f} s.")

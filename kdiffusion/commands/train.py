@@ -3,60 +3,58 @@
 In a checkout `python train.py` is the same.
 """
 
-import dataclasses
 import shlex
 import sys
 import time
 from pathlib import Path
-from typing import Annotated
 
-import tyro
-
-from kdiffusion.training import PRESET_DOCS, PRESETS, Config, Interrupted
+from kdiffusion.data import look_up_dataset
+from kdiffusion.tensorflow_start import import_tensorflow
+from kdiffusion.terminal import say, working
+from kdiffusion.training import Interrupted
+from kdiffusion.training.cluster import has_several_workers
+from kdiffusion.training.run_directory import RunDirectory, check_free, check_resumable, holds_run
+from kdiffusion.training.summary import settings_lines
 
 from .grids import draw_by_class
+from .train_arguments import parse
 
 IMAGES_PER_LABEL = 8
 
 
-@dataclasses.dataclass(frozen=True)
-class Command:
-    """Train a class-conditional diffusion model, export it, and draw with the exported file."""
+def announce(command):
+    """Says what will be trained; refuses, before TensorFlow's seconds, what can be known by then.
 
-    config: Annotated[Config, tyro.conf.arg(name="")]
-    run_dir: Path | None = None
-    """Folder of the run. None: runs/PRESET."""
-    resume: tyro.conf.FlagCreatePairsOff[bool] = False
-    """Go on with the run in that folder, from its newest checkpoint; begin it if there is none."""
-    overwrite: tyro.conf.FlagCreatePairsOff[bool] = False
-    """Replace the run in that folder."""
-    trial_export: bool = True
-    """Export the untrained network beside the first steps, so that one that can't be exported is
-    not trained in vain."""
-
-
-def parse(arguments, program="train.py"):
-    """The `Command` of a command line; without a preset, that of the digits."""
-    if not arguments or (arguments[0].startswith("-") and arguments[0] not in ("-h", "--help")):
-        arguments = ["digits", *arguments]
-    commands = {name: (PRESET_DOCS[name], Command(preset)) for name, preset in PRESETS.items()}
-    return tyro.extras.overridable_config_cli(
-        commands, prog=program, description=Command.__doc__, args=arguments
-    )
+    Raises:
+        ValueError, OSError: as `kdiffusion.training.train`.
+    """
+    config, folder = command.config, command.folder
+    if command.resume and command.overwrite:
+        raise ValueError("Only one of `--resume` and `--overwrite` may be given. Received: both")
+    goes_on = command.resume and holds_run(folder)
+    if goes_on:
+        check_resumable(RunDirectory.read(folder).config, config)
+    elif not has_several_workers(config.run.strategy):  # of several, one may have begun it by now
+        check_free(folder, command.overwrite)
+    images, classes = look_up_dataset(config.data.name, config.data.directory)
+    say(f"{'Going on with' if goes_on else 'Training'} {config.preset}")
+    say("\n".join(settings_lines(config, folder, images, classes)))
 
 
 def run(arguments, program="train.py"):
     """Trains, exports and draws, as the arguments say."""
     start = time.perf_counter()
     command = parse(arguments, program)
-    run_dir = command.run_dir or Path("runs", command.config.preset)
-    # TensorFlow loads here, when the arguments are known to be good.
-    from kdiffusion.artifacts import load_denoiser
-    from kdiffusion.export import export_run
-    from kdiffusion.export.trial import TrialExport
-    from kdiffusion.images import image_grid, save_png
-    from kdiffusion.training import train
+    announce(command)
+    with working("loading TensorFlow", line=True):
+        import_tensorflow()
+        from kdiffusion.artifacts import load_denoiser
+        from kdiffusion.export import export_run
+        from kdiffusion.export.trial import TrialExport
+        from kdiffusion.images import image_grid, save_png
+        from kdiffusion.training import train
 
+    run_dir = command.folder
     try:
         with TrialExport(command.config) as trial:
             run = train(
@@ -68,9 +66,9 @@ def run(arguments, program="train.py"):
         sys.exit(interruption.exit_status)
     if not run.is_chief:
         return
-    print("Exporting and checking the exported files ...", flush=True)
-    artefacts = export_run(run_dir, overwrite=True)
-    print("Sampling from the ONNX file ...", flush=True)
+    with working("exporting, and checking the exported files", line=True):
+        artefacts = export_run(run_dir, overwrite=True)
+    say("Drawing with the ONNX file ...")
     denoiser = load_denoiser(artefacts["onnx"])
     names = denoiser.card.class_names[:10]
     images, _, _ = draw_by_class(denoiser, range(len(names)), IMAGES_PER_LABEL, seed=0)

@@ -5,12 +5,13 @@ the pipeline, which needs it, is imported when first asked for (PEP 562).
 """
 
 from .dataset import ImageDataset
-from .datasets import DATASETS, load_dataset, name_and_directory
+from .datasets import DATASETS, load_dataset, look_up_dataset, name_and_directory
 
 __all__ = [
     "DATASETS",
     "ImageDataset",
     "load_dataset",
+    "look_up_dataset",
     "name_and_directory",
     "training_batches",
     "validation_batches",

@@ -6,9 +6,9 @@ from collections.abc import Callable
 from pathlib import Path
 
 from .dataset import ImageDataset
-from .digits import load_digits
-from .folder import load_folder
-from .tfds_catalog import load_tfds
+from .digits import load_digits, look_up_digits
+from .folder import load_folder, look_up_folder
+from .tfds_catalog import load_tfds, look_up_tfds
 
 # A loader takes the name and, by keyword, the other arguments of `load_dataset`.
 DATASETS: dict[str, Callable[..., ImageDataset]] = {
@@ -18,6 +18,34 @@ DATASETS: dict[str, Callable[..., ImageDataset]] = {
     "stl10": load_tfds,
     "folder": load_folder,
 }
+
+# What can be said of those, or refused, before TensorFlow is imported. A row may be missing.
+LOOK_UPS: dict[str, Callable[..., tuple[int | None, int]]] = {
+    "digits": look_up_digits,
+    "cifar10": look_up_tfds,
+    "cifar100": look_up_tfds,
+    "stl10": look_up_tfds,
+    "folder": look_up_folder,
+}
+
+
+def look_up_dataset(name: str, directory: str | os.PathLike | None = None):
+    """What is known of a data set in a second, without its images and without TensorFlow.
+
+    Args:
+        name: str, and `directory`: path: as of `load_dataset`.
+
+    Returns:
+        (images, classes), each None where it is not known yet.
+
+    Raises:
+        ValueError: There is no such data set, or its description is of one that can't be used.
+        FileNotFoundError: A TFDS data set is not prepared, and there is no network.
+    """
+    if name in DATASETS:
+        look_up = LOOK_UPS.get(name)
+        return look_up(name, directory=directory) if look_up else (None, None)
+    return look_up_tfds(name, directory=directory, other_names=DATASETS)
 
 
 def name_and_directory(data: str, directory: str | os.PathLike | None = None):

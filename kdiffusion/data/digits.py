@@ -8,6 +8,21 @@ from .resize import fit_to_square
 
 # Grey levels count the inked pixels in 4x4 blocks of the 32x32 scan.
 MAX_LEVEL = 16
+NUM_IMAGES, NUM_CLASSES = 1797, 10
+
+
+def look_up_digits(name: str, *, directory: str | None) -> tuple[int, int]:
+    """(images, classes), both parts together.
+
+    Raises:
+        ValueError: A `directory` is given.
+    """
+    if directory is not None:
+        raise ValueError(
+            f"`directory` must not be given for {name!r}, which scikit-learn ships. "
+            f"Received: directory={str(directory)!r}"
+        )
+    return NUM_IMAGES, NUM_CLASSES
 
 
 def load_digits(
@@ -30,11 +45,7 @@ def load_digits(
     Raises:
         ValueError: A `directory` is given.
     """
-    if directory is not None:
-        raise ValueError(
-            f"`directory` must not be given for {name!r}, which scikit-learn ships. "
-            f"Received: directory={directory!r}"
-        )
+    look_up_digits(name, directory=directory)
     # Here and not above: scikit-learn takes a second to import, and only this loader needs it.
     from sklearn.datasets import load_digits as load_sklearn_digits
 

@@ -37,10 +37,7 @@ def load_folder(
         ValueError: There are no class folders, one is empty, or a file (named) is not readable
             as an image, not of 8 bits, or of another size than the first.
     """
-    if directory is None:
-        raise ValueError(
-            f"`directory` must be given for {name!r}: the folder with a sub-folder for each class"
-        )
+    check_directory(name, directory)
     files = _image_files(Path(directory))  # {class name: [path, ...]}
     read = [(path, read_image(path)) for paths in files.values() for path in paths]
     grey = all(pixels.shape[-1] == 1 for _, pixels in read)
@@ -64,6 +61,25 @@ def load_folder(
         validation_fraction=validation_fraction,
         seed=seed,
     )
+
+
+def look_up_folder(name: str, *, directory: str | None) -> tuple[int, int]:
+    """(files, classes) of `directory`, before any is read: both parts together.
+
+    Raises:
+        ValueError: as `load_folder`, but for what shows only in the images.
+    """
+    check_directory(name, directory)
+    files = _image_files(Path(directory))
+    return sum(len(paths) for paths in files.values()), len(files)
+
+
+def check_directory(name: str, directory: str | None) -> None:
+    """Refuses a folder of images that is not named."""
+    if directory is None:
+        raise ValueError(
+            f"`directory` must be given for {name!r}: the folder with a sub-folder for each class"
+        )
 
 
 def _image_files(directory: Path) -> dict[str, list[Path]]:

@@ -1,6 +1,8 @@
 """Any TensorFlow Datasets (TFDS) name whose examples have an image and a label."""
 
+import contextlib
 import difflib
+import logging
 import re
 import tempfile
 from collections.abc import Iterable
@@ -94,6 +96,27 @@ def load_tfds(
     )
 
 
+def look_up_tfds(
+    name: str, *, directory: str | None, other_names: Iterable[str] = ()
+) -> tuple[int | None, int]:
+    """What is known of a TFDS data set without TensorFlow, which takes seconds to import.
+
+    Returns:
+        (training images, or None where they are not known before the download, classes).
+
+    Raises:
+        ValueError, FileNotFoundError: as `load_tfds`, but for what shows only in the images.
+    """
+    builder = _find_builder(name, directory, other_names)
+    _check_features(name, builder.info.features)
+    if not builder.is_prepared():
+        with _explaining_failure(name, builder):
+            _check_reachable(builder)
+    splits = builder.info.splits
+    num_images = splits["train"].num_examples if "train" in splits else None
+    return num_images or None, builder.info.features["label"].num_classes
+
+
 def _base_name(name: str) -> str:
     return re.split("[/:]", name)[0]
 
@@ -108,7 +131,8 @@ def _find_builder(name, directory, other_names):
         )
     if re.fullmatch(NAME_PATTERN, name):
         try:
-            return tfds.builder(name, data_dir=directory)
+            with _quiet_absl():
+                return tfds.builder(name, data_dir=directory)
         except tfds.core.DatasetNotFoundError:
             pass  # Answered below, as is a name that cannot be one.
         except Exception as error:  # Whatever a builder's own code raises: version, config, ...
@@ -120,6 +144,18 @@ def _find_builder(name, directory, other_names):
         f"`name` must be one of {sorted(other_names)}, a data set of TFDS, or one that was "
         f"prepared in `directory`. {meant}Received: name={name!r}, directory={directory!r}"
     )
+
+
+@contextlib.contextmanager
+def _quiet_absl():
+    """Keeps TFDS from warning of an empty folder, which is answered by ourselves."""
+    logger = logging.getLogger("absl")
+    level = logger.level
+    logger.setLevel(logging.ERROR)
+    try:
+        yield
+    finally:
+        logger.setLevel(level)
 
 
 def _check_features(name, features):
@@ -148,14 +184,9 @@ def _prepare(name, builder):
         return
     import tensorflow_datasets as tfds
 
-    # DATA_DIR / name / config / version: as many levels as the full name has.
-    data_directory = Path(builder.data_path).parents[builder.info.full_name.count("/")]
-    # From the innermost out, so that each is empty when its turn comes.
-    new_directories = [path for path in Path(builder.data_path).parents if not path.exists()]
-    try:
-        # Files that were put in place by hand, or none at all, need no network.
-        if builder.url_infos and not builder.MANUAL_DOWNLOAD_INSTRUCTIONS:
-            check_any_host_known([*builder.url_infos, TFDS_COPIES_URL])
+    data_directory = _data_directory(builder)
+    with _explaining_failure(name, builder):
+        _check_reachable(builder)
         data_directory.mkdir(parents=True, exist_ok=True)
         # TFDS would leave half-read files in DATA_DIR/downloads; archives are of no use later.
         with tempfile.TemporaryDirectory(dir=data_directory, prefix=".download-") as downloads:
@@ -165,13 +196,33 @@ def _prepare(name, builder):
                     manual_dir=data_directory / "downloads" / "manual"
                 ),
             )
+
+
+def _data_directory(builder):
+    # DATA_DIR / name / config / version: as many levels as the full name has.
+    return Path(builder.data_path).parents[builder.info.full_name.count("/")]
+
+
+def _check_reachable(builder):
+    # Files that were put in place by hand, or none at all, need no network.
+    if builder.url_infos and not builder.MANUAL_DOWNLOAD_INSTRUCTIONS:
+        check_any_host_known([*builder.url_infos, TFDS_COPIES_URL])
+
+
+@contextlib.contextmanager
+def _explaining_failure(name, builder):
+    """Removes the empty folders of a preparation that failed, and says what can be done."""
+    # From the innermost out, so that each is empty when its turn comes.
+    new_directories = [path for path in Path(builder.data_path).parents if not path.exists()]
+    try:
+        yield
     except Exception as error:  # Network, disk, checksums, the builder's own code: all mean this.
         for path in new_directories:
             if path.is_dir() and not any(path.iterdir()):
                 path.rmdir()
         raise FileNotFoundError(
-            f"Data set {name!r} is not prepared in {data_directory}, and downloading and preparing "
-            f"it failed: {error}\n"
+            f"Data set {name!r} is not prepared in {_data_directory(builder)}, and downloading and "
+            f"preparing it failed: {error}\n"
             "Either set `directory`, or the environment variable TFDS_DATA_DIR, to a TFDS data "
             "directory that holds it; or, where there is a network, prepare it with "
             f"`tfds build {_base_name(name)} --data_dir DIRECTORY` and copy that directory here."

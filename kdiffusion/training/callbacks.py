@@ -11,6 +11,7 @@ import tensorflow as tf
 from kdiffusion.diffusion.sampling import sample
 from kdiffusion.evaluation.in_training import said_of
 from kdiffusion.images import image_grid, save_png, to_uint8
+from kdiffusion.terminal import working
 
 # Grids stay readable: a data set of a hundred classes shows its first ten.
 MOST_LABELS = 10
@@ -202,7 +203,8 @@ class Monitor(keras.callbacks.Callback):
         names = self._card.class_names[:MOST_LABELS]
         labels = np.repeat(np.arange(len(names)), self._run.sample_per_label)
         seeds = self._run.seed + np.arange(len(labels))
-        images = sample(self.model.denoiser(), self._card, labels, seeds, progress=False)
+        with working("drawing samples for TensorBoard"):
+            images = sample(self.model.denoiser(), self._card, labels, seeds, progress=False)
         grid = image_grid(to_uint8(images), self._run.sample_per_label, row_labels=names)
         with self._writing("train"):
             pixels = np.asarray(grid.convert("RGB"))[None]

@@ -2,6 +2,7 @@
 
 import contextlib
 import json
+import os
 import re
 import socket
 import time
@@ -12,6 +13,11 @@ JOBS = ("chief", "worker")
 ADDRESS = re.compile(r"(\[[0-9A-Fa-f:.]+\]|[A-Za-z0-9_.-]+):([0-9]{1,5})")
 SECONDS_BETWEEN_LOOKS = 0.5
 SECONDS_TO_ANSWER = 2.0
+
+
+def has_several_workers(strategy):
+    """Whether a strategy, by its name in the configuration, is shared by processes."""
+    return strategy == "multi_worker" or (strategy == "auto" and "TF_CONFIG" in os.environ)
 
 
 def read_tf_config(text):

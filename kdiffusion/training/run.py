@@ -12,14 +12,17 @@ from kdiffusion.data import load_dataset, validation_batches
 from kdiffusion.evaluation.in_training import EvaluationInTraining
 from kdiffusion.models import DiffusionModel
 from kdiffusion.precision import resolve_policy, warn_if_emulated
+from kdiffusion.terminal import say, working
 from kdiffusion.training import event_log, history, run_directory
 from kdiffusion.training.callbacks import Monitor, StopAtNonFinite
 from kdiffusion.training.checkpoints import Checkpoints
 from kdiffusion.training.interruptions import catching_signals
 from kdiffusion.training.model import build_model
+from kdiffusion.training.progress import EpochLines
 from kdiffusion.training.run_directory import RunDirectory
 from kdiffusion.training.saving import ContinueEpoch, SaveCheckpoint
 from kdiffusion.training.strategy import check_batch_size, distributed_batches, make_strategy
+from kdiffusion.training.summary import found_lines
 from kdiffusion.training.workers import Workers
 
 
@@ -77,7 +80,8 @@ def train(config, run_dir, resume=False, overwrite=False, callbacks=()):
         run_directory.check_resumable(before.config, config)
     elif workers.is_chief:
         run_directory.check_free(run_dir, overwrite)
-    dataset = _load_dataset(config)
+    with working(f"loading the data set {config.data.name}", line=workers.is_chief):
+        dataset = _load_dataset(config)
     directory = RunDirectory(
         Path(run_dir), config, dataset.image_shape, dataset.class_names, len(dataset.images),
         dataset.content_hash(),
@@ -91,8 +95,10 @@ def train(config, run_dir, resume=False, overwrite=False, callbacks=()):
     _warn_of_warm_up(config, total_steps)
     lock = directory.locked() if workers.is_chief else contextlib.nullcontext()
     with workers.reporting_loss():
-        with strategy.scope():
+        with strategy.scope(), working("building the network"):
             model = build_model(config, dataset.image_shape, dataset.num_classes, total_steps)
+        if workers.is_chief:
+            say("\n".join(found_lines(model, dataset, config, strategy)))
         with lock:
             directory = _train(model, strategy, workers, dataset, directory, before, callbacks)
     return LoadedRun(model, make_card(model, directory), directory, workers.is_chief)
@@ -115,8 +121,11 @@ def _train(model, strategy, workers, dataset, directory, before, own_callbacks):
         }
     )
     _check_first_step(config, step, steps_per_epoch)
+    if workers.is_chief and before is not None:
+        say(f"Going on from step {step:,} of {config.optimizer.epochs * steps_per_epoch:,}.")
     directory = _with_history(directory, before, step, workers)
-    callbacks = [StopAtNonFinite(checkpoints, steps_per_epoch, workers.is_chief)]
+    lines = EpochLines(config, steps_per_epoch)
+    callbacks = [StopAtNonFinite(checkpoints, steps_per_epoch, workers.is_chief), lines]
     if workers.is_chief:
         # First: it refuses what a new run's folder should not be cleared for.
         evaluate = _evaluation(model, dataset, directory)
@@ -128,7 +137,7 @@ def _train(model, strategy, workers, dataset, directory, before, own_callbacks):
         directory.write()
         monitor = _monitor(model, directory, before, step, steps_per_epoch, evaluate)
         callbacks += [monitor, *own_callbacks]
-    with catching_signals() as what_came:
+    with catching_signals() as what_came, contextlib.closing(lines):
         # Last: what an epoch leaves is whole before the checkpoint that says it is done.
         callbacks.append(SaveCheckpoint(checkpoints, config, steps_per_epoch, what_came, workers))
         _fit(model, strategy, dataset, config, step, callbacks)
@@ -171,7 +180,7 @@ def _with_history(directory, before, step, workers):
     extended = history.extended(past, changed, step, history.versions())
     if workers.is_chief and before is not None:
         for line in history.said_of(extended, past):
-            print(line, flush=True)
+            say(line)
     return replace(directory, history=extended)
 
 
@@ -219,6 +228,7 @@ def _fit(model, strategy, dataset, config, step, callbacks):
             validation_data=validation,
             validation_steps=validation_steps,
             callbacks=callbacks,
+            verbose=0,  # EpochLines says what there is to say.
             shuffle=False,  # The batches are.
         )
 

@@ -10,10 +10,12 @@ from sklearn.datasets import load_digits
 from sklearn.svm import SVC
 
 from kdiffusion.commands import train
+from kdiffusion.commands.train_arguments import parse
 from kdiffusion.diffusion.samplers import SAMPLERS
 from kdiffusion.diffusion.schedules import SCHEDULES
 from kdiffusion.images import to_uint8
 from kdiffusion.training.presets import PRESETS
+from kdiffusion.training.run_directory import RunDirectory
 
 ROOT = Path(__file__).parents[2]
 
@@ -23,20 +25,6 @@ def _run(*arguments, cwd=ROOT):
     return subprocess.run(
         [sys.executable, *arguments], cwd=cwd, env=environment, capture_output=True, text=True
     )
-
-
-def test_without_a_preset_it_is_the_digits():
-    assert train.parse([]) == train.parse(["digits"])
-    assert train.parse([]).config == PRESETS["digits"]
-    assert train.parse(["--resume"]) == train.parse(["digits", "--resume"])
-
-
-@pytest.mark.parametrize("preset", PRESETS)
-def test_every_preset_is_a_command_and_every_field_an_option(preset):
-    command = train.parse([preset, "--optimizer.epochs", "3", "--run-dir", "somewhere", "--resume"])
-    assert command.config.optimizer.epochs == 3
-    assert command.config.preset == preset
-    assert (command.run_dir, command.resume, command.overwrite) == (Path("somewhere"), True, False)
 
 
 def test_help_tells_the_meaning_and_the_default_of_a_field():
@@ -81,18 +69,53 @@ def test_a_mistake_is_told_at_once_and_leaves_nothing(tmp_path, arguments):
     assert not list(tmp_path.iterdir())
 
 
+@pytest.fixture
+def begun(tmp_path):
+    """The folder of a run of `cifar10` that was begun with settings of its own."""
+    command = parse(
+        [
+            "cifar10",
+            "--optimizer.epochs",
+            "7",
+            "--diffusion.schedule",
+            "cosine",
+            "--data.name",
+            "digits",
+        ]
+    )
+    directory = RunDirectory(tmp_path / "begun", command.config, (8, 8, 1), ("0", "1"), 5)
+    directory.write()
+    return directory
+
+
+def test_what_can_be_known_is_refused_and_said_before_tensorflow_is_there(begun, capsys):
+    with pytest.raises(FileExistsError, match="holds a run already"):
+        train.announce(parse(["digits", "--run-dir", str(begun.path)]))
+    with pytest.raises(ValueError, match=r"diffusion\.schedule was 'cosine', is 'linear'"):
+        train.announce(parse(["--resume", str(begun.path), "--diffusion.schedule", "linear"]))
+    with pytest.raises(ValueError, match="must be one of"):
+        train.announce(parse(["--data.name", "no_such_data", "--run-dir", str(begun.path / "a")]))
+    with pytest.raises(ValueError, match="Only one of"):
+        train.announce(parse(["--resume", "--overwrite"]))
+    assert capsys.readouterr().out == ""
+    train.announce(parse(["--resume", str(begun.path)]))
+    said = capsys.readouterr().out
+    assert said.startswith("Going on with cifar10\n")
+    assert "digits, 1,797 images, 10 classes" in said
+
+
 # A test downloads nothing, wherever it runs: no name has an address here.
 OFFLINE = """
-import runpy, socket, sys, urllib.request
+import atexit, runpy, socket, sys, urllib.request
 def no_address(*arguments, **options):
     raise socket.gaierror("offline")
 socket.getaddrinfo = no_address
+atexit.register(lambda: print("tensorflow" in sys.modules))
 urllib.request.getproxies = dict
 sys.argv[0] = "train.py"
 """
 
 
-@pytest.mark.slow
 def test_a_data_set_that_is_not_there_is_told_in_one_line(tmp_path):
     run = f"runpy.run_path({str(ROOT / 'train.py')!r}, run_name='__main__')"
     options = ["--data.name", "cifar10", "--data.directory", str(tmp_path / "nothing")]
@@ -100,6 +123,7 @@ def test_a_data_set_that_is_not_there_is_told_in_one_line(tmp_path):
     assert done.returncode == 1
     assert "Traceback" not in done.stderr
     assert "error: Data set 'cifar10' is not prepared in" in done.stderr
+    assert done.stdout == "False\n"  # before TensorFlow's seconds
     assert not list(tmp_path.iterdir())
 
 
@@ -108,12 +132,13 @@ def quickstart(tmp_path_factory):
     folder = tmp_path_factory.mktemp("quickstart")
     done = _run(str(ROOT / "train.py"), "--run-dir", str(folder / "run"), cwd=folder)
     assert done.returncode == 0, done.stdout[-2000:] + done.stderr[-2000:]
-    return folder / "run", done.stdout
+    return folder / "run", done
 
 
 @pytest.mark.slow
 def test_the_quickstart_says_where_each_thing_is(quickstart):
-    run, output = quickstart
+    run, done = quickstart
+    output = done.stdout
     made = ["checkpoints", "export/denoiser.onnx", "export/saved_model", "samples.png"]
     for path in [run / name for name in made]:
         assert path.exists()
@@ -121,6 +146,18 @@ def test_the_quickstart_says_where_each_thing_is(quickstart):
     assert f"{sys.executable} -m tensorboard.main --logdir" in output
     assert f"{sys.executable} -m kdiffusion sample" in output
     assert sorted(run.glob("samples/*.png"))
+
+
+@pytest.mark.slow
+def test_the_quickstart_says_a_line_an_epoch_and_nothing_that_is_not_ours(quickstart):
+    _, done = quickstart
+    lines = done.stdout.splitlines()
+    epochs = [line for line in lines if line.startswith("epoch ")]
+    assert len(epochs) == PRESETS["digits"].optimizer.epochs
+    assert lines[0] == "Training digits"
+    assert max(map(len, epochs)) <= 80
+    sampling = done.stderr.replace("\r", "\n").split("\n")
+    assert [line for line in sampling if line and not line.startswith("Sampling: ")] == []
 
 
 @pytest.mark.slow
@@ -146,18 +183,10 @@ def test_the_quickstart_draws_the_digits_that_were_asked_for(quickstart):
 
 
 @pytest.mark.slow
-def test_a_folder_that_holds_a_run_is_refused(quickstart):
-    run, _ = quickstart
-    done = _run("train.py", "digits", "--run-dir", str(run))
-    assert done.returncode == 1
-    assert "--resume" in done.stderr
-    assert "Traceback" not in done.stderr
-
-
-@pytest.mark.slow
 def test_resuming_a_finished_run_keeps_its_step_and_draws_the_same(quickstart):
     run, _ = quickstart
     before = (run / "samples.png").read_bytes()
-    done = _run("train.py", "digits", "--run-dir", str(run), "--resume")
+    done = _run("train.py", "--resume", str(run))
     assert done.returncode == 0, done.stderr[-2000:]
+    assert "Going on from step 1,440 of 1,440." in done.stdout
     assert (run / "samples.png").read_bytes() == before

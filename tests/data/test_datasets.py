@@ -1,6 +1,10 @@
 """What every row of DATASETS guarantees, and how a wrong request is answered."""
 
 import os
+import re
+import subprocess
+import sys
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -9,11 +13,15 @@ from kdiffusion.data import (
     DATASETS,
     ImageDataset,
     load_dataset,
+    look_up_dataset,
     name_and_directory,
     training_batches,
 )
+from kdiffusion.data.datasets import LOOK_UPS
 from kdiffusion.data.tfds_catalog import load_tfds
 from kdiffusion.images import to_uint8
+
+ROOT = Path(__file__).parent.parent.parent
 
 
 @pytest.fixture(params=DATASETS)
@@ -172,3 +180,47 @@ def test_a_name_in_the_table_is_that_data_set_and_any_other_folder_one_of_images
     assert name_and_directory("mnist", "stored") == ("mnist", "stored")
     with pytest.raises(ValueError, match="`directory` must not be given"):
         name_and_directory("mine", "stored")
+
+
+def test_every_row_is_looked_up_as_it_is_loaded(source):
+    name, directory = source
+    images, classes = look_up_dataset(name, directory)
+    dataset = load_dataset(name, directory=directory)
+    held_out = 0 if DATASETS[name] is load_tfds else len(dataset.validation_images)
+    assert (images, classes) == (len(dataset.images) + held_out, dataset.num_classes)
+    assert LOOK_UPS.keys() <= DATASETS.keys()
+
+
+LOOK_UP = """
+import sys
+from kdiffusion.data import look_up_dataset
+try:
+    print(look_up_dataset(*sys.argv[1:]))
+except (ValueError, FileNotFoundError) as error:
+    print(error)
+assert "tensorflow" not in sys.modules
+"""
+
+
+@pytest.mark.parametrize(
+    ("arguments", "said"),
+    [
+        (["digits"], r"\(1797, 10\)"),
+        (["digits", "here"], "`directory` must not be given"),
+        (["folder"], "`directory` must be given"),
+        (["folder", "no_such_folder"], "`directory` must be a folder"),
+        (["cifar1", "."], "Did you mean 'cifar10'"),
+    ],
+)
+def test_a_data_set_is_looked_up_without_tensorflow(arguments, said):
+    done = subprocess.run(
+        [sys.executable, "-c", LOOK_UP, *arguments], cwd=ROOT, capture_output=True, text=True
+    )
+    assert (re.search(said, done.stdout) is not None, done.returncode) == (True, 0), done.stderr
+
+
+def test_a_folder_is_looked_up_before_it_is_read(tmp_path):
+    for name in ("cat/1.png", "cat/2.png", "dog/1.png"):
+        (tmp_path / name).parent.mkdir(exist_ok=True)
+        (tmp_path / name).write_bytes(b"not read yet")
+    assert look_up_dataset("folder", tmp_path) == (3, 2)

@@ -58,7 +58,7 @@ def _on_two_devices(script, run, status=0):
 
 
 def _losses(output):
-    return re.findall(r"val_loss: ([0-9.]+)", output)
+    return re.findall(r"validation ([0-9.]+)", output)
 
 
 def test_an_unknown_strategy_comes_with_the_known_ones():

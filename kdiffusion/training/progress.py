@@ -1,0 +1,101 @@
+"""What a run says on the terminal while it trains: what it is doing, and a line for each epoch.
+
+All other numbers are in TensorBoard (`callbacks.Monitor`).
+"""
+
+import contextlib
+import time
+
+import keras
+import numpy as np
+
+from kdiffusion.terminal import duration, is_watched, move, say, working
+
+# The metrics that an epoch's line shows, and by which word.
+SHOWN = {"loss": "loss", "val_loss": "validation"}
+SECONDS_BETWEEN_MOVES = 0.1
+
+
+class EpochLines(keras.callbacks.Callback):
+    """A line for each epoch, of at most 80 columns; within it, on a terminal, one that moves.
+
+    Args:
+        config: `Config`.
+        steps_per_epoch: int.
+    """
+
+    def __init__(self, config, steps_per_epoch):
+        super().__init__()
+        self._epochs = config.optimizer.epochs
+        self._batch_size = config.optimizer.batch_size
+        self._steps_per_epoch = steps_per_epoch
+        self._busy = contextlib.ExitStack()
+        self._begun = None  # (time, step) when the first step of this process was done
+        self._moved = 0.0
+
+    def on_epoch_begin(self, epoch, logs=None):
+        if self._begun is None:
+            self._be_busy("tracing and compiling the first step", line=True)
+        self._epoch = epoch + 1
+        self._epoch_begun = time.perf_counter(), self._step()
+
+    def on_train_batch_end(self, batch, logs=None):
+        now, step = time.perf_counter(), self._step()
+        if self._begun is None:
+            # The first step takes the time of many others, and says nothing of theirs.
+            self._begun = self._epoch_begun = now, step
+            self._busy.close()
+        self._epoch_done = now, step
+        if is_watched() and now - self._moved > SECONDS_BETWEEN_MOVES:
+            self._moved = now
+            done = (step - 1) % self._steps_per_epoch + 1
+            move(self._line(logs, f"  step {done}/{self._steps_per_epoch}"))
+
+    def on_test_begin(self, logs=None):
+        self._be_busy(f"{self._name()}: validation")
+
+    def on_test_end(self, logs=None):
+        self._busy.close()
+
+    def on_epoch_end(self, epoch, logs=None):
+        move("")
+        say(self._line(logs))
+
+    def on_train_end(self, logs=None):
+        self._busy.close()
+        move("")
+
+    def close(self):
+        """Takes the moving line away, also where training ended by an exception."""
+        self._busy.close()
+        move("")
+
+    def _be_busy(self, what, line=False):
+        self._busy.close()
+        move("")
+        self._busy.enter_context(working(what, line))
+
+    def _step(self):
+        return int(self.model.step.numpy())
+
+    def _name(self):
+        return f"epoch {self._epoch:{len(str(self._epochs))}}/{self._epochs}"
+
+    def _line(self, logs, where=""):
+        shown = [(word, np.mean(logs[name])) for name, word in SHOWN.items() if name in logs]
+        numbers = "".join(f"  {word} {value:.4f}" for word, value in shown)
+        return self._name() + where + numbers + self._speed() + self._left()
+
+    def _speed(self):
+        (start, first), (now, step) = self._epoch_begun, self._epoch_done
+        if step == first:
+            return ""
+        return f"  {(step - first) * self._batch_size / (now - start):.0f} images/s"
+
+    def _left(self):
+        """Of the whole run: as long a step as they took so far, validation and grids included."""
+        (start, first), step = self._begun, self._step()
+        left = self._epochs * self._steps_per_epoch - step
+        if step == first or not left:
+            return ""
+        return f"  {duration((time.perf_counter() - start) / (step - first) * left)} left"

@@ -1,0 +1,54 @@
+"""What a run is, in a few lines: first what its settings say, then what is found. No TensorFlow."""
+
+import os
+
+from kdiffusion.tensorflow_start import NVIDIA_DEVICES
+
+
+def settings_lines(config, run_dir, num_images=None, num_classes=None):
+    """What a configuration says of a run by itself, for the first second: lines of text.
+
+    Args:
+        config: `Config`.
+        run_dir: path of the run's folder.
+        num_images, num_classes: int. Of the data set, where they are known by then.
+    """
+    counts = ((num_images, "images"), (num_classes, "classes"))
+    known = [f"{number:,} {what}" for number, what in counts if number]
+    model, diffusion, optimizer = config.model, config.diffusion, config.optimizer
+    channels = " ".join(str(model.base_channels * m) for m in model.channel_multipliers)
+    return [
+        f"  data set    {', '.join([config.data.name, *known])}",
+        f"  folder      {run_dir}",
+        f"  network     U-Net, {channels} channels, blocks a level: {model.blocks_per_level}",
+        f"  objective   {diffusion.prediction_type}, {diffusion.schedule} schedule",
+        f"  length      {optimizer.epochs:,} epochs, {optimizer.batch_size:,} images a step",
+    ]
+
+
+def found_lines(model, dataset, config, strategy):
+    """What is known of a run when data set, network and devices are there: lines of text."""
+    shape = "x".join(str(side) for side in dataset.image_shape)
+    held_out, steps = (
+        len(dataset.validation_images),
+        dataset.steps_per_epoch(config.optimizer.batch_size),
+    )
+    return [
+        f"  images      {len(dataset.images):,} of {shape}, {held_out:,} more held out",
+        f"  parameters  {model.network.count_params():,}, {config.model.dtype_policy}",
+        f"  steps       {config.optimizer.epochs * steps:,}: {steps:,} an epoch",
+        f"  devices     {_devices(strategy)}",
+    ]
+
+
+def _devices(strategy):
+    names = strategy.extended.worker_devices
+    kinds = sorted({name.split(":")[-2] for name in names})
+    replicas = strategy.num_replicas_in_sync
+    if kinds != ["CPU"]:
+        return f"{replicas} {'/'.join(kinds)}"
+    said = f"processor, {os.cpu_count()} cores"
+    if any(os.path.exists(device) for device in NVIDIA_DEVICES):
+        said += "; TensorFlow finds no GPU, but the machine has one: pip install "
+        said += "'tensorflow[and-cuda]'"
+    return said if replicas == 1 else f"{said}, {replicas} replicas"

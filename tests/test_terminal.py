@@ -1,0 +1,84 @@
+import os
+import pty
+import subprocess
+import sys
+import warnings
+
+import pytest
+
+from kdiffusion import terminal
+
+ON_A_TERMINAL = """
+import time
+from kdiffusion.terminal import move, say, working
+move("a" * 200)
+say("stays")
+with working("thinking"):
+    time.sleep(0.3)
+    say("amid")
+"""
+
+
+def _on_a_terminal(program):
+    """What a program writes to a terminal of 24 lines of 80 columns."""
+    ours, its = pty.openpty()
+    environment = {**os.environ, "COLUMNS": "80", "LINES": "24", "TERM": "xterm"}
+    with subprocess.Popen(
+        [sys.executable, "-c", program], stdin=its, stdout=its, stderr=its, env=environment
+    ) as process:
+        os.close(its)
+        written = b""
+        while True:
+            try:
+                piece = os.read(ours, 4096)
+            except OSError:  # Linux's end of a terminal
+                break
+            if not piece:
+                break
+            written += piece
+        assert process.wait() == 0
+    os.close(ours)
+    return written.decode()
+
+
+def _screen(written):
+    """The lines that a terminal shows in the end."""
+    return [line.rsplit("\r", 1)[-1].replace("\x1b[K", "") for line in written.split("\r\n")]
+
+
+def test_on_a_terminal_the_moving_line_fits_and_what_is_said_stays():
+    written = _on_a_terminal(ON_A_TERMINAL)
+    assert terminal.CLEAR + "a" * 79 + "\r" in written
+    assert "a" * 80 not in written
+    assert "thinking (0 s)" in written
+    assert _screen(written) == ["stays", "amid", ""]
+
+
+def test_where_nobody_watches_there_is_no_moving_line(capsys):
+    terminal.move("moves")
+    with terminal.working("thinking"):
+        terminal.say("stays")
+    with terminal.working("loading", line=True):
+        pass
+    assert capsys.readouterr().out == "stays\nloading ...\n"
+
+
+def test_a_warning_is_a_line_for_the_reader(capsys):
+    before = warnings.showwarning
+    with warnings.catch_warnings():
+        warnings.simplefilter("always")
+        with terminal.plain_warnings():
+            warnings.warn("too\n  warm", stacklevel=1)
+    assert capsys.readouterr().err == "warning: too warm\n"
+    assert warnings.showwarning is before
+
+
+@pytest.mark.parametrize(
+    ("seconds", "said"),
+    [
+        (0.2, "0 s"), (45.4, "45 s"), (99.4, "99 s"), (99.6, "2 min"), (3600, "60 min"),
+        (5999, "1.7 h"), (9000, "2.5 h"), (86400, "24.0 h"), (500_000, "6 days"),
+    ],
+)  # fmt: skip
+def test_a_duration_has_the_unit_that_suits_it(seconds, said):
+    assert terminal.duration(seconds) == said
