@@ -19,12 +19,13 @@ TINY = [
 ]  # fmt: skip
 
 TWO_DEVICES = """
-import os, signal, sys, tensorflow as tf, train
+import os, signal, sys, tensorflow as tf
+from kdiffusion.commands import train
 cpu = tf.config.list_physical_devices("CPU")[0]
 tf.config.set_logical_device_configuration(cpu, [tf.config.LogicalDeviceConfiguration()] * 2)
 """
 
-TRAIN = "train.main(sys.argv[1:])"
+TRAIN = "train.run(sys.argv[1:])"
 
 STOP_AT_STEP_4 = """
 from kdiffusion.training.saving import SaveCheckpoint
