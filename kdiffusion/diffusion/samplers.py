@@ -53,13 +53,14 @@ def ddim_step(predict, x, t, s, schedule, history, normal, eta=0.0):
 
 @dataclass(frozen=True)
 class Sampler:
-    """A row of `SAMPLERS`: the step, and what the loop and its checks must know of it."""
+    """A row of `SAMPLERS`: the step, and what the loop, its checks and the tests know of it."""
 
     step: Callable[..., tuple[np.ndarray, Estimate]]
     options: tuple[str, ...] = ()  # keyword arguments that belong to this sampler
     always_random: bool = False  # draws fresh noise whatever its options
     multistep: bool = False  # looks at the history
     predictions_per_step: int = 1  # the last step, to s = -1, always takes one
+    order: int | None = None  # of the global error as steps double, where nothing is random
 
     def is_random(self, eta: float = 0.0) -> bool:
         """Whether two runs from the same latent differ."""
@@ -68,11 +69,12 @@ class Sampler:
 
 SAMPLERS: dict[str, Sampler] = {
     "ddpm": Sampler(ddpm_step, options=("variance",), always_random=True),
-    "ddim": Sampler(ddim_step, options=("eta",)),
-    "heun": Sampler(heun_step, predictions_per_step=2),
-    "dpmpp_2m": Sampler(dpmpp_2m_step, multistep=True),
+    "ddim": Sampler(ddim_step, options=("eta",), order=1),
+    "heun": Sampler(heun_step, predictions_per_step=2, order=2),
+    "dpmpp_2m": Sampler(dpmpp_2m_step, multistep=True, order=2),
     "dpmpp_2m_sde": Sampler(dpmpp_2m_sde_step, always_random=True, multistep=True),
-    "unipc": Sampler(unipc_step, multistep=True),
+    # Its corrector adds one to its predictor's two.
+    "unipc": Sampler(unipc_step, multistep=True, order=3),
 }
 
 

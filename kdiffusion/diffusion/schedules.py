@@ -8,6 +8,7 @@ subset of the steps needs no schedule of its own; s = -1 is the clean picture, a
 from __future__ import annotations
 
 import functools
+import inspect
 from collections.abc import Callable
 from dataclasses import dataclass
 
@@ -157,7 +158,9 @@ def check_variance(variance: str) -> None:
     check_name("variance", variance, VARIANCES)
 
 
-def linear_alphas_cumprod(num_timesteps: int) -> np.ndarray:
+def linear_alphas_cumprod(
+    num_timesteps: int, first_beta: float = 1e-4, last_beta: float = 0.02
+) -> np.ndarray:
     """Linear schedule: betas 1e-4 .. 0.02 for T = 1000 (Ho et al. 2020, section 4).
 
     For another T the betas are scaled by 1000 / T (Nichol & Dhariwal's code), so that the picture
@@ -165,12 +168,14 @@ def linear_alphas_cumprod(num_timesteps: int) -> np.ndarray:
 
     Args:
         num_timesteps: int. Noising steps T; t = 0 is one step, t = T - 1 nearly pure noise.
+        first_beta: float. At T = 1000. Defaults to `1e-4`.
+        last_beta: float. At T = 1000. Defaults to `0.02`.
 
     Returns:
         float64 array `[num_timesteps]`: alphas_cumprod.
     """
     scale = 1000.0 / num_timesteps
-    betas = np.linspace(scale * 1e-4, scale * 0.02, num_timesteps)
+    betas = np.linspace(scale * first_beta, scale * last_beta, num_timesteps)
     return np.cumprod(1.0 - np.minimum(betas, MAX_BETA))
 
 
@@ -225,7 +230,7 @@ def zero_terminal_snr(alphas_cumprod: np.ndarray) -> np.ndarray:
 
 
 def make_schedule(
-    name: str, num_timesteps: int = 1000, zero_terminal_snr: bool = False
+    name: str, num_timesteps: int = 1000, zero_terminal_snr: bool = False, **options: float
 ) -> NoiseSchedule:
     """The schedule called `name` in `SCHEDULES`.
 
@@ -233,16 +238,44 @@ def make_schedule(
         name: str. A key of `SCHEDULES`.
         num_timesteps: int. Noising steps T, at least 2. Defaults to `1000`.
         zero_terminal_snr: bool. Whether to end in pure noise; needs an "x0" or "v" target.
+        **options: float. The schedule's own parameters, by name: such as `offset` of `"cosine"`.
 
     Raises:
-        ValueError: for an unknown name or a wrong number of steps.
+        ValueError: for an unknown name, a wrong number of steps, a parameter that the schedule
+            hasn't, or values that make none.
     """
     check_name("schedule", name, SCHEDULES)
     num_timesteps = check_whole("num_timesteps", num_timesteps, 2)
-    alphas_cumprod = SCHEDULES[name](num_timesteps)
+    known = list(inspect.signature(SCHEDULES[name]).parameters)[1:]
+    for option in options:
+        if option not in known:
+            raise ValueError(
+                f"`{option}` must be a parameter of the {name} schedule: "
+                f"{', '.join(known) or 'it has none'}. Received: {option}={options[option]!r}"
+            )
+    with np.errstate(all="ignore"):  # what is no number is refused below
+        alphas_cumprod = SCHEDULES[name](num_timesteps, **options)
     return NoiseSchedule(
         _zero_terminal_snr(alphas_cumprod) if zero_terminal_snr else alphas_cumprod
     )
+
+
+def options_from_text(texts) -> dict[str, float]:
+    """What `make_schedule` takes of a schedule's parameters, of texts NAME=VALUE.
+
+    Raises:
+        ValueError: naming a text that is no such pair.
+    """
+    options = {}
+    for text in texts:
+        name, _, value = str(text).partition("=")
+        try:
+            options[name.strip()] = float(value)
+        except ValueError:
+            raise ValueError(
+                f"`schedule_options` must be NAME=NUMBER, such as offset=0.02. Received: {text}"
+            ) from None
+    return options
 
 
 _zero_terminal_snr = zero_terminal_snr  # `make_schedule` has an argument of that name

@@ -3,15 +3,17 @@
 A value that can't work is refused when the `Config` is made, before anything heavy is loaded.
 """
 
+import dataclasses
+import json
 from pathlib import Path
 from typing import Annotated, Literal
 
 import tyro
-from pydantic import ConfigDict, Field, FiniteFloat, TypeAdapter, model_validator
-from pydantic.dataclasses import dataclass
+from pydantic import Field, FiniteFloat, TypeAdapter
 
 from kdiffusion.diffusion.samplers import SAMPLERS
-from kdiffusion.diffusion.schedules import SCHEDULES
+from kdiffusion.diffusion.schedules import SCHEDULES, make_schedule, options_from_text
+from kdiffusion.training.config_check import checked, section
 
 # A literal type, so that the command line lists the names.
 ScheduleName = tyro.extras.literal_type_from_choices(list(SCHEDULES))
@@ -21,8 +23,6 @@ NotNegative = Annotated[int, Field(ge=0)]
 Fraction = Annotated[FiniteFloat, Field(ge=0, le=1)]
 BelowOne = Annotated[FiniteFloat, Field(ge=0, lt=1)]
 PositiveFloat = Annotated[FiniteFloat, Field(gt=0)]
-
-section = dataclass(frozen=True, config=ConfigDict(extra="forbid"))
 
 
 @section
@@ -73,6 +73,8 @@ class DiffusionConfig:
 
     schedule: ScheduleName = "linear"
     """Noise schedule: a row of `SCHEDULES` in kdiffusion/diffusion/schedules.py."""
+    schedule_options: tuple[str, ...] = ()
+    """Parameters of the schedule as NAME=VALUE, those of its function: offset=0.02 for cosine."""
     num_timesteps: Annotated[int, Field(ge=2)] = 1000
     """Noising steps, T."""
     zero_terminal_snr: bool = False
@@ -183,21 +185,25 @@ class EvaluationConfig:
     one, the share as asked is left out."""
 
 
-@section
+@dataclasses.dataclass(frozen=True)
 class Config:
     """One training run."""
 
     preset: Annotated[str, tyro.conf.Suppress] = "digits"
     """The preset that these settings started from."""
-    data: DataConfig = DataConfig()
-    model: ModelConfig = ModelConfig()
-    diffusion: DiffusionConfig = DiffusionConfig()
-    optimizer: OptimizerConfig = OptimizerConfig()
-    sampling: SamplingConfig = SamplingConfig()
-    run: RunConfig = RunConfig()
-    evaluation: EvaluationConfig = EvaluationConfig()
+    data: DataConfig = dataclasses.field(default_factory=DataConfig)
+    model: ModelConfig = dataclasses.field(default_factory=ModelConfig)
+    diffusion: DiffusionConfig = dataclasses.field(default_factory=DiffusionConfig)
+    optimizer: OptimizerConfig = dataclasses.field(default_factory=OptimizerConfig)
+    sampling: SamplingConfig = dataclasses.field(default_factory=SamplingConfig)
+    run: RunConfig = dataclasses.field(default_factory=RunConfig)
+    evaluation: EvaluationConfig = dataclasses.field(default_factory=EvaluationConfig)
 
-    @model_validator(mode="after")
+    def __post_init__(self):
+        for name, value in checked(Config, vars(self)).items():
+            object.__setattr__(self, name, value)
+        self._check_across_sections()
+
     def _check_across_sections(self):
         model, diffusion = self.model, self.diffusion
         for multiplier in model.channel_multipliers:
@@ -216,7 +222,12 @@ class Config:
                 f"`sampling.steps` must be at most `diffusion.num_timesteps`, "
                 f"{diffusion.num_timesteps}. Received: {self.sampling.steps}"
             )
-        return self
+        make_schedule(
+            diffusion.schedule,
+            diffusion.num_timesteps,
+            diffusion.zero_terminal_snr,
+            **options_from_text(diffusion.schedule_options),
+        )
 
     def to_json(self):
         """The configuration as JSON text."""
@@ -225,4 +236,8 @@ class Config:
     @classmethod
     def from_json(cls, text):
         """The inverse of `to_json`. Raises ValueError naming each field that is not valid."""
-        return TypeAdapter(cls).validate_json(text)
+        try:
+            content = json.loads(text)
+        except RecursionError as error:
+            raise ValueError("The configuration is nested too deeply") from error
+        return cls(**checked(cls, content))

@@ -2,7 +2,7 @@
 
 import keras
 
-from kdiffusion.diffusion.schedules import make_schedule
+from kdiffusion.diffusion.schedules import make_schedule, options_from_text
 from kdiffusion.models import DiffusionModel, UNet
 from kdiffusion.precision import resolve_policy
 from kdiffusion.training.optimizers import OPTIMIZERS, learning_rate
@@ -34,7 +34,12 @@ def build_model(config, image_shape, num_classes, total_steps):
     )
     diffusion_model = DiffusionModel(
         network,
-        make_schedule(diffusion.schedule, diffusion.num_timesteps, diffusion.zero_terminal_snr),
+        make_schedule(
+            diffusion.schedule,
+            diffusion.num_timesteps,
+            diffusion.zero_terminal_snr,
+            **options_from_text(diffusion.schedule_options),
+        ),
         prediction_type=diffusion.prediction_type,
         loss_weighting=diffusion.loss_weighting,
         timestep_sampling=diffusion.timestep_sampling,

@@ -9,7 +9,7 @@ from kdiffusion.diffusion.noise import initial_latents
 from kdiffusion.diffusion.prediction import PREDICTION_TYPES, Estimate
 from kdiffusion.diffusion.samplers import SAMPLERS, ddim_step, ddpm_step, find_sampler
 from kdiffusion.diffusion.sampling import sample
-from kdiffusion.diffusion.schedules import make_schedule
+from kdiffusion.diffusion.schedules import VARIANCES, make_schedule
 from kdiffusion.diffusion.spacing import SPACINGS, timestep_pairs
 
 DETERMINISTIC = [name for name, sampler in SAMPLERS.items() if not sampler.always_random]
@@ -84,18 +84,28 @@ def fixed_noise(shape):
     return lambda: rng.normal(size=shape)
 
 
-def test_every_random_sampler_is_among_the_cases_below():
-    random = {name for name, sampler in SAMPLERS.items() if sampler.is_random(eta=1.0)}
-    cases = {name for name, _ in STOCHASTIC.values()}
-    assert random == cases, "a sampler that draws noise needs a case in STOCHASTIC"
-
-
+# The values with which a sampler that has an option is tried, beside its default.
+OPTION_VALUES = {"variance": VARIANCES, "eta": (0.5,)}
+# A sampler that draws noise, and a sampler with an option that makes it do so, by the table alone.
 STOCHASTIC = {
-    "ddpm fixed_small": ("ddpm", {"variance": "fixed_small"}),
-    "ddpm fixed_large": ("ddpm", {"variance": "fixed_large"}),
-    "ddim eta 0.5": ("ddim", {"eta": 0.5}),
-    "dpmpp_2m_sde": ("dpmpp_2m_sde", {}),
+    f"{name} {options}": (name, options)
+    for name, sampler in SAMPLERS.items()
+    for options in (
+        {},
+        *({option: value} for option in sampler.options for value in OPTION_VALUES[option]),
+    )
+    if sampler.is_random(options.get("eta", 0.0))
 }
+
+
+def test_the_cases_have_every_sampler_that_can_draw_noise():
+    random = {name for name, sampler in SAMPLERS.items() if sampler.is_random(eta=1.0)}
+    assert {name for name, _ in STOCHASTIC.values()} == random
+
+
+def test_a_sampler_is_random_or_has_an_order():
+    for name, sampler in SAMPLERS.items():
+        assert (sampler.order is None) == sampler.always_random, name
 
 
 @pytest.mark.parametrize("case", STOCHASTIC.values(), ids=STOCHASTIC)
@@ -157,10 +167,6 @@ def exact_path(schedule, mean, std, x, t, s):
     return centres[1] + spread[1] / spread[0] * (x - centres[0])
 
 
-# Order of the global error as steps double. UniPC's corrector adds one to its predictor's two.
-ORDERS = {"ddim": 1, "heun": 2, "dpmpp_2m": 2, "unipc": 3}
-
-
 @pytest.mark.parametrize("name", DETERMINISTIC)
 @pytest.mark.parametrize("schedule_name", ["linear", "cosine"])
 def test_order_of_convergence(name, schedule_name):
@@ -175,8 +181,8 @@ def test_order_of_convergence(name, schedule_name):
         last = iterates(SAMPLERS[name].step, predict, x, schedule, pairs)[-1]
         errors.append(np.abs(last - exact_path(schedule, mean, std, x, *visited[[0, -1]])).max())
     slope = -np.polyfit(np.log(counts), np.log(errors), 1)[0]
-    assert name in ORDERS, "a deterministic sampler needs its order of convergence in ORDERS"
-    assert slope == pytest.approx(ORDERS[name], abs=0.12), errors
+    assert SAMPLERS[name].order, "a deterministic sampler's row says its order of convergence"
+    assert slope == pytest.approx(SAMPLERS[name].order, abs=0.12), errors
     assert errors[-1] < 2e-3
 
 

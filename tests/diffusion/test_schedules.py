@@ -1,5 +1,6 @@
 """Schedules against the papers' formulas, and the process against its own definition."""
 
+import inspect
 import math
 
 import numpy as np
@@ -10,6 +11,7 @@ from kdiffusion.diffusion.schedules import (
     NoiseSchedule,
     linear_alphas_cumprod,
     make_schedule,
+    options_from_text,
     zero_terminal_snr,
 )
 
@@ -138,3 +140,34 @@ def test_a_schedule_is_a_value():
     assert hash(schedule) == hash(make_schedule("linear", 10))
     with pytest.raises(ValueError, match="read-only"):
         schedule.alphas_cumprod[0] = 0.0
+
+
+@pytest.mark.parametrize("name", SCHEDULES)
+def test_every_parameter_of_a_schedule_is_reached_by_name(name):
+    parameters = inspect.signature(SCHEDULES[name]).parameters
+    for option, parameter in list(parameters.items())[1:]:
+        same = make_schedule(name, 50, **{option: parameter.default})
+        other = make_schedule(name, 50, **{option: parameter.default * 1.5})
+        assert same == make_schedule(name, 50)
+        assert other != same
+
+
+@pytest.mark.parametrize("name", SCHEDULES)
+def test_a_parameter_that_a_schedule_has_not_is_refused_with_those_that_it_has(name):
+    with pytest.raises(ValueError, match=f"must be a parameter of the {name} schedule") as refused:
+        make_schedule(name, 50, slope=2.0)
+    for option in list(inspect.signature(SCHEDULES[name]).parameters)[1:]:
+        assert option in str(refused.value)
+
+
+def test_parameters_that_make_no_schedule_are_refused():
+    for name, options in (("sigmoid", {"start": 1.0, "end": 1.0}), ("cosine", {"offset": np.nan})):
+        with pytest.raises(ValueError, match="must be finite and fall"):
+            make_schedule(name, 50, **options)
+
+
+def test_parameters_are_read_from_text():
+    assert options_from_text(["offset=0.02", " start = -1e1"]) == {"offset": 0.02, "start": -10.0}
+    for text in ("offset", "offset=", "=", "offset=a"):
+        with pytest.raises(ValueError, match="must be NAME=NUMBER"):
+            options_from_text([text])
