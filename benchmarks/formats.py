@@ -15,7 +15,7 @@ from kdiffusion.artifacts import load_denoiser
 from kdiffusion.export import FORMATS, export_network
 from kdiffusion.export.inference import inference_network
 from kdiffusion.export.verify import largest_deviation
-from kdiffusion.training import load_run
+from kdiffusion.runs import load_run
 
 
 def main(run_dir: Annotated[Path, tyro.conf.Positional], images: int = 20, steps: int = 50):

@@ -21,7 +21,7 @@ from pathlib import Path
 import tensorflow as tf
 import tyro
 
-from kdiffusion.training.checkpoints import verify
+from kdiffusion.runs.checkpoints import verify
 
 POLL_SECONDS = 0.0005  # a checkpoint of this size takes some 20 ms to write
 

@@ -32,7 +32,7 @@ def keras_exports(folder):
     import keras
     import tf2onnx
 
-    from kdiffusion.models.unet import UNet
+    from kdiffusion.networks.unet import UNet
 
     card = DenoiserCard(
         image_shape=SHAPE, class_names=tuple(map(str, range(CLASSES))), null_label=CLASSES,

@@ -1,4 +1,4 @@
-"""The network of `kdiffusion.models.unet` out of Keras's own layers, to measure ours against.
+"""The network of `kdiffusion.networks.unet` out of Keras's own layers, to measure ours against.
 
 GroupNormalization, MultiHeadAttention, Dense on maps and UpSampling2D, as one would write it first.
 """
@@ -6,8 +6,8 @@ GroupNormalization, MultiHeadAttention, Dense on maps and UpSampling2D, as one w
 import keras
 from keras import layers, ops
 
-from kdiffusion.models.layers import ConditionEmbedding
-from kdiffusion.models.normalisation import MIN_GROUP_CHANNELS
+from kdiffusion.networks.layers import ConditionEmbedding
+from kdiffusion.networks.normalisation import MIN_GROUP_CHANNELS
 
 
 def plain_unet(image_shape, num_classes, width, multipliers, blocks_per_level, attention):

@@ -11,7 +11,7 @@ import tyro
 from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
 from tensorboard.util.tensor_util import make_ndarray
 
-from kdiffusion.training.run_directory import RunDirectory
+from kdiffusion.runs.run_directory import RunDirectory
 
 matplotlib.use("Agg")
 import matplotlib.pyplot as plt

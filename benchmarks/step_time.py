@@ -13,10 +13,10 @@ import numpy as np
 import tyro
 
 from kdiffusion.data import load_dataset, training_batches
-from kdiffusion.training import PRESETS
-from kdiffusion.training.checkpoints import Checkpoints
-from kdiffusion.training.model import build_model
-from kdiffusion.training.run_directory import RunDirectory, check_free
+from kdiffusion.runs import PRESETS
+from kdiffusion.runs.build import build_model
+from kdiffusion.runs.checkpoints import Checkpoints
+from kdiffusion.runs.run_directory import RunDirectory, check_free
 
 PresetName = tyro.extras.literal_type_from_choices(list(PRESETS))
 

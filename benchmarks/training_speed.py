@@ -19,8 +19,8 @@ import numpy as np
 import tensorflow as tf
 import tyro
 
-from kdiffusion.training import PRESETS
-from kdiffusion.training.model import build_model
+from kdiffusion.runs import PRESETS
+from kdiffusion.runs.build import build_model
 
 SHAPE, CLASSES = (32, 32, 3), 10
 PresetName = tyro.extras.literal_type_from_choices(list(PRESETS))

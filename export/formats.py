@@ -51,7 +51,7 @@ def export_run(run_dir, formats=("onnx", "saved_model"), out=None, overwrite=Fal
     folder = Path(run_dir, "export") if out is None else Path(out)
     _artefact_paths(formats, folder, overwrite)  # refuse before the seconds that loading takes
     import_tensorflow()
-    from kdiffusion.training import load_run
+    from kdiffusion.runs import load_run
 
     run = load_run(run_dir, best)
     return export_network(run.model.ema_network, run.card, folder, formats, overwrite)

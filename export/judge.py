@@ -25,7 +25,7 @@ def write_judge(network, dataset, path, how_made, *, both_sides, overwrite=False
     """Writes a judge, once it has read the held-out images of its data set.
 
     Args:
-        network: keras.Model, from `kdiffusion.judges.training.train_judge`.
+        network: keras.Model, from `kdiffusion.evaluation.judge_training.training.train_judge`.
         dataset: ImageDataset that it was trained on.
         path: path of the ONNX file to make.
         how_made: str. What its card says of that.
@@ -42,7 +42,7 @@ def write_judge(network, dataset, path, how_made, *, both_sides, overwrite=False
     """
     import onnx
 
-    from kdiffusion.judges.network import reading_network
+    from kdiffusion.evaluation.judge_training.network import reading_network
 
     reading = reading_network(network, both_sides)
     model = convert_judge(reading)

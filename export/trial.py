@@ -14,7 +14,6 @@ from pathlib import Path
 
 import keras
 
-import kdiffusion
 from kdiffusion.artifacts.denoiser import ArtefactError
 
 FORMATS = ("onnx", "saved_model")  # what `train.py` exports
@@ -72,7 +71,7 @@ class TrialExport(keras.callbacks.Callback):
         }
         process = subprocess.Popen(
             [sys.executable, "-m", __name__],
-            cwd=Path(kdiffusion.__file__).parents[1],
+            cwd=Path(sys.modules["kdiffusion"].__file__).parents[1],
             # The GPU's memory is the training's.
             env={**os.environ, "CUDA_VISIBLE_DEVICES": "-1", "TF_CPP_MIN_LOG_LEVEL": "3"},
             stdin=subprocess.PIPE, stdout=subprocess.DEVNULL, stderr=self._errors, text=True,
@@ -110,8 +109,8 @@ def export_untrained(job):
     Raises:
         ArtefactError, or what a converter raises: the network can't be exported.
     """
-    from kdiffusion.training.config import Config
-    from kdiffusion.training.model import build_model
+    from kdiffusion.runs.build import build_model
+    from kdiffusion.runs.config import Config
 
     from . import export_network
 

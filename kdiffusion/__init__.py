@@ -8,9 +8,9 @@ import importlib
 
 _HOMES = {
     "DenoiserCard": "kdiffusion.card",
-    "DiffusionModel": "kdiffusion.models",
+    "DiffusionModel": "kdiffusion.training",
     "NoiseSchedule": "kdiffusion.diffusion.schedules",
-    "UNet": "kdiffusion.models",
+    "UNet": "kdiffusion.networks",
     "export_network": "kdiffusion.export",
     "export_run": "kdiffusion.export",
     "image_grid": "kdiffusion.images",

@@ -5,9 +5,9 @@ import pytest
 
 from kdiffusion import precision
 from kdiffusion.precision import cpu_has_bfloat16, resolve_policy, warn_if_emulated
-from kdiffusion.training import PRESETS
-from kdiffusion.training import run as run_module
-from kdiffusion.training.run_directory import RunDirectory
+from kdiffusion.runs import PRESETS
+from kdiffusion.runs import run as run_module
+from kdiffusion.runs.run_directory import RunDirectory
 
 
 @pytest.mark.parametrize(

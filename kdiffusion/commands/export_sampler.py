@@ -42,7 +42,7 @@ def main(
     """
     folder = run_dir / "export" if out is None else out
     free_paths(formats, folder, overwrite)  # refuse before the seconds that loading takes
-    from kdiffusion.training import load_run
+    from kdiffusion.runs import load_run
 
     run = load_run(run_dir, best)
     paths = export_sampler(

@@ -9,12 +9,12 @@ import time
 from pathlib import Path
 
 from kdiffusion.data import look_up_dataset
+from kdiffusion.runs import Interrupted
+from kdiffusion.runs.cluster import has_several_workers
+from kdiffusion.runs.run_directory import RunDirectory, check_free, check_resumable, holds_run
+from kdiffusion.runs.summary import settings_lines
 from kdiffusion.tensorflow_start import import_tensorflow
 from kdiffusion.terminal import say, working
-from kdiffusion.training import Interrupted
-from kdiffusion.training.cluster import has_several_workers
-from kdiffusion.training.run_directory import RunDirectory, check_free, check_resumable, holds_run
-from kdiffusion.training.summary import settings_lines
 
 from .grids import draw_by_class
 from .train_arguments import parse
@@ -26,7 +26,7 @@ def announce(command):
     """Says what will be trained; refuses, before TensorFlow's seconds, what can be known by then.
 
     Raises:
-        ValueError, OSError: as `kdiffusion.training.train`.
+        ValueError, OSError: as `kdiffusion.runs.train`.
     """
     config, folder = command.config, command.folder
     if command.resume and command.overwrite:
@@ -52,7 +52,7 @@ def run(arguments, program="train.py"):
         from kdiffusion.export import export_run
         from kdiffusion.export.trial import TrialExport
         from kdiffusion.images import image_grid, save_png
-        from kdiffusion.training import train
+        from kdiffusion.runs import train
 
     run_dir = command.folder
     try:

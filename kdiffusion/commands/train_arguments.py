@@ -8,8 +8,8 @@ from typing import Annotated
 
 import tyro
 
-from kdiffusion.training import PRESET_DOCS, PRESETS, Config
-from kdiffusion.training.run_directory import RunDirectory, holds_run
+from kdiffusion.runs import PRESET_DOCS, PRESETS, Config
+from kdiffusion.runs.run_directory import RunDirectory, holds_run
 
 
 @dataclasses.dataclass(frozen=True)

@@ -1,19 +1,7 @@
-"""Training runs: configuration, presets, strategies, checkpoints, callbacks, and `train` itself.
+"""One training step: draw t and noise, noise the images, predict, weigh the loss, average."""
 
-The configuration can be made and checked without TensorFlow; `train` and `load_run`, which need
-it, are loaded when they are first used.
-"""
+# With the networks: a saved model of either loads where one of the two is imported.
+from kdiffusion.networks import UNet
+from kdiffusion.training.diffusion_model import DiffusionModel
 
-import importlib
-
-from kdiffusion.training.config import Config
-from kdiffusion.training.interruptions import Interrupted
-from kdiffusion.training.presets import PRESET_DOCS, PRESETS
-
-__all__ = ["PRESETS", "PRESET_DOCS", "Config", "Interrupted", "LoadedRun", "load_run", "train"]
-
-
-def __getattr__(name):
-    if name in ("LoadedRun", "load_run", "train"):
-        return getattr(importlib.import_module("kdiffusion.training.run"), name)
-    raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+__all__ = ["DiffusionModel", "UNet"]

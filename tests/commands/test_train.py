@@ -14,8 +14,8 @@ from kdiffusion.commands.train_arguments import parse
 from kdiffusion.diffusion.samplers import SAMPLERS
 from kdiffusion.diffusion.schedules import SCHEDULES
 from kdiffusion.images import to_uint8
-from kdiffusion.training.presets import PRESETS
-from kdiffusion.training.run_directory import RunDirectory
+from kdiffusion.runs.presets import PRESETS
+from kdiffusion.runs.run_directory import RunDirectory
 
 ROOT = Path(__file__).parents[2]
 

@@ -3,8 +3,8 @@ from pathlib import Path
 import pytest
 
 from kdiffusion.commands.train_arguments import parse
-from kdiffusion.training.presets import PRESETS
-from kdiffusion.training.run_directory import RunDirectory
+from kdiffusion.runs.presets import PRESETS
+from kdiffusion.runs.run_directory import RunDirectory
 
 
 def test_without_a_preset_it_is_the_digits():

@@ -38,7 +38,7 @@ def network():
 
     A new network predicts zero, because its last convolution does; random weights use every path.
     """
-    from kdiffusion.models.unet import UNet
+    from kdiffusion.networks.unet import UNet
 
     return _with_random_weights(
         UNet(
@@ -57,7 +57,7 @@ def network():
 @pytest.fixture(scope="session")
 def small_network():
     """The least of a U-Net, for what does not depend on the network: it is converted sooner."""
-    from kdiffusion.models.unet import UNet
+    from kdiffusion.networks.unet import UNet
 
     return _with_random_weights(UNet(IMAGE_SHAPE, 3, 8, (1,), 1, ()))
 

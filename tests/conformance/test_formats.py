@@ -24,9 +24,9 @@ from kdiffusion.export.source import ExportSource
 from kdiffusion.export.verify import largest_deviation
 from kdiffusion.files import refuse_existing, refuse_foreign
 from kdiffusion.images import to_uint8
-from kdiffusion.models.blocks import Upsample
-from kdiffusion.models.normalisation import GroupNorm
-from kdiffusion.training.run_directory import PARTS
+from kdiffusion.networks.blocks import Upsample
+from kdiffusion.networks.normalisation import GroupNorm
+from kdiffusion.runs.run_directory import PARTS
 
 pytestmark = pytest.mark.slow
 
@@ -395,7 +395,7 @@ _FULL_DISK = """
 import resource, sys
 from kdiffusion.export import FORMATS, export_network
 from kdiffusion.card import DenoiserCard
-from kdiffusion.models.unet import UNet
+from kdiffusion.networks.unet import UNet
 
 card = DenoiserCard.from_json(open(sys.argv[1]).read())
 network = UNet(card.image_shape, len(card.class_names), 16, (1,), 1, ())

@@ -16,7 +16,7 @@ from kdiffusion.export import FORMATS, export_run
 from kdiffusion.export.inference import inference_network
 from kdiffusion.export.verify import largest_deviation
 from kdiffusion.files import PARTIAL
-from kdiffusion.training.config import (
+from kdiffusion.runs.config import (
     Config,
     DiffusionConfig,
     ModelConfig,
@@ -46,7 +46,7 @@ _CONFIG = Config(
 @pytest.fixture(scope="module")
 def run(tmp_path_factory):
     """A run of three steps on the digits: enough for weights and their average to differ."""
-    from kdiffusion.training import train
+    from kdiffusion.runs import train
 
     return train(_CONFIG, tmp_path_factory.mktemp("runs") / "tiny")
 

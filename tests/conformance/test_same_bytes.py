@@ -13,7 +13,7 @@ import numpy as np
 from kdiffusion.export import export_network
 from kdiffusion.export.whole_sampler import export_sampler
 from kdiffusion.card import DenoiserCard
-from kdiffusion.models.unet import UNet
+from kdiffusion.networks.unet import UNet
 
 card = DenoiserCard.from_json(open(sys.argv[1]).read())
 for _ in range(int(sys.argv[3])):  # what else the process has made

@@ -17,7 +17,7 @@ from kdiffusion.export.whole_sampler import SAMPLER_FORMATS, export_sampler
 from kdiffusion.export.whole_sampler.tables import GRAPH_SAMPLERS, sampler_tables
 from kdiffusion.files import refuse_existing, refuse_foreign
 from kdiffusion.images import to_uint8
-from kdiffusion.training.run_directory import PARTS
+from kdiffusion.runs.run_directory import PARTS
 
 pytestmark = pytest.mark.slow
 LABELS, SEEDS = [0, 1, 2, 3, 2], [7, 8, 9, 10, 11]

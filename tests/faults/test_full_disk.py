@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from kdiffusion.commands import train as command
-from kdiffusion.training import load_run, train
+from kdiffusion.runs import load_run, train
 
 ROOT = Path(__file__).parent.parent.parent
 # No file may grow beyond it, which every write meets as it would a full disk. The first is enough

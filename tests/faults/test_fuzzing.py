@@ -16,8 +16,8 @@ from kdiffusion.diffusion.samplers import SAMPLERS
 from kdiffusion.diffusion.sampling import sample
 from kdiffusion.diffusion.schedules import VARIANCES
 from kdiffusion.diffusion.spacing import SPACINGS
-from kdiffusion.training import PRESETS
-from kdiffusion.training.config import Config
+from kdiffusion.runs import PRESETS
+from kdiffusion.runs.config import Config
 
 ANY_NUMBER = st.integers() | st.floats() | st.sampled_from([10**400, -(2**63), 1e308, 5e-324])
 ANY_JSON = st.recursive(

@@ -357,7 +357,8 @@ def test_a_card_names_no_data_set_that_would_be_fetched_as_code():
 def test_a_keras_file_with_code_in_it_is_refused(tmp_path):
     import keras
 
-    from kdiffusion.models import DiffusionModel, UNet
+    from kdiffusion.networks import UNet
+    from kdiffusion.training import DiffusionModel
 
     model = DiffusionModel(UNet((8, 8, 1), 2, 8, (1,), 1, ()), (0.9, 0.5))
     model.save(tmp_path / "model.keras")

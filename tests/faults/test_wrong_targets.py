@@ -182,8 +182,8 @@ def test_no_run_is_begun_in_what_is_no_folder(tmp_path, monkeypatch, wrong):
 
 
 def test_a_run_in_a_checkout_does_not_remove_its_source(tmp_path):
-    from kdiffusion.training import PRESETS
-    from kdiffusion.training.run_directory import RunDirectory
+    from kdiffusion.runs import PRESETS
+    from kdiffusion.runs.run_directory import RunDirectory
 
     shutil.copytree(ROOT / "export", tmp_path / "export")
     command = ["digits", "--run-dir", str(tmp_path), "--overwrite"]

@@ -1,64 +1,45 @@
-"""A run that takes a second: the smallest U-Net, a few batches of the digits."""
+"""Four logical CPU devices, to try replicas on, and a network small enough to reason about."""
 
-import json
-
-import numpy as np
+import keras
 import pytest
 import tensorflow as tf
 
-from kdiffusion.training import PRESETS
-from kdiffusion.training.checkpoints import verify
-from kdiffusion.training.model import build_model
+from kdiffusion.diffusion.schedules import make_schedule
+
+_CPU = tf.config.list_physical_devices("CPU")[0]
+if len(tf.config.get_logical_device_configuration(_CPU) or []) < 4:
+    tf.config.set_logical_device_configuration(_CPU, [tf.config.LogicalDeviceConfiguration()] * 4)
 
 
-def tiny_config(**sections):
-    """The digits preset with a network of a few thousand weights; six steps an epoch."""
-    content = json.loads(PRESETS["digits"].to_json())
-    content["model"].update(
-        base_channels=4, channel_multipliers=[1], attention_resolutions=[], dtype_policy="float32"
-    )
-    content["optimizer"].update(epochs=2, batch_size=256, warmup_steps=0)
-    content["sampling"].update(steps=2)
-    content["run"].update(
-        sample_every_epochs=100, sample_per_label=1, checkpoint_every_epochs=1, log_every_steps=100
-    )
-    for section, values in sections.items():
-        content[section].update(values)
-    return type(PRESETS["digits"]).from_json(json.dumps(content))
+@keras.saving.register_keras_serializable("kdiffusion_tests")
+class ScaleNetwork(keras.Model):
+    """Predicts `scale` times the noisy image, plus an entry for the label: gradients by hand."""
+
+    def __init__(self, image_shape=(2, 2, 1), num_classes=2, dtype="float32", **kwargs):
+        inputs = {
+            "noisy_image": keras.Input(tuple(image_shape), name="noisy_image"),
+            "timestep": keras.Input((), dtype="int32", name="timestep"),
+            "label": keras.Input((), dtype="int32", name="label"),
+        }
+        offset = keras.layers.Embedding(num_classes + 1, 1, "zeros", name="offset")
+        scale = keras.layers.Dense(1, use_bias=False, kernel_initializer="zeros", name="scale")
+        outputs = scale(inputs["noisy_image"]) + offset(inputs["label"])[:, None, None, :]
+        super().__init__(inputs=inputs, outputs=outputs, **kwargs)
+        self.image_shape, self.num_classes = tuple(image_shape), num_classes
+
+    def get_config(self):
+        return {"image_shape": self.image_shape, "num_classes": self.num_classes}
+
+    @classmethod
+    def from_config(cls, config, custom_objects=None):
+        return cls(**config)
 
 
-@pytest.fixture(scope="session")
-def tiny():
-    return tiny_config
+@pytest.fixture
+def scale_network():
+    return ScaleNetwork()
 
 
-@pytest.fixture(scope="session")
-def tiny_model():
-    """A function: the compiled model of the tiny configuration, all weights one number."""
-
-    def make(fill=0.0, **sections):
-        model = build_model(tiny_config(**sections), (8, 8, 1), 10, total_steps=12)
-        for variable in [*model.weights, *model.optimizer.variables]:
-            variable.assign(np.full(variable.shape, fill))
-        return model
-
-    return make
-
-
-def _last_checkpoint(run):
-    """The results of a run's last epoch, and the bytes of every variable, by name."""
-    folder = max((run / "checkpoints").glob("step_*"))
-    reader = tf.train.load_checkpoint(str(folder / "state"))
-    names = [name for name in reader.get_variable_to_shape_map() if "OBJECT_GRAPH" not in name]
-    assert {name.split("/")[0] for name in names} >= {
-        "network", "ema_network", "optimizer", "step", "metrics"
-    }  # fmt: skip
-    numbers = {name: np.asarray(reader.get_tensor(name)).tobytes() for name in names}
-    logs = verify(folder)["logs"]
-    assert logs.keys() >= {"loss", "loss_t0_249", "gradient_norm", "val_loss", "val_loss_t0_249"}
-    return {"logs": logs, **numbers}
-
-
-@pytest.fixture(scope="session")
-def last_checkpoint():
-    return _last_checkpoint
+@pytest.fixture
+def schedule():
+    return make_schedule("linear", 100)

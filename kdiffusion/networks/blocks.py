@@ -1,0 +1,222 @@
+"""What the U-Net is stacked from: down and up blocks, and the resolution changes between them."""
+
+import keras
+from keras import ops
+
+from kdiffusion.networks.layers import ResidualBlock, SelfAttention2D
+
+
+def _register(layer_class):
+    return keras.saving.register_keras_serializable("kdiffusion")(layer_class)
+
+
+class _Block(keras.layers.Layer):
+    """A residual block and, where asked for, self-attention after it."""
+
+    def __init__(self, channels, attention_heads=0, dropout=0.0, scale_shift=False, **kwargs):
+        super().__init__(**kwargs)
+        self.channels = channels
+        self.attention_heads = attention_heads
+        self.dropout = dropout
+        self.scale_shift = scale_shift
+        self.residual = ResidualBlock(channels, dropout, scale_shift, dtype=self.dtype_policy)
+        self.attention = None
+        if attention_heads:
+            self.attention = SelfAttention2D(attention_heads, dtype=self.dtype_policy)
+
+    def _build(self, inputs_shape, condition_shape):
+        self.residual.build(inputs_shape, condition_shape)
+        if self.attention is not None:
+            self.attention.build((*inputs_shape[:-1], self.channels))
+
+    def _apply(self, inputs, condition, training):
+        x = self.residual(inputs, condition, training=training)
+        return x if self.attention is None else self.attention(x)
+
+    def get_config(self):
+        return {
+            **super().get_config(),
+            "channels": self.channels,
+            "attention_heads": self.attention_heads,
+            "dropout": self.dropout,
+            "scale_shift": self.scale_shift,
+        }
+
+
+@_register
+class DownBlock(_Block):
+    """Residual block on the way down; its output is also the skip of its up block.
+
+    Args:
+        channels: int. Output channels.
+        attention_heads: int. Heads of the self-attention after it; 0 for none. Defaults to `0`.
+        dropout: float in [0, 1). Defaults to `0.0`.
+        scale_shift: bool. See `ResidualBlock`. Defaults to `False`.
+
+    Call: `[B, H, W, C]` map, `[B, E]` condition ► `[B, H, W, channels]`.
+    """
+
+    def build(self, inputs_shape, condition_shape):
+        self._build(inputs_shape, condition_shape)
+
+    def call(self, inputs, condition, training=None):
+        return self._apply(inputs, condition, training)
+
+    def compute_output_shape(self, inputs_shape, condition_shape):
+        return (*inputs_shape[:-1], self.channels)
+
+
+@_register
+class UpBlock(_Block):
+    """Residual block on the way up, on the input concatenated with the skip of its down block.
+
+    Args: those of `DownBlock`.
+
+    Call: `[B, H, W, C]` map, `[B, H, W, S]` skip, `[B, E]` condition ► `[B, H, W, channels]`.
+    """
+
+    def build(self, inputs_shape, skip_shape, condition_shape):
+        self._build((*inputs_shape[:-1], inputs_shape[-1] + skip_shape[-1]), condition_shape)
+
+    def call(self, inputs, skip, condition, training=None):
+        return self._apply(ops.concatenate([inputs, skip], axis=-1), condition, training)
+
+    def compute_output_shape(self, inputs_shape, skip_shape, condition_shape):
+        return (*inputs_shape[:-1], self.channels)
+
+
+@_register
+class Downsample(keras.layers.Layer):
+    """Halves height and width by a 3x3 convolution with stride 2, as in DDPM.
+
+    Args:
+        channels: int. Output channels.
+
+    Call: `[B, H, W, C]` ► `[B, H / 2, W / 2, channels]`.
+    """
+
+    def __init__(self, channels, **kwargs):
+        super().__init__(**kwargs)
+        self.channels = channels
+        self.conv = keras.layers.Conv2D(
+            channels, 3, strides=2, padding="same", dtype=self.dtype_policy
+        )
+
+    def build(self, input_shape):
+        self.conv.build(input_shape)
+
+    def call(self, inputs):
+        return self.conv(inputs)
+
+    def compute_output_shape(self, input_shape):
+        batch, height, width, _ = input_shape
+        return (batch, height // 2, width // 2, self.channels)
+
+    def get_config(self):
+        return {**super().get_config(), "channels": self.channels}
+
+
+@_register
+class Upsample(keras.layers.Layer):
+    """Doubles height and width by nearest neighbour and a 3x3 convolution, as in DDPM.
+
+    Args:
+        channels: int. Output channels.
+
+    Call: `[B, H, W, C]` ► `[B, 2 H, 2 W, channels]`.
+    """
+
+    def __init__(self, channels, **kwargs):
+        super().__init__(**kwargs)
+        self.channels = channels
+        self.conv = keras.layers.Conv2D(channels, 3, padding="same", dtype=self.dtype_policy)
+
+    def build(self, input_shape):
+        batch, height, width, channels = input_shape
+        self.conv.build((batch, 2 * height, 2 * width, channels))
+
+    def call(self, inputs):
+        if self.compute_dtype == "float32":
+            return self._transposed(inputs)
+        # In bfloat16 on a processor, TensorFlow's transposed convolution is slower on maps of 8x8.
+        _, height, width, _ = inputs.shape
+        return self.conv(ops.image.resize(inputs, (2 * height, 2 * width), interpolation="nearest"))
+
+    def _transposed(self, inputs):
+        """The same as one transposed convolution, by four ninths of the multiplications.
+
+        Its 4x4 kernel sums the taps that meet the same input pixel.
+        """
+        taps = ops.pad(self.conv.kernel, ((1, 1), (1, 1), (0, 0), (0, 0)))
+        taps = taps[1:] + taps[:-1]
+        taps = taps[:, 1:] + taps[:, :-1]
+        kernel = ops.transpose(ops.flip(taps, (0, 1)), (0, 1, 3, 2))
+        return ops.conv_transpose(inputs, kernel, strides=2, padding="same") + self.conv.bias
+
+    def compute_output_shape(self, input_shape):
+        batch, height, width, _ = input_shape
+        return (batch, 2 * height, 2 * width, self.channels)
+
+    def get_config(self):
+        return {**super().get_config(), "channels": self.channels}
+
+
+@_register
+class SpaceToDepth(keras.layers.Layer):
+    """Each patch of pixels becomes the channels of one position; `DepthToSpace` is its inverse.
+
+    Args:
+        patch_size: int. Side of the square patch, pixels.
+
+    Call: `[B, H, W, C]` ► `[B, H / patch, W / patch, C patch^2]`.
+    """
+
+    def __init__(self, patch_size, **kwargs):
+        super().__init__(**kwargs)
+        self.patch_size = patch_size
+
+    def call(self, inputs):
+        _, height, width, channels = inputs.shape
+        p = self.patch_size
+        x = ops.reshape(inputs, (-1, height // p, p, width // p, p, channels))
+        x = ops.transpose(x, (0, 1, 3, 2, 4, 5))  # [B, H/p, W/p, p, p, C]
+        return ops.reshape(x, (-1, height // p, width // p, p * p * channels))
+
+    def compute_output_shape(self, input_shape):
+        batch, height, width, channels = input_shape
+        p = self.patch_size
+        return (batch, height // p, width // p, channels * p * p)
+
+    def get_config(self):
+        return {**super().get_config(), "patch_size": self.patch_size}
+
+
+@_register
+class DepthToSpace(keras.layers.Layer):
+    """The inverse of `SpaceToDepth`.
+
+    Args:
+        patch_size: int. Side of the square patch, pixels.
+
+    Call: `[B, H, W, C patch^2]` ► `[B, H patch, W patch, C]`.
+    """
+
+    def __init__(self, patch_size, **kwargs):
+        super().__init__(**kwargs)
+        self.patch_size = patch_size
+
+    def call(self, inputs):
+        _, height, width, depth = inputs.shape
+        p = self.patch_size
+        channels = depth // (p * p)
+        x = ops.reshape(inputs, (-1, height, width, p, p, channels))
+        x = ops.transpose(x, (0, 1, 3, 2, 4, 5))  # [B, H, p, W, p, C]
+        return ops.reshape(x, (-1, height * p, width * p, channels))
+
+    def compute_output_shape(self, input_shape):
+        batch, height, width, depth = input_shape
+        p = self.patch_size
+        return (batch, height * p, width * p, depth // (p * p))
+
+    def get_config(self):
+        return {**super().get_config(), "patch_size": self.patch_size}

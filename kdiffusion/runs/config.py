@@ -1,0 +1,243 @@
+"""Every setting of a training run, with its meaning, unit and default. Imports no TensorFlow.
+
+A value that can't work is refused when the `Config` is made, before anything heavy is loaded.
+"""
+
+import dataclasses
+import json
+from pathlib import Path
+from typing import Annotated, Literal
+
+import tyro
+from pydantic import Field, FiniteFloat, TypeAdapter
+
+from kdiffusion.diffusion.samplers import SAMPLERS
+from kdiffusion.diffusion.schedules import SCHEDULES, make_schedule, options_from_text
+from kdiffusion.runs.config_check import checked, section
+
+# A literal type, so that the command line lists the names.
+ScheduleName = tyro.extras.literal_type_from_choices(list(SCHEDULES))
+SamplerName = tyro.extras.literal_type_from_choices(list(SAMPLERS))
+Positive = Annotated[int, Field(ge=1)]
+NotNegative = Annotated[int, Field(ge=0)]
+Fraction = Annotated[FiniteFloat, Field(ge=0, le=1)]
+BelowOne = Annotated[FiniteFloat, Field(ge=0, lt=1)]
+PositiveFloat = Annotated[FiniteFloat, Field(gt=0)]
+
+
+@section
+class DataConfig:
+    """What is learnt from."""
+
+    name: str = "digits"
+    """Data set: digits, cifar10, cifar100, stl10, folder, or any TFDS name with image and label."""
+    directory: Path | None = None
+    """Where it lies: the image folder of `folder` (a sub-folder for each class), or the TFDS data
+    directory (None: TFDS_DATA_DIR, or TFDS's own default)."""
+    image_size: Positive | None = None
+    """Side in pixels to which images are resized; None keeps their own."""
+    validation_fraction: Annotated[FiniteFloat, Field(gt=0, lt=1)] = 0.1
+    """Share of the training images held out where the data set has no test split."""
+    horizontal_flip: bool | None = None
+    """Mirror half of the images; None does so where a mirror image makes sense."""
+
+
+@section
+class ModelConfig:
+    """The U-Net (see `kdiffusion.networks.UNet`)."""
+
+    base_channels: Annotated[int, Field(ge=2, multiple_of=2)] = 64
+    """Channels at multiplier 1."""
+    channel_multipliers: Annotated[tuple[Positive, ...], Field(min_length=1)] = (1, 2, 2)
+    """One number a level, from the finest; each level after the first has half the resolution."""
+    blocks_per_level: Positive = 2
+    """Residual blocks of a level on the way down; one more on the way up."""
+    attention_resolutions: tuple[Positive, ...] = (16,)
+    """Heights of the maps inside the network whose blocks are followed by self-attention."""
+    attention_heads: Positive = 1
+    """Heads of each self-attention; must divide the channels."""
+    dropout: BelowOne = 0.0
+    """Dropout rate in the residual blocks."""
+    scale_shift: bool = False
+    """Time and label scale and shift the norms (AdaGN), in place of being added to the maps."""
+    patch_size: Positive = 1
+    """Side in pixels of the space-to-depth stem's patches: 1 for none, 2 is 5 times cheaper."""
+    dtype_policy: Literal["auto", "float32", "mixed_bfloat16", "mixed_float16"] = "float32"
+    """Keras dtype policy of the network; sums and losses stay float32. auto takes mixed_bfloat16
+    where the processor or GPU multiplies it, else float32; the run keeps what it began with."""
+
+
+@section
+class DiffusionConfig:
+    """The noising process and the objective."""
+
+    schedule: ScheduleName = "linear"
+    """Noise schedule: a row of `SCHEDULES` in kdiffusion/diffusion/schedules.py."""
+    schedule_options: tuple[str, ...] = ()
+    """Parameters of the schedule as NAME=VALUE, those of its function: offset=0.02 for cosine."""
+    num_timesteps: Annotated[int, Field(ge=2)] = 1000
+    """Noising steps, T."""
+    zero_terminal_snr: bool = False
+    """Rescale the schedule to end in pure noise (Lin et al. 2024); x0 and v only."""
+    prediction_type: Literal["epsilon", "x0", "v"] = "epsilon"
+    """What the network predicts."""
+    loss_weighting: Literal["simple", "min_snr", "edm"] = "simple"
+    """Weight of each timestep in the loss: all alike, min-SNR with gamma 5, or EDM's."""
+    timestep_sampling: Literal["uniform", "stratified", "log_normal", "loss_second_moment"] = (
+        "stratified"
+    )
+    """How t is drawn: independently, one from each equal part of the schedule, noise levels by a
+    log-normal density, or more often where the loss is large, counting less there."""
+    log_sigma_mean: FiniteFloat = -0.4
+    """Mean of ln sigma under log_normal; sigma in units of images in [-1, 1]."""
+    log_sigma_std: PositiveFloat = 1.0
+    """Standard deviation of ln sigma under log_normal."""
+    learned_weighting: bool = False
+    """Weigh each noise level by a learnt estimate of its loss too (EDM2)."""
+    label_dropout: Fraction = 0.1
+    """Chance that a label is replaced by the null label, for classifier-free guidance."""
+
+
+@section
+class OptimizerConfig:
+    """The optimizer, its learning rate, and the moving average of the weights."""
+
+    name: Literal["adamw", "muon"] = "adamw"
+    """AdamW for all weights, or Muon for the kernels of convolutions and AdamW for the rest."""
+    epochs: Positive = 100
+    """Passes over the training images."""
+    batch_size: Positive = 128
+    """Images a step, over all devices and workers together."""
+    learning_rate: PositiveFloat = 2e-4
+    """Peak learning rate."""
+    warmup_steps: NotNegative = 0
+    """Steps over which the learning rate rises from 0."""
+    learning_rate_shape: Literal["cosine", "trapezoid"] = "cosine"
+    """After the warm-up: half a cosine, or the peak until the last cooldown_fraction of the run and
+    then a straight line."""
+    cooldown_fraction: Fraction = 0.3
+    """Share of the run over which the learning rate of a trapezoid falls."""
+    final_learning_rate_fraction: Fraction = 1.0
+    """Share of the peak at which the last step ends; 1 keeps it constant."""
+    beta_1: BelowOne = 0.9
+    """Decay of AdamW's first moment."""
+    beta_2: BelowOne = 0.999
+    """Decay of AdamW's second moment."""
+    weight_decay: Annotated[FiniteFloat, Field(ge=0)] = 0.0
+    """AdamW's decoupled weight decay."""
+    gradient_clip_norm: PositiveFloat | None = 1.0
+    """Largest global norm of the gradient; None for no limit."""
+    ema_decay: BelowOne = 0.9999
+    """Decay a step of the weights' moving average, which warms up from 0.1."""
+
+
+@section
+class SamplingConfig:
+    """How the model is best sampled: for the previews, and written into the exported file."""
+
+    sampler: SamplerName = "unipc"
+    """Sampler: a row of `SAMPLERS` in kdiffusion/diffusion/samplers.py."""
+    steps: Positive = 20
+    """Steps of the sampler."""
+    guidance_strength: Annotated[FiniteFloat, Field(ge=0)] = 1.0
+    """Classifier-free guidance w of Ho & Salimans; 0 is the plain conditional model (s = 1 + w)."""
+
+
+@section
+class RunConfig:
+    """How the run is carried out and watched; all but the seed may change when it is resumed."""
+
+    seed: Annotated[int, Field(ge=0, lt=2**31)] = 0
+    """Every random number of the run derives from it."""
+    strategy: Literal["auto", "one_device", "mirrored", "multi_worker", "tpu"] = "auto"
+    """tf.distribute strategy; auto takes multi_worker where TF_CONFIG is set, mirrored where there
+    are several GPUs, else one device. multi_worker knows its cluster from TF_CONFIG or Slurm."""
+    deterministic: bool = False
+    """Only operations that give the same bits each time, at some cost in speed. On a GPU an exact
+    resume needs it; on a CPU it is exact without."""
+    steps_per_execution: Positive = 1
+    """Steps in one call of the compiled function."""
+    sample_every_epochs: Positive = 1
+    """Epochs between sample grids in TensorBoard and samples/."""
+    sample_per_label: Positive = 4
+    """Images of each class in those grids (the first ten classes)."""
+    log_every_steps: Positive = 50
+    """Steps between TensorBoard scalars of a running epoch."""
+    checkpoint_every_steps: Positive | None = None
+    """Steps between checkpoints within an epoch; None writes them at the ends of epochs only."""
+    checkpoint_every_epochs: Positive = 1
+    """Epochs between checkpoints; the last epoch always writes one."""
+    checkpoints_to_keep: Positive = 3
+    """Newest checkpoints that are kept; beside them stay the one of the lowest validation loss and
+    the last from before the loss left its band."""
+
+
+@section
+class EvaluationConfig:
+    """How good the images are, measured while the network is trained (see docs/evaluation.md)."""
+
+    every_epochs: Positive | None = None
+    """Epochs between evaluations, in TensorBoard beside the samples; None for none."""
+    images: Annotated[int, Field(ge=100)] = 500
+    """Images drawn for each, and held-out images on which the network is measured."""
+    judge: str | None = None
+    """Name or ONNX file of a judge (`train_judge` makes one); None for the data set's own. Without
+    one, the share as asked is left out."""
+
+
+@dataclasses.dataclass(frozen=True)
+class Config:
+    """One training run."""
+
+    preset: Annotated[str, tyro.conf.Suppress] = "digits"
+    """The preset that these settings started from."""
+    data: DataConfig = dataclasses.field(default_factory=DataConfig)
+    model: ModelConfig = dataclasses.field(default_factory=ModelConfig)
+    diffusion: DiffusionConfig = dataclasses.field(default_factory=DiffusionConfig)
+    optimizer: OptimizerConfig = dataclasses.field(default_factory=OptimizerConfig)
+    sampling: SamplingConfig = dataclasses.field(default_factory=SamplingConfig)
+    run: RunConfig = dataclasses.field(default_factory=RunConfig)
+    evaluation: EvaluationConfig = dataclasses.field(default_factory=EvaluationConfig)
+
+    def __post_init__(self):
+        for name, value in checked(Config, vars(self)).items():
+            object.__setattr__(self, name, value)
+        self._check_across_sections()
+
+    def _check_across_sections(self):
+        model, diffusion = self.model, self.diffusion
+        for multiplier in model.channel_multipliers:
+            if model.base_channels * multiplier % model.attention_heads:
+                raise ValueError(
+                    "`model.attention_heads` must divide the channels of every level, "
+                    f"{model.base_channels * multiplier}. Received: {model.attention_heads}"
+                )
+        if diffusion.zero_terminal_snr and diffusion.prediction_type == "epsilon":
+            raise ValueError(
+                "`diffusion.zero_terminal_snr` needs `diffusion.prediction_type` x0 or v: at pure "
+                "noise, knowing the noise says nothing of the image. Received: epsilon"
+            )
+        if self.sampling.steps > diffusion.num_timesteps:
+            raise ValueError(
+                f"`sampling.steps` must be at most `diffusion.num_timesteps`, "
+                f"{diffusion.num_timesteps}. Received: {self.sampling.steps}"
+            )
+        make_schedule(
+            diffusion.schedule,
+            diffusion.num_timesteps,
+            diffusion.zero_terminal_snr,
+            **options_from_text(diffusion.schedule_options),
+        )
+
+    def to_json(self):
+        """The configuration as JSON text."""
+        return TypeAdapter(Config).dump_json(self, indent=2).decode()
+
+    @classmethod
+    def from_json(cls, text):
+        """The inverse of `to_json`. Raises ValueError naming each field that is not valid."""
+        try:
+            content = json.loads(text)
+        except RecursionError as error:
+            raise ValueError("The configuration is nested too deeply") from error
+        return cls(**checked(cls, content))

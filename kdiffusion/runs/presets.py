@@ -1,0 +1,170 @@
+"""Presets: what each trains, its command, and what it gave. A new one is a function and a row.
+
+Figures were measured on two cores of an x86 machine (AVX-512 with bf16), without a GPU.
+"""
+
+import dataclasses
+import inspect
+
+from kdiffusion.runs.config import (
+    Config,
+    DataConfig,
+    DiffusionConfig,
+    EvaluationConfig,
+    ModelConfig,
+    OptimizerConfig,
+    RunConfig,
+    SamplingConfig,
+)
+
+
+def digits():
+    """Handwritten digits, 8x8, from scikit-learn: the quickstart, minutes on two cores.
+
+    `python train.py digits`
+
+    0.7 M parameters. 2.8 minutes in all, with both exports and 80 pictures, beside another process;
+    an SVM on the real digits read 100 % of 200 drawn ones as the label that was asked for.
+    """
+    return Config(
+        data=DataConfig(name="digits"),
+        model=ModelConfig(
+            base_channels=32,
+            channel_multipliers=(1, 2),
+            blocks_per_level=1,
+            attention_resolutions=(4,),
+            dtype_policy="auto",
+        ),
+        diffusion=DiffusionConfig(schedule="cosine", prediction_type="epsilon"),
+        optimizer=OptimizerConfig(
+            epochs=120,
+            batch_size=128,
+            learning_rate=2e-3,
+            warmup_steps=100,
+            final_learning_rate_fraction=0.05,
+            ema_decay=0.995,
+        ),
+        sampling=SamplingConfig(sampler="dpmpp_2m_sde", steps=20, guidance_strength=0.5),
+        run=RunConfig(sample_every_epochs=30, checkpoint_every_epochs=30, log_every_steps=10),
+    )
+
+
+def cifar10_paper():
+    """The model that this project set out to reproduce: CIFAR-10, 600 epochs, for a GPU.
+
+    `python train.py cifar10_paper`
+
+    Linear schedule, epsilon objective, AdamW at 1e-3, a self-attention between each down and up
+    block, ancestral sampling with guidance strength 3. 43.9 M parameters; 9.1 s a step of 128 on
+    two cores (`python -m benchmarks.step_time cifar10_paper --steps 4`). Trained here for 4 steps,
+    exported and sampled: the rest needs a GPU.
+    """
+    return Config(
+        data=DataConfig(name="cifar10", horizontal_flip=False),
+        model=ModelConfig(
+            base_channels=64,
+            channel_multipliers=(1, 2, 4, 8),
+            blocks_per_level=1,
+            attention_resolutions=(16, 8, 4),
+        ),
+        diffusion=DiffusionConfig(schedule="linear", timestep_sampling="uniform"),
+        optimizer=OptimizerConfig(
+            epochs=600, batch_size=128, learning_rate=1e-3, gradient_clip_norm=None
+        ),
+        sampling=SamplingConfig(sampler="ddpm", steps=1000, guidance_strength=3.0),
+        run=RunConfig(sample_every_epochs=10),
+    )
+
+
+def cifar10():
+    """DDPM's own network and recipe on CIFAR-10, with labels and guidance: the best for a GPU.
+
+    `python train.py cifar10`
+
+    35.8 M parameters, dropout, flips, warm-up, clipping and an average of the weights, for the
+    102 M images of Ho et al. 2020 (800,000 steps of 128). Not trained here: it needs a GPU.
+    """
+    return Config(
+        data=DataConfig(name="cifar10"),
+        model=ModelConfig(
+            base_channels=128,
+            channel_multipliers=(1, 2, 2, 2),
+            blocks_per_level=2,
+            attention_resolutions=(16,),
+            dropout=0.1,
+            dtype_policy="auto",
+        ),
+        diffusion=DiffusionConfig(schedule="linear"),
+        optimizer=OptimizerConfig(
+            epochs=2048, batch_size=128, learning_rate=2e-4, warmup_steps=5000, ema_decay=0.9999
+        ),
+        sampling=SamplingConfig(sampler="ddim", steps=100, guidance_strength=0.3),
+        run=RunConfig(sample_every_epochs=10, checkpoint_every_epochs=5),
+        evaluation=EvaluationConfig(every_epochs=50, images=2000),
+    )
+
+
+def cifar10_small():
+    """CIFAR-10 on two CPU cores in hours: half the resolution inside, v-prediction, min-SNR.
+
+    `python train.py cifar10_small`
+
+    7.4 M parameters. Eight epochs (399,360 images) in 95 minutes, beside other work: classes show
+    in colour and layout, vehicles begin to have shape, animals don't:
+    docs/results/cifar10_small.md.
+    """
+    return Config(
+        data=DataConfig(name="cifar10"),
+        model=ModelConfig(
+            base_channels=64,
+            channel_multipliers=(1, 2, 3),
+            blocks_per_level=1,
+            attention_resolutions=(8, 4),
+            patch_size=2,
+            dtype_policy="auto",
+        ),
+        diffusion=DiffusionConfig(schedule="cosine", prediction_type="v", loss_weighting="min_snr"),
+        optimizer=OptimizerConfig(
+            epochs=10,
+            batch_size=128,
+            learning_rate=1e-3,
+            warmup_steps=200,
+            final_learning_rate_fraction=0.02,
+            ema_decay=0.999,
+        ),
+        sampling=SamplingConfig(sampler="unipc", steps=20, guidance_strength=1.0),
+        evaluation=EvaluationConfig(every_epochs=10),
+    )
+
+
+def stl10():
+    """Higher resolution: STL-10 at 64x64, from its 5,000 labelled images, for a GPU.
+
+    `python train.py stl10`
+
+    Not trained here: it needs a GPU. Dropout and flips, for there are few images.
+    """
+    return Config(
+        data=DataConfig(name="stl10", image_size=64),
+        model=ModelConfig(
+            base_channels=128,
+            channel_multipliers=(1, 2, 3, 4),
+            blocks_per_level=2,
+            attention_resolutions=(16, 8),
+            attention_heads=4,
+            dropout=0.1,
+            dtype_policy="auto",
+        ),
+        diffusion=DiffusionConfig(schedule="cosine", prediction_type="v", loss_weighting="min_snr"),
+        optimizer=OptimizerConfig(
+            epochs=4000, batch_size=128, learning_rate=1e-4, warmup_steps=5000, ema_decay=0.9999
+        ),
+        sampling=SamplingConfig(sampler="ddim", steps=100, guidance_strength=1.0),
+        run=RunConfig(sample_every_epochs=50, checkpoint_every_epochs=25),
+    )
+
+
+_MAKERS = (digits, cifar10_paper, cifar10, cifar10_small, stl10)
+
+PRESETS = {make.__name__: dataclasses.replace(make(), preset=make.__name__) for make in _MAKERS}
+PRESET_DOCS = {make.__name__: inspect.getdoc(make) for make in _MAKERS}

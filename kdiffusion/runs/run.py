@@ -1,0 +1,322 @@
+"""A training run from its configuration: data, strategy, model, `fit`; and a finished run again."""
+
+import contextlib
+import warnings
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+import tensorflow as tf
+
+from kdiffusion.card import DataSplit, DenoiserCard
+from kdiffusion.data import load_dataset, validation_batches
+from kdiffusion.evaluation.in_training import EvaluationInTraining
+from kdiffusion.precision import resolve_policy, warn_if_emulated
+from kdiffusion.runs import event_log, history, run_directory
+from kdiffusion.runs.build import build_model
+from kdiffusion.runs.callbacks import Monitor, StopAtNonFinite
+from kdiffusion.runs.checkpoints import Checkpoints
+from kdiffusion.runs.interruptions import catching_signals
+from kdiffusion.runs.progress import EpochLines
+from kdiffusion.runs.run_directory import RunDirectory
+from kdiffusion.runs.saving import ContinueEpoch, SaveCheckpoint
+from kdiffusion.runs.strategy import check_batch_size, distributed_batches, make_strategy
+from kdiffusion.runs.summary import found_lines
+from kdiffusion.runs.workers import Workers
+from kdiffusion.terminal import say, working
+from kdiffusion.training import DiffusionModel
+
+
+@dataclass(frozen=True)
+class LoadedRun:
+    """A run in memory: its `model`, the model's `card`, its `directory`.
+
+    `is_chief` tells whether this process writes what all workers share.
+    """
+
+    model: DiffusionModel
+    card: DenoiserCard
+    directory: RunDirectory
+    is_chief: bool = True
+
+
+def train(config, run_dir, resume=False, overwrite=False, callbacks=()):
+    """Trains a model and leaves it, with all that tells of it, in a folder.
+
+    Args:
+        config: `Config`.
+        run_dir: path of the run's folder.
+        resume: bool. Go on from the newest checkpoint of the run in that folder, to end with the
+            very numbers of a run that was never stopped. Without a run there, it begins.
+        overwrite: bool. Replace the run in that folder.
+        callbacks: Keras callbacks of the caller's, for the process that writes what all share.
+
+    Returns:
+        `LoadedRun`.
+
+    Raises:
+        FileExistsError: the folder holds a run, and neither `resume` nor `overwrite` is given; or
+            what may be another's work.
+        BlockingIOError: another process trains in the folder.
+        ValueError: settings that the data set or the devices can't serve, or that contradict the
+            run that is resumed; a run all of whose checkpoints are damaged.
+        FloatingPointError: the loss or the gradient stopped being a finite number.
+        Preempted: SIGTERM came; the step at which it did is saved.
+        StoppedByUser: Ctrl-C came; likewise.
+        WorkerLost: another process of the cluster is gone.
+    """
+    if resume and overwrite:
+        raise ValueError("Only one of `resume` and `overwrite` may be given. Received: both")
+    if config.run.deterministic:
+        tf.config.experimental.enable_op_determinism()
+    strategy = make_strategy(config.run.strategy)
+    workers = Workers(strategy)
+    resume = resume and run_directory.holds_run(run_dir)
+    before = RunDirectory.read(run_dir) if resume else None
+    config = _with_policy(config, before)
+    with workers.reporting_loss():
+        # Before one finds its settings wrong for the folder, and another doesn't.
+        workers.check_agree(_what_must_agree(config))
+    if resume:
+        run_directory.check_resumable(before.config, config)
+    elif workers.is_chief:
+        run_directory.check_free(run_dir, overwrite)
+    with working(f"loading the data set {config.data.name}", line=workers.is_chief):
+        dataset = _load_dataset(config)
+    directory = RunDirectory(
+        Path(run_dir), config, dataset.image_shape, dataset.class_names, len(dataset.images),
+        dataset.content_hash(),
+    )  # fmt: skip
+    if resume:
+        run_directory.check_same_data(before, directory)
+    steps_per_epoch = dataset.steps_per_epoch(config.optimizer.batch_size)
+    check_batch_size(strategy, config.optimizer.batch_size)
+    _check_steps_per_execution(config, steps_per_epoch)
+    total_steps = config.optimizer.epochs * steps_per_epoch
+    _warn_of_warm_up(config, total_steps)
+    lock = directory.locked() if workers.is_chief else contextlib.nullcontext()
+    with workers.reporting_loss():
+        with strategy.scope(), working("building the network"):
+            model = build_model(config, dataset.image_shape, dataset.num_classes, total_steps)
+        if workers.is_chief:
+            say("\n".join(found_lines(model, dataset, config, strategy)))
+        with lock:
+            directory = _train(model, strategy, workers, dataset, directory, before, callbacks)
+    return LoadedRun(model, make_card(model, directory), directory, workers.is_chief)
+
+
+def _train(model, strategy, workers, dataset, directory, before, own_callbacks):
+    """Trains the model of a run that may begin, or go on where it was before, in its folder.
+
+    Returns:
+        `RunDirectory`: the one given, with the history of what holds from which step on.
+    """
+    config = directory.config
+    steps_per_epoch = dataset.steps_per_epoch(config.optimizer.batch_size)
+    checkpoints = Checkpoints(model, directory.checkpoints, config.run.checkpoints_to_keep)
+    step = checkpoints.restore() if before is not None and checkpoints.any else 0
+    workers.check_agree(
+        {
+            "data (SHA-256)": directory.data_sha256,
+            "step to go on from, in a folder that all share": step,
+        }
+    )
+    _check_first_step(config, step, steps_per_epoch)
+    if workers.is_chief and before is not None:
+        say(f"Going on from step {step:,} of {config.optimizer.epochs * steps_per_epoch:,}.")
+    directory = _with_history(directory, before, step, workers)
+    lines = EpochLines(config, steps_per_epoch)
+    callbacks = [StopAtNonFinite(checkpoints, steps_per_epoch, workers.is_chief), lines]
+    if workers.is_chief:
+        # First: it refuses what a new run's folder should not be cleared for.
+        evaluate = _evaluation(model, dataset, directory)
+        if before is not None:
+            checkpoints.keep_best()
+        else:
+            # Not before all that can be wrong with the new run was checked.
+            run_directory.clear(directory.path)
+        directory.write()
+        monitor = _monitor(model, directory, before, step, steps_per_epoch, evaluate)
+        callbacks += [monitor, *own_callbacks]
+    with catching_signals() as what_came, contextlib.closing(lines):
+        # Last: what an epoch leaves is whole before the checkpoint that says it is done.
+        callbacks.append(SaveCheckpoint(checkpoints, config, steps_per_epoch, what_came, workers))
+        _fit(model, strategy, dataset, config, step, callbacks)
+        stop = what_came()
+        if stop is not None:
+            raise stop(f"{stop.cause} came after the last step; the run is whole.")
+    return directory
+
+
+def _evaluation(model, dataset, directory):
+    """What evaluates the network now and then; None where that isn't asked for."""
+    config = directory.config
+    if config.evaluation.every_epochs is None:
+        return None
+    return EvaluationInTraining(
+        dataset,
+        make_card(model, directory),
+        config.evaluation.images,
+        config.evaluation.judge,
+        seed=config.run.seed,
+    )
+
+
+def _monitor(model, directory, before, step, steps_per_epoch, evaluate):
+    """What writes TensorBoard's log, when what the run went back behind is out of it."""
+    epoch = step // steps_per_epoch
+    has_graph, _ = (
+        event_log.trim(directory.tensorboard / part, step, epoch)
+        for part in ("train", "validation")
+    )
+    has_config = has_graph and before is not None and before.config == directory.config
+    return Monitor(directory, make_card(model, directory), has_config, has_graph, evaluate)
+
+
+def _with_history(directory, before, step, workers):
+    """The directory with what holds from this step on; the first worker says what is new."""
+    past, changed = (), {}
+    if before is not None:
+        past, changed = before.history, history.changed_settings(before.config, directory.config)
+    extended = history.extended(past, changed, step, history.versions())
+    if workers.is_chief and before is not None:
+        for line in history.said_of(extended, past):
+            say(line)
+    return replace(directory, history=extended)
+
+
+def _with_policy(config, before):
+    """The configuration with the dtype policy that `"auto"` means here, or in the run before."""
+    if config.model.dtype_policy != "auto":
+        warn_if_emulated(config.model.dtype_policy)
+        return config
+    policy = resolve_policy("auto") if before is None else before.config.model.dtype_policy
+    return replace(config, model=replace(config.model, dtype_policy=policy))
+
+
+def _what_must_agree(config):
+    """The settings that make a run, and what computes it, by name."""
+    settings = history.flat_settings(config)
+    # Each worker may have a copy of its own, and its own way to have been told of the cluster.
+    own = ("data.directory", "run.strategy")
+    settings = {name: value for name, value in settings.items() if name not in own}
+    return settings | {f"version of {name}": each for name, each in history.versions().items()}
+
+
+def _load_dataset(config):
+    return load_dataset(
+        config.data.name,
+        directory=config.data.directory,
+        image_size=config.data.image_size,
+        validation_fraction=config.data.validation_fraction,
+        seed=config.run.seed,
+    )
+
+
+def _fit(model, strategy, dataset, config, step, callbacks):
+    """`model.fit` from any step on: first the rest of a broken epoch, then whole ones."""
+    batch_size, epochs = config.optimizer.batch_size, config.optimizer.epochs
+    steps_per_epoch = dataset.steps_per_epoch(batch_size)
+    validation, validation_steps = _validation(strategy, dataset, config)
+
+    def fit(step, steps, epochs, callbacks):
+        options = {"seed": config.run.seed, "flip": config.data.horizontal_flip}
+        model.fit(
+            distributed_batches(strategy, dataset, batch_size, first_step=step, **options),
+            steps_per_epoch=steps,
+            initial_epoch=step // steps_per_epoch,
+            epochs=epochs,
+            validation_data=validation,
+            validation_steps=validation_steps,
+            callbacks=callbacks,
+            verbose=0,  # EpochLines says what there is to say.
+            shuffle=False,  # The batches are.
+        )
+
+    epoch, done = divmod(step, steps_per_epoch)
+    if done and epoch < epochs:
+        epoch += 1
+        fit(step, steps_per_epoch - done, epoch, [ContinueEpoch(model), *callbacks])
+    fit(epoch * steps_per_epoch, steps_per_epoch, epochs, callbacks)
+
+
+def _validation(strategy, dataset, config):
+    """The validation batches, and how many are one pass; None where they end by themselves.
+
+    An iterator begun for each epoch would leave 0.1 MiB behind each time, so one goes round and
+    round, where it can: replicas divide a batch that is not full in a way of their own.
+    """
+    batches = validation_batches(dataset, config.optimizer.batch_size)
+    steps = int(batches.cardinality())
+    if strategy.num_replicas_in_sync > 1 or steps % config.run.steps_per_execution:
+        return batches, None
+    return batches.repeat(), steps
+
+
+def _warn_of_warm_up(config, total_steps):
+    if 2 * config.optimizer.warmup_steps > total_steps:
+        warnings.warn(
+            f"`optimizer.warmup_steps` is {config.optimizer.warmup_steps}, and the whole run has "
+            f"{total_steps} steps: its learning rate rises for most of it. Try more "
+            "`optimizer.epochs`, or fewer steps of warm-up.",
+            stacklevel=3,
+        )
+
+
+def _check_steps_per_execution(config, steps_per_epoch):
+    # Keras would run the last call of an epoch in full, into the next epoch's batches.
+    if steps_per_epoch % config.run.steps_per_execution:
+        raise ValueError(
+            f"`run.steps_per_execution` must divide the {steps_per_epoch} steps of an epoch. "
+            f"Received: {config.run.steps_per_execution}"
+        )
+
+
+def _check_first_step(config, step, steps_per_epoch):
+    if step % config.run.steps_per_execution:
+        raise ValueError(
+            f"`run.steps_per_execution` must divide the step to go on from, {step}. "
+            f"Received: {config.run.steps_per_execution}"
+        )
+    if step > config.optimizer.epochs * steps_per_epoch:
+        raise ValueError(
+            f"`optimizer.epochs` must be at least {-(-step // steps_per_epoch)}, the epoch of the "
+            f"step that the run is at, {step}. Received: {config.optimizer.epochs}"
+        )
+
+
+def load_run(run_dir, best=False):
+    """A run's model as its newest checkpoint left it, for export and evaluation.
+
+    Args:
+        run_dir: path of the run's folder.
+        best: bool. Take the checkpoint of the lowest validation loss instead.
+
+    Raises:
+        FileNotFoundError: no run there, or none of its checkpoints was written yet.
+        ValueError: its config.json or all of its checkpoints are damaged.
+    """
+    directory = RunDirectory.read(run_dir)
+    model = build_model(
+        directory.config, directory.image_shape, len(directory.class_names), total_steps=1
+    )
+    Checkpoints(model, directory.checkpoints).restore(best, to_draw=True)
+    return LoadedRun(model, make_card(model, directory), directory)
+
+
+def make_card(model, directory):
+    """The card of a run's model: what its exported file will say of itself."""
+    config = directory.config
+    return model.card(
+        class_names=directory.class_names,
+        dataset=config.data.name,
+        preset=config.preset,
+        images_seen=int(model.step.numpy()) * config.optimizer.batch_size,
+        sampler=config.sampling.sampler,
+        steps=config.sampling.steps,
+        guidance_strength=config.sampling.guidance_strength,
+        data_split=DataSplit(
+            seed=config.run.seed,
+            validation_fraction=config.data.validation_fraction,
+            sha256=directory.data_sha256,
+        ),
+    )

@@ -1,0 +1,269 @@
+"""The folder of a run: config.json, checkpoints/, tensorboard/, samples/, export/."""
+
+import contextlib
+import json
+import os
+import shutil
+from dataclasses import dataclass
+from pathlib import Path
+
+from filelock import FileLock, Timeout
+
+from kdiffusion.files import refuse_existing, refuse_foreign
+from kdiffusion.runs.config import Config
+from kdiffusion.runs.history import changed_settings
+from kdiffusion.runs.sealed import read_sealed, write_sealed
+
+# What may differ when a run is resumed, as "section" or "section.field": where it ends, how fast it
+# goes there, how it is watched and sampled. The rest would make it another run.
+RESUMABLE = (
+    "run",
+    "sampling",
+    "evaluation",
+    "optimizer.epochs",
+    "optimizer.learning_rate",
+    "optimizer.learning_rate_shape",
+    "optimizer.warmup_steps",
+    "optimizer.cooldown_fraction",
+    "optimizer.final_learning_rate_fraction",
+    "data.directory",
+)
+
+# The parts of a run's folder, and the files that each may hold when it is removed: what a run, its
+# exports and their killed writers leave.
+_EXPORTED = (
+    r"denoiser(_float16|_int8)?\.onnx|sampler\.onnx|denoiser\.tflite|openvino/denoiser\.(xml|bin)"
+    r"|(sampler_)?saved_model/(\w+\.pb|variables/variables\.[\w-]+|assets\.extra/\w+\.(json|txt))"
+)
+PARTS = {
+    "checkpoints": r"(\w+/)?step_\d+(/(record\.json|state\.[\w-]+)|\.partial/.*)",
+    "tensorboard": r"(train|validation)/events\.out\.tfevents\.[^/]+",
+    "samples": r"epoch_\d+\.png|\.epoch_\d+\.png\.\w+",
+    "export": rf"{_EXPORTED}|\.(denoiser|sampler|saved_model|openvino)[^/]*\.\w{{8}}/.*",
+}
+PICTURE = "samples.png"  # what `train.py` draws at the end
+
+
+@dataclass(frozen=True)
+class RunDirectory:
+    """Where a run keeps what it makes, and what it must know to be resumed or exported.
+
+    Args:
+        path: Path. The folder.
+        config: `Config`. The resolved settings.
+        image_shape: (height, width, channels) of the data set.
+        class_names: names of its classes, in label order.
+        num_images: int. How many images it is trained on.
+        data_sha256: str, `ImageDataset.content_hash` of the data set as it is split. None in the
+            folder of a run that was begun before it was written.
+        history: tuple of entries of `kdiffusion.runs.history`: which settings and versions hold
+            from which step on.
+    """
+
+    path: Path
+    config: Config
+    image_shape: tuple[int, int, int]
+    class_names: tuple[str, ...]
+    num_images: int
+    data_sha256: str | None = None
+    history: tuple[dict, ...] = ()
+
+    @property
+    def checkpoints(self):
+        return self.path / "checkpoints"
+
+    @property
+    def tensorboard(self):
+        return self.path / "tensorboard"
+
+    @property
+    def samples(self):
+        return self.path / "samples"
+
+    @property
+    def export(self):
+        return self.path / "export"
+
+    def write(self):
+        """Makes the folders and writes config.json, whole or not at all."""
+        for folder in (self.checkpoints, self.tensorboard, self.samples):
+            folder.mkdir(parents=True, exist_ok=True)
+        content = {
+            "image_shape": self.image_shape,
+            "class_names": self.class_names,
+            "num_images": self.num_images,
+            "data_sha256": self.data_sha256,
+            "config": json.loads(self.config.to_json()),
+            "history": self.history,
+        }
+        write_sealed(self.path / "config.json", content)
+
+    @contextlib.contextmanager
+    def locked(self):
+        """Keeps other processes from training in the folder, as long as this one lives.
+
+        Raises:
+            BlockingIOError: another one does.
+        """
+        self.path.mkdir(parents=True, exist_ok=True)
+        lock = FileLock(self.path / "run.lock")
+        try:
+            lock.acquire(timeout=0)
+        except Timeout as error:
+            raise BlockingIOError(
+                f"Another process trains in {self.path}: it holds {lock.lock_file}"
+            ) from error
+        with lock:
+            yield
+
+    @classmethod
+    def read(cls, path):
+        """The run in a folder.
+
+        Raises:
+            FileNotFoundError: the folder holds no run.
+            ValueError: its config.json can't be read by this version.
+        """
+        file = Path(path) / "config.json"
+        if not file.is_file():
+            raise FileNotFoundError(
+                f"`run_dir` must be the folder of a training run, with a config.json. "
+                f"Received: run_dir={path}"
+            )
+        try:
+            content = read_sealed(file)
+            return cls(
+                path=Path(path),
+                config=Config.from_json(json.dumps(content["config"])),
+                image_shape=tuple(int(side) for side in content["image_shape"]),
+                class_names=tuple(str(name) for name in content["class_names"]),
+                num_images=int(content["num_images"]),
+                data_sha256=content.get("data_sha256"),
+                history=tuple(content.get("history", ())),
+            )
+        except (ValueError, KeyError, TypeError, RecursionError) as error:
+            raise ValueError(f"{file} is not a valid run configuration: {error}") from error
+
+
+def holds_run(path):
+    """Whether a run was begun in a folder."""
+    return os.path.lexists(Path(path) / "config.json")
+
+
+def check_free(path, overwrite=False):
+    """Refuses to begin a run where there is one, or what may be somebody's work.
+
+    Raises:
+        FileExistsError: the folder holds a run, and `overwrite` is False or there is something in
+            its parts that it didn't write; or a config.json that no run wrote; or no config.json,
+            and something under the name of a part.
+    """
+    path = Path(path)
+    if os.path.lexists(path) and not path.is_dir():
+        raise FileExistsError(f"{path} is not a folder. Choose another --run-dir.")
+    if holds_run(path):
+        if not overwrite:
+            raise FileExistsError(
+                f"{path} holds a run already. Go on with it by --resume, replace it by "
+                "--overwrite, or choose another --run-dir."
+            )
+        refuse_existing(path / "config.json", overwrite=True)
+        if not _is_ours(path / "config.json"):
+            raise FileExistsError(
+                f"{path / 'config.json'} is not that of a run, so nothing beside it is removed. "
+                "Choose another --run-dir, or remove it yourself."
+            )
+        _check_removable(path)
+        return
+    if any(path.glob("checkpoints/**/step_*")):
+        raise FileExistsError(
+            f"{path} holds checkpoints without the config.json that tells what they are of. "
+            "Choose another --run-dir, or remove them yourself."
+        )
+    for name in (*PARTS, PICTURE):
+        part = path / name
+        is_empty = part.is_dir() and not part.is_symlink() and not any(part.iterdir())
+        if os.path.lexists(part) and not is_empty:
+            raise FileExistsError(
+                f"{part} is there, and {path} holds no run whose part it is. Choose another "
+                "--run-dir, or move it away."
+            )
+
+
+def _check_removable(path):
+    refuse_existing(path / PICTURE, overwrite=True)
+    for name, holds in PARTS.items():
+        if os.path.lexists(path / name):
+            refuse_foreign(path / name, holds)
+
+
+def _is_ours(file):
+    try:
+        content = json.loads(file.read_text(encoding="utf-8"))
+    except (ValueError, RecursionError):
+        return False
+    return isinstance(content, dict) and {"format_version", "config"} <= content.keys()
+
+
+def clear(path):
+    """Removes a run, if there is one, and nothing else from its folder.
+
+    Raises:
+        FileExistsError: there is something in its parts that it didn't write; nothing is removed.
+        OSError: a part of it could not be removed.
+    """
+    path = Path(path)
+    if holds_run(path):
+        check_free(path, overwrite=True)  # again: time has passed, and others may have written
+        for name in PARTS:
+            if (path / name).exists():
+                shutil.rmtree(path / name)
+        (path / "config.json").unlink()
+
+
+def check_resumable(before, now):
+    """Refuses to go on with a run under settings that would make it another run.
+
+    Args:
+        before: `Config` of the run.
+        now: `Config` that was asked for.
+
+    Raises:
+        ValueError: names each setting that differs, and those that may.
+    """
+    seed = "run.seed"
+    differing = [
+        f"{name} was {change['was']!r}, is {change['is']!r}"
+        for name, change in changed_settings(before, now).items()
+        if name == seed or not {name, name.split(".")[0]} & set(RESUMABLE)
+    ]
+    if differing:
+        raise ValueError(
+            f"A resumed run must keep its settings, but for {', '.join(RESUMABLE)} (not {seed}). "
+            f"Received: {'; '.join(differing)}"
+        )
+
+
+def check_same_data(before, now):
+    """Refuses to go on with a run on other images: classes, shape, number, pixels, their split.
+
+    Args:
+        before: `RunDirectory` of the run.
+        now: `RunDirectory` that it would become.
+
+    Raises:
+        ValueError: names what differs.
+    """
+    names = ["class_names", "image_shape", "num_images"]
+    if before.data_sha256 is not None:
+        names.append("data_sha256")
+    differing = [
+        f"{name} was {getattr(before, name)!r}, is {getattr(now, name)!r}"
+        for name in names
+        if getattr(before, name) != getattr(now, name)
+    ]
+    if differing:
+        raise ValueError(
+            f"A resumed run must keep its data. Received: {'; '.join(differing)} in "
+            f"{now.config.data.name!r}"
+        )

@@ -1,0 +1,78 @@
+"""When a run is saved, how it stops when told to, and how a saved one goes on amid an epoch."""
+
+import keras
+
+from kdiffusion.runs.interruptions import Preempted, StoppedByUser
+
+
+class SaveCheckpoint(keras.callbacks.Callback):
+    """Writes a checkpoint every so many steps and epochs, after the last, and when told to stop.
+
+    What is due at a step that ends an epoch is done with the epoch, when its validation is over:
+    a checkpoint, and the stop that SIGTERM or Ctrl-C asks for.
+
+    Args:
+        checkpoints: `Checkpoints`.
+        config: `Config`.
+        steps_per_epoch: int.
+        what_came: function without arguments: that of `catching_signals`.
+        workers: `Workers`. One writes; all stop at the same step.
+
+    Raises:
+        Preempted, StoppedByUser: naming the step, when the checkpoint is written.
+    """
+
+    def __init__(self, checkpoints, config, steps_per_epoch, what_came, workers):
+        super().__init__()
+        self._checkpoints = checkpoints
+        self._every_steps = config.run.checkpoint_every_steps
+        self._every_epochs = config.run.checkpoint_every_epochs
+        self._epochs = config.optimizer.epochs
+        self._steps_per_epoch = steps_per_epoch
+        self._what_came = what_came
+        self._workers = workers
+
+    def on_epoch_begin(self, epoch, logs=None):
+        self._last_step = int(self.model.step.numpy())
+
+    def on_train_batch_end(self, batch, logs=None):
+        step, every = int(self.model.step.numpy()), self._every_steps
+        # Not every step is seen where one call of the compiled function makes several.
+        self._is_due = every is not None and step // every > self._last_step // every
+        if step % self._steps_per_epoch:
+            self._save_if(self._is_due, step)
+        self._last_step = step
+
+    def on_epoch_end(self, epoch, logs=None):
+        epoch_is_due = (epoch + 1) % self._every_epochs == 0 or epoch + 1 == self._epochs
+        self._save_if(self._is_due or epoch_is_due, self._last_step, logs)
+
+    def _save_if(self, is_due, step, logs=None):
+        came = self._what_came()
+        stop = self._workers.any(came is not None)
+        if self._workers.is_chief and (is_due or stop):
+            self._checkpoints.save(logs)
+        if stop:
+            # This returns when all are here: none leaves while one writes.
+            kind = Preempted if self._workers.any(came is Preempted) else StoppedByUser
+            raise kind(
+                f"Stopped by {kind.cause} after step {step}, which is saved. Go on by the same "
+                "command with --resume."
+            )
+
+
+class ContinueEpoch(keras.callbacks.Callback):
+    """Gives an epoch that was cut short its metrics back, which Keras resets as `fit` begins it.
+
+    Args:
+        model: a `DiffusionModel` restored amid an epoch.
+    """
+
+    def __init__(self, model):
+        super().__init__()
+        variables = [variable for metric in model.metrics for variable in metric.variables]
+        self._state = [(variable, variable.numpy()) for variable in variables]
+
+    def on_epoch_begin(self, epoch, logs=None):
+        for variable, value in self._state:
+            variable.assign(value)

@@ -1,0 +1,389 @@
+"""DiffusionModel: the training step of DDPM (Ho et al. 2020, algorithm 1) as a `keras.Model`."""
+
+import functools
+
+import keras
+import tensorflow as tf
+from keras import ops
+
+from kdiffusion.card import DenoiserCard
+from kdiffusion.diffusion.prediction import check_prediction_type, from_x0_and_eps
+from kdiffusion.diffusion.sampling import sample
+from kdiffusion.diffusion.schedules import NoiseSchedule
+from kdiffusion.diffusion.weighting import loss_weights
+from kdiffusion.training.batches import BATCH_RANGE, ChecksBatches, images_and_labels
+from kdiffusion.training.loss_uncertainty import LossUncertainty
+from kdiffusion.training.metrics import LossByTimestep, StepMean
+from kdiffusion.training.step_seeds import (
+    DROPOUT,
+    LABELS,
+    NOISE,
+    TIMESTEPS,
+    seed_dropout,
+    step_seeds,
+)
+from kdiffusion.training.timesteps import (
+    LossSecondMoment,
+    ShuffledTimesteps,
+    make_timestep_sampler,
+)
+
+
+@keras.saving.register_keras_serializable("kdiffusion")
+class DiffusionModel(ChecksBatches, keras.Model):
+    """A denoiser under training, and the moving average of its weights, which is what is used.
+
+    `fit`, `evaluate`, `save` and `keras.saving.load_model` work as for any Keras model; the data
+    are batches of (float32 images `[B, H, W, C]` in [-1, 1], int labels `[B]`); uint8 images and
+    labels `[B, 1]`, as of `keras.datasets`, are converted. The loss is the model's own. All
+    randomness derives from (`seed`, `step`, the replica), so that a step can be repeated. `step`
+    counts the batches that were trained on, those included whose update float16's loss scaling
+    skipped.
+
+    Args:
+        network: a built `UNet`, or any Keras model with its inputs, output, `image_shape` and
+            `num_classes`.
+        schedule: `NoiseSchedule`, or a sequence: its alphas_cumprod.
+        prediction_type: what the network predicts: `"epsilon"`, `"x0"` or `"v"`.
+        loss_weighting: `"simple"` (every timestep alike, DDPM), `"min_snr"` (Hang et al. 2023) or
+            `"edm"` (Karras et al. 2022): see `loss_weights`.
+        timestep_sampling: `"stratified"`, one t from each of B equal parts of the schedule,
+            `"uniform"`, B independent ones, `"log_normal"`, noise levels by a density (Karras et
+            al. 2022), or `"loss_second_moment"`, more of those whose loss is large (Nichol &
+            Dhariwal 2021): see `timestep_sampling.py`.
+        log_sigma: (mean, std) of ln sigma under `"log_normal"`. Defaults to `(-0.4, 1.0)`, those
+            of Karras et al. 2024.
+        learned_weighting: bool. Whether each noise level is also weighted by a learnt estimate of
+            its loss (Karras et al. 2024): see `LossUncertainty`. Defaults to `False`.
+        label_dropout: float in [0, 1]. Chance that an example's label is replaced by the null
+            label, for classifier-free guidance (Ho & Salimans 2022). Defaults to `0.1`.
+        ema_decay: float in [0, 1). Decay a step of the moving average; it warms up as
+            min(ema_decay, (1 + step) / (10 + step)). Defaults to DDPM's `0.9999`.
+        gradient_clip_norm: float above 0, or None. Largest global norm of a gradient. Defaults to
+            `1.0`.
+        seed: int. Defaults to `0`.
+
+    Raises:
+        ValueError: a value outside those given here.
+    """
+
+    def __init__(
+        self,
+        network,
+        schedule,
+        prediction_type="epsilon",
+        loss_weighting="simple",
+        timestep_sampling="stratified",
+        log_sigma=(-0.4, 1.0),
+        learned_weighting=False,
+        label_dropout=0.1,
+        ema_decay=0.9999,
+        gradient_clip_norm=1.0,
+        seed=0,
+        **kwargs,
+    ):
+        _check_network(network)
+        # The network's policy, so that `compile` scales the loss where float16 needs it.
+        kwargs.setdefault("dtype", network.get_config().get("dtype"))
+        super().__init__(**kwargs)
+        if not 0 <= label_dropout <= 1:
+            raise ValueError(
+                f"`label_dropout` must be in [0, 1]. Received: label_dropout={label_dropout}"
+            )
+        if not 0 <= ema_decay < 1:
+            raise ValueError(f"`ema_decay` must be in [0, 1). Received: ema_decay={ema_decay}")
+        if gradient_clip_norm is not None and not gradient_clip_norm > 0:
+            raise ValueError(
+                "`gradient_clip_norm` must be above 0, or None. "
+                f"Received: gradient_clip_norm={gradient_clip_norm}"
+            )
+        if not isinstance(schedule, NoiseSchedule):
+            schedule = NoiseSchedule(schedule)
+        check_prediction_type(prediction_type, schedule)
+        self.network = network
+        self.ema_network = type(network).from_config(network.get_config())
+        self.ema_network.set_weights(network.get_weights())
+        self.ema_network.trainable = False
+        self.schedule = schedule
+        self.prediction_type = prediction_type
+        self.loss_weighting = loss_weighting
+        self.timestep_sampling = timestep_sampling
+        self.label_dropout = label_dropout
+        self.ema_decay = ema_decay
+        self.gradient_clip_norm = gradient_clip_norm
+        self.seed = seed
+        self.log_sigma = tuple(log_sigma)
+        self.timestep_sampler = make_timestep_sampler(timestep_sampling, schedule, log_sigma)
+        self.loss_uncertainty = LossUncertainty(schedule) if learned_weighting else None
+        self._alphas_cumprod = schedule.alphas_cumprod.astype("float32")
+        self._loss_weights = loss_weights(schedule, prediction_type, loss_weighting).astype(
+            "float32"
+        )
+        self.step = self.add_weight((), "zeros", dtype="int64", trainable=False, name="step")
+        self._loss_by_timestep = LossByTimestep(schedule.num_timesteps)
+        self._gradient_norm = StepMean(name="gradient_norm")
+        self.built = True  # Both networks are.
+
+    def compile(self, optimizer="rmsprop", loss=None, **options):
+        """As of any Keras model, but for its losses and metrics, which are the model's own.
+
+        Raises:
+            ValueError: `loss`, `loss_weights`, `metrics` or `weighted_metrics` is given.
+        """
+        names = ("loss_weights", "metrics", "weighted_metrics")
+        not_used = {"loss": loss, **{name: options.get(name) for name in names}}
+        given = [name for name, value in not_used.items() if value is not None]
+        if given:
+            raise ValueError(
+                f"`{given[0]}` must be None: the loss is that of diffusion, the squared error of "
+                "the prediction, and it is what is measured. Choose it by `prediction_type` and "
+                f"`loss_weighting`. Received: {given[0]}={not_used[given[0]]!r}"
+            )
+        super().compile(optimizer, **options)
+
+    def compile_from_config(self, config):
+        """Compiles as the saved model was; Keras asks for it where `compile` is overridden."""
+        self.compile(**keras.saving.deserialize_keras_object(config))
+        self.optimizer.build(self.learnt_variables)
+
+    def call(self, inputs, training=False):
+        """The prediction of the averaged weights: what is sampled, evaluated and exported."""
+        return self.ema_network(inputs, training=False)
+
+    def _maybe_symbolic_build(self, iterator=None, data_batch=None):
+        """Nothing to build: under a strategy Keras would call the model on a batch to find out."""
+
+    @property
+    def metrics(self):
+        return [self._loss_by_timestep, self._gradient_norm]
+
+    @property
+    def loss_second_moment(self):
+        """What `"loss_second_moment"` has learnt, or None: its name in saved files."""
+        sampler = self.timestep_sampler
+        return sampler if isinstance(sampler, LossSecondMoment) else None
+
+    @property
+    def learnt_variables(self):
+        """What the optimizer moves: the live network, and the estimate of the loss, if any."""
+        weighting = [] if self.loss_uncertainty is None else self.loss_uncertainty.variables
+        return self.network.trainable_variables + weighting
+
+    def diffusion_losses(self, network, images, labels, timesteps, noise, training):
+        """Weighted squared error of each example (Ho et al. 2020, eq. 14).
+
+        Args:
+            network: the live or the averaged network.
+            images: float32 `[B, H, W, C]`: x_0.
+            labels: int `[B]`, null labels included.
+            timesteps: int `[B]`.
+            noise: float32, as `images`.
+            training: bool. Whether dropout acts.
+
+        Returns:
+            float32 `[B]`.
+        """
+        alphas_cumprod = ops.take(self._alphas_cumprod, timesteps)[:, None, None, None]
+        noisy = alphas_cumprod**0.5 * images + (1.0 - alphas_cumprod) ** 0.5 * noise
+        target = from_x0_and_eps(images, noise, alphas_cumprod, self.prediction_type)
+        prediction = network(
+            {"noisy_image": noisy, "timestep": timesteps, "label": labels}, training=training
+        )
+        errors = ops.mean(ops.square(target - ops.cast(prediction, "float32")), axis=(1, 2, 3))
+        return errors * ops.take(self._loss_weights, timesteps)
+
+    def train_step(self, data):
+        """Algorithm 1: noise a batch, predict, follow the gradient; then move the average."""
+        images, labels, numbers = images_and_labels(data, self.network)
+        timesteps, noise, dropped = self._draw(images, self.step)
+        seed_dropout(self.network, step_seeds(self.seed, self.step)[DROPOUT])
+        importance = self.timestep_sampler.importance(timesteps)
+        conditions = tf.where(dropped, self.network.num_classes, labels)
+        variables = self.learnt_variables
+        with tf.GradientTape() as tape:
+            losses = self.diffusion_losses(
+                self.network, images, conditions, timesteps, noise, training=True
+            )
+            objective = losses
+            if self.loss_uncertainty is not None:
+                objective = self.loss_uncertainty.weighted(losses, timesteps)
+            loss = self.optimizer.scale_loss(ops.mean(importance * objective))
+        gradient_norm = self._apply_gradients(tape.gradient(loss, variables), variables)
+        self.step.assign_add(1)
+        self._update_average()
+        self.timestep_sampler.update(losses, timesteps)
+        self._loss_by_timestep.update_state(losses, timesteps, importance)
+        scaled = isinstance(self.optimizer, keras.optimizers.LossScaleOptimizer)
+        # float16's scale is found by going too far: such a step is left out, and is no fault.
+        counts = ops.isfinite(gradient_norm) if scaled else True
+        self._gradient_norm.update_state(gradient_norm, counts)
+        return self._logs(self.metrics, numbers)
+
+    def test_step(self, data):
+        """The loss of the averaged network. Every batch, of every epoch, meets the same draws."""
+        images, labels, numbers = images_and_labels(data, self.network)
+        timesteps, noise, _ = self._draw(images, -1, self._validation_timesteps)
+        losses = self.diffusion_losses(
+            self.ema_network, images, labels, timesteps, noise, training=False
+        )
+        self._loss_by_timestep.update_state(losses, timesteps)
+        return self._logs([self._loss_by_timestep], numbers)
+
+    @functools.cached_property
+    def _validation_timesteps(self):
+        """Uniform under every way of drawing them in training: validation losses compare."""
+        return ShuffledTimesteps(self.schedule, stratified=self.timestep_sampling != "uniform")
+
+    def _draw(self, images, step, timestep_sampler=None):
+        """What chance decides of a batch: timesteps, noise, and whose label is dropped."""
+        seeds = step_seeds(self.seed, step)
+        timestep_sampler = timestep_sampler or self.timestep_sampler
+        timesteps = timestep_sampler.draw(tf.shape(images)[0], seeds[TIMESTEPS])
+        noise = tf.random.stateless_normal(tf.shape(images), seeds[NOISE])
+        uniform = tf.random.stateless_uniform(tf.shape(images)[:1], seeds[LABELS])
+        return timesteps, noise, uniform < self.label_dropout
+
+    def _apply_gradients(self, gradients, variables):
+        """Averages over replicas, clips, updates; returns the norm before clipping."""
+        # Dense: the rows of an embedding's sparse gradient repeat, and their norm is not its norm.
+        gradients = [tf.convert_to_tensor(gradient) for gradient in gradients]
+        replicas = tf.distribute.get_strategy().num_replicas_in_sync
+        if replicas > 1:
+            # Before clipping: a norm of one replica's share is not the norm of the gradient.
+            context = tf.distribute.get_replica_context()
+            gradients = context.all_reduce(tf.distribute.ReduceOp.MEAN, gradients)
+        loss_scale = self.optimizer.scale_loss(ops.ones(()))
+        norm = tf.linalg.global_norm(gradients) / loss_scale
+        # The optimizer sums over replicas once more; they all hold the same average by now.
+        factor = 1.0 / replicas
+        if self.gradient_clip_norm is not None:
+            factor *= tf.minimum(1.0, self.gradient_clip_norm / (norm + 1e-12))
+        self.optimizer.apply_gradients(
+            zip([gradient * factor for gradient in gradients], variables, strict=True)
+        )
+        return norm
+
+    def _update_average(self):
+        step = tf.cast(self.step, tf.float32)
+        # The warm-up keeps a short run's average from being stuck near the start.
+        decay = tf.minimum(self.ema_decay, (1.0 + step) / (10.0 + step))
+        for average, live in zip(self.ema_network.weights, self.network.weights, strict=True):
+            average.assign_add((1.0 - decay) * (live - average))
+
+    def _logs(self, metrics, numbers):
+        logs = {BATCH_RANGE: numbers}
+        for metric in metrics:
+            result = metric.result()
+            logs.update(result if isinstance(result, dict) else {metric.name: result})
+        strategy = tf.distribute.get_strategy()
+        several_workers = isinstance(strategy, tf.distribute.MultiWorkerMirroredStrategy)
+        if several_workers and strategy.num_replicas_in_sync > 1:
+            # There Keras averages logs over their first axis, which scalars lack (keras#20585).
+            logs = {name: value[None] for name, value in logs.items()}
+        return logs
+
+    @functools.cached_property
+    def prediction_function(self):
+        """The averaged network as a `tf.function` of the Denoiser's inputs, for any batch.
+
+        One for the model's life: TensorFlow never lets go of all that another one would trace.
+        """
+        signature = [
+            tf.TensorSpec([None, *self.network.image_shape], tf.float32, "noisy_image"),
+            tf.TensorSpec([None], tf.int32, "timestep"),
+            tf.TensorSpec([None], tf.int32, "label"),
+        ]
+
+        @tf.function(input_signature=signature)
+        def predict(noisy_image, timestep, label):
+            return self({"noisy_image": noisy_image, "timestep": timestep, "label": label})
+
+        return predict
+
+    def denoiser(self):
+        """The averaged network as a Denoiser: `(noisy_images, timesteps, labels) -> prediction`.
+
+        Returns:
+            a callable on NumPy arrays: float32 `[B, H, W, C]`, int `[B]`, int `[B]` ►
+            float32 `[B, H, W, C]`.
+        """
+        predict = self.prediction_function
+
+        def denoise(noisy_images, timesteps, labels):
+            return predict(
+                tf.constant(noisy_images, tf.float32),
+                tf.constant(timesteps, tf.int32),
+                tf.constant(labels, tf.int32),
+            ).numpy()
+
+        return denoise
+
+    def card(self, **facts):
+        """The `DenoiserCard` of the averaged network.
+
+        Args:
+            **facts: fields of the card that the model does not know, or knows otherwise:
+                `class_names`, `dataset`, `preset`, `images_seen`, and the recommended `sampler`,
+                `steps` and `guidance_strength`.
+        """
+        num_classes = self.network.num_classes
+        defaults = {
+            "image_shape": self.network.image_shape,
+            "class_names": tuple(str(label) for label in range(num_classes)),
+            "null_label": num_classes,
+            "prediction_type": self.prediction_type,
+            "alphas_cumprod": tuple(self.schedule.alphas_cumprod.tolist()),
+            "dataset": "unknown",
+            "preset": "none",
+            "images_seen": 0,
+            "ema_decay": self.ema_decay,
+            # The best of SAMPLERS at 20 evaluations: docs/results/sampling_cifar10_small.md.
+            "sampler": "unipc",
+            "steps": min(20, self.schedule.num_timesteps),
+            "guidance_strength": 1.0,
+        }
+        return DenoiserCard(**{**defaults, **facts})
+
+    def sample(self, labels, seeds, **options):
+        """Draws images with the averaged network, by the same loop that runs an exported file.
+
+        Args:
+            labels: int `[N]`.
+            seeds: int `[N]`: one image, one seed.
+            **options: those of `kdiffusion.diffusion.sampling.sample`.
+
+        Returns:
+            float32 `[N, H, W, C]` in [-1, 1].
+        """
+        return sample(self.denoiser(), self.card(), labels, seeds, **options)
+
+    def get_config(self):
+        return {
+            **super().get_config(),
+            "network": keras.saving.serialize_keras_object(self.network),
+            "schedule": self.schedule.alphas_cumprod.tolist(),
+            "prediction_type": self.prediction_type,
+            "loss_weighting": self.loss_weighting,
+            "timestep_sampling": self.timestep_sampling,
+            "log_sigma": self.log_sigma,
+            "learned_weighting": self.loss_uncertainty is not None,
+            "label_dropout": self.label_dropout,
+            "ema_decay": self.ema_decay,
+            "gradient_clip_norm": self.gradient_clip_norm,
+            "seed": self.seed,
+        }
+
+    @classmethod
+    def from_config(cls, config, custom_objects=None):
+        network = keras.saving.deserialize_keras_object(config["network"], custom_objects)
+        return cls(**{**config, "network": network})
+
+
+def _check_network(network):
+    missing = [name for name in ("image_shape", "num_classes") if not hasattr(network, name)]
+    if missing or not isinstance(network, keras.Model):
+        lacking = f" without `{'` and `'.join(missing)}`" if missing else ""
+        raise ValueError(
+            "`network` must be a `UNet`, or a Keras model with its inputs, `image_shape` and "
+            f"`num_classes`. Received: {type(network).__name__}{lacking}"
+        )

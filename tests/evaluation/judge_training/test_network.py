@@ -1,0 +1,115 @@
+"""The judge's network: whitening, what it costs, and the form in which it is used."""
+
+import keras
+import numpy as np
+import pytest
+
+from kdiffusion.evaluation.judge_training.network import (
+    LOGIT_SCALE,
+    PATCH,
+    Shift,
+    level_widths,
+    reading_network,
+    training_flops,
+    training_network,
+    whitening,
+)
+
+
+def _images(count, shape=(8, 12, 3), seed=0):
+    """Images whose neighbouring pixels and channels agree, as those of photographs do."""
+    noise = np.random.default_rng(seed).normal(128, 60, (count, *shape))
+    smooth = (
+        noise + np.roll(noise, 1, axis=1) + np.roll(noise, 1, axis=2) + noise.mean(-1)[..., None]
+    )
+    return np.clip(smooth / 4, 0, 255).astype(np.uint8)
+
+
+def test_whitened_patches_are_uncorrelated_and_of_variance_one():
+    images = _images(200)
+    kernel, bias = whitening(images)
+    layer = keras.layers.Conv2D(kernel.shape[-1], PATCH, dtype="float32")
+    layer.build((None, *images.shape[1:]))
+    layer.set_weights([kernel, bias])
+    responses = np.asarray(layer(images.astype(np.float32))).reshape(-1, 2 * PATCH**2 * 3)
+    half = responses.shape[1] // 2
+    np.testing.assert_allclose(responses[:, half:], -responses[:, :half], atol=1e-3)
+    np.testing.assert_allclose(responses[:, :half].mean(axis=0), 0, atol=1e-2)
+    np.testing.assert_allclose(np.cov(responses[:, :half], rowvar=False), np.eye(half), atol=0.05)
+
+
+@pytest.mark.parametrize(
+    ("side", "widths"), [(8, (64,)), (16, (64, 256)), (32, (64, 256, 256)), (64, (64, *3 * (256,)))]
+)
+def test_images_of_more_pixels_get_more_levels(side, widths):
+    assert level_widths((side, side + 3, 1), 64) == widths
+
+
+def test_images_that_are_too_small_are_refused():
+    with pytest.raises(ValueError, match=r"`image_shape`.*Received: \(5, 8, 1\)"):
+        level_widths((5, 8, 1), 64)
+
+
+def test_training_costs_what_its_convolutions_do():
+    """Counted by hand; the source gives 0.36 PFLOP for 9.9 epochs of 50,000 images."""
+    network = training_network(_images(4, (32, 32, 3)), 10, 64)
+    forward = 2 * (
+        31**2 * 12 * 24
+        + 9 * (31**2 * 24 * 64 + 15**2 * (64 * 64 + 64 * 256))
+        + 9 * (7**2 * (256 * 256 + 256 * 256) + 3**2 * 256 * 256)
+        + 256 * 10
+    )
+    assert training_flops(network, 7) == 3 * forward * 7
+    assert training_flops(network, 9.9 * 50_000) == pytest.approx(0.36e15, rel=0.05)
+
+
+def test_a_step_of_a_shift_counts_as_64():
+    shift = Shift()
+    model = keras.Sequential([keras.Input((2,)), shift])
+    model.compile(keras.optimizers.SGD(0.5), "mean_squared_error")
+    inputs = np.zeros((4, 2), "float32")
+    model.fit(inputs, np.array(4 * [[1.0, -2.0]]), batch_size=4, verbose=0)
+    # The gradient of the mean of (output - target)^2 over two numbers is -target.
+    np.testing.assert_allclose(model.predict(inputs, verbose=0)[0], [0.5 * 64, -1.0 * 64])
+
+
+@pytest.fixture
+def trained():
+    """A network of several levels whose every weight is some number."""
+    network = training_network(_images(50, (16, 20, 3)), 4, 8, dtype_policy="float32")
+    rng = np.random.default_rng(0)
+    network.set_weights(
+        [weight + rng.uniform(0.05, 0.3, weight.shape) for weight in network.get_weights()]
+    )
+    return network
+
+
+def test_the_network_in_use_computes_what_the_trained_one_does(trained):
+    pixels = _images(5, (16, 20, 3), seed=1).astype(np.float32)
+    read = reading_network(trained, both_sides=False)(pixels)
+    expected = np.asarray(trained(pixels, training=False))
+    np.testing.assert_allclose(read["logits"], expected, rtol=1e-3)
+    (head,) = trained.get_layer("head").get_weights()
+    np.testing.assert_allclose(
+        np.asarray(read["features"]) @ head * LOGIT_SCALE, expected, rtol=1e-3
+    )
+    assert np.ptp(expected, axis=0).min() > 1e-3  # images are told apart at all
+
+
+def test_both_sides_are_the_mean_of_an_image_and_its_mirror_image(trained):
+    pixels = _images(5, (16, 20, 3), seed=1).astype(np.float32)
+    one = reading_network(trained, both_sides=False)
+    both = reading_network(trained, both_sides=True)(pixels)
+    for name in ("logits", "features"):
+        sides = [np.asarray(one(these)[name]) for these in (pixels, pixels[:, :, ::-1])]
+        np.testing.assert_allclose(both[name], np.mean(sides, axis=0), rtol=1e-4)
+        assert np.abs(sides[0] - sides[1]).max() > 1e-3
+
+
+def test_the_first_filters_of_a_fresh_convolution_pass_their_input_on():
+    network = training_network(_images(4, (16, 16, 1)), 3, 16)
+    kernel, *_ = network.get_layer("level_0_conv_0").get_weights()  # 8 channels to 16
+    passing = np.zeros((3, 3, 8, 8))
+    passing[1, 1] = np.eye(8)
+    np.testing.assert_array_equal(kernel[..., :8], passing)
+    assert np.abs(kernel[..., 8:]).max() == pytest.approx(1 / np.sqrt(9 * 8), rel=0.01)

@@ -1,0 +1,97 @@
+"""The lines of a run, by `fit` of a model of a few weights on two batches an epoch."""
+
+import dataclasses
+import re
+
+import numpy as np
+import pytest
+
+from kdiffusion.data import load_dataset
+from kdiffusion.runs import PRESETS
+from kdiffusion.runs.progress import SHOWN, EpochLines
+from kdiffusion.runs.strategy import make_strategy
+from kdiffusion.runs.summary import found_lines, settings_lines
+
+
+@pytest.fixture(scope="module")
+def model(tiny_model):
+    return tiny_model(0.01)
+
+
+@pytest.fixture(scope="module")
+def data():
+    return load_dataset("digits")
+
+
+def _line(model, epoch, logs, epochs=3, steps_per_epoch=2):
+    """The line that ends an epoch, as the callback writes it."""
+    lines = EpochLines(_with_epochs(epochs), steps_per_epoch)
+    lines.set_model(model)
+    model.step.assign(epoch * steps_per_epoch - 2)
+    lines.on_train_begin()
+    lines.on_epoch_begin(epoch - 1)
+    for _ in range(2):
+        model.step.assign_add(1)
+        lines.on_train_batch_end(0, logs)
+    lines.on_epoch_end(epoch - 1, logs)
+    lines.on_train_end()
+
+
+def _with_epochs(epochs):
+    digits = PRESETS["digits"]
+    return dataclasses.replace(
+        digits, optimizer=dataclasses.replace(digits.optimizer, epochs=epochs)
+    )
+
+
+def test_an_epoch_is_one_line_and_says_how_long_the_run_will_take(model, capsys):
+    _line(model, 1, {"loss": 0.5, "val_loss": np.array([0.25]), "loss_t0_249": 0.7})
+    first, said = capsys.readouterr().out.splitlines()
+    assert first == "tracing and compiling the first step ..."
+    shown = r"epoch 1/3  loss 0\.5000  validation 0\.2500  \d+ images/s  \d+ s left"
+    assert re.fullmatch(shown, said)
+
+
+def test_the_last_epoch_has_no_time_left(model, capsys):
+    _line(model, 3, {"loss": 0.5})
+    assert re.search(r"epoch 3/3  loss 0\.5000  \d+ images/s$", capsys.readouterr().out)
+
+
+def test_the_longest_line_fits_an_old_terminal(model, capsys, monkeypatch):
+    monkeypatch.setattr("kdiffusion.runs.progress.duration", lambda seconds: "99.9 h")
+    monkeypatch.setattr(EpochLines, "_speed", lambda self: "  12345 images/s")
+    _line(model, 1, dict.fromkeys(SHOWN, 12.3456), epochs=9999)
+    assert len(capsys.readouterr().out.splitlines()[-1]) <= 80
+
+
+def test_fit_writes_these_lines_and_no_others(tiny_model, data, capsys):
+    from kdiffusion.data import training_batches, validation_batches
+
+    model = tiny_model(0.01)
+    model.fit(
+        training_batches(data, 256, seed=0), steps_per_epoch=2, epochs=3, verbose=0,
+        validation_data=validation_batches(data, 256), shuffle=False,
+        callbacks=[EpochLines(_with_epochs(3), 2)],
+    )  # fmt: skip
+    tracing, *lines = capsys.readouterr().out.splitlines()
+    assert tracing.endswith(" ...")
+    starts = [line.split("  ")[0] for line in lines]
+    assert starts == ["epoch 1/3", "epoch 2/3", "epoch 3/3"]
+    assert all(len(line) <= 80 and "validation" in line for line in lines)
+
+
+@pytest.mark.parametrize("name", PRESETS)
+def test_a_summary_says_what_the_settings_say_and_fits(name):
+    lines = settings_lines(PRESETS[name], f"runs/{name}", 50_000, 10)
+    text = "\n".join(lines)
+    assert f"{PRESETS[name].data.name}, 50,000 images, 10 classes" in text
+    assert f"runs/{name}" in text
+    assert f"{PRESETS[name].optimizer.epochs:,} epochs" in text
+    assert max(map(len, lines)) <= 80
+
+
+def test_the_rest_is_said_when_it_is_known(model, data):
+    text = "\n".join(found_lines(model, data, _with_epochs(3), make_strategy("one_device")))
+    assert "1,617 of 8x8x1, 180 more held out" in text
+    assert f"{model.network.count_params():,}" in text
+    assert "36: 12 an epoch" in text

@@ -1,0 +1,266 @@
+"""A run that is stopped anywhere and resumed is, bit for bit, the run that was never stopped."""
+
+import json
+import os
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import pytest
+import tensorflow as tf
+from PIL import Image
+
+from kdiffusion.runs import Config, train
+from kdiffusion.runs.checkpoints import verify
+from kdiffusion.runs.interruptions import Preempted
+from kdiffusion.runs.run_directory import RunDirectory
+from kdiffusion.runs.saving import SaveCheckpoint
+
+pytestmark = pytest.mark.slow
+ROOT = Path(__file__).parent.parent.parent
+
+
+class Killed(Exception):
+    pass
+
+
+@pytest.fixture(scope="module")
+def config(tiny):
+    """Two epochs of six steps; checkpoints at the steps 4, 6, 8, 12; by dtype policy."""
+
+    def make(policy="float32"):
+        return tiny(
+            model={"dropout": 0.2, "dtype_policy": policy}, run={"checkpoint_every_steps": 4}
+        )
+
+    return make
+
+
+@pytest.fixture(scope="module")
+def whole(config, tmp_path_factory):
+    run = tmp_path_factory.mktemp("whole")
+    train(config(), run)
+    return run
+
+
+def _train_until(step, act, expected, config, run, monkeypatch, resume=False):
+    """Trains; after a step, when what is due is saved, `act` is called; `expected` is raised."""
+
+    def save_and_act(self, batch, logs=None):
+        if int(self.model.step.numpy()) == step and expected is Preempted:
+            act()
+        save(self, batch, logs)
+        if int(self.model.step.numpy()) == step and expected is Killed:
+            act()
+
+    save = SaveCheckpoint.on_train_batch_end
+    with monkeypatch.context() as patch:
+        patch.setattr(SaveCheckpoint, "on_train_batch_end", save_and_act)
+        with pytest.raises(expected) as raised:
+            train(config, run, resume=resume)
+    return raised
+
+
+def _kill(step, *arguments, **options):
+    def die():
+        raise Killed
+
+    _train_until(step, die, Killed, *arguments, **options)
+
+
+def _newest(run):
+    return max(path.name for path in (run / "checkpoints").glob("step_*"))
+
+
+def test_a_run_killed_twice_amid_epochs_ends_as_the_whole_one(
+    whole, config, last_checkpoint, tmp_path, monkeypatch
+):
+    _kill(5, config(), tmp_path, monkeypatch)
+    assert _newest(tmp_path) == "step_00000004"
+    _kill(10, config(), tmp_path, monkeypatch, resume=True)
+    assert _newest(tmp_path) == "step_00000008"
+    train(config(), tmp_path, resume=True)
+    assert last_checkpoint(tmp_path) == last_checkpoint(whole)
+
+
+def test_tensorboard_shows_a_run_that_was_killed_as_one_that_was_not(tiny, tmp_path, monkeypatch):
+    """Killed after its second epoch, the run goes on from amid that one."""
+    config = tiny(
+        optimizer={"epochs": 3},
+        run={"checkpoint_every_steps": 10, "checkpoint_every_epochs": 9, "log_every_steps": 2},
+    )
+    _kill(15, config, tmp_path, monkeypatch)
+    assert _newest(tmp_path) == "step_00000010"
+    train(config, tmp_path, resume=True)
+    records = tf.data.TFRecordDataset([str(f) for f in tmp_path.glob("tensorboard/train/*")])
+    events = [tf.compat.v1.Event.FromString(record) for record in records.as_numpy_iterator()]
+    shown = {}
+    for event in events:
+        for value in event.summary.value:
+            shown.setdefault(value.tag, []).append(event.step)
+    assert sorted(shown["epoch/loss"]) == [1, 2, 3]
+    assert sorted(shown["batch/loss"]) == [2, 4, 6, 8, 10, 12, 14, 16, 18]
+    assert shown["config"] == [0]
+    assert sum(event.HasField("graph_def") for event in events) == 1
+
+
+def test_float16_resumes_with_its_loss_scale_and_moments(
+    config, last_checkpoint, tmp_path, monkeypatch
+):
+    config = config("mixed_float16")
+    _kill(5, config, tmp_path / "killed", monkeypatch)
+    train(config, tmp_path / "killed", resume=True)
+    train(config, tmp_path / "whole")
+    assert last_checkpoint(tmp_path / "killed") == last_checkpoint(tmp_path / "whole")
+
+
+@pytest.mark.parametrize("step", [5, 6])
+def test_sigterm_saves_the_step_or_the_epoch_that_is_under_way(
+    config, last_checkpoint, tmp_path, monkeypatch, step
+):
+    config = config("mixed_bfloat16")
+
+    def terminate():
+        os.kill(os.getpid(), signal.SIGTERM)
+
+    run = tmp_path / "stopped"
+    raised = _train_until(step, terminate, Preempted, config, run, monkeypatch)
+    assert f"after step {step}" in str(raised.value)
+    assert raised.value.exit_status == 75
+    assert _newest(run) == f"step_{step:08d}"
+    if step == 6:
+        assert "val_loss" in verify(run / "checkpoints/step_00000006")["logs"]
+    else:
+        train(config, run, resume=True)
+        train(config, tmp_path / "whole")
+        assert last_checkpoint(run) == last_checkpoint(tmp_path / "whole")
+
+
+def test_what_is_due_at_the_last_step_of_an_epoch_is_saved_with_the_epoch(tiny, tmp_path):
+    every = {"checkpoint_every_steps": 3, "checkpoint_every_epochs": 100}
+    train(tiny(run={**every, "checkpoints_to_keep": 100}), tmp_path)
+    saved = {verify(path)["step"]: verify(path) for path in tmp_path.glob("checkpoints/step_*")}
+    assert sorted(saved) == [3, 6, 9, 12]
+    assert "val_loss" in saved[6]["logs"]
+
+
+KILLED_AS_IT_WRITES = """
+import os, signal, sys
+from kdiffusion.runs import Config, checkpoints, train
+
+def rename(source, target):
+    if str(target).endswith("step_00000008"):
+        os.kill(os.getpid(), signal.SIGKILL)
+    move(source, target)
+
+move, os.rename = os.rename, rename
+train(Config.from_json(sys.argv[1]), sys.argv[2])
+"""
+
+
+def test_a_process_killed_as_it_writes_a_checkpoint_goes_on_from_the_one_before(
+    whole, config, last_checkpoint, tmp_path
+):
+    command = [sys.executable, "-c", KILLED_AS_IT_WRITES, config().to_json(), str(tmp_path)]
+    done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True)
+    assert done.returncode == -signal.SIGKILL, done.stderr[-2000:]
+    assert (tmp_path / "checkpoints/step_00000008.partial").exists()
+    assert _newest(tmp_path) == "step_00000008.partial"
+    train(config(), tmp_path, resume=True)
+    assert last_checkpoint(tmp_path) == last_checkpoint(whole)
+    assert not list(tmp_path.rglob("*.partial"))
+
+
+KILLED_BEFORE_THE_BEST_IS_COPIED = """
+import os, shutil, signal, sys
+from kdiffusion.runs import Config, train
+
+def copytree(source, target):
+    if source.name == "step_00000012":
+        os.kill(os.getpid(), signal.SIGKILL)
+    copy(source, target)
+
+copy, shutil.copytree = shutil.copytree, copytree
+train(Config.from_json(sys.argv[1]), sys.argv[2])
+"""
+
+
+def test_a_process_killed_before_the_best_is_copied_keeps_it_when_it_goes_on(tiny, tmp_path):
+    """The last checkpoint is the best, and nothing is left to train."""
+    config = tiny(optimizer={"learning_rate": 0.002})
+    command = [
+        sys.executable, "-c", KILLED_BEFORE_THE_BEST_IS_COPIED, config.to_json(), str(tmp_path)
+    ]  # fmt: skip
+    done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True)
+    assert done.returncode == -signal.SIGKILL, done.stderr[-2000:]
+    assert [path.name for path in tmp_path.glob("checkpoints/best/*")] == ["step_00000006"]
+    train(config, tmp_path, resume=True)
+    assert [path.name for path in tmp_path.glob("checkpoints/best/*")] == ["step_00000012"]
+
+
+@pytest.mark.parametrize(
+    ("number", "cause", "status"), [(signal.SIGTERM, "SIGTERM", 75), (signal.SIGINT, "Ctrl-C", 130)]
+)
+def test_a_command_that_is_told_to_stop_saves_and_says_so(tmp_path, number, cause, status):
+    arguments = ["digits", "--optimizer.epochs", "9999", "--model.base-channels", "4"]
+    options = ["--run.checkpoint-every-steps", "2", "--run-dir", str(tmp_path / "run"), "--resume"]
+    process = subprocess.Popen(
+        [sys.executable, "train.py", *arguments, *options],
+        cwd=ROOT,
+        stdout=subprocess.DEVNULL,
+        stderr=subprocess.PIPE,
+        text=True,
+        # A shell's background jobs, of which this may be one, ignore it.
+        preexec_fn=lambda: signal.signal(signal.SIGINT, signal.default_int_handler),
+    )
+    while not list(tmp_path.glob("run/checkpoints/step_????????")):
+        assert process.poll() is None, process.stderr.read()
+        time.sleep(0.1)
+    process.send_signal(number)
+    error = process.communicate()[1]
+    assert process.returncode == status, error
+    assert f"interrupted: Stopped by {cause} after step" in error
+    assert "by the same command with --resume" in error
+    assert "Traceback" not in error
+    step = error.split("after step ")[1].split(",")[0]
+    assert verify(tmp_path / f"run/checkpoints/step_{int(step):08d}")["step"] == int(step)
+
+
+def test_steps_of_one_call_that_do_not_divide_an_epoch_are_refused(tiny, tmp_path):
+    with pytest.raises(ValueError, match=r"`run\.steps_per_execution` must divide the 6 steps"):
+        train(tiny(run={"steps_per_execution": 4}), tmp_path / "run")
+    assert not list(tmp_path.iterdir())
+
+
+def _save_images(folder, names):
+    for name in names:
+        (folder / name).mkdir(parents=True)
+        for number in range(8):
+            Image.new("L", (8, 8), 30 * number).save(folder / name / f"{number}.png")
+
+
+def test_a_run_whose_classes_were_renamed_does_not_go_on(tiny, tmp_path):
+    """Sorted, the names are the labels: cat, dog become dog, zebra."""
+    images = tmp_path / "images"
+    _save_images(images, ("cat", "dog"))
+    data = {"name": "folder", "directory": str(images), "image_size": 8}
+    config = tiny(data=data, optimizer={"batch_size": 4})
+    train(config, tmp_path / "run")
+    (images / "cat").rename(images / "zebra")
+    with pytest.raises(
+        ValueError, match=r"class_names was \('cat', 'dog'\), is \('dog', 'zebra'\)"
+    ):
+        train(config, tmp_path / "run", resume=True)
+    assert RunDirectory.read(tmp_path / "run").class_names == ("cat", "dog")
+
+
+def test_a_run_is_not_resumed_to_end_before_it_is(whole, config):
+    shorter = json.loads(config().to_json())
+    shorter["optimizer"]["epochs"] = 1
+    with pytest.raises(ValueError, match=r"`optimizer\.epochs` must be at least 2"):
+        train(Config.from_json(json.dumps(shorter)), whole, resume=True)
+    assert RunDirectory.read(whole).config == config()
+    with pytest.raises(ValueError, match="Only one of `resume` and `overwrite`"):
+        train(config(), whole, resume=True, overwrite=True)

@@ -1,0 +1,224 @@
+"""A small run for real: trained, watched, stopped, resumed, read back."""
+
+import json
+
+import numpy as np
+import pytest
+import tensorflow as tf
+from PIL import Image
+from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
+from tensorboard.util.tensor_util import make_ndarray
+
+from kdiffusion.data import load_dataset
+from kdiffusion.runs import PRESETS, load_run, train
+from kdiffusion.runs import run as run_module
+from kdiffusion.runs.run_directory import RunDirectory
+from kdiffusion.training import DiffusionModel
+
+pytestmark = pytest.mark.slow
+
+
+def _tiny(**sections):
+    """The digits preset, small enough to train in seconds."""
+    content = json.loads(PRESETS["digits"].to_json())
+    content["model"].update(base_channels=8, attention_resolutions=[], dtype_policy="float32")
+    content["optimizer"].update(epochs=2, batch_size=256)
+    content["sampling"].update(steps=3)
+    content["run"].update(
+        log_every_steps=5, sample_every_epochs=1, checkpoint_every_epochs=1, sample_per_label=2
+    )
+    for section, values in sections.items():
+        content[section].update(values)
+    return type(PRESETS["digits"]).from_json(json.dumps(content))
+
+
+@pytest.fixture(scope="module")
+def run(tmp_path_factory):
+    return train(_tiny(), tmp_path_factory.mktemp("run"))
+
+
+def _weights(model):
+    return [*model.network.get_weights(), *model.ema_network.get_weights()]
+
+
+def test_a_run_read_back_is_the_model_that_was_trained(run):
+    loaded = load_run(run.directory.path)
+    for want, have in zip(_weights(run.model), _weights(loaded.model), strict=True):
+        np.testing.assert_array_equal(have, want)
+    assert loaded.card == run.card
+    assert loaded.card.images_seen == 2 * 6 * 256
+    split = loaded.card.data_split
+    digits = load_dataset("digits", seed=split.seed, validation_fraction=split.validation_fraction)
+    assert split.sha256 == digits.content_hash()
+    assert loaded.card.class_names == tuple("0123456789")
+
+
+def _events(run, part):
+    events = EventAccumulator(str(run.directory.tensorboard / part), {"scalars": 0, "tensors": 0})
+    return events.Reload()
+
+
+def test_tensorboard_shows_what_a_run_is_watched_by(run):
+    events = _events(run, "train")
+    tags = set(events.Tags()["tensors"])
+    quarters = {f"epoch/loss_t{t}_{t + 249}" for t in (0, 250, 500, 750)}
+    assert tags >= {"epoch/loss", "epoch/gradient_norm", "epoch/learning_rate", *quarters}
+    assert tags >= {"batch/images_per_second", "samples", "config", "batch/loss"}
+    assert [event.step for event in events.Tensors("epoch/loss")] == [1, 2]
+    assert [event.step for event in events.Tensors("batch/learning_rate")] == [5, 10]
+    assert events.Graph().node
+    assert "epoch/loss" in _events(run, "validation").Tags()["tensors"]
+    (rate, *_) = events.Tensors("batch/images_per_second")
+    assert make_ndarray(rate.tensor_proto) > 0
+
+
+def test_steps_are_logged_where_one_call_makes_several(tiny, tmp_path):
+    run = train(tiny(run={"steps_per_execution": 3, "log_every_steps": 2}), tmp_path)
+    steps = [event.step for event in _events(run, "train").Tensors("batch/loss")]
+    assert steps == [3, 6, 9, 12]
+
+
+def test_sample_grids_are_written_and_change_as_training_goes_on(run):
+    first, last = (
+        np.asarray(Image.open(run.directory.samples / f"epoch_{epoch:04d}.png"), "float32")
+        for epoch in (1, 2)
+    )
+    assert first.shape == last.shape
+    assert np.abs(first - last).max() > 0
+
+
+def _spoil_images(monkeypatch, number):
+    batches = run_module.distributed_batches
+
+    def broken(*arguments, **options):
+        def spoil(step, batch):
+            images, labels = batch
+            return tf.where(step == 7, number, 0.0) + images, labels
+
+        return batches(*arguments, **options).enumerate().map(spoil)
+
+    monkeypatch.setattr(run_module, "distributed_batches", broken)
+
+
+def _spoil_gradients(monkeypatch, number):
+    apply = DiffusionModel._apply_gradients
+
+    def spoil(model, gradients, variables):
+        first = tf.where(model.step == 7, number, 0.0) + gradients[0]
+        return apply(model, [first, *gradients[1:]], variables)
+
+    monkeypatch.setattr(DiffusionModel, "_apply_gradients", spoil)
+
+
+@pytest.mark.parametrize(
+    ("spoil", "number"), [(_spoil_images, float("nan")), (_spoil_gradients, float("inf"))]
+)
+def test_what_is_no_finite_number_stops_and_the_last_good_checkpoint_stays(
+    tiny, tmp_path, monkeypatch, spoil, number
+):
+    """Step 8 meets it: step 7 may have spoilt the weights, those of step 6 served step 7."""
+    spoil(monkeypatch, number)
+    said = r"at step 8: .* from before that is .*step_00000006\. Go on .* --resume and a lower"
+    with pytest.raises(FloatingPointError, match=said):
+        train(tiny(run={"checkpoint_every_steps": 1}), tmp_path)
+    assert [path.name for path in tmp_path.glob("checkpoints/diverged/*")] == ["step_00000007"]
+    kept = load_run(tmp_path)
+    assert kept.card.images_seen == 6 * 256
+    assert all(np.all(np.isfinite(weights)) for weights in _weights(kept.model))
+
+
+def test_a_run_that_diverges_goes_back_and_on_with_a_lower_learning_rate(tiny, tmp_path, capsys):
+    def config(epochs, learning_rate):
+        return tiny(
+            optimizer={"epochs": epochs, "learning_rate": learning_rate},
+            run={"checkpoint_every_steps": 1, "checkpoints_to_keep": 1},
+        )
+
+    train(config(1, 0.002), tmp_path)
+    with pytest.raises(FloatingPointError, match=r"from before that is .*step_00000006\. Go on"):
+        train(config(3, 1e15), tmp_path, resume=True)
+    assert load_run(tmp_path).card.images_seen == 6 * 256
+    capsys.readouterr()
+    run = train(config(3, 0.001), tmp_path, resume=True)
+    said = "From step 6 on, optimizer.learning_rate is 0.001; it was 1000000000000000.0."
+    assert said in capsys.readouterr().out
+    assert all(np.all(np.isfinite(weights)) for weights in _weights(run.model))
+    assert not list(tmp_path.glob("checkpoints/diverged/*"))
+    begun, hopeless, lower = RunDirectory.read(tmp_path).history
+    assert begun.keys() == {"from_step", "versions", "changed"}
+    assert begun["versions"].keys() == {"python", "tensorflow", "keras", "kdiffusion"}
+    assert (begun["from_step"], begun["changed"]) == (0, {})
+    assert hopeless["changed"]["optimizer.epochs"] == {"was": 1, "is": 3}
+    assert lower["from_step"] == 6
+    assert lower["changed"] == {"optimizer.learning_rate": {"was": 1e15, "is": 0.001}}
+
+
+def test_a_step_that_float16_leaves_out_is_no_fault(tiny, tmp_path, monkeypatch):
+    _spoil_gradients(monkeypatch, float("inf"))
+    finished = train(tiny(model={"dtype_policy": "mixed_float16"}), tmp_path)
+    assert int(finished.model.step) == 12
+    assert all(np.all(np.isfinite(weights)) for weights in _weights(finished.model))
+
+
+def test_a_run_that_never_wrote_a_checkpoint_has_nothing_to_load(tmp_path):
+    hopeless = _tiny(
+        optimizer={"learning_rate": 1e30, "gradient_clip_norm": None, "warmup_steps": 0}
+    )
+    with pytest.raises(FloatingPointError, match=r"at step [1-6]:"):
+        train(hopeless, tmp_path)
+    with pytest.raises(FileNotFoundError, match="must hold a checkpoint"):
+        load_run(tmp_path)
+
+
+def test_a_warm_up_that_outlasts_the_run_is_told(tiny, tmp_path):
+    with pytest.warns(UserWarning, match=r"`optimizer\.warmup_steps` is 7, .* has 12 steps"):
+        train(tiny(optimizer={"warmup_steps": 7}), tmp_path)
+
+
+def test_evaluations_are_in_the_log_beside_the_samples(tiny, tmp_path, capsys):
+    evaluation = {"every_epochs": 1, "images": 100}
+    run = train(tiny(evaluation=evaluation, run={"sample_every_epochs": 1}), tmp_path)
+    scalars = _events(run, "train")
+    for name in ("kernel_distance", "structure", "detail", "seconds"):
+        values = scalars.Tensors(f"evaluation/{name}")
+        assert [event.step for event in values] == [1, 2]
+        assert all(np.isfinite(make_ndarray(event.tensor_proto)) for event in values)
+    assert "Epoch 2: kernel " in capsys.readouterr().out
+
+
+def test_a_judge_that_is_not_there_is_refused_before_the_folder_is_touched(tiny, tmp_path):
+    with pytest.raises(ValueError, match="`judge` must be an ONNX file"):
+        train(tiny(evaluation={"every_epochs": 1, "judge": "nobody"}), tmp_path / "run")
+    assert not (tmp_path / "run" / "config.json").exists()
+
+
+def test_settings_that_cannot_serve_the_data_are_refused(tmp_path):
+    with pytest.raises(ValueError, match="`batch_size`"):
+        train(_tiny(optimizer={"batch_size": 5000}), tmp_path / "a")
+    with pytest.raises(ValueError, match="`image_shape` height and width must be divisible by 16"):
+        train(_tiny(model={"channel_multipliers": [1, 1, 1, 1, 1]}), tmp_path / "b")
+    assert not list(tmp_path.iterdir())
+
+
+@pytest.mark.parametrize(
+    "sections",
+    [
+        {"data": {"name": "folder", "directory": "/missing"}},
+        {"optimizer": {"batch_size": 5000}},
+        {"run": {"steps_per_execution": 4}},
+    ],
+)
+def test_a_run_that_cannot_begin_replaces_none(run, sections):
+    before = sorted(run.directory.path.rglob("*"))
+    with pytest.raises((ValueError, FileNotFoundError)):
+        train(_tiny(**sections), run.directory.path, overwrite=True)
+    assert sorted(run.directory.path.rglob("*")) == before
+
+
+def test_a_second_run_in_the_folder_is_refused(run):
+    with pytest.raises(FileExistsError, match="holds a run already"):
+        train(_tiny(), run.directory.path)
+    changed = _tiny(optimizer={"weight_decay": 0.5}, run={"log_every_steps": 3})
+    with pytest.raises(ValueError, match=r"optimizer\.weight_decay was 0\.0, is 0\.5"):
+        train(changed, run.directory.path, resume=True)
+    assert RunDirectory.read(run.directory.path).config == _tiny()

@@ -1,0 +1,119 @@
+"""Runs under each strategy that this machine can offer: real devices' worth of processes."""
+
+import os
+import re
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from kdiffusion.runs.strategy import STRATEGIES, make_strategy, slurm_cluster
+
+ROOT = Path(__file__).parent.parent.parent
+
+TINY = [
+    "digits", "--optimizer.epochs", "2", "--optimizer.batch-size", "256",
+    "--model.base-channels", "4", "--model.channel-multipliers", "1", "--model.dropout", "0.2",
+    "--sampling.steps", "2", "--run.strategy", "mirrored", "--run.deterministic", "--resume",
+]  # fmt: skip
+
+TWO_DEVICES = """
+import os, signal, sys, tensorflow as tf
+from kdiffusion.commands import train
+cpu = tf.config.list_physical_devices("CPU")[0]
+tf.config.set_logical_device_configuration(cpu, [tf.config.LogicalDeviceConfiguration()] * 2)
+"""
+
+TRAIN = "train.run(sys.argv[1:])"
+
+STOP_AT_STEP_4 = """
+from kdiffusion.runs.saving import SaveCheckpoint
+
+def stop(self, batch, logs=None):
+    if int(self.model.step.numpy()) == 4:
+        os.kill(os.getpid(), signal.SIGTERM)
+    save(self, batch, logs)
+
+save, SaveCheckpoint.on_train_batch_end = SaveCheckpoint.on_train_batch_end, stop
+"""
+
+TRAIN_ONLY = """
+from kdiffusion.runs import train as run
+command = train.parse(sys.argv[1:])
+run(command.config, command.run_dir, resume=command.resume)
+"""
+
+
+def _on_two_devices(script, run, status=0):
+    """What a process prints that runs a script on two logical devices and ends with a status."""
+    process = subprocess.run(
+        [sys.executable, "-c", TWO_DEVICES + script, *TINY, "--run-dir", str(run)],
+        cwd=ROOT,
+        env={**os.environ, "PYTHONPATH": str(ROOT)},
+        capture_output=True,
+        text=True,
+    )
+    assert process.returncode == status, process.stdout[-2000:] + process.stderr[-3000:]
+    return process.stdout
+
+
+def _losses(output):
+    return re.findall(r"validation ([0-9.]+)", output)
+
+
+def test_an_unknown_strategy_comes_with_the_known_ones():
+    with pytest.raises(ValueError, match=", ".join(STRATEGIES)):
+        make_strategy("parameter_server")
+
+
+def test_workers_without_a_cluster_are_refused(monkeypatch):
+    monkeypatch.delenv("TF_CONFIG", raising=False)
+    with pytest.raises(ValueError, match=r"TF_CONFIG.* srun"):
+        make_strategy("multi_worker")
+
+
+def test_slurm_names_the_cluster_without_asking_for_gpus(monkeypatch):
+    """Three nodes, one of them with two tasks; this process is the third."""
+    step = {
+        "SLURM_JOB_ID": "5003", "SLURM_PROCID": "2", "SLURM_STEP_NUM_TASKS": "4",
+        "SLURM_STEP_NODELIST": "node[07-09]", "SLURM_STEP_TASKS_PER_NODE": "1,2,1", "PATH": "",
+    }  # fmt: skip
+    monkeypatch.delenv("CUDA_VISIBLE_DEVICES", raising=False)
+    for name, value in step.items():
+        monkeypatch.setenv(name, value)
+    workers = ["node07:10024", "node08:10024", "node08:10025", "node09:10024"]
+    assert slurm_cluster() == {
+        "cluster": {"worker": workers},
+        "task": {"type": "worker", "index": 2},
+    }
+    assert "CUDA_VISIBLE_DEVICES" not in os.environ
+
+
+@pytest.fixture(scope="module")
+def whole(tmp_path_factory):
+    run = tmp_path_factory.mktemp("whole")
+    return run, _on_two_devices(TRAIN, run)
+
+
+@pytest.mark.slow
+def test_two_devices_train_and_export_as_one(whole):
+    run, output = whole
+    assert len(_losses(output)) == 2
+    assert (run / "export/denoiser.onnx").exists()
+
+
+@pytest.mark.slow
+def test_two_devices_resume_exactly(whole, last_checkpoint, tmp_path):
+    _on_two_devices(STOP_AT_STEP_4 + TRAIN, tmp_path, status=75)
+    _on_two_devices(TRAIN_ONLY, tmp_path)
+    assert last_checkpoint(tmp_path) == last_checkpoint(whole[0])
+
+
+@pytest.mark.parametrize(
+    "text", ["hello", "", "[1]", '{"task": 3}', '{"cluster": {}, "task": {"index": "0"}}']
+)
+def test_a_tf_config_that_says_nothing_is_named(monkeypatch, text):
+    monkeypatch.setenv("TF_CONFIG", text)
+    with pytest.raises(ValueError, match="TF_CONFIG must be a JSON object"):
+        make_strategy("multi_worker")

@@ -1,0 +1,324 @@
+import subprocess
+import sys
+from pathlib import Path
+
+import keras
+import numpy as np
+import pytest
+import tensorflow as tf
+
+from kdiffusion.diffusion.prediction import PREDICTION_TYPES
+from kdiffusion.diffusion.weighting import LOSS_WEIGHTINGS, loss_weights
+from kdiffusion.networks import UNet
+from kdiffusion.training import DiffusionModel
+from kdiffusion.training.timesteps import TIMESTEP_SAMPLING
+
+ROOT = Path(__file__).parent.parent.parent
+IMAGES = np.random.default_rng(0).uniform(-1, 1, (8, 2, 2, 1)).astype("float32")
+LABELS = np.arange(8, dtype="int32") % 2
+BATCHES = tf.data.Dataset.from_tensor_slices((IMAGES, LABELS)).batch(4)
+
+
+class Fixed(DiffusionModel):
+    """Draws that depend on the images alone, so that batches can be compared."""
+
+    def _draw(self, images, step, timestep_sampler=None):
+        timesteps = tf.cast((images[:, 0, 0, 0] + 1.0) * 49.0, tf.int32)
+        return timesteps, tf.reverse(images, axis=[1, 2]) * 0.5, images[:, 0, 1, 0] < 0.0
+
+
+def _model(network, schedule, optimizer="sgd", **arguments):
+    model = arguments.pop("model_class", DiffusionModel)(network, schedule, **arguments)
+    model.compile(optimizer)
+    return model
+
+
+def test_the_config_returns_every_argument_that_was_passed(scale_network, schedule):
+    arguments = {
+        "prediction_type": "v",
+        "loss_weighting": "min_snr",
+        "timestep_sampling": "uniform",
+        "log_sigma": (0.1, 0.5),
+        "learned_weighting": True,
+        "label_dropout": 0.3,
+        "ema_decay": 0.5,
+        "gradient_clip_norm": None,
+        "seed": 7,
+        "name": "mine",
+    }
+    config = DiffusionModel(scale_network, schedule, **arguments).get_config()
+    assert {name: config[name] for name in arguments} == arguments
+    copy = DiffusionModel.from_config(config)
+    assert copy.schedule == schedule
+    assert copy.get_config() == config
+
+
+@pytest.mark.parametrize("prediction_type", PREDICTION_TYPES)
+@pytest.mark.parametrize("weighting", LOSS_WEIGHTINGS)
+def test_the_loss_is_the_weighted_squared_distance_to_the_target(
+    scale_network, schedule, prediction_type, weighting
+):
+    model = DiffusionModel(scale_network, schedule, prediction_type, weighting)
+    timesteps = np.array([0, 1, 25, 50, 75, 90, 98, 99], "int32")
+    noise = np.random.default_rng(1).normal(size=IMAGES.shape).astype("float32")
+    scale_network.set_weights([np.full((3, 1), 0.25), np.full((1, 1), 0.5)])
+    batch = [tf.constant(each) for each in (IMAGES, LABELS, timesteps, noise)]
+    losses = model.diffusion_losses(scale_network, *batch, training=False)
+    signal = np.sqrt(schedule.alphas_cumprod[timesteps])[:, None, None, None]
+    noisiness = np.sqrt(1 - signal**2)
+    targets = {"epsilon": noise, "x0": IMAGES, "v": signal * noise - noisiness * IMAGES}
+    prediction = 0.5 * (signal * IMAGES + noisiness * noise) + 0.25
+    errors = ((targets[prediction_type] - prediction) ** 2).mean(axis=(1, 2, 3))
+    weights = loss_weights(schedule, prediction_type, weighting)[timesteps]
+    np.testing.assert_allclose(losses, errors * weights, rtol=2e-5)
+
+
+def test_stratified_timesteps_take_one_from_each_equal_part(scale_network, schedule):
+    model = DiffusionModel(scale_network, schedule)
+    for step in range(20):
+        timesteps, _, _ = model._draw(np.zeros((50, 2, 2, 1), "float32"), step)
+        np.testing.assert_array_equal(np.asarray(timesteps) // 2, np.arange(50))
+
+
+def validation(model):
+    return model._draw(np.zeros((100, 2, 2, 1), "float32"), -1, model._validation_timesteps)
+
+
+def test_a_class_is_validated_at_all_noise_levels_where_images_are_sorted(scale_network, schedule):
+    model = DiffusionModel(scale_network, schedule)
+    timesteps = np.asarray(validation(model)[0])
+    # A folder's two classes, one after the other; unshuffled, the means are 24.5 and 74.5.
+    assert abs(timesteps[:50].mean() - timesteps[50:].mean()) < 4 * np.sqrt(2 / 50 * 100**2 / 12)
+    np.testing.assert_array_equal(np.sort(timesteps), np.arange(100))
+    again = validation(model)[0]
+    np.testing.assert_array_equal(again, timesteps)
+
+
+class OnlyClassOneHasLoss(DiffusionModel):
+    """The loss of an image is its label times its timestep."""
+
+    def diffusion_losses(self, network, images, labels, timesteps, noise, training):
+        return tf.cast(labels * timesteps, tf.float32)
+
+
+def test_validation_of_sorted_classes_is_near_that_of_mixed_ones(scale_network, schedule):
+    model = _model(scale_network, schedule, model_class=OnlyClassOneHasLoss)
+    images, labels = np.tile(IMAGES, (25, 1, 1, 1)), np.repeat(np.arange(2), 100)
+    loss = model.evaluate(images, labels, batch_size=200, return_dict=True, verbose=0)["loss"]
+    assert loss == pytest.approx(49.5 / 2, rel=0.15)  # unshuffled: 37
+
+
+@pytest.mark.parametrize("timestep_sampling", TIMESTEP_SAMPLING)
+def test_draws_follow_their_distributions(scale_network, schedule, timestep_sampling):
+    model = DiffusionModel(
+        scale_network, schedule, timestep_sampling=timestep_sampling, label_dropout=0.1
+    )
+    timesteps, noise, dropped = model._draw(np.zeros((20_000, 2, 2, 1), "float32"), step=3)
+    counts = np.bincount(timesteps, minlength=100)
+    expected = np.full(100, 200.0)
+    if timestep_sampling == "log_normal":
+        expected = 20_000 * model.timestep_sampler.probabilities
+    assert counts.sum() == 20_000
+    assert np.all(np.abs(counts - expected) < 5 * np.sqrt(expected) + 1)
+    assert abs(np.mean(noise)) < 5 / np.sqrt(80_000)
+    assert abs(np.var(noise) - 1) < 5 * np.sqrt(2 / 80_000)
+    assert abs(np.mean(dropped) - 0.1) < 5 * np.sqrt(0.09 / 20_000)
+
+
+def test_draws_repeat_with_seed_and_step_and_differ_otherwise(scale_network, schedule):
+    images = np.zeros((4, 2, 2, 1), "float32")
+    first = DiffusionModel(scale_network, schedule, seed=1)
+    second = DiffusionModel(scale_network, schedule, seed=2)
+    noise = np.asarray(first._draw(images, 5)[1])
+    np.testing.assert_array_equal(first._draw(images, 5)[1], noise)
+    for model, step in ((first, 6), (second, 5), (first, -1)):
+        assert np.abs(np.asarray(model._draw(images, step)[1]) - noise).max() > 0.1
+
+
+@pytest.mark.parametrize(("label_dropout", "row_used"), [(0.0, [0, 1]), (1.0, [2])])
+def test_dropped_labels_become_the_null_label(scale_network, schedule, label_dropout, row_used):
+    model = _model(scale_network, schedule, label_dropout=label_dropout)
+    model.fit(BATCHES, verbose=0)
+    table = scale_network.get_layer("offset").get_weights()[0][:, 0]
+    assert set(np.flatnonzero(table)) == set(row_used)
+
+
+def test_a_step_of_sgd_follows_the_gradient_by_hand(scale_network, schedule):
+    model = _model(
+        scale_network,
+        schedule,
+        keras.optimizers.SGD(0.5),
+        model_class=Fixed,
+        gradient_clip_norm=None,
+    )
+    logs = model.train_on_batch(IMAGES, LABELS, return_dict=True)
+    timesteps, noise, dropped = (np.asarray(draw) for draw in model._draw(IMAGES, 0))
+    signal = np.sqrt(schedule.alphas_cumprod[timesteps])[:, None, None, None]
+    noisy = signal * IMAGES + np.sqrt(1 - signal**2) * noise
+    scale_gradient = np.mean(-2 * noise * noisy)
+    table_gradient = np.zeros(3)
+    np.add.at(table_gradient, np.where(dropped, 2, LABELS), np.mean(-2 * noise, axis=(1, 2, 3)) / 8)
+    table, scale = scale_network.get_weights()
+    np.testing.assert_allclose(scale[0, 0], -0.5 * scale_gradient, rtol=1e-5)
+    np.testing.assert_allclose(table[:, 0], -0.5 * table_gradient, rtol=1e-5, atol=1e-8)
+    norm = np.sqrt(scale_gradient**2 + (table_gradient**2).sum())
+    np.testing.assert_allclose(logs["gradient_norm"], norm, rtol=1e-5)
+    np.testing.assert_allclose(logs["loss"], np.mean(noise**2), rtol=1e-5)
+
+
+def test_the_gradient_is_clipped_to_its_global_norm(scale_network, schedule):
+    before = scale_network.get_weights()
+    model = _model(scale_network, schedule, keras.optimizers.SGD(1.0), gradient_clip_norm=1e-3)
+    logs = model.train_on_batch(IMAGES, LABELS, return_dict=True)
+    moved = [now - was for now, was in zip(scale_network.get_weights(), before, strict=True)]
+    np.testing.assert_allclose(np.sqrt(sum((m**2).sum() for m in moved)), 1e-3, rtol=1e-4)
+    assert logs["gradient_norm"] > 1e-2
+
+
+def test_the_average_follows_the_weights_with_a_warm_up(scale_network, schedule):
+    model = _model(scale_network, schedule, ema_decay=0.3)
+    average = [np.array(w) for w in scale_network.get_weights()]
+    for step in range(1, 6):
+        model.train_on_batch(IMAGES, LABELS)
+        decay = min(0.3, (1 + step) / (10 + step))
+        average = [
+            decay * was + (1 - decay) * now
+            for was, now in zip(average, scale_network.get_weights(), strict=True)
+        ]
+        for want, have in zip(average, model.ema_network.get_weights(), strict=True):
+            np.testing.assert_allclose(have, want, rtol=1e-5, atol=1e-8)
+
+
+def test_evaluation_uses_the_average_and_repeats_exactly(scale_network, schedule):
+    model = _model(scale_network, schedule)
+    before = model.evaluate(BATCHES, return_dict=True, verbose=0)
+    scale_network.set_weights([np.ones((3, 1)), np.ones((1, 1))])
+    assert model.evaluate(BATCHES, return_dict=True, verbose=0) == before
+    model.ema_network.set_weights(scale_network.get_weights())
+    assert model.evaluate(BATCHES, return_dict=True, verbose=0)["loss"] > before["loss"] + 0.1
+
+
+def test_loss_quarters_average_to_the_loss(scale_network, schedule):
+    model = _model(scale_network, schedule)
+    logs = model.evaluate(BATCHES, return_dict=True, verbose=0)
+    quarters = [logs[f"loss_t{t}_{t + 24}"] for t in (0, 25, 50, 75)]
+    # Stratified draws put one of each batch of four into each quarter.
+    np.testing.assert_allclose(np.mean(quarters), logs["loss"], rtol=1e-6)
+
+
+@pytest.mark.parametrize("policy", ["float32", "mixed_bfloat16", "mixed_float16"])
+def test_a_saved_model_evaluates_samples_and_trains_on_alike(tmp_path, schedule, policy):
+    network = UNet((8, 8, 1), 2, 8, (1, 2), 1, (4,), dtype=policy)
+    images = np.random.default_rng(0).uniform(-1, 1, (8, 8, 8, 1)).astype("float32")
+    batches = tf.data.Dataset.from_tensor_slices((images, LABELS)).batch(8)
+    model = _model(network, schedule, "adamw")
+    model.fit(batches, epochs=2, verbose=0)
+    model.save(tmp_path / "model.keras")
+    copy = keras.saving.load_model(tmp_path / "model.keras")
+    assert int(copy.optimizer.iterations) == int(model.optimizer.iterations) == 2
+    first, second = (m.evaluate(batches, return_dict=True, verbose=0) for m in (model, copy))
+    assert first == second
+    options = {"sampler": "ddim", "steps": 2, "progress": False}
+    np.testing.assert_array_equal(
+        model.sample([0, 1], [3, 4], **options), copy.sample([0, 1], [3, 4], **options)
+    )
+    histories = [m.fit(batches, verbose=0).history for m in (model, copy)]
+    assert histories[0] == histories[1]
+    assert np.isfinite(histories[0]["loss"][0])
+
+
+def test_the_denoiser_is_the_average_on_numpy_arrays(scale_network, schedule):
+    model = DiffusionModel(scale_network, schedule)
+    scale_network.set_weights([np.ones((3, 1)), np.ones((1, 1))])  # live, not averaged
+    prediction = model.denoiser()(IMAGES[:3], np.zeros(3, "int64"), np.array([0, 1, 2]))
+    np.testing.assert_array_equal(prediction, np.zeros_like(IMAGES[:3]))
+
+
+def test_sampling_again_traces_nothing_again(scale_network, schedule):
+    model = DiffusionModel(scale_network, schedule)
+    for count in (1, 3):
+        model.sample([0] * count, range(count), sampler="ddim", steps=2, progress=False)
+    assert model.prediction_function.experimental_get_tracing_count() == 1
+
+
+def test_the_card_says_what_the_model_is(scale_network, schedule):
+    card = DiffusionModel(scale_network, schedule, "v", ema_decay=0.5).card(class_names=("a", "b"))
+    assert (card.prediction_type, card.null_label, card.ema_decay) == ("v", 2, 0.5)
+    assert card.schedule == schedule
+
+
+@pytest.mark.parametrize(
+    ("argument", "value"),
+    [
+        ("prediction_type", "noise"),
+        ("loss_weighting", "heavy"),
+        ("timestep_sampling", "random"),
+        ("label_dropout", 1.5),
+        ("ema_decay", -0.1),
+        ("ema_decay", 1.0),
+        ("gradient_clip_norm", -1.0),
+    ],
+)
+def test_values_that_cannot_be_are_refused(scale_network, schedule, argument, value):
+    name = "weighting" if argument == "loss_weighting" else argument
+    with pytest.raises(ValueError, match=f"`{name}`"):
+        DiffusionModel(scale_network, schedule, **{argument: value})
+
+
+def test_a_saved_model_loads_in_a_process_that_imports_the_models_alone(schedule, tmp_path):
+    _model(UNet((8, 8, 1), 2, 8, (1,), 1, ()), schedule).save(tmp_path / "model.keras")
+    script = (
+        "import sys, keras, kdiffusion.training\n"
+        "print(keras.saving.load_model(sys.argv[1]).network.num_classes)"
+    )
+    command = [sys.executable, "-c", script, str(tmp_path / "model.keras")]
+    done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True)
+    assert done.returncode == 0, done.stderr[-2000:]
+    assert done.stdout == "2\n"
+
+
+def test_batches_that_are_not_images_and_labels_are_refused(scale_network, schedule):
+    model = _model(scale_network, schedule)
+    for extra in ((), (LABELS, LABELS)):
+        batches = tf.data.Dataset.from_tensor_slices((IMAGES, *extra)).batch(4)
+        with pytest.raises(ValueError, match="`data` must be batches of"):
+            model.fit(batches, verbose=0)
+
+
+@pytest.mark.parametrize("replicas", [2, 4])
+def test_replicas_take_the_step_and_measure_the_losses_that_one_does(
+    scale_network, schedule, replicas
+):
+    """With SGD: AdamW would hide a constant factor in the gradient. Same draws for each image."""
+    results = {}
+    for devices in (1, replicas):
+        names = [f"/cpu:{device}" for device in range(devices)]
+        # TensorFlow's collectives allow one size of group in a process, and that is two here.
+        reduction = tf.distribute.ReductionToOneDevice() if devices > 2 else None
+        with tf.distribute.MirroredStrategy(names, reduction).scope():
+            model = _model(
+                type(scale_network)(),
+                schedule,
+                keras.optimizers.SGD(0.5),
+                model_class=Fixed,
+                gradient_clip_norm=0.05,
+            )
+            model.optimizer.build(model.network.trainable_variables)
+        batches = tf.data.Dataset.from_tensor_slices((IMAGES, LABELS))
+        # Of seven images, no replica gets as many as the next.
+        history = model.fit(
+            batches.batch(8), epochs=3, verbose=0, validation_data=batches.take(7).batch(7)
+        ).history
+        assert len(history) == 11  # loss, its four quarters, the norm; and the first five again
+        results[devices] = [*model.get_weights(), *history.values()]
+    for one, several in zip(results[1], results[replicas], strict=True):
+        np.testing.assert_allclose(several, one, rtol=1e-5, atol=1e-7)
+
+
+def test_replicas_draw_different_noise(scale_network, schedule):
+    strategy = tf.distribute.MirroredStrategy(["/cpu:0", "/cpu:1"])
+    with strategy.scope():
+        model = DiffusionModel(scale_network, schedule)
+    draws = strategy.run(lambda: model._draw(tf.zeros((4, 2, 2, 1)), 0)[1])
+    first, second = strategy.experimental_local_results(draws)
+    assert np.abs(np.asarray(first) - np.asarray(second)).max() > 0.1
