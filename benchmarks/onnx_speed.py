@@ -19,7 +19,7 @@ import onnxruntime
 import tyro
 
 from benchmarks.plain_unet import plain_unet
-from kdiffusion.card import DenoiserCard
+from kdiffusion.diffusion.card import DenoiserCard
 from kdiffusion.diffusion.schedules import make_schedule
 from kdiffusion.export.inference import serving_function
 from kdiffusion.export.onnx_writer import OPSET, convert

@@ -7,7 +7,7 @@ exported file, needs neither TensorFlow nor Keras.
 import importlib
 
 _HOMES = {
-    "DenoiserCard": "kdiffusion.card",
+    "DenoiserCard": "kdiffusion.diffusion.card",
     "DiffusionModel": "kdiffusion.training",
     "NoiseSchedule": "kdiffusion.diffusion.schedules",
     "UNet": "kdiffusion.networks",

@@ -13,7 +13,7 @@ import pytest
 from onnx import TensorProto, helper, numpy_helper
 
 from kdiffusion.artifacts.onnx_loader import CARD_KEY
-from kdiffusion.card import CARD_VERSION, DenoiserCard
+from kdiffusion.diffusion.card import CARD_VERSION, DenoiserCard
 
 os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
 IMAGE_SHAPE = (6, 4, 3)  # height and width differ, so that a swap shows

@@ -12,18 +12,18 @@ from kdiffusion.commands import COMMANDS
 ROOT = Path(__file__).parent.parent
 LIBRARIES_BELOW = set(sys.stdlib_module_names) | {"numpy", "PIL", "tqdm"}
 
-BASE = {"files", "images", "precision", "terminal", "tensorflow_start"}
-ABOVE_DIFFUSION = BASE | {"card", "diffusion"}
+BASE = {"checks", "files", "images", "precision", "terminal", "tensorflow_start"}
+ABOVE_DIFFUSION = BASE | {"diffusion"}
 # room: (our other rooms that it may import, whether any library is fine). Whole folders.
 ROOMS = {
-    "files.py": (set(), False),
-    "images.py": ({"files", "diffusion"}, False),
+    "checks.py": (set(), False),
+    "files.py": ({"checks"}, False),
+    "images.py": ({"checks", "files"}, False),
     "precision.py": (set(), True),
     "terminal.py": (set(), False),
     "tensorflow_start.py": (set(), True),
-    "card.py": ({"diffusion", "images"}, False),
-    "diffusion": ({"card", "images"}, False),
-    "networks": ({"diffusion"}, True),
+    "diffusion": ({"checks", "files", "images"}, False),
+    "networks": ({"checks", "diffusion"}, True),
     "data": (BASE, True),
     "evaluation": (ABOVE_DIFFUSION, True),
     "artifacts": (ABOVE_DIFFUSION, True),

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import numpy as np
 
-from kdiffusion.card import CardError, DenoiserCard
+from kdiffusion.diffusion.card import CardError, DenoiserCard
 
 INPUT_NAMES = ("noisy_image", "timestep", "label")
 OUTPUT_NAME = "prediction"

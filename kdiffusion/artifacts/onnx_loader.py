@@ -17,7 +17,7 @@ from .seal import check_seal
 from .self_check import SELF_CHECK_KEY, check_runtime
 
 ARTEFACT = "denoiser.onnx"
-CARD_KEY = "kdiffusion.card"
+CARD_KEY = "kdiffusion.diffusion.card"
 SEAL_KEY = "kdiffusion.seal"
 
 

@@ -11,7 +11,7 @@ import numpy as np
 import tyro
 
 from kdiffusion.artifacts import load_denoiser
-from kdiffusion.diffusion.arguments import check_whole
+from kdiffusion.checks import check_whole
 from kdiffusion.diffusion.noise import initial_latents
 from kdiffusion.diffusion.options import SamplingOptions
 from kdiffusion.diffusion.sampling import sample

@@ -2,7 +2,7 @@
 
 import numpy as np
 
-from kdiffusion.diffusion.arguments import check_whole
+from kdiffusion.checks import check_whole
 from kdiffusion.diffusion.sampling import sample
 from kdiffusion.images import image_grid, to_uint8
 

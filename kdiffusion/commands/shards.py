@@ -13,7 +13,8 @@ from pathlib import Path
 import numpy as np
 from tqdm import tqdm
 
-from kdiffusion.diffusion.noise import check_seed, initial_latents
+from kdiffusion.checks import check_seed
+from kdiffusion.diffusion.noise import initial_latents
 from kdiffusion.diffusion.options import SamplingOptions
 from kdiffusion.diffusion.sampling import sample_batches
 from kdiffusion.files import refuse_existing, staged

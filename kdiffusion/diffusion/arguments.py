@@ -1,50 +1,14 @@
-"""What a user hands in, checked before any work is done: names, numbers, labels, pictures."""
+"""What a user hands in with a card, checked before any work is done: labels, images, masks."""
 
 from __future__ import annotations
 
-import math
-import numbers
 import reprlib
-from collections.abc import Collection, Sequence
-from typing import TYPE_CHECKING
+from collections.abc import Sequence
 
 import numpy as np
 
-from kdiffusion.diffusion.noise import check_seed
-
-if TYPE_CHECKING:
-    from kdiffusion.card import DenoiserCard
-
-
-def check_name(name: str, value: str, table: Collection[str]) -> str:
-    """A string that is in the table; `name` is the argument's."""
-    if not (isinstance(value, str) and value in table):
-        raise ValueError(f"`{name}` must be one of {', '.join(table)}. Received: {name}={value!r}")
-    return value
-
-
-def check_number(name: str, value: float, need: str, low=-math.inf, high=math.inf) -> float:
-    """A finite number from `low` to `high` as a Python float; `need` says so in words."""
-    is_number = isinstance(value, numbers.Real) and not isinstance(value, bool)
-    if not (is_number and low <= value <= high and _has_finite_float(value)):
-        raise ValueError(f"`{name}` must be {need}. Received: {name}={value!r}")
-    return float(value)
-
-
-def _has_finite_float(value) -> bool:
-    try:
-        return math.isfinite(value)
-    except OverflowError:  # an int beyond them
-        return False
-
-
-def check_whole(name: str, value: int, least: int = 1, most: int | None = None) -> int:
-    """A whole number from `least` to `most` as a Python int; `name` is the argument's."""
-    is_whole = hasattr(value, "__index__") and not isinstance(value, bool)
-    if not (is_whole and value >= least and (most is None or value <= most)):
-        limits = f"of at least {least}" if most is None else f"from {least} to {most}"
-        raise ValueError(f"`{name}` must be a whole number {limits}. Received: {name}={value!r}")
-    return int(value)
+from kdiffusion.checks import check_seed
+from kdiffusion.diffusion.card import DenoiserCard
 
 
 def check_labels(card: DenoiserCard, labels: Sequence[int], count: int) -> np.ndarray:

@@ -7,7 +7,7 @@ from numbers import Real
 
 import numpy as np
 
-from kdiffusion.diffusion.arguments import check_number
+from kdiffusion.checks import check_number
 from kdiffusion.diffusion.prediction import Denoiser
 
 

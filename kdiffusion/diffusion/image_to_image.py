@@ -4,18 +4,16 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
-from typing import TYPE_CHECKING
 
 import numpy as np
 
-from kdiffusion.diffusion.arguments import check_images, check_labels, check_number, check_seeds
+from kdiffusion.checks import check_number
+from kdiffusion.diffusion.arguments import check_images, check_labels, check_seeds
+from kdiffusion.diffusion.card import DenoiserCard
 from kdiffusion.diffusion.noise import ImageNoise
 from kdiffusion.diffusion.options import SamplingOptions, make_plan
 from kdiffusion.diffusion.prediction import Denoiser
 from kdiffusion.diffusion.sampling import Callback, denoise, gather, run_batches
-
-if TYPE_CHECKING:
-    from kdiffusion.card import DenoiserCard
 
 
 def image_to_image(

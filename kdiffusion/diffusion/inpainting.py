@@ -3,24 +3,16 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import TYPE_CHECKING
 
 import numpy as np
 
-from kdiffusion.diffusion.arguments import (
-    check_images,
-    check_labels,
-    check_mask,
-    check_seeds,
-    check_whole,
-)
+from kdiffusion.checks import check_whole
+from kdiffusion.diffusion.arguments import check_images, check_labels, check_mask, check_seeds
+from kdiffusion.diffusion.card import DenoiserCard
 from kdiffusion.diffusion.noise import ImageNoise
 from kdiffusion.diffusion.options import Plan, SamplingOptions, make_plan
 from kdiffusion.diffusion.prediction import Denoiser
 from kdiffusion.diffusion.sampling import Callback, gather, run_batches
-
-if TYPE_CHECKING:
-    from kdiffusion.card import DenoiserCard
 
 
 def inpaint(

@@ -4,20 +4,18 @@ from __future__ import annotations
 
 import dataclasses
 from collections.abc import Sequence
-from typing import TYPE_CHECKING
 
 import numpy as np
 
-from kdiffusion.diffusion.arguments import check_images, check_labels, check_whole
+from kdiffusion.checks import check_whole
+from kdiffusion.diffusion.arguments import check_images, check_labels
+from kdiffusion.diffusion.card import DenoiserCard
 from kdiffusion.diffusion.inversion import invert
 from kdiffusion.diffusion.noise import initial_latents
 from kdiffusion.diffusion.options import SamplingOptions
 from kdiffusion.diffusion.prediction import Denoiser
 from kdiffusion.diffusion.samplers import find_sampler
 from kdiffusion.diffusion.sampling import Callback, sample
-
-if TYPE_CHECKING:
-    from kdiffusion.card import DenoiserCard
 
 
 def slerp(a: np.ndarray, b: np.ndarray, fractions: Sequence[float]) -> np.ndarray:

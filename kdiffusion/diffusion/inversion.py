@@ -3,19 +3,17 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import TYPE_CHECKING
 
 import numpy as np
 
-from kdiffusion.diffusion.arguments import check_images, check_labels, check_whole
+from kdiffusion.checks import check_whole
+from kdiffusion.diffusion.arguments import check_images, check_labels
+from kdiffusion.diffusion.card import DenoiserCard
 from kdiffusion.diffusion.options import Plan, SamplingOptions, make_plan
 from kdiffusion.diffusion.prediction import Denoiser, Estimate
 from kdiffusion.diffusion.samplers import find_sampler
 from kdiffusion.diffusion.sampling import gather, run_batches
 from kdiffusion.diffusion.schedules import NoiseSchedule
-
-if TYPE_CHECKING:
-    from kdiffusion.card import DenoiserCard
 
 # Root mean square of noise that nobody meets: of N(0, 1), six numbers in one of a billion draws.
 LARGEST_NOISE = 3.0

@@ -5,20 +5,17 @@ from __future__ import annotations
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
 
 import numpy as np
 
 from kdiffusion.diffusion.arguments import check_images, check_labels, check_seeds
+from kdiffusion.diffusion.card import DenoiserCard
 from kdiffusion.diffusion.noise import ImageNoise
 from kdiffusion.diffusion.options import Plan, SamplingOptions, make_plan
 from kdiffusion.diffusion.prediction import Denoiser
 from kdiffusion.diffusion.sampling import gather, run_batches
 from kdiffusion.diffusion.schedules import check_variance
 from kdiffusion.images import to_model_range
-
-if TYPE_CHECKING:
-    from kdiffusion.card import DenoiserCard
 
 HALF_PIXEL = 1.0 / 255.0  # half the distance between two of the 256 values in -1 .. 1
 

@@ -19,6 +19,8 @@ from collections.abc import Sequence
 
 import numpy as np
 
+from kdiffusion.checks import check_seed
+
 
 class ImageNoise:
     """Standard normal noise for a batch in which every image reads its own stream.
@@ -46,14 +48,6 @@ class ImageNoise:
 def initial_latents(seeds: Sequence[int], image_shape: Sequence[int]) -> np.ndarray:
     """x_T for each seed: float64 `[N, height, width, channels]`, the first draw of its stream."""
     return ImageNoise(seeds, image_shape).normal()
-
-
-def check_seed(seed: int) -> int:
-    """The seed as a Python int; one that the generator can't take is refused."""
-    is_integer = hasattr(seed, "__index__") and not isinstance(seed, (bool, np.ndarray))
-    if not (is_integer and 0 <= seed < 2**64):
-        raise ValueError(f"`seeds` must be integers from 0 to 2^64 - 1. Received: {seed!r}")
-    return int(seed)
 
 
 def _box_muller(words: np.ndarray) -> np.ndarray:

@@ -5,20 +5,17 @@ from __future__ import annotations
 import functools
 from collections.abc import Callable
 from dataclasses import dataclass, replace
-from typing import TYPE_CHECKING
 
 import numpy as np
 
-from kdiffusion.diffusion.arguments import check_number
+from kdiffusion.checks import check_number
+from kdiffusion.diffusion.card import DenoiserCard
 from kdiffusion.diffusion.guidance import check_strength, guided, within_interval
 from kdiffusion.diffusion.prediction import Denoiser, Predict, predictor
 from kdiffusion.diffusion.samplers import Sampler, find_sampler
 from kdiffusion.diffusion.schedules import NoiseSchedule, check_variance
 from kdiffusion.diffusion.spacing import timestep_pairs
 from kdiffusion.diffusion.thresholding import dynamic_threshold, static_threshold
-
-if TYPE_CHECKING:
-    from kdiffusion.card import DenoiserCard
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -11,7 +11,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from kdiffusion.diffusion.arguments import check_name
+from kdiffusion.checks import check_name
 from kdiffusion.diffusion.schedules import NoiseSchedule
 
 # denoiser(noisy_images [B, H, W, C] float32, timesteps [B] int32, labels [B] int32) -> prediction

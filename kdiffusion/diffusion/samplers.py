@@ -15,7 +15,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from kdiffusion.diffusion.arguments import check_name
+from kdiffusion.checks import check_name
 from kdiffusion.diffusion.dpm_solver import dpmpp_2m_sde_step, dpmpp_2m_step, heun_step
 from kdiffusion.diffusion.prediction import Estimate
 from kdiffusion.diffusion.unipc import unipc_step

@@ -3,18 +3,16 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
-from typing import TYPE_CHECKING
 
 import numpy as np
 from tqdm import tqdm
 
-from kdiffusion.diffusion.arguments import check_labels, check_seeds, check_whole
+from kdiffusion.checks import check_whole
+from kdiffusion.diffusion.arguments import check_labels, check_seeds
+from kdiffusion.diffusion.card import DenoiserCard
 from kdiffusion.diffusion.noise import ImageNoise
 from kdiffusion.diffusion.options import Plan, SamplingOptions, make_plan
 from kdiffusion.diffusion.prediction import Denoiser
-
-if TYPE_CHECKING:
-    from kdiffusion.card import DenoiserCard
 
 # callback(step_index, t, x, x0): after each step, in float64: the batch x, now at timestep t (-1 at
 # the end), and what the network took the clean pictures to be.

@@ -14,7 +14,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from kdiffusion.diffusion.arguments import check_name, check_whole
+from kdiffusion.checks import check_name, check_whole
 
 MAX_BETA = 0.999  # Nichol & Dhariwal 2021: "to prevent singularities" at the noisy end.
 

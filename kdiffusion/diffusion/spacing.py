@@ -6,7 +6,7 @@ from collections.abc import Callable
 
 import numpy as np
 
-from kdiffusion.diffusion.arguments import check_name, check_whole
+from kdiffusion.checks import check_name, check_whole
 from kdiffusion.diffusion.schedules import NoiseSchedule
 
 

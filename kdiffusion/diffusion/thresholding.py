@@ -7,7 +7,7 @@ from collections.abc import Callable
 
 import numpy as np
 
-from kdiffusion.diffusion.arguments import check_number
+from kdiffusion.checks import check_number
 
 
 def static_threshold(value_range: tuple[float, float]) -> Callable[[np.ndarray], np.ndarray]:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from kdiffusion.diffusion.arguments import check_name
+from kdiffusion.checks import check_name
 from kdiffusion.diffusion.prediction import check_prediction_type
 from kdiffusion.diffusion.schedules import NoiseSchedule
 

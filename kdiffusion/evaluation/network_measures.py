@@ -12,8 +12,8 @@ from dataclasses import asdict, dataclass
 import numpy as np
 from tqdm import tqdm
 
-from kdiffusion.card import DenoiserCard
-from kdiffusion.diffusion.arguments import check_whole
+from kdiffusion.checks import check_whole
+from kdiffusion.diffusion.card import DenoiserCard
 from kdiffusion.diffusion.noise import initial_latents
 from kdiffusion.diffusion.prediction import Denoiser, to_x0_and_eps
 from kdiffusion.images import to_model_range

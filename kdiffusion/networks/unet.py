@@ -5,7 +5,7 @@ import math
 import keras
 from keras import ops
 
-from kdiffusion.diffusion.arguments import check_whole
+from kdiffusion.checks import check_whole
 from kdiffusion.networks.blocks import (
     DepthToSpace,
     DownBlock,

@@ -7,8 +7,8 @@ from pathlib import Path
 
 import tensorflow as tf
 
-from kdiffusion.card import DataSplit, DenoiserCard
 from kdiffusion.data import load_dataset, validation_batches
+from kdiffusion.diffusion.card import DataSplit, DenoiserCard
 from kdiffusion.evaluation.in_training import EvaluationInTraining
 from kdiffusion.precision import resolve_policy, warn_if_emulated
 from kdiffusion.runs import event_log, history, run_directory

@@ -10,7 +10,7 @@ import numpy as np
 import tensorflow as tf
 from keras import ops
 
-from kdiffusion.diffusion.arguments import check_name, check_number
+from kdiffusion.checks import check_name, check_number
 from kdiffusion.training.metrics import sum_over_replicas
 
 

@@ -7,9 +7,9 @@ import numpy as np
 import pytest
 
 from kdiffusion.artifacts import load_denoiser
-from kdiffusion.card import DataSplit
 from kdiffusion.commands.likelihood import _held_out_images, main, spread_over_classes
 from kdiffusion.data import load_dataset
+from kdiffusion.diffusion.card import DataSplit
 from kdiffusion.diffusion.likelihood import variational_bound
 
 

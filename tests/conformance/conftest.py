@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 from kdiffusion.artifacts import load_denoiser
-from kdiffusion.card import CARD_VERSION, DenoiserCard
+from kdiffusion.diffusion.card import CARD_VERSION, DenoiserCard
 from kdiffusion.diffusion.schedules import make_schedule
 from kdiffusion.export import FORMATS, export_network
 

@@ -394,7 +394,7 @@ def test_an_unknown_format_is_refused_with_the_known_ones(card, tmp_path):
 _FULL_DISK = """
 import resource, sys
 from kdiffusion.export import FORMATS, export_network
-from kdiffusion.card import DenoiserCard
+from kdiffusion.diffusion.card import DenoiserCard
 from kdiffusion.networks.unet import UNet
 
 card = DenoiserCard.from_json(open(sys.argv[1]).read())

@@ -12,7 +12,7 @@ import sys
 import numpy as np
 from kdiffusion.export import export_network
 from kdiffusion.export.whole_sampler import export_sampler
-from kdiffusion.card import DenoiserCard
+from kdiffusion.diffusion.card import DenoiserCard
 from kdiffusion.networks.unet import UNet
 
 card = DenoiserCard.from_json(open(sys.argv[1]).read())

@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from kdiffusion.card import DenoiserCard
+from kdiffusion.diffusion.card import DenoiserCard
 from kdiffusion.diffusion.prediction import from_x0_and_eps
 from kdiffusion.diffusion.schedules import make_schedule
 

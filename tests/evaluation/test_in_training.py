@@ -3,8 +3,8 @@
 import numpy as np
 import pytest
 
-from kdiffusion.card import DenoiserCard
 from kdiffusion.data import load_dataset
+from kdiffusion.diffusion.card import DenoiserCard
 from kdiffusion.evaluation.in_training import EvaluationInTraining, said_of
 from kdiffusion.evaluation.judge import JudgeCard, JudgeError
 from kdiffusion.evaluation.network_measures import measure_network

@@ -5,7 +5,7 @@ import json
 import numpy as np
 import pytest
 
-from kdiffusion.card import DenoiserCard
+from kdiffusion.diffusion.card import DenoiserCard
 from kdiffusion.diffusion.prediction import PREDICTION_TYPES, from_x0_and_eps
 from kdiffusion.diffusion.schedules import SCHEDULES, make_schedule
 from kdiffusion.evaluation.network_measures import SIGMAS, measure_network

@@ -8,8 +8,8 @@ import numpy as np
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from kdiffusion.card import CardError, DenoiserCard
 from kdiffusion.commands import train
+from kdiffusion.diffusion.card import CardError, DenoiserCard
 from kdiffusion.diffusion.guidance import check_strength
 from kdiffusion.diffusion.options import SamplingOptions
 from kdiffusion.diffusion.samplers import SAMPLERS

@@ -20,8 +20,8 @@ from PIL import Image
 
 from kdiffusion import commands
 from kdiffusion.artifacts.onnx_loader import CARD_KEY
-from kdiffusion.card import DenoiserCard
 from kdiffusion.commands import train
+from kdiffusion.diffusion.card import DenoiserCard
 
 ROOT = Path(__file__).parent.parent.parent
 CARD = DenoiserCard(

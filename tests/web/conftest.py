@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from kdiffusion.card import DenoiserCard
+from kdiffusion.diffusion.card import DenoiserCard
 from kdiffusion.diffusion.schedules import make_schedule
 
 ANSWER = Path(__file__).parent / "answer.mjs"

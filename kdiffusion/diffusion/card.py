@@ -8,7 +8,7 @@ import json
 import re
 from dataclasses import dataclass
 
-from kdiffusion.diffusion.arguments import check_number
+from kdiffusion.checks import check_number
 from kdiffusion.diffusion.guidance import check_strength
 from kdiffusion.diffusion.prediction import check_prediction_type
 from kdiffusion.diffusion.samplers import find_sampler

@@ -6,7 +6,13 @@ import json
 import numpy as np
 import pytest
 
-from kdiffusion.card import CARD_MINOR_VERSION, CARD_VERSION, CardError, DataSplit, DenoiserCard
+from kdiffusion.diffusion.card import (
+    CARD_MINOR_VERSION,
+    CARD_VERSION,
+    CardError,
+    DataSplit,
+    DenoiserCard,
+)
 from kdiffusion.diffusion.schedules import make_schedule
 
 FIELDS = {
