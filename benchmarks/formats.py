@@ -37,7 +37,7 @@ def main(run_dir: Annotated[Path, tyro.conf.Positional], images: int = 20, steps
         for name, path in paths.items():
             denoiser = load_denoiser(path)
             pictures = sample(
-                denoiser, run.card, labels, range(images), progress=False,
+                denoiser, labels, range(images), progress=False,
                 sampler="ddim", steps=steps, guidance_strength=1.0,
             )  # fmt: skip
             pictures = to_uint8(pictures).astype(int)

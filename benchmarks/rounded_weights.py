@@ -63,9 +63,7 @@ def main(
 
 def _pictures(denoiser, labels, **options):
     seeds = range(len(labels))
-    images = sample(
-        denoiser, denoiser.card, labels, seeds, progress=False, batch_size=250, **options
-    )
+    images = sample(denoiser, labels, seeds, progress=False, batch_size=250, **options)
     return to_uint8(images).astype(int)
 
 

@@ -1,6 +1,6 @@
 """The network as it is exported: float32, inference mode, under the contract's names."""
 
-from kdiffusion.artifacts.denoiser import OUTPUT_NAME
+from kdiffusion.diffusion.denoiser import OUTPUT_NAME
 
 
 def inference_network(network):

@@ -2,10 +2,14 @@
 
 import os
 
-from kdiffusion.artifacts.denoiser import INPUT_NAMES, OUTPUT_NAME, ArtefactError, check_names
+from kdiffusion.artifacts.denoiser import (
+    ArtefactError,
+    check_names,
+)
 from kdiffusion.artifacts.onnx_loader import ARTEFACT, CARD_KEY, SEAL_KEY, load
 from kdiffusion.artifacts.seal import UNSEALED
 from kdiffusion.artifacts.self_check import SELF_CHECK_KEY, example_inputs, golden_text
+from kdiffusion.diffusion.denoiser import INPUT_NAMES, OUTPUT_NAME
 
 from .inference import serving_function
 

@@ -4,7 +4,9 @@ denoiser.xml and the weights as denoiser.bin.
 
 import re
 
-from kdiffusion.artifacts.denoiser import import_runtime
+from kdiffusion.artifacts.denoiser import (
+    import_runtime,
+)
 from kdiffusion.artifacts.openvino_loader import ARTEFACT, CARD_KEY, GRAPH, PARTS, SEAL_KEY, load
 from kdiffusion.artifacts.seal import UNSEALED
 

@@ -14,7 +14,9 @@ from pathlib import Path
 
 import keras
 
-from kdiffusion.artifacts.denoiser import ArtefactError
+from kdiffusion.artifacts.denoiser import (
+    ArtefactError,
+)
 
 FORMATS = ("onnx", "saved_model")  # what `train.py` exports
 NICENESS = 10  # the training goes first

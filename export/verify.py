@@ -4,7 +4,9 @@ import contextlib
 
 import numpy as np
 
-from kdiffusion.artifacts.denoiser import ArtefactError
+from kdiffusion.artifacts.denoiser import (
+    ArtefactError,
+)
 
 BATCH_SIZES = (1, 3, 17)
 

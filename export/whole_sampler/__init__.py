@@ -5,8 +5,11 @@ from pathlib import Path
 
 import numpy as np
 
-from kdiffusion.artifacts.denoiser import ArtefactError
+from kdiffusion.artifacts.denoiser import (
+    ArtefactError,
+)
 from kdiffusion.artifacts.seal import seal
+from kdiffusion.diffusion.denoiser import NetworkDenoiser
 from kdiffusion.diffusion.noise import initial_latents
 from kdiffusion.diffusion.sampling import sample
 from kdiffusion.files import refuse_existing, staged
@@ -73,12 +76,17 @@ def _check_images(source, draw, path, **options):
     card, seeds, strength = source.card, [0, 1, 2], 1.5
     labels = np.array([0, card.null_label - 1, card.null_label], np.int32)
 
-    def live(noisy_images, timesteps, labels):
+    def network(noisy_images, timesteps, labels):
         inputs = {"noisy_image": noisy_images, "timestep": timesteps, "label": labels}
         return np.asarray(source.network(inputs, training=False))
 
     expected = sample(
-        live, card, labels, seeds, guidance_strength=strength, progress=False, **options
+        NetworkDenoiser(card, network),
+        labels,
+        seeds,
+        guidance_strength=strength,
+        progress=False,
+        **options,
     )
     received = draw(initial_latents(seeds, card.image_shape), labels, strength)
     difference = np.abs(to_uint8(received).astype(int) - to_uint8(expected)).max()

@@ -7,7 +7,10 @@ the functions that need them.
 from pathlib import Path
 
 from . import litert_loader, onnx_loader, openvino_loader, saved_model_loader
-from .denoiser import ArtefactError, LoadedDenoiser
+from .denoiser import (
+    ArtefactError,
+    LoadedDenoiser,
+)
 
 __all__ = ["LOADERS", "ArtefactError", "LoadedDenoiser", "is_artefact", "load_denoiser"]
 

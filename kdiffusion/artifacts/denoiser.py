@@ -9,8 +9,6 @@ import numpy as np
 
 from kdiffusion.diffusion.card import CardError, DenoiserCard
 
-INPUT_NAMES = ("noisy_image", "timestep", "label")
-OUTPUT_NAME = "prediction"
 MOST_CARD_BYTES = 2**24  # a card of 1000 timesteps and 1000 classes has some 50,000
 
 

@@ -4,10 +4,10 @@ import os
 import zipfile
 from pathlib import Path
 
+from kdiffusion.diffusion.denoiser import INPUT_NAMES, OUTPUT_NAME
+
 from .denoiser import (
-    INPUT_NAMES,
     MOST_CARD_BYTES,
-    OUTPUT_NAME,
     ArtefactError,
     card_from_text,
     check_last_label,

@@ -2,9 +2,9 @@
 
 from pathlib import Path
 
+from kdiffusion.diffusion.denoiser import INPUT_NAMES, OUTPUT_NAME
+
 from .denoiser import (
-    INPUT_NAMES,
-    OUTPUT_NAME,
     ArtefactError,
     card_from_text,
     check_last_label,
@@ -17,7 +17,7 @@ from .seal import check_seal
 from .self_check import SELF_CHECK_KEY, check_runtime
 
 ARTEFACT = "denoiser.onnx"
-CARD_KEY = "kdiffusion.diffusion.card"
+CARD_KEY = "kdiffusion.card"
 SEAL_KEY = "kdiffusion.seal"
 
 

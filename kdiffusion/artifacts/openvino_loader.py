@@ -2,9 +2,9 @@
 
 from pathlib import Path
 
+from kdiffusion.diffusion.denoiser import INPUT_NAMES, OUTPUT_NAME
+
 from .denoiser import (
-    INPUT_NAMES,
-    OUTPUT_NAME,
     ArtefactError,
     card_from_text,
     check_label_rows,

@@ -10,7 +10,9 @@ import itertools
 
 from kdiffusion.tensorflow_start import import_tensorflow
 
-from .denoiser import ArtefactError
+from .denoiser import (
+    ArtefactError,
+)
 from .saved_model_labels import gathered_tables
 
 # They compute numbers from numbers, or lead to other functions, which are looked at as well.

@@ -8,7 +8,9 @@ rewrite an exported file drops the seal with its metadata; without one, nothing 
 import hashlib
 import re
 
-from .denoiser import ArtefactError
+from .denoiser import (
+    ArtefactError,
+)
 
 # A format writes this, uncompressed, in one place among its bytes, and `seal` fills it in.
 UNSEALED = "kdiffusion-sha256:" + 64 * "0"

@@ -12,7 +12,9 @@ import numpy as np
 
 from kdiffusion.diffusion.noise import initial_latents
 
-from .denoiser import ArtefactError
+from .denoiser import (
+    ArtefactError,
+)
 
 SELF_CHECK_KEY = "kdiffusion.self_check"
 VALUES = 64  # at most: a wrong kernel spoils nearly all

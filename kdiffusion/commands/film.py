@@ -57,7 +57,7 @@ def film(denoiser, labels, seeds, *, frames, show="image", batch_size=64, progre
             pictures[index + 1].append(to_uint8(x if show == "image" else x0))
 
     sample(
-        denoiser, card, labels, seeds, callback=keep, batch_size=batch_size, progress=progress,
+        denoiser, labels, seeds, callback=keep, batch_size=batch_size, progress=progress,
         **options,
     )  # fmt: skip
     return np.stack([np.concatenate(batches) for batches in pictures.values()]), kept

@@ -26,7 +26,7 @@ def draw_by_class(denoiser, labels, per_label, seed, **options):
         images of one label after another.
     """
     label_of_image, seeds = one_label_after_another(labels, per_label, seed)
-    images = sample(denoiser, denoiser.card, label_of_image, seeds, **options)
+    images = sample(denoiser, label_of_image, seeds, **options)
     return to_uint8(images), label_of_image, np.array(seeds, np.uint64)
 
 

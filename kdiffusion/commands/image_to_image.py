@@ -64,7 +64,7 @@ def main(
     start = time.perf_counter()
     images = to_uint8(
         image_to_image(
-            denoiser, card, picture, label_of_image, seeds,
+            denoiser, picture, label_of_image, seeds,
             noise_level=noise_level, **sampling.given(),
         )
     )  # fmt: skip

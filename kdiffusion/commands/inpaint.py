@@ -70,7 +70,7 @@ def main(
     start = time.perf_counter()
     images = to_uint8(
         inpaint(
-            denoiser, card, picture, ~marked, label_of_image, seeds,
+            denoiser, picture, ~marked, label_of_image, seeds,
             resamplings=resamplings, jump_steps=jump_steps, **sampling.given(),
         )
     )  # fmt: skip

@@ -71,7 +71,7 @@ def main(
     options = {"frames": frames, **sampling.given()}
     start = time.perf_counter()
     if images is None:
-        walk = to_uint8(interpolate(denoiser, card, label, between_seeds or (1, 2), **options))
+        walk = to_uint8(interpolate(denoiser, label, between_seeds or (1, 2), **options))
     else:
         pictures = np.stack([read_picture(path, card, resize) for path in images])
         walk = _between_pictures(denoiser, pictures, label, **options)
@@ -83,7 +83,7 @@ def main(
 
 def _between_pictures(denoiser, pictures, label, **options):
     """The walk as uint8, and a line on the screen that says how near it comes to its ends."""
-    walk = to_uint8(interpolate_images(denoiser, denoiser.card, pictures, label, **options))
+    walk = to_uint8(interpolate_images(denoiser, pictures, label, **options))
     ends = walk[[0, -1]].astype(int)
     error = np.abs(ends - to_uint8(pictures)).mean()
     print(f"The ends differ from the pictures by {error:.1f} of 255 levels on average.")

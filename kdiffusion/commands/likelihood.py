@@ -64,7 +64,7 @@ def main(
     pixels, labels, origin = _held_out_images(card, name, directory, images)
     start = time.perf_counter()
     bound = variational_bound(
-        denoiser, card, pixels, labels, range(seed, seed + len(pixels)),
+        denoiser, pixels, labels, range(seed, seed + len(pixels)),
         steps=steps, variance=variance, batch_size=batch_size,
     )  # fmt: skip
     seconds = time.perf_counter() - start

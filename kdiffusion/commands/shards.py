@@ -181,7 +181,7 @@ class _Job:
             bar.update(min(len(x) / self.options.steps, bar.total - bar.n))
 
         batches = sample_batches(
-            self.denoiser, self.denoiser.card, labels, seeds, batch_size=self.batch_size,
+            self.denoiser, labels, seeds, batch_size=self.batch_size,
             progress=False, callback=on_step, **dataclasses.asdict(self.options),
         )  # fmt: skip
         refuse_existing(path, overwrite)

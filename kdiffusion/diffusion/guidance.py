@@ -1,4 +1,4 @@
-"""Classifier-free guidance (Ho & Salimans 2022): a Denoiser in, a Denoiser out."""
+"""Classifier-free guidance (Ho & Salimans 2022): a network in, a network out."""
 
 from __future__ import annotations
 
@@ -8,18 +8,18 @@ from numbers import Real
 import numpy as np
 
 from kdiffusion.checks import check_number
-from kdiffusion.diffusion.prediction import Denoiser
+from kdiffusion.diffusion.prediction import Network
 
 
 def guided(
-    denoiser: Denoiser,
+    network: Network,
     strength: float,
     null_label: int,
     *,
     interval: tuple[float, float] | None = None,
     noise_levels: np.ndarray | None = None,
     rescale: float = 0.0,
-) -> Denoiser:
+) -> Network:
     """eps = (1 + w) eps(x, label) - w eps(x, null) (Ho & Salimans 2022, eq. 6).
 
     `strength` is the paper's w. Libraries that write s eps_cond + (1 - s) eps_uncond have
@@ -27,7 +27,7 @@ def guided(
     clipped after it.
 
     Args:
-        denoiser: a Denoiser. Both predictions are made in one call, of up to twice the batch.
+        network: what predicts. Both predictions are made in one call, of up to twice the batch.
         strength: float, w. 0 is the conditional model itself, at one evaluation; -1 is the
             unconditional one.
         null_label: int. The label that stands for no label.
@@ -38,7 +38,7 @@ def guided(
             conditional one (Lin et al. 2024, eq. 14-16, phi). Defaults to `0.0`.
 
     Returns:
-        A Denoiser.
+        What predicts with guidance.
 
     Raises:
         ValueError: for an impossible strength or rescale, or an interval that holds no timestep.
@@ -47,14 +47,14 @@ def guided(
     rescale = check_number("guidance_rescale", rescale, "a number from 0 to 1", 0, 1)
     applies = None if interval is None else within_interval(noise_levels, interval)
     if strength == 0:
-        return denoiser
+        return network
 
-    def guided_denoiser(noisy_image, timestep, label):
+    def guided_network(noisy_image, timestep, label):
         guides = np.ones(len(timestep), bool) if applies is None else applies[timestep]
         rows = np.flatnonzero(guides)
         if not len(rows):
-            return denoiser(noisy_image, timestep, label)
-        prediction = denoiser(
+            return network(noisy_image, timestep, label)
+        prediction = network(
             np.concatenate([noisy_image, noisy_image[rows]]),
             np.concatenate([timestep, timestep[rows]]),
             np.concatenate([label, np.full_like(label[rows], null_label)]),
@@ -67,7 +67,7 @@ def guided(
         conditional[rows] = _rescaled(combined, conditional[rows], rescale)
         return conditional
 
-    return guided_denoiser
+    return guided_network
 
 
 def within_interval(noise_levels: np.ndarray, interval: tuple[float, float]) -> np.ndarray:
@@ -97,7 +97,7 @@ def check_strength(strength: float) -> float:
 
 
 def _check_overflow(combined: np.ndarray, prediction: np.ndarray, strength: float) -> None:
-    # What the denoiser itself gave that isn't finite is named by who asked for it.
+    # What the network itself gave that isn't finite is named by who asked for it.
     if not np.all(np.isfinite(combined)) and np.all(np.isfinite(prediction)):
         raise ValueError(
             "`guidance_strength` must be small enough for float32: the guided prediction is beyond "

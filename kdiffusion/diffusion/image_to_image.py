@@ -9,16 +9,14 @@ import numpy as np
 
 from kdiffusion.checks import check_number
 from kdiffusion.diffusion.arguments import check_images, check_labels, check_seeds
-from kdiffusion.diffusion.card import DenoiserCard
+from kdiffusion.diffusion.denoiser import Denoiser
 from kdiffusion.diffusion.noise import ImageNoise
 from kdiffusion.diffusion.options import SamplingOptions, make_plan
-from kdiffusion.diffusion.prediction import Denoiser
 from kdiffusion.diffusion.sampling import Callback, denoise, gather, run_batches
 
 
 def image_to_image(
     denoiser: Denoiser,
-    card: DenoiserCard,
     images: np.ndarray,
     labels: Sequence[int],
     seeds: Sequence[int],
@@ -33,7 +31,6 @@ def image_to_image(
 
     Args:
         denoiser: a Denoiser.
-        card: `DenoiserCard` of that denoiser.
         images: float array `[N, H, W, C]` in the value range, or `[H, W, C]` for all seeds.
         labels: ints `[N]`, or one int for all.
         seeds: ints `[N]`.
@@ -47,13 +44,14 @@ def image_to_image(
     Returns:
         float32 array `[N, H, W, C]`.
     """
+    card = denoiser.card
     seeds = check_seeds(seeds)
     images = check_images(card, images, len(seeds))
     labels = check_labels(card, labels, len(seeds))
     need = "a number above 0 and at most 1"
     check_number("noise_level", noise_level, need, math.ulp(0.0), 1)
     start = max(round(noise_level * card.schedule.num_timesteps) - 1, 0)
-    plan = make_plan(denoiser, card, SamplingOptions(**options), start)
+    plan = make_plan(denoiser, SamplingOptions(**options), start)
     first = plan.pairs[0][0]
 
     def run(indices, on_step):

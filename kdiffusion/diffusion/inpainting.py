@@ -8,16 +8,14 @@ import numpy as np
 
 from kdiffusion.checks import check_whole
 from kdiffusion.diffusion.arguments import check_images, check_labels, check_mask, check_seeds
-from kdiffusion.diffusion.card import DenoiserCard
+from kdiffusion.diffusion.denoiser import Denoiser
 from kdiffusion.diffusion.noise import ImageNoise
 from kdiffusion.diffusion.options import Plan, SamplingOptions, make_plan
-from kdiffusion.diffusion.prediction import Denoiser
 from kdiffusion.diffusion.sampling import Callback, gather, run_batches
 
 
 def inpaint(
     denoiser: Denoiser,
-    card: DenoiserCard,
     images: np.ndarray,
     keep_mask: np.ndarray,
     labels: Sequence[int],
@@ -35,7 +33,6 @@ def inpaint(
 
     Args:
         denoiser: a Denoiser.
-        card: `DenoiserCard` of that denoiser.
         images: float array `[N, H, W, C]` in the value range, or `[H, W, C]` for all seeds.
         keep_mask: bool array `[H, W]` or `[N, H, W]`. True (1) keeps a pixel, False (0) paints it.
         labels: ints `[N]`, or one int for all.
@@ -52,13 +49,14 @@ def inpaint(
     Returns:
         float32 array `[N, H, W, C]`; kept pixels are those of `images`.
     """
+    card = denoiser.card
     seeds = check_seeds(seeds)
     images = check_images(card, images, len(seeds))
     keep = check_mask(card, keep_mask, len(seeds))
     labels = check_labels(card, labels, len(seeds))
     resamplings = check_whole("resamplings", resamplings)
     jump_steps = check_whole("jump_steps", jump_steps)
-    plan = make_plan(denoiser, card, SamplingOptions(sampler=sampler, **options))
+    plan = make_plan(denoiser, SamplingOptions(sampler=sampler, **options))
     if plan.sampler.multistep:
         raise ValueError(
             "`sampler` must be one without history for inpainting: pasting the kept pixels in "

@@ -10,10 +10,10 @@ import numpy as np
 from kdiffusion.checks import check_whole
 from kdiffusion.diffusion.arguments import check_images, check_labels
 from kdiffusion.diffusion.card import DenoiserCard
+from kdiffusion.diffusion.denoiser import Denoiser, NetworkDenoiser
 from kdiffusion.diffusion.inversion import invert
 from kdiffusion.diffusion.noise import initial_latents
 from kdiffusion.diffusion.options import SamplingOptions
-from kdiffusion.diffusion.prediction import Denoiser
 from kdiffusion.diffusion.samplers import find_sampler
 from kdiffusion.diffusion.sampling import Callback, sample
 
@@ -56,7 +56,6 @@ def _has_direction(latent: np.ndarray) -> bool:
 
 def interpolate(
     denoiser: Denoiser,
-    card: DenoiserCard,
     label: int | tuple[int, int],
     seeds: tuple[int, int],
     *,
@@ -75,7 +74,6 @@ def interpolate(
 
     Args:
         denoiser: a Denoiser.
-        card: `DenoiserCard` of that denoiser.
         label: int, or two ints to walk from one label to another, by mixing their predictions.
         seeds: two ints; the same twice keeps the latent and walks between labels only.
         frames: int, at least 2, both ends included. Defaults to `10`.
@@ -89,6 +87,7 @@ def interpolate(
     Returns:
         float32 array `[frames, H, W, C]`.
     """
+    card = denoiser.card
     frames = check_whole("frames", frames, 2)
     if len(seeds) != 2:
         raise ValueError(f"`seeds` must be two. Received: seeds={seeds}")
@@ -101,10 +100,10 @@ def interpolate(
     fractions = np.linspace(0.0, 1.0, frames)
     labels = label
     if np.ndim(label):
-        denoiser, card = mix_labels(denoiser, card, label, fractions)
+        denoiser = mix_labels(denoiser, label, fractions)
         labels = np.arange(len(fractions))
     return sample(
-        denoiser, card, labels, [seeds[0]] * len(fractions),
+        denoiser, labels, [seeds[0]] * len(fractions),
         latents=slerp(*ends, fractions), sampler=sampler,
         batch_size=batch_size, progress=progress, callback=callback, **options,
     )  # fmt: skip
@@ -112,7 +111,6 @@ def interpolate(
 
 def interpolate_images(
     denoiser: Denoiser,
-    card: DenoiserCard,
     images: np.ndarray,
     label: int | tuple[int, int],
     *,
@@ -135,36 +133,35 @@ def interpolate_images(
     Returns:
         float32 array `[frames, H, W, C]`; the first and last are nearly the pictures.
     """
+    card = denoiser.card
     options = {"guidance_strength": 0.0, "sampler": sampler, **options}
     images = check_images(card, images)
     if len(images) != 2:
         raise ValueError(f"`images` must be two. Received: {len(images)}")
     labels = check_labels(card, label, 2)
     latents = invert(
-        denoiser, card, images, labels, fixed_point_iterations=fixed_point_iterations,
+        denoiser, images, labels, fixed_point_iterations=fixed_point_iterations,
         progress=progress, **options,
     )  # fmt: skip
     return interpolate(
-        denoiser, card, label, (0, 0), frames=frames, latents=latents, progress=progress,
+        denoiser, label, (0, 0), frames=frames, latents=latents, progress=progress,
         callback=callback, **options,
     )  # fmt: skip
 
 
-def mix_labels(
-    denoiser: Denoiser, card: DenoiserCard, labels: tuple[int, int], fractions: np.ndarray
-) -> tuple[Denoiser, DenoiserCard]:
+def mix_labels(denoiser: Denoiser, labels: tuple[int, int], fractions: np.ndarray) -> Denoiser:
     """A Denoiser whose class i is (1 - f_i) of one label's prediction and f_i of another's.
 
     Args:
         denoiser: a Denoiser.
-        card: its card.
         labels: two ints.
         fractions: floats `[F]`, f_i from 0 to 1.
 
     Returns:
-        The Denoiser, of twice the cost, and a card with F classes. Guidance works as ever: no class
+        The Denoiser, of twice the cost; its card has F classes. Guidance works as ever: no class
         stays no class.
     """
+    card = denoiser.card
     labels = check_labels(card, labels, 2)
     fractions = np.append(fractions, 0.0)  # the last row is that of no class
     first = np.append(np.full(len(fractions) - 1, labels[0]), card.null_label).astype(np.int32)
@@ -181,7 +178,8 @@ def mix_labels(
         fraction = fractions[label].reshape(-1, 1, 1, 1).astype(at_first.dtype)
         return (1 - fraction) * at_first + fraction * at_second
 
-    return mixed, dataclasses.replace(card, class_names=names, null_label=len(names))
+    card = dataclasses.replace(card, class_names=names, null_label=len(names))
+    return NetworkDenoiser(card, mixed)
 
 
 def _deterministic(sampler: str | None, card: DenoiserCard, eta: float) -> str:

@@ -8,9 +8,9 @@ import numpy as np
 
 from kdiffusion.checks import check_whole
 from kdiffusion.diffusion.arguments import check_images, check_labels
-from kdiffusion.diffusion.card import DenoiserCard
+from kdiffusion.diffusion.denoiser import Denoiser
 from kdiffusion.diffusion.options import Plan, SamplingOptions, make_plan
-from kdiffusion.diffusion.prediction import Denoiser, Estimate
+from kdiffusion.diffusion.prediction import Estimate
 from kdiffusion.diffusion.samplers import find_sampler
 from kdiffusion.diffusion.sampling import gather, run_batches
 from kdiffusion.diffusion.schedules import NoiseSchedule
@@ -21,7 +21,6 @@ LARGEST_NOISE = 3.0
 
 def invert(
     denoiser: Denoiser,
-    card: DenoiserCard,
     images: np.ndarray,
     labels: Sequence[int],
     *,
@@ -46,7 +45,6 @@ def invert(
 
     Args:
         denoiser: a Denoiser.
-        card: `DenoiserCard` of that denoiser.
         images: float array `[N, H, W, C]` in the value range.
         labels: ints `[N]`, or one int for all.
         sampler: str. Only "ddim", with eta 0, has an inverse here.
@@ -64,6 +62,7 @@ def invert(
     Returns:
         float64 array `[N, H, W, C]`: x at the noisiest timestep.
     """
+    card = denoiser.card
     images = check_images(card, images)
     labels = check_labels(card, labels, len(images))
     options = SamplingOptions(
@@ -71,7 +70,7 @@ def invert(
     )
     _check_invertible(sampler, options.eta or 0.0)
     iterations = check_whole("fixed_point_iterations", fixed_point_iterations)
-    plan = make_plan(denoiser, card, options)
+    plan = make_plan(denoiser, options)
 
     def run(indices, on_step):
         return _climb(plan, labels[indices], images[indices], iterations, on_step)

@@ -9,10 +9,9 @@ from dataclasses import dataclass
 import numpy as np
 
 from kdiffusion.diffusion.arguments import check_images, check_labels, check_seeds
-from kdiffusion.diffusion.card import DenoiserCard
+from kdiffusion.diffusion.denoiser import Denoiser
 from kdiffusion.diffusion.noise import ImageNoise
 from kdiffusion.diffusion.options import Plan, SamplingOptions, make_plan
-from kdiffusion.diffusion.prediction import Denoiser
 from kdiffusion.diffusion.sampling import gather, run_batches
 from kdiffusion.diffusion.schedules import check_variance
 from kdiffusion.images import to_model_range
@@ -42,7 +41,6 @@ class VariationalBound:
 
 def variational_bound(
     denoiser: Denoiser,
-    card: DenoiserCard,
     images: np.ndarray,
     labels: Sequence[int],
     seeds: Sequence[int],
@@ -58,7 +56,6 @@ def variational_bound(
 
     Args:
         denoiser: a Denoiser.
-        card: `DenoiserCard` of that denoiser.
         images: uint8 array `[N, H, W, C]`: bits are of 8-bit pixels.
         labels: ints `[N]`, or one int for all.
         seeds: ints `[N]`, of the noise.
@@ -76,6 +73,7 @@ def variational_bound(
     Returns:
         `VariationalBound`.
     """
+    card = denoiser.card
     seeds = check_seeds(seeds)
     images = np.asarray(images)
     if images.dtype != np.uint8:
@@ -87,7 +85,7 @@ def variational_bound(
     options = SamplingOptions(
         sampler="ddim", steps=steps, spacing=spacing, guidance_strength=0.0, clip=clip
     )
-    plan = make_plan(denoiser, card, options)
+    plan = make_plan(denoiser, options)
     if len(plan.pairs) < 2:
         raise ValueError(f"`steps` must be at least 2. Received: steps={steps}")
 

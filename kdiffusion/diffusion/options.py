@@ -10,8 +10,9 @@ import numpy as np
 
 from kdiffusion.checks import check_number
 from kdiffusion.diffusion.card import DenoiserCard
+from kdiffusion.diffusion.denoiser import Denoiser
 from kdiffusion.diffusion.guidance import check_strength, guided, within_interval
-from kdiffusion.diffusion.prediction import Denoiser, Predict, predictor
+from kdiffusion.diffusion.prediction import Predict, predictor
 from kdiffusion.diffusion.samplers import Sampler, find_sampler
 from kdiffusion.diffusion.schedules import NoiseSchedule, check_variance
 from kdiffusion.diffusion.spacing import timestep_pairs
@@ -107,17 +108,16 @@ class Plan:
     predict_for: Callable[[np.ndarray], Predict]  # labels [B] -> predict(x, t)
 
 
-def make_plan(
-    denoiser: Denoiser, card: DenoiserCard, options: SamplingOptions, start: int | None = None
-) -> Plan:
+def make_plan(denoiser: Denoiser, options: SamplingOptions, start: int | None = None) -> Plan:
     """The plan that `options` stand for, on this denoiser; `start` is the noisiest timestep."""
+    card = denoiser.card
     chosen = options.resolve(card, start)
     sampler = find_sampler(chosen.sampler)
     own = {name: getattr(chosen, name) for name in sampler.options}
     own = {name: value for name, value in own.items() if value is not None}
     pairs = timestep_pairs(card.schedule, chosen.steps, chosen.spacing, start)
     _check_interval_is_visited(chosen, card.schedule, pairs)
-    guided_denoiser = guided(
+    network = guided(
         denoiser,
         chosen.guidance_strength,
         card.null_label,
@@ -132,7 +132,7 @@ def make_plan(
         sampler=sampler,
         step=functools.partial(sampler.step, **own),
         predict_for=lambda labels: predictor(
-            guided_denoiser, labels, card.schedule, card.prediction_type, threshold
+            network, labels, card.schedule, card.prediction_type, threshold
         ),
     )
 

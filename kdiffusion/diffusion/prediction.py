@@ -14,8 +14,9 @@ import numpy as np
 from kdiffusion.checks import check_name
 from kdiffusion.diffusion.schedules import NoiseSchedule
 
-# denoiser(noisy_images [B, H, W, C] float32, timesteps [B] int32, labels [B] int32) -> prediction
-Denoiser = Callable[[np.ndarray, np.ndarray, np.ndarray], np.ndarray]
+# network(noisy_images [B, H, W, C] float32, timesteps [B] int32, labels [B] int32) -> prediction: a
+# Denoiser without its card.
+Network = Callable[[np.ndarray, np.ndarray, np.ndarray], np.ndarray]
 
 PREDICTION_TYPES = ("epsilon", "x0", "v")
 
@@ -92,7 +93,7 @@ def convert(prediction, x, alpha_bar: float, source: str, target: str):
 
 
 def predictor(
-    denoiser: Denoiser,
+    network: Network,
     labels: np.ndarray,
     schedule: NoiseSchedule,
     prediction_type: str,
@@ -104,10 +105,10 @@ def predictor(
     make up x: samplers in x_0 and in eps then see the same thing.
 
     Args:
-        denoiser: a Denoiser.
+        network: what predicts.
         labels: int array `[B]`.
-        schedule: `NoiseSchedule` that the denoiser was trained with.
-        prediction_type: str. What the denoiser predicts.
+        schedule: `NoiseSchedule` that the network was trained with.
+        prediction_type: str. What the network predicts.
         threshold: x0 -> x0, such as clipping; None leaves x_0 alone.
 
     Returns:
@@ -118,7 +119,7 @@ def predictor(
 
     def predict(x, t):
         timesteps = np.full(len(x), t, np.int32)
-        prediction = np.asarray(denoiser(x.astype(np.float32), timesteps, labels), np.float64)
+        prediction = np.asarray(network(x.astype(np.float32), timesteps, labels), np.float64)
         if prediction.shape != x.shape:
             raise ValueError(
                 "`denoiser` must return predictions of the shape of its images, "

@@ -10,9 +10,9 @@ from tqdm import tqdm
 from kdiffusion.checks import check_whole
 from kdiffusion.diffusion.arguments import check_labels, check_seeds
 from kdiffusion.diffusion.card import DenoiserCard
+from kdiffusion.diffusion.denoiser import Denoiser, NetworkDenoiser
 from kdiffusion.diffusion.noise import ImageNoise
 from kdiffusion.diffusion.options import Plan, SamplingOptions, make_plan
-from kdiffusion.diffusion.prediction import Denoiser
 
 # callback(step_index, t, x, x0): after each step, in float64: the batch x, now at timestep t (-1 at
 # the end), and what the network took the clean pictures to be.
@@ -21,7 +21,6 @@ Callback = Callable[[int, int, np.ndarray, np.ndarray], None]
 
 def sample(
     denoiser: Denoiser,
-    card: DenoiserCard,
     labels: Sequence[int],
     seeds: Sequence[int],
     *,
@@ -35,7 +34,6 @@ def sample(
 
     Args:
         denoiser: a Denoiser.
-        card: `DenoiserCard` of that denoiser.
         labels: ints `[N]`, classes, or the card's `null_label` for no class; one int serves all.
         seeds: ints `[N]`. A picture depends on its own seed and label alone.
         latents: array `[N, H, W, C]` to begin from; drawn from the seeds unless given.
@@ -51,15 +49,14 @@ def sample(
         ValueError: for a choice that can't be, with the reason.
     """
     batches = sample_batches(
-        denoiser, card, labels, seeds, latents=latents, batch_size=batch_size, progress=progress,
+        denoiser, labels, seeds, latents=latents, batch_size=batch_size, progress=progress,
         callback=callback, **options,
     )  # fmt: skip
-    return gather(batches, len(seeds), card.image_shape, np.float32)
+    return gather(batches, len(seeds), denoiser.card.image_shape, np.float32)
 
 
 def sample_batches(
     denoiser: Denoiser,
-    card: DenoiserCard,
     labels: Sequence[int],
     seeds: Sequence[int],
     *,
@@ -73,6 +70,7 @@ def sample_batches(
 
     Arguments are checked at the call, before the first batch is asked for.
     """
+    card = denoiser.card
     seeds = check_seeds(seeds)
     labels = check_labels(card, labels, len(seeds))
     latents = None if latents is None else np.asarray(latents)
@@ -83,7 +81,7 @@ def sample_batches(
         )
     if latents is not None and not np.all(np.isfinite(latents)):
         raise ValueError("`latents` must be finite numbers. Received: NaN or infinity among them")
-    plan = make_plan(denoiser, card, SamplingOptions(**options))
+    plan = make_plan(denoiser, SamplingOptions(**options))
 
     def run(indices, on_step):
         noise = ImageNoise([seeds[i] for i in indices], card.image_shape)
@@ -170,7 +168,7 @@ def network_evaluations(card: DenoiserCard, **options) -> int:
         visited.append(len(noisy_image))
         return np.zeros_like(noisy_image)
 
-    plan = make_plan(count, card, SamplingOptions(**options))
+    plan = make_plan(NetworkDenoiser(card, count), SamplingOptions(**options))
     x = np.zeros((1, *card.image_shape))
     denoise(plan, np.zeros(1, np.int32), x, lambda: x)
     return sum(visited)

@@ -112,8 +112,7 @@ class NoiseSchedule:
             t: int, or int array `[B]`; -1 gives x0 back.
             noise: array `[B, ...]`, standard normal.
         """
-        alpha_bar = _over_batch(self.alpha_bar(t), x0)
-        return np.sqrt(alpha_bar) * x0 + np.sqrt(1.0 - alpha_bar) * noise
+        return q_sample(x0, noise, _over_batch(self.alpha_bar(t), x0))
 
     def posterior_mean(self, x0, x_t, t: int, s: int | None = None) -> np.ndarray:
         """The mean of q(x_s | x_t, x_0) (Ho et al. 2020, eq. 7; s = t - 1 unless given)."""
@@ -151,6 +150,11 @@ class NoiseSchedule:
         if not -1 <= s < t:
             raise ValueError(f"`s` must be at least -1 and below `t`. Received: t={t}, s={s}")
         return self.alpha_bar(t), self.alpha_bar(s)
+
+
+def q_sample(x0, noise, alpha_bar):
+    """x_t = sqrt(abar_t) x_0 + sqrt(1 - abar_t) noise (Ho et al. 2020, eq. 4), also of tensors."""
+    return alpha_bar**0.5 * x0 + (1.0 - alpha_bar) ** 0.5 * noise
 
 
 def check_variance(variance: str) -> None:

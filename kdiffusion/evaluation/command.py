@@ -177,8 +177,7 @@ def _measure_network(prepared, denoiser, count, progress):
     most = len(dataset.validation_images)
     chosen = np.sort(np.random.default_rng(seed).choice(most, min(count, most), replace=False))
     images, labels = dataset.validation_images[chosen], dataset.validation_labels[chosen]
-    card = denoiser.card
-    return measure_network(denoiser, card, images, labels, seed=seed, progress=progress).to_dict()
+    return measure_network(denoiser, images, labels, seed=seed, progress=progress).to_dict()
 
 
 def _about(judge):

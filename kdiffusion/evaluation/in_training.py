@@ -22,7 +22,6 @@ class EvaluationInTraining:
 
     Args:
         dataset: ImageDataset that is trained on.
-        card: `DenoiserCard` of the network, with the recommended sampler.
         images: int, at least 100. How many to draw, the classes in turn; as many held-out images,
             or as there are, are what the network is measured on.
         judge: str or None. Name or ONNX file of a judge; None for the data set's own, if any.
@@ -34,7 +33,7 @@ class EvaluationInTraining:
         JudgeError: a judge that is not there or reads other images.
     """
 
-    def __init__(self, dataset, card, images, judge=None, seed=0, progress=True):
+    def __init__(self, dataset, images, judge=None, seed=0, progress=True):
         least = MEASURES["kernel"].least(0)
         if images < least:
             raise ValueError(
@@ -44,7 +43,7 @@ class EvaluationInTraining:
         job = Job(judge=judge, seed=seed)
         prepared = job.prepare(dataset.image_shape, dataset.class_names, dataset, progress)
         self._reader, self._real = prepared.reader, prepared.real
-        self._card, self._progress, self._seed = card, progress, seed
+        self._progress, self._seed = progress, seed
         self._labels = np.arange(images) % len(dataset.class_names)
         rng, most = np.random.default_rng(seed), len(dataset.validation_images)
         self._held_out = np.sort(rng.choice(most, min(images, most), replace=False))
@@ -53,7 +52,7 @@ class EvaluationInTraining:
         """Evaluates a network.
 
         Args:
-            denoiser: a Denoiser of the card.
+            denoiser: a Denoiser, whose card recommends the sampler.
 
         Returns:
             dict of floats: `share_as_asked` where there is a judge, `kernel_distance`, `structure`
@@ -75,7 +74,6 @@ class EvaluationInTraining:
         dataset = self._real.dataset
         network = measure_network(
             denoiser,
-            self._card,
             dataset.validation_images[self._held_out],
             dataset.validation_labels[self._held_out],
             seed=self._seed,
@@ -88,7 +86,7 @@ class EvaluationInTraining:
         for first in range(0, len(self._labels), DRAWN_AT_A_TIME):
             labels = self._labels[first : first + DRAWN_AT_A_TIME]
             seeds = self._seed + first + np.arange(len(labels))
-            yield to_uint8(sample(denoiser, self._card, labels, seeds, progress=False))
+            yield to_uint8(sample(denoiser, labels, seeds, progress=False))
 
 
 def said_of(figures):

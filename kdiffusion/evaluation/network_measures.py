@@ -13,9 +13,9 @@ import numpy as np
 from tqdm import tqdm
 
 from kdiffusion.checks import check_whole
-from kdiffusion.diffusion.card import DenoiserCard
+from kdiffusion.diffusion.denoiser import Denoiser
 from kdiffusion.diffusion.noise import initial_latents
-from kdiffusion.diffusion.prediction import Denoiser, to_x0_and_eps
+from kdiffusion.diffusion.prediction import to_x0_and_eps
 from kdiffusion.images import to_model_range
 
 # Octaves of sigma, in units of images in [-1, 1]. The errors of the middle ones are reported; the
@@ -65,7 +65,6 @@ class NetworkMeasures:
 
 def measure_network(
     denoiser: Denoiser,
-    card: DenoiserCard,
     images: np.ndarray,
     labels: Sequence[int],
     *,
@@ -84,7 +83,6 @@ def measure_network(
 
     Args:
         denoiser: a Denoiser.
-        card: `DenoiserCard` of that denoiser.
         images: uint8 array `[N, H, W, C]`, at least 2, that the network was not trained on.
         labels: ints `[N]`, their classes.
         seed: int. Image i is noised by the seed `seed + i`, the same at every level.
@@ -94,6 +92,7 @@ def measure_network(
     Raises:
         ValueError: images or labels that are not the card's, or too few of them.
     """
+    card = denoiser.card
     labels = _check_data(card, images, labels)
     seed, batch_size = check_whole("seed", seed, 0), check_whole("batch_size", batch_size)
     total = len(images) * len(INTEGRATION_SIGMAS)
@@ -104,7 +103,7 @@ def measure_network(
             x0 = np.asarray(to_model_range(images[rows]), np.float64)
             noise = initial_latents(range(seed + first, seed + first + len(x0)), card.image_shape)
             for sigma in INTEGRATION_SIGMAS:
-                parts.append(_errors(denoiser, card, x0, noise, labels[rows], sigma))
+                parts.append(_errors(denoiser, x0, noise, labels[rows], sigma))
                 bar.update(len(x0))
     levels = len(INTEGRATION_SIGMAS)
     by_level = [np.concatenate(parts[k::levels], axis=1) for k in range(levels)]
@@ -112,8 +111,9 @@ def measure_network(
     return _summary(told, untold, _variance(images), int(np.prod(card.image_shape)))
 
 
-def _errors(denoiser, card, x0, noise, labels, sigma):
+def _errors(denoiser, x0, noise, labels, sigma):
     """Mean squared error in x_0 of each image, with its label and without: float64 `[2, B]`."""
+    card = denoiser.card
     timestep = int(np.argmin(np.abs(np.log(card.schedule.noise_levels / sigma))))
     alpha_bar = 1.0 / (1.0 + sigma**2)
     noisy = np.sqrt(alpha_bar) * (x0 + sigma * noise)

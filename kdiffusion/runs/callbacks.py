@@ -176,7 +176,7 @@ class Monitor(keras.callbacks.Callback):
         if self._is_due(self._run.sample_every_epochs):
             self._draw_samples()
         if self._evaluate is not None and self._is_due(self._evaluate_every):
-            figures = self._evaluate(self.model.denoiser())
+            figures = self._evaluate(self.model.denoiser(self._card))
             print(f"Epoch {self._epoch}: {said_of(figures)}", flush=True)
             self._write_scalars("train", "evaluation", figures, self._epoch)
         # What a checkpoint says is done must be in the log, too.
@@ -204,7 +204,7 @@ class Monitor(keras.callbacks.Callback):
         labels = np.repeat(np.arange(len(names)), self._run.sample_per_label)
         seeds = self._run.seed + np.arange(len(labels))
         with working("drawing samples for TensorBoard"):
-            images = sample(self.model.denoiser(), self._card, labels, seeds, progress=False)
+            images = sample(self.model.denoiser(self._card), labels, seeds, progress=False)
         grid = image_grid(to_uint8(images), self._run.sample_per_label, row_labels=names)
         with self._writing("train"):
             pixels = np.asarray(grid.convert("RGB"))[None]

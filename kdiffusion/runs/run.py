@@ -154,7 +154,6 @@ def _evaluation(model, dataset, directory):
         return None
     return EvaluationInTraining(
         dataset,
-        make_card(model, directory),
         config.evaluation.images,
         config.evaluation.judge,
         seed=config.run.seed,

@@ -7,9 +7,10 @@ import tensorflow as tf
 from keras import ops
 
 from kdiffusion.diffusion.card import DenoiserCard
+from kdiffusion.diffusion.denoiser import NetworkDenoiser
 from kdiffusion.diffusion.prediction import check_prediction_type, from_x0_and_eps
 from kdiffusion.diffusion.sampling import sample
-from kdiffusion.diffusion.schedules import NoiseSchedule
+from kdiffusion.diffusion.schedules import NoiseSchedule, q_sample
 from kdiffusion.diffusion.weighting import loss_weights
 from kdiffusion.training.batches import BATCH_RANGE, ChecksBatches, images_and_labels
 from kdiffusion.training.loss_uncertainty import LossUncertainty
@@ -184,7 +185,7 @@ class DiffusionModel(ChecksBatches, keras.Model):
             float32 `[B]`.
         """
         alphas_cumprod = ops.take(self._alphas_cumprod, timesteps)[:, None, None, None]
-        noisy = alphas_cumprod**0.5 * images + (1.0 - alphas_cumprod) ** 0.5 * noise
+        noisy = q_sample(images, noise, alphas_cumprod)
         target = from_x0_and_eps(images, noise, alphas_cumprod, self.prediction_type)
         prediction = network(
             {"noisy_image": noisy, "timestep": timesteps, "label": labels}, training=training
@@ -300,23 +301,22 @@ class DiffusionModel(ChecksBatches, keras.Model):
 
         return predict
 
-    def denoiser(self):
-        """The averaged network as a Denoiser: `(noisy_images, timesteps, labels) -> prediction`.
+    def denoiser(self, card=None):
+        """The averaged network as a Denoiser, on NumPy arrays.
 
-        Returns:
-            a callable on NumPy arrays: float32 `[B, H, W, C]`, int `[B]`, int `[B]` ►
-            float32 `[B, H, W, C]`.
+        Args:
+            card: `DenoiserCard`, such as that of a run; None for `self.card()`.
         """
         predict = self.prediction_function
 
-        def denoise(noisy_images, timesteps, labels):
+        def network(noisy_images, timesteps, labels):
             return predict(
                 tf.constant(noisy_images, tf.float32),
                 tf.constant(timesteps, tf.int32),
                 tf.constant(labels, tf.int32),
             ).numpy()
 
-        return denoise
+        return NetworkDenoiser(self.card() if card is None else card, network)
 
     def card(self, **facts):
         """The `DenoiserCard` of the averaged network.
@@ -355,7 +355,7 @@ class DiffusionModel(ChecksBatches, keras.Model):
         Returns:
             float32 `[N, H, W, C]` in [-1, 1].
         """
-        return sample(self.denoiser(), self.card(), labels, seeds, **options)
+        return sample(self.denoiser(), labels, seeds, **options)
 
     def get_config(self):
         return {

@@ -79,7 +79,7 @@ def test_sample_draws_what_the_loop_draws(toy, tmp_path, card):
     assert arrays["labels"].tolist() == [2, 2, 2, 0, 0, 0]
     assert arrays["seeds"].tolist() == [5, 6, 7, 8, 9, 10]
     expected = sample(
-        load_denoiser(toy), card, [2, 2, 2, 0, 0, 0], range(5, 11),
+        load_denoiser(toy), [2, 2, 2, 0, 0, 0], range(5, 11),
         sampler="ddim", steps=4, guidance_strength=0.5, progress=False,
     )  # fmt: skip
     assert arrays["images"].dtype == np.uint8
@@ -172,7 +172,7 @@ def test_interpolate_draws_a_strip_of_frames(toy, tmp_path, card):
     output, _ = _run("interpolate", toy, "--labels", "dog", *options, *outputs)
     assert str(tmp_path / "walk.png") in output
     frames = interpolate(
-        load_denoiser(toy), card, 1, (4, 9), frames=6,
+        load_denoiser(toy), 1, (4, 9), frames=6,
         sampler="ddim", steps=3, guidance_strength=0, progress=False,
     )  # fmt: skip
     with Image.open(tmp_path / "walk.png") as strip:
@@ -183,7 +183,7 @@ def test_interpolate_walks_between_two_labels(toy, tmp_path, card):
     labels = ["--label", "dog", "none", "--seeds", 4, 4, "--steps", 2]  # as they were called
     outputs = ["--out", tmp_path / "walk.png", "--npz", tmp_path / "walk.npz"]
     _run("interpolate", toy, *labels, *outputs)
-    expected = interpolate(load_denoiser(toy), card, (1, 3), (4, 4), steps=2, progress=False)
+    expected = interpolate(load_denoiser(toy), (1, 3), (4, 4), steps=2, progress=False)
     np.testing.assert_array_equal(np.load(tmp_path / "walk.npz")["images"], to_uint8(expected))
 
 
@@ -235,7 +235,7 @@ def test_image_to_image_draws_what_the_library_draws(toy, tmp_path, pictures, ca
     assert arrays["seeds"].tolist() == [7, 8, 9, 10]
     picture = read_picture(pictures / "a.png", card)
     expected = image_to_image(
-        load_denoiser(toy), card, picture, [2, 2, 0, 0], range(7, 11),
+        load_denoiser(toy), picture, [2, 2, 0, 0], range(7, 11),
         noise_level=0.4, steps=3, progress=False,
     )  # fmt: skip
     np.testing.assert_array_equal(arrays["images"], to_uint8(expected))

@@ -23,15 +23,15 @@ def test_a_film_begins_with_noise_and_ends_with_the_image(denoiser, card, sample
     assert steps.tolist() == [0, 2, 3, 5]  # of the card's 5
     assert frames.shape == (4, 3, *card.image_shape)
     np.testing.assert_array_equal(frames[0], to_uint8(initial_latents(seeds, card.image_shape)))
-    images = to_uint8(sample(denoiser, card, labels, seeds, **options))
+    images = to_uint8(sample(denoiser, labels, seeds, **options))
     np.testing.assert_array_equal(frames[-1], images)
 
 
 @pytest.mark.parametrize("show", ["image", "prediction"])
-def test_each_frame_is_what_the_callback_sees(denoiser, card, show):
+def test_each_frame_is_what_the_callback_sees(denoiser, show):
     seen = []
     sample(
-        denoiser, card, [1], [7], steps=6, progress=False,
+        denoiser, [1], [7], steps=6, progress=False,
         callback=lambda index, t, x, x0: seen.append(to_uint8(x if show == "image" else x0)),
     )  # fmt: skip
     frames, steps = film(denoiser, [1], [7], frames=100, show=show, steps=6, progress=False)

@@ -78,7 +78,7 @@ def test_it_tells_the_bound_of_validation_images(digits_file, tmp_path, capsys, 
     denoiser, digits = load_denoiser(digits_file), load_dataset("digits")
     rows = spread_over_classes(digits.validation_labels, 12)
     bound = variational_bound(
-        denoiser, denoiser.card, digits.validation_images[rows], digits.validation_labels[rows],
+        denoiser, digits.validation_images[rows], digits.validation_labels[rows],
         range(3, 15), steps=steps, progress=False,
     )  # fmt: skip
     lines = capsys.readouterr().out.splitlines()

@@ -82,7 +82,7 @@ def test_every_seed_has_its_image_and_the_labels_take_turns(denoiser, tmp_path):
     images, labels, seeds = map(np.concatenate, zip(*read_folder(tmp_path), strict=True))
     assert seeds.tolist() == list(range(3, 14))
     assert labels.tolist() == [0, 2, 0, 2, 0, 2, 0, 2, 0, 2, 0]  # even seeds have the first label
-    expected = sample(denoiser, denoiser.card, labels, range(3, 14), progress=False, **options)
+    expected = sample(denoiser, labels, range(3, 14), progress=False, **options)
     np.testing.assert_array_equal(images, to_uint8(expected))
 
 

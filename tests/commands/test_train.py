@@ -169,7 +169,7 @@ def test_the_quickstart_draws_the_digits_that_were_asked_for(quickstart):
     run, _ = quickstart
     denoiser = load_denoiser(run / "export/denoiser.onnx")
     labels = np.repeat(np.arange(10), 20)
-    images = to_uint8(sample(denoiser, denoiser.card, labels, 1000 + np.arange(200)))
+    images = to_uint8(sample(denoiser, labels, 1000 + np.arange(200)))
     digits = load_digits()
     reader = SVC(gamma=0.001, C=10.0).fit(digits.data, digits.target)
     read = reader.predict(images.reshape(200, 64) * (16.0 / 255.0))

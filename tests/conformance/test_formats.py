@@ -108,7 +108,7 @@ def _weight_bytes(model):
 def _pictures(denoiser, card):
     labels, seeds = [0, 1, 2, 2], [7, 8, 9, 10]
     options = {"sampler": "ddim", "steps": 50, "guidance_strength": 1.5}
-    images = sample(denoiser, card, labels, seeds, progress=False, **options)
+    images = sample(denoiser, labels, seeds, progress=False, **options)
     return to_uint8(images).astype(int)
 
 

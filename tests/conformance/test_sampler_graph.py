@@ -39,7 +39,7 @@ def test_its_images_are_those_of_the_loop(exported_samplers, denoisers, card, na
     noise = initial_latents(SEEDS, card.image_shape)
     for strength in (0.0, 2.5):
         expected = sample(
-            denoisers["onnx"], card, LABELS, SEEDS, sampler=sampler, steps=7,
+            denoisers["onnx"], LABELS, SEEDS, sampler=sampler, steps=7,
             guidance_strength=strength, progress=False,
         )  # fmt: skip
         received = draw(noise, LABELS, strength)

@@ -4,6 +4,7 @@ import numpy as np
 import pytest
 
 from kdiffusion.diffusion.card import DenoiserCard
+from kdiffusion.diffusion.denoiser import NetworkDenoiser
 from kdiffusion.diffusion.prediction import from_x0_and_eps
 from kdiffusion.diffusion.schedules import make_schedule
 
@@ -36,14 +37,14 @@ def make_card():
 def _knows_x0(card, x0_of_label):
     """The optimal denoiser of a data set with one picture a label: float64, no rounding."""
 
-    def denoiser(noisy_image, timestep, label):
+    def network(noisy_image, timestep, label):
         x = np.asarray(noisy_image, np.float64)
         x0 = np.asarray(x0_of_label)[label]
         alpha_bar = card.schedule.alpha_bar(timestep)[:, None, None, None]
         eps = (x - np.sqrt(alpha_bar) * x0) / np.sqrt(1 - alpha_bar)
         return from_x0_and_eps(x0, eps, alpha_bar, card.prediction_type)
 
-    return denoiser
+    return NetworkDenoiser(card, network)
 
 
 @pytest.fixture
@@ -55,7 +56,7 @@ def knows_x0():
 def _gaussian(card, mean=0.2, std=0.4):
     """The optimal denoiser of pixels that are N(mean, std^2), whatever the label."""
 
-    def denoiser(noisy_image, timestep, label):
+    def network(noisy_image, timestep, label):
         x = np.asarray(noisy_image, np.float64)
         alpha_bar = card.schedule.alpha_bar(timestep)[:, None, None, None]
         variance = alpha_bar * std**2 + 1 - alpha_bar
@@ -63,7 +64,7 @@ def _gaussian(card, mean=0.2, std=0.4):
         eps = (x - np.sqrt(alpha_bar) * x0) / np.sqrt(1 - alpha_bar)
         return from_x0_and_eps(x0, eps, alpha_bar, card.prediction_type)
 
-    return denoiser
+    return NetworkDenoiser(card, network)
 
 
 @pytest.fixture

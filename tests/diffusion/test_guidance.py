@@ -3,6 +3,7 @@
 import numpy as np
 import pytest
 
+from kdiffusion.diffusion.denoiser import NetworkDenoiser
 from kdiffusion.diffusion.guidance import guided
 from kdiffusion.diffusion.sampling import network_evaluations, sample
 from kdiffusion.diffusion.schedules import make_schedule
@@ -94,7 +95,9 @@ def test_evaluations_of_an_interval_are_counted_and_spent(make_card, gaussian):
     levels = card.schedule.noise_levels
     interval = (levels[350], levels[650])  # holds 399, 499, 599 of 99, 199, ..., 999
     assert network_evaluations(card, guidance_interval=interval) == 13
-    sample(counted, card, [0, 1], [0, 1], guidance_interval=interval, progress=False)
+    sample(
+        NetworkDenoiser(card, counted), [0, 1], [0, 1], guidance_interval=interval, progress=False
+    )
     assert sum(rows) == 2 * 13
 
 
@@ -102,7 +105,7 @@ def test_an_interval_over_all_levels_changes_nothing(make_card, knows_x0):
     card = make_card(guidance_strength=1.5)
     denoiser = knows_x0(card, np.random.default_rng(0).uniform(-1, 1, (4, 2, 3, 1)))
     images = [
-        sample(denoiser, card, [0, 1], [0, 1], guidance_interval=interval, progress=False)
+        sample(denoiser, [0, 1], [0, 1], guidance_interval=interval, progress=False)
         for interval in (None, (0.0, np.inf))
     ]
     np.testing.assert_array_equal(*images)
@@ -137,8 +140,8 @@ def test_impossible_rescales_are_refused(rescale):
 
 def test_a_strength_beyond_float32_is_not_blamed_on_the_denoiser(make_card):
     card = make_card()
+    denoiser = NetworkDenoiser(
+        card, lambda x, t, label: np.float32(x * (1 + label[:, None, None, None]))
+    )
     with pytest.raises(ValueError, match="`guidance_strength` must be small enough"):
-        sample(
-            lambda x, t, label: np.float32(x * (1 + label[:, None, None, None])),
-            card, 0, [0, 1], guidance_strength=1e38, progress=False,
-        )  # fmt: skip
+        sample(denoiser, 0, [0, 1], guidance_strength=1e38, progress=False)

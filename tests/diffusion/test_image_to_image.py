@@ -3,6 +3,7 @@
 import numpy as np
 import pytest
 
+from kdiffusion.diffusion.denoiser import NetworkDenoiser
 from kdiffusion.diffusion.image_to_image import image_to_image
 from kdiffusion.diffusion.noise import initial_latents
 from kdiffusion.diffusion.samplers import SAMPLERS
@@ -10,9 +11,9 @@ from kdiffusion.diffusion.samplers import SAMPLERS
 PICTURES = np.random.default_rng(0).uniform(-0.9, 0.9, (3, 2, 3, 1))
 
 
-def run(card, denoiser, noise_level, images=PICTURES, **options):
+def run(denoiser, noise_level, images=PICTURES, **options):
     return image_to_image(
-        denoiser, card, images, [0, 1, 2], [5, 6, 7], noise_level=noise_level, progress=False,
+        denoiser, images, [0, 1, 2], [5, 6, 7], noise_level=noise_level, progress=False,
         **options,
     )  # fmt: skip
 
@@ -25,7 +26,7 @@ def test_it_starts_from_the_picture_noised_to_the_level(make_card, gaussian):
         seen.append((noisy_image, timestep[0]))
         return denoiser(noisy_image, timestep, label)
 
-    run(card, watched, 0.4, steps=5)
+    run(NetworkDenoiser(card, watched), 0.4, steps=5)
     assert [t for _, t in seen] == [399, 319, 239, 159, 79]
     noise = initial_latents([5, 6, 7], card.image_shape)
     start = card.schedule.q_sample(PICTURES, 399, noise)
@@ -38,7 +39,7 @@ def test_little_noise_keeps_the_picture_and_much_forgets_it(sampler, make_card, 
     pictures = np.random.default_rng(0).uniform(-0.9, 0.9, (3, 16, 16, 3))
     errors = [
         np.abs(
-            run(card, gaussian(card), level, images=pictures, sampler=sampler, steps=4) - pictures
+            run(gaussian(card), level, images=pictures, sampler=sampler, steps=4) - pictures
         ).mean()
         for level in (0.01, 0.1, 1.0)
     ]
@@ -48,12 +49,10 @@ def test_little_noise_keeps_the_picture_and_much_forgets_it(sampler, make_card, 
 
 def test_steps_the_card_recommends_are_capped_and_one_picture_serves_all_seeds(make_card, gaussian):
     card = make_card(steps=500)
-    images = run(card, gaussian(card), 0.002, images=PICTURES[0], batch_size=2)
+    images = run(gaussian(card), 0.002, images=PICTURES[0], batch_size=2)
     assert images.shape == (3, 2, 3, 1)
     assert not np.array_equal(images[0], images[1])
-    np.testing.assert_array_equal(
-        images, run(card, gaussian(card), 0.002, images=PICTURES[[0, 0, 0]])
-    )
+    np.testing.assert_array_equal(images, run(gaussian(card), 0.002, images=PICTURES[[0, 0, 0]]))
 
 
 @pytest.mark.parametrize(
@@ -71,4 +70,4 @@ def test_steps_the_card_recommends_are_capped_and_one_picture_serves_all_seeds(m
 def test_refusals(changes, message, make_card, gaussian):
     card = make_card()
     with pytest.raises(ValueError, match=message):
-        run(card, gaussian(card), **{"noise_level": 0.4, **changes})
+        run(gaussian(card), **{"noise_level": 0.4, **changes})

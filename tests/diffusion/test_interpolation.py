@@ -3,6 +3,7 @@
 import numpy as np
 import pytest
 
+from kdiffusion.diffusion.denoiser import NetworkDenoiser
 from kdiffusion.diffusion.interpolation import interpolate, interpolate_images, mix_labels, slerp
 from kdiffusion.diffusion.noise import initial_latents
 from kdiffusion.diffusion.prediction import from_x0_and_eps
@@ -16,7 +17,7 @@ def crowd(card, count=200):
     """The best denoiser for `count` pictures: a rugged posterior mean, as of real data."""
     pictures = np.random.default_rng(3).uniform(-1, 1, (count, *card.image_shape))
 
-    def denoiser(noisy_image, timestep, label):
+    def network(noisy_image, timestep, label):
         x = np.asarray(noisy_image, np.float64)
         alpha_bar = card.schedule.alpha_bar(timestep)[:, None]
         distance = ((x[:, None] - np.sqrt(alpha_bar)[..., None, None, None] * pictures) ** 2).sum(
@@ -30,7 +31,7 @@ def crowd(card, count=200):
         eps = (x - np.sqrt(alpha_bar) * x0) / np.sqrt(1 - alpha_bar)
         return from_x0_and_eps(x0, eps, alpha_bar, card.prediction_type)
 
-    return denoiser
+    return NetworkDenoiser(card, network)
 
 
 def test_slerp_on_the_circle():
@@ -57,11 +58,11 @@ def test_slerp_keeps_the_norm_of_noise_and_its_ends():
 def test_neighbours_are_alike_and_more_alike_as_frames_are_added(sampler, make_card, gaussian):
     card = make_card(image_shape=(8, 8, 3), sampler=sampler)
     denoiser = gaussian(card)
-    independent = sample(denoiser, card, [0] * 10, range(10), progress=False)
+    independent = sample(denoiser, [0] * 10, range(10), progress=False)
     apart = np.abs(np.diff(independent, axis=0)).mean()
     between = []
     for frames in (10, 20, 40):
-        walk = interpolate(denoiser, card, 0, (1, 2), frames=frames, progress=False)
+        walk = interpolate(denoiser, 0, (1, 2), frames=frames, progress=False)
         assert walk.shape == (frames, 8, 8, 3)
         between.append(np.abs(np.diff(walk, axis=0)).mean())
     assert between[0] < apart / 4
@@ -75,7 +76,7 @@ def test_even_a_rugged_model_walks_more_smoothly_with_more_frames(make_card):
     medians = [
         np.median(
             np.abs(
-                np.diff(interpolate(denoiser, card, 0, (1, 2), frames=n, progress=False), axis=0)
+                np.diff(interpolate(denoiser, 0, (1, 2), frames=n, progress=False), axis=0)
             ).mean(axis=(1, 2, 3))
         )
         for n in (10, 80)
@@ -85,8 +86,8 @@ def test_even_a_rugged_model_walks_more_smoothly_with_more_frames(make_card):
 
 def test_ends_are_the_pictures_of_the_seeds(make_card, gaussian):
     card = make_card(sampler="ddpm")  # not deterministic: ddim takes its place
-    walk = interpolate(gaussian(card), card, 1, (7, 8), frames=3, progress=False)
-    ends = sample(gaussian(card), card, [1, 1], [7, 8], sampler="ddim", progress=False)
+    walk = interpolate(gaussian(card), 1, (7, 8), frames=3, progress=False)
+    ends = sample(gaussian(card), [1, 1], [7, 8], sampler="ddim", progress=False)
     np.testing.assert_allclose(walk[[0, -1]], ends, atol=1e-6)
 
 
@@ -95,7 +96,7 @@ def test_between_two_labels(guidance, make_card, knows_x0):
     card = make_card(guidance_strength=guidance)
     pictures = np.random.default_rng(0).uniform(-0.3, 0.3, (4, 2, 3, 1))
     walk = interpolate(
-        knows_x0(card, pictures), card, (0, 2), (5, 5), frames=5, batch_size=2, progress=False
+        knows_x0(card, pictures), (0, 2), (5, 5), frames=5, batch_size=2, progress=False
     )
     fractions = np.linspace(0, 1, 5)[:, None, None, None]
     mixed = (1 - fractions) * pictures[0] + fractions * pictures[2]
@@ -106,8 +107,8 @@ def test_between_two_labels(guidance, make_card, knows_x0):
 def test_mixing_leaves_no_class_alone(make_card, knows_x0):
     card = make_card(prediction_type="x0")
     pictures = np.arange(4.0)[:, None, None, None] * np.ones((1, 2, 3, 1))
-    mixed, mixed_card = mix_labels(knows_x0(card, pictures), card, (0, 2), np.array([0.0, 0.25]))
-    assert mixed_card.null_label == 2
+    mixed = mix_labels(knows_x0(card, pictures), (0, 2), np.array([0.0, 0.25]))
+    assert mixed.card.null_label == 2
     x = np.zeros((3, 2, 3, 1), np.float32)
     prediction = mixed(x, np.zeros(3, np.int32), np.array([0, 1, 2], np.int32))
     np.testing.assert_allclose(prediction[:, 0, 0, 0], [0.0, 0.5, 3.0])
@@ -117,7 +118,7 @@ def test_between_two_real_pictures(make_card, gaussian):
     card = make_card(guidance_strength=2.0, sampler="ddpm")
     pictures = np.random.default_rng(0).uniform(-0.8, 0.8, (2, 2, 3, 1))
     walk = interpolate_images(
-        gaussian(card), card, pictures, (0, 1), frames=4, steps=20, sampler="ddim",
+        gaussian(card), pictures, (0, 1), frames=4, steps=20, sampler="ddim",
         fixed_point_iterations=30, progress=False,
     )  # fmt: skip
     assert walk.shape == (4, 2, 3, 1)
@@ -143,10 +144,10 @@ def test_refusals(changes, message, make_card, gaussian):
     card = make_card()
     arguments = {"label": 0, "seeds": (1, 2), "progress": False, **changes}
     with pytest.raises(ValueError, match=message):
-        interpolate(gaussian(card), card, **arguments)
+        interpolate(gaussian(card), **arguments)
 
 
 def test_one_picture_is_no_walk(make_card, gaussian):
     card = make_card()
     with pytest.raises(ValueError, match="`images` must be two"):
-        interpolate_images(gaussian(card), card, np.zeros((1, 2, 3, 1)), 0)
+        interpolate_images(gaussian(card), np.zeros((1, 2, 3, 1)), 0)

@@ -3,6 +3,7 @@
 import numpy as np
 import pytest
 
+from kdiffusion.diffusion.denoiser import NetworkDenoiser
 from kdiffusion.diffusion.inversion import invert
 from kdiffusion.diffusion.samplers import SAMPLERS
 from kdiffusion.diffusion.sampling import sample
@@ -12,13 +13,13 @@ from kdiffusion.diffusion.spacing import SPACINGS, timestep_pairs
 PICTURES = np.random.default_rng(0).uniform(-0.9, 0.9, (3, 2, 3, 1))
 
 
-def there_and_back(card, denoiser, steps=20, iterations=30, **options):
+def there_and_back(denoiser, steps=20, iterations=30, **options):
     latents = invert(
-        denoiser, card, PICTURES, [0, 1, 2], steps=steps, progress=False, batch_size=2,
+        denoiser, PICTURES, [0, 1, 2], steps=steps, progress=False, batch_size=2,
         fixed_point_iterations=iterations, clip=False, **options,
     )  # fmt: skip
     images = sample(
-        denoiser, card, [0, 1, 2], [0, 0, 0], latents=latents, sampler="ddim", steps=steps,
+        denoiser, [0, 1, 2], [0, 0, 0], latents=latents, sampler="ddim", steps=steps,
         clip=False, progress=False, **options,
     )  # fmt: skip
     return latents, images
@@ -31,7 +32,7 @@ def test_sampling_from_the_latent_returns_the_picture(
 ):
     card = make_card(prediction_type=prediction_type, guidance_strength=2.0)
     options = {"spacing": spacing, "guidance_strength": 0.0}
-    _, images = there_and_back(card, gaussian(card), **options)
+    _, images = there_and_back(gaussian(card), **options)
     np.testing.assert_allclose(images, PICTURES, atol=1e-4)
 
 
@@ -39,7 +40,7 @@ def test_sampling_from_the_latent_returns_the_picture(
 @pytest.mark.parametrize("zero_snr", [False, True])
 def test_a_step_from_pure_noise_has_an_inverse_too(schedule, zero_snr, make_card, gaussian):
     card = make_card(make_schedule(schedule, 1000, zero_snr), prediction_type="v")
-    _, images = there_and_back(card, gaussian(card), iterations=10, guidance_strength=0.0)
+    _, images = there_and_back(gaussian(card), iterations=10, guidance_strength=0.0)
     np.testing.assert_allclose(images, PICTURES, atol=1e-3)
 
 
@@ -48,8 +49,8 @@ def test_a_network_that_errs_is_inverted_as_it_is_sampled(schedule, make_card, g
     """Near pure noise the error in x_0 is hundreds of ranges: the defaults must clip it away."""
     card = make_card(make_schedule(schedule, 1000), steps=50)
     denoiser = erring(card, gaussian)
-    latents = invert(denoiser, card, PICTURES, 0, progress=False)
-    images = sample(denoiser, card, 0, [0, 0, 0], latents=latents, progress=False)
+    latents = invert(denoiser, PICTURES, 0, progress=False)
+    images = sample(denoiser, 0, [0, 0, 0], latents=latents, progress=False)
     np.testing.assert_allclose(images, PICTURES, atol=1 / 255)
 
 
@@ -59,7 +60,7 @@ def test_guided_inversion_returns_the_picture_too(make_card, gaussian):
     def shifted(noisy_image, timestep, label):
         return gaussian(card)(noisy_image, timestep, label) + 0.01 * label[:, None, None, None]
 
-    _, images = there_and_back(card, shifted, guidance_strength=1.0)
+    _, images = there_and_back(NetworkDenoiser(card, shifted), guidance_strength=1.0)
     np.testing.assert_allclose(images, PICTURES, atol=1e-4)
 
 
@@ -68,7 +69,7 @@ def test_iterating_beats_the_original_and_more_steps_help_it(make_card, gaussian
     options = {"guidance_strength": 0.0}
 
     def error(steps, iterations):
-        _, images = there_and_back(card, gaussian(card), steps, iterations, **options)
+        _, images = there_and_back(gaussian(card), steps, iterations, **options)
         return np.abs(images - PICTURES).max()
 
     assert error(20, 5) < error(20, 1) / 5
@@ -77,7 +78,9 @@ def test_iterating_beats_the_original_and_more_steps_help_it(make_card, gaussian
 
 def erring(card, gaussian):
     """Near pure noise its error in x_0 is hundreds of ranges."""
-    return lambda x, t, label: gaussian(card)(x, t, label) + 0.02 * np.sin(3 * x)
+    return NetworkDenoiser(
+        card, lambda x, t, label: gaussian(card)(x, t, label) + 0.02 * np.sin(3 * x)
+    )
 
 
 @pytest.mark.parametrize("schedule", ["linear", "cosine"])
@@ -91,9 +94,7 @@ def test_one_iteration_is_the_original(schedule, make_card, gaussian):
         eps = denoiser(x.astype(np.float32), np.full(3, t), np.zeros(3, int))
         x0 = (x - np.sqrt(1 - signal_s**2) * eps) / signal_s
         x = signal_t * x0 + np.sqrt(1 - signal_t**2) * eps
-    latents = invert(
-        denoiser, card, PICTURES, 0, fixed_point_iterations=1, clip=False, progress=False
-    )
+    latents = invert(denoiser, PICTURES, 0, fixed_point_iterations=1, clip=False, progress=False)
     np.testing.assert_allclose(latents, x, rtol=1e-5, atol=1e-6)
 
 
@@ -102,12 +103,11 @@ def test_an_iteration_that_diverges_is_held(error, make_card, gaussian):
     """Unguarded, a step near pure noise multiplies the latent twelvefold and more."""
     card = make_card(make_schedule("cosine", 1000), steps=50)
 
-    def denoiser(x, t, label):
+    def network(x, t, label):
         return gaussian(card)(x, t, label) + error * np.tanh(30 * x)
 
-    latents = invert(
-        denoiser, card, PICTURES, 0, fixed_point_iterations=20, clip=False, progress=False
-    )
+    denoiser = NetworkDenoiser(card, network)
+    latents = invert(denoiser, PICTURES, 0, fixed_point_iterations=20, clip=False, progress=False)
     assert 0.5 < latents.std() < 3
 
 
@@ -116,7 +116,7 @@ def test_latents_of_gaussian_data_are_the_flows(make_card, gaussian):
     mean, std = 0.2, 0.4
     card = make_card()
     latents = invert(
-        gaussian(card, mean, std), card, PICTURES, 0, steps=1000, fixed_point_iterations=2,
+        gaussian(card, mean, std), PICTURES, 0, steps=1000, fixed_point_iterations=2,
         clip=False, progress=False,
     )  # fmt: skip
     alpha_bar = card.schedule.alpha_bar(999)
@@ -129,7 +129,7 @@ def test_latents_of_gaussian_data_are_the_flows(make_card, gaussian):
 def test_random_samplers_have_no_inverse(name, make_card, gaussian):
     card = make_card()
     with pytest.raises(ValueError, match="must be deterministic to be inverted"):
-        invert(gaussian(card), card, PICTURES, 0, sampler=name)
+        invert(gaussian(card), PICTURES, 0, sampler=name)
 
 
 @pytest.mark.parametrize(
@@ -150,4 +150,4 @@ def test_refusals(changes, message, make_card, gaussian):
     card = make_card()
     arguments = {"images": PICTURES, "labels": [0, 1, 2], "progress": False, **changes}
     with pytest.raises(ValueError, match=message):
-        invert(gaussian(card), card, **arguments)
+        invert(gaussian(card), **arguments)

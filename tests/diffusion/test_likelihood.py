@@ -55,7 +55,7 @@ def test_every_term_of_a_gaussian_toy_is_its_analytic_value(
     schedule = make_schedule("linear", 20)
     card = make_card(schedule, image_shape=SHAPE, prediction_type=prediction_type)
     bound = variational_bound(
-        gaussian(card, mean=0.0, std=STD), card, gaussian_pixels(64), 0, range(64),
+        gaussian(card, mean=0.0, std=STD), gaussian_pixels(64), 0, range(64),
         steps=steps, variance=variance, clip=False, progress=False,
     )  # fmt: skip
     pairs = timestep_pairs(schedule, steps)
@@ -76,7 +76,7 @@ def test_the_bound_is_never_below_the_entropy(variance, make_card, gaussian):
     for num_timesteps in (10, 100, 1000):
         card = make_card(make_schedule("linear", num_timesteps), image_shape=SHAPE)
         bound = variational_bound(
-            gaussian(card, mean=0.0, std=STD), card, gaussian_pixels(4), 0, range(4),
+            gaussian(card, mean=0.0, std=STD), gaussian_pixels(4), 0, range(4),
             variance=variance, clip=False, progress=False,
         )  # fmt: skip
         totals.append(bound.total.mean())
@@ -107,7 +107,7 @@ def test_batches_and_zero_terminal_snr(make_card, gaussian):
     pixels = np.random.default_rng(0).integers(0, 256, (5, 2, 3, 1), dtype=np.uint8)
     one, many = (
         variational_bound(
-            gaussian(card), card, pixels, [0, 1, 2, 3, 0], range(5), batch_size=size, progress=False
+            gaussian(card), pixels, [0, 1, 2, 3, 0], range(5), batch_size=size, progress=False
         )
         for size in (2, 64)
     )
@@ -145,7 +145,7 @@ def test_refusals(make_card, gaussian):
     pixels = np.zeros((1, 2, 3, 1), np.uint8)
 
     def bound(images=pixels, **options):
-        return variational_bound(gaussian(card), card, images, [0], [0], progress=False, **options)
+        return variational_bound(gaussian(card), images, [0], [0], progress=False, **options)
 
     with pytest.raises(ValueError, match="uint8"):
         bound(pixels.astype(np.float32))

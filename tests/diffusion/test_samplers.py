@@ -146,7 +146,7 @@ def test_all_targets_give_the_same_trajectory(name, prediction_type, make_card, 
     def path(target):
         card, xs = make_card(prediction_type=target), []
         sample(
-            gaussian(card), card, [0, 1], [5, 6], sampler=name, steps=12, progress=False,
+            gaussian(card), [0, 1], [5, 6], sampler=name, steps=12, progress=False,
             callback=lambda index, t, x, x0: xs.append(x),
         )  # fmt: skip
         return xs

@@ -3,6 +3,7 @@
 import numpy as np
 import pytest
 
+from kdiffusion.diffusion.denoiser import NetworkDenoiser
 from kdiffusion.diffusion.noise import initial_latents
 from kdiffusion.diffusion.samplers import SAMPLERS
 from kdiffusion.diffusion.sampling import network_evaluations, sample, sample_batches
@@ -15,14 +16,14 @@ def test_an_image_does_not_depend_on_its_batch(sampler, guidance, make_card, kno
     denoiser = knows_x0(card, np.random.default_rng(0).uniform(-1, 1, (4, 2, 3, 1)))
     labels, seeds = [0, 1, 2, 3, 0], [5, 4, 3, 2, 1]
     images = [
-        sample(denoiser, card, labels, seeds, sampler=sampler, batch_size=size, progress=False)
+        sample(denoiser, labels, seeds, sampler=sampler, batch_size=size, progress=False)
         for size in (1, 2, 64)
     ]
     assert images[0].shape == (5, 2, 3, 1)
     assert images[0].dtype == np.float32
     np.testing.assert_array_equal(images[0], images[1])
     np.testing.assert_array_equal(images[0], images[2])
-    third = sample(denoiser, card, [2], [3], sampler=sampler, progress=False)
+    third = sample(denoiser, [2], [3], sampler=sampler, progress=False)
     np.testing.assert_array_equal(third[0], images[0][2])
 
 
@@ -30,9 +31,7 @@ def test_an_image_does_not_depend_on_its_batch(sampler, guidance, make_card, kno
 def test_the_known_picture_of_each_label_comes_out(sampler, make_card, knows_x0):
     card = make_card()
     pictures = np.random.default_rng(0).uniform(-1, 1, (4, 2, 3, 1))
-    images = sample(
-        knows_x0(card, pictures), card, [2, 0, 3], [1, 2, 3], sampler=sampler, progress=False
-    )
+    images = sample(knows_x0(card, pictures), [2, 0, 3], [1, 2, 3], sampler=sampler, progress=False)
     np.testing.assert_allclose(images, pictures[[2, 0, 3]], atol=1e-5)
 
 
@@ -45,8 +44,10 @@ def test_guidance_zero_is_the_plain_conditional_model_bit_for_bit(make_card, kno
         rows.append(len(label))
         return denoiser(noisy_image, timestep, label)
 
-    plain = sample(denoiser, make_card(), [0, 1], [0, 1], progress=False)
-    zero = sample(watched, card, [0, 1], [0, 1], guidance_strength=0.0, progress=False)
+    plain = sample(knows_x0(make_card(), pictures), [0, 1], [0, 1], progress=False)
+    zero = sample(
+        NetworkDenoiser(card, watched), [0, 1], [0, 1], guidance_strength=0.0, progress=False
+    )
     np.testing.assert_array_equal(plain, zero)
     assert rows == [2] * 10
 
@@ -57,7 +58,7 @@ def test_the_card_recommends_and_the_user_decides(make_card, gaussian):
     assert network_evaluations(card, steps=3, guidance_strength=0.0) == 3
 
     def run(**options):
-        return sample(gaussian(card), card, [0], [0], progress=False, **options)
+        return sample(gaussian(card), [0], [0], progress=False, **options)
 
     np.testing.assert_array_equal(run(), run(sampler="ddpm", steps=7, guidance_strength=1.5))
     assert not np.array_equal(run(), run(sampler="ddim"))
@@ -75,24 +76,22 @@ def test_network_evaluations_are_what_is_really_spent(sampler, guidance, make_ca
         return denoiser(noisy_image, timestep, label)
 
     options = {"sampler": sampler, "steps": 6, "guidance_strength": guidance}
-    sample(counted, card, [0, 1, 2], [0, 1, 2], progress=False, **options)
+    sample(NetworkDenoiser(card, counted), [0, 1, 2], [0, 1, 2], progress=False, **options)
     assert sum(rows) == 3 * network_evaluations(card, **options)
 
 
 def test_latents_from_the_seeds_are_what_is_drawn_anyway(make_card, gaussian):
     card = make_card(sampler="ddpm")
     seeds, latents = [3, 4, 5], initial_latents([3, 4, 5], (2, 3, 1))
-    given = sample(
-        gaussian(card), card, [0, 0, 0], seeds, latents=latents, batch_size=2, progress=False
-    )
-    drawn = sample(gaussian(card), card, [0, 0, 0], seeds, progress=False)
+    given = sample(gaussian(card), [0, 0, 0], seeds, latents=latents, batch_size=2, progress=False)
+    drawn = sample(gaussian(card), [0, 0, 0], seeds, progress=False)
     np.testing.assert_array_equal(given, drawn)
 
 
 def test_callback_sees_every_step_of_every_batch(make_card, gaussian):
     card, seen = make_card(), []
     images = sample(
-        gaussian(card), card, [0, 0, 0], [0, 1, 2], steps=4, batch_size=2, progress=False,
+        gaussian(card), [0, 0, 0], [0, 1, 2], steps=4, batch_size=2, progress=False,
         callback=lambda index, t, x, x0: seen.append((index, t, x, x0)),
     )  # fmt: skip
     assert [(index, t, len(x)) for index, t, x, _ in seen] == [
@@ -110,7 +109,9 @@ def test_batches_stream(make_card, gaussian):
         calls.append(1)
         return denoiser(*args)
 
-    batches = sample_batches(counted, card, [0] * 5, range(5), batch_size=2, progress=False)
+    batches = sample_batches(
+        NetworkDenoiser(card, counted), [0] * 5, range(5), batch_size=2, progress=False
+    )
     assert not calls
     indices, images = next(batches)
     assert indices.tolist() == [0, 1]
@@ -120,7 +121,7 @@ def test_batches_stream(make_card, gaussian):
 
 
 def test_progress_bar_counts_steps(make_card, gaussian, capsys):
-    sample(gaussian(make_card()), make_card(), [0, 0], [0, 1], steps=3, batch_size=1)
+    sample(gaussian(make_card()), [0, 0], [0, 1], steps=3, batch_size=1)
     assert "6/6" in capsys.readouterr().err
 
 
@@ -165,4 +166,4 @@ def test_bad_input_is_refused_before_the_network_runs(case, make_card):
         raise AssertionError("the network ran")
 
     with pytest.raises(ValueError, match=message):
-        sample_batches(never, make_card(), **arguments)
+        sample_batches(NetworkDenoiser(make_card(), never), **arguments)

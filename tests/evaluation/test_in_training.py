@@ -5,6 +5,7 @@ import pytest
 
 from kdiffusion.data import load_dataset
 from kdiffusion.diffusion.card import DenoiserCard
+from kdiffusion.diffusion.denoiser import NetworkDenoiser
 from kdiffusion.evaluation.in_training import EvaluationInTraining, said_of
 from kdiffusion.evaluation.judge import JudgeCard, JudgeError
 from kdiffusion.evaluation.network_measures import measure_network
@@ -27,13 +28,13 @@ def card():
     )  # fmt: skip
 
 
-def _draws(images):
+def _draws(images, card):
     """A Denoiser that answers each class with one image of it."""
 
     def denoiser(noisy_images, timesteps, labels):
         return images[np.minimum(labels, len(images) - 1)]
 
-    return denoiser
+    return NetworkDenoiser(card, denoiser)
 
 
 @pytest.fixture
@@ -57,8 +58,11 @@ def digits_judge(tmp_path, digits, write_linear_judge):
 def test_a_network_that_draws_what_is_asked_for_is_told_from_one_that_swaps_classes(
     digits, card, of_each_class, digits_judge
 ):
-    evaluate = EvaluationInTraining(digits, card, 100, judge=str(digits_judge), progress=False)
-    right, wrong = evaluate(_draws(of_each_class)), evaluate(_draws(of_each_class[::-1].copy()))
+    evaluate = EvaluationInTraining(digits, 100, judge=str(digits_judge), progress=False)
+    right, wrong = (
+        evaluate(_draws(of_each_class, card)),
+        evaluate(_draws(of_each_class[::-1].copy(), card)),
+    )
     assert right["share_as_asked"] == 1.0
     assert wrong["share_as_asked"] == 0.0
     # The pictures are the same, in another order: so is their distance from the real ones.
@@ -69,17 +73,17 @@ def test_a_network_that_draws_what_is_asked_for_is_told_from_one_that_swaps_clas
 
 def test_the_network_is_measured_as_the_command_measures_it(digits, card, of_each_class):
     """On all held-out images, where more are asked for than there are."""
-    denoiser = _draws(of_each_class)
-    figures = EvaluationInTraining(digits, card, 300, progress=False)(denoiser)
+    denoiser = _draws(of_each_class, card)
+    figures = EvaluationInTraining(digits, 300, progress=False)(denoiser)
     expected = measure_network(
-        denoiser, card, digits.validation_images, digits.validation_labels, progress=False
+        denoiser, digits.validation_images, digits.validation_labels, progress=False
     )
     np.testing.assert_allclose(figures["structure"], expected.structure)
     np.testing.assert_allclose(figures["detail"], expected.detail)
 
 
 def test_without_a_judge_the_share_is_left_out(digits, card, of_each_class):
-    figures = EvaluationInTraining(digits, card, 100, progress=False)(_draws(of_each_class))
+    figures = EvaluationInTraining(digits, 100, progress=False)(_draws(of_each_class, card))
     assert figures.keys() == {"kernel_distance", "structure", "detail", "seconds"}
 
 
@@ -94,8 +98,8 @@ def test_what_it_found_is_one_line_of_a_terminal():
     assert "asked" not in said_of(figures)
 
 
-def test_too_few_images_and_a_judge_that_is_not_there_are_refused(digits, card, tmp_path):
+def test_too_few_images_and_a_judge_that_is_not_there_are_refused(digits, tmp_path):
     with pytest.raises(ValueError, match=r"`evaluation\.images` must be at least 100"):
-        EvaluationInTraining(digits, card, 99, progress=False)
+        EvaluationInTraining(digits, 99, progress=False)
     with pytest.raises(JudgeError, match="`judge` must be an ONNX file"):
-        EvaluationInTraining(digits, card, 100, judge=str(tmp_path / "no.onnx"), progress=False)
+        EvaluationInTraining(digits, 100, judge=str(tmp_path / "no.onnx"), progress=False)

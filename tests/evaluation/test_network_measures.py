@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 
 from kdiffusion.diffusion.card import DenoiserCard
+from kdiffusion.diffusion.denoiser import NetworkDenoiser
 from kdiffusion.diffusion.prediction import PREDICTION_TYPES, from_x0_and_eps
 from kdiffusion.diffusion.schedules import SCHEDULES, make_schedule
 from kdiffusion.evaluation.network_measures import SIGMAS, measure_network
@@ -43,7 +44,7 @@ def _best_network(card, means=MEANS, spread=SPREAD):
         eps = (noisy - np.sqrt(alpha_bar) * x0) / np.sqrt(1 - alpha_bar)
         return from_x0_and_eps(x0, eps, alpha_bar, card.prediction_type).astype(np.float32)
 
-    return denoise
+    return NetworkDenoiser(card, denoise)
 
 
 def _draw(count, means=MEANS, seed=0):
@@ -60,7 +61,7 @@ def test_a_mixtures_errors_and_label_information_are_those_in_closed_form(
 ):
     card = _card(schedule, prediction_type)
     images, labels = _draw(3000)
-    found = measure_network(_best_network(card), card, images, labels, progress=False)
+    found = measure_network(_best_network(card), images, labels, progress=False)
     expected = [sigma**2 * SPREAD**2 / (sigma**2 + SPREAD**2) for sigma in SIGMAS]
     np.testing.assert_allclose(found.x0_errors, expected, rtol=0.05)
     # Far apart, so that an image shows its class: ln 3 nats.
@@ -73,7 +74,7 @@ def test_one_gaussian_is_as_good_as_the_linear_guess_and_its_label_tells_nothing
     means = np.zeros((1, 4))
     card = _card(classes=1)
     images, labels = _draw(4000, means)
-    found = measure_network(_best_network(card, means), card, images, labels, progress=False)
+    found = measure_network(_best_network(card, means), images, labels, progress=False)
     np.testing.assert_allclose(found.relative_errors, np.ones(7), rtol=0.05)
     assert abs(found.structure) < 4 * found.structure_se + 0.01
     assert abs(found.detail) < 4 * found.detail_se + 0.01
@@ -96,7 +97,7 @@ def test_a_worse_network_moves_the_measure_that_is_meant_to_see_it():
         return best(noisy, timesteps, np.full_like(labels, card.null_label))
 
     def measure(network):
-        return measure_network(network, card, images, labels, progress=False)
+        return measure_network(NetworkDenoiser(card, network), images, labels, progress=False)
 
     whole, coarse, fine = (measure(each) for each in (best, worse_at(0.3, 99), worse_at(0, 0.3)))
     assert coarse.structure > whole.structure + 0.1
@@ -109,8 +110,8 @@ def test_a_worse_network_moves_the_measure_that_is_meant_to_see_it():
 def test_the_batch_size_does_not_matter_and_the_result_is_json():
     card = _card()
     images, labels = _draw(10)
-    once = measure_network(_best_network(card), card, images, labels, progress=False)
-    again = measure_network(_best_network(card), card, images, labels, batch_size=3, progress=False)
+    once = measure_network(_best_network(card), images, labels, progress=False)
+    again = measure_network(_best_network(card), images, labels, batch_size=3, progress=False)
     for name, value in json.loads(json.dumps(once.to_dict())).items():
         np.testing.assert_allclose(value, getattr(again, name), rtol=1e-4, err_msg=name)
 
@@ -128,4 +129,4 @@ def test_the_batch_size_does_not_matter_and_the_result_is_json():
 )
 def test_wrong_data_are_refused_by_name(images, labels, named):
     with pytest.raises(ValueError, match=f"`{named}`.*Received"):
-        measure_network(_best_network(_card()), _card(), images, labels, progress=False)
+        measure_network(_best_network(_card()), images, labels, progress=False)

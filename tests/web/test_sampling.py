@@ -78,7 +78,7 @@ def test_every_iterate_is_that_of_python(ask, make_card, schedule, prediction_ty
     card = make_card(schedule, prediction_type=prediction_type)
     recorder, iterates = Recorder(card), []
     sample(
-        recorder, card, [2], [2**60 + 1], sampler=sampler, steps=7, guidance_strength=1.3,
+        recorder, [2], [2**60 + 1], sampler=sampler, steps=7, guidance_strength=1.3,
         progress=False, callback=lambda index, s, x, x0: iterates.append((s, x, x0)),
     )  # fmt: skip
     answer = asked(ask, recorder, label=2, seed=2**60 + 1, sampler=sampler, steps=7, guidance=1.3)
@@ -90,7 +90,7 @@ def test_what_is_not_said_comes_from_the_card(ask, make_card):
     card = make_card(sampler="dpmpp_2m_sde", steps=4, guidance_strength=0.5)
     recorder, iterates = Recorder(card), []
     sample(
-        recorder, card, [0], [0], progress=False,
+        recorder, [0], [0], progress=False,
         callback=lambda index, s, x, x0: iterates.append((s, x, x0)),
     )  # fmt: skip
     assert_same_loop(asked(ask, recorder), recorder, iterates)
@@ -98,7 +98,7 @@ def test_what_is_not_said_comes_from_the_card(ask, make_card):
 
 def test_without_guidance_the_network_is_asked_once_a_step(ask, make_card):
     recorder = Recorder(make_card())
-    sample(recorder, recorder.card, [1], [0], steps=3, progress=False)
+    sample(recorder, [1], [0], steps=3, progress=False)
     calls = asked(ask, recorder, label=1, steps=3, guidance=0)["calls"]
     assert [call["labels"] for call in calls] == [[1]] * 3
 
@@ -106,7 +106,7 @@ def test_without_guidance_the_network_is_asked_once_a_step(ask, make_card):
 def test_no_class_is_a_label_of_its_own(ask, make_card):
     recorder, iterates = Recorder(make_card()), []
     sample(
-        recorder, recorder.card, [3], [5], steps=3, guidance_strength=2, progress=False,
+        recorder, [3], [5], steps=3, guidance_strength=2, progress=False,
         callback=lambda index, s, x, x0: iterates.append((s, x, x0)),
     )  # fmt: skip
     answer = asked(ask, recorder, label=3, seed=5, steps=3, guidance=2)
@@ -119,7 +119,7 @@ def test_a_walk_is_that_of_python(ask, make_card, sampler):
     card = make_card(sampler=sampler)
     recorder, iterates = Recorder(card), []
     interpolate(
-        recorder, card, 1, (4, 9), frames=5, batch_size=1, steps=3, progress=False,
+        recorder, 1, (4, 9), frames=5, batch_size=1, steps=3, progress=False,
         callback=lambda index, s, x, x0: iterates.append((s, x, x0)),
     )  # fmt: skip
     # The second of five frames: a quarter of the way.
@@ -160,6 +160,6 @@ def test_pixels(ask, channels):
 @pytest.mark.parametrize("prediction_type", PREDICTION_TYPES)
 def test_every_prediction_type_is_known(ask, make_card, prediction_type):
     recorder = Recorder(make_card(prediction_type=prediction_type))
-    image = sample(recorder, recorder.card, [0], [0], steps=2, progress=False)
+    image = sample(recorder, [0], [0], steps=2, progress=False)
     answer = asked(ask, recorder, steps=2)
     np.testing.assert_allclose(answer["iterates"][-1]["x"], image.ravel(), rtol=0, atol=1e-6)

@@ -126,5 +126,5 @@ def drawn_by_python(denoisers):
     """`drawn_by_python(label, seed, **options)`: the picture of Python's loop, [H, W, 3]."""
     denoiser = denoisers["onnx"]
     return lambda label, seed, **options: sample(
-        denoiser, denoiser.card, [label], [seed], progress=False, **options
+        denoiser, [label], [seed], progress=False, **options
     )[0]

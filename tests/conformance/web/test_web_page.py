@@ -42,7 +42,7 @@ def test_files_with_rounded_weights_draw_what_python_draws_from_them(
     done = export_web(exported[name], "--out", tmp_path / "site")
     assert done.returncode == 0, done.stderr
     page = visit(serve(tmp_path / "site"))
-    assert_pixels(page, sample(denoisers[name], card, [0], [0], progress=False)[0])
+    assert_pixels(page, sample(denoisers[name], [0], [0], progress=False)[0])
 
 
 def test_every_sampler_draws_what_python_draws(visit, address, drawn_by_python):

@@ -83,7 +83,7 @@ def test_the_steps_can_be_gone_through(visit, address, denoisers, card):
     page = visit(f"{address}?label=2&seed=3&steps=5")
     iterates = []
     sample(
-        denoisers["onnx"], card, [2], [3], steps=5, progress=False,
+        denoisers["onnx"], [2], [3], steps=5, progress=False,
         callback=lambda index, t, x, x0: iterates.append(x[0].astype(np.float32)),
     )  # fmt: skip
     assert page.inner_text("#film-step") == "5 of 5"
