@@ -19,6 +19,8 @@ ARTEFACT = "sampler.onnx"
 PARTS = ()  # one file
 ours = None
 SAMPLER_KEY = "kdiffusion.sampler"
+# As the tables have it, by the names in the graph below.
+STATE = ("x", "x0", "x_before", "x0_before", "x0_earlier")
 PREFIX = "denoiser_"  # of all names of the denoiser's own graph
 
 # In ONNX's own text form. The denoiser's nodes go where the body says so.
@@ -33,9 +35,13 @@ sampler (float[batch, {shape}] noise, int32[batch] label, float guidance_strengt
   null_labels = Expand (null_label, batch)
   {prefix}label = Concat <axis = 0> (label, null_labels)
   nothing = Sub (noise, noise)
-  image, last_x0 = Loop (steps, , noise, nothing) <body = step (
-      int64 i, bool go_on, float[batch, {shape}] x, float[batch, {shape}] x0_before
-    ) => (bool goes_on, float[batch, {shape}] x_next, float[batch, {shape}] x0) {{
+  image, last_x, last_x0, earlier_x0 = Loop (steps, , noise, noise, nothing, nothing) <body = step (
+      int64 i, bool go_on, float[batch, {shape}] x, float[batch, {shape}] x_before,
+      float[batch, {shape}] x0_before, float[batch, {shape}] x0_earlier
+    ) => (
+      bool goes_on, float[batch, {shape}] x_next, float[batch, {shape}] x_corrected,
+      float[batch, {shape}] x0, float[batch, {shape}] x0_kept
+    ) {{
     goes_on = Identity (go_on)
     {prefix}noisy_image = Concat <axis = 0> (x, x)
     t = Gather (timesteps, i)
@@ -50,14 +56,7 @@ sampler (float[batch, {shape}] noise, int32[batch] label, float guidance_strengt
     x0_of_prediction = Mul (from_prediction, guided)
     x0_unclipped = Add (x0_of_x, x0_of_prediction)
     x0 = Clip (x0_unclipped, low, high)
-    keep = Gather (step_keep, i)
-    towards = Gather (step_towards, i)
-    back = Gather (step_back, i)
-    kept = Mul (keep, x)
-    new = Mul (towards, x0)
-    old = Mul (back, x0_before)
-    moved = Add (kept, new)
-    x_next = Add (moved, old)
+{sums}    x0_kept = Identity (x0_before)
   }}>
 }}
 """
@@ -74,7 +73,10 @@ def write(source, tables, path):
     import onnx
 
     text = _GRAPH.format(
-        opset=OPSET, shape=", ".join(map(str, source.card.image_shape)), prefix=PREFIX
+        opset=OPSET,
+        shape=", ".join(map(str, source.card.image_shape)),
+        prefix=PREFIX,
+        sums=_weighted_sum("corrected", "x_corrected") + _weighted_sum("step", "x_next"),
     )
     model = onnx.parser.parse_model(text)
     denoiser = onnx.compose.add_prefix(source.onnx_model, PREFIX).graph
@@ -94,6 +96,19 @@ def write(source, tables, path):
     onnx.save(model, path)
 
 
+def _weighted_sum(table, result):
+    """Lines of a graph's body: a row of a table times the state."""
+    lines = [
+        f"{table}_weight_{name} = Gather ({table}_of_{name}, i)\n"
+        f"{table}_part_{name} = Mul ({table}_weight_{name}, {name})\n"
+        for name in STATE
+    ]
+    parts = ", ".join(f"{table}_part_{name}" for name in STATE)
+    return "".join(f"    {line}\n" for line in "".join(lines).splitlines()) + (
+        f"    {result} = Sum ({parts})\n"
+    )
+
+
 def _constants(card, tables):
     from onnx import numpy_helper
 
@@ -106,7 +121,11 @@ def _constants(card, tables):
         "high": high,
     }
     arrays |= dict(zip(("estimate_x", "estimate_prediction"), tables.estimate.T, strict=True))
-    arrays |= dict(zip(("step_keep", "step_towards", "step_back"), tables.step.T, strict=True))
+    for table in ("corrected", "step"):
+        columns = getattr(tables, table).T
+        arrays |= {
+            f"{table}_of_{name}": column for name, column in zip(STATE, columns, strict=True)
+        }
     return [
         numpy_helper.from_array(np.ascontiguousarray(array), name) for name, array in arrays.items()
     ]

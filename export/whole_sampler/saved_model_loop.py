@@ -42,11 +42,12 @@ def _sampling_function(network, card, tables):
     @tf.function(input_signature=signature)
     def draw(noise, label, guidance_strength):
         labels = tf.concat([label, tf.fill(tf.shape(label), card.null_label)], axis=0)
-        timesteps, estimate, step = map(
-            tf.convert_to_tensor, (tables.timesteps, tables.estimate, tables.step)
+        timesteps, estimate, corrected, step = map(
+            tf.convert_to_tensor,
+            (tables.timesteps, tables.estimate, tables.corrected, tables.step),
         )
 
-        def move(i, x, x0_before):
+        def move(i, x, x_before, x0_before, x0_earlier):
             inputs = {
                 "noisy_image": tf.concat([x, x], axis=0),
                 "timestep": tf.fill(tf.shape(labels), timesteps[i]),
@@ -55,11 +56,16 @@ def _sampling_function(network, card, tables):
             conditional, unconditional = tf.split(network(inputs, training=False), 2)
             guided = conditional + guidance_strength * (conditional - unconditional)
             x0 = tf.clip_by_value(estimate[i, 0] * x + estimate[i, 1] * guided, *card.value_range)
-            x = step[i, 0] * x + step[i, 1] * x0 + step[i, 2] * x0_before
-            return i + 1, tf.ensure_shape(x, noise.shape), tf.ensure_shape(x0, noise.shape)
+            state = (x, x0, x_before, x0_before, x0_earlier)
+            x_corrected, x = (
+                tf.add_n([table[i, k] * part for k, part in enumerate(state)])
+                for table in (corrected, step)
+            )
+            moved = (x, x_corrected, x0, x0_before)
+            return i + 1, *(tf.ensure_shape(part, noise.shape) for part in moved)
 
-        start = (tf.constant(0), noise, tf.zeros_like(noise))
-        _, image, _ = tf.while_loop(lambda i, *_: i < len(tables.timesteps), move, start)
+        start = (tf.constant(0), noise, noise, tf.zeros_like(noise), tf.zeros_like(noise))
+        _, image, *_ = tf.while_loop(lambda i, *_: i < len(tables.timesteps), move, start)
         return {OUTPUT_NAME: image}
 
     return draw

@@ -1,21 +1,31 @@
 """A deterministic sampler as three tables, for graphs that hold the whole loop.
 
-With one evaluation a step, and at most the one before remembered, every step is linear:
+With one evaluation a step, and at most two steps before remembered, every step is linear:
 
     x_0 = clip(from_x x + from_prediction prediction)
-    x  <- keep x + towards x_0 + back x_0 of the step before
+    state = (x, x_0, corrected x of the step before, its x_0, x_0 of the one before that)
+    corrected x, next x = two rows of numbers times the state
 
-so one loop over a table draws with any of `GRAPH_SAMPLERS`.
+UniPC corrects x by the evaluation at it; for the others the corrected x is x. So one loop over the
+tables draws with any of `GRAPH_SAMPLERS`.
 """
 
 import dataclasses
 
 import numpy as np
 
+from kdiffusion.diffusion.denoiser import NetworkDenoiser
 from kdiffusion.diffusion.options import SamplingOptions, make_plan
 from kdiffusion.diffusion.prediction import Estimate, to_x0_and_eps
+from kdiffusion.diffusion.samplers import SAMPLERS
 
-GRAPH_SAMPLERS = ("ddim", "dpmpp_2m")
+# Those that draw no fresh noise and look at the network once a step.
+GRAPH_SAMPLERS = tuple(
+    name
+    for name, row in SAMPLERS.items()
+    if not row.always_random and row.predictions_per_step == 1
+)
+STATE = 5
 
 
 @dataclasses.dataclass(frozen=True)
@@ -26,12 +36,14 @@ class SamplerTables:
         sampler: str. One of `GRAPH_SAMPLERS`.
         timesteps: int32 `[steps]`.
         estimate: float32 `[steps, 2]`: from_x, from_prediction.
-        step: float32 `[steps, 3]`: keep, towards, back.
+        corrected: float32 `[steps, 5]`: corrected x of the state.
+        step: float32 `[steps, 5]`: the next x of the state.
     """
 
     sampler: str
     timesteps: np.ndarray
     estimate: np.ndarray
+    corrected: np.ndarray
     step: np.ndarray
 
     @property
@@ -61,21 +73,22 @@ def sampler_tables(card, sampler, steps, spacing="trailing"):
             f"fresh noise or look further back. Received: sampler={sampler!r}"
         )
     options = SamplingOptions(sampler=sampler, steps=steps, spacing=spacing, guidance_strength=0)
-    plan = make_plan(None, card, options)
-    one = np.eye(3)  # x, x_0 and the x_0 before, each in turn the only one that is not 0
-    estimates, rows, history = [], [], ()
+    plan = make_plan(NetworkDenoiser(card, None), options)
+    x, x0, x_before, x0_before, x0_earlier = np.eye(STATE)  # each in turn alone not 0
+    estimates, corrected, rows, history = [], [], [], ()
     for t, s in plan.pairs:
         alpha_bar = card.schedule.alpha_bar(t)
         # What x alone and the prediction alone contribute to x_0.
-        x0, _ = to_x0_and_eps(one[1], one[0], alpha_bar, card.prediction_type)
-        estimates.append(x0[:2])
-        # The sampler itself is asked: its step is linear, so one look at the basis is the row.
-        eps = (one[0] - np.sqrt(alpha_bar) * one[1]) / np.sqrt(1.0 - alpha_bar)
-        estimate = Estimate(t, one[0], one[1], eps)
-        row, _ = plan.step(
-            lambda x, t, now=estimate: now, one[0], t, s, plan.schedule, history, None
+        estimates.append(
+            to_x0_and_eps(np.eye(2)[1], np.eye(2)[0], alpha_bar, card.prediction_type)[0]
         )
+        # The sampler itself is asked: its step is linear, so one look at the basis is the row.
+        eps = (x - np.sqrt(alpha_bar) * x0) / np.sqrt(1.0 - alpha_bar)
+        seen = Estimate(t, x, x0, eps)
+        row, seen = plan.step(lambda x, t, seen=seen: seen, x, t, s, plan.schedule, history, None)
+        corrected.append(seen.x)
         rows.append(row)
-        history = (Estimate(t, None, one[2], None),)
-    numbers = [np.asarray(values, np.float32) for values in (estimates, rows)]
-    return SamplerTables(sampler, np.array([t for t, _ in plan.pairs], np.int32), *numbers)
+        before = [dataclasses.replace(history[-1], x0=x0_earlier)] if history else []
+        history = (*before, Estimate(t, x_before, x0_before, None))
+    tables = [np.asarray(values, np.float32) for values in (estimates, corrected, rows)]
+    return SamplerTables(sampler, np.array([t for t, _ in plan.pairs], np.int32), *tables)
