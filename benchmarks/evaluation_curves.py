@@ -16,7 +16,7 @@ from PIL import Image, ImageFilter
 from kdiffusion.commands.command_line import run_command
 from kdiffusion.commands.outputs import refuse_outputs
 from kdiffusion.data import load_dataset
-from kdiffusion.evaluation.command import Job
+from kdiffusion.evaluation.job import Job
 from kdiffusion.evaluation.measures import FOUND, MEASURES, Drawn
 from kdiffusion.evaluation.reader import chunks
 from kdiffusion.files import staged

@@ -14,7 +14,7 @@ from kdiffusion.artifacts import load_denoiser
 from kdiffusion.diffusion.samplers import SAMPLERS
 from kdiffusion.export import onnx_float16, onnx_int8, onnx_writer
 
-ROUNDED = (onnx_float16.ARTEFACT, onnx_int8.ARTEFACT)
+ROUNDED = (onnx_float16.ARTIFACT, onnx_int8.ARTIFACT)
 QUANTILES = (0.5, 0.9, 0.99, 1.0)
 
 
@@ -38,7 +38,7 @@ def main(
         samplers: keys of SAMPLERS.
         files: names in the folder.
     """
-    exact = load_denoiser(folder / onnx_writer.ARTEFACT)
+    exact = load_denoiser(folder / onnx_writer.ARTIFACT)
     rounded = {name: load_denoiser(folder / name) for name in files}
     labels = np.arange(images) % exact.card.null_label
     quantiles = " | ".join(f"{quantile:.0%}" for quantile in QUANTILES)

@@ -16,7 +16,7 @@ from . import (
     saved_model_writer,
 )
 
-# One file a format. Each has ARTEFACT, the name of what it writes; PARTS, the files of a folder;
+# One file a format. Each has ARTIFACT, the name of what it writes; PARTS, the files of a folder;
 # TOLERANCE, how far it may differ from the live network; ours, by which `kdiffusion.files` knows a
 # folder that it may replace, None for a file; write(source, path), which leaves a place for the
 # seal; and load(path) -> LoadedDenoiser, the loader in `kdiffusion.artifacts`.
@@ -46,10 +46,10 @@ def export_run(run_dir, formats=("onnx", "saved_model"), out=None, overwrite=Fal
     Raises:
         ValueError: an unknown format, or a run without a checkpoint.
         FileExistsError: a file of an earlier export, and `overwrite` is False.
-        ArtefactError: a file that does not compute what the network computes.
+        ArtifactError: a file that does not compute what the network computes.
     """
     folder = Path(run_dir, "export") if out is None else Path(out)
-    _artefact_paths(formats, folder, overwrite)  # refuse before the seconds that loading takes
+    _artifact_paths(formats, folder, overwrite)  # refuse before the seconds that loading takes
     import_tensorflow()
     from kdiffusion.runs import load_run
 
@@ -74,9 +74,9 @@ def export_network(network, card, folder, formats=("onnx", "saved_model"), overw
         dict from each format's name to the Path written.
 
     Raises:
-        ValueError, FileExistsError, ArtefactError: as `export_run`.
+        ValueError, FileExistsError, ArtifactError: as `export_run`.
     """
-    paths = _artefact_paths(formats, Path(folder), overwrite)
+    paths = _artifact_paths(formats, Path(folder), overwrite)
     from .inference import inference_network
     from .source import ExportSource
     from .verify import check_deviation
@@ -91,11 +91,11 @@ def export_network(network, card, folder, formats=("onnx", "saved_model"), overw
     return paths
 
 
-def _artefact_paths(formats, folder, overwrite):
+def _artifact_paths(formats, folder, overwrite):
     unknown = [name for name in formats if name not in FORMATS]
     if unknown or not formats:
         raise ValueError(f"`formats` must be some of {list(FORMATS)}. Received: formats={formats}")
-    paths = {name: folder / FORMATS[name].ARTEFACT for name in formats}
+    paths = {name: folder / FORMATS[name].ARTIFACT for name in formats}
     for name, path in paths.items():
         refuse_existing(path, overwrite, FORMATS[name].ours)
     return paths

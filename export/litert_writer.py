@@ -8,12 +8,12 @@ import tempfile
 import zipfile
 from pathlib import Path
 
-from kdiffusion.artifacts.litert_loader import ARTEFACT, CARD_NAME, SIGNATURE, load
+from kdiffusion.artifacts.litert_loader import ARTIFACT, CARD_NAME, SIGNATURE, load
 from kdiffusion.artifacts.seal import UNSEALED
 
 from . import saved_model_writer
 
-__all__ = ["ARTEFACT", "PARTS", "TOLERANCE", "load", "ours", "write"]
+__all__ = ["ARTIFACT", "PARTS", "TOLERANCE", "load", "ours", "write"]
 
 PARTS = ()  # one file
 ours = None
@@ -30,9 +30,9 @@ def write(source, path):
     import tensorflow as tf
 
     with tempfile.TemporaryDirectory(dir=path.parent) as folder:
-        saved_model_writer.write(source, Path(folder, saved_model_writer.ARTEFACT))
+        saved_model_writer.write(source, Path(folder, saved_model_writer.ARTIFACT))
         converter = tf.lite.TFLiteConverter.from_saved_model(
-            str(Path(folder, saved_model_writer.ARTEFACT)), signature_keys=[SIGNATURE]
+            str(Path(folder, saved_model_writer.ARTIFACT)), signature_keys=[SIGNATURE]
         )
         path.write_bytes(converter.convert())
     with zipfile.ZipFile(path, "a") as archive:

@@ -9,7 +9,7 @@ from kdiffusion.artifacts.onnx_loader import load as load
 
 from .onnx_writer import save
 
-ARTEFACT = "denoiser_float16.onnx"
+ARTIFACT = "denoiser_float16.onnx"
 PARTS = ()  # one file
 ours = None
 # Any predicted number from the live network's: what rounding every weight to 11 bits does.

@@ -20,7 +20,7 @@ from kdiffusion.artifacts.onnx_loader import load as load
 from .onnx_float16 import with_float16_weights
 from .onnx_writer import save
 
-ARTEFACT = "denoiser_int8.onnx"
+ARTIFACT = "denoiser_int8.onnx"
 PARTS = ()  # one file
 ours = None
 # Any predicted number from the live network's: what rounding the kernels to 8 bits does.

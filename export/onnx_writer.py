@@ -3,17 +3,17 @@
 import os
 
 from kdiffusion.artifacts.denoiser import (
-    ArtefactError,
+    ArtifactError,
     check_names,
 )
-from kdiffusion.artifacts.onnx_loader import ARTEFACT, CARD_KEY, SEAL_KEY, load
+from kdiffusion.artifacts.onnx_loader import ARTIFACT, CARD_KEY, SEAL_KEY, load
 from kdiffusion.artifacts.seal import UNSEALED
 from kdiffusion.artifacts.self_check import SELF_CHECK_KEY, example_inputs, golden_text
 from kdiffusion.diffusion.denoiser import INPUT_NAMES, OUTPUT_NAME
 
 from .inference import serving_function
 
-__all__ = ["ARTEFACT", "OPSET", "PARTS", "TOLERANCE", "convert", "load", "ours", "save", "write"]
+__all__ = ["ARTIFACT", "OPSET", "PARTS", "TOLERANCE", "convert", "load", "ours", "save", "write"]
 
 PARTS = ()  # one file
 ours = None
@@ -30,7 +30,7 @@ def write(source, path):
         path: Path. The file to make.
 
     Raises:
-        ArtefactError: as `convert`.
+        ArtifactError: as `convert`.
     """
     save(source.onnx_model, source.card, path)
 
@@ -68,7 +68,7 @@ def convert(network, card):
         onnx.ModelProto, with the card.
 
     Raises:
-        ArtefactError: the conversion left inputs or outputs that are not the contract's, or a graph
+        ArtifactError: the conversion left inputs or outputs that are not the contract's, or a graph
             that `onnx.checker` refuses.
     """
     import onnx
@@ -84,13 +84,13 @@ def convert(network, card):
     model, _ = tf2onnx.convert.from_function(serve, signature, opset=OPSET)
     _name_batch(model.graph)
     model = with_canonical_names(simplify(model))
-    check_names("inputs", [value.name for value in model.graph.input], INPUT_NAMES, ARTEFACT)
-    check_names("outputs", [value.name for value in model.graph.output], [OUTPUT_NAME], ARTEFACT)
+    check_names("inputs", [value.name for value in model.graph.input], INPUT_NAMES, ARTIFACT)
+    check_names("outputs", [value.name for value in model.graph.output], [OUTPUT_NAME], ARTIFACT)
     onnx.helper.set_model_props(model, {CARD_KEY: card.to_json(), SEAL_KEY: UNSEALED})
     try:
         onnx.checker.check_model(model, full_check=True)
     except (onnx.checker.ValidationError, onnx.shape_inference.InferenceError) as error:
-        raise ArtefactError(f"{ARTEFACT} is not a valid ONNX graph: {error}") from error
+        raise ArtifactError(f"{ARTIFACT} is not a valid ONNX graph: {error}") from error
     return model
 
 

@@ -7,10 +7,10 @@ import re
 from kdiffusion.artifacts.denoiser import (
     import_runtime,
 )
-from kdiffusion.artifacts.openvino_loader import ARTEFACT, CARD_KEY, GRAPH, PARTS, SEAL_KEY, load
+from kdiffusion.artifacts.openvino_loader import ARTIFACT, CARD_KEY, GRAPH, PARTS, SEAL_KEY, load
 from kdiffusion.artifacts.seal import UNSEALED
 
-__all__ = ["ARTEFACT", "PARTS", "TOLERANCE", "load", "ours", "write"]
+__all__ = ["ARTIFACT", "PARTS", "TOLERANCE", "load", "ours", "write"]
 
 TOLERANCE = 1e-4  # from the live network, any predicted number
 
@@ -30,7 +30,7 @@ def write(source, path):
         path: Path. The folder to make.
 
     Raises:
-        ArtefactError: OpenVINO is not installed.
+        ArtifactError: OpenVINO is not installed.
         OSError: the files could not be written.
     """
     openvino = import_runtime("openvino", path, "openvino")

@@ -1,7 +1,7 @@
 """SavedModel, for TensorFlow Serving and TensorFlow: a folder, the card in `assets.extra/`."""
 
 from kdiffusion.artifacts.saved_model_loader import (
-    ARTEFACT,
+    ARTIFACT,
     CARD_PATH,
     PARTS,
     SEAL_PATH,
@@ -12,7 +12,7 @@ from kdiffusion.artifacts.seal import UNSEALED
 
 from .inference import serving_function
 
-__all__ = ["ARTEFACT", "PARTS", "TOLERANCE", "load", "ours", "write", "write_signature"]
+__all__ = ["ARTIFACT", "PARTS", "TOLERANCE", "load", "ours", "write", "write_signature"]
 
 TOLERANCE = 1e-4  # from the live network, any predicted number
 # All that a folder may hold that an export replaces.

@@ -15,7 +15,7 @@ from pathlib import Path
 import keras
 
 from kdiffusion.artifacts.denoiser import (
-    ArtefactError,
+    ArtifactError,
 )
 
 FORMATS = ("onnx", "saved_model")  # what `train.py` exports
@@ -32,7 +32,7 @@ class TrialExport(keras.callbacks.Callback):
         formats: keys of `export.FORMATS`. Defaults to those that `train.py` exports.
 
     Raises:
-        ArtefactError: at the end of a training batch: with the exporter's words.
+        ArtifactError: at the end of a training batch: with the exporter's words.
     """
 
     def __init__(self, config, formats=FORMATS):
@@ -96,7 +96,7 @@ class TrialExport(keras.callbacks.Callback):
             return
         self._errors.seek(0)
         lines = self._errors.read().strip().splitlines() or [f"status {status}"]
-        raise ArtefactError(
+        raise ArtifactError(
             "This network can't be exported, so the training stops at its beginning: "
             f"{lines[-1]}. `--no-trial-export` trains it all the same."
         )
@@ -109,7 +109,7 @@ def export_untrained(job):
         job: dict of `config`, `image_shape`, `num_classes`, `formats` and `folder`.
 
     Raises:
-        ArtefactError, or what a converter raises: the network can't be exported.
+        ArtifactError, or what a converter raises: the network can't be exported.
     """
     from kdiffusion.runs.build import build_model
     from kdiffusion.runs.config import Config

@@ -5,7 +5,7 @@ import contextlib
 import numpy as np
 
 from kdiffusion.artifacts.denoiser import (
-    ArtefactError,
+    ArtifactError,
 )
 
 BATCH_SIZES = (1, 3, 17)
@@ -36,7 +36,7 @@ def largest_deviation(network, denoiser, batch_sizes=BATCH_SIZES, seed=0):
             expected = np.asarray(network(inputs, training=False))
             received = denoiser(noisy_images, timesteps, labels)
         if received.shape != expected.shape or received.dtype != np.float32:
-            raise ArtefactError(
+            raise ArtifactError(
                 f"{denoiser.path} must predict float32 {expected.shape}. "
                 f"Received: {received.dtype} {received.shape}"
             )
@@ -53,11 +53,11 @@ def check_deviation(network, denoiser, tolerance):
         tolerance: float. Largest absolute difference of a predicted number.
 
     Raises:
-        ArtefactError: a difference above `tolerance`, or a NaN.
+        ArtifactError: a difference above `tolerance`, or a NaN.
     """
     deviation = largest_deviation(network, denoiser)
     if not deviation <= tolerance:  # not `>`: a NaN must not pass
-        raise ArtefactError(
+        raise ArtifactError(
             f"{denoiser.path.name} must agree with the live network to {tolerance:g}. "
             f"Received: a largest deviation of {deviation:g}; the file was not kept"
         )

@@ -45,7 +45,7 @@ for module in list(sys.modules.values()):
             names.append(value.__qualname__)
             other = seen.setdefault((module.__file__, value.__qualname__), value)
             assert other is value, (value, other)
-assert {"ArtefactError", "CardError", "DiffusionModel", "TrialExport"} <= set(names)
+assert {"ArtifactError", "CardError", "DiffusionModel", "TrialExport"} <= set(names)
 from kdiffusion import export_network, load_denoiser
 print(kdiffusion.export.__file__)
 """

@@ -6,12 +6,12 @@ from pathlib import Path
 import numpy as np
 
 from kdiffusion.artifacts.denoiser import (
-    ArtefactError,
+    ArtifactError,
 )
 from kdiffusion.artifacts.seal import seal
 from kdiffusion.diffusion.denoiser import NetworkDenoiser
-from kdiffusion.diffusion.noise import initial_latents
 from kdiffusion.diffusion.sampling import sample
+from kdiffusion.diffusion.seeded_noise import initial_latents
 from kdiffusion.files import refuse_existing, staged
 from kdiffusion.images import to_uint8
 
@@ -45,7 +45,7 @@ def export_sampler(
     Raises:
         ValueError: options that can't be.
         FileExistsError: an existing file, and `overwrite` is False.
-        ArtefactError: a graph whose images differ from the loop's.
+        ArtifactError: a graph whose images differ from the loop's.
     """
     tables = sampler_tables(card, sampler, steps, spacing)
     paths = free_paths(formats, Path(folder), overwrite)
@@ -65,7 +65,7 @@ def export_sampler(
 
 def free_paths(formats, folder, overwrite):
     """Format ► path to write; a path that may not be written is refused, before the work."""
-    paths = {name: folder / SAMPLER_FORMATS[name].ARTEFACT for name in formats}
+    paths = {name: folder / SAMPLER_FORMATS[name].ARTIFACT for name in formats}
     for name, path in paths.items():
         refuse_existing(path, overwrite, SAMPLER_FORMATS[name].ours)
     return paths
@@ -91,7 +91,7 @@ def _check_images(source, draw, path, **options):
     received = draw(initial_latents(seeds, card.image_shape), labels, strength)
     difference = np.abs(to_uint8(received).astype(int) - to_uint8(expected)).max()
     if not np.all(np.isfinite(received)) or difference > 1:
-        raise ArtefactError(
+        raise ArtifactError(
             f"{path.name} must draw what the sampling loop draws, to one of 255 levels. Received: "
             f"a largest difference of {difference}; the file was not kept"
         )

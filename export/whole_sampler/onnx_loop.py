@@ -13,9 +13,9 @@ from kdiffusion.artifacts.whole_sampler import load_sampler as load
 
 from ..onnx_writer import OPSET
 
-__all__ = ["ARTEFACT", "PARTS", "load", "ours", "write"]
+__all__ = ["ARTIFACT", "PARTS", "load", "ours", "write"]
 
-ARTEFACT = "sampler.onnx"
+ARTIFACT = "sampler.onnx"
 PARTS = ()  # one file
 ours = None
 SAMPLER_KEY = "kdiffusion.sampler"

@@ -11,9 +11,9 @@ from kdiffusion.artifacts.whole_sampler import load_sampler as load
 
 from ..saved_model_writer import PARTS, ours, write_signature
 
-__all__ = ["ARTEFACT", "PARTS", "load", "ours", "write"]
+__all__ = ["ARTIFACT", "PARTS", "load", "ours", "write"]
 
-ARTEFACT = "sampler_saved_model"
+ARTIFACT = "sampler_saved_model"
 SAMPLER_PATH = CARD_PATH.with_name("sampler.json")
 
 

@@ -15,7 +15,7 @@ import dataclasses
 import numpy as np
 
 from kdiffusion.diffusion.denoiser import NetworkDenoiser
-from kdiffusion.diffusion.options import SamplingOptions, make_plan
+from kdiffusion.diffusion.plan import SamplingOptions, make_plan
 from kdiffusion.diffusion.prediction import Estimate, to_x0_and_eps
 from kdiffusion.diffusion.samplers import SAMPLERS
 

@@ -8,13 +8,13 @@ from pathlib import Path
 
 from . import litert_loader, onnx_loader, openvino_loader, saved_model_loader
 from .denoiser import (
-    ArtefactError,
+    ArtifactError,
     LoadedDenoiser,
 )
 
-__all__ = ["LOADERS", "ArtefactError", "LoadedDenoiser", "is_artefact", "load_denoiser"]
+__all__ = ["LOADERS", "ArtifactError", "LoadedDenoiser", "is_artifact", "load_denoiser"]
 
-# One file a format of files. Each has ARTEFACT, the name of what is exported, recognises(path) and
+# One file a format of files. Each has ARTIFACT, the name of what is exported, recognises(path) and
 # load(path) -> LoadedDenoiser.
 LOADERS = {
     "onnx": onnx_loader,
@@ -24,7 +24,7 @@ LOADERS = {
 }
 
 
-def is_artefact(path):
+def is_artifact(path):
     """Whether `path` looks like an exported file, of any format."""
     return any(loader.recognises(path) for loader in LOADERS.values())
 
@@ -40,7 +40,7 @@ def load_denoiser(path):
 
     Raises:
         FileNotFoundError: nothing at `path`.
-        ArtefactError: a format that is not known, a damaged file, or no usable card.
+        ArtifactError: a format that is not known, a damaged file, or no usable card.
     """
     path = Path(path)
     if not path.exists():
@@ -50,5 +50,5 @@ def load_denoiser(path):
     for loader in LOADERS.values():
         if loader.recognises(path):
             return loader.load(path)
-    known = ", ".join(loader.ARTEFACT for loader in LOADERS.values())
-    raise ArtefactError(f"{path} is none of the formats that can be read, which look like: {known}")
+    known = ", ".join(loader.ARTIFACT for loader in LOADERS.values())
+    raise ArtifactError(f"{path} is none of the formats that can be read, which look like: {known}")

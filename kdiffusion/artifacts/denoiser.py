@@ -12,7 +12,7 @@ from kdiffusion.diffusion.card import CardError, DenoiserCard
 MOST_CARD_BYTES = 2**24  # a card of 1000 timesteps and 1000 classes has some 50,000
 
 
-class ArtefactError(ValueError):
+class ArtifactError(ValueError):
     """An exported file that cannot be written or used; the message names the file and the need."""
 
 
@@ -86,7 +86,7 @@ def check_shape(card, declared, path):
         for size, wanted in zip(declared[1:], card.image_shape, strict=False)
     ]
     if len(declared) != 4 or tuple(known) != card.image_shape:
-        raise ArtefactError(
+        raise ArtifactError(
             f"{path} carries the card of another network: its `image_shape` must be that of the "
             f"graph, {tuple(known)}. Received: image_shape={card.image_shape}"
         )
@@ -101,7 +101,7 @@ def check_label_rows(card, rows, path):
         path: Path. The file, for the error.
     """
     if rows - {card.null_label + 1}:
-        raise ArtefactError(
+        raise ArtifactError(
             f"{path} carries the card of another network: the graph knows {max(rows) - 1} classes, "
             f"and no class. Received: null_label={card.null_label}"
         )
@@ -125,7 +125,7 @@ def check_last_label(card, path, predict):
         return
     has_end = far is None or (farther is not None and _alike(far, farther))
     if has_end and (far is None or not _alike(after, far)):
-        raise ArtefactError(
+        raise ArtifactError(
             f"{path} carries the card of another network: the graph knows more classes than the "
             f"card. Received: null_label={card.null_label}"
         )
@@ -155,19 +155,19 @@ def opened(card, path, predict):
         card, path, predict: as of `LoadedDenoiser`.
 
     Raises:
-        ArtefactError: a graph of fewer classes, or one that predicts something else than images.
+        ArtifactError: a graph of fewer classes, or one that predicts something else than images.
     """
     denoiser = LoadedDenoiser(card, path, predict)
     image, timestep, label = one_image(card, card.null_label)
     try:
         prediction = denoiser(image, timestep, label)
     except Exception as error:  # runtimes' errors share no base class
-        raise ArtefactError(
+        raise ArtifactError(
             f"{path} carries the card of another network: its graph predicts nothing for the "
             f"card's image_shape={card.image_shape} and null_label={card.null_label}: {error}"
         ) from error
     if prediction.shape != image.shape or prediction.dtype != np.float32:
-        raise ArtefactError(
+        raise ArtifactError(
             f"{path} must predict float32 {image.shape}. "
             f"Received: {prediction.dtype} {prediction.shape}"
         )
@@ -185,21 +185,21 @@ def card_from_text(text, path):
         DenoiserCard.
 
     Raises:
-        ArtefactError: no card, a card of another version, or one whose numbers do not validate.
+        ArtifactError: no card, a card of another version, or one whose numbers do not validate.
     """
     if not text:
-        raise ArtefactError(
+        raise ArtifactError(
             f"{path} carries no denoiser card, so its schedule and classes are unknown: "
             "export it again with `python -m kdiffusion export RUN_DIR`"
         )
     if len(text) > MOST_CARD_BYTES:
-        raise ArtefactError(
+        raise ArtifactError(
             f"{path} must carry a card of at most {MOST_CARD_BYTES} bytes. Received: {len(text)}"
         )
     try:
         return DenoiserCard.from_json(text)
     except CardError as error:
-        raise ArtefactError(
+        raise ArtifactError(
             f"{path} carries a denoiser card that cannot be used: {error}"
         ) from error
 
@@ -210,7 +210,7 @@ def check_names(kind, found, wanted, path):
     A constant that an exporter did not freeze appears as one more input, which nothing would feed.
     """
     if sorted(found) != sorted(wanted):
-        raise ArtefactError(
+        raise ArtifactError(
             f"{path} must have exactly the {kind} {', '.join(wanted)}. "
             f"Received: {', '.join(found) or 'none'}"
         )
@@ -228,12 +228,12 @@ def import_runtime(module, path, package):
         The module.
 
     Raises:
-        ArtefactError: the library is not installed.
+        ArtifactError: the library is not installed.
     """
     try:
         return importlib.import_module(module)
     except ModuleNotFoundError as error:
-        raise ArtefactError(
+        raise ArtifactError(
             f"{path} needs a library that is not installed: `pip install {package}`, or use the "
             "ONNX file of the same run"
         ) from error

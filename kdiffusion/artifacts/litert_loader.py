@@ -8,7 +8,7 @@ from kdiffusion.diffusion.denoiser import INPUT_NAMES, OUTPUT_NAME
 
 from .denoiser import (
     MOST_CARD_BYTES,
-    ArtefactError,
+    ArtifactError,
     card_from_text,
     check_last_label,
     check_names,
@@ -20,7 +20,7 @@ from .denoiser import (
 from .saved_model_loader import SIGNATURE
 from .seal import check_seal
 
-ARTEFACT = "denoiser.tflite"
+ARTIFACT = "denoiser.tflite"
 CARD_NAME = "denoiser_card.json"
 
 
@@ -39,7 +39,7 @@ def load(path):
         LoadedDenoiser.
 
     Raises:
-        ArtefactError: a file that is damaged, has no usable card or other inputs, or LiteRT is not
+        ArtifactError: a file that is damaged, has no usable card or other inputs, or LiteRT is not
             installed.
     """
     path = Path(path)
@@ -51,7 +51,7 @@ def load(path):
         # LiteRT names inputs by the signature only; their order is another.
         serve = interpreter.get_signature_runner(SIGNATURE)
     except (ValueError, RuntimeError) as error:
-        raise ArtefactError(f"{path} cannot be read as a whole LiteRT file: {error}") from error
+        raise ArtifactError(f"{path} cannot be read as a whole LiteRT file: {error}") from error
     check_names("inputs", list(serve.get_input_details()), INPUT_NAMES, path)
     check_names("outputs", list(serve.get_output_details()), [OUTPUT_NAME], path)
 
@@ -75,6 +75,6 @@ def _card_text(path):
     except Exception as error:  # zlib's, of encryption, of methods that are not known, and more
         if not zipfile.is_zipfile(path):
             return None
-        raise ArtefactError(
+        raise ArtifactError(
             f"{path} carries a denoiser card that cannot be read: {error}"
         ) from error

@@ -5,7 +5,7 @@ from pathlib import Path
 from kdiffusion.diffusion.denoiser import INPUT_NAMES, OUTPUT_NAME
 
 from .denoiser import (
-    ArtefactError,
+    ArtifactError,
     card_from_text,
     check_last_label,
     check_names,
@@ -16,7 +16,7 @@ from .denoiser import (
 from .seal import check_seal
 from .self_check import SELF_CHECK_KEY, check_runtime
 
-ARTEFACT = "denoiser.onnx"
+ARTIFACT = "denoiser.onnx"
 CARD_KEY = "kdiffusion.card"
 SEAL_KEY = "kdiffusion.seal"
 
@@ -36,7 +36,7 @@ def load(path):
         LoadedDenoiser.
 
     Raises:
-        ArtefactError: a file that is damaged, has no usable card, or has other inputs.
+        ArtifactError: a file that is damaged, has no usable card, or has other inputs.
     """
     path = Path(path)
     run, card = open_graph(path, INPUT_NAMES, OUTPUT_NAME, one_image)
@@ -61,7 +61,7 @@ def open_graph(path, input_names, output_name, one_image):
         (callable on NumPy arrays by name, DenoiserCard).
 
     Raises:
-        ArtefactError: as `load`.
+        ArtifactError: as `load`.
     """
     import onnxruntime
 
@@ -72,7 +72,7 @@ def open_graph(path, input_names, output_name, one_image):
         session = onnxruntime.InferenceSession(path, options, providers=_providers(onnxruntime))
         metadata = session.get_modelmeta().custom_metadata_map
     except Exception as error:  # ONNX Runtime's errors share no base class
-        raise ArtefactError(f"{path} cannot be read as a whole ONNX file: {error}") from error
+        raise ArtifactError(f"{path} cannot be read as a whole ONNX file: {error}") from error
     check_names("inputs", [value.name for value in session.get_inputs()], input_names, path)
     check_names("outputs", [value.name for value in session.get_outputs()], [output_name], path)
     card = card_from_text(metadata.get(CARD_KEY), path)

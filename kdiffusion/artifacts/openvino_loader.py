@@ -5,7 +5,7 @@ from pathlib import Path
 from kdiffusion.diffusion.denoiser import INPUT_NAMES, OUTPUT_NAME
 
 from .denoiser import (
-    ArtefactError,
+    ArtifactError,
     card_from_text,
     check_label_rows,
     check_names,
@@ -15,7 +15,7 @@ from .denoiser import (
 )
 from .seal import check_seal
 
-ARTEFACT = "openvino"
+ARTIFACT = "openvino"
 GRAPH = "denoiser.xml"
 PARTS = (GRAPH, "denoiser.bin")
 CARD_KEY = ["kdiffusion", "card"]  # of the graph's runtime information
@@ -41,7 +41,7 @@ def load(path):
         LoadedDenoiser.
 
     Raises:
-        ArtefactError: files that are damaged, have no usable card or other inputs, or OpenVINO is
+        ArtifactError: files that are damaged, have no usable card or other inputs, or OpenVINO is
             not installed.
     """
     path = Path(path)
@@ -53,7 +53,7 @@ def load(path):
         # Where there is bfloat16 arithmetic it would be used, and pictures would differ.
         compiled = core.compile_model(model, "CPU", {"INFERENCE_PRECISION_HINT": "f32"})
     except RuntimeError as error:
-        raise ArtefactError(f"{path} cannot be read as whole OpenVINO IR: {error}") from error
+        raise ArtifactError(f"{path} cannot be read as whole OpenVINO IR: {error}") from error
     check_names("inputs", [value.any_name for value in compiled.inputs], INPUT_NAMES, path)
     check_names("outputs", [value.any_name for value in compiled.outputs], [OUTPUT_NAME], path)
     text = model.get_rt_info(CARD_KEY).astype(str) if model.has_rt_info(CARD_KEY) else None

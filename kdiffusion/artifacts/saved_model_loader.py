@@ -15,7 +15,7 @@ from .denoiser import (
 from .saved_model_reader import read_signature
 from .seal import check_seal
 
-ARTEFACT = "saved_model"
+ARTIFACT = "saved_model"
 SIGNATURE = "serving_default"  # what TensorFlow Serving answers to when a request names none
 # The folder that SavedModel reserves for files that TensorFlow itself does not read.
 CARD_PATH = Path("assets.extra", "denoiser_card.json")
@@ -39,7 +39,7 @@ def load(path):
         LoadedDenoiser.
 
     Raises:
-        ArtefactError: a folder that is damaged, has no usable card, or has other inputs.
+        ArtifactError: a folder that is damaged, has no usable card, or has other inputs.
     """
     path = Path(path)
     serve, card = open_signature(path, INPUT_NAMES, OUTPUT_NAME)
@@ -62,7 +62,7 @@ def open_signature(path, input_names, output_name):
         (callable on NumPy arrays by name, DenoiserCard).
 
     Raises:
-        ArtefactError: as `load`.
+        ArtifactError: as `load`.
     """
     check_seal(path, PARTS)
     card_path = path / CARD_PATH

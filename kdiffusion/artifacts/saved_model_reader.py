@@ -11,7 +11,7 @@ import itertools
 from kdiffusion.tensorflow_start import import_tensorflow
 
 from .denoiser import (
-    ArtefactError,
+    ArtifactError,
 )
 from .saved_model_labels import gathered_tables
 
@@ -55,16 +55,16 @@ def read_signature(path, signature):
         input `label` chooses from).
 
     Raises:
-        ArtefactError: a folder that is damaged, or that holds more than computations on weights.
+        ArtifactError: a folder that is damaged, or that holds more than computations on weights.
     """
     tf = import_tensorflow()
 
     try:
         return _read_signature(tf, path, signature)
-    except ArtefactError:
+    except ArtifactError:
         raise
     except Exception as error:  # from IndexError to TensorFlow's own, by what is damaged
-        raise ArtefactError(f"{path} cannot be read as a whole SavedModel: {error}") from error
+        raise ArtifactError(f"{path} cannot be read as a whole SavedModel: {error}") from error
 
 
 def _read_signature(tf, path, signature):
@@ -73,14 +73,14 @@ def _read_signature(tf, path, signature):
     objects = meta.object_graph_def
     name = _concrete_name(objects, signature)
     if served is None or name is None:
-        raise ArtefactError(f"{path} must serve {signature!r}, as TensorFlow 2 writes it")
+        raise ArtifactError(f"{path} must serve {signature!r}, as TensorFlow 2 writes it")
     library = {function.signature.name: function for function in meta.graph_def.library.function}
     graph_def = _only_computing(path, library, name, meta.graph_def.versions)
     arguments = library[name].signature.input_arg
     bound = objects.concrete_functions[name].bound_inputs
     keywords = _node(objects, signature).bare_concrete_function.argument_keywords
     if len(keywords) + len(bound) != len(arguments) or len(library[name].signature.output_arg) != 1:
-        raise ArtefactError(f"{path} must serve a function of named inputs with one output")
+        raise ArtifactError(f"{path} must serve a function of named inputs with one output")
     specs = {
         keyword: tf.TensorSpec(
             tf.TensorShape(served.inputs[keyword].tensor_shape), argument.type, keyword
@@ -103,7 +103,7 @@ def _meta_graph(path):
     saved = saved_model_pb2.SavedModel()
     saved.ParseFromString((path / "saved_model.pb").read_bytes())
     if len(saved.meta_graphs) != 1 or not saved.meta_graphs[0].object_graph_def.nodes:
-        raise ArtefactError(f"{path} must hold one graph with objects, as TensorFlow 2 writes it")
+        raise ArtifactError(f"{path} must hold one graph with objects, as TensorFlow 2 writes it")
     return saved.meta_graphs[0]
 
 
@@ -151,7 +151,7 @@ def _only_computing(path, library, name, versions):
                     waiting.append(reference.name)
                     reference.name += suffix
     if refused:
-        raise ArtefactError(
+        raise ArtifactError(
             f"{path} must only compute: it is not run, because it holds operations that exports "
             f"are not made of. Received: {', '.join(sorted(refused))}"
         )
@@ -165,7 +165,7 @@ def _weights(tf, path, meta, bound):
     nodes = meta.object_graph_def.nodes
     kinds = {nodes[number].WhichOneof("kind") for number in bound}
     if kinds - {"variable", "constant"}:
-        raise ArtefactError(
+        raise ArtifactError(
             f"{path} must compute from its weights alone. "
             f"Received: {', '.join(sorted(map(str, kinds - {'variable', 'constant'})))}"
         )
@@ -182,7 +182,7 @@ def _weights(tf, path, meta, bound):
         value = reader.get_tensor(keys[number])
         shape = tuple(dimension.size for dimension in node.variable.shape.dim)
         if value.shape != shape or value.dtype != tf.as_dtype(node.variable.dtype).as_numpy_dtype:
-            raise ArtefactError(
+            raise ArtifactError(
                 f"{path} must have weights of the shapes in its graph: {node.variable.name} is "
                 f"{shape} there. Received: {value.dtype} {value.shape}"
             )

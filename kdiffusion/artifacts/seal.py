@@ -9,7 +9,7 @@ import hashlib
 import re
 
 from .denoiser import (
-    ArtefactError,
+    ArtifactError,
 )
 
 # A format writes this, uncompressed, in one place among its bytes, and `seal` fills it in.
@@ -18,38 +18,38 @@ _SEAL = re.compile(rb"kdiffusion-sha256:(.{64})", re.DOTALL)  # a damaged digest
 
 
 def seal(path, parts):
-    """Puts the digest of an artefact in the place that its format left for it.
+    """Puts the digest of an artifact in the place that its format left for it.
 
     Args:
         path: Path of the file or the folder.
         parts: patterns of the files that belong to it, below a folder; empty for a single file.
 
     Raises:
-        ArtefactError: the format left no place, or several.
+        ArtifactError: the format left no place, or several.
     """
     contents = _contents(path, parts)
     places = [file for file, content in contents.items() if UNSEALED.encode() in content]
     if len(places) != 1 or contents[places[0]].count(UNSEALED.encode()) != 1:
-        raise ArtefactError(f"{path} must have one place for its seal. Received: {places}")
+        raise ArtifactError(f"{path} must have one place for its seal. Received: {places}")
     digest = _digest(path, contents)
     sealed = contents[places[0]].replace(UNSEALED.encode(), UNSEALED.encode()[:-64] + digest)
     places[0].write_bytes(sealed)
 
 
 def check_seal(path, parts=()):
-    """Refuses an artefact whose bytes are not those that it was exported with.
+    """Refuses an artifact whose bytes are not those that it was exported with.
 
     Args:
         path: Path of the file or the folder.
         parts: as of `seal`.
 
     Raises:
-        ArtefactError: they differ.
+        ArtifactError: they differ.
     """
     contents = _contents(path, parts)
     seals = {match.group(1) for content in contents.values() for match in _SEAL.finditer(content)}
     if seals and seals != {UNSEALED.encode()[-64:]} and seals != {_digest(path, contents)}:
-        raise ArtefactError(
+        raise ArtifactError(
             f"{path} is damaged, or was changed by another tool: its SHA-256 is not that of its "
             "export. Export it again with `python -m kdiffusion export RUN_DIR`"
         )

@@ -10,10 +10,10 @@ import json
 
 import numpy as np
 
-from kdiffusion.diffusion.noise import initial_latents
+from kdiffusion.diffusion.seeded_noise import initial_latents
 
 from .denoiser import (
-    ArtefactError,
+    ArtifactError,
 )
 
 SELF_CHECK_KEY = "kdiffusion.self_check"
@@ -60,30 +60,30 @@ def check_runtime(text, run, card, path, runtime):
         runtime: str. What computes, for the error.
 
     Raises:
-        ArtefactError: other numbers, or a text that can't be read.
+        ArtifactError: other numbers, or a text that can't be read.
     """
     if text is None:
         return
     try:
         predicted = _spread(run(**example_inputs(card)))
     except Exception as error:  # runtimes' errors share no base class
-        raise ArtefactError(
+        raise ArtifactError(
             f"{path} carries the card of another network: its graph predicts nothing for the "
             f"card's image_shape={card.image_shape} and null_label={card.null_label}: {error}"
         ) from error
     try:
         golden = np.array(json.loads(text)["prediction"], np.float64)
     except (TypeError, KeyError, ValueError, RecursionError) as error:
-        raise ArtefactError(f"{path} carries a self-check that cannot be read: {error}") from error
+        raise ArtifactError(f"{path} carries a self-check that cannot be read: {error}") from error
     if golden.shape != predicted.shape or not np.all(np.isfinite(golden)):
-        raise ArtefactError(
+        raise ArtifactError(
             f"{path} carries a self-check that cannot be used: it must hold {predicted.size} "
             f"finite numbers. Received: an array of shape {golden.shape}"
         )
     allowed = TOLERANCE * max(1.0, np.abs(golden).max())
     difference = np.abs(predicted - golden).max()
     if not difference <= allowed:  # not `>`: a NaN must not pass
-        raise ArtefactError(
+        raise ArtifactError(
             f"{path}: {runtime} does not compute what this file predicts, so its images would be "
             f"others; a driver, a library or the file is at fault. A number may differ by "
             f"{allowed:.0e}. Received: a difference of {difference:.0e}"

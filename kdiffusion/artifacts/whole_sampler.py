@@ -25,7 +25,7 @@ def load_sampler(path):
         `[B, H, W, C]`, int32 `[B]` and a float to float32 images `[B, H, W, C]`; and the card.
 
     Raises:
-        ArtefactError: a file that is damaged, has no usable card, or has other inputs.
+        ArtifactError: a file that is damaged, has no usable card, or has other inputs.
     """
     path = Path(path)
     if saved_model_loader.recognises(path):

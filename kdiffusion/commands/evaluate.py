@@ -10,10 +10,10 @@ from typing import Annotated
 
 import tyro
 
-from kdiffusion.artifacts import is_artefact, load_denoiser
+from kdiffusion.artifacts import is_artifact, load_denoiser
 from kdiffusion.data import load_dataset, name_and_directory
-from kdiffusion.evaluation.command import Job, run_job
 from kdiffusion.evaluation.image_sets import open_images
+from kdiffusion.evaluation.job import Job, run_job
 from kdiffusion.evaluation.measures import MEASURES
 from kdiffusion.files import staged
 
@@ -117,7 +117,7 @@ def main(
 
 
 def _is_images(source):
-    return source.suffix == ".npz" or (source.is_dir() and not is_artefact(source))
+    return source.suffix == ".npz" or (source.is_dir() and not is_artifact(source))
 
 
 def _real(data, directory, images=None, card=None):

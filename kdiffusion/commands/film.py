@@ -12,9 +12,9 @@ import tyro
 
 from kdiffusion.artifacts import load_denoiser
 from kdiffusion.checks import check_whole
-from kdiffusion.diffusion.noise import initial_latents
-from kdiffusion.diffusion.options import SamplingOptions
+from kdiffusion.diffusion.plan import SamplingOptions
 from kdiffusion.diffusion.sampling import sample
+from kdiffusion.diffusion.seeded_noise import initial_latents
 from kdiffusion.images import image_grid, to_uint8
 
 from .grids import check_scale, one_label_after_another

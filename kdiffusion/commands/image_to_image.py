@@ -13,10 +13,10 @@ from kdiffusion.artifacts import load_denoiser
 from kdiffusion.diffusion.image_to_image import image_to_image
 from kdiffusion.images import to_uint8
 
+from .given_images import read_given_image
 from .grids import check_scale, grid_beside, one_label_after_another
 from .labels import labels_from_text
 from .outputs import refuse_names, refuse_outputs, write_outputs
-from .pictures import read_picture
 from .sampling_flags import AS_RECOMMENDED, Labels, Sampling
 
 
@@ -60,7 +60,7 @@ def main(
     card = denoiser.card
     numbers = labels_from_text(labels, card.class_names)
     label_of_image, seeds = one_label_after_another(numbers, per_label, seed)
-    picture = read_picture(image, card, resize)
+    picture = read_given_image(image, card, resize)
     start = time.perf_counter()
     images = to_uint8(
         image_to_image(

@@ -14,10 +14,10 @@ from kdiffusion.artifacts import load_denoiser
 from kdiffusion.diffusion.inpainting import inpaint
 from kdiffusion.images import to_uint8
 
+from .given_images import read_given_image, read_mask
 from .grids import check_scale, grid_beside, one_label_after_another
 from .labels import labels_from_text
 from .outputs import refuse_names, refuse_outputs, write_outputs
-from .pictures import read_mask, read_picture
 from .sampling_flags import AS_RECOMMENDED, Labels, Sampling
 
 
@@ -66,7 +66,7 @@ def main(
     card = denoiser.card
     numbers = labels_from_text(labels, card.class_names)
     label_of_image, seeds = one_label_after_another(numbers, per_label, seed)
-    picture, marked = read_picture(image, card, resize), read_mask(mask, card, resize)
+    picture, marked = read_given_image(image, card, resize), read_mask(mask, card, resize)
     start = time.perf_counter()
     images = to_uint8(
         inpaint(

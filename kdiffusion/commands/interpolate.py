@@ -14,10 +14,10 @@ from kdiffusion.artifacts import load_denoiser
 from kdiffusion.diffusion.interpolation import interpolate, interpolate_images
 from kdiffusion.images import image_grid, to_uint8
 
+from .given_images import read_given_image
 from .grids import check_scale
 from .labels import labels_from_text
 from .outputs import refuse_names, refuse_outputs, write_outputs
-from .pictures import read_picture
 from .sampling_flags import AS_RECOMMENDED, Labels, Sampling
 
 
@@ -73,7 +73,7 @@ def main(
     if images is None:
         walk = to_uint8(interpolate(denoiser, label, between_seeds or (1, 2), **options))
     else:
-        pictures = np.stack([read_picture(path, card, resize) for path in images])
+        pictures = np.stack([read_given_image(path, card, resize) for path in images])
         walk = _between_pictures(denoiser, pictures, label, **options)
     seconds = time.perf_counter() - start
     strip = image_grid(walk, frames, scale=scale)

@@ -5,7 +5,7 @@ from typing import Annotated
 
 import tyro
 
-from kdiffusion.diffusion.options import SamplingOptions
+from kdiffusion.diffusion.plan import SamplingOptions
 from kdiffusion.diffusion.samplers import SAMPLERS
 from kdiffusion.diffusion.schedules import VARIANCES
 from kdiffusion.diffusion.spacing import SPACINGS

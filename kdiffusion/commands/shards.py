@@ -14,9 +14,9 @@ import numpy as np
 from tqdm import tqdm
 
 from kdiffusion.checks import check_seed
-from kdiffusion.diffusion.noise import initial_latents
-from kdiffusion.diffusion.options import SamplingOptions
+from kdiffusion.diffusion.plan import SamplingOptions
 from kdiffusion.diffusion.sampling import sample_batches
+from kdiffusion.diffusion.seeded_noise import initial_latents
 from kdiffusion.files import refuse_existing, staged
 from kdiffusion.images import to_uint8
 

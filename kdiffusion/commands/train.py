@@ -67,21 +67,21 @@ def run(arguments, program="train.py"):
     if not run.is_chief:
         return
     with working("exporting, and checking the exported files", line=True):
-        artefacts = export_run(run_dir, overwrite=True)
+        artifacts = export_run(run_dir, overwrite=True)
     say("Drawing with the ONNX file ...")
-    denoiser = load_denoiser(artefacts["onnx"])
+    denoiser = load_denoiser(artifacts["onnx"])
     names = denoiser.card.class_names[:10]
     images, _, _ = draw_by_class(denoiser, range(len(names)), IMAGES_PER_LABEL, seed=0)
     picture = run_dir / "samples.png"
     save_png(image_grid(images, IMAGES_PER_LABEL, row_labels=names), picture, overwrite=True)
     python, label = _python(), shlex.quote(names[-1])
-    logs, onnx = (shlex.quote(str(p)) for p in (run_dir / "tensorboard", artefacts["onnx"]))
+    logs, onnx = (shlex.quote(str(p)) for p in (run_dir / "tensorboard", artifacts["onnx"]))
     print(
         f"""
 Done in {(time.perf_counter() - start) / 60:.1f} minutes.
   checkpoints   {run_dir / "checkpoints"}
-  exported      {artefacts["onnx"]}
-                {artefacts["saved_model"]}
+  exported      {artifacts["onnx"]}
+                {artifacts["saved_model"]}
   samples       {picture}
 
 Next:

@@ -61,9 +61,9 @@ def main(
     )
     flip = {"auto": dataset.horizontal_flip, "yes": True, "no": False}[horizontal_flip]
     # TensorFlow loads here, when the data are known to be good.
+    from kdiffusion.evaluation.judge_training.fitting import train_judge
     from kdiffusion.evaluation.judge_training.network import training_flops
-    from kdiffusion.evaluation.judge_training.training import train_judge
-    from kdiffusion.export.judge import write_judge
+    from kdiffusion.export.judge_writer import write_judge
 
     network = train_judge(
         dataset, width=width, images=images, batch_size=batch_size, seed=seed, flip=flip,

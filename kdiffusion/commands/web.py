@@ -10,7 +10,7 @@ from typing import Annotated
 
 import tyro
 
-from kdiffusion.artifacts import ArtefactError, onnx_loader
+from kdiffusion.artifacts import ArtifactError, onnx_loader
 from kdiffusion.files import staged
 
 PAGE = Path(__file__).parent / "web_page"
@@ -50,20 +50,20 @@ def write_site(artifact, folder, overwrite=False):
         overwrite: bool. Whether an earlier site may be replaced. Defaults to `False`.
 
     Raises:
-        ArtefactError: a file that is not ONNX, is damaged, or has no usable card.
+        ArtifactError: a file that is not ONNX, is damaged, or has no usable card.
         FileExistsError: `folder` exists, and `overwrite` is False or it holds more than a site.
         OSError: npm is missing or could not fetch ONNX Runtime.
     """
     artifact = Path(artifact)
     if not onnx_loader.recognises(artifact):
-        raise ArtefactError(
+        raise ArtifactError(
             f"{artifact} is not an ONNX file, the only kind that a browser can run; "
             "`python -m kdiffusion export RUN_DIR --formats onnx` makes one"
         )
     onnx_loader.load(artifact)  # refuses what the page would, before npm is asked
     with staged(folder, overwrite, ours) as site:
         shutil.copytree(PAGE, site, ignore=shutil.ignore_patterns(*_NPM_FILES))
-        shutil.copyfile(artifact, site / onnx_loader.ARTEFACT)
+        shutil.copyfile(artifact, site / onnx_loader.ARTIFACT)
         _fetch_runtime(site / "runtime")
         files = [path.relative_to(site).as_posix() for path in site.rglob("*") if path.is_file()]
         manifest = json.dumps({"files": sorted([*files, MANIFEST])}, indent=1)

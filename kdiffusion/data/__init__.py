@@ -4,8 +4,8 @@ The table can be read without TensorFlow, so that a configuration is checked bef
 the pipeline, which needs it, is imported when first asked for (PEP 562).
 """
 
-from .dataset import ImageDataset
-from .datasets import DATASETS, load_dataset, look_up_dataset, name_and_directory
+from .image_dataset import ImageDataset
+from .loading import DATASETS, load_dataset, look_up_dataset, name_and_directory
 
 __all__ = [
     "DATASETS",

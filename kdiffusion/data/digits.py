@@ -2,8 +2,8 @@
 
 import numpy as np
 
-from .dataset import ImageDataset
 from .holdout import split_by_holdout
+from .image_dataset import ImageDataset
 from .resize import fit_to_square
 
 # Grey levels count the inked pixels in 4x4 blocks of the 32x32 scan.

@@ -6,8 +6,8 @@ import numpy as np
 
 from kdiffusion.images import read_image
 
-from .dataset import ImageDataset
 from .holdout import split_by_holdout
+from .image_dataset import ImageDataset
 from .resize import fit_to_square
 
 

@@ -2,7 +2,7 @@
 
 import numpy as np
 
-from .dataset import ImageDataset
+from .image_dataset import ImageDataset
 
 
 def split_by_holdout(

@@ -8,7 +8,7 @@ import numpy as np
 import tensorflow as tf
 
 from ..images import to_model_range
-from .dataset import ImageDataset
+from .image_dataset import ImageDataset
 
 # Whole batches to keep ready; a batch is cheap to make beside a training step.
 PREFETCH_BATCHES = 4

@@ -11,8 +11,8 @@ from pathlib import Path
 import numpy as np
 
 from .connection import check_any_host_known
-from .dataset import ImageDataset
 from .holdout import split_by_holdout
+from .image_dataset import ImageDataset
 from .resize import fit_to_square
 
 # TensorFlow and TFDS take seconds to import, so each function that needs them does so itself:

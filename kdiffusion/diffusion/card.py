@@ -1,4 +1,4 @@
-"""The card of a denoiser: what an exported model says about itself, as JSON inside the artefact."""
+"""The card of a denoiser: what an exported model says about itself, as JSON inside the artifact."""
 
 from __future__ import annotations
 

@@ -10,9 +10,9 @@ import numpy as np
 from kdiffusion.checks import check_number
 from kdiffusion.diffusion.arguments import check_images, check_labels, check_seeds
 from kdiffusion.diffusion.denoiser import Denoiser
-from kdiffusion.diffusion.noise import ImageNoise
-from kdiffusion.diffusion.options import SamplingOptions, make_plan
-from kdiffusion.diffusion.sampling import Callback, denoise, gather, run_batches
+from kdiffusion.diffusion.plan import SamplingOptions, make_plan
+from kdiffusion.diffusion.sampling import Callback, denoise, gather, in_batches
+from kdiffusion.diffusion.seeded_noise import ImageNoise
 
 
 def image_to_image(
@@ -60,5 +60,5 @@ def image_to_image(
         x0 = denoise(plan, labels[indices], x, noise.normal, callback, on_step)
         return x0.astype(np.float32)
 
-    batches = run_batches(run, len(seeds), len(plan.pairs), batch_size, progress)
+    batches = in_batches(run, len(seeds), len(plan.pairs), batch_size, progress)
     return gather(batches, len(seeds), card.image_shape, np.float32)

@@ -9,9 +9,9 @@ import numpy as np
 from kdiffusion.checks import check_whole
 from kdiffusion.diffusion.arguments import check_images, check_labels, check_mask, check_seeds
 from kdiffusion.diffusion.denoiser import Denoiser
-from kdiffusion.diffusion.noise import ImageNoise
-from kdiffusion.diffusion.options import Plan, SamplingOptions, make_plan
-from kdiffusion.diffusion.sampling import Callback, gather, run_batches
+from kdiffusion.diffusion.plan import Plan, SamplingOptions, make_plan
+from kdiffusion.diffusion.sampling import Callback, gather, in_batches
+from kdiffusion.diffusion.seeded_noise import ImageNoise
 
 
 def inpaint(
@@ -72,7 +72,7 @@ def inpaint(
         )
         return x0.astype(np.float32)
 
-    batches = run_batches(run, len(seeds), len(moves), batch_size, progress)
+    batches = in_batches(run, len(seeds), len(moves), batch_size, progress)
     return gather(batches, len(seeds), card.image_shape, np.float32)
 
 

@@ -12,10 +12,10 @@ from kdiffusion.diffusion.arguments import check_images, check_labels
 from kdiffusion.diffusion.card import DenoiserCard
 from kdiffusion.diffusion.denoiser import Denoiser, NetworkDenoiser
 from kdiffusion.diffusion.inversion import invert
-from kdiffusion.diffusion.noise import initial_latents
-from kdiffusion.diffusion.options import SamplingOptions
+from kdiffusion.diffusion.plan import SamplingOptions
 from kdiffusion.diffusion.samplers import find_sampler
 from kdiffusion.diffusion.sampling import Callback, sample
+from kdiffusion.diffusion.seeded_noise import initial_latents
 
 
 def slerp(a: np.ndarray, b: np.ndarray, fractions: Sequence[float]) -> np.ndarray:

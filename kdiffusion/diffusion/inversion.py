@@ -9,10 +9,10 @@ import numpy as np
 from kdiffusion.checks import check_whole
 from kdiffusion.diffusion.arguments import check_images, check_labels
 from kdiffusion.diffusion.denoiser import Denoiser
-from kdiffusion.diffusion.options import Plan, SamplingOptions, make_plan
+from kdiffusion.diffusion.plan import Plan, SamplingOptions, make_plan
 from kdiffusion.diffusion.prediction import Estimate
 from kdiffusion.diffusion.samplers import find_sampler
-from kdiffusion.diffusion.sampling import gather, run_batches
+from kdiffusion.diffusion.sampling import gather, in_batches
 from kdiffusion.diffusion.schedules import NoiseSchedule
 
 # Root mean square of noise that nobody meets: of N(0, 1), six numbers in one of a billion draws.
@@ -75,7 +75,7 @@ def invert(
     def run(indices, on_step):
         return _climb(plan, labels[indices], images[indices], iterations, on_step)
 
-    batches = run_batches(run, len(images), len(plan.pairs), batch_size, progress, "Inverting")
+    batches = in_batches(run, len(images), len(plan.pairs), batch_size, progress, "Inverting")
     return gather(batches, len(images), card.image_shape, np.float64)
 
 

@@ -10,10 +10,10 @@ import numpy as np
 
 from kdiffusion.diffusion.arguments import check_images, check_labels, check_seeds
 from kdiffusion.diffusion.denoiser import Denoiser
-from kdiffusion.diffusion.noise import ImageNoise
-from kdiffusion.diffusion.options import Plan, SamplingOptions, make_plan
-from kdiffusion.diffusion.sampling import gather, run_batches
+from kdiffusion.diffusion.plan import Plan, SamplingOptions, make_plan
+from kdiffusion.diffusion.sampling import gather, in_batches
 from kdiffusion.diffusion.schedules import check_variance
+from kdiffusion.diffusion.seeded_noise import ImageNoise
 from kdiffusion.images import to_model_range
 
 HALF_PIXEL = 1.0 / 255.0  # half the distance between two of the 256 values in -1 .. 1
@@ -93,7 +93,7 @@ def variational_bound(
         noise = ImageNoise([seeds[i] for i in indices], card.image_shape)
         return _batch_terms(plan, variance, labels[indices], images[indices], noise, on_step)
 
-    batches = run_batches(run, len(seeds), len(plan.pairs), batch_size, progress, "Bounding")
+    batches = in_batches(run, len(seeds), len(plan.pairs), batch_size, progress, "Bounding")
     terms = gather(batches, len(seeds), (len(plan.pairs) + 1,), np.float64) / math.log(2.0)
     timesteps = np.array([t for t, _ in plan.pairs])
     return VariationalBound(timesteps=timesteps, terms=terms[:, 1:], prior=terms[:, 0])

@@ -11,8 +11,8 @@ from kdiffusion.checks import check_whole
 from kdiffusion.diffusion.arguments import check_labels, check_seeds
 from kdiffusion.diffusion.card import DenoiserCard
 from kdiffusion.diffusion.denoiser import Denoiser, NetworkDenoiser
-from kdiffusion.diffusion.noise import ImageNoise
-from kdiffusion.diffusion.options import Plan, SamplingOptions, make_plan
+from kdiffusion.diffusion.plan import Plan, SamplingOptions, make_plan
+from kdiffusion.diffusion.seeded_noise import ImageNoise
 
 # callback(step_index, t, x, x0): after each step, in float64: the batch x, now at timestep t (-1 at
 # the end), and what the network took the clean pictures to be.
@@ -91,10 +91,10 @@ def sample_batches(
         x0 = denoise(plan, labels[indices], x, noise.normal, callback, on_step)
         return x0.astype(np.float32)
 
-    return run_batches(run, len(seeds), len(plan.pairs), batch_size, progress)
+    return in_batches(run, len(seeds), len(plan.pairs), batch_size, progress)
 
 
-def run_batches(
+def in_batches(
     run: Callable[[np.ndarray, Callable[[], object]], np.ndarray],
     count: int,
     steps: int,
@@ -128,7 +128,7 @@ def run_batches(
 def gather(
     batches: Iterator[tuple[np.ndarray, np.ndarray]], count: int, shape: Sequence[int], dtype
 ) -> np.ndarray:
-    """The batches of `run_batches` in one array `[count, *shape]`."""
+    """The batches of `in_batches` in one array `[count, *shape]`."""
     results = np.empty((count, *shape), dtype)
     for indices, batch in batches:
         results[indices] = batch

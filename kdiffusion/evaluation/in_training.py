@@ -7,7 +7,7 @@ import numpy as np
 from kdiffusion.diffusion.sampling import sample
 from kdiffusion.images import to_uint8
 
-from .command import Job
+from .job import Job
 from .measures import MEASURES, Drawn
 from .network_measures import measure_network
 

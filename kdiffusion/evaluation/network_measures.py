@@ -14,8 +14,8 @@ from tqdm import tqdm
 
 from kdiffusion.checks import check_whole
 from kdiffusion.diffusion.denoiser import Denoiser
-from kdiffusion.diffusion.noise import initial_latents
 from kdiffusion.diffusion.prediction import to_x0_and_eps
+from kdiffusion.diffusion.seeded_noise import initial_latents
 from kdiffusion.images import to_model_range
 
 # Octaves of sigma, in units of images in [-1, 1]. The errors of the middle ones are reported; the

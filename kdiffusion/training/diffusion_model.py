@@ -51,7 +51,7 @@ class DiffusionModel(ChecksBatches, keras.Model):
         timestep_sampling: `"stratified"`, one t from each of B equal parts of the schedule,
             `"uniform"`, B independent ones, `"log_normal"`, noise levels by a density (Karras et
             al. 2022), or `"loss_second_moment"`, more of those whose loss is large (Nichol &
-            Dhariwal 2021): see `timestep_sampling.py`.
+            Dhariwal 2021): see `timesteps.py`.
         log_sigma: (mean, std) of ln sigma under `"log_normal"`. Defaults to `(-0.4, 1.0)`, those
             of Karras et al. 2024.
         learned_weighting: bool. Whether each noise level is also weighted by a learnt estimate of

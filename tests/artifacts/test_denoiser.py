@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from kdiffusion.artifacts import ArtefactError, LoadedDenoiser, load_denoiser
+from kdiffusion.artifacts import ArtifactError, LoadedDenoiser, load_denoiser
 
 
 @pytest.fixture
@@ -44,6 +44,6 @@ def test_a_path_of_no_known_format_is_refused(tmp_path):
         load_denoiser(tmp_path / "nowhere.onnx")
     (tmp_path / "model.h5").write_bytes(b"x")
     for path in (tmp_path, tmp_path / "model.h5"):
-        with pytest.raises(ArtefactError, match=r"denoiser\.onnx, .*saved_model") as error:
+        with pytest.raises(ArtifactError, match=r"denoiser\.onnx, .*saved_model") as error:
             load_denoiser(path)
         assert str(path) in str(error.value)

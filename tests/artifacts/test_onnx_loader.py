@@ -5,7 +5,7 @@ import json
 import numpy as np
 import pytest
 
-from kdiffusion.artifacts import ArtefactError, load_denoiser
+from kdiffusion.artifacts import ArtifactError, load_denoiser
 from kdiffusion.artifacts.onnx_loader import load
 
 
@@ -36,7 +36,7 @@ def test_a_file_that_breaks_the_contract_is_refused_by_name(
 ):
     setattr(toy_file, field, value)
     path = toy_file.write(tmp_path / "spoilt.onnx")
-    with pytest.raises(ArtefactError, match=message) as error:
+    with pytest.raises(ArtifactError, match=message) as error:
         load_denoiser(path)
     assert str(path) in str(error.value)
 
@@ -46,7 +46,7 @@ def test_a_file_that_breaks_the_contract_is_refused_by_name(
 )
 def test_a_card_that_does_not_validate_is_refused(toy_file, tmp_path, field, value):
     toy_file.card_text = json.dumps(json.loads(toy_file.card_text) | {field: value})
-    with pytest.raises(ArtefactError, match=f"card that cannot be used.*{field}"):
+    with pytest.raises(ArtifactError, match=f"card that cannot be used.*{field}"):
         load(toy_file.write(tmp_path / "spoilt.onnx"))
 
 
@@ -54,5 +54,5 @@ def test_a_card_that_does_not_validate_is_refused(toy_file, tmp_path, field, val
 def test_a_truncated_file_is_refused(toy, kept):
     whole = toy.read_bytes()
     toy.write_bytes(whole[: int(kept * len(whole))])
-    with pytest.raises(ArtefactError, match=r"toy\.onnx"):
+    with pytest.raises(ArtifactError, match=r"toy\.onnx"):
         load(toy)

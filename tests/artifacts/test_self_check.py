@@ -6,7 +6,7 @@ import numpy as np
 import onnx
 import pytest
 
-from kdiffusion.artifacts import ArtefactError, load_denoiser
+from kdiffusion.artifacts import ArtifactError, load_denoiser
 from kdiffusion.artifacts.onnx_loader import CARD_KEY
 from kdiffusion.artifacts.self_check import SELF_CHECK_KEY, VALUES, example_inputs, golden_text
 from kdiffusion.export.onnx_writer import save
@@ -61,7 +61,7 @@ def test_one_that_computes_something_else_is_refused(checked, error):
     golden = json.loads(texts_of(checked)[SELF_CHECK_KEY])["prediction"]
     golden[-1] += error
     with_golden(checked, json.dumps({"prediction": golden}))
-    with pytest.raises(ArtefactError, match=r"checked.onnx") as refused:
+    with pytest.raises(ArtifactError, match=r"checked.onnx") as refused:
         load_denoiser(checked)
     assert np.isnan(error) or "does not compute what this file predicts" in str(refused.value)
 
@@ -70,7 +70,7 @@ def test_one_that_computes_something_else_is_refused(checked, error):
     "text", ["nonsense", "[]", '{"prediction": 1}', '{"prediction": ["x"]}', '{"prediction": [1]}']
 )
 def test_a_text_that_cannot_be_compared_is_refused_by_name(checked, text):
-    with pytest.raises(ArtefactError, match=r"checked.onnx carries a self-check that cannot be"):
+    with pytest.raises(ArtifactError, match=r"checked.onnx carries a self-check that cannot be"):
         load_denoiser(with_golden(checked, text))
 
 

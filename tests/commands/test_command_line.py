@@ -11,7 +11,7 @@ import pytest
 from PIL import Image
 
 from kdiffusion.artifacts import load_denoiser
-from kdiffusion.commands.pictures import read_picture
+from kdiffusion.commands.given_images import read_given_image
 from kdiffusion.commands.shards import read_folder
 from kdiffusion.diffusion.image_to_image import image_to_image
 from kdiffusion.diffusion.interpolation import interpolate
@@ -233,7 +233,7 @@ def test_image_to_image_draws_what_the_library_draws(toy, tmp_path, pictures, ca
     arrays = np.load(tmp_path / "images.npz")
     assert arrays["labels"].tolist() == [2, 2, 0, 0]
     assert arrays["seeds"].tolist() == [7, 8, 9, 10]
-    picture = read_picture(pictures / "a.png", card)
+    picture = read_given_image(pictures / "a.png", card)
     expected = image_to_image(
         load_denoiser(toy), picture, [2, 2, 0, 0], range(7, 11),
         noise_level=0.4, steps=3, progress=False,

@@ -5,8 +5,8 @@ import pytest
 
 from kdiffusion.artifacts import load_denoiser
 from kdiffusion.commands.film import film
-from kdiffusion.diffusion.noise import initial_latents
 from kdiffusion.diffusion.sampling import sample
+from kdiffusion.diffusion.seeded_noise import initial_latents
 from kdiffusion.images import to_uint8
 
 

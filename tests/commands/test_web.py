@@ -4,7 +4,7 @@ import json
 
 import pytest
 
-from kdiffusion.artifacts import ArtefactError
+from kdiffusion.artifacts import ArtifactError
 from kdiffusion.commands.web import MANIFEST, ours, write_site
 from kdiffusion.files import refuse_existing
 
@@ -19,13 +19,13 @@ def folder(tmp_path):
 
 def test_only_onnx_runs_in_a_browser(tmp_path, folder):
     (tmp_path / "saved_model").mkdir()
-    with pytest.raises(ArtefactError, match=r"not an ONNX file.*--formats onnx"):
+    with pytest.raises(ArtifactError, match=r"not an ONNX file.*--formats onnx"):
         write_site(tmp_path / "saved_model", folder)
 
 
 def test_a_file_without_a_card_is_refused(toy_file, tmp_path, folder):
     toy_file.card_text = None
-    with pytest.raises(ArtefactError, match="carries no denoiser card"):
+    with pytest.raises(ArtifactError, match="carries no denoiser card"):
         write_site(toy_file.write(tmp_path / "toy.onnx"), folder)
 
 

@@ -16,7 +16,7 @@ import onnx
 import pytest
 from onnx import numpy_helper
 
-from kdiffusion.artifacts import ArtefactError, load_denoiser
+from kdiffusion.artifacts import ArtifactError, load_denoiser
 from kdiffusion.diffusion.sampling import sample
 from kdiffusion.export import FORMATS, export_network
 from kdiffusion.export.inference import inference_network
@@ -173,7 +173,7 @@ def test_a_library_that_is_not_installed_is_named(
     for name in [name for name in sys.modules if name.split(".")[0] == module]:
         monkeypatch.setitem(sys.modules, name, None)  # as if it were not there
     monkeypatch.setitem(sys.modules, module, None)
-    with pytest.raises(ArtefactError, match=f"pip install {package}`"):
+    with pytest.raises(ArtifactError, match=f"pip install {package}`"):
         load_denoiser(exported[format_name])
 
 
@@ -212,7 +212,7 @@ def test_truncation_of_any_part_is_refused_by_name(copy_of, kept):
             continue
         whole = part.read_bytes()
         part.write_bytes(whole[: int(kept * len(whole))])
-        with pytest.raises(ArtefactError) as error:
+        with pytest.raises(ArtifactError) as error:
             load_denoiser(copy_of)
         assert str(copy_of) in str(error.value), part
         part.write_bytes(whole)
@@ -223,7 +223,7 @@ def _refused_or_the_same(path, prediction_of, expected):
     """Whether a file is refused by name; one that loads must predict what it did, to the bit."""
     try:
         denoiser = load_denoiser(path)
-    except ArtefactError as error:
+    except ArtifactError as error:
         assert str(path) in str(error)  # noqa: PT017
         return True
     np.testing.assert_array_equal(prediction_of(denoiser), expected)
@@ -269,9 +269,9 @@ def test_a_missing_part_never_makes_another_model(copy_of, prediction_of):
 def test_a_card_of_a_newer_version_is_refused_by_name(small_network, card, format_name, tmp_path):
     text = json.dumps(json.loads(card.to_json()) | {"format_version": 99})
     newer = SimpleNamespace(**{**dataclasses.asdict(card), "to_json": lambda: text})
-    path = tmp_path / FORMATS[format_name].ARTEFACT
+    path = tmp_path / FORMATS[format_name].ARTIFACT
     FORMATS[format_name].write(ExportSource(small_network, newer), path)
-    with pytest.raises(ArtefactError, match=r"newer version.*99") as error:
+    with pytest.raises(ArtifactError, match=r"newer version.*99") as error:
         load_denoiser(path)
     assert str(path) in str(error.value)
 
@@ -282,9 +282,9 @@ def test_a_card_of_other_classes_than_the_graph_is_refused_by_name(
 ):
     text = dataclasses.replace(card, class_names=names, null_label=len(names)).to_json()
     other = SimpleNamespace(**{**dataclasses.asdict(card), "to_json": lambda: text})
-    path = tmp_path / FORMATS[format_name].ARTEFACT
+    path = tmp_path / FORMATS[format_name].ARTIFACT
     FORMATS[format_name].write(ExportSource(small_network, other), path)
-    with pytest.raises(ArtefactError, match="carries the card of another network") as error:
+    with pytest.raises(ArtifactError, match="carries the card of another network") as error:
         load_denoiser(path)
     assert str(path) in str(error.value)
 
@@ -325,7 +325,7 @@ _WITHOUT_CARD = {
 
 def test_a_file_without_a_card_is_refused_by_name(copy_of, format_name):
     _WITHOUT_CARD[format_name](copy_of)
-    with pytest.raises(ArtefactError, match="carries no denoiser card") as error:
+    with pytest.raises(ArtifactError, match="carries no denoiser card") as error:
         load_denoiser(copy_of)
     assert str(copy_of) in str(error.value)
 
@@ -342,7 +342,7 @@ def test_a_file_that_differs_from_the_network_is_not_kept(
 
     spoilt = SimpleNamespace(**vars(true_format) | {"write": write_something_else})
     monkeypatch.setitem(FORMATS, format_name, spoilt)
-    with pytest.raises(ArtefactError, match=r"agree with the live network to 0\."):
+    with pytest.raises(ArtifactError, match=r"agree with the live network to 0\."):
         export_network(small_network, card, tmp_path / "export", [format_name])
     assert os.listdir(tmp_path) == []
 
@@ -350,7 +350,7 @@ def test_a_file_that_differs_from_the_network_is_not_kept(
 def test_weights_that_are_not_numbers_are_not_exported(small_network, card, tmp_path):
     broken = inference_network(small_network)
     broken.set_weights([np.full_like(weight, np.nan) for weight in broken.get_weights()])
-    with pytest.raises(ArtefactError, match="nan"):
+    with pytest.raises(ArtifactError, match="nan"):
         export_network(broken, card, tmp_path / "export", ["saved_model"])
     assert os.listdir(tmp_path) == []
 
@@ -362,7 +362,7 @@ def test_an_export_that_fails_late_takes_the_others_with_it(
         path.write_bytes(b"half")
         raise OSError(28, "No space left on device")
 
-    last = SimpleNamespace(ARTEFACT="last.bin", ours=None, write=fail)
+    last = SimpleNamespace(ARTIFACT="last.bin", ours=None, write=fail)
     monkeypatch.setitem(FORMATS, "last", last)
     with pytest.raises(OSError, match="No space"):
         export_network(small_network, card, tmp_path / "export", ["saved_model", "last"])

@@ -69,7 +69,7 @@ def _python(*arguments, expect=0):
 
 def test_the_command_writes_the_promised_files_and_no_others(export_folder):
     assert sorted(os.listdir(export_folder)) == sorted(
-        export_format.ARTEFACT for export_format in FORMATS.values()
+        export_format.ARTIFACT for export_format in FORMATS.values()
     )
     assert (export_folder / "denoiser.onnx").is_file()
     assert (export_folder / "saved_model" / "saved_model.pb").is_file()
@@ -78,7 +78,7 @@ def test_the_command_writes_the_promised_files_and_no_others(export_folder):
 
 
 def test_what_is_exported_is_the_average_of_the_weights(run, export_folder, format_name):
-    denoiser = load_denoiser(export_folder / FORMATS[format_name].ARTEFACT)
+    denoiser = load_denoiser(export_folder / FORMATS[format_name].ARTIFACT)
     average = inference_network(run.model.ema_network)
     live = inference_network(run.model.network)
     assert largest_deviation(average, denoiser) <= FORMATS[format_name].TOLERANCE
@@ -86,7 +86,7 @@ def test_what_is_exported_is_the_average_of_the_weights(run, export_folder, form
 
 
 def test_the_card_is_that_of_the_run(run, export_folder, format_name):
-    card = load_denoiser(export_folder / FORMATS[format_name].ARTEFACT).card
+    card = load_denoiser(export_folder / FORMATS[format_name].ARTIFACT).card
     assert card == run.card
     assert card.images_seen == 3 * 512
     assert (card.dataset, card.preset, card.steps) == ("digits", "tiny", 3)
@@ -96,8 +96,8 @@ def test_each_format_draws_the_same_pictures(export_folder, tmp_path):
     pictures = {}
     for name, export_format in FORMATS.items():
         files = ["--out", tmp_path / f"{name}.png", "--npz", tmp_path / f"{name}.npz"]
-        artefact = export_folder / export_format.ARTEFACT
-        _python("-m", "kdiffusion", "sample", artefact, "--per-label", 2, "--steps", 10, *files)
+        artifact = export_folder / export_format.ARTIFACT
+        _python("-m", "kdiffusion", "sample", artifact, "--per-label", 2, "--steps", 10, *files)
         pictures[name] = np.load(tmp_path / f"{name}.npz")["images"].astype(int)
     assert pictures["onnx"].shape == (20, 8, 8, 1)
     for name, picture in pictures.items():

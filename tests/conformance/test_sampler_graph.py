@@ -9,9 +9,9 @@ import numpy as np
 import onnx
 import pytest
 
-from kdiffusion.artifacts import ArtefactError, load_denoiser
-from kdiffusion.diffusion.noise import initial_latents
+from kdiffusion.artifacts import ArtifactError, load_denoiser
 from kdiffusion.diffusion.sampling import sample
+from kdiffusion.diffusion.seeded_noise import initial_latents
 from kdiffusion.export.source import ExportSource
 from kdiffusion.export.whole_sampler import SAMPLER_FORMATS, export_sampler
 from kdiffusion.export.whole_sampler.tables import GRAPH_SAMPLERS, sampler_tables
@@ -77,7 +77,7 @@ def test_a_file_says_what_it_draws_with(exported_samplers):
 
 def test_a_sampler_is_not_taken_for_a_denoiser(exported_samplers):
     for path in exported_samplers[1].values():
-        with pytest.raises(ArtefactError, match=r"exactly the inputs.*guidance_strength"):
+        with pytest.raises(ArtifactError, match=r"exactly the inputs.*guidance_strength"):
             load_denoiser(path)
 
 
@@ -96,7 +96,7 @@ def test_a_damaged_sampler_is_refused_by_name(exported_samplers, tmp_path, name)
     whole = bytearray(part.read_bytes())
     whole[len(whole) // 2] ^= 1
     part.write_bytes(whole)
-    with pytest.raises(ArtefactError, match="damaged") as error:
+    with pytest.raises(ArtifactError, match="damaged") as error:
         SAMPLER_FORMATS[name].load(path)
     assert str(path) in str(error.value)
 
@@ -105,10 +105,10 @@ def test_a_damaged_sampler_is_refused_by_name(exported_samplers, tmp_path, name)
 def test_a_card_of_fewer_classes_than_the_graph_is_refused(small_network, card, tmp_path, name):
     text = dataclasses.replace(card, class_names=("cat", "dog"), null_label=2).to_json()
     other = SimpleNamespace(**{**dataclasses.asdict(card), "to_json": lambda: text})
-    path = tmp_path / SAMPLER_FORMATS[name].ARTEFACT
+    path = tmp_path / SAMPLER_FORMATS[name].ARTIFACT
     tables = sampler_tables(card, "ddim", 2, "trailing")
     SAMPLER_FORMATS[name].write(ExportSource(small_network, other), tables, path)
-    with pytest.raises(ArtefactError, match="carries the card of another network"):
+    with pytest.raises(ArtifactError, match="carries the card of another network"):
         SAMPLER_FORMATS[name].load(path)
 
 

@@ -5,8 +5,8 @@ import pytest
 
 from kdiffusion.diffusion.denoiser import NetworkDenoiser
 from kdiffusion.diffusion.image_to_image import image_to_image
-from kdiffusion.diffusion.noise import initial_latents
 from kdiffusion.diffusion.samplers import SAMPLERS
+from kdiffusion.diffusion.seeded_noise import initial_latents
 
 PICTURES = np.random.default_rng(0).uniform(-0.9, 0.9, (3, 2, 3, 1))
 

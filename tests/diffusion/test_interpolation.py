@@ -5,10 +5,10 @@ import pytest
 
 from kdiffusion.diffusion.denoiser import NetworkDenoiser
 from kdiffusion.diffusion.interpolation import interpolate, interpolate_images, mix_labels, slerp
-from kdiffusion.diffusion.noise import initial_latents
 from kdiffusion.diffusion.prediction import from_x0_and_eps
 from kdiffusion.diffusion.samplers import SAMPLERS
 from kdiffusion.diffusion.sampling import sample
+from kdiffusion.diffusion.seeded_noise import initial_latents
 
 DETERMINISTIC = [name for name, sampler in SAMPLERS.items() if not sampler.always_random]
 

@@ -5,11 +5,11 @@ import itertools
 import numpy as np
 import pytest
 
-from kdiffusion.diffusion.noise import initial_latents
 from kdiffusion.diffusion.prediction import PREDICTION_TYPES, Estimate
 from kdiffusion.diffusion.samplers import SAMPLERS, ddim_step, ddpm_step, find_sampler
 from kdiffusion.diffusion.sampling import sample
 from kdiffusion.diffusion.schedules import VARIANCES, make_schedule
+from kdiffusion.diffusion.seeded_noise import initial_latents
 from kdiffusion.diffusion.spacing import SPACINGS, timestep_pairs
 
 DETERMINISTIC = [name for name, sampler in SAMPLERS.items() if not sampler.always_random]

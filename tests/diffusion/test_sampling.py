@@ -4,9 +4,9 @@ import numpy as np
 import pytest
 
 from kdiffusion.diffusion.denoiser import NetworkDenoiser
-from kdiffusion.diffusion.noise import initial_latents
 from kdiffusion.diffusion.samplers import SAMPLERS
 from kdiffusion.diffusion.sampling import network_evaluations, sample, sample_batches
+from kdiffusion.diffusion.seeded_noise import initial_latents
 
 
 @pytest.mark.parametrize("sampler", SAMPLERS)

@@ -8,10 +8,10 @@ import numpy as np
 import pytest
 
 from kdiffusion.data import ImageDataset
-from kdiffusion.evaluation.command import Job, run_job
 from kdiffusion.evaluation.distances import kernel_distance
 from kdiffusion.evaluation.evaluation import KEYS
 from kdiffusion.evaluation.image_sets import open_images
+from kdiffusion.evaluation.job import Job, run_job
 from kdiffusion.evaluation.judge import load_judge
 from kdiffusion.evaluation.measures import shares_by_class
 from kdiffusion.evaluation.neighbours import density_and_coverage, precision_and_recall
@@ -119,7 +119,7 @@ def test_what_was_read_of_real_images_is_read_once(fresh, dataset, judge_file, c
     seen = []
     judge = load_judge(judge_file)
     monkeypatch.setattr(
-        "kdiffusion.evaluation.command.load_judge",
+        "kdiffusion.evaluation.job.load_judge",
         lambda _: seen.append(1) or judge,
     )
     read = type(judge).read

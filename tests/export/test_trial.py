@@ -7,7 +7,7 @@ from pathlib import Path
 import keras
 import pytest
 
-from kdiffusion.artifacts import ArtefactError, load_denoiser
+from kdiffusion.artifacts import ArtifactError, load_denoiser
 from kdiffusion.export.trial import TrialExport, export_untrained
 from kdiffusion.runs import PRESETS
 
@@ -43,7 +43,7 @@ def test_one_that_cannot_stops_the_training_with_the_reason():
     with TrialExport(tiny_config()) as trial:
         begin(trial, image_shape=(8, 8, 5))
         assert trial._process.wait() == 1
-        with pytest.raises(ArtefactError, match=r"training stops at its beginning.*`image_shape`"):
+        with pytest.raises(ArtifactError, match=r"training stops at its beginning.*`image_shape`"):
             trial.on_train_batch_end(0)
 
 

@@ -16,7 +16,7 @@ import pytest
 from onnx import TensorProto, helper, numpy_helper
 from PIL import Image
 
-from kdiffusion.artifacts import ArtefactError, litert_loader, load_denoiser, saved_model_loader
+from kdiffusion.artifacts import ArtifactError, litert_loader, load_denoiser, saved_model_loader
 from kdiffusion.artifacts.onnx_loader import CARD_KEY
 from kdiffusion.artifacts.saved_model_reader import ALLOWED, read_signature
 from kdiffusion.commands.shards import draw_to_folder, read_folder
@@ -142,7 +142,7 @@ def _brings_an_object_that_is_made_when_opened(mark, path):
 def test_a_saved_model_that_does_more_than_compute_is_refused(tmp_path, attack, named):
     mark = tmp_path / "mark"
     path = attack(mark, tmp_path / "saved_model")
-    with pytest.raises(ArtefactError, match=named):
+    with pytest.raises(ArtifactError, match=named):
         load_denoiser(path)
     assert not list(tmp_path.glob("mark*"))
 
@@ -216,7 +216,7 @@ def test_every_operation_that_is_not_allowed_is_refused_wherever_it_stands(tmp_p
             (function,) = (each for each in functions if place in each.signature.name)
             function.node_def.add(name="attack", op=name)
             (path / "saved_model.pb").write_bytes(saved.SerializeToString())
-            with pytest.raises(ArtefactError, match=f"Received: {name}$"):
+            with pytest.raises(ArtifactError, match=f"Received: {name}$"):
                 read_signature(path, saved_model_loader.SIGNATURE)
 
 
@@ -257,14 +257,14 @@ def test_an_onnx_file_cannot_read_beside_its_folder(tmp_path):
     outside.external_data.add(key="location", value="../secret.bin")
     add = helper.make_node("Add", ["noisy_image", "secret"], ["prediction"])
     path = _onnx_file(tmp_path / "folder" / "denoiser.onnx", [add], [outside])
-    with pytest.raises(ArtefactError, match=r"denoiser\.onnx"):
+    with pytest.raises(ArtifactError, match=r"denoiser\.onnx"):
         load_denoiser(path)
 
 
 def test_an_onnx_file_cannot_bring_operations_of_its_own(tmp_path):
     node = helper.make_node("Run", ["noisy_image"], ["prediction"], domain="ai.onnx.contrib")
     path = _onnx_file(tmp_path / "denoiser.onnx", [node], domains=[("ai.onnx.contrib", 1)])
-    with pytest.raises(ArtefactError, match=r"denoiser\.onnx"):
+    with pytest.raises(ArtifactError, match=r"denoiser\.onnx"):
         load_denoiser(path)
 
 
@@ -280,7 +280,7 @@ def test_an_openvino_file_cannot_bring_operations_of_its_own(tmp_path):
     known, unknown = 'type="Add" version="opset1"', 'type="Run" version="extension"'
     assert known in graph.read_text()
     graph.write_text(graph.read_text().replace(known, unknown))
-    with pytest.raises(ArtefactError, match="cannot be read as whole OpenVINO IR"):
+    with pytest.raises(ArtifactError, match="cannot be read as whole OpenVINO IR"):
         load_denoiser(graph)
 
 
@@ -301,7 +301,7 @@ def test_a_litert_file_cannot_bring_operations_of_its_own(tmp_path):
     path.write_bytes(converter.convert())
     with zipfile.ZipFile(path, "a") as archive:
         archive.writestr(litert_loader.CARD_NAME, CARD.to_json())
-    with pytest.raises(ArtefactError, match="cannot be read as a whole LiteRT file"):
+    with pytest.raises(ArtifactError, match="cannot be read as a whole LiteRT file"):
         load_denoiser(path)(np.zeros((1, 4, 4, 1)), [0], [0])
     assert not mark.exists()
 
@@ -436,7 +436,7 @@ def test_a_card_in_a_bad_archive_is_refused_by_name(tmp_path, spoil):
     with zipfile.ZipFile(path, "w", zipfile.ZIP_DEFLATED) as archive:
         spoil(archive)
     assert path.stat().st_size < 2**22
-    with pytest.raises(ArtefactError, match=r"denoiser\.tflite .* card"):
+    with pytest.raises(ArtifactError, match=r"denoiser\.tflite .* card"):
         load_denoiser(path)
 
 
@@ -460,5 +460,5 @@ def test_a_card_of_another_network_is_refused_by_name(tmp_path, monkeypatch, cha
         helper.make_node("Add", ["noisy_image", "shift"], ["prediction"]),
     ]
     path = _onnx_file(tmp_path / "denoiser.onnx", nodes, [rows, shape])
-    with pytest.raises(ArtefactError, match=rf"denoiser\.onnx .*{message}"):
+    with pytest.raises(ArtifactError, match=rf"denoiser\.onnx .*{message}"):
         load_denoiser(path)

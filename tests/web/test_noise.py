@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from kdiffusion.diffusion.noise import ImageNoise
+from kdiffusion.diffusion.seeded_noise import ImageNoise
 
 # Philox4x64-10, key (0, 0), counter (1, 0, 0, 0), as in tests/diffusion/test_noise.py.
 PHILOX_SEED_0 = [0x2F4BA6408E4D89B, 0x3DD62B0B9CA8C5B2, 0x1C8667A55D902E79, 0x907D7A052FD5B4DC]

@@ -1,5 +1,5 @@
 /**
- * One image, one seed: the noise stream that `kdiffusion/diffusion/noise.py` defines.
+ * One image, one seed: the noise stream that `kdiffusion/diffusion/seeded_noise.py` defines.
  *
  * Philox4x64-10 (Salmon et al. 2011) with key (seed, 0) and counters (1, 0, 0, 0), (2, 0, 0, 0) and
  * so on, 53 bits of each word, Box-Muller. The first draw is x_T; random samplers take one more for

@@ -5,7 +5,7 @@ import numpy as np
 import pytest
 
 from kdiffusion.data import load_dataset
-from kdiffusion.evaluation.judge_training.training import (
+from kdiffusion.evaluation.judge_training.fitting import (
     LOOKAHEAD_STEPS,
     Lookahead,
     Triangle,

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from kdiffusion.commands.pictures import read_mask, read_picture
+from kdiffusion.commands.given_images import read_given_image, read_mask
 from kdiffusion.images import to_uint8
 
 HEIGHT, WIDTH = 6, 4  # as the card of conftest.py
@@ -26,21 +26,21 @@ def grey_card(card):
 def test_a_picture_of_the_models_size_is_taken_as_it_is(card, tmp_path, pixels, name):
     options = {"lossless": True} if name.endswith("webp") else {}
     Image.fromarray(pixels).save(tmp_path / name, **options)
-    picture = read_picture(tmp_path / name, card)
+    picture = read_given_image(tmp_path / name, card)
     assert picture.dtype == np.float32
     np.testing.assert_array_equal(to_uint8(picture), pixels)
 
 
 def test_a_grey_picture_serves_a_colour_model(card, tmp_path, pixels):
     Image.fromarray(pixels[..., 0]).save(tmp_path / "grey.png")
-    picture = to_uint8(read_picture(tmp_path / "grey.png", card))
+    picture = to_uint8(read_given_image(tmp_path / "grey.png", card))
     np.testing.assert_array_equal(picture, np.repeat(pixels[..., :1], 3, axis=-1))
 
 
 def test_a_colour_picture_becomes_grey_as_pillow_makes_it(grey_card, tmp_path, pixels):
     image = Image.fromarray(pixels)
     image.save(tmp_path / "colour.png")
-    picture = to_uint8(read_picture(tmp_path / "colour.png", grey_card))
+    picture = to_uint8(read_given_image(tmp_path / "colour.png", grey_card))
     difference = picture[..., 0].astype(int) - np.asarray(image.convert("L"))
     assert np.abs(difference).max() <= 1
 
@@ -48,12 +48,12 @@ def test_a_colour_picture_becomes_grey_as_pillow_makes_it(grey_card, tmp_path, p
 def test_another_size_is_refused_and_resized_only_when_asked(card, tmp_path):
     Image.new("RGB", (40, 30), (10, 200, 77)).save(tmp_path / "large.png")
     with pytest.raises(ValueError, match=r"4x6 pixels.*`--resize`.*Received: 40x30 pixels"):
-        read_picture(tmp_path / "large.png", card)
-    picture = to_uint8(read_picture(tmp_path / "large.png", card, resize=True))
+        read_given_image(tmp_path / "large.png", card)
+    picture = to_uint8(read_given_image(tmp_path / "large.png", card, resize=True))
     np.testing.assert_array_equal(picture, np.full((HEIGHT, WIDTH, 3), (10, 200, 77)))
 
 
-@pytest.mark.parametrize("read", [read_picture, read_mask])
+@pytest.mark.parametrize("read", [read_given_image, read_mask])
 def test_what_is_no_picture_is_refused(card, tmp_path, read):
     (tmp_path / "notes.png").write_text("not a picture")
     for name in ("notes.png", "nowhere.png"):
@@ -64,7 +64,7 @@ def test_what_is_no_picture_is_refused(card, tmp_path, read):
 def test_sixteen_bits_are_refused(card, tmp_path):
     Image.fromarray(np.full((HEIGHT, WIDTH), 40000, np.uint16)).save(tmp_path / "deep.png")
     with pytest.raises(ValueError, match="8 bits"):
-        read_picture(tmp_path / "deep.png", card)
+        read_given_image(tmp_path / "deep.png", card)
 
 
 def test_white_is_painted_anew(card, tmp_path):

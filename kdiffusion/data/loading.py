@@ -5,9 +5,9 @@ import os
 from collections.abc import Callable
 from pathlib import Path
 
-from .dataset import ImageDataset
 from .digits import load_digits, look_up_digits
 from .folder import load_folder, look_up_folder
+from .image_dataset import ImageDataset
 from .tfds_catalog import load_tfds, look_up_tfds
 
 # A loader takes the name and, by keyword, the other arguments of `load_dataset`.

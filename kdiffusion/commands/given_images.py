@@ -5,7 +5,7 @@ import numpy as np
 from kdiffusion.images import fit_to_size, read_image, to_model_range
 
 
-def read_picture(path, card, resize=False):
+def read_given_image(path, card, resize=False):
     """Reads a picture file in the shape and range of a model; grey and colour as the model has it.
 
     Args:
@@ -30,7 +30,7 @@ def read_mask(path, card, resize=False):
     """Reads which pixels to paint anew: those that are white (at least half) in a picture file.
 
     Args:
-        path, card, resize: as for `read_picture`.
+        path, card, resize: as for `read_given_image`.
 
     Returns:
         bool array `[H, W]`: True is painted anew, as in most other tools.

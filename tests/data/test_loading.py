@@ -17,7 +17,7 @@ from kdiffusion.data import (
     name_and_directory,
     training_batches,
 )
-from kdiffusion.data.datasets import LOOK_UPS
+from kdiffusion.data.loading import LOOK_UPS
 from kdiffusion.data.tfds_catalog import load_tfds
 from kdiffusion.images import to_uint8
 

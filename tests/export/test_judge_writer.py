@@ -10,7 +10,7 @@ import pytest
 
 from kdiffusion.data import load_dataset
 from kdiffusion.evaluation.judge import load_judge
-from kdiffusion.export.judge import grainy_images
+from kdiffusion.export.judge_writer import grainy_images
 
 ROOT = Path(__file__).parents[2]
 

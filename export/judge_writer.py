@@ -2,7 +2,7 @@
 
 import numpy as np
 
-from kdiffusion.artifacts import ArtefactError
+from kdiffusion.artifacts import ArtifactError
 from kdiffusion.evaluation.judge import (
     CARD_KEY,
     INPUT,
@@ -38,7 +38,7 @@ def write_judge(network, dataset, path, how_made, *, both_sides, overwrite=False
 
     Raises:
         FileExistsError: `path` exists and `overwrite` is False.
-        ArtefactError: the file does not compute what the network computes.
+        ArtifactError: the file does not compute what the network computes.
     """
     import onnx
 
@@ -48,7 +48,7 @@ def write_judge(network, dataset, path, how_made, *, both_sides, overwrite=False
     model = convert_judge(reading)
     with staged(path, overwrite) as temporary:
         onnx.save(model, temporary)
-        session = open_session(temporary, ArtefactError)
+        session = open_session(temporary, ArtifactError)
         _check_deviation(reading, session, dataset.validation_images[:COMPARED_IMAGES])
         card = JudgeCard(
             class_names=dataset.class_names,
@@ -123,7 +123,7 @@ def _check_deviation(reading, session, images):
     expected = np.asarray(reading(images.astype(np.float32), training=False)["logits"])
     deviation = float(np.abs(logits - expected).max())
     if not deviation <= TOLERANCE:  # not `>`: a NaN must not pass
-        raise ArtefactError(
+        raise ArtifactError(
             f"The judge's file must agree with its network to {TOLERANCE:g}. "
             f"Received: a largest deviation of {deviation:g}; the file was not kept"
         )

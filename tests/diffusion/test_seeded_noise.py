@@ -6,7 +6,7 @@ import math
 import numpy as np
 import pytest
 
-from kdiffusion.diffusion.noise import ImageNoise, initial_latents
+from kdiffusion.diffusion.seeded_noise import ImageNoise, initial_latents
 
 MASK = 2**64 - 1
 
