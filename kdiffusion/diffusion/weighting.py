@@ -9,6 +9,8 @@ from kdiffusion.diffusion.prediction import check_prediction_type
 from kdiffusion.diffusion.schedules import NoiseSchedule
 
 LOSS_WEIGHTINGS = ("simple", "min_snr", "edm")
+# How often each timestep is drawn: the rows of `TIMESTEP_SAMPLING` in training/timesteps.py.
+TIMESTEP_SAMPLINGS = ("uniform", "stratified", "log_normal", "loss_second_moment")
 
 SIGMA_DATA = 0.5  # the standard deviation of images in [-1, 1], as EDM takes it
 

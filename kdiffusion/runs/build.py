@@ -3,9 +3,8 @@
 import keras
 
 from kdiffusion.diffusion.schedules import make_schedule, options_from_text
-from kdiffusion.networks import UNet
 from kdiffusion.precision import resolve_policy
-from kdiffusion.runs.optimizers import OPTIMIZERS, learning_rate
+from kdiffusion.runs.choices import LEARNING_RATE_SHAPES, NETWORKS, OPTIMIZERS, find
 from kdiffusion.training import DiffusionModel
 
 
@@ -20,18 +19,10 @@ def build_model(config, image_shape, num_classes, total_steps):
     """
     keras.utils.set_random_seed(config.run.seed)  # for the initial weights and dropout
     model, diffusion, optimizer = config.model, config.diffusion, config.optimizer
-    network = UNet(
-        image_shape,
-        num_classes,
-        base_channels=model.base_channels,
-        channel_multipliers=model.channel_multipliers,
-        blocks_per_level=model.blocks_per_level,
-        attention_resolutions=model.attention_resolutions,
-        attention_heads=model.attention_heads,
-        dropout=model.dropout,
-        scale_shift=model.scale_shift,
-        patch_size=model.patch_size,
-        dtype=resolve_policy(model.dtype_policy),
+    fields = {**vars(model)}
+    make, policy = fields.pop("network"), fields.pop("dtype_policy")
+    network = find("network", make, NETWORKS)(
+        image_shape, num_classes, **fields, dtype=resolve_policy(policy)
     )
     diffusion_model = DiffusionModel(
         network,
@@ -51,8 +42,10 @@ def build_model(config, image_shape, num_classes, total_steps):
         gradient_clip_norm=optimizer.gradient_clip_norm,
         seed=config.run.seed,
     )
+    shape = find("learning_rate_shape", optimizer.learning_rate_shape, LEARNING_RATE_SHAPES)
+    learning_rate = shape(optimizer, total_steps)
     diffusion_model.compile(
-        OPTIMIZERS[optimizer.name](optimizer, learning_rate(optimizer, total_steps)),
+        find("optimizer", optimizer.name, OPTIMIZERS)(optimizer, learning_rate),
         steps_per_execution=config.run.steps_per_execution,
     )
     # Built here, in the strategy's scope, so that a checkpoint finds its variables.

@@ -11,13 +11,38 @@ from typing import Annotated, Literal
 import tyro
 from pydantic import Field, FiniteFloat, TypeAdapter
 
+from kdiffusion.diffusion.prediction import PREDICTION_TYPES
 from kdiffusion.diffusion.samplers import SAMPLERS
 from kdiffusion.diffusion.schedules import SCHEDULES, make_schedule, options_from_text
+from kdiffusion.diffusion.weighting import LOSS_WEIGHTINGS, TIMESTEP_SAMPLINGS
+from kdiffusion.runs.choices import LEARNING_RATE_SHAPES, NETWORKS, OPTIMIZERS, STRATEGIES
 from kdiffusion.runs.config_check import checked, section
 
-# A literal type, so that the command line lists the names.
-ScheduleName = tyro.extras.literal_type_from_choices(list(SCHEDULES))
-SamplerName = tyro.extras.literal_type_from_choices(list(SAMPLERS))
+# Literal types of the tables' names, so that the command line lists them.
+(
+    ScheduleName,
+    SamplerName,
+    PredictionType,
+    LossWeighting,
+    TimestepSampling,
+    NetworkName,
+    OptimizerName,
+    LearningRateShape,
+    StrategyName,
+) = (
+    tyro.extras.literal_type_from_choices(list(table))
+    for table in (
+        SCHEDULES,
+        SAMPLERS,
+        PREDICTION_TYPES,
+        LOSS_WEIGHTINGS,
+        TIMESTEP_SAMPLINGS,
+        NETWORKS,
+        OPTIMIZERS,
+        LEARNING_RATE_SHAPES,
+        STRATEGIES,
+    )
+)
 Positive = Annotated[int, Field(ge=1)]
 NotNegative = Annotated[int, Field(ge=0)]
 Fraction = Annotated[FiniteFloat, Field(ge=0, le=1)]
@@ -44,8 +69,10 @@ class DataConfig:
 
 @section
 class ModelConfig:
-    """The U-Net (see `kdiffusion.networks.UNet`)."""
+    """The network, by default the U-Net (see `kdiffusion.networks.UNet`)."""
 
+    network: NetworkName = "unet"
+    """Network: a row of `NETWORKS` in kdiffusion/runs/choices.py."""
     base_channels: Annotated[int, Field(ge=2, multiple_of=2)] = 64
     """Channels at multiplier 1."""
     channel_multipliers: Annotated[tuple[Positive, ...], Field(min_length=1)] = (1, 2, 2)
@@ -79,13 +106,11 @@ class DiffusionConfig:
     """Noising steps, T."""
     zero_terminal_snr: bool = False
     """Rescale the schedule to end in pure noise (Lin et al. 2024); x0 and v only."""
-    prediction_type: Literal["epsilon", "x0", "v"] = "epsilon"
+    prediction_type: PredictionType = "epsilon"
     """What the network predicts."""
-    loss_weighting: Literal["simple", "min_snr", "edm"] = "simple"
+    loss_weighting: LossWeighting = "simple"
     """Weight of each timestep in the loss: all alike, min-SNR with gamma 5, or EDM's."""
-    timestep_sampling: Literal["uniform", "stratified", "log_normal", "loss_second_moment"] = (
-        "stratified"
-    )
+    timestep_sampling: TimestepSampling = "stratified"
     """How t is drawn: independently, one from each equal part of the schedule, noise levels by a
     log-normal density, or more often where the loss is large, counting less there."""
     log_sigma_mean: FiniteFloat = -0.4
@@ -102,7 +127,7 @@ class DiffusionConfig:
 class OptimizerConfig:
     """The optimizer, its learning rate, and the moving average of the weights."""
 
-    name: Literal["adamw", "muon"] = "adamw"
+    name: OptimizerName = "adamw"
     """AdamW for all weights, or Muon for the kernels of convolutions and AdamW for the rest."""
     epochs: Positive = 100
     """Passes over the training images."""
@@ -112,7 +137,7 @@ class OptimizerConfig:
     """Peak learning rate."""
     warmup_steps: NotNegative = 0
     """Steps over which the learning rate rises from 0."""
-    learning_rate_shape: Literal["cosine", "trapezoid"] = "cosine"
+    learning_rate_shape: LearningRateShape = "cosine"
     """After the warm-up: half a cosine, or the peak until the last cooldown_fraction of the run and
     then a straight line."""
     cooldown_fraction: Fraction = 0.3
@@ -149,7 +174,7 @@ class RunConfig:
 
     seed: Annotated[int, Field(ge=0, lt=2**31)] = 0
     """Every random number of the run derives from it."""
-    strategy: Literal["auto", "one_device", "mirrored", "multi_worker", "tpu"] = "auto"
+    strategy: StrategyName = "auto"
     """tf.distribute strategy; auto takes multi_worker where TF_CONFIG is set, mirrored where there
     are several GPUs, else one device. multi_worker knows its cluster from TF_CONFIG or Slurm."""
     deterministic: bool = False

@@ -120,10 +120,6 @@ def muon(config, learning_rate):
     )
 
 
-# Each takes an `OptimizerConfig` and a learning-rate schedule.
-OPTIMIZERS = {"adamw": adamw, "muon": muon}
-
-
 @keras.saving.register_keras_serializable("kdiffusion")
 class Trapezoid(keras.optimizers.schedules.LearningRateSchedule):
     """Linear warm-up, then the peak, then a straight line down (Hägele et al. 2024, "WSD").
@@ -162,17 +158,20 @@ class Trapezoid(keras.optimizers.schedules.LearningRateSchedule):
         }
 
 
-def learning_rate(config, total_steps):
-    """The learning rate of each step, as an `OptimizerConfig` shapes it over the whole run."""
-    warmup = min(config.warmup_steps, total_steps - 1)
-    if config.learning_rate_shape == "trapezoid":
-        return Trapezoid(
-            config.learning_rate,
-            total_steps,
-            warmup,
-            cooldown_steps=round(config.cooldown_fraction * total_steps),
-            final=config.final_learning_rate_fraction * config.learning_rate,
-        )
+def trapezoid(config, total_steps):
+    """`Trapezoid`, as an `OptimizerConfig` shapes it over the whole run."""
+    return Trapezoid(
+        config.learning_rate,
+        total_steps,
+        _warmup(config, total_steps),
+        cooldown_steps=round(config.cooldown_fraction * total_steps),
+        final=config.final_learning_rate_fraction * config.learning_rate,
+    )
+
+
+def cosine(config, total_steps):
+    """After the warm-up half a cosine, as an `OptimizerConfig` shapes it over the whole run."""
+    warmup = _warmup(config, total_steps)
     return keras.optimizers.schedules.CosineDecay(
         initial_learning_rate=0.0 if warmup else config.learning_rate,
         warmup_target=config.learning_rate if warmup else None,
@@ -180,3 +179,7 @@ def learning_rate(config, total_steps):
         decay_steps=total_steps - warmup,
         alpha=config.final_learning_rate_fraction,
     )
+
+
+def _warmup(config, total_steps):
+    return min(config.warmup_steps, total_steps - 1)

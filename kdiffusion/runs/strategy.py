@@ -8,22 +8,26 @@ import threading
 import tensorflow as tf
 
 from kdiffusion.data import training_batches
+from kdiffusion.runs.choices import STRATEGIES, find
 from kdiffusion.runs.cluster import read_tf_config, wait_for_peers
 
 
-def _one_device():
+def one_device():
+    """The first GPU, or the processor."""
     return tf.distribute.OneDeviceStrategy(
         "/gpu:0" if tf.config.list_logical_devices("GPU") else "/cpu:0"
     )
 
 
-def _mirrored():
+def mirrored():
+    """All GPUs of this machine."""
     # Without GPUs: the logical CPU devices, so that replicas can be tried on any machine.
     devices = tf.config.list_logical_devices("GPU") or tf.config.list_logical_devices("CPU")
     return tf.distribute.MirroredStrategy([device.name for device in devices])
 
 
-def _multi_worker():
+def multi_worker():
+    """All workers that TF_CONFIG or Slurm names."""
     if "TF_CONFIG" not in os.environ:
         if "SLURM_STEP_NODELIST" not in os.environ:
             raise ValueError(
@@ -66,26 +70,19 @@ def slurm_cluster():
     return {"cluster": cluster, "task": {"type": kind, "index": index}}
 
 
-def _tpu():
+def tpu():
+    """The TPU of this machine."""
     resolver = tf.distribute.cluster_resolver.TPUClusterResolver(tpu="")
     tf.config.experimental_connect_to_cluster(resolver)
     tf.tpu.experimental.initialize_tpu_system(resolver)
     return tf.distribute.TPUStrategy(resolver)
 
 
-def _auto():
+def auto():
+    """What the environment says: several workers, several GPUs, or one device."""
     if "TF_CONFIG" in os.environ:
-        return _multi_worker()
-    return _mirrored() if len(tf.config.list_logical_devices("GPU")) > 1 else _one_device()
-
-
-STRATEGIES = {
-    "auto": _auto,
-    "one_device": _one_device,
-    "mirrored": _mirrored,
-    "multi_worker": _multi_worker,
-    "tpu": _tpu,
-}
+        return multi_worker()
+    return mirrored() if len(tf.config.list_logical_devices("GPU")) > 1 else one_device()
 
 
 def make_strategy(name):
@@ -94,11 +91,7 @@ def make_strategy(name):
     Raises:
         ValueError: an unknown name; `multi_worker` without a cluster.
     """
-    if name not in STRATEGIES:
-        raise ValueError(
-            f"`strategy` must be one of {', '.join(STRATEGIES)}. Received: strategy={name!r}"
-        )
-    return STRATEGIES[name]()
+    return find("strategy", name, STRATEGIES)()
 
 
 def check_batch_size(strategy, batch_size):

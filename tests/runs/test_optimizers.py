@@ -5,15 +5,16 @@ import numpy as np
 import pytest
 import tensorflow as tf
 
+from kdiffusion.runs.choices import LEARNING_RATE_SHAPES, OPTIMIZERS, find
 from kdiffusion.runs.config import OptimizerConfig
 from kdiffusion.runs.optimizers import (
-    OPTIMIZERS,
     ConvolutionMuon,
     FusedAdamW,
     Trapezoid,
-    learning_rate,
+    trapezoid,
 )
 
+MAKERS = {name: find("optimizer", name, OPTIMIZERS) for name in OPTIMIZERS}
 KERNEL = np.random.default_rng(0).normal(size=(3, 3, 8, 16)).astype("float32")
 
 
@@ -61,18 +62,18 @@ def test_what_is_no_convolution_follows_adamw():
     config = OptimizerConfig(beta_2=0.99)
     steps = {
         name: _moved(make(config, 1e-3), keras.Variable(np.ones((8, 16), "float32")), gradient)
-        for name, make in OPTIMIZERS.items()
+        for name, make in MAKERS.items()
     }
     np.testing.assert_allclose(steps["muon"], steps["adamw"], rtol=1e-5)
 
 
-@pytest.mark.parametrize("name", OPTIMIZERS)
+@pytest.mark.parametrize("name", MAKERS)
 def test_an_optimizer_lowers_a_convolutions_loss(name):
     rate = {"muon": 0.2}.get(name, 0.03)  # Muon's steps are 0.2 of it, AdamW's all of it
     images = np.random.default_rng(2).normal(size=(4, 6, 6, 8)).astype("float32")
     target = keras.ops.conv(images, KERNEL, padding="same")
     model = keras.Sequential([keras.Input((6, 6, 8)), keras.layers.Conv2D(16, 3, padding="same")])
-    model.compile(OPTIMIZERS[name](OptimizerConfig(), rate), "mse")
+    model.compile(MAKERS[name](OptimizerConfig(), rate), "mse")
     losses = model.fit(images, target, batch_size=4, epochs=40, verbose=0).history["loss"]
     assert losses[-1] < 0.2 * losses[0]
 
@@ -88,13 +89,13 @@ def test_before_its_fall_a_trapezoid_does_not_depend_on_the_length():
     config = OptimizerConfig(
         learning_rate_shape="trapezoid", warmup_steps=20, final_learning_rate_fraction=0.0
     )
-    short, long = learning_rate(config, 1000), learning_rate(config, 5000)
+    short, long = trapezoid(config, 1000), trapezoid(config, 5000)
     for step in range(0, 700, 50):
         assert float(short(step)) == float(long(step))
     assert float(short(999)) < float(long(999))
 
 
-@pytest.mark.parametrize("shape", ["cosine", "trapezoid"])
+@pytest.mark.parametrize("shape", LEARNING_RATE_SHAPES)
 @pytest.mark.parametrize("warmup_steps", [0, 10])
 def test_a_shape_starts_peaks_and_ends_where_it_says(shape, warmup_steps):
     config = OptimizerConfig(
@@ -103,7 +104,7 @@ def test_a_shape_starts_peaks_and_ends_where_it_says(shape, warmup_steps):
         warmup_steps=warmup_steps,
         final_learning_rate_fraction=0.1,
     )
-    rate = learning_rate(config, 100)
+    rate = find("learning_rate_shape", shape, LEARNING_RATE_SHAPES)(config, 100)
     assert float(rate(0)) == (0.0 if warmup_steps else 0.5)
     assert max(float(rate(step)) for step in range(100)) == pytest.approx(0.5)
     assert float(rate(100)) == pytest.approx(0.05)

@@ -8,7 +8,8 @@ from pathlib import Path
 
 import pytest
 
-from kdiffusion.runs.strategy import STRATEGIES, make_strategy, slurm_cluster
+from kdiffusion.runs.choices import STRATEGIES
+from kdiffusion.runs.strategy import make_strategy, slurm_cluster
 
 ROOT = Path(__file__).parent.parent.parent
 

@@ -1,0 +1,44 @@
+"""The tables of what is chosen by name and needs Keras or TensorFlow: name ► "module:function".
+
+A row is loaded when it is chosen, so that the command line and a configuration know the names where
+neither is installed. A new network, optimizer, shape or strategy is a function or a class, and a
+row.
+"""
+
+import importlib
+
+from kdiffusion.checks import check_name
+
+# Each takes `image_shape`, `num_classes`, the fields of `ModelConfig`, and `dtype`.
+NETWORKS = {"unet": "kdiffusion.networks:UNet"}
+
+# Each takes an `OptimizerConfig` and a learning-rate schedule.
+OPTIMIZERS = {
+    "adamw": "kdiffusion.runs.optimizers:adamw",
+    "muon": "kdiffusion.runs.optimizers:muon",
+}
+
+# Each takes an `OptimizerConfig` and the steps of the whole run.
+LEARNING_RATE_SHAPES = {
+    "cosine": "kdiffusion.runs.optimizers:cosine",
+    "trapezoid": "kdiffusion.runs.optimizers:trapezoid",
+}
+
+# Each makes a `tf.distribute.Strategy` of the devices that are there.
+STRATEGIES = {
+    "auto": "kdiffusion.runs.strategy:auto",
+    "one_device": "kdiffusion.runs.strategy:one_device",
+    "mirrored": "kdiffusion.runs.strategy:mirrored",
+    "multi_worker": "kdiffusion.runs.strategy:multi_worker",
+    "tpu": "kdiffusion.runs.strategy:tpu",
+}
+
+
+def find(argument, name, table):
+    """The function or the class of a row; `argument` is what the name was given for.
+
+    Raises:
+        ValueError: no such row.
+    """
+    module, _, attribute = table[check_name(argument, name, table)].partition(":")
+    return getattr(importlib.import_module(module), attribute)

@@ -1,0 +1,20 @@
+import pytest
+
+from kdiffusion.diffusion.weighting import TIMESTEP_SAMPLINGS
+from kdiffusion.runs import choices
+from kdiffusion.training.timesteps import TIMESTEP_SAMPLING
+
+TABLES = ("NETWORKS", "OPTIMIZERS", "LEARNING_RATE_SHAPES", "STRATEGIES")
+
+
+@pytest.mark.parametrize("name", TABLES)
+def test_every_row_is_there_and_another_is_refused_with_those_that_are(name):
+    table = getattr(choices, name)
+    for row in table:
+        assert callable(choices.find("name", row, table))
+    with pytest.raises(ValueError, match=f"`name` must be one of {', '.join(table)}. Received"):
+        choices.find("name", "none such", table)
+
+
+def test_the_ways_of_drawing_timesteps_have_one_list_of_names():
+    assert tuple(TIMESTEP_SAMPLING) == TIMESTEP_SAMPLINGS
