@@ -18,6 +18,7 @@ _HOMES = {
     "load_denoiser": "kdiffusion.artifacts",
     "make_schedule": "kdiffusion.diffusion.schedules",
     "sample": "kdiffusion.diffusion.sampling",
+    "sampling_steps": "kdiffusion.diffusion.sampling",
     "to_model_range": "kdiffusion.images",
     "to_uint8": "kdiffusion.images",
     "training_batches": "kdiffusion.data",

@@ -9,11 +9,12 @@ from typing import Annotated, Literal
 
 import numpy as np
 import tyro
+from tqdm import tqdm
 
 from kdiffusion.artifacts import load_denoiser
 from kdiffusion.checks import check_whole
 from kdiffusion.diffusion.plan import SamplingOptions
-from kdiffusion.diffusion.sampling import sample
+from kdiffusion.diffusion.sampling import sampling_steps
 from kdiffusion.diffusion.seeded_noise import initial_latents
 from kdiffusion.images import image_grid, to_uint8
 
@@ -52,14 +53,15 @@ def film(denoiser, labels, seeds, *, frames, show="image", batch_size=64, progre
     if 0 in pictures:
         pictures[0].append(to_uint8(initial_latents(seeds, card.image_shape)))
 
-    def keep(index, t, x, x0):
-        if index + 1 in pictures:
-            pictures[index + 1].append(to_uint8(x if show == "image" else x0))
-
-    sample(
-        denoiser, labels, seeds, callback=keep, batch_size=batch_size, progress=progress,
-        **options,
-    )  # fmt: skip
+    batches = range(0, len(seeds), check_whole("batch_size", batch_size))
+    with tqdm(total=len(batches) * steps, unit="step", disable=not progress) as bar:
+        for first in batches:
+            rows = slice(first, first + batch_size)
+            for step in sampling_steps(denoiser, labels[rows], seeds[rows], **options):
+                if step.index + 1 in pictures:
+                    shown = step.x if show == "image" else step.x0
+                    pictures[step.index + 1].append(to_uint8(shown))
+                bar.update()
     return np.stack([np.concatenate(batches) for batches in pictures.values()]), kept
 
 

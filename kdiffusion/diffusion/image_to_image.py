@@ -4,14 +4,15 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
+from typing import Unpack
 
 import numpy as np
 
 from kdiffusion.checks import check_number
 from kdiffusion.diffusion.arguments import check_images, check_labels, check_seeds
 from kdiffusion.diffusion.denoiser import Denoiser
-from kdiffusion.diffusion.plan import SamplingOptions, make_plan
-from kdiffusion.diffusion.sampling import Callback, denoise, gather, in_batches
+from kdiffusion.diffusion.plan import SamplingChoices, SamplingOptions, make_plan
+from kdiffusion.diffusion.sampling import Callback, denoise, gather, in_batches, last_image
 from kdiffusion.diffusion.seeded_noise import ImageNoise
 
 
@@ -25,7 +26,7 @@ def image_to_image(
     batch_size: int = 64,
     progress: bool = True,
     callback: Callback | None = None,
-    **options,
+    **options: Unpack[SamplingChoices],
 ) -> np.ndarray:
     """Draws variations of pictures, as their labels would have them (SDEdit, algorithm 2).
 
@@ -57,8 +58,7 @@ def image_to_image(
     def run(indices, on_step):
         noise = ImageNoise([seeds[i] for i in indices], card.image_shape)
         x = card.schedule.q_sample(images[indices], first, noise.normal())
-        x0 = denoise(plan, labels[indices], x, noise.normal, callback, on_step)
-        return x0.astype(np.float32)
+        return last_image(denoise(plan, labels[indices], x, noise.normal), callback, on_step)
 
     batches = in_batches(run, len(seeds), len(plan.pairs), batch_size, progress)
     return gather(batches, len(seeds), card.image_shape, np.float32)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 
 import numpy as np
 
@@ -10,7 +10,7 @@ from kdiffusion.checks import check_whole
 from kdiffusion.diffusion.arguments import check_images, check_labels, check_mask, check_seeds
 from kdiffusion.diffusion.denoiser import Denoiser
 from kdiffusion.diffusion.plan import Plan, SamplingOptions, make_plan
-from kdiffusion.diffusion.sampling import Callback, gather, in_batches
+from kdiffusion.diffusion.sampling import Callback, Step, gather, in_batches, last_image
 from kdiffusion.diffusion.seeded_noise import ImageNoise
 
 
@@ -67,10 +67,8 @@ def inpaint(
 
     def run(indices, on_step):
         noise = ImageNoise([seeds[i] for i in indices], card.image_shape)
-        x0 = _repaint(
-            plan, moves, images[indices], keep[indices], labels[indices], noise, callback, on_step
-        )
-        return x0.astype(np.float32)
+        steps = _repaint(plan, moves, images[indices], keep[indices], labels[indices], noise)
+        return last_image(steps, callback, on_step)
 
     batches = in_batches(run, len(seeds), len(moves), batch_size, progress)
     return gather(batches, len(seeds), card.image_shape, np.float32)
@@ -103,9 +101,7 @@ def repaint_moves(steps: int, resamplings: int, jump_steps: int) -> list[tuple[i
     return moves
 
 
-def _repaint(
-    plan: Plan, moves, images, keep, labels, noise: ImageNoise, callback, on_step
-) -> np.ndarray:
+def _repaint(plan: Plan, moves, images, keep, labels, noise: ImageNoise) -> Iterator[Step]:
     """One batch along `moves`: RePaint's algorithm 1, with jumps of several steps."""
     predict, schedule = plan.predict_for(labels), plan.schedule
     # Level k is timestep `timestep_of[k]`: level 0 the clean picture, the highest pure noise.
@@ -116,12 +112,10 @@ def _repaint(
         if there > here:  # line 10: q(x_s | x_t), from t up to s
             kept_signal = schedule.alpha_bar(s) / schedule.alpha_bar(t)
             x = np.sqrt(kept_signal) * x + np.sqrt(1.0 - kept_signal) * noise.normal()
+            yield Step(index, s, x, None)
         else:
             unknown, estimate = plan.step(predict, x, t, s, schedule, (), noise.normal)
             known = schedule.q_sample(images, s, noise.normal())  # lines 3-4; the images at s = -1
             x = np.where(keep, known, unknown)  # line 8
-            if callback is not None:
-                callback(index, s, x, estimate.x0)
+            yield Step(index, s, x, estimate.x0)
             index += 1
-        on_step()
-    return x

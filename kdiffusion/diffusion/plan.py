@@ -5,6 +5,7 @@ from __future__ import annotations
 import functools
 from collections.abc import Callable
 from dataclasses import dataclass, replace
+from typing import TypedDict
 
 import numpy as np
 
@@ -17,6 +18,21 @@ from kdiffusion.diffusion.samplers import Sampler, find_sampler
 from kdiffusion.diffusion.schedules import NoiseSchedule, check_variance
 from kdiffusion.diffusion.spacing import timestep_pairs
 from kdiffusion.diffusion.thresholding import dynamic_threshold, static_threshold
+
+
+class SamplingChoices(TypedDict, total=False):
+    """The fields of `SamplingOptions` as keyword arguments, for editors and type checkers."""
+
+    sampler: str | None
+    steps: int | None
+    spacing: str | None
+    guidance_strength: float | None
+    guidance_interval: tuple[float, float] | None
+    guidance_rescale: float
+    eta: float | None
+    variance: str | None
+    clip: bool
+    dynamic_threshold: float | None
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from dataclasses import dataclass
+from typing import Unpack
 
 import numpy as np
 from tqdm import tqdm
@@ -11,12 +13,52 @@ from kdiffusion.checks import check_whole
 from kdiffusion.diffusion.arguments import check_labels, check_seeds
 from kdiffusion.diffusion.card import DenoiserCard
 from kdiffusion.diffusion.denoiser import Denoiser, NetworkDenoiser
-from kdiffusion.diffusion.plan import Plan, SamplingOptions, make_plan
+from kdiffusion.diffusion.plan import Plan, SamplingChoices, SamplingOptions, make_plan
 from kdiffusion.diffusion.seeded_noise import ImageNoise
 
-# callback(step_index, t, x, x0): after each step, in float64: the batch x, now at timestep t (-1 at
-# the end), and what the network took the clean pictures to be.
+# callback(index, t, x, x0): the fields of each `Step`.
 Callback = Callable[[int, int, np.ndarray, np.ndarray], None]
+
+
+@dataclass(frozen=True)
+class Step:
+    """Where a batch is after a step, in float64.
+
+    Args:
+        index: int, from 0.
+        t: int. The timestep that x is at now; -1 at the end.
+        x: array `[B, H, W, C]`: at the end the images.
+        x0: array `[B, H, W, C]`: what the network took the clean images to be. None where it
+            wasn't asked, as where inpainting goes back up.
+    """
+
+    index: int
+    t: int
+    x: np.ndarray
+    x0: np.ndarray | None
+
+
+def sampling_steps(
+    denoiser: Denoiser,
+    labels: Sequence[int],
+    seeds: Sequence[int],
+    *,
+    latents: np.ndarray | None = None,
+    **options: Unpack[SamplingChoices],
+) -> Iterator[Step]:
+    """The sampling loop of one batch, step by step; whoever takes no further step stops it.
+
+    Arguments are checked at the call, before the first step is asked for.
+
+    Args:
+        denoiser, labels, seeds, latents, **options: as of `sample`.
+
+    Yields:
+        `Step`.
+    """
+    seeds, labels, latents = _checked(denoiser.card, labels, seeds, latents)
+    plan = make_plan(denoiser, SamplingOptions(**options))
+    return denoise(plan, labels, *_beginning(denoiser.card, seeds, latents))
 
 
 def sample(
@@ -28,7 +70,7 @@ def sample(
     batch_size: int = 64,
     progress: bool = True,
     callback: Callback | None = None,
-    **options,
+    **options: Unpack[SamplingChoices],
 ) -> np.ndarray:
     """Draws one picture for each label and seed (Ho et al. 2020, algorithm 2, or another sampler).
 
@@ -39,7 +81,7 @@ def sample(
         latents: array `[N, H, W, C]` to begin from; drawn from the seeds unless given.
         batch_size: int. Pictures at a time; with guidance the network sees twice as many.
         progress: bool. Whether to show a bar on standard error.
-        callback: `callback(step_index, t, x, x0)` after each step of each batch; see `Callback`.
+        callback: `callback(index, t, x, x0)` after each step of each batch: the fields of `Step`.
         **options: the fields of `SamplingOptions`: sampler, steps, guidance_strength, ...
 
     Returns:
@@ -64,13 +106,26 @@ def sample_batches(
     batch_size: int = 64,
     progress: bool = True,
     callback: Callback | None = None,
-    **options,
+    **options: Unpack[SamplingChoices],
 ) -> Iterator[tuple[np.ndarray, np.ndarray]]:
     """As `sample`, but gives `(indices, images)` batch by batch: memory doesn't grow with N.
 
     Arguments are checked at the call, before the first batch is asked for.
     """
     card = denoiser.card
+    seeds, labels, latents = _checked(card, labels, seeds, latents)
+    plan = make_plan(denoiser, SamplingOptions(**options))
+
+    def run(indices, on_step):
+        given = None if latents is None else latents[indices]
+        x, normal = _beginning(card, [seeds[i] for i in indices], given)
+        return last_image(denoise(plan, labels[indices], x, normal), callback, on_step)
+
+    return in_batches(run, len(seeds), len(plan.pairs), batch_size, progress)
+
+
+def _checked(card: DenoiserCard, labels, seeds, latents):
+    """(seeds, labels, latents), as they are computed with."""
     seeds = check_seeds(seeds)
     labels = check_labels(card, labels, len(seeds))
     latents = None if latents is None else np.asarray(latents)
@@ -81,17 +136,14 @@ def sample_batches(
         )
     if latents is not None and not np.all(np.isfinite(latents)):
         raise ValueError("`latents` must be finite numbers. Received: NaN or infinity among them")
-    plan = make_plan(denoiser, SamplingOptions(**options))
+    return seeds, labels, latents
 
-    def run(indices, on_step):
-        noise = ImageNoise([seeds[i] for i in indices], card.image_shape)
-        x = noise.normal()  # drawn even when unused: later draws don't depend on `latents`
-        if latents is not None:
-            x = np.asarray(latents[indices], np.float64)
-        x0 = denoise(plan, labels[indices], x, noise.normal, callback, on_step)
-        return x0.astype(np.float32)
 
-    return in_batches(run, len(seeds), len(plan.pairs), batch_size, progress)
+def _beginning(card: DenoiserCard, seeds, latents):
+    """(x_T, what draws the noise after it) of a batch."""
+    noise = ImageNoise(seeds, card.image_shape)
+    x = noise.normal()  # drawn even when unused: later draws don't depend on `latents`
+    return (x if latents is None else np.asarray(latents, np.float64)), noise.normal
 
 
 def in_batches(
@@ -140,22 +192,28 @@ def denoise(
     labels: np.ndarray,
     x: np.ndarray,
     normal: Callable[[], np.ndarray],
-    callback: Callback | None = None,
-    on_step: Callable[[], object] = lambda: None,
-) -> np.ndarray:
-    """Steps one batch from the plan's first timestep to the clean picture, in float64."""
+) -> Iterator[Step]:
+    """Steps one batch from the plan's first timestep to the clean picture."""
     predict = plan.predict_for(labels)
     history = ()
     for index, (t, s) in enumerate(plan.pairs):
         x, estimate = plan.step(predict, x, t, s, plan.schedule, history, normal)
         history = (*history[-1:], estimate)  # no solver here looks further back than two
-        if callback is not None:
-            callback(index, s, x, estimate.x0)
+        yield Step(index, s, x, estimate.x0)
+
+
+def last_image(
+    steps: Iterable[Step], callback: Callback | None, on_step: Callable[[], object]
+) -> np.ndarray:
+    """Takes all steps, each told to `callback` and counted by `on_step`: the last x, float32."""
+    for step in steps:
+        if callback is not None and step.x0 is not None:
+            callback(step.index, step.t, step.x, step.x0)
         on_step()
-    return x
+    return step.x.astype(np.float32)
 
 
-def network_evaluations(card: DenoiserCard, **options) -> int:
+def network_evaluations(card: DenoiserCard, **options: Unpack[SamplingChoices]) -> int:
     """How often the network is evaluated for one picture; a guided step costs two evaluations.
 
     Args:
@@ -170,5 +228,6 @@ def network_evaluations(card: DenoiserCard, **options) -> int:
 
     plan = make_plan(NetworkDenoiser(card, count), SamplingOptions(**options))
     x = np.zeros((1, *card.image_shape))
-    denoise(plan, np.zeros(1, np.int32), x, lambda: x)
+    for _ in denoise(plan, np.zeros(1, np.int32), x, lambda: x):
+        pass
     return sum(visited)

@@ -1,11 +1,19 @@
 """The loop: batches, seeds, callbacks, refusals."""
 
+import dataclasses
+
 import numpy as np
 import pytest
 
 from kdiffusion.diffusion.denoiser import NetworkDenoiser
+from kdiffusion.diffusion.plan import SamplingChoices, SamplingOptions
 from kdiffusion.diffusion.samplers import SAMPLERS
-from kdiffusion.diffusion.sampling import network_evaluations, sample, sample_batches
+from kdiffusion.diffusion.sampling import (
+    network_evaluations,
+    sample,
+    sample_batches,
+    sampling_steps,
+)
 from kdiffusion.diffusion.seeded_noise import initial_latents
 
 
@@ -167,3 +175,35 @@ def test_bad_input_is_refused_before_the_network_runs(case, make_card):
 
     with pytest.raises(ValueError, match=message):
         sample_batches(NetworkDenoiser(make_card(), never), **arguments)
+
+
+def test_the_loop_is_a_generator_of_steps(make_card, gaussian):
+    denoiser = gaussian(make_card(steps=4))
+    steps = list(sampling_steps(denoiser, [0, 1], [3, 4]))
+    assert [(step.index, step.t) for step in steps] == [(0, 749), (1, 499), (2, 249), (3, -1)]
+    images = sample(denoiser, [0, 1], [3, 4], progress=False)
+    np.testing.assert_array_equal(steps[-1].x.astype(np.float32), images)
+
+
+def test_whoever_takes_no_further_step_stops_it(make_card, gaussian):
+    card, calls = make_card(steps=4), []
+    whole = gaussian(card)
+
+    def counted(*args):
+        calls.append(1)
+        return whole(*args)
+
+    steps = sampling_steps(NetworkDenoiser(card, counted), [0], [0])
+    assert not calls
+    next(steps)
+    next(steps)
+    assert len(calls) == 2
+    with pytest.raises(ValueError, match="`labels`"):  # at the call
+        sampling_steps(NetworkDenoiser(card, counted), [9], [0])
+
+
+def test_the_keyword_arguments_are_the_options():
+    named = {field.name: field.type for field in dataclasses.fields(SamplingOptions)}
+    assert named == {
+        name: hint.__forward_arg__ for name, hint in SamplingChoices.__annotations__.items()
+    }
