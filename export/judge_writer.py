@@ -11,8 +11,8 @@ from kdiffusion.evaluation.judge import (
     load_judge,
     seal_judge,
 )
-from kdiffusion.evaluation.onnx_session import open_session, run_in_batches
 from kdiffusion.files import staged
+from kdiffusion.onnx_session import open_session, run_in_batches
 
 GRAIN_LEVELS = 10  # the card tells how well images with so much grain are read
 TOLERANCE = (
@@ -25,7 +25,7 @@ def write_judge(network, dataset, path, how_made, *, both_sides, overwrite=False
     """Writes a judge, once it has read the held-out images of its data set.
 
     Args:
-        network: keras.Model, from `kdiffusion.evaluation.judge_training.training.train_judge`.
+        network: keras.Model, from `kdiffusion.evaluation.judge_training.fitting.train_judge`.
         dataset: ImageDataset that it was trained on.
         path: path of the ONNX file to make.
         how_made: str. What its card says of that.

@@ -10,6 +10,7 @@ from kdiffusion.artifacts.onnx_loader import ARTIFACT, CARD_KEY, SEAL_KEY, load
 from kdiffusion.artifacts.seal import UNSEALED
 from kdiffusion.artifacts.self_check import SELF_CHECK_KEY, example_inputs, golden_text
 from kdiffusion.diffusion.denoiser import INPUT_NAMES, OUTPUT_NAME
+from kdiffusion.onnx_session import open_session
 
 from .inference import serving_function
 
@@ -44,13 +45,10 @@ def save(model, card, path):
         path: Path. The file to make.
     """
     import onnx
-    import onnxruntime
 
     graph = model.SerializeToString()
-    options = onnxruntime.SessionOptions()
-    options.log_severity_level = 3
-    options.intra_op_num_threads = 1  # the same sums in the same order: the same file every time
-    session = onnxruntime.InferenceSession(graph, options, providers=["CPUExecutionProvider"])
+    # One thread: the same sums in the same order, the same file every time.
+    session = open_session(graph, ArtifactError, threads=1)
     golden = golden_text(session.run([OUTPUT_NAME], example_inputs(card))[0])
     entry = onnx.StringStringEntryProto(key=SELF_CHECK_KEY, value=golden)
     # Protocol buffers one after another are one, with the lists of both.

@@ -3,6 +3,7 @@
 from pathlib import Path
 
 from kdiffusion.diffusion.denoiser import INPUT_NAMES, OUTPUT_NAME
+from kdiffusion.onnx_session import open_session
 
 from .denoiser import (
     ArtifactError,
@@ -66,12 +67,10 @@ def open_graph(path, input_names, output_name, one_image):
     import onnxruntime
 
     check_seal(path)
-    options = onnxruntime.SessionOptions()
-    options.log_severity_level = 3  # errors only; what matters is raised
+    session = open_session(path, ArtifactError)
     try:
-        session = onnxruntime.InferenceSession(path, options, providers=_providers(onnxruntime))
         metadata = session.get_modelmeta().custom_metadata_map
-    except Exception as error:  # ONNX Runtime's errors share no base class
+    except Exception as error:  # such as text that is no UTF-8
         raise ArtifactError(f"{path} cannot be read as a whole ONNX file: {error}") from error
     check_names("inputs", [value.name for value in session.get_inputs()], input_names, path)
     check_names("outputs", [value.name for value in session.get_outputs()], [output_name], path)
@@ -92,11 +91,3 @@ def open_graph(path, input_names, output_name, one_image):
     runtime = f"ONNX Runtime on {session.get_providers()[0]}"
     check_runtime(metadata.get(SELF_CHECK_KEY), run, card, path, runtime)
     return run, card
-
-
-def _providers(onnxruntime):
-    """What ONNX Runtime may compute on: the GPU where it has one, and the processor."""
-    if "CUDAExecutionProvider" not in onnxruntime.get_available_providers():
-        return ["CPUExecutionProvider"]
-    # TensorFloat-32 would move pictures by more than a level from those of other runtimes.
-    return [("CUDAExecutionProvider", {"use_tf32": 0}), "CPUExecutionProvider"]

@@ -19,7 +19,7 @@ from pathlib import Path
 
 import numpy as np
 
-from .onnx_session import open_session, run_in_batches
+from kdiffusion.onnx_session import open_session, run_in_batches
 
 JUDGES = Path(__file__).parent / "judges"  # NAME.onnx for each data set that has one
 CARD_KEY = "kdiffusion_judge"

@@ -6,7 +6,7 @@ from pathlib import Path
 import numpy as np
 from PIL import Image
 
-from .onnx_session import open_session, run_in_batches
+from kdiffusion.onnx_session import open_session, run_in_batches
 
 BATCH_SIZE = 50  # images at a time: a network like Inception makes 299 x 299 of them
 TYPES = {"tensor(float)": np.float32, "tensor(float16)": np.float16, "tensor(uint8)": np.uint8}

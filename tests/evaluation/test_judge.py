@@ -7,8 +7,8 @@ import numpy as np
 import onnx
 import pytest
 
+from kdiffusion import onnx_session
 from kdiffusion.evaluation import judge as room
-from kdiffusion.evaluation import onnx_session
 from kdiffusion.evaluation.judge import (
     JudgeCard,
     JudgeError,

@@ -46,7 +46,7 @@ def test_a_number_that_cannot_be_is_refused(name):
 
 
 def test_a_loss_that_is_no_number_stops_the_training_and_names_the_step(monkeypatch):
-    monkeypatch.setattr("kdiffusion.evaluation.judge_training.training.LEARNING_RATE", 1e30)
+    monkeypatch.setattr("kdiffusion.evaluation.judge_training.fitting.LEARNING_RATE", 1e30)
     with pytest.raises(FloatingPointError, match=r"loss is (nan|inf) at step \d+: training stops"):
         train_judge(
             load_dataset("digits"), width=4, images=320, batch_size=32, dtype_policy="float32",

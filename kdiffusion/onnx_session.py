@@ -1,4 +1,4 @@
-"""Any ONNX network in ONNX Runtime, batch by batch."""
+"""ONNX Runtime: the one way that a session is opened, and a network run batch by batch."""
 
 import numpy as np
 from tqdm import tqdm
@@ -6,24 +6,30 @@ from tqdm import tqdm
 BATCH_SIZE = 250  # images at a time
 
 
-def open_session(path, error_class=ValueError):
+def open_session(graph, error_class=ValueError, threads=None):
     """An `onnxruntime.InferenceSession` of a file, on the GPU where ONNX Runtime has one.
 
     Args:
-        path: Path of the ONNX file.
-        error_class: what to raise when the file cannot be read; a ValueError.
+        graph: path of the ONNX file, or its bytes.
+        error_class: what to raise when it cannot be read; a ValueError.
+        threads: int: that many of the processor, and no GPU. None leaves it to ONNX Runtime.
     """
     # Here and not above: the measures alone need no runtime.
     import onnxruntime
 
     options = onnxruntime.SessionOptions()
     options.log_severity_level = 3  # errors only; what matters is raised
-    known = onnxruntime.get_available_providers()
-    wanted = [name for name in ("CUDAExecutionProvider", "CPUExecutionProvider") if name in known]
+    providers = ["CPUExecutionProvider"]
+    if threads is not None:
+        options.intra_op_num_threads = threads
+    elif "CUDAExecutionProvider" in onnxruntime.get_available_providers():
+        # TensorFloat-32 would move images by more than a level from those of other runtimes.
+        providers = [("CUDAExecutionProvider", {"use_tf32": 0}), *providers]
     try:
-        return onnxruntime.InferenceSession(path, options, providers=wanted)
+        return onnxruntime.InferenceSession(graph, options, providers=providers)
     except Exception as error:  # ONNX Runtime's errors share no base class
-        raise error_class(f"{path} cannot be read as a whole ONNX file: {error}") from error
+        what = "The graph" if isinstance(graph, bytes) else graph
+        raise error_class(f"{what} cannot be read as a whole ONNX file: {error}") from error
 
 
 def run_in_batches(run, images, description, progress=False, batch_size=None):
