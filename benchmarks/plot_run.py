@@ -35,23 +35,24 @@ def main(run_dir: Annotated[Path, tyro.conf.Positional], out: Path):
     train, validation = run.tensorboard / "train", run.tensorboard / "validation"
     figure, (whole, quarters) = plt.subplots(1, 2, figsize=(10, 3.6), layout="constrained")
     for folder, name in ((train, "training, live weights"), (validation, "validation, average")):
-        epochs, losses = _scalars(folder, "epoch/loss")
-        whole.plot(epochs, losses, "o-", markersize=3, label=name)
+        numbers, losses = _scalars(folder, "epoch/loss")
+        whole.plot(numbers, losses, "o-", markersize=3, label=name)
     num_timesteps = run.config.diffusion.num_timesteps
     for quarter in range(4):
         low, high = (-(-part * num_timesteps // 4) for part in (quarter, quarter + 1))
-        epochs, losses = _scalars(validation, f"epoch/loss_t{low}_{high - 1}")
-        quarters.plot(epochs, losses, "o-", markersize=3, label=f"t {low} to {high - 1}")
+        numbers, losses = _scalars(validation, f"epoch/loss_t{low}_{high - 1}")
+        quarters.plot(numbers, losses, "o-", markersize=3, label=f"t {low} to {high - 1}")
     for axes, title in ((whole, "loss"), (quarters, "validation loss by timestep")):
-        axes.set(title=title, xlabel="epoch", yscale="log")
+        axes.set(title=title, xlabel=run.config.run.x_axis, yscale="log")
         axes.grid(alpha=0.3)
         axes.legend()
     figure.savefig(out, dpi=120)
 
     steps, rates = _scalars(train, "batch/images_per_second")
-    images = steps[-1] * run.config.optimizer.batch_size
+    batch_size = 1 if run.config.run.x_axis == "images" else run.config.optimizer.batch_size
+    images = steps[-1] * batch_size
     training_minutes = sum(
-        (step - before) * run.config.optimizer.batch_size / rate / 60
+        (step - before) * batch_size / rate / 60
         for step, before, rate in zip(steps, [0, *steps], rates, strict=False)
     )
     print(f"{images:,} images in {training_minutes:.0f} minutes of training", end=", ")

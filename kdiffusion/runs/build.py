@@ -40,6 +40,7 @@ def build_model(config, image_shape, num_classes, total_steps):
         label_dropout=diffusion.label_dropout,
         ema_decay=optimizer.ema_decay,
         gradient_clip_norm=optimizer.gradient_clip_norm,
+        loss_by_class=config.run.loss_by_class,
         seed=config.run.seed,
     )
     shape = find("learning_rate_shape", optimizer.learning_rate_shape, LEARNING_RATE_SHAPES)

@@ -1,17 +1,22 @@
 """What a run is watched by: a guard, TensorBoard, sample grids."""
 
 import contextlib
+import json
 import time
 import warnings
 
 import keras
 import numpy as np
 import tensorflow as tf
+from tensorboard.plugins.hparams import api as hparams_api
 
 from kdiffusion.diffusion.sampling import sample
 from kdiffusion.evaluation.in_training import said_of
 from kdiffusion.images import image_grid, save_png, to_uint8
-from kdiffusion.terminal import working
+from kdiffusion.runs.event_log import Axis
+from kdiffusion.runs.history import flat_settings
+from kdiffusion.terminal import say, working
+from kdiffusion.training.metrics import LOSS_OF_CLASS
 
 # Grids stay readable: a data set of a hundred classes shows its first ten.
 MOST_LABELS = 10
@@ -103,7 +108,8 @@ class Monitor(keras.callbacks.Callback):
     Scalars of each epoch, in training and validation, and within it every `log_every_steps`, the
     learning rate, images a second, the network's graph, the configuration as text, and a grid of
     samples by class from fixed seeds, so that it can be watched improving. The same grids are
-    written as PNG. Where an evaluation is asked for, its figures. Epochs are numbered from 1.
+    written as PNG. Where an evaluation is asked for, its figures. The settings stand in the HParams
+    tab, beside each run's losses. All count along one axis, `run.x_axis`.
 
     Keras's own callback can't be built upon: it hands TensorFlow Python numbers (see
     `_write_scalars`), drops an epoch's scalars unless its last step is one of every `update_freq`,
@@ -127,17 +133,20 @@ class Monitor(keras.callbacks.Callback):
         self._run = directory.config.run
         self._batch_size = directory.config.optimizer.batch_size
         self._epochs = directory.config.optimizer.epochs
+        self._axis = Axis(self._run.x_axis, self._batch_size)
 
     def on_train_begin(self, logs=None):
         self._writers = {
             part: tf.summary.create_file_writer(str(self._directory.tensorboard / part))
             for part in ("train", "validation")
         }
+        if not self._has_config:
+            self._write_settings()
         with self._writing("train") as writer:
             if not self._has_config:
                 lines = self._directory.config.to_json().split("\n")
                 text = "\n".join(f"    {line}" for line in lines)
-                tf.summary.text("config", text, step=np.int64(self._step()))
+                tf.summary.text("config", text, step=self._x("config"))
             if not self._has_graph:
                 function = self.model.prediction_function.get_concrete_function()
                 tf.summary.graph(function.graph)
@@ -158,27 +167,26 @@ class Monitor(keras.callbacks.Callback):
         step, every = self._step(), self._run.log_every_steps
         # Not every step is seen where one call of the compiled function makes several.
         if step // every > self._last_step // every:
-            self._write_scalars("train", "batch", logs | self._learning_rate(), step)
+            self._write_scalars("train", "batch", logs | self._learning_rate())
         self._last_step = step
-
-    def on_test_begin(self, logs=None):
         # Validation and sampling are not training: the clock stops when the last step is done.
-        start_time, start_step = self._epoch_start
-        step = self._step()
-        speed = (step - start_step) * self._batch_size / (time.perf_counter() - start_time)
-        self._write_scalars("train", "batch", {"images_per_second": speed}, step)
+        self._epoch_done = time.perf_counter()
 
     def on_epoch_end(self, epoch, logs=None):
+        start_time, start_step = self._epoch_start
+        images = (self._step() - start_step) * self._batch_size
+        speed = {"images_per_second": images / (self._epoch_done - start_time)}
+        self._write_scalars("train", "batch", speed)
         training = {name: value for name, value in logs.items() if not name.startswith("val_")}
         validation = {name[4:]: value for name, value in logs.items() if name.startswith("val_")}
-        self._write_scalars("train", "epoch", training | self._learning_rate(), self._epoch)
-        self._write_scalars("validation", "epoch", validation, self._epoch)
+        self._write_scalars("train", "epoch", training | self._learning_rate())
+        self._write_scalars("validation", "epoch", self._with_class_names(validation))
         if self._is_due(self._run.sample_every_epochs):
             self._draw_samples()
         if self._evaluate is not None and self._is_due(self._evaluate_every):
             figures = self._evaluate(self.model.denoiser(self._card))
-            print(f"Epoch {self._epoch}: {said_of(figures)}", flush=True)
-            self._write_scalars("train", "evaluation", figures, self._epoch)
+            say(f"Epoch {self._epoch}: {said_of(figures)}")
+            self._write_scalars("train", "evaluation", figures)
         # What a checkpoint says is done must be in the log, too.
         for writer in self._writers.values():
             writer.flush()
@@ -192,12 +200,40 @@ class Monitor(keras.callbacks.Callback):
     def _learning_rate(self):
         return {"learning_rate": self.model.optimizer.learning_rate}
 
-    def _write_scalars(self, part, group, values, step):
+    def _x(self, tag):
+        return np.int64(self._axis.number(tag, self._step(), getattr(self, "_epoch", 0)))
+
+    def _write_settings(self):
+        """The settings, for TensorBoard's table of runs: a session of the run's whole log."""
+        values = {
+            name: value if isinstance(value, (bool, int, float, str)) else json.dumps(value)
+            for name, value in flat_settings(self._directory.config).items()
+        }
+        folder = self._directory.tensorboard
+        # A session has one start: the settings that a run goes on with take the place of those.
+        for file in folder.glob("events.out.tfevents.*"):
+            file.unlink()
+        with self._reporting():
+            writer = tf.summary.create_file_writer(str(folder))
+            with writer.as_default():
+                hparams_api.hparams(values)
+            writer.close()
+
+    def _with_class_names(self, values):
+        """Losses by class under the classes' names, which the model doesn't know."""
+        names = {f"{LOSS_OF_CLASS}{n}": each for n, each in enumerate(self._card.class_names)}
+        return {
+            f"loss_by_class/{names[name]}" if name in names else name: value
+            for name, value in values.items()
+        }
+
+    def _write_scalars(self, part, group, values):
         # NumPy's numbers: TensorFlow keeps each Python number that it is handed, some 800 bytes
         # of it, as long as the process lives.
         with self._writing(part):
             for name, value in values.items():
-                tf.summary.scalar(f"{group}/{name}", np.asarray(value, "float32"), np.int64(step))
+                tag = f"{group}/{name}"
+                tf.summary.scalar(tag, np.asarray(value, "float32"), self._x(tag))
 
     def _draw_samples(self):
         names = self._card.class_names[:MOST_LABELS]
@@ -208,14 +244,18 @@ class Monitor(keras.callbacks.Callback):
         grid = image_grid(to_uint8(images), self._run.sample_per_label, row_labels=names)
         with self._writing("train"):
             pixels = np.asarray(grid.convert("RGB"))[None]
-            tf.summary.image("samples", pixels, np.int64(self._epoch))
+            tf.summary.image("samples", pixels, self._x("samples"))
         save_png(grid, self._directory.samples / f"epoch_{self._epoch:04d}.png", overwrite=True)
 
     @contextlib.contextmanager
     def _writing(self, part):
+        with self._reporting(), self._writers[part].as_default():
+            yield self._writers[part]
+
+    @contextlib.contextmanager
+    def _reporting(self):
         try:
-            with self._writers[part].as_default():
-                yield self._writers[part]
+            yield
         except tf.errors.OpError as error:
             # Keras would take some of TensorFlow's for the end of the data.
             raise OSError(

@@ -188,6 +188,14 @@ class RunConfig:
     """Images of each class in those grids (the first ten classes)."""
     log_every_steps: Positive = 50
     """Steps between TensorBoard scalars of a running epoch."""
+    x_axis: Literal["steps", "images", "epochs"] = "steps"
+    """What TensorBoard counts along: steps, or the images in them. epochs: epochs for grids and the
+    means of an epoch, steps for the rest, as runs did before there was a choice."""
+    validate_every_epochs: Positive | None = None
+    """Epochs between validations; None makes about 40 in a run. The epochs that write a checkpoint,
+    and the last, are validated too."""
+    loss_by_class: bool = False
+    """Whether TensorBoard shows the validation loss of each class too."""
     checkpoint_every_steps: Positive | None = None
     """Steps between checkpoints within an epoch; None writes them at the ends of epochs only."""
     checkpoint_every_epochs: Positive = 1

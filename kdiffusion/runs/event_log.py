@@ -1,16 +1,35 @@
-"""TensorBoard's event files of a run that goes on: what the run went back behind is taken out."""
+"""TensorBoard's event files: what they count along, and what a run goes back behind taken out."""
 
 import os
 from pathlib import Path
 
 import tensorflow as tf
 
-# What begins a tag whose events are numbered by epoch; the others are by step.
-BY_EPOCH = ("epoch/", "samples")
+# What begins a tag whose events are numbered by epoch on an axis of epochs; the others are by step.
+BY_EPOCH = ("epoch/", "samples", "evaluation/")
 PARTIAL = ".partial"
 
 
-def trim(folder, step, epoch):
+class Axis:
+    """What the events of a run are numbered by.
+
+    Args:
+        name: "steps", "images" (of those steps), or "epochs": for what `BY_EPOCH` says, else steps.
+        batch_size: int. Images of a step.
+    """
+
+    def __init__(self, name, batch_size):
+        self._name = name
+        self._batch_size = batch_size
+
+    def number(self, tag, step, epoch):
+        """The number of an event of a tag at a step, the last of an epoch or not."""
+        if self._name == "images":
+            return step * self._batch_size
+        return epoch if self._name == "epochs" and tag.startswith(BY_EPOCH) else step
+
+
+def trim(folder, step, epoch, axis):
     """Leaves of the events in a folder those that a run which was never stopped would have by now.
 
     Events after `step`, or of epochs after `epoch`, will be written again. Of several with one tag
@@ -21,6 +40,7 @@ def trim(folder, step, epoch):
         folder: Path of one part of a run, such as tensorboard/train.
         step: int. The step from which the run goes on.
         epoch: int. How many epochs are done by then.
+        axis: `Axis`.
 
     Returns:
         whether there is a graph.
@@ -39,7 +59,7 @@ def trim(folder, step, epoch):
                 graph = graph or (file, place)
             for value in event.summary.value:
                 every.add((file, place))
-                if event.step <= (epoch if value.tag.startswith(BY_EPOCH) else step):
+                if event.step <= axis.number(value.tag, step, epoch):
                     last[value.tag, event.step] = file, place
     surplus = every - {*last.values(), graph}
     for file in files:

@@ -45,7 +45,7 @@ def digits():
             ema_decay=0.995,
         ),
         sampling=SamplingConfig(sampler="dpmpp_2m_sde", steps=20, guidance_strength=0.5),
-        run=RunConfig(sample_every_epochs=30, checkpoint_every_epochs=30, log_every_steps=10),
+        run=RunConfig(sample_every_epochs=15, checkpoint_every_epochs=30, log_every_steps=10),
     )
 
 

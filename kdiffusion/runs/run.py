@@ -25,6 +25,8 @@ from kdiffusion.runs.workers import Workers
 from kdiffusion.terminal import say, working
 from kdiffusion.training import DiffusionModel
 
+VALIDATIONS = 40  # about as many in a run, unless told otherwise
+
 
 @dataclass(frozen=True)
 class LoadedRun:
@@ -72,7 +74,7 @@ def train(config, run_dir, resume=False, overwrite=False, callbacks=()):
     workers = Workers(strategy)
     resume = resume and run_directory.holds_run(run_dir)
     before = RunDirectory.read(run_dir) if resume else None
-    config = _with_policy(config, before)
+    config = _as_begun(config, before)
     with workers.reporting_loss():
         # Before one finds its settings wrong for the folder, and another doesn't.
         workers.check_agree(_what_must_agree(config))
@@ -162,9 +164,10 @@ def _evaluation(model, dataset, directory):
 
 def _monitor(model, directory, before, step, steps_per_epoch, evaluate):
     """What writes TensorBoard's log, when what the run went back behind is out of it."""
-    epoch = step // steps_per_epoch
+    epoch, config = step // steps_per_epoch, directory.config
+    axis = event_log.Axis(config.run.x_axis, config.optimizer.batch_size)
     has_graph, _ = (
-        event_log.trim(directory.tensorboard / part, step, epoch)
+        event_log.trim(directory.tensorboard / part, step, epoch, axis)
         for part in ("train", "validation")
     )
     has_config = has_graph and before is not None and before.config == directory.config
@@ -181,6 +184,18 @@ def _with_history(directory, before, step, workers):
         for line in history.said_of(extended, past):
             say(line)
     return replace(directory, history=extended)
+
+
+def _as_begun(config, before):
+    """The configuration with what a run keeps as it began: what `"auto"` meant, TensorBoard's axis.
+
+    Args:
+        config: `Config` that was asked for.
+        before: `RunDirectory` of the run that goes on, or None.
+    """
+    if before is not None:
+        config = replace(config, run=replace(config.run, x_axis=before.config.run.x_axis))
+    return _with_policy(config, before)
 
 
 def _with_policy(config, before):
@@ -226,6 +241,7 @@ def _fit(model, strategy, dataset, config, step, callbacks):
             epochs=epochs,
             validation_data=validation,
             validation_steps=validation_steps,
+            validation_freq=validated_epochs(config),
             callbacks=callbacks,
             verbose=0,  # EpochLines says what there is to say.
             shuffle=False,  # The batches are.
@@ -249,6 +265,20 @@ def _validation(strategy, dataset, config):
     if strategy.num_replicas_in_sync > 1 or steps % config.run.steps_per_execution:
         return batches, None
     return batches.repeat(), steps
+
+
+def validated_epochs(config):
+    """Numbers of the epochs, from 1, after which the validation loss is measured.
+
+    A validation at each of many short epochs would cost more than a twentieth of the run.
+    """
+    epochs, run = config.optimizer.epochs, config.run
+    every = run.validate_every_epochs or max(1, epochs // VALIDATIONS)
+    return [
+        epoch
+        for epoch in range(1, epochs + 1)
+        if epoch % every == 0 or epoch % run.checkpoint_every_epochs == 0 or epoch == epochs
+    ]
 
 
 def _warn_of_warm_up(config, total_steps):

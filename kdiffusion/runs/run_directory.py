@@ -37,7 +37,7 @@ _EXPORTED = (
 )
 PARTS = {
     "checkpoints": r"(\w+/)?step_\d+(/(record\.json|state\.[\w-]+)|\.partial/.*)",
-    "tensorboard": r"(train|validation)/events\.out\.tfevents\.[^/]+",
+    "tensorboard": r"((train|validation)/)?events\.out\.tfevents\.[^/]+",
     "samples": r"epoch_\d+\.png|\.epoch_\d+\.png\.\w+",
     "export": rf"{_EXPORTED}|\.(denoiser|sampler|saved_model|openvino)[^/]*\.\w{{8}}/.*",
 }
@@ -132,6 +132,8 @@ class RunDirectory:
             )
         try:
             content = read_sealed(file)
+            # Its log was begun before there was a choice.
+            content["config"]["run"].setdefault("x_axis", "epochs")
             return cls(
                 path=Path(path),
                 config=Config.from_json(json.dumps(content["config"])),

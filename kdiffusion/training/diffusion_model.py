@@ -14,7 +14,7 @@ from kdiffusion.diffusion.schedules import NoiseSchedule, q_sample
 from kdiffusion.diffusion.weighting import loss_weights
 from kdiffusion.training.batches import BATCH_RANGE, ChecksBatches, images_and_labels
 from kdiffusion.training.loss_uncertainty import LossUncertainty
-from kdiffusion.training.metrics import LossByTimestep, StepMean
+from kdiffusion.training.metrics import LossByClass, LossByTimestep, StepMean
 from kdiffusion.training.step_seeds import (
     DROPOUT,
     LABELS,
@@ -63,6 +63,8 @@ class DiffusionModel(ChecksBatches, keras.Model):
         gradient_clip_norm: float above 0, or None. Largest global norm of a gradient. Defaults to
             `1.0`.
         seed: int. Defaults to `0`.
+        loss_by_class: bool. Whether validation gives the loss of each class too. Defaults to
+            `False`.
 
     Raises:
         ValueError: a value outside those given here.
@@ -81,6 +83,7 @@ class DiffusionModel(ChecksBatches, keras.Model):
         ema_decay=0.9999,
         gradient_clip_norm=1.0,
         seed=0,
+        loss_by_class=False,
         **kwargs,
     ):
         _check_network(network)
@@ -123,6 +126,8 @@ class DiffusionModel(ChecksBatches, keras.Model):
         self.step = self.add_weight((), "zeros", dtype="int64", trainable=False, name="step")
         self._loss_by_timestep = LossByTimestep(schedule.num_timesteps)
         self._gradient_norm = StepMean(name="gradient_norm")
+        self.loss_by_class = loss_by_class
+        self._loss_by_class = LossByClass(network.num_classes) if loss_by_class else None
         self.built = True  # Both networks are.
 
     def compile(self, optimizer="rmsprop", loss=None, **options):
@@ -156,7 +161,8 @@ class DiffusionModel(ChecksBatches, keras.Model):
 
     @property
     def metrics(self):
-        return [self._loss_by_timestep, self._gradient_norm]
+        by_class = [self._loss_by_class] if self.loss_by_class else []
+        return [self._loss_by_timestep, self._gradient_norm, *by_class]
 
     @property
     def loss_second_moment(self):
@@ -218,7 +224,7 @@ class DiffusionModel(ChecksBatches, keras.Model):
         # float16's scale is found by going too far: such a step is left out, and is no fault.
         counts = ops.isfinite(gradient_norm) if scaled else True
         self._gradient_norm.update_state(gradient_norm, counts)
-        return self._logs(self.metrics, numbers)
+        return self._logs([self._loss_by_timestep, self._gradient_norm], numbers)
 
     def test_step(self, data):
         """The loss of the averaged network. Every batch, of every epoch, meets the same draws."""
@@ -228,7 +234,11 @@ class DiffusionModel(ChecksBatches, keras.Model):
             self.ema_network, images, labels, timesteps, noise, training=False
         )
         self._loss_by_timestep.update_state(losses, timesteps)
-        return self._logs([self._loss_by_timestep], numbers)
+        metrics = [self._loss_by_timestep]
+        if self.loss_by_class:
+            self._loss_by_class.update_state(losses, labels)
+            metrics.append(self._loss_by_class)
+        return self._logs(metrics, numbers)
 
     @functools.cached_property
     def _validation_timesteps(self):
@@ -371,6 +381,7 @@ class DiffusionModel(ChecksBatches, keras.Model):
             "ema_decay": self.ema_decay,
             "gradient_clip_norm": self.gradient_clip_norm,
             "seed": self.seed,
+            "loss_by_class": self.loss_by_class,
         }
 
     @classmethod

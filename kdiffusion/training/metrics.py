@@ -9,6 +9,7 @@ import tensorflow as tf
 from keras import ops
 
 QUARTILES = 4
+LOSS_OF_CLASS = "loss_class_"  # then the number of the class
 
 
 def sum_over_replicas(values):
@@ -74,6 +75,39 @@ class LossByTimestep(_ReplicatedMetric):
 
     def get_config(self):
         return {"name": self.name, "dtype": self.dtype, "num_timesteps": self.num_timesteps}
+
+
+@keras.saving.register_keras_serializable("kdiffusion")
+class LossByClass(_ReplicatedMetric):
+    """Mean loss of the examples of each class.
+
+    Args:
+        num_classes: int.
+
+    `result()` is a dictionary of a scalar for each class: `loss_class_0` and so on. That of a class
+    without an example is NaN.
+    """
+
+    def __init__(self, num_classes, name="loss_by_class", **kwargs):
+        super().__init__(name=name, **kwargs)
+        self.num_classes = num_classes
+        self.total = self.add_variable((num_classes,), name="total")
+        self.count = self.add_variable((num_classes,), name="count")
+
+    def update_state(self, losses, labels):
+        """Adds losses `[B]` of labels `[B]` on all replicas."""
+        classes = ops.one_hot(labels, self.num_classes, dtype="float32")  # [B, classes]
+        sums = ops.stack([ops.sum(classes * losses[:, None], axis=0), ops.sum(classes, axis=0)])
+        total, count = ops.unstack(sum_over_replicas(sums))
+        self.total.assign_add(total)
+        self.count.assign_add(count)
+
+    def result(self):
+        means = self.total.value / self.count.value
+        return {f"{LOSS_OF_CLASS}{n}": means[n] for n in range(self.num_classes)}
+
+    def get_config(self):
+        return {"name": self.name, "dtype": self.dtype, "num_classes": self.num_classes}
 
 
 @keras.saving.register_keras_serializable("kdiffusion")

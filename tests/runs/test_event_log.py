@@ -5,7 +5,9 @@ import pytest
 import tensorflow as tf
 from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
 
-from kdiffusion.runs.event_log import trim
+from kdiffusion.runs.event_log import Axis, trim
+
+EPOCHS = Axis("epochs", 128)
 
 
 def _write(folder, scalars, graph=False):
@@ -41,7 +43,7 @@ FIRST_LIFE = [("batch/loss", 5, 0.5), ("epoch/loss", 1, 0.4), ("batch/loss", 10,
 
 def test_what_is_after_the_step_or_the_epoch_is_taken_out(tmp_path):
     _write(tmp_path, FIRST_LIFE, graph=True)
-    assert trim(tmp_path, step=10, epoch=1)
+    assert trim(tmp_path, step=10, epoch=1, axis=EPOCHS)
     assert _scalars(tmp_path) == pytest.approx(
         {("batch/loss", 5): 0.5, ("epoch/loss", 1): 0.4, ("batch/loss", 10): 0.3}
     )
@@ -51,7 +53,7 @@ def test_what_is_after_the_step_or_the_epoch_is_taken_out(tmp_path):
 def test_of_several_lives_the_last_counts_and_one_graph_stays(tmp_path):
     _write(tmp_path, FIRST_LIFE, graph=True)
     _write(tmp_path, [("batch/loss", 10, 9.0), ("epoch/loss", 2, 8.0)], graph=True)
-    assert trim(tmp_path, step=15, epoch=2)
+    assert trim(tmp_path, step=15, epoch=2, axis=EPOCHS)
     assert _count(tmp_path, "graph_def") == 1
     assert _count(tmp_path, "summary") == 6
     assert _scalars(tmp_path)["batch/loss", 10] == 9.0
@@ -62,9 +64,9 @@ def test_a_log_with_nothing_to_take_out_is_not_touched(tmp_path):
     _write(tmp_path, FIRST_LIFE)
     (file,) = tmp_path.iterdir()
     before = file.stat()
-    assert not trim(tmp_path, step=15, epoch=2)
+    assert not trim(tmp_path, step=15, epoch=2, axis=EPOCHS)
     assert (file.stat().st_ino, file.stat().st_mtime_ns) == (before.st_ino, before.st_mtime_ns)
-    assert not trim(tmp_path / "absent", step=0, epoch=0)
+    assert not trim(tmp_path / "absent", step=0, epoch=0, axis=EPOCHS)
 
 
 def test_a_file_that_a_killed_writer_cut_is_read_as_far_as_it_goes(tmp_path):
@@ -72,6 +74,25 @@ def test_a_file_that_a_killed_writer_cut_is_read_as_far_as_it_goes(tmp_path):
     (file,) = tmp_path.iterdir()
     file.write_bytes(file.read_bytes()[:-3])
     (tmp_path / f"{file.name}.partial").write_bytes(b"cut")
-    trim(tmp_path, step=10, epoch=2)
+    trim(tmp_path, step=10, epoch=2, axis=EPOCHS)
     assert [path.name for path in tmp_path.iterdir()] == [file.name]
     assert _scalars(tmp_path).keys() == {(tag, number) for tag, number, _ in FIRST_LIFE[:4]}
+
+
+def test_along_steps_and_images_all_is_numbered_alike():
+    for name, size in (("steps", 1), ("images", 64)):
+        axis = Axis(name, 64)
+        for tag in ("batch/loss", "epoch/loss", "samples", "evaluation/detail", "config"):
+            assert axis.number(tag, step=12, epoch=2) == 12 * size
+    numbers = {tag: EPOCHS.number(tag, 12, 2) for tag in ("batch/loss", "epoch/loss", "samples")}
+    assert numbers == {"batch/loss": 12, "epoch/loss": 2, "samples": 2}
+
+
+@pytest.mark.parametrize("name", ["steps", "images"])
+def test_what_is_after_the_step_is_taken_out_along_one_axis(tmp_path, name):
+    axis = Axis(name, 64)
+    life = [("batch/loss", 5), ("batch/loss", 6), ("epoch/loss", 6), ("epoch/loss", 12)]
+    _write(tmp_path, [(tag, axis.number(tag, step, step // 6), 0.5) for tag, step in life])
+    trim(tmp_path, step=6, epoch=1, axis=axis)
+    kept = {(tag, axis.number(tag, step, step // 6)) for tag, step in life[:3]}
+    assert _scalars(tmp_path).keys() == kept

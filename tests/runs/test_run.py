@@ -7,11 +7,13 @@ import pytest
 import tensorflow as tf
 from PIL import Image
 from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
+from tensorboard.plugins.hparams import plugin_data_pb2
 from tensorboard.util.tensor_util import make_ndarray
 
 from kdiffusion.data import load_dataset
 from kdiffusion.runs import PRESETS, load_run, train
 from kdiffusion.runs import run as run_module
+from kdiffusion.runs.history import flat_settings
 from kdiffusion.runs.run_directory import RunDirectory
 from kdiffusion.training import DiffusionModel
 
@@ -64,12 +66,62 @@ def test_tensorboard_shows_what_a_run_is_watched_by(run):
     quarters = {f"epoch/loss_t{t}_{t + 249}" for t in (0, 250, 500, 750)}
     assert tags >= {"epoch/loss", "epoch/gradient_norm", "epoch/learning_rate", *quarters}
     assert tags >= {"batch/images_per_second", "samples", "config", "batch/loss"}
-    assert [event.step for event in events.Tensors("epoch/loss")] == [1, 2]
+    assert [event.step for event in events.Tensors("epoch/loss")] == [6, 12]
+    assert [event.step for event in events.Tensors("samples")] == [6, 12]
     assert [event.step for event in events.Tensors("batch/learning_rate")] == [5, 10]
     assert events.Graph().node
     assert "epoch/loss" in _events(run, "validation").Tags()["tensors"]
     (rate, *_) = events.Tensors("batch/images_per_second")
     assert make_ndarray(rate.tensor_proto) > 0
+
+
+def test_the_table_of_runs_has_the_settings_and_the_losses(run):
+    metadata = {}
+    for file in run.directory.tensorboard.glob("events*"):
+        for record in tf.data.TFRecordDataset([str(file)]).as_numpy_iterator():
+            for value in tf.compat.v1.Event.FromString(record).summary.value:
+                assert value.metadata.plugin_data.plugin_name == "hparams"
+                metadata[value.tag] = value.metadata.plugin_data.content
+    start = plugin_data_pb2.HParamsPluginData.FromString(
+        metadata["_hparams_/session_start_info"]
+    ).session_start_info
+    assert start.hparams["optimizer.batch_size"].number_value == 256
+    assert start.hparams["diffusion.schedule"].string_value == "cosine"
+    assert start.hparams.keys() == flat_settings(run.directory.config).keys()
+
+
+def test_the_loss_of_each_class_is_shown_under_its_name_when_asked_for(tiny, tmp_path):
+    run = train(tiny(run={"loss_by_class": True, "x_axis": "images"}), tmp_path)
+    events = _events(run, "validation")
+    shown = {tag for tag in events.Tags()["tensors"] if "class" in tag}
+    assert shown == {f"epoch/loss_by_class/{digit}" for digit in range(10)}
+    assert [event.step for event in events.Tensors("epoch/loss")] == [6 * 256, 12 * 256]
+    # 18 or so of each digit: their mean is the loss.
+    last = [make_ndarray(events.Tensors(tag)[-1].tensor_proto) for tag in shown]
+    loss = make_ndarray(events.Tensors("epoch/loss")[-1].tensor_proto)
+    assert np.mean(last) == pytest.approx(loss, rel=0.05)
+
+
+def test_about_forty_epochs_are_validated_and_all_that_write_a_checkpoint(tiny):
+    for epochs, every, checkpoints in ((1, None, 1), (7, None, 9), (100, None, 30), (100, 7, 11)):
+        config = tiny(
+            optimizer={"epochs": epochs},
+            run={"validate_every_epochs": every, "checkpoint_every_epochs": checkpoints},
+        )
+        numbers = run_module.validated_epochs(config)
+        assert numbers[-1] == epochs
+        assert set(range(checkpoints, epochs + 1, checkpoints)) <= set(numbers)
+        assert set(range(every or 2, epochs + 1, every or 2)) <= set(numbers) or epochs < 80
+    assert run_module.validated_epochs(tiny(optimizer={"epochs": 40})) == list(range(1, 41))
+    digits = run_module.validated_epochs(PRESETS["digits"])
+    assert len(digits) == 40
+    assert digits[:3] == [3, 6, 9]
+
+
+def test_a_run_begun_along_epochs_goes_on_along_epochs(tiny):
+    before = RunDirectory("run", tiny(run={"x_axis": "epochs"}), (8, 8, 1), ("0",), 1)
+    assert run_module._as_begun(tiny(), before) == before.config
+    assert run_module._as_begun(tiny(), None) == tiny()
 
 
 def test_steps_are_logged_where_one_call_makes_several(tiny, tmp_path):
@@ -181,7 +233,7 @@ def test_evaluations_are_in_the_log_beside_the_samples(tiny, tmp_path, capsys):
     scalars = _events(run, "train")
     for name in ("kernel_distance", "structure", "detail", "seconds"):
         values = scalars.Tensors(f"evaluation/{name}")
-        assert [event.step for event in values] == [1, 2]
+        assert [event.step for event in values] == [6, 12]
         assert all(np.isfinite(make_ndarray(event.tensor_proto)) for event in values)
     assert "Epoch 2: kernel " in capsys.readouterr().out
 

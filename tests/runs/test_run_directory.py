@@ -45,6 +45,15 @@ def test_the_history_is_read_back_and_a_config_without_one_is_still_read(tmp_pat
     assert RunDirectory.read(tmp_path) == directory
 
 
+def test_a_run_from_before_there_was_a_choice_of_axis_keeps_its_own(tmp_path):
+    directory = _write(tmp_path)
+    assert RunDirectory.read(tmp_path).config.run.x_axis == directory.config.run.x_axis == "steps"
+    content = read_sealed(tmp_path / "config.json")
+    del content["config"]["run"]["x_axis"]
+    write_sealed(tmp_path / "config.json", content)
+    assert RunDirectory.read(tmp_path).config.run.x_axis == "epochs"
+
+
 def test_a_folder_that_holds_a_run_is_refused_unless_it_is_overwritten(tmp_path):
     directory = _write(tmp_path)
     old = _write_parts(directory)
@@ -66,6 +75,7 @@ WRITTEN = [
     "checkpoints/best/step_00000006/state.index",
     "checkpoints/step_00000018.partial/state_temp/part-00000-of-00001.data",
     "tensorboard/train/events.out.tfevents.1700000000.host.1.0.v2",
+    "tensorboard/events.out.tfevents.1700000000.host.1.0.v2",
     "samples/epoch_0001.png",
     "samples/.epoch_0002.png.abcd_123.kdiffusion-partial/new/epoch_0002.png",
     "export/denoiser_int8.onnx",
