@@ -13,6 +13,8 @@ from . import (
     onnx_int8,
     onnx_writer,
     openvino_writer,
+    safetensors_float16,
+    safetensors_writer,
     saved_model_writer,
 )
 
@@ -27,6 +29,8 @@ FORMATS = {
     "saved_model": saved_model_writer,
     "openvino": openvino_writer,
     "litert": litert_writer,
+    "safetensors": safetensors_writer,
+    "safetensors_float16": safetensors_float16,
 }
 
 

@@ -27,7 +27,8 @@ ROOMS = {
     "networks": ({"checks", "diffusion"}, True),
     "data": (BASE, True),
     "evaluation": (ABOVE_DIFFUSION, True),
-    "artifacts": (ABOVE_DIFFUSION, True),
+    # A file of weights alone has no graph: opening it builds the network.
+    "artifacts": (ABOVE_DIFFUSION | {"networks"}, True),
     "training": (ABOVE_DIFFUSION | {"networks"}, True),
     "runs": (ABOVE_DIFFUSION | {"networks", "training", "data", "evaluation", "artifacts"}, True),
     "export": (

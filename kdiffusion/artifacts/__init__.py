@@ -6,11 +6,8 @@ the functions that need them.
 
 from pathlib import Path
 
-from . import litert_loader, onnx_loader, openvino_loader, saved_model_loader
-from .denoiser import (
-    ArtifactError,
-    LoadedDenoiser,
-)
+from . import litert_loader, onnx_loader, openvino_loader, safetensors_loader, saved_model_loader
+from .denoiser import ArtifactError, LoadedDenoiser
 
 __all__ = ["LOADERS", "ArtifactError", "LoadedDenoiser", "is_artifact", "load_denoiser"]
 
@@ -21,6 +18,7 @@ LOADERS = {
     "saved_model": saved_model_loader,
     "openvino": openvino_loader,
     "litert": litert_loader,
+    "safetensors": safetensors_loader,
 }
 
 

@@ -32,7 +32,7 @@ RESUMABLE = (
 # The parts of a run's folder, and the files that each may hold when it is removed: what a run, its
 # exports and their killed writers leave.
 _EXPORTED = (
-    r"denoiser(_float16|_int8)?\.onnx|sampler\.onnx|denoiser\.tflite|openvino/denoiser\.(xml|bin)"
+    r"denoiser(_float16|_int8)?\.onnx|denoiser(_float16)?\.safetensors|sampler\.onnx|denoiser\.tflite|openvino/denoiser\.(xml|bin)"
     r"|(sampler_)?saved_model/(\w+\.pb|variables/variables\.[\w-]+|assets\.extra/\w+\.(json|txt))"
 )
 PARTS = {

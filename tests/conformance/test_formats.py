@@ -15,6 +15,7 @@ import numpy as np
 import onnx
 import pytest
 from onnx import numpy_helper
+from safetensors.numpy import load_file, save_file
 
 from kdiffusion.artifacts import ArtifactError, load_denoiser
 from kdiffusion.diffusion.sampling import sample
@@ -32,8 +33,8 @@ pytestmark = pytest.mark.slow
 
 
 # Those that round the weights, as docs/formats.md states; the others agree to 1e-4 and one level.
-_TOLERANCES = {"onnx_float16": 1e-2, "onnx_int8": 2e-1}
-_MEAN_LEVELS = {"onnx_float16": 0.1, "onnx_int8": 2.0}
+_TOLERANCES = {"onnx_float16": 1e-2, "onnx_int8": 2e-1, "safetensors_float16": 1e-2}
+_MEAN_LEVELS = {"onnx_float16": 0.1, "onnx_int8": 2.0, "safetensors_float16": 0.1}
 
 
 @pytest.mark.parametrize("batch", [1, 3, 17])
@@ -165,6 +166,8 @@ def test_openvino_is_opened_by_its_folder_or_its_graph(exported, card):
         ("saved_model", "tensorflow", "tensorflow"),
         ("openvino", "openvino", "openvino"),
         ("litert", "ai_edge_litert", "ai-edge-litert"),
+        ("safetensors", "tensorflow", "tensorflow"),
+        ("safetensors", "safetensors", "safetensors"),
     ],
 )
 def test_a_library_that_is_not_installed_is_named(
@@ -191,7 +194,8 @@ for path in sys.argv[1:]:
 
 
 def test_the_other_formats_are_read_without_tensorflow(exported):
-    paths = [path for name, path in exported.items() if name != "saved_model"]
+    of_tensorflow = ("saved_model", "safetensors", "safetensors_float16")
+    paths = [path for name, path in exported.items() if name not in of_tensorflow]
     process = subprocess.run(
         [sys.executable, "-c", _WITHOUT_TENSORFLOW, *paths],
         capture_output=True,
@@ -313,6 +317,10 @@ def _without_card_litert(path):
     path.write_bytes(path.read_bytes()[:end_of_model])
 
 
+def _without_card_safetensors(path):
+    save_file(load_file(path), path)
+
+
 _WITHOUT_CARD = {
     "onnx": _without_card_onnx,
     "onnx_float16": _without_card_onnx,
@@ -320,6 +328,8 @@ _WITHOUT_CARD = {
     "saved_model": _without_card_saved_model,
     "openvino": _without_card_openvino,
     "litert": _without_card_litert,
+    "safetensors": _without_card_safetensors,
+    "safetensors_float16": _without_card_safetensors,
 }
 
 

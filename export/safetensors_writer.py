@@ -1,0 +1,53 @@
+"""Weights by name in one file of safetensors: to start another run from, or for other libraries."""
+
+import json
+
+import numpy as np
+
+from kdiffusion.artifacts.safetensors_loader import (
+    ARTIFACT,
+    CARD,
+    METADATA_KEY,
+    NETWORK,
+    NETWORK_FIELDS,
+    SEAL,
+    load,
+)
+from kdiffusion.artifacts.seal import UNSEALED
+from kdiffusion.networks.weights import named_weights
+
+__all__ = ["ARTIFACT", "PARTS", "TOLERANCE", "load", "ours", "save", "write"]
+
+PARTS = ()  # one file
+ours = None
+TOLERANCE = 1e-4  # from the live network, any predicted number
+
+
+def write(source, path):
+    """Writes the weights of a network in float32, with its card.
+
+    Args:
+        source: ExportSource.
+        path: Path. The file to make.
+    """
+    save(source, path, np.float32)
+
+
+def save(source, path, dtype):
+    """Writes the weights of a network, with its card and the arguments of its class.
+
+    Args:
+        source: ExportSource.
+        path: Path. The file to make.
+        dtype: NumPy dtype of kernels and tables; what has one dimension stays float32.
+    """
+    from safetensors.numpy import save_file
+
+    config = source.network.get_config()
+    arguments = {name: config[name] for name in sorted(NETWORK_FIELDS)}
+    tensors = {}
+    for name, variable in named_weights(source.network).items():
+        value = np.ascontiguousarray(variable, np.float32)
+        tensors[name] = value.astype(dtype) if value.ndim > 1 else value
+    facts = {CARD: source.card.to_json(), NETWORK: arguments, SEAL: UNSEALED}
+    save_file(tensors, path, {METADATA_KEY: json.dumps(facts)})

@@ -1,0 +1,200 @@
+"""Opens a file of weights: to go on training from, or as a Denoiser, which needs Keras.
+
+The weights lie in the format of safetensors under the names of `named_weights`; in its metadata are
+the card and the arguments of the network's class. No code is in such a file, and none is run.
+"""
+
+import dataclasses
+import json
+from pathlib import Path
+
+import numpy as np
+
+from kdiffusion.diffusion.card import DenoiserCard
+
+from .denoiser import ArtifactError, card_from_text, import_runtime, opened
+from .seal import check_seal
+
+ARTIFACT = "denoiser.safetensors"
+# One entry, JSON of the three: safetensors writes several in an order of chance.
+METADATA_KEY = "kdiffusion"
+CARD, NETWORK, SEAL = "card", "network", "seal"
+# The arguments of `UNet` that decide which weights there are.
+NETWORK_FIELDS = {
+    "image_shape", "num_classes", "base_channels", "channel_multipliers", "blocks_per_level",
+    "attention_resolutions", "attention_heads", "embedding_channels", "dropout", "scale_shift",
+    "patch_size",
+}  # fmt: skip
+
+
+@dataclasses.dataclass(frozen=True)
+class StoredWeights:
+    """What a file of weights holds.
+
+    Attributes:
+        card: DenoiserCard.
+        network: dict. The arguments of the network's class.
+        weights: dict from name, as of `named_weights`, to float32 array.
+    """
+
+    card: DenoiserCard
+    network: dict
+    weights: dict[str, np.ndarray]
+
+
+def recognises(path):
+    """Whether `path` looks like a file of weights: its name ends in .safetensors."""
+    return path.is_file() and path.suffix == ".safetensors"
+
+
+def read(path):
+    """Reads a file of weights; neither Keras nor TensorFlow is needed.
+
+    Args:
+        path: path of the file.
+
+    Returns:
+        StoredWeights.
+
+    Raises:
+        ArtifactError: a file that is damaged, has no usable card, or isn't of this project.
+    """
+    path = Path(path)
+    safetensors = import_runtime("safetensors", path, "safetensors")
+    check_seal(path)
+    try:
+        with safetensors.safe_open(path, framework="numpy") as file:
+            metadata = file.metadata() or {}
+            weights = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118
+    except Exception as error:  # its own, the system's, and those of types that NumPy lacks
+        raise ArtifactError(
+            f"{path} cannot be read as a whole safetensors file: {error}"
+        ) from error
+    facts = _facts(metadata.get(METADATA_KEY), path)
+    card = card_from_text(facts.get(CARD), path)
+    unlike = [
+        name for name, value in weights.items() if value.dtype not in (np.float16, np.float32)
+    ]
+    if unlike or not weights:
+        raise ArtifactError(
+            f"{path} must hold weights in float32 or float16. Received: {unlike[:3] or 'none'}"
+        )
+    network = _network(facts.get(NETWORK), card, weights, path)
+    return StoredWeights(
+        card, network, {name: value.astype(np.float32) for name, value in weights.items()}
+    )
+
+
+def load(path):
+    """Opens a file of weights as a Denoiser, by building its network in Keras.
+
+    Args:
+        path: path of the file.
+
+    Returns:
+        LoadedDenoiser.
+
+    Raises:
+        ArtifactError: as `read`; weights that aren't the network's; Keras isn't installed.
+    """
+    path = Path(path)
+    tf = import_runtime("tensorflow", path, "tensorflow")
+    stored = read(path)
+    network = build(stored, path)
+
+    @tf.function(reduce_retracing=True)
+    def serve(noisy_image, timestep, label):
+        inputs = {"noisy_image": noisy_image, "timestep": timestep, "label": label}
+        return network(inputs, training=False)
+
+    def predict(noisy_images, timesteps, labels):
+        return serve(tf.constant(noisy_images), tf.constant(timesteps), tf.constant(labels)).numpy()
+
+    return opened(stored.card, path, predict)
+
+
+def build(stored, path):
+    """The network of a file, in float32, with its weights.
+
+    Args:
+        stored: StoredWeights.
+        path: Path. The file, for the error.
+
+    Raises:
+        ArtifactError: the weights aren't those of the network.
+    """
+    from kdiffusion.networks.unet import UNet
+    from kdiffusion.networks.weights import named_weights
+
+    try:
+        network = UNet(**stored.network, dtype="float32")
+    except (TypeError, ValueError) as error:
+        raise ArtifactError(f"{path} describes a network that cannot be: {error}") from error
+    variables = named_weights(network)
+    shapes = {name: tuple(variable.shape) for name, variable in variables.items()}
+    found = {name: value.shape for name, value in stored.weights.items()}
+    if shapes != found:
+        differing = sorted(
+            name for name in {*shapes, *found} if shapes.get(name) != found.get(name)
+        )
+        raise ArtifactError(
+            f"{path} must hold the weights of its network, {len(shapes)} of them. "
+            f"Received: others for {', '.join(differing[:3])}"
+        )
+    for name, variable in variables.items():
+        variable.assign(stored.weights[name])
+    return network
+
+
+def _facts(text, path):
+    if text is None:
+        return {}
+    try:
+        facts = json.loads(text)
+        if not isinstance(facts, dict) or not isinstance(facts.get(CARD), str | None):
+            raise ValueError("it must be a JSON object with the text of a card")
+    except (ValueError, RecursionError) as error:
+        raise ArtifactError(f"{path} carries metadata that cannot be read: {error}") from error
+    return facts
+
+
+def _network(network, card, weights, path):
+    """The arguments of the network, once it is known that it is no larger than the weights."""
+    try:
+        if set(network) != NETWORK_FIELDS:
+            raise ValueError(f"it must have the fields {', '.join(sorted(NETWORK_FIELDS))}")
+        for name in ("image_shape", "channel_multipliers", "attention_resolutions"):
+            network[name] = tuple(map(_whole, network[name]))
+        _check_size(network, weights)
+    except (TypeError, ValueError) as error:
+        raise ArtifactError(f"{path} does not say what network it is of: {error}") from error
+    described = network["image_shape"], network["num_classes"]
+    if described != (card.image_shape, card.null_label):
+        raise ArtifactError(
+            f"{path} carries the card of another network: its `image_shape` and classes must be "
+            f"{described}. Received: {card.image_shape}, {card.null_label}"
+        )
+    return network
+
+
+def _check_size(network, weights):
+    """Refuses numbers that would build more than the file holds, before it is built."""
+    largest = sum(value.size for value in weights.values())
+    base, multipliers = _whole(network["base_channels"]), network["channel_multipliers"]
+    blocks, condition = network["blocks_per_level"], network["embedding_channels"]
+    needs = [
+        *(9 * (base * each) ** 2 for each in multipliers),
+        _whole(blocks) * len(multipliers),
+        _whole(condition) ** 2,
+        _whole(network["num_classes"]) * base,
+        _whole(network["patch_size"]) ** 2,
+        _whole(network["attention_heads"]),
+    ]
+    if max(needs) > largest:
+        raise ValueError(f"it needs {max(needs)} weights, and the file holds {largest}")
+
+
+def _whole(value):
+    if isinstance(value, bool) or not isinstance(value, int) or value < 1:
+        raise ValueError(f"it must have whole numbers, 1 or more. Received: {value!r}")
+    return value
