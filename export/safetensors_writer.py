@@ -14,7 +14,6 @@ from kdiffusion.artifacts.safetensors_loader import (
     load,
 )
 from kdiffusion.artifacts.seal import UNSEALED
-from kdiffusion.networks.weights import named_weights
 
 __all__ = ["ARTIFACT", "PARTS", "TOLERANCE", "load", "ours", "save", "write"]
 
@@ -42,6 +41,8 @@ def save(source, path, dtype):
         dtype: NumPy dtype of kernels and tables; what has one dimension stays float32.
     """
     from safetensors.numpy import save_file
+
+    from kdiffusion.networks.weights import named_weights
 
     config = source.network.get_config()
     arguments = {name: config[name] for name in sorted(NETWORK_FIELDS)}

@@ -102,7 +102,13 @@ def load(path):
     stored = read(path)
     network = build(stored, path)
 
-    @tf.function(reduce_retracing=True)
+    signature = [
+        tf.TensorSpec((None, *stored.card.image_shape), tf.float32),
+        tf.TensorSpec((None,), tf.int32),
+        tf.TensorSpec((None,), tf.int32),
+    ]
+
+    @tf.function(input_signature=signature)
     def serve(noisy_image, timestep, label):
         inputs = {"noisy_image": noisy_image, "timestep": timestep, "label": label}
         return network(inputs, training=False)

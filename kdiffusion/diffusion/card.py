@@ -17,9 +17,12 @@ from kdiffusion.diffusion.schedules import NoiseSchedule
 # A reader refuses another version, and opens every minor version of its own: what a newer one adds,
 # an older reader may leave aside.
 CARD_VERSION = 1
-CARD_MINOR_VERSION = 1
+CARD_MINOR_VERSION = 2
 MINOR_VERSION_KEY = "format_minor_version"  # in the JSON text alone; 0 where it is missing
-ADDED_IN_MINOR_VERSION = {"data_split": 1}  # the other fields are those of minor version 0
+ADDED_IN_MINOR_VERSION = {
+    "data_split": 1,
+    "parent": 2,
+}  # the other fields are those of minor version 0
 
 
 class CardError(ValueError):
@@ -64,6 +67,29 @@ class DataSplit:
 
 
 @dataclass(frozen=True, kw_only=True)
+class Parent:
+    """What the first weights of a training were.
+
+    Args:
+        name: str. Of the run's folder or the file.
+        sha256: str of 64 hexadecimal digits. Of the file, or of the run's weights.
+
+    Raises:
+        CardError: says which field is wrong, and why.
+    """
+
+    name: str
+    sha256: str
+
+    def __post_init__(self):
+        _require(isinstance(self.name, str), "parent.name", "a string", self.name)
+        _require(
+            isinstance(self.sha256, str) and re.fullmatch("[0-9a-f]{64}", self.sha256),
+            "parent.sha256", "64 hexadecimal digits", self.sha256,
+        )  # fmt: skip
+
+
+@dataclass(frozen=True, kw_only=True)
 class DenoiserCard:
     """All that a sampling loop needs to know of a denoiser, and where it came from.
 
@@ -82,6 +108,8 @@ class DenoiserCard:
         guidance_strength: float. Recommended strength, the w of Ho & Salimans 2022.
         data_split: `DataSplit`, or its fields as a dict: which images it was trained on and which
             were held out. None where that isn't known, as in files of minor version 0.
+        parent: `Parent`, or its fields as a dict: what the first weights were. None where they were
+            random, and in files of minor versions before 2.
         value_range: `(low, high)` of pixels; version 1 knows `(-1.0, 1.0)` only.
         format_version: int. Version of this list of fields.
 
@@ -102,6 +130,7 @@ class DenoiserCard:
     steps: int
     guidance_strength: float
     data_split: DataSplit | None = None
+    parent: Parent | None = None
     value_range: tuple[float, float] = (-1.0, 1.0)
     format_version: int = CARD_VERSION
 
@@ -154,14 +183,16 @@ class DenoiserCard:
             "images_seen", "a whole number, 0 or more", self.images_seen,
         )  # fmt: skip
         check_number("ema_decay", self.ema_decay, "a number from 0 to 1", 0, 1)
-        if isinstance(self.data_split, dict):
-            known = {field.name for field in dataclasses.fields(DataSplit)}
-            fields = {name: value for name, value in self.data_split.items() if name in known}
-            object.__setattr__(self, "data_split", DataSplit(**fields))
-        _require(
-            self.data_split is None or isinstance(self.data_split, DataSplit),
-            "data_split", "a DataSplit, or None", self.data_split,
-        )  # fmt: skip
+        for name, part in (("data_split", DataSplit), ("parent", Parent)):
+            value = getattr(self, name)
+            if isinstance(value, dict):
+                known = {field.name for field in dataclasses.fields(part)}
+                value = part(**{key: each for key, each in value.items() if key in known})
+                object.__setattr__(self, name, value)
+            _require(
+                value is None or isinstance(value, part),
+                name, f"a {part.__name__}, or None", value,
+            )  # fmt: skip
 
     @functools.cached_property
     def schedule(self) -> NoiseSchedule:

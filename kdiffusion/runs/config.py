@@ -170,10 +170,16 @@ class SamplingConfig:
 
 @section
 class RunConfig:
-    """How the run is carried out and watched; all but the seed may change when it is resumed."""
+    """How the run is carried out and watched; all but the seed and what it starts from may change
+    when it is resumed."""
 
     seed: Annotated[int, Field(ge=0, lt=2**31)] = 0
     """Every random number of the run derives from it."""
+    init_from: Path | None = None
+    """Weights to start from: the folder of another run, a .safetensors file that `export` wrote, or
+    a .keras file. Label rows are matched by class name."""
+    init_partial: bool = False
+    """Take what fits of those weights; else one that doesn't fit is refused."""
     strategy: StrategyName = "auto"
     """tf.distribute strategy; auto takes multi_worker where TF_CONFIG is set, mirrored where there
     are several GPUs, else one device. multi_worker knows its cluster from TF_CONFIG or Slurm."""

@@ -15,6 +15,7 @@ from kdiffusion.runs import event_log, history, run_directory
 from kdiffusion.runs.build import build_model
 from kdiffusion.runs.callbacks import Monitor, StopAtNonFinite
 from kdiffusion.runs.checkpoints import Checkpoints
+from kdiffusion.runs.initial_weights import read_parent, start_from
 from kdiffusion.runs.interruptions import catching_signals
 from kdiffusion.runs.progress import EpochLines
 from kdiffusion.runs.run_directory import RunDirectory
@@ -60,7 +61,8 @@ def train(config, run_dir, resume=False, overwrite=False, callbacks=()):
             what may be another's work.
         BlockingIOError: another process trains in the folder.
         ValueError: settings that the data set or the devices can't serve, or that contradict the
-            run that is resumed; a run all of whose checkpoints are damaged.
+            run that is resumed; a run all of whose checkpoints are damaged; weights to start from
+            that don't fit.
         FloatingPointError: the loss or the gradient stopped being a finite number.
         Preempted: SIGTERM came; the step at which it did is saved.
         StoppedByUser: Ctrl-C came; likewise.
@@ -82,14 +84,19 @@ def train(config, run_dir, resume=False, overwrite=False, callbacks=()):
         run_directory.check_resumable(before.config, config)
     elif workers.is_chief:
         run_directory.check_free(run_dir, overwrite)
+    parent = None
+    if config.run.init_from is not None and before is None:
+        with working(f"reading {config.run.init_from}"):
+            parent = read_parent(config.run.init_from)
     with working(f"loading the data set {config.data.name}", line=workers.is_chief):
         dataset = _load_dataset(config)
     directory = RunDirectory(
         Path(run_dir), config, dataset.image_shape, dataset.class_names, len(dataset.images),
-        dataset.content_hash(),
+        dataset.content_hash(), parent=parent and parent.to_dict(),
     )  # fmt: skip
     if resume:
         run_directory.check_same_data(before, directory)
+        directory = replace(directory, parent=before.parent)
     steps_per_epoch = dataset.steps_per_epoch(config.optimizer.batch_size)
     check_batch_size(strategy, config.optimizer.batch_size)
     _check_steps_per_execution(config, steps_per_epoch)
@@ -99,11 +106,18 @@ def train(config, run_dir, resume=False, overwrite=False, callbacks=()):
     with workers.reporting_loss():
         with strategy.scope(), working("building the network"):
             model = build_model(config, dataset.image_shape, dataset.num_classes, total_steps)
+            started = _start_from(model, parent, directory)
         if workers.is_chief:
-            say("\n".join(found_lines(model, dataset, config, strategy)))
+            say("\n".join([*found_lines(model, dataset, config, strategy), *started]))
         with lock:
             directory = _train(model, strategy, workers, dataset, directory, before, callbacks)
     return LoadedRun(model, make_card(model, directory), directory, workers.is_chief)
+
+
+def _start_from(model, parent, directory):
+    if parent is None:
+        return []
+    return start_from(model, parent, directory.class_names, directory.config.run.init_partial)
 
 
 def _train(model, strategy, workers, dataset, directory, before, own_callbacks):
@@ -119,6 +133,7 @@ def _train(model, strategy, workers, dataset, directory, before, own_callbacks):
     workers.check_agree(
         {
             "data (SHA-256)": directory.data_sha256,
+            "weights to start from": directory.parent,
             "step to go on from, in a folder that all share": step,
         }
     )
@@ -348,4 +363,5 @@ def make_card(model, directory):
             validation_fraction=config.data.validation_fraction,
             sha256=directory.data_sha256,
         ),
+        parent=directory.parent,
     )

@@ -56,6 +56,8 @@ class RunDirectory:
         num_images: int. How many images it is trained on.
         data_sha256: str, `ImageDataset.content_hash` of the data set as it is split. None in the
             folder of a run that was begun before it was written.
+        parent: dict of `name` and `sha256`, what the run's first weights are of; None where they
+            are random.
         history: tuple of entries of `kdiffusion.runs.history`: which settings and versions hold
             from which step on.
     """
@@ -67,6 +69,7 @@ class RunDirectory:
     num_images: int
     data_sha256: str | None = None
     history: tuple[dict, ...] = ()
+    parent: dict | None = None
 
     @property
     def checkpoints(self):
@@ -95,6 +98,7 @@ class RunDirectory:
             "data_sha256": self.data_sha256,
             "config": json.loads(self.config.to_json()),
             "history": self.history,
+            "parent": self.parent,
         }
         write_sealed(self.path / "config.json", content)
 
@@ -142,6 +146,7 @@ class RunDirectory:
                 num_images=int(content["num_images"]),
                 data_sha256=content.get("data_sha256"),
                 history=tuple(content.get("history", ())),
+                parent=content.get("parent"),
             )
         except (ValueError, KeyError, TypeError, RecursionError) as error:
             raise ValueError(f"{file} is not a valid run configuration: {error}") from error
@@ -233,16 +238,16 @@ def check_resumable(before, now):
     Raises:
         ValueError: names each setting that differs, and those that may.
     """
-    seed = "run.seed"
+    kept = ("run.seed", "run.init_from", "run.init_partial")
     differing = [
         f"{name} was {change['was']!r}, is {change['is']!r}"
         for name, change in changed_settings(before, now).items()
-        if name == seed or not {name, name.split(".")[0]} & set(RESUMABLE)
+        if name in kept or not {name, name.split(".")[0]} & set(RESUMABLE)
     ]
     if differing:
         raise ValueError(
-            f"A resumed run must keep its settings, but for {', '.join(RESUMABLE)} (not {seed}). "
-            f"Received: {'; '.join(differing)}"
+            f"A resumed run must keep its settings, but for {', '.join(RESUMABLE)} (not "
+            f"{', '.join(kept)}). Received: {'; '.join(differing)}"
         )
 
 

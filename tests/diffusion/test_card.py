@@ -12,6 +12,7 @@ from kdiffusion.diffusion.card import (
     CardError,
     DataSplit,
     DenoiserCard,
+    Parent,
 )
 from kdiffusion.diffusion.schedules import make_schedule
 
@@ -29,6 +30,7 @@ FIELDS = {
     "steps": 50,
     "guidance_strength": 0.3,
     "data_split": DataSplit(seed=7, validation_fraction=0.25, sha256="0123456789abcdef" * 4),
+    "parent": Parent(name="denoiser.safetensors", sha256="fedcba9876543210" * 4),
 }
 
 
@@ -98,6 +100,10 @@ BAD_FIELDS = [
     ("data_split", {"seed": 1, "validation_fraction": 1.0}),
     ("data_split", {"seed": 1, "validation_fraction": float("nan")}),
     ("data_split", {"seed": 1, "validation_fraction": 0.1, "sha256": "0123"}),
+    ("parent", "runs/digits"),
+    ("parent", {"name": "digits"}),
+    ("parent", {"name": 3, "sha256": "0123456789abcdef" * 4}),
+    ("parent", {"name": "digits", "sha256": "0123456789abcdeg" * 4}),
     ("format_version", 2),
     ("format_version", "1"),
 ]
@@ -152,8 +158,14 @@ def test_text_that_is_no_card_is_refused(text, message):
 
 def test_a_card_of_the_first_minor_version_opens():
     """Its fields are those that version 1 began with: files that were written then are read."""
-    text = json.dumps(changed(format_minor_version="remove", data_split="remove"))
-    assert DenoiserCard.from_json(text) == DenoiserCard(**{**FIELDS, "data_split": None})
+    text = json.dumps(changed(format_minor_version="remove", data_split="remove", parent="remove"))
+    expected = DenoiserCard(**{**FIELDS, "data_split": None, "parent": None})
+    assert DenoiserCard.from_json(text) == expected
+
+
+def test_a_card_of_the_second_minor_version_opens():
+    text = json.dumps(changed(format_minor_version=1, parent="remove"))
+    assert DenoiserCard.from_json(text) == DenoiserCard(**{**FIELDS, "parent": None})
 
 
 def test_a_card_of_a_newer_minor_version_opens_without_what_it_adds():
@@ -164,6 +176,6 @@ def test_a_card_of_a_newer_minor_version_opens_without_what_it_adds():
     assert json.loads(card.to_json())["format_minor_version"] == CARD_MINOR_VERSION
 
 
-def test_a_card_without_a_split_survives_too():
-    card = DenoiserCard(**{**FIELDS, "data_split": None})
+def test_a_card_without_a_split_or_a_parent_survives_too():
+    card = DenoiserCard(**{**FIELDS, "data_split": None, "parent": None})
     assert DenoiserCard.from_json(card.to_json()) == card

@@ -1,0 +1,199 @@
+"""Weights to start a run from: those of another run, or of a file; label rows by class name."""
+
+import hashlib
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+
+from kdiffusion.artifacts import is_artifact, safetensors_loader
+from kdiffusion.networks.weights import LABEL_TABLE, named_weights
+from kdiffusion.runs import run_directory
+
+MOST_NAMED = 8  # weights that don't fit, in an error
+
+
+@dataclass(frozen=True)
+class Parent:
+    """Weights that another run may start from.
+
+    Attributes:
+        path: Path. Where they were read.
+        sha256: str. Of the file; of the weights themselves, in their order, where it is a run.
+        weights: dict from name, as of `named_weights`, to float32 array.
+        card: DenoiserCard, or None where the file has none.
+    """
+
+    path: Path
+    sha256: str
+    weights: dict
+    card: object = None
+
+    def to_dict(self):
+        """What a run that starts from them says of it, in its config.json and its card."""
+        return {"name": self.path.resolve().name, "sha256": self.sha256}
+
+
+def read_parent(path):
+    """Reads the weights to start from.
+
+    Args:
+        path: path of a run's folder (its newest checkpoint is taken, the average), of a file of
+            weights (`export --formats safetensors`), or of a Keras file of the network.
+
+    Returns:
+        Parent.
+
+    Raises:
+        FileNotFoundError: nothing is there.
+        ValueError: what is there has no weights to start from, or is damaged.
+    """
+    path = Path(path)
+    if not path.exists():
+        raise FileNotFoundError(
+            "`run.init_from` must be a run's folder, a .safetensors file or a .keras file. "
+            f"Received: {path}, which does not exist"
+        )
+    if run_directory.holds_run(path):
+        return _of_run(path)
+    if safetensors_loader.recognises(path):
+        stored = safetensors_loader.read(path)
+        return Parent(path, _sha256_of_file(path), stored.weights, stored.card)
+    if path.suffix == ".keras":
+        return Parent(path, _sha256_of_file(path), _weights(_keras_network(path)))
+    why = "which is none of them"
+    if is_artifact(path):
+        why = (
+            "whose graph was rewritten for speed. Export that run again by "
+            "`python -m kdiffusion export RUN_DIR --formats safetensors`"
+        )
+    raise ValueError(
+        "`run.init_from` must be a run's folder, a .safetensors file or a .keras file. "
+        f"Received: {path}, {why}"
+    )
+
+
+def _of_run(path):
+    from kdiffusion.runs.run import load_run  # which trains, and so starts from weights
+
+    run = load_run(path)
+    weights = _weights(run.model.ema_network)
+    digest = hashlib.sha256()
+    for name, value in weights.items():
+        digest.update(f"{name}\0{value.shape}\0".encode())
+        digest.update(value.tobytes())
+    return Parent(path, digest.hexdigest(), weights, run.card)
+
+
+def _keras_network(path):
+    import keras
+
+    try:
+        network = keras.models.load_model(path, compile=False)  # safe: no code of the file's runs
+    except Exception as error:  # Keras's own errors share no base class
+        raise ValueError(f"{path} cannot be read as a Keras file: {error}") from error
+    return getattr(network, "ema_network", network)
+
+
+def _weights(network):
+    return {name: np.asarray(value, np.float32) for name, value in named_weights(network).items()}
+
+
+def _sha256_of_file(path):
+    with path.open("rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()
+
+
+def start_from(model, parent, class_names, partial=False):
+    """Gives a new model the weights of another, network and average alike.
+
+    A weight is taken where name and shape agree. Of the label's table a row is taken for each class
+    of the same name; a class that is new starts as the null label.
+
+    Args:
+        model: `DiffusionModel`.
+        parent: `Parent`.
+        class_names: names of the new model's classes, in label order.
+        partial: bool. Take what fits. Defaults to `False`: what doesn't fit is an error.
+
+    Returns:
+        list of str: lines that say what was taken, and what is to be known of it.
+
+    Raises:
+        ValueError: weights that don't fit, by name; with `partial`, only if none does.
+    """
+    targets = named_weights(model.network)
+    taken, unlike = {}, []
+    for name, variable in targets.items():
+        shape, found = tuple(variable.shape), parent.weights.get(name)
+        if found is None:
+            unlike.append(f"{name} is not in it")
+        elif name == LABEL_TABLE and shape[1:] == found.shape[1:]:
+            rows, line = _label_rows(found, parent.card, class_names)
+            taken[name] = rows
+            if line:
+                unlike.append(line)
+        elif found.shape != shape:
+            unlike.append(f"{name} is {found.shape} in it, {shape} here")
+        else:
+            taken[name] = found
+    unlike += [f"{name} is in it alone" for name in parent.weights if name not in targets]
+    taken = {name: value for name, value in taken.items() if value is not None}
+    if unlike and not partial:
+        raise ValueError(
+            f"`run.init_from` must hold the weights of this network: {_listed(unlike)}. Take what "
+            f"fits by --run.init-partial. Received: {parent.path}"
+        )
+    if not taken:
+        raise ValueError(
+            f"`run.init_from` must hold a weight that fits this network, and none does. "
+            f"Received: {parent.path}"
+        )
+    averages = named_weights(model.ema_network)
+    for name, value in taken.items():
+        targets[name].assign(value)
+        averages[name].assign(value)
+    lines = [f"Starting from {len(taken)} of {len(targets)} weights of {parent.path}."]
+    if unlike:
+        lines.append(f"Not taken: {_listed(unlike)}.")
+    return lines + _said_of_classes(parent.card, class_names) + _said_of_process(model, parent.card)
+
+
+def _label_rows(table, card, class_names):
+    """(the new table or None, what is wrong with the old one or None)."""
+    if card is not None:
+        old = {name: row for row, name in enumerate(card.class_names)}
+        null = len(table) - 1
+        return table[[old.get(name, null) for name in class_names] + [null]], None
+    if len(table) == len(class_names) + 1:
+        return table, None
+    return None, (
+        f"{LABEL_TABLE} is of {len(table) - 1} classes in it, of {len(class_names)} here, and the "
+        "file names none"
+    )
+
+
+def _said_of_classes(card, class_names):
+    if card is None:
+        return []
+    new = [name for name in class_names if name not in card.class_names]
+    return [f"New classes, which start as no class: {_listed(new)}."] if new else []
+
+
+def _said_of_process(model, card):
+    if card is None:
+        return []
+    own, lines = model.card(), []
+    if own.prediction_type != card.prediction_type:
+        lines.append(
+            f"It predicted {card.prediction_type}; this run trains it to predict "
+            f"{own.prediction_type}."
+        )
+    if own.alphas_cumprod != card.alphas_cumprod:
+        lines.append("It was trained on another noise schedule.")
+    return lines
+
+
+def _listed(names):
+    more = f", and {len(names) - MOST_NAMED} more" if len(names) > MOST_NAMED else ""
+    return ", ".join(names[:MOST_NAMED]) + more

@@ -1,0 +1,194 @@
+"""A run that starts from weights: which are taken, and what is refused by name."""
+
+import hashlib
+import json
+
+import keras
+import numpy as np
+import pytest
+
+from kdiffusion.artifacts import load_denoiser
+from kdiffusion.diffusion.card import DenoiserCard
+from kdiffusion.export import export_network, export_run
+from kdiffusion.networks.weights import LABEL_TABLE, named_weights
+from kdiffusion.runs import train
+from kdiffusion.runs.initial_weights import Parent, read_parent, start_from
+from kdiffusion.runs.run_directory import RunDirectory
+
+DIGITS = tuple("0123456789")
+
+
+def _random(model, seed=0):
+    rng = np.random.default_rng(seed)
+    for network in (model.network, model.ema_network):
+        network.set_weights([rng.standard_normal(w.shape) for w in network.get_weights()])
+    return model
+
+
+def _card(model, class_names=DIGITS, **facts):
+    return model.card(class_names=class_names, null_label=len(class_names), **facts)
+
+
+def _parent(model, path, class_names=DIGITS):
+    weights = {n: np.asarray(v) for n, v in named_weights(model.ema_network).items()}
+    return Parent(path, 64 * "0", weights, _card(model, class_names))
+
+
+def _files(model, folder):
+    """The same weights in each kind of file that a run may start from."""
+    card = _card(model)
+    paths = export_network(model.ema_network, card, folder, ("safetensors", "onnx"))
+    model.ema_network.save(folder / "network.keras")
+    return paths["safetensors"], folder / "network.keras", paths["onnx"]
+
+
+def test_both_networks_start_from_the_average_in_a_file(tiny_model, tmp_path):
+    parent = _random(tiny_model())
+    for path in _files(parent, tmp_path)[:2]:
+        read = read_parent(path)
+        assert read.sha256 == hashlib.sha256(path.read_bytes()).hexdigest()
+        child = tiny_model()
+        (line,) = start_from(child, read, DIGITS)
+        count = len(parent.network.weights)
+        assert line == f"Starting from {count} of {count} weights of {path}."
+        for network in (child.network, child.ema_network):
+            for have, want in zip(
+                network.get_weights(), parent.ema_network.get_weights(), strict=True
+            ):
+                np.testing.assert_array_equal(have, want)
+
+
+def test_a_file_whose_graph_was_rewritten_says_what_to_export_instead(tiny_model, tmp_path):
+    *_, onnx = _files(_random(tiny_model()), tmp_path)
+    with pytest.raises(ValueError, match="--formats safetensors"):
+        read_parent(onnx)
+
+
+def test_what_is_no_source_is_refused(tmp_path):
+    with pytest.raises(FileNotFoundError, match=r"`run\.init_from` must be"):
+        read_parent(tmp_path / "nothing")
+    (tmp_path / "x.txt").write_text("text")
+    with pytest.raises(ValueError, match=r"`run\.init_from` must be .* none of them"):
+        read_parent(tmp_path / "x.txt")
+    (tmp_path / "x.keras").write_text("text")
+    with pytest.raises(ValueError, match=r"x\.keras cannot be read as a Keras file"):
+        read_parent(tmp_path / "x.keras")
+
+
+def test_rows_of_labels_go_by_the_name_of_the_class(tiny_model, tmp_path):
+    parent = _random(tiny_model())
+    child = tiny_model()
+    names = ("new", *reversed(DIGITS[1:]))
+    lines = start_from(child, _parent(parent, tmp_path), names)
+    old = np.asarray(named_weights(parent.ema_network)[LABEL_TABLE])
+    have = np.asarray(named_weights(child.network)[LABEL_TABLE])
+    np.testing.assert_array_equal(have[0], old[10])  # new: as no class
+    np.testing.assert_array_equal(have[1:10], old[9:0:-1])
+    np.testing.assert_array_equal(have[10], old[10])
+    assert lines[1] == "New classes, which start as no class: new."
+
+
+def test_without_names_rows_stay_in_their_order_or_do_not_fit(tiny_model, tmp_path):
+    parent = _parent(_random(tiny_model()), tmp_path)
+    nameless = Parent(parent.path, parent.sha256, parent.weights)
+    child = tiny_model()
+    start_from(child, nameless, tuple("abcdefghij"))
+    np.testing.assert_array_equal(
+        named_weights(child.network)[LABEL_TABLE], parent.weights[LABEL_TABLE]
+    )
+    weights = {**parent.weights, LABEL_TABLE: parent.weights[LABEL_TABLE][:6]}
+    with pytest.raises(ValueError, match="is of 5 classes in it, of 10 here, and the file names"):
+        start_from(child, Parent(parent.path, parent.sha256, weights), DIGITS)
+
+
+def test_what_does_not_fit_is_named_and_only_what_fits_is_taken_if_asked_for(tiny_model, tmp_path):
+    parent = _parent(_random(tiny_model()), tmp_path)
+    wider = tiny_model(model={"base_channels": 8})
+    with pytest.raises(ValueError, match=r"conv_in/kernel is \(3, 3, 1, 4\) in it, \(3, 3, 1, 8\)"):
+        start_from(wider, parent, DIGITS)
+    deeper = tiny_model(model={"blocks_per_level": 2})
+    before = {n: np.asarray(v) for n, v in named_weights(deeper.network).items()}
+    with pytest.raises(ValueError, match="down_0_block_1/residual/norm_in/scale is not in it"):
+        start_from(deeper, parent, DIGITS)
+    for name, variable in named_weights(deeper.network).items():
+        np.testing.assert_array_equal(variable, before[name])  # nothing was taken
+    lines = start_from(deeper, parent, DIGITS, partial=True)
+    assert "Not taken: down_0_block_1" in lines[1]
+    np.testing.assert_array_equal(
+        named_weights(deeper.network)["conv_in/kernel"], parent.weights["conv_in/kernel"]
+    )
+    nothing = Parent(tmp_path, 64 * "0", {"other": np.zeros(3)}, None)
+    with pytest.raises(ValueError, match="none does"):
+        start_from(deeper, nothing, DIGITS, partial=True)
+
+
+def test_another_target_and_schedule_are_said(tiny_model, tmp_path):
+    parent = _parent(_random(tiny_model()), tmp_path)
+    other = tiny_model(diffusion={"prediction_type": "v", "schedule": "linear"})
+    lines = start_from(other, parent, DIGITS)
+    assert "It predicted epsilon; this run trains it to predict v." in lines
+    assert "It was trained on another noise schedule." in lines
+
+
+@pytest.mark.slow
+def test_a_run_starts_from_another_and_says_so_in_its_folder_and_its_file(tiny, tmp_path, capsys):
+    first = train(tiny(), tmp_path / "first")
+    source = tmp_path / "first"
+    options = {"init_from": str(source)}
+    still = {"epochs": 1, "learning_rate": 1e-30}
+    second = train(tiny(run=options, optimizer=still), tmp_path / "second")
+    assert f"weights of {source}." in capsys.readouterr().out
+    for have, want in zip(
+        second.model.network.get_weights(), first.model.ema_network.get_weights(), strict=True
+    ):
+        np.testing.assert_allclose(have, want, atol=1e-6)
+    assert second.card.parent.name == "first"
+    assert second.card.parent.sha256 == read_parent(source).sha256
+    assert RunDirectory.read(tmp_path / "second").parent == {
+        "name": "first", "sha256": second.card.parent.sha256,
+    }  # fmt: skip
+    exported = export_run(tmp_path / "second", ("onnx",))["onnx"]
+    assert load_denoiser(exported).card.parent == second.card.parent
+
+
+@pytest.mark.slow
+def test_resume_needs_the_parent_no_more_and_stays_exact(tiny, tmp_path, last_checkpoint):
+    train(tiny(optimizer={"epochs": 1}), tmp_path / "parent")
+    (path,) = export_run(tmp_path / "parent", ("safetensors",)).values()
+
+    def child(epochs, **run):
+        constant = {"epochs": epochs, "final_learning_rate_fraction": 1.0}
+        return tiny(run={"init_from": str(path), **run}, optimizer=constant)
+
+    train(child(2), tmp_path / "whole")
+    train(child(1), tmp_path / "parts")
+    path.unlink()
+    resumed = train(child(2), tmp_path / "parts", resume=True)
+    whole, parts = (last_checkpoint(tmp_path / name) for name in ("whole", "parts"))
+    assert whole == parts
+    assert resumed.card.parent.name == "denoiser.safetensors"
+    with pytest.raises(ValueError, match=r"run\.init_from was"):
+        train(child(2, init_from="other"), tmp_path / "parts", resume=True)
+
+
+@pytest.mark.slow
+def test_weights_that_do_not_fit_leave_the_folder_as_it_was(tiny, tmp_path):
+    train(tiny(optimizer={"epochs": 1}), tmp_path / "parent")
+    run = {"init_from": str(tmp_path / "parent")}
+    with pytest.raises(ValueError, match=r"`run\.init_from` must hold"):
+        train(tiny(run=run, model={"base_channels": 8}), tmp_path / "child")
+    assert not (tmp_path / "child" / "config.json").exists()
+
+
+def test_a_keras_file_of_another_network_fits_nothing(tiny_model, tmp_path):
+    dense = keras.layers.Dense(3, name="dense")
+    keras.Sequential([keras.Input((2,)), dense]).save(tmp_path / "other.keras")
+    with pytest.raises(ValueError, match="none does"):
+        start_from(tiny_model(), read_parent(tmp_path / "other.keras"), DIGITS, partial=True)
+
+
+def test_a_card_of_a_parent_is_json(tiny_model):
+    parent = {"name": "first", "sha256": 64 * "a"}
+    card = _card(tiny_model(), parent=parent)
+    assert json.loads(card.to_json())["parent"] == parent
+    assert DenoiserCard.from_json(card.to_json()) == card
