@@ -1,8 +1,9 @@
 """The table of formats, and a run's network written in some of them."""
 
-import contextlib
+import importlib.util
 from pathlib import Path
 
+from kdiffusion.artifacts.denoiser import ArtifactError
 from kdiffusion.artifacts.seal import seal
 from kdiffusion.files import refuse_existing, staged
 from kdiffusion.tensorflow_start import import_tensorflow
@@ -21,7 +22,8 @@ from . import (
 # One file a format. Each has ARTIFACT, the name of what it writes; PARTS, the files of a folder;
 # TOLERANCE, how far it may differ from the live network; ours, by which `kdiffusion.files` knows a
 # folder that it may replace, None for a file; write(source, path), which leaves a place for the
-# seal; and load(path) -> LoadedDenoiser, the loader in `kdiffusion.artifacts`.
+# seal; and load(path) -> LoadedDenoiser, the loader in `kdiffusion.artifacts`. One whose runtime
+# requirements.txt doesn't install has RUNTIME, its module: (name, what installs it).
 FORMATS = {
     "onnx": onnx_writer,
     "onnx_float16": onnx_float16,
@@ -50,7 +52,8 @@ def export_run(run_dir, formats=("onnx", "saved_model"), out=None, overwrite=Fal
     Raises:
         ValueError: an unknown format, or a run without a checkpoint.
         FileExistsError: a file of an earlier export, and `overwrite` is False.
-        ArtifactError: a file that does not compute what the network computes.
+        ArtifactError: a file that does not compute what the network computes; a format whose
+            runtime is not installed, before anything is written.
     """
     folder = Path(run_dir, "export") if out is None else Path(out)
     _artifact_paths(formats, folder, overwrite)  # refuse before the seconds that loading takes
@@ -64,8 +67,8 @@ def export_run(run_dir, formats=("onnx", "saved_model"), out=None, overwrite=Fal
 def export_network(network, card, folder, formats=("onnx", "saved_model"), overwrite=False):
     """Exports a network with its card, and keeps the files only if they compute the same.
 
-    All formats appear together, after each was loaded back in its own runtime and compared with the
-    network; if any fails, none is left.
+    Each format appears after it was loaded back in its own runtime and compared with the network.
+    One that fails leaves nothing of its own, and keeps none of the others from being written.
 
     Args:
         network: keras.Model on the contract's inputs, such as `DiffusionModel.ema_network`.
@@ -86,19 +89,42 @@ def export_network(network, card, folder, formats=("onnx", "saved_model"), overw
     from .verify import check_deviation
 
     source = ExportSource(inference_network(network), card)
-    with contextlib.ExitStack() as stack:
-        for name, path in paths.items():
-            temporary = stack.enter_context(staged(path, overwrite, FORMATS[name].ours))
-            FORMATS[name].write(source, temporary)
-            seal(temporary, FORMATS[name].PARTS)
-            check_deviation(source.network, FORMATS[name].load(temporary), FORMATS[name].TOLERANCE)
+    failures = {}
+    for name, path in paths.items():
+        row = FORMATS[name]
+        try:
+            with staged(path, overwrite, row.ours) as temporary:
+                row.write(source, temporary)
+                seal(temporary, row.PARTS)
+                check_deviation(source.network, row.load(temporary), row.TOLERANCE)
+        except Exception as error:  # a converter may raise anything
+            failures[name] = error
+    if failures:
+        _report(failures, paths)
     return paths
+
+
+def _report(failures, paths):
+    """Raises what went wrong: the error itself where one format was asked for, else all of them."""
+    first = next(iter(failures.values()))
+    if len(paths) == 1:
+        raise first
+    failed = "; ".join(f"{name}: {error}" for name, error in failures.items())
+    kept = ", ".join(str(path) for name, path in paths.items() if name not in failures)
+    raise ArtifactError(f"Not exported: {failed}. Exported: {kept or 'nothing'}") from first
 
 
 def _artifact_paths(formats, folder, overwrite):
     unknown = [name for name in formats if name not in FORMATS]
     if unknown or not formats:
         raise ValueError(f"`formats` must be some of {list(FORMATS)}. Received: formats={formats}")
+    for name in formats:
+        module, install = getattr(FORMATS[name], "RUNTIME", ("kdiffusion", ""))
+        if importlib.util.find_spec(module) is None:
+            raise ArtifactError(
+                f"`formats` has {name}, whose runtime is not installed: {install}. A file is kept "
+                f"only if it was opened and compared. Received: formats={tuple(formats)}"
+            )
     paths = {name: folder / FORMATS[name].ARTIFACT for name in formats}
     for name, path in paths.items():
         refuse_existing(path, overwrite, FORMATS[name].ours)

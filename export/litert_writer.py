@@ -18,6 +18,7 @@ __all__ = ["ARTIFACT", "PARTS", "TOLERANCE", "load", "ours", "write"]
 PARTS = ()  # one file
 ours = None
 TOLERANCE = 1e-4  # from the live network, any predicted number
+RUNTIME = ("ai_edge_litert", "`pip install '.[litert]'`")
 
 
 def write(source, path):

@@ -13,6 +13,7 @@ from kdiffusion.artifacts.seal import UNSEALED
 __all__ = ["ARTIFACT", "PARTS", "TOLERANCE", "load", "ours", "write"]
 
 TOLERANCE = 1e-4  # from the live network, any predicted number
+RUNTIME = ("openvino", "`pip install '.[openvino]'`")
 
 
 def ours(path):

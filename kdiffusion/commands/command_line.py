@@ -8,6 +8,9 @@ import tyro
 
 from kdiffusion.terminal import plain_warnings
 
+# What a command may need by itself, beside what drawing installs: modules and their packages.
+PACKAGES = {"sklearn": "scikit-learn", "tensorflow_datasets": "tensorflow-datasets tensorflow"}
+
 
 def run_command(command, module_name):
     """Runs a function as the command of a module: `call` where errors are reported.
@@ -44,11 +47,14 @@ def reporting_errors():
         with plain_warnings():
             yield
     except ModuleNotFoundError as error:
-        print(
-            f"error: {error}. Training and exporting need what `pip install '.[train]'` installs, "
-            "drawing what `pip install .` does",
-            file=sys.stderr,
+        package = PACKAGES.get((error.name or "").split(".")[0])
+        said = (
+            f"this needs {package}, which `pip install {package}` installs"
+            if package
+            else f"{error}. Training and exporting need what `pip install '.[train]'` installs, "
+            "drawing what `pip install .` does"
         )
+        print(f"error: {said}", file=sys.stderr)
         sys.exit(1)
     except (ValueError, OSError, ImportError, FloatingPointError) as error:
         print("error:", *str(error).split(), file=sys.stderr)  # on one line

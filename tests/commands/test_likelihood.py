@@ -2,6 +2,8 @@
 
 import csv
 import dataclasses
+import subprocess
+import sys
 
 import numpy as np
 import pytest
@@ -123,3 +125,20 @@ def test_another_data_set_is_refused(toy):
 def test_an_existing_file_is_kept(digits_file):
     with pytest.raises(FileExistsError):
         main(digits_file, out=digits_file)
+
+
+WITHOUT = """
+import sys
+sys.modules.update(dict.fromkeys(["tensorflow", "keras", "sklearn"]))  # an import of one fails
+from kdiffusion.__main__ import main
+main(sys.argv[1:])
+"""
+
+
+def test_it_asks_for_the_data_sets_own_package_and_no_more(digits_file):
+    done = subprocess.run(
+        [sys.executable, "-c", WITHOUT, "likelihood", digits_file], capture_output=True, text=True
+    )
+    assert done.returncode == 1
+    said = "error: this needs scikit-learn, which `pip install scikit-learn` installs\n"
+    assert done.stderr == said

@@ -365,7 +365,7 @@ def test_weights_that_are_not_numbers_are_not_exported(small_network, card, tmp_
     assert os.listdir(tmp_path) == []
 
 
-def test_an_export_that_fails_late_takes_the_others_with_it(
+def test_a_format_that_fails_leaves_nothing_and_the_others_stay(
     small_network, card, tmp_path, monkeypatch
 ):
     def fail(source, path):
@@ -374,8 +374,25 @@ def test_an_export_that_fails_late_takes_the_others_with_it(
 
     last = SimpleNamespace(ARTIFACT="last.bin", ours=None, write=fail)
     monkeypatch.setitem(FORMATS, "last", last)
+    with pytest.raises(ArtifactError, match=r"last: .*No space.*Exported: .*saved_model$"):
+        export_network(small_network, card, tmp_path / "export", ["last", "saved_model"])
+    assert os.listdir(tmp_path / "export") == ["saved_model"]
+    assert load_denoiser(tmp_path / "export" / "saved_model").card == card
     with pytest.raises(OSError, match="No space"):
-        export_network(small_network, card, tmp_path / "export", ["saved_model", "last"])
+        export_network(small_network, card, tmp_path / "alone", ["last"])
+    assert os.listdir(tmp_path) == ["export"]
+
+
+@pytest.mark.parametrize(
+    ("name", "module"), [("openvino", "openvino"), ("litert", "ai_edge_litert")]
+)
+def test_a_runtime_that_is_missing_is_told_before_anything_is_written(
+    card, tmp_path, monkeypatch, name, module
+):
+    monkeypatch.setitem(sys.modules, module, None)  # an import of it fails
+    no_network = None  # would fail if it were touched
+    with pytest.raises(ArtifactError, match=rf"has {name}.*pip install '\.\[{name}\]'"):
+        export_network(no_network, card, tmp_path / "export", ["saved_model", name])
     assert os.listdir(tmp_path) == []
 
 
