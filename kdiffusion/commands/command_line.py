@@ -1,6 +1,7 @@
 """What all commands share: arguments by tyro, and errors as one line."""
 
 import contextlib
+import importlib.metadata
 import os
 import sys
 
@@ -51,8 +52,8 @@ def reporting_errors():
         said = (
             f"this needs {package}, which `pip install {package}` installs"
             if package
-            else f"{error}. Training and exporting need what `pip install '.[train]'` installs, "
-            "drawing what `pip install .` does"
+            else f"{error}. Training and exporting need what `pip install '{_package()}[train]'` "
+            f"installs, drawing what `pip install {_package()}` does"
         )
         print(f"error: {said}", file=sys.stderr)
         sys.exit(1)
@@ -65,3 +66,12 @@ def reporting_errors():
     except KeyboardInterrupt:
         print("interrupted: by Ctrl-C", file=sys.stderr)
         sys.exit(130)
+
+
+def _package():
+    """What pip is told: the name where the package is installed, else the checkout."""
+    try:
+        importlib.metadata.version("kdiffusion")
+    except importlib.metadata.PackageNotFoundError:
+        return "."
+    return "kdiffusion"

@@ -21,7 +21,7 @@ from kdiffusion.runs.config import (
 def digits():
     """Handwritten digits, 8x8, from scikit-learn: the quickstart, minutes on two cores.
 
-    `python train.py digits`
+    `python -m kdiffusion train digits`
 
     0.7 M parameters. 2.8 minutes in all, with both exports and 80 pictures, beside another process;
     an SVM on the real digits read 100 % of 200 drawn ones as the label that was asked for.
@@ -52,7 +52,7 @@ def digits():
 def cifar10_paper():
     """The model that this project set out to reproduce: CIFAR-10, 600 epochs, for a GPU.
 
-    `python train.py cifar10_paper`
+    `python -m kdiffusion train cifar10_paper`
 
     Linear schedule, epsilon objective, AdamW at 1e-3, a self-attention between each down and up
     block, ancestral sampling with guidance strength 3. 43.9 M parameters; 9.1 s a step of 128 on
@@ -79,7 +79,7 @@ def cifar10_paper():
 def cifar10():
     """DDPM's own network and recipe on CIFAR-10, with labels and guidance: the best for a GPU.
 
-    `python train.py cifar10`
+    `python -m kdiffusion train cifar10`
 
     35.8 M parameters, dropout, flips, warm-up, clipping and an average of the weights, for the
     102 M images of Ho et al. 2020 (800,000 steps of 128). Not trained here: it needs a GPU.
@@ -107,7 +107,7 @@ def cifar10():
 def cifar10_small():
     """CIFAR-10 on two CPU cores in hours: half the resolution inside, v-prediction, min-SNR.
 
-    `python train.py cifar10_small`
+    `python -m kdiffusion train cifar10_small`
 
     7.4 M parameters. Eight epochs (399,360 images) in 95 minutes, beside other work: classes show
     in colour and layout, vehicles begin to have shape, animals don't:
@@ -140,7 +140,7 @@ def cifar10_small():
 def stl10():
     """Higher resolution: STL-10 at 64x64, from its 5,000 labelled images, for a GPU.
 
-    `python train.py stl10`
+    `python -m kdiffusion train stl10`
 
     Not trained here: it needs a GPU. Dropout and flips, for there are few images.
     """

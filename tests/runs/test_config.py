@@ -17,7 +17,7 @@ def test_a_preset_survives_json_and_is_named_after_its_row(name):
 
 @pytest.mark.parametrize("name", PRESETS)
 def test_a_preset_documents_its_command(name):
-    assert f"`python train.py {name}`" in PRESET_DOCS[name]
+    assert f"`python -m kdiffusion train {name}`" in PRESET_DOCS[name]
 
 
 def _changed(section, field, value):
