@@ -18,6 +18,7 @@ from onnx import numpy_helper
 from safetensors.numpy import load_file, save_file
 
 from kdiffusion.artifacts import ArtifactError, load_denoiser
+from kdiffusion.diffusion.denoiser import NetworkDenoiser
 from kdiffusion.diffusion.sampling import sample
 from kdiffusion.export import FORMATS, export_network
 from kdiffusion.export.inference import inference_network
@@ -106,7 +107,7 @@ def _weight_bytes(model):
     return sum(numpy_helper.to_array(each).nbytes for each in model.graph.initializer)
 
 
-def _pictures(denoiser, card):
+def _pictures(denoiser):
     labels, seeds = [0, 1, 2, 2], [7, 8, 9, 10]
     options = {"sampler": "ddim", "steps": 50, "guidance_strength": 1.5}
     images = sample(denoiser, labels, seeds, progress=False, **options)
@@ -124,11 +125,11 @@ def live_pictures(float32_network, card):
         arrays = images.astype("float32"), timesteps.astype("int32"), labels.astype("int32")
         return serve(*arrays)["prediction"].numpy()
 
-    return _pictures(live, card)
+    return _pictures(NetworkDenoiser(card, live))
 
 
-def test_pictures_of_50_steps_agree_within_one_level(denoisers, card, format_name, live_pictures):
-    pictures = _pictures(denoisers[format_name], card)
+def test_pictures_of_50_steps_agree_within_one_level(denoisers, format_name, live_pictures):
+    pictures = _pictures(denoisers[format_name])
     difference = np.abs(pictures - live_pictures)
     if format_name in _MEAN_LEVELS:
         assert difference.mean() <= _MEAN_LEVELS[format_name]
