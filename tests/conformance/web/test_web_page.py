@@ -10,7 +10,7 @@ from kdiffusion.diffusion.samplers import SAMPLERS
 from kdiffusion.diffusion.sampling import sample
 from tests.conformance.web.canvas import assert_pixels, finished, pixels
 
-pytestmark = pytest.mark.slow
+pytestmark = [pytest.mark.slow, pytest.mark.browser]
 
 # A graphics adapter in software, which Chromium brings along: the same code as on a real one.
 SOFTWARE_GPU = ("--enable-unsafe-webgpu", "--use-webgpu-adapter=swiftshader")

@@ -12,7 +12,7 @@ from kdiffusion.artifacts.onnx_loader import CARD_KEY, SEAL_KEY
 from kdiffusion.artifacts.self_check import SELF_CHECK_KEY
 from tests.conformance.web.canvas import assert_pixels
 
-pytestmark = pytest.mark.slow
+pytestmark = [pytest.mark.slow, pytest.mark.browser]
 
 
 @pytest.fixture

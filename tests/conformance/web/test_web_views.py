@@ -8,7 +8,7 @@ from PIL import Image
 from kdiffusion.images import to_uint8
 from tests.conformance.web.canvas import assert_pixels, finished, pixels
 
-pytestmark = pytest.mark.slow
+pytestmark = [pytest.mark.slow, pytest.mark.browser]
 
 
 @pytest.mark.parametrize(("width", "height"), [(1280, 800), (390, 844)])
