@@ -33,8 +33,9 @@ class WorkerLost(Interrupted):
 
 
 ON_CTRL_C = b"""
-Ctrl-C: the run is saved after this step, or after this epoch's validation, and stops. Ctrl-C again
-ends it at once, and loses what came after the last checkpoint.
+Ctrl-C: the run is saved after this step, or after this epoch's validation, and
+stops. Ctrl-C again ends it at once, and loses what came after the last
+checkpoint.
 """
 
 
