@@ -1,15 +1,15 @@
 """ONNX with its large convolution kernels in 8 bits, a scale for each output channel.
 
 ONNX Runtime turns them back when it opens the file and computes in float32. Three things keep
-pictures near those of float32, measured in docs/formats.md:
+images near those of float32, measured in docs/formats.md:
 
-- The small kernels stay float16. They lie where the picture enters and leaves and in the shortcuts
-  between: a quarter of the weights, and most of what rounding does to a picture.
+- The small kernels stay float16. They lie where the image enters and leaves and in the shortcuts
+  between: a quarter of the weights, and most of what rounding does to an image.
 - So do the kernels of transposed convolutions, whose error every pixel of a block shares.
 - Errors within a kernel cancel (`round_to_int8`): what a convolution sees is nearly the same at
   neighbouring pixels.
 
-Rounding activations too (`quantize_dynamic`) takes one scale for a whole batch, so that a picture
+Rounding activations too (`quantize_dynamic`) takes one scale for a whole batch, so that an image
 would depend on those it is drawn with.
 """
 

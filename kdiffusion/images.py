@@ -1,4 +1,4 @@
-"""Pixels: into the model's range and back, grids of pictures, files in and out."""
+"""Pixels: into the model's range and back, grids of images, files in and out."""
 
 from __future__ import annotations
 
@@ -48,7 +48,7 @@ def to_uint8(images) -> np.ndarray:
 
 
 def read_image(path: str | Path) -> np.ndarray:
-    """Reads a picture file, one of `FILE_FORMATS`, upright, transparency laid on white.
+    """Reads an image file, one of `FILE_FORMATS`, upright, transparency laid on white.
 
     Args:
         path: path of the file.
@@ -57,7 +57,7 @@ def read_image(path: str | Path) -> np.ndarray:
         uint8 array `[H, W, 1]` when the file is grey, `[H, W, 3]` otherwise.
 
     Raises:
-        ValueError: a file that isn't there, isn't a picture, is cut short or isn't of 8 bits.
+        ValueError: a file that isn't there, isn't an image, is cut short or isn't of 8 bits.
     """
     try:
         with Image.open(path, formats=FILE_FORMATS) as opened:
@@ -98,7 +98,7 @@ def _is_cut_to_8_bits(opened: Image.Image) -> bool:
 
 
 def fit_to_size(pixels: np.ndarray, height: int, width: int) -> np.ndarray:
-    """The largest centred part of a picture with the shape asked for, resampled with Lanczos.
+    """The largest centred part of an image with the shape asked for, resampled with Lanczos.
 
     Args:
         pixels: uint8 array `[H, W, C]`, C = 1 or 3.
@@ -122,14 +122,14 @@ def image_grid(
     scale: int | None = None,
     padding: int = 2,
 ) -> Image.Image:
-    """Pictures side by side, row after row, with a label before each row.
+    """Images side by side, row after row, with a label before each row.
 
     Args:
         images: uint8 array `[N, H, W, C]`, C 1 or 3.
-        columns: int. Pictures a row; the last row may be shorter.
+        columns: int. Images a row; the last row may be shorter.
         row_labels: a str for each row, or None.
-        scale: int. Width of a pixel in pixels; by default pictures become at least 48 wide.
-        padding: int. Pixels between pictures.
+        scale: int. Width of a pixel in pixels; by default images become at least 48 wide.
+        padding: int. Pixels between images.
 
     Returns:
         A PIL image of mode RGB.
@@ -192,7 +192,7 @@ def save_gif(
         frame if isinstance(frame, Image.Image) else _to_pil(np.asarray(frame)) for frame in frames
     ]
     if not pictures:
-        raise ValueError("`frames` must hold at least one picture. Received: none")
+        raise ValueError("`frames` must hold at least one image. Received: none")
     with staged(path, overwrite) as temporary:
         pictures[0].save(
             temporary, format="GIF", save_all=True, append_images=pictures[1:],
@@ -209,7 +209,7 @@ def _check_images(images) -> np.ndarray:
             f"Received: {images.dtype} of shape {images.shape}"
         )
     if len(images) == 0:
-        raise ValueError("`images` must hold at least one picture. Received: none")
+        raise ValueError("`images` must hold at least one image. Received: none")
     return images
 
 

@@ -50,7 +50,7 @@ def load(path):
     core = openvino.Core()
     try:
         model = core.read_model(_graph(path))
-        # Where there is bfloat16 arithmetic it would be used, and pictures would differ.
+        # Where there is bfloat16 arithmetic it would be used, and images would differ.
         compiled = core.compile_model(model, "CPU", {"INFERENCE_PRECISION_HINT": "f32"})
     except RuntimeError as error:
         raise ArtifactError(f"{path} cannot be read as whole OpenVINO IR: {error}") from error

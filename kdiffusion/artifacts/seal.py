@@ -1,6 +1,6 @@
 """The seal of an exported file: the SHA-256 of its own bytes, so that damage is never drawn from.
 
-A flipped bit in a weight leaves a file that every runtime opens, and that draws other pictures. The
+A flipped bit in a weight leaves a file that every runtime opens, and that draws other images. The
 seal shows damage, not fraud: whoever can change the file can seal it again. A tool that means to
 rewrite an exported file drops the seal with its metadata; without one, nothing is compared.
 """

@@ -50,7 +50,7 @@ def main(
     was computed of real images is cached; docs/evaluation.md says where, and explains each measure.
 
     Args:
-        source: an exported file or folder, from which images are drawn; a folder of pictures; a
+        source: an exported file or folder, from which images are drawn; a folder of images; a
             folder of `kdiffusion sample --seeds`; or an NPZ file with `images` or `arr_0`.
         data: name of the real data set, a folder with a sub-folder for each class, or an NPZ file
             of statistics (mu, sigma). What the model was trained on if not given.

@@ -1,4 +1,4 @@
-"""Pictures and masks that a user hands to a command, as the model needs them."""
+"""Images and masks that a user hands to a command, as the model needs them."""
 
 import numpy as np
 
@@ -6,19 +6,19 @@ from kdiffusion.images import fit_to_size, read_image, to_model_range
 
 
 def read_given_image(path, card, resize=False):
-    """Reads a picture file in the shape and range of a model; grey and colour as the model has it.
+    """Reads an image file in the shape and range of a model; grey and colour as the model has it.
 
     Args:
         path: path of a file of one of `kdiffusion.images.FILE_FORMATS`.
         card: DenoiserCard.
-        resize: bool. Whether a picture of another size is cropped about its centre and resampled.
+        resize: bool. Whether an image of another size is cropped about its centre and resampled.
             Defaults to `False`.
 
     Returns:
         float32 array `[H, W, C]` in the card's value range.
 
     Raises:
-        ValueError: not a picture, or of another size and `resize` is False.
+        ValueError: not an image, or of another size and `resize` is False.
     """
     pixels = _fitted(read_image(path), path, card, resize)
     if card.image_shape[2] == 1:
@@ -27,7 +27,7 @@ def read_given_image(path, card, resize=False):
 
 
 def read_mask(path, card, resize=False):
-    """Reads which pixels to paint anew: those that are white (at least half) in a picture file.
+    """Reads which pixels to paint anew: those that are white (at least half) in an image file.
 
     Args:
         path, card, resize: as for `read_given_image`.
@@ -36,12 +36,12 @@ def read_mask(path, card, resize=False):
         bool array `[H, W]`: True is painted anew, as in most other tools.
 
     Raises:
-        ValueError: not a picture, of another size and `resize` is False, or nothing in it is white.
+        ValueError: not an image, of another size and `resize` is False, or nothing in it is white.
     """
     mask = _to_grey(_fitted(read_image(path), path, card, resize))[..., 0] >= 128
     if not mask.any():
         raise ValueError(
-            f"`mask` must be white where the picture is painted anew. Received: {path}, in which "
+            f"`mask` must be white where the image is painted anew. Received: {path}, in which "
             "nothing is"
         )
     return mask

@@ -8,7 +8,7 @@ from kdiffusion.images import image_grid, to_uint8
 
 from .labels import label_names
 
-LARGEST_SCALE = 256  # a picture of 8x8 pixels is then 2048 wide
+LARGEST_SCALE = 256  # an image of 8x8 pixels is then 2048 wide
 
 
 def draw_by_class(denoiser, labels, per_label, seed, **options):
@@ -45,7 +45,7 @@ def check_scale(scale):
 
 
 def grid_beside(given, images, labels, class_names, scale=None):
-    """A grid of one row a label: the pictures that were given, then those that were drawn.
+    """A grid of one row a label: the images that were given, then those that were drawn.
 
     Args:
         given: sequence of uint8 `[H, W, C]`, which stand first in every row, before a gap.

@@ -1,4 +1,4 @@
-"""`python -m kdiffusion image_to_image ARTIFACT IMAGE`: variations of a picture (SDEdit).
+"""`python -m kdiffusion image_to_image ARTIFACT IMAGE`: variations of an image (SDEdit).
 
 It imports neither TensorFlow nor Keras, unless the file is a SavedModel.
 """
@@ -34,20 +34,20 @@ def main(
     npz: Path | None = None,
     overwrite: bool = False,
 ):
-    """Noises a picture part of the way and denoises it again, as its class would have it.
+    """Noises an image part of the way and denoises it again, as its class would have it.
 
-    The grid has one row a class: the picture, then what became of it.
+    The grid has one row a class: the image, then what became of it.
 
     Args:
         artifact: denoiser.onnx, a saved_model folder, or another exported format.
-        image: picture file, of the size that the model draws.
-        labels: class names, label numbers, `all` or `none`: what to make of the picture.
-        noise_level: above 0 .. 1, the part of the noising steps that the picture goes up. Near 0 it
+        image: image file, of the size that the model draws.
+        labels: class names, label numbers, `all` or `none`: what to make of the image.
+        noise_level: above 0 .. 1, the part of the noising steps that the image goes up. Near 0 it
             stays as it is, at 1 hardly anything of it is left.
         per_label: variations for each class.
         seed: of the first variation; the next ones have seed + 1, seed + 2, ...
-        resize: crop and resample a picture of another size than the model's.
-        scale: pixels that a pixel is wide in the picture; if not given, enough for the drawn ones
+        resize: crop and resample an image of another size than the model's.
+        scale: pixels that a pixel is wide in the image; if not given, enough for the drawn ones
             to be at least 48 wide.
         out: PNG, JPEG or WebP to write, by its name.
         npz: file for the arrays `images` (uint8 [N, H, W, C]), `labels` and `seeds`, if wanted.

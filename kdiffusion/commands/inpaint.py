@@ -1,4 +1,4 @@
-"""`python -m kdiffusion inpaint ARTIFACT IMAGE MASK`: paints a part of a picture anew (RePaint).
+"""`python -m kdiffusion inpaint ARTIFACT IMAGE MASK`: paints a part of an image anew (RePaint).
 
 It imports neither TensorFlow nor Keras, unless the file is a SavedModel.
 """
@@ -37,23 +37,23 @@ def main(
     npz: Path | None = None,
     overwrite: bool = False,
 ):
-    """Paints anew what a mask marks in a picture, in harmony with what it leaves.
+    """Paints anew what a mask marks in an image, in harmony with what it leaves.
 
-    The grid has one row a class: the picture, the picture with the marked part in grey, and what
+    The grid has one row a class: the image, the image with the marked part in grey, and what
     was painted. The sampler is ddpm, if not given; those that look back at earlier steps cannot.
 
     Args:
         artifact: denoiser.onnx, a saved_model folder, or another exported format.
-        image: picture file, of the size that the model draws.
-        mask: picture file of the same size: white is painted anew, black is kept.
+        image: image file, of the size that the model draws.
+        mask: image file of the same size: white is painted anew, black is kept.
         labels: class names, label numbers, `all` or `none`: what to paint.
         per_label: paintings for each class.
         seed: of the first painting; the next ones have seed + 1, seed + 2, ...
         resamplings: how often each stretch of steps is gone through, so that the new part comes to
             fit the old. Cost grows with it; 1 never goes back.
         jump_steps: length of such a stretch.
-        resize: crop and resample a picture and a mask of another size than the model's.
-        scale: pixels that a pixel is wide in the picture; if not given, enough for the drawn ones
+        resize: crop and resample an image and a mask of another size than the model's.
+        scale: pixels that a pixel is wide in the image; if not given, enough for the drawn ones
             to be at least 48 wide.
         out: PNG, JPEG or WebP to write, by its name.
         npz: file for the arrays `images` (uint8 [N, H, W, C]), `labels` and `seeds`, if wanted.

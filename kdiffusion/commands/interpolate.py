@@ -36,7 +36,7 @@ def main(
 ):
     """Draws a walk from one image to another, in a row, through a deterministic sampler.
 
-    From one seed's image to another's, from one class to another, or both; or from one picture file
+    From one seed's image to another's, from one class to another, or both; or from one image file
     to another, through the noise that DDIM would have drawn them from.
 
     Args:
@@ -44,10 +44,10 @@ def main(
         labels: class name, label number or `none`; two of them to walk from one to the other.
         between_seeds: of the first and the last image, 1 and 2 if not given; the same twice keeps
             the noise, and only the class changes.
-        images: two picture files to walk between, in place of seeds. Guidance is off unless given.
+        images: two image files to walk between, in place of seeds. Guidance is off unless given.
         frames: images in the row, both ends included.
-        resize: crop and resample picture files of another size than the model's.
-        scale: pixels that a pixel is wide in the picture; if not given, enough for the drawn ones
+        resize: crop and resample image files of another size than the model's.
+        scale: pixels that a pixel is wide in the image; if not given, enough for the drawn ones
             to be at least 48 wide.
         out: PNG, JPEG or WebP to write, by its name.
         npz: file for the array `images` (uint8 [N, H, W, C]), if wanted.
@@ -61,7 +61,7 @@ def main(
             "`between_seeds` must not be given with `images`: both say where the walk ends"
         )
     if images is None and resize:
-        raise ValueError("`resize` is for picture files, and no `images` are given")
+        raise ValueError("`resize` is for image files, and no `images` are given")
     denoiser = load_denoiser(artifact)
     card = denoiser.card
     numbers = labels_from_text(labels, card.class_names)
@@ -86,5 +86,5 @@ def _between_pictures(denoiser, pictures, label, **options):
     walk = to_uint8(interpolate_images(denoiser, pictures, label, **options))
     ends = walk[[0, -1]].astype(int)
     error = np.abs(ends - to_uint8(pictures)).mean()
-    print(f"The ends differ from the pictures by {error:.1f} of 255 levels on average.")
+    print(f"The ends differ from the images by {error:.1f} of 255 levels on average.")
     return walk

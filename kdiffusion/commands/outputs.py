@@ -7,7 +7,7 @@ import numpy as np
 from kdiffusion.files import refuse_existing, staged
 from kdiffusion.images import save_gif
 
-# What a picture's name may end in ► how Pillow writes it.
+# What an image's name may end in ► how Pillow writes it.
 PICTURES = {
     ".png": {"format": "PNG"},
     ".jpg": {"format": "JPEG", "quality": 95, "subsampling": 0},  # no colour of its neighbours'
@@ -21,10 +21,10 @@ def refuse_names(pictures=(), films=()):
     """Raises ValueError when a name says that something else is to be written: before the work.
 
     Args:
-        pictures: paths, or None for one that is not wanted.
+        images: paths, or None for one that is not wanted.
         films: the same.
     """
-    for paths, endings, what in ((pictures, PICTURES, "a picture"), (films, FILMS, "a film")):
+    for paths, endings, what in ((pictures, PICTURES, "an image"), (films, FILMS, "a film")):
         for path in paths:
             if path is not None and path.suffix.lower() not in endings:
                 raise ValueError(

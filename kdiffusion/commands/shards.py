@@ -146,7 +146,7 @@ def read_file(path):
 
 @dataclasses.dataclass(frozen=True)
 class _Job:
-    """What decides the pictures: the network, known by a prediction of it, and the settings."""
+    """What decides the images: the network, known by a prediction of it, and the settings."""
 
     denoiser: object
     labels: list

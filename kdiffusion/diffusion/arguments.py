@@ -43,7 +43,7 @@ def check_seeds(seeds: Sequence[int]) -> list[int]:
 
 
 def check_images(card: DenoiserCard, images: np.ndarray, count: int | None = None) -> np.ndarray:
-    """Pictures of the card's shape and range, as float64 `[N, H, W, C]`; one can serve all."""
+    """Images of the card's shape and range, as float64 `[N, H, W, C]`; one can serve all."""
     images = _array("images", images)
     if images.ndim == 3 and count is not None:
         images = np.broadcast_to(images, (count, *images.shape))
@@ -54,7 +54,7 @@ def check_images(card: DenoiserCard, images: np.ndarray, count: int | None = Non
             f"trained. Received: {images.shape}"
         )
     low, high = card.value_range
-    slack = 1e-5 * (high - low)  # a float32 picture may overshoot by its rounding
+    slack = 1e-5 * (high - low)  # a float32 image may overshoot by its rounding
     in_range = images.dtype.kind == "f" and np.all(
         (images >= low - slack) & (images <= high + slack)
     )
@@ -73,7 +73,7 @@ def check_mask(card: DenoiserCard, keep_mask: np.ndarray, count: int) -> np.ndar
     if keep_mask.shape not in ((height, width), (count, height, width)):
         raise ValueError(
             f"`keep_mask` must have the shape {(height, width)} or {(count, height, width)}, as "
-            f"the pictures have. Received: {keep_mask.shape}"
+            f"the images have. Received: {keep_mask.shape}"
         )
     if not np.all((keep_mask == 0) | (keep_mask == 1)):
         raise ValueError(

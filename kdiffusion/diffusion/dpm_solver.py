@@ -1,4 +1,4 @@
-"""Exponential integrators for the probability-flow ODE, in the picture x_0 (Lu et al. 2022).
+"""Exponential integrators for the probability-flow ODE, in the image x_0 (Lu et al. 2022).
 
 With lambda = log(alpha / sigma), alpha = sqrt(abar) and sigma = sqrt(1 - abar), the solution from
 t to s is (proposition 4.1)
@@ -7,7 +7,7 @@ t to s is (proposition 4.1)
 
 so only x_0(lambda) is approximated. A constant x_0 gives DDIM, a straight line in lambda second
 order. All is written with e^-h, h = lambda_s - lambda_t, which is 0 when either end has infinite
-lambda: pure noise (zero terminal SNR) and the clean picture need no case of their own.
+lambda: pure noise (zero terminal SNR) and the clean image need no case of their own.
 """
 
 from __future__ import annotations

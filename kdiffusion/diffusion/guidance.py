@@ -32,7 +32,7 @@ def guided(
             unconditional one.
         null_label: int. The label that stands for no label.
         interval: `(low, high)`. Guidance applies where low < sigma <= high (Kynkäänniemi et al.
-            2024, eq. 5); elsewhere a picture costs one evaluation. None guides everywhere.
+            2024, eq. 5); elsewhere an image costs one evaluation. None guides everywhere.
         noise_levels: float array `[T]`, sigma of each timestep; needed for `interval`.
         rescale: float, 0 .. 1. How far the prediction is scaled back to the spread of the
             conditional one (Lin et al. 2024, eq. 14-16, phi). Defaults to `0.0`.
@@ -110,6 +110,6 @@ def _rescaled(combined: np.ndarray, conditional: np.ndarray, amount: float) -> n
     if amount == 0:
         return combined
     axes = (1, 2, 3)
-    spread = np.maximum(combined.std(axes, keepdims=True), 1e-8)  # 0 for a flat picture
+    spread = np.maximum(combined.std(axes, keepdims=True), 1e-8)  # 0 for a flat image
     ratio = conditional.std(axes, keepdims=True) / spread
     return combined * (amount * ratio + (1 - amount))

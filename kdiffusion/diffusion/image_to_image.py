@@ -1,4 +1,4 @@
-"""Image to image: noise a picture part of the way, denoise it again (Meng et al. 2022, SDEdit)."""
+"""Image to image: noise an image part of the way, denoise it again (Meng et al. 2022, SDEdit)."""
 
 from __future__ import annotations
 
@@ -28,16 +28,16 @@ def image_to_image(
     callback: Callback | None = None,
     **options: Unpack[SamplingChoices],
 ) -> np.ndarray:
-    """Draws variations of pictures, as their labels would have them (SDEdit, algorithm 2).
+    """Draws variations of images, as their labels would have them (SDEdit, algorithm 2).
 
     Args:
         denoiser: a Denoiser.
         images: float array `[N, H, W, C]` in the value range, or `[H, W, C]` for all seeds.
         labels: ints `[N]`, or one int for all.
         seeds: ints `[N]`.
-        noise_level: float in (0, 1]. Which part of the T noising steps the pictures go up; near 0
+        noise_level: float in (0, 1]. Which part of the T noising steps the images go up; near 0
             they stay as they are, at 1 hardly anything of them is left.
-        batch_size: int. Pictures at a time.
+        batch_size: int. Images at a time.
         progress: bool. Whether to show a bar.
         callback: as in `sample`.
         **options: the fields of `SamplingOptions`; `steps` are spread over the part gone up.

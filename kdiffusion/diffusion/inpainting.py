@@ -41,9 +41,9 @@ def inpaint(
         resamplings: int, r. How often each stretch is gone through; 1 doesn't go back. The paper's
             is 10; the number of evaluations grows with it.
         jump_steps: int, j. Length of a stretch in steps; the paper's is 10 of 250.
-        batch_size: int. Pictures at a time.
+        batch_size: int. Images at a time.
         progress: bool. Whether to show a bar.
-        callback: as in `sample`; called after each step towards the picture.
+        callback: as in `sample`; called after each step towards the image.
         **options: the other fields of `SamplingOptions`.
 
     Returns:
@@ -75,7 +75,7 @@ def inpaint(
 
 
 def repaint_moves(steps: int, resamplings: int, jump_steps: int) -> list[tuple[int, int]]:
-    """The way down from level `steps` (noise) to 0 (the picture), with jumps back up (appendix E).
+    """The way down from level `steps` (noise) to 0 (the image), with jumps back up (appendix E).
 
     Before level 1, 1 + j, 1 + 2j, ... is left downwards, the stretch of j levels above it is gone
     through r times in all.
@@ -104,7 +104,7 @@ def repaint_moves(steps: int, resamplings: int, jump_steps: int) -> list[tuple[i
 def _repaint(plan: Plan, moves, images, keep, labels, noise: ImageNoise) -> Iterator[Step]:
     """One batch along `moves`: RePaint's algorithm 1, with jumps of several steps."""
     predict, schedule = plan.predict_for(labels), plan.schedule
-    # Level k is timestep `timestep_of[k]`: level 0 the clean picture, the highest pure noise.
+    # Level k is timestep `timestep_of[k]`: level 0 the clean image, the highest pure noise.
     timestep_of = [-1, *(t for t, _ in reversed(plan.pairs))]
     x, index = noise.normal(), 0
     for here, there in moves:

@@ -1,4 +1,4 @@
-"""Walks between pictures: latents on the sphere through the deterministic sampler."""
+"""Walks between images: latents on the sphere through the deterministic sampler."""
 
 from __future__ import annotations
 
@@ -67,10 +67,10 @@ def interpolate(
     callback: Callback | None = None,
     **options,
 ) -> np.ndarray:
-    """A walk from one seed's picture to another's (Song et al. 2021, section 5.3).
+    """A walk from one seed's image to another's (Song et al. 2021, section 5.3).
 
     Ancestral sampling adds fresh noise to every frame, so that neighbouring latents give unlike
-    pictures; with a deterministic sampler a picture is a smooth function of its latent.
+    images; with a deterministic sampler an image is a smooth function of its latent.
 
     Args:
         denoiser: a Denoiser.
@@ -121,17 +121,17 @@ def interpolate_images(
     callback: Callback | None = None,
     **options,
 ) -> np.ndarray:
-    """A walk between two real pictures, through their latents (`invert`, then `interpolate`).
+    """A walk between two real images, through their latents (`invert`, then `interpolate`).
 
     Args:
         images: float array `[2, H, W, C]` in the value range.
-        label: int, or one int for each picture.
+        label: int, or one int for each image.
         sampler: str. Only "ddim", whose steps can be run backwards.
         fixed_point_iterations: int. As in `invert`.
         **options: the other arguments of `interpolate`; guidance is off unless given.
 
     Returns:
-        float32 array `[frames, H, W, C]`; the first and last are nearly the pictures.
+        float32 array `[frames, H, W, C]`; the first and last are nearly the images.
     """
     card = denoiser.card
     options = {"guidance_strength": 0.0, "sampler": sampler, **options}

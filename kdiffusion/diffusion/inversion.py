@@ -1,4 +1,4 @@
-"""DDIM inversion: from a picture to the latent that the deterministic sampler turns into it."""
+"""DDIM inversion: from an image to the latent that the deterministic sampler turns into it."""
 
 from __future__ import annotations
 
@@ -32,11 +32,11 @@ def invert(
     progress: bool = True,
     **options,
 ) -> np.ndarray:
-    """The latents of pictures (Song et al. 2021, section 4.3; solved as in Pan et al. 2023, AIDI).
+    """The latents of images (Song et al. 2021, section 4.3; solved as in Pan et al. 2023, AIDI).
 
     DDIM's step from t to s is run backwards. It uses the prediction at (x_t, t), where x_t is the
     unknown; the original takes the noise predicted at (x_s, t), an error in every step. Here that
-    is the first iterate of a fixed-point iteration, so that sampling leads back to the picture. Of
+    is the first iterate of a fixed-point iteration, so that sampling leads back to the image. Of
     the iterates the one counts whose step leads nearest to x_s; one that leads further away or is
     larger than noise is, as where the iteration diverges, is drawn halfway back to it.
 
@@ -49,13 +49,13 @@ def invert(
         labels: ints `[N]`, or one int for all.
         sampler: str. Only "ddim", with eta 0, has an inverse here.
         guidance_strength: float. Strong guidance makes the inversion unstable. Defaults to `0.0`.
-        clip: bool. Whether the predicted picture is clipped to the value range at each step, as in
+        clip: bool. Whether the predicted image is clipped to the value range at each step, as in
             sampling. Near pure noise an error in eps counts a hundredfold in x_0: without
             clipping, a trained network's latents are little better than the original's there, and
-            do not lead back to the picture. Defaults to `True`.
+            do not lead back to the image. Defaults to `True`.
         fixed_point_iterations: int. Iterates of a step; 1 is the original's, of one evaluation. Of
             more, each takes one, and one more tries the last. Defaults to `5`.
-        batch_size: int. Pictures at a time.
+        batch_size: int. Images at a time.
         progress: bool. Whether to show a bar.
         **options: the other fields of `SamplingOptions`.
 
@@ -80,7 +80,7 @@ def invert(
 
 
 def _climb(plan: Plan, labels, x, iterations: int, on_step) -> np.ndarray:
-    """Solves x_s = ddim_step(x_t) for x_t, pair by pair from the picture up."""
+    """Solves x_s = ddim_step(x_t) for x_t, pair by pair from the image up."""
     predict, schedule = plan.predict_for(labels), plan.schedule
     for t, s in reversed(plan.pairs):
         x = _step_up(predict, x, schedule, t, s, iterations)
@@ -115,7 +115,7 @@ def _by_noise(estimate: Estimate, x_s, schedule: NoiseSchedule, t: int, s: int) 
 
 
 def _by_either(estimate: Estimate, x_s, schedule: NoiseSchedule, t: int, s: int) -> np.ndarray:
-    """x_t of the line through x_s that the estimate points along, by its picture or by its noise.
+    """x_t of the line through x_s that the estimate points along, by its image or by its noise.
 
     For data of variance about 1, an error in x_t comes back multiplied by alpha_s alpha_t /
     (sigma_s sigma_t) as much through x_0 as through eps: the smaller one is taken. Near pure noise
@@ -132,7 +132,7 @@ def _check_invertible(sampler: str, eta: float) -> None:
     if find_sampler(sampler).is_random(eta):
         raise ValueError(
             "`sampler` must be deterministic to be inverted: one that draws fresh noise leads from "
-            f"one latent to many pictures. Received: sampler={sampler!r}, eta={eta}"
+            f"one latent to many images. Received: sampler={sampler!r}, eta={eta}"
         )
     if sampler != "ddim":
         raise ValueError(

@@ -21,12 +21,12 @@ HALF_PIXEL = 1.0 / 255.0  # half the distance between two of the 256 values in -
 
 @dataclass(frozen=True)
 class VariationalBound:
-    """What a picture costs when it is sent noise first, in bits per dimension.
+    """What an image costs when it is sent noise first, in bits per dimension.
 
     Args:
         timesteps: int array `[S]`, the t of each step, falling.
         terms: float64 array `[N, S]`. Column k is the step from t: L_{t-1}, the last one L_0.
-        prior: float64 array `[N]`, L_T: what is left of the picture in x_T.
+        prior: float64 array `[N]`, L_T: what is left of the image in x_T.
     """
 
     timesteps: np.ndarray
@@ -35,7 +35,7 @@ class VariationalBound:
 
     @property
     def total(self) -> np.ndarray:
-        """The bound of each picture, float64 `[N]`."""
+        """The bound of each image, float64 `[N]`."""
         return self.prior + self.terms.sum(axis=1)
 
 
@@ -52,22 +52,22 @@ def variational_bound(
     batch_size: int = 64,
     progress: bool = True,
 ) -> VariationalBound:
-    """An upper bound on -log2 p(picture) / dimensions (Ho et al. 2020, eq. 5; one draw a term).
+    """An upper bound on -log2 p(image) / dimensions (Ho et al. 2020, eq. 5; one draw a term).
 
     Args:
         denoiser: a Denoiser.
         images: uint8 array `[N, H, W, C]`: bits are of 8-bit pixels.
         labels: ints `[N]`, or one int for all.
         seeds: ints `[N]`, of the noise.
-        steps: int, 2 .. T. Evaluations a picture; with fewer than T it is the bound of the shorter
+        steps: int, 2 .. T. Evaluations an image; with fewer than T it is the bound of the shorter
             chain (Nichol & Dhariwal 2021, section 4). Defaults to all T.
         spacing: str. A key of `SPACINGS`.
         variance: str. "fixed_small" or "fixed_large". Defaults to `"fixed_large"`: for Gaussian
             pixels, whose entropy is known, it is 0.16 to 0.22 bits above it with 1000 steps, where
             "fixed_small" is 0.38 to 0.83 (all three schedules, spreads of 0.05 to 1). Only where
             steps are few and pixels nearly certain is "fixed_small" the tighter one.
-        clip: bool. Whether the predicted picture is clipped to the value range.
-        batch_size: int. Pictures at a time.
+        clip: bool. Whether the predicted image is clipped to the value range.
+        batch_size: int. Images at a time.
         progress: bool. Whether to show a bar.
 
     Returns:

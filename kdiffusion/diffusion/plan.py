@@ -50,7 +50,7 @@ class SamplingOptions:
             the plain one. Defaults to `0`.
         eta: float, 0 .. 1. How much fresh noise `ddim` adds. Defaults to `0`.
         variance: str. "fixed_small" or "fixed_large", for `ddpm`. Defaults to `"fixed_small"`.
-        clip: bool. Whether the predicted picture is clipped to the value range at each step.
+        clip: bool. Whether the predicted image is clipped to the value range at each step.
         dynamic_threshold: float in (0, 1], such as 0.995. Clips at this quantile instead.
     """
 

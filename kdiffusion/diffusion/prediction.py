@@ -1,4 +1,4 @@
-"""What a denoiser predicts, and the picture and the noise that follow from it.
+"""What a denoiser predicts, and the image and the noise that follow from it.
 
 x_t = sqrt(abar_t) x_0 + sqrt(1 - abar_t) eps ties three quantities together, so one of them, or
 v = sqrt(abar_t) eps - sqrt(1 - abar_t) x_0 (Salimans & Ho 2022, section 4), gives the others.
@@ -50,7 +50,7 @@ def check_prediction_type(prediction_type: str, schedule: NoiseSchedule | None =
         raise ValueError(
             '`prediction_type` must be "x0" or "v" when the schedule ends in pure noise (zero '
             "terminal SNR): there x_t is the noise itself, so predicting it says nothing about the "
-            "picture and x_0 = (x_t - eps) / 0. Received: prediction_type='epsilon'"
+            "image and x_0 = (x_t - eps) / 0. Received: prediction_type='epsilon'"
         )
 
 
@@ -76,7 +76,7 @@ def to_x0_and_eps(prediction, x, alpha_bar: float, prediction_type: str):
 
 
 def from_x0_and_eps(x0, eps, alpha_bar: float, prediction_type: str):
-    """The network's target for a picture and its noise: the inverse of `to_x0_and_eps`."""
+    """The network's target for an image and its noise: the inverse of `to_x0_and_eps`."""
     check_prediction_type(prediction_type)
     if prediction_type == "epsilon":
         return eps

@@ -26,7 +26,7 @@ def ddpm_step(predict, x, t, s, schedule, history, normal, variance="fixed_small
 
     Args:
         variance: "fixed_small" or "fixed_large". The latter needs nearly all T steps: with few it
-            leaves noise in the picture (FID 367 with 10 steps on CIFAR-10, Song et al. 2021).
+            leaves noise in the image (FID 367 with 10 steps on CIFAR-10, Song et al. 2021).
     """
     estimate = predict(x, t)
     mean = schedule.posterior_mean(estimate.x0, x, t, s)

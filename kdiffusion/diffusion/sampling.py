@@ -1,4 +1,4 @@
-"""The sampling loop: seeds and labels in, pictures out, batch by batch."""
+"""The sampling loop: seeds and labels in, images out, batch by batch."""
 
 from __future__ import annotations
 
@@ -72,14 +72,14 @@ def sample(
     callback: Callback | None = None,
     **options: Unpack[SamplingChoices],
 ) -> np.ndarray:
-    """Draws one picture for each label and seed (Ho et al. 2020, algorithm 2, or another sampler).
+    """Draws one image for each label and seed (Ho et al. 2020, algorithm 2, or another sampler).
 
     Args:
         denoiser: a Denoiser.
         labels: ints `[N]`, classes, or the card's `null_label` for no class; one int serves all.
-        seeds: ints `[N]`. A picture depends on its own seed and label alone.
+        seeds: ints `[N]`. An image depends on its own seed and label alone.
         latents: array `[N, H, W, C]` to begin from; drawn from the seeds unless given.
-        batch_size: int. Pictures at a time; with guidance the network sees twice as many.
+        batch_size: int. Images at a time; with guidance the network sees twice as many.
         progress: bool. Whether to show a bar on standard error.
         callback: `callback(index, t, x, x0)` after each step of each batch: the fields of `Step`.
         **options: the fields of `SamplingOptions`: sampler, steps, guidance_strength, ...
@@ -193,7 +193,7 @@ def denoise(
     x: np.ndarray,
     normal: Callable[[], np.ndarray],
 ) -> Iterator[Step]:
-    """Steps one batch from the plan's first timestep to the clean picture."""
+    """Steps one batch from the plan's first timestep to the clean image."""
     predict = plan.predict_for(labels)
     history = ()
     for index, (t, s) in enumerate(plan.pairs):
@@ -214,7 +214,7 @@ def last_image(
 
 
 def network_evaluations(card: DenoiserCard, **options: Unpack[SamplingChoices]) -> int:
-    """How often the network is evaluated for one picture; a guided step costs two evaluations.
+    """How often the network is evaluated for one image; a guided step costs two evaluations.
 
     Args:
         card: `DenoiserCard`.

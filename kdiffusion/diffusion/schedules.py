@@ -1,8 +1,8 @@
-"""Noise schedules: how much of the picture is left at each timestep (Ho et al. 2020, section 2).
+"""Noise schedules: how much of the image is left at each timestep (Ho et al. 2020, section 2).
 
 A schedule is the float64 array `alphas_cumprod`; betas, noise levels and posteriors are derived.
 Every quantity between two noise levels takes a pair of timesteps (t, s) with s < t, so that a
-subset of the steps needs no schedule of its own; s = -1 is the clean picture, alpha_bar 1.
+subset of the steps needs no schedule of its own; s = -1 is the clean image, alpha_bar 1.
 """
 
 from __future__ import annotations
@@ -87,10 +87,10 @@ class NoiseSchedule:
 
     @functools.cached_property
     def _alphas_cumprod_and_clean(self) -> np.ndarray:
-        return np.append(self.alphas_cumprod, 1.0)  # index -1 is the clean picture
+        return np.append(self.alphas_cumprod, 1.0)  # index -1 is the clean image
 
     def alpha_bar(self, t):
-        """abar_t for an integer or an integer array; t = -1 is the clean picture, 1.0."""
+        """abar_t for an integer or an integer array; t = -1 is the clean image, 1.0."""
         t = np.asarray(t)
         if np.any(t < -1) or np.any(t >= self.num_timesteps):
             raise ValueError(
@@ -108,7 +108,7 @@ class NoiseSchedule:
         """x_t = sqrt(abar_t) x_0 + sqrt(1 - abar_t) noise (Ho et al. 2020, eq. 4).
 
         Args:
-            x0: array `[B, ...]`, clean pictures.
+            x0: array `[B, ...]`, clean images.
             t: int, or int array `[B]`; -1 gives x0 back.
             noise: array `[B, ...]`, standard normal.
         """
@@ -167,7 +167,7 @@ def linear_alphas_cumprod(
 ) -> np.ndarray:
     """Linear schedule: betas 1e-4 .. 0.02 for T = 1000 (Ho et al. 2020, section 4).
 
-    For another T the betas are scaled by 1000 / T (Nichol & Dhariwal's code), so that the picture
+    For another T the betas are scaled by 1000 / T (Nichol & Dhariwal's code), so that the image
     is always destroyed in the end, and capped.
 
     Args:
@@ -193,7 +193,7 @@ def cosine_alphas_cumprod(num_timesteps: int, offset: float = 0.008) -> np.ndarr
     Returns:
         float64 array `[num_timesteps]`: alphas_cumprod.
     """
-    time = np.arange(num_timesteps + 1) / num_timesteps  # 0 .. 1, time 0 being the clean picture
+    time = np.arange(num_timesteps + 1) / num_timesteps  # 0 .. 1, time 0 being the clean image
     return _with_capped_betas(np.cos((time + offset) / (1.0 + offset) * np.pi / 2) ** 2)
 
 
@@ -202,7 +202,7 @@ def sigmoid_alphas_cumprod(num_timesteps: int, start: float = -3.0, end: float =
 
     Args:
         num_timesteps: int. Noising steps T.
-        start: float. Where on the sigmoid the clean picture lies. Defaults to `-3.0`.
+        start: float. Where on the sigmoid the clean image lies. Defaults to `-3.0`.
         end: float. Where the noise lies. Defaults to `3.0`.
 
     Returns:
@@ -286,7 +286,7 @@ _zero_terminal_snr = zero_terminal_snr  # `make_schedule` has an argument of tha
 
 
 def _with_capped_betas(alpha_bar: np.ndarray) -> np.ndarray:
-    """`[T + 1]` values from the clean picture on ► alphas_cumprod `[T]`, with betas capped."""
+    """`[T + 1]` values from the clean image on ► alphas_cumprod `[T]`, with betas capped."""
     betas = np.minimum(1.0 - alpha_bar[1:] / alpha_bar[:-1], MAX_BETA)
     return np.cumprod(1.0 - betas)
 

@@ -21,7 +21,7 @@ def leading(noise_levels: np.ndarray, steps: int) -> np.ndarray:
 
 
 def trailing(noise_levels: np.ndarray, steps: int) -> np.ndarray:
-    """Evenly spaced from T-1 to the clean picture at -1 (Lin et al. 2024, table 2)."""
+    """Evenly spaced from T-1 to the clean image at -1 (Lin et al. 2024, table 2)."""
     return np.linspace(len(noise_levels), 0, steps, endpoint=False) - 1
 
 
@@ -62,7 +62,7 @@ SPACINGS: dict[str, Callable[[np.ndarray, int], np.ndarray]] = {
 def timestep_pairs(
     schedule: NoiseSchedule, steps: int, spacing: str = "trailing", start: int | None = None
 ) -> list[tuple[int, int]]:
-    """The steps (t, s) from noise to the clean picture, which is s = -1.
+    """The steps (t, s) from noise to the clean image, which is s = -1.
 
     Args:
         schedule: `NoiseSchedule` with T timesteps.

@@ -1,4 +1,4 @@
-"""Keeping the predicted picture within the range of pictures, before the next step is computed."""
+"""Keeping the predicted image within the range of images, before the next step is computed."""
 
 from __future__ import annotations
 

@@ -1,7 +1,7 @@
 """Features of images that need no downloaded network: what a Fréchet distance here is taken on.
 
 They see less than an Inception network does: PIXELS knows layout and colour, not texture;
-RANDOM_CONV knows texture and contrast, not what is in the picture. A distance on them is no FID.
+RANDOM_CONV knows texture and contrast, not what is in the image. A distance on them is no FID.
 """
 
 from collections.abc import Callable
@@ -17,7 +17,7 @@ Features = Callable[[np.ndarray], np.ndarray]
 
 
 def fit_pixels(images, dimensions=32, side=8):
-    """Principal components of small pictures: layout and colour (Turk & Pentland 1991).
+    """Principal components of small images: layout and colour (Turk & Pentland 1991).
 
     Images are averaged over blocks down to at most `side` pixels a side, in -1 .. 1, and projected
     on the directions in which the given ones vary most. A distance is in squared units of pixels.
@@ -46,7 +46,7 @@ def fit_random_conv(images, widths=(16, 32), seed=0):
     """Responses of random filters: texture and contrast (Ustyuzhaninov et al. 2017).
 
     For each width: 3x3 filters drawn from N(0, 2 / fan-in), a ReLU, and the mean and the standard
-    deviation of each filter over the picture; then pictures are halved by averaging. Last, the
+    deviation of each filter over the image; then images are halved by averaging. Last, the
     means of the four quarters. All are scaled by one number, so that their variances over the given
     images sum to 1. (Not each by its own: a filter that hardly ever responds would count most.)
 

@@ -1,6 +1,6 @@
 """Sets of drawn images on disk, read and written batch by batch: never all of them in memory.
 
-Read are a folder of pictures, an NPZ with `images` (and `labels`) or `arr_0` (and `arr_1`), as
+Read are a folder of images, an NPZ with `images` (and `labels`) or `arr_0` (and `arr_1`), as
 guided-diffusion's evaluator takes it, and the folder of such files that `kdiffusion sample --seeds`
 fills. A folder of PNGs and an NPZ with `arr_0` are written for the tools of others.
 """
@@ -86,7 +86,7 @@ def open_images(path, files=None):
     """Opens a set of images, whatever it is.
 
     Args:
-        path: path of an NPZ file, of a folder of pictures (with a sub-folder for each class, or
+        path: path of an NPZ file, of a folder of images (with a sub-folder for each class, or
             flat), or of a folder that `kdiffusion sample --seeds` filled.
         files: names of NPZ files in that folder, the only ones to read; all if not given.
 
@@ -103,7 +103,7 @@ def open_images(path, files=None):
     if path.suffix == ".npz" and path.is_file():
         return _open_arrays(path, [path])
     raise ValueError(
-        "`source` must be a folder of pictures, a folder of `kdiffusion sample --seeds`, or an NPZ "
+        "`source` must be a folder of images, a folder of `kdiffusion sample --seeds`, or an NPZ "
         f"file with `images` or `arr_0`. Received: {path}"
     )
 
@@ -203,7 +203,7 @@ def _open_pictures(path):
     flat = _pictures(path)
     if bool(by_class) == bool(flat):
         raise ValueError(
-            f"{path} must hold pictures ({', '.join(sorted(PICTURES))}), or a sub-folder of them "
+            f"{path} must hold images ({', '.join(sorted(PICTURES))}), or a sub-folder of them "
             f"for each class. Received: {'both' if flat else 'neither'}"
         )
     files = flat or [file for files in by_class.values() for file in files]
@@ -213,7 +213,7 @@ def _open_pictures(path):
     image_shape = read_image(files[0]).shape
     return ImageSet(
         path=path,
-        kind="folder of pictures",
+        kind="folder of images",
         image_shape=image_shape,
         count=len(files),
         labels=None if None in list(labels) else np.asarray(labels, np.int64),
@@ -234,7 +234,7 @@ def _picture(path, image_shape):
     pixels = read_image(path)
     if pixels.shape != image_shape:
         raise ValueError(
-            f"{path} must have the shape of the first picture, {image_shape}. "
+            f"{path} must have the shape of the first image, {image_shape}. "
             f"Received: {pixels.shape}"
         )
     return pixels
@@ -251,7 +251,7 @@ def png_folder_of_ours(folder):
 
 
 def write_png_folder(batches, folder):
-    """Writes pictures one by one as SEED_labelLABEL.png, or SEED.png where there are no labels.
+    """Writes images one by one as SEED_labelLABEL.png, or SEED.png where there are no labels.
 
     Args:
         batches: iterable of (uint8 `[B, H, W, C]`, int `[B]` labels or None, `[B]` seeds).

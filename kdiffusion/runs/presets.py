@@ -23,7 +23,7 @@ def digits():
 
     `python -m kdiffusion train digits`
 
-    0.7 M parameters. 2.8 minutes in all, with both exports and 80 pictures, beside another process;
+    0.7 M parameters. 2.8 minutes in all, with both exports and 80 images, beside another process;
     an SVM on the real digits read 100 % of 200 drawn ones as the label that was asked for.
     """
     return Config(

@@ -44,7 +44,7 @@ def _run(*arguments, expect=0):
 
 @pytest.fixture
 def pictures(tmp_path):
-    """A folder of picture files, and of some that are none or of another size."""
+    """A folder of image files, and of some that are none or of another size."""
     folder = tmp_path / "pictures"
     folder.mkdir()
     rng = np.random.default_rng(0)
@@ -55,7 +55,7 @@ def pictures(tmp_path):
     Image.fromarray(mask).save(folder / "mask.png")
     Image.new("L", (4, 6)).save(folder / "black.png")
     Image.new("L", (40, 60), "white").save(folder / "large.png")
-    (folder / "notes.txt").write_text("not a picture")
+    (folder / "notes.txt").write_text("not an image")
     return folder
 
 
@@ -191,7 +191,7 @@ def test_interpolate_walks_between_two_pictures_and_says_how_near_it_comes(toy, 
     ends = [pictures / "a.png", pictures / "b.png"]
     outputs = ["--out", tmp_path / "walk.png", "--npz", tmp_path / "walk.npz"]
     output, _ = _run("interpolate", toy, "--labels", 0, "--images", *ends, *outputs)
-    assert "The ends differ from the pictures by" in output
+    assert "The ends differ from the images by" in output
     assert len(np.load(tmp_path / "walk.npz")["images"]) == 10
 
 

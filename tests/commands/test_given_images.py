@@ -1,4 +1,4 @@
-"""Pictures and masks of every kind that a user may have, in the shape of the model."""
+"""Images and masks of every kind that a user may have, in the shape of the model."""
 
 import dataclasses
 
@@ -55,7 +55,7 @@ def test_another_size_is_refused_and_resized_only_when_asked(card, tmp_path):
 
 @pytest.mark.parametrize("read", [read_given_image, read_mask])
 def test_what_is_no_picture_is_refused(card, tmp_path, read):
-    (tmp_path / "notes.png").write_text("not a picture")
+    (tmp_path / "notes.png").write_text("not an image")
     for name in ("notes.png", "nowhere.png"):
         with pytest.raises(ValueError, match=name):
             read(tmp_path / name, card)

@@ -175,7 +175,7 @@ def test_the_quickstart_draws_the_digits_that_were_asked_for(quickstart):
     read = reader.predict(images.reshape(200, 64) * (16.0 / 255.0))
     print(f"read as asked: {np.mean(read == labels):.1%}")
     assert np.mean(read == labels) >= 0.9
-    # And not one picture for each label: as varied as the real ones, within a factor of two.
+    # And not one image for each label: as varied as the real ones, within a factor of two.
     pairs = zip(images.reshape(10, 20, 64), range(10), strict=True)
     drawn = [np.std(each * (16.0 / 255.0), axis=0).mean() for each, _ in pairs]
     real = [np.std(digits.data[digits.target == label], axis=0).mean() for label in range(10)]

@@ -1,4 +1,4 @@
-"""Centre crop and resampling, checked on pictures whose result is known."""
+"""Centre crop and resampling, checked on images whose result is known."""
 
 import numpy as np
 import pytest

@@ -30,12 +30,12 @@ def _card(schedule=None, **overrides):
 
 @pytest.fixture
 def make_card():
-    """`make_card(schedule=linear, **fields)`: a card of 2x3 grey pictures."""
+    """`make_card(schedule=linear, **fields)`: a card of 2x3 grey images."""
     return _card
 
 
 def _knows_x0(card, x0_of_label):
-    """The optimal denoiser of a data set with one picture a label: float64, no rounding."""
+    """The optimal denoiser of a data set with one image a label: float64, no rounding."""
 
     def network(noisy_image, timestep, label):
         x = np.asarray(noisy_image, np.float64)
@@ -49,7 +49,7 @@ def _knows_x0(card, x0_of_label):
 
 @pytest.fixture
 def knows_x0():
-    """`knows_x0(card, x0_of_label [K, ...])`: a denoiser that knows each label's only picture."""
+    """`knows_x0(card, x0_of_label [K, ...])`: a denoiser that knows each label's only image."""
     return _knows_x0
 
 

@@ -1,4 +1,4 @@
-"""Walks: the sphere, smoothness, labels, real pictures."""
+"""Walks: the sphere, smoothness, labels, real images."""
 
 import numpy as np
 import pytest
@@ -14,7 +14,7 @@ DETERMINISTIC = [name for name, sampler in SAMPLERS.items() if not sampler.alway
 
 
 def crowd(card, count=200):
-    """The best denoiser for `count` pictures: a rugged posterior mean, as of real data."""
+    """The best denoiser for `count` images: a rugged posterior mean, as of real data."""
     pictures = np.random.default_rng(3).uniform(-1, 1, (count, *card.image_shape))
 
     def network(noisy_image, timestep, label):

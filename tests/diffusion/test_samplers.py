@@ -31,7 +31,7 @@ def iterates(step, predict, x, schedule, pairs, normal=None, **options):
 
 
 def knows(x0, schedule):
-    """`predict` for a data set of the single picture x0."""
+    """`predict` for a data set of the single image x0."""
 
     def predict(x, t):
         alpha_bar = schedule.alpha_bar(t)

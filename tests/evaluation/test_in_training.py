@@ -65,7 +65,7 @@ def test_a_network_that_draws_what_is_asked_for_is_told_from_one_that_swaps_clas
     )
     assert right["share_as_asked"] == 1.0
     assert wrong["share_as_asked"] == 0.0
-    # The pictures are the same, in another order: so is their distance from the real ones.
+    # The images are the same, in another order: so is their distance from the real ones.
     np.testing.assert_allclose(wrong["kernel_distance"], right["kernel_distance"], rtol=0.2)
     assert wrong["structure"] > right["structure"]
     assert right["seconds"] > 0

@@ -1,7 +1,7 @@
 """What a judge is trained on: images mirrored and moved, and a part of them spoilt.
 
 Drawn images carry grain and blur that real ones lack. A judge that never saw either would tell how
-much of them there is, and not what the picture shows.
+much of them there is, and not what the image shows.
 """
 
 import numpy as np
