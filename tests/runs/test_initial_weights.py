@@ -42,6 +42,7 @@ def _files(model, folder):
     return paths["safetensors"], folder / "network.keras", paths["onnx"]
 
 
+@pytest.mark.slow
 def test_both_networks_start_from_the_average_in_a_file(tiny_model, tmp_path):
     parent = _random(tiny_model())
     for path in _files(parent, tmp_path)[:2]:

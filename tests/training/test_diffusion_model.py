@@ -273,6 +273,7 @@ def test_values_that_cannot_be_are_refused(scale_network, schedule, argument, va
         DiffusionModel(scale_network, schedule, **{argument: value})
 
 
+@pytest.mark.slow
 def test_a_saved_model_loads_in_a_process_that_imports_the_models_alone(schedule, tmp_path):
     _model(UNet((8, 8, 1), 2, 8, (1,), 1, ()), schedule).save(tmp_path / "model.keras")
     script = (

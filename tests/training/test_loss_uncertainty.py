@@ -18,6 +18,7 @@ def test_every_level_begins_with_the_weight_one():
     np.testing.assert_array_equal(LossUncertainty(SCHEDULE).weighted(losses, TIMESTEPS), losses)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("zero_terminal_snr", [False, True])
 def test_it_learns_the_logarithm_of_each_levels_loss(zero_terminal_snr):
     uncertainty = LossUncertainty(make_schedule("cosine", 50, zero_terminal_snr))
