@@ -17,8 +17,8 @@ import pytest
 
 pytestmark = pytest.mark.slow
 ROOT = Path(__file__).parents[1]
-SHIPPED = ("kdiffusion", "export", "train.py", "pyproject.toml", "README.md", "requirements.txt")
-SHIPPED += ("tests/requirements.txt", "LICENSE")
+SHIPPED = ("kdiffusion", "export", "pretrained", "train.py", "pyproject.toml", "README.md")
+SHIPPED += ("requirements.txt", "tests/requirements.txt", "LICENSE")
 
 # Loads every module, and the doors where they are there; tells classes of one place that are two.
 TWINS = """

@@ -4,12 +4,18 @@ Importing this package imports no runtime: TensorFlow, ONNX Runtime and the othe
 the functions that need them.
 """
 
-from pathlib import Path
-
 from . import litert_loader, onnx_loader, openvino_loader, safetensors_loader, saved_model_loader
 from .denoiser import ArtifactError, LoadedDenoiser
+from .released import released_models, resolved
 
-__all__ = ["LOADERS", "ArtifactError", "LoadedDenoiser", "is_artifact", "load_denoiser"]
+__all__ = [
+    "LOADERS",
+    "ArtifactError",
+    "LoadedDenoiser",
+    "is_artifact",
+    "load_denoiser",
+    "released_models",
+]
 
 # One file a format of files. Each has ARTIFACT, the name of what is exported, recognises(path) and
 # load(path) -> LoadedDenoiser.
@@ -31,7 +37,8 @@ def load_denoiser(path):
     """Opens an exported file in the runtime that its format needs.
 
     Args:
-        path: path of an exported file or folder, in any of `LOADERS`.
+        path: path of an exported file or folder, in any of `LOADERS`; or the name of a released
+            model, such as `"digits"`.
 
     Returns:
         LoadedDenoiser: a callable on NumPy arrays, with its `.card`.
@@ -40,10 +47,11 @@ def load_denoiser(path):
         FileNotFoundError: nothing at `path`.
         ArtifactError: a format that is not known, a damaged file, or no usable card.
     """
-    path = Path(path)
+    path = resolved(path)
     if not path.exists():
         raise FileNotFoundError(
-            f"{path} does not exist; `python -m kdiffusion export RUN_DIR` makes one"
+            f"{path} does not exist; `python -m kdiffusion export RUN_DIR` makes one. Released "
+            f"models, by name: {', '.join(released_models()) or 'none in this installation'}"
         )
     for loader in LOADERS.values():
         if loader.recognises(path):

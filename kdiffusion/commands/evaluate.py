@@ -11,6 +11,7 @@ from typing import Annotated
 import tyro
 
 from kdiffusion.artifacts import is_artifact, load_denoiser
+from kdiffusion.artifacts.released import resolved
 from kdiffusion.data import load_dataset, name_and_directory
 from kdiffusion.evaluation.image_sets import open_images
 from kdiffusion.evaluation.job import Job, run_job
@@ -86,6 +87,7 @@ def main(
             f"`save_statistics` needs real images, and `data` is statistics. Received: data={data}"
         )
     denoiser = None
+    source = resolved(source)
     if _is_images(source):
         if sampling != AS_RECOMMENDED:
             raise ValueError(f"Sampling options are for an exported file. Received: {source}")

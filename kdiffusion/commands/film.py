@@ -81,7 +81,7 @@ def main(
     """Draws images and films them on their way from noise: a GIF, and a strip as PNG.
 
     Args:
-        artifact: denoiser.onnx, a saved_model folder, or another exported format.
+        artifact: an exported file or folder, such as denoiser.onnx; or a released model.
         labels: `all`, `none` (of no class), class names or label numbers.
         per_label: images of each.
         seed: of the first image; the next ones have seed + 1, seed + 2, ...

@@ -39,7 +39,7 @@ def main(
     The grid has one row a class: the image, then what became of it.
 
     Args:
-        artifact: denoiser.onnx, a saved_model folder, or another exported format.
+        artifact: an exported file or folder, such as denoiser.onnx; or a released model.
         image: image file, of the size that the model draws.
         labels: class names, label numbers, `all` or `none`: what to make of the image.
         noise_level: above 0 .. 1, the part of the noising steps that the image goes up. Near 0 it

@@ -43,7 +43,7 @@ def main(
     was painted. The sampler is ddpm, if not given; those that look back at earlier steps cannot.
 
     Args:
-        artifact: denoiser.onnx, a saved_model folder, or another exported format.
+        artifact: an exported file or folder, such as denoiser.onnx; or a released model.
         image: image file, of the size that the model draws.
         mask: image file of the same size: white is painted anew, black is kept.
         labels: class names, label numbers, `all` or `none`: what to paint.

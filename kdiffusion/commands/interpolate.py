@@ -40,7 +40,7 @@ def main(
     to another, through the noise that DDIM would have drawn them from.
 
     Args:
-        artifact: denoiser.onnx, a saved_model folder, or another exported format.
+        artifact: an exported file or folder, such as denoiser.onnx; or a released model.
         labels: class name, label number or `none`; two of them to walk from one to the other.
         between_seeds: of the first and the last image, 1 and 2 if not given; the same twice keeps
             the noise, and only the class changes.

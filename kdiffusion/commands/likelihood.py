@@ -40,7 +40,7 @@ def main(
     of the image; L_1 to L_T-1, one for each step; L_0, the last one, to 8-bit pixels.
 
     Args:
-        artifact: denoiser.onnx, a saved_model folder, or another exported format.
+        artifact: an exported file or folder, such as denoiser.onnx; or a released model.
         images: of those that were held out of the training, spread over the classes.
         steps: from noise to image; fewer than the T of the training bound a shorter chain. All T if
             not given.

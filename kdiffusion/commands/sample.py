@@ -45,7 +45,7 @@ def main(
     --shard, several machines share the job.
 
     Args:
-        artifact: denoiser.onnx, a saved_model folder, or another exported format.
+        artifact: an exported file or folder, such as denoiser.onnx; or a released model.
         labels: `all`, `none` (of no class), class names or label numbers.
         per_label: images of each in the grid; 8 if not given.
         seed: of the first image of the grid, 0 if not given; the next have seed + 1, seed + 2, ...

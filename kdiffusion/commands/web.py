@@ -11,6 +11,7 @@ from typing import Annotated
 import tyro
 
 from kdiffusion.artifacts import ArtifactError, onnx_loader
+from kdiffusion.artifacts.released import resolved
 from kdiffusion.files import staged
 
 PAGE = Path(__file__).parent / "web_page"
@@ -45,7 +46,7 @@ def write_site(artifact, folder, overwrite=False):
     once at a pinned version and then has in its cache.
 
     Args:
-        artifact: path of an ONNX file with its card.
+        artifact: path of an ONNX file with its card, or a released model.
         folder: path of the folder to make.
         overwrite: bool. Whether an earlier site may be replaced. Defaults to `False`.
 
@@ -54,7 +55,7 @@ def write_site(artifact, folder, overwrite=False):
         FileExistsError: `folder` exists, and `overwrite` is False or it holds more than a site.
         OSError: npm is missing or could not fetch ONNX Runtime.
     """
-    artifact = Path(artifact)
+    artifact = resolved(artifact)
     if not onnx_loader.recognises(artifact):
         raise ArtifactError(
             f"{artifact} is not an ONNX file, the only kind that a browser can run; "

@@ -7,6 +7,7 @@ from pathlib import Path
 import numpy as np
 
 from kdiffusion.artifacts import is_artifact, safetensors_loader
+from kdiffusion.artifacts.released import TO_START_FROM, resolved
 from kdiffusion.networks.weights import LABEL_TABLE, named_weights
 from kdiffusion.runs import run_directory
 
@@ -39,7 +40,8 @@ def read_parent(path):
 
     Args:
         path: path of a run's folder (its newest checkpoint is taken, the average), of a file of
-            weights (`export --formats safetensors`), or of a Keras file of the network.
+            weights (`export --formats safetensors`), or of a Keras file of the network; or the name
+            of a released model.
 
     Returns:
         Parent.
@@ -48,7 +50,7 @@ def read_parent(path):
         FileNotFoundError: nothing is there.
         ValueError: what is there has no weights to start from, or is damaged.
     """
-    path = Path(path)
+    path = resolved(path, TO_START_FROM)
     if not path.exists():
         raise FileNotFoundError(
             "`run.init_from` must be a run's folder, a .safetensors file or a .keras file. "

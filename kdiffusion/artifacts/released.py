@@ -1,0 +1,40 @@
+"""Released models by name: `kdiffusion sample digits`, wherever an exported file could be given.
+
+A released model is a folder with the network as ONNX, its weights by name, and a model card. A
+checkout has all of them in `pretrained/`; an installed package has the small ones.
+"""
+
+from pathlib import Path
+
+from . import onnx_loader, safetensors_loader
+
+_PACKAGE = Path(__file__).parents[1]
+FOLDERS = (_PACKAGE / "pretrained", _PACKAGE.parent / "pretrained")  # installed, in a checkout
+TO_DRAW = "denoiser_float16" + Path(onnx_loader.ARTIFACT).suffix
+TO_START_FROM = "denoiser_float16" + Path(safetensors_loader.ARTIFACT).suffix
+
+
+def released_models():
+    """Names of the models that are there: `{name: Path of its folder}`."""
+    return {
+        path.parent.name: path.parent
+        for folder in reversed(FOLDERS)
+        for path in sorted(folder.glob(f"*/{TO_DRAW}"))
+    }
+
+
+def resolved(path, file=TO_DRAW):
+    """The path that a user's word stands for.
+
+    `digits` is always the released model; `./digits` is a file or folder of that name.
+
+    Args:
+        path: str or Path, as it was given.
+        file: str. The file of a released model that is wanted.
+
+    Returns:
+        Path. That of a released model's file where the word is its name, else the path as it is.
+    """
+    name = str(path)
+    folder = released_models().get(name)
+    return Path(path) if folder is None else folder / file

@@ -1,0 +1,68 @@
+"""The models that come with the project: whole, what their cards say, and found by name."""
+
+import hashlib
+from pathlib import Path
+
+import numpy as np
+import pytest
+from sklearn.datasets import load_digits
+from sklearn.neighbors import KNeighborsClassifier
+
+from kdiffusion.artifacts import load_denoiser, released_models, safetensors_loader
+from kdiffusion.artifacts.released import TO_DRAW, TO_START_FROM, resolved
+from kdiffusion.commands import sample
+
+MODELS = released_models()
+
+
+def test_the_quickstarts_network_is_among_them():
+    assert "digits" in MODELS
+
+
+@pytest.mark.parametrize("name", MODELS)
+def test_a_model_opens_by_its_name_and_says_what_it_was_trained_on(name):
+    card = load_denoiser(name).card
+    assert card.dataset in name
+    assert card.images_seen > 100_000
+
+
+@pytest.mark.parametrize("name", MODELS)
+def test_both_files_of_a_model_are_of_one_training(name):
+    stored = safetensors_loader.read(MODELS[name] / TO_START_FROM)
+    assert stored.card == load_denoiser(MODELS[name] / TO_DRAW).card
+    assert sum(value.size for value in stored.weights.values()) > 10_000
+
+
+@pytest.mark.parametrize("name", MODELS)
+def test_a_model_has_a_card_for_people_with_the_checksums_of_its_files(name):
+    text = (MODELS[name] / "README.md").read_text(encoding="utf-8")
+    assert text.startswith("---\n")
+    for needed in ("license:", "datasets:", "tags:", "## Evaluation", "## Known failures"):
+        assert needed in text
+    for file in (TO_DRAW, TO_START_FROM):
+        assert hashlib.sha256((MODELS[name] / file).read_bytes()).hexdigest() in text
+
+
+def test_a_name_is_the_model_and_a_path_is_a_path(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "digits").mkdir()
+    assert resolved("digits") == MODELS["digits"] / TO_DRAW
+    assert resolved("digits", TO_START_FROM) == MODELS["digits"] / TO_START_FROM
+    for path in ("./digits", "digits/x.onnx", "no_model"):
+        assert str(resolved(path)) == str(Path(path))
+
+
+def test_a_word_that_is_no_model_lists_them(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    with pytest.raises(FileNotFoundError, match=r"no_model does not exist.*by name: .*digits"):
+        load_denoiser("no_model")
+
+
+def test_the_command_draws_the_digits_that_were_asked_for(tmp_path):
+    """As the nearest real digits read them."""
+    sample.main(Path("digits"), out=tmp_path / "x.png", npz=tmp_path / "x.npz", per_label=4)
+    drawn = np.load(tmp_path / "x.npz")
+    real = load_digits()
+    reader = KNeighborsClassifier(5).fit(real.data * 255 / 16, real.target)
+    read = reader.predict(drawn["images"].reshape(40, 64))
+    assert np.mean(read == drawn["labels"]) > 0.9
