@@ -53,11 +53,18 @@ def film(denoiser, labels, seeds, *, frames, show="image", batch_size=64, progre
     if 0 in pictures:
         pictures[0].append(to_uint8(initial_latents(seeds, card.image_shape)))
 
-    batches = range(0, len(seeds), check_whole("batch_size", batch_size))
+    firsts = range(0, len(seeds), check_whole("batch_size", batch_size))
+    # Begun before the bar: what is asked for is checked when they are.
+    batches = [
+        sampling_steps(
+            denoiser, labels[first : first + batch_size], seeds[first : first + batch_size],
+            **options,
+        )
+        for first in firsts
+    ]  # fmt: skip
     with tqdm(total=len(batches) * steps, unit="step", disable=not progress) as bar:
-        for first in batches:
-            rows = slice(first, first + batch_size)
-            for step in sampling_steps(denoiser, labels[rows], seeds[rows], **options):
+        for batch in batches:
+            for step in batch:
                 if step.index + 1 in pictures:
                     shown = step.x if show == "image" else step.x0
                     pictures[step.index + 1].append(to_uint8(shown))

@@ -3,11 +3,13 @@
 import contextlib
 import dataclasses
 import json
+from pathlib import Path
 
 import numpy as np
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
+from kdiffusion.artifacts import LoadedDenoiser
 from kdiffusion.commands import train
 from kdiffusion.diffusion.card import CardError, DenoiserCard
 from kdiffusion.diffusion.guidance import check_strength
@@ -126,9 +128,12 @@ def _blur(noisy_image, timestep, label):
     return 0.5 * noisy_image + 0.1 * label[:, None, None, None].astype(np.float32)
 
 
+DENOISER = LoadedDenoiser(CARD, Path("toy"), _blur)
+
+
 def _images_or_error(labels, seeds, options):
     try:
-        images = sample(_blur, CARD, labels, seeds, progress=False, **options)
+        images = sample(DENOISER, labels, seeds, progress=False, **options)
     except ValueError:
         return
     assert images.shape == (len(seeds), 2, 3, 1)
