@@ -114,7 +114,7 @@ def test_the_slider_walks_as_python_does(visit, address, denoisers):
     for sampler, used in (("dpmpp_2m_sde", "ddim"), ("unipc", "unipc")):
         page.select_option("#sampler", sampler)
         walk = interpolate(
-            denoisers["onnx"], denoisers["onnx"].card, 1, (4, 9), frames=5, sampler=used, steps=6,
+            denoisers["onnx"], 1, (4, 9), frames=5, sampler=used, steps=6,
             guidance_strength=0.5, progress=False,
         )  # fmt: skip
         for at, image in zip((0, 0.25, 0.5, 0.75, 1), walk, strict=True):
