@@ -39,7 +39,7 @@ def find_program():
     return find
 
 
-@pytest.fixture
+@pytest.fixture(scope="session")
 def card():
     """A card of three classes and 20 timesteps."""
     return DenoiserCard(

@@ -6,12 +6,9 @@ checkout has all of them in `pretrained/`; an installed package has the small on
 
 from pathlib import Path
 
-from . import onnx_loader, safetensors_loader
-
 _PACKAGE = Path(__file__).parents[1]
 FOLDERS = (_PACKAGE / "pretrained", _PACKAGE.parent / "pretrained")  # installed, in a checkout
-TO_DRAW = "denoiser_float16" + Path(onnx_loader.ARTIFACT).suffix
-TO_START_FROM = "denoiser_float16" + Path(safetensors_loader.ARTIFACT).suffix
+TO_DRAW, TO_START_FROM = "denoiser_float16.onnx", "denoiser_float16.safetensors"
 
 
 def released_models():
@@ -35,6 +32,5 @@ def resolved(path, file=TO_DRAW):
     Returns:
         Path. That of a released model's file where the word is its name, else the path as it is.
     """
-    name = str(path)
-    folder = released_models().get(name)
+    folder = released_models().get(str(path))
     return Path(path) if folder is None else folder / file

@@ -15,7 +15,7 @@ MOST_NAMED = 8  # weights that don't fit, in an error
 
 
 @dataclass(frozen=True)
-class Parent:
+class InitialWeights:
     """Weights that another run may start from.
 
     Attributes:
@@ -31,7 +31,7 @@ class Parent:
     card: object = None
 
     def to_dict(self):
-        """What a run that starts from them says of it, in its config.json and its card."""
+        """The fields of the card's `Parent`: what a run that starts from them says of it."""
         return {"name": self.path.resolve().name, "sha256": self.sha256}
 
 
@@ -44,7 +44,7 @@ def read_parent(path):
             of a released model.
 
     Returns:
-        Parent.
+        InitialWeights.
 
     Raises:
         FileNotFoundError: nothing is there.
@@ -60,9 +60,9 @@ def read_parent(path):
         return _of_run(path)
     if safetensors_loader.recognises(path):
         stored = safetensors_loader.read(path)
-        return Parent(path, _sha256_of_file(path), stored.weights, stored.card)
+        return InitialWeights(path, _sha256_of_file(path), stored.weights, stored.card)
     if path.suffix == ".keras":
-        return Parent(path, _sha256_of_file(path), _weights(_keras_network(path)))
+        return InitialWeights(path, _sha256_of_file(path), _weights(_keras_network(path)))
     why = "which is none of them"
     if is_artifact(path):
         why = (
@@ -84,7 +84,7 @@ def _of_run(path):
     for name, value in weights.items():
         digest.update(f"{name}\0{value.shape}\0".encode())
         digest.update(value.tobytes())
-    return Parent(path, digest.hexdigest(), weights, run.card)
+    return InitialWeights(path, digest.hexdigest(), weights, run.card)
 
 
 def _keras_network(path):
@@ -114,7 +114,7 @@ def start_from(model, parent, class_names, partial=False):
 
     Args:
         model: `DiffusionModel`.
-        parent: `Parent`.
+        parent: `InitialWeights`.
         class_names: names of the new model's classes, in label order.
         partial: bool. Take what fits. Defaults to `False`: what doesn't fit is an error.
 

@@ -11,12 +11,18 @@ from sklearn.neighbors import KNeighborsClassifier
 from kdiffusion.artifacts import load_denoiser, released_models, safetensors_loader
 from kdiffusion.artifacts.released import TO_DRAW, TO_START_FROM, resolved
 from kdiffusion.commands import sample
+from kdiffusion.export import FORMATS
 
 MODELS = released_models()
 
 
 def test_the_quickstarts_network_is_among_them():
     assert "digits" in MODELS
+
+
+def test_its_files_are_called_as_an_export_calls_them():
+    assert FORMATS["onnx_float16"].ARTIFACT == TO_DRAW
+    assert FORMATS["safetensors_float16"].ARTIFACT == TO_START_FROM
 
 
 @pytest.mark.parametrize("name", MODELS)

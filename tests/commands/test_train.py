@@ -15,7 +15,6 @@ from kdiffusion.diffusion.samplers import SAMPLERS
 from kdiffusion.diffusion.schedules import SCHEDULES
 from kdiffusion.images import to_uint8
 from kdiffusion.runs.presets import PRESETS
-from kdiffusion.runs.run_directory import RunDirectory
 
 ROOT = Path(__file__).parents[2]
 
@@ -67,25 +66,6 @@ def test_a_mistake_is_told_at_once_and_leaves_nothing(tmp_path, arguments):
     assert "Traceback" not in done.stderr
     assert arguments[-1].strip("-") in done.stderr or arguments[-2].strip("-") in done.stderr
     assert not list(tmp_path.iterdir())
-
-
-@pytest.fixture
-def begun(tmp_path):
-    """The folder of a run of `cifar10` that was begun with settings of its own."""
-    command = parse(
-        [
-            "cifar10",
-            "--optimizer.epochs",
-            "7",
-            "--diffusion.schedule",
-            "cosine",
-            "--data.name",
-            "digits",
-        ]
-    )
-    directory = RunDirectory(tmp_path / "begun", command.config, (8, 8, 1), ("0", "1"), 5)
-    directory.write()
-    return directory
 
 
 def test_what_can_be_known_is_refused_and_said_before_tensorflow_is_there(begun, capsys):

@@ -4,7 +4,6 @@ import pytest
 
 from kdiffusion.commands.train_arguments import parse
 from kdiffusion.runs.presets import PRESETS
-from kdiffusion.runs.run_directory import RunDirectory
 
 
 def test_without_a_preset_it_is_the_digits():
@@ -56,25 +55,6 @@ def test_a_preset_that_is_nearly_spelt_is_named(capsys):
     with pytest.raises(SystemExit):
         parse(["cifar10_smal"])
     assert "Did you mean `cifar10_small`?" in capsys.readouterr().err
-
-
-@pytest.fixture
-def begun(tmp_path):
-    """The folder of a run of `cifar10` that was begun with settings of its own."""
-    command = parse(
-        [
-            "cifar10",
-            "--optimizer.epochs",
-            "7",
-            "--diffusion.schedule",
-            "cosine",
-            "--data.name",
-            "digits",
-        ]
-    )
-    directory = RunDirectory(tmp_path / "begun", command.config, (8, 8, 1), ("0", "1"), 5)
-    directory.write()
-    return directory
 
 
 def test_a_run_goes_on_with_its_own_settings(begun):

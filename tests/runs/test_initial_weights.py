@@ -12,7 +12,7 @@ from kdiffusion.diffusion.card import DenoiserCard
 from kdiffusion.export import export_network, export_run
 from kdiffusion.networks.weights import LABEL_TABLE, named_weights
 from kdiffusion.runs import train
-from kdiffusion.runs.initial_weights import Parent, read_parent, start_from
+from kdiffusion.runs.initial_weights import InitialWeights, read_parent, start_from
 from kdiffusion.runs.run_directory import RunDirectory
 
 DIGITS = tuple("0123456789")
@@ -31,7 +31,7 @@ def _card(model, class_names=DIGITS, **facts):
 
 def _parent(model, path, class_names=DIGITS):
     weights = {n: np.asarray(v) for n, v in named_weights(model.ema_network).items()}
-    return Parent(path, 64 * "0", weights, _card(model, class_names))
+    return InitialWeights(path, 64 * "0", weights, _card(model, class_names))
 
 
 def _files(model, folder):
@@ -91,7 +91,7 @@ def test_rows_of_labels_go_by_the_name_of_the_class(tiny_model, tmp_path):
 
 def test_without_names_rows_stay_in_their_order_or_do_not_fit(tiny_model, tmp_path):
     parent = _parent(_random(tiny_model()), tmp_path)
-    nameless = Parent(parent.path, parent.sha256, parent.weights)
+    nameless = InitialWeights(parent.path, parent.sha256, parent.weights)
     child = tiny_model()
     start_from(child, nameless, tuple("abcdefghij"))
     np.testing.assert_array_equal(
@@ -99,7 +99,7 @@ def test_without_names_rows_stay_in_their_order_or_do_not_fit(tiny_model, tmp_pa
     )
     weights = {**parent.weights, LABEL_TABLE: parent.weights[LABEL_TABLE][:6]}
     with pytest.raises(ValueError, match="is of 5 classes in it, of 10 here, and the file names"):
-        start_from(child, Parent(parent.path, parent.sha256, weights), DIGITS)
+        start_from(child, InitialWeights(parent.path, parent.sha256, weights), DIGITS)
 
 
 def test_what_does_not_fit_is_named_and_only_what_fits_is_taken_if_asked_for(tiny_model, tmp_path):
@@ -118,7 +118,7 @@ def test_what_does_not_fit_is_named_and_only_what_fits_is_taken_if_asked_for(tin
     np.testing.assert_array_equal(
         named_weights(deeper.network)["conv_in/kernel"], parent.weights["conv_in/kernel"]
     )
-    nothing = Parent(tmp_path, 64 * "0", {"other": np.zeros(3)}, None)
+    nothing = InitialWeights(tmp_path, 64 * "0", {"other": np.zeros(3)}, None)
     with pytest.raises(ValueError, match="none does"):
         start_from(deeper, nothing, DIGITS, partial=True)
 
