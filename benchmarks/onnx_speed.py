@@ -21,7 +21,7 @@ import tyro
 from benchmarks.plain_unet import plain_unet
 from kdiffusion.diffusion.card import DenoiserCard
 from kdiffusion.diffusion.schedules import make_schedule
-from kdiffusion.export.inference import serving_function
+from kdiffusion.export.inference import inference_network, serving_function
 from kdiffusion.export.onnx_writer import OPSET, convert
 
 SHAPE, CLASSES, WIDTH, MULTIPLIERS, BLOCKS, ATTENTION = (32, 32, 3), 10, 64, (1, 2, 2), 2, (16, 8)
@@ -50,7 +50,10 @@ def keras_exports(folder):
                 *serving_function(network, SHAPE), opset=OPSET
             )[0],
         ),
-        "kdiffusion, ONNX Runtime": (UNet(*size), lambda network: convert(network, card)),
+        "kdiffusion, ONNX Runtime": (
+            UNet(*size),
+            lambda network: convert(inference_network(network), card),
+        ),
     }
     paths = {}
     for number, (name, (network, export)) in enumerate(networks.items()):

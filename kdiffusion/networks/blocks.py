@@ -1,5 +1,7 @@
 """What the U-Net is stacked from: down and up blocks, and the resolution changes between them."""
 
+from typing import ClassVar
+
 import keras
 from keras import ops
 
@@ -124,11 +126,19 @@ class Upsample(keras.layers.Layer):
         channels: int. Output channels.
 
     Call: `[B, H, W, C]` ► `[B, 2 H, 2 W, channels]`.
+
+    Attributes:
+        form: str, a key of `FORMS`. `"resized"` doubles the map, then convolves; `"transposed"` is
+            one transposed convolution. See `kdiffusion.networks.forms`.
     """
+
+    FORMS: ClassVar = {"resized": "_resized", "transposed": "_transposed"}
 
     def __init__(self, channels, **kwargs):
         super().__init__(**kwargs)
         self.channels = channels
+        # In bfloat16 on a processor, TensorFlow's transposed convolution is slower on maps of 8x8.
+        self.form = "transposed" if self.compute_dtype == "float32" else "resized"
         self.conv = keras.layers.Conv2D(channels, 3, padding="same", dtype=self.dtype_policy)
 
     def build(self, input_shape):
@@ -136,9 +146,9 @@ class Upsample(keras.layers.Layer):
         self.conv.build((batch, 2 * height, 2 * width, channels))
 
     def call(self, inputs):
-        if self.compute_dtype == "float32":
-            return self._transposed(inputs)
-        # In bfloat16 on a processor, TensorFlow's transposed convolution is slower on maps of 8x8.
+        return getattr(self, self.FORMS[self.form])(inputs)
+
+    def _resized(self, inputs):
         _, height, width, _ = inputs.shape
         return self.conv(ops.image.resize(inputs, (2 * height, 2 * width), interpolation="nearest"))
 

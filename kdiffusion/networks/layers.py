@@ -4,6 +4,7 @@ Every layer works on channels-last maps `[B, H, W, C]`, under any dtype policy, 
 """
 
 import math
+from typing import ClassVar
 
 import keras
 import numpy as np
@@ -206,11 +207,19 @@ class SelfAttention2D(keras.layers.Layer):
         heads: int. Heads; must divide the channels. Defaults to DDPM's `1`.
 
     Call: `[B, H, W, C]` ► the same shape; own norm, and the raw input added back.
+
+    Attributes:
+        form: str, a key of `FORMS`. `"plain"` projects the map four times. `"folded"` does it
+            twice where there is one head: a smaller graph to draw from, a costlier gradient.
+            See `kdiffusion.networks.forms`.
     """
+
+    FORMS: ClassVar = {"plain": "_plain", "folded": "_folded"}
 
     def __init__(self, heads=1, **kwargs):
         super().__init__(**kwargs)
         self.heads = heads
+        self.form = "plain"
         self.norm = GroupNorm(dtype=self.dtype_policy)
 
     def build(self, input_shape):
@@ -229,9 +238,10 @@ class SelfAttention2D(keras.layers.Layer):
         for layer in (self.norm, self.query, self.key, self.value, self.project):
             layer.build(input_shape)
 
-    def call(self, inputs, training=None):
-        if self.heads == 1 and not training:
-            return self._with_one_head(inputs)
+    def call(self, inputs):
+        return getattr(self, self.FORMS[self.form])(inputs)
+
+    def _plain(self, inputs):
         _, height, width, channels = inputs.shape
         positions, size = height * width, channels // self.heads
         normed = ops.reshape(self.norm(inputs), (-1, channels))  # [B HW, C]
@@ -249,13 +259,15 @@ class SelfAttention2D(keras.layers.Layer):
         attended = ops.reshape(attended, (-1, channels))
         return inputs + ops.reshape(self.project(attended), (-1, height, width, channels))
 
-    def _with_one_head(self, inputs):
-        """The same function from two projections of the map rather than four.
+    def _folded(self, inputs):
+        """The same function from two projections of the map rather than four, with one head.
 
         Of (x Wq + bq)(y Wk + bk)', what is the same for every y doesn't change the softmax over
         y; (x Wq + bq) Wk' y' is left. And as the softmax's weights add up to 1, the last projection
         can do what Wv and bv do.
         """
+        if self.heads > 1:
+            return self._plain(inputs)
         _, height, width, channels = inputs.shape
         scale = channels**-0.5
         query_kernel = scale * ops.matmul(self.query.kernel, ops.transpose(self.key.kernel))

@@ -27,12 +27,14 @@ def test_an_up_block_concatenates_the_skip_to_its_input():
     np.testing.assert_allclose(block(x, skip, condition), want, atol=1e-5)
 
 
+@pytest.mark.parametrize("form", blocks.Upsample.FORMS)
 @pytest.mark.parametrize(("policy", "tolerance"), [("float32", 1e-5), ("mixed_bfloat16", 0.3)])
 @pytest.mark.parametrize("size", [(3, 4), (1, 1)])
-def test_upsampling_is_nearest_neighbour_and_a_convolution(size, policy, tolerance):
+def test_upsampling_is_nearest_neighbour_and_a_convolution(size, policy, tolerance, form):
     rng = np.random.default_rng(0)
     x = rng.normal(size=(2, *size, 5)).astype("float32")
     ours = blocks.Upsample(3, dtype=policy)
+    ours.form = form
     theirs = keras.Sequential(
         [keras.layers.UpSampling2D(2), keras.layers.Conv2D(3, 3, padding="same")]
     )

@@ -1,0 +1,50 @@
+"""Forms of a layer: chosen by name all over a network, and the same function in each."""
+
+import numpy as np
+import pytest
+
+from kdiffusion.networks import UNet
+from kdiffusion.networks.blocks import Upsample
+from kdiffusion.networks.forms import choose_forms
+from kdiffusion.networks.layers import SelfAttention2D
+
+WITH_FORMS = [SelfAttention2D, Upsample]
+
+
+@pytest.fixture(scope="module")
+def network():
+    unet = UNet((8, 8, 1), 3, 8, (1, 2), 1, (4,))
+    rng = np.random.default_rng(0)
+    unet.set_weights([rng.normal(size=w.shape, scale=0.2) for w in unet.get_weights()])
+    return unet
+
+
+def test_all_forms_of_a_network_predict_the_same(network):
+    inputs = {
+        "noisy_image": np.random.default_rng(1).normal(size=(2, 8, 8, 1)).astype("float32"),
+        "timestep": np.array([3, 900], "int32"),
+        "label": np.array([0, 3], "int32"),
+    }
+    found = {}
+    for attention in SelfAttention2D.FORMS:
+        for upsampling in Upsample.FORMS:
+            choose_forms(network, {"SelfAttention2D": attention, "Upsample": upsampling})
+            forms = [x.form for x in network._flatten_layers() if isinstance(x, SelfAttention2D)]
+            assert forms == [attention] * 4  # one a block of that level, and one in the middle
+            found[attention, upsampling] = np.asarray(network(inputs))
+    expected = found.pop(("plain", "resized"))
+    assert np.std(expected) > 0.01
+    for name, prediction in found.items():
+        np.testing.assert_allclose(prediction, expected, atol=1e-5, err_msg=str(name))
+        assert np.any(prediction != expected), name  # another way to get there
+
+
+@pytest.mark.parametrize("layer_class", WITH_FORMS, ids=lambda each: each.__name__)
+def test_a_form_that_a_layer_does_not_have_is_refused(network, layer_class):
+    name = layer_class.__name__
+    with pytest.raises(ValueError, match=f"`form of {name}` must be one of .*Received: .*'quick'"):
+        choose_forms(network, {name: "quick"})
+
+
+def test_classes_that_the_network_has_none_of_are_left_aside(network):
+    choose_forms(network, {"Convolver": "quick"})
