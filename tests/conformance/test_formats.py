@@ -18,6 +18,8 @@ from onnx import numpy_helper
 from safetensors.numpy import load_file, save_file
 
 from kdiffusion.artifacts import ArtifactError, load_denoiser
+from kdiffusion.artifacts.seal import seal
+from kdiffusion.diffusion.card import CARD_MINOR_VERSION
 from kdiffusion.diffusion.denoiser import NetworkDenoiser
 from kdiffusion.diffusion.sampling import sample
 from kdiffusion.export import FORMATS, export_network
@@ -279,6 +281,21 @@ def test_a_card_of_a_newer_version_is_refused_by_name(small_network, card, forma
     with pytest.raises(ArtifactError, match=r"newer version.*99") as error:
         load_denoiser(path)
     assert str(path) in str(error.value)
+
+
+def test_a_file_whose_card_has_fields_of_a_newer_minor_version_opens(
+    small_network, card, format_name, tmp_path
+):
+    fields = {"format_minor_version": CARD_MINOR_VERSION + 1, "colour": {"of": ["the", 1]}}
+    text = json.dumps(json.loads(card.to_json()) | fields)
+    newer = SimpleNamespace(**{**dataclasses.asdict(card), "to_json": lambda: text})
+    row = FORMATS[format_name]
+    path = tmp_path / row.ARTIFACT
+    row.write(ExportSource(small_network, newer), path)
+    seal(path, row.PARTS)
+    denoiser = load_denoiser(path)
+    assert denoiser.card == card
+    assert largest_deviation(small_network, denoiser) <= row.TOLERANCE
 
 
 @pytest.mark.parametrize("names", [("cat", "dog"), ("cat", "dog", "ape", "eel")])
