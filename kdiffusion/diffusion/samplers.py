@@ -63,7 +63,7 @@ class Sampler:
     order: int | None = None  # of the global error as steps double, where nothing is random
 
     def is_random(self, eta: float = 0.0) -> bool:
-        """Whether two runs from the same latent differ."""
+        """Whether two images from the same latent differ."""
         return self.always_random or ("eta" in self.options and eta > 0)
 
 

@@ -10,10 +10,10 @@ from kdiffusion.runs.config import Config
 from kdiffusion.runs.interruptions import Interrupted
 from kdiffusion.runs.presets import PRESET_DOCS, PRESETS
 
-__all__ = ["PRESETS", "PRESET_DOCS", "Config", "Interrupted", "LoadedRun", "load_run", "train"]
+__all__ = ["PRESETS", "PRESET_DOCS", "Config", "Interrupted", "Run", "load_run", "train"]
 
 
 def __getattr__(name):
-    if name in ("LoadedRun", "load_run", "train"):
+    if name in ("Run", "load_run", "train"):
         return getattr(importlib.import_module("kdiffusion.runs.run"), name)
     raise AttributeError(f"module {__name__!r} has no attribute {name!r}")

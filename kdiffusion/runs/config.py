@@ -169,8 +169,8 @@ class SamplingConfig:
 
 
 @section
-class RunConfig:
-    """How the run is carried out and watched; all but the seed and what it starts from may change
+class ExecutionConfig:
+    """How a run is carried out and watched; all but the seed and what it starts from may change
     when it is resumed."""
 
     seed: Annotated[int, Field(ge=0, lt=2**31)] = 0
@@ -235,7 +235,7 @@ class Config:
     diffusion: DiffusionConfig = dataclasses.field(default_factory=DiffusionConfig)
     optimizer: OptimizerConfig = dataclasses.field(default_factory=OptimizerConfig)
     sampling: SamplingConfig = dataclasses.field(default_factory=SamplingConfig)
-    run: RunConfig = dataclasses.field(default_factory=RunConfig)
+    run: ExecutionConfig = dataclasses.field(default_factory=ExecutionConfig)
     evaluation: EvaluationConfig = dataclasses.field(default_factory=EvaluationConfig)
 
     def __post_init__(self):

@@ -11,9 +11,9 @@ from kdiffusion.runs.config import (
     DataConfig,
     DiffusionConfig,
     EvaluationConfig,
+    ExecutionConfig,
     ModelConfig,
     OptimizerConfig,
-    RunConfig,
     SamplingConfig,
 )
 
@@ -45,7 +45,7 @@ def digits():
             ema_decay=0.995,
         ),
         sampling=SamplingConfig(sampler="dpmpp_2m_sde", steps=20, guidance_strength=0.5),
-        run=RunConfig(sample_every_epochs=15, checkpoint_every_epochs=30, log_every_steps=10),
+        run=ExecutionConfig(sample_every_epochs=15, checkpoint_every_epochs=30, log_every_steps=10),
     )
 
 
@@ -72,7 +72,7 @@ def cifar10_paper():
             epochs=600, batch_size=128, learning_rate=1e-3, gradient_clip_norm=None
         ),
         sampling=SamplingConfig(sampler="ddpm", steps=1000, guidance_strength=3.0),
-        run=RunConfig(sample_every_epochs=10),
+        run=ExecutionConfig(sample_every_epochs=10),
     )
 
 
@@ -99,7 +99,7 @@ def cifar10():
             epochs=2048, batch_size=128, learning_rate=2e-4, warmup_steps=5000, ema_decay=0.9999
         ),
         sampling=SamplingConfig(sampler="ddim", steps=100, guidance_strength=0.3),
-        run=RunConfig(sample_every_epochs=10, checkpoint_every_epochs=5),
+        run=ExecutionConfig(sample_every_epochs=10, checkpoint_every_epochs=5),
         evaluation=EvaluationConfig(every_epochs=50, images=2000),
     )
 
@@ -160,7 +160,7 @@ def stl10():
             epochs=4000, batch_size=128, learning_rate=1e-4, warmup_steps=5000, ema_decay=0.9999
         ),
         sampling=SamplingConfig(sampler="ddim", steps=100, guidance_strength=1.0),
-        run=RunConfig(sample_every_epochs=50, checkpoint_every_epochs=25),
+        run=ExecutionConfig(sample_every_epochs=50, checkpoint_every_epochs=25),
     )
 
 

@@ -30,7 +30,7 @@ VALIDATIONS = 40  # about as many in a run, unless told otherwise
 
 
 @dataclass(frozen=True)
-class LoadedRun:
+class Run:
     """A run in memory: its `model`, the model's `card`, its `directory`.
 
     `is_chief` tells whether this process writes what all workers share.
@@ -54,7 +54,7 @@ def train(config, run_dir, resume=False, overwrite=False, callbacks=()):
         callbacks: Keras callbacks of the caller's, for the process that writes what all share.
 
     Returns:
-        `LoadedRun`.
+        `Run`.
 
     Raises:
         FileExistsError: the folder holds a run, and neither `resume` nor `overwrite` is given; or
@@ -111,7 +111,7 @@ def train(config, run_dir, resume=False, overwrite=False, callbacks=()):
             say("\n".join([*found_lines(model, dataset, config, strategy), *started]))
         with lock:
             directory = _train(model, strategy, workers, dataset, directory, before, callbacks)
-    return LoadedRun(model, make_card(model, directory), directory, workers.is_chief)
+    return Run(model, make_card(model, directory), directory, workers.is_chief)
 
 
 def _start_from(model, parent, directory):
@@ -287,12 +287,12 @@ def validated_epochs(config):
 
     A validation at each of many short epochs would cost more than a twentieth of the run.
     """
-    epochs, run = config.optimizer.epochs, config.run
-    every = run.validate_every_epochs or max(1, epochs // VALIDATIONS)
+    epochs, settings = config.optimizer.epochs, config.run
+    every = settings.validate_every_epochs or max(1, epochs // VALIDATIONS)
     return [
         epoch
         for epoch in range(1, epochs + 1)
-        if epoch % every == 0 or epoch % run.checkpoint_every_epochs == 0 or epoch == epochs
+        if epoch % every == 0 or epoch % settings.checkpoint_every_epochs == 0 or epoch == epochs
     ]
 
 
@@ -344,7 +344,7 @@ def load_run(run_dir, best=False):
         directory.config, directory.image_shape, len(directory.class_names), total_steps=1
     )
     Checkpoints(model, directory.checkpoints).restore(best, to_draw=True)
-    return LoadedRun(model, make_card(model, directory), directory)
+    return Run(model, make_card(model, directory), directory)
 
 
 def make_card(model, directory):

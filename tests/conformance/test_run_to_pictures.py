@@ -19,9 +19,9 @@ from kdiffusion.files import PARTIAL
 from kdiffusion.runs.config import (
     Config,
     DiffusionConfig,
+    ExecutionConfig,
     ModelConfig,
     OptimizerConfig,
-    RunConfig,
     SamplingConfig,
 )
 
@@ -39,7 +39,7 @@ _CONFIG = Config(
     diffusion=DiffusionConfig(num_timesteps=20),
     optimizer=OptimizerConfig(epochs=1, batch_size=512, learning_rate=1e-2),
     sampling=SamplingConfig(sampler="ddim", steps=3, guidance_strength=0.5),
-    run=RunConfig(strategy="one_device"),
+    run=ExecutionConfig(strategy="one_device"),
 )
 
 
