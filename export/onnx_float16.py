@@ -7,6 +7,7 @@ import numpy as np
 
 from kdiffusion.artifacts.onnx_loader import load as load
 
+from .onnx_weights import weights_text
 from .onnx_writer import save
 
 ARTIFACT = "denoiser_float16.onnx"
@@ -25,7 +26,8 @@ def write(source, path):
         source: ExportSource.
         path: Path. The file to make.
     """
-    save(with_float16_weights(source.onnx_model), source.card, path)
+    model = with_float16_weights(source.onnx_model)
+    save(model, source.card, path, weights_text(model, source.network, np.float16))
 
 
 def with_float16_weights(model):

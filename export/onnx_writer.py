@@ -2,17 +2,21 @@
 
 import os
 
+import numpy as np
+
 from kdiffusion.artifacts.denoiser import (
     ArtifactError,
     check_names,
 )
 from kdiffusion.artifacts.onnx_loader import ARTIFACT, CARD_KEY, SEAL_KEY, load
+from kdiffusion.artifacts.onnx_weights import WEIGHTS_KEY
 from kdiffusion.artifacts.seal import UNSEALED
 from kdiffusion.artifacts.self_check import SELF_CHECK_KEY, example_inputs, golden_text
 from kdiffusion.diffusion.denoiser import INPUT_NAMES, OUTPUT_NAME
 from kdiffusion.onnx_session import open_session
 
 from .inference import serving_function
+from .onnx_weights import weights_text
 
 __all__ = ["ARTIFACT", "OPSET", "PARTS", "TOLERANCE", "convert", "load", "ours", "save", "write"]
 
@@ -33,16 +37,18 @@ def write(source, path):
     Raises:
         ArtifactError: as `convert`.
     """
-    save(source.onnx_model, source.card, path)
+    weights = weights_text(source.onnx_model, source.network, np.float32)
+    save(source.onnx_model, source.card, path, weights)
 
 
-def save(model, card, path):
+def save(model, card, path, weights=None):
     """Writes an ONNX graph with its golden predictions, those of this very graph.
 
     Args:
         model: onnx.ModelProto. It is not changed.
         card: DenoiserCard.
         path: Path. The file to make.
+        weights: str of `weights_text`, by which a run can start from the file; None for none.
     """
     import onnx
 
@@ -50,9 +56,12 @@ def save(model, card, path):
     # One thread: the same sums in the same order, the same file every time.
     session = open_session(graph, ArtifactError, threads=1)
     golden = golden_text(session.run([OUTPUT_NAME], example_inputs(card))[0])
-    entry = onnx.StringStringEntryProto(key=SELF_CHECK_KEY, value=golden)
+    facts = {SELF_CHECK_KEY: golden}
+    if weights is not None:
+        facts[WEIGHTS_KEY] = weights
+    entries = [onnx.StringStringEntryProto(key=key, value=text) for key, text in facts.items()]
     # Protocol buffers one after another are one, with the lists of both.
-    path.write_bytes(graph + onnx.ModelProto(metadata_props=[entry]).SerializeToString())
+    path.write_bytes(graph + onnx.ModelProto(metadata_props=entries).SerializeToString())
 
 
 def convert(network, card):

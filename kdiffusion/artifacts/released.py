@@ -1,14 +1,14 @@
 """Released models by name: `kdiffusion sample digits`, wherever an exported file could be given.
 
-A released model is a folder with the network as ONNX, its weights by name, and a model card. A
-checkout has all of them in `pretrained/`; an installed package has the small ones.
+A released model is a folder with the network as ONNX, which a run can start from as well, and a
+model card. A checkout has all of them in `pretrained/`; an installed package has the small ones.
 """
 
 from pathlib import Path
 
 _PACKAGE = Path(__file__).parents[1]
 FOLDERS = (_PACKAGE / "pretrained", _PACKAGE.parent / "pretrained")  # installed, in a checkout
-TO_DRAW, TO_START_FROM = "denoiser_float16.onnx", "denoiser_float16.safetensors"
+ARTIFACT = "denoiser_float16.onnx"
 
 
 def released_models():
@@ -16,21 +16,20 @@ def released_models():
     return {
         path.parent.name: path.parent
         for folder in reversed(FOLDERS)
-        for path in sorted(folder.glob(f"*/{TO_DRAW}"))
+        for path in sorted(folder.glob(f"*/{ARTIFACT}"))
     }
 
 
-def resolved(path, file=TO_DRAW):
+def resolved(path):
     """The path that a user's word stands for.
 
     `digits` is always the released model; `./digits` is a file or folder of that name.
 
     Args:
         path: str or Path, as it was given.
-        file: str. The file of a released model that is wanted.
 
     Returns:
         Path. That of a released model's file where the word is its name, else the path as it is.
     """
     folder = released_models().get(str(path))
-    return Path(path) if folder is None else folder / file
+    return Path(path) if folder is None else folder / ARTIFACT

@@ -176,8 +176,9 @@ class ExecutionConfig:
     seed: Annotated[int, Field(ge=0, lt=2**31)] = 0
     """Every random number of the run derives from it."""
     init_from: Path | None = None
-    """Weights to start from: the folder of another run, a .safetensors file that `export` wrote, a
-    .keras file, or the name of a released model. Label rows are matched by class name."""
+    """Weights to start from: the folder of another run, a file that `export` wrote (.safetensors,
+    or .onnx but for 8 bits), a .keras file, or the name of a released model. Label rows are matched
+    by class name."""
     init_partial: bool = False
     """Take what fits of those weights; else one that doesn't fit is refused."""
     strategy: StrategyName = "auto"

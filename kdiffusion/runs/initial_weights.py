@@ -6,12 +6,16 @@ from pathlib import Path
 
 import numpy as np
 
-from kdiffusion.artifacts import is_artifact, safetensors_loader
-from kdiffusion.artifacts.released import TO_START_FROM, resolved
+from kdiffusion.artifacts import is_artifact, onnx_loader, onnx_weights, safetensors_loader
+from kdiffusion.artifacts.released import resolved
 from kdiffusion.networks.weights import LABEL_TABLE, named_weights
 from kdiffusion.runs import run_directory
 
 MOST_NAMED = 8  # weights that don't fit, in an error
+_NEEDED = (
+    "`run.init_from` must be a run's folder, a .safetensors or .onnx file that holds its weights, "
+    "or a .keras file."
+)
 
 
 @dataclass(frozen=True)
@@ -40,8 +44,8 @@ def read_parent(path):
 
     Args:
         path: path of a run's folder (its newest checkpoint is taken, the average), of a file of
-            weights (`export --formats safetensors`), or of a Keras file of the network; or the name
-            of a released model.
+            weights (`export --formats safetensors`), of an ONNX file of ours that isn't in 8 bits,
+            or of a Keras file of the network; or the name of a released model.
 
     Returns:
         InitialWeights.
@@ -50,29 +54,27 @@ def read_parent(path):
         FileNotFoundError: nothing is there.
         ValueError: what is there has no weights to start from, or is damaged.
     """
-    path = resolved(path, TO_START_FROM)
+    path = resolved(path)
     if not path.exists():
-        raise FileNotFoundError(
-            "`run.init_from` must be a run's folder, a .safetensors file or a .keras file. "
-            f"Received: {path}, which does not exist"
-        )
+        raise FileNotFoundError(f"{_NEEDED} Received: {path}, which does not exist")
     if run_directory.holds_run(path):
         return _of_run(path)
     if safetensors_loader.recognises(path):
         stored = safetensors_loader.read(path)
         return InitialWeights(path, _sha256_of_file(path), stored.weights, stored.card)
+    if onnx_loader.recognises(path):
+        stored = onnx_weights.read(path)
+        if stored is not None:
+            return InitialWeights(path, _sha256_of_file(path), *stored)
     if path.suffix == ".keras":
         return InitialWeights(path, _sha256_of_file(path), _weights(_keras_network(path)))
     why = "which is none of them"
     if is_artifact(path):
         why = (
             "whose graph was rewritten for speed. Export that run again by "
-            "`python -m kdiffusion export RUN_DIR --formats safetensors`"
+            "`python -m kdiffusion export RUN_DIR --formats onnx_float16`"
         )
-    raise ValueError(
-        "`run.init_from` must be a run's folder, a .safetensors file or a .keras file. "
-        f"Received: {path}, {why}"
-    )
+    raise ValueError(f"{_NEEDED} Received: {path}, {why}")
 
 
 def _of_run(path):

@@ -8,8 +8,8 @@ import pytest
 from sklearn.datasets import load_digits
 from sklearn.neighbors import KNeighborsClassifier
 
-from kdiffusion.artifacts import load_denoiser, released_models, safetensors_loader
-from kdiffusion.artifacts.released import TO_DRAW, TO_START_FROM, resolved
+from kdiffusion.artifacts import load_denoiser, onnx_weights, released_models
+from kdiffusion.artifacts.released import ARTIFACT, resolved
 from kdiffusion.commands import sample
 from kdiffusion.export import FORMATS
 
@@ -20,9 +20,8 @@ def test_the_quickstarts_network_is_among_them():
     assert "digits" in MODELS
 
 
-def test_its_files_are_called_as_an_export_calls_them():
-    assert FORMATS["onnx_float16"].ARTIFACT == TO_DRAW
-    assert FORMATS["safetensors_float16"].ARTIFACT == TO_START_FROM
+def test_its_file_is_called_as_an_export_calls_it():
+    assert FORMATS["onnx_float16"].ARTIFACT == ARTIFACT
 
 
 @pytest.mark.parametrize("name", MODELS)
@@ -33,27 +32,25 @@ def test_a_model_opens_by_its_name_and_says_what_it_was_trained_on(name):
 
 
 @pytest.mark.parametrize("name", MODELS)
-def test_both_files_of_a_model_are_of_one_training(name):
-    stored = safetensors_loader.read(MODELS[name] / TO_START_FROM)
-    assert stored.card == load_denoiser(MODELS[name] / TO_DRAW).card
-    assert sum(value.size for value in stored.weights.values()) > 10_000
+def test_a_run_can_start_from_a_model(name):
+    weights, card = onnx_weights.read(MODELS[name] / ARTIFACT)
+    assert card == load_denoiser(name).card
+    assert sum(value.size for value in weights.values()) > 10_000
 
 
 @pytest.mark.parametrize("name", MODELS)
-def test_a_model_has_a_card_for_people_with_the_checksums_of_its_files(name):
+def test_a_model_has_a_card_for_people_with_the_checksum_of_its_file(name):
     text = (MODELS[name] / "README.md").read_text(encoding="utf-8")
     assert text.startswith("---\n")
     for needed in ("license:", "datasets:", "tags:", "## Evaluation", "## Known failures"):
         assert needed in text
-    for file in (TO_DRAW, TO_START_FROM):
-        assert hashlib.sha256((MODELS[name] / file).read_bytes()).hexdigest() in text
+    assert hashlib.sha256((MODELS[name] / ARTIFACT).read_bytes()).hexdigest() in text
 
 
 def test_a_name_is_the_model_and_a_path_is_a_path(tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     (tmp_path / "digits").mkdir()
-    assert resolved("digits") == MODELS["digits"] / TO_DRAW
-    assert resolved("digits", TO_START_FROM) == MODELS["digits"] / TO_START_FROM
+    assert resolved("digits") == MODELS["digits"] / ARTIFACT
     for path in ("./digits", "digits/x.onnx", "no_model"):
         assert str(resolved(path)) == str(Path(path))
 

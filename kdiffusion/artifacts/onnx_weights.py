@@ -1,0 +1,73 @@
+"""The weights by name in an ONNX file: to go on training from the file that one draws from.
+
+A graph for inference has few weights as they were trained: kernels lie in another order of their
+axes, and some were merged. The exporter leaves a list of where each weight is, and beside it those
+that the graph has no longer.
+"""
+
+import base64
+import json
+import math
+from pathlib import Path
+
+import numpy as np
+
+from .denoiser import ArtifactError, card_from_text, import_runtime
+from .onnx_loader import CARD_KEY
+from .seal import check_seal
+
+WEIGHTS_KEY = "kdiffusion.weights"
+# Of an entry: the constant of the graph, or the numbers themselves; the order of the axes in it.
+CONSTANT, NUMBERS, AXES, SHAPE, DTYPE = "constant", "numbers", "axes", "shape", "dtype"
+
+
+def read(path):
+    """Reads the weights of an ONNX file; neither Keras nor TensorFlow is needed.
+
+    Args:
+        path: path of the file.
+
+    Returns:
+        (dict from name, as of `named_weights`, to float32 array, DenoiserCard), or None for a file
+        without the list, as one in 8 bits is.
+
+    Raises:
+        ArtifactError: a file that is damaged or has no usable card.
+    """
+    path = Path(path)
+    onnx = import_runtime("onnx", path, "onnx")
+    check_seal(path)
+    try:
+        model = onnx.load(path, load_external_data=False)
+    except Exception as error:  # those of protocol buffers and of the system
+        raise ArtifactError(f"{path} cannot be read as a whole ONNX file: {error}") from error
+    metadata = {entry.key: entry.value for entry in model.metadata_props}
+    if WEIGHTS_KEY not in metadata:
+        return None
+    constants = {constant.name: constant for constant in model.graph.initializer}
+
+    def constant(name):
+        return onnx.numpy_helper.to_array(constants[name])
+
+    try:
+        entries = json.loads(metadata[WEIGHTS_KEY])
+        weights = {name: _weight(entry, constant) for name, entry in entries.items()}
+    except Exception as error:  # whatever a damaged list makes of json, base64, onnx and NumPy
+        raise ArtifactError(
+            f"{path} carries a list of weights that cannot be read: {error!r}"
+        ) from error
+    return weights, card_from_text(metadata.get(CARD_KEY), path)
+
+
+def _weight(entry, constant):
+    """float32 array of one entry of the list; `constant` gives a constant of the graph by name."""
+    shape, axes = tuple(entry[SHAPE]), tuple(entry[AXES])
+    if CONSTANT in entry:
+        stored = constant(entry[CONSTANT])
+    else:
+        numbers = base64.b64decode(entry[NUMBERS], validate=True)
+        stored = np.frombuffer(numbers, {"float16": "<f2", "float32": "<f4"}[entry[DTYPE]])
+    if stored.size != math.prod(shape) or stored.dtype not in (np.float16, np.float32):
+        raise ValueError(f"{stored.dtype} {stored.shape} is no weight of shape {shape}")
+    stored = stored.reshape([shape[axis] for axis in axes])
+    return np.ascontiguousarray(stored.transpose(np.argsort(axes)), np.float32)

@@ -1,0 +1,101 @@
+"""An ONNX file gives back the weights of every network, as they were trained."""
+
+import base64
+import json
+
+import numpy as np
+import onnx
+import pytest
+
+from kdiffusion.artifacts import ArtifactError
+from kdiffusion.artifacts.onnx_loader import SEAL_KEY
+from kdiffusion.artifacts.onnx_weights import WEIGHTS_KEY, read
+from kdiffusion.export import export_network
+from kdiffusion.networks import UNet
+from kdiffusion.networks.weights import named_weights
+
+
+@pytest.fixture(scope="module")
+def network(card):
+    made = UNet(card.image_shape, 3, 8, (1, 2), 1, (3,), embedding_channels=12, scale_shift=True)
+    rng = np.random.default_rng(0)
+    made.set_weights([w + 0.1 * rng.standard_normal(w.shape) for w in made.get_weights()])
+    return made
+
+
+@pytest.fixture(scope="module")
+def files(network, card, tmp_path_factory):
+    formats = ("onnx", "onnx_float16", "onnx_int8")
+    return export_network(network, card, tmp_path_factory.mktemp("weights"), formats)
+
+
+@pytest.mark.parametrize(("name", "dtype"), [("onnx", np.float32), ("onnx_float16", np.float16)])
+def test_every_weight_comes_back_under_its_name(files, network, card, name, dtype):
+    weights, read_card = read(files[name])
+    assert read_card == card
+    named = named_weights(network)
+    assert weights.keys() == named.keys()
+    for weight_name, variable in named.items():
+        exact = np.asarray(variable)
+        rounded = exact.astype(dtype) if exact.ndim > 1 else exact
+        found = weights[weight_name]
+        assert found.dtype == np.float32
+        # float16: a constant may have been kept whole, such as one of two different numbers.
+        assert np.array_equal(found, rounded) or np.array_equal(found, exact), weight_name
+
+
+def test_most_of_them_are_the_graphs_own(files):
+    """What is written twice is the projections of attention and the upsampling alone."""
+    entries = _metadata(onnx.load(files["onnx"]))
+    twice = {name.split("/")[-2] for name, entry in entries.items() if "numbers" in entry}
+    assert twice <= {"query", "key", "value", "project", "conv"}
+    kernels = [name for name, entry in entries.items() if "numbers" in entry and "conv" in name]
+    assert all("upsample" in name for name in kernels)
+
+
+def test_a_file_in_8_bits_has_no_weights_to_train_on(files):
+    assert read(files["onnx_int8"]) is None
+
+
+def _metadata(model):
+    return json.loads({entry.key: entry.value for entry in model.metadata_props}[WEIGHTS_KEY])
+
+
+def _first(entries, key):
+    return next(entry for entry in entries.values() if key in entry)
+
+
+@pytest.mark.parametrize(
+    "damage",
+    [
+        lambda entries: _first(entries, "constant").update(constant="none"),
+        lambda entries: _first(entries, "constant").update(shape=[1000, 1000]),
+        lambda entries: _first(entries, "constant").update(shape="x"),
+        lambda entries: _first(entries, "constant").update(axes=[0, 0, 0, 0, 0]),
+        lambda entries: _first(entries, "constant").pop("axes"),
+        lambda entries: _first(entries, "numbers").update(numbers="%"),
+        lambda entries: _first(entries, "numbers").update(dtype="object"),
+        lambda entries: _first(entries, "numbers").update(
+            numbers=base64.b64encode(b"1234").decode()
+        ),
+        lambda entries: entries.update(conv_in=[]),
+    ],
+)
+def test_a_damaged_list_is_refused(files, tmp_path, damage):
+    model = onnx.load(files["onnx"])
+    entries = _metadata(model)
+    damage(entries)
+    for entry in model.metadata_props:
+        if entry.key == WEIGHTS_KEY:
+            entry.value = json.dumps(entries)
+        if entry.key == SEAL_KEY:
+            entry.value = ""
+    onnx.save(model, tmp_path / "x.onnx")
+    with pytest.raises(ArtifactError, match="carries a list of weights that cannot be read"):
+        read(tmp_path / "x.onnx")
+
+
+def test_what_is_no_onnx_file_is_refused(tmp_path):
+    (tmp_path / "x.onnx").write_bytes(b"no graph")
+    with pytest.raises(ArtifactError, match="cannot be read as a whole ONNX file"):
+        read(tmp_path / "x.onnx")
