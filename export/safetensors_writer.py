@@ -4,12 +4,13 @@ import json
 
 import numpy as np
 
+from kdiffusion.artifacts.network_description import DEFAULT, describe
 from kdiffusion.artifacts.safetensors_loader import (
     ARTIFACT,
     CARD,
     METADATA_KEY,
     NETWORK,
-    NETWORK_FIELDS,
+    NETWORK_CLASS,
     SEAL,
     load,
 )
@@ -44,12 +45,13 @@ def save(source, path, dtype):
 
     from kdiffusion.networks.weights import named_weights
 
-    config = source.network.get_config()
-    arguments = {name: config[name] for name in sorted(NETWORK_FIELDS)}
+    network_class, arguments = describe(source.network)
     tensors = {}
     for name, variable in named_weights(source.network).items():
         value = np.ascontiguousarray(variable, np.float32)
         tensors[name] = value.astype(dtype) if value.ndim > 1 else value
     facts = {CARD: source.card.to_json(), NETWORK: arguments, SEAL: UNSEALED}
+    if network_class != DEFAULT:
+        facts[NETWORK_CLASS] = network_class
     # Its `save_file` makes files that their owner alone may read.
     path.write_bytes(to_bytes(tensors, {METADATA_KEY: json.dumps(facts)}))

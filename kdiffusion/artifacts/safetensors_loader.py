@@ -12,19 +12,15 @@ import numpy as np
 
 from kdiffusion.diffusion.card import DenoiserCard
 
+from . import network_description
 from .denoiser import ArtifactError, card_from_text, import_runtime, opened
 from .seal import check_seal
 
 ARTIFACT = "denoiser.safetensors"
 # One entry, JSON of the three: safetensors writes several in an order of chance.
 METADATA_KEY = "kdiffusion"
-CARD, NETWORK, SEAL = "card", "network", "seal"
-# The arguments of `UNet` that decide which weights there are.
-NETWORK_FIELDS = {
-    "image_shape", "num_classes", "base_channels", "channel_multipliers", "blocks_per_level",
-    "attention_resolutions", "attention_heads", "embedding_channels", "dropout", "scale_shift",
-    "patch_size",
-}  # fmt: skip
+# NETWORK_CLASS is there where it is another than DEFAULT.
+CARD, NETWORK, NETWORK_CLASS, SEAL = "card", "network", "network_class", "seal"
 
 
 @dataclasses.dataclass(frozen=True)
@@ -35,11 +31,13 @@ class StoredWeights:
         card: DenoiserCard.
         network: dict. The arguments of the network's class.
         weights: dict from name, as of `named_weights`, to float32 array.
+        network_class: str. A row of `NETWORK_CLASSES`.
     """
 
     card: DenoiserCard
     network: dict
     weights: dict[str, np.ndarray]
+    network_class: str = network_description.DEFAULT
 
 
 def recognises(path):
@@ -79,10 +77,10 @@ def read(path):
         raise ArtifactError(
             f"{path} must hold weights in float32 or float16. Received: {unlike[:3] or 'none'}"
         )
-    network = _network(facts.get(NETWORK), card, weights, path)
-    return StoredWeights(
-        card, network, {name: value.astype(np.float32) for name, value in weights.items()}
-    )
+    network_class = facts.get(NETWORK_CLASS, network_description.DEFAULT)
+    network = _network(network_class, facts.get(NETWORK), card, weights, path)
+    weights = {name: value.astype(np.float32) for name, value in weights.items()}
+    return StoredWeights(card, network, weights, network_class)
 
 
 def load(path):
@@ -129,11 +127,10 @@ def build(stored, path):
     Raises:
         ArtifactError: the weights aren't those of the network.
     """
-    from kdiffusion.networks.unet import UNet
     from kdiffusion.networks.weights import named_weights
 
     try:
-        network = UNet(**stored.network, dtype="float32")
+        network = network_description.build(stored.network_class, stored.network)
     except (TypeError, ValueError) as error:
         raise ArtifactError(f"{path} describes a network that cannot be: {error}") from error
     variables = named_weights(network)
@@ -164,14 +161,11 @@ def _facts(text, path):
     return facts
 
 
-def _network(network, card, weights, path):
+def _network(network_class, network, card, weights, path):
     """The arguments of the network, once it is known that it is no larger than the weights."""
+    held = sum(value.size for value in weights.values())
     try:
-        if set(network) != NETWORK_FIELDS:
-            raise ValueError(f"it must have the fields {', '.join(sorted(NETWORK_FIELDS))}")
-        for name in ("image_shape", "channel_multipliers", "attention_resolutions"):
-            network[name] = tuple(map(_whole, network[name]))
-        _check_size(network, weights)
+        network = network_description.checked(network_class, network, held)
     except (TypeError, ValueError) as error:
         raise ArtifactError(f"{path} does not say what network it is of: {error}") from error
     described = network["image_shape"], network["num_classes"]
@@ -181,26 +175,3 @@ def _network(network, card, weights, path):
             f"{described}. Received: {card.image_shape}, {card.null_label}"
         )
     return network
-
-
-def _check_size(network, weights):
-    """Refuses numbers that would build more than the file holds, before it is built."""
-    largest = sum(value.size for value in weights.values())
-    base, multipliers = _whole(network["base_channels"]), network["channel_multipliers"]
-    blocks, condition = network["blocks_per_level"], network["embedding_channels"]
-    needs = [
-        *(9 * (base * each) ** 2 for each in multipliers),
-        _whole(blocks) * len(multipliers),
-        _whole(condition) ** 2,
-        _whole(network["num_classes"]) * base,
-        _whole(network["patch_size"]) ** 2,
-        _whole(network["attention_heads"]),
-    ]
-    if max(needs) > largest:
-        raise ValueError(f"it needs {max(needs)} weights, and the file holds {largest}")
-
-
-def _whole(value):
-    if isinstance(value, bool) or not isinstance(value, int) or value < 1:
-        raise ValueError(f"it must have whole numbers, 1 or more. Received: {value!r}")
-    return value

@@ -15,16 +15,18 @@ def _register(layer_class):
 class _Block(keras.layers.Layer):
     """A residual block and, where asked for, self-attention after it."""
 
-    def __init__(self, channels, attention_heads=0, dropout=0.0, scale_shift=False, **kwargs):
+    def __init__(
+        self, channels, attention_heads=0, dropout=0.0, scale_shift=False, norm=None, **kwargs
+    ):
         super().__init__(**kwargs)
         self.channels = channels
         self.attention_heads = attention_heads
         self.dropout = dropout
         self.scale_shift = scale_shift
-        self.residual = ResidualBlock(channels, dropout, scale_shift, dtype=self.dtype_policy)
+        self.residual = ResidualBlock(channels, dropout, scale_shift, norm, dtype=self.dtype_policy)
         self.attention = None
         if attention_heads:
-            self.attention = SelfAttention2D(attention_heads, dtype=self.dtype_policy)
+            self.attention = SelfAttention2D(attention_heads, norm, dtype=self.dtype_policy)
 
     def _build(self, inputs_shape, condition_shape):
         self.residual.build(inputs_shape, condition_shape)
@@ -42,6 +44,7 @@ class _Block(keras.layers.Layer):
             "attention_heads": self.attention_heads,
             "dropout": self.dropout,
             "scale_shift": self.scale_shift,
+            "norm": self.residual.norm_in.arguments,
         }
 
 
@@ -54,6 +57,7 @@ class DownBlock(_Block):
         attention_heads: int. Heads of the self-attention after it; 0 for none. Defaults to `0`.
         dropout: float in [0, 1). Defaults to `0.0`.
         scale_shift: bool. See `ResidualBlock`. Defaults to `False`.
+        norm: dict of arguments of `GroupNorm`, of all norms in it; None for its defaults.
 
     Call: `[B, H, W, C]` map, `[B, E]` condition ► `[B, H, W, channels]`.
     """
@@ -93,21 +97,27 @@ class Downsample(keras.layers.Layer):
 
     Args:
         channels: int. Output channels.
+        symmetric: bool. A row of zeros on each side, as PyTorch pads; else below and on the right
+            alone, as TensorFlow and so DDPM do. Defaults to `False`.
 
     Call: `[B, H, W, C]` ► `[B, H / 2, W / 2, channels]`.
     """
 
-    def __init__(self, channels, **kwargs):
+    def __init__(self, channels, symmetric=False, **kwargs):
         super().__init__(**kwargs)
         self.channels = channels
+        self.symmetric = symmetric
+        padding = "valid" if symmetric else "same"
         self.conv = keras.layers.Conv2D(
-            channels, 3, strides=2, padding="same", dtype=self.dtype_policy
+            channels, 3, strides=2, padding=padding, dtype=self.dtype_policy
         )
 
     def build(self, input_shape):
         self.conv.build(input_shape)
 
     def call(self, inputs):
+        if self.symmetric:
+            inputs = ops.pad(inputs, ((0, 0), (1, 1), (1, 1), (0, 0)))
         return self.conv(inputs)
 
     def compute_output_shape(self, input_shape):
@@ -115,7 +125,7 @@ class Downsample(keras.layers.Layer):
         return (batch, height // 2, width // 2, self.channels)
 
     def get_config(self):
-        return {**super().get_config(), "channels": self.channels}
+        return {**super().get_config(), "channels": self.channels, "symmetric": self.symmetric}
 
 
 @_register

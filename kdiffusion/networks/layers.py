@@ -31,11 +31,16 @@ class TimestepEmbedding(keras.layers.Layer):
         channels: int, even. Half of them are sines, half cosines.
         max_period: float. The slowest wave repeats after this many timesteps (times 2 pi).
             Defaults to `10_000`.
+        cosine_first: bool. Cosines before sines. Defaults to DDPM's `False`.
+        frequency_shift: int. The periods are spread over half the channels less this many: 1, and
+            the slowest wave has `max_period`. Defaults to DDPM's `1`.
 
     Call: int `[B]` timesteps ► `[B, channels]`.
     """
 
-    def __init__(self, channels, max_period=10_000.0, **kwargs):
+    def __init__(
+        self, channels, max_period=10_000.0, cosine_first=False, frequency_shift=1, **kwargs
+    ):
         super().__init__(**kwargs)
         if channels < 2 or channels % 2:
             raise ValueError(
@@ -43,21 +48,31 @@ class TimestepEmbedding(keras.layers.Layer):
             )
         self.channels = channels
         self.max_period = max_period
+        self.cosine_first = cosine_first
+        self.frequency_shift = frequency_shift
         half = channels // 2
-        frequencies = np.exp(-math.log(max_period) * np.arange(half) / max(half - 1, 1))
+        spread = max(half - frequency_shift, 1)
+        frequencies = np.exp(-math.log(max_period) * np.arange(half) / spread)
         self._frequencies = frequencies.astype("float32")
 
     def call(self, timestep):
         # float32 even under a half-precision policy: bfloat16 cannot tell t = 998 from t = 999.
         angles = ops.cast(timestep, "float32")[:, None] * self._frequencies  # [B, channels / 2]
-        waves = ops.concatenate([ops.sin(angles), ops.cos(angles)], axis=-1)  # [B, channels]
+        waves = [ops.sin(angles), ops.cos(angles)]
+        waves = ops.concatenate(waves[::-1] if self.cosine_first else waves, axis=-1)
         return ops.cast(waves, self.compute_dtype)
 
     def compute_output_shape(self, timestep_shape):
         return (timestep_shape[0], self.channels)
 
     def get_config(self):
-        return {**super().get_config(), "channels": self.channels, "max_period": self.max_period}
+        return {
+            **super().get_config(),
+            "channels": self.channels,
+            "max_period": self.max_period,
+            "cosine_first": self.cosine_first,
+            "frequency_shift": self.frequency_shift,
+        }
 
 
 @_register
@@ -119,6 +134,65 @@ class ConditionEmbedding(keras.layers.Layer):
 
 
 @_register
+class AddedConditionEmbedding(keras.layers.Layer):
+    """Time and label as one vector: the time through a two-layer MLP, plus a row for the label.
+
+    As in guided-diffusion and diffusers' `UNet2DModel`. The table's last row is that of the null
+    label, as in `ConditionEmbedding`. All rows start at zero: a network that was trained without
+    labels predicts what it did.
+
+    Args:
+        num_classes: int. Real classes; the null label is `num_classes`.
+        time_channels: int. Width of the sinusoidal embedding of the timestep.
+        channels: int. Width of the result, and of the label's rows.
+        cosine_first, frequency_shift: as of `TimestepEmbedding`.
+
+    Call: int `[B]` timesteps, int `[B]` labels ► `[B, channels]`, after the last SiLU, so that a
+    block only has to project it.
+    """
+
+    def __init__(
+        self, num_classes, time_channels, channels, cosine_first=False, frequency_shift=1, **kwargs
+    ):
+        super().__init__(**kwargs)
+        self.num_classes = num_classes
+        self.time_channels = time_channels
+        self.channels = channels
+        policy = self.dtype_policy
+        self.embed_time = TimestepEmbedding(
+            time_channels, cosine_first=cosine_first, frequency_shift=frequency_shift, dtype=policy
+        )
+        self.embed_label = keras.layers.Embedding(
+            num_classes + 1, channels, embeddings_initializer="zeros", dtype=policy
+        )
+        self.hidden = keras.layers.Dense(channels, activation="silu", dtype=policy)
+        self.project = keras.layers.Dense(channels, dtype=policy)
+
+    def build(self, timestep_shape, label_shape):
+        batch = timestep_shape[0]
+        self.embed_label.build(label_shape)
+        self.hidden.build((batch, self.time_channels))
+        self.project.build((batch, self.channels))
+
+    def call(self, timestep, label):
+        time = self.project(self.hidden(self.embed_time(timestep)))
+        return silu(time + self.embed_label(label))
+
+    def compute_output_shape(self, timestep_shape, label_shape):
+        return (timestep_shape[0], self.channels)
+
+    def get_config(self):
+        return {
+            **super().get_config(),
+            "num_classes": self.num_classes,
+            "time_channels": self.time_channels,
+            "channels": self.channels,
+            "cosine_first": self.embed_time.cosine_first,
+            "frequency_shift": self.embed_time.frequency_shift,
+        }
+
+
+@_register
 class PointwiseDense(keras.layers.Dense):
     """A Dense layer at each position of a map, computed as a convolution with a 1x1 kernel.
 
@@ -145,22 +219,23 @@ class ResidualBlock(keras.layers.Layer):
         dropout: float in [0, 1). Rate before the last convolution. Defaults to `0.0`.
         scale_shift: bool. The condition scales and shifts the second norm's result, in place of
             being added before it (AdaGN, Dhariwal & Nichol 2021). Defaults to `False`.
+        norm: dict of arguments of `GroupNorm`; None for its defaults.
 
     Call: `[B, H, W, C]` map, `[B, E]` condition ► `[B, H, W, channels]`.
     """
 
-    def __init__(self, channels, dropout=0.0, scale_shift=False, **kwargs):
+    def __init__(self, channels, dropout=0.0, scale_shift=False, norm=None, **kwargs):
         super().__init__(**kwargs)
         self.channels = channels
         self.dropout = dropout
         self.scale_shift = scale_shift
         policy = self.dtype_policy
-        self.norm_in = GroupNorm(dtype=policy)
+        self.norm_in = GroupNorm(**(norm or {}), dtype=policy)
         self.conv_in = keras.layers.Conv2D(channels, 3, padding="same", dtype=policy)
         self.project_condition = keras.layers.Dense(
             2 * channels if scale_shift else channels, dtype=policy
         )
-        self.norm_out = GroupNorm(dtype=policy)
+        self.norm_out = GroupNorm(**(norm or {}), dtype=policy)
         self.drop = keras.layers.Dropout(dropout, dtype=policy)
         # Zero init: each block starts as the identity, as in DDPM.
         self.conv_out = keras.layers.Conv2D(
@@ -196,6 +271,7 @@ class ResidualBlock(keras.layers.Layer):
             "channels": self.channels,
             "dropout": self.dropout,
             "scale_shift": self.scale_shift,
+            "norm": self.norm_in.arguments,
         }
 
 
@@ -205,6 +281,7 @@ class SelfAttention2D(keras.layers.Layer):
 
     Args:
         heads: int. Heads; must divide the channels. Defaults to DDPM's `1`.
+        norm: dict of arguments of `GroupNorm`; None for its defaults, False for no norm.
 
     Call: `[B, H, W, C]` ► the same shape; own norm, and the raw input added back.
 
@@ -216,11 +293,13 @@ class SelfAttention2D(keras.layers.Layer):
 
     FORMS: ClassVar = {"plain": "_plain", "folded": "_folded"}
 
-    def __init__(self, heads=1, **kwargs):
+    def __init__(self, heads=1, norm=None, **kwargs):
         super().__init__(**kwargs)
         self.heads = heads
         self.form = "plain"
-        self.norm = GroupNorm(dtype=self.dtype_policy)
+        self.norm = None
+        if norm is not False:
+            self.norm = GroupNorm(**(norm or {}), dtype=self.dtype_policy)
 
     def build(self, input_shape):
         channels = input_shape[-1]
@@ -236,7 +315,8 @@ class SelfAttention2D(keras.layers.Layer):
         # Zero init: attention starts as the identity.
         self.project = keras.layers.Dense(channels, kernel_initializer="zeros", dtype=policy)
         for layer in (self.norm, self.query, self.key, self.value, self.project):
-            layer.build(input_shape)
+            if layer is not None:
+                layer.build(input_shape)
 
     def call(self, inputs):
         return getattr(self, self.FORMS[self.form])(inputs)
@@ -244,7 +324,7 @@ class SelfAttention2D(keras.layers.Layer):
     def _plain(self, inputs):
         _, height, width, channels = inputs.shape
         positions, size = height * width, channels // self.heads
-        normed = ops.reshape(self.norm(inputs), (-1, channels))  # [B HW, C]
+        normed = ops.reshape(self._normed(inputs), (-1, channels))  # [B HW, C]
 
         def split(x, axes=(0, 2, 1, 3)):
             x = ops.reshape(x, (-1, positions, self.heads, size))
@@ -258,6 +338,9 @@ class SelfAttention2D(keras.layers.Layer):
         attended = ops.transpose(ops.matmul(weights, value), (0, 2, 1, 3))
         attended = ops.reshape(attended, (-1, channels))
         return inputs + ops.reshape(self.project(attended), (-1, height, width, channels))
+
+    def _normed(self, inputs):
+        return inputs if self.norm is None else self.norm(inputs)
 
     def _folded(self, inputs):
         """The same function from two projections of the map rather than four, with one head.
@@ -275,7 +358,7 @@ class SelfAttention2D(keras.layers.Layer):
         output_kernel = ops.matmul(self.value.kernel, self.project.kernel)
         output_bias = ops.matmul(self.value.bias, self.project.kernel) + self.project.bias
 
-        normed = self.norm(inputs)
+        normed = self._normed(inputs)
         query = ops.reshape(
             _pointwise(normed, query_kernel, query_bias), (-1, height * width, channels)
         )
@@ -291,4 +374,5 @@ class SelfAttention2D(keras.layers.Layer):
         return input_shape
 
     def get_config(self):
-        return {**super().get_config(), "heads": self.heads}
+        norm = False if self.norm is None else self.norm.arguments
+        return {**super().get_config(), "heads": self.heads, "norm": norm}

@@ -9,9 +9,9 @@ from keras import ops
 MIN_GROUP_CHANNELS = 4
 
 
-def _group_count(channels, most):
+def _group_count(channels, most, min_group_channels):
     """The largest number of wide enough groups, up to `most`, that divides the channels."""
-    most = min(most, max(channels // MIN_GROUP_CHANNELS, 1))
+    most = min(most, max(channels // min_group_channels, 1))
     return max(groups for groups in range(1, most + 1) if channels % groups == 0)
 
 
@@ -37,8 +37,9 @@ class GroupNorm(keras.layers.Layer):
 
     Args:
         groups: int. Most groups to use. Narrow maps take fewer, so that a group has at least
-            `MIN_GROUP_CHANNELS`. Defaults to DDPM's `32`.
+            `min_group_channels`. Defaults to DDPM's `32`.
         epsilon: float. Added to the variance. Defaults to DDPM's `1e-6`.
+        min_group_channels: int. Fewest channels of a group. Defaults to `4`.
 
     Call: `[B, H, W, C]` map; `[B, C]` shift or None, which is added to the map first; `[B, 2 C]`
     modulation or None, whose halves s and b make the result `normalised * (1 + s) + b` (AdaGN,
@@ -46,14 +47,15 @@ class GroupNorm(keras.layers.Layer):
     policy.
     """
 
-    def __init__(self, groups=32, epsilon=1e-6, **kwargs):
+    def __init__(self, groups=32, epsilon=1e-6, min_group_channels=MIN_GROUP_CHANNELS, **kwargs):
         super().__init__(**kwargs)
         self.groups = groups
         self.epsilon = epsilon
+        self.min_group_channels = min_group_channels
 
     def build(self, inputs_shape, shift_shape=None, modulation_shape=None):
         channels = inputs_shape[-1]
-        groups = _group_count(channels, self.groups)
+        groups = _group_count(channels, self.groups, self.min_group_channels)
         size = channels // groups
         # NumPy, not a tensor: a tensor held by a layer becomes an input of the exported graph.
         self._group_mean = np.kron(np.eye(groups), np.full((size, size), 1.0 / size)).astype(
@@ -87,5 +89,14 @@ class GroupNorm(keras.layers.Layer):
     def compute_output_shape(self, inputs_shape, shift_shape=None, modulation_shape=None):
         return inputs_shape
 
+    @property
+    def arguments(self):
+        """What another layer makes the same norm of."""
+        return {
+            "groups": self.groups,
+            "epsilon": self.epsilon,
+            "min_group_channels": self.min_group_channels,
+        }
+
     def get_config(self):
-        return {**super().get_config(), "groups": self.groups, "epsilon": self.epsilon}
+        return {**super().get_config(), **self.arguments}

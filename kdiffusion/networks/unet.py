@@ -78,13 +78,13 @@ class UNet(keras.Model):
                 "`channel_multipliers` must hold a whole number for each level, at least one. "
                 "Received: channel_multipliers=()"
             )
-        _check_image_shape(image_shape, patch_size, len(channel_multipliers))
+        check_image_shape(image_shape, patch_size, len(channel_multipliers))
         policy = keras.dtype_policies.get(dtype or keras.config.dtype_policy())
         residual = {"dropout": dropout, "scale_shift": scale_shift, "dtype": policy}
         widths = [base_channels * multiplier for multiplier in channel_multipliers]
         embedding_channels = embedding_channels or 4 * base_channels
 
-        def heads(feature_map):
+        def heads(level, feature_map):
             return attention_heads if feature_map.shape[1] in attention_resolutions else 0
 
         inputs = {
@@ -106,29 +106,7 @@ class UNet(keras.Model):
             x = SpaceToDepth(patch_size, dtype=policy, name="stem")(x)
         x = keras.layers.Conv2D(widths[0], 3, padding="same", dtype=policy, name="conv_in")(x)
 
-        skips = [x]
-        for level, width in enumerate(widths):
-            for block in range(blocks_per_level):
-                x = DownBlock(width, heads(x), **residual, name=f"down_{level}_block_{block}")(
-                    x, condition
-                )
-                skips.append(x)
-            if level < len(widths) - 1:
-                x = Downsample(width, dtype=policy, name=f"down_{level}_downsample")(x)
-                skips.append(x)
-
-        x = ResidualBlock(widths[-1], **residual, name="middle_in")(x, condition)
-        x = SelfAttention2D(attention_heads, dtype=policy, name="middle_attention")(x)
-        x = ResidualBlock(widths[-1], **residual, name="middle_out")(x, condition)
-
-        for level, width in reversed(list(enumerate(widths))):
-            for block in range(blocks_per_level + 1):
-                x = UpBlock(width, heads(x), **residual, name=f"up_{level}_block_{block}")(
-                    x, skips.pop(), condition
-                )
-            if level > 0:
-                x = Upsample(width, dtype=policy, name=f"up_{level}_upsample")(x)
-
+        x = down_and_up(x, condition, widths, blocks_per_level, heads, attention_heads, residual)
         x = ops.silu(GroupNorm(dtype=policy, name="norm_out")(x))
         # Zero init: the first prediction is zero, whatever the depth. float32: it is the result.
         x = keras.layers.Conv2D(
@@ -177,7 +155,65 @@ class UNet(keras.Model):
         return cls(**config)
 
 
-def _check_image_shape(image_shape, patch_size, levels):
+def down_and_up(
+    x,
+    condition,
+    widths,
+    blocks_per_level,
+    heads,
+    middle_heads,
+    residual,
+    up_heads=None,
+    middle_norm=None,
+    symmetric=False,
+):
+    """The two arms of a U-Net and what is between them, in `keras` layers that have their names.
+
+    Args:
+        x: `[B, H, W, widths[0]]` map.
+        condition: `[B, E]`.
+        widths: one int a level, from the finest: its channels.
+        blocks_per_level: int. On the way down; one more on the way up.
+        heads: function from (level, the map that a block is given) to the heads of the attention
+            after it; 0 for none.
+        middle_heads: int. Heads of the attention in the middle; 0 for none.
+        residual: dict of arguments of the blocks, and the `dtype` of all layers.
+        up_heads: as `heads`, on the way up; None for the same.
+        middle_norm: `norm` of the attention in the middle, as of `SelfAttention2D`.
+        symmetric: bool. As of `Downsample`.
+
+    Returns:
+        `[B, H, W, widths[0]]` map.
+    """
+    up_heads, policy = up_heads or heads, residual["dtype"]
+    skips = [x]
+    for level, width in enumerate(widths):
+        for block in range(blocks_per_level):
+            x = DownBlock(width, heads(level, x), **residual, name=f"down_{level}_block_{block}")(
+                x, condition
+            )
+            skips.append(x)
+        if level < len(widths) - 1:
+            x = Downsample(width, symmetric, dtype=policy, name=f"down_{level}_downsample")(x)
+            skips.append(x)
+
+    x = ResidualBlock(widths[-1], **residual, name="middle_in")(x, condition)
+    if middle_heads:
+        x = SelfAttention2D(middle_heads, middle_norm, dtype=policy, name="middle_attention")(x)
+    x = ResidualBlock(widths[-1], **residual, name="middle_out")(x, condition)
+
+    for level, width in reversed(list(enumerate(widths))):
+        for block in range(blocks_per_level + 1):
+            x = UpBlock(width, up_heads(level, x), **residual, name=f"up_{level}_block_{block}")(
+                x, skips.pop(), condition
+            )
+        if level > 0:
+            x = Upsample(width, dtype=policy, name=f"up_{level}_upsample")(x)
+    return x
+
+
+def check_image_shape(image_shape, patch_size, levels):
+    """Refuses a size that the levels do not divide, or another number of channels than 1 or 3."""
     if len(image_shape) != 3 or image_shape[-1] not in (1, 3):
         raise ValueError(
             "`image_shape` must be (height, width, channels) with 1 or 3 channels. "

@@ -10,7 +10,10 @@ import importlib
 from kdiffusion.checks import check_name
 
 # Each takes `image_shape`, `num_classes`, the fields of `ModelConfig`, and `dtype`.
-NETWORKS = {"unet": "kdiffusion.networks:UNet"}
+NETWORKS = {
+    "unet": "kdiffusion.networks:UNet",
+    "unet2d": "kdiffusion.networks.unet2d:unet2d",
+}
 
 # Each takes an `OptimizerConfig` and a learning-rate schedule.
 OPTIMIZERS = {

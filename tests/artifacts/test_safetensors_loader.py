@@ -8,9 +8,11 @@ from safetensors import safe_open
 from safetensors.numpy import load_file, save_file
 
 from kdiffusion.artifacts import ArtifactError, load_denoiser
-from kdiffusion.artifacts.safetensors_loader import METADATA_KEY, NETWORK_FIELDS, read
+from kdiffusion.artifacts.network_description import NETWORK_CLASSES
+from kdiffusion.artifacts.safetensors_loader import METADATA_KEY, read
 from kdiffusion.export import export_network
 from kdiffusion.networks import UNet
+from kdiffusion.networks.unet2d import UNet2D
 from kdiffusion.networks.weights import named_weights
 
 
@@ -51,10 +53,34 @@ def test_in_float16_kernels_are_rounded_and_what_has_one_dimension_is_not(files,
 
 def test_every_argument_of_the_network_comes_back(files, network):
     stored = read(files["safetensors"]).network
-    config = network.get_config()
-    assert stored.keys() == NETWORK_FIELDS == config.keys() - {"dtype", "name"}
-    assert stored == {name: config[name] for name in NETWORK_FIELDS}
+    fields, config = NETWORK_CLASSES["unet"].fields, network.get_config()
+    assert stored.keys() == fields == config.keys() - {"dtype", "name"}
+    assert stored == {name: config[name] for name in fields}
     assert (stored["embedding_channels"], stored["scale_shift"]) == (12, True)
+
+
+def test_a_network_of_the_other_class_comes_back(card, tmp_path):
+    network = UNet2D(
+        card.image_shape, 3, (8, 16), 1, (False, True), (True, False), head_channels=4,
+        norm_groups=4, norm_epsilon=1e-3, symmetric_padding=True, cosine_first=True,
+        frequency_shift=0, embedding_channels=12, dropout=0.25, middle_norm_groups=2,
+    )  # fmt: skip
+    rng = np.random.default_rng(0)
+    network.set_weights([w + 0.1 * rng.standard_normal(w.shape) for w in network.get_weights()])
+    (path,) = export_network(network, card, tmp_path, ("safetensors",)).values()  # and compared
+    stored, config = read(path), network.get_config()
+    assert stored.network_class == "unet2d"
+    assert NETWORK_CLASSES["unet2d"].fields == config.keys() - {"dtype", "name"}
+    assert network.from_config({**stored.network, "name": "unet2d"}).get_config() == config
+
+
+def test_a_network_of_neither_class_is_refused(card, tmp_path):
+    class Other(UNet):
+        pass
+
+    other = Other(card.image_shape, 3, 8, (1,), 1, ())
+    with pytest.raises(ValueError, match=r"`network` must be one of UNet, UNet2D, .*Other"):
+        export_network(other, card, tmp_path, ("safetensors",))
 
 
 @pytest.fixture

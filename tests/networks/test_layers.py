@@ -6,6 +6,7 @@ from kdiffusion.networks import blocks, layers
 
 MAP = (2, 4, 6, 16)
 CONDITION = (2, 12)
+NORM = {"groups": 8, "epsilon": 0.5, "min_group_channels": 1}
 
 # Every layer at values that are not its defaults, and the shapes of its inputs.
 CASES = {
@@ -15,7 +16,19 @@ CASES = {
         {"num_classes": 3, "time_channels": 4, "label_channels": 6, "channels": 8},
         [(2,), (2,)],
     ),
+    "AddedConditionEmbedding": (
+        layers.AddedConditionEmbedding,
+        {
+            "num_classes": 3,
+            "time_channels": 4,
+            "channels": 8,
+            "cosine_first": True,
+            "frequency_shift": 0,
+        },
+        [(2,), (2,)],
+    ),
     "GroupNorm": (layers.GroupNorm, {"groups": 2, "epsilon": 0.5}, [MAP]),
+    "GroupNorm narrow": (layers.GroupNorm, {"groups": 8, "min_group_channels": 2}, [MAP]),
     "GroupNorm shifted": (layers.GroupNorm, {"groups": 2}, [MAP, (2, 16)]),
     "GroupNorm modulated": (layers.GroupNorm, {"groups": 2}, [MAP, (2, 16), (2, 32)]),
     "PointwiseDense": (layers.PointwiseDense, {"units": 6}, [MAP]),
@@ -25,11 +38,22 @@ CASES = {
         {"channels": 8, "scale_shift": True},
         [MAP, CONDITION],
     ),
+    "ResidualBlock with norms of its own": (
+        layers.ResidualBlock,
+        {"channels": 8, "norm": NORM},
+        [MAP, CONDITION],
+    ),
+    "SelfAttention2D with a norm of its own": (
+        layers.SelfAttention2D,
+        {"heads": 2, "norm": NORM},
+        [MAP],
+    ),
+    "SelfAttention2D without": (layers.SelfAttention2D, {"norm": False}, [MAP]),
     "SelfAttention2D": (layers.SelfAttention2D, {"heads": 4}, [MAP]),
     "SelfAttention2D one head": (layers.SelfAttention2D, {"heads": 1}, [MAP]),
     "DownBlock": (
         blocks.DownBlock,
-        {"channels": 8, "attention_heads": 2, "dropout": 0.25, "scale_shift": True},
+        {"channels": 8, "attention_heads": 2, "dropout": 0.25, "scale_shift": True, "norm": NORM},
         [MAP, CONDITION],
     ),
     "UpBlock": (
@@ -38,6 +62,7 @@ CASES = {
         [MAP, (2, 4, 6, 4), CONDITION],
     ),
     "Downsample": (blocks.Downsample, {"channels": 8}, [MAP]),
+    "Downsample symmetric": (blocks.Downsample, {"channels": 8, "symmetric": True}, [MAP]),
     "Upsample": (blocks.Upsample, {"channels": 8}, [MAP]),
     "SpaceToDepth": (blocks.SpaceToDepth, {"patch_size": 2}, [MAP]),
     "DepthToSpace": (blocks.DepthToSpace, {"patch_size": 2}, [MAP]),

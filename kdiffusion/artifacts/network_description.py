@@ -1,0 +1,148 @@
+"""What a file of weights says of its network: a class and its arguments, before anything is built.
+
+A description is read from a file that may be a stranger's. It is refused if it asks for more than
+the weights beside it could fill.
+"""
+
+import importlib
+from collections.abc import Callable
+from dataclasses import dataclass
+
+DEFAULT = "unet"  # of files from before there was another
+
+
+@dataclass(frozen=True)
+class NetworkClass:
+    """A row of `NETWORK_CLASSES`.
+
+    Args:
+        home: str. "module:class".
+        fields: set of str. The arguments that decide which weights there are.
+        lists: those of them that are lists of whole numbers.
+        needs: function from the arguments to numbers of weights that such a network has at least.
+    """
+
+    home: str
+    fields: frozenset[str]
+    lists: tuple[str, ...]
+    needs: Callable[[dict], list[int]]
+
+
+def _unet_needs(network):
+    base, multipliers = whole(network["base_channels"]), network["channel_multipliers"]
+    return [
+        *(9 * (base * each) ** 2 for each in multipliers),
+        whole(network["blocks_per_level"]) * len(multipliers),
+        whole(network["embedding_channels"]) ** 2,
+        whole(network["num_classes"]) * base,
+        whole(network["patch_size"]) ** 2,
+        whole(network["attention_heads"]),
+    ]
+
+
+def _unet2d_needs(network):
+    widths = network["widths"]
+    if not widths:
+        raise ValueError("it must have at least one width")
+    condition = network["embedding_channels"]
+    condition = 4 * widths[0] if condition is None else whole(condition)
+    return [
+        *(9 * width**2 for width in widths),
+        whole(network["blocks_per_level"]) * len(widths),
+        condition**2,
+        whole(network["num_classes"]) * condition,
+    ]
+
+
+# The row's name is also that of the network in `kdiffusion.runs.choices.NETWORKS`.
+NETWORK_CLASSES = {
+    "unet": NetworkClass(
+        "kdiffusion.networks.unet:UNet",
+        frozenset({
+            "image_shape", "num_classes", "base_channels", "channel_multipliers",
+            "blocks_per_level", "attention_resolutions", "attention_heads", "embedding_channels",
+            "dropout", "scale_shift", "patch_size",
+        }),
+        ("image_shape", "channel_multipliers", "attention_resolutions"),
+        _unet_needs,
+    ),
+    "unet2d": NetworkClass(
+        "kdiffusion.networks.unet2d:UNet2D",
+        frozenset({
+            "image_shape", "num_classes", "widths", "blocks_per_level", "down_attention",
+            "up_attention", "middle_attention", "head_channels", "norm_groups", "norm_epsilon",
+            "middle_norm_groups", "symmetric_padding", "cosine_first", "frequency_shift",
+            "embedding_channels", "dropout", "scale_shift",
+        }),
+        ("image_shape", "widths"),
+        _unet2d_needs,
+    ),
+}  # fmt: skip
+
+
+def describe(network):
+    """(row of `NETWORK_CLASSES`, arguments) of a network, as plain data.
+
+    Args:
+        network: keras.Model of one of the classes.
+
+    Raises:
+        ValueError: a network of another class.
+    """
+    config = network.get_config()
+    for name, row in NETWORK_CLASSES.items():
+        if row.home.endswith(f":{type(network).__name__}"):
+            return name, {field: config[field] for field in sorted(row.fields)}
+    known = ", ".join(row.home.rpartition(":")[2] for row in NETWORK_CLASSES.values())
+    raise ValueError(
+        f"`network` must be one of {known}, for its weights to be kept by name. "
+        f"Received: {type(network).__name__}"
+    )
+
+
+def checked(name, network, held):
+    """The arguments of a network, once it is known that it is no larger than its weights.
+
+    Args:
+        name: str. A row of `NETWORK_CLASSES`.
+        network: dict.
+        held: int. Weights that the file holds.
+
+    Raises:
+        TypeError, ValueError: what can't be such a network.
+    """
+    if name not in NETWORK_CLASSES:
+        raise ValueError(
+            f"its class must be one of {', '.join(NETWORK_CLASSES)}. Received: {name!r}"
+        )
+    row = NETWORK_CLASSES[name]
+    if set(network) != row.fields:
+        raise ValueError(f"it must have the fields {', '.join(sorted(row.fields))}")
+    network = dict(network)
+    for field in row.lists:
+        network[field] = tuple(map(whole, network[field]))
+    needs = max(row.needs(network))
+    if needs > held:
+        raise ValueError(f"it needs {needs} weights, and the file holds {held}")
+    return network
+
+
+def build(name, network):
+    """The network of a description, in float32, with new weights.
+
+    Args:
+        name: str. A row of `NETWORK_CLASSES`.
+        network: dict, as of `checked`.
+
+    Raises:
+        TypeError, ValueError: arguments that the class refuses.
+    """
+    module, _, cls = NETWORK_CLASSES[name].home.partition(":")
+    return getattr(importlib.import_module(module), cls)(**network, dtype="float32")
+
+
+def whole(value):
+    """A whole number, 1 or more; ValueError for any other value."""
+    if isinstance(value, bool) or not isinstance(value, int) or value < 1:
+        raise ValueError(f"it must have whole numbers, 1 or more. Received: {value!r}")
+    return value

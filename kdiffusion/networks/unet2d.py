@@ -1,0 +1,227 @@
+"""The U-Net of diffusers, `UNet2DModel`, from the same blocks as `UNet`."""
+
+import keras
+from keras import ops
+
+from kdiffusion.checks import check_whole
+from kdiffusion.networks.layers import AddedConditionEmbedding, GroupNorm
+from kdiffusion.networks.unet import check_image_shape, down_and_up
+
+
+@keras.saving.register_keras_serializable("kdiffusion")
+class UNet2D(keras.Model):
+    """U-Net that holds the weights of diffusers' `UNet2DModel`, and predicts what it predicts.
+
+    With the defaults it is DDPM's network for CIFAR-10. It differs from `UNet` in its condition, to
+    which a label is added after the MLP, and in what it leaves to choose. Where both have a weight,
+    its name is the same.
+
+    Args:
+        image_shape: (height, width, channels). Height and width must be divisible by
+            `2 ** (levels - 1)`; 1 or 3 channels.
+        num_classes: int. Real classes; label `num_classes` is the null label.
+        widths: one int a level, from the finest: its channels.
+        blocks_per_level: int. Residual blocks of a level on the way down; one more on the way up.
+            Defaults to `2`.
+        down_attention: one bool a level, from the finest: whether self-attention follows its blocks
+            on the way down.
+        up_attention: the same, on the way up; from the finest too.
+        middle_attention: bool. Whether there is self-attention in the middle. Defaults to `True`.
+        head_channels: int. Channels of an attention head; None for one head of them all.
+        norm_groups: int. Groups of each norm; must divide all widths. Defaults to `32`.
+        norm_epsilon: float. Added to variances. Defaults to `1e-6`.
+        middle_norm_groups: int. Groups of the norm before the attention in the middle; 0 for no
+            norm, None for `norm_groups`.
+        symmetric_padding: bool. As of `Downsample`. Defaults to `False`.
+        cosine_first, frequency_shift: as of `TimestepEmbedding`.
+        embedding_channels: int or None. Width of the condition; None for `4 * widths[0]`.
+        dropout: float in [0, 1). In every residual block. Defaults to `0.0`.
+        scale_shift: bool. As of `UNet`. Defaults to `False`.
+        dtype: a Keras dtype policy. The output is float32 under every policy.
+
+    Call: `{"noisy_image": [B, H, W, C], "timestep": int [B], "label": int [B]}` ►
+    float32 `[B, H, W, C]`.
+
+    Raises:
+        ValueError: sizes that do not divide, or lists of different lengths.
+    """
+
+    def __init__(
+        self,
+        image_shape,
+        num_classes,
+        widths=(128, 256, 256, 256),
+        blocks_per_level=2,
+        down_attention=(False, True, False, False),
+        up_attention=(False, True, False, False),
+        middle_attention=True,
+        head_channels=None,
+        norm_groups=32,
+        norm_epsilon=1e-6,
+        middle_norm_groups=None,
+        symmetric_padding=False,
+        cosine_first=False,
+        frequency_shift=1,
+        embedding_channels=None,
+        dropout=0.0,
+        scale_shift=False,
+        dtype=None,
+        name=None,
+    ):
+        image_shape, widths = tuple(image_shape), tuple(widths)
+        down_attention, up_attention = tuple(down_attention), tuple(up_attention)
+        num_classes = check_whole("num_classes", num_classes)
+        _check_levels(widths, down_attention, up_attention)
+        check_image_shape(image_shape, 1, len(widths))
+        _check_divides("norm_groups", norm_groups, widths)
+        if middle_norm_groups:
+            _check_divides("middle_norm_groups", middle_norm_groups, widths[-1:])
+        if head_channels is not None:
+            has_attention = map(any, zip(down_attention, up_attention, strict=True))
+            attended = [width for width, has in zip(widths, has_attention, strict=True) if has]
+            attended += widths[-1:] if middle_attention else ()
+            _check_divides("head_channels", head_channels, attended)
+        policy = keras.dtype_policies.get(dtype or keras.config.dtype_policy())
+        norm = {"groups": norm_groups, "epsilon": norm_epsilon, "min_group_channels": 1}
+        middle_norm = False
+        if middle_norm_groups != 0:
+            middle_norm = {**norm, "groups": middle_norm_groups or norm_groups}
+
+        def heads(level):
+            return 1 if head_channels is None else widths[level] // head_channels
+
+        inputs = {
+            "noisy_image": keras.Input(image_shape, dtype="float32", name="noisy_image"),
+            "timestep": keras.Input((), dtype="int32", name="timestep"),
+            "label": keras.Input((), dtype="int32", name="label"),
+        }
+        condition = AddedConditionEmbedding(
+            num_classes,
+            time_channels=widths[0],
+            channels=embedding_channels or 4 * widths[0],
+            cosine_first=cosine_first,
+            frequency_shift=frequency_shift,
+            dtype=policy,
+            name="condition",
+        )(inputs["timestep"], inputs["label"])
+        conv_in = keras.layers.Conv2D(widths[0], 3, padding="same", dtype=policy, name="conv_in")
+        x = down_and_up(
+            conv_in(inputs["noisy_image"]),
+            condition,
+            widths,
+            blocks_per_level,
+            heads=lambda level, _: heads(level) if down_attention[level] else 0,
+            middle_heads=heads(-1) if middle_attention else 0,
+            residual={
+                "dropout": dropout, "scale_shift": scale_shift, "norm": norm, "dtype": policy,
+            },
+            up_heads=lambda level, _: heads(level) if up_attention[level] else 0,
+            middle_norm=middle_norm,
+            symmetric=symmetric_padding,
+        )  # fmt: skip
+        x = ops.silu(GroupNorm(**norm, dtype=policy, name="norm_out")(x))
+        # Zero init: the first prediction is zero, whatever the depth. float32: it is the result.
+        conv_out = keras.layers.Conv2D(
+            image_shape[-1],
+            3,
+            padding="same",
+            kernel_initializer="zeros",
+            dtype="float32",
+            name="conv_out",
+        )
+        super().__init__(inputs=inputs, outputs=conv_out(x), name=name or "unet2d")
+
+        self._config = {
+            "image_shape": image_shape,
+            "num_classes": num_classes,
+            "widths": widths,
+            "blocks_per_level": blocks_per_level,
+            "down_attention": down_attention,
+            "up_attention": up_attention,
+            "middle_attention": middle_attention,
+            "head_channels": head_channels,
+            "norm_groups": norm_groups,
+            "norm_epsilon": norm_epsilon,
+            "middle_norm_groups": middle_norm_groups,
+            "symmetric_padding": symmetric_padding,
+            "cosine_first": cosine_first,
+            "frequency_shift": frequency_shift,
+            "embedding_channels": embedding_channels,
+            "dropout": dropout,
+            "scale_shift": scale_shift,
+            "dtype": policy.name,
+            "name": self.name,
+        }
+
+    @property
+    def image_shape(self):
+        """(height, width, channels)."""
+        return self._config["image_shape"]
+
+    @property
+    def num_classes(self):
+        """Real classes; the null label is this number."""
+        return self._config["num_classes"]
+
+    def get_config(self):
+        return dict(self._config)
+
+    @classmethod
+    def from_config(cls, config, custom_objects=None):
+        return cls(**config)
+
+
+def unet2d(
+    image_shape,
+    num_classes,
+    base_channels,
+    channel_multipliers,
+    blocks_per_level,
+    attention_resolutions,
+    attention_heads,
+    dropout,
+    scale_shift,
+    patch_size,
+    **own,
+):
+    """A `UNet2D` of the settings of a run, which are those of `UNet`.
+
+    Args:
+        image_shape, ..., patch_size: as of `UNet`.
+        **own: arguments of `UNet2D`, which go before them; and `dtype`.
+
+    Raises:
+        ValueError: settings that this network has no place for.
+    """
+    if patch_size != 1:
+        raise ValueError(f"`patch_size` must be 1: unet2d has no stem. Received: {patch_size}")
+    if attention_heads != 1 and "head_channels" not in own:
+        raise ValueError(
+            "`attention_heads` must be 1: unet2d has heads of a width, `head_channels`. "
+            f"Received: {attention_heads}"
+        )
+    heights = [image_shape[0] // 2**level for level in range(len(channel_multipliers))]
+    attention = tuple(height in attention_resolutions for height in heights)
+    settings = {
+        "widths": tuple(base_channels * each for each in channel_multipliers),
+        "blocks_per_level": blocks_per_level,
+        "down_attention": attention,
+        "up_attention": attention,
+        "dropout": dropout,
+        "scale_shift": scale_shift,
+    }
+    return UNet2D(image_shape, num_classes, **{**settings, **own})
+
+
+def _check_levels(widths, down_attention, up_attention):
+    if not widths or not len(widths) == len(down_attention) == len(up_attention):
+        raise ValueError(
+            "`widths`, `down_attention` and `up_attention` must hold one value for each level, at "
+            f"least one. Received: widths={widths}, down_attention={down_attention}, "
+            f"up_attention={up_attention}"
+        )
+
+
+def _check_divides(name, value, widths):
+    if value < 1 or any(width % value for width in widths):
+        raise ValueError(f"`{name}` must divide the widths {widths}. Received: {name}={value}")

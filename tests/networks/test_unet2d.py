@@ -1,0 +1,143 @@
+import keras
+import numpy as np
+import pytest
+
+from kdiffusion.networks import UNet
+from kdiffusion.networks.unet2d import UNet2D, unet2d
+from kdiffusion.networks.weights import LABEL_TABLE, named_weights
+
+DDPM_CIFAR10_PARAMETERS = 35_746_307  # Ho et al. 2020: "35.7 million"; google/ddpm-cifar10-32
+
+SETTINGS = {
+    "image_shape": (16, 8, 3),
+    "num_classes": 3,
+    "widths": (8, 16),
+    "blocks_per_level": 1,
+    "down_attention": (False, True),
+    "up_attention": (True, False),
+    "middle_attention": True,
+    "head_channels": 4,
+    "norm_groups": 4,
+    "norm_epsilon": 1e-3,
+    "middle_norm_groups": 2,
+    "symmetric_padding": True,
+    "cosine_first": True,
+    "frequency_shift": 0,
+    "embedding_channels": 10,
+    "dropout": 0.25,
+    "scale_shift": True,
+    "dtype": "mixed_bfloat16",
+    "name": "mine",
+}
+
+
+def _random(network):
+    rng = np.random.default_rng(0)
+    network.set_weights([rng.normal(size=w.shape, scale=0.1) for w in network.get_weights()])
+    return network
+
+
+def _inputs(network, batch_size=3, seed=0):
+    rng = np.random.default_rng(seed)
+    return {
+        "noisy_image": rng.normal(size=(batch_size, *network.image_shape)).astype("float32"),
+        "timestep": rng.integers(0, 1000, batch_size).astype("int32"),
+        "label": np.arange(batch_size, dtype="int32"),
+    }
+
+
+def test_as_it_comes_it_is_ddpms_network_for_cifar10_and_a_label_table():
+    network = UNet2D((32, 32, 3), 10)
+    assert network.count_params() == DDPM_CIFAR10_PARAMETERS + 11 * 512
+
+
+def test_the_config_returns_every_argument_that_was_passed():
+    assert UNet2D(**SETTINGS).get_config() == SETTINGS
+
+
+def test_a_copy_from_the_config_with_the_same_weights_computes_the_same():
+    network = _random(UNet2D(**SETTINGS))
+    copy = keras.saving.deserialize_keras_object(keras.saving.serialize_keras_object(network))
+    copy.set_weights(network.get_weights())
+    np.testing.assert_array_equal(copy(_inputs(network)), network(_inputs(network)))
+
+
+def test_a_label_is_not_heard_before_it_is_learnt():
+    network = _random(UNet2D(**{**SETTINGS, "dtype": "float32"}))
+    named_weights(network)[LABEL_TABLE].assign(np.zeros((4, 10)))
+    inputs = _inputs(network)
+    first = np.asarray(network(inputs))
+    np.testing.assert_array_equal(first, network({**inputs, "label": inputs["label"][::-1]}))
+    named_weights(network)[LABEL_TABLE].assign(np.random.default_rng(0).normal(size=(4, 10)))
+    assert np.abs(np.asarray(network(inputs)) - first).max() > 1e-3
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        {"head_channels": 8}, {"norm_groups": 8}, {"norm_epsilon": 0.5}, {"middle_norm_groups": 4},
+        {"middle_norm_groups": 0}, {"symmetric_padding": False}, {"cosine_first": False},
+        {"frequency_shift": 1},
+    ],
+    ids=str,
+)  # fmt: skip
+def test_every_choice_changes_what_is_predicted(change):
+    base = {**SETTINGS, "dtype": "float32"}
+    network, other = _random(UNet2D(**base)), UNet2D(**{**base, **change})
+    source = named_weights(network)
+    for name, variable in named_weights(other).items():
+        variable.assign(source[name])
+    difference = np.asarray(network(_inputs(network))) - np.asarray(other(_inputs(network)))
+    assert np.abs(difference).max() > 1e-6
+
+
+def test_attention_stands_where_each_level_says():
+    network = UNet2D(**{**SETTINGS, "middle_attention": False})
+    attended = {name.split("/")[0] for name in named_weights(network) if "/query/" in name}
+    assert attended == {"down_1_block_0", "up_0_block_0", "up_0_block_1"}
+
+
+def test_weights_that_unet_has_too_have_the_same_names():
+    arguments = {"image_shape": (16, 16, 3), "num_classes": 3}
+    theirs = named_weights(UNet(**arguments, base_channels=8, channel_multipliers=(1, 2)))
+    ours = named_weights(
+        unet2d(
+            **arguments, base_channels=8, channel_multipliers=(1, 2), blocks_per_level=2,
+            attention_resolutions=(16,), attention_heads=1, dropout=0.0, scale_shift=False,
+            patch_size=1, norm_groups=4,
+        )
+    )  # fmt: skip
+    assert ours.keys() == theirs.keys()
+    differing = {name for name in ours if ours[name].shape != theirs[name].shape}
+    assert differing == {LABEL_TABLE, "condition/hidden/kernel"}
+
+
+@pytest.mark.parametrize(
+    ("change", "message"),
+    [
+        ({"widths": ()}, "one value for each level"),
+        ({"up_attention": (True,)}, "one value for each level"),
+        ({"image_shape": (15, 8, 3)}, "`image_shape` height and width must be divisible by 2"),
+        ({"image_shape": (16, 8, 2)}, "1 or 3 channels"),
+        ({"norm_groups": 3}, r"`norm_groups` must divide the widths \(8, 16\)"),
+        ({"head_channels": 5}, "`head_channels` must divide"),
+        ({"num_classes": 0}, "`num_classes`"),
+    ],
+)
+def test_what_cannot_be_is_refused(change, message):
+    with pytest.raises(ValueError, match=message):
+        UNet2D(**{**SETTINGS, **change})
+
+
+@pytest.mark.parametrize(
+    ("change", "message"),
+    [({"patch_size": 2}, "`patch_size` must be 1"), ({"attention_heads": 2}, "head_channels")],
+)
+def test_settings_of_a_run_that_it_has_no_place_for_are_refused(change, message):
+    settings = {
+        "base_channels": 32, "channel_multipliers": (1,), "blocks_per_level": 1,
+        "attention_resolutions": (), "attention_heads": 1, "dropout": 0.0, "scale_shift": False,
+        "patch_size": 1,
+    }  # fmt: skip
+    with pytest.raises(ValueError, match=message):
+        unet2d((8, 8, 1), 3, **{**settings, **change})
