@@ -1,7 +1,12 @@
 """The table of formats, and a run's network written in some of them."""
 
+from __future__ import annotations
+
 import importlib.util
+import os
+from collections.abc import Sequence
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from kdiffusion.artifacts.denoiser import ArtifactError
 from kdiffusion.artifacts.seal import seal
@@ -18,6 +23,11 @@ from . import (
     safetensors_writer,
     saved_model_writer,
 )
+
+if TYPE_CHECKING:
+    import keras
+
+    from kdiffusion.diffusion.card import DenoiserCard
 
 # One file a format. Each has ARTIFACT, the name of what it writes; PARTS, the files of a folder;
 # TOLERANCE, how far it may differ from the live network; ours, by which `kdiffusion.files` knows a
@@ -36,7 +46,13 @@ FORMATS = {
 }
 
 
-def export_run(run_dir, formats=("onnx", "saved_model"), out=None, overwrite=False, best=False):
+def export_run(
+    run_dir: str | os.PathLike,
+    formats: Sequence[str] = ("onnx", "saved_model"),
+    out: str | os.PathLike | None = None,
+    overwrite: bool = False,
+    best: bool = False,
+) -> dict[str, Path]:
     """Exports the newest checkpoint of a run: its EMA network, in inference mode, with its card.
 
     Args:
@@ -64,7 +80,13 @@ def export_run(run_dir, formats=("onnx", "saved_model"), out=None, overwrite=Fal
     return export_network(run.model.ema_network, run.card, folder, formats, overwrite)
 
 
-def export_network(network, card, folder, formats=("onnx", "saved_model"), overwrite=False):
+def export_network(
+    network: keras.Model,
+    card: DenoiserCard,
+    folder: str | os.PathLike,
+    formats: Sequence[str] = ("onnx", "saved_model"),
+    overwrite: bool = False,
+) -> dict[str, Path]:
     """Exports a network with its card, and keeps the files only if they compute the same.
 
     Each format appears after it was loaded back in its own runtime and compared with the network.

@@ -1,12 +1,21 @@
 """The network as it is exported: float32, inference mode, under the contract's names."""
 
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import TYPE_CHECKING
+
 from kdiffusion.diffusion.denoiser import OUTPUT_NAME
+
+if TYPE_CHECKING:
+    import keras
+    import tensorflow as tf
 
 # By the class of a layer, the form of it that makes the smaller and faster graph.
 FORMS = {"SelfAttention2D": "folded", "Upsample": "transposed"}
 
 
-def inference_network(network):
+def inference_network(network: keras.Model) -> keras.Model:
     """Rebuilds a network with the same weights, a float32 policy and the layers' `FORMS`.
 
     A network trained in mixed precision keeps float32 weights but casts to bfloat16 on the way;
@@ -27,7 +36,9 @@ def inference_network(network):
     return float32_network
 
 
-def serving_function(network, image_shape):
+def serving_function(
+    network: keras.Model, image_shape: tuple[int, int, int]
+) -> tuple[Callable, list[tf.TensorSpec]]:
     """Wraps a network as the graph function that all formats are converted from.
 
     Args:

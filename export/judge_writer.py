@@ -1,5 +1,10 @@
 """A trained judge into one ONNX file: weights in float16, a card that says how well it reads."""
 
+from __future__ import annotations
+
+import os
+from typing import TYPE_CHECKING
+
 import numpy as np
 
 from kdiffusion.artifacts import ArtifactError
@@ -14,6 +19,12 @@ from kdiffusion.evaluation.judge import (
 from kdiffusion.files import staged
 from kdiffusion.onnx_session import open_session, run_in_batches
 
+if TYPE_CHECKING:
+    import keras
+    import onnx
+
+    from kdiffusion.data.image_dataset import ImageDataset
+
 GRAIN_LEVELS = 10  # the card tells how well images with so much grain are read
 TOLERANCE = (
     0.05  # of a logit, whose spread is some units: what rounding every weight to 11 bits does
@@ -21,7 +32,16 @@ TOLERANCE = (
 COMPARED_IMAGES = 32
 
 
-def write_judge(network, dataset, path, how_made, *, both_sides, overwrite=False, progress=True):
+def write_judge(
+    network: keras.Model,
+    dataset: ImageDataset,
+    path: str | os.PathLike,
+    how_made: str,
+    *,
+    both_sides: bool,
+    overwrite: bool = False,
+    progress: bool = True,
+) -> JudgeCard:
     """Writes a judge, once it has read the held-out images of its data set.
 
     Args:
@@ -63,7 +83,7 @@ def write_judge(network, dataset, path, how_made, *, both_sides, overwrite=False
         return load_judge(temporary).card
 
 
-def convert_judge(reading):
+def convert_judge(reading: keras.Model) -> onnx.ModelProto:
     """Converts a judge by tf2onnx.
 
     Args:
@@ -95,7 +115,7 @@ def convert_judge(reading):
     return model
 
 
-def grainy_images(images, levels=GRAIN_LEVELS, seed=0):
+def grainy_images(images: np.ndarray, levels: float = GRAIN_LEVELS, seed: int = 0) -> np.ndarray:
     """uint8 images with independent normal noise of so many levels, rounded and cut to 0 .. 255."""
     noise = np.random.default_rng(seed).standard_normal(images.shape, np.float32)
     return np.clip(np.rint(images + levels * noise), 0, 255).astype(np.uint8)

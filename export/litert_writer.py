@@ -4,14 +4,20 @@ An associated file in a zip archive at the end is how TensorFlow Lite's own meta
 runtime does not look there, and any unzip program shows the card.
 """
 
+from __future__ import annotations
+
 import tempfile
 import zipfile
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from kdiffusion.artifacts.litert_loader import ARTIFACT, CARD_NAME, SIGNATURE, load
 from kdiffusion.artifacts.seal import UNSEALED
 
 from . import saved_model_writer
+
+if TYPE_CHECKING:
+    from kdiffusion.export.source import ExportSource
 
 __all__ = ["ARTIFACT", "PARTS", "TOLERANCE", "load", "ours", "write"]
 
@@ -21,7 +27,7 @@ TOLERANCE = 1e-4  # from the live network, any predicted number
 RUNTIME = ("ai_edge_litert", "`pip install '.[litert]'`")
 
 
-def write(source, path):
+def write(source: ExportSource, path: Path) -> None:
     """Converts a SavedModel of the network by TensorFlow, to built-in operations alone.
 
     Args:

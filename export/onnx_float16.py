@@ -3,12 +3,22 @@
 ONNX Runtime turns the weights back when it opens the file, so speed and memory are as before.
 """
 
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
 import numpy as np
 
 from kdiffusion.artifacts.onnx_loader import load as load
 
 from .onnx_weights import weights_text
 from .onnx_writer import save
+
+if TYPE_CHECKING:
+    import onnx
+
+    from kdiffusion.export.source import ExportSource
 
 ARTIFACT = "denoiser_float16.onnx"
 PARTS = ()  # one file
@@ -19,7 +29,7 @@ TOLERANCE = 1e-2
 WEIGHT_INPUTS = {"Conv": 1, "ConvTranspose": 1, "MatMul": 1, "Gemm": 1, "Gather": 0}
 
 
-def write(source, path):
+def write(source: ExportSource, path: Path) -> None:
     """Writes the ONNX graph with float16 weights.
 
     Args:
@@ -30,7 +40,7 @@ def write(source, path):
     save(model, source.card, path, weights_text(model, source.network, np.float16))
 
 
-def with_float16_weights(model):
+def with_float16_weights(model: onnx.ModelProto) -> onnx.ModelProto:
     """A copy of an ONNX model whose large float32 weights are stored as float16.
 
     The converters of onnxconverter-common and ONNX Runtime round what flows between the operations
@@ -44,8 +54,8 @@ def with_float16_weights(model):
     """
     import onnx_ir as ir
 
-    model = ir.from_proto(model)
-    graph = model.graph
+    rewritten = ir.from_proto(model)
+    graph: Any = rewritten.graph
     for weight in [value for value in graph.initializers.values() if _is_weight(value)]:
         rounded = ir.tensor(weight.const_value.numpy().astype(np.float16))
         stored = ir.Value(name=f"{weight.name}/float16", const_value=rounded)
@@ -54,7 +64,7 @@ def with_float16_weights(model):
         graph.insert_before(graph[0], restore)
         weight.replace_all_uses_with(restore.outputs[0])
         del graph.initializers[weight.name]
-    return ir.to_proto(model)
+    return ir.to_proto(rewritten)
 
 
 def _is_weight(value):

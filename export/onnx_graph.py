@@ -3,15 +3,21 @@
 Every operation is still ONNX's own. Rules are patterns of `onnxscript.rewriter`.
 """
 
+from __future__ import annotations
+
 import math
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import onnx_ir as ir
 from onnx_ir.passes import Sequential, common
 from onnxscript.rewriter import RewritePass, RewriteRuleClassBase
 
+if TYPE_CHECKING:
+    import onnx
 
-def simplify(model):
+
+def simplify(model: onnx.ModelProto) -> onnx.ModelProto:
     """Applies the rules of this file.
 
     Args:
@@ -37,11 +43,13 @@ class MeanSquareByProduct(RewriteRuleClassBase):
     layout of ONNX a group is one row, which a matrix product reads once.
     """
 
-    def pattern(self, op, x, axes, flat, group_mean):
+    def pattern(self, op: Any, x: Any, axes: Any, flat: Any, group_mean: Any) -> Any:
         mean = op.ReduceMean(op.Mul(x, x), axes, keepdims=1)
         return op.MatMul(op.Reshape(mean, flat), group_mean)
 
-    def check(self, context, x, axes, flat, group_mean):
+    def check(  # pyright: ignore[reportIncompatibleMethodOverride] (called by name)
+        self, context: Any, x: Any, axes: Any, flat: Any, group_mean: Any
+    ) -> bool:
         constants = [value.const_value for value in (axes, flat, group_mean)]
         if x.shape is None or None in constants:
             return False
@@ -50,7 +58,7 @@ class MeanSquareByProduct(RewriteRuleClassBase):
         moments = axes.tolist() == [2, 3] and len(flat) == 2  # over the map, to [B, C]
         return known and moments and np.array_equal(matrix, _group_mean_like(matrix))
 
-    def rewrite(self, op, x, group_mean, **_):
+    def rewrite(self, op: Any, x: Any, group_mean: Any, **_: Any) -> Any:
         matrix = group_mean.const_value.numpy()
         groups, size = _groups(matrix)
         length = size * math.prod(list(x.shape)[2:])

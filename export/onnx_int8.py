@@ -13,12 +13,22 @@ Rounding activations too (`quantize_dynamic`) takes one scale for a whole batch,
 would depend on those it is drawn with.
 """
 
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
 import numpy as np
 
 from kdiffusion.artifacts.onnx_loader import load as load
 
 from .onnx_float16 import with_float16_weights
 from .onnx_writer import save
+
+if TYPE_CHECKING:
+    import onnx
+
+    from kdiffusion.export.source import ExportSource
 
 ARTIFACT = "denoiser_int8.onnx"
 PARTS = ()  # one file
@@ -30,7 +40,7 @@ FLOAT16_SHARE = 0.25
 LARGEST = 127  # of int8 with zero in the middle
 
 
-def write(source, path):
+def write(source: ExportSource, path: Path) -> None:
     """Writes the ONNX graph with 8-bit convolution kernels.
 
     Args:
@@ -40,7 +50,7 @@ def write(source, path):
     save(with_float16_weights(with_int8_kernels(source.onnx_model)), source.card, path)
 
 
-def with_int8_kernels(model):
+def with_int8_kernels(model: onnx.ModelProto) -> onnx.ModelProto:
     """A copy of an ONNX model whose large convolution kernels are stored as int8.
 
     Args:
@@ -51,8 +61,8 @@ def with_int8_kernels(model):
     """
     import onnx_ir as ir
 
-    model = ir.from_proto(model)
-    graph = model.graph
+    rewritten = ir.from_proto(model)
+    graph: Any = rewritten.graph
     for kernel in _large_kernels(graph):
         rounded, scales = round_to_int8(kernel.const_value.numpy())
         stored = ir.Value(name=f"{kernel.name}/int8", const_value=ir.tensor(rounded))
@@ -63,7 +73,7 @@ def with_int8_kernels(model):
         graph.insert_before(graph[0], restore)
         kernel.replace_all_uses_with(restore.outputs[0])
         del graph.initializers[kernel.name]
-    return ir.to_proto(model)
+    return ir.to_proto(rewritten)
 
 
 def _large_kernels(graph):
@@ -79,7 +89,7 @@ def _large_kernels(graph):
     return [kernel for kernel in dict.fromkeys(large) if kernel.name not in kept]
 
 
-def round_to_int8(kernels):
+def round_to_int8(kernels: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
     """Rounds kernels to 8 bits so that the errors of each nearly cancel (SQuant, Guo et al. 2022).
 
     Rounded to the nearest, the errors of a 3x3 kernel add up, and smooth input passes their sum on.

@@ -1,11 +1,17 @@
 """The same names in the same order for the same network, whatever else its process has made."""
 
+from __future__ import annotations
+
 import re
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    import onnx
 
 _COUNTED = re.compile(r"(?P<stem>.*?)(?:_+\d+)*(?P<output>:\d+)?", re.DOTALL)
 
 
-def with_canonical_names(model):
+def with_canonical_names(model: onnx.ModelProto) -> onnx.ModelProto:
     """Orders and names what is in an ONNX model by its structure alone.
 
     Keras and the converter number layers and operations by counters of the process, and the
@@ -41,7 +47,7 @@ def with_canonical_names(model):
         known.sort(key=lambda value: value.name)
         copies = [type(value).FromString(value.SerializeToString()) for value in known]
         del values[:]
-        values.extend(copies)
+        values.extend(copies)  # pyright: ignore[reportArgumentType] (of one of the two kinds)
     copies = [type(node).FromString(node.SerializeToString()) for node in nodes]
     del graph.node[:]
     graph.node.extend(copies)
@@ -80,7 +86,7 @@ class _Names:
         return self.new[name]
 
     def _renumbered(self, part):
-        match = _COUNTED.fullmatch(part)
+        match: Any = _COUNTED.fullmatch(part)  # every text is a match
         numbers = self._numbers.setdefault(match["stem"], {})
         whole = part.removesuffix(match["output"] or "")
         number = numbers.setdefault(whole, len(numbers))

@@ -4,17 +4,24 @@ A weight is found by its numbers, in whatever order of axes the converter put it
 doesn't have as it was trained (merged attention, kernels of an upsampling) is written out.
 """
 
+from __future__ import annotations
+
 import base64
 import hashlib
 import itertools
 import json
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from kdiffusion.artifacts.onnx_weights import AXES, CONSTANT, DTYPE, NUMBERS, SHAPE
 
+if TYPE_CHECKING:
+    import keras
+    import onnx
 
-def weights_text(model, network, dtype):
+
+def weights_text(model: onnx.ModelProto, network: keras.Model, dtype: Any) -> str:
     """The list of a network's weights in a graph.
 
     Args:

@@ -1,6 +1,10 @@
 """ONNX, for ONNX Runtime on any machine or in a browser: one file, the card in its metadata."""
 
+from __future__ import annotations
+
 import os
+from pathlib import Path
+from typing import TYPE_CHECKING
 
 import numpy as np
 
@@ -18,6 +22,18 @@ from kdiffusion.onnx_session import open_session
 from .inference import serving_function
 from .onnx_weights import weights_text
 
+if TYPE_CHECKING:
+    import onnx
+
+    from kdiffusion.diffusion.card import DenoiserCard
+
+if TYPE_CHECKING:
+    import keras
+    import onnx
+
+    from kdiffusion.diffusion.card import DenoiserCard
+    from kdiffusion.export.source import ExportSource
+
 __all__ = ["ARTIFACT", "OPSET", "PARTS", "TOLERANCE", "convert", "load", "ours", "save", "write"]
 
 PARTS = ()  # one file
@@ -27,7 +43,7 @@ TOLERANCE = 1e-4  # from the live network, any predicted number
 OPSET = 18
 
 
-def write(source, path):
+def write(source: ExportSource, path: Path) -> None:
     """Writes the ONNX graph of a network with its card.
 
     Args:
@@ -41,7 +57,9 @@ def write(source, path):
     save(source.onnx_model, source.card, path, weights)
 
 
-def save(model, card, path, weights=None):
+def save(
+    model: onnx.ModelProto, card: DenoiserCard, path: Path, weights: str | None = None
+) -> None:
     """Writes an ONNX graph with its golden predictions, those of this very graph.
 
     Args:
@@ -64,7 +82,7 @@ def save(model, card, path, weights=None):
     path.write_bytes(graph + onnx.ModelProto(metadata_props=entries).SerializeToString())
 
 
-def convert(network, card):
+def convert(network: keras.Model, card: DenoiserCard) -> onnx.ModelProto:
     """Converts a float32 network by tf2onnx.
 
     Args:

@@ -2,7 +2,11 @@
 denoiser.xml and the weights as denoiser.bin.
 """
 
+from __future__ import annotations
+
 import re
+from pathlib import Path
+from typing import TYPE_CHECKING
 
 from kdiffusion.artifacts.denoiser import (
     import_runtime,
@@ -10,20 +14,23 @@ from kdiffusion.artifacts.denoiser import (
 from kdiffusion.artifacts.openvino_loader import ARTIFACT, CARD_KEY, GRAPH, PARTS, SEAL_KEY, load
 from kdiffusion.artifacts.seal import UNSEALED
 
+if TYPE_CHECKING:
+    from kdiffusion.export.source import ExportSource
+
 __all__ = ["ARTIFACT", "PARTS", "TOLERANCE", "load", "ours", "write"]
 
 TOLERANCE = 1e-4  # from the live network, any predicted number
 RUNTIME = ("openvino", "`pip install '.[openvino]'`")
 
 
-def ours(path):
+def ours(path: Path) -> str | None:
     """What a folder may hold that an export replaces; None if no card is in its graph."""
     graph = path / GRAPH
     is_ours = graph.is_file() and b"alphas_cumprod" in graph.read_bytes()
     return "|".join(map(re.escape, PARTS)) if is_ours else None
 
 
-def write(source, path):
+def write(source: ExportSource, path: Path) -> None:
     """Converts the ONNX graph and writes it, with float32 weights and the card.
 
     Args:

@@ -1,6 +1,10 @@
 """Weights by name in one file of safetensors: to start another run from, or for other libraries."""
 
+from __future__ import annotations
+
 import json
+from pathlib import Path
+from typing import TYPE_CHECKING
 
 import numpy as np
 
@@ -16,6 +20,9 @@ from kdiffusion.artifacts.safetensors_loader import (
 )
 from kdiffusion.artifacts.seal import UNSEALED
 
+if TYPE_CHECKING:
+    from kdiffusion.export.source import ExportSource
+
 __all__ = ["ARTIFACT", "PARTS", "TOLERANCE", "load", "ours", "save", "write"]
 
 PARTS = ()  # one file
@@ -23,7 +30,7 @@ ours = None
 TOLERANCE = 1e-4  # from the live network, any predicted number
 
 
-def write(source, path):
+def write(source: ExportSource, path: Path) -> None:
     """Writes the weights of a network in float32, with its card.
 
     Args:
@@ -33,7 +40,7 @@ def write(source, path):
     save(source, path, np.float32)
 
 
-def save(source, path, dtype):
+def save(source: ExportSource, path: Path, dtype: type) -> None:
     """Writes the weights of a network, with its card and the arguments of its class.
 
     Args:

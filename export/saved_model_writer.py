@@ -1,5 +1,11 @@
 """SavedModel, for TensorFlow Serving and TensorFlow: a folder, the card in `assets.extra/`."""
 
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
 from kdiffusion.artifacts.saved_model_loader import (
     ARTIFACT,
     CARD_PATH,
@@ -12,6 +18,9 @@ from kdiffusion.artifacts.seal import UNSEALED
 
 from .inference import serving_function
 
+if TYPE_CHECKING:
+    from kdiffusion.export.source import ExportSource
+
 __all__ = ["ARTIFACT", "PARTS", "TOLERANCE", "load", "ours", "write", "write_signature"]
 
 TOLERANCE = 1e-4  # from the live network, any predicted number
@@ -22,7 +31,7 @@ _FILES = (
 )
 
 
-def ours(path):
+def ours(path: Path) -> str | None:
     """What a folder may hold that an export replaces; None if no card is in it.
 
     By the card's look: an export of another version, or a damaged one, is one too.
@@ -32,7 +41,7 @@ def ours(path):
     return _FILES if is_ours else None
 
 
-def write(source, path):
+def write(source: ExportSource, path: Path) -> None:
     """Writes a network as a SavedModel with one signature, `serving_default`.
 
     Args:
@@ -43,7 +52,7 @@ def write(source, path):
     write_signature(source, serve, path)
 
 
-def write_signature(source, serve, path):
+def write_signature(source: ExportSource, serve: Callable, path: Path) -> None:
     """Writes a function of the network as a SavedModel, with the card and a place for the seal.
 
     Args:
@@ -56,7 +65,7 @@ def write_signature(source, serve, path):
     """
     import tensorflow as tf
 
-    module = tf.Module()
+    module: Any = tf.Module()
     # A module, not the Keras model: the folder must load where Keras is not installed.
     module.weights = [variable.value for variable in source.network.weights]
     try:

@@ -1,6 +1,15 @@
 """What every format is written from."""
 
+from __future__ import annotations
+
 import functools
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    import keras
+    import onnx
+
+    from kdiffusion.diffusion.card import DenoiserCard
 
 
 class ExportSource:
@@ -11,12 +20,12 @@ class ExportSource:
         card: DenoiserCard.
     """
 
-    def __init__(self, network, card):
+    def __init__(self, network: keras.Model, card: DenoiserCard):
         self.network = network
         self.card = card
 
     @functools.cached_property
-    def onnx_model(self):
+    def onnx_model(self) -> onnx.ModelProto:
         """onnx.ModelProto with the card: converted once, however many formats are made of it."""
         from .onnx_writer import convert
 

@@ -4,19 +4,26 @@ A network that trains may have an operation that a converter doesn't know. That 
 first minute, not after the last epoch. The training does not wait.
 """
 
+from __future__ import annotations
+
 import json
 import os
 import signal
 import subprocess
 import sys
 import tempfile
+from collections.abc import Sequence
 from pathlib import Path
+from typing import TYPE_CHECKING, Any
 
 import keras
 
 from kdiffusion.artifacts.denoiser import (
     ArtifactError,
 )
+
+if TYPE_CHECKING:
+    from kdiffusion.runs.config import Config
 
 FORMATS = ("onnx", "saved_model")  # what `train.py` exports
 NICENESS = 10  # the training goes first
@@ -35,11 +42,11 @@ class TrialExport(keras.callbacks.Callback):
         ArtifactError: at the end of a training batch: with the exporter's words.
     """
 
-    def __init__(self, config, formats=FORMATS):
+    def __init__(self, config: Config, formats: Sequence[str] = FORMATS):
         super().__init__()
         self._config = config
         self._formats = formats
-        self._process = None
+        self._process: subprocess.Popen | None = None
 
     def __enter__(self):
         self._folder = tempfile.TemporaryDirectory(prefix="trial_export_")
@@ -53,14 +60,14 @@ class TrialExport(keras.callbacks.Callback):
         self._errors.close()
         self._folder.cleanup()
 
-    def on_train_begin(self, logs=None):
+    def on_train_begin(self, logs: Any = None) -> None:
         # A run that goes on was tried when it began.
         if self._process is None and int(self.model.step.numpy()) == 0:
             self._process = self._start()
 
-    def on_train_batch_end(self, batch, logs=None):
+    def on_train_batch_end(self, batch: int, logs: Any = None) -> None:
         if self._process is not None and self._process.poll():
-            self._refuse()
+            self._refuse(self._process.returncode)
 
     def _start(self):
         network = self.model.network
@@ -73,18 +80,18 @@ class TrialExport(keras.callbacks.Callback):
         }
         process = subprocess.Popen(
             [sys.executable, "-m", __name__],
-            cwd=Path(sys.modules["kdiffusion"].__file__).parents[1],
+            cwd=Path(str(sys.modules["kdiffusion"].__file__)).parents[1],
             # The GPU's memory is the training's.
             env={**os.environ, "CUDA_VISIBLE_DEVICES": "-1", "TF_CPP_MIN_LOG_LEVEL": "3"},
             stdin=subprocess.PIPE, stdout=subprocess.DEVNULL, stderr=self._errors, text=True,
             start_new_session=True,  # Ctrl-C is for the training
         )  # fmt: skip
-        process.stdin.write(json.dumps(job))
-        process.stdin.close()
+        stream: Any = process.stdin
+        stream.write(json.dumps(job))
+        stream.close()
         return process
 
-    def _refuse(self):
-        status = self._process.returncode
+    def _refuse(self, status):
         if status < 0:
             # Not its own fault: killed, as where memory is short. The training is worth more.
             print(
@@ -102,7 +109,7 @@ class TrialExport(keras.callbacks.Callback):
         )
 
 
-def export_untrained(job):
+def export_untrained(job: dict[str, Any]) -> None:
     """Builds the network of a configuration and exports it.
 
     Args:

@@ -1,6 +1,10 @@
 """Proof that an exported file computes what the network computes, in the file's own runtime."""
 
+from __future__ import annotations
+
 import contextlib
+from collections.abc import Sequence
+from typing import TYPE_CHECKING
 
 import numpy as np
 
@@ -8,10 +12,21 @@ from kdiffusion.artifacts.denoiser import (
     ArtifactError,
 )
 
+if TYPE_CHECKING:
+    import keras
+
+    from kdiffusion.artifacts.denoiser import LoadedDenoiser
+
+
 BATCH_SIZES = (1, 3, 17)
 
 
-def largest_deviation(network, denoiser, batch_sizes=BATCH_SIZES, seed=0):
+def largest_deviation(
+    network: keras.Model,
+    denoiser: LoadedDenoiser,
+    batch_sizes: Sequence[int] = BATCH_SIZES,
+    seed: int = 0,
+) -> float:
     """Compares a loaded file with the live network on random images.
 
     The timesteps of a batch run from T - 1 down to 0, the labels from the null label down through
@@ -44,7 +59,7 @@ def largest_deviation(network, denoiser, batch_sizes=BATCH_SIZES, seed=0):
     return float(np.max(deviations))
 
 
-def check_deviation(network, denoiser, tolerance):
+def check_deviation(network: keras.Model, denoiser: LoadedDenoiser, tolerance: float) -> float:
     """Refuses a file that differs from the network; otherwise returns the largest deviation.
 
     Args:

@@ -5,6 +5,18 @@ exported file, needs neither TensorFlow nor Keras.
 """
 
 import importlib
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:  # for editors and type checkers, which do not run `__getattr__`
+    from kdiffusion.artifacts import load_denoiser
+    from kdiffusion.data import load_dataset, training_batches, validation_batches
+    from kdiffusion.diffusion.card import DenoiserCard
+    from kdiffusion.diffusion.sampling import sample, sampling_steps
+    from kdiffusion.diffusion.schedules import NoiseSchedule, make_schedule
+    from kdiffusion.export import export_network, export_run
+    from kdiffusion.images import image_grid, to_model_range, to_uint8
+    from kdiffusion.networks import UNet
+    from kdiffusion.training import DiffusionModel
 
 _HOMES = {
     "DenoiserCard": "kdiffusion.diffusion.card",
@@ -25,7 +37,24 @@ _HOMES = {
     "validation_batches": "kdiffusion.data",
 }
 
-__all__ = sorted(_HOMES)
+__all__ = [
+    "DenoiserCard",
+    "DiffusionModel",
+    "NoiseSchedule",
+    "UNet",
+    "export_network",
+    "export_run",
+    "image_grid",
+    "load_dataset",
+    "load_denoiser",
+    "make_schedule",
+    "sample",
+    "sampling_steps",
+    "to_model_range",
+    "to_uint8",
+    "training_batches",
+    "validation_batches",
+]
 
 
 def __getattr__(name):

@@ -1,13 +1,16 @@
 """`python -m kdiffusion COMMAND ...`, and `kdiffusion COMMAND ...` where it is installed."""
 
+from __future__ import annotations
+
 import importlib
 import sys
+from collections.abc import Sequence
 from pathlib import Path
 
 from kdiffusion.commands import COMMANDS
 
 
-def main(arguments=None):
+def main(arguments: Sequence[str] | None = None) -> None:
     """Runs a command by its name.
 
     Args:

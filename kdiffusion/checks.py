@@ -16,7 +16,9 @@ def check_name(name: str, value: str, table: Collection[str]) -> str:
     return value
 
 
-def check_number(name: str, value: float, need: str, low=-math.inf, high=math.inf) -> float:
+def check_number(
+    name: str, value: float, need: str, low: float = -math.inf, high: float = math.inf
+) -> float:
     """A finite number from `low` to `high` as a Python float; `need` says so in words."""
     is_number = isinstance(value, numbers.Real) and not isinstance(value, bool)
     if not (is_number and low <= value <= high and _has_finite_float(value)):

@@ -4,6 +4,8 @@ They are written beside their place, in a hidden folder, and renamed into it. Wh
 is a regular file, or a folder that has our own mark and holds nothing else.
 """
 
+from __future__ import annotations
+
 import contextlib
 import functools
 import os
@@ -13,6 +15,7 @@ import shutil
 import stat
 import tempfile
 import time
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 try:
@@ -29,7 +32,11 @@ _LEFT = rf"(.*/)?\.[^/]+{re.escape(PARTIAL)}/.*"
 _DAY = 24 * 60 * 60.0  # seconds; no file takes longer to write, on whatever machine
 
 
-def refuse_existing(path, overwrite=False, ours=None):
+def refuse_existing(
+    path: str | os.PathLike,
+    overwrite: bool = False,
+    ours: Callable[[Path], str | None] | None = None,
+) -> None:
     """Raises FileExistsError unless `path` is free, or what is there may be replaced.
 
     At a process's first look it mends what killed ones left in the folder of `path`.
@@ -69,7 +76,7 @@ def refuse_existing(path, overwrite=False, ours=None):
     refuse_foreign(path, holds)
 
 
-def refuse_foreign(folder, holds):
+def refuse_foreign(folder: Path, holds: str) -> None:
     """Raises FileExistsError if a folder is a link, or holds more than what it is known to hold.
 
     Args:
@@ -119,7 +126,12 @@ def _kind(mode):
 
 
 @contextlib.contextmanager
-def staged(path, overwrite=False, ours=None, durable=False):
+def staged(
+    path: str | os.PathLike,
+    overwrite: bool = False,
+    ours: Callable[[Path], str | None] | None = None,
+    durable: bool = False,
+) -> Iterator[Path]:
     """Gives a temporary place to write to, and renames it to `path` when the block succeeds.
 
     The place is below a hidden folder beside `path`, hence on the same file system, under the same
@@ -163,8 +175,8 @@ def staged(path, overwrite=False, ours=None, durable=False):
 @contextlib.contextmanager
 def _staging_folder(path):
     """A hidden folder beside `path`, known by its lock to be in use; it is gone afterwards."""
-    lock = None
-    while lock is None:  # another process took it for a leftover before it was locked
+    lock = folder = None
+    while folder is None or lock is None:  # another took it for a leftover before it was locked
         folder = Path(tempfile.mkdtemp(PARTIAL, f".{path.name}.", path.parent))
         lock = _lock(folder, or_without=True)
     try:
@@ -223,7 +235,7 @@ def _mend_once(folder):
     mend(folder)
 
 
-def mend(folder):
+def mend(folder: Path) -> None:
     """Clears up what killed processes left in a folder, and puts back what they had set aside.
 
     What was left from another machine is cleared up after a day.
@@ -257,7 +269,7 @@ def _is_own_folder(path):
     return stat.S_ISDIR(status.st_mode) and status.st_uid == os.getuid()
 
 
-def sync(path):
+def sync(path: Path) -> None:
     """Returns when a file, or the names in a folder, would survive a power cut."""
     descriptor = os.open(path, os.O_RDONLY)
     try:

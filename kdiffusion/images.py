@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 from PIL import Image, ImageDraw, ImageFont, ImageOps
@@ -21,7 +22,7 @@ COLOUR_MODES = {"P", "PA", "RGB", "RGBA", "RGBa", "RGBX", "CMYK", "YCbCr", "LAB"
 FILE_FORMATS = ("PNG", "JPEG", "WEBP", "GIF", "BMP", "TIFF", "PPM")
 
 
-def to_model_range(pixels):
+def to_model_range(pixels: Any) -> Any:
     """Pixels 0 .. 255 ► the model's -1 .. 1 (Ho et al. 2020, section 3.3); inverse of `to_uint8`.
 
     Args:
@@ -35,7 +36,7 @@ def to_model_range(pixels):
     return pixels / 127.5 - 1.0
 
 
-def to_uint8(images) -> np.ndarray:
+def to_uint8(images: np.ndarray) -> np.ndarray:
     """The model's -1 .. 1 ► uint8 pixels, rounded and clipped; inverse of `to_model_range`.
 
     Raises:
@@ -88,7 +89,7 @@ def _is_cut_to_8_bits(opened: Image.Image) -> bool:
     Before the image is loaded, Pillow tells how its data lies in the file: `RGB;16B`, or for PPM
     the greatest value.
     """
-    for tile in opened.tile:
+    for tile in getattr(opened, "tile", ()):  # of what was read from a file
         arguments = tile[3] if isinstance(tile[3], tuple) else (tile[3],)
         if any(isinstance(each, str) and ";16" in each for each in arguments):
             return True

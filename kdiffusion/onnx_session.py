@@ -1,12 +1,25 @@
 """ONNX Runtime: the one way that a session is opened, and a network run batch by batch."""
 
+from __future__ import annotations
+
+import os
+from collections.abc import Callable, Sequence
+from typing import TYPE_CHECKING
+
 import numpy as np
 from tqdm import tqdm
+
+if TYPE_CHECKING:
+    import onnxruntime
 
 BATCH_SIZE = 250  # images at a time
 
 
-def open_session(graph, error_class=ValueError, threads=None):
+def open_session(
+    graph: bytes | str | os.PathLike,
+    error_class: type[Exception] = ValueError,
+    threads: int | None = None,
+) -> onnxruntime.InferenceSession:
     """An `onnxruntime.InferenceSession` of a file, on the GPU where ONNX Runtime has one.
 
     Args:
@@ -32,7 +45,13 @@ def open_session(graph, error_class=ValueError, threads=None):
         raise error_class(f"{what} cannot be read as a whole ONNX file: {error}") from error
 
 
-def run_in_batches(run, images, description, progress=False, batch_size=None):
+def run_in_batches(
+    run: Callable[[np.ndarray], Sequence[np.ndarray]],
+    images: np.ndarray,
+    description: str,
+    progress: bool = False,
+    batch_size: int | None = None,
+) -> list[np.ndarray]:
     """The outputs of `run` on images, batch by batch, each in one array.
 
     Args:

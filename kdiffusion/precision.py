@@ -9,7 +9,7 @@ BFLOAT16_FLAGS = {"avx512_bf16", "amx_bf16", "bf16"}
 BFLOAT16_COMPUTE_CAPABILITY = (8, 0)
 
 
-def resolve_policy(name):
+def resolve_policy(name: str) -> str:
     """A Keras dtype policy by name, where `"auto"` is what suits the devices that are there.
 
     That is mixed_bfloat16 on a TPU, on GPUs and on a processor that multiply it, else float32. On
@@ -20,7 +20,7 @@ def resolve_policy(name):
     return "mixed_bfloat16" if _devices_have_bfloat16() else "float32"
 
 
-def warn_if_emulated(name):
+def warn_if_emulated(name: str) -> None:
     """Warns where a dtype policy asks for bfloat16 of devices that don't multiply it."""
     if name == "mixed_bfloat16" and not _devices_have_bfloat16():
         warnings.warn(
@@ -40,7 +40,7 @@ def _devices_have_bfloat16():
     return all(_gpu_has_bfloat16(each) for each in details) if gpus else cpu_has_bfloat16()
 
 
-def cpu_has_bfloat16(description=Path("/proc/cpuinfo")):
+def cpu_has_bfloat16(description: Path = Path("/proc/cpuinfo")) -> bool:
     """Whether the system's own description of the processor names bfloat16 arithmetic.
 
     Args:

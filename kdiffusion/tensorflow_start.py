@@ -5,11 +5,14 @@ TensorFlow writes to the descriptor of standard error, past Python, and before
 which passes on what is worth a reader's time: also the last words of an import that aborts.
 """
 
+from __future__ import annotations
+
 import contextlib
 import os
 import re
 import subprocess
 import sys
+from types import ModuleType
 
 NVIDIA_DEVICES = ("/dev/nvidia0", "/dev/nvidiactl", "/dev/dxg")
 # "E0000 00:00:1764.1 4709 file.cc:52] text", or "2026-11-25 15:02:42.1: E path/file.cc:52] text".
@@ -26,7 +29,7 @@ CONTINUED = (
 HARMLESS = ("Unable to register cu", "computation placer already registered")
 
 
-def import_tensorflow():
+def import_tensorflow() -> ModuleType:
     """The module `tensorflow`, its devices found, and nothing said but what went wrong."""
     os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
     with contextlib.nullcontext() if "tensorflow" in sys.modules else _filtered():
@@ -37,7 +40,7 @@ def import_tensorflow():
     return tf
 
 
-def is_worth_reading(line, has_gpu):
+def is_worth_reading(line: str, has_gpu: bool) -> bool:
     """Whether a line of TensorFlow's start is kept: an error, or why a GPU is not used.
 
     Args:

@@ -3,6 +3,8 @@
 Where nobody watches, as in a pipe or a log, the moving line is left out.
 """
 
+from __future__ import annotations
+
 import contextlib
 import itertools
 import os
@@ -11,6 +13,7 @@ import sys
 import threading
 import time
 import warnings
+from collections.abc import Iterator
 
 FRAMES = "|/-\\"
 SECONDS_BETWEEN_FRAMES = 0.1
@@ -20,12 +23,12 @@ _writing = threading.RLock()
 _moving = ""  # what the moving line shows
 
 
-def is_watched():
+def is_watched() -> bool:
     """Whether what is printed is seen on a terminal that can rewrite its last line."""
     return sys.stdout.isatty() and os.environ.get("TERM") != "dumb"
 
 
-def say(text=""):
+def say(text: str = "") -> None:
     """Prints lines that stay, above the moving line."""
     with _writing:
         shown = _moving
@@ -34,7 +37,7 @@ def say(text=""):
         move(shown)
 
 
-def move(text):
+def move(text: str) -> None:
     """Shows a text as the moving line, cut to the terminal's width; an empty one takes it away."""
     global _moving
     with _writing:
@@ -48,7 +51,7 @@ def move(text):
 
 
 @contextlib.contextmanager
-def working(what, line=False):
+def working(what: str, line: bool = False) -> Iterator[None]:
     """Shows what is being done, with a spinner and the seconds that it has taken so far.
 
     Args:
@@ -79,7 +82,7 @@ def working(what, line=False):
 
 
 @contextlib.contextmanager
-def plain_warnings():
+def plain_warnings() -> Iterator[None]:
     """Warnings as lines for the reader: without the place in the code, beside the moving line."""
 
     def show(message, category, filename, lineno, file=None, line=None):
@@ -96,7 +99,7 @@ def plain_warnings():
         warnings.showwarning = before
 
 
-def duration(seconds):
+def duration(seconds: float) -> str:
     """A length of time in the unit that suits it: "45 s", "5 min", "2.5 h", "6 days"."""
     for most, length, unit in ((100, 1, "s"), (100, 60, "min"), (100, 3600, "h")):
         number = f"{seconds / length:.{int(unit == 'h')}f}"

@@ -1,7 +1,12 @@
 """The whole sampler as one graph, loop and all: noise, labels and strength in, images out."""
 
+from __future__ import annotations
+
 import contextlib
+import os
+from collections.abc import Sequence
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import numpy as np
 
@@ -18,15 +23,27 @@ from kdiffusion.images import to_uint8
 from . import onnx_loop, saved_model_loop
 from .tables import GRAPH_SAMPLERS, sampler_tables
 
+if TYPE_CHECKING:
+    import keras
+
+    from kdiffusion.diffusion.card import DenoiserCard
+
 __all__ = ["GRAPH_SAMPLERS", "SAMPLER_FORMATS", "export_sampler", "free_paths"]
 
 SAMPLER_FORMATS = {"onnx": onnx_loop, "saved_model": saved_model_loop}
 
 
 def export_sampler(
-    network, card, folder, *, sampler="dpmpp_2m", steps=20, spacing="trailing",
-    formats=("onnx", "saved_model"), overwrite=False,
-):  # fmt: skip
+    network: keras.Model,
+    card: DenoiserCard,
+    folder: str | os.PathLike,
+    *,
+    sampler: str = "dpmpp_2m",
+    steps: int = 20,
+    spacing: str = "trailing",
+    formats: Sequence[str] = ("onnx", "saved_model"),
+    overwrite: bool = False,
+) -> dict[str, Path]:
     """Exports noise ► images as one graph, kept only if it draws what the NumPy loop draws.
 
     Args:
@@ -63,7 +80,7 @@ def export_sampler(
     return paths
 
 
-def free_paths(formats, folder, overwrite):
+def free_paths(formats: Sequence[str], folder: Path, overwrite: bool) -> dict[str, Path]:
     """Format ► path to write; a path that may not be written is refused, before the work."""
     paths = {name: folder / SAMPLER_FORMATS[name].ARTIFACT for name in formats}
     for name, path in paths.items():

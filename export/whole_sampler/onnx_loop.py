@@ -3,7 +3,11 @@
 The denoiser's graph is the body of an ONNX Loop; schedule, sampler and guidance are around it.
 """
 
+from __future__ import annotations
+
 import json
+from pathlib import Path
+from typing import TYPE_CHECKING
 
 import numpy as np
 
@@ -12,6 +16,10 @@ from kdiffusion.artifacts.seal import UNSEALED
 from kdiffusion.artifacts.whole_sampler import load_sampler as load
 
 from ..onnx_writer import OPSET
+
+if TYPE_CHECKING:
+    from kdiffusion.export.source import ExportSource
+    from kdiffusion.export.whole_sampler.tables import SamplerTables
 
 __all__ = ["ARTIFACT", "PARTS", "load", "ours", "write"]
 
@@ -62,7 +70,7 @@ sampler (float[batch, {shape}] noise, int32[batch] label, float guidance_strengt
 """
 
 
-def write(source, tables, path):
+def write(source: ExportSource, tables: SamplerTables, path: Path) -> None:
     """Writes a sampler of `tables` around the denoiser's ONNX graph.
 
     Args:
@@ -112,7 +120,7 @@ def _weighted_sum(table, result):
 def _constants(card, tables):
     from onnx import numpy_helper
 
-    low, high = np.float32(card.value_range)
+    low, high = np.array(card.value_range, np.float32)
     arrays = {
         "steps": np.int64(len(tables.timesteps)),
         "timesteps": tables.timesteps,

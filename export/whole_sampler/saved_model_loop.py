@@ -3,7 +3,11 @@
 The denoiser is the body of a `tf.while_loop`; schedule, sampler and guidance are around it.
 """
 
+from __future__ import annotations
+
 import json
+from pathlib import Path
+from typing import TYPE_CHECKING
 
 from kdiffusion.artifacts.saved_model_loader import CARD_PATH
 from kdiffusion.artifacts.whole_sampler import OUTPUT_NAME
@@ -11,13 +15,17 @@ from kdiffusion.artifacts.whole_sampler import load_sampler as load
 
 from ..saved_model_writer import PARTS, ours, write_signature
 
+if TYPE_CHECKING:
+    from kdiffusion.export.source import ExportSource
+    from kdiffusion.export.whole_sampler.tables import SamplerTables
+
 __all__ = ["ARTIFACT", "PARTS", "load", "ours", "write"]
 
 ARTIFACT = "sampler_saved_model"
 SAMPLER_PATH = CARD_PATH.with_name("sampler.json")
 
 
-def write(source, tables, path):
+def write(source: ExportSource, tables: SamplerTables, path: Path) -> None:
     """Writes a sampler of `tables` around the network, with one signature, `serving_default`.
 
     Args:

@@ -10,7 +10,10 @@ UniPC corrects x by the evaluation at it; for the others the corrected x is x. S
 tables draws with any of `GRAPH_SAMPLERS`.
 """
 
+from __future__ import annotations
+
 import dataclasses
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
@@ -18,6 +21,9 @@ from kdiffusion.diffusion.denoiser import NetworkDenoiser
 from kdiffusion.diffusion.plan import SamplingOptions, make_plan
 from kdiffusion.diffusion.prediction import Estimate, to_x0_and_eps
 from kdiffusion.diffusion.samplers import SAMPLERS
+
+if TYPE_CHECKING:
+    from kdiffusion.diffusion.card import DenoiserCard
 
 # Those that draw no fresh noise and look at the network once a step.
 GRAPH_SAMPLERS = tuple(
@@ -47,12 +53,14 @@ class SamplerTables:
     step: np.ndarray
 
     @property
-    def description(self):
+    def description(self) -> dict[str, Any]:
         """dict: what a file that holds these tables says of them, beside its card."""
         return {"sampler": self.sampler, "steps": len(self.timesteps)}
 
 
-def sampler_tables(card, sampler, steps, spacing="trailing"):
+def sampler_tables(
+    card: DenoiserCard, sampler: str, steps: int, spacing: str = "trailing"
+) -> SamplerTables:
     """The tables of a sampler under a card's schedule.
 
     Args:
@@ -73,7 +81,7 @@ def sampler_tables(card, sampler, steps, spacing="trailing"):
             f"fresh noise or look further back. Received: sampler={sampler!r}"
         )
     options = SamplingOptions(sampler=sampler, steps=steps, spacing=spacing, guidance_strength=0)
-    plan = make_plan(NetworkDenoiser(card, None), options)
+    plan = make_plan(NetworkDenoiser(card, None), options)  # pyright: ignore[reportArgumentType]
     x, x0, x_before, x0_before, x0_earlier = np.eye(STATE)  # each in turn alone not 0
     estimates, corrected, rows, history = [], [], [], ()
     for t, s in plan.pairs:
@@ -89,6 +97,6 @@ def sampler_tables(card, sampler, steps, spacing="trailing"):
         corrected.append(seen.x)
         rows.append(row)
         before = [dataclasses.replace(history[-1], x0=x0_earlier)] if history else []
-        history = (*before, Estimate(t, x_before, x0_before, None))
+        history = (*before, Estimate(t, x_before, x0_before, None))  # pyright: ignore[reportArgumentType]
     tables = [np.asarray(values, np.float32) for values in (estimates, corrected, rows)]
     return SamplerTables(sampler, np.array([t for t, _ in plan.pairs], np.int32), *tables)

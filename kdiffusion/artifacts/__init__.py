@@ -4,6 +4,10 @@ Importing this package imports no runtime: TensorFlow, ONNX Runtime and the othe
 the functions that need them.
 """
 
+from __future__ import annotations
+
+import os
+
 from . import litert_loader, onnx_loader, openvino_loader, safetensors_loader, saved_model_loader
 from .denoiser import ArtifactError, LoadedDenoiser
 from .released import released_models, resolved
@@ -28,12 +32,12 @@ LOADERS = {
 }
 
 
-def is_artifact(path):
+def is_artifact(path: str | os.PathLike) -> bool:
     """Whether `path` looks like an exported file, of any format."""
     return any(loader.recognises(path) for loader in LOADERS.values())
 
 
-def load_denoiser(path):
+def load_denoiser(path: str | os.PathLike) -> LoadedDenoiser:
     """Opens an exported file in the runtime that its format needs.
 
     Args:

@@ -1,13 +1,21 @@
 """Between an exported file and the sampling loop: names, errors and the loaded Denoiser."""
 
+from __future__ import annotations
+
 import dataclasses
 import importlib
-from collections.abc import Callable
+import os
+from collections.abc import Callable, Iterable, Sequence
 from pathlib import Path
+from types import ModuleType
+from typing import TYPE_CHECKING
 
 import numpy as np
 
 from kdiffusion.diffusion.card import CardError, DenoiserCard
+
+if TYPE_CHECKING:
+    from kdiffusion.diffusion.prediction import Network
 
 MOST_CARD_BYTES = 2**24  # a card of 1000 timesteps and 1000 classes has some 50,000
 
@@ -72,7 +80,7 @@ def _integers(name, values, batch, largest):
     return np.ascontiguousarray(values, dtype=np.int32)
 
 
-def check_shape(card, declared, path):
+def check_shape(card: DenoiserCard, declared: Sequence[int | None], path: Path) -> None:
     """Refuses a card of other images than the graph takes.
 
     Args:
@@ -92,7 +100,7 @@ def check_shape(card, declared, path):
         )
 
 
-def check_label_rows(card, rows, path):
+def check_label_rows(card: DenoiserCard, rows: set[int], path: Path) -> None:
     """Refuses a card of other classes than its graph, whose tables a label chooses rows from.
 
     Args:
@@ -107,7 +115,7 @@ def check_label_rows(card, rows, path):
         )
 
 
-def check_last_label(card, path, predict):
+def check_last_label(card: DenoiserCard, path: Path, predict: Callable[[int], np.ndarray]) -> None:
     """Refuses a card of fewer classes than its graph, where the runtime doesn't show its tables.
 
     A table ends: labels far beyond it all fail, or (on a GPU) all read the same nothing. The label
@@ -142,13 +150,13 @@ def _alike(first, second):
     return np.allclose(first, second, rtol=1e-5, atol=1e-6, equal_nan=True)
 
 
-def one_image(card, label):
+def one_image(card: DenoiserCard, label: int) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
     """`(noisy_images, timesteps, labels)` of one grey image, to see whether a graph takes it."""
     image = np.zeros((1, *card.image_shape), np.float32)
     return image, np.array([len(card.alphas_cumprod) - 1], np.int32), np.array([label], np.int32)
 
 
-def opened(card, path, predict):
+def opened(card: DenoiserCard, path: Path, predict: Network) -> LoadedDenoiser:
     """A LoadedDenoiser, once one prediction showed that its graph knows all of the card's labels.
 
     Args:
@@ -174,7 +182,7 @@ def opened(card, path, predict):
     return denoiser
 
 
-def card_from_text(text, path):
+def card_from_text(text: str | bytes | None, path: Path) -> DenoiserCard:
     """Reads the card that a file carries.
 
     Args:
@@ -204,7 +212,9 @@ def card_from_text(text, path):
         ) from error
 
 
-def check_names(kind, found, wanted, path):
+def check_names(
+    kind: str, found: Iterable[str], wanted: Iterable[str], path: str | os.PathLike
+) -> None:
     """Refuses a graph whose inputs or outputs are not exactly the contract's.
 
     A constant that an exporter did not freeze appears as one more input, which nothing would feed.
@@ -216,7 +226,7 @@ def check_names(kind, found, wanted, path):
         )
 
 
-def import_runtime(module, path, package):
+def import_runtime(module: str, path: str | os.PathLike, package: str) -> ModuleType:
     """Imports the library that a format needs, which sampling from the other formats does not.
 
     Args:

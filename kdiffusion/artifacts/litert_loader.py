@@ -1,8 +1,11 @@
 """Opens a LiteRT file without TensorFlow; the card is zipped onto its end."""
 
+from __future__ import annotations
+
 import os
 import zipfile
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from kdiffusion.diffusion.denoiser import INPUT_NAMES, OUTPUT_NAME
 
@@ -20,16 +23,19 @@ from .denoiser import (
 from .saved_model_loader import SIGNATURE
 from .seal import check_seal
 
+if TYPE_CHECKING:
+    from kdiffusion.artifacts.denoiser import LoadedDenoiser
+
 ARTIFACT = "denoiser.tflite"
 CARD_NAME = "denoiser_card.json"
 
 
-def recognises(path):
+def recognises(path: Path) -> bool:
     """Whether `path` looks like a LiteRT file: its name ends in .tflite."""
     return path.is_file() and path.suffix == ".tflite"
 
 
-def load(path):
+def load(path: Path) -> LoadedDenoiser:
     """Opens a LiteRT file; TensorFlow is not needed.
 
     Args:

@@ -4,9 +4,15 @@ A description is read from a file that may be a stranger's. It is refused if it 
 the weights beside it could fill.
 """
 
+from __future__ import annotations
+
 import importlib
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    import keras
 
 DEFAULT = "unet"  # of files from before there was another
 
@@ -80,7 +86,7 @@ NETWORK_CLASSES = {
 }  # fmt: skip
 
 
-def describe(network):
+def describe(network: keras.Model) -> tuple[str, dict[str, Any]]:
     """(row of `NETWORK_CLASSES`, arguments) of a network, as plain data.
 
     Args:
@@ -100,7 +106,7 @@ def describe(network):
     )
 
 
-def checked(name, network, held):
+def checked(name: str, network: Any, held: int) -> dict[str, Any]:
     """The arguments of a network, once it is known that it is no larger than its weights.
 
     Args:
@@ -127,7 +133,7 @@ def checked(name, network, held):
     return network
 
 
-def build(name, network):
+def build(name: str, network: Mapping[str, Any]) -> keras.Model:
     """The network of a description, in float32, with new weights.
 
     Args:
@@ -141,7 +147,7 @@ def build(name, network):
     return getattr(importlib.import_module(module), cls)(**network, dtype="float32")
 
 
-def whole(value):
+def whole(value: Any) -> int:
     """A whole number, 1 or more; ValueError for any other value."""
     if isinstance(value, bool) or not isinstance(value, int) or value < 1:
         raise ValueError(f"it must have whole numbers, 1 or more. Received: {value!r}")

@@ -1,6 +1,10 @@
 """Opens the ONNX file of a denoiser by ONNX Runtime alone; the card is in its metadata."""
 
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from kdiffusion.diffusion.denoiser import INPUT_NAMES, OUTPUT_NAME
 from kdiffusion.onnx_session import open_session
@@ -17,17 +21,23 @@ from .denoiser import (
 from .seal import check_seal
 from .self_check import SELF_CHECK_KEY, check_runtime
 
+if TYPE_CHECKING:
+    import numpy as np
+
+    from kdiffusion.artifacts.denoiser import LoadedDenoiser
+    from kdiffusion.diffusion.card import DenoiserCard
+
 ARTIFACT = "denoiser.onnx"
 CARD_KEY = "kdiffusion.card"
 SEAL_KEY = "kdiffusion.seal"
 
 
-def recognises(path):
+def recognises(path: Path) -> bool:
     """Whether `path` looks like an ONNX file: its name ends in .onnx."""
     return path.is_file() and path.suffix == ".onnx"
 
 
-def load(path):
+def load(path: Path) -> LoadedDenoiser:
     """Opens an ONNX file by ONNX Runtime alone.
 
     Args:
@@ -48,7 +58,12 @@ def load(path):
     return opened(card, path, predict)
 
 
-def open_graph(path, input_names, output_name, one_image):
+def open_graph(
+    path: Path,
+    input_names: Sequence[str],
+    output_name: str,
+    one_image: Callable[[DenoiserCard, int], Sequence[np.ndarray]],
+) -> tuple[Callable[..., np.ndarray], DenoiserCard]:
     """What an ONNX file of this project computes, and its card.
 
     Args:

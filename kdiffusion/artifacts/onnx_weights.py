@@ -5,10 +5,14 @@ axes, and some were merged. The exporter leaves a list of where each weight is, 
 that the graph has no longer.
 """
 
+from __future__ import annotations
+
 import base64
 import json
 import math
+import os
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import numpy as np
 
@@ -16,12 +20,15 @@ from .denoiser import ArtifactError, card_from_text, import_runtime
 from .onnx_loader import CARD_KEY
 from .seal import check_seal
 
+if TYPE_CHECKING:
+    from kdiffusion.diffusion.card import DenoiserCard
+
 WEIGHTS_KEY = "kdiffusion.weights"
 # Of an entry: the constant of the graph, or the numbers themselves; the order of the axes in it.
 CONSTANT, NUMBERS, AXES, SHAPE, DTYPE = "constant", "numbers", "axes", "shape", "dtype"
 
 
-def read(path):
+def read(path: str | os.PathLike) -> tuple[dict[str, np.ndarray], DenoiserCard] | None:
     """Reads the weights of an ONNX file; neither Keras nor TensorFlow is needed.
 
     Args:

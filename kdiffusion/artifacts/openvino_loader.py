@@ -1,6 +1,9 @@
 """Opens OpenVINO IR on the processor: denoiser.xml, which holds the card, and denoiser.bin."""
 
+from __future__ import annotations
+
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from kdiffusion.diffusion.denoiser import INPUT_NAMES, OUTPUT_NAME
 
@@ -15,6 +18,9 @@ from .denoiser import (
 )
 from .seal import check_seal
 
+if TYPE_CHECKING:
+    from kdiffusion.artifacts.denoiser import LoadedDenoiser
+
 ARTIFACT = "openvino"
 GRAPH = "denoiser.xml"
 PARTS = (GRAPH, "denoiser.bin")
@@ -22,7 +28,7 @@ CARD_KEY = ["kdiffusion", "card"]  # of the graph's runtime information
 SEAL_KEY = ["kdiffusion", "seal"]
 
 
-def recognises(path):
+def recognises(path: Path) -> bool:
     """Whether `path` looks like OpenVINO IR: a folder with a denoiser.xml, or that file."""
     return _graph(path).suffix == ".xml" and _graph(path).is_file()
 
@@ -31,7 +37,7 @@ def _graph(path):
     return path / GRAPH if path.is_dir() else path
 
 
-def load(path):
+def load(path: Path) -> LoadedDenoiser:
     """Opens OpenVINO IR on the processor, in float32.
 
     Args:

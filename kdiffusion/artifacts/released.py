@@ -4,6 +4,9 @@ A released model is a folder with the network as ONNX, which a run can start fro
 model card. A checkout has all of them in `pretrained/`; an installed package has the small ones.
 """
 
+from __future__ import annotations
+
+import os
 from pathlib import Path
 
 _PACKAGE = Path(__file__).parents[1]
@@ -11,7 +14,7 @@ FOLDERS = (_PACKAGE / "pretrained", _PACKAGE.parent / "pretrained")  # installed
 ARTIFACT = "denoiser_float16.onnx"
 
 
-def released_models():
+def released_models() -> dict[str, Path]:
     """Names of the models that are there: `{name: Path of its folder}`."""
     return {
         path.parent.name: path.parent
@@ -20,7 +23,7 @@ def released_models():
     }
 
 
-def resolved(path):
+def resolved(path: str | os.PathLike) -> Path:
     """The path that a user's word stands for.
 
     `digits` is always the released model; `./digits` is a file or folder of that name.

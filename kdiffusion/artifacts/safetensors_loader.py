@@ -4,9 +4,13 @@ The weights lie in the format of safetensors under the names of `named_weights`;
 the card and the arguments of the network's class. No code is in such a file, and none is run.
 """
 
+from __future__ import annotations
+
 import dataclasses
 import json
+import os
 from pathlib import Path
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
@@ -15,6 +19,11 @@ from kdiffusion.diffusion.card import DenoiserCard
 from . import network_description
 from .denoiser import ArtifactError, card_from_text, import_runtime, opened
 from .seal import check_seal
+
+if TYPE_CHECKING:
+    import keras
+
+    from kdiffusion.artifacts.denoiser import LoadedDenoiser
 
 ARTIFACT = "denoiser.safetensors"
 # One entry, JSON of the three: safetensors writes several in an order of chance.
@@ -35,17 +44,17 @@ class StoredWeights:
     """
 
     card: DenoiserCard
-    network: dict
+    network: dict[str, Any]
     weights: dict[str, np.ndarray]
     network_class: str = network_description.DEFAULT
 
 
-def recognises(path):
+def recognises(path: Path) -> bool:
     """Whether `path` looks like a file of weights: its name ends in .safetensors."""
     return path.is_file() and path.suffix == ".safetensors"
 
 
-def read(path):
+def read(path: str | os.PathLike) -> StoredWeights:
     """Reads a file of weights; neither Keras nor TensorFlow is needed.
 
     Args:
@@ -68,7 +77,7 @@ def read(path):
         raise ArtifactError(
             f"{path} cannot be read as a whole safetensors file: {error}"
         ) from error
-    facts = _facts(metadata.get(METADATA_KEY), path)
+    facts: dict = _facts(metadata.get(METADATA_KEY), path)
     card = card_from_text(facts.get(CARD), path)
     unlike = [
         name for name, value in weights.items() if value.dtype not in (np.float16, np.float32)
@@ -83,7 +92,7 @@ def read(path):
     return StoredWeights(card, network, weights, network_class)
 
 
-def load(path):
+def load(path: Path) -> LoadedDenoiser:
     """Opens a file of weights as a Denoiser, by building its network in Keras.
 
     Args:
@@ -117,7 +126,7 @@ def load(path):
     return opened(stored.card, path, predict)
 
 
-def build(stored, path):
+def build(stored: StoredWeights, path: str | os.PathLike) -> keras.Model:
     """The network of a file, in float32, with its weights.
 
     Args:

@@ -1,11 +1,16 @@
 """How many labels a served function tells apart, read off its graph."""
 
+from __future__ import annotations
+
 import graphlib
+from typing import Any
 
 _GATHERS = ("ResourceGather", "GatherV2")
 
 
-def gathered_tables(library, name, arguments, of, memo=None):
+def gathered_tables(
+    library: Any, name: str, arguments: tuple, of: Any, memo: set | None = None
+) -> set[frozenset]:
     """The tables that a function gathers from by what one of its inputs says.
 
     Args:

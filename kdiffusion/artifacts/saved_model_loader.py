@@ -1,6 +1,10 @@
 """Opens a SavedModel by TensorFlow, without Keras; the card is in its `assets.extra/`."""
 
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from kdiffusion.diffusion.denoiser import INPUT_NAMES, OUTPUT_NAME
 
@@ -15,6 +19,12 @@ from .denoiser import (
 from .saved_model_reader import read_signature
 from .seal import check_seal
 
+if TYPE_CHECKING:
+    import numpy as np
+
+    from kdiffusion.artifacts.denoiser import LoadedDenoiser
+    from kdiffusion.diffusion.card import DenoiserCard
+
 ARTIFACT = "saved_model"
 SIGNATURE = "serving_default"  # what TensorFlow Serving answers to when a request names none
 # The folder that SavedModel reserves for files that TensorFlow itself does not read.
@@ -24,12 +34,12 @@ SEAL_PATH = Path("assets.extra", "denoiser_seal.txt")
 PARTS = ("saved_model.pb", "variables/*", str(CARD_PATH), str(SEAL_PATH))
 
 
-def recognises(path):
+def recognises(path: Path) -> bool:
     """Whether `path` looks like a SavedModel: a folder with a saved_model.pb."""
     return (path / "saved_model.pb").is_file()
 
 
-def load(path):
+def load(path: Path) -> LoadedDenoiser:
     """Opens a SavedModel by TensorFlow; Keras is not needed.
 
     Args:
@@ -50,7 +60,9 @@ def load(path):
     return opened(card, path, predict)
 
 
-def open_signature(path, input_names, output_name):
+def open_signature(
+    path: Path, input_names: Sequence[str], output_name: str
+) -> tuple[Callable[..., np.ndarray], DenoiserCard]:
     """The function that a SavedModel of this project serves, and its card.
 
     Args:

@@ -6,7 +6,10 @@ Here the protocol buffer is read instead: the serving function, what it calls, a
 its weights. All else in the file is left alone. The function is of operations in `ALLOWED` alone.
 """
 
+from __future__ import annotations
+
 import itertools
+from pathlib import Path
 
 from kdiffusion.tensorflow_start import import_tensorflow
 
@@ -42,7 +45,7 @@ ALLOWED = {
 _numbers = itertools.count()  # TensorFlow knows a function by its name, the whole process long
 
 
-def read_signature(path, signature):
+def read_signature(path: Path, signature: str) -> tuple:
     """The function that a SavedModel serves under a name.
 
     Args:
@@ -71,14 +74,14 @@ def _read_signature(tf, path, signature):
     meta = _meta_graph(path)
     served = meta.signature_def.get(signature)
     objects = meta.object_graph_def
-    name = _concrete_name(objects, signature)
-    if served is None or name is None:
+    name, node = _concrete_name(objects, signature), _node(objects, signature)
+    if served is None or name is None or node is None:
         raise ArtifactError(f"{path} must serve {signature!r}, as TensorFlow 2 writes it")
     library = {function.signature.name: function for function in meta.graph_def.library.function}
     graph_def = _only_computing(path, library, name, meta.graph_def.versions)
     arguments = library[name].signature.input_arg
     bound = objects.concrete_functions[name].bound_inputs
-    keywords = _node(objects, signature).bare_concrete_function.argument_keywords
+    keywords = node.bare_concrete_function.argument_keywords
     if len(keywords) + len(bound) != len(arguments) or len(library[name].signature.output_arg) != 1:
         raise ArtifactError(f"{path} must serve a function of named inputs with one output")
     specs = {
@@ -239,4 +242,4 @@ def _call(tf, graph_def, function, weights, specs):
         )
         return output
 
-    return serve.get_concrete_function(**specs)
+    return serve.get_concrete_function(**specs)  # pyright: ignore[reportFunctionMemberAccess]

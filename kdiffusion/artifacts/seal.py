@@ -5,8 +5,12 @@ seal shows damage, not fraud: whoever can change the file can seal it again. A t
 rewrite an exported file drops the seal with its metadata; without one, nothing is compared.
 """
 
+from __future__ import annotations
+
 import hashlib
 import re
+from collections.abc import Sequence
+from pathlib import Path
 
 from .denoiser import (
     ArtifactError,
@@ -17,7 +21,7 @@ UNSEALED = "kdiffusion-sha256:" + 64 * "0"
 _SEAL = re.compile(rb"kdiffusion-sha256:(.{64})", re.DOTALL)  # a damaged digest is one too
 
 
-def seal(path, parts):
+def seal(path: Path, parts: Sequence[str]) -> None:
     """Puts the digest of an artifact in the place that its format left for it.
 
     Args:
@@ -36,7 +40,7 @@ def seal(path, parts):
     places[0].write_bytes(sealed)
 
 
-def check_seal(path, parts=()):
+def check_seal(path: Path, parts: Sequence[str] = ()) -> None:
     """Refuses an artifact whose bytes are not those that it was exported with.
 
     Args:

@@ -6,7 +6,12 @@ thread of the processor, for inputs that anyone can make: the noise of seeds 0 a
 page compares them too. A file without them, from before or after another tool, opens unchecked.
 """
 
+from __future__ import annotations
+
 import json
+from collections.abc import Callable
+from pathlib import Path
+from typing import TYPE_CHECKING
 
 import numpy as np
 
@@ -16,13 +21,16 @@ from .denoiser import (
     ArtifactError,
 )
 
+if TYPE_CHECKING:
+    from kdiffusion.diffusion.card import DenoiserCard
+
 SELF_CHECK_KEY = "kdiffusion.self_check"
 VALUES = 64  # at most: a wrong kernel spoils nearly all
 # Of the largest number. Float32 differs by 1e-5 between runtimes; TensorFloat-32's 10 bits by more.
 TOLERANCE = 1e-3
 
 
-def example_inputs(card):
+def example_inputs(card: DenoiserCard) -> dict[str, np.ndarray]:
     """What the golden predictions are of.
 
     Args:
@@ -40,7 +48,7 @@ def example_inputs(card):
     }
 
 
-def golden_text(prediction):
+def golden_text(prediction: np.ndarray) -> str:
     """Evenly spread numbers of a prediction as JSON, the text that a file carries.
 
     Args:
@@ -49,7 +57,13 @@ def golden_text(prediction):
     return json.dumps({"prediction": [round(float(value), 6) for value in _spread(prediction)]})
 
 
-def check_runtime(text, run, card, path, runtime):
+def check_runtime(
+    text: str | None,
+    run: Callable[..., np.ndarray],
+    card: DenoiserCard,
+    path: Path,
+    runtime: str,
+) -> None:
     """Refuses a runtime that doesn't predict the numbers that the file carries.
 
     Args:

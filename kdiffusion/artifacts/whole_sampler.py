@@ -1,6 +1,11 @@
 """Opens a whole sampler, loop and all, that `export/whole_sampler` wrote: noise to images."""
 
+from __future__ import annotations
+
+import os
+from collections.abc import Callable
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import numpy as np
 
@@ -10,11 +15,16 @@ from kdiffusion.diffusion.guidance import check_strength
 from . import saved_model_loader
 from .onnx_loader import open_graph
 
+if TYPE_CHECKING:
+    from kdiffusion.diffusion.card import DenoiserCard
+
 INPUT_NAMES = ("noise", "label", "guidance_strength")
 OUTPUT_NAME = "image"
 
 
-def load_sampler(path):
+def load_sampler(
+    path: str | os.PathLike,
+) -> tuple[Callable[[np.ndarray, np.ndarray, float], np.ndarray], DenoiserCard]:
     """Opens a sampler by ONNX Runtime, or by TensorFlow alone if it is a SavedModel.
 
     Args:
@@ -45,7 +55,9 @@ def _one_image(card, label):
     return noise, np.array([label], np.int32), np.array(0, np.float32)
 
 
-def graph_inputs(card, noise, labels, guidance_strength):
+def graph_inputs(
+    card: DenoiserCard, noise: np.ndarray, labels: np.ndarray, guidance_strength: float
+) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
     """What a sampler's graph is handed, checked: the graph itself draws something of anything.
 
     Args:

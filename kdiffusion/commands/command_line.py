@@ -1,9 +1,13 @@
 """What all commands share: arguments by tyro, and errors as one line."""
 
+from __future__ import annotations
+
 import contextlib
 import importlib.metadata
 import os
 import sys
+from collections.abc import Callable, Iterator, Sequence
+from typing import Any
 
 import tyro
 
@@ -13,7 +17,7 @@ from kdiffusion.terminal import plain_warnings
 PACKAGES = {"sklearn": "scikit-learn", "tensorflow_datasets": "tensorflow-datasets tensorflow"}
 
 
-def run_command(command, module_name):
+def run_command(command: Callable[..., None], module_name: str) -> None:
     """Runs a function as the command of a module: `call` where errors are reported.
 
     Args:
@@ -24,7 +28,7 @@ def run_command(command, module_name):
         call(command, sys.argv[1:], f"python -m {module_name}")
 
 
-def call(command, arguments, program):
+def call(command: Callable[..., Any], arguments: Sequence[str] | None, program: str) -> Any:
     """Calls a function by command line: its arguments are the options, its docstring the help.
 
     Args:
@@ -36,7 +40,7 @@ def call(command, arguments, program):
 
 
 @contextlib.contextmanager
-def reporting_errors():
+def reporting_errors() -> Iterator[None]:
     """Ends the process with one line for a mistake of the caller's, and status 1.
 
     So do a full disk, too little memory and a loss that is not a number. Arguments that cannot be

@@ -6,7 +6,7 @@ It runs without TensorFlow, but for a data set of TFDS and a SavedModel.
 import contextlib
 import json
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated, Any
 
 import tyro
 
@@ -23,7 +23,10 @@ from .outputs import refuse_outputs
 from .sampling_flags import AS_RECOMMENDED, Sampling
 from .shards import draw_to_folder, file_name, files_of_shard
 
-MeasureName = tyro.extras.literal_type_from_choices(list(MEASURES))
+if TYPE_CHECKING:  # A type checker can't know the tables' names.
+    MeasureName = str
+else:
+    MeasureName = tyro.extras.literal_type_from_choices(list(MEASURES))
 IMAGES, IMAGES_PER_FILE = 5000, 1000
 
 
@@ -44,7 +47,7 @@ def main(
     out: Path = Path("evaluation"),
     save_statistics: Path | None = None,
     overwrite: bool = False,
-):
+) -> None:
     """Measures drawn images against real ones: a table, evaluation.json and report.html.
 
     What was drawn stays in the folder `drawn` of --out. Stopped and started again, it goes on. What
@@ -122,7 +125,7 @@ def _is_images(source):
     return source.suffix == ".npz" or (source.is_dir() and not is_artifact(source))
 
 
-def _real(data, directory, images=None, card=None):
+def _real(data, directory, images: Any = None, card=None):
     """(ImageDataset or the path of a file of statistics, what is known of its split)."""
     if data is None and card is not None:  # a name, never a path: it is the file that says it
         return load_as_split(card, card.dataset, directory)

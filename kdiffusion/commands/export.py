@@ -2,14 +2,17 @@
 
 import time
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import tyro
 
 from kdiffusion.export import FORMATS, export_run
 from kdiffusion.terminal import working
 
-FormatName = tyro.extras.literal_type_from_choices(list(FORMATS))
+if TYPE_CHECKING:  # A type checker can't know the tables' names.
+    FormatName = str
+else:
+    FormatName = tyro.extras.literal_type_from_choices(list(FORMATS))
 
 
 def main(
@@ -18,7 +21,7 @@ def main(
     out: Path | None = None,
     overwrite: bool = False,
     best: bool = False,
-):
+) -> None:
     """Exports the newest checkpoint of a run: its EMA network with its card, checked against it.
 
     Args:

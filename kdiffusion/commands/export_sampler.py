@@ -1,7 +1,7 @@
 """`python -m kdiffusion export_sampler RUN_DIR`: the whole sampler as one graph, loop and all."""
 
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import tyro
 
@@ -13,9 +13,14 @@ from kdiffusion.export.whole_sampler import (
     free_paths,
 )
 
-GraphSampler = tyro.extras.literal_type_from_choices(list(GRAPH_SAMPLERS))
-SamplerFormat = tyro.extras.literal_type_from_choices(list(SAMPLER_FORMATS))
-SpacingName = tyro.extras.literal_type_from_choices(list(SPACINGS))
+if TYPE_CHECKING:  # A type checker can't know the tables' names.
+    GraphSampler = str
+    SamplerFormat = str
+    SpacingName = str
+else:
+    GraphSampler = tyro.extras.literal_type_from_choices(list(GRAPH_SAMPLERS))
+    SamplerFormat = tyro.extras.literal_type_from_choices(list(SAMPLER_FORMATS))
+    SpacingName = tyro.extras.literal_type_from_choices(list(SPACINGS))
 
 
 def main(
@@ -27,7 +32,7 @@ def main(
     out: Path | None = None,
     overwrite: bool = False,
     best: bool = False,
-):
+) -> None:
     """Exports the whole sampler of a run: noise, labels and guidance strength in, images out.
 
     Args:

@@ -3,9 +3,11 @@
 It imports neither TensorFlow nor Keras, unless the file is a SavedModel.
 """
 
+from __future__ import annotations
+
 import time
 from pathlib import Path
-from typing import Annotated, Literal
+from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 import numpy as np
 import tyro
@@ -23,11 +25,25 @@ from .labels import label_names, labels_from_text
 from .outputs import refuse_names, refuse_outputs, write_outputs
 from .sampling_flags import AS_RECOMMENDED, Labels, Sampling
 
+if TYPE_CHECKING:
+    from kdiffusion.diffusion.arguments import Integers
+    from kdiffusion.diffusion.denoiser import Denoiser
+
 STRIP_FRAMES = 10
 LAST_FRAME_REPEATS = 20  # the finished images stay to be looked at
 
 
-def film(denoiser, labels, seeds, *, frames, show="image", batch_size=64, progress=True, **options):
+def film(
+    denoiser: Denoiser,
+    labels: Integers,
+    seeds: Integers,
+    *,
+    frames: int,
+    show: str = "image",
+    batch_size: int = 64,
+    progress: bool = True,
+    **options: Any,
+) -> tuple[np.ndarray, np.ndarray]:
     """Draws images and keeps what they look like on the way.
 
     Args:
@@ -46,7 +62,7 @@ def film(denoiser, labels, seeds, *, frames, show="image", batch_size=64, progre
     """
     card = denoiser.card
     frames = check_whole("frames", frames, 2)
-    steps = check_whole("steps", SamplingOptions(**options).resolve(card).steps)
+    steps = check_whole("steps", SamplingOptions(**options).resolve(card).steps or 0)
     first = 0 if show == "image" else 1
     kept = np.unique(np.linspace(first, steps, min(frames, steps + 1 - first)).round().astype(int))
     pictures = {number: [] for number in kept.tolist()}
@@ -67,7 +83,7 @@ def film(denoiser, labels, seeds, *, frames, show="image", batch_size=64, progre
             for step in batch:
                 if step.index + 1 in pictures:
                     shown = step.x if show == "image" else step.x0
-                    pictures[step.index + 1].append(to_uint8(shown))
+                    pictures[step.index + 1].append(to_uint8(np.asarray(shown)))
                 bar.update()
     return np.stack([np.concatenate(batches) for batches in pictures.values()]), kept
 
@@ -84,7 +100,7 @@ def main(
     out: Path = Path("film.gif"),
     strip: Path | None = None,
     overwrite: bool = False,
-):
+) -> None:
     """Draws images and films them on their way from noise: a GIF, and a strip as PNG.
 
     Args:

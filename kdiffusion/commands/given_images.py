@@ -1,11 +1,19 @@
 """Images and masks that a user hands to a command, as the model needs them."""
 
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING
+
 import numpy as np
 
 from kdiffusion.images import fit_to_size, read_image, to_model_range
 
+if TYPE_CHECKING:
+    from kdiffusion.diffusion.card import DenoiserCard
 
-def read_given_image(path, card, resize=False):
+
+def read_given_image(path: str | Path, card: DenoiserCard, resize: bool = False) -> np.ndarray:
     """Reads an image file in the shape and range of a model; grey and colour as the model has it.
 
     Args:
@@ -26,7 +34,7 @@ def read_given_image(path, card, resize=False):
     return to_model_range(np.broadcast_to(pixels, card.image_shape))
 
 
-def read_mask(path, card, resize=False):
+def read_mask(path: str | Path, card: DenoiserCard, resize: bool = False) -> np.ndarray:
     """Reads which pixels to paint anew: those that are white (at least half) in an image file.
 
     Args:

@@ -1,5 +1,10 @@
 """What commands that draw grids share: which images are drawn, and how large they are shown."""
 
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import TYPE_CHECKING, Any
+
 import numpy as np
 
 from kdiffusion.checks import check_whole
@@ -8,10 +13,17 @@ from kdiffusion.images import image_grid, to_uint8
 
 from .labels import label_names
 
+if TYPE_CHECKING:
+    from PIL import Image
+
+    from kdiffusion.diffusion.denoiser import Denoiser
+
 LARGEST_SCALE = 256  # an image of 8x8 pixels is then 2048 wide
 
 
-def draw_by_class(denoiser, labels, per_label, seed, **options):
+def draw_by_class(
+    denoiser: Denoiser, labels: Sequence[int], per_label: int, seed: int, **options: Any
+) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
     """Draws `per_label` images of each label; image i is that of seed `seed + i`.
 
     Args:
@@ -30,7 +42,9 @@ def draw_by_class(denoiser, labels, per_label, seed, **options):
     return to_uint8(images), label_of_image, np.array(seeds, np.uint64)
 
 
-def one_label_after_another(labels, per_label, seed):
+def one_label_after_another(
+    labels: Sequence[int], per_label: int, seed: int
+) -> tuple[np.ndarray, range]:
     """The label, int32 `[N]`, and the seed, a Python int, of each image of a grid by label."""
     if per_label < 1:
         raise ValueError(f"`per_label` must be at least 1. Received: per_label={per_label}")
@@ -38,13 +52,19 @@ def one_label_after_another(labels, per_label, seed):
     return label_of_image, range(seed, seed + len(label_of_image))
 
 
-def check_scale(scale):
+def check_scale(scale: int | None) -> None:
     """Refuses a `scale` that is neither None nor a sensible number of pixels: before the work."""
     if scale is not None:
         check_whole("scale", scale, 1, LARGEST_SCALE)
 
 
-def grid_beside(given, images, labels, class_names, scale=None):
+def grid_beside(
+    given: Sequence[np.ndarray],
+    images: np.ndarray,
+    labels: Sequence[int],
+    class_names: Sequence[str],
+    scale: int | None = None,
+) -> Image.Image:
     """A grid of one row a label: the images that were given, then those that were drawn.
 
     Args:

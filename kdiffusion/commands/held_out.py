@@ -1,9 +1,20 @@
 """A data set split as a model's training split it: what was held out then is held out now."""
 
+from __future__ import annotations
+
+import os
+from typing import TYPE_CHECKING
+
 from kdiffusion.data import load_dataset
 
+if TYPE_CHECKING:
+    from kdiffusion.data.image_dataset import ImageDataset
+    from kdiffusion.diffusion.card import DenoiserCard
 
-def load_as_split(card, name, directory=None):
+
+def load_as_split(
+    card: DenoiserCard, name: str, directory: str | os.PathLike | None = None
+) -> tuple[ImageDataset, str]:
     """Loads a data set for a model, in its image size and split as its card says.
 
     Args:

@@ -33,7 +33,7 @@ def main(
     out: Path = Path("variations.png"),
     npz: Path | None = None,
     overwrite: bool = False,
-):
+) -> None:
     """Noises an image part of the way and denoises it again, as its class would have it.
 
     The grid has one row a class: the image, then what became of it.

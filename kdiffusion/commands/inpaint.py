@@ -36,7 +36,7 @@ def main(
     out: Path = Path("inpainted.png"),
     npz: Path | None = None,
     overwrite: bool = False,
-):
+) -> None:
     """Paints anew what a mask marks in an image, in harmony with what it leaves.
 
     The grid has one row a class: the image, the image with the marked part in grey, and what

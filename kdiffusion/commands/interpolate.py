@@ -33,7 +33,7 @@ def main(
     out: Path = Path("walk.png"),
     npz: Path | None = None,
     overwrite: bool = False,
-):
+) -> None:
     """Draws a walk from one image to another, in a row, through a deterministic sampler.
 
     From one seed's image to another's, from one class to another, or both; or from one image file
@@ -67,7 +67,7 @@ def main(
     numbers = labels_from_text(labels, card.class_names)
     if len(numbers) > 2:
         raise ValueError(f"`labels` must be one class, or two to walk between. Received: {numbers}")
-    label = numbers[0] if len(numbers) == 1 else tuple(numbers)
+    label = numbers[0] if len(numbers) == 1 else (numbers[0], numbers[1])
     options = {"frames": frames, **sampling.given()}
     start = time.perf_counter()
     if images is None:

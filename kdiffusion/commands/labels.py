@@ -1,10 +1,14 @@
 """From what a user types for a class to its label, and back."""
 
+from __future__ import annotations
+
+from collections.abc import Sequence
+
 ALL_CLASSES = "all"
 NO_CLASS = "none"
 
 
-def labels_from_text(texts, class_names):
+def labels_from_text(texts: Sequence[str], class_names: Sequence[str]) -> list[int]:
     """Reads class names, label numbers, `all` and `none`.
 
     `all` and `none` mean that whatever the classes are called; a class of such a name has its
@@ -50,7 +54,7 @@ def labels_from_text(texts, class_names):
     return labels
 
 
-def label_names(labels, class_names):
+def label_names(labels: Sequence[int], class_names: Sequence[str]) -> list[str]:
     """What the labels are called; the one for no class is `none`.
 
     Args:

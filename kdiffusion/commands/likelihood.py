@@ -33,7 +33,7 @@ def main(
     batch_size: int = 64,
     out: Path | None = None,
     overwrite: bool = False,
-):
+) -> None:
     """Bounds the negative log-likelihood of held-out images, in bits per dimension (DDPM, eq. 5).
 
     A dimension is one colour of one pixel. The bound has one term a step: L_T, what noising leaves
@@ -58,10 +58,10 @@ def main(
         raise ValueError(f"`images` must be at least 1. Received: images={images}")
     denoiser = load_denoiser(artifact)
     card = denoiser.card
-    name = card.dataset  # never a path: it is the file that says it
+    name, place = card.dataset, directory  # never a path: it is the file that says it
     if data is not None:
-        name, directory = name_and_directory(data, directory)
-    pixels, labels, origin = _held_out_images(card, name, directory, images)
+        name, place = name_and_directory(data, directory)
+    pixels, labels, origin = _held_out_images(card, name, place, images)
     start = time.perf_counter()
     bound = variational_bound(
         denoiser, pixels, labels, range(seed, seed + len(pixels)),
@@ -94,7 +94,7 @@ def _held_out_images(card, name, directory, count):
     return dataset.validation_images[rows], dataset.validation_labels[rows], origin
 
 
-def spread_over_classes(labels, count):
+def spread_over_classes(labels: np.ndarray, count: int) -> np.ndarray:
     """Rows of `count` labels among which each class has its share, to within one.
 
     Args:

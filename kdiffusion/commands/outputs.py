@@ -1,6 +1,11 @@
 """What a command writes: all of its files or none, and none over another unless told to."""
 
+from __future__ import annotations
+
 import contextlib
+from collections.abc import Callable, Iterable, Mapping
+from pathlib import Path
+from typing import Any
 
 import numpy as np
 
@@ -17,7 +22,7 @@ PICTURES = {
 FILMS = (".gif",)
 
 
-def refuse_names(pictures=(), films=()):
+def refuse_names(pictures: Iterable[Path | None] = (), films: Iterable[Path | None] = ()) -> None:
     """Raises ValueError when a name says that something else is to be written: before the work.
 
     Args:
@@ -32,7 +37,11 @@ def refuse_names(pictures=(), films=()):
                 )
 
 
-def refuse_outputs(*paths, overwrite, ours=None):
+def refuse_outputs(
+    *paths: Path | None,
+    overwrite: bool,
+    ours: Mapping[Path | None, Callable[[Path], str | None]] | None = None,
+) -> None:
     """Raises FileExistsError when one of the files is there already: before the work, not after.
 
     Args:
@@ -48,7 +57,7 @@ def refuse_outputs(*paths, overwrite, ours=None):
         refuse_existing(path, overwrite, (ours or {}).get(path))
 
 
-def write_outputs(contents, overwrite):
+def write_outputs(contents: Mapping[Path | None, Any], overwrite: bool) -> str:
     """Writes files by what they hold; when one cannot be written, none appears.
 
     Args:

@@ -38,7 +38,7 @@ def main(
     png_folder: Path | None = None,
     arr_0: Path | None = None,
     overwrite: bool = False,
-):
+) -> None:
     """Draws one image, a grid, one row a class, or a folder of many, from an exported file.
 
     With --seeds, images stream into files of a folder. Stopped and started again, it goes on; with
@@ -80,22 +80,22 @@ def main(
         raise ValueError(
             "`per_label`, `seed`, `scale` and `npz` are for a grid, and `seeds` is given"
         )
-    seeds, shard, out = seeds_from_text(seeds), shard_from_text(shard), out or Path("samples")
+    all_seeds, part, out = seeds_from_text(seeds), shard_from_text(shard), out or Path("samples")
     ours = {png_folder: png_folder_of_ours, arr_0: None}
     refuse_outputs(png_folder, arr_0, overwrite=overwrite, ours=ours)
     denoiser = load_denoiser(artifact)
     numbers = labels_from_text(labels, denoiser.card.class_names)
     start = time.perf_counter()
     drawn, skipped = draw_to_folder(
-        denoiser, numbers, seeds, out, images_per_file=images_per_file, shard=shard,
+        denoiser, numbers, all_seeds, out, images_per_file=images_per_file, shard=part,
         overwrite=overwrite, **sampling.given(),
     )  # fmt: skip
     seconds = time.perf_counter() - start
     print(f"{drawn} images in {seconds:.1f} s, {skipped} were there already: {out}")
     for path, write in ((png_folder, write_png_folder), (arr_0, write_arr_0)):
         if path is not None:
-            write_whole_set(out, seeds, images_per_file, path, write, overwrite, ours[path])
-            print(f"All {len(seeds)} images: {path}")
+            write_whole_set(out, all_seeds, images_per_file, path, write, overwrite, ours[path])
+            print(f"All {len(all_seeds)} images: {path}")
 
 
 def _draw_grid(artifact, labels, per_label, seed, sampling, scale, out, npz, overwrite):

@@ -1,7 +1,9 @@
 """The flags of every sampling choice: one place, and every command that draws has them all."""
 
+from __future__ import annotations
+
 import dataclasses
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated, Any
 
 import tyro
 
@@ -10,9 +12,12 @@ from kdiffusion.diffusion.samplers import SAMPLERS
 from kdiffusion.diffusion.schedules import VARIANCES
 from kdiffusion.diffusion.spacing import SPACINGS
 
-SamplerName = tyro.extras.literal_type_from_choices(list(SAMPLERS))
-SpacingName = tyro.extras.literal_type_from_choices(list(SPACINGS))
-VarianceName = tyro.extras.literal_type_from_choices(list(VARIANCES))
+if TYPE_CHECKING:  # A type checker can't know the tables' names.
+    SamplerName = SpacingName = VarianceName = str
+else:
+    SamplerName = tyro.extras.literal_type_from_choices(list(SAMPLERS))
+    SpacingName = tyro.extras.literal_type_from_choices(list(SPACINGS))
+    VarianceName = tyro.extras.literal_type_from_choices(list(VARIANCES))
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -42,7 +47,7 @@ class SamplingFlags(SamplingOptions):
     variance: VarianceName | None = None
     batch_size: int = 64
 
-    def given(self):
+    def given(self) -> dict[str, Any]:
         """The arguments for the functions of `kdiffusion.diffusion`: what was given, no more.
 
         What was not is left to them: inpainting and inversion have defaults of their own.

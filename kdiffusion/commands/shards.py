@@ -5,10 +5,15 @@ settings it was drawn with. An image depends on its seed alone, so it does not m
 draws it, nor when.
 """
 
+from __future__ import annotations
+
 import dataclasses
 import json
+import os
 import re
+from collections.abc import Iterator, Sequence
 from pathlib import Path
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from tqdm import tqdm
@@ -20,12 +25,15 @@ from kdiffusion.diffusion.seeded_noise import initial_latents
 from kdiffusion.files import refuse_existing, staged
 from kdiffusion.images import to_uint8
 
+if TYPE_CHECKING:
+    from kdiffusion.diffusion.denoiser import Denoiser
+
 # Two exports of one network, on two machines, agree to 1e-4; two networks do not.
 SAME_NETWORK = 1e-3
 MOST_FILES = 1_000_000  # more than a folder is looked through for in reasonable time
 
 
-def seeds_from_text(text):
+def seeds_from_text(text: str) -> range:
     """Reads `FIRST:END` as a range of seeds, END not included, as in a Python slice."""
     match = re.fullmatch(r"(\d+):(\d+)", text)
     if not match or int(match[1]) >= int(match[2]):
@@ -38,7 +46,7 @@ def seeds_from_text(text):
     return seeds
 
 
-def shard_from_text(text):
+def shard_from_text(text: str) -> tuple[int, int]:
     """Reads `K/N`, the K-th of N equal parts of a job, as two ints; K from 1 to N."""
     match = re.fullmatch(r"(\d+)/(\d+)", text)
     if not match or not 1 <= int(match[1]) <= int(match[2]):
@@ -49,7 +57,7 @@ def shard_from_text(text):
     return int(match[1]), int(match[2])
 
 
-def files_of_shard(seeds, images_per_file, shard):
+def files_of_shard(seeds: range, images_per_file: int, shard: tuple[int, int]) -> list[range]:
     """Cuts a range of seeds into files and deals them out to the shards in turn.
 
     Args:
@@ -75,20 +83,29 @@ def files_of_shard(seeds, images_per_file, shard):
     return [range(first, min(first + images_per_file, seeds.stop)) for first in firsts]
 
 
-def file_name(seeds):
+def file_name(seeds: range) -> str:
     """The name of the file that holds the images of a range of seeds, its first and its last."""
     return f"images_{seeds[0]:08d}-{seeds[-1]:08d}.npz"
 
 
-def labels_of_seeds(labels, seeds):
+def labels_of_seeds(labels: Sequence[int], seeds: range) -> np.ndarray:
     """The label of each seed: the labels in turn, so that seed s has `labels[s % len(labels)]`."""
     return np.array([labels[seed % len(labels)] for seed in seeds], np.int32)
 
 
 def draw_to_folder(
-    denoiser, labels, seeds, folder, *, images_per_file=1000, shard=(1, 1), overwrite=False,
-    batch_size=64, progress=True, **options,
-):  # fmt: skip
+    denoiser: Denoiser,
+    labels: Sequence[int],
+    seeds: range,
+    folder: str | os.PathLike,
+    *,
+    images_per_file: int = 1000,
+    shard: tuple[int, int] = (1, 1),
+    overwrite: bool = False,
+    batch_size: int = 64,
+    progress: bool = True,
+    **options: Any,
+) -> tuple[int, int]:
     """Draws one image for each seed into files of `folder`; those that are finished stay.
 
     Args:
@@ -124,7 +141,7 @@ def draw_to_folder(
     return total - skipped, skipped
 
 
-def read_folder(folder):
+def read_folder(folder: Path) -> Iterator[tuple[np.ndarray, np.ndarray, np.ndarray]]:
     """The images of a folder that `draw_to_folder` filled, file by file, in the order of seeds.
 
     Args:
@@ -139,7 +156,7 @@ def read_folder(folder):
     yield from map(read_file, paths)
 
 
-def read_file(path):
+def read_file(path: Path) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
     """(uint8 `[N, H, W, C]`, int32 `[N]` labels, `[N]` seeds) of one file of such a folder."""
     return _read(path, "images", "labels", "seeds")
 
@@ -148,7 +165,7 @@ def read_file(path):
 class _Job:
     """What decides the images: the network, known by a prediction of it, and the settings."""
 
-    denoiser: object
+    denoiser: Denoiser
     labels: list
     options: SamplingOptions  # resolved
     batch_size: int
@@ -175,10 +192,11 @@ class _Job:
     def draw(self, path, seeds, overwrite, bar):
         images = np.empty((len(seeds), *self.denoiser.card.image_shape), np.uint8)
         labels = labels_of_seeds(self.labels, seeds)
+        steps = self.options.steps or 1  # it is resolved
 
         def on_step(index, t, x, x0):
             # The sum of the parts may exceed the whole by a rounding.
-            bar.update(min(len(x) / self.options.steps, bar.total - bar.n))
+            bar.update(min(len(x) / steps, bar.total - bar.n))
 
         batches = sample_batches(
             self.denoiser, labels, seeds, batch_size=self.batch_size,

@@ -3,9 +3,12 @@
 In a checkout `python train.py` is the same.
 """
 
+from __future__ import annotations
+
 import shlex
 import sys
 import time
+from collections.abc import Sequence
 from pathlib import Path
 
 from kdiffusion.data import look_up_dataset
@@ -17,12 +20,12 @@ from kdiffusion.tensorflow_start import import_tensorflow
 from kdiffusion.terminal import say, working
 
 from .grids import draw_by_class
-from .train_arguments import parse
+from .train_arguments import Command, parse
 
 IMAGES_PER_LABEL = 8
 
 
-def announce(command):
+def announce(command: Command) -> None:
     """Says what will be trained; refuses, before TensorFlow's seconds, what can be known by then.
 
     Raises:
@@ -41,7 +44,7 @@ def announce(command):
     say("\n".join(settings_lines(config, folder, images, classes)))
 
 
-def run(arguments, program="train.py"):
+def run(arguments: Sequence[str], program: str = "train.py") -> None:
     """Trains, exports and draws, as the arguments say."""
     start = time.perf_counter()
     command = parse(arguments, program)

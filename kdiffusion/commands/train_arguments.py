@@ -1,8 +1,11 @@
 """The arguments of `train`: a preset, every field of `Config`, and what to do with the folder."""
 
+from __future__ import annotations
+
 import dataclasses
 import difflib
 import sys
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Annotated
 
@@ -29,12 +32,12 @@ class Command:
     not trained in vain."""
 
     @property
-    def folder(self):
+    def folder(self) -> Path:
         """Path of the run's folder."""
         return self.run_dir or Path("runs", self.config.preset)
 
 
-def parse(arguments, program="train.py"):
+def parse(arguments: Sequence[str], program: str = "train.py") -> Command:
     """The `Command` of a command line; without a preset, that of the digits.
 
     Raises:
@@ -44,7 +47,7 @@ def parse(arguments, program="train.py"):
     preset = arguments[0] if arguments and not arguments[0].startswith("-") else None
     _refuse_unknown(preset, arguments, program)
     arguments, resumed = _split_resume(arguments[1:] if preset else arguments)
-    before = None
+    before = folder = None
     if resumed is not None:
         folder = Path(resumed or _value_of("--run-dir", arguments) or f"runs/{preset or 'digits'}")
         before = RunDirectory.read(folder).config if holds_run(folder) else None

@@ -26,7 +26,7 @@ def main(
     seed: int = 0,
     dtype_policy: Literal["auto", "float32", "mixed_bfloat16"] = "auto",
     overwrite: bool = False,
-):
+) -> None:
     """Trains a judge on real images and writes it as one ONNX file, with how well it reads.
 
     Args:
@@ -52,10 +52,10 @@ def main(
     start = time.perf_counter()
     from kdiffusion.data import load_dataset, name_and_directory
 
-    name, directory = name_and_directory(data, directory)
+    name, place = name_and_directory(data, directory)
     dataset = load_dataset(
         name,
-        directory=directory,
+        directory=place,
         image_size=image_size,
         validation_fraction=validation_fraction,
     )

@@ -1,6 +1,9 @@
 """`python -m kdiffusion web ARTIFACT`: a page that samples in the browser, as static files."""
 
+from __future__ import annotations
+
 import json
+import os
 import re
 import shutil
 import subprocess
@@ -30,7 +33,7 @@ _RUNTIME_FILES = (
 MANIFEST = "kdiffusion-site.json"
 
 
-def ours(folder):
+def ours(folder: Path) -> str | None:
     """What a site may hold that another replaces; None for a folder that lists nothing."""
     try:
         files = json.loads((folder / MANIFEST).read_text(encoding="utf-8"))["files"]
@@ -39,7 +42,9 @@ def ours(folder):
         return None
 
 
-def write_site(artifact, folder, overwrite=False):
+def write_site(
+    artifact: str | os.PathLike, folder: str | os.PathLike, overwrite: bool = False
+) -> None:
     """Writes a site that draws with an exported network in the reader's browser.
 
     It is self-contained: the network with its card, the page and ONNX Runtime, which npm fetches
@@ -97,7 +102,7 @@ def main(
     artifact: Annotated[Path, tyro.conf.Positional],
     out: Path = Path("site"),
     overwrite: bool = False,
-):
+) -> None:
     """Makes a page that draws with an exported network in the browser: a folder of static files.
 
     Args:

@@ -1,5 +1,10 @@
 """All images of a job in one place, for the tools of others: whole, or not there at all."""
 
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+
 from tqdm import tqdm
 
 from kdiffusion.files import staged
@@ -7,7 +12,15 @@ from kdiffusion.files import staged
 from .shards import file_name, files_of_shard, read_file
 
 
-def write_whole_set(folder, seeds, images_per_file, path, write, overwrite=False, ours=None):
+def write_whole_set(
+    folder: Path,
+    seeds: range,
+    images_per_file: int,
+    path: Path,
+    write: Callable,
+    overwrite: bool = False,
+    ours: Callable[[Path], str | None] | None = None,
+) -> None:
     """Writes the images that `draw_to_folder` drew, by whichever shards, as one set.
 
     Args:

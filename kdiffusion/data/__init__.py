@@ -4,8 +4,13 @@ The table can be read without TensorFlow, so that a configuration is checked bef
 the pipeline, which needs it, is imported when first asked for (PEP 562).
 """
 
+from typing import TYPE_CHECKING
+
 from .image_dataset import ImageDataset
 from .loading import DATASETS, load_dataset, look_up_dataset, name_and_directory
+
+if TYPE_CHECKING:
+    from .pipeline import training_batches, validation_batches
 
 __all__ = [
     "DATASETS",

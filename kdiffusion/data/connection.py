@@ -6,7 +6,7 @@ from collections.abc import Iterable
 from urllib.parse import urlsplit
 
 
-def check_any_host_known(urls: Iterable[str]):
+def check_any_host_known(urls: Iterable[str]) -> None:
     """Ask the name service for the hosts of the URLs until it knows one.
 
     Args:
@@ -18,7 +18,7 @@ def check_any_host_known(urls: Iterable[str]):
     if urllib.request.getproxies():
         return  # The proxy asks the name service; this machine may not be able to.
     failure = None
-    hosts = {urlsplit(url).hostname for url in urls} - {None}
+    hosts = {host for url in urls if (host := urlsplit(url).hostname) is not None}
     for host in sorted(hosts):
         try:
             socket.getaddrinfo(host, None)

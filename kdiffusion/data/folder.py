@@ -1,5 +1,6 @@
 """A folder of images with a sub-folder for each class, read with Pillow."""
 
+import os
 from pathlib import Path
 
 import numpy as np
@@ -14,7 +15,7 @@ from .resize import fit_to_square
 def load_folder(
     name: str,
     *,
-    directory: str | None,
+    directory: str | os.PathLike | None,
     image_size: int | None,
     validation_fraction: float,
     seed: int,
@@ -37,8 +38,7 @@ def load_folder(
         ValueError: There are no class folders, one is empty, or a file (named) is not readable
             as an image, not of 8 bits, or of another size than the first.
     """
-    check_directory(name, directory)
-    files = _image_files(Path(directory))  # {class name: [path, ...]}
+    files = _image_files(check_directory(name, directory))  # {class name: [path, ...]}
     read = [(path, read_image(path)) for paths in files.values() for path in paths]
     grey = all(pixels.shape[-1] == 1 for _, pixels in read)
     images = []
@@ -63,23 +63,23 @@ def load_folder(
     )
 
 
-def look_up_folder(name: str, *, directory: str | None) -> tuple[int, int]:
+def look_up_folder(name: str, *, directory: str | os.PathLike | None) -> tuple[int, int]:
     """(files, classes) of `directory`, before any is read: both parts together.
 
     Raises:
         ValueError: as `load_folder`, but for what shows only in the images.
     """
-    check_directory(name, directory)
-    files = _image_files(Path(directory))
+    files = _image_files(check_directory(name, directory))
     return sum(len(paths) for paths in files.values()), len(files)
 
 
-def check_directory(name: str, directory: str | None) -> None:
-    """Refuses a folder of images that is not named."""
+def check_directory(name: str, directory: str | os.PathLike | None) -> Path:
+    """The folder of images; one that is not named is refused."""
     if directory is None:
         raise ValueError(
             f"`directory` must be given for {name!r}: the folder with a sub-folder for each class"
         )
+    return Path(directory)
 
 
 def _image_files(directory: Path) -> dict[str, list[Path]]:

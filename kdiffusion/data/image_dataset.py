@@ -76,7 +76,7 @@ class ImageDataset:
         digest = hashlib.sha256(repr((self.class_names, self.image_shape)).encode())
         for part in (self.images, self.labels, self.validation_images, self.validation_labels):
             digest.update(f"{len(part)}\0".encode())
-            digest.update(np.ascontiguousarray(part))
+            digest.update(np.ascontiguousarray(part).data)
         return digest.hexdigest()
 
     def steps_per_epoch(self, batch_size: int) -> int:

@@ -29,7 +29,9 @@ LOOK_UPS: dict[str, Callable[..., tuple[int | None, int]]] = {
 }
 
 
-def look_up_dataset(name: str, directory: str | os.PathLike | None = None):
+def look_up_dataset(
+    name: str, directory: str | os.PathLike | None = None
+) -> tuple[int | None, int | None]:
     """What is known of a data set in a second, without its images and without TensorFlow.
 
     Args:
@@ -48,7 +50,9 @@ def look_up_dataset(name: str, directory: str | os.PathLike | None = None):
     return look_up_tfds(name, directory=directory, other_names=DATASETS)
 
 
-def name_and_directory(data: str, directory: str | os.PathLike | None = None):
+def name_and_directory(
+    data: str, directory: str | os.PathLike | None = None
+) -> tuple[str, str | os.PathLike | None]:
     """What `load_dataset` takes, of what a user calls the data: a name, or a folder of images.
 
     Args:

@@ -61,7 +61,7 @@ def training_batches(
         batch = tf.gather(images, indices)
         if flip:
             # Drawn for the global batch, so that a shard gets what the whole would get.
-            draws = tf.random.stateless_uniform([batch_size], [flip_seed, step], alg="philox")
+            draws = tf.random.stateless_uniform([batch_size], (flip_seed, step), alg="philox")
             mirrored = tf.reverse(batch, axis=[2])
             batch = tf.where(draws[rows, None, None, None] < 0.5, mirrored, batch)
         return to_model_range(tf.cast(batch, tf.float32)), tf.gather(labels, indices)
@@ -114,7 +114,7 @@ def _batch_indices(num_examples, batch_size, steps_per_epoch, seed, first_step):
     first_epoch, skipped_steps = divmod(first_step, steps_per_epoch)
 
     def batches_of_epoch(epoch):
-        order = tf.random.experimental.stateless_shuffle(
+        order = tf.random.experimental.stateless_shuffle(  # pyright: ignore[reportAttributeAccessIssue]
             tf.range(num_examples, dtype=tf.int64), [order_seed, epoch], alg="philox"
         )
         batches = tf.reshape(order[: steps_per_epoch * batch_size], [steps_per_epoch, batch_size])

@@ -3,6 +3,7 @@
 import contextlib
 import difflib
 import logging
+import os
 import re
 import tempfile
 from collections.abc import Iterable
@@ -34,7 +35,7 @@ READ_BATCH = 512
 def load_tfds(
     name: str,
     *,
-    directory: str | None,
+    directory: str | os.PathLike | None,
     image_size: int | None,
     validation_fraction: float,
     seed: int,
@@ -97,7 +98,7 @@ def load_tfds(
 
 
 def look_up_tfds(
-    name: str, *, directory: str | None, other_names: Iterable[str] = ()
+    name: str, *, directory: str | os.PathLike | None, other_names: Iterable[str] = ()
 ) -> tuple[int | None, int]:
     """What is known of a TFDS data set without TensorFlow, which takes seconds to import.
 
@@ -281,4 +282,4 @@ def _exact_decoder():
         )
         return tf.ensure_shape(image, feature.shape)
 
-    return decode()
+    return decode()  # pyright: ignore[reportCallIssue] (the decorator takes the arguments)

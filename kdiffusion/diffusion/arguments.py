@@ -10,24 +10,27 @@ import numpy as np
 from kdiffusion.checks import check_seed
 from kdiffusion.diffusion.card import DenoiserCard
 
+# One whole number for each image: labels, seeds.
+Integers = Sequence[int] | np.ndarray
 
-def check_labels(card: DenoiserCard, labels: Sequence[int], count: int) -> np.ndarray:
+
+def check_labels(card: DenoiserCard, labels: Integers | int, count: int) -> np.ndarray:
     """`count` labels as int32 `[N]`; a single label serves all."""
-    labels = _array("labels", labels)
-    if labels.ndim == 0:
-        labels = np.full(count, labels)
-    if labels.ndim != 1 or len(labels) != count or count == 0:
+    checked = _array("labels", labels)
+    if checked.ndim == 0:
+        checked = np.full(count, checked)
+    if checked.ndim != 1 or len(checked) != count or count == 0:
         raise ValueError(
             "`labels` and `seeds` (or images) must be sequences of the same length, at least 1. "
-            f"Received: labels of shape {labels.shape}, {count} of the other"
+            f"Received: labels of shape {checked.shape}, {count} of the other"
         )
-    in_range = labels.dtype.kind in "iu" and np.all((labels >= 0) & (labels <= card.null_label))
+    in_range = checked.dtype.kind in "iu" and np.all((checked >= 0) & (checked <= card.null_label))
     if not in_range:
         raise ValueError(
             f"`labels` must be integers from 0 to {card.null_label - 1}, or {card.null_label} for "
-            f"no class. Received: labels={reprlib.repr(labels.tolist())}"
+            f"no class. Received: labels={reprlib.repr(checked.tolist())}"
         )
-    return labels.astype(np.int32)
+    return checked.astype(np.int32)
 
 
 def _array(name: str, values) -> np.ndarray:
@@ -37,7 +40,7 @@ def _array(name: str, values) -> np.ndarray:
         raise ValueError(f"`{name}` must make one array: {error}") from error
 
 
-def check_seeds(seeds: Sequence[int]) -> list[int]:
+def check_seeds(seeds: Integers) -> list[int]:
     """The seeds as Python ints."""
     return [check_seed(seed) for seed in seeds]
 

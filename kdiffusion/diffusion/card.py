@@ -8,6 +8,8 @@ import json
 import re
 from dataclasses import dataclass
 
+import numpy as np
+
 from kdiffusion.checks import check_number
 from kdiffusion.diffusion.guidance import check_strength
 from kdiffusion.diffusion.prediction import check_prediction_type
@@ -197,7 +199,7 @@ class DenoiserCard:
     @functools.cached_property
     def schedule(self) -> NoiseSchedule:
         """The noise schedule that the denoiser was trained with."""
-        return NoiseSchedule(self.alphas_cumprod)
+        return NoiseSchedule(np.array(self.alphas_cumprod))
 
     def to_json(self) -> str:
         """The card as JSON text; float64 numbers come back bit for bit."""
@@ -205,7 +207,7 @@ class DenoiserCard:
         return json.dumps(fields, indent=1, allow_nan=False, default=_to_python)
 
     @classmethod
-    def from_json(cls, text: str) -> DenoiserCard:
+    def from_json(cls, text: str | bytes) -> DenoiserCard:
         """The card in JSON text, of this minor version or any other.
 
         Raises:
@@ -243,7 +245,7 @@ def _check_version(version) -> None:
         )
 
 
-def _require(condition: bool, name: str, need: str, value) -> None:
+def _require(condition: object, name: str, need: str, value) -> None:
     if not condition:
         raise CardError(f"`{name}` must be {need}. Received: {name}={value!r}")
 

@@ -31,11 +31,13 @@ class Denoiser(Protocol):
     @property
     def card(self) -> DenoiserCard:
         """What a sampling loop must know of the network."""
+        ...
 
     def __call__(
         self, noisy_images: np.ndarray, timesteps: np.ndarray, labels: np.ndarray
     ) -> np.ndarray:
         """The prediction at x_t, float32 `[B, H, W, C]`."""
+        ...
 
 
 @dataclass(frozen=True)

@@ -12,9 +12,15 @@ lambda: pure noise (zero terminal SNR) and the clean image need no case of their
 
 from __future__ import annotations
 
+from collections.abc import Callable
+from typing import TYPE_CHECKING
+
 import numpy as np
 
 from kdiffusion.diffusion.schedules import NoiseSchedule
+
+if TYPE_CHECKING:
+    from kdiffusion.diffusion.prediction import Estimate, Predict
 
 
 def decay(schedule: NoiseSchedule, t: int, s: int) -> float:
@@ -23,14 +29,18 @@ def decay(schedule: NoiseSchedule, t: int, s: int) -> float:
     return np.sqrt(abar_t * (1.0 - abar_s) / ((1.0 - abar_t) * abar_s))
 
 
-def first_order(x, x0, schedule: NoiseSchedule, t: int, s: int) -> np.ndarray:
+def first_order(
+    x: np.ndarray, x0: np.ndarray, schedule: NoiseSchedule, t: int, s: int
+) -> np.ndarray:
     """x_s = (sigma_s / sigma_t) x - alpha_s (e^-h - 1) x_0, which is DDIM."""
     abar_t, abar_s = schedule.alpha_bar(t), schedule.alpha_bar(s)
     ratio = np.sqrt((1.0 - abar_s) / (1.0 - abar_t))
     return ratio * x + np.sqrt(abar_s) * (1.0 - decay(schedule, t, s)) * x0
 
 
-def slope_over_step(estimate, history, schedule: NoiseSchedule, s: int):
+def slope_over_step(
+    estimate: Estimate, history: tuple[Estimate, ...], schedule: NoiseSchedule, s: int
+) -> np.ndarray | float:
     """h times the slope of x_0 in lambda, from the estimate before; 0 where none can be had.
 
     That is on the first step, on the last one (to s = -1, where h is infinite and a line can't be
@@ -44,14 +54,30 @@ def slope_over_step(estimate, history, schedule: NoiseSchedule, s: int):
     return (h / h_before) * (estimate.x0 - before.x0)
 
 
-def dpmpp_2m_step(predict, x, t, s, schedule, history, normal):
+def dpmpp_2m_step(
+    predict: Predict,
+    x: np.ndarray,
+    t: int,
+    s: int,
+    schedule: NoiseSchedule,
+    history: tuple[Estimate, ...],
+    normal: Callable[[], np.ndarray],
+) -> tuple[np.ndarray, Estimate]:
     """DPM-Solver++(2M): second order at one evaluation a step (Lu et al. 2022, algorithm 2)."""
     estimate = predict(x, t)
     x0 = estimate.x0 + 0.5 * slope_over_step(estimate, history, schedule, s)
     return first_order(x, x0, schedule, t, s), estimate
 
 
-def dpmpp_2m_sde_step(predict, x, t, s, schedule, history, normal):
+def dpmpp_2m_sde_step(
+    predict: Predict,
+    x: np.ndarray,
+    t: int,
+    s: int,
+    schedule: NoiseSchedule,
+    history: tuple[Estimate, ...],
+    normal: Callable[[], np.ndarray],
+) -> tuple[np.ndarray, Estimate]:
     """SDE-DPM-Solver++(2M), for the diffusion SDE (Lu et al. 2022, section 5).
 
     Its first order is ancestral sampling with "fixed_small". Fresh noise forgets the errors of the
@@ -65,7 +91,15 @@ def dpmpp_2m_sde_step(predict, x, t, s, schedule, history, normal):
     return mean + np.sqrt(schedule.posterior_variance(t, "fixed_small", s)) * normal(), estimate
 
 
-def heun_step(predict, x, t, s, schedule, history, normal):
+def heun_step(
+    predict: Predict,
+    x: np.ndarray,
+    t: int,
+    s: int,
+    schedule: NoiseSchedule,
+    history: tuple[Estimate, ...],
+    normal: Callable[[], np.ndarray],
+) -> tuple[np.ndarray, Estimate]:
     """Heun's method: go to s, look again, and go with a line through both predictions.
 
     Karras et al. 2022 (algorithm 1) apply it to x / alpha in sigma / alpha; here it is applied to

@@ -45,7 +45,9 @@ def guided(
     """
     strength = check_strength(strength)  # a NumPy float64 would promote the network's float32
     rescale = check_number("guidance_rescale", rescale, "a number from 0 to 1", 0, 1)
-    applies = None if interval is None else within_interval(noise_levels, interval)
+    applies = None
+    if interval is not None:
+        applies = within_interval(np.asarray(noise_levels), interval)
     if strength == 0:
         return network
 

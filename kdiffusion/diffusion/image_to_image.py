@@ -3,13 +3,12 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
 from typing import Unpack
 
 import numpy as np
 
 from kdiffusion.checks import check_number
-from kdiffusion.diffusion.arguments import check_images, check_labels, check_seeds
+from kdiffusion.diffusion.arguments import Integers, check_images, check_labels, check_seeds
 from kdiffusion.diffusion.denoiser import Denoiser
 from kdiffusion.diffusion.plan import SamplingChoices, SamplingOptions, make_plan
 from kdiffusion.diffusion.sampling import Callback, denoise, gather, in_batches, last_image
@@ -19,8 +18,8 @@ from kdiffusion.diffusion.seeded_noise import ImageNoise
 def image_to_image(
     denoiser: Denoiser,
     images: np.ndarray,
-    labels: Sequence[int],
-    seeds: Sequence[int],
+    labels: Integers,
+    seeds: Integers,
     *,
     noise_level: float,
     batch_size: int = 64,

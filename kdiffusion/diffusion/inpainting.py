@@ -2,12 +2,19 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
+from typing import Any
 
 import numpy as np
 
 from kdiffusion.checks import check_whole
-from kdiffusion.diffusion.arguments import check_images, check_labels, check_mask, check_seeds
+from kdiffusion.diffusion.arguments import (
+    Integers,
+    check_images,
+    check_labels,
+    check_mask,
+    check_seeds,
+)
 from kdiffusion.diffusion.denoiser import Denoiser
 from kdiffusion.diffusion.plan import Plan, SamplingOptions, make_plan
 from kdiffusion.diffusion.sampling import Callback, Step, gather, in_batches, last_image
@@ -18,8 +25,8 @@ def inpaint(
     denoiser: Denoiser,
     images: np.ndarray,
     keep_mask: np.ndarray,
-    labels: Sequence[int],
-    seeds: Sequence[int],
+    labels: Integers,
+    seeds: Integers,
     *,
     sampler: str = "ddpm",
     resamplings: int = 5,
@@ -27,7 +34,7 @@ def inpaint(
     batch_size: int = 64,
     progress: bool = True,
     callback: Callback | None = None,
-    **options,
+    **options: Any,
 ) -> np.ndarray:
     """Paints anew what a mask doesn't keep, in harmony with what it keeps (RePaint, algorithm 1).
 

@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import dataclasses
 from collections.abc import Sequence
+from typing import Any
 
 import numpy as np
 
 from kdiffusion.checks import check_whole
-from kdiffusion.diffusion.arguments import check_images, check_labels
+from kdiffusion.diffusion.arguments import Integers, check_images, check_labels
 from kdiffusion.diffusion.card import DenoiserCard
 from kdiffusion.diffusion.denoiser import Denoiser, NetworkDenoiser
 from kdiffusion.diffusion.inversion import invert
@@ -18,7 +19,7 @@ from kdiffusion.diffusion.sampling import Callback, sample
 from kdiffusion.diffusion.seeded_noise import initial_latents
 
 
-def slerp(a: np.ndarray, b: np.ndarray, fractions: Sequence[float]) -> np.ndarray:
+def slerp(a: np.ndarray, b: np.ndarray, fractions: Sequence[float] | np.ndarray) -> np.ndarray:
     """Spherical interpolation (Shoemake 1985; for latents, Song et al. 2021, eq. 67).
 
     A straight line would pass through the middle of the sphere on which Gaussian noise lies, where
@@ -51,7 +52,7 @@ def slerp(a: np.ndarray, b: np.ndarray, fractions: Sequence[float]) -> np.ndarra
 
 
 def _has_direction(latent: np.ndarray) -> bool:
-    return 0 < np.linalg.norm(latent) < np.inf
+    return bool(0 < np.linalg.norm(latent) < np.inf)
 
 
 def interpolate(
@@ -65,7 +66,7 @@ def interpolate(
     batch_size: int = 64,
     progress: bool = True,
     callback: Callback | None = None,
-    **options,
+    **options: Any,
 ) -> np.ndarray:
     """A walk from one seed's image to another's (Song et al. 2021, section 5.3).
 
@@ -98,13 +99,12 @@ def interpolate(
         )
     sampler = _deterministic(sampler, card, SamplingOptions(**options).eta or 0.0)
     fractions = np.linspace(0.0, 1.0, frames)
-    labels = label
+    labels = np.full(frames, label) if np.ndim(label) == 0 else np.arange(frames)
     if np.ndim(label):
-        denoiser = mix_labels(denoiser, label, fractions)
-        labels = np.arange(len(fractions))
+        denoiser = mix_labels(denoiser, np.asarray(label), fractions)
     return sample(
         denoiser, labels, [seeds[0]] * len(fractions),
-        latents=slerp(*ends, fractions), sampler=sampler,
+        latents=slerp(ends[0], ends[1], fractions), sampler=sampler,
         batch_size=batch_size, progress=progress, callback=callback, **options,
     )  # fmt: skip
 
@@ -119,7 +119,7 @@ def interpolate_images(
     fixed_point_iterations: int = 5,
     progress: bool = True,
     callback: Callback | None = None,
-    **options,
+    **options: Any,
 ) -> np.ndarray:
     """A walk between two real images, through their latents (`invert`, then `interpolate`).
 
@@ -149,7 +149,7 @@ def interpolate_images(
     )  # fmt: skip
 
 
-def mix_labels(denoiser: Denoiser, labels: tuple[int, int], fractions: np.ndarray) -> Denoiser:
+def mix_labels(denoiser: Denoiser, labels: Integers, fractions: np.ndarray) -> Denoiser:
     """A Denoiser whose class i is (1 - f_i) of one label's prediction and f_i of another's.
 
     Args:

@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from typing import Any
 
 import numpy as np
 
 from kdiffusion.checks import check_whole
-from kdiffusion.diffusion.arguments import check_images, check_labels
+from kdiffusion.diffusion.arguments import Integers, check_images, check_labels
 from kdiffusion.diffusion.denoiser import Denoiser
 from kdiffusion.diffusion.plan import Plan, SamplingOptions, make_plan
 from kdiffusion.diffusion.prediction import Estimate
@@ -22,7 +22,7 @@ LARGEST_NOISE = 3.0
 def invert(
     denoiser: Denoiser,
     images: np.ndarray,
-    labels: Sequence[int],
+    labels: Integers,
     *,
     sampler: str = "ddim",
     guidance_strength: float = 0.0,
@@ -30,7 +30,7 @@ def invert(
     fixed_point_iterations: int = 5,
     batch_size: int = 64,
     progress: bool = True,
-    **options,
+    **options: Any,
 ) -> np.ndarray:
     """The latents of images (Song et al. 2021, section 4.3; solved as in Pan et al. 2023, AIDI).
 
@@ -65,12 +65,12 @@ def invert(
     card = denoiser.card
     images = check_images(card, images)
     labels = check_labels(card, labels, len(images))
-    options = SamplingOptions(
+    chosen = SamplingOptions(
         sampler=sampler, guidance_strength=guidance_strength, clip=clip, **options
     )
-    _check_invertible(sampler, options.eta or 0.0)
+    _check_invertible(sampler, chosen.eta or 0.0)
     iterations = check_whole("fixed_point_iterations", fixed_point_iterations)
-    plan = make_plan(denoiser, options)
+    plan = make_plan(denoiser, chosen)
 
     def run(indices, on_step):
         return _climb(plan, labels[indices], images[indices], iterations, on_step)

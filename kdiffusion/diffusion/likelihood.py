@@ -3,12 +3,11 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
 
-from kdiffusion.diffusion.arguments import check_images, check_labels, check_seeds
+from kdiffusion.diffusion.arguments import Integers, check_images, check_labels, check_seeds
 from kdiffusion.diffusion.denoiser import Denoiser
 from kdiffusion.diffusion.plan import Plan, SamplingOptions, make_plan
 from kdiffusion.diffusion.sampling import gather, in_batches
@@ -42,8 +41,8 @@ class VariationalBound:
 def variational_bound(
     denoiser: Denoiser,
     images: np.ndarray,
-    labels: Sequence[int],
-    seeds: Sequence[int],
+    labels: Integers,
+    seeds: Integers,
     *,
     steps: int | None = None,
     spacing: str = "trailing",
@@ -125,13 +124,15 @@ def _batch_terms(plan: Plan, variance: str, labels, x0, noise: ImageNoise, on_st
     return np.stack([column.mean(axis=(1, 2, 3)) for column in columns], axis=1)
 
 
-def normal_kl(mean_1, variance_1, mean_2, variance_2):
+def normal_kl(
+    mean_1: np.ndarray, variance_1: float, mean_2: np.ndarray | float, variance_2: float
+) -> np.ndarray:
     """KL(N(mean_1, variance_1) || N(mean_2, variance_2)) in nats, for each element."""
     ratio = variance_1 / variance_2
     return 0.5 * (ratio - 1.0 - np.log(ratio) + (mean_1 - mean_2) ** 2 / variance_2)
 
 
-def discretised_log_likelihood(x0, mean, variance: float) -> np.ndarray:
+def discretised_log_likelihood(x0: np.ndarray, mean: np.ndarray, variance: float) -> np.ndarray:
     """log of the mass that N(mean, variance) gives each 8-bit pixel (Ho et al. 2020, eq. 13).
 
     The bins of the darkest and brightest values reach to infinity. A mass that underflows counts as

@@ -5,7 +5,7 @@ from __future__ import annotations
 import functools
 from collections.abc import Callable
 from dataclasses import dataclass, replace
-from typing import TypedDict
+from typing import Any, TypedDict
 
 import numpy as np
 
@@ -76,7 +76,7 @@ class SamplingOptions:
             ValueError: says which choice, why, and what was received.
         """
         most = card.schedule.num_timesteps if start is None else start + 1
-        chosen = replace(
+        chosen: Any = replace(
             self,
             sampler=card.sampler if self.sampler is None else self.sampler,
             steps=min(card.steps, most) if self.steps is None else self.steps,
@@ -102,7 +102,9 @@ class SamplingOptions:
         if self.variance is not None:
             check_variance(self.variance)
 
-    def threshold(self, value_range: tuple[float, float]):
+    def threshold(
+        self, value_range: tuple[float, float]
+    ) -> Callable[[np.ndarray], np.ndarray] | None:
         """The function that keeps x_0 within the range, or None."""
         if not isinstance(self.clip, bool):
             raise ValueError(f"`clip` must be True or False. Received: clip={self.clip!r}")
@@ -127,7 +129,7 @@ class Plan:
 def make_plan(denoiser: Denoiser, options: SamplingOptions, start: int | None = None) -> Plan:
     """The plan that `options` stand for, on this denoiser; `start` is the noisiest timestep."""
     card = denoiser.card
-    chosen = options.resolve(card, start)
+    chosen: Any = options.resolve(card, start)  # what was None is not any more
     sampler = find_sampler(chosen.sampler)
     own = {name: getattr(chosen, name) for name in sampler.options}
     own = {name: value for name, value in own.items() if value is not None}

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 
@@ -54,7 +55,9 @@ def check_prediction_type(prediction_type: str, schedule: NoiseSchedule | None =
         )
 
 
-def to_x0_and_eps(prediction, x, alpha_bar: float, prediction_type: str):
+def to_x0_and_eps(
+    prediction: Any, x: Any, alpha_bar: float | np.ndarray, prediction_type: str
+) -> tuple[Any, Any]:
     """(x_0, eps) from the prediction at x (Ho et al. 2020, eq. 15; Salimans & Ho 2022, app. D).
 
     Args:
@@ -75,7 +78,7 @@ def to_x0_and_eps(prediction, x, alpha_bar: float, prediction_type: str):
     return signal * x - noise * prediction, noise * x + signal * prediction
 
 
-def from_x0_and_eps(x0, eps, alpha_bar: float, prediction_type: str):
+def from_x0_and_eps(x0: Any, eps: Any, alpha_bar: float | np.ndarray, prediction_type: str) -> Any:
     """The network's target for an image and its noise: the inverse of `to_x0_and_eps`."""
     check_prediction_type(prediction_type)
     if prediction_type == "epsilon":
@@ -86,7 +89,9 @@ def from_x0_and_eps(x0, eps, alpha_bar: float, prediction_type: str):
     return alpha_bar**0.5 * eps - (1.0 - alpha_bar) ** 0.5 * x0
 
 
-def convert(prediction, x, alpha_bar: float, source: str, target: str):
+def convert(
+    prediction: Any, x: Any, alpha_bar: float | np.ndarray, source: str, target: str
+) -> Any:
     """One kind of prediction at x as another kind."""
     x0, eps = to_x0_and_eps(prediction, x, alpha_bar, source)
     return from_x0_and_eps(x0, eps, alpha_bar, target)

@@ -12,6 +12,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
+from typing import TYPE_CHECKING
 
 import numpy as np
 
@@ -20,8 +21,21 @@ from kdiffusion.diffusion.dpm_solver import dpmpp_2m_sde_step, dpmpp_2m_step, he
 from kdiffusion.diffusion.prediction import Estimate
 from kdiffusion.diffusion.unipc import unipc_step
 
+if TYPE_CHECKING:
+    from kdiffusion.diffusion.prediction import Predict
+    from kdiffusion.diffusion.schedules import NoiseSchedule
 
-def ddpm_step(predict, x, t, s, schedule, history, normal, variance="fixed_small"):
+
+def ddpm_step(
+    predict: Predict,
+    x: np.ndarray,
+    t: int,
+    s: int,
+    schedule: NoiseSchedule,
+    history: tuple[Estimate, ...],
+    normal: Callable[[], np.ndarray],
+    variance: str = "fixed_small",
+) -> tuple[np.ndarray, Estimate]:
     """Ancestral sampling (Ho et al. 2020, algorithm 2; Nichol & Dhariwal 2021, eq. 19).
 
     Args:
@@ -35,7 +49,16 @@ def ddpm_step(predict, x, t, s, schedule, history, normal, variance="fixed_small
     return mean + np.sqrt(schedule.posterior_variance(t, variance, s)) * normal(), estimate
 
 
-def ddim_step(predict, x, t, s, schedule, history, normal, eta=0.0):
+def ddim_step(
+    predict: Predict,
+    x: np.ndarray,
+    t: int,
+    s: int,
+    schedule: NoiseSchedule,
+    history: tuple[Estimate, ...],
+    normal: Callable[[], np.ndarray],
+    eta: float = 0.0,
+) -> tuple[np.ndarray, Estimate]:
     """DDIM (Song et al. 2021, eq. 12 with the sigma of eq. 16).
 
     Args:

@@ -4,13 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
-from typing import Unpack
+from typing import Any, Unpack
 
 import numpy as np
 from tqdm import tqdm
 
 from kdiffusion.checks import check_whole
-from kdiffusion.diffusion.arguments import check_labels, check_seeds
+from kdiffusion.diffusion.arguments import Integers, check_labels, check_seeds
 from kdiffusion.diffusion.card import DenoiserCard
 from kdiffusion.diffusion.denoiser import Denoiser, NetworkDenoiser
 from kdiffusion.diffusion.plan import Plan, SamplingChoices, SamplingOptions, make_plan
@@ -40,8 +40,8 @@ class Step:
 
 def sampling_steps(
     denoiser: Denoiser,
-    labels: Sequence[int],
-    seeds: Sequence[int],
+    labels: Integers,
+    seeds: Integers,
     *,
     latents: np.ndarray | None = None,
     **options: Unpack[SamplingChoices],
@@ -63,8 +63,8 @@ def sampling_steps(
 
 def sample(
     denoiser: Denoiser,
-    labels: Sequence[int],
-    seeds: Sequence[int],
+    labels: Integers,
+    seeds: Integers,
     *,
     latents: np.ndarray | None = None,
     batch_size: int = 64,
@@ -99,8 +99,8 @@ def sample(
 
 def sample_batches(
     denoiser: Denoiser,
-    labels: Sequence[int],
-    seeds: Sequence[int],
+    labels: Integers,
+    seeds: Integers,
     *,
     latents: np.ndarray | None = None,
     batch_size: int = 64,
@@ -178,7 +178,7 @@ def in_batches(
 
 
 def gather(
-    batches: Iterator[tuple[np.ndarray, np.ndarray]], count: int, shape: Sequence[int], dtype
+    batches: Iterator[tuple[np.ndarray, np.ndarray]], count: int, shape: Sequence[int], dtype: Any
 ) -> np.ndarray:
     """The batches of `in_batches` in one array `[count, *shape]`."""
     results = np.empty((count, *shape), dtype)
@@ -206,11 +206,13 @@ def last_image(
     steps: Iterable[Step], callback: Callback | None, on_step: Callable[[], object]
 ) -> np.ndarray:
     """Takes all steps, each told to `callback` and counted by `on_step`: the last x, float32."""
+    x = np.empty(0)
     for step in steps:
         if callback is not None and step.x0 is not None:
             callback(step.index, step.t, step.x, step.x0)
         on_step()
-    return step.x.astype(np.float32)
+        x = step.x
+    return x.astype(np.float32)
 
 
 def network_evaluations(card: DenoiserCard, **options: Unpack[SamplingChoices]) -> int:

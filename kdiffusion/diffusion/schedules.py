@@ -9,8 +9,9 @@ from __future__ import annotations
 
 import functools
 import inspect
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 
@@ -89,7 +90,7 @@ class NoiseSchedule:
     def _alphas_cumprod_and_clean(self) -> np.ndarray:
         return np.append(self.alphas_cumprod, 1.0)  # index -1 is the clean image
 
-    def alpha_bar(self, t):
+    def alpha_bar(self, t: Any) -> Any:
         """abar_t for an integer or an integer array; t = -1 is the clean image, 1.0."""
         t = np.asarray(t)
         if np.any(t < -1) or np.any(t >= self.num_timesteps):
@@ -102,9 +103,10 @@ class NoiseSchedule:
         """lambda_t = log(sqrt(abar_t) / sqrt(1 - abar_t)) (Lu et al. 2022); +inf for t = -1."""
         alpha_bar = self.alpha_bar(t)
         with np.errstate(divide="ignore"):
-            return 0.5 * (np.log(alpha_bar) - np.log1p(-alpha_bar))
+            half: Any = 0.5 * (np.log(alpha_bar) - np.log1p(-alpha_bar))
+        return half
 
-    def q_sample(self, x0, t, noise) -> np.ndarray:
+    def q_sample(self, x0: np.ndarray, t: Any, noise: np.ndarray) -> np.ndarray:
         """x_t = sqrt(abar_t) x_0 + sqrt(1 - abar_t) noise (Ho et al. 2020, eq. 4).
 
         Args:
@@ -114,7 +116,9 @@ class NoiseSchedule:
         """
         return q_sample(x0, noise, _over_batch(self.alpha_bar(t), x0))
 
-    def posterior_mean(self, x0, x_t, t: int, s: int | None = None) -> np.ndarray:
+    def posterior_mean(
+        self, x0: np.ndarray, x_t: np.ndarray, t: int, s: int | None = None
+    ) -> np.ndarray:
         """The mean of q(x_s | x_t, x_0) (Ho et al. 2020, eq. 7; s = t - 1 unless given)."""
         abar_t, abar_s = self._pair(t, s)
         beta = 1.0 - abar_t / abar_s
@@ -152,7 +156,7 @@ class NoiseSchedule:
         return self.alpha_bar(t), self.alpha_bar(s)
 
 
-def q_sample(x0, noise, alpha_bar):
+def q_sample(x0: Any, noise: Any, alpha_bar: Any) -> Any:
     """x_t = sqrt(abar_t) x_0 + sqrt(1 - abar_t) noise (Ho et al. 2020, eq. 4), also of tensors."""
     return alpha_bar**0.5 * x0 + (1.0 - alpha_bar) ** 0.5 * noise
 
@@ -264,7 +268,7 @@ def make_schedule(
     )
 
 
-def options_from_text(texts) -> dict[str, float]:
+def options_from_text(texts: Iterable[str]) -> dict[str, float]:
     """What `make_schedule` takes of a schedule's parameters, of texts NAME=VALUE.
 
     Raises:

@@ -30,7 +30,7 @@ class ImageNoise:
         image_shape: `(height, width, channels)`.
     """
 
-    def __init__(self, seeds: Sequence[int], image_shape: Sequence[int]):
+    def __init__(self, seeds: Sequence[int] | np.ndarray, image_shape: Sequence[int]):
         self.image_shape = tuple(int(size) for size in image_shape)
         self._generators = [
             np.random.Philox(key=np.array([check_seed(seed), 0], np.uint64)) for seed in seeds
@@ -45,7 +45,7 @@ class ImageNoise:
         return np.reshape([draw[:size] for draw in draws], (len(draws), *self.image_shape))
 
 
-def initial_latents(seeds: Sequence[int], image_shape: Sequence[int]) -> np.ndarray:
+def initial_latents(seeds: Sequence[int] | np.ndarray, image_shape: Sequence[int]) -> np.ndarray:
     """x_T for each seed: float64 `[N, height, width, channels]`, the first draw of its stream."""
     return ImageNoise(seeds, image_shape).normal()
 

@@ -7,13 +7,27 @@ predictor (UniP) steps on. So each evaluation is used twice and order 3 is had f
 from __future__ import annotations
 
 import dataclasses
+from collections.abc import Callable
+from typing import TYPE_CHECKING
 
 import numpy as np
 
 from kdiffusion.diffusion.dpm_solver import decay, first_order, slope_over_step
 
+if TYPE_CHECKING:
+    from kdiffusion.diffusion.prediction import Estimate, Predict
+    from kdiffusion.diffusion.schedules import NoiseSchedule
 
-def unipc_step(predict, x, t, s, schedule, history, normal):
+
+def unipc_step(
+    predict: Predict,
+    x: np.ndarray,
+    t: int,
+    s: int,
+    schedule: NoiseSchedule,
+    history: tuple[Estimate, ...],
+    normal: Callable[[], np.ndarray],
+) -> tuple[np.ndarray, Estimate]:
     """One evaluation at the predicted x, the correction of x, and the prediction of x_s.
 
     The estimate that is handed back holds the corrected x, from which the next correction starts.

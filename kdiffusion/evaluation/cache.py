@@ -1,9 +1,13 @@
 """What was computed of real images, kept on disk by what it was computed from."""
 
+from __future__ import annotations
+
 import hashlib
 import os
 import sys
+from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 
@@ -13,7 +17,7 @@ VARIABLE = "KDIFFUSION_CACHE_DIR"
 VERSION = 1  # of what is kept; raise it when the same inputs give other numbers
 
 
-def cache_folder():
+def cache_folder() -> Path:
     """Where it lies: $KDIFFUSION_CACHE_DIR, or `kdiffusion` in the system's folder for caches.
 
     That is $XDG_CACHE_HOME or ~/.cache on Linux, ~/Library/Caches on macOS, %LOCALAPPDATA% on
@@ -30,19 +34,19 @@ def cache_folder():
     return parent / "kdiffusion"
 
 
-def digest(*parts):
+def digest(*parts: Any) -> str:
     """SHA-256, in hexadecimal, of arrays (type, shape and content) and strings, in this order."""
     total = hashlib.sha256()
     for part in parts:
         if isinstance(part, np.ndarray):
             total.update(f"array {part.dtype} {part.shape} ".encode())
-            total.update(np.ascontiguousarray(part))
+            total.update(np.ascontiguousarray(part).data)
         else:
             total.update(f"text {len(part)} {part} ".encode())
     return total.hexdigest()
 
 
-def cached(key, compute):
+def cached(key: str, compute: Callable[[], np.ndarray]) -> np.ndarray:
     """The array that `compute()` gives, or gave before under this key.
 
     Args:

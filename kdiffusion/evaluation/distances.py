@@ -1,5 +1,9 @@
 """How far apart two sets of images are: the Fréchet distance of their features, as Gaussians."""
 
+from __future__ import annotations
+
+from typing import Any, Self
+
 import numpy as np
 
 
@@ -13,12 +17,15 @@ class GaussianStatistics:
 
     def __init__(self):
         self.count = 0
-        self.mean = None
+        # Arrays, once features came.
+        self.mean: Any = None
         self._covariance = None  # of statistics that came whole
-        self._scatter = None  # sum of the outer products of the deviations from the mean
+        self._scatter: Any = None  # sum of the outer products of the deviations from the mean
 
     @classmethod
-    def of(cls, mean, covariance, count=None):
+    def of(
+        cls, mean: np.ndarray, covariance: np.ndarray, count: int | None = None
+    ) -> GaussianStatistics:
         """Statistics that are known already; `count` is None where it isn't.
 
         Raises:
@@ -36,7 +43,7 @@ class GaussianStatistics:
         statistics._covariance = covariance
         return statistics
 
-    def add(self, features):
+    def add(self, features: np.ndarray) -> Self:
         """Takes in features `[N, D]` and returns itself."""
         if self._covariance is not None:
             raise ValueError("Statistics that came whole, by `of`, take in no more features")
@@ -63,7 +70,7 @@ class GaussianStatistics:
         return self
 
     @property
-    def covariance(self):
+    def covariance(self) -> np.ndarray:
         """float64 array `[D, D]`: the unbiased covariance; needs two features at least."""
         if self._covariance is not None:
             return self._covariance
@@ -72,7 +79,7 @@ class GaussianStatistics:
         return self._scatter / (self.count - 1)
 
 
-def frechet_distance(a, b):
+def frechet_distance(a: GaussianStatistics, b: GaussianStatistics) -> float:
     """|m_a - m_b|^2 + tr(C_a + C_b - 2 (C_a C_b)^(1/2)) (Dowson & Landau 1982; Heusel et al. 2017).
 
     The squared 2-Wasserstein distance of two Gaussians. On the features of an Inception network it
@@ -101,7 +108,9 @@ def frechet_distance(a, b):
     return float(max(np.sum((a.mean - b.mean) ** 2) + spread, 0.0))
 
 
-def kernel_distance(a, b, subsets=100, subset_size=1000, seed=0):
+def kernel_distance(
+    a: np.ndarray, b: np.ndarray, subsets: int = 100, subset_size: int = 1000, seed: int = 0
+) -> np.ndarray:
     """Squared MMD with the kernel (x . y / D + 1)^3, unbiased (Binkowski et al. 2018, section 4).
 
     The mean over pairs of random subsets. On the features of an Inception network it is the KID.
@@ -138,7 +147,7 @@ def kernel_distance(a, b, subsets=100, subset_size=1000, seed=0):
     return estimates
 
 
-def check_same_dimensions(a, b):
+def check_same_dimensions(a: np.ndarray, b: np.ndarray) -> None:
     """Refuses two arrays of features `[N, D]` that are not of the same D."""
     if a.ndim != 2 or b.ndim != 2 or a.shape[1] != b.shape[1]:
         raise ValueError(

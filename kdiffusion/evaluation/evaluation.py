@@ -1,13 +1,21 @@
 """From drawn images and real ones to every figure of an evaluation."""
 
+from __future__ import annotations
+
 import dataclasses
 import time
+from collections.abc import Sequence
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from tqdm import tqdm
 
 from .measures import FOUND, MEASURES, Drawn
 from .real_images import RealImages
+
+if TYPE_CHECKING:
+    from kdiffusion.evaluation.reader import Reader
+    from kdiffusion.evaluation.real_images import SavedStatistics
 
 FORMAT_VERSION = 1  # of what `evaluation.json` holds
 # What a reader of evaluation.json may count on finding; null where it could not be measured.
@@ -32,7 +40,13 @@ class Evaluation:
     drawn: Drawn
 
 
-def check_measures(names, count, real, reader, labelled):
+def check_measures(
+    names: Sequence[str] | None,
+    count: int,
+    real: RealImages | SavedStatistics,
+    reader: Reader,
+    labelled: bool,
+) -> tuple[list[str], dict[str, str]]:
     """Which measures can be taken; refuses those that make no sense with so few images.
 
     Called before images are drawn, which may take hours.
@@ -102,7 +116,15 @@ def _refuse_few(few, possible, count, real, dimensions):
     )
 
 
-def evaluate(images, labels, real, reader, names, seed=0, progress=True):
+def evaluate(
+    images: Any,
+    labels: np.ndarray | None,
+    real: RealImages | SavedStatistics,
+    reader: Reader,
+    names: Sequence[str],
+    seed: int = 0,
+    progress: bool = True,
+) -> Evaluation:
     """Measures a set of images.
 
     Args:

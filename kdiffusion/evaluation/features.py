@@ -4,7 +4,9 @@ They see less than an Inception network does: PIXELS knows layout and colour, no
 RANDOM_CONV knows texture and contrast, not what is in the image. A distance on them is no FID.
 """
 
-from collections.abc import Callable
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
 
 import numpy as np
 
@@ -16,7 +18,9 @@ BATCH_SIZE = 256  # images at a time
 Features = Callable[[np.ndarray], np.ndarray]
 
 
-def fit_pixels(images, dimensions=32, side=8):
+def fit_pixels(
+    images: np.ndarray, dimensions: int = 32, side: int = 8
+) -> Callable[[np.ndarray], np.ndarray]:
     """Principal components of small images: layout and colour (Turk & Pentland 1991).
 
     Images are averaged over blocks down to at most `side` pixels a side, in -1 .. 1, and projected
@@ -42,7 +46,9 @@ def fit_pixels(images, dimensions=32, side=8):
     return _for_shape(project, images.shape[1:])
 
 
-def fit_random_conv(images, widths=(16, 32), seed=0):
+def fit_random_conv(
+    images: np.ndarray, widths: Sequence[int] = (16, 32), seed: int = 0
+) -> Callable[[np.ndarray], np.ndarray]:
     """Responses of random filters: texture and contrast (Ustyuzhaninov et al. 2017).
 
     For each width: 3x3 filters drawn from N(0, 2 / fan-in), a ReLU, and the mean and the standard

@@ -1,9 +1,15 @@
 """Whether an image shows what was asked for: a classifier that was fitted to the real ones."""
 
+from __future__ import annotations
+
+from collections.abc import Callable
+
 import numpy as np
 
 
-def fit_judge(images, labels, features):
+def fit_judge(
+    images: np.ndarray, labels: np.ndarray, features: Callable[[np.ndarray], np.ndarray]
+) -> Callable[[np.ndarray, np.ndarray], float]:
     """A support vector machine with a Gaussian kernel (Cortes & Vapnik 1995) on some features.
 
     Args:

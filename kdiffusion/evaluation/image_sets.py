@@ -5,19 +5,26 @@ guided-diffusion's evaluator takes it, and the folder of such files that `kdiffu
 fills. A folder of PNGs and an NPZ with `arr_0` are written for the tools of others.
 """
 
+from __future__ import annotations
+
 import dataclasses
 import json
+import os
 import re
 import shutil
 import tempfile
 import zipfile
 import zlib
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import numpy as np
 
 from kdiffusion.images import read_image, save_png
+
+if TYPE_CHECKING:
+    from kdiffusion.diffusion.arguments import Integers
 
 BATCH_SIZE = 500  # images at a time
 PICTURES = {".png", ".jpg", ".jpeg", ".webp", ".bmp"}
@@ -50,7 +57,7 @@ class ImageSet:
     settings: dict
     read: Callable[[], Iterator[np.ndarray]]
 
-    def subset(self, count, seed=0):
+    def subset(self, count: int, seed: int = 0) -> ImageSet:
         """As many of the images, chosen by the seed, in their order."""
         if not 1 <= count <= self.count:
             raise ValueError(
@@ -72,7 +79,7 @@ class ImageSet:
         labels = None if self.labels is None else self.labels[chosen]
         return dataclasses.replace(self, count=count, labels=labels, read=read)
 
-    def pick(self, indices):
+    def pick(self, indices: Integers) -> np.ndarray:
         """The images of some indices, uint8 `[K, H, W, C]`, in their order."""
         wanted, first, found = set(map(int, indices)), 0, {}
         for batch in self.read():
@@ -82,7 +89,7 @@ class ImageSet:
         return np.stack([found[int(index)] for index in indices])
 
 
-def open_images(path, files=None):
+def open_images(path: str | os.PathLike, files: Sequence[str] | None = None) -> ImageSet:
     """Opens a set of images, whatever it is.
 
     Args:
@@ -113,13 +120,13 @@ def _open_arrays(path, files):
     shapes = {shape[1:] for _, shape, _ in headers}
     if len(shapes) > 1:
         raise ValueError(f"The images of {path} must be of one shape. Received: {sorted(shapes)}")
-    labels = [labels for _, _, labels in headers]
+    labels = [labels for _, _, labels in headers if labels is not None]
     return ImageSet(
         path=path,
         kind="NPZ file" if files == [path] else "folder of NPZ files",
         image_shape=shapes.pop(),
         count=sum(shape[0] for _, shape, _ in headers),
-        labels=None if any(each is None for each in labels) else np.concatenate(labels),
+        labels=np.concatenate(labels) if len(labels) == len(headers) else None,
         class_names=_class_names(files[0]),
         settings=_settings(files[0]),
         read=lambda: (
@@ -244,13 +251,15 @@ def _picture(path, image_shape):
 PNG_FOLDER_MARK = ".kdiffusion-images"
 
 
-def png_folder_of_ours(folder):
+def png_folder_of_ours(folder: Path) -> str | None:
     """What a folder of `write_png_folder` may hold when it is replaced; None without its mark."""
     is_ours = (folder / PNG_FOLDER_MARK).is_file()
     return rf"{re.escape(PNG_FOLDER_MARK)}|\d+(_label\d+)?\.png" if is_ours else None
 
 
-def write_png_folder(batches, folder):
+def write_png_folder(
+    batches: Iterable[tuple[np.ndarray, np.ndarray, np.ndarray]], folder: Path
+) -> None:
     """Writes images one by one as SEED_labelLABEL.png, or SEED.png where there are no labels.
 
     Args:
@@ -265,7 +274,7 @@ def write_png_folder(batches, folder):
             save_png(image, folder / f"{int(seeds[index]):08d}{label}.png")
 
 
-def write_arr_0(batches, path):
+def write_arr_0(batches: Iterable[tuple[np.ndarray, np.ndarray, np.ndarray]], path: Path) -> None:
     """Writes one NPZ with `arr_0`, the images, and `arr_1`, their labels, as guided-diffusion does.
 
     Args:

@@ -1,6 +1,10 @@
 """A network evaluated while it is trained: a few figures of a few images, from the same seeds."""
 
+from __future__ import annotations
+
 import time
+from collections.abc import Mapping
+from typing import TYPE_CHECKING
 
 import numpy as np
 
@@ -10,6 +14,9 @@ from kdiffusion.images import to_uint8
 from .job import Job
 from .measures import MEASURES, Drawn
 from .network_measures import measure_network
+
+if TYPE_CHECKING:
+    from kdiffusion.evaluation.labelled_images import LabelledImages
 
 DRAWN_AT_A_TIME = 100
 
@@ -33,7 +40,14 @@ class EvaluationInTraining:
         JudgeError: a judge that is not there or reads other images.
     """
 
-    def __init__(self, dataset, images, judge=None, seed=0, progress=True):
+    def __init__(
+        self,
+        dataset: LabelledImages,
+        images: int,
+        judge: str | None = None,
+        seed: int = 0,
+        progress: bool = True,
+    ):
         least = MEASURES["kernel"].least(0)
         if images < least:
             raise ValueError(
@@ -43,6 +57,7 @@ class EvaluationInTraining:
         job = Job(judge=judge, seed=seed)
         prepared = job.prepare(dataset.image_shape, dataset.class_names, dataset, progress)
         self._reader, self._real = prepared.reader, prepared.real
+        self._dataset = dataset
         self._progress, self._seed = progress, seed
         self._labels = np.arange(images) % len(dataset.class_names)
         rng, most = np.random.default_rng(seed), len(dataset.validation_images)
@@ -71,7 +86,7 @@ class EvaluationInTraining:
         figures["kernel_distance"] = MEASURES["kernel"].compute(drawn, self._real)[
             "kernel_distance"
         ]
-        dataset = self._real.dataset
+        dataset = self._dataset
         network = measure_network(
             denoiser,
             dataset.validation_images[self._held_out],
@@ -89,7 +104,7 @@ class EvaluationInTraining:
             yield to_uint8(sample(denoiser, labels, seeds, progress=False))
 
 
-def said_of(figures):
+def said_of(figures: Mapping[str, float]) -> str:
     """One line of what `EvaluationInTraining` found, for a terminal of 80 columns."""
     words = {"share_as_asked": "as asked", "kernel_distance": "kernel"}
     parts = [

@@ -1,8 +1,12 @@
 """One evaluation from its settings: what is checked before images are drawn, and what comes out."""
 
+from __future__ import annotations
+
 import dataclasses
 import io
+from collections.abc import Sequence
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import numpy as np
 
@@ -18,6 +22,11 @@ from .real_images import (
     save_statistics,
 )
 from .report import report, table
+
+if TYPE_CHECKING:
+    from kdiffusion.diffusion.denoiser import Denoiser
+    from kdiffusion.evaluation.image_sets import ImageSet
+    from kdiffusion.evaluation.labelled_images import LabelledImages
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -42,7 +51,13 @@ class Job:
     judge: str | None = None
     seed: int = 0
 
-    def prepare(self, image_shape, class_names, real, progress=True):
+    def prepare(
+        self,
+        image_shape: tuple[int, int, int],
+        class_names: Sequence[str] | None,
+        real: LabelledImages | Path,
+        progress: bool = True,
+    ) -> Prepared:
         """Reads the real side, and refuses what does not fit it.
 
         Args:
@@ -64,7 +79,7 @@ class Job:
             features, judge, None if dataset is None else dataset.images, self.feature_size,
             self.feature_range, self.feature_output,
         )  # fmt: skip
-        if dataset is None:
+        if isinstance(real, Path):
             found = load_statistics(real, reader)
             black = np.zeros((1, *image_shape), np.uint8)
             dimensions = reader(black)[0].shape[1]
@@ -74,7 +89,7 @@ class Job:
                     f"{reader.name} gives {dimensions}: they are of other features"
                 )
         else:
-            found = read_real_images(dataset, reader, progress)
+            found = read_real_images(real, reader, progress)
         return Prepared(self, reader, found, names, str(real) if dataset is None else dataset.name)
 
     def _judge(self, image_shape, class_names, dataset):
@@ -104,11 +119,11 @@ class Prepared:
     class_names: tuple[str, ...] | None
     data: str
 
-    def check(self, count, labelled):
+    def check(self, count: int, labelled: bool) -> tuple[list[str], dict[str, str]]:
         """As `check_measures`, for so many images, with labels or without."""
         return check_measures(self.job.measures, count, self.real, self.reader, labelled)
 
-    def statistics_file(self):
+    def statistics_file(self) -> bytes:
         """bytes of the NPZ file with mean and covariance of the real features."""
         if not isinstance(self.real, RealImages):
             raise ValueError("`save_statistics` needs real images, and there are only statistics")
@@ -127,8 +142,14 @@ class Result:
 
 
 def run_job(
-    prepared, images, source, held_out=None, denoiser=None, network_images=0, progress=True
-):
+    prepared: Prepared,
+    images: ImageSet,
+    source: str,
+    held_out: str | None = None,
+    denoiser: Denoiser | None = None,
+    network_images: int = 0,
+    progress: bool = True,
+) -> Result:
     """Evaluates a set of images, and the network that drew them.
 
     Args:

@@ -14,8 +14,11 @@ from __future__ import annotations
 import dataclasses
 import hashlib
 import json
+import os
 import re
+from collections.abc import Sequence
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 
@@ -69,12 +72,12 @@ class JudgeCard:
         if not all(0 <= share <= 1 for share in self.accuracy.values()):
             raise JudgeError(f"`accuracy` must be shares, 0 .. 1. Received: {self.accuracy}")
 
-    def to_json(self):
+    def to_json(self) -> str:
         """The card as JSON text."""
         return json.dumps(dataclasses.asdict(self))
 
     @classmethod
-    def from_json(cls, text):
+    def from_json(cls, text: str) -> JudgeCard:
         """The card in JSON text; fields of a newer version are passed over.
 
         Raises:
@@ -96,11 +99,11 @@ class Judge:
         identity: str. SHA-256 of its file.
     """
 
-    def __init__(self, card, path, session):
+    def __init__(self, card: JudgeCard, path: Path, session: Any):
         self.card, self.path, self._session = card, path, session
         self.identity = hashlib.sha256(path.read_bytes()).hexdigest()
 
-    def read(self, images, progress=False):
+    def read(self, images: np.ndarray, progress: bool = False) -> tuple[np.ndarray, np.ndarray]:
         """What the judge makes of images.
 
         Args:
@@ -123,23 +126,26 @@ class Judge:
         def run(batch):
             return self._session.run(list(OUTPUTS), {INPUT: batch.astype(np.float32)})
 
-        return tuple(run_in_batches(run, images, "Judging", progress))
+        logits, features = run_in_batches(run, images, "Judging", progress)
+        return logits, features
 
-    def logits(self, images):
+    def logits(self, images: np.ndarray) -> np.ndarray:
         """float32 `[N, classes]` of uint8 images `[N, H, W, C]`."""
         return self.read(images)[0]
 
-    def features(self, images):
+    def features(self, images: np.ndarray) -> np.ndarray:
         """float32 `[N, D]` of uint8 images `[N, H, W, C]`."""
         return self.read(images)[1]
 
 
-def judge_names():
+def judge_names() -> list[str]:
     """Names of the judges that come with the package, each a data set's (and a suffix, if any)."""
     return sorted(path.stem for path in JUDGES.glob("*.onnx"))
 
 
-def find_judge(dataset, image_shape, class_names):
+def find_judge(
+    dataset: str, image_shape: tuple[int, int, int], class_names: Sequence[str]
+) -> str | None:
     """The judge that comes with the package and reads these classes, by name; None without one.
 
     Args:
@@ -156,7 +162,7 @@ def find_judge(dataset, image_shape, class_names):
     return None
 
 
-def load_judge(path_or_name):
+def load_judge(path_or_name: str | os.PathLike) -> Judge:
     """Opens a judge.
 
     Args:
@@ -190,7 +196,7 @@ def load_judge(path_or_name):
     return Judge(JudgeCard.from_json(text), path, session)
 
 
-def seal_judge(path):
+def seal_judge(path: Path) -> None:
     """Puts the SHA-256 of a judge's file into the place that its card leaves for it.
 
     Args:
@@ -207,7 +213,7 @@ def seal_judge(path):
     path.write_bytes(_SEAL.sub(b'"sha256": "%s"' % _digest(content), content))
 
 
-def check_seal(path):
+def check_seal(path: Path) -> None:
     """Refuses a file that is not sealed, or whose bytes are not those that were sealed."""
     content = Path(path).read_bytes()
     if set(_SEAL.findall(content)) != {_digest(content)}:

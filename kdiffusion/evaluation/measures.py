@@ -1,7 +1,10 @@
 """The table of measures: each takes features and readings of drawn and real images to numbers."""
 
+from __future__ import annotations
+
 import dataclasses
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
+from typing import Any
 
 import numpy as np
 
@@ -103,7 +106,7 @@ def _shares(names, measure, drawn, real):
         each[np.sort(rng.choice(len(each), count, replace=False))]
         for each in (real.features, drawn.features)
     ]
-    found = {"neighbour_images": count}
+    found: dict[str, float] = {"neighbour_images": count}
     for name, value in zip(names, measure(*subsets), strict=True):
         found[name] = value
         found[f"{name}_standard_error"] = _standard_error(value, count)
@@ -114,7 +117,9 @@ def _share_as_asked(drawn, real):
     return shares_by_class(drawn.labels, drawn.readings, drawn.class_names)
 
 
-def shares_by_class(labels, readings, class_names):
+def shares_by_class(
+    labels: np.ndarray, readings: np.ndarray, class_names: Sequence[str]
+) -> dict[str, Any]:
     """How often the judge reads what was asked for, in all and by class.
 
     Args:

@@ -1,5 +1,7 @@
 """Measures by nearest neighbours in a space of features: fidelity, variety, copies."""
 
+from __future__ import annotations
+
 import dataclasses
 
 import numpy as np
@@ -9,7 +11,7 @@ from .distances import check_same_dimensions
 BLOCK = 500  # rows of a matrix of distances that are held at a time
 
 
-def precision_and_recall(real, drawn, k=3):
+def precision_and_recall(real: np.ndarray, drawn: np.ndarray, k: int = 3) -> tuple[float, float]:
     """Improved precision and recall (Kynkäänniemi et al. 2019, eq. 1 and 2).
 
     A set's manifold is the union of balls around its members, each reaching to its k-th nearest
@@ -28,7 +30,7 @@ def precision_and_recall(real, drawn, k=3):
     return _share_inside(drawn, real, _radii(real, k)), _share_inside(real, drawn, _radii(drawn, k))
 
 
-def density_and_coverage(real, drawn, k=5):
+def density_and_coverage(real: np.ndarray, drawn: np.ndarray, k: int = 5) -> tuple[float, float]:
     """Density and coverage (Naeem et al. 2020, eq. 2 and 3).
 
     Both use the balls around the real images alone. Density counts in how many of them a drawn
@@ -67,17 +69,17 @@ class Copies:
     held_out_distances: np.ndarray
 
     @property
-    def nearer_than_any(self):
+    def nearer_than_any(self) -> float:
         """int: drawn images that are nearer to a training image than any held-out one is."""
         return int(np.sum(self.distances < self.held_out_distances.min()))
 
     @property
-    def median_ratio(self):
+    def median_ratio(self) -> float:
         """float: median distance of the drawn over that of the held-out; 1 for fresh images."""
         return float(np.median(self.distances) / np.median(self.held_out_distances))
 
 
-def nearest(of, among):
+def nearest(of: np.ndarray, among: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
     """The nearest of some features to each of others, in Euclidean distance.
 
     Args:

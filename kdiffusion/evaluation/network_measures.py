@@ -66,7 +66,7 @@ class NetworkMeasures:
 def measure_network(
     denoiser: Denoiser,
     images: np.ndarray,
-    labels: Sequence[int],
+    labels: Sequence[int] | np.ndarray,
     *,
     seed: int = 0,
     batch_size: int = 128,

@@ -1,6 +1,9 @@
 """Features by any ONNX network, given by its path: with Inception's weights, those of the FID."""
 
+from __future__ import annotations
+
 import hashlib
+import os
 from pathlib import Path
 
 import numpy as np
@@ -32,7 +35,13 @@ class OnnxFeatures:
         ValueError: the file cannot be read, or has another kind of input or output.
     """
 
-    def __init__(self, path, size=None, value_range=(0.0, 255.0), output=None):
+    def __init__(
+        self,
+        path: str | os.PathLike,
+        size: int | None = None,
+        value_range: tuple[float, float] = (0.0, 255.0),
+        output: str | None = None,
+    ):
         self.path = Path(path)
         if not self.path.is_file():
             raise ValueError(f"`features` must be a file that is there. Received: {self.path}")
@@ -53,7 +62,7 @@ class OnnxFeatures:
         self._range = low, high
 
     @property
-    def identity(self):
+    def identity(self) -> str:
         """str: what features of this network are known by; equal only for the same features."""
         content = hashlib.sha256(self.path.read_bytes()).hexdigest()
         return f"onnx {content} {self.output} {self._size} {self._range}"

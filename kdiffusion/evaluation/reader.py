@@ -1,8 +1,11 @@
 """What images are turned into before anything is measured: features, and what a judge reads."""
 
+from __future__ import annotations
+
 import dataclasses
-from collections.abc import Callable
+from collections.abc import Callable, Iterable, Iterator
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 from tqdm import tqdm
@@ -36,14 +39,22 @@ class Reader:
     def __call__(self, images):
         """(float32 features `[N, D]`, int64 readings `[N]` or None) of uint8 images."""
         if self.judge is None:
-            return np.asarray(self.extract(images), np.float32), None
+            extract: Any = self.extract  # without a judge there is one
+            return np.asarray(extract(images), np.float32), None
         if self.extract is None:
             logits, features = self.judge.read(images)
         else:
             logits, features = self.judge.logits(images), self.extract(images)
         return np.asarray(features, np.float32), logits.argmax(axis=1)
 
-    def read_all(self, batches, count, description, mirrored=False, progress=False):
+    def read_all(
+        self,
+        batches: Iterable[np.ndarray],
+        count: int,
+        description: str,
+        mirrored: bool = False,
+        progress: bool = False,
+    ) -> tuple[np.ndarray, np.ndarray | None]:
         """As a call, of images that come in batches and are not kept.
 
         Args:
@@ -66,7 +77,14 @@ class Reader:
         return np.concatenate(features), found
 
 
-def make_reader(features, judge, images, size=None, value_range=(0.0, 255.0), output=None):
+def make_reader(
+    features: str,
+    judge: Judge | None,
+    images: np.ndarray | None,
+    size: int | None = None,
+    value_range: tuple[float, float] = (0.0, 255.0),
+    output: str | None = None,
+) -> Reader:
     """The reader that a user asks for.
 
     Args:
@@ -113,6 +131,6 @@ def make_reader(features, judge, images, size=None, value_range=(0.0, 255.0), ou
     return Reader(features, f"{features} {digest(images)} {of_judge}", fitted, judge)
 
 
-def chunks(images):
+def chunks(images: np.ndarray) -> Iterator[np.ndarray]:
     """An array of images in pieces, for `Reader.read_all`."""
     return (images[first : first + CHUNK] for first in range(0, len(images), CHUNK))

@@ -1,8 +1,12 @@
 """The real side of an evaluation: a data set's features, or saved statistics of some."""
 
+from __future__ import annotations
+
 import dataclasses
 import functools
+import os
 from pathlib import Path
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
@@ -10,6 +14,10 @@ from .cache import cached, digest
 from .distances import GaussianStatistics
 from .neighbours import nearest
 from .reader import chunks
+
+if TYPE_CHECKING:
+    from kdiffusion.evaluation.labelled_images import LabelledImages
+    from kdiffusion.evaluation.reader import Reader
 
 
 @dataclasses.dataclass(frozen=True)
@@ -26,14 +34,16 @@ class RealImages:
         held_out_readings: int array `[M]`, what the judge reads; None without one.
     """
 
-    dataset: object
+    dataset: LabelledImages
     features: np.ndarray
     statistics: GaussianStatistics
     held_out_features: np.ndarray
     held_out_mirrored: np.ndarray | None
     held_out_readings: np.ndarray | None
 
-    def nearest_to(self, features, mirrored=None):
+    def nearest_to(
+        self, features: np.ndarray, mirrored: np.ndarray | None = None
+    ) -> tuple[np.ndarray, np.ndarray]:
         """The nearest training image of each of some images, as they are or mirrored.
 
         Args:
@@ -50,7 +60,7 @@ class RealImages:
         return indices[best], distances[best]
 
     @functools.cached_property
-    def held_out_distances(self):
+    def held_out_distances(self) -> np.ndarray:
         """float64 array `[M]`: of the held-out images to the nearest training image."""
         return self.nearest_to(self.held_out_features, self.held_out_mirrored)[1]
 
@@ -68,7 +78,7 @@ class SavedStatistics:
     statistics: GaussianStatistics
 
 
-def read_real_images(dataset, reader, progress=False):
+def read_real_images(dataset: LabelledImages, reader: Reader, progress: bool = False) -> RealImages:
     """Reads a data set, or finds what was read of it before.
 
     What was read is kept in `cache_folder()`, known by the content of the images and by the
@@ -109,7 +119,7 @@ def read_real_images(dataset, reader, progress=False):
     return RealImages(dataset, features, statistics, held_out, mirrored, readings)
 
 
-def statistics_of(features):
+def statistics_of(features: np.ndarray) -> GaussianStatistics:
     """GaussianStatistics of an array `[N, D]`, taken in pieces."""
     statistics = GaussianStatistics()
     for piece in chunks(features):
@@ -117,7 +127,7 @@ def statistics_of(features):
     return statistics
 
 
-def save_statistics(real, reader, file):
+def save_statistics(real: RealImages, reader: Reader, file: Any) -> None:
     """Writes mean and covariance of the training images as other tools read them: NPZ, mu, sigma.
 
     Args:
@@ -131,7 +141,7 @@ def save_statistics(real, reader, file):
     )  # fmt: skip
 
 
-def load_statistics(path, reader):
+def load_statistics(path: str | os.PathLike, reader: Reader) -> SavedStatistics:
     """Reads mean and covariance from an NPZ file, ours or another tool's.
 
     Args:

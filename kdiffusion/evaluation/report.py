@@ -1,14 +1,22 @@
 """An evaluation as a person would rather see it: a table in text, and one HTML file."""
 
+from __future__ import annotations
+
 import base64
 import html
 import io
 import string
+from collections.abc import Mapping, Sequence
 from pathlib import Path
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from kdiffusion.images import image_grid
+
+if TYPE_CHECKING:
+    from kdiffusion.evaluation.evaluation import Evaluation
+    from kdiffusion.evaluation.image_sets import ImageSet
 
 PAGE = Path(__file__).with_name("report.html")
 GRID_COLUMNS = 10
@@ -75,9 +83,9 @@ NETWORK_ROWS = {
 }  # fmt: skip
 
 
-def table(figures):
+def table(figures: Mapping[str, Any]) -> str:
     """The figures in lines of text: drawn beside held-out real images."""
-    lines = [("", "drawn", "", "held-out real", "better")]
+    lines: list[tuple[str, ...]] = [("", "drawn", "", "held-out real", "better")]
     real = figures["real"] or {}
     lines.append(("images", f"{figures['images']}", "", f"{real.get('images', '')}", ""))
     for key, (title, better, _) in ROWS.items():
@@ -105,7 +113,13 @@ def _value(figures, key):
     return f"{value:.4g}", "" if error is None else f"± {error:.1g}"
 
 
-def report(evaluation, images, labels, real_images, labels_of_asked):
+def report(
+    evaluation: Evaluation,
+    images: ImageSet,
+    labels: np.ndarray | None,
+    real_images: np.ndarray | None,
+    labels_of_asked: Sequence[str] | None,
+) -> str:
     """The report as one HTML text that needs no other file.
 
     Args:

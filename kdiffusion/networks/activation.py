@@ -1,9 +1,16 @@
 """SiLU, whose gradient costs as little in half precision as its value does."""
 
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
 from keras import ops
 
+if TYPE_CHECKING:
+    from kdiffusion.networks.types import Tensor
 
-def silu(x):
+
+def silu(x: Tensor) -> Tensor:
     """x sigmoid(x) (Elfwing et al. 2018).
 
     In half precision the gradient is computed in float32 and rounded once: TensorFlow's own rounds

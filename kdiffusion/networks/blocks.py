@@ -1,11 +1,19 @@
 """What the U-Net is stacked from: down and up blocks, and the resolution changes between them."""
 
-from typing import ClassVar
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any, ClassVar
 
 import keras
 from keras import ops
 
 from kdiffusion.networks.layers import ResidualBlock, SelfAttention2D
+
+if TYPE_CHECKING:
+    from kdiffusion.networks.types import Tensor
+
+if TYPE_CHECKING:
+    from kdiffusion.networks.types import Shape, Tensor
 
 
 def _register(layer_class):
@@ -62,13 +70,13 @@ class DownBlock(_Block):
     Call: `[B, H, W, C]` map, `[B, E]` condition ► `[B, H, W, channels]`.
     """
 
-    def build(self, inputs_shape, condition_shape):
+    def build(self, inputs_shape: Shape, condition_shape: Shape) -> None:
         self._build(inputs_shape, condition_shape)
 
-    def call(self, inputs, condition, training=None):
+    def call(self, inputs: Tensor, condition: Tensor, training: bool | None = None) -> Tensor:
         return self._apply(inputs, condition, training)
 
-    def compute_output_shape(self, inputs_shape, condition_shape):
+    def compute_output_shape(self, inputs_shape: Shape, condition_shape: Shape) -> Shape:
         return (*inputs_shape[:-1], self.channels)
 
 
@@ -81,13 +89,17 @@ class UpBlock(_Block):
     Call: `[B, H, W, C]` map, `[B, H, W, S]` skip, `[B, E]` condition ► `[B, H, W, channels]`.
     """
 
-    def build(self, inputs_shape, skip_shape, condition_shape):
+    def build(self, inputs_shape: Shape, skip_shape: Shape, condition_shape: Shape) -> None:
         self._build((*inputs_shape[:-1], inputs_shape[-1] + skip_shape[-1]), condition_shape)
 
-    def call(self, inputs, skip, condition, training=None):
+    def call(
+        self, inputs: Tensor, skip: Tensor, condition: Tensor, training: bool | None = None
+    ) -> Tensor:
         return self._apply(ops.concatenate([inputs, skip], axis=-1), condition, training)
 
-    def compute_output_shape(self, inputs_shape, skip_shape, condition_shape):
+    def compute_output_shape(
+        self, inputs_shape: Shape, skip_shape: Shape, condition_shape: Shape
+    ) -> Shape:
         return (*inputs_shape[:-1], self.channels)
 
 
@@ -103,7 +115,7 @@ class Downsample(keras.layers.Layer):
     Call: `[B, H, W, C]` ► `[B, H / 2, W / 2, channels]`.
     """
 
-    def __init__(self, channels, symmetric=False, **kwargs):
+    def __init__(self, channels: int, symmetric: bool = False, **kwargs: Any):
         super().__init__(**kwargs)
         self.channels = channels
         self.symmetric = symmetric
@@ -112,19 +124,19 @@ class Downsample(keras.layers.Layer):
             channels, 3, strides=2, padding=padding, dtype=self.dtype_policy
         )
 
-    def build(self, input_shape):
+    def build(self, input_shape: Shape) -> None:
         self.conv.build(input_shape)
 
-    def call(self, inputs):
+    def call(self, inputs: Tensor) -> Tensor:
         if self.symmetric:
             inputs = ops.pad(inputs, ((0, 0), (1, 1), (1, 1), (0, 0)))
         return self.conv(inputs)
 
-    def compute_output_shape(self, input_shape):
+    def compute_output_shape(self, input_shape: Shape) -> Shape:
         batch, height, width, _ = input_shape
         return (batch, height // 2, width // 2, self.channels)
 
-    def get_config(self):
+    def get_config(self) -> dict[str, Any]:
         return {**super().get_config(), "channels": self.channels, "symmetric": self.symmetric}
 
 
@@ -144,18 +156,18 @@ class Upsample(keras.layers.Layer):
 
     FORMS: ClassVar = {"resized": "_resized", "transposed": "_transposed"}
 
-    def __init__(self, channels, **kwargs):
+    def __init__(self, channels: int, **kwargs: Any):
         super().__init__(**kwargs)
         self.channels = channels
         # In bfloat16 on a processor, TensorFlow's transposed convolution is slower on maps of 8x8.
         self.form = "transposed" if self.compute_dtype == "float32" else "resized"
         self.conv = keras.layers.Conv2D(channels, 3, padding="same", dtype=self.dtype_policy)
 
-    def build(self, input_shape):
+    def build(self, input_shape: Shape) -> None:
         batch, height, width, channels = input_shape
         self.conv.build((batch, 2 * height, 2 * width, channels))
 
-    def call(self, inputs):
+    def call(self, inputs: Tensor) -> Tensor:
         return getattr(self, self.FORMS[self.form])(inputs)
 
     def _resized(self, inputs):
@@ -173,11 +185,11 @@ class Upsample(keras.layers.Layer):
         kernel = ops.transpose(ops.flip(taps, (0, 1)), (0, 1, 3, 2))
         return ops.conv_transpose(inputs, kernel, strides=2, padding="same") + self.conv.bias
 
-    def compute_output_shape(self, input_shape):
+    def compute_output_shape(self, input_shape: Shape) -> Shape:
         batch, height, width, _ = input_shape
         return (batch, 2 * height, 2 * width, self.channels)
 
-    def get_config(self):
+    def get_config(self) -> dict[str, Any]:
         return {**super().get_config(), "channels": self.channels}
 
 
@@ -191,23 +203,23 @@ class SpaceToDepth(keras.layers.Layer):
     Call: `[B, H, W, C]` ► `[B, H / patch, W / patch, C patch^2]`.
     """
 
-    def __init__(self, patch_size, **kwargs):
+    def __init__(self, patch_size: int, **kwargs: Any):
         super().__init__(**kwargs)
         self.patch_size = patch_size
 
-    def call(self, inputs):
+    def call(self, inputs: Tensor) -> Tensor:
         _, height, width, channels = inputs.shape
         p = self.patch_size
         x = ops.reshape(inputs, (-1, height // p, p, width // p, p, channels))
         x = ops.transpose(x, (0, 1, 3, 2, 4, 5))  # [B, H/p, W/p, p, p, C]
         return ops.reshape(x, (-1, height // p, width // p, p * p * channels))
 
-    def compute_output_shape(self, input_shape):
+    def compute_output_shape(self, input_shape: Shape) -> Shape:
         batch, height, width, channels = input_shape
         p = self.patch_size
         return (batch, height // p, width // p, channels * p * p)
 
-    def get_config(self):
+    def get_config(self) -> dict[str, Any]:
         return {**super().get_config(), "patch_size": self.patch_size}
 
 
@@ -221,11 +233,11 @@ class DepthToSpace(keras.layers.Layer):
     Call: `[B, H, W, C patch^2]` ► `[B, H patch, W patch, C]`.
     """
 
-    def __init__(self, patch_size, **kwargs):
+    def __init__(self, patch_size: int, **kwargs: Any):
         super().__init__(**kwargs)
         self.patch_size = patch_size
 
-    def call(self, inputs):
+    def call(self, inputs: Tensor) -> Tensor:
         _, height, width, depth = inputs.shape
         p = self.patch_size
         channels = depth // (p * p)
@@ -233,10 +245,10 @@ class DepthToSpace(keras.layers.Layer):
         x = ops.transpose(x, (0, 1, 3, 2, 4, 5))  # [B, H, p, W, p, C]
         return ops.reshape(x, (-1, height * p, width * p, channels))
 
-    def compute_output_shape(self, input_shape):
+    def compute_output_shape(self, input_shape: Shape) -> Shape:
         batch, height, width, depth = input_shape
         p = self.patch_size
         return (batch, height * p, width * p, depth // (p * p))
 
-    def get_config(self):
+    def get_config(self) -> dict[str, Any]:
         return {**super().get_config(), "patch_size": self.patch_size}

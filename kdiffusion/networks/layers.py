@@ -3,8 +3,10 @@
 Every layer works on channels-last maps `[B, H, W, C]`, under any dtype policy, and is serialisable.
 """
 
+from __future__ import annotations
+
 import math
-from typing import ClassVar
+from typing import TYPE_CHECKING, Any, ClassVar, Literal
 
 import keras
 import numpy as np
@@ -12,6 +14,12 @@ from keras import ops
 
 from kdiffusion.networks.activation import silu
 from kdiffusion.networks.normalisation import GroupNorm
+
+if TYPE_CHECKING:
+    from kdiffusion.networks.types import Shape, Tensor
+
+if TYPE_CHECKING:
+    from kdiffusion.networks.types import Shape, Tensor
 
 
 def _register(layer_class):
@@ -39,7 +47,12 @@ class TimestepEmbedding(keras.layers.Layer):
     """
 
     def __init__(
-        self, channels, max_period=10_000.0, cosine_first=False, frequency_shift=1, **kwargs
+        self,
+        channels: int,
+        max_period: float = 10_000.0,
+        cosine_first: bool = False,
+        frequency_shift: int = 1,
+        **kwargs: Any,
     ):
         super().__init__(**kwargs)
         if channels < 2 or channels % 2:
@@ -55,17 +68,17 @@ class TimestepEmbedding(keras.layers.Layer):
         frequencies = np.exp(-math.log(max_period) * np.arange(half) / spread)
         self._frequencies = frequencies.astype("float32")
 
-    def call(self, timestep):
+    def call(self, timestep: Tensor) -> Tensor:
         # float32 even under a half-precision policy: bfloat16 cannot tell t = 998 from t = 999.
         angles = ops.cast(timestep, "float32")[:, None] * self._frequencies  # [B, channels / 2]
         waves = [ops.sin(angles), ops.cos(angles)]
         waves = ops.concatenate(waves[::-1] if self.cosine_first else waves, axis=-1)
         return ops.cast(waves, self.compute_dtype)
 
-    def compute_output_shape(self, timestep_shape):
+    def compute_output_shape(self, timestep_shape: Shape) -> Shape:
         return (timestep_shape[0], self.channels)
 
-    def get_config(self):
+    def get_config(self) -> dict[str, Any]:
         return {
             **super().get_config(),
             "channels": self.channels,
@@ -92,7 +105,14 @@ class ConditionEmbedding(keras.layers.Layer):
     block only has to project it.
     """
 
-    def __init__(self, num_classes, time_channels, label_channels, channels, **kwargs):
+    def __init__(
+        self,
+        num_classes: int,
+        time_channels: int,
+        label_channels: int,
+        channels: int,
+        **kwargs: Any,
+    ):
         super().__init__(**kwargs)
         self.num_classes = num_classes
         self.time_channels = time_channels
@@ -110,20 +130,20 @@ class ConditionEmbedding(keras.layers.Layer):
         self.hidden = keras.layers.Dense(channels, activation="silu", dtype=self.dtype_policy)
         self.project = keras.layers.Dense(channels, activation="silu", dtype=self.dtype_policy)
 
-    def build(self, timestep_shape, label_shape):
+    def build(self, timestep_shape: Shape, label_shape: Shape) -> None:
         batch = timestep_shape[0]
         self.embed_label.build(label_shape)
         self.hidden.build((batch, self.time_channels + self.label_channels))
         self.project.build((batch, self.channels))
 
-    def call(self, timestep, label):
+    def call(self, timestep: Tensor, label: Tensor) -> Tensor:
         both = ops.concatenate([self.embed_time(timestep), self.embed_label(label)], axis=-1)
         return self.project(self.hidden(both))
 
-    def compute_output_shape(self, timestep_shape, label_shape):
+    def compute_output_shape(self, timestep_shape: Shape, label_shape: Shape) -> Shape:
         return (timestep_shape[0], self.channels)
 
-    def get_config(self):
+    def get_config(self) -> dict[str, Any]:
         return {
             **super().get_config(),
             "num_classes": self.num_classes,
@@ -152,7 +172,13 @@ class AddedConditionEmbedding(keras.layers.Layer):
     """
 
     def __init__(
-        self, num_classes, time_channels, channels, cosine_first=False, frequency_shift=1, **kwargs
+        self,
+        num_classes: int,
+        time_channels: int,
+        channels: int,
+        cosine_first: bool = False,
+        frequency_shift: int = 1,
+        **kwargs: Any,
     ):
         super().__init__(**kwargs)
         self.num_classes = num_classes
@@ -168,20 +194,20 @@ class AddedConditionEmbedding(keras.layers.Layer):
         self.hidden = keras.layers.Dense(channels, activation="silu", dtype=policy)
         self.project = keras.layers.Dense(channels, dtype=policy)
 
-    def build(self, timestep_shape, label_shape):
+    def build(self, timestep_shape: Shape, label_shape: Shape) -> None:
         batch = timestep_shape[0]
         self.embed_label.build(label_shape)
         self.hidden.build((batch, self.time_channels))
         self.project.build((batch, self.channels))
 
-    def call(self, timestep, label):
+    def call(self, timestep: Tensor, label: Tensor) -> Tensor:
         time = self.project(self.hidden(self.embed_time(timestep)))
         return silu(time + self.embed_label(label))
 
-    def compute_output_shape(self, timestep_shape, label_shape):
+    def compute_output_shape(self, timestep_shape: Shape, label_shape: Shape) -> Shape:
         return (timestep_shape[0], self.channels)
 
-    def get_config(self):
+    def get_config(self) -> dict[str, Any]:
         return {
             **super().get_config(),
             "num_classes": self.num_classes,
@@ -203,7 +229,7 @@ class PointwiseDense(keras.layers.Dense):
     Call: `[B, H, W, C]` ► `[B, H, W, units]`.
     """
 
-    def call(self, inputs):
+    def call(self, inputs: Tensor) -> Tensor:
         x = _pointwise(inputs, self.kernel, self.bias if self.use_bias else 0.0)
         return x if self.activation is None else self.activation(x)
 
@@ -224,7 +250,14 @@ class ResidualBlock(keras.layers.Layer):
     Call: `[B, H, W, C]` map, `[B, E]` condition ► `[B, H, W, channels]`.
     """
 
-    def __init__(self, channels, dropout=0.0, scale_shift=False, norm=None, **kwargs):
+    def __init__(
+        self,
+        channels: int,
+        dropout: float = 0.0,
+        scale_shift: bool = False,
+        norm: dict[str, Any] | None = None,
+        **kwargs: Any,
+    ):
         super().__init__(**kwargs)
         self.channels = channels
         self.dropout = dropout
@@ -243,7 +276,7 @@ class ResidualBlock(keras.layers.Layer):
         )
         self.shortcut = None
 
-    def build(self, inputs_shape, condition_shape):
+    def build(self, inputs_shape: Shape, condition_shape: Shape) -> None:
         output_shape = (*inputs_shape[:-1], self.channels)
         self.norm_in.build(inputs_shape)
         self.conv_in.build(inputs_shape)
@@ -254,7 +287,7 @@ class ResidualBlock(keras.layers.Layer):
             self.shortcut = PointwiseDense(self.channels, dtype=self.dtype_policy)
             self.shortcut.build(inputs_shape)
 
-    def call(self, inputs, condition, training=None):
+    def call(self, inputs: Tensor, condition: Tensor, training: bool | None = None) -> Tensor:
         x = self.conv_in(silu(self.norm_in(inputs)))
         told = {"modulation" if self.scale_shift else "shift": self.project_condition(condition)}
         x = self.norm_out(x, **told)
@@ -262,10 +295,10 @@ class ResidualBlock(keras.layers.Layer):
         residual = self.conv_out(x)
         return residual + (inputs if self.shortcut is None else self.shortcut(inputs))
 
-    def compute_output_shape(self, inputs_shape, condition_shape):
+    def compute_output_shape(self, inputs_shape: Shape, condition_shape: Shape) -> Shape:
         return (*inputs_shape[:-1], self.channels)
 
-    def get_config(self):
+    def get_config(self) -> dict[str, Any]:
         return {
             **super().get_config(),
             "channels": self.channels,
@@ -293,7 +326,9 @@ class SelfAttention2D(keras.layers.Layer):
 
     FORMS: ClassVar = {"plain": "_plain", "folded": "_folded"}
 
-    def __init__(self, heads=1, norm=None, **kwargs):
+    def __init__(
+        self, heads: int = 1, norm: dict[str, Any] | Literal[False] | None = None, **kwargs: Any
+    ):
         super().__init__(**kwargs)
         self.heads = heads
         self.form = "plain"
@@ -301,7 +336,7 @@ class SelfAttention2D(keras.layers.Layer):
         if norm is not False:
             self.norm = GroupNorm(**(norm or {}), dtype=self.dtype_policy)
 
-    def build(self, input_shape):
+    def build(self, input_shape: Shape) -> None:
         channels = input_shape[-1]
         if channels % self.heads:
             raise ValueError(
@@ -318,7 +353,7 @@ class SelfAttention2D(keras.layers.Layer):
             if layer is not None:
                 layer.build(input_shape)
 
-    def call(self, inputs):
+    def call(self, inputs: Tensor) -> Tensor:
         return getattr(self, self.FORMS[self.form])(inputs)
 
     def _plain(self, inputs):
@@ -370,9 +405,9 @@ class SelfAttention2D(keras.layers.Layer):
         attended = ops.reshape(attended, (-1, height, width, channels))
         return inputs + _pointwise(attended, output_kernel, output_bias)
 
-    def compute_output_shape(self, input_shape):
+    def compute_output_shape(self, input_shape: Shape) -> Shape:
         return input_shape
 
-    def get_config(self):
+    def get_config(self) -> dict[str, Any]:
         norm = False if self.norm is None else self.norm.arguments
         return {**super().get_config(), "heads": self.heads, "norm": norm}

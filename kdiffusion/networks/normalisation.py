@@ -1,8 +1,15 @@
 """Group normalisation over channels-last maps, written for a small graph in `keras.ops` alone."""
 
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
 import keras
 import numpy as np
 from keras import ops
+
+if TYPE_CHECKING:
+    from kdiffusion.networks.types import Shape, Tensor
 
 # A group of one channel would subtract exactly the condition that a block has just added to it,
 # and of two, half of it; DDPM's narrowest map, 128 channels in 32 groups, has four.
@@ -47,13 +54,24 @@ class GroupNorm(keras.layers.Layer):
     policy.
     """
 
-    def __init__(self, groups=32, epsilon=1e-6, min_group_channels=MIN_GROUP_CHANNELS, **kwargs):
+    def __init__(
+        self,
+        groups: int = 32,
+        epsilon: float = 1e-6,
+        min_group_channels: int = MIN_GROUP_CHANNELS,
+        **kwargs: Any,
+    ):
         super().__init__(**kwargs)
         self.groups = groups
         self.epsilon = epsilon
         self.min_group_channels = min_group_channels
 
-    def build(self, inputs_shape, shift_shape=None, modulation_shape=None):
+    def build(
+        self,
+        inputs_shape: Shape,
+        shift_shape: Shape | None = None,
+        modulation_shape: Shape | None = None,
+    ) -> None:
         channels = inputs_shape[-1]
         groups = _group_count(channels, self.groups, self.min_group_channels)
         size = channels // groups
@@ -68,7 +86,9 @@ class GroupNorm(keras.layers.Layer):
             shape=(channels,), initializer="zeros", name="offset", autocast=False
         )
 
-    def call(self, inputs, shift=None, modulation=None):
+    def call(
+        self, inputs: Tensor, shift: Tensor | None = None, modulation: Tensor | None = None
+    ) -> Tensor:
         x = ops.cast(inputs, "float32")
         mean = _mean_over_map(x)  # [B, C]
         square = ops.matmul(_mean_over_map(ops.square(x)), self._group_mean)
@@ -86,11 +106,16 @@ class GroupNorm(keras.layers.Layer):
             scale, offset = scale * (1.0 + gain), offset * (1.0 + gain) + bias
         return ops.cast(x * _over_map(scale) + _over_map(offset), self.compute_dtype)
 
-    def compute_output_shape(self, inputs_shape, shift_shape=None, modulation_shape=None):
+    def compute_output_shape(
+        self,
+        inputs_shape: Shape,
+        shift_shape: Shape | None = None,
+        modulation_shape: Shape | None = None,
+    ) -> Shape:
         return inputs_shape
 
     @property
-    def arguments(self):
+    def arguments(self) -> dict[str, Any]:
         """What another layer makes the same norm of."""
         return {
             "groups": self.groups,
@@ -98,5 +123,5 @@ class GroupNorm(keras.layers.Layer):
             "min_group_channels": self.min_group_channels,
         }
 
-    def get_config(self):
+    def get_config(self) -> dict[str, Any]:
         return {**super().get_config(), **self.arguments}

@@ -1,6 +1,10 @@
 """The denoising U-Net of DDPM (Ho et al. 2020, appendix B), conditioned on time and label."""
 
+from __future__ import annotations
+
 import math
+from collections.abc import Callable, Collection, Sequence
+from typing import TYPE_CHECKING, Any, Literal
 
 import keras
 from keras import ops
@@ -20,6 +24,9 @@ from kdiffusion.networks.layers import (
     ResidualBlock,
     SelfAttention2D,
 )
+
+if TYPE_CHECKING:
+    from kdiffusion.networks.types import Tensor
 
 
 @keras.saving.register_keras_serializable("kdiffusion")
@@ -57,19 +64,19 @@ class UNet(keras.Model):
 
     def __init__(
         self,
-        image_shape,
-        num_classes,
-        base_channels=64,
-        channel_multipliers=(1, 2, 2),
-        blocks_per_level=2,
-        attention_resolutions=(16,),
-        attention_heads=1,
-        embedding_channels=None,
-        dropout=0.0,
-        scale_shift=False,
-        patch_size=1,
-        dtype=None,
-        name=None,
+        image_shape: Sequence[int],
+        num_classes: int,
+        base_channels: int = 64,
+        channel_multipliers: Sequence[int] = (1, 2, 2),
+        blocks_per_level: int = 2,
+        attention_resolutions: Collection[int] = (16,),
+        attention_heads: int = 1,
+        embedding_channels: int | None = None,
+        dropout: float = 0.0,
+        scale_shift: bool = False,
+        patch_size: int = 1,
+        dtype: Any | None = None,
+        name: str | None = None,
     ):
         image_shape, channel_multipliers = tuple(image_shape), tuple(channel_multipliers)
         num_classes = check_whole("num_classes", num_classes)
@@ -138,35 +145,35 @@ class UNet(keras.Model):
         }
 
     @property
-    def image_shape(self):
+    def image_shape(self) -> tuple[int, int, int]:
         """(height, width, channels)."""
         return self._config["image_shape"]
 
     @property
-    def num_classes(self):
+    def num_classes(self) -> int:
         """Real classes; the null label is this number."""
         return self._config["num_classes"]
 
-    def get_config(self):
+    def get_config(self) -> dict[str, Any]:
         return dict(self._config)
 
     @classmethod
-    def from_config(cls, config, custom_objects=None):
+    def from_config(cls, config: dict, custom_objects: dict | None = None) -> UNet:
         return cls(**config)
 
 
 def down_and_up(
-    x,
-    condition,
-    widths,
-    blocks_per_level,
-    heads,
-    middle_heads,
-    residual,
-    up_heads=None,
-    middle_norm=None,
-    symmetric=False,
-):
+    x: Tensor,
+    condition: Tensor,
+    widths: Sequence[int],
+    blocks_per_level: int,
+    heads: Callable[[int, Tensor], int],
+    middle_heads: int,
+    residual: dict[str, Any],
+    up_heads: Callable[[int, Tensor], int] | None = None,
+    middle_norm: dict[str, Any] | Literal[False] | None = None,
+    symmetric: bool = False,
+) -> Tensor:
     """The two arms of a U-Net and what is between them, in `keras` layers that have their names.
 
     Args:
@@ -212,7 +219,7 @@ def down_and_up(
     return x
 
 
-def check_image_shape(image_shape, patch_size, levels):
+def check_image_shape(image_shape: tuple[int, ...], patch_size: int, levels: int) -> None:
     """Refuses a size that the levels do not divide, or another number of channels than 1 or 3."""
     if len(image_shape) != 3 or image_shape[-1] not in (1, 3):
         raise ValueError(

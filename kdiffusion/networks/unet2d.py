@@ -1,5 +1,10 @@
 """The U-Net of diffusers, `UNet2DModel`, from the same blocks as `UNet`."""
 
+from __future__ import annotations
+
+from collections.abc import Collection, Sequence
+from typing import Any
+
 import keras
 from keras import ops
 
@@ -48,25 +53,25 @@ class UNet2D(keras.Model):
 
     def __init__(
         self,
-        image_shape,
-        num_classes,
-        widths=(128, 256, 256, 256),
-        blocks_per_level=2,
-        down_attention=(False, True, False, False),
-        up_attention=(False, True, False, False),
-        middle_attention=True,
-        head_channels=None,
-        norm_groups=32,
-        norm_epsilon=1e-6,
-        middle_norm_groups=None,
-        symmetric_padding=False,
-        cosine_first=False,
-        frequency_shift=1,
-        embedding_channels=None,
-        dropout=0.0,
-        scale_shift=False,
-        dtype=None,
-        name=None,
+        image_shape: Sequence[int],
+        num_classes: int,
+        widths: Sequence[int] = (128, 256, 256, 256),
+        blocks_per_level: int = 2,
+        down_attention: Sequence[bool] = (False, True, False, False),
+        up_attention: Sequence[bool] = (False, True, False, False),
+        middle_attention: bool = True,
+        head_channels: int | None = None,
+        norm_groups: int = 32,
+        norm_epsilon: float = 1e-6,
+        middle_norm_groups: int | None = None,
+        symmetric_padding: bool = False,
+        cosine_first: bool = False,
+        frequency_shift: int = 1,
+        embedding_channels: int | None = None,
+        dropout: float = 0.0,
+        scale_shift: bool = False,
+        dtype: Any | None = None,
+        name: str | None = None,
     ):
         image_shape, widths = tuple(image_shape), tuple(widths)
         down_attention, up_attention = tuple(down_attention), tuple(up_attention)
@@ -154,36 +159,36 @@ class UNet2D(keras.Model):
         }
 
     @property
-    def image_shape(self):
+    def image_shape(self) -> tuple[int, int, int]:
         """(height, width, channels)."""
         return self._config["image_shape"]
 
     @property
-    def num_classes(self):
+    def num_classes(self) -> int:
         """Real classes; the null label is this number."""
         return self._config["num_classes"]
 
-    def get_config(self):
+    def get_config(self) -> dict[str, Any]:
         return dict(self._config)
 
     @classmethod
-    def from_config(cls, config, custom_objects=None):
+    def from_config(cls, config: dict, custom_objects: dict | None = None) -> UNet2D:
         return cls(**config)
 
 
 def unet2d(
-    image_shape,
-    num_classes,
-    base_channels,
-    channel_multipliers,
-    blocks_per_level,
-    attention_resolutions,
-    attention_heads,
-    dropout,
-    scale_shift,
-    patch_size,
-    **own,
-):
+    image_shape: Sequence[int],
+    num_classes: int,
+    base_channels: int,
+    channel_multipliers: Sequence[int],
+    blocks_per_level: int,
+    attention_resolutions: Collection[int],
+    attention_heads: int,
+    dropout: float,
+    scale_shift: bool,
+    patch_size: int,
+    **own: Any,
+) -> UNet2D:
     """A `UNet2D` of the settings of a run, which are those of `UNet`.
 
     Args:

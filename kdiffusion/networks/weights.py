@@ -6,7 +6,7 @@ import keras
 LABEL_TABLE = "condition/embed_label/embeddings"
 
 
-def named_weights(network):
+def named_weights(network: keras.Model) -> dict[str, keras.Variable]:
     """The variables of a network, by where they are in it.
 
     Keras numbers layers by a counter of the process. These names are made of the network's own:

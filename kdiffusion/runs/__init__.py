@@ -5,10 +5,14 @@ it, are loaded when they are first used.
 """
 
 import importlib
+from typing import TYPE_CHECKING
 
 from kdiffusion.runs.config import Config
 from kdiffusion.runs.interruptions import Interrupted
 from kdiffusion.runs.presets import PRESET_DOCS, PRESETS
+
+if TYPE_CHECKING:
+    from kdiffusion.runs.run import Run, load_run, train
 
 __all__ = ["PRESETS", "PRESET_DOCS", "Config", "Interrupted", "Run", "load_run", "train"]
 

@@ -1,5 +1,9 @@
 """The compiled model of a configuration."""
 
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
 import keras
 
 from kdiffusion.diffusion.schedules import make_schedule, options_from_text
@@ -7,8 +11,13 @@ from kdiffusion.precision import resolve_policy
 from kdiffusion.runs.choices import LEARNING_RATE_SHAPES, NETWORKS, OPTIMIZERS, find
 from kdiffusion.training import DiffusionModel
 
+if TYPE_CHECKING:
+    from kdiffusion.runs.config import Config
 
-def build_model(config, image_shape, num_classes, total_steps):
+
+def build_model(
+    config: Config, image_shape: tuple[int, int, int], num_classes: int, total_steps: int
+) -> DiffusionModel:
     """The compiled `DiffusionModel` of a configuration.
 
     Args:

@@ -1,9 +1,12 @@
 """What a run is watched by: a guard, TensorBoard, sample grids."""
 
+from __future__ import annotations
+
 import contextlib
 import json
 import time
 import warnings
+from typing import TYPE_CHECKING, Any
 
 import keras
 import numpy as np
@@ -17,6 +20,12 @@ from kdiffusion.runs.event_log import Axis
 from kdiffusion.runs.history import flat_settings
 from kdiffusion.terminal import say, working
 from kdiffusion.training.metrics import LOSS_OF_CLASS
+
+if TYPE_CHECKING:
+    from kdiffusion.diffusion.card import DenoiserCard
+    from kdiffusion.evaluation.in_training import EvaluationInTraining
+    from kdiffusion.runs.checkpoints import Checkpoints
+    from kdiffusion.runs.run_directory import RunDirectory
 
 # Grids stay readable: a data set of a hundred classes shows its first ten.
 MOST_LABELS = 10
@@ -39,19 +48,19 @@ class StopAtNonFinite(keras.callbacks.Callback):
         FloatingPointError: naming the step, and the checkpoint from which the run can go on.
     """
 
-    def __init__(self, checkpoints, steps_per_epoch, is_chief=True):
+    def __init__(self, checkpoints: Checkpoints, steps_per_epoch: int, is_chief: bool = True):
         super().__init__()
         self._checkpoints = checkpoints
         self._steps_per_epoch = steps_per_epoch
         self._is_chief = is_chief
         self._warned_of = None
 
-    def on_epoch_begin(self, epoch, logs=None):
+    def on_epoch_begin(self, epoch: int, logs: Any = None) -> None:
         done = int(self.model.step.numpy()) % self._steps_per_epoch
         # Of the steps before a resumed one only their mean is known, and not yet to this callback.
         self._before = None if done else (0, 0.0)
 
-    def on_train_batch_end(self, batch, logs=None):
+    def on_train_batch_end(self, batch: int, logs: Any = None) -> None:
         step = int(self.model.step.numpy())
         for name, words in (("loss", "loss"), ("gradient_norm", "gradient's norm")):
             value = float(np.mean(logs[name]))
@@ -66,7 +75,7 @@ class StopAtNonFinite(keras.callbacks.Callback):
             )
         self._before = now
 
-    def on_epoch_end(self, epoch, logs=None):
+    def on_epoch_end(self, epoch: int, logs: Any = None) -> None:
         band, step = self._checkpoints.band, int(self.model.step.numpy())
         is_out = band.left_at is not None and step - band.left_at >= LONG_STEPS
         if is_out and self._is_chief and band.left_at != self._warned_of:
@@ -123,7 +132,14 @@ class Monitor(keras.callbacks.Callback):
         evaluate: `EvaluationInTraining`, or None for no evaluation.
     """
 
-    def __init__(self, directory, card, has_config=False, has_graph=False, evaluate=None):
+    def __init__(
+        self,
+        directory: RunDirectory,
+        card: DenoiserCard,
+        has_config: bool = False,
+        has_graph: bool = False,
+        evaluate: EvaluationInTraining | None = None,
+    ):
         super().__init__()
         self._evaluate = evaluate
         self._evaluate_every = directory.config.evaluation.every_epochs
@@ -135,7 +151,7 @@ class Monitor(keras.callbacks.Callback):
         self._epochs = directory.config.optimizer.epochs
         self._axis = Axis(self._run.x_axis, self._batch_size)
 
-    def on_train_begin(self, logs=None):
+    def on_train_begin(self, logs: Any = None) -> None:
         self._writers = {
             part: tf.summary.create_file_writer(str(self._directory.tensorboard / part))
             for part in ("train", "validation")
@@ -154,16 +170,16 @@ class Monitor(keras.callbacks.Callback):
         # `fit` begins twice where a run goes on amid an epoch.
         self._has_config = self._has_graph = True
 
-    def on_train_end(self, logs=None):
+    def on_train_end(self, logs: Any = None) -> None:
         for writer in self._writers.values():
             writer.close()
 
-    def on_epoch_begin(self, epoch, logs=None):
+    def on_epoch_begin(self, epoch: int, logs: Any = None) -> None:
         self._epoch = epoch + 1
         self._last_step = self._step()
         self._epoch_start = time.perf_counter(), self._last_step
 
-    def on_train_batch_end(self, batch, logs=None):
+    def on_train_batch_end(self, batch: int, logs: Any = None) -> None:
         step, every = self._step(), self._run.log_every_steps
         # Not every step is seen where one call of the compiled function makes several.
         if step // every > self._last_step // every:
@@ -172,7 +188,7 @@ class Monitor(keras.callbacks.Callback):
         # Validation and sampling are not training: the clock stops when the last step is done.
         self._epoch_done = time.perf_counter()
 
-    def on_epoch_end(self, epoch, logs=None):
+    def on_epoch_end(self, epoch: int, logs: Any = None) -> None:
         start_time, start_step = self._epoch_start
         images = (self._step() - start_step) * self._batch_size
         speed = {"images_per_second": images / (self._epoch_done - start_time)}

@@ -1,6 +1,14 @@
 """What a checkpoint holds of a model, and what of it must be there to draw or to go on."""
 
+from __future__ import annotations
+
+import os
+from typing import TYPE_CHECKING, Any
+
 import tensorflow as tf
+
+if TYPE_CHECKING:
+    from kdiffusion.training.diffusion_model import DiffusionModel
 
 # What the exported network is made of. To go on takes all but the metrics.
 DRAWN_WITH = ("step", "network", "ema_network")
@@ -23,7 +31,7 @@ class CheckpointState:
         model: a compiled `DiffusionModel` whose optimizer is built.
     """
 
-    def __init__(self, model):
+    def __init__(self, model: DiffusionModel):
         # By lists of variables: Keras's LossScaleOptimizer hides the one that it wraps, and with it
         # the moments of AdamW, from TensorFlow's own tracking.
         timestep_sampling, uncertainty = model.loss_second_moment, model.loss_uncertainty
@@ -43,15 +51,17 @@ class CheckpointState:
         self._checkpoint = tf.train.Checkpoint(**self._parts, metrics=list(self._metrics.values()))
 
     @property
-    def metrics(self):
+    def metrics(self) -> list[str]:
         """Names of the metrics' variables, in the order in which they are written."""
         return list(self._metrics)
 
-    def write(self, prefix):
+    def write(self, prefix: str | os.PathLike) -> None:
         """Writes the tensor files. Raises tf.errors.OpError."""
         self._checkpoint.write(prefix)
 
-    def read(self, prefix, metrics=None, to_draw=False):
+    def read(
+        self, prefix: str | os.PathLike, metrics: Any | None = None, to_draw: bool = False
+    ) -> set[str]:
         """Assigns what was written, once all of it is known to fit.
 
         Args:

@@ -10,11 +10,14 @@ checkpoints/
 ```
 """
 
+from __future__ import annotations
+
 import math
 import os
 import shutil
 import warnings
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import tensorflow as tf
 
@@ -22,6 +25,9 @@ from kdiffusion.files import sync
 from kdiffusion.runs.checkpoint_state import CheckpointState
 from kdiffusion.runs.loss_band import LossBand
 from kdiffusion.runs.sealed import read_sealed, sha256_of, write_sealed
+
+if TYPE_CHECKING:
+    from kdiffusion.training.diffusion_model import DiffusionModel
 
 RECORD = "record.json"
 # What a write that was cut short leaves behind; no reader looks at it.
@@ -37,7 +43,7 @@ class Checkpoints:
         keep: int. How many of the newest to keep. Defaults to `3`.
     """
 
-    def __init__(self, model, directory, keep=3):
+    def __init__(self, model: DiffusionModel, directory: Path, keep: int = 3):
         self._step = model.step
         self._state = CheckpointState(model)
         self._directory = Path(directory)
@@ -45,7 +51,7 @@ class Checkpoints:
         self.band = LossBand()
 
     @property
-    def any(self):
+    def any(self) -> bool:
         """Whether there is a checkpoint, damaged ones included."""
         return bool(self._candidates())
 
@@ -58,7 +64,7 @@ class Checkpoints:
         measured = [folder for folder in newest if math.isfinite(_val_loss(folder))]
         return sorted(best_ones + measured, key=_val_loss)
 
-    def save(self, logs=None):
+    def save(self, logs: dict | None = None) -> Path:
         """Writes a checkpoint named after the model's step.
 
         Args:
@@ -89,7 +95,7 @@ class Checkpoints:
             good = [folder for folder in newest if _step_of(folder) <= last][:1]
         return [folder for folder in newest[self._keep :] if folder not in good]
 
-    def last_good(self, step):
+    def last_good(self, step: int) -> Path | None:
         """The checkpoint to go back to from a step whose loss or gradient is not finite.
 
         Returns:
@@ -104,7 +110,7 @@ class Checkpoints:
                 continue  # it is named when it is restored
         return None
 
-    def go_back_to(self, good):
+    def go_back_to(self, good: Path) -> None:
         """Moves what is newer than a checkpoint to `diverged/`, where no reader looks."""
         aside = self._directory / "diverged"
         for folder in [f for f in _newest_first(self._directory) if _step_of(f) > _step_of(good)]:
@@ -116,7 +122,7 @@ class Checkpoints:
         """Removes what a killed write left, and the damaged ones that the run went back behind."""
         for directory in (self._directory, self._directory / "best", self._directory / "diverged"):
             for leftover in directory.glob(f"step_*{PARTIAL}"):
-                if _step_of(leftover.with_suffix("")) is not None and leftover.is_dir():
+                if _step_of(leftover.with_suffix("")) >= 0 and leftover.is_dir():
                     shutil.rmtree(leftover)
         _remove(path for path in _newest_first(self._directory) if _step_of(path) >= step)
         # The run has come past them by another way.
@@ -134,7 +140,7 @@ class Checkpoints:
         record |= {"loss_band": self.band.to_record(), "files": files}
         write_sealed(folder / RECORD, record)
 
-    def keep_best(self):
+    def keep_best(self) -> None:
         """Copies the whole checkpoint of the lowest validation loss to `best/`, if it is not there.
 
         Of all that there are, not the newest alone: a run may have been killed before it copied.
@@ -172,7 +178,7 @@ class Checkpoints:
         shutil.copytree(folder, _partial(copy))
         _move_into_place(_partial(copy), copy)
 
-    def restore(self, best=False, to_draw=False):
+    def restore(self, best: bool = False, to_draw: bool = False) -> int:
         """Restores the newest whole checkpoint in place, or the best; warns of damaged ones.
 
         Args:
@@ -214,7 +220,7 @@ class Checkpoints:
         )
 
 
-def verify(folder):
+def verify(folder: Path) -> dict:
     """The record of a checkpoint whose files are all as they were written.
 
     Args:
@@ -240,14 +246,14 @@ def verify(folder):
 
 
 def _newest_first(directory):
-    ours = (path for path in directory.glob("step_*/") if _step_of(path) is not None)
+    ours = (path for path in directory.glob("step_*/") if _step_of(path) >= 0)
     return sorted(ours, key=_step_of, reverse=True)
 
 
 def _step_of(folder):
-    """The step in a checkpoint's name; None for what only begins like one, such as a copy."""
+    """The step in a checkpoint's name; -1 for what only begins like one, such as a copy."""
     number = folder.name.removeprefix("step_")
-    return int(number) if number.isdecimal() else None
+    return int(number) if number.isdecimal() else -1
 
 
 def _val_loss(folder):

@@ -5,7 +5,11 @@ neither is installed. A new network, optimizer, shape or strategy is a function 
 row.
 """
 
+from __future__ import annotations
+
 import importlib
+from collections.abc import Mapping
+from typing import Any
 
 from kdiffusion.checks import check_name
 
@@ -37,7 +41,7 @@ STRATEGIES = {
 }
 
 
-def find(argument, name, table):
+def find(argument: str, name: str, table: Mapping[str, str]) -> Any:
     """The function or the class of a row; `argument` is what the name was given for.
 
     Raises:

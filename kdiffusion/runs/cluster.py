@@ -1,12 +1,19 @@
 """The workers of a run and their addresses: as TF_CONFIG has them, checked; and waited for."""
 
+from __future__ import annotations
+
 import contextlib
 import json
 import os
 import re
 import socket
 import time
+from collections.abc import Mapping
 from concurrent.futures import ThreadPoolExecutor
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    import tensorflow as tf
 
 # Those that train. Others may have addresses; nobody waits for them.
 JOBS = ("chief", "worker")
@@ -15,12 +22,12 @@ SECONDS_BETWEEN_LOOKS = 0.5
 SECONDS_TO_ANSWER = 2.0
 
 
-def has_several_workers(strategy):
+def has_several_workers(strategy: tf.distribute.Strategy) -> bool:
     """Whether a strategy, by its name in the configuration, is shared by processes."""
     return strategy == "multi_worker" or (strategy == "auto" and "TF_CONFIG" in os.environ)
 
 
-def read_tf_config(text):
+def read_tf_config(text: str) -> tuple[dict[tuple[str, int], str], tuple[str, int]]:
     """The workers that the text of TF_CONFIG describes.
 
     Returns:
@@ -33,7 +40,7 @@ def read_tf_config(text):
     try:
         content = json.loads(text)
     except (ValueError, RecursionError):
-        content = None
+        content: Any = None
     fault = _fault(content)
     if fault:
         raise ValueError(
@@ -77,7 +84,7 @@ def _fault(content):
     return None
 
 
-def wait_for_peers(addresses, task):
+def wait_for_peers(addresses: Mapping[tuple[str, int], str], task: tuple[str, int]) -> None:
     """Returns when each of the others is at its address, and says for whom it waits until then.
 
     TensorFlow waits for them too, but without a word, and deaf to SIGTERM and Ctrl-C. Each worker

@@ -6,7 +6,7 @@ A value that can't work is refused when the `Config` is made, before anything he
 import dataclasses
 import json
 from pathlib import Path
-from typing import Annotated, Literal
+from typing import TYPE_CHECKING, Annotated, Literal, Self
 
 import tyro
 from pydantic import Field, FiniteFloat, TypeAdapter
@@ -19,30 +19,19 @@ from kdiffusion.runs.choices import LEARNING_RATE_SHAPES, NETWORKS, OPTIMIZERS, 
 from kdiffusion.runs.config_check import checked, section
 
 # Literal types of the tables' names, so that the command line lists them.
-(
-    ScheduleName,
-    SamplerName,
-    PredictionType,
-    LossWeighting,
-    TimestepSampling,
-    NetworkName,
-    OptimizerName,
-    LearningRateShape,
-    StrategyName,
-) = (
-    tyro.extras.literal_type_from_choices(list(table))
-    for table in (
-        SCHEDULES,
-        SAMPLERS,
-        PREDICTION_TYPES,
-        LOSS_WEIGHTINGS,
-        TIMESTEP_SAMPLINGS,
-        NETWORKS,
-        OPTIMIZERS,
-        LEARNING_RATE_SHAPES,
-        STRATEGIES,
+if TYPE_CHECKING:  # A type checker doesn't run the code, and so can't know the tables' names.
+    ScheduleName = SamplerName = PredictionType = LossWeighting = TimestepSampling = str
+    NetworkName = OptimizerName = LearningRateShape = StrategyName = str
+else:
+    names_of = tyro.extras.literal_type_from_choices
+    ScheduleName, SamplerName = names_of(list(SCHEDULES)), names_of(list(SAMPLERS))
+    PredictionType, LossWeighting = (
+        names_of(list(PREDICTION_TYPES)),
+        names_of(list(LOSS_WEIGHTINGS)),
     )
-)
+    TimestepSampling, NetworkName = names_of(list(TIMESTEP_SAMPLINGS)), names_of(list(NETWORKS))
+    OptimizerName, StrategyName = names_of(list(OPTIMIZERS)), names_of(list(STRATEGIES))
+    LearningRateShape = names_of(list(LEARNING_RATE_SHAPES))
 Positive = Annotated[int, Field(ge=1)]
 NotNegative = Annotated[int, Field(ge=0)]
 Fraction = Annotated[FiniteFloat, Field(ge=0, le=1)]
@@ -269,12 +258,12 @@ class Config:
             **options_from_text(diffusion.schedule_options),
         )
 
-    def to_json(self):
+    def to_json(self) -> str:
         """The configuration as JSON text."""
         return TypeAdapter(Config).dump_json(self, indent=2).decode()
 
     @classmethod
-    def from_json(cls, text):
+    def from_json(cls, text: str) -> Self:
         """The inverse of `to_json`. Raises ValueError naming each field that is not valid."""
         try:
             content = json.loads(text)

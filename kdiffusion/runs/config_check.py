@@ -1,7 +1,10 @@
 """The values of a configuration against their types and bounds, and what is wrong in our words."""
 
+from __future__ import annotations
+
 import dataclasses
 import functools
+from typing import Any, TypeVar, dataclass_transform
 
 from pydantic import ConfigDict, TypeAdapter, ValidationError
 
@@ -28,13 +31,17 @@ NEEDS = {
 }
 
 
-def section(cls):
+T = TypeVar("T")
+
+
+@dataclass_transform(frozen_default=True)
+def section(cls: type[T]) -> type[T]:
     """Makes a class a part of the configuration: a frozen dataclass of checked fields."""
-    cls.__pydantic_config__ = ConfigDict(extra="forbid")
+    setattr(cls, "__pydantic_config__", ConfigDict(extra="forbid"))  # noqa: B010
     return dataclasses.dataclass(frozen=True)(cls)
 
 
-def checked(config_class, content):
+def checked(config_class: type, content: Any) -> dict[str, Any]:
     """The fields of a configuration, each of its type.
 
     Args:

@@ -1,5 +1,7 @@
 """TensorBoard's event files: what they count along, and what a run goes back behind taken out."""
 
+from __future__ import annotations
+
 import os
 from pathlib import Path
 
@@ -18,18 +20,18 @@ class Axis:
         batch_size: int. Images of a step.
     """
 
-    def __init__(self, name, batch_size):
+    def __init__(self, name: str, batch_size: int):
         self._name = name
         self._batch_size = batch_size
 
-    def number(self, tag, step, epoch):
+    def number(self, tag: str, step: int, epoch: int) -> int:
         """The number of an event of a tag at a step, the last of an epoch or not."""
         if self._name == "images":
             return step * self._batch_size
         return epoch if self._name == "epochs" and tag.startswith(BY_EPOCH) else step
 
 
-def trim(folder, step, epoch, axis):
+def trim(folder: Path, step: int, epoch: int, axis: Axis) -> bool:
     """Leaves of the events in a folder those that a run which was never stopped would have by now.
 
     Events after `step`, or of epochs after `epoch`, will be written again. Of several with one tag

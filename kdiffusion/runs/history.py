@@ -1,15 +1,22 @@
 """What a run was made with, and from which step on: settings that were changed, and versions."""
 
+from __future__ import annotations
+
 import hashlib
 import json
 import platform
+from collections.abc import Iterable
 from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from kdiffusion.runs.config import Config
 
 # What opens, draws and writes files after training; `export` is in the package only if installed.
 AFTER_TRAINING = ("artifacts", "commands", "export")
 
 
-def flat_settings(config):
+def flat_settings(config: Config) -> dict[str, Any]:
     """{"section.field": value} of a `Config`, the values as in JSON."""
     content = json.loads(config.to_json())
     sections = {name: value for name, value in content.items() if isinstance(value, dict)}
@@ -20,15 +27,15 @@ def flat_settings(config):
     }
 
 
-def changed_settings(before, now):
+def changed_settings(before: Config, now: Config) -> dict[str, Any]:
     """{"section.field": {"was": ..., "is": ...}} of the settings that differ in two `Config`s."""
-    before, now = flat_settings(before), flat_settings(now)
+    was, is_now = flat_settings(before), flat_settings(now)
     return {
-        name: {"was": before[name], "is": now[name]} for name in before if before[name] != now[name]
+        name: {"was": was[name], "is": is_now[name]} for name in was if was[name] != is_now[name]
     }
 
 
-def versions():
+def versions() -> dict[str, str]:
     """What computes: versions of Python, TensorFlow and Keras, and a digest of this code."""
     import keras
     import tensorflow as tf
@@ -41,7 +48,7 @@ def versions():
     }
 
 
-def code_digest():
+def code_digest() -> str:
     """Twelve hexadecimal digits of a SHA-256 over the files that train, names and bytes."""
     folder = Path(__file__).parents[1]
     digest = hashlib.sha256()
@@ -53,7 +60,9 @@ def code_digest():
     return digest.hexdigest()[:12]
 
 
-def extended(history, changed, step, now):
+def extended(
+    history: Iterable[dict], changed: dict[str, Any], step: int, now: dict[str, str]
+) -> tuple[dict, ...]:
     """The history of a run that begins or goes on.
 
     Args:
@@ -66,13 +75,13 @@ def extended(history, changed, step, now):
         tuple of entries. One more than before, unless nothing changed.
     """
     # What was changed in steps that the run goes back behind holds from here.
-    history = [{**entry, "from_step": min(entry["from_step"], step)} for entry in history]
-    if changed or not history or history[-1]["versions"] != now:
-        history.append({"from_step": step, "versions": now, "changed": changed})
-    return tuple(history)
+    entries = [{**entry, "from_step": min(entry["from_step"], step)} for entry in history]
+    if changed or not entries or entries[-1]["versions"] != now:
+        entries.append({"from_step": step, "versions": now, "changed": changed})
+    return tuple(entries)
 
 
-def said_of(history, before):
+def said_of(history: tuple[dict, ...], before: tuple[dict, ...]) -> list[str]:
     """One line for each change of the newest entry, if it is not among those before.
 
     Args:

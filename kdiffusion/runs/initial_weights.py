@@ -1,8 +1,13 @@
 """Weights to start a run from: those of another run, or of a file; label rows by class name."""
 
+from __future__ import annotations
+
 import hashlib
+import os
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import numpy as np
 
@@ -10,6 +15,9 @@ from kdiffusion.artifacts import is_artifact, onnx_loader, onnx_weights, safeten
 from kdiffusion.artifacts.released import resolved
 from kdiffusion.networks.weights import LABEL_TABLE, named_weights
 from kdiffusion.runs import run_directory
+
+if TYPE_CHECKING:
+    from kdiffusion.training.diffusion_model import DiffusionModel
 
 MOST_NAMED = 8  # weights that don't fit, in an error
 _NEEDED = (
@@ -34,12 +42,12 @@ class InitialWeights:
     weights: dict
     card: object = None
 
-    def to_dict(self):
+    def to_dict(self) -> dict[str, str]:
         """The fields of the card's `Parent`: what a run that starts from them says of it."""
         return {"name": self.path.resolve().name, "sha256": self.sha256}
 
 
-def read_parent(path):
+def read_parent(path: str | os.PathLike) -> InitialWeights:
     """Reads the weights to start from.
 
     Args:
@@ -108,7 +116,9 @@ def _sha256_of_file(path):
         return hashlib.file_digest(file, "sha256").hexdigest()
 
 
-def start_from(model, parent, class_names, partial=False):
+def start_from(
+    model: DiffusionModel, parent: InitialWeights, class_names: Sequence[str], partial: bool = False
+) -> list[str]:
     """Gives a new model the weights of another, network and average alike.
 
     A weight is taken where name and shape agree. Of the label's table a row is taken for each class

@@ -1,14 +1,18 @@
 """What ends a run early, other than its own mistakes; each with the exit status of its process."""
 
+from __future__ import annotations
+
 import contextlib
 import os
 import signal
 import threading
+from collections.abc import Callable, Iterator
 
 
 class Interrupted(Exception):
     """A run was ended from outside and can go on by `--resume`."""
 
+    cause = "an interruption"
     exit_status = 1
 
 
@@ -40,7 +44,7 @@ checkpoint.
 
 
 @contextlib.contextmanager
-def catching_signals():
+def catching_signals() -> Iterator[Callable[[], type[Interrupted] | None]]:
     """Gives a function that tells what came of SIGTERM and SIGINT, instead of dying of it at once.
 
     It returns `Preempted`, `StoppedByUser` (Ctrl-C), or None; SIGTERM goes before Ctrl-C. A second

@@ -1,8 +1,17 @@
 """How a run follows its gradient: the optimizers by name, and the learning rate's shape."""
 
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
 import keras
 import tensorflow as tf
 from keras import ops
+
+if TYPE_CHECKING:
+    from kdiffusion.runs.config import OptimizerConfig
+
+LearningRate = float | keras.optimizers.schedules.LearningRateSchedule
 
 # Of Newton-Schulz's quintic x (a + b x^2 + c x^4), steepest at 0 (Jordan et al. 2024).
 QUINTIC = (3.4445, -4.7750, 2.0315)
@@ -15,7 +24,9 @@ class FusedAdamW(keras.optimizers.AdamW):
     Args: those of `keras.optimizers.AdamW`, but for `amsgrad`.
     """
 
-    def update_step(self, gradient, variable, learning_rate):
+    def update_step(
+        self, gradient: tf.Tensor, variable: keras.Variable, learning_rate: tf.Tensor
+    ) -> None:
         index = self._get_variable_index(variable)
         moments = self._momentums[index], self._velocities[index]
         betas = self.beta_1, self.beta_2
@@ -63,18 +74,18 @@ class ConvolutionMuon(keras.optimizers.Muon):
         betas = self.adam_beta_1, self.adam_beta_2
         _adam(variable, gradient, (m, v), betas, self.iterations, learning_rate, self.epsilon)
 
-    def zeropower_via_newtonschulz5(self, x, steps):
+    def zeropower_via_newtonschulz5(self, x: Any, steps: int) -> Any:
         """`[kh, kw, cin, cout]`, nearly orthogonal as a matrix."""
         matrix = ops.reshape(x, (-1, x.shape[-1]))
         return ops.reshape(orthogonalized(matrix, steps), x.shape)
 
-    def lr_adjust(self, x):
+    def lr_adjust(self, x: Any) -> Any:
         """An update in the shape of its kernel, scaled as that of its matrix."""
         rows, columns = x.shape[0] * x.shape[1] * x.shape[2], x.shape[3]
         return x * self.rms_rate * max(rows, columns) ** 0.5
 
 
-def orthogonalized(matrix, steps=5):
+def orthogonalized(matrix: Any, steps: int = 5) -> tf.Tensor:
     """U V' of a matrix U S V', nearly: singular values between 0.7 and 1.2 (Jordan et al. 2024).
 
     Args:
@@ -99,7 +110,7 @@ def orthogonalized(matrix, steps=5):
     return tf.transpose(x) if rows > columns else x
 
 
-def adamw(config, learning_rate):
+def adamw(config: OptimizerConfig, learning_rate: LearningRate) -> keras.optimizers.Optimizer:
     """AdamW for all weights: `FusedAdamW`."""
     return FusedAdamW(
         learning_rate,
@@ -109,7 +120,7 @@ def adamw(config, learning_rate):
     )
 
 
-def muon(config, learning_rate):
+def muon(config: OptimizerConfig, learning_rate: LearningRate) -> keras.optimizers.Optimizer:
     """Muon on convolutions, AdamW beside it: `ConvolutionMuon`."""
     return ConvolutionMuon(
         learning_rate,
@@ -134,7 +145,14 @@ class Trapezoid(keras.optimizers.schedules.LearningRateSchedule):
         final: float. The learning rate that the last step would reach. Defaults to `0.0`.
     """
 
-    def __init__(self, peak, total_steps, warmup_steps, cooldown_steps, final=0.0):
+    def __init__(
+        self,
+        peak: float,
+        total_steps: int,
+        warmup_steps: int,
+        cooldown_steps: int,
+        final: float = 0.0,
+    ):
         self.peak = peak
         self.total_steps = total_steps
         self.warmup_steps = warmup_steps
@@ -148,7 +166,7 @@ class Trapezoid(keras.optimizers.schedules.LearningRateSchedule):
         fall = self.final + (self.peak - self.final) * ops.clip(left, 0.0, 1.0)
         return ops.minimum(self.peak * ops.minimum(rise, 1.0), fall)
 
-    def get_config(self):
+    def get_config(self) -> dict[str, Any]:
         return {
             "peak": self.peak,
             "total_steps": self.total_steps,
@@ -158,7 +176,7 @@ class Trapezoid(keras.optimizers.schedules.LearningRateSchedule):
         }
 
 
-def trapezoid(config, total_steps):
+def trapezoid(config: OptimizerConfig, total_steps: int) -> LearningRate:
     """`Trapezoid`, as an `OptimizerConfig` shapes it over the whole run."""
     return Trapezoid(
         config.learning_rate,
@@ -169,7 +187,7 @@ def trapezoid(config, total_steps):
     )
 
 
-def cosine(config, total_steps):
+def cosine(config: OptimizerConfig, total_steps: int) -> LearningRate:
     """After the warm-up half a cosine, as an `OptimizerConfig` shapes it over the whole run."""
     warmup = _warmup(config, total_steps)
     return keras.optimizers.schedules.CosineDecay(

@@ -18,7 +18,7 @@ from kdiffusion.runs.config import (
 )
 
 
-def digits():
+def digits() -> Config:
     """Handwritten digits, 8x8, from scikit-learn: the quickstart, minutes on two cores.
 
     `python -m kdiffusion train digits`
@@ -49,7 +49,7 @@ def digits():
     )
 
 
-def cifar10_paper():
+def cifar10_paper() -> Config:
     """The model that this project set out to reproduce: CIFAR-10, 600 epochs, for a GPU.
 
     `python -m kdiffusion train cifar10_paper`
@@ -76,7 +76,7 @@ def cifar10_paper():
     )
 
 
-def cifar10():
+def cifar10() -> Config:
     """DDPM's own network and recipe on CIFAR-10, with labels and guidance: the best for a GPU.
 
     `python -m kdiffusion train cifar10`
@@ -104,7 +104,7 @@ def cifar10():
     )
 
 
-def cifar10_small():
+def cifar10_small() -> Config:
     """CIFAR-10 on two CPU cores in hours: half the resolution inside, v-prediction, min-SNR.
 
     `python -m kdiffusion train cifar10_small`
@@ -137,7 +137,7 @@ def cifar10_small():
     )
 
 
-def stl10():
+def stl10() -> Config:
     """Higher resolution: STL-10 at 64x64, from its 5,000 labelled images, for a GPU.
 
     `python -m kdiffusion train stl10`
@@ -167,4 +167,4 @@ def stl10():
 _MAKERS = (digits, cifar10_paper, cifar10, cifar10_small, stl10)
 
 PRESETS = {make.__name__: dataclasses.replace(make(), preset=make.__name__) for make in _MAKERS}
-PRESET_DOCS = {make.__name__: inspect.getdoc(make) for make in _MAKERS}
+PRESET_DOCS = {make.__name__: inspect.getdoc(make) or "" for make in _MAKERS}

@@ -3,13 +3,19 @@
 All other numbers are in TensorBoard (`callbacks.Monitor`).
 """
 
+from __future__ import annotations
+
 import contextlib
 import time
+from typing import TYPE_CHECKING, Any
 
 import keras
 import numpy as np
 
 from kdiffusion.terminal import duration, is_watched, move, say, working
+
+if TYPE_CHECKING:
+    from kdiffusion.runs.config import Config
 
 # The metrics that an epoch's line shows, and by which word.
 SHOWN = {"loss": "loss", "val_loss": "validation"}
@@ -24,22 +30,22 @@ class EpochLines(keras.callbacks.Callback):
         steps_per_epoch: int.
     """
 
-    def __init__(self, config, steps_per_epoch):
+    def __init__(self, config: Config, steps_per_epoch: int):
         super().__init__()
         self._epochs = config.optimizer.epochs
         self._batch_size = config.optimizer.batch_size
         self._steps_per_epoch = steps_per_epoch
         self._busy = contextlib.ExitStack()
-        self._begun = None  # (time, step) when the first step of this process was done
+        self._begun: Any = None  # (time, step) when the first step of this process was done
         self._moved = 0.0
 
-    def on_epoch_begin(self, epoch, logs=None):
+    def on_epoch_begin(self, epoch: int, logs: Any = None) -> None:
         if self._begun is None:
             self._be_busy("tracing and compiling the first step", line=True)
         self._epoch = epoch + 1
         self._epoch_begun = time.perf_counter(), self._step()
 
-    def on_train_batch_end(self, batch, logs=None):
+    def on_train_batch_end(self, batch: int, logs: Any = None) -> None:
         now, step = time.perf_counter(), self._step()
         if self._begun is None:
             # The first step takes the time of many others, and says nothing of theirs.
@@ -51,21 +57,21 @@ class EpochLines(keras.callbacks.Callback):
             done = (step - 1) % self._steps_per_epoch + 1
             move(self._line(logs, f"  step {done}/{self._steps_per_epoch}"))
 
-    def on_test_begin(self, logs=None):
+    def on_test_begin(self, logs: Any = None) -> None:
         self._be_busy(f"{self._name()}: validation")
 
-    def on_test_end(self, logs=None):
+    def on_test_end(self, logs: Any = None) -> None:
         self._busy.close()
 
-    def on_epoch_end(self, epoch, logs=None):
+    def on_epoch_end(self, epoch: int, logs: Any = None) -> None:
         move("")
         say(self._line(logs))
 
-    def on_train_end(self, logs=None):
+    def on_train_end(self, logs: Any = None) -> None:
         self._busy.close()
         move("")
 
-    def close(self):
+    def close(self) -> None:
         """Takes the moving line away, also where training ended by an exception."""
         self._busy.close()
         move("")

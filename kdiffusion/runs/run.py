@@ -1,9 +1,14 @@
 """A training run from its configuration: data, strategy, model, `fit`; and a finished run again."""
 
+from __future__ import annotations
+
 import contextlib
+import os
 import warnings
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import tensorflow as tf
 
@@ -26,6 +31,11 @@ from kdiffusion.runs.workers import Workers
 from kdiffusion.terminal import say, working
 from kdiffusion.training import DiffusionModel
 
+if TYPE_CHECKING:
+    import keras
+
+    from kdiffusion.runs.config import Config
+
 VALIDATIONS = 40  # about as many in a run, unless told otherwise
 
 
@@ -42,7 +52,13 @@ class Run:
     is_chief: bool = True
 
 
-def train(config, run_dir, resume=False, overwrite=False, callbacks=()):
+def train(
+    config: Config,
+    run_dir: str | os.PathLike,
+    resume: bool = False,
+    overwrite: bool = False,
+    callbacks: Sequence[keras.callbacks.Callback] = (),
+) -> Run:
     """Trains a model and leaves it, with all that tells of it, in a folder.
 
     Args:
@@ -80,7 +96,7 @@ def train(config, run_dir, resume=False, overwrite=False, callbacks=()):
     with workers.reporting_loss():
         # Before one finds its settings wrong for the folder, and another doesn't.
         workers.check_agree(_what_must_agree(config))
-    if resume:
+    if before is not None:
         run_directory.check_resumable(before.config, config)
     elif workers.is_chief:
         run_directory.check_free(run_dir, overwrite)
@@ -94,7 +110,7 @@ def train(config, run_dir, resume=False, overwrite=False, callbacks=()):
         Path(run_dir), config, dataset.image_shape, dataset.class_names, len(dataset.images),
         dataset.content_hash(), parent=parent and parent.to_dict(),
     )  # fmt: skip
-    if resume:
+    if before is not None:
         run_directory.check_same_data(before, directory)
         directory = replace(directory, parent=before.parent)
     steps_per_epoch = dataset.steps_per_epoch(config.optimizer.batch_size)
@@ -282,7 +298,7 @@ def _validation(strategy, dataset, config):
     return batches.repeat(), steps
 
 
-def validated_epochs(config):
+def validated_epochs(config: Config) -> list[int]:
     """Numbers of the epochs, from 1, after which the validation loss is measured.
 
     A validation at each of many short epochs would cost more than a twentieth of the run.
@@ -328,7 +344,7 @@ def _check_first_step(config, step, steps_per_epoch):
         )
 
 
-def load_run(run_dir, best=False):
+def load_run(run_dir: str | os.PathLike, best: bool = False) -> Run:
     """A run's model as its newest checkpoint left it, for export and evaluation.
 
     Args:
@@ -347,7 +363,7 @@ def load_run(run_dir, best=False):
     return Run(model, make_card(model, directory), directory)
 
 
-def make_card(model, directory):
+def make_card(model: DiffusionModel, directory: RunDirectory) -> DenoiserCard:
     """The card of a run's model: what its exported file will say of itself."""
     config = directory.config
     return model.card(

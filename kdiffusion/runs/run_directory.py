@@ -1,11 +1,15 @@
 """The folder of a run: config.json, checkpoints/, tensorboard/, samples/, export/."""
 
+from __future__ import annotations
+
 import contextlib
 import json
 import os
 import shutil
+from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 from filelock import FileLock, Timeout
 
@@ -72,22 +76,22 @@ class RunDirectory:
     parent: dict | None = None
 
     @property
-    def checkpoints(self):
+    def checkpoints(self) -> Path:
         return self.path / "checkpoints"
 
     @property
-    def tensorboard(self):
+    def tensorboard(self) -> Path:
         return self.path / "tensorboard"
 
     @property
-    def samples(self):
+    def samples(self) -> Path:
         return self.path / "samples"
 
     @property
-    def export(self):
+    def export(self) -> Path:
         return self.path / "export"
 
-    def write(self):
+    def write(self) -> None:
         """Makes the folders and writes config.json, whole or not at all."""
         for folder in (self.checkpoints, self.tensorboard, self.samples):
             folder.mkdir(parents=True, exist_ok=True)
@@ -103,7 +107,7 @@ class RunDirectory:
         write_sealed(self.path / "config.json", content)
 
     @contextlib.contextmanager
-    def locked(self):
+    def locked(self) -> Iterator[None]:
         """Keeps other processes from training in the folder, as long as this one lives.
 
         Raises:
@@ -121,7 +125,7 @@ class RunDirectory:
             yield
 
     @classmethod
-    def read(cls, path):
+    def read(cls, path: str | os.PathLike) -> RunDirectory:
         """The run in a folder.
 
         Raises:
@@ -135,13 +139,14 @@ class RunDirectory:
                 f"Received: run_dir={path}"
             )
         try:
-            content = read_sealed(file)
+            content: Any = read_sealed(file)
+            height, width, channels = map(int, content["image_shape"])
             # Its log was begun before there was a choice.
             content["config"]["run"].setdefault("x_axis", "epochs")
             return cls(
                 path=Path(path),
                 config=Config.from_json(json.dumps(content["config"])),
-                image_shape=tuple(int(side) for side in content["image_shape"]),
+                image_shape=(height, width, channels),
                 class_names=tuple(str(name) for name in content["class_names"]),
                 num_images=int(content["num_images"]),
                 data_sha256=content.get("data_sha256"),
@@ -152,12 +157,12 @@ class RunDirectory:
             raise ValueError(f"{file} is not a valid run configuration: {error}") from error
 
 
-def holds_run(path):
+def holds_run(path: str | os.PathLike) -> bool:
     """Whether a run was begun in a folder."""
     return os.path.lexists(Path(path) / "config.json")
 
 
-def check_free(path, overwrite=False):
+def check_free(path: str | os.PathLike, overwrite: bool = False) -> None:
     """Refuses to begin a run where there is one, or what may be somebody's work.
 
     Raises:
@@ -212,7 +217,7 @@ def _is_ours(file):
     return isinstance(content, dict) and {"format_version", "config"} <= content.keys()
 
 
-def clear(path):
+def clear(path: str | os.PathLike) -> None:
     """Removes a run, if there is one, and nothing else from its folder.
 
     Raises:
@@ -228,7 +233,7 @@ def clear(path):
         (path / "config.json").unlink()
 
 
-def check_resumable(before, now):
+def check_resumable(before: Config, now: Config) -> None:
     """Refuses to go on with a run under settings that would make it another run.
 
     Args:
@@ -251,7 +256,7 @@ def check_resumable(before, now):
         )
 
 
-def check_same_data(before, now):
+def check_same_data(before: RunDirectory, now: RunDirectory) -> None:
     """Refuses to go on with a run on other images: classes, shape, number, pixels, their split.
 
     Args:

@@ -1,8 +1,20 @@
 """When a run is saved, how it stops when told to, and how a saved one goes on amid an epoch."""
 
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import TYPE_CHECKING, Any
+
 import keras
 
 from kdiffusion.runs.interruptions import Preempted, StoppedByUser
+
+if TYPE_CHECKING:
+    from kdiffusion.runs.checkpoints import Checkpoints
+    from kdiffusion.runs.config import Config
+    from kdiffusion.runs.interruptions import Interrupted
+    from kdiffusion.runs.workers import Workers
+    from kdiffusion.training.diffusion_model import DiffusionModel
 
 
 class SaveCheckpoint(keras.callbacks.Callback):
@@ -22,7 +34,14 @@ class SaveCheckpoint(keras.callbacks.Callback):
         Preempted, StoppedByUser: naming the step, when the checkpoint is written.
     """
 
-    def __init__(self, checkpoints, config, steps_per_epoch, what_came, workers):
+    def __init__(
+        self,
+        checkpoints: Checkpoints,
+        config: Config,
+        steps_per_epoch: int,
+        what_came: Callable[[], type[Interrupted] | None],
+        workers: Workers,
+    ):
         super().__init__()
         self._checkpoints = checkpoints
         self._every_steps = config.run.checkpoint_every_steps
@@ -32,10 +51,10 @@ class SaveCheckpoint(keras.callbacks.Callback):
         self._what_came = what_came
         self._workers = workers
 
-    def on_epoch_begin(self, epoch, logs=None):
+    def on_epoch_begin(self, epoch: int, logs: Any = None) -> None:
         self._last_step = int(self.model.step.numpy())
 
-    def on_train_batch_end(self, batch, logs=None):
+    def on_train_batch_end(self, batch: int, logs: Any = None) -> None:
         step, every = int(self.model.step.numpy()), self._every_steps
         # Not every step is seen where one call of the compiled function makes several.
         self._is_due = every is not None and step // every > self._last_step // every
@@ -43,7 +62,7 @@ class SaveCheckpoint(keras.callbacks.Callback):
             self._save_if(self._is_due, step)
         self._last_step = step
 
-    def on_epoch_end(self, epoch, logs=None):
+    def on_epoch_end(self, epoch: int, logs: Any = None) -> None:
         epoch_is_due = (epoch + 1) % self._every_epochs == 0 or epoch + 1 == self._epochs
         self._save_if(self._is_due or epoch_is_due, self._last_step, logs)
 
@@ -68,11 +87,11 @@ class ContinueEpoch(keras.callbacks.Callback):
         model: a `DiffusionModel` restored amid an epoch.
     """
 
-    def __init__(self, model):
+    def __init__(self, model: DiffusionModel):
         super().__init__()
         variables = [variable for metric in model.metrics for variable in metric.variables]
         self._state = [(variable, variable.numpy()) for variable in variables]
 
-    def on_epoch_begin(self, epoch, logs=None):
+    def on_epoch_begin(self, epoch: int, logs: Any = None) -> None:
         for variable, value in self._state:
             variable.assign(value)

@@ -10,7 +10,7 @@ from kdiffusion.files import staged
 FORMAT_VERSION = 3
 
 
-def write_sealed(path, content):
+def write_sealed(path: Path, content: dict) -> None:
     """Writes JSON with its own SHA-256, whole or not at all, and on the disk when this returns.
 
     Args:
@@ -23,7 +23,7 @@ def write_sealed(path, content):
         temporary.write_text(text + "\n", encoding="utf-8")
 
 
-def read_sealed(path):
+def read_sealed(path: Path) -> dict:
     """The content that `write_sealed` wrote.
 
     Raises:
@@ -43,7 +43,7 @@ def read_sealed(path):
     return content
 
 
-def sha256_of(path):
+def sha256_of(path: Path) -> str:
     """SHA-256 of a file's bytes, in hexadecimal digits."""
     with open(path, "rb") as file:
         return hashlib.file_digest(file, "sha256").hexdigest()

@@ -1,9 +1,12 @@
 """tf.distribute strategies by name, and a global batch divided among their replicas."""
 
+from __future__ import annotations
+
 import json
 import os
 import signal
 import threading
+from typing import TYPE_CHECKING, Any
 
 import tensorflow as tf
 
@@ -11,22 +14,25 @@ from kdiffusion.data import training_batches
 from kdiffusion.runs.choices import STRATEGIES, find
 from kdiffusion.runs.cluster import read_tf_config, wait_for_peers
 
+if TYPE_CHECKING:
+    from kdiffusion.data.image_dataset import ImageDataset
 
-def one_device():
+
+def one_device() -> tf.distribute.Strategy:
     """The first GPU, or the processor."""
     return tf.distribute.OneDeviceStrategy(
         "/gpu:0" if tf.config.list_logical_devices("GPU") else "/cpu:0"
     )
 
 
-def mirrored():
+def mirrored() -> tf.distribute.Strategy:
     """All GPUs of this machine."""
     # Without GPUs: the logical CPU devices, so that replicas can be tried on any machine.
     devices = tf.config.list_logical_devices("GPU") or tf.config.list_logical_devices("CPU")
     return tf.distribute.MirroredStrategy([device.name for device in devices])
 
 
-def multi_worker():
+def multi_worker() -> tf.distribute.Strategy:
     """All workers that TF_CONFIG or Slurm names."""
     if "TF_CONFIG" not in os.environ:
         if "SLURM_STEP_NODELIST" not in os.environ:
@@ -50,7 +56,7 @@ def multi_worker():
     return strategy
 
 
-def slurm_cluster():
+def slurm_cluster() -> tf.distribute.cluster_resolver.ClusterResolver:
     """The cluster of a Slurm job step, and this process's task in it, as TF_CONFIG has them.
 
     TensorFlow's resolver reads Slurm's variables; but given to the strategy as it is, it fails
@@ -70,7 +76,7 @@ def slurm_cluster():
     return {"cluster": cluster, "task": {"type": kind, "index": index}}
 
 
-def tpu():
+def tpu() -> tf.distribute.Strategy:
     """The TPU of this machine."""
     resolver = tf.distribute.cluster_resolver.TPUClusterResolver(tpu="")
     tf.config.experimental_connect_to_cluster(resolver)
@@ -78,14 +84,14 @@ def tpu():
     return tf.distribute.TPUStrategy(resolver)
 
 
-def auto():
+def auto() -> tf.distribute.Strategy:
     """What the environment says: several workers, several GPUs, or one device."""
     if "TF_CONFIG" in os.environ:
         return multi_worker()
     return mirrored() if len(tf.config.list_logical_devices("GPU")) > 1 else one_device()
 
 
-def make_strategy(name):
+def make_strategy(name: str) -> tf.distribute.Strategy:
     """The `tf.distribute.Strategy` of a name in `STRATEGIES`, on the devices that are there.
 
     Raises:
@@ -94,7 +100,7 @@ def make_strategy(name):
     return find("strategy", name, STRATEGIES)()
 
 
-def check_batch_size(strategy, batch_size):
+def check_batch_size(strategy: tf.distribute.Strategy, batch_size: int) -> None:
     """Refuses a global batch that can't be divided equally among a strategy's replicas.
 
     Raises:
@@ -108,7 +114,9 @@ def check_batch_size(strategy, batch_size):
         )
 
 
-def distributed_batches(strategy, dataset, batch_size, **options):
+def distributed_batches(
+    strategy: tf.distribute.Strategy, dataset: ImageDataset, batch_size: int, **options: Any
+) -> tf.data.Dataset | tf.distribute.DistributedDataset:
     """`training_batches` with each global batch divided equally among the strategy's replicas.
 
     Every worker draws only its replicas' rows of the same global batch, so that no example is seen

@@ -1,11 +1,26 @@
 """What a run is, in a few lines: first what its settings say, then what is found. No TensorFlow."""
 
+from __future__ import annotations
+
 import os
+from typing import TYPE_CHECKING
 
 from kdiffusion.tensorflow_start import NVIDIA_DEVICES
 
+if TYPE_CHECKING:
+    import tensorflow as tf
 
-def settings_lines(config, run_dir, num_images=None, num_classes=None):
+    from kdiffusion.data.image_dataset import ImageDataset
+    from kdiffusion.runs.config import Config
+    from kdiffusion.training.diffusion_model import DiffusionModel
+
+
+def settings_lines(
+    config: Config,
+    run_dir: str | os.PathLike,
+    num_images: int | None = None,
+    num_classes: int | None = None,
+) -> list[str]:
     """What a configuration says of a run by itself, for the first second: lines of text.
 
     Args:
@@ -26,7 +41,9 @@ def settings_lines(config, run_dir, num_images=None, num_classes=None):
     ]
 
 
-def found_lines(model, dataset, config, strategy):
+def found_lines(
+    model: DiffusionModel, dataset: ImageDataset, config: Config, strategy: tf.distribute.Strategy
+) -> list[str]:
     """What is known of a run when data set, network and devices are there: lines of text."""
     shape = "x".join(str(side) for side in dataset.image_shape)
     held_out, steps = (

@@ -1,7 +1,11 @@
 """The processes that train one model together: who writes, and what they must agree on."""
 
+from __future__ import annotations
+
 import contextlib
 import json
+from collections.abc import Iterator
+from typing import Any
 
 import numpy as np
 import tensorflow as tf
@@ -19,7 +23,7 @@ class Workers:
         strategy: `tf.distribute.Strategy`.
     """
 
-    def __init__(self, strategy):
+    def __init__(self, strategy: tf.distribute.Strategy):
         self._strategy = strategy
         self._several = isinstance(strategy, tf.distribute.MultiWorkerMirroredStrategy)
         resolver = strategy.cluster_resolver
@@ -29,7 +33,7 @@ class Workers:
         self.is_chief = not task[0] or task == (chief, 0)
         self._name = " ".join(str(part) for part in task)
 
-    def any(self, flag):
+    def any(self, flag: bool) -> bool:
         """Whether a flag is up on any worker, told to all once all have called this.
 
         Args:
@@ -37,7 +41,7 @@ class Workers:
         """
         return self._mean(flag) > 0 if self._several else bool(flag)
 
-    def check_agree(self, facts):
+    def check_agree(self, facts: dict[str, Any]) -> None:
         """Refuses to go on where workers differ in a fact. All must call it.
 
         Args:
@@ -89,7 +93,7 @@ class Workers:
         return self._strategy.experimental_local_results(means)[0]
 
     @contextlib.contextmanager
-    def reporting_loss(self):
+    def reporting_loss(self) -> Iterator[None]:
         """Raises WorkerLost where TensorFlow says, in many lines, that a worker is gone."""
         try:
             yield

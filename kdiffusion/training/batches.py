@@ -4,7 +4,10 @@ Types and shapes are known when a step is traced, numbers on the device alone: e
 their range, and the host looks at it.
 """
 
+from __future__ import annotations
+
 import math
+from typing import TYPE_CHECKING, Any
 
 import keras
 import numpy as np
@@ -12,6 +15,9 @@ import tensorflow as tf
 
 from kdiffusion.images import to_model_range
 from kdiffusion.training.metrics import sum_over_replicas
+
+if TYPE_CHECKING:
+    pass
 
 # The key of a batch's range in a step's logs, which no callback gets to see.
 BATCH_RANGE = "batch_range"
@@ -23,7 +29,7 @@ INFINITY = float("inf")
 ENOUGH_IMAGES = 4
 
 
-def images_and_labels(data, network):
+def images_and_labels(data: Any, network: keras.Model) -> tuple[tf.Tensor, tf.Tensor, tf.Tensor]:
     """A batch in the types and shapes of the training step.
 
     uint8 pixels and labels `[B, 1]`, as `keras.datasets` gives them, have one meaning: they are
@@ -82,7 +88,7 @@ def _labels(labels, shape):
     return tf.cast(tf.reshape(labels, shape), tf.int32)
 
 
-def batch_range(images, labels):
+def batch_range(images: tf.Tensor, labels: tf.Tensor) -> tf.Tensor:
     """The range of a global batch, the same on every replica.
 
     Args:
@@ -109,7 +115,7 @@ def batch_range(images, labels):
     return tf.stack([count, least[0], greatest[0], least[1], greatest[1]])
 
 
-def check_range(numbers, num_classes, is_first=True):
+def check_range(numbers: Any, num_classes: int, is_first: bool = True) -> None:
     """Refuses a batch whose range shows that its arrays are not what they are taken for.
 
     Args:
@@ -144,7 +150,8 @@ def check_range(numbers, num_classes, is_first=True):
         )
 
 
-class ChecksBatches:
+# A mixin; to a type checker it is what it is mixed into.
+class ChecksBatches(keras.Model if TYPE_CHECKING else object):
     """Mixed into a `keras.Model` whose steps log a `BATCH_RANGE`, which it keeps from Keras.
 
     An epoch's first batch is looked at when it is done, each other one when the next was sent to
@@ -153,19 +160,19 @@ class ChecksBatches:
 
     _last_range = None
 
-    def make_train_function(self, force=False):
+    def make_train_function(self, force: bool = False) -> Any:
         made = self.train_function
         super().make_train_function(force)
         if self.train_function is not made:
             self.train_function = self._checking(self.train_function)
 
-    def make_test_function(self, force=False):
+    def make_test_function(self, force: bool = False) -> Any:
         made = self.test_function
         super().make_test_function(force)
         if self.test_function is not made:
             self.test_function = self._checking(self.test_function)
 
-    def reset_metrics(self):
+    def reset_metrics(self) -> None:
         super().reset_metrics()
         if self._last_range is not None:
             self._check(self._last_range, is_first=False)

@@ -1,8 +1,13 @@
 """DiffusionModel: the training step of DDPM (Ho et al. 2020, algorithm 1) as a `keras.Model`."""
 
+from __future__ import annotations
+
 import functools
+from collections.abc import Callable, Sequence
+from typing import TYPE_CHECKING, Any
 
 import keras
+import numpy as np
 import tensorflow as tf
 from keras import ops
 
@@ -28,6 +33,9 @@ from kdiffusion.training.timesteps import (
     ShuffledTimesteps,
     make_timestep_sampler,
 )
+
+if TYPE_CHECKING:
+    from kdiffusion.diffusion.arguments import Integers
 
 
 @keras.saving.register_keras_serializable("kdiffusion")
@@ -72,19 +80,19 @@ class DiffusionModel(ChecksBatches, keras.Model):
 
     def __init__(
         self,
-        network,
-        schedule,
-        prediction_type="epsilon",
-        loss_weighting="simple",
-        timestep_sampling="stratified",
-        log_sigma=(-0.4, 1.0),
-        learned_weighting=False,
-        label_dropout=0.1,
-        ema_decay=0.9999,
-        gradient_clip_norm=1.0,
-        seed=0,
-        loss_by_class=False,
-        **kwargs,
+        network: keras.Model,
+        schedule: NoiseSchedule | Sequence[float],
+        prediction_type: str = "epsilon",
+        loss_weighting: str = "simple",
+        timestep_sampling: str = "stratified",
+        log_sigma: tuple[float, float] = (-0.4, 1.0),
+        learned_weighting: bool = False,
+        label_dropout: float = 0.1,
+        ema_decay: float = 0.9999,
+        gradient_clip_norm: float | None = 1.0,
+        seed: int = 0,
+        loss_by_class: bool = False,
+        **kwargs: Any,
     ):
         _check_network(network)
         # The network's policy, so that `compile` scales the loss where float16 needs it.
@@ -102,7 +110,7 @@ class DiffusionModel(ChecksBatches, keras.Model):
                 f"Received: gradient_clip_norm={gradient_clip_norm}"
             )
         if not isinstance(schedule, NoiseSchedule):
-            schedule = NoiseSchedule(schedule)
+            schedule = NoiseSchedule(np.asarray(schedule))
         check_prediction_type(prediction_type, schedule)
         self.network = network
         self.ema_network = type(network).from_config(network.get_config())
@@ -130,7 +138,7 @@ class DiffusionModel(ChecksBatches, keras.Model):
         self._loss_by_class = LossByClass(network.num_classes) if loss_by_class else None
         self.built = True  # Both networks are.
 
-    def compile(self, optimizer="rmsprop", loss=None, **options):
+    def compile(self, optimizer: Any = "rmsprop", loss: None = None, **options: Any) -> None:
         """As of any Keras model, but for its losses and metrics, which are the model's own.
 
         Raises:
@@ -147,12 +155,12 @@ class DiffusionModel(ChecksBatches, keras.Model):
             )
         super().compile(optimizer, **options)
 
-    def compile_from_config(self, config):
+    def compile_from_config(self, config: dict) -> None:
         """Compiles as the saved model was; Keras asks for it where `compile` is overridden."""
         self.compile(**keras.saving.deserialize_keras_object(config))
         self.optimizer.build(self.learnt_variables)
 
-    def call(self, inputs, training=False):
+    def call(self, inputs: Any, training: bool = False) -> tf.Tensor:
         """The prediction of the averaged weights: what is sampled, evaluated and exported."""
         return self.ema_network(inputs, training=False)
 
@@ -160,23 +168,31 @@ class DiffusionModel(ChecksBatches, keras.Model):
         """Nothing to build: under a strategy Keras would call the model on a batch to find out."""
 
     @property
-    def metrics(self):
+    def metrics(self) -> list[keras.Metric]:
         by_class = [self._loss_by_class] if self.loss_by_class else []
         return [self._loss_by_timestep, self._gradient_norm, *by_class]
 
     @property
-    def loss_second_moment(self):
+    def loss_second_moment(self) -> LossSecondMoment | None:
         """What `"loss_second_moment"` has learnt, or None: its name in saved files."""
         sampler = self.timestep_sampler
         return sampler if isinstance(sampler, LossSecondMoment) else None
 
     @property
-    def learnt_variables(self):
+    def learnt_variables(self) -> list[keras.Variable]:
         """What the optimizer moves: the live network, and the estimate of the loss, if any."""
         weighting = [] if self.loss_uncertainty is None else self.loss_uncertainty.variables
         return self.network.trainable_variables + weighting
 
-    def diffusion_losses(self, network, images, labels, timesteps, noise, training):
+    def diffusion_losses(
+        self,
+        network: keras.Model,
+        images: tf.Tensor,
+        labels: tf.Tensor,
+        timesteps: tf.Tensor,
+        noise: tf.Tensor,
+        training: bool,
+    ) -> tf.Tensor:
         """Weighted squared error of each example (Ho et al. 2020, eq. 14).
 
         Args:
@@ -199,7 +215,7 @@ class DiffusionModel(ChecksBatches, keras.Model):
         errors = ops.mean(ops.square(target - ops.cast(prediction, "float32")), axis=(1, 2, 3))
         return errors * ops.take(self._loss_weights, timesteps)
 
-    def train_step(self, data):
+    def train_step(self, data: Any) -> dict[str, tf.Tensor]:
         """Algorithm 1: noise a batch, predict, follow the gradient; then move the average."""
         images, labels, numbers = images_and_labels(data, self.network)
         timesteps, noise, dropped = self._draw(images, self.step)
@@ -226,7 +242,7 @@ class DiffusionModel(ChecksBatches, keras.Model):
         self._gradient_norm.update_state(gradient_norm, counts)
         return self._logs([self._loss_by_timestep, self._gradient_norm], numbers)
 
-    def test_step(self, data):
+    def test_step(self, data: Any) -> dict[str, tf.Tensor]:
         """The loss of the averaged network. Every batch, of every epoch, meets the same draws."""
         images, labels, numbers = images_and_labels(data, self.network)
         timesteps, noise, _ = self._draw(images, -1, self._validation_timesteps)
@@ -235,7 +251,7 @@ class DiffusionModel(ChecksBatches, keras.Model):
         )
         self._loss_by_timestep.update_state(losses, timesteps)
         metrics = [self._loss_by_timestep]
-        if self.loss_by_class:
+        if self._loss_by_class is not None:
             self._loss_by_class.update_state(losses, labels)
             metrics.append(self._loss_by_class)
         return self._logs(metrics, numbers)
@@ -294,7 +310,7 @@ class DiffusionModel(ChecksBatches, keras.Model):
         return logs
 
     @functools.cached_property
-    def prediction_function(self):
+    def prediction_function(self) -> Callable[..., tf.Tensor]:
         """The averaged network as a `tf.function` of the Denoiser's inputs, for any batch.
 
         One for the model's life: TensorFlow never lets go of all that another one would trace.
@@ -311,7 +327,7 @@ class DiffusionModel(ChecksBatches, keras.Model):
 
         return predict
 
-    def denoiser(self, card=None):
+    def denoiser(self, card: DenoiserCard | None = None) -> NetworkDenoiser:
         """The averaged network as a Denoiser, on NumPy arrays.
 
         Args:
@@ -328,7 +344,7 @@ class DiffusionModel(ChecksBatches, keras.Model):
 
         return NetworkDenoiser(self.card() if card is None else card, network)
 
-    def card(self, **facts):
+    def card(self, **facts: Any) -> DenoiserCard:
         """The `DenoiserCard` of the averaged network.
 
         Args:
@@ -354,7 +370,7 @@ class DiffusionModel(ChecksBatches, keras.Model):
         }
         return DenoiserCard(**{**defaults, **facts})
 
-    def sample(self, labels, seeds, **options):
+    def sample(self, labels: Integers, seeds: Integers, **options: Any) -> np.ndarray:
         """Draws images with the averaged network, by the same loop that runs an exported file.
 
         Args:
@@ -367,7 +383,7 @@ class DiffusionModel(ChecksBatches, keras.Model):
         """
         return sample(self.denoiser(), labels, seeds, **options)
 
-    def get_config(self):
+    def get_config(self) -> dict[str, Any]:
         return {
             **super().get_config(),
             "network": keras.saving.serialize_keras_object(self.network),
@@ -385,7 +401,7 @@ class DiffusionModel(ChecksBatches, keras.Model):
         }
 
     @classmethod
-    def from_config(cls, config, custom_objects=None):
+    def from_config(cls, config: dict, custom_objects: dict | None = None) -> DiffusionModel:
         network = keras.saving.deserialize_keras_object(config["network"], custom_objects)
         return cls(**{**config, "network": network})
 

@@ -1,8 +1,17 @@
 """A learnt weight for each noise level: what its loss is found to be (Karras et al. 2024, EDM2)."""
 
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
 import keras
 import numpy as np
 from keras import ops
+
+if TYPE_CHECKING:
+    import tensorflow as tf
+
+    from kdiffusion.diffusion.schedules import NoiseSchedule
 
 CHANNELS = 128  # Fourier features of ln sigma, as in the official code
 
@@ -20,7 +29,7 @@ class LossUncertainty(keras.layers.Layer):
         seed: int. Of the features' frequencies and phases. Defaults to `0`.
     """
 
-    def __init__(self, schedule, seed=0, **kwargs):
+    def __init__(self, schedule: NoiseSchedule, seed: int = 0, **kwargs: Any):
         super().__init__(dtype="float32", **kwargs)
         rng = np.random.default_rng(seed)
         frequencies, phases = rng.normal(size=CHANNELS), rng.uniform(size=CHANNELS)
@@ -33,12 +42,12 @@ class LossUncertainty(keras.layers.Layer):
         self.bias = self.add_weight((), "zeros", name="bias")
         self.built = True
 
-    def call(self, timesteps):
+    def call(self, timesteps: Any) -> Any:
         """float32 `[B]`: u of timesteps int `[B]`."""
         features = ops.take(self._features, timesteps, axis=0)  # [B, CHANNELS]
         return ops.matmul(features, self.kernel) / CHANNELS**0.5 + self.bias
 
-    def weighted(self, losses, timesteps):
+    def weighted(self, losses: tf.Tensor, timesteps: tf.Tensor) -> tf.Tensor:
         """float32 `[B]`: L / exp(u) + u for losses `[B]` of timesteps `[B]`."""
         uncertainty = self(timesteps)
         return losses * ops.exp(-uncertainty) + uncertainty

@@ -4,15 +4,22 @@ A metric here is given what all replicas contributed, so every replica holds the
 checkpoint of one is a checkpoint of all, bit for bit, and each mean is that of the global batch.
 """
 
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
 import keras
 import tensorflow as tf
 from keras import ops
+
+if TYPE_CHECKING:
+    pass
 
 QUARTILES = 4
 LOSS_OF_CLASS = "loss_class_"  # then the number of the class
 
 
-def sum_over_replicas(values):
+def sum_over_replicas(values: tf.Tensor) -> tf.Tensor:
     """What all replicas hold, added up: the same on each of them."""
     context = tf.distribute.get_replica_context()
     if context is None or context.num_replicas_in_sync == 1:
@@ -44,13 +51,15 @@ class LossByTimestep(_ReplicatedMetric):
     without an example, as small batches may leave, is NaN.
     """
 
-    def __init__(self, num_timesteps, name="loss_by_timestep", **kwargs):
+    def __init__(self, num_timesteps: int, name: str = "loss_by_timestep", **kwargs: Any):
         super().__init__(name=name, **kwargs)
         self.num_timesteps = num_timesteps
         self.total = self.add_variable((QUARTILES,), name="total")
         self.count = self.add_variable((QUARTILES,), name="count")
 
-    def update_state(self, losses, timesteps, sample_weight=1.0):
+    def update_state(
+        self, losses: tf.Tensor, timesteps: tf.Tensor, sample_weight: Any = 1.0
+    ) -> None:
         """Adds losses `[B]` of timesteps `[B]` on all replicas; each counts its weight."""
         quartiles = ops.one_hot(
             timesteps * QUARTILES // self.num_timesteps, QUARTILES, dtype="float32"
@@ -61,7 +70,7 @@ class LossByTimestep(_ReplicatedMetric):
         self.total.assign_add(total)
         self.count.assign_add(count)
 
-    def result(self):
+    def result(self) -> dict[str, tf.Tensor]:
         total, count = self.total.value, self.count.value
         means = total / count  # NaN, not 0, for a quarter that met no example
         edges = [-(-quarter * self.num_timesteps // QUARTILES) for quarter in range(QUARTILES + 1)]
@@ -73,7 +82,7 @@ class LossByTimestep(_ReplicatedMetric):
             },
         }
 
-    def get_config(self):
+    def get_config(self) -> dict[str, Any]:
         return {"name": self.name, "dtype": self.dtype, "num_timesteps": self.num_timesteps}
 
 
@@ -88,13 +97,13 @@ class LossByClass(_ReplicatedMetric):
     without an example is NaN.
     """
 
-    def __init__(self, num_classes, name="loss_by_class", **kwargs):
+    def __init__(self, num_classes: int, name: str = "loss_by_class", **kwargs: Any):
         super().__init__(name=name, **kwargs)
         self.num_classes = num_classes
         self.total = self.add_variable((num_classes,), name="total")
         self.count = self.add_variable((num_classes,), name="count")
 
-    def update_state(self, losses, labels):
+    def update_state(self, losses: tf.Tensor, labels: tf.Tensor) -> None:
         """Adds losses `[B]` of labels `[B]` on all replicas."""
         classes = ops.one_hot(labels, self.num_classes, dtype="float32")  # [B, classes]
         sums = ops.stack([ops.sum(classes * losses[:, None], axis=0), ops.sum(classes, axis=0)])
@@ -102,11 +111,11 @@ class LossByClass(_ReplicatedMetric):
         self.total.assign_add(total)
         self.count.assign_add(count)
 
-    def result(self):
+    def result(self) -> dict[str, tf.Tensor]:
         means = self.total.value / self.count.value
         return {f"{LOSS_OF_CLASS}{n}": means[n] for n in range(self.num_classes)}
 
-    def get_config(self):
+    def get_config(self) -> dict[str, Any]:
         return {"name": self.name, "dtype": self.dtype, "num_classes": self.num_classes}
 
 
@@ -114,15 +123,15 @@ class LossByClass(_ReplicatedMetric):
 class StepMean(_ReplicatedMetric):
     """Mean over steps of a number that all replicas agree on, such as the gradient's norm."""
 
-    def __init__(self, name="step_mean", **kwargs):
+    def __init__(self, name: str = "step_mean", **kwargs: Any):
         super().__init__(name=name, **kwargs)
         self.total = self.add_variable((), name="total")
         self.count = self.add_variable((), name="count")
 
-    def update_state(self, value, counts=True):
+    def update_state(self, value: tf.Tensor, counts: Any = True) -> None:
         """Adds one step's value, a float scalar, if `counts`, a bool scalar."""
         self.total.assign_add(ops.where(counts, value, 0.0))
         self.count.assign_add(ops.cast(counts, "float32"))
 
-    def result(self):
+    def result(self) -> tf.Tensor:
         return ops.divide_no_nan(self.total.value, self.count.value)

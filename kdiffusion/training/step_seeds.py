@@ -6,12 +6,19 @@ steps meet again by chance: of n steps about n^2 / 2^33 pairs, one in 93,000 ste
 15701 of seed 0 are such a pair; their images, and so the gradients, differ.
 """
 
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
 import tensorflow as tf
+
+if TYPE_CHECKING:
+    import keras
 
 TIMESTEPS, NOISE, LABELS, DROPOUT = range(4)
 
 
-def step_seeds(seed, step):
+def step_seeds(seed: int, step: Any) -> tf.Tensor:
     """One seed for each purpose, for this step on this replica.
 
     Args:
@@ -24,11 +31,11 @@ def step_seeds(seed, step):
     replica = tf.distribute.get_replica_context().replica_id_in_sync_group
     folded = tf.constant([seed, 0], tf.int32)
     for number in (step, replica):
-        folded = tf.random.experimental.stateless_fold_in(folded, tf.cast(number, tf.int32))
-    return tf.random.experimental.stateless_split(folded, 4)
+        folded = tf.random.experimental.stateless_fold_in(folded, tf.cast(number, tf.int32))  # pyright: ignore[reportAttributeAccessIssue]
+    return tf.random.experimental.stateless_split(folded, 4)  # pyright: ignore[reportAttributeAccessIssue]
 
 
-def seed_dropout(network, seed):
+def seed_dropout(network: keras.Model, seed: tf.Tensor) -> None:
     """Makes a seed decide what each dropout layer of a network drops when it is next called.
 
     Left alone, Keras's generators count calls: no checkpoint holds their count, and every replica

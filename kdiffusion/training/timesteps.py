@@ -1,9 +1,11 @@
 """How training draws its timesteps: alike, from a density of noise levels, or by importance.
 
-A timestep sampler has three methods, which are all that the training step sees of it:
-`draw(batch_size, seed)` gives timesteps int32 `[B]`; `importance(timesteps)` is what each of them
-counts, float32 `[B]` or 1; `update(losses, timesteps)` takes in how it went.
+All that the training step sees of a timestep sampler are the methods of `TimestepSampler`.
 """
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any, Protocol
 
 import keras
 import numpy as np
@@ -13,8 +15,26 @@ from keras import ops
 from kdiffusion.checks import check_name, check_number
 from kdiffusion.training.metrics import sum_over_replicas
 
+if TYPE_CHECKING:
+    from kdiffusion.diffusion.schedules import NoiseSchedule
 
-def draw_fractions(batch_size, seed, stratified):
+
+class TimestepSampler(Protocol):
+    """What chooses the timesteps of a batch."""
+
+    def draw(self, batch_size: Any, seed: tf.Tensor) -> tf.Tensor:
+        """Timesteps, int32 `[B]`."""
+        ...
+
+    def importance(self, timesteps: tf.Tensor) -> Any:
+        """What each of them counts, float32 `[B]` or 1."""
+        ...
+
+    def update(self, losses: tf.Tensor, timesteps: tf.Tensor) -> None:
+        """Takes in how it went."""
+
+
+def draw_fractions(batch_size: Any, seed: tf.Tensor, stratified: bool) -> tf.Tensor:
     """Places in the schedule, one an example.
 
     Args:
@@ -42,21 +62,21 @@ class UniformTimesteps:
             ones. Defaults to `True`.
     """
 
-    def __init__(self, schedule, stratified=True):
+    def __init__(self, schedule: NoiseSchedule, stratified: bool = True):
         self.num_timesteps = schedule.num_timesteps
         self.stratified = stratified
 
-    def draw(self, batch_size, seed):
+    def draw(self, batch_size: Any, seed: tf.Tensor) -> tf.Tensor:
         """int32 `[B]`."""
         fractions = draw_fractions(batch_size, seed, self.stratified)
         timesteps = tf.cast(fractions * self.num_timesteps, tf.int32)
         return tf.minimum(timesteps, self.num_timesteps - 1)
 
-    def importance(self, timesteps):
+    def importance(self, timesteps: tf.Tensor) -> Any:
         """1: the draws stand for themselves."""
         return ops.ones(())
 
-    def update(self, losses, timesteps):
+    def update(self, losses: tf.Tensor, timesteps: tf.Tensor) -> None:
         """Nothing is learnt."""
 
 
@@ -67,10 +87,10 @@ class ShuffledTimesteps(UniformTimesteps):
     is measured nearly clean, and the last one in noise.
     """
 
-    def draw(self, batch_size, seed):
+    def draw(self, batch_size: Any, seed: tf.Tensor) -> tf.Tensor:
         """int32 `[B]`."""
-        order_seed = tf.random.experimental.stateless_fold_in(seed, 1)
-        return tf.random.experimental.stateless_shuffle(super().draw(batch_size, seed), order_seed)
+        order_seed = tf.random.experimental.stateless_fold_in(seed, 1)  # pyright: ignore[reportAttributeAccessIssue]
+        return tf.random.experimental.stateless_shuffle(super().draw(batch_size, seed), order_seed)  # pyright: ignore[reportAttributeAccessIssue]
 
 
 class LogNormalTimesteps:
@@ -89,7 +109,7 @@ class LogNormalTimesteps:
         ValueError: no finite numbers, or a density that no timestep of the schedule meets.
     """
 
-    def __init__(self, schedule, mean, std):
+    def __init__(self, schedule: NoiseSchedule, mean: float, std: float):
         mean = check_number("log_sigma mean", mean, "a finite number")
         std = check_number("log_sigma std", std, "a number above 0", 1e-6)
         # Zero terminal SNR ends in an infinite noise level, which a log-normal never draws.
@@ -104,18 +124,18 @@ class LogNormalTimesteps:
             )
         self.probabilities = density / total  # float64 [T]
 
-    def draw(self, batch_size, seed):
+    def draw(self, batch_size: Any, seed: tf.Tensor) -> tf.Tensor:
         """int32 `[B]`."""
         return _timesteps_at(
             draw_fractions(batch_size, seed, stratified=True),
             np.cumsum(self.probabilities).astype("float32"),
         )
 
-    def importance(self, timesteps):
+    def importance(self, timesteps: tf.Tensor) -> Any:
         """1: the density is the weight."""
         return ops.ones(())
 
-    def update(self, losses, timesteps):
+    def update(self, losses: tf.Tensor, timesteps: tf.Tensor) -> None:
         """Nothing is learnt."""
 
 
@@ -141,7 +161,9 @@ class LossSecondMoment(keras.layers.Layer):
             forgotten. Defaults to the official code's `0.001`.
     """
 
-    def __init__(self, num_timesteps, memory=10, uniform_share=0.001, **kwargs):
+    def __init__(
+        self, num_timesteps: int, memory: int = 10, uniform_share: float = 0.001, **kwargs: Any
+    ):
         super().__init__(trainable=False, dtype="float32", **kwargs)
         self.num_timesteps = num_timesteps
         self.memory = memory
@@ -150,7 +172,7 @@ class LossSecondMoment(keras.layers.Layer):
         self.seen = self.add_weight((num_timesteps,), "zeros", trainable=False, name="seen")
         self.built = True
 
-    def probabilities(self):
+    def probabilities(self) -> tf.Tensor:
         """p_t, float32 `[T]`."""
         uniform = 1.0 / self.num_timesteps
         # The average began at 0: what it lacks for that is 1 - decay^seen (as in Adam).
@@ -161,16 +183,16 @@ class LossSecondMoment(keras.layers.Layer):
         known = ops.all(self.seen >= self.memory)
         return ops.where(known, learnt, uniform * ops.ones_like(learnt))
 
-    def draw(self, batch_size, seed):
+    def draw(self, batch_size: Any, seed: tf.Tensor) -> tf.Tensor:
         """int32 `[B]`: stratified, t with the chance p_t."""
         fractions = draw_fractions(batch_size, seed, stratified=True)
         return _timesteps_at(fractions, tf.cumsum(self.probabilities()))
 
-    def importance(self, timesteps):
+    def importance(self, timesteps: tf.Tensor) -> Any:
         """1 / (T p_t) for timesteps `[B]`: float32 `[B]`."""
         return 1.0 / (self.num_timesteps * ops.take(self.probabilities(), timesteps))
 
-    def update(self, losses, timesteps):
+    def update(self, losses: tf.Tensor, timesteps: tf.Tensor) -> None:
         """Takes in the losses `[B]` of timesteps `[B]`, over all replicas together."""
         rows = ops.one_hot(timesteps, self.num_timesteps, dtype="float32")  # [B, T]
         sums = ops.matmul(ops.stack([ops.square(losses), ops.ones_like(losses)]), rows)
@@ -180,7 +202,7 @@ class LossSecondMoment(keras.layers.Layer):
         self.average.assign(kept * self.average + (1.0 - kept) * mean)
         self.seen.assign_add(counts)
 
-    def get_config(self):
+    def get_config(self) -> dict[str, Any]:
         return {
             "name": self.name,
             "num_timesteps": self.num_timesteps,
@@ -198,7 +220,9 @@ TIMESTEP_SAMPLING = {
 }
 
 
-def make_timestep_sampler(name, schedule, log_sigma):
+def make_timestep_sampler(
+    name: str, schedule: NoiseSchedule, log_sigma: tuple[float, float]
+) -> TimestepSampler:
     """The timestep sampler called `name` in `TIMESTEP_SAMPLING`.
 
     Args:

@@ -4,8 +4,15 @@ Drawn images carry grain and blur that real ones lack. A judge that never saw ei
 much of them there is, and not what the image shows.
 """
 
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
 import numpy as np
 import tensorflow as tf
+
+if TYPE_CHECKING:
+    pass
 
 # Parts of a batch, whose order is random, that each kind of harm is done to. They overlap.
 BLURRED = (0, 1 / 8)
@@ -17,7 +24,16 @@ JPEG_QUALITY = (30, 96)
 PREFETCH_BATCHES = 4
 
 
-def judge_batches(images, labels, num_classes, *, steps, batch_size, seed=0, flip=False):
+def judge_batches(
+    images: np.ndarray,
+    labels: np.ndarray,
+    num_classes: int,
+    *,
+    steps: int,
+    batch_size: int,
+    seed: int = 0,
+    flip: bool = False,
+) -> tf.data.Dataset:
     """Batches to train a judge on.
 
     Images come in one permutation after another. A mirrored image is one in every other of them
@@ -43,7 +59,7 @@ def judge_batches(images, labels, num_classes, *, steps, batch_size, seed=0, fli
     mirrored_first = rng.integers(0, 2, len(images))
     mirror = (mirrored_first[order] + np.arange(count) // len(images)) % 2 == 1
     in_batches = (steps, batch_size)
-    pixels, labels = tf.constant(images), tf.constant(labels)
+    pixels, classes = tf.constant(images), tf.constant(labels)
 
     def make_batch(step, rows):
         chosen, mirror = rows
@@ -53,7 +69,7 @@ def judge_batches(images, labels, num_classes, *, steps, batch_size, seed=0, fli
             batch = tf.where(mirror[:, None, None, None], batch[:, :, ::-1], batch)
         batch = tf.cast(_moved(batch, step_seeds[0]), tf.float32)
         batch = spoilt(batch, step_seeds[1])
-        return batch, tf.one_hot(tf.gather(labels, chosen), num_classes)
+        return batch, tf.one_hot(tf.gather(classes, chosen), num_classes)
 
     return (
         tf.data.Dataset.from_tensor_slices((order.reshape(in_batches), mirror.reshape(in_batches)))
@@ -63,7 +79,7 @@ def judge_batches(images, labels, num_classes, *, steps, batch_size, seed=0, fli
     )
 
 
-def spoilt(images, seed):
+def spoilt(images: tf.Tensor, seed: tf.Tensor) -> tf.Tensor:
     """Blurs, then grains, then compresses parts of a batch, each image as much as it is drawn.
 
     Args:
@@ -89,7 +105,7 @@ def spoilt(images, seed):
     )
 
 
-def blurred(images, widths):
+def blurred(images: tf.Tensor, widths: tf.Tensor) -> tf.Tensor:
     """Convolves each image with a Gaussian of `widths` `[B]` pixels, cut off after two."""
     reach = 2
     taps = tf.range(-reach, reach + 1, dtype=tf.float32)
@@ -109,13 +125,13 @@ def blurred(images, widths):
     return _whole(images)
 
 
-def grainy(images, levels, seed):
+def grainy(images: tf.Tensor, levels: tf.Tensor, seed: tf.Tensor) -> tf.Tensor:
     """Adds independent normal noise of standard deviation `levels` `[B]` to each image."""
     noise = tf.random.stateless_normal(tf.shape(images), seed, alg="philox")
     return _whole(images + levels[:, None, None, None] * noise)
 
 
-def compressed(images, qualities):
+def compressed(images: tf.Tensor, qualities: tf.Tensor) -> tf.Tensor:
     """Each image through JPEG at a quality of `qualities` int32 `[B]`, up to 100."""
     channels = images.shape[-1]
 

@@ -1,11 +1,18 @@
 """Training a judge with `model.fit`, as fast as Jordan 2024 (arXiv:2404.00498) does."""
 
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
 import keras
 import numpy as np
 from tqdm import tqdm
 
 from .augmentation import judge_batches
 from .network import training_network
+
+if TYPE_CHECKING:
+    from kdiffusion.evaluation.labelled_images import LabelledImages
 
 # At the peak, for each image of a batch; the loss is a mean.
 LEARNING_RATE = 1.5 / 1024
@@ -17,16 +24,16 @@ LOOKAHEAD_STEPS = 10
 
 
 def train_judge(
-    dataset,
+    dataset: LabelledImages,
     *,
-    width=64,
-    images=600_000,
-    batch_size=512,
-    seed=0,
-    flip=None,
-    dtype_policy="auto",
-    progress=True,
-):
+    width: int = 64,
+    images: int = 600_000,
+    batch_size: int = 512,
+    seed: int = 0,
+    flip: bool | None = None,
+    dtype_policy: str = "auto",
+    progress: bool = True,
+) -> keras.Model:
     """Trains a judge on the training part of a data set.
 
     Args:
@@ -84,7 +91,7 @@ class Triangle(keras.optimizers.schedules.LearningRateSchedule):
         steps: int. Of the whole training.
     """
 
-    def __init__(self, peak, steps):
+    def __init__(self, peak: float, steps: int):
         self.peak, self.steps = peak, steps
 
     def __call__(self, step):
@@ -93,7 +100,7 @@ class Triangle(keras.optimizers.schedules.LearningRateSchedule):
         falling = 1 - (1 - END) * (done - PEAK_AT) / (1 - PEAK_AT)
         return self.peak * keras.ops.minimum(rising, falling)
 
-    def get_config(self):
+    def get_config(self) -> dict[str, Any]:
         return {"peak": self.peak, "steps": self.steps}
 
 
@@ -106,19 +113,19 @@ class Lookahead(keras.callbacks.Callback):
         steps: int. Of the whole training.
     """
 
-    def __init__(self, steps):
+    def __init__(self, steps: int):
         super().__init__()
         self.steps = steps
 
-    def on_train_begin(self, logs=None):
+    def on_train_begin(self, logs: Any = None) -> None:
         self._average = [np.array(weight) for weight in self.model.get_weights()]
 
-    def on_train_batch_end(self, batch, logs=None):
+    def on_train_batch_end(self, batch: int, logs: Any = None) -> None:
         step = batch + 1
         if step % LOOKAHEAD_STEPS == 0 and step < self.steps:
             self._set(0.95**5 * (step / self.steps) ** 3)
 
-    def on_train_end(self, logs=None):
+    def on_train_end(self, logs: Any = None) -> None:
         self._set(1.0)
 
     def _set(self, decay):
@@ -135,7 +142,7 @@ class StopAtNonFinite(keras.callbacks.Callback):
             command would take for a bug.)
     """
 
-    def on_train_batch_end(self, batch, logs=None):
+    def on_train_batch_end(self, batch: int, logs: Any = None) -> None:
         loss = float(logs["loss"])
         if not np.isfinite(loss):
             raise FloatingPointError(
@@ -152,15 +159,15 @@ class Bar(keras.callbacks.Callback):
         progress: bool. Whether to show it.
     """
 
-    def __init__(self, steps, progress):
+    def __init__(self, steps: int, progress: bool):
         super().__init__()
         self._bar = tqdm(total=steps, desc="Training", unit="step", disable=not progress)
 
-    def on_train_batch_end(self, batch, logs=None):
+    def on_train_batch_end(self, batch: int, logs: Any = None) -> None:
         self._bar.set_postfix(
             {name: f"{value:.3f}" for name, value in (logs or {}).items()}, refresh=False
         )
         self._bar.update()
 
-    def on_train_end(self, logs=None):
+    def on_train_end(self, logs: Any = None) -> None:
         self._bar.close()

@@ -7,7 +7,10 @@ One width apart from its source: images of more pixels get more levels. GELU is 
 which costs a quarter of the exact one on a processor.
 """
 
+from __future__ import annotations
+
 import math
+from typing import Any
 
 import keras
 import numpy as np
@@ -30,14 +33,14 @@ class Shift(keras.layers.Layer):
     The shift is `SHIFT_GAIN` times a weight, which multiplies the gradient as well.
     """
 
-    def build(self, input_shape):
+    def build(self, input_shape: tuple) -> None:
         self.shift = self.add_weight(shape=(input_shape[-1],), initializer="zeros", name="shift")
 
-    def call(self, inputs):
+    def call(self, inputs: Any) -> Any:
         return inputs + SHIFT_GAIN * self.shift
 
 
-def level_widths(image_shape, width):
+def level_widths(image_shape: tuple[int, int, int], width: int) -> tuple[int, ...]:
     """Channels of each level: two halvings less than bring the smaller side to one pixel.
 
     Args:
@@ -56,7 +59,9 @@ def level_widths(image_shape, width):
     return (width, *(levels - 1) * (4 * width,))
 
 
-def training_network(images, num_classes, width, seed=0, dtype_policy="auto"):
+def training_network(
+    images: np.ndarray, num_classes: int, width: int, seed: int = 0, dtype_policy: str = "auto"
+) -> keras.Model:
     """A fresh judge: pixels 0 .. 255, float32 `[B, H, W, C]`, to logits `[B, num_classes]`.
 
     Args:
@@ -101,7 +106,7 @@ def training_network(images, num_classes, width, seed=0, dtype_policy="auto"):
     return keras.Model(image, LOGIT_SCALE * logits, name="judge")
 
 
-def reading_network(network, both_sides):
+def reading_network(network: keras.Model, both_sides: bool) -> keras.Model:
     """The trained network as it is used: float32, without norms, the mirror image read as well.
 
     A norm in inference mode is a factor and a term for each channel. The factor is positive, so
@@ -145,7 +150,7 @@ def reading_network(network, both_sides):
     return reading
 
 
-def whitening(images, most=5000):
+def whitening(images: np.ndarray, most: int = 5000) -> tuple[np.ndarray, np.ndarray]:
     """Filters that give 2x2 patches of images uncorrelated responses of variance one.
 
     Each direction comes twice, with either sign.
@@ -168,7 +173,7 @@ def whitening(images, most=5000):
     return kernel.astype(np.float32), (-mean @ filters).astype(np.float32)
 
 
-def training_flops(network, images):
+def training_flops(network: keras.Model, images: int) -> int:
     """Floating-point operations of training on so many images: those of convolutions and products.
 
     A multiplication and an addition are two. The gradients cost twice the forward pass.
