@@ -1,10 +1,15 @@
 """The documents: their snippets run, and what they link to is there."""
 
 import re
+import shlex
 import shutil
 from pathlib import Path
 
 import pytest
+
+from kdiffusion.commands import COMMANDS
+from kdiffusion.commands.train_arguments import parse
+from kdiffusion.runs.presets import PRESETS
 
 ROOT = Path(__file__).parents[1]
 DOCUMENTS = [*ROOT.glob("*.md"), *(ROOT / "docs").rglob("*.md")]
@@ -36,3 +41,56 @@ def test_what_a_document_links_to_is_there(document):
     for target in re.findall(r"\]\(([^)#\s]+)[^)]*\)", text):
         if not target.startswith(("http:", "https:", "mailto:")):
             assert (document.parent / target).exists(), target
+
+
+def _sentences(text):
+    """The sentences of a document, without its code, tables, headings and addresses of links."""
+    text = re.sub(r"```.*?```", "", text, flags=re.DOTALL)
+    text = "\n".join(line for line in text.split("\n") if not line.startswith(("|", "#", "!")))
+    text = re.sub(r"\[([^\]]*)\]\([^)]*\)", r"\1", text)
+    for block in re.split(r"\n\s*\n|\n(?=- )", text):
+        yield from re.split(r"(?<=[.!?])\s+", " ".join(block.split()))
+
+
+def test_the_readme_is_short_and_so_are_its_sentences():
+    text = (ROOT / "README.md").read_text(encoding="utf-8")
+    assert len(text.splitlines()) <= 140
+    lengths = sorted(len(sentence.split()) for sentence in _sentences(text) if sentence)
+    assert lengths[int(0.9 * len(lengths))] <= 22
+
+
+def test_the_commands_of_the_readme_are_there():
+    text = (ROOT / "README.md").read_text(encoding="utf-8")
+    shell = "\n".join(re.findall(r"```sh\n(.*?)```", text, re.DOTALL)).replace("\\\n", " ")
+    named = re.findall(r"(?:-m )?kdiffusion (\w+)", shell)
+    assert named
+    assert set(named) <= set(COMMANDS)
+    trainings = re.findall(r"^(?:\S*/)?python train\.py(.*?)(?:#.*)?$", shell, re.MULTILINE)
+    assert len(trainings) > 5
+    for arguments in map(shlex.split, trainings):
+        if not {"--help", "--resume"} & set(arguments):  # those end the process, or need a run
+            assert parse(arguments).config.preset in PRESETS
+
+
+def test_the_drawing_snippet_of_the_readme_runs(tmp_path, monkeypatch):
+    file = tmp_path / "runs" / "digits" / "export" / "denoiser.onnx"
+    file.parent.mkdir(parents=True)
+    shutil.copy(ROOT / "tests" / "golden" / "denoiser.onnx", file)
+    monkeypatch.chdir(tmp_path)
+    text = (ROOT / "README.md").read_text(encoding="utf-8")
+    *_, snippet = re.findall(r"```python\n(.*?)```", text, re.DOTALL)
+    names = {}
+    exec(snippet, names)
+    assert names["images"].shape == (2, 8, 8, 1)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("document", ["README.md", "docs/training.md"])
+def test_training_snippets_run(document, tmp_path, monkeypatch):
+    """With two epochs in the place of many; the second snippet opens what the first saved."""
+    monkeypatch.chdir(tmp_path)
+    text = (ROOT / document).read_text(encoding="utf-8").replace("epochs=50", "epochs=2")
+    for snippet in re.findall(r"```python\n(.*?)```", text, re.DOTALL):
+        if "load_denoiser" not in snippet:  # tried above
+            exec(snippet, {})
+    assert (tmp_path / "exported" / "denoiser.onnx").is_file()
