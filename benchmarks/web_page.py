@@ -1,4 +1,4 @@
-"""Times the browser page, from opening it to its first and its next picture, and photographs it.
+"""Times the browser page, from opening it to its first and its next image, and photographs it.
 
 python benchmarks/web_page.py SITE --query "label=3&seed=7" --out docs/results/web_page.png
 """
@@ -20,7 +20,7 @@ VIEWPORT = {"width": 1100, "height": 1000}  # pixels
 
 
 def _visit(browser, address, out):
-    """Seconds from opening the page to its picture, and what the next picture takes."""
+    """Seconds from opening the page to its image, and what the next image takes."""
     page = browser.new_page(viewport=VIEWPORT)  # each with a cache of its own: nothing is at hand
     start = time.perf_counter()
     page.goto(address)
@@ -42,7 +42,7 @@ def main(
     visits: int = 5,
     out: Path = Path("web_page.png"),
 ):
-    """Opens a site in Chromium, served from this machine, and says how long a picture takes.
+    """Opens a site in Chromium, served from this machine, and says how long an image takes.
 
     Args:
         site: folder that `python -m kdiffusion web` made.
@@ -62,7 +62,7 @@ def main(
         browser.close()
         server.shutdown()
     for name, column in zip(("first", "next"), seconds.T, strict=True):
-        print(f"{name} picture: {column.min():.1f} to {column.max():.1f} s in {visits} visits")
+        print(f"{name} image: {column.min():.1f} to {column.max():.1f} s in {visits} visits")
 
 
 if __name__ == "__main__":

@@ -153,8 +153,8 @@ def image_grid(
     )
     for index, image in enumerate(images):
         row, column = divmod(index, columns)
-        picture = _to_pil(image).resize((width * scale, height * scale), Image.Resampling.NEAREST)
-        grid.paste(picture, (margin + padding + column * cell_width, padding + row * cell_height))
+        drawn = _to_pil(image).resize((width * scale, height * scale), Image.Resampling.NEAREST)
+        grid.paste(drawn, (margin + padding + column * cell_width, padding + row * cell_height))
     draw = ImageDraw.Draw(grid)
     for row, text in enumerate(row_labels or ()):
         middle = padding + row * cell_height + height * scale // 2
@@ -176,9 +176,9 @@ def save_png(image: Image.Image | np.ndarray, path: str | Path, overwrite: bool 
     Raises:
         FileExistsError: when the file is there and may not be replaced, or is no regular file.
     """
-    picture = image if isinstance(image, Image.Image) else _to_pil(np.asarray(image))
+    drawn = image if isinstance(image, Image.Image) else _to_pil(np.asarray(image))
     with staged(path, overwrite) as temporary:
-        picture.save(temporary, format="PNG")
+        drawn.save(temporary, format="PNG")
     return Path(path)
 
 
@@ -189,14 +189,14 @@ def save_gif(
     overwrite: bool = False,
 ) -> Path:
     """Writes frames as an endless GIF film, whole or not at all; arguments as for `save_png`."""
-    pictures = [
+    frames = [
         frame if isinstance(frame, Image.Image) else _to_pil(np.asarray(frame)) for frame in frames
     ]
-    if not pictures:
+    if not frames:
         raise ValueError("`frames` must hold at least one image. Received: none")
     with staged(path, overwrite) as temporary:
-        pictures[0].save(
-            temporary, format="GIF", save_all=True, append_images=pictures[1:],
+        frames[0].save(
+            temporary, format="GIF", save_all=True, append_images=frames[1:],
             duration=frame_milliseconds, loop=0,
         )  # fmt: skip
     return Path(path)

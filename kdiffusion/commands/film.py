@@ -65,9 +65,9 @@ def film(
     steps = check_whole("steps", SamplingOptions(**options).resolve(card).steps or 0)
     first = 0 if show == "image" else 1
     kept = np.unique(np.linspace(first, steps, min(frames, steps + 1 - first)).round().astype(int))
-    pictures = {number: [] for number in kept.tolist()}
-    if 0 in pictures:
-        pictures[0].append(to_uint8(initial_latents(seeds, card.image_shape)))
+    frames_of = {number: [] for number in kept.tolist()}
+    if 0 in frames_of:
+        frames_of[0].append(to_uint8(initial_latents(seeds, card.image_shape)))
 
     firsts = range(0, len(seeds), check_whole("batch_size", batch_size))
     # Begun before the bar: what is asked for is checked when they are.
@@ -81,11 +81,11 @@ def film(
     with tqdm(total=len(batches) * steps, unit="step", disable=not progress) as bar:
         for batch in batches:
             for step in batch:
-                if step.index + 1 in pictures:
+                if step.index + 1 in frames_of:
                     shown = step.x if show == "image" else step.x0
-                    pictures[step.index + 1].append(to_uint8(np.asarray(shown)))
+                    frames_of[step.index + 1].append(to_uint8(np.asarray(shown)))
                 bar.update()
-    return np.stack([np.concatenate(batches) for batches in pictures.values()]), kept
+    return np.stack([np.concatenate(batches) for batches in frames_of.values()]), kept
 
 
 def main(
@@ -120,19 +120,19 @@ def main(
     strip = strip or out.with_suffix(".png")
     check_scale(scale)
     refuse_outputs(out, strip, overwrite=overwrite)
-    refuse_names(films=[out], pictures=[strip])
+    refuse_names(films=[out], images=[strip])
     denoiser = load_denoiser(artifact)
     numbers = labels_from_text(labels, denoiser.card.class_names)
     label_of_image, seeds = one_label_after_another(numbers, per_label, seed)
     start = time.perf_counter()
-    pictures, steps = film(
+    taken, steps = film(
         denoiser, label_of_image, seeds, frames=frames, show=show, **sampling.given()
     )
     seconds = time.perf_counter() - start
     names = label_names(numbers, denoiser.card.class_names)
-    grids = [image_grid(frame, per_label, row_labels=names, scale=scale) for frame in pictures]
-    in_strip = np.unique(np.linspace(0, len(pictures) - 1, STRIP_FRAMES).round().astype(int))
-    rows = pictures[in_strip].swapaxes(0, 1)  # [N, F, H, W, C]
+    grids = [image_grid(frame, per_label, row_labels=names, scale=scale) for frame in taken]
+    in_strip = np.unique(np.linspace(0, len(taken) - 1, STRIP_FRAMES).round().astype(int))
+    rows = taken[in_strip].swapaxes(0, 1)  # [N, F, H, W, C]
     strip_grid = image_grid(
         rows.reshape(-1, *rows.shape[2:]),
         len(in_strip),
@@ -141,5 +141,5 @@ def main(
     )
     grids += [grids[-1]] * LAST_FRAME_REPEATS
     written = write_outputs({out: grids, strip: strip_grid}, overwrite)
-    print(f"{len(pictures)} frames in {seconds:.1f} s: {written}")
+    print(f"{len(taken)} frames in {seconds:.1f} s: {written}")
     print(f"The strip shows the steps {', '.join(map(str, steps[in_strip]))} of {steps[-1]}.")

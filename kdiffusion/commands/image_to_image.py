@@ -55,21 +55,21 @@ def main(
     """
     check_scale(scale)
     refuse_outputs(out, npz, overwrite=overwrite)
-    refuse_names(pictures=[out])
+    refuse_names(images=[out])
     denoiser = load_denoiser(artifact)
     card = denoiser.card
     numbers = labels_from_text(labels, card.class_names)
     label_of_image, seeds = one_label_after_another(numbers, per_label, seed)
-    picture = read_given_image(image, card, resize)
+    given = read_given_image(image, card, resize)
     start = time.perf_counter()
     images = to_uint8(
         image_to_image(
-            denoiser, picture, label_of_image, seeds,
+            denoiser, given, label_of_image, seeds,
             noise_level=noise_level, **sampling.given(),
         )
     )  # fmt: skip
     seconds = time.perf_counter() - start
-    grid = grid_beside([to_uint8(picture)], images, numbers, card.class_names, scale)
+    grid = grid_beside([to_uint8(given)], images, numbers, card.class_names, scale)
     arrays = {"images": images, "labels": label_of_image, "seeds": seeds}
     written = write_outputs({out: grid, npz: arrays}, overwrite)
     print(f"{len(images)} images in {seconds:.1f} s: {written}")

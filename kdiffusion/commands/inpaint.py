@@ -61,21 +61,21 @@ def main(
     """
     check_scale(scale)
     refuse_outputs(out, npz, overwrite=overwrite)
-    refuse_names(pictures=[out])
+    refuse_names(images=[out])
     denoiser = load_denoiser(artifact)
     card = denoiser.card
     numbers = labels_from_text(labels, card.class_names)
     label_of_image, seeds = one_label_after_another(numbers, per_label, seed)
-    picture, marked = read_given_image(image, card, resize), read_mask(mask, card, resize)
+    given, marked = read_given_image(image, card, resize), read_mask(mask, card, resize)
     start = time.perf_counter()
     images = to_uint8(
         inpaint(
-            denoiser, picture, ~marked, label_of_image, seeds,
+            denoiser, given, ~marked, label_of_image, seeds,
             resamplings=resamplings, jump_steps=jump_steps, **sampling.given(),
         )
     )  # fmt: skip
     seconds = time.perf_counter() - start
-    whole = to_uint8(picture)
+    whole = to_uint8(given)
     with_hole = np.where(marked[..., None], np.uint8(128), whole)
     grid = grid_beside([whole, with_hole], images, numbers, card.class_names, scale)
     arrays = {"images": images, "labels": label_of_image, "seeds": seeds}

@@ -55,7 +55,7 @@ def main(
     """
     check_scale(scale)
     refuse_outputs(out, npz, overwrite=overwrite)
-    refuse_names(pictures=[out])
+    refuse_names(images=[out])
     if images is not None and between_seeds is not None:
         raise ValueError(
             "`between_seeds` must not be given with `images`: both say where the walk ends"
@@ -73,18 +73,18 @@ def main(
     if images is None:
         walk = to_uint8(interpolate(denoiser, label, between_seeds or (1, 2), **options))
     else:
-        pictures = np.stack([read_given_image(path, card, resize) for path in images])
-        walk = _between_pictures(denoiser, pictures, label, **options)
+        given = np.stack([read_given_image(path, card, resize) for path in images])
+        walk = _between_images(denoiser, given, label, **options)
     seconds = time.perf_counter() - start
     strip = image_grid(walk, frames, scale=scale)
     print(f"{frames} frames in {seconds:.1f} s: ", end="")
     print(write_outputs({out: strip, npz: {"images": walk}}, overwrite))
 
 
-def _between_pictures(denoiser, pictures, label, **options):
+def _between_images(denoiser, given, label, **options):
     """The walk as uint8, and a line on the screen that says how near it comes to its ends."""
-    walk = to_uint8(interpolate_images(denoiser, pictures, label, **options))
+    walk = to_uint8(interpolate_images(denoiser, given, label, **options))
     ends = walk[[0, -1]].astype(int)
-    error = np.abs(ends - to_uint8(pictures)).mean()
+    error = np.abs(ends - to_uint8(given)).mean()
     print(f"The ends differ from the images by {error:.1f} of 255 levels on average.")
     return walk

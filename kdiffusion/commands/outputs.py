@@ -13,7 +13,7 @@ from kdiffusion.files import refuse_existing, staged
 from kdiffusion.images import save_gif
 
 # What an image's name may end in ► how Pillow writes it.
-PICTURES = {
+IMAGES = {
     ".png": {"format": "PNG"},
     ".jpg": {"format": "JPEG", "quality": 95, "subsampling": 0},  # no colour of its neighbours'
     ".jpeg": {"format": "JPEG", "quality": 95, "subsampling": 0},
@@ -22,14 +22,14 @@ PICTURES = {
 FILMS = (".gif",)
 
 
-def refuse_names(pictures: Iterable[Path | None] = (), films: Iterable[Path | None] = ()) -> None:
+def refuse_names(images: Iterable[Path | None] = (), films: Iterable[Path | None] = ()) -> None:
     """Raises ValueError when a name says that something else is to be written: before the work.
 
     Args:
         images: paths, or None for one that is not wanted.
         films: the same.
     """
-    for paths, endings, what in ((pictures, PICTURES, "an image"), (films, FILMS, "a film")):
+    for paths, endings, what in ((images, IMAGES, "an image"), (films, FILMS, "a film")):
         for path in paths:
             if path is not None and path.suffix.lower() not in endings:
                 raise ValueError(
@@ -62,7 +62,7 @@ def write_outputs(contents: Mapping[Path | None, Any], overwrite: bool) -> str:
 
     Args:
         contents: dict from path (None: not wanted) to a PIL image (of the kind that its name ends
-            in, see `PICTURES`), a list of PIL images (an endless GIF) or a dict of arrays (NPZ).
+            in, see `IMAGES`), a list of PIL images (an endless GIF) or a dict of arrays (NPZ).
         overwrite: bool. Whether files may be replaced.
 
     Returns:
@@ -79,5 +79,5 @@ def write_outputs(contents: Mapping[Path | None, Any], overwrite: bool) -> str:
             elif isinstance(content, list):
                 save_gif(content, temporary)
             else:
-                content.save(temporary, **PICTURES[path.suffix.lower()])
+                content.save(temporary, **IMAGES[path.suffix.lower()])
     return ", ".join(str(path) for path in contents if path is not None)

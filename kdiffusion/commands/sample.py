@@ -101,7 +101,7 @@ def main(
 def _draw_grid(artifact, labels, per_label, seed, sampling, scale, out, npz, overwrite):
     check_scale(scale)
     refuse_outputs(out, npz, overwrite=overwrite)
-    refuse_names(pictures=[out])
+    refuse_names(images=[out])
     denoiser = load_denoiser(artifact)
     class_names = denoiser.card.class_names
     numbers = labels_from_text(labels, class_names)

@@ -75,8 +75,8 @@ def run(arguments: Sequence[str], program: str = "train.py") -> None:
     denoiser = load_denoiser(artifacts["onnx"])
     names = denoiser.card.class_names[:10]
     images, _, _ = draw_by_class(denoiser, range(len(names)), IMAGES_PER_LABEL, seed=0)
-    picture = run_dir / "samples.png"
-    save_png(image_grid(images, IMAGES_PER_LABEL, row_labels=names), picture, overwrite=True)
+    grid = run_dir / "samples.png"
+    save_png(image_grid(images, IMAGES_PER_LABEL, row_labels=names), grid, overwrite=True)
     python, label = _python(), shlex.quote(names[-1])
     logs, onnx = (shlex.quote(str(p)) for p in (run_dir / "tensorboard", artifacts["onnx"]))
     print(
@@ -85,7 +85,7 @@ Done in {(time.perf_counter() - start) / 60:.1f} minutes.
   checkpoints   {run_dir / "checkpoints"}
   exported      {artifacts["onnx"]}
                 {artifacts["saved_model"]}
-  samples       {picture}
+  samples       {grid}
 
 Next:
   {python} -m tensorboard.main --logdir {logs}

@@ -143,13 +143,13 @@ class DenoiserCard:
                 object.__setattr__(self, name, tuple(getattr(self, name)))
             alphas_cumprod = tuple(float(value) for value in self.alphas_cumprod)
             object.__setattr__(self, "alphas_cumprod", alphas_cumprod)
-            self._check_picture()
+            self._check_images()
             self._check_process()
             self._check_origin()
         except (TypeError, ValueError, OverflowError) as error:
             raise error if isinstance(error, CardError) else CardError(str(error)) from error
 
-    def _check_picture(self):
+    def _check_images(self):
         height, width, channels = self.image_shape
         _require(
             all(_is_whole(size) and size > 0 for size in (height, width)) and channels in (1, 3),

@@ -27,7 +27,7 @@ if TYPE_CHECKING:
     from kdiffusion.diffusion.arguments import Integers
 
 BATCH_SIZE = 500  # images at a time
-PICTURES = {".png", ".jpg", ".jpeg", ".webp", ".bmp"}
+ENDINGS = {".png", ".jpg", ".jpeg", ".webp", ".bmp"}
 ARRAYS = {"images": "labels", "arr_0": "arr_1"}  # the array of images ► that of their labels
 DAMAGED = (zipfile.BadZipFile, zlib.error, EOFError, OSError, ValueError)  # what reading raises
 LABEL_IN_NAME = re.compile(r"_label(\d+)$")
@@ -106,7 +106,7 @@ def open_images(path: str | os.PathLike, files: Sequence[str] | None = None) -> 
     path = Path(path)
     if path.is_dir():
         shards = sorted(path.glob("images_*.npz")) if files is None else [path / f for f in files]
-        return _open_arrays(path, shards) if shards else _open_pictures(path)
+        return _open_arrays(path, shards) if shards else _open_image_files(path)
     if path.suffix == ".npz" and path.is_file():
         return _open_arrays(path, [path])
     raise ValueError(
@@ -202,15 +202,15 @@ def _class_names(path):
     return None if names is None else tuple(names)
 
 
-def _open_pictures(path):
+def _open_image_files(path):
     by_class = {
-        folder.name: _pictures(folder) for folder in sorted(path.iterdir()) if folder.is_dir()
+        folder.name: _image_files(folder) for folder in sorted(path.iterdir()) if folder.is_dir()
     }
     by_class = {name: files for name, files in by_class.items() if files}
-    flat = _pictures(path)
+    flat = _image_files(path)
     if bool(by_class) == bool(flat):
         raise ValueError(
-            f"{path} must hold images ({', '.join(sorted(PICTURES))}), or a sub-folder of them "
+            f"{path} must hold images ({', '.join(sorted(ENDINGS))}), or a sub-folder of them "
             f"for each class. Received: {'both' if flat else 'neither'}"
         )
     files = flat or [file for files in by_class.values() for file in files]
@@ -227,17 +227,17 @@ def _open_pictures(path):
         class_names=tuple(by_class) or None,
         settings={},
         read=lambda: (
-            np.stack([_picture(file, image_shape) for file in files[first : first + BATCH_SIZE]])
+            np.stack([_pixels(file, image_shape) for file in files[first : first + BATCH_SIZE]])
             for first in range(0, len(files), BATCH_SIZE)
         ),
     )
 
 
-def _pictures(folder):
-    return sorted(file for file in folder.iterdir() if file.suffix.lower() in PICTURES)
+def _image_files(folder):
+    return sorted(file for file in folder.iterdir() if file.suffix.lower() in ENDINGS)
 
 
-def _picture(path, image_shape):
+def _pixels(path, image_shape):
     pixels = read_image(path)
     if pixels.shape != image_shape:
         raise ValueError(

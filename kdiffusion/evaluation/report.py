@@ -187,12 +187,12 @@ def _grid(images, labels, names):
         columns = min(map(len, rows))
         indices = np.concatenate([row[:columns] for row in rows])
         row_names = [names[label] for label in classes[:20]]
-        return "<h2>Drawn images</h2>" + _picture(
+        return "<h2>Drawn images</h2>" + _embedded(
             image_grid(images.pick(indices), columns, row_names), "Drawn images, a row a class"
         )
     first = np.arange(min(images.count, GRID_COLUMNS**2))
     grid = image_grid(images.pick(first), GRID_COLUMNS)
-    return "<h2>Drawn images</h2>" + _picture(grid, "The first drawn images")
+    return "<h2>Drawn images</h2>" + _embedded(grid, "The first drawn images")
 
 
 def _judged(figures):
@@ -252,7 +252,7 @@ def _nearest(evaluation, images, real_images):
         distances = ", ".join(f"{value:.3g}" for value in copies.distances[chosen])
         parts.append(
             f"<p>{title}. Distances: <span class='faint'>{distances}</span></p>"
-            + _picture(grid, f"{title}: drawn images above the nearest training images")
+            + _embedded(grid, f"{title}: drawn images above the nearest training images")
         )
     held_out = copies.held_out_distances
     return (
@@ -311,7 +311,7 @@ def _settings(figures):
     return f"<h2>What was asked</h2><dl>{rows}</dl>"
 
 
-def _picture(image, description):
+def _embedded(image, description):
     with io.BytesIO() as file:
         image.save(file, format="PNG")
         content = base64.b64encode(file.getvalue()).decode()

@@ -45,7 +45,7 @@ PARTS = {
     "samples": r"epoch_\d+\.png|\.epoch_\d+\.png\.\w+",
     "export": rf"{_EXPORTED}|\.(denoiser|sampler|saved_model|openvino)[^/]*\.\w{{8}}/.*",
 }
-PICTURE = "samples.png"  # what `train.py` draws at the end
+GRID = "samples.png"  # what `train.py` draws at the end
 
 
 @dataclass(frozen=True)
@@ -192,7 +192,7 @@ def check_free(path: str | os.PathLike, overwrite: bool = False) -> None:
             f"{path} holds checkpoints without the config.json that tells what they are of. "
             "Choose another --run-dir, or remove them yourself."
         )
-    for name in (*PARTS, PICTURE):
+    for name in (*PARTS, GRID):
         part = path / name
         is_empty = part.is_dir() and not part.is_symlink() and not any(part.iterdir())
         if os.path.lexists(part) and not is_empty:
@@ -203,7 +203,7 @@ def check_free(path: str | os.PathLike, overwrite: bool = False) -> None:
 
 
 def _check_removable(path):
-    refuse_existing(path / PICTURE, overwrite=True)
+    refuse_existing(path / GRID, overwrite=True)
     for name, holds in PARTS.items():
         if os.path.lexists(path / name):
             refuse_foreign(path / name, holds)

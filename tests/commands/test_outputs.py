@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from kdiffusion.commands.outputs import PICTURES, refuse_names, refuse_outputs, write_outputs
+from kdiffusion.commands.outputs import IMAGES, refuse_names, refuse_outputs, write_outputs
 
 
 @pytest.fixture
@@ -52,20 +52,20 @@ def test_one_file_for_two_outputs_is_refused(tmp_path):
         refuse_outputs(tmp_path / "a", tmp_path / "." / "a", overwrite=True)
 
 
-@pytest.mark.parametrize("ending", [*PICTURES, ".PNG", ".Jpg"])
+@pytest.mark.parametrize("ending", [*IMAGES, ".PNG", ".Jpg"])
 def test_a_picture_is_what_its_name_says(tmp_path, image, ending):
     path = tmp_path / f"a{ending}"
-    refuse_names(pictures=[path, None])
+    refuse_names(images=[path, None])
     write_outputs({path: image}, overwrite=False)
     with Image.open(path) as opened:
-        assert opened.format == PICTURES[ending.lower()]["format"]
+        assert opened.format == IMAGES[ending.lower()]["format"]
         assert np.abs(np.asarray(opened).astype(int) - np.asarray(image)).max() <= 2
 
 
 @pytest.mark.parametrize("name", ["a.gif", "a.bmp", "a.eps", "a", "png", ".png"])
 def test_a_name_that_says_something_else_is_refused(tmp_path, name):
     with pytest.raises(ValueError, match=r"must end in one of \.png, \.jpg, .*Received"):
-        refuse_names(pictures=[tmp_path / "b.png", tmp_path / name])
+        refuse_names(images=[tmp_path / "b.png", tmp_path / name])
 
 
 def test_a_film_is_a_gif(tmp_path):

@@ -1,10 +1,10 @@
-/** The steps of the picture that is shown, to go back and forth in. */
+/** The steps of the image that is shown, to go back and forth in. */
 
-import { show } from "./picture.js";
+import { show } from "./canvas.js";
 
 const MOST_BYTES = 64 * 2 ** 20;
 
-/** Keeps what the canvas was at each step, or, of a long film of large pictures, at some. */
+/** Keeps what the canvas was at each step, or, of a long film of large images, at some. */
 export class Film {
   /**
    * @param {HTMLCanvasElement} canvas
@@ -31,7 +31,7 @@ export class Film {
     this.output.value = "";
   }
 
-  /** Takes the picture after a step, counted from 1. */
+  /** Takes the image after a step, counted from 1. */
   add(step, pixels) {
     if (step % this.stride === 0 || step === this.steps) this.frames.push({ step, pixels });
   }

@@ -2,7 +2,7 @@
 
 import { Film } from "./film.js";
 import { fill, offer, read, showWalk } from "./form.js";
-import { offerSizes, resize, save, show } from "./picture.js";
+import { offerSizes, resize, save, show } from "./canvas.js";
 import { fromQuery, recommended, toQuery } from "./settings.js";
 import { layTiles } from "./tiles.js";
 import {
@@ -19,14 +19,14 @@ const element = (id) => document.getElementById(id);
 const form = element("form");
 const canvas = element("canvas");
 const reducedMotion = matchMedia("(prefers-reduced-motion: reduce)"); // noise flickers
-// `runtime=wasm` or `runtime=webgpu` in the link asks for one; it changes no picture.
+// `runtime=wasm` or `runtime=webgpu` in the link asks for one; it changes no image.
 const runtime = new URLSearchParams(location.search).get("runtime");
-const ALL = "classes"; // `view=classes` in the link shows a picture of each
+const ALL = "classes"; // `view=classes` in the link shows an image of each
 const wanted = runtime === null ? "" : `runtime=${encodeURIComponent(runtime)}`;
 const worker = new Worker(new URL(`worker.js?${wanted}`, import.meta.url), { type: "module" });
 
 let card = null;
-let drawn = null; // the settings of the newest picture, drawn or being drawn
+let drawn = null; // the settings of the newest image, drawn or being drawn
 let showTile = null; // (label, pixels) into its tile
 let tilesShow = null; // the query of the tiles when all are drawn
 let job = { id: 0, done: true, quiet: false, all: false, start: 0 };
@@ -119,7 +119,7 @@ element("copy").onclick = async () => {
     announce("Link copied");
   } catch {
     // Only a page from this machine or over HTTPS may write to the clipboard.
-    announce("Copy the address of this page: it draws this picture");
+    announce("Copy the address of this page: it draws this image");
   }
 };
 
@@ -138,7 +138,7 @@ function drawLinked() {
   warn(warning);
 }
 
-/** Shows the picture of a tile, large and with its steps. */
+/** Shows the image of a tile, large and with its steps. */
 function open(label) {
   form.label.value = label;
   draw();
@@ -149,8 +149,8 @@ function open(label) {
  * Draws what the form says.
  *
  * @param {object} how
- * @param {boolean} how.quiet the finished picture only, for a slider on its way
- * @param {boolean} how.all a picture of each class, in tiles
+ * @param {boolean} how.quiet the finished image only, for a slider on its way
+ * @param {boolean} how.all an image of each class, in tiles
  */
 function draw({ quiet = false, all = false } = {}) {
   if (!form.reportValidity()) return;

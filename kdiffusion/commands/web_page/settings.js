@@ -1,4 +1,4 @@
-/** What a picture is made of, in the form and in the link that reproduces it. */
+/** What an image is made of, in the form and in the link that reproduces it. */
 
 import { LARGEST_SEED } from "./diffusion/noise.js";
 import { SAMPLERS } from "./diffusion/samplers.js";

@@ -1,6 +1,6 @@
-/** A small picture of each class, in a button that opens it. */
+/** A small image of each class, in a button that opens it. */
 
-import { resize, show } from "./picture.js";
+import { resize, show } from "./canvas.js";
 import { className } from "./words.js";
 
 /**
@@ -9,7 +9,7 @@ import { className } from "./words.js";
  * @param {HTMLElement} list
  * @param {object} card
  * @param {(label: number) => void} open
- * @returns {(label: number, pixels: Uint8ClampedArray) => void} shows a picture in its tile
+ * @returns {(label: number, pixels: Uint8ClampedArray) => void} shows an image in its tile
  */
 export function layTiles(list, card, open) {
   const canvases = card.class_names.map((_, label) => {

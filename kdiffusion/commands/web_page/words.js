@@ -1,4 +1,4 @@
-/** What the page says of a picture and of the model. */
+/** What the page says of an image and of the model. */
 
 import { deterministic } from "./diffusion/interpolation.js";
 import { SAMPLERS } from "./diffusion/samplers.js";
@@ -9,14 +9,14 @@ export function className(card, label) {
   return card.class_names[label] || `class ${label}`; // a name may be empty
 }
 
-/** The picture in a few words, for those who can't see it too. */
+/** The image in a few words, for those who can't see it too. */
 export function describe(card, { label, seed, walk }) {
-  const of = `Picture of ${className(card, label)}`;
+  const of = `Image of ${className(card, label)}`;
   if (walk === null) return `${of}, seed ${seed}`;
   return `${of}, ${Math.round(100 * walk.at)} % of the way from seed ${seed} to seed ${walk.seed}`;
 }
 
-/** A picture of each class in a few words. */
+/** An image of each class in a few words. */
 export function describeAll({ seed, walk }) {
   if (walk === null) return `All classes, seed ${seed}`;
   return `All classes, ${Math.round(100 * walk.at)} % of the way from seed ${seed} to ${walk.seed}`;
@@ -33,7 +33,7 @@ export function describeModel(card) {
   const [height, width, channels] = card.image_shape;
   const kind = channels === 1 ? "grey" : "colour";
   return (
-    `A diffusion model trained on ${card.dataset} draws ${kind} pictures of ` +
+    `A diffusion model trained on ${card.dataset} draws ${kind} images of ` +
     `${width} × ${height} pixels in your browser. Nothing leaves this machine.`
   );
 }
@@ -42,7 +42,7 @@ export function describeModel(card) {
 export function describeOrigin(card, runtime) {
   const seen = card.images_seen.toLocaleString("en");
   return (
-    `Made with kdiffusion: preset ${card.preset}, ${seen} training pictures seen. ` +
+    `Made with kdiffusion: preset ${card.preset}, ${seen} training images seen. ` +
     `Runs on ${runtime}.`
   );
 }
@@ -56,7 +56,7 @@ export function describeLack(card) {
   );
 }
 
-/** A name for the file of a picture, or of one of each class. */
+/** A name for the file of an image, or of one of each class. */
 export function fileName(card, { label, seed, walk }, { all, step }) {
   const what = all ? "all-classes" : className(card, label);
   const end = walk === null ? "" : `-to-${walk.seed}-at-${walk.at}`;

@@ -1,8 +1,8 @@
 /**
  * Loads the network and draws, so that the page stays alive.
  *
- * It is sent { id, settings } and draws the newest, { id, settings, labels } for a picture of each
- * of these labels, or { id } alone to stop; an older picture stops at its next step. It sends
+ * It is sent { id, settings } and draws the newest, { id, settings, labels } for an image of each
+ * of these labels, or { id } alone to stop; an older image stops at its next step. It sends
  * { kind: "loading", loaded, total }, { kind: "ready", card, runtime }, { kind: "step", id, label,
  * index, steps, pixels } after each step, { kind: "drawn", id } and { kind: "failed", id, message },
  * where id is null while loading. Of several labels, `index` and `steps` count those of all.

@@ -1,4 +1,4 @@
-/** Walks between pictures: `kdiffusion/diffusion/interpolation.py`. */
+/** Walks between images: `kdiffusion/diffusion/interpolation.py`. */
 
 import { SAMPLERS } from "./samplers.js";
 import { weightedSum } from "./weighted_sum.js";
@@ -25,7 +25,7 @@ export function slerp(a, b, fraction) {
   );
 }
 
-/** The sampler itself if it adds no fresh noise, which would make neighbouring pictures unlike. */
+/** The sampler itself if it adds no fresh noise, which would make neighbouring images unlike. */
 export function deterministic(sampler) {
   return SAMPLERS[sampler].random ? "ddim" : sampler;
 }

@@ -11,7 +11,7 @@ const TO_X0 = {
 };
 
 /**
- * What one look of the network at x says, with x_0 kept within the range of pictures.
+ * What one look of the network at x says, with x_0 kept within the range of images.
  *
  * @typedef {{t: number, x: Float64Array, x0: Float64Array, eps: Float64Array}} Estimate
  * @param {Denoiser} denoiser

@@ -1,4 +1,4 @@
-/** The sampling loop, one picture at a time: `kdiffusion/diffusion/sampling.py`. */
+/** The sampling loop, one image at a time: `kdiffusion/diffusion/sampling.py`. */
 
 import { guided } from "./guidance.js";
 import { deterministic, slerp } from "./interpolation.js";
@@ -9,13 +9,13 @@ import { NoiseSchedule } from "./schedule.js";
 import { timestepPairs } from "./spacing.js";
 
 /**
- * The picture of a label and a seed, step by step; whoever takes no further step stops it.
+ * The image of a label and a seed, step by step; whoever takes no further step stops it.
  *
  * @param {Denoiser} denoiser as `guided` takes it
  * @param {object} card what the exported file says of itself
  * @param {Settings} settings see `settings.js`
  * @yields {{index: number, s: number, x: Float64Array, x0: Float64Array}} x is now at timestep s
- *   (-1 at the end); x0 is what the network took the clean picture to be
+ *   (-1 at the end); x0 is what the network took the clean image to be
  */
 export async function* samplingSteps(denoiser, card, settings) {
   const schedule = new NoiseSchedule(card.alphas_cumprod);
@@ -33,7 +33,7 @@ export async function* samplingSteps(denoiser, card, settings) {
   }
 }
 
-/** Where a picture begins: at its seed's noise, or between it and another's. */
+/** Where an image begins: at its seed's noise, or between it and another's. */
 function beginning(card, { seed, sampler, walk }) {
   const size = card.image_shape.reduce((product, length) => product * length, 1);
   const noise = new ImageNoise(seed, size);

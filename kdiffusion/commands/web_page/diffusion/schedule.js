@@ -1,8 +1,8 @@
-/** How much of the picture is left at each timestep: `kdiffusion/diffusion/schedules.py`. */
+/** How much of the image is left at each timestep: `kdiffusion/diffusion/schedules.py`. */
 
 import { weightedSum } from "./weighted_sum.js";
 
-/** The noise schedule of a card; s = t = -1 is the clean picture. */
+/** The noise schedule of a card; s = t = -1 is the clean image. */
 export class NoiseSchedule {
   /** @param {number[]} alphasCumprod [T], falling, in (0, 1); the last may be 0 */
   constructor(alphasCumprod) {

@@ -1,7 +1,7 @@
 /** Which timesteps are visited: "trailing", the default of `kdiffusion/diffusion/spacing.py`. */
 
 /**
- * Evenly spaced from T-1 to the clean picture at -1 (Lin et al. 2024, table 2).
+ * Evenly spaced from T-1 to the clean image at -1 (Lin et al. 2024, table 2).
  *
  * @param {number} numTimesteps T
  * @param {number} steps 1 .. T

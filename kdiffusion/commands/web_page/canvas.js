@@ -1,6 +1,6 @@
-/** Canvases, a pixel of the picture each; how large they are shown; and their PNG. */
+/** Canvases, a pixel of the image each; how large they are shown; and their PNG. */
 
-const READS = 256; // pixels of the screen, a side: an 8x8 picture wider than that is a wall
+const READS = 256; // pixels of the screen, a side: an 8x8 image wider than that is a wall
 const LARGEST_FILE = 4096; // pixels a side
 
 /** Gives a canvas the card's size, shown enlarged by a whole number where it is small. */
@@ -16,7 +16,7 @@ export function show(canvas, pixels) {
   canvas.getContext("2d").putImageData(new ImageData(pixels, canvas.width), 0, 0);
 }
 
-/** The sizes that a PNG may have, as options: the picture times 1, 2, 4, ... */
+/** The sizes that a PNG may have, as options: the image times 1, 2, 4, ... */
 export function offerSizes(select, [height, width]) {
   const options = [];
   for (let scale = 1; scale * Math.max(height, width) <= LARGEST_FILE; scale *= 2) {
@@ -25,7 +25,7 @@ export function offerSizes(select, [height, width]) {
   select.replaceChildren(...(options.length > 0 ? options : [new Option(`${width} × ${height}`, 1)]));
 }
 
-/** Hands the reader pictures as one PNG file, side by side, a pixel `scale` pixels wide. */
+/** Hands the reader images as one PNG file, side by side, a pixel `scale` pixels wide. */
 export function save(canvases, scale, name) {
   const columns = Math.ceil(Math.sqrt(canvases.length));
   const [{ width, height }] = canvases;
