@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, BinaryIO
 
 import numpy as np
 from PIL import Image, ImageDraw, ImageFont, ImageOps
@@ -48,11 +48,12 @@ def to_uint8(images: np.ndarray) -> np.ndarray:
     return np.clip(np.rint((images + 1.0) * 127.5), 0, 255).astype(np.uint8)
 
 
-def read_image(path: str | Path) -> np.ndarray:
+def read_image(path: str | Path, file: BinaryIO | None = None) -> np.ndarray:
     """Reads an image file, one of `FILE_FORMATS`, upright, transparency laid on white.
 
     Args:
         path: path of the file.
+        file: what to read where that is inside of another file; `path` is then its name.
 
     Returns:
         uint8 array `[H, W, 1]` when the file is grey, `[H, W, 3]` otherwise.
@@ -61,7 +62,7 @@ def read_image(path: str | Path) -> np.ndarray:
         ValueError: a file that isn't there, isn't an image, is cut short or isn't of 8 bits.
     """
     try:
-        with Image.open(path, formats=FILE_FORMATS) as opened:
+        with Image.open(file or path, formats=FILE_FORMATS) as opened:
             cut_to_8_bits = _is_cut_to_8_bits(opened)
             image = ImageOps.exif_transpose(opened)  # reads all of it, so a cut file shows here
             image.load()

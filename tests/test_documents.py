@@ -27,6 +27,15 @@ def test_the_snippets_of_library_md_run_one_after_another(tmp_path, monkeypatch)
     assert (tmp_path / "two.png").exists()
 
 
+@pytest.mark.slow
+def test_batches_of_your_own_train_as_data_md_says():
+    text = (ROOT / "docs" / "data.md").read_text(encoding="utf-8")
+    (snippet,) = re.findall(r"```python\n(.*?)```", text, re.DOTALL)
+    names = {}
+    exec(snippet, names)
+    assert int(names["model"].optimizer.iterations) == 4
+
+
 def test_every_public_name_is_in_library_md():
     import kdiffusion
 

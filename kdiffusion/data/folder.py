@@ -38,7 +38,7 @@ def load_folder(
         ValueError: There are no class folders, one is empty, or a file (named) is not readable
             as an image, not of 8 bits, or of another size than the first.
     """
-    files = _image_files(check_directory(name, directory))  # {class name: [path, ...]}
+    files = list_images(check_directory(name, directory))  # {class name: [path, ...]}
     read = [(path, read_image(path)) for paths in files.values() for path in paths]
     grey = all(pixels.shape[-1] == 1 for _, pixels in read)
     images = []
@@ -69,7 +69,7 @@ def look_up_folder(name: str, *, directory: str | os.PathLike | None) -> tuple[i
     Raises:
         ValueError: as `load_folder`, but for what shows only in the images.
     """
-    files = _image_files(check_directory(name, directory))
+    files = list_images(check_directory(name, directory))
     return sum(len(paths) for paths in files.values()), len(files)
 
 
@@ -82,7 +82,7 @@ def check_directory(name: str, directory: str | os.PathLike | None) -> Path:
     return Path(directory)
 
 
-def _image_files(directory: Path) -> dict[str, list[Path]]:
+def list_images(directory: Path) -> dict[str, list[Path]]:
     if not directory.is_dir():
         raise ValueError(f"`directory` must be a folder. Received: directory={str(directory)!r}")
     folders = [path for path in _visible(directory) if path.is_dir()]

@@ -8,6 +8,7 @@ from pathlib import Path
 from .digits import load_digits, look_up_digits
 from .folder import load_folder, look_up_folder
 from .image_dataset import ImageDataset
+from .packed import holds_packed, load_packed, look_up_packed
 from .tfds_catalog import load_tfds, look_up_tfds
 
 # A loader takes the name and, by keyword, the other arguments of `load_dataset`.
@@ -17,6 +18,7 @@ DATASETS: dict[str, Callable[..., ImageDataset]] = {
     "cifar100": load_tfds,
     "stl10": load_tfds,
     "folder": load_folder,
+    "packed": load_packed,
 }
 
 # What can be said of those, or refused, before TensorFlow is imported. A row may be missing.
@@ -26,6 +28,7 @@ LOOK_UPS: dict[str, Callable[..., tuple[int | None, int]]] = {
     "cifar100": look_up_tfds,
     "stl10": look_up_tfds,
     "folder": look_up_folder,
+    "packed": look_up_packed,
 }
 
 
@@ -73,7 +76,7 @@ def name_and_directory(
             f"`directory` must not be given where the data is a folder of images, {data}. "
             f"Received: directory={str(directory)!r}"
         )
-    return "folder", data
+    return ("packed" if holds_packed(data) else "folder"), data
 
 
 def load_dataset(
@@ -84,12 +87,13 @@ def load_dataset(
     validation_fraction: float = 0.1,
     seed: int = 0,
 ) -> ImageDataset:
-    """Load a data set by name into memory, every image brought to one size.
+    """Load a data set by name, every image brought to one size; in memory, but for `packed`.
 
     Args:
         name: str. A key of `DATASETS`, or any TFDS name whose examples have an image and a label.
-        directory: path. For `folder`, the folder that holds one sub-folder for each class; for a
-            TFDS name, its data directory, where `None` means `TFDS_DATA_DIR` or TFDS's own.
+        directory: path. For `folder`, the folder that holds one sub-folder for each class; for
+            `packed`, the folder that `pack` wrote; for a TFDS name, its data directory, where
+            `None` means `TFDS_DATA_DIR` or TFDS's own.
         image_size: int, >= 1. Height and width in pixels; other images are cropped to the centred
             square and resampled. Defaults to `None`: the images' own size.
         validation_fraction: float in (0, 1). Share of each class to hold out, where the data set

@@ -1,4 +1,4 @@
-"""From uint8 images in memory to batches for the network: order, flips, range (tf.data).
+"""From uint8 images to batches for the network: order, flips, range (tf.data).
 
 A training batch is a pure function of (seed, step), so a run that stops at any step goes on with
 exactly the batches it would have seen: there is no iterator state to save.
@@ -54,11 +54,12 @@ def training_batches(
     flip_seed = _derived_seed(seed, "flip")
     # On a machine with a GPU a constant would land there, and each batch would be copied back.
     with tf.device("CPU:0"):
-        images, labels = tf.constant(dataset.images), tf.constant(dataset.labels)
+        labels = tf.constant(dataset.labels)
+        read_images = _reader(dataset.images)
 
     def make_batch(step, indices):
         indices = indices[rows]  # [B / count]
-        batch = tf.gather(images, indices)
+        batch = read_images(indices)
         if flip:
             # Drawn for the global batch, so that a shard gets what the whole would get.
             draws = tf.random.stateless_uniform([batch_size], (flip_seed, step), alg="philox")
@@ -95,12 +96,29 @@ def validation_batches(dataset: ImageDataset, batch_size: int) -> tf.data.Datase
     def convert(images, labels):
         return to_model_range(tf.cast(images, tf.float32)), labels
 
-    return (
-        tf.data.Dataset.from_tensor_slices((dataset.validation_images, dataset.validation_labels))
-        .batch(batch_size)
-        .map(convert, num_parallel_calls=tf.data.AUTOTUNE, deterministic=True)
-        .prefetch(PREFETCH_BATCHES)
+    if isinstance(dataset.validation_images, np.ndarray):
+        whole = dataset.validation_images, dataset.validation_labels
+        batches = tf.data.Dataset.from_tensor_slices(whole).batch(batch_size)
+    else:
+        read_images, labels = _reader(dataset.validation_images), dataset.validation_labels
+        rows = tf.data.Dataset.range(len(labels)).batch(batch_size)
+        batches = rows.map(lambda rows: (read_images(rows), tf.gather(labels, rows)))
+    return batches.map(convert, num_parallel_calls=tf.data.AUTOTUNE, deterministic=True).prefetch(
+        PREFETCH_BATCHES
     )
+
+
+def _reader(images):
+    """A function from indices `[B]` to uint8 images `[B, H, W, C]`, in memory or in their file."""
+    if isinstance(images, np.ndarray):
+        in_memory = tf.constant(images)
+        return lambda indices: tf.gather(in_memory, indices)
+
+    def read(indices):
+        batch = tf.numpy_function(lambda rows: images[rows], [indices], tf.uint8, stateful=False)
+        return tf.ensure_shape(batch, (indices.shape[0], *images.shape[1:]))
+
+    return read
 
 
 def _batch_indices(num_examples, batch_size, steps_per_epoch, seed, first_step):

@@ -60,16 +60,10 @@ def load_tfds(
         ValueError: No such data set, or it has no image and label of a usable kind.
         FileNotFoundError: It exists but is not prepared and could not be downloaded.
     """
-    builder = _find_builder(name, directory, other_names)
-    _check_features(name, builder.info.features)
-    _prepare(name, builder)
+    builder = prepared_builder(name, directory, other_names)
     splits = builder.info.splits
-    if "train" not in splits:
-        raise ValueError(
-            f"{name!r} cannot be trained on: it has no `train` split. It has: {sorted(splits)}"
-        )
     class_names = tuple(builder.info.features["label"].names)
-    horizontal_flip = _base_name(name) in MIRRORABLE
+    horizontal_flip = is_mirrorable(name)
     images, labels = _read_split(name, builder, "train", image_size)
     for split in HELD_OUT_SPLITS:
         if split not in splits:
@@ -95,6 +89,31 @@ def load_tfds(
         validation_fraction=validation_fraction,
         seed=seed,
     )
+
+
+def prepared_builder(name, directory, other_names=()):
+    """TFDS's builder of a data set that can be trained on, prepared if need be.
+
+    Args:
+        name, directory, other_names: as of `load_tfds`.
+
+    Raises:
+        ValueError, FileNotFoundError: as `load_tfds`.
+    """
+    builder = _find_builder(name, directory, other_names)
+    _check_features(name, builder.info.features)
+    _prepare(name, builder)
+    if "train" not in builder.info.splits:
+        raise ValueError(
+            f"{name!r} cannot be trained on: it has no `train` split. It has: "
+            f"{sorted(builder.info.splits)}"
+        )
+    return builder
+
+
+def is_mirrorable(name):
+    """Whether a mirror image of a TFDS data set's is as good an example."""
+    return _base_name(name) in MIRRORABLE
 
 
 def look_up_tfds(
@@ -232,34 +251,65 @@ def _explaining_failure(name, builder):
 
 def _read_split(name, builder, split, image_size):
     """(uint8 `[N, H, W, C]`, int32 `[N]`) of one split, in the order in which it is stored."""
+    batches = list(read_batches(name, builder, split, image_size))
+    if not batches:
+        raise ValueError(f"{name!r} cannot be trained on: its `{split}` split is empty")
+    images, labels = zip(*batches, strict=True)
+    return np.concatenate(images), np.concatenate(labels)
+
+
+def read_batches(name, builder, split, image_size, first=0):
+    """One split of a TFDS data set, batch by batch, in the order in which it is stored.
+
+    Args:
+        name: str. For the errors.
+        builder: TFDS builder of a prepared data set.
+        split: str.
+        image_size: int or None, as of `load_tfds`.
+        first: int. The example to begin at. Defaults to `0`.
+
+    Yields:
+        (uint8 `[B, H, W, C]`, int32 `[B]`), B at most `READ_BATCH`.
+
+    Raises:
+        ValueError: damaged files, or images of different sizes.
+    """
     import tensorflow as tf
 
     examples = builder.as_dataset(
         split=split, shuffle_files=False, decoders={"image": _exact_decoder()}
-    ).map(lambda example: (example["image"], example["label"]))
+    )
+    examples = examples.skip(first).map(lambda example: (example["image"], example["label"]))
     # Images of different sizes do not stack, so they come one by one.
     fixed_shape = None not in builder.info.features["image"].shape
-    batches = examples.batch(READ_BATCH if fixed_shape else 1)
-    images, labels = [], []
+    shape = None
     try:
-        for batch_images, batch_labels in batches.as_numpy_iterator():
+        for images, labels in examples.batch(READ_BATCH if fixed_shape else 1).as_numpy_iterator():
             if image_size is not None:
-                batch_images = np.stack([fit_to_square(each, image_size) for each in batch_images])
-            if images and batch_images.shape[1:] != images[0].shape[1:]:
+                images = np.stack([fit_to_square(each, image_size) for each in images])
+            shape = shape or images.shape[1:]
+            if images.shape[1:] != shape:
                 raise ValueError(
                     f"Images of {name!r} must be of one size unless `image_size` is set. Received: "
-                    f"{images[0].shape[1:]} and {batch_images.shape[1:]} in its `{split}` split"
+                    f"{shape} and {images.shape[1:]} in its `{split}` split"
                 )
-            images.append(batch_images)
-            labels.append(batch_labels)
+            yield images, labels.astype(np.int32)
     except tf.errors.OpError as error:
         raise ValueError(
             f"The `{split}` split of {name!r} in {builder.data_path} cannot be read; delete that "
             f"directory and prepare it again: {error.message}"
         ) from error
-    if not images:
-        raise ValueError(f"{name!r} cannot be trained on: its `{split}` split is empty")
-    return np.concatenate(images), np.concatenate(labels).astype(np.int32)
+
+
+def read_labels(builder, split):
+    """int32 `[N]`: the labels of one split, whose images are not decoded."""
+    import tensorflow_datasets as tfds
+
+    examples = builder.as_dataset(
+        split=split, shuffle_files=False, decoders={"image": tfds.decode.SkipDecoding()}
+    )
+    labels = list(examples.map(lambda example: example["label"]).as_numpy_iterator())
+    return np.asarray(labels, np.int32)
 
 
 def _exact_decoder():

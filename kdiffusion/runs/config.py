@@ -44,10 +44,11 @@ class DataConfig:
     """What is learnt from."""
 
     name: str = "digits"
-    """Data set: digits, cifar10, cifar100, stl10, folder, or any TFDS name with image and label."""
+    """Data set: digits, cifar10, cifar100, stl10, folder, packed, or any TFDS name with image and
+    label."""
     directory: Path | None = None
-    """Where it lies: the image folder of `folder` (a sub-folder for each class), or the TFDS data
-    directory (None: TFDS_DATA_DIR, or TFDS's own default)."""
+    """Where it lies: the image folder of `folder` (a sub-folder for each class), what `pack` wrote,
+    or the TFDS data directory (None: TFDS_DATA_DIR, or TFDS's own default)."""
     image_size: Positive | None = None
     """Side in pixels to which images are resized; None keeps their own."""
     validation_fraction: Annotated[FiniteFloat, Field(gt=0, lt=1)] = 0.1

@@ -1,0 +1,227 @@
+"""Packs a data set of any size into a folder that training reads (`packed.py`), piece by piece.
+
+What is done is noted beside it, so that a stopped packing goes on.
+"""
+
+import hashlib
+import json
+import os
+import shutil
+from pathlib import Path
+
+import numpy as np
+from tqdm import tqdm
+
+from kdiffusion.files import refuse_existing, staged
+
+from . import tfds_catalog, webdataset
+from .array_file import ArrayFile, create
+from .folder import list_images
+from .loading import DATASETS, load_dataset, name_and_directory
+from .packed import DESCRIPTION, FORMAT, TRAIN, VALIDATION, holds_packed
+from .packing_sources import CHUNK, Item, ItemSource, MemorySource, TfdsSource
+
+UNFINISHED = ".packing"  # what an unfinished folder is called, after its name
+_PLAN, _DONE = "plan.json", "done"
+
+
+def pack(
+    source,
+    out,
+    *,
+    directory=None,
+    image_size=None,
+    validation_fraction=0.1,
+    seed=0,
+    class_names=(),
+    horizontal_flip=None,
+    processes=None,
+    overwrite=False,
+    progress=True,
+):
+    """Packs a data set into a folder. Stopped and called again, it goes on.
+
+    Args:
+        source: str. A folder with a sub-folder of images for each class; WebDataset tars: one, a
+            folder of them, or NAME-{000..123}.tar; or the name of a data set.
+        out: path of the folder to write. Until it is whole it is called `out` and `.packing`.
+        directory: path. Of a data set that is named: as of `load_dataset`.
+        image_size, validation_fraction, seed: as of `load_dataset`.
+        class_names: texts, for WebDataset tars, whose classes are numbers. Defaults to those.
+        horizontal_flip: bool. Whether a mirror image is as good an example; None for what is known
+            of the data set, and False of files.
+        processes: int. How many decode files at a time; None for one a core.
+        overwrite: bool. Whether a packed folder may be replaced. Defaults to `False`.
+        progress: bool. Whether to show bars. Defaults to `True`.
+
+    Returns:
+        dict: what `packed.json` says.
+
+    Raises:
+        ValueError: a source that can't be used, by the name of the file at fault; an unfinished
+            folder of another source or other arguments.
+        FileExistsError: `out` exists.
+    """
+    out = Path(out)
+    refuse_existing(out, overwrite, holds_packed)
+    found = _source(
+        source, directory, image_size, validation_fraction, seed, class_names,
+        processes or os.cpu_count() or 1, progress,
+    )  # fmt: skip
+    flip = found.horizontal_flip if horizontal_flip is None else horizontal_flip
+    settings = [image_size, validation_fraction, seed, list(found.class_names), flip]
+    plan = hashlib.sha256(json.dumps([found.identity, settings]).encode()).hexdigest()
+    work = out.with_name(out.name + UNFINISHED)
+    shape, labels, done = _begin(work, plan, found)
+    total = sum(map(len, labels.values()))
+    with (
+        (work / _DONE).open("a") as notes,
+        tqdm(
+            total=total,
+            initial=sum(done.values()),
+            desc="Packing",
+            unit="image",
+            disable=not progress,
+        ) as bar,
+    ):
+
+        def note(piece, images):
+            notes.write(f"{piece} {images}\n")
+            notes.flush()
+            bar.update(images)
+
+        found.fill(work, shape, done, note)
+    description = {
+        "format": FORMAT,
+        "source": Path(source).name,
+        "class_names": list(found.class_names),
+        "horizontal_flip": flip,
+        "image_shape": [int(side) for side in shape],
+        "images": {part: len(part_labels) for part, part_labels in labels.items()},
+        "content_hash": _content_hash(work, found.class_names, shape, labels, progress),
+    }
+    for name in (_PLAN, _DONE):
+        (work / name).unlink()
+    (work / DESCRIPTION).write_text(json.dumps(description, indent=2) + "\n", encoding="utf-8")
+    with staged(out, overwrite, holds_packed) as place:
+        work.rename(place)
+    return description
+
+
+def _source(
+    source, directory, image_size, validation_fraction, seed, class_names, processes, progress
+):
+    files = (image_size, validation_fraction, seed, processes, progress)
+    tars = webdataset.tar_files(source)
+    if class_names and not tars:
+        raise ValueError(
+            "`class_names` are for WebDataset tars, whose classes are numbers. "
+            f"Received: class_names={tuple(class_names)}, source={source}"
+        )
+    if tars:
+        items = [
+            Item(str(path), label, offset, size, name)
+            for path in tars
+            for name, offset, size, label in webdataset.index_tar(path)
+        ]
+        return ItemSource(items, _tar_classes(items, class_names), *files)
+    name, directory = name_and_directory(str(source), directory)
+    if name == "packed":
+        raise ValueError(f"`source` must not be packed already. Received: {source}")
+    if name == "folder":
+        listed = list_images(Path(directory))
+        items = [
+            Item(str(path), label) for label, paths in enumerate(listed.values()) for path in paths
+        ]
+        return ItemSource(items, tuple(listed), *files)
+    if DATASETS.get(name, tfds_catalog.load_tfds) is tfds_catalog.load_tfds:
+        return TfdsSource(name, directory, image_size, validation_fraction, seed, DATASETS)
+    dataset = load_dataset(
+        name,
+        directory=directory,
+        image_size=image_size,
+        validation_fraction=validation_fraction,
+        seed=seed,
+    )
+    return MemorySource(dataset)
+
+
+def _tar_classes(items, class_names):
+    labels = {item.label for item in items}
+    if not labels:
+        raise ValueError("the tar files must hold one example at least. Received: none")
+    if min(labels) < 0 or (class_names and max(labels) >= len(class_names)):
+        raise ValueError(
+            f"classes must be from 0 to {len(class_names) - 1 if class_names else '...'}, one for "
+            f"each of `class_names`. Received: {min(labels)} to {max(labels)}"
+        )
+    return tuple(class_names) or tuple(map(str, range(max(labels) + 1)))
+
+
+def _begin(work, plan, found):
+    """(image shape, {part: labels}, {piece: images done}) of a new or an unfinished folder."""
+    path = work / _PLAN
+    if path.is_file():
+        begun = json.loads(path.read_text(encoding="utf-8"))
+        if begun["plan"] != plan:
+            raise ValueError(
+                f"{work} is the unfinished packing of another source, or with other arguments. "
+                "Give those again to finish it, or remove it"
+            )
+        labels = {part: ArrayFile(work / f"{part}_labels.npy")[:] for part in (TRAIN, VALIDATION)}
+        return tuple(begun["image_shape"]), labels, _done(work / _DONE)
+    if os.path.lexists(work):
+        if not work.is_dir() or work.is_symlink():
+            raise FileExistsError(f"{work} is in the way. Move it away, or choose another place")
+        _remove_begun(work)
+    shape, labels = found.look()
+    work.mkdir(parents=True)
+    for part, part_labels in labels.items():
+        np.save(work / f"{part}_labels.npy", part_labels)
+        create(work / f"{part}_images.npy", (len(part_labels), *shape), np.uint8)
+    begun = {"plan": plan, "image_shape": [int(side) for side in shape]}
+    # The plan comes last: a folder without it has no image yet.
+    path.with_suffix(".new").write_text(json.dumps(begun), encoding="utf-8")
+    path.with_suffix(".new").rename(path)
+    return tuple(int(side) for side in shape), labels, {}
+
+
+def _remove_begun(work):
+    """Removes a folder that was begun and holds nothing but what packing makes."""
+    own = {f"{part}_{kind}.npy" for part in (TRAIN, VALIDATION) for kind in ("images", "labels")}
+    strange = [path.name for path in work.iterdir() if path.name not in {*own, "plan.new"}]
+    if strange:
+        raise FileExistsError(
+            f"{work} holds {strange[0]}, which packing did not write. Move it away, or choose "
+            "another place"
+        )
+    shutil.rmtree(work)
+
+
+def _done(path):
+    """{piece: how many images} of the lines that are whole."""
+    if not path.is_file():
+        return {}
+    text = path.read_text()
+    lines = text[: text.rfind("\n") + 1].splitlines()
+    path.write_text("".join(f"{line}\n" for line in lines))  # a line that was cut goes
+    pieces = (line.rpartition(" ") for line in lines)
+    return {piece: int(images) for piece, _, images in pieces}
+
+
+def _content_hash(folder, class_names, shape, labels, progress):
+    """As `ImageDataset.content_hash`, of images that are read piece by piece."""
+    shape = tuple(int(side) for side in shape)
+    digest = hashlib.sha256(repr((tuple(class_names), shape)).encode())
+    images = {part: ArrayFile(Path(folder, f"{part}_images.npy")) for part in labels}
+    total = sum(map(len, images.values()))
+    with tqdm(total=total, desc="Hashing", unit="image", disable=not progress) as bar:
+        for part in (TRAIN, VALIDATION):
+            digest.update(f"{len(images[part])}\0".encode())
+            for first in range(0, len(images[part]), CHUNK):
+                rows = images[part][first : first + CHUNK]
+                digest.update(rows)
+                bar.update(len(rows))
+            digest.update(f"{len(labels[part])}\0".encode())
+            digest.update(np.ascontiguousarray(labels[part]))
+    return digest.hexdigest()

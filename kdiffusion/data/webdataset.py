@@ -1,0 +1,87 @@
+"""WebDataset tar files: which images are in them, and where; none is unpacked."""
+
+import json
+import re
+import tarfile
+from pathlib import Path
+
+IMAGE_SUFFIXES = ("jpg", "jpeg", "png", "webp", "bmp", "ppm")
+LABEL_SUFFIXES = ("cls", "json")
+_RANGE = re.compile(r"\{(\d+)\.\.(\d+)\}")
+
+
+def tar_files(source):
+    """The tar files that a source names, in order: one, a folder of them, or NAME-{000..123}.tar.
+
+    Args:
+        source: str or Path.
+
+    Returns:
+        list of Path; empty where it names none.
+    """
+    path, match = Path(source), _RANGE.search(str(source))
+    if match and not path.exists():
+        first, last = match.groups()
+        numbers = range(int(first), int(last) + 1)
+        text = str(source)
+        paths = [
+            Path(f"{text[: match.start()]}{number:0{len(first)}d}{text[match.end() :]}")
+            for number in numbers
+        ]
+        return paths if all(each.suffix == ".tar" for each in paths) else []
+    if path.is_dir():
+        inside = sorted(each for each in path.iterdir() if not each.name.startswith("."))
+        return inside if inside and all(each.suffix == ".tar" for each in inside) else []
+    return [path] if path.suffix == ".tar" else []
+
+
+def index_tar(path):
+    """Where the examples of a WebDataset tar file are.
+
+    Files of the same name up to its first dot are one example: an image, and its class as a number
+    in a `.cls` file, or as `label` in a `.json` file. Other files are passed over.
+
+    Args:
+        path: path of an uncompressed tar file.
+
+    Returns:
+        list of (name of the image, offset, size in bytes, label).
+
+    Raises:
+        ValueError: a file that is no such tar, or an example without an image or a label.
+    """
+    examples = {}
+    try:
+        with tarfile.open(path, "r:") as tar:
+            for member in tar:
+                folder, _, base = member.name.rpartition("/")
+                stem, _, suffix = base.partition(".")
+                suffix = suffix.lower()
+                if not member.isreg() or suffix not in IMAGE_SUFFIXES + LABEL_SUFFIXES:
+                    continue
+                example = examples.setdefault((folder, stem), {})
+                if suffix in IMAGE_SUFFIXES:
+                    example["image"] = (member.name, member.offset_data, member.size)
+                else:
+                    label = _label(suffix, tar.extractfile(member).read())
+                    if label is not None:
+                        example["label"] = label
+    except (tarfile.TarError, OSError, ValueError) as error:
+        raise ValueError(
+            f"{path} cannot be read as an uncompressed WebDataset tar: {error}"
+        ) from error
+    for (folder, stem), example in examples.items():
+        if "image" not in example or "label" not in example:
+            missing = "image" if "image" not in example else "label (.cls, or `label` in .json)"
+            name = f"{folder}/{stem}" if folder else stem
+            raise ValueError(f"{path}: the example {name} has no {missing}")
+    return [(*example["image"], example["label"]) for example in examples.values()]
+
+
+def _label(suffix, content):
+    """The class of an example, or None for a .json file that says nothing of it."""
+    if suffix == "cls":
+        return int(content.decode("ascii"))
+    facts = json.loads(content)
+    label = facts.get("label") if isinstance(facts, dict) else None
+    return label if isinstance(label, int) and not isinstance(label, bool) else None

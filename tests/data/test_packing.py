@@ -1,0 +1,227 @@
+"""Packing: from folders, tars and TFDS alike, stopped and gone on with, and nothing lost."""
+
+import io
+import json
+import os
+import signal
+import subprocess
+import sys
+import tarfile
+import time
+
+import numpy as np
+import pytest
+import tensorflow_datasets as tfds
+from PIL import Image
+
+from kdiffusion.data import load_dataset
+from kdiffusion.data.array_file import create, write_rows
+from kdiffusion.data.packed import ARRAYS, DESCRIPTION
+from kdiffusion.data.packing import UNFINISHED, pack
+
+
+def _pixels(count, shape=(6, 6, 3), seed=0):
+    return np.random.default_rng(seed).integers(0, 256, (count, *shape), np.uint8)
+
+
+def _same(packed, dataset):
+    for part in ("images", "labels", "validation_images", "validation_labels"):
+        np.testing.assert_array_equal(getattr(packed, part)[:], getattr(dataset, part))
+    assert packed.class_names == dataset.class_names
+    assert packed.content_hash() == dataset.content_hash()
+
+
+@pytest.fixture
+def folder(write_folder):
+    pixels = _pixels(40)
+    files = {f"{'cat' if i % 3 else 'dog'}/{i:02d}.png": each for i, each in enumerate(pixels)}
+    files["dog/00.png"] = pixels[0, :, :, 0]  # a grey one among them
+    return write_folder(files)
+
+
+@pytest.mark.parametrize("processes", [1, 2])
+def test_a_folder_is_packed_as_it_would_be_loaded(folder, tmp_path, processes):
+    options = {"validation_fraction": 0.25, "seed": 5}
+    pack(folder, tmp_path / "out", processes=processes, progress=False, **options)
+    packed = load_dataset("packed", directory=tmp_path / "out")
+    _same(packed, load_dataset("folder", directory=folder, **options))
+    assert sorted(path.name for path in (tmp_path / "out").iterdir()) == sorted(
+        (*ARRAYS, DESCRIPTION)
+    )
+    assert not (tmp_path / f"out{UNFINISHED}").exists()
+
+
+def test_images_are_resized_as_they_would_be(folder, tmp_path):
+    pack(folder, tmp_path / "out", image_size=4, processes=1, progress=False)
+    packed = load_dataset("packed", directory=tmp_path / "out")
+    _same(packed, load_dataset("folder", directory=folder, image_size=4))
+
+
+def test_a_folder_of_grey_images_stays_grey(write_folder, tmp_path):
+    folder = write_folder({f"a/{i}.png": each[..., 0] for i, each in enumerate(_pixels(5))})
+    pack(folder, tmp_path / "out", processes=1, progress=False)
+    packed = load_dataset("packed", directory=tmp_path / "out")
+    assert packed.image_shape == (6, 6, 1)
+    _same(packed, load_dataset("folder", directory=folder))
+
+
+@pytest.mark.parametrize("labelled", [True, False])
+def test_a_data_set_of_tfds_is_packed_as_it_would_be_loaded(store_tfds, tmp_path, labelled):
+    """With a test split of its own, or with one without labels, which doesn't serve."""
+    features = tfds.features.FeaturesDict(
+        {
+            "image": tfds.features.Image(shape=(5, 5, 3)),
+            "label": tfds.features.ClassLabel(names=["cat", "dog"]),
+        }
+    )
+    labels = np.arange(1100) % 2
+    directory = store_tfds(
+        "made_up", "1.0.0", features,
+        {
+            "train": (_pixels(1100, (5, 5, 3)), labels),
+            "test": (_pixels(9, (5, 5, 3), seed=1), labels[:9] if labelled else np.full(9, -1)),
+        },
+    )  # fmt: skip
+    pack("made_up", tmp_path / "out", directory=directory, progress=False)
+    packed = load_dataset("packed", directory=tmp_path / "out")
+    _same(packed, load_dataset("made_up", directory=directory))
+    assert len(packed.validation_images) == (9 if labelled else 110)
+
+
+def _tar(path, pixels, labels):
+    with tarfile.open(path, "w") as tar:
+        for index, (image, label) in enumerate(zip(pixels, labels, strict=True)):
+            encoded = io.BytesIO()
+            Image.fromarray(image).save(encoded, "PNG")
+            for suffix, content in (("png", encoded.getvalue()), ("cls", b"%d" % label)):
+                entry = tarfile.TarInfo(f"{index:04d}.{suffix}")
+                entry.size = len(content)
+                tar.addfile(entry, io.BytesIO(content))
+
+
+def test_tars_of_webdataset_are_packed_image_by_image(tmp_path):
+    pixels, labels = _pixels(30), np.arange(30) % 3
+    (tmp_path / "tars").mkdir()
+    for number in range(2):
+        half = slice(15 * number, 15 * number + 15)
+        _tar(tmp_path / "tars" / f"{number}.tar", pixels[half], labels[half])
+    names = ("ant", "bee", "cow")
+    pack(tmp_path / "tars", tmp_path / "out", class_names=names, processes=1, progress=False)
+    packed = load_dataset("packed", directory=tmp_path / "out")
+    assert packed.class_names == names
+    rows = [*packed.images[:], *packed.validation_images[:]]
+    found = {row.tobytes() for row in rows}
+    assert found == {row.tobytes() for row in pixels}
+    label_of = {row.tobytes(): label for row, label in zip(pixels, labels, strict=True)}
+    together = [*packed.labels, *packed.validation_labels]
+    assert [label_of[row.tobytes()] for row in rows] == together
+    with pytest.raises(ValueError, match=r"classes must be from 0 to 1.*Received: 0 to 2"):
+        pack(tmp_path / "tars", tmp_path / "other", class_names=("a", "b"), progress=False)
+
+
+@pytest.mark.slow
+@pytest.mark.skipif(os.name == "nt", reason="SIGKILL")
+def test_killed_while_packing_it_goes_on(write_folder, tmp_path):
+    folder = write_folder(
+        {f"{i % 2}/{i:04d}.png": each for i, each in enumerate(_pixels(3000, (48, 48, 3)))}
+    )
+    out, work = tmp_path / "out", tmp_path / f"out{UNFINISHED}"
+    command = [sys.executable, "-m", "kdiffusion", "pack", str(folder), "--out", str(out)]
+    done = work / "done"
+    for pieces in (1, 3):
+        process = subprocess.Popen([*command, "--processes", "1"], stderr=subprocess.DEVNULL)
+        deadline = time.monotonic() + 120
+        while not (done.exists() and done.read_text().count("\n") >= pieces):
+            assert process.poll() is None, "it ended before it could be killed"
+            assert time.monotonic() < deadline
+            time.sleep(0.005)
+        process.send_signal(signal.SIGKILL)
+        process.wait()
+        assert not out.exists()
+    before = done.read_text().splitlines()
+    with pytest.raises(ValueError, match="unfinished packing of another source, or with other"):
+        pack(folder, out, image_size=8, progress=False)
+    with done.open("a") as file:
+        file.write("train 1024 5")  # a line that was cut
+    pack(folder, out, processes=1, progress=False)
+    assert len(before) >= 3
+    _same(load_dataset("packed", directory=out), load_dataset("folder", directory=folder))
+
+
+def test_a_file_at_fault_is_named_and_what_was_done_is_kept(folder, tmp_path):
+    (folder / "dog" / "39.png").unlink()
+    Image.fromarray(_pixels(1, (7, 6, 3))[0]).save(folder / "dog" / "39.png")
+    with pytest.raises(ValueError, match=r"39\.png is 6x7 where the first is 6x6"):
+        pack(folder, tmp_path / "out", processes=1, progress=False)
+    (folder / "dog" / "39.png").write_bytes(b"no image")
+    with pytest.raises(ValueError, match=r"39\.png cannot be read as an image"):
+        pack(folder, tmp_path / "out", processes=1, progress=False)
+    assert not (tmp_path / "out").exists()
+
+
+def test_only_a_packed_folder_is_replaced(folder, tmp_path):
+    out = tmp_path / "out"
+    pack(folder, out, processes=1, progress=False)
+    with pytest.raises(FileExistsError, match="--overwrite"):
+        pack(folder, out, processes=1, progress=False)
+    pack(folder, out, image_size=4, processes=1, overwrite=True, progress=False)
+    assert load_dataset("packed", directory=out).image_shape == (4, 4, 3)
+    (out / "notes.txt").write_text("mine")
+    with pytest.raises(FileExistsError, match="was not written by this program"):
+        pack(folder, out, processes=1, overwrite=True, progress=False)
+
+
+def test_an_unfinished_folder_that_is_not_ours_stays(folder, tmp_path):
+    work = tmp_path / f"out{UNFINISHED}"
+    work.mkdir()
+    (work / "mine.txt").write_text("mine")
+    with pytest.raises(FileExistsError, match="packing did not write"):
+        pack(folder, tmp_path / "out", processes=1, progress=False)
+    assert (work / "mine.txt").exists()
+
+
+def test_arguments_that_mean_nothing_are_refused(folder, tmp_path):
+    with pytest.raises(ValueError, match="`class_names` are for WebDataset tars"):
+        pack(folder, tmp_path / "out", class_names=("a",), progress=False)
+    pack(folder, tmp_path / "out", processes=1, progress=False)
+    with pytest.raises(ValueError, match="`source` must not be packed already"):
+        pack(tmp_path / "out", tmp_path / "again", progress=False)
+
+
+MEASURE = """
+import sys
+from kdiffusion.data import load_dataset, training_batches
+def resident():
+    lines = open("/proc/self/status").read().splitlines()
+    return next(int(line.split()[1]) / 1024 for line in lines if line.startswith("VmRSS"))
+dataset = load_dataset("packed", directory=sys.argv[1])
+batches = iter(training_batches(dataset, 128, seed=0))
+for _ in range(20): next(batches)
+before = resident()
+for _ in range(3 * len(dataset.images) // 128): next(batches)
+print(resident() - before)
+"""
+
+
+@pytest.mark.slow
+@pytest.mark.skipif(not os.path.exists("/proc/self/status"), reason="/proc, which is Linux's")
+def test_memory_does_not_grow_with_the_data(tmp_path):
+    """Three passes over 236 MB of images: an array in memory, or a map of it, would add them."""
+    tars = tmp_path / "x.tar"
+    _tar(tars, _pixels(12, (64, 64, 3)), np.arange(12) % 2)
+    pack(tars, tmp_path / "out", processes=1, progress=False)
+    images = 20_000
+    path = tmp_path / "out" / "train_images.npy"
+    create(path, (images, 64, 64, 3), np.uint8)
+    for first in range(0, images, 1000):
+        write_rows(path, first, _pixels(1000, (64, 64, 3), seed=first))
+    np.save(tmp_path / "out" / "train_labels.npy", np.zeros(images, np.int32))
+    description = tmp_path / "out" / DESCRIPTION
+    content = json.loads(description.read_text())
+    content["images"]["train"] = images
+    description.write_text(json.dumps(content))
+    grown = subprocess.run(
+        [sys.executable, "-c", MEASURE, str(tmp_path / "out")],
+        check=True, capture_output=True, text=True,
+    )  # fmt: skip
+    assert float(grown.stdout.split()[-1]) < 60  # MiB

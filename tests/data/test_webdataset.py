@@ -1,0 +1,72 @@
+"""WebDataset tars: which are meant, what is in them, and which example is at fault."""
+
+import io
+import tarfile
+
+import pytest
+
+from kdiffusion.data.webdataset import index_tar, tar_files
+
+
+@pytest.fixture
+def write_tar(tmp_path):
+    """A function that writes {name: bytes} into a tar and returns its path."""
+
+    def write(files, name="x.tar", mode="w"):
+        with tarfile.open(tmp_path / name, mode) as tar:
+            for file, content in files.items():
+                entry = tarfile.TarInfo(file)
+                entry.size = len(content)
+                tar.addfile(entry, io.BytesIO(content))
+        return tmp_path / name
+
+    return write
+
+
+def test_examples_are_found_with_their_place_and_class(write_tar):
+    files = {
+        "a/1.png": b"first", "a/1.cls": b"3", "a/1.txt": b"a caption",
+        "a/2.JPG": b"the second", "a/2.json": b'{"label": 4, "url": "x"}',
+        "b/1.x.png": b"no example", "b/1.webp": b"third", "b/1.cls": b"0\n", "b/1.json": b"[]",
+    }  # fmt: skip
+    path = write_tar(files)
+    content = path.read_bytes()
+    found = index_tar(path)
+    assert [(name, label) for name, _, _, label in found] == [
+        ("a/1.png", 3), ("a/2.JPG", 4), ("b/1.webp", 0),
+    ]  # fmt: skip
+    for name, offset, size, _ in found:
+        assert content[offset : offset + size] == files[name]
+
+
+@pytest.mark.parametrize(
+    ("files", "said"),
+    [
+        ({"a.png": b"x"}, "the example a has no label"),
+        ({"a/b.cls": b"1"}, "the example a/b has no image"),
+        ({"a.png": b"x", "a.cls": b"cat"}, "cannot be read as an uncompressed WebDataset tar"),
+        ({"a.png": b"x", "a.json": b'{"label": "cat"}'}, "the example a has no label"),
+        ({"a.png": b"x", "a.json": b"{"}, "cannot be read"),
+    ],
+)
+def test_an_example_that_lacks_something_is_named(write_tar, files, said):
+    with pytest.raises(ValueError, match=said):
+        index_tar(write_tar(files))
+
+
+def test_a_compressed_tar_is_refused(write_tar):
+    with pytest.raises(ValueError, match="uncompressed WebDataset tar"):
+        index_tar(write_tar({"a.png": b"x"}, mode="w:gz"))
+
+
+def test_one_tar_a_folder_of_them_or_a_range_is_meant(tmp_path):
+    for number in range(3):
+        (tmp_path / f"s-{number:02d}.tar").touch()
+    (tmp_path / ".hidden").touch()
+    three = [tmp_path / f"s-{number:02d}.tar" for number in range(3)]
+    assert tar_files(tmp_path) == three
+    assert tar_files(three[1]) == [three[1]]
+    assert tar_files(str(tmp_path / "s-{00..02}.tar")) == three
+    assert tar_files("cifar10") == []
+    (tmp_path / "notes.txt").touch()
+    assert tar_files(tmp_path) == []
