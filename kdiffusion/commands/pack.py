@@ -21,7 +21,7 @@ def main(
     horizontal_flip: Literal["auto", "yes", "no"] = "auto",
     processes: int | None = None,
     overwrite: bool = False,
-):
+) -> None:
     """Packs images into a folder that training reads without holding them in memory.
 
     Stopped and given again, the command goes on. Each image is decoded and resized once, here.

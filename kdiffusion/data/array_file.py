@@ -1,10 +1,14 @@
 """An array that stays in its file: rows are read when they are asked for."""
 
+from __future__ import annotations
+
 import math
 import os
+from collections.abc import Sequence
 from pathlib import Path
 
 import numpy as np
+from numpy.typing import ArrayLike, DTypeLike
 
 
 class ArrayFile:
@@ -20,7 +24,7 @@ class ArrayFile:
         ValueError: no such file, or one that is cut short.
     """
 
-    def __init__(self, path):
+    def __init__(self, path: str | os.PathLike) -> None:
         self.path = Path(path)
         try:
             with self.path.open("rb") as file:
@@ -43,21 +47,21 @@ class ArrayFile:
         self._row = self.dtype.itemsize * math.prod(self.shape[1:])
 
     @property
-    def ndim(self):
+    def ndim(self) -> int:
         """Dimensions, at least 1."""
         return len(self.shape)
 
-    def __len__(self):
+    def __len__(self) -> int:
         return self.shape[0]
 
-    def __getitem__(self, rows):
+    def __getitem__(self, rows: slice | ArrayLike) -> np.ndarray:
         """Rows by a whole number, a slice, or an array of whole numbers or of bool: a copy."""
         indices = self._indices(rows)
         found = np.empty((indices.size, *self.shape[1:]), self.dtype)
         with self.path.open("rb", buffering=0) as file:
             for first, count in _runs(indices.ravel()):
                 file.seek(self._first + int(indices.ravel()[first]) * self._row)
-                block = memoryview(found[first : first + count]).cast("B")
+                block = found[first : first + count].data.cast("B")
                 while block:
                     read = file.readinto(block)
                     if not read:
@@ -80,7 +84,7 @@ class ArrayFile:
             )
         return indices % len(self)
 
-    def __array__(self, dtype=None, copy=None):
+    def __array__(self, dtype: DTypeLike | None = None, copy: bool | None = None) -> np.ndarray:
         """All of it, in memory."""
         return np.asarray(self[:], dtype)
 
@@ -96,7 +100,7 @@ def _runs(indices):
         first = int(end)
 
 
-def create(path, shape, dtype):
+def create(path: str | os.PathLike, shape: Sequence[int], dtype: DTypeLike) -> None:
     """Makes the .npy file of an array of zeros, without writing them.
 
     Args:
@@ -110,7 +114,7 @@ def create(path, shape, dtype):
         file.truncate(file.tell() + np.dtype(dtype).itemsize * math.prod(shape))
 
 
-def write_rows(path, first, rows):
+def write_rows(path: str | os.PathLike, first: int, rows: np.ndarray) -> None:
     """Puts rows into the file of an array, which several processes may do at a time.
 
     Args:
@@ -124,6 +128,6 @@ def write_rows(path, first, rows):
         raise ValueError(f"rows {rows.shape} from {first} on do not fit into {whole.shape}")
     with Path(path).open("r+b", buffering=0) as file:
         file.seek(whole._first + first * whole._row)
-        block = memoryview(rows).cast("B")
+        block = rows.data.cast("B")
         while block:
             block = block[file.write(block) :]

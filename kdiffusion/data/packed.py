@@ -4,8 +4,10 @@
 """
 
 import json
+import os
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 from .array_file import ArrayFile
 from .image_dataset import ImageDataset
@@ -53,7 +55,8 @@ def load_packed(
         ValueError: no packed data set, a damaged one, or one of another size.
     """
     description = read_description(name, directory)
-    arrays = {file: ArrayFile(Path(directory, file)) for file in ARRAYS}
+    folder = Path(directory or "")  # `read_description` refuses None
+    arrays: dict[str, Any] = {file: ArrayFile(folder / file) for file in ARRAYS}
     shape = tuple(description["image_shape"])
     if image_size not in (None, *(side for side in shape[:1] if shape[0] == shape[1])):
         raise ValueError(
@@ -125,7 +128,7 @@ def read_description(name: str, directory: str | None) -> dict:
     return description
 
 
-def holds_packed(path):
+def holds_packed(path: str | os.PathLike) -> str | None:
     """For `kdiffusion.files`: what a packed folder may hold, or None where it is none."""
     if not Path(path, DESCRIPTION).is_file():
         return None

@@ -7,6 +7,7 @@ import hashlib
 import json
 import os
 import shutil
+from collections.abc import Sequence
 from pathlib import Path
 
 import numpy as np
@@ -26,19 +27,19 @@ _PLAN, _DONE = "plan.json", "done"
 
 
 def pack(
-    source,
-    out,
+    source: str | os.PathLike,
+    out: str | os.PathLike,
     *,
-    directory=None,
-    image_size=None,
-    validation_fraction=0.1,
-    seed=0,
-    class_names=(),
-    horizontal_flip=None,
-    processes=None,
-    overwrite=False,
-    progress=True,
-):
+    directory: str | os.PathLike | None = None,
+    image_size: int | None = None,
+    validation_fraction: float = 0.1,
+    seed: int = 0,
+    class_names: Sequence[str] = (),
+    horizontal_flip: bool | None = None,
+    processes: int | None = None,
+    overwrite: bool = False,
+    progress: bool = True,
+) -> dict:
     """Packs a data set into a folder. Stopped and called again, it goes on.
 
     Args:
@@ -129,7 +130,7 @@ def _source(
     if name == "packed":
         raise ValueError(f"`source` must not be packed already. Received: {source}")
     if name == "folder":
-        listed = list_images(Path(directory))
+        listed = list_images(Path(directory or ""))
         items = [
             Item(str(path), label) for label, paths in enumerate(listed.values()) for path in paths
         ]
@@ -169,21 +170,23 @@ def _begin(work, plan, found):
                 "Give those again to finish it, or remove it"
             )
         labels = {part: ArrayFile(work / f"{part}_labels.npy")[:] for part in (TRAIN, VALIDATION)}
-        return tuple(begun["image_shape"]), labels, _done(work / _DONE)
+        height, width, channels = begun["image_shape"]
+        return (height, width, channels), labels, _done(work / _DONE)
     if os.path.lexists(work):
         if not work.is_dir() or work.is_symlink():
             raise FileExistsError(f"{work} is in the way. Move it away, or choose another place")
         _remove_begun(work)
-    shape, labels = found.look()
+    (height, width, channels), labels = found.look()
+    shape = int(height), int(width), int(channels)
     work.mkdir(parents=True)
     for part, part_labels in labels.items():
         np.save(work / f"{part}_labels.npy", part_labels)
         create(work / f"{part}_images.npy", (len(part_labels), *shape), np.uint8)
-    begun = {"plan": plan, "image_shape": [int(side) for side in shape]}
+    begun = {"plan": plan, "image_shape": shape}
     # The plan comes last: a folder without it has no image yet.
     path.with_suffix(".new").write_text(json.dumps(begun), encoding="utf-8")
     path.with_suffix(".new").rename(path)
-    return tuple(int(side) for side in shape), labels, {}
+    return shape, labels, {}
 
 
 def _remove_begun(work):
@@ -220,8 +223,8 @@ def _content_hash(folder, class_names, shape, labels, progress):
             digest.update(f"{len(images[part])}\0".encode())
             for first in range(0, len(images[part]), CHUNK):
                 rows = images[part][first : first + CHUNK]
-                digest.update(rows)
+                digest.update(rows.data)
                 bar.update(len(rows))
             digest.update(f"{len(labels[part])}\0".encode())
-            digest.update(np.ascontiguousarray(labels[part]))
+            digest.update(np.ascontiguousarray(labels[part]).data)
     return digest.hexdigest()

@@ -5,9 +5,13 @@ A source has `class_names`, `horizontal_flip` and `identity`, JSON by which it i
 what is not done yet and calls `note(piece, images)` after each piece.
 """
 
+from __future__ import annotations
+
 import concurrent.futures
 import io
 import multiprocessing
+import os
+from collections.abc import Callable, Collection, Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -20,8 +24,13 @@ from kdiffusion.images import FILE_FORMATS, GREY_MODES, read_image
 from . import tfds_catalog
 from .array_file import write_rows
 from .holdout import holdout_mask
+from .image_dataset import ImageDataset
 from .packed import TRAIN, VALIDATION
 from .resize import fit_to_square
+
+# Of `look` and of `fill`: the images' shape and {part: labels}; what is called after each piece.
+Look = tuple[tuple[int, int, int], dict[str, np.ndarray]]
+Note = Callable[[str, int], None]
 
 CHUNK = 512  # images that are written, and noted as done, together
 
@@ -36,11 +45,11 @@ class Item:
     size: int = 0
     name: str = ""
 
-    def read(self):
+    def read(self) -> np.ndarray:
         """uint8 `[H, W, C]`, C = 1 or 3."""
         return read_image(self.called, None if self.offset is None else self._bytes())
 
-    def is_grey(self):
+    def is_grey(self) -> bool:
         """Whether the file's header says so; what can't be read is refused when it is packed."""
         try:
             file = self.path if self.offset is None else self._bytes()
@@ -50,13 +59,13 @@ class Item:
             return False
 
     @property
-    def called(self):
+    def called(self) -> str:
         """How errors name it."""
         return self.path if self.offset is None else f"{self.path}: {self.name}"
 
     def _bytes(self):
         with open(self.path, "rb") as file:
-            file.seek(self.offset)
+            file.seek(self.offset or 0)
             return io.BytesIO(file.read(self.size))
 
 
@@ -75,12 +84,19 @@ class ItemSource:
     horizontal_flip = False
 
     def __init__(
-        self, items, class_names, image_size, validation_fraction, seed, processes, progress
-    ):
+        self,
+        items: Sequence[Item],
+        class_names: tuple[str, ...],
+        image_size: int | None,
+        validation_fraction: float,
+        seed: int,
+        processes: int,
+        progress: bool,
+    ) -> None:
         self.class_names = class_names
         self.identity = [[item.called, item.size, item.label] for item in items]
         self._image_size, self._processes, self._progress = image_size, processes, progress
-        held_out = holdout_mask([item.label for item in items], validation_fraction, seed)
+        held_out = holdout_mask(np.array([item.label for item in items]), validation_fraction, seed)
         if not held_out.any():
             raise ValueError("no class has an image to spare for validation: one must have two")
         self._items = {
@@ -88,7 +104,7 @@ class ItemSource:
             VALIDATION: [item for item, out in zip(items, held_out, strict=True) if out],
         }
 
-    def look(self):
+    def look(self) -> Look:
         """(image shape, {part: labels}), from the headers of all files and the first image."""
         items = [item for part in self._items.values() for item in part]
         chunks = [items[i : i + CHUNK] for i in range(0, len(items), CHUNK)]
@@ -104,7 +120,9 @@ class ItemSource:
             for part, items in self._items.items()
         }
 
-    def fill(self, folder, shape, done, note):
+    def fill(
+        self, folder: Path, shape: tuple[int, int, int], done: Collection[str], note: Note
+    ) -> None:
         """Writes what is not done yet; `note(piece, images)` after each piece."""
         tasks = []
         for part, items in self._items.items():
@@ -135,7 +153,7 @@ class ItemSource:
 class _Pool:
     """`with _Pool(n) as run`: `run(function, tasks)` gives results in the order of the tasks."""
 
-    def __init__(self, processes):
+    def __init__(self, processes: int) -> None:
         self._executor = None
         if processes > 1:
             # Not by fork: the caller may have started TensorFlow's threads.
@@ -182,7 +200,15 @@ class TfdsSource:
         name, directory, image_size, validation_fraction, seed, other_names: as of `load_tfds`.
     """
 
-    def __init__(self, name, directory, image_size, validation_fraction, seed, other_names):
+    def __init__(
+        self,
+        name: str,
+        directory: str | os.PathLike | None,
+        image_size: int | None,
+        validation_fraction: float,
+        seed: int,
+        other_names: Iterable[str],
+    ) -> None:
         self._builder = tfds_catalog.prepared_builder(name, directory, other_names)
         self._name, self._image_size = name, image_size
         self.class_names = tuple(self._builder.info.features["label"].names)
@@ -190,7 +216,7 @@ class TfdsSource:
         self.identity = [self._builder.info.full_name]
         labels = tfds_catalog.read_labels(self._builder, "train")
         # [(split, {part: bool mask over its examples})]
-        self._splits = None
+        self._splits: list[tuple[str, dict[str, np.ndarray]]] = []
         for split in tfds_catalog.HELD_OUT_SPLITS:
             if split not in self._builder.info.splits:
                 continue
@@ -202,18 +228,20 @@ class TfdsSource:
                 ]
                 self._labels = {TRAIN: labels, VALIDATION: others}
                 break
-        if self._splits is None:
+        if not self._splits:
             out = holdout_mask(labels, validation_fraction, seed)
             self._splits = [("train", {TRAIN: ~out, VALIDATION: out})]
             self._labels = {TRAIN: labels[~out], VALIDATION: labels[out]}
 
-    def look(self):
+    def look(self) -> Look:
         """(image shape, {part: labels}), from the first batch."""
         batches = tfds_catalog.read_batches(self._name, self._builder, "train", self._image_size)
         images, _ = next(iter(batches))
         return images.shape[1:], self._labels
 
-    def fill(self, folder, shape, done, note):
+    def fill(
+        self, folder: Path, shape: tuple[int, int, int], done: Collection[str], note: Note
+    ) -> None:
         """Writes what is not done yet; `note(piece, images)` after each piece."""
         for split, masks in self._splits:
             count = len(next(iter(masks.values())))
@@ -257,7 +285,7 @@ class MemorySource:
         dataset: ImageDataset.
     """
 
-    def __init__(self, dataset):
+    def __init__(self, dataset: ImageDataset) -> None:
         self._parts = {
             TRAIN: (dataset.images, dataset.labels),
             VALIDATION: (dataset.validation_images, dataset.validation_labels),
@@ -265,12 +293,14 @@ class MemorySource:
         self.class_names, self.horizontal_flip = dataset.class_names, dataset.horizontal_flip
         self.identity = [dataset.content_hash()]
 
-    def look(self):
+    def look(self) -> Look:
         """(image shape, {part: labels})."""
         labels = {part: labels for part, (_, labels) in self._parts.items()}
         return self._parts[TRAIN][0].shape[1:], labels
 
-    def fill(self, folder, shape, done, note):
+    def fill(
+        self, folder: Path, shape: tuple[int, int, int], done: Collection[str], note: Note
+    ) -> None:
         """Writes what is not done yet; `note(piece, images)` after each piece."""
         for part, (images, _) in self._parts.items():
             for first in range(0, len(images), CHUNK):

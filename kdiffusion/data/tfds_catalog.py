@@ -6,8 +6,9 @@ import logging
 import os
 import re
 import tempfile
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 
@@ -91,7 +92,9 @@ def load_tfds(
     )
 
 
-def prepared_builder(name, directory, other_names=()):
+def prepared_builder(
+    name: str, directory: str | os.PathLike | None, other_names: Iterable[str] = ()
+) -> Any:
     """TFDS's builder of a data set that can be trained on, prepared if need be.
 
     Args:
@@ -111,7 +114,7 @@ def prepared_builder(name, directory, other_names=()):
     return builder
 
 
-def is_mirrorable(name):
+def is_mirrorable(name: str) -> bool:
     """Whether a mirror image of a TFDS data set's is as good an example."""
     return _base_name(name) in MIRRORABLE
 
@@ -258,7 +261,9 @@ def _read_split(name, builder, split, image_size):
     return np.concatenate(images), np.concatenate(labels)
 
 
-def read_batches(name, builder, split, image_size, first=0):
+def read_batches(
+    name: str, builder: Any, split: str, image_size: int | None, first: int = 0
+) -> Iterator[tuple[np.ndarray, np.ndarray]]:
     """One split of a TFDS data set, batch by batch, in the order in which it is stored.
 
     Args:
@@ -301,7 +306,7 @@ def read_batches(name, builder, split, image_size, first=0):
         ) from error
 
 
-def read_labels(builder, split):
+def read_labels(builder: Any, split: str) -> np.ndarray:
     """int32 `[N]`: the labels of one split, whose images are not decoded."""
     import tensorflow_datasets as tfds
 

@@ -10,7 +10,7 @@ LABEL_SUFFIXES = ("cls", "json")
 _RANGE = re.compile(r"\{(\d+)\.\.(\d+)\}")
 
 
-def tar_files(source):
+def tar_files(source: str | Path) -> list[Path]:
     """The tar files that a source names, in order: one, a folder of them, or NAME-{000..123}.tar.
 
     Args:
@@ -35,7 +35,7 @@ def tar_files(source):
     return [path] if path.suffix == ".tar" else []
 
 
-def index_tar(path):
+def index_tar(path: str | Path) -> list[tuple[str, int, int, int]]:
     """Where the examples of a WebDataset tar file are.
 
     Files of the same name up to its first dot are one example: an image, and its class as a number
@@ -63,7 +63,8 @@ def index_tar(path):
                 if suffix in IMAGE_SUFFIXES:
                     example["image"] = (member.name, member.offset_data, member.size)
                 else:
-                    label = _label(suffix, tar.extractfile(member).read())
+                    file = tar.extractfile(member)
+                    label = None if file is None else _label(suffix, file.read())
                     if label is not None:
                         example["label"] = label
     except (tarfile.TarError, OSError, ValueError) as error:
