@@ -69,7 +69,7 @@ class Copies:
     held_out_distances: np.ndarray
 
     @property
-    def nearer_than_any(self) -> float:
+    def nearer_than_any(self) -> int:
         """int: drawn images that are nearer to a training image than any held-out one is."""
         return int(np.sum(self.distances < self.held_out_distances.min()))
 

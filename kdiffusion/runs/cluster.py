@@ -10,10 +10,7 @@ import socket
 import time
 from collections.abc import Mapping
 from concurrent.futures import ThreadPoolExecutor
-from typing import TYPE_CHECKING, Any
-
-if TYPE_CHECKING:
-    import tensorflow as tf
+from typing import Any
 
 # Those that train. Others may have addresses; nobody waits for them.
 JOBS = ("chief", "worker")
@@ -22,7 +19,7 @@ SECONDS_BETWEEN_LOOKS = 0.5
 SECONDS_TO_ANSWER = 2.0
 
 
-def has_several_workers(strategy: tf.distribute.Strategy) -> bool:
+def has_several_workers(strategy: str) -> bool:
     """Whether a strategy, by its name in the configuration, is shared by processes."""
     return strategy == "multi_worker" or (strategy == "auto" and "TF_CONFIG" in os.environ)
 

@@ -173,7 +173,8 @@ class ExecutionConfig:
     """Take what fits of those weights; else one that doesn't fit is refused."""
     strategy: StrategyName = "auto"
     """tf.distribute strategy; auto takes multi_worker where TF_CONFIG is set, mirrored where there
-    are several GPUs, else one device. multi_worker knows its cluster from TF_CONFIG or Slurm."""
+    are several GPUs, else one device. multi_worker knows its cluster from TF_CONFIG, Slurm,
+    Kubernetes, MPI or SageMaker."""
     deterministic: bool = False
     """Only operations that give the same bits each time, at some cost in speed. On a GPU an exact
     resume needs it; on a CPU it is exact without."""

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import os
 import signal
 import threading
@@ -13,6 +12,7 @@ import tensorflow as tf
 from kdiffusion.data import training_batches
 from kdiffusion.runs.choices import STRATEGIES, find
 from kdiffusion.runs.cluster import read_tf_config, wait_for_peers
+from kdiffusion.runs.launchers import tf_config_text
 
 if TYPE_CHECKING:
     from kdiffusion.data.image_dataset import ImageDataset
@@ -33,15 +33,8 @@ def mirrored() -> tf.distribute.Strategy:
 
 
 def multi_worker() -> tf.distribute.Strategy:
-    """All workers that TF_CONFIG or Slurm names."""
-    if "TF_CONFIG" not in os.environ:
-        if "SLURM_STEP_NODELIST" not in os.environ:
-            raise ValueError(
-                "`run.strategy` multi_worker needs the cluster: in the environment variable "
-                "TF_CONFIG, the same on every worker but for its task, or from Slurm, when srun "
-                "starts the workers. Received: neither TF_CONFIG nor SLURM_STEP_NODELIST"
-            )
-        os.environ["TF_CONFIG"] = json.dumps(slurm_cluster())
+    """All workers that TF_CONFIG, or what started them, names."""
+    os.environ["TF_CONFIG"] = tf_config_text(os.environ)
     wait_for_peers(*read_tf_config(os.environ["TF_CONFIG"]))
     try:
         strategy = tf.distribute.MultiWorkerMirroredStrategy()
@@ -54,26 +47,6 @@ def multi_worker() -> tf.distribute.Strategy:
         # TensorFlow has put a handler of its own in the place of Python's, and does nothing in it.
         signal.signal(signal.SIGTERM, signal.getsignal(signal.SIGTERM))
     return strategy
-
-
-def slurm_cluster() -> tf.distribute.cluster_resolver.ClusterResolver:
-    """The cluster of a Slurm job step, and this process's task in it, as TF_CONFIG has them.
-
-    TensorFlow's resolver reads Slurm's variables; but given to the strategy as it is, it fails
-    where a node has no GPU, and would have the strategy use as many as it was told of.
-    """
-    tasks = int(os.environ["SLURM_STEP_NUM_TASKS"])
-    resolver = tf.distribute.cluster_resolver.SlurmClusterResolver(
-        # One job's ports are not another's on the same node, and below those that the system lends.
-        port_base=10_000 + 8 * int(os.environ["SLURM_JOB_ID"]) % 20_000,
-        # As many as tasks, or it counts with nvidia-smi, and gives no port to a task without one.
-        gpus_per_node=tasks,
-        gpus_per_task=1,
-        auto_set_gpu=False,  # Slurm has done so.
-    )
-    cluster = resolver.cluster_spec().as_dict()
-    kind, index = resolver.get_task_info()
-    return {"cluster": cluster, "task": {"type": kind, "index": index}}
 
 
 def tpu() -> tf.distribute.Strategy:

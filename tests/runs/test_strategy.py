@@ -9,7 +9,8 @@ from pathlib import Path
 import pytest
 
 from kdiffusion.runs.choices import STRATEGIES
-from kdiffusion.runs.strategy import make_strategy, slurm_cluster
+from kdiffusion.runs.launchers import LAUNCHERS
+from kdiffusion.runs.strategy import make_strategy
 
 ROOT = Path(__file__).parent.parent.parent
 
@@ -70,26 +71,10 @@ def test_an_unknown_strategy_comes_with_the_known_ones():
 
 
 def test_workers_without_a_cluster_are_refused(monkeypatch):
-    monkeypatch.delenv("TF_CONFIG", raising=False)
+    for variable in ("TF_CONFIG", *(launcher.variable for launcher in LAUNCHERS.values())):
+        monkeypatch.delenv(variable, raising=False)
     with pytest.raises(ValueError, match=r"TF_CONFIG.* srun"):
         make_strategy("multi_worker")
-
-
-def test_slurm_names_the_cluster_without_asking_for_gpus(monkeypatch):
-    """Three nodes, one of them with two tasks; this process is the third."""
-    step = {
-        "SLURM_JOB_ID": "5003", "SLURM_PROCID": "2", "SLURM_STEP_NUM_TASKS": "4",
-        "SLURM_STEP_NODELIST": "node[07-09]", "SLURM_STEP_TASKS_PER_NODE": "1,2,1", "PATH": "",
-    }  # fmt: skip
-    monkeypatch.delenv("CUDA_VISIBLE_DEVICES", raising=False)
-    for name, value in step.items():
-        monkeypatch.setenv(name, value)
-    workers = ["node07:10024", "node08:10024", "node08:10025", "node09:10024"]
-    assert slurm_cluster() == {
-        "cluster": {"worker": workers},
-        "task": {"type": "worker", "index": 2},
-    }
-    assert "CUDA_VISIBLE_DEVICES" not in os.environ
 
 
 @pytest.fixture(scope="module")

@@ -14,6 +14,7 @@ from pathlib import Path
 import pytest
 
 from kdiffusion.data import load_dataset, training_batches
+from kdiffusion.runs.launchers import LAUNCHERS
 
 pytestmark = pytest.mark.slow
 ROOT = Path(__file__).parent.parent.parent
@@ -75,6 +76,39 @@ def _slurm_step():
         "SLURM_STEP_NODELIST": "localhost", "SLURM_STEP_TASKS_PER_NODE": "2",
     }  # fmt: skip
     return [{**step, "SLURM_PROCID": str(index)} for index in range(2)]
+
+
+def _kubernetes_pods():
+    """What an Indexed Job gives each of two pods; both are this machine, by two names."""
+    job = {"KDIFFUSION_WORKERS": "2", "KDIFFUSION_HOSTS": "127.0.{index}.1"}
+    return [{**job, **_ports(), "JOB_COMPLETION_INDEX": str(index)} for index in range(2)]
+
+
+def _mpirun():
+    job = {"OMPI_COMM_WORLD_SIZE": "2", "KDIFFUSION_HOSTS": "localhost,localhost"}
+    return [{**job, **_ports(), "OMPI_COMM_WORLD_RANK": str(rank)} for rank in range(2)]
+
+
+def _mpiexec():
+    job = {"PMI_SIZE": "2", "KDIFFUSION_HOSTS": "localhost,127.0.0.1"}
+    return [{**job, **_ports(), "PMI_RANK": str(rank)} for rank in range(2)]
+
+
+def _sagemaker():
+    hosts = ["localhost", "127.0.0.1"]
+    job = {"SM_HOSTS": json.dumps(hosts), **_ports()}
+    return [{**job, "SM_CURRENT_HOST": host} for host in hosts]
+
+
+def _ports():
+    """Two in a row that are this process's alone."""
+    return {"KDIFFUSION_PORT": str(10_000 + 2 * os.getpid() % 20_000)}
+
+
+LAUNCHED_BY = {
+    "Slurm": _slurm_step, "SageMaker": _sagemaker, "Kubernetes": _kubernetes_pods,
+    "Open MPI": _mpirun, "MPICH": _mpiexec,
+}  # fmt: skip
 
 
 def _start(run, program=("train.py",), environments=_tf_config, options=([], [])):
@@ -220,6 +254,16 @@ def test_a_worker_is_killed_and_both_started_again_end_as_the_whole_run(
     assert "interrupted: Another worker of the cluster was lost" in outputs[0]
     assert "Traceback" not in outputs[0]
     outputs = _outputs(_start(tmp_path, ("-c", TRAIN_ONLY)), [0, 0])
+    assert _last(outputs[0], "digest .*") == _last(outputs[1], "digest .*")
+    assert last_checkpoint(tmp_path) == last_checkpoint(whole[0])
+
+
+@pytest.mark.parametrize("launcher", LAUNCHERS)
+def test_two_that_a_launcher_started_train_as_with_tf_config(
+    launcher, whole, last_checkpoint, tmp_path
+):
+    workers = _start(tmp_path, ("-c", TRAIN_ONLY), LAUNCHED_BY[launcher])
+    outputs = _outputs(workers, [0, 0])
     assert _last(outputs[0], "digest .*") == _last(outputs[1], "digest .*")
     assert last_checkpoint(tmp_path) == last_checkpoint(whole[0])
 
