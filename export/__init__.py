@@ -6,9 +6,17 @@ folder is on the path, gives the same functions. Importing it imports no runtime
 
 import sys
 
+from kdiffusion.export.diffusers_import import import_diffusers
+from kdiffusion.export.diffusers_writer import export_diffusers
 from kdiffusion.export.formats import FORMATS, export_network, export_run
 
-__all__ = ["FORMATS", "export_network", "export_run"]
+__all__ = [
+    "FORMATS",
+    "export_diffusers",
+    "export_network",
+    "export_run",
+    "import_diffusers",
+]
 
 if __name__ == "export":
     from kdiffusion.export.former_commands import FormerCommands

@@ -11,7 +11,6 @@ from typing import TYPE_CHECKING
 from kdiffusion.artifacts.denoiser import ArtifactError
 from kdiffusion.artifacts.seal import seal
 from kdiffusion.files import refuse_existing, staged
-from kdiffusion.tensorflow_start import import_tensorflow
 
 from . import (
     litert_writer,
@@ -23,6 +22,7 @@ from . import (
     safetensors_writer,
     saved_model_writer,
 )
+from .sources import default_folder, read_source
 
 if TYPE_CHECKING:
     import keras
@@ -56,9 +56,10 @@ def export_run(
     """Exports the newest checkpoint of a run: its EMA network, in inference mode, with its card.
 
     Args:
-        run_dir: path of a run directory.
+        run_dir: path of a run directory; or of a folder that `import_diffusers` wrote, or of a file
+            of weights.
         formats: keys of `FORMATS`. Defaults to `("onnx", "saved_model")`.
-        out: folder to write into, or None for `run_dir/export`.
+        out: folder to write into, or None for `run_dir/export`; beside a file.
         overwrite: bool. Whether files of an earlier export may be replaced. Defaults to `False`.
         best: bool. Export the checkpoint of the lowest validation loss, not the newest.
 
@@ -71,13 +72,10 @@ def export_run(
         ArtifactError: a file that does not compute what the network computes; a format whose
             runtime is not installed, before anything is written.
     """
-    folder = Path(run_dir, "export") if out is None else Path(out)
+    folder = default_folder(run_dir) if out is None else Path(out)
     _artifact_paths(formats, folder, overwrite)  # refuse before the seconds that loading takes
-    import_tensorflow()
-    from kdiffusion.runs import load_run
-
-    run = load_run(run_dir, best)
-    return export_network(run.model.ema_network, run.card, folder, formats, overwrite)
+    network, card = read_source(run_dir, best)
+    return export_network(network, card, folder, formats, overwrite)
 
 
 def export_network(

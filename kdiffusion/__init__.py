@@ -13,7 +13,12 @@ if TYPE_CHECKING:  # for editors and type checkers, which do not run `__getattr_
     from kdiffusion.diffusion.card import DenoiserCard
     from kdiffusion.diffusion.sampling import sample, sampling_steps
     from kdiffusion.diffusion.schedules import NoiseSchedule, make_schedule
-    from kdiffusion.export import export_network, export_run
+    from kdiffusion.export import (
+        export_diffusers,
+        export_network,
+        export_run,
+        import_diffusers,
+    )
     from kdiffusion.images import image_grid, to_model_range, to_uint8
     from kdiffusion.networks import UNet
     from kdiffusion.training import DiffusionModel
@@ -23,8 +28,10 @@ _HOMES = {
     "DiffusionModel": "kdiffusion.training",
     "NoiseSchedule": "kdiffusion.diffusion.schedules",
     "UNet": "kdiffusion.networks",
+    "export_diffusers": "kdiffusion.export",
     "export_network": "kdiffusion.export",
     "export_run": "kdiffusion.export",
+    "import_diffusers": "kdiffusion.export",
     "image_grid": "kdiffusion.images",
     "load_dataset": "kdiffusion.data",
     "load_denoiser": "kdiffusion.artifacts",
@@ -42,9 +49,11 @@ __all__ = [
     "DiffusionModel",
     "NoiseSchedule",
     "UNet",
+    "export_diffusers",
     "export_network",
     "export_run",
     "image_grid",
+    "import_diffusers",
     "load_dataset",
     "load_denoiser",
     "make_schedule",

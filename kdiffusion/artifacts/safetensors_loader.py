@@ -54,6 +54,15 @@ def recognises(path: Path) -> bool:
     return path.is_file() and path.suffix == ".safetensors"
 
 
+def file_at(path: str | os.PathLike) -> Path | None:
+    """The file of weights that a path is, or that a folder which `import` wrote holds; or None."""
+    path = Path(path)
+    # A run's folder has its files in `export`, and is told by its config.json.
+    if path.is_dir() and not (path / "config.json").exists():
+        path = path / ARTIFACT
+    return path if recognises(path) else None
+
+
 def read(path: str | os.PathLike) -> StoredWeights:
     """Reads a file of weights; neither Keras nor TensorFlow is needed.
 

@@ -9,6 +9,8 @@ another: what several need is in the modules that have no row.
 COMMANDS = {
     "train": "train a model, export it, and draw with the exported file",
     "export": "write a run's averaged network into files",
+    "import": "read a model of diffusers, to draw, export or train from",
+    "export_diffusers": "write a network as a folder that diffusers reads",
     "export_sampler": "write the whole sampler of a run as one graph, loop and all",
     "sample": "draw one image, a grid by class, or a folder of many",
     "interpolate": "walk between two seeds, classes or images",

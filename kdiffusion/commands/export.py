@@ -25,9 +25,10 @@ def main(
     """Exports the newest checkpoint of a run: its EMA network with its card, checked against it.
 
     Args:
-        run_dir: run directory of a training.
+        run_dir: run directory of a training; or a folder that `import` wrote, or a .safetensors
+            file that this wrote.
         formats: what to write.
-        out: folder to write into; RUN_DIR/export if not given.
+        out: folder to write into; RUN_DIR/export if not given, or where the file is.
         overwrite: replace the files of an earlier export.
         best: export the checkpoint of the lowest validation loss, not the newest.
     """

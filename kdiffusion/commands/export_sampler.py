@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Annotated
 import tyro
 
 from kdiffusion.diffusion.spacing import SPACINGS
+from kdiffusion.export.sources import default_folder, read_source
 from kdiffusion.export.whole_sampler import (
     GRAPH_SAMPLERS,
     SAMPLER_FORMATS,
@@ -36,7 +37,7 @@ def main(
     """Exports the whole sampler of a run: noise, labels and guidance strength in, images out.
 
     Args:
-        run_dir: run directory of a training.
+        run_dir: run directory of a training, or a folder that `import` wrote.
         sampler: a deterministic one, fixed in the graph.
         steps: fixed in the graph.
         spacing: which of the T timesteps are visited.
@@ -45,13 +46,11 @@ def main(
         overwrite: replace the files of an earlier export.
         best: export the checkpoint of the lowest validation loss, not the newest.
     """
-    folder = run_dir / "export" if out is None else out
+    folder = default_folder(run_dir) if out is None else out
     free_paths(formats, folder, overwrite)  # refuse before the seconds that loading takes
-    from kdiffusion.runs import load_run
-
-    run = load_run(run_dir, best)
+    network, card = read_source(run_dir, best)
     paths = export_sampler(
-        run.model.ema_network, run.card, folder, sampler=sampler, steps=steps, spacing=spacing,
+        network, card, folder, sampler=sampler, steps=steps, spacing=spacing,
         formats=formats, overwrite=overwrite,
     )  # fmt: skip
     for name, path in paths.items():

@@ -9,6 +9,7 @@ import keras
 from kdiffusion.diffusion.schedules import make_schedule, options_from_text
 from kdiffusion.precision import resolve_policy
 from kdiffusion.runs.choices import LEARNING_RATE_SHAPES, NETWORKS, OPTIMIZERS, find
+from kdiffusion.runs.config import network_options
 from kdiffusion.training import DiffusionModel
 
 if TYPE_CHECKING:
@@ -28,11 +29,7 @@ def build_model(
     """
     keras.utils.set_random_seed(config.run.seed)  # for the initial weights and dropout
     model, diffusion, optimizer = config.model, config.diffusion, config.optimizer
-    fields = {**vars(model)}
-    make, policy = fields.pop("network"), fields.pop("dtype_policy")
-    network = find("network", make, NETWORKS)(
-        image_shape, num_classes, **fields, dtype=resolve_policy(policy)
-    )
+    network = _network(model, image_shape, num_classes)
     diffusion_model = DiffusionModel(
         network,
         make_schedule(
@@ -61,3 +58,20 @@ def build_model(
     # Built here, in the strategy's scope, so that a checkpoint finds its variables.
     diffusion_model.optimizer.build(diffusion_model.learnt_variables)
     return diffusion_model
+
+
+def _network(model, image_shape, num_classes):
+    fields = {**vars(model)}
+    name, policy = fields.pop("network"), fields.pop("dtype_policy")
+    del fields["network_options"]
+    options = network_options(model)
+    make = find("network", name, NETWORKS)
+    try:
+        return make(image_shape, num_classes, **fields, **options, dtype=resolve_policy(policy))
+    except TypeError as error:
+        if not options:
+            raise
+        raise ValueError(
+            f"`model.network_options` must be arguments of {name}: {error}. "
+            f"Received: {', '.join(model.network_options)}"
+        ) from error

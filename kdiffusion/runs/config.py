@@ -6,7 +6,7 @@ A value that can't work is refused when the `Config` is made, before anything he
 import dataclasses
 import json
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Literal, Self
+from typing import TYPE_CHECKING, Annotated, Any, Literal, Self
 
 import tyro
 from pydantic import Field, FiniteFloat, TypeAdapter
@@ -17,6 +17,8 @@ from kdiffusion.diffusion.schedules import SCHEDULES, make_schedule, options_fro
 from kdiffusion.diffusion.weighting import LOSS_WEIGHTINGS, TIMESTEP_SAMPLINGS
 from kdiffusion.runs.choices import LEARNING_RATE_SHAPES, NETWORKS, OPTIMIZERS, STRATEGIES
 from kdiffusion.runs.config_check import checked, section
+
+PARENT = "parent"  # the network of the weights to start from
 
 # Literal types of the tables' names, so that the command line lists them.
 if TYPE_CHECKING:  # A type checker doesn't run the code, and so can't know the tables' names.
@@ -29,7 +31,8 @@ else:
         names_of(list(PREDICTION_TYPES)),
         names_of(list(LOSS_WEIGHTINGS)),
     )
-    TimestepSampling, NetworkName = names_of(list(TIMESTEP_SAMPLINGS)), names_of(list(NETWORKS))
+    TimestepSampling = names_of(list(TIMESTEP_SAMPLINGS))
+    NetworkName = names_of([*NETWORKS, PARENT])
     OptimizerName, StrategyName = names_of(list(OPTIMIZERS)), names_of(list(STRATEGIES))
     LearningRateShape = names_of(list(LEARNING_RATE_SHAPES))
 Positive = Annotated[int, Field(ge=1)]
@@ -62,7 +65,11 @@ class ModelConfig:
     """The network, by default the U-Net (see `kdiffusion.networks.UNet`)."""
 
     network: NetworkName = "unet"
-    """Network: a row of `NETWORKS` in kdiffusion/runs/choices.py."""
+    """Network: a row of `NETWORKS` in kdiffusion/runs/choices.py. parent takes that of
+    run.init_from, in place of all settings below but dropout and dtype_policy."""
+    network_options: tuple[str, ...] = ()
+    """More arguments of the network as NAME=JSON, those of its class: norm_epsilon=1e-5 for unet2d.
+    One that contradicts a setting below goes before it."""
     base_channels: Annotated[int, Field(ge=2, multiple_of=2)] = 64
     """Channels at multiplier 1."""
     channel_multipliers: Annotated[tuple[Positive, ...], Field(min_length=1)] = (1, 2, 2)
@@ -166,9 +173,9 @@ class ExecutionConfig:
     seed: Annotated[int, Field(ge=0, lt=2**31)] = 0
     """Every random number of the run derives from it."""
     init_from: Path | None = None
-    """Weights to start from: the folder of another run, a file that `export` wrote (.safetensors,
-    or .onnx but for 8 bits), a .keras file, or the name of a released model. Label rows are matched
-    by class name."""
+    """Weights to start from: the folder of another run or of an import, a file that `export` wrote
+    (.safetensors, or .onnx but for 8 bits), a .keras file, or the name of a released model. Label
+    rows are matched by class name."""
     init_partial: bool = False
     """Take what fits of those weights; else one that doesn't fit is refused."""
     strategy: StrategyName = "auto"
@@ -216,6 +223,35 @@ class EvaluationConfig:
     one, the share as asked is left out."""
 
 
+def network_options(model: ModelConfig) -> dict[str, Any]:
+    """The options of a network, as arguments of its class.
+
+    Args:
+        model: `ModelConfig`.
+
+    Raises:
+        ValueError: naming an option that is no NAME=JSON, or that is a setting of its own.
+    """
+    settings = {field.name for field in dataclasses.fields(ModelConfig)}
+    options = {}
+    for text in model.network_options:
+        name, _, value = text.partition("=")
+        name = name.strip()
+        if name in settings or name in ("image_shape", "num_classes", "dtype", "name"):
+            raise ValueError(
+                f"`model.network_options` must not hold what is decided elsewhere, {name}. "
+                f"Received: {text}"
+            )
+        try:
+            options[name] = json.loads(value)
+        except (ValueError, RecursionError):
+            raise ValueError(
+                "`model.network_options` must be NAME=JSON, such as norm_epsilon=1e-5. "
+                f"Received: {text}"
+            ) from None
+    return options
+
+
 @dataclasses.dataclass(frozen=True)
 class Config:
     """One training run."""
@@ -237,6 +273,11 @@ class Config:
 
     def _check_across_sections(self):
         model, diffusion = self.model, self.diffusion
+        if model.network == PARENT and self.run.init_from is None:
+            raise ValueError(
+                "`model.network` parent needs `run.init_from`, whose network it is. Received: None"
+            )
+        network_options(model)
         for multiplier in model.channel_multipliers:
             if model.base_channels * multiplier % model.attention_heads:
                 raise ValueError(

@@ -11,7 +11,13 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from kdiffusion.artifacts import is_artifact, onnx_loader, onnx_weights, safetensors_loader
+from kdiffusion.artifacts import (
+    is_artifact,
+    network_description,
+    onnx_loader,
+    onnx_weights,
+    safetensors_loader,
+)
 from kdiffusion.artifacts.released import resolved
 from kdiffusion.networks.weights import LABEL_TABLE, named_weights
 from kdiffusion.runs import run_directory
@@ -35,12 +41,16 @@ class InitialWeights:
         sha256: str. Of the file; of the weights themselves, in their order, where it is a run.
         weights: dict from name, as of `named_weights`, to float32 array.
         card: DenoiserCard, or None where the file has none.
+        network_class: str, a row of `NETWORKS`; None where the file doesn't say.
+        network: dict of the arguments of its class; None where the file doesn't say.
     """
 
     path: Path
     sha256: str
     weights: dict
     card: object = None
+    network_class: str | None = None
+    network: dict | None = None
 
     def to_dict(self) -> dict[str, str]:
         """The fields of the card's `Parent`: what a run that starts from them says of it."""
@@ -52,8 +62,9 @@ def read_parent(path: str | os.PathLike) -> InitialWeights:
 
     Args:
         path: path of a run's folder (its newest checkpoint is taken, the average), of a file of
-            weights (`export --formats safetensors`), of an ONNX file of ours that isn't in 8 bits,
-            or of a Keras file of the network; or the name of a released model.
+            weights (`export --formats safetensors`) or the folder that `import` wrote one into, of
+            an ONNX file of ours that isn't in 8 bits, or of a Keras file of the network; or the
+            name of a released model.
 
     Returns:
         InitialWeights.
@@ -67,15 +78,22 @@ def read_parent(path: str | os.PathLike) -> InitialWeights:
         raise FileNotFoundError(f"{_NEEDED} Received: {path}, which does not exist")
     if run_directory.holds_run(path):
         return _of_run(path)
-    if safetensors_loader.recognises(path):
-        stored = safetensors_loader.read(path)
-        return InitialWeights(path, _sha256_of_file(path), stored.weights, stored.card)
+    weights = safetensors_loader.file_at(path)
+    if weights is not None:
+        stored = safetensors_loader.read(weights)
+        return InitialWeights(
+            path, _sha256_of_file(weights), stored.weights, stored.card, stored.network_class,
+            stored.network,
+        )  # fmt: skip
     if onnx_loader.recognises(path):
         stored = onnx_weights.read(path)
         if stored is not None:
             return InitialWeights(path, _sha256_of_file(path), *stored)
     if path.suffix == ".keras":
-        return InitialWeights(path, _sha256_of_file(path), _weights(_keras_network(path)))
+        network = _keras_network(path)
+        return InitialWeights(
+            path, _sha256_of_file(path), _weights(network), None, *_described(network)
+        )
     why = "which is none of them"
     if is_artifact(path):
         why = (
@@ -94,7 +112,16 @@ def _of_run(path):
     for name, value in weights.items():
         digest.update(f"{name}\0{value.shape}\0".encode())
         digest.update(value.tobytes())
-    return InitialWeights(path, digest.hexdigest(), weights, run.card)
+    described = _described(run.model.ema_network)
+    return InitialWeights(path, digest.hexdigest(), weights, run.card, *described)
+
+
+def _described(network):
+    """(row of `NETWORKS`, arguments); two of None for another class."""
+    try:
+        return network_description.describe(network)
+    except ValueError:
+        return None, None
 
 
 def _keras_network(path):
@@ -154,9 +181,10 @@ def start_from(
     unlike += [f"{name} is in it alone" for name in parent.weights if name not in targets]
     taken = {name: value for name, value in taken.items() if value is not None}
     if unlike and not partial:
+        own = "" if parent.network is None else ", or its own network by --model.network parent"
         raise ValueError(
             f"`run.init_from` must hold the weights of this network: {_listed(unlike)}. Take what "
-            f"fits by --run.init-partial. Received: {parent.path}"
+            f"fits by --run.init-partial{own}. Received: {parent.path}"
         )
     if not taken:
         raise ValueError(

@@ -22,6 +22,7 @@ from kdiffusion.runs.callbacks import Monitor, StopAtNonFinite
 from kdiffusion.runs.checkpoints import Checkpoints
 from kdiffusion.runs.initial_weights import read_parent, start_from
 from kdiffusion.runs.interruptions import catching_signals
+from kdiffusion.runs.network_options import with_network_as_begun, with_network_of
 from kdiffusion.runs.progress import EpochLines
 from kdiffusion.runs.run_directory import RunDirectory
 from kdiffusion.runs.saving import ContinueEpoch, SaveCheckpoint
@@ -104,6 +105,7 @@ def train(
     if config.run.init_from is not None and before is None:
         with working(f"reading {config.run.init_from}"):
             parent = read_parent(config.run.init_from)
+        config = with_network_of(config, parent)
     with working(f"loading the data set {config.data.name}", line=workers.is_chief):
         dataset = _load_dataset(config)
     directory = RunDirectory(
@@ -226,6 +228,7 @@ def _as_begun(config, before):
     """
     if before is not None:
         config = replace(config, run=replace(config.run, x_axis=before.config.run.x_axis))
+        config = with_network_as_begun(config, before)
     return _with_policy(config, before)
 
 

@@ -38,12 +38,14 @@ RESUMABLE = (
 _EXPORTED = (
     r"denoiser(_float16|_int8)?\.onnx|denoiser(_float16)?\.safetensors|sampler\.onnx|denoiser\.tflite|openvino/denoiser\.(xml|bin)"
     r"|(sampler_)?saved_model/(\w+\.pb|variables/variables\.[\w-]+|assets\.extra/\w+\.(json|txt))"
+    r"|diffusers/((model_index|kdiffusion_card)\.json|scheduler/scheduler_config\.json"
+    r"|unet/(config\.json|diffusion_pytorch_model\.safetensors))"
 )
 PARTS = {
     "checkpoints": r"(\w+/)?step_\d+(/(record\.json|state\.[\w-]+)|\.partial/.*)",
     "tensorboard": r"((train|validation)/)?events\.out\.tfevents\.[^/]+",
     "samples": r"epoch_\d+\.png|\.epoch_\d+\.png\.\w+",
-    "export": rf"{_EXPORTED}|\.(denoiser|sampler|saved_model|openvino)[^/]*\.\w{{8}}/.*",
+    "export": rf"{_EXPORTED}|\.(denoiser|sampler|saved_model|openvino|diffusers)[^/]*\.\w{{8}}/.*",
 }
 GRID = "samples.png"  # what `train.py` draws at the end
 

@@ -10,9 +10,12 @@ import pytest
 from kdiffusion.artifacts import load_denoiser
 from kdiffusion.diffusion.card import DenoiserCard
 from kdiffusion.export import export_network, export_run
+from kdiffusion.networks.unet2d import UNet2D
 from kdiffusion.networks.weights import LABEL_TABLE, named_weights
 from kdiffusion.runs import train
+from kdiffusion.runs.build import build_model
 from kdiffusion.runs.initial_weights import InitialWeights, read_parent, start_from
+from kdiffusion.runs.network_options import with_network_of
 from kdiffusion.runs.run_directory import RunDirectory
 
 DIGITS = tuple("0123456789")
@@ -194,3 +197,101 @@ def test_a_card_of_a_parent_is_json(tiny_model):
     card = _card(tiny_model(), parent=parent)
     assert json.loads(card.to_json())["parent"] == parent
     assert DenoiserCard.from_json(card.to_json()) == card
+
+
+def _without_classes(folder):
+    """A file of weights of a network that was trained without labels, as `import` writes it."""
+    network = UNet2D(
+        (8, 8, 1), 1, (4, 8), 1, (False, True), (True, False), head_channels=2, norm_groups=2,
+        norm_epsilon=1e-5, symmetric_padding=True, cosine_first=True, frequency_shift=0,
+    )  # fmt: skip
+    rng = np.random.default_rng(0)
+    network.set_weights([0.3 * rng.standard_normal(w.shape) for w in network.get_weights()])
+    named_weights(network)[LABEL_TABLE].assign(np.zeros((2, 16)))
+    card = DenoiserCard(
+        image_shape=(8, 8, 1), class_names=("image",), null_label=1, prediction_type="epsilon",
+        alphas_cumprod=(0.9, 0.5, 0.1), dataset="toy", preset="toy", images_seen=0, ema_decay=0.0,
+        sampler="ddim", steps=2, guidance_strength=0.0,
+    )  # fmt: skip
+    export_network(network, card, folder, ("safetensors",))
+    return network
+
+
+def test_an_unconditional_parent_is_given_labels_and_predicts_what_it_did_to_the_bit(
+    tiny, tmp_path
+):
+    network = _without_classes(tmp_path / "imported")
+    parent = read_parent(tmp_path / "imported")
+    assert parent.to_dict()["name"] == "imported"
+    run = {"init_from": str(tmp_path / "imported")}
+    asked = tiny(model={"network": "parent", "dropout": 0.1}, run=run)
+    config = with_network_of(asked, parent)
+    assert (config.model.network, config.model.dropout) == ("unet2d", 0.1)
+    assert type(config).from_json(config.to_json()) == config
+    child = build_model(config, (8, 8, 1), 10, total_steps=12)
+    lines = start_from(child, parent, DIGITS)
+    count = len(network.weights)
+    assert lines[0].startswith(f"Starting from {count} of {count} weights")
+    assert lines[1].startswith("New classes, which start as no class: 0, 1,")
+    inputs = {
+        "noisy_image": np.random.default_rng(0).standard_normal((11, 8, 8, 1)).astype("float32"),
+        "timestep": np.arange(11, dtype="int32"),
+    }
+    before = network({**inputs, "label": np.zeros(11, "int32")})
+    for each in (child.network, child.ema_network):
+        np.testing.assert_array_equal(each({**inputs, "label": np.arange(11)}), before)
+    assert np.std(before) > 0.01
+
+
+def test_a_parents_network_is_taken_whatever_it_is(tiny, tiny_model, tmp_path):
+    parent = _random(tiny_model(model={"channel_multipliers": [1, 2], "scale_shift": True}))
+    parent.ema_network.save(tmp_path / "network.keras")
+    read = read_parent(tmp_path / "network.keras")
+    asked = tiny(model={"network": "parent"}, run={"init_from": str(read.path)})
+    config = with_network_of(asked, read)
+    assert config.model.network == "unet"
+    assert (config.model.channel_multipliers, config.model.scale_shift) == ((1, 2), True)
+    start_from(build_model(config, (8, 8, 1), 10, total_steps=12), read, DIGITS)
+    with pytest.raises(ValueError, match=r"or its own network by --model\.network parent"):
+        start_from(tiny_model(), read, DIGITS)
+    unknown = _parent(parent, tmp_path)
+    with pytest.raises(ValueError, match="holds its weights, but not what it is made of"):
+        with_network_of(asked, unknown)
+
+
+@pytest.mark.parametrize(
+    ("model", "message"),
+    [
+        ({"network": "parent"}, "`model.network` parent needs `run.init_from`"),
+        ({"network_options": ["norm_epsilon"]}, "must be NAME=JSON, .*Received: norm_epsilon"),
+        ({"network_options": ["dropout=0.5"]}, "decided elsewhere, dropout"),
+    ],
+)
+def test_options_of_a_network_that_cannot_be_are_refused(tiny, model, message):
+    with pytest.raises(ValueError, match=message):
+        tiny(model=model)
+
+
+def test_an_option_that_the_network_does_not_have_is_refused(tiny):
+    config = tiny(model={"network": "unet2d", "network_options": ["nothing=1"]})
+    with pytest.raises(ValueError, match=r"must be arguments of unet2d: .*nothing=1"):
+        build_model(config, (8, 8, 1), 10, total_steps=12)
+
+
+@pytest.mark.slow
+def test_a_run_of_its_parents_network_goes_on_without_the_parent(tiny, tmp_path, last_checkpoint):
+    _without_classes(tmp_path / "imported")
+    run = {"init_from": str(tmp_path / "imported")}
+    constant = {"final_learning_rate_fraction": 1.0}
+
+    def child(epochs):
+        model = {"network": "parent"}
+        return tiny(run=run, model=model, optimizer={"epochs": epochs, **constant})
+
+    train(child(2), tmp_path / "whole")
+    train(child(1), tmp_path / "parts")
+    (tmp_path / "imported" / "denoiser.safetensors").unlink()
+    train(child(2), tmp_path / "parts", resume=True)
+    assert last_checkpoint(tmp_path / "whole") == last_checkpoint(tmp_path / "parts")
+    exported = export_run(tmp_path / "parts", ("onnx",))["onnx"]
+    assert load_denoiser(exported).card.parent.name == "imported"

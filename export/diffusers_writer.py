@@ -1,0 +1,135 @@
+"""A folder that diffusers reads: `DDPMPipeline` or `DDIMPipeline`, where the network allows it."""
+
+from __future__ import annotations
+
+import json
+import os
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from kdiffusion.artifacts import diffusers_folder, diffusers_network, diffusers_scheduler
+from kdiffusion.artifacts.denoiser import LoadedDenoiser
+from kdiffusion.artifacts.network_description import describe
+from kdiffusion.diffusion.card import DenoiserCard
+from kdiffusion.files import refuse_existing, staged
+
+if TYPE_CHECKING:
+    import keras
+
+ARTIFACT = "diffusers"
+TOLERANCE = 1e-6  # from the live network, any predicted number: the weights are the same bits
+_FILES = (
+    r"model_index\.json|kdiffusion_card\.json|scheduler/scheduler_config\.json"
+    r"|unet/(config\.json|diffusion_pytorch_model\.safetensors)"
+)
+
+
+def ours(path: Path) -> str | None:
+    """What a folder may hold that another export replaces; None if it lacks our card."""
+    card = path / diffusers_folder.CARD
+    is_ours = card.is_file() and b'"alphas_cumprod"' in card.read_bytes()
+    return _FILES if is_ours else None
+
+
+def export_diffusers(
+    network: keras.Model, card: DenoiserCard, folder: str | os.PathLike, overwrite: bool = False
+) -> Path:
+    """Writes a `UNet2D` as diffusers' `UNet2DModel`, with the scheduler of its card.
+
+    A network with one class whose labels all start at zero, as one imported without classes, has
+    none there. Else the last row of the label table is that of no label. Our card lies beside it,
+    for `import_diffusers`. The folder is kept only if it reads back as the same network.
+
+    Args:
+        network: keras.Model, a `UNet2D`.
+        card: DenoiserCard.
+        folder: path to write the folder "diffusers" into; made if need be.
+        overwrite: bool. Whether one of an earlier export may be replaced. Defaults to `False`.
+
+    Returns:
+        Path of the folder.
+
+    Raises:
+        ValueError: a network that diffusers has no place for.
+        FileExistsError: the folder is there, and `overwrite` is False.
+    """
+    path = free_path(folder, overwrite)
+    class_name, arguments = describe(network)
+    if class_name != "unet2d":
+        raise ValueError(
+            "`network` must be a UNet2D (`--model.network unet2d`, or imported from diffusers): "
+            "diffusers adds the label where UNet concatenates it. "
+            f"Received: {type(network).__name__}"
+        )
+    tensors = _tensors(network, len(arguments["widths"]))
+    table = tensors["class_embedding.weight"]
+    if len(table) == 2 and not table.any():
+        table = None
+        del tensors["class_embedding.weight"]
+    config = diffusers_network.config_of(arguments, None if table is None else len(table))
+    scheduler, pipeline = diffusers_scheduler.config_of(card)
+    index = {
+        "_class_name": pipeline,
+        "scheduler": ["diffusers", scheduler["_class_name"]],
+        "unet": ["diffusers", diffusers_network.CLASS],
+    }
+    from .inference import inference_network
+    from .verify import check_deviation
+
+    with staged(path, overwrite, ours) as temporary:
+        _write_json(temporary / diffusers_folder.INDEX, index)
+        inner = temporary / "unet"
+        config = {"_class_name": diffusers_network.CLASS, **config}
+        _write_json(inner / diffusers_folder.NETWORK_CONFIG, config)
+        _write_json(temporary / "scheduler" / diffusers_folder.SCHEDULER_CONFIG, scheduler)
+        (temporary / diffusers_folder.CARD).write_text(card.to_json() + "\n", encoding="utf-8")
+        _write_tensors(inner / diffusers_folder.WEIGHTS, tensors)
+        check_deviation(inference_network(network), _read_back(temporary), TOLERANCE)
+    return path
+
+
+def free_path(folder: str | os.PathLike, overwrite: bool) -> Path:
+    """The path to write; one that may not be written is refused, before the work."""
+    path = Path(folder, ARTIFACT)
+    refuse_existing(path, overwrite, ours)
+    return path
+
+
+def _tensors(network, levels):
+    from kdiffusion.networks.weights import named_weights
+
+    return {
+        diffusers_network.their_name(name, levels): diffusers_network.their_layout(
+            name, np.asarray(variable, np.float32)
+        )
+        for name, variable in named_weights(network).items()
+    }
+
+
+def _write_json(path, content):
+    path.parent.mkdir(parents=True, exist_ok=True)
+    path.write_text(json.dumps(content, indent=2, sort_keys=True) + "\n", encoding="utf-8")
+
+
+def _write_tensors(path, tensors):
+    from safetensors.numpy import save
+
+    # What PyTorch's own readers of the format look for.
+    path.write_bytes(save(tensors, {"format": "pt"}))
+
+
+def _read_back(path):
+    """The folder as a Denoiser, by way of what `import_diffusers` reads."""
+    from .diffusers_import import network_and_card
+    from .inference import inference_network
+
+    network, card, _ = network_and_card(path)
+    network = inference_network(network)
+
+    def predict(noisy_images, timesteps, labels):
+        inputs = {"noisy_image": noisy_images, "timestep": timesteps, "label": labels}
+        return np.asarray(network(inputs, training=False))
+
+    return LoadedDenoiser(card, path, predict)

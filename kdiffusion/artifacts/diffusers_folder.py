@@ -1,0 +1,241 @@
+"""Reads a model that diffusers saved: a folder or a Hub repository, its weights in safetensors.
+
+Neither torch nor diffusers is needed. A pickle (`.bin`) runs code when it is opened, so it is
+refused and never opened.
+"""
+
+import contextlib
+import dataclasses
+import hashlib
+import importlib
+import json
+import os
+import re
+from collections.abc import Sequence
+from pathlib import Path
+
+import numpy as np
+
+from kdiffusion.diffusion.card import CardError, DenoiserCard
+from kdiffusion.diffusion.schedules import NoiseSchedule
+
+from . import diffusers_network, diffusers_scheduler
+from .denoiser import ArtifactError, import_runtime
+
+PIPELINES = ("DDPMPipeline", "DDIMPipeline")
+INDEX, NETWORK_CONFIG, SCHEDULER_CONFIG = "model_index.json", "config.json", "scheduler_config.json"
+WEIGHTS = "diffusion_pytorch_model.safetensors"
+CARD = "kdiffusion_card.json"  # which `export_diffusers` leaves beside what diffusers reads
+MOST_CONFIG_BYTES = 2**24
+# What is downloaded of a Hub repository; pickles are not.
+PATTERNS = [
+    INDEX, NETWORK_CONFIG, SCHEDULER_CONFIG, CARD, "*.safetensors", "*.safetensors.index.json",
+    "unet/*.json", "unet/*.safetensors", "scheduler/*.json",
+]  # fmt: skip
+HUB_NAME = re.compile(r"(hf://)?([\w.-]+/[\w.-]+?)(@[\w./-]+)?")
+
+
+@dataclasses.dataclass(frozen=True)
+class DiffusersModel:
+    """What a folder of diffusers holds.
+
+    Attributes:
+        name: str. Of the folder or the Hub repository.
+        sha256: str. Of the file of weights; of all in their order, where there are several.
+        arguments: dict. The arguments of `UNet2D` but `num_classes`.
+        num_class_embeds: int or None. Rows of its label table; None where it has none.
+        tensors: dict from diffusers' name to float32 array, in PyTorch's layout.
+        schedule: NoiseSchedule.
+        prediction_type: str, a key of `PREDICTION_TYPES`.
+        sampler: str, a key of `SAMPLERS`, and steps: what its pipeline draws with.
+        options, without: as of `drawing_options`.
+        card: DenoiserCard that `export_diffusers` left, or None.
+    """
+
+    name: str
+    sha256: str
+    arguments: dict
+    num_class_embeds: int | None
+    tensors: dict[str, np.ndarray]
+    schedule: NoiseSchedule
+    prediction_type: str
+    sampler: str
+    steps: int
+    options: list[str]
+    without: list[str]
+    card: DenoiserCard | None
+
+
+def read(
+    source: str | os.PathLike, image_size: int | Sequence[int] | None = None
+) -> DiffusersModel:
+    """Reads a model of diffusers: `UNet2DModel` with `DDPMScheduler` or `DDIMScheduler`.
+
+    Args:
+        source: path of a folder that `save_pretrained` wrote, of the pipeline or with all in one
+            place; or `owner/name` or `owner/name@revision` of a Hub repository, which
+            `huggingface_hub` downloads.
+        image_size: int or (height, width) in pixels, in place of the model's own.
+
+    Returns:
+        DiffusersModel.
+
+    Raises:
+        FileNotFoundError: nothing is there.
+        ArtifactError: what is there cannot be read, or isn't supported: names what, and why.
+    """
+    folder, name = _local(source)
+    if not folder.is_dir():
+        raise ArtifactError(
+            f"`source` must be a folder in diffusers' layout, or owner/name of a Hub repository. "
+            f"Received: {source}"
+        )
+    _check_pipeline(folder)
+    inner = folder / "unet" if (folder / "unet").is_dir() else folder
+    network_path, config = _config(inner, NETWORK_CONFIG, diffusers_network.CLASS)
+    with _naming(network_path):
+        arguments = diffusers_network.arguments_of(config, image_size)
+    inner_scheduler = folder / "scheduler" if (folder / "scheduler").is_dir() else folder
+    scheduler_path, scheduler = _config(inner_scheduler, SCHEDULER_CONFIG)
+    with _naming(scheduler_path):
+        schedule, prediction_type, sampler, steps = diffusers_scheduler.schedule_of(scheduler)
+        options, without = diffusers_scheduler.drawing_options(scheduler)
+    tensors, sha256 = _tensors(inner)
+    return DiffusersModel(
+        name, sha256, arguments, config.get("num_class_embeds"), tensors, schedule,
+        prediction_type, sampler, steps, options, without, _card(folder),
+    )  # fmt: skip
+
+
+@contextlib.contextmanager
+def _naming(path):
+    """Makes a ValueError one that names the file."""
+    try:
+        yield
+    except (ValueError, OverflowError) as error:
+        raise ArtifactError(f"{path}: {error}") from error
+
+
+def _local(source):
+    """(folder on this machine, name of the model)."""
+    path = Path(source)
+    if path.exists():
+        return path, path.resolve().name
+    match = HUB_NAME.fullmatch(str(source))
+    if match is None:
+        raise FileNotFoundError(
+            f"`source` must be a folder in diffusers' layout, or owner/name of a Hub repository. "
+            f"Received: {source}, which does not exist"
+        )
+    _, name, revision = match.groups()
+    try:
+        hub = importlib.import_module("huggingface_hub")
+    except ModuleNotFoundError as error:
+        raise ArtifactError(
+            f"{source} is no folder here; to download it from the Hub, `pip install "
+            "huggingface_hub`"
+        ) from error
+    try:
+        folder = hub.snapshot_download(
+            name, revision=revision and revision[1:], allow_patterns=PATTERNS
+        )
+    except Exception as error:  # its own, and those of the network below it
+        raise ArtifactError(
+            f"{source} is no folder here, and could not be downloaded from the Hub: "
+            f"{str(error).strip().splitlines()[0]}"
+        ) from error
+    return Path(folder), f"{name}{revision or ''}"
+
+
+def _check_pipeline(folder):
+    if (folder / INDEX).is_file():
+        path, index = _config(folder, INDEX)
+        if index.get("_class_name") not in PIPELINES:
+            raise ArtifactError(
+                f"{path}: `_class_name` must be one of {', '.join(PIPELINES)}. "
+                f"Received: {index.get('_class_name')!r}"
+            )
+
+
+def _config(folder, name, class_name=None):
+    """(path, content) of a JSON file; a class other than the one that is asked for is refused."""
+    path = folder / name
+    if not path.is_file():
+        raise ArtifactError(f"{folder} must hold {name}, as a model that diffusers saved does")
+    if path.stat().st_size > MOST_CONFIG_BYTES:
+        raise ArtifactError(f"{path} must have at most {MOST_CONFIG_BYTES} bytes")
+    try:
+        content = json.loads(path.read_text(encoding="utf-8"))
+    except (ValueError, RecursionError) as error:
+        raise ArtifactError(f"{path} cannot be read as JSON: {error}") from error
+    if not isinstance(content, dict):
+        raise ArtifactError(f"{path} must hold a JSON object")
+    if class_name is not None and content.get("_class_name", class_name) != class_name:
+        raise ArtifactError(
+            f"{path}: `_class_name` must be {class_name}. Received: {content['_class_name']!r}"
+        )
+    return path, content
+
+
+def _tensors(folder):
+    """(float32 arrays by diffusers' current names, SHA-256 of the files)."""
+    tensors, digests = {}, []
+    for path in _weight_files(folder):
+        safetensors = import_runtime("safetensors", path, "safetensors")
+        with path.open("rb") as file:
+            digests.append(hashlib.file_digest(file, "sha256").hexdigest())
+        try:
+            with safetensors.safe_open(path, framework="numpy") as file:
+                read = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118
+        except Exception as error:  # its own, the system's, and those of types that NumPy lacks
+            raise ArtifactError(
+                f"{path} cannot be read as a whole safetensors file of float32 or float16: {error}"
+            ) from error
+        for name, value in read.items():
+            if value.dtype.kind != "f":
+                raise ArtifactError(
+                    f"{path} must hold weights in float32 or float16. "
+                    f"Received: {name} in {value.dtype}"
+                )
+            tensors[diffusers_network.current_name(name)] = value.astype(np.float32)
+    if len(digests) > 1:
+        digests = [hashlib.sha256("".join(digests).encode()).hexdigest()]
+    return tensors, digests[0]
+
+
+def _weight_files(folder):
+    """The files of weights: one, or the parts that an index lists."""
+    if (folder / WEIGHTS).is_file():
+        return [folder / WEIGHTS]
+    index = f"{WEIGHTS}.index.json"
+    if (folder / index).is_file():
+        path, content = _config(folder, index)
+        parts = content.get("weight_map")
+        names = set(parts.values()) if isinstance(parts, dict) else set()
+        if not names or not all(isinstance(n, str) and Path(n).name == n for n in names):
+            raise ArtifactError(f"{path} must have a `weight_map` of file names beside it")
+        missing = sorted(name for name in names if not (folder / name).is_file())
+        if missing:
+            raise ArtifactError(f"{folder} must hold {missing[0]}, which {index} lists")
+        return sorted(folder / name for name in names)
+    others = sorted(folder.glob("*.safetensors"))
+    if len(others) == 1:  # a variant, such as diffusion_pytorch_model.fp16.safetensors
+        return others
+    pickles = [*folder.glob("*.bin"), *folder.glob("*.pt*"), *folder.glob("*.ckpt")]
+    why = ""
+    if pickles:
+        why = (
+            f". {sorted(pickles)[0].name} is a pickle, which runs code when it is opened: it was "
+            "not. Save the model by `save_pretrained(..., safe_serialization=True)`"
+        )
+    raise ArtifactError(f"{folder} must hold {WEIGHTS}{why}")
+
+
+def _card(folder):
+    if not (folder / CARD).is_file():
+        return None
+    path, _ = _config(folder, CARD)
+    try:
+        return DenoiserCard.from_json(path.read_text(encoding="utf-8"))
+    except CardError as error:
+        raise ArtifactError(f"{path} cannot be used: {error}") from error

@@ -1,0 +1,296 @@
+"""diffusers' `UNet2DModel` and our `UNet2D`: arguments ◄► config.json, names of weights ◄► tensors.
+
+What our network has no place for is refused by the name of its field. A field that this list
+doesn't know may change what the network computes, and is refused too.
+"""
+
+import re
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+
+CLASS = "UNet2DModel"
+DOWN_BLOCKS = {"DownBlock2D": False, "AttnDownBlock2D": True}  # name ► whether it has attention
+UP_BLOCKS = {"UpBlock2D": False, "AttnUpBlock2D": True}
+# The fields of version 0.42 and what they are where config.json has them not.
+DEFAULTS = {
+    "sample_size": None,
+    "in_channels": 3,
+    "out_channels": 3,
+    "center_input_sample": False,
+    "time_embedding_type": "positional",
+    "time_embedding_dim": None,
+    "freq_shift": 0,
+    "flip_sin_to_cos": True,
+    "down_block_types": ("DownBlock2D", "AttnDownBlock2D", "AttnDownBlock2D", "AttnDownBlock2D"),
+    "mid_block_type": "UNetMidBlock2D",
+    "up_block_types": ("AttnUpBlock2D", "AttnUpBlock2D", "AttnUpBlock2D", "UpBlock2D"),
+    "block_out_channels": (224, 448, 672, 896),
+    "layers_per_block": 2,
+    "mid_block_scale_factor": 1,
+    "downsample_padding": 1,
+    "downsample_type": "conv",
+    "upsample_type": "conv",
+    "dropout": 0.0,
+    "act_fn": "silu",
+    "attention_head_dim": 8,
+    "norm_num_groups": 32,
+    "attn_norm_num_groups": None,
+    "norm_eps": 1e-5,
+    "resnet_time_scale_shift": "default",
+    "add_attention": True,
+    "class_embed_type": None,
+    "num_class_embeds": None,
+    "num_train_timesteps": None,
+}
+# Fields with the only values that are supported.
+SUPPORTED = {
+    "in_channels": (1, 3),
+    "center_input_sample": (False,),
+    "time_embedding_type": ("positional",),
+    "mid_block_type": ("UNetMidBlock2D",),
+    "mid_block_scale_factor": (1,),
+    "downsample_padding": (0, 1),
+    "downsample_type": ("conv",),
+    "upsample_type": ("conv",),
+    "act_fn": ("silu", "swish"),  # two names of one function
+    "resnet_time_scale_shift": ("default", "scale_shift"),
+    "class_embed_type": (None,),
+}
+COUNTS = ("layers_per_block", "norm_num_groups")
+COUNTS_OR_NONE = (
+    "time_embedding_dim", "attention_head_dim", "attn_norm_num_groups", "num_class_embeds",
+)  # fmt: skip
+
+
+def arguments_of(
+    config: dict[str, Any], image_size: int | Sequence[int] | None = None
+) -> dict[str, Any]:
+    """The arguments of `UNet2D` for a network of diffusers.
+
+    Args:
+        config: dict, the content of its config.json.
+        image_size: int or (height, width) in pixels, in place of the config's own.
+
+    Returns:
+        dict: all fields of the row "unet2d" of `NETWORK_CLASSES` but `num_classes`.
+
+    Raises:
+        ValueError: names the field that isn't supported, the values that are, and what it is.
+    """
+    fields = _checked(config)
+    widths = _listed(fields, "block_out_channels")
+    down = _blocks(fields, "down_block_types", DOWN_BLOCKS, len(widths))
+    up = _blocks(fields, "up_block_types", UP_BLOCKS, len(widths))
+    scale_shift = fields["resnet_time_scale_shift"] == "scale_shift"
+    middle_norm_groups = fields["attn_norm_num_groups"]
+    if middle_norm_groups is None and scale_shift:
+        middle_norm_groups = 0  # theirs has no norm there then
+    return {
+        "image_shape": (*_size(fields, image_size), fields["in_channels"]),
+        "widths": widths,
+        "blocks_per_level": fields["layers_per_block"],
+        "down_attention": down,
+        "up_attention": up[::-1],
+        "middle_attention": bool(fields["add_attention"]),
+        "head_channels": fields["attention_head_dim"],
+        "norm_groups": fields["norm_num_groups"],
+        "norm_epsilon": float(fields["norm_eps"]),
+        "middle_norm_groups": middle_norm_groups,
+        "symmetric_padding": fields["downsample_padding"] == 1,
+        "cosine_first": bool(fields["flip_sin_to_cos"]),
+        "frequency_shift": fields["freq_shift"],
+        "embedding_channels": fields["time_embedding_dim"],
+        "dropout": float(fields["dropout"]),
+        "scale_shift": scale_shift,
+    }
+
+
+def config_of(arguments: dict[str, Any], num_class_embeds: int | None) -> dict[str, Any]:
+    """The inverse of `arguments_of`: the config.json of a `UNet2D`.
+
+    Args:
+        arguments: dict, as `describe` gives them.
+        num_class_embeds: int or None. Rows of the label table; None for no labels.
+
+    Raises:
+        ValueError: a network that `UNet2DModel` has no place for.
+    """
+    height, width, channels = arguments["image_shape"]
+    scale_shift, groups = arguments["scale_shift"], arguments["middle_norm_groups"]
+    if scale_shift:
+        groups = {None: arguments["norm_groups"], 0: None}.get(groups, groups)
+    elif groups == 0:
+        raise ValueError(
+            "`middle_norm_groups` must be 1 or more, or None, for diffusers: without `scale_shift` "
+            "its attention always has a norm. Received: 0"
+        )
+    down = {has: name for name, has in DOWN_BLOCKS.items()}
+    up = {has: name for name, has in UP_BLOCKS.items()}
+    return {
+        **DEFAULTS,
+        "sample_size": height if height == width else (height, width),
+        "in_channels": channels,
+        "out_channels": channels,
+        "block_out_channels": arguments["widths"],
+        "layers_per_block": arguments["blocks_per_level"],
+        "down_block_types": [down[has] for has in arguments["down_attention"]],
+        "up_block_types": [up[has] for has in reversed(arguments["up_attention"])],
+        "add_attention": arguments["middle_attention"],
+        "attention_head_dim": arguments["head_channels"],
+        "norm_num_groups": arguments["norm_groups"],
+        "norm_eps": arguments["norm_epsilon"],
+        "attn_norm_num_groups": groups,
+        "downsample_padding": int(arguments["symmetric_padding"]),
+        "flip_sin_to_cos": arguments["cosine_first"],
+        "freq_shift": arguments["frequency_shift"],
+        "time_embedding_dim": arguments["embedding_channels"],
+        "dropout": arguments["dropout"],
+        "resnet_time_scale_shift": "scale_shift" if scale_shift else "default",
+        "num_class_embeds": num_class_embeds,
+    }
+
+
+def _checked(config):
+    """All fields, each of a kind and a value that is supported."""
+    given = {name: value for name, value in config.items() if not name.startswith("_")}
+    fields = {**DEFAULTS, **given}
+    for name, value in fields.items():
+        if name not in DEFAULTS and value is not None:
+            raise ValueError(f"`{name}` is no field of a {CLASS} that is known here")
+        if name in SUPPORTED and value not in SUPPORTED[name]:
+            known = ", ".join(map(repr, SUPPORTED[name]))
+            raise ValueError(f"`{name}` must be {known}, as nothing else is supported. "
+                             f"Received: {value!r}")  # fmt: skip
+        if name in COUNTS and not _is_count(value):
+            raise ValueError(f"`{name}` must be a whole number, 1 or more. Received: {value!r}")
+        if name in COUNTS_OR_NONE and not (value is None or _is_count(value)):
+            raise ValueError(
+                f"`{name}` must be a whole number, 1 or more, or null. Received: {value!r}"
+            )
+    for name in ("norm_eps", "dropout", "freq_shift"):
+        value = fields[name]
+        if isinstance(value, bool) or not isinstance(value, int | float) or value < 0:
+            raise ValueError(f"`{name}` must be a number, 0 or more. Received: {value!r}")
+    if fields["out_channels"] != fields["in_channels"]:
+        raise ValueError(
+            f"`out_channels` must be `in_channels`, {fields['in_channels']}: a variance that is "
+            f"learnt is not supported. Received: {fields['out_channels']!r}"
+        )
+    return fields
+
+
+def _is_count(value):
+    return isinstance(value, int) and not isinstance(value, bool) and value >= 1
+
+
+def _listed(fields, name):
+    value = fields[name]
+    if not isinstance(value, list | tuple) or not value or not all(map(_is_count, value)):
+        raise ValueError(f"`{name}` must be a list of whole numbers. Received: {value!r}")
+    return tuple(value)
+
+
+def _blocks(fields, name, known, levels):
+    """Whether each level has attention, in their order."""
+    value = fields[name]
+    if not isinstance(value, list | tuple) or len(value) != levels:
+        raise ValueError(f"`{name}` must be a list of {levels} block types. Received: {value!r}")
+    for each in value:
+        if each not in known:
+            raise ValueError(f"`{name}` must be of {', '.join(known)}. Received: {each!r}")
+    return tuple(known[each] for each in value)
+
+
+def _size(fields, image_size):
+    size = fields["sample_size"] if image_size is None else image_size
+    if size is None:
+        raise ValueError("`sample_size` is null, so `image_size` must be given, in pixels")
+    size = tuple(size) if isinstance(size, list | tuple) else (size, size)
+    if len(size) != 2 or not all(map(_is_count, size)):
+        raise ValueError(f"`sample_size` must be one or two whole numbers. Received: {size!r}")
+    return size
+
+
+# Of our names, by parts; the first that matches says theirs.
+_OUTER = (
+    (r"conv_in", "conv_in"),
+    (r"norm_out", "conv_norm_out"),
+    (r"conv_out", "conv_out"),
+    (r"condition/hidden", "time_embedding.linear_1"),
+    (r"condition/project", "time_embedding.linear_2"),
+    (r"condition/embed_label", "class_embedding"),
+    (r"middle_in", "mid_block.resnets.0"),
+    (r"middle_out", "mid_block.resnets.1"),
+    (r"middle_attention", "mid_block.attentions.0"),
+    (r"down_(\d+)_downsample/conv", "down_blocks.{level}.downsamplers.0.conv"),
+    (r"up_(\d+)_upsample/conv", "up_blocks.{mirrored}.upsamplers.0.conv"),
+    (r"down_(\d+)_block_(\d+)/residual", "down_blocks.{level}.resnets.{block}"),
+    (r"down_(\d+)_block_(\d+)/attention", "down_blocks.{level}.attentions.{block}"),
+    (r"up_(\d+)_block_(\d+)/residual", "up_blocks.{mirrored}.resnets.{block}"),
+    (r"up_(\d+)_block_(\d+)/attention", "up_blocks.{mirrored}.attentions.{block}"),
+)
+_RESIDUAL = {
+    "norm_in": "norm1", "conv_in": "conv1", "project_condition": "time_emb_proj",
+    "norm_out": "norm2", "conv_out": "conv2", "shortcut": "conv_shortcut",
+}  # fmt: skip
+_ATTENTION = {
+    "norm": "group_norm", "query": "to_q", "key": "to_k", "value": "to_v", "project": "to_out.0",
+}  # fmt: skip
+_LEAVES = {
+    "kernel": "weight", "scale": "weight", "embeddings": "weight", "offset": "bias", "bias": "bias",
+}  # fmt: skip
+# Of attention in older files, such as those of 2022.
+OLDER_NAMES = (
+    (".query.", ".to_q."), (".key.", ".to_k."), (".value.", ".to_v."),
+    (".proj_attn.", ".to_out.0."),
+)  # fmt: skip
+
+
+def their_name(name: str, levels: int) -> str:
+    """The name of a tensor of `UNet2DModel`, for one of `named_weights`.
+
+    Args:
+        name: str, such as `"up_1_block_0/residual/conv_in/kernel"`.
+        levels: int. Levels of the network: theirs counts those of the way up from the coarsest.
+    """
+    matches = ((re.match(f"{pattern}/", name), outer) for pattern, outer in _OUTER)
+    match, outer = next((match, outer) for match, outer in matches if match)
+    level, block = (*map(int, match.groups()), 0, 0)[:2]
+    theirs = outer.format(level=level, mirrored=levels - 1 - level, block=block)
+    *inner, leaf = name[match.end() :].split("/")
+    parts = _ATTENTION if ".attentions." in theirs else _RESIDUAL
+    return ".".join([theirs, *(parts[part] for part in inner), _LEAVES[leaf]])
+
+
+def current_name(name: str) -> str:
+    """The name that newer files have for a tensor."""
+    for old, new in OLDER_NAMES:
+        if ".attentions." in name:
+            name = name.replace(old, new)
+    return name
+
+
+def our_layout(name: str, value: np.ndarray) -> np.ndarray:
+    """A tensor of theirs in the layout of our weight of that name.
+
+    PyTorch has output channels first: kernels `[O, I, H, W]` and `[O, I]`, where Keras has
+    `[H, W, I, O]` and `[I, O]`.
+    """
+    if value.ndim < 2 or name.endswith("/embeddings"):
+        return value
+    if name.endswith("shortcut/kernel"):  # a convolution of 1x1 there, a dense layer here
+        value = value.reshape(value.shape[:2])
+    axes = (2, 3, 1, 0) if value.ndim == 4 else (1, 0)
+    return np.ascontiguousarray(value.transpose(axes))
+
+
+def their_layout(name: str, value: np.ndarray) -> np.ndarray:
+    """The inverse of `our_layout`."""
+    if value.ndim < 2 or name.endswith("/embeddings"):
+        return value
+    value = value.transpose((3, 2, 0, 1) if value.ndim == 4 else (1, 0))
+    if name.endswith("shortcut/kernel"):
+        value = value[:, :, None, None]
+    return np.ascontiguousarray(value)

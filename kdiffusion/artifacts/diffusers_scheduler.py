@@ -1,0 +1,176 @@
+"""diffusers' scheduler_config.json ◄► the noise schedule, and how the pipeline there draws."""
+
+from typing import Any
+
+import numpy as np
+
+from kdiffusion.diffusion.card import DenoiserCard
+from kdiffusion.diffusion.prediction import check_prediction_type
+from kdiffusion.diffusion.schedules import (
+    MAX_BETA,
+    NoiseSchedule,
+    cosine_alphas_cumprod,
+    zero_terminal_snr,
+)
+
+# Class ► the sampler that it is here, and the steps that its pipeline takes unless told.
+SAMPLERS = {"DDPMScheduler": ("ddpm", 1000), "DDIMScheduler": ("ddim", 50)}
+PREDICTION_TYPES = {"epsilon": "epsilon", "sample": "x0", "v_prediction": "v"}
+
+
+def _scaled_linear(start, end, steps):
+    return np.linspace(start**0.5, end**0.5, steps) ** 2
+
+
+def _sigmoid(start, end, steps):
+    return 1.0 / (1.0 + np.exp(-np.linspace(-6, 6, steps))) * (end - start) + start
+
+
+# Each takes (beta_start, beta_end, num_train_timesteps) and gives betas, float64.
+BETAS = {
+    "linear": np.linspace,
+    "scaled_linear": _scaled_linear,
+    "sigmoid": _sigmoid,
+    "squaredcos_cap_v2": lambda start, end, steps: _betas(cosine_alphas_cumprod(steps)),
+}
+# Fields that change how the pipeline there draws, with the values that do as our samplers do.
+DRAWN_ALIKE = {
+    "thresholding": False, "clip_sample_range": 1.0, "set_alpha_to_one": True, "steps_offset": 0,
+}  # fmt: skip
+
+
+def schedule_of(config: dict[str, Any]) -> tuple[NoiseSchedule, str, str, int]:
+    """The noise schedule of a scheduler.
+
+    Args:
+        config: dict, the content of its scheduler_config.json.
+
+    Returns:
+        (NoiseSchedule, prediction type, sampler, steps).
+
+    Raises:
+        ValueError: names the field that isn't supported, the values that are, and what it is.
+    """
+    sampler, steps = SAMPLERS[_one_of(config, "_class_name", SAMPLERS)]
+    prediction_type = PREDICTION_TYPES[
+        _one_of(config, "prediction_type", PREDICTION_TYPES, "epsilon")
+    ]
+    if str(config.get("variance_type", "")).startswith("learned"):
+        raise ValueError(
+            "`variance_type` must be a fixed one: a variance that is learnt is not supported. "
+            f"Received: {config['variance_type']!r}"
+        )
+    timesteps = config.get("num_train_timesteps", 1000)
+    if isinstance(timesteps, bool) or not isinstance(timesteps, int) or not 2 <= timesteps <= 10**6:
+        raise ValueError(
+            "`num_train_timesteps` must be a whole number from 2 to 1,000,000. "
+            f"Received: {timesteps!r}"
+        )
+    betas = config.get("trained_betas")
+    if betas is None:
+        make = BETAS[_one_of(config, "beta_schedule", BETAS, "linear")]
+        ends = _number(config, "beta_start", 1e-4), _number(config, "beta_end", 0.02)
+        betas = make(*ends, timesteps)
+    else:
+        betas = _trained(betas, timesteps)
+    alphas_cumprod = np.cumprod(1.0 - betas)
+    if config.get("rescale_betas_zero_snr"):
+        alphas_cumprod = zero_terminal_snr(alphas_cumprod)
+    schedule = NoiseSchedule(alphas_cumprod)
+    check_prediction_type(prediction_type, schedule)
+    return schedule, prediction_type, sampler, min(steps, timesteps)
+
+
+def drawing_options(config: dict[str, Any]) -> tuple[list[str], list[str]]:
+    """How the pipeline there draws, where `sample` draws in another way unless it is told.
+
+    Args:
+        config: as of `schedule_of`.
+
+    Returns:
+        (list of options of `sample` that do the same, list of fields that have none).
+    """
+    options = []
+    spacing = config.get("timestep_spacing", "leading")
+    if spacing != "trailing":
+        options.append(f"--spacing {spacing}")
+    if not config.get("clip_sample", True):
+        options.append("--no-clip")
+    is_ddpm = config["_class_name"] == "DDPMScheduler"
+    if is_ddpm and str(config.get("variance_type")).startswith("fixed_large"):
+        options.append("--variance fixed_large")
+    given = {name: config.get(name, alike) for name, alike in DRAWN_ALIKE.items()}
+    without = [f"{name}={value!r}" for name, value in given.items() if value != DRAWN_ALIKE[name]]
+    return options, without
+
+
+def config_of(card: DenoiserCard) -> tuple[dict[str, Any], str]:
+    """The scheduler_config.json of a card, and the name of its pipeline.
+
+    A schedule that has no name there is written out, as `trained_betas`.
+
+    Args:
+        card: DenoiserCard.
+
+    Returns:
+        (dict, str).
+    """
+    betas = card.schedule.betas
+    steps = len(betas)
+    by_name = {
+        "linear": np.linspace(betas[0], betas[-1], steps),
+        "squaredcos_cap_v2": _betas(cosine_alphas_cumprod(steps)),
+    }
+    name = next((name for name, same in by_name.items() if np.allclose(betas, same, 1e-9, 0)), None)
+    theirs = {ours: name for name, ours in PREDICTION_TYPES.items()}
+    is_ddpm = card.sampler == "ddpm"
+    config = {
+        "_class_name": "DDPMScheduler" if is_ddpm else "DDIMScheduler",
+        "num_train_timesteps": steps,
+        "beta_schedule": name or "linear",
+        "beta_start": float(betas[0]) if name == "linear" else 1e-4,
+        "beta_end": float(betas[-1]) if name == "linear" else 0.02,
+        "trained_betas": None if name else betas.tolist(),
+        "prediction_type": theirs[card.prediction_type],
+        "clip_sample": True,
+        "clip_sample_range": 1.0,
+        "timestep_spacing": "trailing",
+        "steps_offset": 0,
+        "thresholding": False,
+    }
+    if is_ddpm:
+        return config | {"variance_type": "fixed_small"}, "DDPMPipeline"
+    return config | {"set_alpha_to_one": True}, "DDIMPipeline"
+
+
+def _betas(alphas_cumprod):
+    return np.minimum(NoiseSchedule(alphas_cumprod).betas, MAX_BETA)
+
+
+def _trained(betas, timesteps):
+    try:
+        betas = np.array(betas, np.float64)
+    except (TypeError, ValueError) as error:
+        raise ValueError("`trained_betas` must be a list of numbers") from error
+    if betas.ndim != 1 or len(betas) < 2:
+        raise ValueError(f"`trained_betas` must be a list of numbers. Received: {betas.shape}")
+    if len(betas) != timesteps:
+        raise ValueError(
+            f"`trained_betas` must have `num_train_timesteps`, {timesteps}, numbers. "
+            f"Received: {len(betas)}"
+        )
+    return betas
+
+
+def _one_of(config, name, table, default=None):
+    value = config.get(name, default)
+    if not isinstance(value, str) or value not in table:
+        raise ValueError(f"`{name}` must be one of {', '.join(table)}. Received: {value!r}")
+    return value
+
+
+def _number(config, name, default):
+    value = config.get(name, default)
+    if isinstance(value, bool) or not isinstance(value, int | float) or not 0 < value < 1:
+        raise ValueError(f"`{name}` must be a number above 0 and below 1. Received: {value!r}")
+    return value

@@ -1,0 +1,53 @@
+"""`python -m kdiffusion import SOURCE --out DIR`: reads a model that diffusers saved."""
+
+from pathlib import Path
+from typing import Annotated
+
+import tyro
+
+from kdiffusion.export import import_diffusers
+from kdiffusion.terminal import working
+
+
+def main(
+    source: Annotated[str, tyro.conf.Positional],
+    out: Path,
+    class_names: tuple[str, ...] | None = None,
+    null_row: int | None = None,
+    image_size: int | None = None,
+    dataset: str = "unknown",
+    overwrite: bool = False,
+) -> None:
+    """Reads a model of diffusers, to draw, export and go on training here.
+
+    A UNet2DModel with a DDPM or DDIM scheduler, its weights in safetensors. Neither torch nor
+    diffusers is needed. What isn't supported is refused by name.
+
+    Args:
+        source: folder that diffusers' save_pretrained wrote; or owner/name or owner/name@revision
+            of a Hub repository, which needs huggingface_hub.
+        out: folder to write denoiser.safetensors into.
+        class_names: names of its classes, in label order; numbers if not given.
+        null_row: row of its label table that stands for no label, if it was trained with one; -1 is
+            the last.
+        image_size: side in pixels, in place of the model's own.
+        dataset: what it was trained on, such as cifar10: `evaluate` compares with that.
+        overwrite: replace the file of an earlier import.
+    """
+    with working(f"reading {source}", line=True):
+        imported = import_diffusers(
+            source, out, class_names=class_names, null_row=null_row, image_size=image_size,
+            dataset=dataset, overwrite=overwrite,
+        )  # fmt: skip
+    card, model = imported.card, imported.model
+    height, width, channels = card.image_shape
+    labels = len(card.class_names)
+    classes = "no classes" if model.num_class_embeds is None else f"{labels} classes"
+    print(f"{model.name}: {height}x{width}x{channels}, {classes}, predicts {card.prediction_type}.")
+    options = " ".join([f"--sampler {model.sampler}", f"--steps {model.steps}", *model.options])
+    print(f"Its pipeline draws as `sample` does with {options}")
+    if model.without:
+        print(f"but for what has no option here: {', '.join(model.without)}")
+    print(f"Written: {imported.path}")
+    print(f"Export it: python -m kdiffusion export {out}")
+    print(f"Train from it: python -m kdiffusion train --run.init-from {out} --model.network parent")

@@ -1,0 +1,67 @@
+"""The network of a run beyond the settings that all networks share: options, and a parent's."""
+
+import dataclasses
+import json
+
+from kdiffusion.runs.config import PARENT, Config, ModelConfig
+from kdiffusion.runs.initial_weights import InitialWeights
+from kdiffusion.runs.run_directory import RunDirectory
+
+# What the data set decides, and what a run that starts from another chooses for itself.
+NOT_THE_PARENTS = ("image_shape", "num_classes", "dropout")
+
+
+def with_network_of(config: Config, parent: InitialWeights | None) -> Config:
+    """The configuration with the network of the weights that the run starts from.
+
+    Args:
+        config: `Config`, whose network may be "parent".
+        parent: `InitialWeights`, or None.
+
+    Returns:
+        `Config` that needs the parent no more: its settings and options make that network, for any
+        size and classes that it can have.
+
+    Raises:
+        ValueError: the parent doesn't say what network it is.
+    """
+    if config.model.network != PARENT:
+        return config
+    if parent is None or parent.network is None or parent.network_class is None:
+        path = None if parent is None else parent.path
+        raise ValueError(
+            f"`model.network` must be the network itself: {path} holds its weights, but not what "
+            "it is made of. A run's folder or a .safetensors file does. Received: parent"
+        )
+    known = {field.name for field in dataclasses.fields(ModelConfig)}
+    arguments = {
+        name: value
+        for name, value in parent.network.items()
+        if name not in NOT_THE_PARENTS and value is not None
+    }
+    options = tuple(
+        f"{name}={json.dumps(value)}"
+        for name, value in sorted(arguments.items())
+        if name not in known
+    )
+    model = ModelConfig(
+        network=parent.network_class,
+        network_options=options,
+        dropout=config.model.dropout,
+        dtype_policy=config.model.dtype_policy,
+        **{name: value for name, value in arguments.items() if name in known},
+    )
+    return dataclasses.replace(config, model=model)
+
+
+def with_network_as_begun(config: Config, before: RunDirectory) -> Config:
+    """The configuration with the network of the run that goes on, where that is the parent's.
+
+    Args:
+        config: `Config` that was asked for.
+        before: `RunDirectory` of the run.
+    """
+    if config.model.network != PARENT:
+        return config
+    own = {"dropout": config.model.dropout, "dtype_policy": config.model.dtype_policy}
+    return dataclasses.replace(config, model=dataclasses.replace(before.config.model, **own))
