@@ -18,7 +18,7 @@ from kdiffusion.artifacts.diffusers_scheduler import drawing_options, schedule_o
 from kdiffusion.artifacts.safetensors_loader import file_at
 from kdiffusion.diffusion.sampling import sampling_steps
 from kdiffusion.diffusion.schedules import make_schedule
-from kdiffusion.export import export_diffusers, import_diffusers
+from kdiffusion.export import FORMATS, export_diffusers, export_run, import_diffusers
 from kdiffusion.export.sources import read_source
 
 FOLDER = Path(__file__).parent / "diffusers"
@@ -151,6 +151,21 @@ def test_what_is_written_for_diffusers_is_what_it_wrote(imported, tmp_path, name
     with pytest.raises(FileExistsError):
         export_diffusers(*read_source(source), tmp_path)
     export_diffusers(*read_source(source), tmp_path, overwrite=True)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("name", ["cifar10", "classes"])
+def test_every_format_is_written_of_an_import_and_predicts_what_diffusers_did(
+    imported, recorded, tmp_path, name
+):
+    paths = export_run(imported(name).path.parent, tuple(FORMATS), tmp_path / "export")
+    numbers = recorded[name]
+    for format_name, path in paths.items():
+        denoiser = load_denoiser(path)
+        predicted = denoiser(numbers["noisy_images"], numbers["timesteps"], numbers["labels"])
+        tolerance = max(FORMATS[format_name].TOLERANCE, 1e-5)
+        np.testing.assert_allclose(predicted, numbers["prediction"], rtol=0, atol=tolerance)
+        assert denoiser.card == imported(name).card
 
 
 def test_a_network_that_concatenates_labels_is_not_written(card, tmp_path):
