@@ -54,6 +54,9 @@ COMMANDS = [
     ("evaluate", ["ARTIFACT"], {"--out": EVALUATION, "--save-statistics": ()}),
     ("train_judge", ["digits"], {"--out": ()}),
     ("web", ["ARTIFACT"], {"--out": ()}),
+    ("pack", ["digits"], {"--out": ()}),
+    ("import", ["RUN"], {"--out": ("denoiser.safetensors",)}),
+    ("export_diffusers", ["RUN"], {"--out": ("diffusers",)}),
 ]
 PLACES = [
     (module, arguments, option, below)
