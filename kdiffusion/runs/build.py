@@ -46,6 +46,7 @@ def build_model(
         label_dropout=diffusion.label_dropout,
         ema_decay=optimizer.ema_decay,
         gradient_clip_norm=optimizer.gradient_clip_norm,
+        gradient_accumulation=optimizer.gradient_accumulation,
         loss_by_class=config.run.loss_by_class,
         seed=config.run.seed,
     )

@@ -149,6 +149,9 @@ class OptimizerConfig:
     """AdamW's decoupled weight decay."""
     gradient_clip_norm: PositiveFloat | None = 1.0
     """Largest global norm of the gradient; None for no limit."""
+    gradient_accumulation: Positive = 1
+    """Parts in which each device computes its share of a batch, one after another: the same
+    gradient in less memory."""
     ema_decay: BelowOne = 0.9999
     """Decay a step of the weights' moving average, which warms up from 0.1."""
 

@@ -11,6 +11,7 @@ import numpy as np
 import tensorflow as tf
 from keras import ops
 
+from kdiffusion.checks import check_whole
 from kdiffusion.diffusion.card import DenoiserCard
 from kdiffusion.diffusion.denoiser import NetworkDenoiser
 from kdiffusion.diffusion.prediction import check_prediction_type, from_x0_and_eps
@@ -25,6 +26,7 @@ from kdiffusion.training.step_seeds import (
     LABELS,
     NOISE,
     TIMESTEPS,
+    fold_in,
     seed_dropout,
     step_seeds,
 )
@@ -70,6 +72,8 @@ class DiffusionModel(ChecksBatches, keras.Model):
             min(ema_decay, (1 + step) / (10 + step)). Defaults to DDPM's `0.9999`.
         gradient_clip_norm: float above 0, or None. Largest global norm of a gradient. Defaults to
             `1.0`.
+        gradient_accumulation: int. Parts in which a replica's batch is computed, one after another:
+            the same gradient, and memory for one part. Defaults to `1`.
         seed: int. Defaults to `0`.
         loss_by_class: bool. Whether validation gives the loss of each class too. Defaults to
             `False`.
@@ -90,6 +94,7 @@ class DiffusionModel(ChecksBatches, keras.Model):
         label_dropout: float = 0.1,
         ema_decay: float = 0.9999,
         gradient_clip_norm: float | None = 1.0,
+        gradient_accumulation: int = 1,
         seed: int = 0,
         loss_by_class: bool = False,
         **kwargs: Any,
@@ -123,6 +128,7 @@ class DiffusionModel(ChecksBatches, keras.Model):
         self.label_dropout = label_dropout
         self.ema_decay = ema_decay
         self.gradient_clip_norm = gradient_clip_norm
+        self.gradient_accumulation = check_whole("gradient_accumulation", gradient_accumulation)
         self.seed = seed
         self.log_sigma = tuple(log_sigma)
         self.timestep_sampler = make_timestep_sampler(timestep_sampling, schedule, log_sigma)
@@ -219,19 +225,13 @@ class DiffusionModel(ChecksBatches, keras.Model):
         """Algorithm 1: noise a batch, predict, follow the gradient; then move the average."""
         images, labels, numbers = images_and_labels(data, self.network)
         timesteps, noise, dropped = self._draw(images, self.step)
-        seed_dropout(self.network, step_seeds(self.seed, self.step)[DROPOUT])
         importance = self.timestep_sampler.importance(timesteps)
         conditions = tf.where(dropped, self.network.num_classes, labels)
-        variables = self.learnt_variables
-        with tf.GradientTape() as tape:
-            losses = self.diffusion_losses(
-                self.network, images, conditions, timesteps, noise, training=True
-            )
-            objective = losses
-            if self.loss_uncertainty is not None:
-                objective = self.loss_uncertainty.weighted(losses, timesteps)
-            loss = self.optimizer.scale_loss(ops.mean(importance * objective))
-        gradient_norm = self._apply_gradients(tape.gradient(loss, variables), variables)
+        dropout_seed = step_seeds(self.seed, self.step)[DROPOUT]
+        gradients, losses = self._gradients_in_parts(
+            dropout_seed, images, conditions, timesteps, noise, importance
+        )
+        gradient_norm = self._apply_gradients(gradients, self.learnt_variables)
         self.step.assign_add(1)
         self._update_average()
         self.timestep_sampler.update(losses, timesteps)
@@ -270,10 +270,53 @@ class DiffusionModel(ChecksBatches, keras.Model):
         uniform = tf.random.stateless_uniform(tf.shape(images)[:1], seeds[LABELS])
         return timesteps, noise, uniform < self.label_dropout
 
+    def _gradients_in_parts(self, dropout_seed, *batch):
+        """(gradients, losses `[B]`) of a batch, computed in as many parts as were asked for."""
+        parts = self.gradient_accumulation
+        if parts == 1:
+            seed_dropout(self.network, dropout_seed)
+            return self._gradients(*batch)
+        size = batch[0].shape[0]
+        if size is None or size % parts:
+            raise ValueError(
+                "`gradient_accumulation` must divide the batch of each device, whose size must be "
+                f"fixed. Received: gradient_accumulation={parts}, a batch of {size}"
+            )
+        batch = [tf.broadcast_to(each, [size, *each.shape[1:]]) for each in batch]
+        batch = [tf.reshape(each, [parts, size // parts, *each.shape[1:]]) for each in batch]
+
+        def add_part(index, sums, losses):
+            seed_dropout(self.network, fold_in(dropout_seed, index))
+            gradients, part_losses = self._gradients(*(each[index] for each in batch))
+            sums = [total + gradient for total, gradient in zip(sums, gradients, strict=True)]
+            return index + 1, sums, losses.write(index, part_losses)
+
+        # A loop, which holds what one part needs; the parts side by side would hold it for all.
+        _, sums, losses = tf.while_loop(
+            lambda index, *_: index < parts,
+            add_part,
+            (0, [tf.zeros(each.shape) for each in self.learnt_variables],
+             tf.TensorArray(tf.float32, parts, element_shape=[size // parts])),
+            parallel_iterations=1,
+        )  # fmt: skip
+        return [total / parts for total in sums], losses.concat()
+
+    def _gradients(self, images, conditions, timesteps, noise, importance):
+        """(gradients, losses `[B]`): of the mean objective, scaled as float16 needs it."""
+        with tf.GradientTape() as tape:
+            losses = self.diffusion_losses(
+                self.network, images, conditions, timesteps, noise, training=True
+            )
+            objective = losses
+            if self.loss_uncertainty is not None:
+                objective = self.loss_uncertainty.weighted(losses, timesteps)
+            loss = self.optimizer.scale_loss(ops.mean(importance * objective))
+        gradients = tape.gradient(loss, self.learnt_variables)
+        # Dense: the rows of an embedding's sparse gradient repeat, and their norm is not its norm.
+        return [tf.convert_to_tensor(gradient) for gradient in gradients], losses
+
     def _apply_gradients(self, gradients, variables):
         """Averages over replicas, clips, updates; returns the norm before clipping."""
-        # Dense: the rows of an embedding's sparse gradient repeat, and their norm is not its norm.
-        gradients = [tf.convert_to_tensor(gradient) for gradient in gradients]
         replicas = tf.distribute.get_strategy().num_replicas_in_sync
         if replicas > 1:
             # Before clipping: a norm of one replica's share is not the norm of the gradient.
@@ -396,6 +439,7 @@ class DiffusionModel(ChecksBatches, keras.Model):
             "label_dropout": self.label_dropout,
             "ema_decay": self.ema_decay,
             "gradient_clip_norm": self.gradient_clip_norm,
+            "gradient_accumulation": self.gradient_accumulation,
             "seed": self.seed,
             "loss_by_class": self.loss_by_class,
         }

@@ -31,8 +31,13 @@ def step_seeds(seed: int, step: Any) -> tf.Tensor:
     replica = tf.distribute.get_replica_context().replica_id_in_sync_group
     folded = tf.constant([seed, 0], tf.int32)
     for number in (step, replica):
-        folded = tf.random.experimental.stateless_fold_in(folded, tf.cast(number, tf.int32))  # pyright: ignore[reportAttributeAccessIssue]
+        folded = fold_in(folded, number)
     return tf.random.experimental.stateless_split(folded, 4)  # pyright: ignore[reportAttributeAccessIssue]
+
+
+def fold_in(seed: tf.Tensor, number: Any) -> tf.Tensor:
+    """Another seed for each number: int32 `[2]` of int32 `[2]` and an int scalar."""
+    return tf.random.experimental.stateless_fold_in(seed, tf.cast(number, tf.int32))  # pyright: ignore[reportAttributeAccessIssue]
 
 
 def seed_dropout(network: keras.Model, seed: tf.Tensor) -> None:

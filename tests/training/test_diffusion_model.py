@@ -44,6 +44,7 @@ def test_the_config_returns_every_argument_that_was_passed(scale_network, schedu
         "label_dropout": 0.3,
         "ema_decay": 0.5,
         "gradient_clip_norm": None,
+        "gradient_accumulation": 3,
         "seed": 7,
         "name": "mine",
     }
@@ -174,6 +175,70 @@ def test_the_gradient_is_clipped_to_its_global_norm(scale_network, schedule):
     moved = [now - was for now, was in zip(scale_network.get_weights(), before, strict=True)]
     np.testing.assert_allclose(np.sqrt(sum((m**2).sum() for m in moved)), 1e-3, rtol=1e-4)
     assert logs["gradient_norm"] > 1e-2
+
+
+def _trained(network, schedule, **arguments):
+    """(logs of the second step, all weights) after two steps of gradient descent."""
+    model = _model(network, schedule, keras.optimizers.SGD(0.5), **arguments)
+    logs = [model.train_on_batch(IMAGES, LABELS, return_dict=True) for _ in range(2)]
+    return logs[1], [np.array(w) for w in (*network.weights, *model.ema_network.weights)]
+
+
+def _same_training(one, other):
+    assert one[0] == pytest.approx(other[0], rel=1e-4, nan_ok=True)  # no example of a quarter
+    for whole, in_parts in zip(one[1], other[1], strict=True):
+        np.testing.assert_allclose(in_parts, whole, rtol=1e-4, atol=1e-6)
+
+
+@pytest.mark.parametrize("timestep_sampling", TIMESTEP_SAMPLING)
+def test_a_batch_in_parts_is_the_whole_batch_under_every_timestep_sampling(
+    scale_network, schedule, timestep_sampling
+):
+    start = [np.array(weight) for weight in scale_network.get_weights()]
+    trained = []
+    for parts in (1, 2):  # of 4: at 2, its image's side, this network takes the batch for it
+        scale_network.set_weights(start)
+        arguments = {"timestep_sampling": timestep_sampling, "gradient_accumulation": parts}
+        trained.append(_trained(scale_network, schedule, **arguments))
+    _same_training(*trained)
+
+
+def test_a_batch_in_parts_has_the_gradient_of_the_whole_for_a_u_net(schedule):
+    trained = []
+    for parts in (1, 4):
+        keras.utils.set_random_seed(0)
+        network = UNet((2, 2, 1), 2, 4, (1,), 1, (2,), dtype="float32")
+        network.get_layer("conv_out").kernel.assign_add(tf.ones([3, 3, 4, 1]) * 0.1)
+        arguments = {"learned_weighting": True, "gradient_accumulation": parts}
+        trained.append(_trained(network, schedule, **arguments))
+    _same_training(*trained)
+
+
+def test_parts_drop_other_units_and_a_step_in_parts_repeats(schedule):
+    seeds = []
+
+    class Watched(Fixed):
+        def _gradients(self, *batch):
+            states = [v for v in self.network.variables if v.path.endswith("generator_state")]
+            seeds.append([state.numpy().tolist() for state in states])
+            return super()._gradients(*batch)
+
+    for _ in range(2):
+        network = UNet((2, 2, 1), 2, 4, (1,), 1, (), dropout=0.5, dtype="float32")
+        model = Watched(network, schedule, gradient_accumulation=2)
+        model.compile("sgd", run_eagerly=True)
+        model.train_on_batch(IMAGES, LABELS)
+    first, second, *again = seeds
+    assert first != second
+    assert again == [first, second]
+
+
+def test_parts_that_do_not_divide_a_batch_are_refused(scale_network, schedule):
+    model = _model(scale_network, schedule, gradient_accumulation=3)
+    with pytest.raises(ValueError, match=r"`gradient_accumulation` must divide .* a batch of 8"):
+        model.train_on_batch(IMAGES, LABELS)
+    with pytest.raises(ValueError, match="gradient_accumulation"):
+        DiffusionModel(scale_network, schedule, gradient_accumulation=0)
 
 
 def test_the_average_follows_the_weights_with_a_warm_up(scale_network, schedule):
