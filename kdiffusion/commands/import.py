@@ -50,4 +50,5 @@ def main(
         print(f"but for what has no option here: {', '.join(model.without)}")
     print(f"Written: {imported.path}")
     print(f"Export it: python -m kdiffusion export {out}")
-    print(f"Train from it: python -m kdiffusion train --run.init-from {out} --model.network parent")
+    start = f"--run.init-from {out} --model.network parent"
+    print(f"Train from it: python -m kdiffusion train PRESET {start}")
