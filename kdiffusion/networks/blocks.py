@@ -125,6 +125,9 @@ class Downsample(keras.layers.Layer):
         )
 
     def build(self, input_shape: Shape) -> None:
+        if self.symmetric:  # Keras refuses a map that the kernel doesn't fit in
+            batch, height, width, channels = input_shape
+            input_shape = (batch, height + 2, width + 2, channels)
         self.conv.build(input_shape)
 
     def call(self, inputs: Tensor) -> Tensor:
