@@ -1,4 +1,4 @@
-"""A packed data set: a folder of plain arrays that training reads without holding them in memory.
+"""A packed data set: a folder that training reads without holding its images in memory.
 
 `python -m kdiffusion pack` writes one (`packing.py`).
 """
@@ -9,20 +9,22 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from .array_file import ArrayFile
+import numpy as np
+
 from .image_dataset import ImageDataset
+from .record_file import RecordFile
 
 DESCRIPTION = "packed.json"
 FORMAT = 1
 TRAIN, VALIDATION = "train", "validation"
-ARRAYS = tuple(
-    f"{part}_{kind}.npy" for part in (TRAIN, VALIDATION) for kind in ("images", "labels")
-)
+IMAGES = {part: f"{part}_images.tfrecord" for part in (TRAIN, VALIDATION)}
+LABELS = {part: f"{part}_labels.npy" for part in (TRAIN, VALIDATION)}
+FILES = (*IMAGES.values(), *LABELS.values(), DESCRIPTION)
 
 
 @dataclass(frozen=True, eq=False)
 class PackedDataset(ImageDataset):
-    """An `ImageDataset` whose images stay in their files, as `ArrayFile`.
+    """An `ImageDataset` whose images stay in their files, as `RecordFile`.
 
     Args:
         packed_hash: str. What `content_hash` gave when it was packed.
@@ -56,31 +58,43 @@ def load_packed(
     """
     description = read_description(name, directory)
     folder = Path(directory or "")  # `read_description` refuses None
-    arrays: dict[str, Any] = {file: ArrayFile(folder / file) for file in ARRAYS}
     shape = tuple(description["image_shape"])
     if image_size not in (None, *(side for side in shape[:1] if shape[0] == shape[1])):
         raise ValueError(
             f"`image_size` must be None, or pack {directory} again: its images are of "
             f"{shape[0]}x{shape[1]}. Received: image_size={image_size}"
         )
-    for file, array in arrays.items():
-        part, kind = file.removesuffix(".npy").split("_")
-        count = description["images"][part]
-        wanted = (count, *shape) if kind == "images" else (count,)
-        if array.shape != wanted:
-            raise ValueError(
-                f"{directory}/{file} must be of shape {wanted}. Received: {array.shape}"
-            )
+    counts = description["images"]
+    images: dict[str, Any] = {
+        part: RecordFile(folder / file, (counts[part], *shape)) for part, file in IMAGES.items()
+    }
+    labels = {part: read_labels(folder / file, counts[part]) for part, file in LABELS.items()}
     return PackedDataset(
         name=name,
-        images=arrays["train_images.npy"],
-        labels=arrays["train_labels.npy"][:],
-        validation_images=arrays["validation_images.npy"],
-        validation_labels=arrays["validation_labels.npy"][:],
+        images=images[TRAIN],
+        labels=labels[TRAIN],
+        validation_images=images[VALIDATION],
+        validation_labels=labels[VALIDATION],
         class_names=tuple(description["class_names"]),
         horizontal_flip=description["horizontal_flip"],
         packed_hash=description["content_hash"],
     )
+
+
+def read_labels(path: Path, count: int | None = None) -> np.ndarray:
+    """The int32 labels `[count]` of one part; any count for None.
+
+    Raises:
+        ValueError: no such array.
+    """
+    try:
+        with path.open("rb") as file:
+            labels = np.lib.format.read_array(file, allow_pickle=False)
+    except (OSError, ValueError) as error:
+        raise ValueError(f"{path} cannot be read as an array: {error}") from error
+    if count is not None and labels.shape != (count,):
+        raise ValueError(f"{path} must hold {count} labels. Received: an array {labels.shape}")
+    return labels
 
 
 def look_up_packed(name: str, *, directory: str | None) -> tuple[int, int]:
@@ -132,4 +146,4 @@ def holds_packed(path: str | os.PathLike) -> str | None:
     """For `kdiffusion.files`: what a packed folder may hold, or None where it is none."""
     if not Path(path, DESCRIPTION).is_file():
         return None
-    return "|".join(file.replace(".", r"\.") for file in (*ARRAYS, DESCRIPTION))
+    return "|".join(file.replace(".", r"\.") for file in FILES)

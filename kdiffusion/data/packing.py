@@ -16,11 +16,21 @@ from tqdm import tqdm
 from kdiffusion.files import refuse_existing, staged
 
 from . import tfds_catalog, webdataset
-from .array_file import ArrayFile, create
 from .folder import list_images
 from .loading import DATASETS, load_dataset, name_and_directory
-from .packed import DESCRIPTION, FORMAT, TRAIN, VALIDATION, holds_packed
+from .packed import (
+    DESCRIPTION,
+    FILES,
+    FORMAT,
+    IMAGES,
+    LABELS,
+    TRAIN,
+    VALIDATION,
+    holds_packed,
+    read_labels,
+)
 from .packing_sources import CHUNK, Item, ItemSource, MemorySource, TfdsSource
+from .record_file import RecordFile, create
 
 UNFINISHED = ".packing"  # what an unfinished folder is called, after its name
 _PLAN, _DONE = "plan.json", "done"
@@ -169,7 +179,7 @@ def _begin(work, plan, found):
                 f"{work} is the unfinished packing of another source, or with other arguments. "
                 "Give those again to finish it, or remove it"
             )
-        labels = {part: ArrayFile(work / f"{part}_labels.npy")[:] for part in (TRAIN, VALIDATION)}
+        labels = {part: read_labels(work / file) for part, file in LABELS.items()}
         height, width, channels = begun["image_shape"]
         return (height, width, channels), labels, _done(work / _DONE)
     if os.path.lexists(work):
@@ -180,8 +190,8 @@ def _begin(work, plan, found):
     shape = int(height), int(width), int(channels)
     work.mkdir(parents=True)
     for part, part_labels in labels.items():
-        np.save(work / f"{part}_labels.npy", part_labels)
-        create(work / f"{part}_images.npy", (len(part_labels), *shape), np.uint8)
+        np.save(work / LABELS[part], part_labels)
+        create(work / IMAGES[part], (len(part_labels), *shape))
     begun = {"plan": plan, "image_shape": shape}
     # The plan comes last: a folder without it has no image yet.
     path.with_suffix(".new").write_text(json.dumps(begun), encoding="utf-8")
@@ -191,8 +201,7 @@ def _begin(work, plan, found):
 
 def _remove_begun(work):
     """Removes a folder that was begun and holds nothing but what packing makes."""
-    own = {f"{part}_{kind}.npy" for part in (TRAIN, VALIDATION) for kind in ("images", "labels")}
-    strange = [path.name for path in work.iterdir() if path.name not in {*own, "plan.new"}]
+    strange = [path.name for path in work.iterdir() if path.name not in (*FILES, "plan.new")]
     if strange:
         raise FileExistsError(
             f"{work} holds {strange[0]}, which packing did not write. Move it away, or choose "
@@ -216,7 +225,9 @@ def _content_hash(folder, class_names, shape, labels, progress):
     """As `ImageDataset.content_hash`, of images that are read piece by piece."""
     shape = tuple(int(side) for side in shape)
     digest = hashlib.sha256(repr((tuple(class_names), shape)).encode())
-    images = {part: ArrayFile(Path(folder, f"{part}_images.npy")) for part in labels}
+    images = {
+        part: RecordFile(Path(folder, IMAGES[part]), (len(labels[part]), *shape)) for part in labels
+    }
     total = sum(map(len, images.values()))
     with tqdm(total=total, desc="Hashing", unit="image", disable=not progress) as bar:
         for part in (TRAIN, VALIDATION):

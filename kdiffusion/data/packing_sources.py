@@ -22,10 +22,10 @@ from tqdm import tqdm
 from kdiffusion.images import FILE_FORMATS, GREY_MODES, read_image
 
 from . import tfds_catalog
-from .array_file import write_rows
 from .holdout import holdout_mask
 from .image_dataset import ImageDataset
-from .packed import TRAIN, VALIDATION
+from .packed import IMAGES, TRAIN, VALIDATION
+from .record_file import write_rows
 from .resize import fit_to_square
 
 # Of `look` and of `fill`: the images' shape and {part: labels}; what is called after each piece.
@@ -126,7 +126,7 @@ class ItemSource:
         """Writes what is not done yet; `note(piece, images)` after each piece."""
         tasks = []
         for part, items in self._items.items():
-            path = str(Path(folder, f"{part}_images.npy"))
+            path = str(Path(folder, IMAGES[part]))
             tasks += [
                 (
                     path,
@@ -255,7 +255,7 @@ class TfdsSource:
                     chosen = np.flatnonzero(mask[rows])
                     if len(chosen):
                         at = int(places[part][first + chosen[0]])
-                        write_rows(Path(folder, f"{part}_images.npy"), at, images[chosen])
+                        write_rows(Path(folder, IMAGES[part]), at, images[chosen])
                 note(f"{split} {first}", len(images))
                 first += CHUNK
 
@@ -306,5 +306,5 @@ class MemorySource:
             for first in range(0, len(images), CHUNK):
                 if f"{part} {first}" not in done:
                     rows = images[first : first + CHUNK]
-                    write_rows(Path(folder, f"{part}_images.npy"), first, rows)
+                    write_rows(Path(folder, IMAGES[part]), first, rows)
                     note(f"{part} {first}", len(rows))

@@ -109,14 +109,27 @@ def validation_batches(dataset: ImageDataset, batch_size: int) -> tf.data.Datase
 
 
 def _reader(images):
-    """A function from indices `[B]` to uint8 images `[B, H, W, C]`, in memory or in their file."""
+    """A function from indices `[B]` to images, uint8 `[B, H, W, C]`, in memory or in a file."""
     if isinstance(images, np.ndarray):
         in_memory = tf.constant(images)
         return lambda indices: tf.gather(in_memory, indices)
 
+    def record(index):
+        # Of the file from this record on, the first.
+        records = tf.raw_ops.TFRecordDatasetV2(
+            filenames=[str(images.path)],
+            compression_type="",
+            buffer_size=images.record_bytes,
+            byte_offsets=[index * images.record_bytes],
+        )
+        return tf.data.experimental.from_variant(records, tf.TensorSpec((), tf.string)).take(1)
+
     def read(indices):
-        batch = tf.numpy_function(lambda rows: images[rows], [indices], tf.uint8, stateful=False)
-        return tf.ensure_shape(batch, (indices.shape[0], *images.shape[1:]))
+        records = tf.data.Dataset.from_tensor_slices(indices).flat_map(record)
+        content = records.batch(tf.size(indices, tf.int64)).get_single_element()
+        shape = images.shape[1:]
+        batch = tf.io.decode_raw(content, tf.uint8)
+        return tf.ensure_shape(tf.reshape(batch, (-1, *shape)), (indices.shape[0], *shape))
 
     return read
 

@@ -11,13 +11,14 @@ import time
 
 import numpy as np
 import pytest
+import tensorflow as tf
 import tensorflow_datasets as tfds
 from PIL import Image
 
-from kdiffusion.data import load_dataset
-from kdiffusion.data.array_file import create, write_rows
-from kdiffusion.data.packed import ARRAYS, DESCRIPTION
+from kdiffusion.data import load_dataset, training_batches
+from kdiffusion.data.packed import DESCRIPTION, FILES
 from kdiffusion.data.packing import UNFINISHED, pack
+from kdiffusion.data.record_file import create, write_rows
 
 
 def _pixels(count, shape=(6, 6, 3), seed=0):
@@ -45,9 +46,7 @@ def test_a_folder_is_packed_as_it_would_be_loaded(folder, tmp_path, processes):
     pack(folder, tmp_path / "out", processes=processes, progress=False, **options)
     packed = load_dataset("packed", directory=tmp_path / "out")
     _same(packed, load_dataset("folder", directory=folder, **options))
-    assert sorted(path.name for path in (tmp_path / "out").iterdir()) == sorted(
-        (*ARRAYS, DESCRIPTION)
-    )
+    assert sorted(path.name for path in (tmp_path / "out").iterdir()) == sorted(FILES)
     assert not (tmp_path / f"out{UNFINISHED}").exists()
 
 
@@ -188,6 +187,32 @@ def test_arguments_that_mean_nothing_are_refused(folder, tmp_path):
         pack(tmp_path / "out", tmp_path / "again", progress=False)
 
 
+END = """
+import sys
+from kdiffusion.data import load_dataset, training_batches
+dataset = load_dataset("packed", directory=sys.argv[1])
+iterators = [iter(training_batches(dataset, 16, seed=seed)) for seed in range(8)]
+for iterator in iterators: next(iterator)
+"""
+
+
+def test_a_program_can_end_while_batches_are_read(folder, tmp_path):
+    """Readers that needed Python's lock would wait for it at the end, and the end for them."""
+    pack(folder, tmp_path / "out", processes=1, progress=False)
+    subprocess.run([sys.executable, "-c", END, str(tmp_path / "out")], check=True, timeout=300)
+
+
+def test_a_changed_pixel_stops_the_reading(folder, tmp_path):
+    pack(folder, tmp_path / "out", processes=1, progress=False)
+    path = tmp_path / "out" / "train_images.tfrecord"
+    content = bytearray(path.read_bytes())
+    content[40] ^= 1
+    path.write_bytes(content)
+    dataset = load_dataset("packed", directory=tmp_path / "out")
+    with pytest.raises(tf.errors.DataLossError, match="corrupted record"):
+        next(iter(training_batches(dataset, len(dataset.images), seed=0)))
+
+
 MEASURE = """
 import sys
 from kdiffusion.data import load_dataset, training_batches
@@ -211,8 +236,8 @@ def test_memory_does_not_grow_with_the_data(tmp_path):
     _tar(tars, _pixels(12, (64, 64, 3)), np.arange(12) % 2)
     pack(tars, tmp_path / "out", processes=1, progress=False)
     images = 20_000
-    path = tmp_path / "out" / "train_images.npy"
-    create(path, (images, 64, 64, 3), np.uint8)
+    path = tmp_path / "out" / "train_images.tfrecord"
+    create(path, (images, 64, 64, 3))
     for first in range(0, images, 1000):
         write_rows(path, first, _pixels(1000, (64, 64, 3), seed=first))
     np.save(tmp_path / "out" / "train_labels.npy", np.zeros(images, np.int32))
@@ -222,6 +247,6 @@ def test_memory_does_not_grow_with_the_data(tmp_path):
     description.write_text(json.dumps(content))
     grown = subprocess.run(
         [sys.executable, "-c", MEASURE, str(tmp_path / "out")],
-        check=True, capture_output=True, text=True,
+        check=True, capture_output=True, text=True, timeout=300,
     )  # fmt: skip
     assert float(grown.stdout.split()[-1]) < 60  # MiB

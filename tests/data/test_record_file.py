@@ -1,9 +1,10 @@
-"""An array in its file is the array: every kind of index, and what is no such file."""
+"""Rows in their file are the array's: every kind of index, TFRecord's own readers, no such file."""
 
 import numpy as np
 import pytest
+import tensorflow as tf
 
-from kdiffusion.data.array_file import ArrayFile, create, write_rows
+from kdiffusion.data.record_file import RecordFile, create, write_rows
 
 
 @pytest.fixture
@@ -13,8 +14,10 @@ def array():
 
 @pytest.fixture
 def file(array, tmp_path):
-    np.save(tmp_path / "x.npy", array)
-    return ArrayFile(tmp_path / "x.npy")
+    path = tmp_path / "x.tfrecord"
+    create(path, array.shape)
+    write_rows(path, 0, array)
+    return RecordFile(path, array.shape)
 
 
 @pytest.mark.parametrize(
@@ -43,6 +46,13 @@ def test_it_has_the_shape_of_the_array_and_becomes_one(array, file):
     np.testing.assert_array_equal(np.asarray(file), array)
 
 
+def test_the_file_is_the_one_that_tensorflow_writes(array, file, tmp_path):
+    with tf.io.TFRecordWriter(str(tmp_path / "y.tfrecord")) as writer:
+        for row in array:
+            writer.write(row.tobytes())
+    assert file.path.read_bytes() == (tmp_path / "y.tfrecord").read_bytes()
+
+
 @pytest.mark.parametrize("rows", [37, -38, [0, 37], 1.5, ["x"]])
 def test_rows_that_are_not_there_are_refused(file, rows):
     with pytest.raises(IndexError, match="rows must"):
@@ -50,33 +60,23 @@ def test_rows_that_are_not_there_are_refused(file, rows):
 
 
 def test_rows_that_are_written_are_read_and_the_rest_is_zero(array, tmp_path):
-    path = tmp_path / "made.npy"
-    create(path, array.shape, np.uint8)
+    path = tmp_path / "made.tfrecord"
+    create(path, array.shape)
     write_rows(path, 30, array[30:])
     write_rows(path, 0, array[:10])
     expected = array.copy()
     expected[10:30] = 0
-    np.testing.assert_array_equal(np.load(path), expected)
+    np.testing.assert_array_equal(RecordFile(path, array.shape)[:], expected)
     for first, rows in [(31, array[30:]), (-1, array[:1]), (0, array[:1, :2])]:
         with pytest.raises(ValueError, match="do not fit"):
             write_rows(path, first, rows)
 
 
-def test_what_is_no_whole_array_is_refused(array, tmp_path):
-    path = tmp_path / "x.npy"
-    with pytest.raises(ValueError, match="cannot be read as an array"):
-        ArrayFile(path)
-    path.write_bytes(b"text")
-    with pytest.raises(ValueError, match="cannot be read as an array"):
-        ArrayFile(path)
-    np.save(path, array)
-    content = path.read_bytes()
-    path.write_bytes(content[:-1])
-    with pytest.raises(ValueError, match="must hold an array in C order, whole"):
-        ArrayFile(path)
-    np.save(path, np.asfortranarray(array))
-    with pytest.raises(ValueError, match="must hold an array in C order"):
-        ArrayFile(path)
-    np.save(path, np.array([{}]), allow_pickle=True)
-    with pytest.raises(ValueError, match="must hold an array"):
-        ArrayFile(path)
+def test_a_file_of_another_size_is_refused(array, file, tmp_path):
+    with pytest.raises(ValueError, match=r"none\.tfrecord cannot be read"):
+        RecordFile(tmp_path / "none.tfrecord", array.shape)
+    with pytest.raises(ValueError, match=r"must hold 36 records of 46 bytes, 1656 in all"):
+        RecordFile(file.path, (36, 3, 5, 2))
+    file.path.write_bytes(file.path.read_bytes()[:-1])
+    with pytest.raises(ValueError, match="Received: 1701 bytes"):
+        RecordFile(file.path, array.shape)
