@@ -19,6 +19,7 @@ import numpy as np
 import tensorflow as tf
 import tyro
 
+from kdiffusion.precision import resolve_policy
 from kdiffusion.runs import PRESETS
 from kdiffusion.runs.build import build_model
 
@@ -185,7 +186,7 @@ def main(preset: Annotated[PresetName, tyro.conf.Positional] = "cifar10_small", 
         steps |= torch_steps(config)
     except ModuleNotFoundError as error:
         print(f"Without PyTorch's rows: {error}")
-    dtype = keras.dtype_policies.get(config.model.dtype_policy).compute_dtype
+    dtype = keras.dtype_policies.get(resolve_policy(config.model.dtype_policy)).compute_dtype
     seconds, limits = measure(steps, convolution_step(model.network, size, dtype), rounds)
     seconds[f"its 3x3 convolutions alone, {dtype}"] = limits
     print("| training step | ms | images a second |\n|---|---|---|")
