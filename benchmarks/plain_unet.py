@@ -6,7 +6,7 @@ GroupNormalization, MultiHeadAttention, Dense on maps and UpSampling2D, as one w
 import keras
 from keras import layers, ops
 
-from kdiffusion.networks.layers import ConditionEmbedding
+from kdiffusion.networks.embeddings import ConditionEmbedding
 from kdiffusion.networks.normalisation import MIN_GROUP_CHANNELS
 
 

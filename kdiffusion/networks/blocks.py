@@ -7,7 +7,8 @@ from typing import TYPE_CHECKING, Any, ClassVar
 import keras
 from keras import ops
 
-from kdiffusion.networks.layers import ResidualBlock, SelfAttention2D
+from kdiffusion.networks.attention import SelfAttention2D
+from kdiffusion.networks.residual import ResidualBlock
 
 if TYPE_CHECKING:
     from kdiffusion.networks.types import Tensor

@@ -10,6 +10,7 @@ import keras
 from keras import ops
 
 from kdiffusion.checks import check_whole
+from kdiffusion.networks.attention import SelfAttention2D
 from kdiffusion.networks.blocks import (
     DepthToSpace,
     DownBlock,
@@ -18,12 +19,9 @@ from kdiffusion.networks.blocks import (
     UpBlock,
     Upsample,
 )
-from kdiffusion.networks.layers import (
-    ConditionEmbedding,
-    GroupNorm,
-    ResidualBlock,
-    SelfAttention2D,
-)
+from kdiffusion.networks.embeddings import ConditionEmbedding
+from kdiffusion.networks.normalisation import GroupNorm
+from kdiffusion.networks.residual import ResidualBlock
 
 if TYPE_CHECKING:
     from kdiffusion.networks.types import Tensor

@@ -9,7 +9,8 @@ import keras
 from keras import ops
 
 from kdiffusion.checks import check_whole
-from kdiffusion.networks.layers import AddedConditionEmbedding, GroupNorm
+from kdiffusion.networks.embeddings import AddedConditionEmbedding
+from kdiffusion.networks.normalisation import GroupNorm
 from kdiffusion.networks.unet import check_image_shape, down_and_up
 
 

@@ -50,7 +50,7 @@ def test_one_that_cannot_stops_the_training_with_the_reason():
 @pytest.mark.slow
 def test_an_operation_that_the_converter_does_not_know_is_found(monkeypatch, tmp_path):
     """Keras computes gelu by erfc, which tf2onnx has no translation for."""
-    monkeypatch.setattr("kdiffusion.networks.layers.silu", lambda x: keras.ops.gelu(x, False))
+    monkeypatch.setattr("kdiffusion.networks.residual.silu", lambda x: keras.ops.gelu(x, False))
     job = {
         "config": json.loads(tiny_config().to_json()), "image_shape": [8, 8, 1], "num_classes": 10,
         "formats": ["onnx"], "folder": str(tmp_path / "export"),

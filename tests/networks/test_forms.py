@@ -4,9 +4,9 @@ import numpy as np
 import pytest
 
 from kdiffusion.networks import UNet
+from kdiffusion.networks.attention import SelfAttention2D
 from kdiffusion.networks.blocks import Upsample
 from kdiffusion.networks.forms import choose_forms
-from kdiffusion.networks.layers import SelfAttention2D
 
 WITH_FORMS = [SelfAttention2D, Upsample]
 

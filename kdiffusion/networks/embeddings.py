@@ -1,0 +1,205 @@
+"""What a network is told beside the image: the time and the label, each as a vector.
+
+In `keras.ops` alone, under any dtype policy, and serialisable, as all layers here.
+"""
+
+from __future__ import annotations
+
+import math
+from typing import TYPE_CHECKING, Any
+
+import keras
+import numpy as np
+from keras import ops
+
+from kdiffusion.networks.activation import silu
+
+if TYPE_CHECKING:
+    from kdiffusion.networks.types import Shape, Tensor
+
+
+@keras.saving.register_keras_serializable("kdiffusion")
+class TimestepEmbedding(keras.layers.Layer):
+    """Sinusoidal embedding of the timestep (Vaswani et al. 2017, section 3.5, as DDPM uses it).
+
+    Args:
+        channels: int, even. Half of them are sines, half cosines.
+        max_period: float. The slowest wave repeats after this many timesteps (times 2 pi).
+            Defaults to `10_000`.
+        cosine_first: bool. Cosines before sines. Defaults to DDPM's `False`.
+        frequency_shift: int. The periods are spread over half the channels less this many: 1, and
+            the slowest wave has `max_period`. Defaults to DDPM's `1`.
+
+    Call: int `[B]` timesteps ► `[B, channels]`.
+    """
+
+    def __init__(
+        self,
+        channels: int,
+        max_period: float = 10_000.0,
+        cosine_first: bool = False,
+        frequency_shift: int = 1,
+        **kwargs: Any,
+    ):
+        super().__init__(**kwargs)
+        if channels < 2 or channels % 2:
+            raise ValueError(
+                f"`channels` must be even and at least 2. Received: channels={channels}"
+            )
+        self.channels = channels
+        self.max_period = max_period
+        self.cosine_first = cosine_first
+        self.frequency_shift = frequency_shift
+        half = channels // 2
+        spread = max(half - frequency_shift, 1)
+        frequencies = np.exp(-math.log(max_period) * np.arange(half) / spread)
+        self._frequencies = frequencies.astype("float32")
+
+    def call(self, timestep: Tensor) -> Tensor:
+        # float32 even under a half-precision policy: bfloat16 cannot tell t = 998 from t = 999.
+        angles = ops.cast(timestep, "float32")[:, None] * self._frequencies  # [B, channels / 2]
+        waves = [ops.sin(angles), ops.cos(angles)]
+        waves = ops.concatenate(waves[::-1] if self.cosine_first else waves, axis=-1)
+        return ops.cast(waves, self.compute_dtype)
+
+    def compute_output_shape(self, timestep_shape: Shape) -> Shape:
+        return (timestep_shape[0], self.channels)
+
+    def get_config(self) -> dict[str, Any]:
+        return {
+            **super().get_config(),
+            "channels": self.channels,
+            "max_period": self.max_period,
+            "cosine_first": self.cosine_first,
+            "frequency_shift": self.frequency_shift,
+        }
+
+
+@keras.saving.register_keras_serializable("kdiffusion")
+class ConditionEmbedding(keras.layers.Layer):
+    """Time and label as one vector: their embeddings, concatenated, through a two-layer MLP.
+
+    The label table has `num_classes + 1` rows; the last one is the null label of classifier-free
+    guidance (Ho & Salimans 2022), which stands for "no label given".
+
+    Args:
+        num_classes: int. Real classes; the null label is `num_classes`.
+        time_channels: int. Width of the sinusoidal embedding of the timestep.
+        label_channels: int. Width of the label's embedding.
+        channels: int. Width of the result.
+
+    Call: int `[B]` timesteps, int `[B]` labels ► `[B, channels]`, after the last SiLU, so that a
+    block only has to project it.
+    """
+
+    def __init__(
+        self,
+        num_classes: int,
+        time_channels: int,
+        label_channels: int,
+        channels: int,
+        **kwargs: Any,
+    ):
+        super().__init__(**kwargs)
+        self.num_classes = num_classes
+        self.time_channels = time_channels
+        self.label_channels = label_channels
+        self.channels = channels
+        self.embed_time = TimestepEmbedding(time_channels, dtype=self.dtype_policy)
+        # As strong as the sines of the time, whose RMS is sqrt(1/2): Keras starts an embedding at
+        # 0.03, where the label hardly counts until it has grown (EDM, too, scales labels up).
+        self.embed_label = keras.layers.Embedding(
+            num_classes + 1,
+            label_channels,
+            embeddings_initializer=keras.initializers.RandomNormal(stddev=0.5**0.5),
+            dtype=self.dtype_policy,
+        )
+        self.hidden = keras.layers.Dense(channels, activation="silu", dtype=self.dtype_policy)
+        self.project = keras.layers.Dense(channels, activation="silu", dtype=self.dtype_policy)
+
+    def build(self, timestep_shape: Shape, label_shape: Shape) -> None:
+        batch = timestep_shape[0]
+        self.embed_label.build(label_shape)
+        self.hidden.build((batch, self.time_channels + self.label_channels))
+        self.project.build((batch, self.channels))
+
+    def call(self, timestep: Tensor, label: Tensor) -> Tensor:
+        both = ops.concatenate([self.embed_time(timestep), self.embed_label(label)], axis=-1)
+        return self.project(self.hidden(both))
+
+    def compute_output_shape(self, timestep_shape: Shape, label_shape: Shape) -> Shape:
+        return (timestep_shape[0], self.channels)
+
+    def get_config(self) -> dict[str, Any]:
+        return {
+            **super().get_config(),
+            "num_classes": self.num_classes,
+            "time_channels": self.time_channels,
+            "label_channels": self.label_channels,
+            "channels": self.channels,
+        }
+
+
+@keras.saving.register_keras_serializable("kdiffusion")
+class AddedConditionEmbedding(keras.layers.Layer):
+    """Time and label as one vector: the time through a two-layer MLP, plus a row for the label.
+
+    As in guided-diffusion and diffusers' `UNet2DModel`. The table's last row is that of the null
+    label, as in `ConditionEmbedding`. All rows start at zero: a network that was trained without
+    labels predicts what it did.
+
+    Args:
+        num_classes: int. Real classes; the null label is `num_classes`.
+        time_channels: int. Width of the sinusoidal embedding of the timestep.
+        channels: int. Width of the result, and of the label's rows.
+        cosine_first, frequency_shift: as of `TimestepEmbedding`.
+
+    Call: int `[B]` timesteps, int `[B]` labels ► `[B, channels]`, after the last SiLU, so that a
+    block only has to project it.
+    """
+
+    def __init__(
+        self,
+        num_classes: int,
+        time_channels: int,
+        channels: int,
+        cosine_first: bool = False,
+        frequency_shift: int = 1,
+        **kwargs: Any,
+    ):
+        super().__init__(**kwargs)
+        self.num_classes = num_classes
+        self.time_channels = time_channels
+        self.channels = channels
+        policy = self.dtype_policy
+        self.embed_time = TimestepEmbedding(
+            time_channels, cosine_first=cosine_first, frequency_shift=frequency_shift, dtype=policy
+        )
+        self.embed_label = keras.layers.Embedding(
+            num_classes + 1, channels, embeddings_initializer="zeros", dtype=policy
+        )
+        self.hidden = keras.layers.Dense(channels, activation="silu", dtype=policy)
+        self.project = keras.layers.Dense(channels, dtype=policy)
+
+    def build(self, timestep_shape: Shape, label_shape: Shape) -> None:
+        batch = timestep_shape[0]
+        self.embed_label.build(label_shape)
+        self.hidden.build((batch, self.time_channels))
+        self.project.build((batch, self.channels))
+
+    def call(self, timestep: Tensor, label: Tensor) -> Tensor:
+        time = self.project(self.hidden(self.embed_time(timestep)))
+        return silu(time + self.embed_label(label))
+
+    def compute_output_shape(self, timestep_shape: Shape, label_shape: Shape) -> Shape:
+        return (timestep_shape[0], self.channels)
+
+    def get_config(self) -> dict[str, Any]:
+        return {
+            **super().get_config(),
+            "num_classes": self.num_classes,
+            "time_channels": self.time_channels,
+            "channels": self.channels,
+            "cosine_first": self.embed_time.cosine_first,
+            "frequency_shift": self.embed_time.frequency_shift,
+        }

@@ -1,0 +1,88 @@
+"""The residual block of DDPM's U-Net (Ho et al. 2020, appendix B)."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+import keras
+
+from kdiffusion.networks.activation import silu
+from kdiffusion.networks.normalisation import GroupNorm
+from kdiffusion.networks.pointwise import PointwiseDense
+
+if TYPE_CHECKING:
+    from kdiffusion.networks.types import Shape, Tensor
+
+
+@keras.saving.register_keras_serializable("kdiffusion")
+class ResidualBlock(keras.layers.Layer):
+    """Residual block that is told the time and the label (Ho et al. 2020, appendix B).
+
+    norm, SiLU, conv; plus the projected condition; norm, SiLU, dropout, conv; plus the raw input.
+
+    Args:
+        channels: int. Output channels; the shortcut is projected where the input's differ.
+        dropout: float in [0, 1). Rate before the last convolution. Defaults to `0.0`.
+        scale_shift: bool. The condition scales and shifts the second norm's result, in place of
+            being added before it (AdaGN, Dhariwal & Nichol 2021). Defaults to `False`.
+        norm: dict of arguments of `GroupNorm`; None for its defaults.
+
+    Call: `[B, H, W, C]` map, `[B, E]` condition ► `[B, H, W, channels]`.
+    """
+
+    def __init__(
+        self,
+        channels: int,
+        dropout: float = 0.0,
+        scale_shift: bool = False,
+        norm: dict[str, Any] | None = None,
+        **kwargs: Any,
+    ):
+        super().__init__(**kwargs)
+        self.channels = channels
+        self.dropout = dropout
+        self.scale_shift = scale_shift
+        policy = self.dtype_policy
+        self.norm_in = GroupNorm(**(norm or {}), dtype=policy)
+        self.conv_in = keras.layers.Conv2D(channels, 3, padding="same", dtype=policy)
+        self.project_condition = keras.layers.Dense(
+            2 * channels if scale_shift else channels, dtype=policy
+        )
+        self.norm_out = GroupNorm(**(norm or {}), dtype=policy)
+        self.drop = keras.layers.Dropout(dropout, dtype=policy)
+        # Zero init: each block starts as the identity, as in DDPM.
+        self.conv_out = keras.layers.Conv2D(
+            channels, 3, padding="same", kernel_initializer="zeros", dtype=policy
+        )
+        self.shortcut = None
+
+    def build(self, inputs_shape: Shape, condition_shape: Shape) -> None:
+        output_shape = (*inputs_shape[:-1], self.channels)
+        self.norm_in.build(inputs_shape)
+        self.conv_in.build(inputs_shape)
+        self.project_condition.build(condition_shape)
+        self.norm_out.build(output_shape)
+        self.conv_out.build(output_shape)
+        if inputs_shape[-1] != self.channels:
+            self.shortcut = PointwiseDense(self.channels, dtype=self.dtype_policy)
+            self.shortcut.build(inputs_shape)
+
+    def call(self, inputs: Tensor, condition: Tensor, training: bool | None = None) -> Tensor:
+        x = self.conv_in(silu(self.norm_in(inputs)))
+        told = {"modulation" if self.scale_shift else "shift": self.project_condition(condition)}
+        x = self.norm_out(x, **told)
+        x = self.drop(silu(x), training=training)
+        residual = self.conv_out(x)
+        return residual + (inputs if self.shortcut is None else self.shortcut(inputs))
+
+    def compute_output_shape(self, inputs_shape: Shape, condition_shape: Shape) -> Shape:
+        return (*inputs_shape[:-1], self.channels)
+
+    def get_config(self) -> dict[str, Any]:
+        return {
+            **super().get_config(),
+            "channels": self.channels,
+            "dropout": self.dropout,
+            "scale_shift": self.scale_shift,
+            "norm": self.norm_in.arguments,
+        }
