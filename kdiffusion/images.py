@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any, BinaryIO
@@ -181,6 +182,13 @@ def save_png(image: Image.Image | np.ndarray, path: str | Path, overwrite: bool 
     with staged(path, overwrite) as temporary:
         drawn.save(temporary, format="PNG")
     return Path(path)
+
+
+def png_bytes(image: np.ndarray) -> bytes:
+    """What a PNG file of an image holds; of a uint8 array `[H, W]` or `[H, W, 1 or 3]`."""
+    file = io.BytesIO()
+    _to_pil(image).save(file, format="PNG")
+    return file.getvalue()
 
 
 def save_gif(

@@ -14,7 +14,11 @@ import tyro
 from kdiffusion.terminal import plain_warnings
 
 # What a command may need by itself, beside what drawing installs: modules and their packages.
-PACKAGES = {"sklearn": "scikit-learn", "tensorflow_datasets": "tensorflow-datasets tensorflow"}
+PACKAGES = {
+    "sklearn": "scikit-learn",
+    "tensorflow_datasets": "tensorflow-datasets tensorflow",
+    "pyarrow": "pyarrow",
+}
 
 
 def run_command(command: Callable[..., None], module_name: str) -> None:

@@ -3,22 +3,35 @@
 It imports neither TensorFlow nor Keras, unless the file is a SavedModel.
 """
 
+import dataclasses
+import importlib
 import time
+import warnings
+from collections.abc import Callable
 from pathlib import Path
 from typing import Annotated
 
 import tyro
 
 from kdiffusion.artifacts import load_denoiser
-from kdiffusion.evaluation.image_sets import png_folder_of_ours, write_arr_0, write_png_folder
+from kdiffusion.evaluation.written_sets import WRITTEN_SETS
 from kdiffusion.images import image_grid
 
 from .grids import check_scale, draw_by_class
 from .labels import label_names, labels_from_text
 from .outputs import refuse_names, refuse_outputs, write_outputs
+from .processes import run_in_processes
 from .sampling_flags import AS_RECOMMENDED, Labels, Sampling
-from .shards import draw_to_folder, seeds_from_text, shard_from_text
-from .whole_set import write_whole_set
+from .shards import (
+    draw_to_folder,
+    file_name,
+    files_of_shard,
+    image_bar,
+    part_of_shard,
+    seeds_from_text,
+    shard_from_text,
+)
+from .whole_set import missing_files, named, write_whole_set
 
 PER_LABEL = 8
 
@@ -30,6 +43,8 @@ def main(
     seed: int | None = None,
     seeds: str | None = None,
     shard: str = "1/1",
+    claim: bool = False,
+    processes: int = 1,
     images_per_file: int = 1000,
     sampling: Sampling = AS_RECOMMENDED,
     scale: int | None = None,
@@ -37,6 +52,8 @@ def main(
     npz: Path | None = None,
     png_folder: Path | None = None,
     arr_0: Path | None = None,
+    webdataset: Path | None = None,
+    parquet: Path | None = None,
     overwrite: bool = False,
 ) -> None:
     """Draws one image, a grid, one row a class, or a folder of many, from an exported file.
@@ -51,7 +68,11 @@ def main(
         seed: of the first image of the grid, 0 if not given; the next have seed + 1, seed + 2, ...
         seeds: FIRST:END, such as 0:50000: many images, one for each of these seeds, in files. The
             labels take turns: seed s has the label number s modulo the number of labels.
-        shard: K/N: only the K-th of N parts of those seeds, such as 2/8.
+        shard: K/N: only the K-th of N parts of those seeds, such as 2/8. `auto`: K and N from an
+            array job of Slurm, AWS Batch, Cloud Run or Kubernetes.
+        claim: go on, after that part, with what no living worker has claimed, until all seeds are
+            drawn. Workers that share --out so take over the work of a lost one.
+        processes: share the part among so many; where there are GPUs, each has one of its own.
         images_per_file: how many of those seeds one file holds.
         scale: pixels that a pixel is wide in the grid; if not given, enough for images to be at
             least 48 wide. One image alone is written plain, a pixel a pixel if not given.
@@ -63,15 +84,16 @@ def main(
             once all are drawn.
         arr_0: with --seeds, an NPZ file for them as `arr_0`, and their labels as `arr_1`, if
             wanted: what guided-diffusion's evaluator reads.
+        webdataset: with --seeds, a folder for them as tar files of WebDataset, if wanted.
+        parquet: with --seeds, a Parquet file for them, if wanted; needs pyarrow.
         overwrite: replace existing files.
     """
+    sets = {"png_folder": png_folder, "arr_0": arr_0, "webdataset": webdataset, "parquet": parquet}
+    sets = {name: path for name, path in sets.items() if path is not None}
     if seeds is None:
-        if (png_folder, arr_0) != (None, None):
-            raise ValueError(
-                "`png_folder` and `arr_0` are for many images: pass `--seeds FIRST:END` too"
-            )
-        if shard != "1/1":
-            raise ValueError("`shard` is for many images: pass `--seeds FIRST:END` too")
+        many = {"shard": shard != "1/1", "claim": claim, "processes": processes != 1, **sets}
+        for name in (name for name, is_given in many.items() if is_given):
+            raise ValueError(f"`{name}` is for many images: pass `--seeds FIRST:END` too")
         per_label = PER_LABEL if per_label is None else per_label
         out = out or Path("samples.png")
         _draw_grid(artifact, labels, per_label, seed or 0, sampling, scale, out, npz, overwrite)
@@ -80,22 +102,96 @@ def main(
         raise ValueError(
             "`per_label`, `seed`, `scale` and `npz` are for a grid, and `seeds` is given"
         )
-    all_seeds, part, out = seeds_from_text(seeds), shard_from_text(shard), out or Path("samples")
-    ours = {png_folder: png_folder_of_ours, arr_0: None}
-    refuse_outputs(png_folder, arr_0, overwrite=overwrite, ours=ours)
-    denoiser = load_denoiser(artifact)
-    numbers = labels_from_text(labels, denoiser.card.class_names)
-    start = time.perf_counter()
-    drawn, skipped = draw_to_folder(
-        denoiser, numbers, all_seeds, out, images_per_file=images_per_file, shard=part,
-        overwrite=overwrite, **sampling.given(),
+    ours: dict[Path | None, Callable[[Path], str | None]] = {
+        path: of_ours for name, path in sets.items() if (of_ours := WRITTEN_SETS[name].ours)
+    }
+    refuse_outputs(*sets.values(), overwrite=overwrite, ours=ours)
+    for name in sets:
+        importlib.import_module(WRITTEN_SETS[name].needs or "numpy")  # before the work, not after
+    work = _Part(
+        artifact, labels, seeds_from_text(seeds), out or Path("samples"), images_per_file,
+        shard_from_text(shard), claim, overwrite, sampling.given(),
     )  # fmt: skip
+    start = time.perf_counter()
+    drawn, skipped = work() if processes == 1 else _draw_in_processes(work, processes)
     seconds = time.perf_counter() - start
-    print(f"{drawn} images in {seconds:.1f} s, {skipped} were there already: {out}")
-    for path, write in ((png_folder, write_png_folder), (arr_0, write_arr_0)):
-        if path is not None:
-            write_whole_set(out, all_seeds, images_per_file, path, write, overwrite, ours[path])
-            print(f"All {len(all_seeds)} images: {path}")
+    print(f"{drawn} images in {seconds:.1f} s, {skipped} were there already: {work.out}")
+    for name, path in sets.items():
+        kind = WRITTEN_SETS[name]
+        write_whole_set(work.out, work.seeds, images_per_file, path, kind, overwrite)
+        print(f"All {len(work.seeds)} images: {path}")
+
+
+@dataclasses.dataclass(frozen=True)
+class _Part:
+    """What one process draws of many images; it goes to another process by pickle."""
+
+    artifact: Path
+    labels: tuple[str, ...]
+    seeds: range
+    out: Path
+    images_per_file: int
+    shard: tuple[int, int]
+    claim: bool
+    overwrite: bool
+    options: dict
+    progress: bool = True
+
+    def __call__(self):
+        denoiser = load_denoiser(self.artifact)
+        numbers = labels_from_text(self.labels, denoiser.card.class_names)
+        return draw_to_folder(
+            denoiser, numbers, self.seeds, self.out, images_per_file=self.images_per_file,
+            shard=self.shard, claim=self.claim, overwrite=self.overwrite, progress=self.progress,
+            **self.options,
+        )  # fmt: skip
+
+    def files(self):
+        """All that is there when it is done, as ranges of seeds."""
+        shard = (1, 1) if self.claim else self.shard
+        return files_of_shard(self.seeds, self.images_per_file, shard)
+
+
+@dataclasses.dataclass(frozen=True)
+class _PartOfPart:
+    """What each of several processes does."""
+
+    whole: _Part
+    count: int
+
+    def __call__(self, number):
+        shard = part_of_shard(self.whole.shard, number, self.count)
+        dataclasses.replace(self.whole, shard=shard, progress=False)()
+
+
+def _draw_in_processes(part, count):
+    """Like `part()`; raises ValueError where processes were lost and files are missing."""
+    files = {file_name(file): len(file) for file in part.files()}
+    total = sum(files.values())
+
+    def there():
+        return total - sum(files[name] for name in missing_files(part.out, part.files()))
+
+    skipped = 0 if part.overwrite else there()
+    with image_bar(total, skipped, progress=True) as bar:
+        statuses = run_in_processes(
+            _PartOfPart(part, count), count, watch=lambda: bar.update(there() - bar.n)
+        )
+    lost = [f"{i} (status {status})" for i, status in enumerate(statuses) if status]
+    missing = missing_files(part.out, part.files())
+    if lost and (missing or part.overwrite):
+        raise ValueError(
+            f"Of {count} processes, {len(lost)} did not end well: {', '.join(lost)}. {part.out} "
+            f"lacks {len(missing)} of {len(files)} files: {named(missing)}. Give the same command "
+            "again: it goes on"
+        )
+    if lost:
+        warnings.warn(
+            f"Of {count} processes, {len(lost)} did not end well: {', '.join(lost)}. The others "
+            "drew all",
+            stacklevel=2,
+        )
+    return total - skipped, skipped
 
 
 def _draw_grid(artifact, labels, per_label, seed, sampling, scale, out, npz, overwrite):

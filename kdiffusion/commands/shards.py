@@ -2,7 +2,7 @@
 
 A job is a range of seeds, cut into files of so many images, each in an NPZ file of its own with the
 settings it was drawn with. An image depends on its seed alone, so it does not matter which machine
-draws it, nor when.
+draws it, nor when. Machines share a job by its parts, or by claims on its files, or both.
 """
 
 from __future__ import annotations
@@ -11,7 +11,8 @@ import dataclasses
 import json
 import os
 import re
-from collections.abc import Iterator, Sequence
+import time
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -25,12 +26,16 @@ from kdiffusion.diffusion.seeded_noise import initial_latents
 from kdiffusion.files import refuse_existing, staged
 from kdiffusion.images import to_uint8
 
+from .array_jobs import shard_of_environment
+from .claims import LEASE_SECONDS, Claims
+
 if TYPE_CHECKING:
     from kdiffusion.diffusion.denoiser import Denoiser
 
 # Two exports of one network, on two machines, agree to 1e-4; two networks do not.
 SAME_NETWORK = 1e-3
 MOST_FILES = 1_000_000  # more than a folder is looked through for in reasonable time
+SECONDS_BETWEEN_LOOKS = 1.0  # of an idle worker, whether a file is finished or its worker lost
 
 
 def seeds_from_text(text: str) -> range:
@@ -47,11 +52,16 @@ def seeds_from_text(text: str) -> range:
 
 
 def shard_from_text(text: str) -> tuple[int, int]:
-    """Reads `K/N`, the K-th of N equal parts of a job, as two ints; K from 1 to N."""
+    """Reads `K/N`, the K-th of N equal parts of a job, as two ints; K from 1 to N.
+
+    `auto` is the part that the array job in the environment gives this process.
+    """
+    if text == "auto":
+        return shard_of_environment(os.environ)
     match = re.fullmatch(r"(\d+)/(\d+)", text)
     if not match or not 1 <= int(match[1]) <= int(match[2]):
         raise ValueError(
-            "`shard` must be K/N, such as 2/8 for the second of eight, with K from 1 to N. "
+            "`shard` must be auto, or K/N, such as 2/8 for the second of eight, K from 1 to N. "
             f"Received: shard={text!r}"
         )
     return int(match[1]), int(match[2])
@@ -101,12 +111,17 @@ def draw_to_folder(
     *,
     images_per_file: int = 1000,
     shard: tuple[int, int] = (1, 1),
+    claim: bool = False,
+    lease_seconds: float = LEASE_SECONDS,
     overwrite: bool = False,
     batch_size: int = 64,
     progress: bool = True,
     **options: Any,
 ) -> tuple[int, int]:
     """Draws one image for each seed into files of `folder`; those that are finished stay.
+
+    With `claim`, it returns when all of the job is drawn, by whomever: what no living worker has
+    claimed, this one draws, its own part first.
 
     Args:
         denoiser: LoadedDenoiser.
@@ -115,6 +130,9 @@ def draw_to_folder(
         folder: path; made if need be.
         images_per_file: int. Defaults to `1000`.
         shard: (k, n), the part of the job that is done here. Defaults to `(1, 1)`, all of it.
+        claim: bool. Whether workers share the job by claims in the folder. Defaults to `False`.
+        lease_seconds: float. After so long without a sign of life a worker is lost, and its files
+            are drawn by others. All workers must have the same. Defaults to `30`.
         overwrite: bool. Whether finished files are drawn again. Defaults to `False`.
         batch_size: int. Images that are drawn at a time.
         progress: bool. Whether to show a bar.
@@ -126,19 +144,68 @@ def draw_to_folder(
     Raises:
         ValueError: a choice that cannot be, or a folder with images of another job.
     """
+    if claim and overwrite:
+        raise ValueError(
+            "`claim` and `overwrite` exclude each other: each worker would draw again what the "
+            "others have finished. Remove the files first"
+        )
     job = _Job.of(denoiser, labels, batch_size, options)
     files = files_of_shard(seeds, images_per_file, shard)
     folder = Path(folder)
     if not overwrite:
         _refuse_other_cuts(folder, seeds, images_per_file)
-    finished = [] if overwrite else [file for file in files if job.finished(folder, file)]
+    finished = set() if overwrite else {file for file in files if job.finished(folder, file)}
+    left = [file for file in files if file not in finished]
+    if claim:
+        every = files_of_shard(seeds, images_per_file, (1, 1))
+        part = set(files)
+        # From the end: the worker whose part a file is begins at the other.
+        left += [file for file in reversed(every) if file not in part]
+        with image_bar(len(seeds), sum(map(len, finished)), progress) as bar:
+            drawn = _draw_claimed(job, folder, left, bar, lease_seconds)
+        return drawn, len(seeds) - drawn
     skipped = sum(map(len, finished))
     total = sum(map(len, files))
-    with _image_bar(total, skipped, progress) as bar:
-        for file in files:
-            if file not in finished:
-                job.draw(folder / file_name(file), file, overwrite, bar)
+    with image_bar(total, skipped, progress) as bar:
+        for file in left:
+            job.draw(folder / file_name(file), file, overwrite, bar)
     return total - skipped, skipped
+
+
+def _draw_claimed(job, folder, left, bar, lease_seconds):
+    """Draws files until all of `left` are there; gives how many images were drawn here."""
+    drawn = 0
+    claims = Claims(folder, lease_seconds)
+    folder.mkdir(parents=True, exist_ok=True)
+    while left:
+        held_by_others = []
+        for file in left:
+            path = folder / file_name(file)
+            if path.exists():
+                bar.update(len(file))
+                continue
+            with claims.hold(path.name) as is_held:
+                if not is_held:
+                    held_by_others.append(file)
+                elif path.exists():  # finished since
+                    bar.update(len(file))
+                else:
+                    drawn += _draw_unless_there(job, path, file, bar)
+        if len(held_by_others) == len(left):
+            time.sleep(min(SECONDS_BETWEEN_LOOKS, lease_seconds))
+        left = held_by_others
+    return drawn
+
+
+def _draw_unless_there(job, path, file, bar):
+    try:
+        job.draw(path, file, False, bar)
+    except FileExistsError:
+        # This worker was still for so long that another took it for lost, and was faster.
+        if not path.is_file():
+            raise
+        return 0
+    return len(file)
 
 
 def read_folder(folder: Path) -> Iterator[tuple[np.ndarray, np.ndarray, np.ndarray]]:
@@ -154,6 +221,12 @@ def read_folder(folder: Path) -> Iterator[tuple[np.ndarray, np.ndarray, np.ndarr
     if not paths:
         raise ValueError(f"{folder} holds no images of `python -m kdiffusion sample --seeds`")
     yield from map(read_file, paths)
+
+
+def part_of_shard(shard: tuple[int, int], part: int, parts: int) -> tuple[int, int]:
+    """The shard that is one of `parts` equal parts of another; `part` from 0 on."""
+    number, count = shard
+    return number + part * count, count * parts
 
 
 def read_file(path: Path) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
@@ -221,21 +294,7 @@ class _Job:
             path, "settings", "prediction", "images", "labels", "seeds"
         )
         self._check_images(path, seeds, *arrays)
-        there, here = json.loads(str(there)), json.loads(self.settings)
-        differing = [
-            f"{name} was {there.get(name)}, now {value}"
-            for name, value in here.items()
-            if there.get(name) != value
-        ]
-        if prediction.shape != self.prediction.shape or not np.allclose(
-            prediction, self.prediction, rtol=0, atol=SAME_NETWORK
-        ):
-            differing = ["it was drawn by another network", *differing]
-        if differing:
-            raise ValueError(
-                f"{path} is of another job: {'; '.join(differing)}. Choose another folder, or pass "
-                "`--overwrite` to draw it again"
-            )
+        _check_job(path, str(there), prediction, self.settings, self.prediction)
         return True
 
     def _check_images(self, path, seeds, images, labels, seeds_there):
@@ -252,6 +311,35 @@ class _Job:
                     f"{path} is of another job: its {name} are not those of this one. Choose "
                     "another folder, or pass `--overwrite` to draw it again"
                 )
+
+
+def same_job(first: Path) -> Callable[[Path], None]:
+    """A function that refuses a file of another job, or network, than the file `first` is of."""
+    settings, prediction = _read(first, "settings", "prediction")
+
+    def check(path: Path) -> None:
+        there = _read(path, "settings", "prediction")
+        _check_job(path, str(there[0]), there[1], str(settings), prediction)
+
+    return check
+
+
+def _check_job(path, settings_there, prediction_there, settings, prediction):
+    there, here = json.loads(settings_there), json.loads(settings)
+    differing = [
+        f"{name} was {there.get(name)}, now {value}"
+        for name, value in here.items()
+        if there.get(name) != value
+    ]
+    if prediction_there.shape != prediction.shape or not np.allclose(
+        prediction_there, prediction, rtol=0, atol=SAME_NETWORK
+    ):
+        differing = ["it was drawn by another network", *differing]
+    if differing:
+        raise ValueError(
+            f"{path} is of another job: {'; '.join(differing)}. Choose another folder, or pass "
+            "`--overwrite` to draw it again"
+        )
 
 
 def _refuse_other_cuts(folder, seeds, images_per_file):
@@ -298,7 +386,8 @@ def _read(path, *names):
         ) from error
 
 
-def _image_bar(total, done, progress):
+def image_bar(total: int, done: int, progress: bool) -> tqdm:
+    """A bar over images, some of which were there already."""
     return tqdm(
         total=total,
         initial=done,

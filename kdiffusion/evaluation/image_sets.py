@@ -1,8 +1,8 @@
-"""Sets of drawn images on disk, read and written batch by batch: never all of them in memory.
+"""Sets of drawn images on disk, read batch by batch: never all of them in memory.
 
 Read are a folder of images, an NPZ with `images` (and `labels`) or `arr_0` (and `arr_1`), as
 guided-diffusion's evaluator takes it, and the folder of such files that `kdiffusion sample --seeds`
-fills. A folder of PNGs and an NPZ with `arr_0` are written for the tools of others.
+fills. `written_sets` writes them for the tools of others.
 """
 
 from __future__ import annotations
@@ -11,17 +11,15 @@ import dataclasses
 import json
 import os
 import re
-import shutil
-import tempfile
 import zipfile
 import zlib
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 import numpy as np
 
-from kdiffusion.images import read_image, save_png
+from kdiffusion.images import read_image
 
 if TYPE_CHECKING:
     from kdiffusion.diffusion.arguments import Integers
@@ -245,54 +243,3 @@ def _pixels(path, image_shape):
             f"Received: {pixels.shape}"
         )
     return pixels
-
-
-# An empty file in a folder of PNGs that was written here: such a folder may be replaced.
-PNG_FOLDER_MARK = ".kdiffusion-images"
-
-
-def png_folder_of_ours(folder: Path) -> str | None:
-    """What a folder of `write_png_folder` may hold when it is replaced; None without its mark."""
-    is_ours = (folder / PNG_FOLDER_MARK).is_file()
-    return rf"{re.escape(PNG_FOLDER_MARK)}|\d+(_label\d+)?\.png" if is_ours else None
-
-
-def write_png_folder(
-    batches: Iterable[tuple[np.ndarray, np.ndarray, np.ndarray]], folder: Path
-) -> None:
-    """Writes images one by one as SEED_labelLABEL.png, or SEED.png where there are no labels.
-
-    Args:
-        batches: iterable of (uint8 `[B, H, W, C]`, int `[B]` labels or None, `[B]` seeds).
-        folder: Path of a folder that is not there yet.
-    """
-    folder.mkdir()
-    (folder / PNG_FOLDER_MARK).touch()
-    for images, labels, seeds in batches:
-        for index, image in enumerate(images):
-            label = "" if labels is None else f"_label{int(labels[index])}"
-            save_png(image, folder / f"{int(seeds[index]):08d}{label}.png")
-
-
-def write_arr_0(batches: Iterable[tuple[np.ndarray, np.ndarray, np.ndarray]], path: Path) -> None:
-    """Writes one NPZ with `arr_0`, the images, and `arr_1`, their labels, as guided-diffusion does.
-
-    Args:
-        batches: as for `write_png_folder`, with labels; one at least.
-        path: path of the file to make.
-    """
-    count, all_labels, image_shape = 0, [], ()
-    with tempfile.TemporaryFile(dir=Path(path).parent) as pixels:
-        for images, labels, _ in batches:
-            pixels.write(np.ascontiguousarray(images, np.uint8).tobytes())
-            count, image_shape = count + len(images), images.shape[1:]
-            all_labels.append(labels)
-        pixels.seek(0)
-        with zipfile.ZipFile(path, "w", zipfile.ZIP_STORED) as archive:
-            with archive.open("arr_0.npy", "w", force_zip64=True) as file:
-                # The number of images stands before them, and is known after the last.
-                header = {"descr": "|u1", "fortran_order": False, "shape": (count, *image_shape)}
-                np.lib.format.write_array_header_1_0(file, header)
-                shutil.copyfileobj(pixels, file)
-            with archive.open("arr_1.npy", "w") as file:
-                np.lib.format.write_array(file, np.concatenate(all_labels).astype(np.int64))

@@ -2,6 +2,11 @@
 
 import dataclasses
 import itertools
+import os
+import signal
+import subprocess
+import sys
+from concurrent.futures import ThreadPoolExecutor
 
 import numpy as np
 import pytest
@@ -12,6 +17,8 @@ from kdiffusion.commands.shards import (
     file_name,
     files_of_shard,
     labels_of_seeds,
+    part_of_shard,
+    read_file,
     read_folder,
     seeds_from_text,
     shard_from_text,
@@ -41,6 +48,16 @@ def test_the_shards_together_are_the_job_and_share_nothing(count, images_per_fil
     assert files == files_of_shard(seeds, images_per_file, (1, 1))
 
 
+@pytest.mark.parametrize("shard", [(1, 1), (2, 3)])
+@pytest.mark.parametrize("parts", [1, 2, 5])
+def test_the_parts_of_a_shard_are_the_shard(shard, parts):
+    cut = [
+        files_of_shard(range(103), 4, part_of_shard(shard, part, parts)) for part in range(parts)
+    ]
+    whole = files_of_shard(range(103), 4, shard)
+    assert sorted(itertools.chain(*cut), key=lambda file: file[0]) == whole
+
+
 def test_a_huge_job_is_cut_without_listing_its_seeds():
     seeds = seeds_from_text(f"0:{2**64}")
     files = files_of_shard(seeds, 2**60, (2, 8))
@@ -68,7 +85,7 @@ def test_seeds_that_the_noise_cannot_have_are_refused():
 
 @pytest.mark.parametrize("text", ["", "1", "0/8", "9/8", "1/0", "-1/8", "2/", "1/2/3"])
 def test_what_is_no_shard_is_refused(text):
-    with pytest.raises(ValueError, match="`shard` must be K/N"):
+    with pytest.raises(ValueError, match="`shard` must be auto, or K/N"):
         shard_from_text(text)
 
 
@@ -256,3 +273,114 @@ def test_memory_does_not_grow_with_the_number_of_images(denoiser, tmp_path):
     draw_to_folder(watched, [0], range(50), tmp_path, images_per_file=10, batch_size=4, **_QUICK)
     assert max(largest) == 4
     assert all(len(images) == 10 for images, _, _ in read_folder(tmp_path))
+
+
+def test_with_claims_one_worker_draws_all_parts_its_own_first(denoiser, tmp_path):
+    order = []
+
+    def noting(noisy_images, timesteps, labels):
+        order.append(len(list(tmp_path.glob(".images*.claim"))))
+        return denoiser.predict(noisy_images, timesteps, labels)
+
+    watched = dataclasses.replace(denoiser, predict=noting)
+    arguments = {"images_per_file": 5, "shard": (2, 3), "claim": True, **_QUICK}
+    assert draw_to_folder(watched, [0, 1], range(30), tmp_path, **arguments) == (30, 0)
+    assert set(order[1:]) == {1}  # the first is asked of the job, before any file
+    times = {path.stat().st_mtime_ns: path.name for path in tmp_path.glob("images*")}
+    firsts = [int(times[time].split("-")[0].removeprefix("images_")) for time in sorted(times)]
+    assert firsts == [5, 20, 25, 15, 10, 0]
+    assert draw_to_folder(denoiser, [0, 1], range(30), tmp_path, **arguments) == (0, 30)
+
+
+def test_workers_with_claims_draw_each_file_once(denoiser, tmp_path):
+    def work(shard):
+        return draw_to_folder(
+            denoiser, [0, 1], range(100), tmp_path / "together", images_per_file=5, claim=True,
+            shard=shard, **_QUICK,
+        )  # fmt: skip
+
+    with ThreadPoolExecutor(4) as workers:
+        drawn = list(workers.map(work, [(1, 1), (1, 1), (1, 2), (2, 2)]))
+    assert sum(own for own, _ in drawn) == 100
+    assert {own + others for own, others in drawn} == {100}
+    draw_to_folder(denoiser, [0, 1], range(100), tmp_path / "one", images_per_file=5, **_QUICK)
+    for ours, alone in zip(
+        sorted((tmp_path / "together").iterdir()), sorted((tmp_path / "one").iterdir()), strict=True
+    ):
+        assert ours.name == alone.name
+        for one, other in zip(read_file(ours), read_file(alone), strict=True):
+            np.testing.assert_array_equal(one, other)
+
+
+def test_a_worker_that_another_took_for_lost_leaves_what_is_there(denoiser, tmp_path):
+    """It was asleep; meanwhile its file was finished."""
+    arguments = ([0], range(6), tmp_path / "many")
+    calls = itertools.count()
+
+    def sleeps(noisy_images, timesteps, labels):
+        if next(calls) == 1:  # of its file, after the question of the job
+            draw_to_folder(denoiser, *arguments, images_per_file=3, **_QUICK)
+        return denoiser.predict(noisy_images, timesteps, labels)
+
+    sleeper = dataclasses.replace(denoiser, predict=sleeps)
+    drawn = draw_to_folder(sleeper, *arguments, images_per_file=3, claim=True, **_QUICK)
+    assert drawn == (0, 6)
+    assert not list((tmp_path / "many").glob(".*"))
+
+
+def test_claims_and_overwriting_exclude_each_other(denoiser, tmp_path):
+    with pytest.raises(ValueError, match="`claim` and `overwrite`"):
+        draw_to_folder(denoiser, [0], range(6), tmp_path / "a", claim=True, overwrite=True)
+    assert not (tmp_path / "a").exists()
+
+
+_WORKER = """
+import sys
+from kdiffusion.artifacts import LoadedDenoiser, load_denoiser
+from kdiffusion.commands.shards import draw_to_folder
+
+toy, folder, shard, lease, stall = sys.argv[1:]
+denoiser = load_denoiser(toy)
+
+def slow(*arrays, calls=[]):
+    calls.append(0)
+    if len(calls) == int(stall):
+        print("in a file", flush=True)
+        import time; time.sleep(1000)
+    return denoiser.predict(*arrays)
+
+slow = LoadedDenoiser(denoiser.card, denoiser.path, slow)
+drawn, there = draw_to_folder(
+    slow, [0, 1, 2], range(60), folder, images_per_file=5, shard=(int(shard), 3), claim=True,
+    lease_seconds=float(lease), steps=2, guidance_strength=0.0, progress=False,
+)
+print(drawn)
+"""
+
+
+@pytest.mark.slow
+@pytest.mark.skipif(os.name == "nt", reason="SIGKILL")
+def test_of_three_processes_one_is_killed_and_the_others_draw_its_part(denoiser, tmp_path):
+    """The set is complete, has no image twice, and is that of one process."""
+    folder, lease = tmp_path / "three", 2.0
+
+    def start(shard, stall):
+        command = [sys.executable, "-c", _WORKER, denoiser.path, folder, shard, lease, stall]
+        return subprocess.Popen([*map(str, command)], stdout=subprocess.PIPE, text=True)
+
+    lost = start(1, stall=5)  # one file done, the second begun
+    assert lost.stdout.readline() == "in a file\n"
+    lost.send_signal(signal.SIGKILL)
+    assert lost.wait() == -signal.SIGKILL
+    assert len(list(folder.glob("images_*.npz"))) == 1
+    assert len(list(folder.glob(".images_*.claim"))) == 1
+    workers = [start(shard, stall=0) for shard in (2, 3)]
+    drawn = [int(worker.communicate(timeout=120)[0]) for worker in workers]
+    assert [worker.returncode for worker in workers] == [0, 0]
+    assert sum(drawn) == 55
+    assert not list(folder.glob(".*"))
+    draw_to_folder(denoiser, [0, 1, 2], range(60), tmp_path / "one", images_per_file=60, **_QUICK)
+    ((images, labels, seeds),) = read_folder(tmp_path / "one")
+    together = [np.concatenate(parts) for parts in zip(*read_folder(folder), strict=True)]
+    for one, other in zip(together, (images, labels, seeds), strict=True):
+        np.testing.assert_array_equal(one, other)

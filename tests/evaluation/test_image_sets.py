@@ -6,7 +6,8 @@ import numpy as np
 import pytest
 
 from kdiffusion.evaluation import image_sets as room
-from kdiffusion.evaluation.image_sets import open_images, write_arr_0, write_png_folder
+from kdiffusion.evaluation.image_sets import open_images
+from kdiffusion.evaluation.written_sets import write_arr_0, write_png_folder
 from kdiffusion.images import save_png
 
 

@@ -46,6 +46,7 @@ COMMANDS = [
     ("export_sampler", ["RUN"], {"--out": SAMPLER}),
     ("sample", ["ARTIFACT"], {"--out": (), "--npz": ()}),
     ("sample", ["ARTIFACT", "--seeds", "0:2"], {"--png-folder": (), "--arr-0": ()}),
+    ("sample", ["ARTIFACT", "--seeds", "0:2"], {"--webdataset": (), "--parquet": ()}),
     ("interpolate", ["ARTIFACT", "--label", "0"], {"--out": (), "--npz": ()}),
     ("image_to_image", ["ARTIFACT", "IMAGE", "--label", "0"], {"--out": (), "--npz": ()}),
     ("inpaint", ["ARTIFACT", "IMAGE", "IMAGE", "--label", "0"], {"--out": (), "--npz": ()}),
