@@ -1,0 +1,81 @@
+"""Draws a large set as a Ray Data job, into Parquet files: for those who have a Ray cluster.
+
+    pip install "ray[data]"
+    python docs/ray_data.py digits --seeds 0:50000 --out /shared/drawn --workers 8 --gpus 1
+
+Without RAY_ADDRESS, Ray starts on this machine alone. All nodes need kdiffusion and see --out. Ray
+itself draws again what a lost worker had. A job that ends with an error leaves files in --out:
+remove them. `kdiffusion sample --claim` needs no Ray, goes on where it was stopped, and writes all
+or nothing.
+"""
+
+from typing import Annotated
+
+import ray
+import tyro
+
+from kdiffusion import load_denoiser, sample, to_uint8
+from kdiffusion.commands.labels import labels_from_text
+from kdiffusion.commands.shards import labels_of_seeds, seeds_from_text
+from kdiffusion.images import png_bytes
+
+
+class Draw:
+    """A worker: opens the exported file once, then draws one batch of seeds after the other."""
+
+    def __init__(self, artifact, labels, first, options):
+        self.denoiser = load_denoiser(artifact)
+        self.labels = labels_from_text(labels, self.denoiser.card.class_names)
+        self.first, self.options = first, options
+
+    def __call__(self, batch):
+        """Rows of `seed`, `label`, `image` (PNG) and `node`, Ray's id of where it was drawn."""
+        seeds = [self.first + int(number) for number in batch["id"]]
+        labels = labels_of_seeds(self.labels, seeds)
+        images = to_uint8(sample(self.denoiser, labels, seeds, progress=False, **self.options))
+        node = ray.get_runtime_context().get_node_id()
+        return {
+            "seed": seeds,
+            "label": labels,
+            "image": [png_bytes(image) for image in images],
+            "node": [node] * len(seeds),
+        }
+
+
+def main(
+    artifact: Annotated[str, tyro.conf.Positional],
+    seeds: str,
+    out: str,
+    workers: int = 2,
+    gpus: float = 0,
+    labels: tuple[str, ...] = ("all",),
+    steps: int | None = None,
+    images_per_block: int = 1000,
+):
+    """Draws one image for each seed; seed s has the label number s modulo the number of labels.
+
+    Args:
+        artifact: an exported file, seen by all nodes; or a released model.
+        seeds: FIRST:END, such as 0:50000.
+        out: folder for the Parquet files.
+        workers: that draw at a time.
+        gpus: for each worker; may be a part of one.
+        labels: `all`, `none` (of no class), class names or label numbers.
+        steps: from noise to image; as recommended if not given.
+        images_per_block: what Ray hands out, and draws again when a worker is lost.
+    """
+    numbers = seeds_from_text(seeds)
+    blocks = -(-len(numbers) // images_per_block)
+    drawn = ray.data.range(len(numbers), override_num_blocks=blocks).map_batches(
+        Draw,
+        fn_constructor_args=(artifact, labels, numbers[0], {"steps": steps}),
+        batch_size=images_per_block,
+        compute=ray.data.ActorPoolStrategy(size=workers),
+        num_cpus=1,
+        num_gpus=gpus,
+    )
+    drawn.write_parquet(out)
+
+
+if __name__ == "__main__":
+    tyro.cli(main)
