@@ -41,15 +41,17 @@ def load_denoiser(path: str | os.PathLike) -> LoadedDenoiser:
     """Opens an exported file in the runtime that its format needs.
 
     Args:
-        path: path of an exported file or folder, in any of `LOADERS`; or the name of a released
-            model, such as `"digits"`.
+        path: path of an exported file or folder, in any of `LOADERS`; the name of a released
+            model, such as `"digits"`; or a model on the Hugging Face Hub, as `"hf://owner/name"`,
+            `"hf://owner/name@revision"` or `"hf://owner/name@revision/file"`.
 
     Returns:
         LoadedDenoiser: a callable on NumPy arrays, with its `.card`.
 
     Raises:
         FileNotFoundError: nothing at `path`.
-        ArtifactError: a format that is not known, a damaged file, or no usable card.
+        ArtifactError: a format that is not known, a damaged file, or no usable card; what is on
+            the Hub can't be downloaded.
     """
     path = resolved(path)
     if not path.exists():

@@ -7,7 +7,6 @@ refused and never opened.
 import contextlib
 import dataclasses
 import hashlib
-import importlib
 import json
 import os
 import re
@@ -19,7 +18,7 @@ import numpy as np
 from kdiffusion.diffusion.card import CardError, DenoiserCard
 from kdiffusion.diffusion.schedules import NoiseSchedule
 
-from . import diffusers_network, diffusers_scheduler
+from . import diffusers_network, diffusers_scheduler, hub
 from .denoiser import ArtifactError, import_runtime
 
 PIPELINES = ("DDPMPipeline", "DDIMPipeline")
@@ -128,21 +127,16 @@ def _local(source):
             f"Received: {source}, which does not exist"
         )
     _, name, revision = match.groups()
+    library = hub.library(f"{source} is no folder here, but may be on the Hub")
     try:
-        hub = importlib.import_module("huggingface_hub")
-    except ModuleNotFoundError as error:
-        raise ArtifactError(
-            f"{source} is no folder here; to download it from the Hub, `pip install "
-            "huggingface_hub`"
-        ) from error
-    try:
-        folder = hub.snapshot_download(
-            name, revision=revision and revision[1:], allow_patterns=PATTERNS
-        )
+        with hub.quiet():
+            folder = library.snapshot_download(
+                name, revision=revision and revision[1:], allow_patterns=PATTERNS
+            )
     except Exception as error:  # its own, and those of the network below it
         raise ArtifactError(
             f"{source} is no folder here, and could not be downloaded from the Hub: "
-            f"{str(error).strip().splitlines()[0]}"
+            f"{hub.reason(error)}"
         ) from error
     return Path(folder), f"{name}{revision or ''}"
 

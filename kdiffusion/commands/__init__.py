@@ -21,5 +21,6 @@ COMMANDS = {
     "likelihood": "bound the bits per dimension of held-out images",
     "train_judge": "train a classifier that reads what drawn images show",
     "pack": "put a data set of any size into a form that training reads from the disk",
+    "hub": "make a folder for the Hugging Face Hub, and upload it",
     "web": "make a page that draws in the browser",
 }

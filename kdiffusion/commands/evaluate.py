@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import tyro
 
-from kdiffusion.artifacts import is_artifact, load_denoiser
+from kdiffusion.artifacts import hub, is_artifact, load_denoiser
 from kdiffusion.artifacts.released import resolved
 from kdiffusion.data import load_dataset, name_and_directory
 from kdiffusion.evaluation.image_sets import open_images
@@ -90,7 +90,7 @@ def main(
             f"`save_statistics` needs real images, and `data` is statistics. Received: data={data}"
         )
     denoiser = None
-    source = resolved(source)
+    name, source = hub.spelled(source), resolved(source)
     if _is_images(source):
         if sampling != AS_RECOMMENDED:
             raise ValueError(f"Sampling options are for an exported file. Received: {source}")
@@ -107,7 +107,7 @@ def main(
         prepared = job.prepare(card.image_shape, card.class_names, real)
         prepared.check(count, labelled=True)
         drawn = _draw(denoiser, range(seed, seed + count), out / "drawn", sampling, overwrite)
-    result = run_job(prepared, drawn, str(source), held_out, denoiser, network_images)
+    result = run_job(prepared, drawn, name, held_out, denoiser, network_images)
     print(result.table)
     contents = {
         paths["evaluation.json"]: json.dumps(result.figures, indent=1, allow_nan=False).encode(),

@@ -1,101 +1,11 @@
 """`python -m kdiffusion web ARTIFACT`: a page that samples in the browser, as static files."""
 
-from __future__ import annotations
-
-import json
-import os
-import re
-import shutil
-import subprocess
-import tempfile
 from pathlib import Path
 from typing import Annotated
 
 import tyro
 
-from kdiffusion.artifacts import ArtifactError, onnx_loader
-from kdiffusion.artifacts.released import resolved
-from kdiffusion.files import staged
-
-PAGE = Path(__file__).parent / "web_page"
-# package.json pins the version and package-lock.json its checksum; neither belongs in the site.
-_NPM_FILES = ("package.json", "package-lock.json")
-# ONNX Runtime without and with WebGPU: a browser loads only the pair that it can use.
-_RUNTIME_FILES = (
-    "ort.wasm.bundle.min.mjs",
-    "ort-wasm-simd-threaded.wasm",
-    "ort.webgpu.bundle.min.mjs",
-    "ort-wasm-simd-threaded.asyncify.wasm",
-)
-
-
-# A site lists here what it holds, and is replaced only if it holds no more.
-MANIFEST = "kdiffusion-site.json"
-
-
-def ours(folder: Path) -> str | None:
-    """What a site may hold that another replaces; None for a folder that lists nothing."""
-    try:
-        files = json.loads((folder / MANIFEST).read_text(encoding="utf-8"))["files"]
-        return "|".join(map(re.escape, files))
-    except (OSError, ValueError, KeyError, TypeError):
-        return None
-
-
-def write_site(
-    artifact: str | os.PathLike, folder: str | os.PathLike, overwrite: bool = False
-) -> None:
-    """Writes a site that draws with an exported network in the reader's browser.
-
-    It is self-contained: the network with its card, the page and ONNX Runtime, which npm fetches
-    once at a pinned version and then has in its cache.
-
-    Args:
-        artifact: path of an ONNX file with its card, or a released model.
-        folder: path of the folder to make.
-        overwrite: bool. Whether an earlier site may be replaced. Defaults to `False`.
-
-    Raises:
-        ArtifactError: a file that is not ONNX, is damaged, or has no usable card.
-        FileExistsError: `folder` exists, and `overwrite` is False or it holds more than a site.
-        OSError: npm is missing or could not fetch ONNX Runtime.
-    """
-    artifact = resolved(artifact)
-    if not onnx_loader.recognises(artifact):
-        raise ArtifactError(
-            f"{artifact} is not an ONNX file, the only kind that a browser can run; "
-            "`python -m kdiffusion export RUN_DIR --formats onnx` makes one"
-        )
-    onnx_loader.load(artifact)  # refuses what the page would, before npm is asked
-    with staged(folder, overwrite, ours) as site:
-        shutil.copytree(PAGE, site, ignore=shutil.ignore_patterns(*_NPM_FILES))
-        shutil.copyfile(artifact, site / onnx_loader.ARTIFACT)
-        _fetch_runtime(site / "runtime")
-        files = [path.relative_to(site).as_posix() for path in site.rglob("*") if path.is_file()]
-        manifest = json.dumps({"files": sorted([*files, MANIFEST])}, indent=1)
-        (site / MANIFEST).write_text(manifest, encoding="utf-8")
-
-
-def _fetch_runtime(folder):
-    """Puts ONNX Runtime for browsers into a new folder; npm checks what it fetches."""
-    npm = shutil.which("npm")
-    if npm is None:
-        raise OSError(
-            "npm was not found; it comes with Node.js (https://nodejs.org) and fetches ONNX "
-            "Runtime for browsers"
-        )
-    with tempfile.TemporaryDirectory() as temporary:
-        for name in _NPM_FILES:
-            shutil.copy(PAGE / name, temporary)
-        options = ["--ignore-scripts", "--prefer-offline", "--no-audit", "--no-fund"]
-        done = subprocess.run(
-            [npm, "ci", *options], cwd=temporary, capture_output=True, text=True, check=False
-        )
-        if done.returncode:
-            raise OSError(f"npm could not fetch ONNX Runtime for browsers: {done.stderr}")
-        folder.mkdir()
-        for name in _RUNTIME_FILES:
-            shutil.copy(Path(temporary, "node_modules/onnxruntime-web/dist", name), folder)
+from .site import write_site
 
 
 def main(

@@ -177,8 +177,8 @@ class ExecutionConfig:
     """Every random number of the run derives from it."""
     init_from: Path | None = None
     """Weights to start from: the folder of another run or of an import, a file that `export` wrote
-    (.safetensors, or .onnx but for 8 bits), a .keras file, or the name of a released model. Label
-    rows are matched by class name."""
+    (.safetensors, or .onnx but for 8 bits), a .keras file, the name of a released model, or
+    hf://owner/name on the Hub. Label rows are matched by class name."""
     init_partial: bool = False
     """Take what fits of those weights; else one that doesn't fit is refused."""
     strategy: StrategyName = "auto"

@@ -2,16 +2,17 @@
 
 from __future__ import annotations
 
+import dataclasses
 import hashlib
 import os
 from collections.abc import Sequence
-from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 import numpy as np
 
 from kdiffusion.artifacts import (
+    hub,
     is_artifact,
     network_description,
     onnx_loader,
@@ -32,7 +33,7 @@ _NEEDED = (
 )
 
 
-@dataclass(frozen=True)
+@dataclasses.dataclass(frozen=True)
 class InitialWeights:
     """Weights that another run may start from.
 
@@ -43,6 +44,7 @@ class InitialWeights:
         card: DenoiserCard, or None where the file has none.
         network_class: str, a row of `NETWORKS`; None where the file doesn't say.
         network: dict of the arguments of its class; None where the file doesn't say.
+        name: str. What to call them, if not by the name of the folder or the file.
     """
 
     path: Path
@@ -51,10 +53,11 @@ class InitialWeights:
     card: object = None
     network_class: str | None = None
     network: dict | None = None
+    name: str | None = None
 
     def to_dict(self) -> dict[str, str]:
         """The fields of the card's `Parent`: what a run that starts from them says of it."""
-        return {"name": self.path.resolve().name, "sha256": self.sha256}
+        return {"name": self.name or self.path.resolve().name, "sha256": self.sha256}
 
 
 def read_parent(path: str | os.PathLike) -> InitialWeights:
@@ -64,15 +67,18 @@ def read_parent(path: str | os.PathLike) -> InitialWeights:
         path: path of a run's folder (its newest checkpoint is taken, the average), of a file of
             weights (`export --formats safetensors`) or the folder that `import` wrote one into, of
             an ONNX file of ours that isn't in 8 bits, or of a Keras file of the network; or the
-            name of a released model.
+            name of a released model, or `hf://owner/name` on the Hub.
 
     Returns:
         InitialWeights.
 
     Raises:
         FileNotFoundError: nothing is there.
-        ValueError: what is there has no weights to start from, or is damaged.
+        ValueError: what is there has no weights to start from, or is damaged; what is on the Hub
+            can't be downloaded.
     """
+    if hub.is_on_hub(path):  # where it lies says nothing of what it is
+        return dataclasses.replace(read_parent(resolved(path)), name=hub.spelled(path))
     path = resolved(path)
     if not path.exists():
         raise FileNotFoundError(f"{_NEEDED} Received: {path}, which does not exist")

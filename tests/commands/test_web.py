@@ -5,7 +5,7 @@ import json
 import pytest
 
 from kdiffusion.artifacts import ArtifactError
-from kdiffusion.commands.web import MANIFEST, ours, write_site
+from kdiffusion.commands.site import MANIFEST, ours, write_site
 from kdiffusion.files import refuse_existing
 
 

@@ -55,6 +55,7 @@ COMMANDS = [
     ("evaluate", ["ARTIFACT"], {"--out": EVALUATION, "--save-statistics": ()}),
     ("train_judge", ["digits"], {"--out": ()}),
     ("web", ["ARTIFACT"], {"--out": ()}),
+    ("hub", ["ARTIFACT"], {"--out": ()}),
     ("pack", ["digits"], {"--out": ()}),
     ("import", ["RUN"], {"--out": ("denoiser.safetensors",)}),
     ("export_diffusers", ["RUN"], {"--out": ("diffusers",)}),

@@ -1,0 +1,155 @@
+"""ONNX stored in other precisions, made of an exported ONNX file alone: without its network.
+
+Of a file in float32 or float16 come all three. What 8 bits have lost cannot be had back.
+"""
+
+from __future__ import annotations
+
+import base64
+import json
+import os
+import shutil
+from collections.abc import Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from kdiffusion.artifacts import onnx_loader
+from kdiffusion.artifacts.denoiser import ArtifactError, import_runtime
+from kdiffusion.artifacts.onnx_loader import CARD_KEY, SEAL_KEY
+from kdiffusion.artifacts.onnx_weights import CONSTANT, DTYPE, NUMBERS, SHAPE, WEIGHTS_KEY
+from kdiffusion.artifacts.seal import UNSEALED, seal
+from kdiffusion.files import refuse_existing, staged
+from kdiffusion.tensorflow_start import import_tensorflow
+
+from . import onnx_float16, onnx_int8, onnx_writer
+from .verify import check_deviation
+
+if TYPE_CHECKING:
+    import onnx
+
+    from kdiffusion.artifacts.denoiser import LoadedDenoiser
+
+FORMATS = {"onnx": onnx_writer, "onnx_float16": onnx_float16, "onnx_int8": onnx_int8}
+
+
+def restore(
+    path: str | os.PathLike, folder: str | os.PathLike, formats: Sequence[str] = tuple(FORMATS)
+) -> dict[str, Path]:
+    """Writes an exported ONNX file in other formats of ONNX; in its own, a copy of it.
+
+    float32 of a float16 file holds the same rounded numbers.
+
+    Args:
+        path: path of the file.
+        folder: path to write into; made if need be.
+        formats: keys of `FORMATS`. Defaults to all.
+
+    Returns:
+        dict from each format's name to the Path written; of a file in 8 bits, that one alone.
+
+    Raises:
+        ArtifactError: a file that is damaged or has no usable card.
+        FileExistsError: a file is there already.
+    """
+    path, folder = Path(path), Path(folder)
+    import_tensorflow()  # its notices
+    denoiser = onnx_loader.load(path)
+    library = import_runtime("onnx", path, "onnx")
+    model = library.load(path, load_external_data=False)
+    own = _format_of(model)
+    possible = (own,) if own == "onnx_int8" else formats
+    paths = {name: folder / FORMATS[name].ARTIFACT for name in formats if name in possible}
+    for target in paths.values():
+        refuse_existing(target)
+    weights = _take_metadata(model, library)
+    plain = _without_float16(model)
+    for name, target in paths.items():
+        with staged(target) as temporary:
+            if name == own:
+                shutil.copyfile(path, temporary)
+                continue
+            _write(name, plain, weights, denoiser, temporary)
+            seal(temporary, ())
+            check_deviation(
+                _as_network(denoiser), onnx_loader.load(temporary), FORMATS[name].TOLERANCE
+            )
+    return paths
+
+
+def _format_of(model):
+    from onnx import TensorProto
+
+    types = {constant.data_type for constant in model.graph.initializer}
+    if TensorProto.INT8 in types:
+        return "onnx_int8"
+    return "onnx_float16" if TensorProto.FLOAT16 in types else "onnx"
+
+
+def _take_metadata(model, library):
+    """Leaves the card and a place for the seal; returns the list of weights, or None."""
+    metadata = {entry.key: entry.value for entry in model.metadata_props}
+    del model.metadata_props[:]
+    library.helper.set_model_props(model, {CARD_KEY: metadata[CARD_KEY], SEAL_KEY: UNSEALED})
+    text = metadata.get(WEIGHTS_KEY)
+    return None if text is None else json.loads(text)
+
+
+def _write(name, plain, weights, denoiser: LoadedDenoiser, path):
+    model = plain
+    if name == "onnx_int8":
+        model, weights = onnx_int8.with_int8_kernels(model), None
+    if name != "onnx":
+        model = onnx_float16.with_float16_weights(model)
+    text = None if weights is None else _weights_text(weights, model, name == "onnx_float16")
+    onnx_writer.save(model, denoiser.card, path, text)
+
+
+def _without_float16(model: onnx.ModelProto) -> onnx.ModelProto:
+    """The inverse of `with_float16_weights`, but for what was rounded."""
+    import onnx_ir as ir
+
+    rewritten = ir.from_proto(model)
+    graph: Any = rewritten.graph
+    for stored in [v for v in graph.initializers.values() if v.name.endswith(onnx_float16.SUFFIX)]:
+        name = stored.name.removesuffix(onnx_float16.SUFFIX)
+        exact = ir.tensor(stored.const_value.numpy().astype(np.float32))
+        weight = ir.Value(name=name, const_value=exact)
+        graph.register_initializer(weight)
+        for cast in [use.node for use in stored.uses()]:
+            cast.outputs[0].replace_all_uses_with(weight)
+            graph.remove(cast, safe=True)
+        del graph.initializers[stored.name]
+    return ir.to_proto(rewritten)
+
+
+def _weights_text(entries, model, rounded):
+    """The list of weights for a graph whose constants are now stored in another precision."""
+    names = {constant.name for constant in model.graph.initializer}
+    return json.dumps(
+        {name: _entry(entry, names, rounded) for name, entry in entries.items()},
+        separators=(",", ":"),
+    )
+
+
+def _entry(entry, names, rounded):
+    if CONSTANT in entry:
+        plain = entry[CONSTANT].removesuffix(onnx_float16.SUFFIX)
+        found = [name for name in (plain, plain + onnx_float16.SUFFIX) if name in names]
+        if not found:
+            raise ArtifactError(f"The list of weights names {plain}, which the graph doesn't have")
+        return {**entry, CONSTANT: found[0]}
+    if not rounded or len(entry[SHAPE]) < 2 or entry[DTYPE] == "float16":
+        return entry
+    numbers = np.frombuffer(base64.b64decode(entry[NUMBERS]), "<f4").astype("<f2")
+    return {**entry, NUMBERS: base64.b64encode(numbers.tobytes()).decode(), DTYPE: "float16"}
+
+
+def _as_network(denoiser):
+    """A denoiser as `check_deviation` calls a network."""
+
+    def network(inputs, training):
+        return denoiser(inputs["noisy_image"], inputs["timestep"], inputs["label"])
+
+    return network
