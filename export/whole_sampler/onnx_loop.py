@@ -1,6 +1,8 @@
 """The whole sampler as one ONNX file: noise, labels and guidance strength in, images out.
 
-The denoiser's graph is the body of an ONNX Loop; schedule, sampler and guidance are around it.
+The denoiser's graph is the body of an ONNX Loop; schedule, sampler and guidance are around it. ONNX
+has no operation that refuses: what the loop refuses asks for a row that no table has, which is an
+error in every runtime, and the operation's name says what is wrong.
 """
 
 from __future__ import annotations
@@ -40,8 +42,17 @@ sampler (float[batch, {shape}] noise, int32[batch] label, float guidance_strengt
   both_noise = Concat <axis = 0> (noise, noise)
   twice_batch = Shape <start = 0, end = 1> (both_noise)
   batch = Shape <start = 0, end = 1> (noise)
+  negative = Less (label, zero)
+  row = Where (negative, no_row, label)
+  known_label = Gather (all_labels, row)
   null_labels = Expand (null_label, batch)
-  {prefix}label = Concat <axis = 0> (label, null_labels)
+  {prefix}label = Concat <axis = 0> (known_label, null_labels)
+  high_enough = GreaterOrEqual (guidance_strength, lowest_strength)
+  finite = LessOrEqual (guidance_strength, highest_strength)
+  usable = And (high_enough, finite)
+  strength_row = Where (usable, zero, no_row)
+  strengths = Unsqueeze (guidance_strength, first_axis)
+  w = Gather (strengths, strength_row)
   nothing = Sub (noise, noise)
   image, last_x, last_x0, earlier_x0 = Loop (steps, , noise, noise, nothing, nothing) <body = step (
       int64 i, bool go_on, float[batch, {shape}] x, float[batch, {shape}] x_before,
@@ -56,7 +67,7 @@ sampler (float[batch, {shape}] noise, int32[batch] label, float guidance_strengt
     {prefix}timestep = Expand (t, twice_batch)
     conditional, unconditional = Split <axis = 0, num_outputs = 2> ({prefix}prediction)
     difference = Sub (conditional, unconditional)
-    push = Mul (guidance_strength, difference)
+    push = Mul (w, difference)
     guided = Add (conditional, push)
     from_x = Gather (estimate_x, i)
     from_prediction = Gather (estimate_prediction, i)
@@ -87,6 +98,12 @@ def write(source: ExportSource, tables: SamplerTables, path: Path) -> None:
         sums=_weighted_sum("corrected", "x_corrected") + _weighted_sum("step", "x_next"),
     )
     model = onnx.parser.parse_model(text)
+    names = {
+        "known_label": f"label_must_be_from_0_to_{source.card.null_label}",
+        "w": "guidance_strength_must_be_finite_and_at_least_minus_1",
+    }
+    for node in model.graph.node:
+        node.name = names.get(node.output[0], "")
     denoiser = onnx.compose.add_prefix(source.onnx_model, PREFIX).graph
     model.graph.initializer.extend(denoiser.initializer)
     model.graph.initializer.extend(_constants(source.card, tables))
@@ -125,6 +142,12 @@ def _constants(card, tables):
         "steps": np.int64(len(tables.timesteps)),
         "timesteps": tables.timesteps,
         "null_label": np.int32(card.null_label),
+        "all_labels": np.arange(card.null_label + 1, dtype=np.int32),
+        "zero": np.int32(0),
+        "no_row": np.int32(np.iinfo(np.int32).max),
+        "lowest_strength": np.float32(-1),
+        "highest_strength": np.finfo(np.float32).max,
+        "first_axis": np.array([0], np.int64),
         "low": low,
         "high": high,
     }

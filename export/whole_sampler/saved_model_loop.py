@@ -49,6 +49,16 @@ def _sampling_function(network, card, tables):
 
     @tf.function(input_signature=signature)
     def draw(noise, label, guidance_strength):
+        # What the loop refuses asks for a row that isn't there: an error, on a processor.
+        label = tf.gather(
+            tf.range(card.null_label + 1), label, name=f"label_must_be_from_0_to_{card.null_label}"
+        )
+        usable = tf.logical_and(guidance_strength >= -1, guidance_strength <= tf.float32.max)
+        guidance_strength = tf.gather(
+            guidance_strength[None],
+            tf.where(usable, 0, 1),
+            name="guidance_strength_must_be_finite_and_at_least_minus_1",
+        )
         labels = tf.concat([label, tf.fill(tf.shape(label), card.null_label)], axis=0)
         timesteps, estimate, corrected, step = map(
             tf.convert_to_tensor,

@@ -7,7 +7,9 @@ from types import SimpleNamespace
 
 import numpy as np
 import onnx
+import onnxruntime
 import pytest
+import tensorflow as tf
 
 from kdiffusion.artifacts import ArtifactError, load_denoiser
 from kdiffusion.diffusion.sampling import sample
@@ -49,6 +51,32 @@ def test_its_images_are_those_of_the_loop(exported_samplers, denoisers, card, na
         assert to_uint8(received).std() > 10  # they show something
         alone = draw(noise[3:4], LABELS[3:4], strength)
         np.testing.assert_allclose(alone[0], received[3], atol=1e-3)
+
+
+def _raw(name, path):
+    """A sampler in its runtime alone, as a client that has no line of ours runs it."""
+    if name == "onnx":
+        session = onnxruntime.InferenceSession(path)
+        return lambda **inputs: session.run(None, {k: np.asarray(v) for k, v in inputs.items()})[0]
+    served = tf.saved_model.load(path).signatures["serving_default"]
+    return lambda **inputs: served(**{k: tf.constant(v) for k, v in inputs.items()})["image"]
+
+
+@pytest.mark.parametrize("name", SAMPLER_FORMATS)
+def test_the_graph_itself_refuses_what_the_loop_refuses(exported_samplers, card, name):
+    run = _raw(name, exported_samplers[1][name])
+    inputs = {
+        "noise": initial_latents([0, 1], card.image_shape).astype(np.float32),
+        "label": np.array([0, card.null_label], np.int32),
+        "guidance_strength": np.float32(-1),
+    }
+    assert np.all(np.isfinite(run(**inputs)))
+    for label in (-1, card.null_label + 1, np.iinfo(np.int32).max):
+        with pytest.raises(Exception, match=f"label_must_be_from_0_to_{card.null_label}"):
+            run(**inputs | {"label": np.array([0, label], np.int32)})
+    for strength in (-1.01, -np.inf, np.inf, np.nan):
+        with pytest.raises(Exception, match="guidance_strength_must_be_finite_and_at_least_minus"):
+            run(**inputs | {"guidance_strength": np.float32(strength)})
 
 
 @pytest.mark.parametrize("name", SAMPLER_FORMATS)
