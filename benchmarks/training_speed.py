@@ -22,6 +22,7 @@ import tyro
 from kdiffusion.precision import resolve_policy
 from kdiffusion.runs import PRESETS
 from kdiffusion.runs.build import build_model
+from kdiffusion.training.batches import images_and_labels
 
 SHAPE, CLASSES = (32, 32, 3), 10
 PresetName = tyro.extras.literal_type_from_choices(list(PRESETS))
@@ -154,20 +155,30 @@ def _seconds(run):
     return time.perf_counter() - start
 
 
-def measure(steps, limit, rounds):
-    """({name: seconds of a step, `[rounds]`}, the convolutions' seconds `[rounds]`), in turns."""
+def check_step(network, batch_size):
+    """A callable that gives the seconds that a batch's own check takes, which is in the step."""
+    images = tf.random.uniform((batch_size, *SHAPE), -1, 1)
+    labels = tf.zeros(batch_size, tf.int32)
+    checked = tf.function(lambda: images_and_labels((images, labels), network)[2], autograph=False)
+    return lambda: min(_seconds(checked) for _ in range(3))
+
+
+def measure(steps, parts, rounds):
+    """{name: seconds `[rounds]`} of the steps and the parts, in turns."""
     for step in steps.values():  # compiles, and touches the memory
         step(), step()
-    limit()
-    seconds, limits = {name: [] for name in steps}, []
+    seconds = {name: [] for name in (*steps, *parts)}
+    for part in parts.values():
+        part()
     for _ in range(rounds):
         for name, step in steps.items():
             time.sleep(0.05)  # the last one's threads wait for more work in a busy loop
             start = time.perf_counter()
             step()
             seconds[name].append(time.perf_counter() - start)
-        limits.append(limit())
-    return seconds, limits
+        for name, part in parts.items():
+            seconds[name].append(part())
+    return seconds
 
 
 def main(preset: Annotated[PresetName, tyro.conf.Positional] = "cifar10_small", rounds: int = 15):
@@ -187,13 +198,16 @@ def main(preset: Annotated[PresetName, tyro.conf.Positional] = "cifar10_small", 
     except ModuleNotFoundError as error:
         print(f"Without PyTorch's rows: {error}")
     dtype = keras.dtype_policies.get(resolve_policy(config.model.dtype_policy)).compute_dtype
-    seconds, limits = measure(steps, convolution_step(model.network, size, dtype), rounds)
-    seconds[f"its 3x3 convolutions alone, {dtype}"] = limits
+    parts = {
+        f"its 3x3 convolutions alone, {dtype}": convolution_step(model.network, size, dtype),
+        "the check of a batch alone": check_step(model.network, size),
+    }
+    seconds = measure(steps, parts, rounds)
     print("| training step | ms | images a second |\n|---|---|---|")
     for name, values in seconds.items():
         low, middle, high = np.percentile(values, (25, 50, 75))
         print(
-            f"| {name} | {1000 * middle:.0f} ({1000 * low:.0f}-{1000 * high:.0f}) "
+            f"| {name} | {1000 * middle:.3g} ({1000 * low:.3g}-{1000 * high:.3g}) "
             f"| {size / middle:.0f} ({size / high:.0f}-{size / low:.0f}) |"
         )
 
