@@ -1,4 +1,4 @@
-"""Self-attention over a map, in two forms that compute the same."""
+"""Self-attention over a map, in forms that compute the same."""
 
 from __future__ import annotations
 
@@ -27,10 +27,15 @@ class SelfAttention2D(keras.layers.Layer):
     Attributes:
         form: str, a key of `FORMS`. `"plain"` projects the map four times. `"folded"` does it
             twice where there is one head: a smaller graph to draw from, a costlier gradient.
+            `"rematerialised"` keeps the input alone for the gradient and computes the rest again.
             See `kdiffusion.networks.forms`.
     """
 
-    FORMS: ClassVar = {"plain": "_plain", "folded": "_folded"}
+    FORMS: ClassVar = {
+        "plain": "_plain",
+        "folded": "_folded",
+        "rematerialised": "_rematerialised",
+    }
 
     def __init__(
         self, heads: int = 1, norm: dict[str, Any] | Literal[False] | None = None, **kwargs: Any
@@ -79,6 +84,9 @@ class SelfAttention2D(keras.layers.Layer):
         attended = ops.transpose(ops.matmul(weights, value), (0, 2, 1, 3))
         attended = ops.reshape(attended, (-1, channels))
         return inputs + ops.reshape(self.project(attended), (-1, height, width, channels))
+
+    def _rematerialised(self, inputs):
+        return keras.remat(self._plain)(inputs)
 
     def _normed(self, inputs):
         return inputs if self.norm is None else self.norm(inputs)

@@ -11,9 +11,6 @@ from kdiffusion.networks.attention import SelfAttention2D
 from kdiffusion.networks.residual import ResidualBlock
 
 if TYPE_CHECKING:
-    from kdiffusion.networks.types import Tensor
-
-if TYPE_CHECKING:
     from kdiffusion.networks.types import Shape, Tensor
 
 

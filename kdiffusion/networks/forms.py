@@ -1,7 +1,8 @@
 """One function, several forms: how a layer computes it is chosen by name.
 
 A form is no argument of the layer and no part of what is saved: it changes no weight, and no number
-by more than rounding. The exporter chooses those that make a small graph.
+by more than rounding. The exporter chooses those that make a small graph; training, if asked to,
+those that need less memory.
 """
 
 from collections.abc import Iterator, Mapping
@@ -9,6 +10,9 @@ from collections.abc import Iterator, Mapping
 import keras
 
 from kdiffusion.checks import check_name
+
+# Computed again for the gradient (Chen et al. 2016), block by block, rather than kept.
+REMATERIALISED = {"ResidualBlock": "rematerialised", "SelfAttention2D": "rematerialised"}
 
 
 def choose_forms(network: keras.Model, forms: Mapping[str, str]) -> None:

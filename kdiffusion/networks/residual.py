@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, ClassVar
 
 import keras
 
@@ -28,7 +28,13 @@ class ResidualBlock(keras.layers.Layer):
         norm: dict of arguments of `GroupNorm`; None for its defaults.
 
     Call: `[B, H, W, C]` map, `[B, E]` condition ► `[B, H, W, channels]`.
+
+    Attributes:
+        form: str, a key of `FORMS`. `"rematerialised"` keeps two of a block's maps for the gradient
+            and computes the others again: less memory, more time. See `kdiffusion.networks.forms`.
     """
+
+    FORMS: ClassVar = {"plain": "_plain", "rematerialised": "_rematerialised"}
 
     def __init__(
         self,
@@ -42,6 +48,7 @@ class ResidualBlock(keras.layers.Layer):
         self.channels = channels
         self.dropout = dropout
         self.scale_shift = scale_shift
+        self.form = "plain"
         policy = self.dtype_policy
         self.norm_in = GroupNorm(**(norm or {}), dtype=policy)
         self.conv_in = keras.layers.Conv2D(channels, 3, padding="same", dtype=policy)
@@ -68,10 +75,24 @@ class ResidualBlock(keras.layers.Layer):
             self.shortcut.build(inputs_shape)
 
     def call(self, inputs: Tensor, condition: Tensor, training: bool | None = None) -> Tensor:
+        return getattr(self, self.FORMS[self.form])(inputs, condition, training)
+
+    def _plain(self, inputs, condition, training):
+        x = self.drop(self._before_dropout(inputs, condition), training=training)
+        return self._after_dropout(x, inputs)
+
+    def _rematerialised(self, inputs, condition, training):
+        # Dropout stays outside: computed again, it would draw again.
+        x = keras.remat(self._before_dropout)(inputs, condition)
+        x = self.drop(x, training=training)
+        return keras.remat(self._after_dropout)(x, inputs)
+
+    def _before_dropout(self, inputs, condition):
         x = self.conv_in(silu(self.norm_in(inputs)))
         told = {"modulation" if self.scale_shift else "shift": self.project_condition(condition)}
-        x = self.norm_out(x, **told)
-        x = self.drop(silu(x), training=training)
+        return silu(self.norm_out(x, **told))
+
+    def _after_dropout(self, x, inputs):
         residual = self.conv_out(x)
         return residual + (inputs if self.shortcut is None else self.shortcut(inputs))
 

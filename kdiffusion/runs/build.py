@@ -47,6 +47,7 @@ def build_model(
         ema_decay=optimizer.ema_decay,
         gradient_clip_norm=optimizer.gradient_clip_norm,
         gradient_accumulation=optimizer.gradient_accumulation,
+        rematerialise=optimizer.rematerialise,
         loss_by_class=config.run.loss_by_class,
         seed=config.run.seed,
     )

@@ -152,6 +152,9 @@ class OptimizerConfig:
     gradient_accumulation: Positive = 1
     """Parts in which each device computes its share of a batch, one after another: the same
     gradient in less memory."""
+    rematerialise: bool = False
+    """Compute the blocks of the network again for the gradient, rather than keep what is in them:
+    the same gradient in less memory and more time."""
     ema_decay: BelowOne = 0.9999
     """Decay a step of the weights' moving average, which warms up from 0.1."""
 

@@ -1,5 +1,7 @@
 """Forms of a layer: chosen by name all over a network, and the same function in each."""
 
+import itertools
+
 import numpy as np
 import pytest
 
@@ -7,8 +9,9 @@ from kdiffusion.networks import UNet
 from kdiffusion.networks.attention import SelfAttention2D
 from kdiffusion.networks.blocks import Upsample
 from kdiffusion.networks.forms import choose_forms
+from kdiffusion.networks.residual import ResidualBlock
 
-WITH_FORMS = [SelfAttention2D, Upsample]
+WITH_FORMS = [SelfAttention2D, Upsample, ResidualBlock]
 
 
 @pytest.fixture(scope="module")
@@ -26,17 +29,19 @@ def test_all_forms_of_a_network_predict_the_same(network):
         "label": np.array([0, 3], "int32"),
     }
     found = {}
-    for attention in SelfAttention2D.FORMS:
-        for upsampling in Upsample.FORMS:
-            choose_forms(network, {"SelfAttention2D": attention, "Upsample": upsampling})
-            forms = [x.form for x in network._flatten_layers() if isinstance(x, SelfAttention2D)]
-            assert forms == [attention] * 4  # one a block of that level, and one in the middle
-            found[attention, upsampling] = np.asarray(network(inputs))
-    expected = found.pop(("plain", "resized"))
+    for forms in itertools.product(*(layer.FORMS for layer in WITH_FORMS)):
+        chosen = {layer.__name__: form for layer, form in zip(WITH_FORMS, forms, strict=True)}
+        choose_forms(network, chosen)
+        in_use = [x.form for x in network._flatten_layers() if isinstance(x, SelfAttention2D)]
+        # One a block of that level, and one in the middle.
+        assert in_use == [chosen["SelfAttention2D"]] * 4
+        found[forms] = np.asarray(network(inputs))
+    expected = found.pop(("plain", "resized", "plain"))
     assert np.std(expected) > 0.01
-    for name, prediction in found.items():
-        np.testing.assert_allclose(prediction, expected, atol=1e-5, err_msg=str(name))
-        assert np.any(prediction != expected), name  # another way to get there
+    for forms, prediction in found.items():
+        np.testing.assert_allclose(prediction, expected, atol=1e-5, err_msg=str(forms))
+        if "folded" in forms or "resized" not in forms:  # another way to get there
+            assert np.any(prediction != expected), forms
 
 
 @pytest.mark.parametrize("layer_class", WITH_FORMS, ids=lambda each: each.__name__)

@@ -45,6 +45,7 @@ def test_the_config_returns_every_argument_that_was_passed(scale_network, schedu
         "ema_decay": 0.5,
         "gradient_clip_norm": None,
         "gradient_accumulation": 3,
+        "rematerialise": True,
         "seed": 7,
         "name": "mine",
     }
@@ -212,6 +213,30 @@ def test_a_batch_in_parts_has_the_gradient_of_the_whole_for_a_u_net(schedule):
         arguments = {"learned_weighting": True, "gradient_accumulation": parts}
         trained.append(_trained(network, schedule, **arguments))
     _same_training(*trained)
+
+
+@pytest.mark.parametrize("parts", [1, 2])
+def test_blocks_that_are_computed_again_have_the_gradient_of_those_that_are_kept(schedule, parts):
+    trained, convolutions = [], []
+    for rematerialise in (False, True):
+        keras.utils.set_random_seed(0)
+        network = UNet(
+            (4, 4, 1), 2, 8, (1, 2), 1, (4,), dropout=0.5, scale_shift=True, dtype="float32"
+        )
+        rng = np.random.default_rng(0)
+        network.set_weights([rng.normal(size=w.shape, scale=0.2) for w in network.get_weights()])
+        arguments = {"rematerialise": rematerialise, "gradient_accumulation": parts}
+        images, labels = np.tile(IMAGES, (1, 2, 2, 1)), LABELS
+        model = _model(network, schedule, **arguments)
+        graph = tf.function(model.train_step).get_concrete_function((images, labels)).graph
+        nodes = [*graph.as_graph_def().node]
+        nodes += [node for f in graph.as_graph_def().library.function for node in f.node_def]
+        convolutions.append(sum(node.op == "Conv2D" for node in nodes))
+        model.fit(images, labels, batch_size=8, epochs=2, verbose=0)
+        trained.append([np.array(weight) for weight in network.get_weights()])
+    for kept, again in zip(*trained, strict=True):
+        np.testing.assert_allclose(again, kept, rtol=1e-4, atol=1e-6)
+    assert convolutions[1] > 1.5 * convolutions[0]
 
 
 def test_parts_drop_other_units_and_a_step_in_parts_repeats(schedule):

@@ -1,0 +1,95 @@
+"""The most memory that a training step takes, and its time, by what saves memory.
+
+    python -m benchmarks.step_memory stl10 --side 64 --batch-size 16
+
+Each row is a process of its own: three steps on made-up images. Its memory is the most that was
+resident, less what the process held when model and optimizer were built, and their weights: so it
+is what grows with the batch. That of a GPU is near it, for the same operations run there.
+"""
+
+import dataclasses
+import json
+import resource
+import subprocess
+import sys
+import time
+from typing import Annotated
+
+import tyro
+
+from kdiffusion.runs import PRESETS
+
+PresetName = tyro.extras.literal_type_from_choices(list(PRESETS))
+ROWS = {
+    "as it is": {},
+    "gradient accumulation 4": {"gradient_accumulation": 4},
+    "rematerialised": {"rematerialise": True},
+    "both": {"gradient_accumulation": 4, "rematerialise": True},
+}
+STEPS = 3
+
+
+def _measure(preset, side, batch_size, dtype_policy, options):
+    """[MiB above what was there before, seconds of the last step], in this process."""
+    import numpy as np
+    import tensorflow as tf
+
+    from kdiffusion.runs.build import build_model
+
+    config = PRESETS[preset]
+    config = dataclasses.replace(
+        config,
+        model=dataclasses.replace(config.model, dtype_policy=dtype_policy),
+        optimizer=dataclasses.replace(config.optimizer, batch_size=batch_size, **options),
+    )
+    model = build_model(config, (side, side, 3), 10, total_steps=1000)
+    random = np.random.default_rng(0)
+    images = tf.constant(random.uniform(-1, 1, (batch_size, side, side, 3)), tf.float32)
+    labels = tf.zeros(batch_size, tf.int32)
+    step = tf.function(lambda: model.train_step((images, labels))["loss"], autograph=False)
+    before = _most_resident()
+    for _ in range(STEPS):
+        start = time.perf_counter()
+        step().numpy()
+        seconds = time.perf_counter() - start
+    return _most_resident() - before, seconds
+
+
+def _most_resident():
+    unit = 2**20 if sys.platform == "darwin" else 2**10  # of ru_maxrss, in MiB
+    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / unit
+
+
+def main(
+    preset: Annotated[PresetName, tyro.conf.Positional] = "stl10",
+    side: int = 64,
+    batch_size: int = 16,
+    dtype_policies: tuple[str, ...] = ("float32", "mixed_bfloat16"),
+):
+    """Measures and prints a table in Markdown.
+
+    Args:
+        preset: whose network and optimizer.
+        side: of the square images, in pixels.
+        batch_size: images a step.
+        dtype_policies: Keras's names.
+    """
+    print(f"{preset}, {side}x{side}, batches of {batch_size}\n")
+    print("| | memory of a step, MiB | MiB an image | seconds |\n|---|---|---|---|")
+    for policy in dtype_policies:
+        for name, options in ROWS.items():
+            arguments = json.dumps([preset, side, batch_size, policy, options])
+            command = [sys.executable, "-m", "benchmarks.step_memory", "--row", arguments]
+            done = subprocess.run(command, check=True, capture_output=True, text=True)
+            memory, seconds = json.loads(done.stdout.splitlines()[-1])
+            print(
+                f"| {policy}, {name} | {memory:.0f} | {memory / batch_size:.1f} | {seconds:.1f} |",
+                flush=True,
+            )
+
+
+if __name__ == "__main__":
+    if sys.argv[1:2] == ["--row"]:
+        print(json.dumps(_measure(*json.loads(sys.argv[2]))))
+    else:
+        tyro.cli(main)
