@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import os
 from typing import TYPE_CHECKING, Any
 
@@ -48,16 +49,33 @@ class CheckpointState:
             for metric in model.metrics
             for variable in metric.variables
         }
-        self._checkpoint = tf.train.Checkpoint(**self._parts, metrics=list(self._metrics.values()))
+        _, *lists = self._parts.values()
+        self._variables = [model.step, *itertools.chain(*lists), *self._metrics.values()]
+        self._copies: list[tf.Variable] | None = None
 
     @property
     def metrics(self) -> list[str]:
         """Names of the metrics' variables, in the order in which they are written."""
         return list(self._metrics)
 
+    def snapshot(self) -> None:
+        """Copies everything within the processor's memory: the training can go on."""
+        values = [variable.value for variable in self._variables]
+        if self._copies is None:
+            with tf.device("CPU:0"):
+                self._copies = [tf.Variable(value, trainable=False) for value in values]
+        else:
+            for copy, value in zip(self._copies, values, strict=True):
+                copy.assign(value)
+
     def write(self, prefix: str | os.PathLike) -> None:
-        """Writes the tensor files. Raises tf.errors.OpError."""
-        self._checkpoint.write(prefix)
+        """Writes the last snapshot as tensor files, from any thread. Raises tf.errors.OpError."""
+        copies = iter(self._copies or ())
+        parts = {
+            name: next(copies) if name == "step" else [next(copies) for _ in part]
+            for name, part in self._parts.items()
+        }
+        tf.train.Checkpoint(**parts, metrics=list(copies)).write(prefix)
 
     def read(
         self, prefix: str | os.PathLike, metrics: Any | None = None, to_draw: bool = False

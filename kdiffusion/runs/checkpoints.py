@@ -8,6 +8,8 @@ checkpoints/
   best/step_00000096/     the lowest validation loss at the end of an epoch
   diverged/step_00000119/ what a run that met NaN wrote after its loss had left its band
 ```
+
+A training waits for a copy in memory alone. A thread of its own writes, checks and renames it.
 """
 
 from __future__ import annotations
@@ -16,6 +18,7 @@ import math
 import os
 import shutil
 import warnings
+from concurrent.futures import Future, ThreadPoolExecutor
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -48,12 +51,32 @@ class Checkpoints:
         self._state = CheckpointState(model)
         self._directory = Path(directory)
         self._keep = keep
+        self._writer = ThreadPoolExecutor(1, "checkpoint")
+        self._pending: Future | None = None
         self.band = LossBand()
 
     @property
     def any(self) -> bool:
         """Whether there is a checkpoint, damaged ones included."""
+        self.wait()
         return bool(self._candidates())
+
+    def wait(self) -> None:
+        """Returns when what was saved is on the disk.
+
+        Raises:
+            OSError: it could not be written.
+        """
+        pending, self._pending = self._pending, None
+        if pending is not None:
+            pending.result()
+
+    def close(self) -> None:
+        """Waits for what is being written, and ends its thread."""
+        try:
+            self.wait()
+        finally:
+            self._writer.shutdown()
 
     def _candidates(self, best=False):
         newest, best_ones = _newest_first(self._directory), _newest_first(self._directory / "best")
@@ -64,35 +87,50 @@ class Checkpoints:
         measured = [folder for folder in newest if math.isfinite(_val_loss(folder))]
         return sorted(best_ones + measured, key=_val_loss)
 
-    def save(self, logs: dict | None = None) -> Path:
-        """Writes a checkpoint named after the model's step.
+    def save(self, logs: dict | None = None, wait: bool = True) -> Path:
+        """Writes a checkpoint named after the model's step, when the one before it is written.
 
         Args:
             logs: dict of the epoch's results, at the end of one: its `val_loss` tells whether it
                 is the best so far. Defaults to `None`: amid an epoch.
+            wait: bool. Whether to return when it is on the disk, or as soon as it is copied in
+                memory. Defaults to `True`.
 
         Returns:
             Path of its folder.
+
+        Raises:
+            OSError: this one could not be written, or the one before it.
         """
+        self.wait()
         step = int(self._step.numpy())
         logs = {name: float(value) for name, value in (logs or {}).items()}
-        self._directory.mkdir(parents=True, exist_ok=True)
-        self._clear_up(step)
+        # All that goes on to change is taken here; the rest is done behind the training's back.
+        self._state.snapshot()
+        last_good = None if self.band.lowest is None else self.band.last_good_step(step + 1)
+        record = {"step": step, "logs": logs, "metrics": self._state.metrics}
+        record |= {"loss_band": self.band.to_record()}
         folder = self._directory / f"step_{step:08d}"
-        self._write(_partial(folder), step, logs)
-        _move_into_place(_partial(folder), folder)
-        if math.isfinite(logs.get("val_loss", math.nan)):
-            self.keep_best()
-        _remove(self._surplus(step))
+        self._pending = self._writer.submit(self._save, folder, record, last_good)
+        if wait:
+            self.wait()
         return folder
 
-    def _surplus(self, step):
+    def _save(self, folder, record, last_good):
+        self._directory.mkdir(parents=True, exist_ok=True)
+        self._clear_up(record["step"])
+        self._write(_partial(folder), record)
+        _move_into_place(_partial(folder), folder)
+        if math.isfinite(record["logs"].get("val_loss", math.nan)):
+            self._keep_best()
+        _remove(self._surplus(last_good))
+
+    def _surplus(self, last_good):
         """What may go: all but the newest, and one that is good even if the next step is not."""
         newest = _newest_first(self._directory)
         good = []
-        if self.band.lowest is not None:
-            last = self.band.last_good_step(step + 1)
-            good = [folder for folder in newest if _step_of(folder) <= last][:1]
+        if last_good is not None:
+            good = [folder for folder in newest if _step_of(folder) <= last_good][:1]
         return [folder for folder in newest[self._keep :] if folder not in good]
 
     def last_good(self, step: int) -> Path | None:
@@ -101,6 +139,7 @@ class Checkpoints:
         Returns:
             Path of the newest whole one from before the loss left its band; None without one.
         """
+        self.wait()
         last = self.band.last_good_step(step)
         for folder in self._candidates():
             try:
@@ -112,6 +151,7 @@ class Checkpoints:
 
     def go_back_to(self, good: Path) -> None:
         """Moves what is newer than a checkpoint to `diverged/`, where no reader looks."""
+        self.wait()
         aside = self._directory / "diverged"
         for folder in [f for f in _newest_first(self._directory) if _step_of(f) > _step_of(good)]:
             aside.mkdir(exist_ok=True)
@@ -129,22 +169,24 @@ class Checkpoints:
         passed = _newest_first(self._directory / "diverged")
         _remove(path for path in passed if _step_of(path) <= step)
 
-    def _write(self, folder, step, logs):
+    def _write(self, folder, record):
         folder.mkdir()
         try:
             self._state.write(str(folder / "state"))
         except tf.errors.OpError as error:
             raise OSError(f"{folder} could not be written: {error.message}") from error
         files = {path.name: sha256_of(path) for path in sorted(folder.iterdir())}
-        record = {"step": step, "logs": logs, "metrics": self._state.metrics}
-        record |= {"loss_band": self.band.to_record(), "files": files}
-        write_sealed(folder / RECORD, record)
+        write_sealed(folder / RECORD, record | {"files": files})
 
     def keep_best(self) -> None:
         """Copies the whole checkpoint of the lowest validation loss to `best/`, if it is not there.
 
         Of all that there are, not the newest alone: a run may have been killed before it copied.
         """
+        self.wait()
+        self._keep_best()
+
+    def _keep_best(self):
         damaged = set()
         for folder in _newest_first(self._directory / "best"):
             try:
@@ -192,6 +234,7 @@ class Checkpoints:
             FileNotFoundError: there is none.
             ValueError: there are some, and all are damaged; or one is whole and another model's.
         """
+        self.wait()
         damages = []
         for folder in self._candidates(best):
             try:

@@ -172,7 +172,8 @@ def _train(model, strategy, workers, dataset, directory, before, own_callbacks):
         directory.write()
         monitor = _monitor(model, directory, before, step, steps_per_epoch, evaluate)
         callbacks += [monitor, *own_callbacks]
-    with catching_signals() as what_came, contextlib.closing(lines):
+    closing = contextlib.closing
+    with catching_signals() as what_came, closing(lines), closing(checkpoints):
         # Last: what an epoch leaves is whole before the checkpoint that says it is done.
         callbacks.append(SaveCheckpoint(checkpoints, config, steps_per_epoch, what_came, workers))
         _fit(model, strategy, dataset, config, step, callbacks)

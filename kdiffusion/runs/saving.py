@@ -70,7 +70,7 @@ class SaveCheckpoint(keras.callbacks.Callback):
         came = self._what_came()
         stop = self._workers.any(came is not None)
         if self._workers.is_chief and (is_due or stop):
-            self._checkpoints.save(logs)
+            self._checkpoints.save(logs, wait=stop)
         if stop:
             # This returns when all are here: none leaves while one writes.
             kind = Preempted if self._workers.any(came is Preempted) else StoppedByUser
