@@ -73,7 +73,7 @@ def main(
     for file, size in files.items():
         print(f"{size / 1e6:8.1f} MB  {out / file}")
     print(f"Written: {out}. Read {out / 'README.md'} before others do.")
-    if api is None:
+    if push is None:
         address = facts.name or UNKNOWN_NAME
         print(f'Upload it: hf upload {address} {out} --exclude "{SPACE}/*"')
         return
