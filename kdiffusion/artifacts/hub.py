@@ -117,6 +117,7 @@ def library(why: str) -> ModuleType:
 @contextlib.contextmanager
 def quiet() -> Iterator[None]:
     """Keeps huggingface_hub from printing each attempt at a request: what fails is raised too."""
+    importlib.import_module("huggingface_hub.utils.logging")  # sets a level of its own
     logger = logging.getLogger("huggingface_hub")
     before = logger.level
     logger.setLevel(logging.ERROR)
