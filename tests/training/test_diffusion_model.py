@@ -221,7 +221,7 @@ def test_blocks_that_are_computed_again_have_the_gradient_of_those_that_are_kept
     for rematerialise in (False, True):
         keras.utils.set_random_seed(0)
         network = UNet(
-            (4, 4, 1), 2, 8, (1, 2), 1, (4,), dropout=0.5, scale_shift=True, dtype="float32"
+            (4, 4, 1), 2, 8, (1,), 1, (4,), dropout=0.5, scale_shift=True, dtype="float32"
         )
         rng = np.random.default_rng(0)
         network.set_weights([rng.normal(size=w.shape, scale=0.2) for w in network.get_weights()])
