@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import contextlib
 import functools
+import json
 import os
 import platform
 import re
@@ -98,6 +99,30 @@ def refuse_foreign(folder: Path, holds: str) -> None:
                 f"{path} ({_kind(mode)}) was not written by this program, so {folder} is not "
                 "removed. Move it away, or choose another place"
             )
+
+
+def list_files(folder: Path, manifest: str) -> None:
+    """Makes a folder list all that it holds, the list too, in a JSON file named `manifest`."""
+    files = [path.relative_to(folder).as_posix() for path in folder.rglob("*") if path.is_file()]
+    text = json.dumps({"files": sorted([*files, manifest])}, indent=1)
+    (folder / manifest).write_text(text, encoding="utf-8")
+
+
+def listed_files(folder: Path, manifest: str) -> str | None:
+    """What a folder may hold that is replaced, where it lists that itself.
+
+    Args:
+        folder: Path.
+        manifest: str. The name of its JSON file, which `list_files` wrote.
+
+    Returns:
+        str: the pattern of the names, as of `refuse_foreign`; None for a folder that lists nothing.
+    """
+    try:
+        files = json.loads((folder / manifest).read_text(encoding="utf-8"))["files"]
+        return "|".join(map(re.escape, files))
+    except (OSError, ValueError, KeyError, TypeError):
+        return None
 
 
 def _below(folder):

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import contextlib
 import itertools
+import logging
 import os
 import shutil
 import sys
@@ -21,6 +22,18 @@ CLEAR = "\r\x1b[K"
 
 _writing = threading.RLock()
 _moving = ""  # what the moving line shows
+
+
+@contextlib.contextmanager
+def errors_alone(logger: str) -> Iterator[None]:
+    """Keeps a library's logger, by its name, from printing anything below an error."""
+    named = logging.getLogger(logger)
+    before = named.level
+    named.setLevel(logging.ERROR)
+    try:
+        yield
+    finally:
+        named.setLevel(before)
 
 
 def is_watched() -> bool:

@@ -8,12 +8,13 @@ from __future__ import annotations
 
 import contextlib
 import importlib
-import logging
 import os
 import re
 from collections.abc import Iterator
 from pathlib import Path
 from types import ModuleType
+
+from kdiffusion.terminal import errors_alone
 
 from .denoiser import ArtifactError
 
@@ -118,13 +119,8 @@ def library(why: str) -> ModuleType:
 def quiet() -> Iterator[None]:
     """Keeps huggingface_hub from printing each attempt at a request: what fails is raised too."""
     importlib.import_module("huggingface_hub.utils.logging")  # sets a level of its own
-    logger = logging.getLogger("huggingface_hub")
-    before = logger.level
-    logger.setLevel(logging.ERROR)
-    try:
+    with errors_alone("huggingface_hub"):
         yield
-    finally:
-        logger.setLevel(before)
 
 
 def reason(error: BaseException | None) -> str:

@@ -22,7 +22,7 @@ from kdiffusion.evaluation.evaluation import FORMAT_VERSION, KEYS
 from kdiffusion.export import export_network
 from kdiffusion.export.onnx_restored import FORMATS, restore
 from kdiffusion.export.sources import read_source
-from kdiffusion.files import refuse_existing, staged
+from kdiffusion.files import list_files, listed_files, refuse_existing, staged
 from kdiffusion.images import image_grid
 from kdiffusion.runs.run_directory import holds_run
 from kdiffusion.terminal import working
@@ -46,11 +46,7 @@ KERAS = "model.keras"
 
 def ours(folder: Path) -> str | None:
     """What a folder may hold that another replaces; None for one that lists nothing."""
-    try:
-        files = json.loads((folder / MANIFEST).read_text(encoding="utf-8"))["files"]
-        return "|".join(map(re.escape, files))
-    except (OSError, ValueError, KeyError, TypeError):
-        return None
+    return listed_files(folder, MANIFEST)
 
 
 def read_evaluation(path: str | os.PathLike) -> dict[str, Any]:
@@ -146,9 +142,7 @@ def write_hub_folder(
             texts["evaluation.json"] = json.dumps(facts.evaluation, indent=1, allow_nan=False)
         for name, text in texts.items():
             (place / name).write_text(text, encoding="utf-8")
-        written = [p.relative_to(place).as_posix() for p in place.rglob("*") if p.is_file()]
-        manifest = json.dumps({"files": sorted([*written, MANIFEST])}, indent=1)
-        (place / MANIFEST).write_text(manifest, encoding="utf-8")
+        list_files(place, MANIFEST)
     return files
 
 

@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-import json
 import os
-import re
 import shutil
 import subprocess
 import tempfile
@@ -12,7 +10,7 @@ from pathlib import Path
 
 from kdiffusion.artifacts import ArtifactError, onnx_loader
 from kdiffusion.artifacts.released import resolved
-from kdiffusion.files import staged
+from kdiffusion.files import list_files, listed_files, staged
 
 PAGE = Path(__file__).parent / "web_page"
 # package.json pins the version and package-lock.json its checksum; neither belongs in the site.
@@ -32,11 +30,7 @@ MANIFEST = "kdiffusion-site.json"
 
 def ours(folder: Path) -> str | None:
     """What a site may hold that another replaces; None for a folder that lists nothing."""
-    try:
-        files = json.loads((folder / MANIFEST).read_text(encoding="utf-8"))["files"]
-        return "|".join(map(re.escape, files))
-    except (OSError, ValueError, KeyError, TypeError):
-        return None
+    return listed_files(folder, MANIFEST)
 
 
 def write_site(
@@ -68,9 +62,7 @@ def write_site(
         shutil.copytree(PAGE, site, ignore=shutil.ignore_patterns(*_NPM_FILES))
         shutil.copyfile(artifact, site / onnx_loader.ARTIFACT)
         _fetch_runtime(site / "runtime")
-        files = [path.relative_to(site).as_posix() for path in site.rglob("*") if path.is_file()]
-        manifest = json.dumps({"files": sorted([*files, MANIFEST])}, indent=1)
-        (site / MANIFEST).write_text(manifest, encoding="utf-8")
+        list_files(site, MANIFEST)
 
 
 def _fetch_runtime(folder):

@@ -2,7 +2,6 @@
 
 import contextlib
 import difflib
-import logging
 import os
 import re
 import tempfile
@@ -11,6 +10,8 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+
+from kdiffusion.terminal import errors_alone
 
 from .connection import check_any_host_known
 from .holdout import split_by_holdout
@@ -154,7 +155,7 @@ def _find_builder(name, directory, other_names):
         )
     if re.fullmatch(NAME_PATTERN, name):
         try:
-            with _quiet_absl():
+            with errors_alone("absl"):  # of an empty folder, which is answered by ourselves
                 return tfds.builder(name, data_dir=directory)
         except tfds.core.DatasetNotFoundError:
             pass  # Answered below, as is a name that cannot be one.
@@ -167,18 +168,6 @@ def _find_builder(name, directory, other_names):
         f"`name` must be one of {sorted(other_names)}, a data set of TFDS, or one that was "
         f"prepared in `directory`. {meant}Received: name={name!r}, directory={directory!r}"
     )
-
-
-@contextlib.contextmanager
-def _quiet_absl():
-    """Keeps TFDS from warning of an empty folder, which is answered by ourselves."""
-    logger = logging.getLogger("absl")
-    level = logger.level
-    logger.setLevel(logging.ERROR)
-    try:
-        yield
-    finally:
-        logger.setLevel(level)
 
 
 def _check_features(name, features):
