@@ -201,37 +201,49 @@ def staged(
 def _staging_folder(path):
     """A hidden folder beside `path`, known by its lock to be in use; it is gone afterwards."""
     lock = folder = None
-    while folder is None or lock is None:  # another took it for a leftover before it was locked
+    while folder is None or lock is None:  # it went, on a disk shared with a clock that is days off
         folder = Path(tempfile.mkdtemp(PARTIAL, f".{path.name}.", path.parent))
-        lock = _lock(folder, or_without=True)
+        lock = _lock(folder, make=True)
     try:
         os.write(lock, platform.node().encode())
         (folder / _NEW).mkdir()
         yield folder
     finally:
-        shutil.rmtree(folder)
+        _remove(folder)
         os.close(lock)
 
 
-def _lock(folder, or_without=False):
+def _remove(folder):
+    """Removes a staging folder whose lock is held; the lock is the last to go.
+
+    So long as there is one, others see that the folder is in use, and they make none themselves.
+    """
+    for part in (_NEW, _OLD):
+        if (folder / part).exists():
+            shutil.rmtree(folder / part)
+    (folder / _LOCK).unlink()
+    folder.rmdir()
+
+
+def _lock(folder, make=False):
     """Takes the lock of a staging folder, as long as the descriptor that it returns is open.
 
-    None means that the folder is in use, gone or another user's; where the file system has no
-    locks, too, unless `or_without`.
+    None means that the folder is in use, gone, without a lock or another user's. The folder's maker
+    makes the lock, waits for those who look at it, and does without on a file system without locks.
     """
     try:
-        flags = os.O_RDWR | os.O_CREAT | getattr(os, "O_NOFOLLOW", 0)
+        flags = os.O_RDWR | getattr(os, "O_NOFOLLOW", 0) | (os.O_CREAT if make else 0)
         descriptor = os.open(folder / _LOCK, flags, 0o600)
     except OSError:
         return None
     try:
         if fcntl is not None:
-            fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            fcntl.flock(descriptor, fcntl.LOCK_EX | (0 if make else fcntl.LOCK_NB))
         is_held = os.path.samestat(os.fstat(descriptor), os.lstat(folder / _LOCK))
     except (BlockingIOError, FileNotFoundError):  # the second: removed since it was opened
         is_held = False
     except OSError:
-        is_held = or_without
+        is_held = make
     if not is_held:
         os.close(descriptor)
         return None
@@ -271,8 +283,11 @@ def mend(folder: Path) -> None:
     if fcntl is None:
         return
     for leftover in Path(folder).glob(f".*{PARTIAL}"):
-        lock = _lock(leftover) if _is_own_folder(leftover) else None
+        if not _is_own_folder(leftover):
+            continue
+        lock = _lock(leftover)
         if lock is None:
+            _remove_without_lock(leftover)
             continue
         try:
             is_here = (leftover / _LOCK).read_bytes() == platform.node().encode()
@@ -281,9 +296,16 @@ def mend(folder: Path) -> None:
             for old in (leftover / _OLD).glob("*"):
                 if not os.path.lexists(leftover.parent / old.name):
                     os.rename(old, leftover.parent / old.name)
-            shutil.rmtree(leftover)
+            _remove(leftover)
         finally:
             os.close(lock)
+
+
+def _remove_without_lock(folder):
+    """Removes what was killed before it made its lock, or after it removed it: an empty folder."""
+    with contextlib.suppress(OSError):  # it has a lock, which another holds, or is gone
+        if time.time() - folder.stat().st_mtime > _DAY:
+            folder.rmdir()
 
 
 def _is_own_folder(path):

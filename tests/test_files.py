@@ -248,6 +248,7 @@ with files.staged(sys.argv[1], True, lambda folder: "inside") as path:
         ("os", "rename", 1, "old"),  # the new folder is written
         ("os", "rename", 2, None),  # the old one is set aside, the new one not yet there
         ("shutil", "rmtree", 1, "new"),  # the new one is there, the old one not removed
+        ("os", "unlink", 1, "new"),  # the old one is half removed
     ],
 )
 def test_what_a_killed_process_left_is_mended_by_the_next(tmp_path, module, function, number, left):
@@ -281,6 +282,40 @@ def test_what_another_machine_left_waits_for_a_day(tmp_path):
     os.utime(leftover, (0, 0))
     mend(tmp_path)
     assert os.listdir(tmp_path) == []
+
+
+def test_what_was_killed_before_it_had_its_lock_waits_for_a_day(tmp_path):
+    leftover = tmp_path / f".a.12345678{PARTIAL}"
+    leftover.mkdir()
+    mend(tmp_path)
+    assert leftover.exists()
+    os.utime(leftover, (0, 0))
+    mend(tmp_path)
+    assert os.listdir(tmp_path) == []
+
+
+# Writes files into one folder as others do, and looks there for leftovers all the time.
+_AMONG_OTHERS = """
+import sys
+from kdiffusion import files
+
+folder, number = sys.argv[1:]
+for i in range(400):
+    files._mend_once.cache_clear()
+    with files.staged(f"{folder}/{number}_{i}") as path:
+        path.write_text("whole")
+"""
+
+
+@pytest.mark.slow
+def test_processes_that_write_into_one_folder_leave_each_other_alone(tmp_path):
+    commands = [
+        [sys.executable, "-c", _AMONG_OTHERS, str(tmp_path), str(number)] for number in range(6)
+    ]
+    processes = [subprocess.Popen(command) for command in commands]
+    assert [process.wait() for process in processes] == [0] * 6
+    assert len(os.listdir(tmp_path)) == 6 * 400
+    assert not list(tmp_path.glob(".*"))
 
 
 def test_folders_of_others_with_such_names_stay(tmp_path):
