@@ -16,6 +16,7 @@ from PIL import Image, ImageFilter
 from kdiffusion.commands.command_line import run_command
 from kdiffusion.commands.outputs import refuse_outputs
 from kdiffusion.data import load_dataset
+from kdiffusion.evaluation.grain import grain_levels
 from kdiffusion.evaluation.job import Job
 from kdiffusion.evaluation.measures import FOUND, MEASURES, Drawn
 from kdiffusion.evaluation.reader import chunks
@@ -23,8 +24,8 @@ from kdiffusion.files import staged
 
 SHOWN = (
     "frechet_distance", "frechet_distance_extrapolated", "kernel_distance", "kernel_distance_sd",
-    "precision", "recall", "density", "coverage", "share_as_asked", "copies",
-    "near_training_share", "nearest_distance_ratio",
+    "precision", "recall", "density", "coverage", "share_as_asked", "grain_levels",
+    "copies", "near_training_share", "nearest_distance_ratio",
 )  # fmt: skip
 OF_COUNT = SHOWN[:9]
 
@@ -92,6 +93,7 @@ def curve(prepared, dataset, counts, seed):
             real.held_out_features[chosen], None,
             None if real.held_out_readings is None else real.held_out_readings[chosen],
             dataset.validation_labels[chosen].astype(np.int64), dataset.class_names, seed,
+            grain_levels(dataset.validation_images[chosen]),
         )  # fmt: skip
         print(f"{count} images", flush=True)
         names = [n for n, m in MEASURES.items() if n != "copies" and m.least(dimensions) <= count]
@@ -115,8 +117,9 @@ def defects(prepared, dataset, count, seed):
         if dataset.horizontal_flip:
             mirrored, _ = prepared.reader.read_all(chunks(images), count, name, mirrored=True)
         drawn = Drawn(
-            features, mirrored, readings, labels.astype(np.int64), dataset.class_names, seed
-        )
+            features, mirrored, readings, labels.astype(np.int64), dataset.class_names, seed,
+            grain_levels(images),
+        )  # fmt: skip
         dimensions = features.shape[1]
         names = [n for n, m in MEASURES.items() if m.least(dimensions) <= count]
         yield {"defect": name, **_measure(prepared, drawn, names)}

@@ -10,7 +10,9 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from tqdm import tqdm
 
+from .grain import grain_of_all
 from .measures import FOUND, MEASURES, Drawn
+from .reader import chunks
 from .real_images import RealImages
 
 if TYPE_CHECKING:
@@ -152,7 +154,8 @@ def evaluate(
             images.read(), images.count, "Features, mirrored", True, progress
         )
     class_names = () if reader.judge is None else reader.judge.card.class_names
-    drawn = Drawn(features, mirrored, readings, labels, class_names, seed)
+    grain = grain_of_all(images.read()) if "grain" in names else None
+    drawn = Drawn(features, mirrored, readings, labels, class_names, seed, grain)
     figures = {**dict.fromkeys(KEYS), "images": images.count}
     figures |= _measure(names, drawn, real, "Measures", progress)
     copies = figures.pop(FOUND, None)
@@ -183,6 +186,7 @@ def _measure_held_out(names, count, real, class_names, seed, progress):
         np.asarray(real.dataset.validation_labels)[chosen].astype(np.int64),
         class_names,
         seed,
+        grain_of_all(chunks(real.dataset.validation_images[chosen])) if "grain" in names else None,
     )
     dimensions = drawn.features.shape[1]
     usable = [

@@ -30,6 +30,7 @@ class Drawn:
         labels: int array `[N]`, what was asked for, as the judge counts classes; None if unknown.
         class_names: tuple of str.
         seed: int. Of subsets that measures take.
+        grain: float array `[N]`, of `grain_levels`; None where that isn't measured.
     """
 
     features: np.ndarray
@@ -38,6 +39,7 @@ class Drawn:
     labels: np.ndarray | None
     class_names: tuple[str, ...]
     seed: int = 0
+    grain: np.ndarray | None = None
 
 
 @dataclasses.dataclass(frozen=True)
@@ -169,6 +171,13 @@ def _copies(drawn, real):
     }
 
 
+def _grain(drawn, real):
+    return {
+        "grain_levels": float(drawn.grain.mean()),
+        "grain_levels_standard_error": float(drawn.grain.std() / np.sqrt(len(drawn.grain))),
+    }
+
+
 MEASURES = {
     "frechet": Measure(
         _frechet, lambda dimensions: dimensions + 1,
@@ -187,5 +196,6 @@ MEASURES = {
     "share_as_asked": Measure(
         _share_as_asked, lambda _: 1, "", by_statistics=True, by_judge=True
     ),
+    "grain": Measure(_grain, lambda _: 1, "", by_statistics=True),
     "copies": Measure(_copies, lambda _: 1, ""),
 }  # fmt: skip

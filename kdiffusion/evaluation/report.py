@@ -50,6 +50,11 @@ ROWS = {
         "Share as asked", "higher",
         "The share that the judge reads as the class that was asked for.",
     ),
+    "grain_levels": (
+        "Grain", "as of real",
+        ("Noise between neighbouring pixels, in levels of 255. Fine texture counts too, so compare "
+        "it with that of real images: more is grain, less is blur."),
+    ),
     "copies": (
         "Copies", "as by chance",
         "Drawn images nearer to a training image than any held-out image is.",

@@ -32,6 +32,11 @@ def _images(seed, count):
     return np.clip(images, 0, 255).astype(np.uint8), labels.astype(np.int32)
 
 
+def _grainy(images):
+    noise = np.random.default_rng(3).normal(0, 10, images.shape)
+    return np.clip(images + noise, 0, 255).astype(np.uint8)
+
+
 @pytest.fixture
 def dataset():
     return ImageDataset("toy", *_images(0, 900), *_images(1, 700), ("dark", "bright"), True)
@@ -91,6 +96,7 @@ def test_every_defect_moves_what_is_meant_to_see_it(save, dataset, judge_file):
     mirrored[:10] = dataset.images[:10, :, ::-1]
     sets = {
         "none": (images, labels),
+        "grain": (_grainy(images), labels),
         "brighter": (np.minimum(images, 235) + 20, labels),
         "wrong labels": (images, 1 - labels),
         "one class": (np.repeat(images[::2], 2, axis=0), np.repeat(labels[::2], 2)),
@@ -102,6 +108,9 @@ def test_every_defect_moves_what_is_meant_to_see_it(save, dataset, judge_file):
     none = found["none"]
     assert found["brighter"]["frechet_distance"] > 10 * none["frechet_distance"]
     assert found["brighter"]["kernel_distance"] > 10 * none["kernel_distance_sd"]
+    real, error = none["real"]["grain_levels"], none["grain_levels_standard_error"]
+    assert abs(none["grain_levels"] - real) < 5 * error
+    assert found["grain"]["grain_levels"] > real + 10 * error
     assert found["wrong labels"]["share_as_asked"] == 0
     assert found["wrong labels"]["frechet_distance"] == none["frechet_distance"]
     assert found["one class"]["recall"] < 0.6 * none["recall"]
