@@ -74,20 +74,29 @@ def _in_order(graph):
 
 
 class _Names:
-    """Old name ► new one: numbers at the end of each part are counted anew, as parts appear."""
+    """Old name ► new one: numbers at the end of each part are counted anew, as parts appear.
+
+    They are counted within the part before: whether two layers' operations share a number says
+    something of the process alone.
+    """
 
     def __init__(self, kept):
         self.new = {name: name for name in ("", *kept)}
-        self._numbers = {}  # stem: {part of an old name: its number}
+        self._places = {}  # old name up to a part, without its output: the new one
+        self._counts = {}  # new name up to a part, without its number: how many there are
 
     def __call__(self, name):
         if name not in self.new:
-            self.new[name] = "/".join(map(self._renumbered, name.split("/")))
+            match: Any = _COUNTED.fullmatch(name)  # every text is a match
+            output = match["output"] or ""
+            self.new[name] = self._place(name.removesuffix(output)) + output
         return self.new[name]
 
-    def _renumbered(self, part):
-        match: Any = _COUNTED.fullmatch(part)  # every text is a match
-        numbers = self._numbers.setdefault(match["stem"], {})
-        whole = part.removesuffix(match["output"] or "")
-        number = numbers.setdefault(whole, len(numbers))
-        return match["stem"] + (f"_{number}" if number else "") + (match["output"] or "")
+    def _place(self, old):
+        if old not in self._places:
+            before, slash, part = old.rpartition("/")
+            match: Any = _COUNTED.fullmatch(part)
+            stem = (self._place(before) + slash if slash else "") + match["stem"]
+            number = self._counts[stem] = self._counts.get(stem, -1) + 1
+            self._places[old] = stem + (f"_{number}" if number else "")
+        return self._places[old]

@@ -18,7 +18,9 @@ from kdiffusion.networks.unet import UNet
 card = DenoiserCard.from_json(open(sys.argv[1]).read())
 for _ in range(int(sys.argv[3])):  # what else the process has made
     UNet(card.image_shape, 3, 8, (1,), 1, ())
-network, random = UNet(card.image_shape, 3, 8, (1,), 1, (8,)), np.random.default_rng(0)
+options = {"attention_heads": 2, "scale_shift": True}
+network = UNet(card.image_shape, 3, 8, (1, 2), 1, (3,), **options)
+random = np.random.default_rng(0)
 network.set_weights([0.1 * random.standard_normal(w.shape) for w in network.get_weights()])
 onnx = ["onnx", "onnx_float16", "onnx_int8"]
 formats = [*onnx, "openvino", "safetensors", "safetensors_float16"]
