@@ -17,6 +17,7 @@ import numpy as np
 
 from kdiffusion.diffusion.card import CardError, DenoiserCard
 from kdiffusion.diffusion.schedules import NoiseSchedule
+from kdiffusion.terminal import working
 
 from . import diffusers_network, diffusers_scheduler, hub
 from .denoiser import ArtifactError, import_runtime
@@ -129,7 +130,7 @@ def _local(source):
     _, name, revision = match.groups()
     library = hub.library(f"{source} is no folder here, but may be on the Hub")
     try:
-        with hub.quiet():
+        with working(f"asking the Hub for {name}"), hub.quiet():
             folder = library.snapshot_download(
                 name, revision=revision and revision[1:], allow_patterns=PATTERNS
             )

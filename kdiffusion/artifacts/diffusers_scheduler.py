@@ -101,6 +101,9 @@ def drawing_options(config: dict[str, Any]) -> tuple[list[str], list[str]]:
         options.append("--variance fixed_large")
     given = {name: config.get(name, alike) for name, alike in DRAWN_ALIKE.items()}
     without = [f"{name}={value!r}" for name, value in given.items() if value != DRAWN_ALIKE[name]]
+    if not is_ddpm and config.get("clip_sample", True):
+        # There the noise stays as it was predicted; here it follows from the clipped image.
+        without.append("use_clipped_model_output=False")
     return options, without
 
 

@@ -14,7 +14,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from types import ModuleType
 
-from kdiffusion.terminal import errors_alone
+from kdiffusion.terminal import errors_alone, working
 
 from .denoiser import ArtifactError
 
@@ -80,7 +80,7 @@ def downloaded(source: str | os.PathLike) -> Path:
     only_here, missing = False, None
     for file in (match["file"],) if match["file"] else FILES:
         try:
-            with quiet():
+            with working(f"asking the Hub for {word}"), quiet():
                 path = hub.hf_hub_download(
                     match["repository"], file, revision=match["revision"],
                     library_name="kdiffusion", local_files_only=only_here,

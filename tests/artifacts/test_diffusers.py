@@ -371,12 +371,18 @@ def test_a_card_of_another_scheduler_is_refused(imported, tmp_path):
 @pytest.mark.parametrize(
     ("fields", "options", "without"),
     [
-        ({}, ["--spacing leading"], []),
+        ({}, ["--spacing leading"], ["use_clipped_model_output=False"]),
+        ({"_class_name": "DDPMScheduler"}, ["--spacing leading"], []),
         ({"timestep_spacing": "trailing", "clip_sample": False}, ["--no-clip"], []),
         (
             {"steps_offset": 1, "thresholding": True, "set_alpha_to_one": False},
             ["--spacing leading"],
-            ["thresholding=True", "set_alpha_to_one=False", "steps_offset=1"],
+            [
+                "thresholding=True",
+                "set_alpha_to_one=False",
+                "steps_offset=1",
+                "use_clipped_model_output=False",
+            ],
         ),
     ],
 )
