@@ -56,8 +56,8 @@ def export_run(
     """Exports the newest checkpoint of a run: its EMA network, in inference mode, with its card.
 
     Args:
-        run_dir: path of a run directory; or of a folder that `import_diffusers` wrote, or of a file
-            of weights.
+        run_dir: path of a run directory; or of another source, as of
+            `kdiffusion.export.sources.read_source`.
         formats: keys of `FORMATS`. Defaults to `("onnx", "saved_model")`.
         out: folder to write into, or None for `run_dir/export`; beside a file.
         overwrite: bool. Whether files of an earlier export may be replaced. Defaults to `False`.

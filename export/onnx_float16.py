@@ -12,7 +12,7 @@ import numpy as np
 
 from kdiffusion.artifacts.onnx_loader import load as load
 
-from .onnx_weights import weights_text
+from .onnx_weights import network_text, weights_text
 from .onnx_writer import save
 
 if TYPE_CHECKING:
@@ -38,7 +38,8 @@ def write(source: ExportSource, path: Path) -> None:
         path: Path. The file to make.
     """
     model = with_float16_weights(source.onnx_model)
-    save(model, source.card, path, weights_text(model, source.network, np.float16))
+    weights = weights_text(model, source.network, np.float16)
+    save(model, source.card, path, weights, network_text(source.network))
 
 
 def with_float16_weights(model: onnx.ModelProto) -> onnx.ModelProto:

@@ -18,7 +18,14 @@ import numpy as np
 from kdiffusion.artifacts import onnx_loader
 from kdiffusion.artifacts.denoiser import ArtifactError, import_runtime
 from kdiffusion.artifacts.onnx_loader import CARD_KEY, SEAL_KEY
-from kdiffusion.artifacts.onnx_weights import CONSTANT, DTYPE, NUMBERS, SHAPE, WEIGHTS_KEY
+from kdiffusion.artifacts.onnx_weights import (
+    CONSTANT,
+    DTYPE,
+    NETWORK_KEY,
+    NUMBERS,
+    SHAPE,
+    WEIGHTS_KEY,
+)
 from kdiffusion.artifacts.seal import UNSEALED, seal
 from kdiffusion.files import refuse_existing, staged
 from kdiffusion.tensorflow_start import import_tensorflow
@@ -63,14 +70,14 @@ def restore(
     paths = {name: folder / FORMATS[name].ARTIFACT for name in formats if name in possible}
     for target in paths.values():
         refuse_existing(target)
-    weights = _take_metadata(model, library)
+    weights, network = _take_metadata(model, library)
     plain = _without_float16(model)
     for name, target in paths.items():
         with staged(target) as temporary:
             if name == own:
                 shutil.copyfile(path, temporary)
                 continue
-            _write(name, plain, weights, denoiser, temporary)
+            _write(name, plain, weights, network, denoiser, temporary)
             seal(temporary, ())
             check_deviation(
                 _as_network(denoiser), onnx_loader.load(temporary), FORMATS[name].TOLERANCE
@@ -88,22 +95,23 @@ def _format_of(model):
 
 
 def _take_metadata(model, library):
-    """Leaves the card and a place for the seal; returns the list of weights, or None."""
+    """Leaves the card and a place for the seal; returns what is said of weights and network."""
     metadata = {entry.key: entry.value for entry in model.metadata_props}
     del model.metadata_props[:]
     library.helper.set_model_props(model, {CARD_KEY: metadata[CARD_KEY], SEAL_KEY: UNSEALED})
     text = metadata.get(WEIGHTS_KEY)
-    return None if text is None else json.loads(text)
+    return None if text is None else json.loads(text), metadata.get(NETWORK_KEY)
 
 
-def _write(name, plain, weights, denoiser: LoadedDenoiser, path):
+def _write(name, plain, weights, network, denoiser: LoadedDenoiser, path):
     model = plain
     if name == "onnx_int8":
         model, weights = onnx_int8.with_int8_kernels(model), None
+        network = None
     if name != "onnx":
         model = onnx_float16.with_float16_weights(model)
     text = None if weights is None else _weights_text(weights, model, name == "onnx_float16")
-    onnx_writer.save(model, denoiser.card, path, text)
+    onnx_writer.save(model, denoiser.card, path, text, network)
 
 
 def _without_float16(model: onnx.ModelProto) -> onnx.ModelProto:

@@ -14,7 +14,16 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from kdiffusion.artifacts.onnx_weights import AXES, CONSTANT, DTYPE, NUMBERS, SHAPE
+from kdiffusion.artifacts.network_description import describe
+from kdiffusion.artifacts.onnx_weights import (
+    ARGUMENTS,
+    AXES,
+    CLASS,
+    CONSTANT,
+    DTYPE,
+    NUMBERS,
+    SHAPE,
+)
 
 if TYPE_CHECKING:
     import keras
@@ -46,6 +55,15 @@ def weights_text(model: onnx.ModelProto, network: keras.Model, dtype: Any) -> st
         for name, variable in named_weights(network).items()
     }
     return json.dumps(entries, separators=(",", ":"))
+
+
+def network_text(network: keras.Model) -> str | None:
+    """JSON of a network's class and arguments; None for a class of someone's own."""
+    try:
+        network_class, arguments = describe(network)
+    except ValueError:
+        return None
+    return json.dumps({CLASS: network_class, ARGUMENTS: arguments}, separators=(",", ":"))
 
 
 def _entry(weight, constants, dtype):

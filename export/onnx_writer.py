@@ -13,14 +13,14 @@ from kdiffusion.artifacts.denoiser import (
     check_names,
 )
 from kdiffusion.artifacts.onnx_loader import ARTIFACT, CARD_KEY, SEAL_KEY, load
-from kdiffusion.artifacts.onnx_weights import WEIGHTS_KEY
+from kdiffusion.artifacts.onnx_weights import NETWORK_KEY, WEIGHTS_KEY
 from kdiffusion.artifacts.seal import UNSEALED
 from kdiffusion.artifacts.self_check import SELF_CHECK_KEY, example_inputs, golden_text
 from kdiffusion.diffusion.denoiser import INPUT_NAMES, OUTPUT_NAME
 from kdiffusion.onnx_session import open_session
 
 from .inference import serving_function
-from .onnx_weights import weights_text
+from .onnx_weights import network_text, weights_text
 
 if TYPE_CHECKING:
     import onnx
@@ -54,11 +54,15 @@ def write(source: ExportSource, path: Path) -> None:
         ArtifactError: as `convert`.
     """
     weights = weights_text(source.onnx_model, source.network, np.float32)
-    save(source.onnx_model, source.card, path, weights)
+    save(source.onnx_model, source.card, path, weights, network_text(source.network))
 
 
 def save(
-    model: onnx.ModelProto, card: DenoiserCard, path: Path, weights: str | None = None
+    model: onnx.ModelProto,
+    card: DenoiserCard,
+    path: Path,
+    weights: str | None = None,
+    network: str | None = None,
 ) -> None:
     """Writes an ONNX graph with its golden predictions, those of this very graph.
 
@@ -67,6 +71,7 @@ def save(
         card: DenoiserCard.
         path: Path. The file to make.
         weights: str of `weights_text`, by which a run can start from the file; None for none.
+        network: str of `network_text`, what network the weights are of; None if not known.
     """
     import onnx
 
@@ -77,6 +82,8 @@ def save(
     facts = {SELF_CHECK_KEY: golden}
     if weights is not None:
         facts[WEIGHTS_KEY] = weights
+    if network is not None:
+        facts[NETWORK_KEY] = network
     entries = [onnx.StringStringEntryProto(key=key, value=text) for key, text in facts.items()]
     # Protocol buffers one after another are one, with the lists of both.
     path.write_bytes(graph + onnx.ModelProto(metadata_props=entries).SerializeToString())

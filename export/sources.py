@@ -6,7 +6,10 @@ import os
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from kdiffusion.artifacts import safetensors_loader
+from kdiffusion.artifacts import hub, onnx_loader, onnx_weights, safetensors_loader
+from kdiffusion.artifacts.denoiser import ArtifactError
+from kdiffusion.artifacts.released import released_models, resolved
+from kdiffusion.artifacts.stored_weights import build
 from kdiffusion.diffusion.card import DenoiserCard
 from kdiffusion.tensorflow_start import import_tensorflow
 
@@ -18,8 +21,16 @@ def default_folder(source: str | os.PathLike) -> Path:
     """Where the files of a source go unless told: beside a file of weights, else in `export`.
 
     Args:
-        source: path of a run, of a folder that `import` wrote, or of a file of weights.
+        source: as of `read_source`.
+
+    Raises:
+        ValueError: a released model or one on the Hub, which is in no folder of the user's.
     """
+    if not Path(source).exists() and (hub.is_on_hub(source) or str(source) in released_models()):
+        raise ValueError(
+            f"`out` must be given for a model that is in no folder of yours. Received: "
+            f"{hub.spelled(source)}, out=None"
+        )
     source = Path(source)
     return source.parent if source.is_file() else source / "export"
 
@@ -28,7 +39,9 @@ def read_source(source: str | os.PathLike, best: bool = False) -> tuple[keras.Mo
     """Reads what is to be exported.
 
     Args:
-        source: as of `default_folder`.
+        source: path of a run, of a folder that `import` wrote, or of a file that holds weights:
+            .safetensors, or .onnx but in 8 bits. Where nothing is at such a path, the name of a
+            released model, or `hf://owner/name` on the Hub.
         best: bool. Of a run, the checkpoint of the lowest validation loss, not the newest.
 
     Returns:
@@ -36,16 +49,31 @@ def read_source(source: str | os.PathLike, best: bool = False) -> tuple[keras.Mo
 
     Raises:
         FileNotFoundError: none of them is there.
-        ValueError: a run without a checkpoint, a damaged file, or `best` of what is no run.
+        ArtifactError: a damaged file, or one that doesn't say what network its weights are of.
+        ValueError: a run without a checkpoint, or `best` of what is no run.
     """
-    import_tensorflow()
-    file = safetensors_loader.file_at(source)
+    path = Path(source) if Path(source).exists() else resolved(source)
+    file = path if onnx_loader.recognises(path) else safetensors_loader.file_at(path)
     if file is not None:
         if best:
             raise ValueError(f"`best` must be left out: {source} is no run. Received: best=True")
-        stored = safetensors_loader.read(file)
-        return safetensors_loader.build(stored, file), stored.card
+        stored = _stored(file)
+        import_tensorflow()
+        return build(stored, file), stored.card
+    import_tensorflow()
     from kdiffusion.runs import load_run
 
-    run = load_run(source, best)
+    run = load_run(path, best)
     return run.model.ema_network, run.card
+
+
+def _stored(file):
+    if not onnx_loader.recognises(file):
+        return safetensors_loader.read(file)
+    stored = onnx_weights.read(file)
+    if stored is None:
+        raise ArtifactError(
+            f"{file} holds no weights as they were trained, as a graph in 8 bits doesn't: only its "
+            "own runtime can use it"
+        )
+    return stored

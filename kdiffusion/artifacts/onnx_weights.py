@@ -12,31 +12,31 @@ import json
 import math
 import os
 from pathlib import Path
-from typing import TYPE_CHECKING
 
 import numpy as np
 
 from .denoiser import ArtifactError, card_from_text, import_runtime
 from .onnx_loader import CARD_KEY
 from .seal import check_seal
-
-if TYPE_CHECKING:
-    from kdiffusion.diffusion.card import DenoiserCard
+from .stored_weights import StoredWeights, stored_weights
 
 WEIGHTS_KEY = "kdiffusion.weights"
+# JSON: the class of the network and its arguments, if it is one of `NETWORK_CLASSES`. The first
+# files, such as the released ones, lack it.
+NETWORK_KEY = "kdiffusion.network"
+CLASS, ARGUMENTS = "class", "arguments"
 # Of an entry: the constant of the graph, or the numbers themselves; the order of the axes in it.
 CONSTANT, NUMBERS, AXES, SHAPE, DTYPE = "constant", "numbers", "axes", "shape", "dtype"
 
 
-def read(path: str | os.PathLike) -> tuple[dict[str, np.ndarray], DenoiserCard] | None:
+def read(path: str | os.PathLike) -> StoredWeights | None:
     """Reads the weights of an ONNX file; neither Keras nor TensorFlow is needed.
 
     Args:
         path: path of the file.
 
     Returns:
-        (dict from name, as of `named_weights`, to float32 array, DenoiserCard), or None for a file
-        without the list, as one in 8 bits is.
+        StoredWeights, or None for a file without the list, as one in 8 bits is.
 
     Raises:
         ArtifactError: a file that is damaged or has no usable card.
@@ -63,7 +63,15 @@ def read(path: str | os.PathLike) -> tuple[dict[str, np.ndarray], DenoiserCard] 
         raise ArtifactError(
             f"{path} carries a list of weights that cannot be read: {error!r}"
         ) from error
-    return weights, card_from_text(metadata.get(CARD_KEY), path)
+    card = card_from_text(metadata.get(CARD_KEY), path)
+    if NETWORK_KEY not in metadata:
+        return StoredWeights(card, weights)
+    try:
+        network = json.loads(metadata[NETWORK_KEY])
+        described = network[CLASS], network[ARGUMENTS]
+    except (ValueError, TypeError, KeyError, RecursionError) as error:
+        raise ArtifactError(f"{path} does not say what network it is of: {error!r}") from error
+    return stored_weights(path, card, weights, *described)
 
 
 def _weight(entry, constant):

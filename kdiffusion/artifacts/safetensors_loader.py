@@ -6,23 +6,19 @@ the card and the arguments of the network's class. No code is in such a file, an
 
 from __future__ import annotations
 
-import dataclasses
 import json
 import os
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import numpy as np
-
-from kdiffusion.diffusion.card import DenoiserCard
 
 from . import network_description
 from .denoiser import ArtifactError, card_from_text, import_runtime, opened
 from .seal import check_seal
+from .stored_weights import StoredWeights, build, stored_weights
 
 if TYPE_CHECKING:
-    import keras
-
     from kdiffusion.artifacts.denoiser import LoadedDenoiser
 
 ARTIFACT = "denoiser.safetensors"
@@ -30,23 +26,6 @@ ARTIFACT = "denoiser.safetensors"
 METADATA_KEY = "kdiffusion"
 # NETWORK_CLASS is there where it is another than DEFAULT.
 CARD, NETWORK, NETWORK_CLASS, SEAL = "card", "network", "network_class", "seal"
-
-
-@dataclasses.dataclass(frozen=True)
-class StoredWeights:
-    """What a file of weights holds.
-
-    Attributes:
-        card: DenoiserCard.
-        network: dict. The arguments of the network's class.
-        weights: dict from name, as of `named_weights`, to float32 array.
-        network_class: str. A row of `NETWORK_CLASSES`.
-    """
-
-    card: DenoiserCard
-    network: dict[str, Any]
-    weights: dict[str, np.ndarray]
-    network_class: str = network_description.DEFAULT
 
 
 def recognises(path: Path) -> bool:
@@ -96,9 +75,8 @@ def read(path: str | os.PathLike) -> StoredWeights:
             f"{path} must hold weights in float32 or float16. Received: {unlike[:3] or 'none'}"
         )
     network_class = facts.get(NETWORK_CLASS, network_description.DEFAULT)
-    network = _network(network_class, facts.get(NETWORK), card, weights, path)
     weights = {name: value.astype(np.float32) for name, value in weights.items()}
-    return StoredWeights(card, network, weights, network_class)
+    return stored_weights(path, card, weights, network_class, facts.get(NETWORK))
 
 
 def load(path: Path) -> LoadedDenoiser:
@@ -135,38 +113,6 @@ def load(path: Path) -> LoadedDenoiser:
     return opened(stored.card, path, predict)
 
 
-def build(stored: StoredWeights, path: str | os.PathLike) -> keras.Model:
-    """The network of a file, in float32, with its weights.
-
-    Args:
-        stored: StoredWeights.
-        path: Path. The file, for the error.
-
-    Raises:
-        ArtifactError: the weights aren't those of the network.
-    """
-    from kdiffusion.networks.weights import named_weights
-
-    try:
-        network = network_description.build(stored.network_class, stored.network)
-    except (TypeError, ValueError) as error:
-        raise ArtifactError(f"{path} describes a network that cannot be: {error}") from error
-    variables = named_weights(network)
-    shapes = {name: tuple(variable.shape) for name, variable in variables.items()}
-    found = {name: value.shape for name, value in stored.weights.items()}
-    if shapes != found:
-        differing = sorted(
-            name for name in {*shapes, *found} if shapes.get(name) != found.get(name)
-        )
-        raise ArtifactError(
-            f"{path} must hold the weights of its network, {len(shapes)} of them. "
-            f"Received: others for {', '.join(differing[:3])}"
-        )
-    for name, variable in variables.items():
-        variable.assign(stored.weights[name])
-    return network
-
-
 def _facts(text, path):
     if text is None:
         return {}
@@ -177,19 +123,3 @@ def _facts(text, path):
     except (ValueError, RecursionError) as error:
         raise ArtifactError(f"{path} carries metadata that cannot be read: {error}") from error
     return facts
-
-
-def _network(network_class, network, card, weights, path):
-    """The arguments of the network, once it is known that it is no larger than the weights."""
-    held = sum(value.size for value in weights.values())
-    try:
-        network = network_description.checked(network_class, network, held)
-    except (TypeError, ValueError) as error:
-        raise ArtifactError(f"{path} does not say what network it is of: {error}") from error
-    described = network["image_shape"], network["num_classes"]
-    if described != (card.image_shape, card.null_label):
-        raise ArtifactError(
-            f"{path} carries the card of another network: its `image_shape` and classes must be "
-            f"{described}. Received: {card.image_shape}, {card.null_label}"
-        )
-    return network

@@ -16,7 +16,7 @@ else:
 
 
 def main(
-    run_dir: Annotated[Path, tyro.conf.Positional],
+    run_dir: Annotated[str, tyro.conf.Positional],
     formats: tuple[FormatName, ...] = ("onnx", "saved_model"),
     out: Path | None = None,
     overwrite: bool = False,
@@ -25,10 +25,11 @@ def main(
     """Exports the newest checkpoint of a run: its EMA network with its card, checked against it.
 
     Args:
-        run_dir: run directory of a training; or a folder that `import` wrote, or a .safetensors
-            file that this wrote.
+        run_dir: run directory of a training; or a folder that `import` wrote, a .safetensors or
+            .onnx file that this wrote, a released model's name, or hf://owner/name.
         formats: what to write.
-        out: folder to write into; RUN_DIR/export if not given, or where the file is.
+        out: folder to write into; RUN_DIR/export if not given, or where the file is; needed for
+            a released model and one on the Hub.
         overwrite: replace the files of an earlier export.
         best: export the checkpoint of the lowest validation loss, not the newest.
     """

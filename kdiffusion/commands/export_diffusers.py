@@ -12,7 +12,7 @@ from kdiffusion.terminal import working
 
 
 def main(
-    run_dir: Annotated[Path, tyro.conf.Positional],
+    run_dir: Annotated[str, tyro.conf.Positional],
     out: Path | None = None,
     overwrite: bool = False,
     best: bool = False,
@@ -23,9 +23,10 @@ def main(
     `--model.network unet2d`.
 
     Args:
-        run_dir: run directory of a training; or a folder that `import` wrote, or a .safetensors
-            file.
-        out: folder to write the folder diffusers into; RUN_DIR/export if not given.
+        run_dir: run directory of a training; or a folder that `import` wrote, a .safetensors or
+            .onnx file that `export` wrote, a released model's name, or hf://owner/name.
+        out: folder to write the folder diffusers into; RUN_DIR/export if not given; needed for a
+            released model and one on the Hub.
         overwrite: replace the folder of an earlier export.
         best: of a run, export the checkpoint of the lowest validation loss, not the newest.
     """

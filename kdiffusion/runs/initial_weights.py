@@ -86,15 +86,11 @@ def read_parent(path: str | os.PathLike) -> InitialWeights:
         return _of_run(path)
     weights = safetensors_loader.file_at(path)
     if weights is not None:
-        stored = safetensors_loader.read(weights)
-        return InitialWeights(
-            path, _sha256_of_file(weights), stored.weights, stored.card, stored.network_class,
-            stored.network,
-        )  # fmt: skip
+        return _of_file(path, weights, safetensors_loader.read(weights))
     if onnx_loader.recognises(path):
         stored = onnx_weights.read(path)
         if stored is not None:
-            return InitialWeights(path, _sha256_of_file(path), *stored)
+            return _of_file(path, path, stored)
     if path.suffix == ".keras":
         network = _keras_network(path)
         return InitialWeights(
@@ -107,6 +103,13 @@ def read_parent(path: str | os.PathLike) -> InitialWeights:
             "`python -m kdiffusion export RUN_DIR --formats onnx_float16`"
         )
     raise ValueError(f"{_NEEDED} Received: {path}, {why}")
+
+
+def _of_file(path, file, stored):
+    return InitialWeights(
+        path, _sha256_of_file(file), stored.weights, stored.card, stored.network_class,
+        stored.network,
+    )  # fmt: skip
 
 
 def _of_run(path):

@@ -8,6 +8,7 @@ import onnx
 import pytest
 
 from kdiffusion.artifacts import ArtifactError
+from kdiffusion.artifacts.network_description import describe
 from kdiffusion.artifacts.onnx_loader import SEAL_KEY
 from kdiffusion.artifacts.onnx_weights import WEIGHTS_KEY, read
 from kdiffusion.export import export_network
@@ -31,8 +32,10 @@ def files(network, card, tmp_path_factory):
 
 @pytest.mark.parametrize(("name", "dtype"), [("onnx", np.float32), ("onnx_float16", np.float16)])
 def test_every_weight_comes_back_under_its_name(files, network, card, name, dtype):
-    weights, read_card = read(files[name])
-    assert read_card == card
+    stored = read(files[name])
+    weights = stored.weights
+    assert stored.card == card
+    assert (stored.network_class, stored.network) == describe(network)
     named = named_weights(network)
     assert weights.keys() == named.keys()
     for weight_name, variable in named.items():

@@ -33,9 +33,9 @@ def test_a_model_opens_by_its_name_and_says_what_it_was_trained_on(name):
 
 @pytest.mark.parametrize("name", MODELS)
 def test_a_run_can_start_from_a_model(name):
-    weights, card = onnx_weights.read(MODELS[name] / ARTIFACT)
-    assert card == load_denoiser(name).card
-    assert sum(value.size for value in weights.values()) > 10_000
+    stored = onnx_weights.read(MODELS[name] / ARTIFACT)
+    assert stored.card == load_denoiser(name).card
+    assert sum(value.size for value in stored.weights.values()) > 10_000
 
 
 @pytest.mark.parametrize("name", MODELS)

@@ -28,13 +28,13 @@ def test_of_float32_come_the_bytes_of_an_export(exported, tmp_path):
 def test_of_float16_comes_float32_with_its_numbers_from_which_a_run_can_start(exported, tmp_path):
     written = restore(exported["onnx_float16"], tmp_path)
     assert written["onnx_float16"].read_bytes() == exported["onnx_float16"].read_bytes()
-    (weights, card), (rounded, its_card) = map(
-        onnx_weights.read, (written["onnx"], exported["onnx_float16"])
-    )
-    assert card == its_card
-    assert weights.keys() == rounded.keys()
-    for name, value in weights.items():
-        np.testing.assert_array_equal(value, rounded[name])
+    exact, rounded = map(onnx_weights.read, (written["onnx"], exported["onnx_float16"]))
+    assert exact.card == rounded.card
+    assert (exact.network_class, exact.network) == (rounded.network_class, rounded.network)
+    assert exact.network is not None
+    assert exact.weights.keys() == rounded.weights.keys()
+    for name, value in exact.weights.items():
+        np.testing.assert_array_equal(value, rounded.weights[name])
 
 
 def test_of_8_bits_comes_a_copy_alone(exported, tmp_path):

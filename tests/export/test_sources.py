@@ -1,0 +1,85 @@
+"""What is exported: a file of weights gives the network that it was written from."""
+
+import numpy as np
+import onnx
+import pytest
+
+from kdiffusion.artifacts import ArtifactError, load_denoiser
+from kdiffusion.artifacts.onnx_weights import CLASS, NETWORK_KEY
+from kdiffusion.export import export_network, export_run
+from kdiffusion.export.sources import read_source
+from kdiffusion.networks import UNet
+from kdiffusion.networks.unet2d import UNet2D
+
+
+def _networks(card):
+    yield UNet(card.image_shape, 3, 8, (1, 2), 1, (3,), embedding_channels=12, scale_shift=True)
+    yield UNet2D(
+        card.image_shape, 3, (8, 16), blocks_per_level=1, down_attention=(False, True),
+        up_attention=(True, False), norm_groups=4,
+    )  # fmt: skip
+
+
+@pytest.fixture(scope="module")
+def files(card, tmp_path_factory):
+    """For each network: its files by format."""
+    made, rng = [], np.random.default_rng(0)
+    for network in _networks(card):
+        network.set_weights([w + 0.1 * rng.standard_normal(w.shape) for w in network.get_weights()])
+        folder = tmp_path_factory.mktemp("files")
+        formats = ("onnx", "onnx_float16", "onnx_int8", "safetensors")
+        made.append(export_network(network, card, folder, formats))
+    return made
+
+
+@pytest.mark.parametrize("index", [0, 1])
+def test_of_a_file_of_weights_comes_the_file_that_the_network_gave(files, index, tmp_path):
+    for name in ("onnx", "safetensors"):
+        written = export_run(files[index][name], ("onnx", "safetensors"), tmp_path / name)
+        for each, path in written.items():
+            assert path.read_bytes() == files[index][each].read_bytes()
+
+
+def test_of_float16_comes_the_network_of_the_rounded_weights(files, card):
+    network, read_card = read_source(files[0]["onnx_float16"])
+    assert read_card == card
+    rng = np.random.default_rng(1)
+    images = rng.standard_normal((2, *card.image_shape)).astype(np.float32)
+    timesteps, labels = np.array([3, 11], np.int32), np.array([0, 3], np.int32)
+    inputs = {"noisy_image": images, "timestep": timesteps, "label": labels}
+    expected = load_denoiser(files[0]["onnx_float16"])(images, timesteps, labels)
+    np.testing.assert_allclose(network(inputs, training=False), expected, atol=5e-3)
+
+
+def test_a_graph_in_8_bits_holds_no_network(files):
+    with pytest.raises(ArtifactError, match="holds no weights as they were trained"):
+        read_source(files[0]["onnx_int8"])
+
+
+def test_a_file_that_does_not_say_its_network_is_refused(files, tmp_path):
+    for name, value, words in (
+        ("silent", None, "doesn't say of what network"),
+        ("other", '{"class": "unet", "arguments": {}}', "does not say what network it is of"),
+        ("broken", "{", "does not say what network it is of"),
+    ):
+        model = onnx.load(files[0]["onnx"])
+        kept = {entry.key: entry.value for entry in model.metadata_props if "seal" not in entry.key}
+        assert CLASS in kept.pop(NETWORK_KEY)
+        del model.metadata_props[:]
+        onnx.helper.set_model_props(model, kept | ({NETWORK_KEY: value} if value else {}))
+        onnx.save(model, tmp_path / f"{name}.onnx")
+        with pytest.raises(ArtifactError, match=words):
+            read_source(tmp_path / f"{name}.onnx")
+
+
+@pytest.mark.parametrize("source", ["digits", "hf://owner/name"])
+def test_a_model_in_no_folder_of_the_users_needs_a_place(source):
+    with pytest.raises(ValueError, match=f"`out` must be given.*Received: {source}"):
+        export_run(source)
+
+
+def test_a_folder_of_a_released_models_name_is_the_folder(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "digits").mkdir()
+    with pytest.raises(FileNotFoundError, match="digits"):
+        export_run("digits")
