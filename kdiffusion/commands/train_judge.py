@@ -24,6 +24,7 @@ def main(
     images: int = 600_000,
     batch_size: int = 512,
     seed: int = 0,
+    spoilt_share: float = 3 / 32,
     dtype_policy: Literal["auto", "float32", "mixed_bfloat16"] = "auto",
     overwrite: bool = False,
 ) -> None:
@@ -42,6 +43,8 @@ def main(
         images: seen in training, over all epochs.
         batch_size: images a step.
         seed: of the weights, the order and the augmentation; another makes another judge.
+        spoilt_share: part of the images that are blurred, grained or compressed in training, so
+            that the judge reads through that.
         dtype_policy: of the convolutions in training; auto is mixed_bfloat16 where the machine
             computes bfloat16, else float32. The file computes in float32.
         overwrite: replace an existing file.
@@ -67,13 +70,13 @@ def main(
 
     network = train_judge(
         dataset, width=width, images=images, batch_size=batch_size, seed=seed, flip=flip,
-        dtype_policy=dtype_policy,
+        spoilt_share=spoilt_share, dtype_policy=dtype_policy,
     )  # fmt: skip
     petaflops = training_flops(network, images) / 1e15
     how_made = (
         f"python -m kdiffusion train_judge {Path(data).name} --width {width} --images {images} "
         f"--batch-size {batch_size} --seed {seed} --horizontal-flip {'yes' if flip else 'no'} "
-        f"--dtype-policy {dtype_policy}; {petaflops:.2g} PFLOP; read on "
+        f"--spoilt-share {spoilt_share:.4g} --dtype-policy {dtype_policy}; {petaflops:.2g} PFLOP; read on "
         f"{len(dataset.validation_images)} held-out images"
     )
     card = write_judge(network, dataset, out, how_made, both_sides=flip, overwrite=overwrite)

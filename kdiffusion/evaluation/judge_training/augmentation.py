@@ -6,21 +6,18 @@ much of them there is, and not what the image shows.
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
-
 import numpy as np
 import tensorflow as tf
 
-if TYPE_CHECKING:
-    pass
-
-# Parts of a batch, whose order is random, that each kind of harm is done to. They overlap.
-BLURRED = (0, 1 / 8)
-GRAINY = (1 / 16, 5 / 16)
-COMPRESSED = (1 / 4, 3 / 8)
+# Parts of what is spoilt of a batch, whose order is random, for each kind of harm. They overlap.
+BLURRED = (0, 1 / 3)
+GRAINY = (1 / 6, 5 / 6)
+COMPRESSED = (2 / 3, 1)
 BLUR_PIXELS = (0.3, 1.0)  # standard deviations of the Gaussian
 GRAIN_LEVELS = (0.0, 16.0)  # standard deviations
 JPEG_QUALITY = (30, 96)
+# A judge that never saw grain reads it worse; each such image is one less as they are.
+SPOILT_SHARE = 3 / 32
 PREFETCH_BATCHES = 4
 
 
@@ -33,6 +30,7 @@ def judge_batches(
     batch_size: int,
     seed: int = 0,
     flip: bool = False,
+    spoilt_share: float = SPOILT_SHARE,
 ) -> tf.data.Dataset:
     """Batches to train a judge on.
 
@@ -47,6 +45,7 @@ def judge_batches(
         batch_size: int.
         seed: int. Of the order, and of what is done to the images.
         flip: bool. Whether to mirror.
+        spoilt_share: float. The part of each batch that is spoilt.
 
     Returns:
         `tf.data.Dataset` of (float32 pixels 0 .. 255 `[B, H, W, C]`, one-hot labels float32
@@ -68,7 +67,7 @@ def judge_batches(
         if flip:
             batch = tf.where(mirror[:, None, None, None], batch[:, :, ::-1], batch)
         batch = tf.cast(_moved(batch, step_seeds[0]), tf.float32)
-        batch = spoilt(batch, step_seeds[1])
+        batch = spoilt(batch, step_seeds[1], spoilt_share)
         return batch, tf.one_hot(tf.gather(classes, chosen), num_classes)
 
     return (
@@ -79,16 +78,19 @@ def judge_batches(
     )
 
 
-def spoilt(images: tf.Tensor, seed: tf.Tensor) -> tf.Tensor:
-    """Blurs, then grains, then compresses parts of a batch, each image as much as it is drawn.
+def spoilt(images: tf.Tensor, seed: tf.Tensor, share: float = SPOILT_SHARE) -> tf.Tensor:
+    """Blurs, then grains, then compresses parts of a batch, each image by an amount of chance.
 
     Args:
         images: float32 `[B, H, W, C]`, whole pixel values 0 .. 255.
         seed: int `[2]`.
+        share: float. The part of the batch that is spoilt.
 
     Returns:
         The same, whole pixel values 0 .. 255.
     """
+    count = round(share * images.shape[0])
+    images, untouched = images[:count], images[count:]
     seeds = tf.unstack(tf.random.split(seed, num=4, alg="philox"))
     images = _on_part(
         images, BLURRED, lambda part: blurred(part, _uniform(part, seeds[0], *BLUR_PIXELS))
@@ -98,11 +100,12 @@ def spoilt(images: tf.Tensor, seed: tf.Tensor) -> tf.Tensor:
         GRAINY,
         lambda part: grainy(part, _uniform(part, seeds[1], *GRAIN_LEVELS), seeds[2]),
     )
-    return _on_part(
+    images = _on_part(
         images,
         COMPRESSED,
         lambda part: compressed(part, tf.cast(_uniform(part, seeds[3], *JPEG_QUALITY), tf.int32)),
     )
+    return tf.concat([images, untouched], axis=0)
 
 
 def blurred(images: tf.Tensor, widths: tf.Tensor) -> tf.Tensor:
@@ -162,6 +165,8 @@ def _moved(images, seed):
 def _on_part(images, part, change):
     """The batch with one part of it, from a share to a share, changed."""
     first, last = (round(share * images.shape[0]) for share in part)
+    if first == last:
+        return images
     return tf.concat([images[:first], change(images[first:last]), images[last:]], axis=0)
 
 

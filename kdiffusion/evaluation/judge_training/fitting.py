@@ -8,7 +8,7 @@ import keras
 import numpy as np
 from tqdm import tqdm
 
-from .augmentation import judge_batches
+from .augmentation import SPOILT_SHARE, judge_batches
 from .network import training_network
 
 if TYPE_CHECKING:
@@ -31,6 +31,7 @@ def train_judge(
     batch_size: int = 512,
     seed: int = 0,
     flip: bool | None = None,
+    spoilt_share: float = SPOILT_SHARE,
     dtype_policy: str = "auto",
     progress: bool = True,
 ) -> keras.Model:
@@ -44,6 +45,8 @@ def train_judge(
         seed: int. Of weights, order and augmentation. Defaults to `0`.
         flip: bool. Whether a mirror image shows the same class. Defaults to `None`: what
             `dataset.horizontal_flip` says.
+        spoilt_share: float. The part of the images that are blurred, grained or compressed, so that
+            the judge reads through that. Defaults to `3 / 32`.
         dtype_policy: str. Keras dtype policy of the convolutions, or `"auto"` for the machine's.
         progress: bool. Whether to show a bar.
 
@@ -57,10 +60,15 @@ def train_judge(
     for name, value in {"width": width, "batch_size": batch_size, "images": images}.items():
         if value < 1:
             raise ValueError(f"`{name}` must be at least 1. Received: {name}={value}")
+    if not 0 <= spoilt_share <= 1:
+        raise ValueError(
+            f"`spoilt_share` must be from 0 to 1. Received: spoilt_share={spoilt_share}"
+        )
     steps = -(-images // batch_size)
     batches = judge_batches(
         dataset.images, dataset.labels, dataset.num_classes, steps=steps, batch_size=batch_size,
         seed=seed, flip=dataset.horizontal_flip if flip is None else flip,
+        spoilt_share=spoilt_share,
     )  # fmt: skip
     network = training_network(dataset.images, dataset.num_classes, width, seed, dtype_policy)
     network.compile(

@@ -45,6 +45,11 @@ def test_a_number_that_cannot_be_is_refused(name):
         train_judge(load_dataset("digits"), **{name: 0})
 
 
+def test_a_share_that_cannot_be_is_refused():
+    with pytest.raises(ValueError, match=r"`spoilt_share` must be from 0 to 1. Received: .*=1.5"):
+        train_judge(load_dataset("digits"), spoilt_share=1.5)
+
+
 def test_a_loss_that_is_no_number_stops_the_training_and_names_the_step(monkeypatch):
     monkeypatch.setattr("kdiffusion.evaluation.judge_training.fitting.LEARNING_RATE", 1e30)
     with pytest.raises(FloatingPointError, match=r"loss is (nan|inf) at step \d+: training stops"):
