@@ -76,8 +76,8 @@ def main(
     how_made = (
         f"python -m kdiffusion train_judge {Path(data).name} --width {width} --images {images} "
         f"--batch-size {batch_size} --seed {seed} --horizontal-flip {'yes' if flip else 'no'} "
-        f"--spoilt-share {spoilt_share:.4g} --dtype-policy {dtype_policy}; {petaflops:.2g} PFLOP; read on "
-        f"{len(dataset.validation_images)} held-out images"
+        f"--spoilt-share {spoilt_share:.4g} --dtype-policy {dtype_policy}; "
+        f"{petaflops:.2g} PFLOP; read on {len(dataset.validation_images)} held-out images"
     )
     card = write_judge(network, dataset, out, how_made, both_sides=flip, overwrite=overwrite)
     read = ", ".join(f"{100 * share:.1f} % ({kind})" for kind, share in card.accuracy.items())
