@@ -136,7 +136,7 @@ def _real(data, directory, images: Any = None, card=None):
     name, directory = name_and_directory(data, directory)
     if card is not None:
         return load_as_split(card, name, directory)
-    return load_dataset(name, directory=directory, image_size=images.image_shape[0]), None
+    return load_dataset(name, directory=directory, image_size=images.image_shape[:2]), None
 
 
 def _draw(denoiser, seeds, folder, sampling, overwrite):

@@ -26,7 +26,7 @@ def load_as_split(
         (ImageDataset, str): the str says whether its validation part was held out of the training.
     """
     split = card.data_split
-    options = {"directory": directory, "image_size": card.image_shape[0]}
+    options = {"directory": directory, "image_size": card.image_shape[:2]}
     if split is not None:
         options |= {"validation_fraction": split.validation_fraction, "seed": split.seed}
     dataset = load_dataset(name, **options)

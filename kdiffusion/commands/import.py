@@ -14,7 +14,7 @@ def main(
     out: Path,
     class_names: tuple[str, ...] | None = None,
     null_row: int | None = None,
-    image_size: int | None = None,
+    image_size: int | tuple[int, int] | None = None,
     dataset: str = "unknown",
     overwrite: bool = False,
 ) -> None:
@@ -30,7 +30,7 @@ def main(
         class_names: names of its classes, in label order; numbers if not given.
         null_row: row of its label table that stands for no label, if it was trained with one; -1 is
             the last.
-        image_size: side in pixels, in place of the model's own.
+        image_size: side in pixels, or height and width, in place of the model's own.
         dataset: what it was trained on, such as cifar10: `evaluate` compares with that.
         overwrite: replace the file of an earlier import.
     """

@@ -14,7 +14,7 @@ def main(
     source: Annotated[str, tyro.conf.Positional],
     out: Path,
     directory: Path | None = None,
-    image_size: int | None = None,
+    image_size: int | tuple[int, int] | None = None,
     validation_fraction: float = 0.1,
     seed: int = 0,
     class_names: tuple[str, ...] = (),
@@ -32,7 +32,8 @@ def main(
         out: folder to write. Until it is whole it has .packing at the end of its name.
         directory: of a data set that is named: TFDS data directory; TFDS_DATA_DIR, or TFDS's own,
             if not given.
-        image_size: side in pixels to which images are resized; their own if not given.
+        image_size: side in pixels to which images are resized, or height and width; their own if
+            not given.
         validation_fraction: share of the images held out where the data set has no test split.
         seed: decides which images are held out.
         class_names: of WebDataset tars, whose classes are numbers; those if not given.

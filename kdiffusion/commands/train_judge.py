@@ -17,7 +17,7 @@ def main(
     data: Annotated[str, tyro.conf.Positional],
     out: Path,
     directory: Path | None = None,
-    image_size: int | None = None,
+    image_size: int | tuple[int, int] | None = None,
     validation_fraction: float = 0.1,
     horizontal_flip: Literal["auto", "yes", "no"] = "auto",
     width: int = 64,
@@ -35,7 +35,8 @@ def main(
             images for each class.
         out: ONNX file to write.
         directory: TFDS data directory; TFDS_DATA_DIR, or TFDS's own, if not given.
-        image_size: side in pixels to which images are resized; their own if not given.
+        image_size: side in pixels to which images are resized, or height and width; their own if
+            not given.
         validation_fraction: share of the images held out where the data set has no test split.
         horizontal_flip: whether a mirror image shows the same class; auto knows it of data sets,
             and says no of a folder.

@@ -4,7 +4,7 @@ import numpy as np
 
 from .holdout import split_by_holdout
 from .image_dataset import ImageDataset
-from .resize import fit_to_square
+from .resize import ImageSize, fit_image
 
 # Grey levels count the inked pixels in 4x4 blocks of the 32x32 scan.
 MAX_LEVEL = 16
@@ -29,7 +29,7 @@ def load_digits(
     name: str,
     *,
     directory: str | None,
-    image_size: int | None,
+    image_size: ImageSize | None,
     validation_fraction: float,
     seed: int,
 ) -> ImageDataset:
@@ -38,7 +38,7 @@ def load_digits(
     Args:
         name: str. Becomes the data set's name.
         directory: None. The digits lie inside scikit-learn.
-        image_size: int. Height and width in pixels. Defaults to `None`, as stored: 8.
+        image_size: int or (height, width) in pixels. Defaults to `None`, as stored: 8.
         validation_fraction: float in (0, 1). Share that is held out.
         seed: int, >= 0. Decides which images are held out.
 
@@ -52,7 +52,7 @@ def load_digits(
     digits = load_sklearn_digits()
     images = np.rint(digits.images * (255 / MAX_LEVEL)).astype(np.uint8)[..., None]  # [N, 8, 8, 1]
     if image_size is not None:
-        images = np.stack([fit_to_square(image, image_size) for image in images])
+        images = np.stack([fit_image(image, image_size) for image in images])
     return split_by_holdout(
         name,
         images,

@@ -9,14 +9,14 @@ from kdiffusion.images import read_image
 
 from .holdout import split_by_holdout
 from .image_dataset import ImageDataset
-from .resize import fit_to_square
+from .resize import ImageSize, fit_image
 
 
 def load_folder(
     name: str,
     *,
     directory: str | os.PathLike | None,
-    image_size: int | None,
+    image_size: ImageSize | None,
     validation_fraction: float,
     seed: int,
 ) -> ImageDataset:
@@ -29,7 +29,7 @@ def load_folder(
     Args:
         name: str. Becomes the data set's name.
         directory: str or path. The folder that holds one sub-folder for each class.
-        image_size: int. Height and width in pixels, by centre crop and resampling. `None` means
+        image_size: int or (height, width) in pixels, by centre crop and resampling. `None` means
             that all images must have one size.
         validation_fraction: float in (0, 1). Share that is held out.
         seed: int, >= 0. Decides which images are held out.
@@ -45,7 +45,7 @@ def load_folder(
     for path, pixels in read:
         pixels = pixels if grey else np.broadcast_to(pixels, (*pixels.shape[:2], 3))
         if image_size is not None:
-            pixels = fit_to_square(pixels, image_size)
+            pixels = fit_image(pixels, image_size)
         if images and pixels.shape != images[0].shape:
             raise ValueError(
                 f"{path} is {_size(pixels)} where {read[0][0]} is {_size(images[0])}: images must "

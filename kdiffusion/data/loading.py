@@ -9,6 +9,7 @@ from .digits import load_digits, look_up_digits
 from .folder import load_folder, look_up_folder
 from .image_dataset import ImageDataset
 from .packed import holds_packed, load_packed, look_up_packed
+from .resize import ImageSize, height_and_width
 from .tfds_catalog import load_tfds, look_up_tfds
 
 # A loader takes the name and, by keyword, the other arguments of `load_dataset`.
@@ -83,7 +84,7 @@ def load_dataset(
     name: str,
     *,
     directory: str | os.PathLike | None = None,
-    image_size: int | None = None,
+    image_size: ImageSize | None = None,
     validation_fraction: float = 0.1,
     seed: int = 0,
 ) -> ImageDataset:
@@ -94,8 +95,8 @@ def load_dataset(
         directory: path. For `folder`, the folder that holds one sub-folder for each class; for
             `packed`, the folder that `pack` wrote; for a TFDS name, its data directory, where
             `None` means `TFDS_DATA_DIR` or TFDS's own.
-        image_size: int, >= 1. Height and width in pixels; other images are cropped to the centred
-            square and resampled. Defaults to `None`: the images' own size.
+        image_size: int or (height, width) in pixels; other images are cropped around their centre
+            to these proportions and resampled. Defaults to `None`: the images' own size.
         validation_fraction: float in (0, 1). Share of each class to hold out, where the data set
             has no split of its own for that. Defaults to `0.1`.
         seed: int, >= 0. Decides which images are held out. Defaults to `0`.
@@ -107,10 +108,8 @@ def load_dataset(
     """
     if not isinstance(name, str):
         raise ValueError(f"`name` must be a string. Received: name={name!r}")
-    if image_size is not None and not (isinstance(image_size, int) and image_size >= 1):
-        raise ValueError(
-            f"`image_size` must be an int of at least 1. Received: image_size={image_size}"
-        )
+    if image_size is not None:
+        height_and_width(image_size)
     if not 0 < validation_fraction < 1:
         raise ValueError(
             "`validation_fraction` must be above 0 and below 1. "

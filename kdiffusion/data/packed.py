@@ -13,6 +13,7 @@ import numpy as np
 
 from .image_dataset import ImageDataset
 from .record_file import RecordFile
+from .resize import ImageSize, height_and_width
 
 DESCRIPTION = "packed.json"
 FORMAT = 1
@@ -41,7 +42,7 @@ def load_packed(
     name: str,
     *,
     directory: str | None,
-    image_size: int | None,
+    image_size: ImageSize | None,
     validation_fraction: float,
     seed: int,
 ) -> PackedDataset:
@@ -50,7 +51,7 @@ def load_packed(
     Args:
         name: str. Becomes the data set's name.
         directory: str or path. The folder.
-        image_size: int. None, or the size that they were packed in.
+        image_size: int or (height, width). None, or the size that they were packed in.
         validation_fraction, seed: not used: they were given to `pack`.
 
     Raises:
@@ -59,7 +60,7 @@ def load_packed(
     description = read_description(name, directory)
     folder = Path(directory or "")  # `read_description` refuses None
     shape = tuple(description["image_shape"])
-    if image_size not in (None, *(side for side in shape[:1] if shape[0] == shape[1])):
+    if image_size is not None and height_and_width(image_size) != shape[:2]:
         raise ValueError(
             f"`image_size` must be None, or pack {directory} again: its images are of "
             f"{shape[0]}x{shape[1]}. Received: image_size={image_size}"

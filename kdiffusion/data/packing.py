@@ -31,6 +31,7 @@ from .packed import (
 )
 from .packing_sources import CHUNK, Item, ItemSource, MemorySource, TfdsSource
 from .record_file import RecordFile, create
+from .resize import ImageSize
 
 UNFINISHED = ".packing"  # what an unfinished folder is called, after its name
 _PLAN, _DONE = "plan.json", "done"
@@ -41,7 +42,7 @@ def pack(
     out: str | os.PathLike,
     *,
     directory: str | os.PathLike | None = None,
-    image_size: int | None = None,
+    image_size: ImageSize | None = None,
     validation_fraction: float = 0.1,
     seed: int = 0,
     class_names: Sequence[str] = (),

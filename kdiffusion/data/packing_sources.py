@@ -26,7 +26,7 @@ from .holdout import holdout_mask
 from .image_dataset import ImageDataset
 from .packed import IMAGES, TRAIN, VALIDATION
 from .record_file import write_rows
-from .resize import fit_to_square
+from .resize import ImageSize, fit_image
 
 # Of `look` and of `fill`: the images' shape and {part: labels}; what is called after each piece.
 Look = tuple[tuple[int, int, int], dict[str, np.ndarray]]
@@ -75,7 +75,7 @@ class ItemSource:
     Args:
         items: list of Item.
         class_names: tuple of str.
-        image_size: int or None.
+        image_size: int, (height, width) or None.
         validation_fraction, seed: what is held out, as of `load_dataset`.
         processes: int. How many decode at a time.
         progress: bool.
@@ -87,7 +87,7 @@ class ItemSource:
         self,
         items: Sequence[Item],
         class_names: tuple[str, ...],
-        image_size: int | None,
+        image_size: ImageSize | None,
         validation_fraction: float,
         seed: int,
         processes: int,
@@ -175,7 +175,7 @@ def _all_grey(items):
 def _decoded(item, image_size, channels):
     pixels = item.read()
     pixels = np.broadcast_to(pixels, (*pixels.shape[:2], max(channels, pixels.shape[-1])))
-    return pixels if image_size is None else fit_to_square(pixels, image_size)
+    return pixels if image_size is None else fit_image(pixels, image_size)
 
 
 def _write_chunk(task):
@@ -204,7 +204,7 @@ class TfdsSource:
         self,
         name: str,
         directory: str | os.PathLike | None,
-        image_size: int | None,
+        image_size: ImageSize | None,
         validation_fraction: float,
         seed: int,
         other_names: Iterable[str],

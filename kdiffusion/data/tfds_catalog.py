@@ -16,7 +16,7 @@ from kdiffusion.terminal import errors_alone
 from .connection import check_any_host_known
 from .holdout import split_by_holdout
 from .image_dataset import ImageDataset
-from .resize import fit_to_square
+from .resize import ImageSize, fit_image
 
 # TensorFlow and TFDS take seconds to import, so each function that needs them does so itself:
 # the DATASETS table, which lists `load_tfds`, is read to check a configuration before that.
@@ -38,7 +38,7 @@ def load_tfds(
     name: str,
     *,
     directory: str | os.PathLike | None,
-    image_size: int | None,
+    image_size: ImageSize | None,
     validation_fraction: float,
     seed: int,
     other_names: Iterable[str] = (),
@@ -52,7 +52,7 @@ def load_tfds(
         name: str. As for `tfds.load`: `name`, `name/config`, `name:1.0.0`.
         directory: str or path. TFDS data directory. `None` means the one that the environment
             variable `TFDS_DATA_DIR` names, else TFDS's own default.
-        image_size: int. Height and width in pixels, by centre crop and resampling. `None` means
+        image_size: int or (height, width) in pixels, by centre crop and resampling. `None` means
             as stored, which must be the same for all images.
         validation_fraction: float in (0, 1). Share that is held out where no split serves.
         seed: int, >= 0. Decides which images are held out.
@@ -251,7 +251,7 @@ def _read_split(name, builder, split, image_size):
 
 
 def read_batches(
-    name: str, builder: Any, split: str, image_size: int | None, first: int = 0
+    name: str, builder: Any, split: str, image_size: ImageSize | None, first: int = 0
 ) -> Iterator[tuple[np.ndarray, np.ndarray]]:
     """One split of a TFDS data set, batch by batch, in the order in which it is stored.
 
@@ -259,7 +259,7 @@ def read_batches(
         name: str. For the errors.
         builder: TFDS builder of a prepared data set.
         split: str.
-        image_size: int or None, as of `load_tfds`.
+        image_size: int, (height, width) or None, as of `load_tfds`.
         first: int. The example to begin at. Defaults to `0`.
 
     Yields:
@@ -280,7 +280,7 @@ def read_batches(
     try:
         for images, labels in examples.batch(READ_BATCH if fixed_shape else 1).as_numpy_iterator():
             if image_size is not None:
-                images = np.stack([fit_to_square(each, image_size) for each in images])
+                images = np.stack([fit_image(each, image_size) for each in images])
             shape = shape or images.shape[1:]
             if images.shape[1:] != shape:
                 raise ValueError(

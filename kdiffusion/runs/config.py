@@ -52,8 +52,8 @@ class DataConfig:
     directory: Path | None = None
     """Where it lies: the image folder of `folder` (a sub-folder for each class), what `pack` wrote,
     or the TFDS data directory (None: TFDS_DATA_DIR, or TFDS's own default)."""
-    image_size: Positive | None = None
-    """Side in pixels to which images are resized; None keeps their own."""
+    image_size: Positive | tuple[Positive, Positive] | None = None
+    """Side in pixels to which images are resized, or height and width; None keeps their own."""
     validation_fraction: Annotated[FiniteFloat, Field(gt=0, lt=1)] = 0.1
     """Share of the training images held out where the data set has no test split."""
     horizontal_flip: bool | None = None

@@ -75,7 +75,7 @@ def test_every_row_loads_the_same_twice(source):
         np.testing.assert_array_equal(getattr(first, part)[:], getattr(again, part)[:])
 
 
-@pytest.mark.parametrize("image_size", [1, 5, 48])
+@pytest.mark.parametrize("image_size", [1, 5, 48, (6, 10)])
 def test_every_row_takes_an_image_size(source, image_size):
     name, directory = source
     if name == "packed":  # its images have the size that they were packed in
@@ -84,7 +84,8 @@ def test_every_row_takes_an_image_size(source, image_size):
         return
     own_size = load_dataset(name, directory=directory)
     dataset = load_dataset(name, directory=directory, image_size=image_size)
-    assert dataset.image_shape == (image_size, image_size, own_size.image_shape[-1])
+    sides = image_size if isinstance(image_size, tuple) else (image_size, image_size)
+    assert dataset.image_shape == (*sides, own_size.image_shape[-1])
     np.testing.assert_array_equal(dataset.labels, own_size.labels)
     # Resampling keeps the mean brightness, whatever it does to details.
     assert abs(dataset.images.mean() - own_size.images.mean()) < (40 if image_size == 1 else 8)
@@ -156,11 +157,17 @@ def test_an_impossible_name_lists_the_known_ones(name):
     [
         ({"name": 3}, "`name` must be a string. Received: name=3"),
         ({"name": None}, "`name` must be a string. Received: name=None"),
-        ({"image_size": 0}, "`image_size` must be an int of at least 1. Received: image_size=0"),
-        ({"image_size": -8}, "`image_size` must be an int of at least 1. Received: image_size=-8"),
+        (
+            {"image_size": 0},
+            "`image_size` must be a whole number of at least 1, or two.*Received: image_size=0",
+        ),
+        (
+            {"image_size": -8},
+            "`image_size` must be a whole number of at least 1, or two.*Received: image_size=-8",
+        ),
         (
             {"image_size": 8.5},
-            "`image_size` must be an int of at least 1. Received: image_size=8.5",
+            "`image_size` must be a whole number of at least 1, or two.*Received: image_size=8.5",
         ),
         ({"validation_fraction": 0.0}, "`validation_fraction` must be above 0 and below 1"),
         ({"validation_fraction": 1}, "`validation_fraction` must be above 0 and below 1"),

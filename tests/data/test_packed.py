@@ -85,6 +85,7 @@ def test_what_is_no_packed_folder_is_refused(packed, tmp_path):
     with pytest.raises(ValueError, match=r"pack .* again: its images are of 8x8"):
         load_dataset("packed", directory=packed, image_size=16)
     load_dataset("packed", directory=packed, image_size=8)
+    load_dataset("packed", directory=packed, image_size=(8, 8))
 
 
 @pytest.mark.slow
