@@ -1,4 +1,4 @@
-"""The table of formats in docs/formats.md: size, deviation and pictures of each, for one run.
+"""The table of formats in docs/formats.md: size, deviation and images of each, for one run.
 
 python -m benchmarks.formats runs/digits
 """
@@ -23,7 +23,7 @@ def main(run_dir: Annotated[Path, tyro.conf.Positional], images: int = 20, steps
 
     Args:
         run_dir: run directory of a training.
-        images: pictures that each file draws from the same seeds.
+        images: images that each file draws from the same seeds.
         steps: of DDIM, at guidance strength 1.
     """
     run = load_run(run_dir)
@@ -36,13 +36,13 @@ def main(run_dir: Annotated[Path, tyro.conf.Positional], images: int = 20, steps
         print("|---|---|---|---|---|---|")
         for name, path in paths.items():
             denoiser = load_denoiser(path)
-            pictures = sample(
+            drawn = sample(
                 denoiser, labels, range(images), progress=False,
                 sampler="ddim", steps=steps, guidance_strength=1.0,
             )  # fmt: skip
-            pictures = to_uint8(pictures).astype(int)
-            reference = pictures if reference is None else reference
-            levels, size = np.abs(pictures - reference), _bytes(path) / 1e6
+            drawn = to_uint8(drawn).astype(int)
+            reference = drawn if reference is None else reference
+            levels, size = np.abs(drawn - reference), _bytes(path) / 1e6
             print(
                 f"| `{name}` | {size:.1f} | {largest_deviation(network, denoiser):.0e} "
                 f"| {FORMATS[name].TOLERANCE:.0e} | {levels.max()} | {levels.mean():.2f} |",

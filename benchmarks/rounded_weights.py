@@ -1,4 +1,4 @@
-"""How far pictures from rounded weights are from those of float32: quantiles over many, by sampler.
+"""How far images from rounded weights are from those of float32: quantiles over many, by sampler.
 
 python -m benchmarks.rounded_weights runs/digits/export
 """
@@ -28,7 +28,7 @@ def main(
 ):
     """Draws the same seeds from each file and prints a table in Markdown.
 
-    A picture's distance is that of its worst pixel, of 255 levels.
+    An image's distance is that of its worst pixel, of 255 levels.
 
     Args:
         folder: of an export, with denoiser.onnx and the files to compare with it.
@@ -47,9 +47,9 @@ def main(
     for strength in guidance_strengths:
         for sampler in samplers:
             options = {"sampler": sampler, "steps": steps, "guidance_strength": strength}
-            expected = _pictures(exact, labels, **options)
+            expected = _images(exact, labels, **options)
             for name, denoiser in rounded.items():
-                levels = np.abs(_pictures(denoiser, labels, **options) - expected)
+                levels = np.abs(_images(denoiser, labels, **options) - expected)
                 worst = levels.reshape(images, -1).max(axis=1)
                 cells = " | ".join(
                     f"{value:.0f}" for value in np.quantile(worst, QUANTILES, method="higher")
@@ -61,7 +61,7 @@ def main(
                 )
 
 
-def _pictures(denoiser, labels, **options):
+def _images(denoiser, labels, **options):
     seeds = range(len(labels))
     images = sample(denoiser, labels, seeds, progress=False, batch_size=250, **options)
     return to_uint8(images).astype(int)

@@ -92,7 +92,7 @@ class Measures:
         }
         few = slice(MOST_JUDGED_IMAGES)
         grey = dataset.image_shape[2] == 1
-        # Layout alone tells digits apart; colour pictures need both.
+        # Layout alone tells digits apart; colour images need both.
         self.judged_by = "pixels" if grey else "pixels and random_conv"
         self._judge = fit_judge(dataset.images[few], dataset.labels[few], self._features_of_judge)
         self.validation = self.of([(dataset.validation_images, dataset.validation_labels, None)])
@@ -177,7 +177,7 @@ The numbers alone are in the CSV file beside this one. Made by
 ![Quality against evaluations and against guidance strength](NAME.png)
 
 - `frechet_pixels`: Fréchet distance to the training images on the principal components (at most 32)
-  of the pictures averaged down to at most 8 pixels a side, in squared units of -1 .. 1.
+  of the images averaged down to at most 8 pixels a side, in squared units of -1 .. 1.
 - `frechet_random_conv`: the same on responses of two layers of random filters, in units of the
   training images' variance. Neither is a FID: no Inception network is involved, and neither
   compares with numbers elsewhere. Smaller is better, and with fewer images it comes out larger.

@@ -33,7 +33,7 @@ def test_to_uint8_refuses_what_is_not_a_number(bad):
 
 
 @pytest.mark.parametrize("channels", [1, 3])
-def test_grid_puts_each_picture_in_its_cell(channels):
+def test_grid_puts_each_image_in_its_cell(channels):
     images = np.zeros((5, 4, 6, channels), np.uint8)
     images += np.arange(10, 60, 10, dtype=np.uint8)[:, None, None, None]
     grid = np.asarray(image_grid(images, columns=3, scale=2, padding=1))
@@ -45,7 +45,7 @@ def test_grid_puts_each_picture_in_its_cell(channels):
     assert np.all(grid[:, 13] == 255)
 
 
-def test_row_labels_stand_left_of_the_pictures():
+def test_row_labels_stand_left_of_the_images():
     images = np.zeros((4, 8, 8, 1), np.uint8)
     plain = image_grid(images, columns=2)
     labelled = image_grid(images, columns=2, row_labels=["cat", "automobile"])
@@ -64,23 +64,23 @@ def test_row_labels_stand_left_of_the_pictures():
     [np.zeros((2, 4, 4, 3)), np.zeros((2, 4, 4, 2), np.uint8), np.zeros((4, 4, 3), np.uint8),
      np.zeros((0, 4, 4, 3), np.uint8)],
 )  # fmt: skip
-def test_grid_refuses_what_is_no_picture(bad):
+def test_grid_refuses_what_is_no_image(bad):
     with pytest.raises(ValueError, match="`images`"):
         image_grid(bad, columns=1)
 
 
 @pytest.mark.parametrize("shape", [(5, 7), (5, 7, 1), (5, 7, 3)])
 def test_png_round_trip(tmp_path, shape):
-    picture = np.random.default_rng(0).integers(0, 256, shape, dtype=np.uint8)
-    path = save_png(picture, tmp_path / "picture.png")
-    expected = picture if shape[-1] == 3 else picture.reshape(5, 7)
+    image = np.random.default_rng(0).integers(0, 256, shape, dtype=np.uint8)
+    path = save_png(image, tmp_path / "image.png")
+    expected = image if shape[-1] == 3 else image.reshape(5, 7)
     np.testing.assert_array_equal(np.asarray(Image.open(path)), expected)
 
 
 def test_png_is_replaced_only_when_told(tmp_path):
-    path = tmp_path / "picture.png"
+    path = tmp_path / "image.png"
     save_png(np.zeros((2, 2), np.uint8), path)
-    with pytest.raises(FileExistsError, match=r"picture\.png"):
+    with pytest.raises(FileExistsError, match=r"image\.png"):
         save_png(np.ones((2, 2), np.uint8), path)
     assert np.asarray(Image.open(path)).max() == 0
     save_png(np.ones((2, 2), np.uint8), path, overwrite=True)
@@ -93,7 +93,7 @@ def test_a_failed_write_leaves_nothing_behind(tmp_path, monkeypatch):
 
     monkeypatch.setattr(Image.Image, "save", full)
     with pytest.raises(OSError, match="No space"):
-        save_png(np.zeros((2, 2), np.uint8), tmp_path / "picture.png")
+        save_png(np.zeros((2, 2), np.uint8), tmp_path / "image.png")
     assert list(tmp_path.iterdir()) == []
 
 

@@ -43,9 +43,9 @@ def _run(*arguments, expect=0):
 
 
 @pytest.fixture
-def pictures(tmp_path):
+def image_files(tmp_path):
     """A folder of image files, and of some that are none or of another size."""
-    folder = tmp_path / "pictures"
+    folder = tmp_path / "images"
     folder.mkdir()
     rng = np.random.default_rng(0)
     for name in ("a.png", "b.png"):
@@ -105,9 +105,9 @@ def test_one_image_is_written_plain(toy, tmp_path, name, kind, scale, size):
     out = ["--out", tmp_path / name, "--npz", tmp_path / "a.npz"]
     _run("sample", toy, *options, *out)
     (image,) = np.load(tmp_path / "a.npz")["images"].astype(int)
-    with Image.open(tmp_path / name) as picture:
-        assert (picture.format, picture.size) == (kind, size)
-        small = np.asarray(picture.resize((4, 6), Image.Resampling.BOX)).astype(int)
+    with Image.open(tmp_path / name) as opened:
+        assert (opened.format, opened.size) == (kind, size)
+        small = np.asarray(opened.resize((4, 6), Image.Resampling.BOX)).astype(int)
     assert np.abs(small - image).max() <= (0 if kind == "PNG" else 8)
 
 
@@ -187,8 +187,10 @@ def test_interpolate_walks_between_two_labels(toy, tmp_path, card):
     np.testing.assert_array_equal(np.load(tmp_path / "walk.npz")["images"], to_uint8(expected))
 
 
-def test_interpolate_walks_between_two_pictures_and_says_how_near_it_comes(toy, tmp_path, pictures):
-    ends = [pictures / "a.png", pictures / "b.png"]
+def test_interpolate_walks_between_two_images_and_says_how_near_it_comes(
+    toy, tmp_path, image_files
+):
+    ends = [image_files / "a.png", image_files / "b.png"]
     outputs = ["--out", tmp_path / "walk.png", "--npz", tmp_path / "walk.npz"]
     output, _ = _run("interpolate", toy, "--labels", 0, "--images", *ends, *outputs)
     assert "The ends differ from the images by" in output
@@ -217,39 +219,41 @@ def test_interpolate_walks_between_two_pictures_and_says_how_near_it_comes(toy, 
         ([], 2, "--labels"),
     ],
 )
-def test_a_walk_that_makes_no_sense_is_refused(toy, tmp_path, pictures, options, status, message):
+def test_a_walk_that_makes_no_sense_is_refused(
+    toy, tmp_path, image_files, options, status, message
+):
     before = sorted(os.listdir(tmp_path))
-    options = [pictures / text if text.endswith(("png", "txt")) else text for text in options]
+    options = [image_files / text if text.endswith(("png", "txt")) else text for text in options]
     _, error = _run("interpolate", toy, "--out", tmp_path / "w.png", *options, expect=status)
     assert message in error
     assert status == 2 or len(error.splitlines()) == 1
     assert sorted(os.listdir(tmp_path)) == before
 
 
-def test_image_to_image_draws_what_the_library_draws(toy, tmp_path, pictures, card):
+def test_image_to_image_draws_what_the_library_draws(toy, tmp_path, image_files, card):
     options = ["--labels", "ape", "cat", "--strength", 0.4, "--per-label", 2, "--seed", 7]
     outputs = ["--out", tmp_path / "grid.png", "--npz", tmp_path / "images.npz"]
-    _run("image_to_image", toy, pictures / "a.png", *options, "--steps", 3, *outputs)
+    _run("image_to_image", toy, image_files / "a.png", *options, "--steps", 3, *outputs)
     arrays = np.load(tmp_path / "images.npz")
     assert arrays["labels"].tolist() == [2, 2, 0, 0]
     assert arrays["seeds"].tolist() == [7, 8, 9, 10]
-    picture = read_given_image(pictures / "a.png", card)
+    given = read_given_image(image_files / "a.png", card)
     expected = image_to_image(
-        load_denoiser(toy), picture, [2, 2, 0, 0], range(7, 11),
+        load_denoiser(toy), given, [2, 2, 0, 0], range(7, 11),
         noise_level=0.4, steps=3, progress=False,
     )  # fmt: skip
     np.testing.assert_array_equal(arrays["images"], to_uint8(expected))
 
 
-def test_inpaint_keeps_what_the_mask_does_not_mark(toy, tmp_path, pictures, card):
+def test_inpaint_keeps_what_the_mask_does_not_mark(toy, tmp_path, image_files, card):
     options = ["--labels", "dog", "--per-label", 3, "--steps", 4, "--resamplings", 2]
     outputs = ["--out", tmp_path / "grid.png", "--npz", tmp_path / "images.npz"]
-    files = [pictures / "a.png", pictures / "mask.png"]
+    files = [image_files / "a.png", image_files / "mask.png"]
     _run("inpaint", toy, *files, *options, "--jump-steps", 2, *outputs)
     images = np.load(tmp_path / "images.npz")["images"]
     assert images.shape == (3, *card.image_shape)
-    marked = np.asarray(Image.open(pictures / "mask.png")) == 255
-    original = np.asarray(Image.open(pictures / "a.png"))
+    marked = np.asarray(Image.open(image_files / "mask.png")) == 255
+    original = np.asarray(Image.open(image_files / "a.png"))
     np.testing.assert_array_equal(images[:, ~marked], np.tile(original[~marked], (3, 1, 1)))
     assert np.all(images[:, marked] != original[marked], axis=-1).any()
 
@@ -297,10 +301,10 @@ def test_film_writes_a_gif_and_a_strip(toy, tmp_path):
     ],
 )  # fmt: skip
 def test_what_cannot_be_is_refused_with_the_reason(
-    toy, tmp_path, pictures, module, options, status, message
+    toy, tmp_path, image_files, module, options, status, message
 ):
     before = sorted(os.listdir(tmp_path))
-    options = [pictures / text if text.endswith(("png", "txt")) else text for text in options]
+    options = [image_files / text if text.endswith(("png", "txt")) else text for text in options]
     out = tmp_path / ("new.gif" if module == "film" else "new.png")
     _, error = _run(module, toy, *options, "--out", out, expect=status)
     assert message in error

@@ -22,26 +22,26 @@ def grey_card(card):
     return dataclasses.replace(card, image_shape=(HEIGHT, WIDTH, 1))
 
 
-@pytest.mark.parametrize("name", ["picture.png", "picture.bmp", "picture.webp", "picture.tiff"])
-def test_a_picture_of_the_models_size_is_taken_as_it_is(card, tmp_path, pixels, name):
+@pytest.mark.parametrize("name", ["image.png", "image.bmp", "image.webp", "image.tiff"])
+def test_an_image_of_the_models_size_is_taken_as_it_is(card, tmp_path, pixels, name):
     options = {"lossless": True} if name.endswith("webp") else {}
     Image.fromarray(pixels).save(tmp_path / name, **options)
-    picture = read_given_image(tmp_path / name, card)
-    assert picture.dtype == np.float32
-    np.testing.assert_array_equal(to_uint8(picture), pixels)
+    given = read_given_image(tmp_path / name, card)
+    assert given.dtype == np.float32
+    np.testing.assert_array_equal(to_uint8(given), pixels)
 
 
-def test_a_grey_picture_serves_a_colour_model(card, tmp_path, pixels):
+def test_a_grey_image_serves_a_colour_model(card, tmp_path, pixels):
     Image.fromarray(pixels[..., 0]).save(tmp_path / "grey.png")
-    picture = to_uint8(read_given_image(tmp_path / "grey.png", card))
-    np.testing.assert_array_equal(picture, np.repeat(pixels[..., :1], 3, axis=-1))
+    given = to_uint8(read_given_image(tmp_path / "grey.png", card))
+    np.testing.assert_array_equal(given, np.repeat(pixels[..., :1], 3, axis=-1))
 
 
-def test_a_colour_picture_becomes_grey_as_pillow_makes_it(grey_card, tmp_path, pixels):
+def test_a_colour_image_becomes_grey_as_pillow_makes_it(grey_card, tmp_path, pixels):
     image = Image.fromarray(pixels)
     image.save(tmp_path / "colour.png")
-    picture = to_uint8(read_given_image(tmp_path / "colour.png", grey_card))
-    difference = picture[..., 0].astype(int) - np.asarray(image.convert("L"))
+    given = to_uint8(read_given_image(tmp_path / "colour.png", grey_card))
+    difference = given[..., 0].astype(int) - np.asarray(image.convert("L"))
     assert np.abs(difference).max() <= 1
 
 
@@ -49,12 +49,12 @@ def test_another_size_is_refused_and_resized_only_when_asked(card, tmp_path):
     Image.new("RGB", (40, 30), (10, 200, 77)).save(tmp_path / "large.png")
     with pytest.raises(ValueError, match=r"4x6 pixels.*`--resize`.*Received: 40x30 pixels"):
         read_given_image(tmp_path / "large.png", card)
-    picture = to_uint8(read_given_image(tmp_path / "large.png", card, resize=True))
-    np.testing.assert_array_equal(picture, np.full((HEIGHT, WIDTH, 3), (10, 200, 77)))
+    given = to_uint8(read_given_image(tmp_path / "large.png", card, resize=True))
+    np.testing.assert_array_equal(given, np.full((HEIGHT, WIDTH, 3), (10, 200, 77)))
 
 
 @pytest.mark.parametrize("read", [read_given_image, read_mask])
-def test_what_is_no_picture_is_refused(card, tmp_path, read):
+def test_what_is_no_image_is_refused(card, tmp_path, read):
     (tmp_path / "notes.png").write_text("not an image")
     for name in ("notes.png", "nowhere.png"):
         with pytest.raises(ValueError, match=name):

@@ -53,7 +53,7 @@ def test_one_file_for_two_outputs_is_refused(tmp_path):
 
 
 @pytest.mark.parametrize("ending", [*IMAGES, ".PNG", ".Jpg"])
-def test_a_picture_is_what_its_name_says(tmp_path, image, ending):
+def test_an_image_is_what_its_name_says(tmp_path, image, ending):
     path = tmp_path / f"a{ending}"
     refuse_names(images=[path, None])
     write_outputs({path: image}, overwrite=False)

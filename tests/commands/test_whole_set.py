@@ -30,8 +30,8 @@ def test_both_kinds_hold_what_was_drawn(toy, tmp_path):
         found = open_images(path)
         np.testing.assert_array_equal(np.concatenate(list(found.read())), images)
         np.testing.assert_array_equal(found.labels, labels)
-    with Image.open(tmp_path / "pngs" / f"{seeds[5]:08d}_label{labels[5]}.png") as picture:
-        np.testing.assert_array_equal(picture, images[5])
+    with Image.open(tmp_path / "pngs" / f"{seeds[5]:08d}_label{labels[5]}.png") as opened:
+        np.testing.assert_array_equal(opened, images[5])
 
 
 def _drawn(tmp_path):
@@ -63,8 +63,8 @@ def test_parquet_holds_what_was_drawn(toy, tmp_path):
     table = parquet.read_table(tmp_path / "set.parquet")
     assert table["seed"].to_pylist() == seeds.tolist()
     assert table["label"].to_pylist() == labels.tolist()
-    pictures = [Image.open(io.BytesIO(row["bytes"])) for row in table["image"].to_pylist()]
-    np.testing.assert_array_equal(np.stack([np.asarray(picture) for picture in pictures]), images)
+    opened = [Image.open(io.BytesIO(row["bytes"])) for row in table["image"].to_pylist()]
+    np.testing.assert_array_equal(np.stack([np.asarray(each) for each in opened]), images)
     hints = json.loads(table.schema.metadata[b"huggingface"])
     assert set(hints["info"]["features"]) == set(table.column_names)
 

@@ -109,7 +109,7 @@ def _weight_bytes(model):
     return sum(numpy_helper.to_array(each).nbytes for each in model.graph.initializer)
 
 
-def _pictures(denoiser):
+def _images(denoiser):
     labels, seeds = [0, 1, 2, 2], [7, 8, 9, 10]
     options = {"sampler": "ddim", "steps": 50, "guidance_strength": 1.5}
     images = sample(denoiser, labels, seeds, progress=False, **options)
@@ -117,7 +117,7 @@ def _pictures(denoiser):
 
 
 @pytest.fixture(scope="module")
-def live_pictures(float32_network, card):
+def live_images(float32_network, card):
     """What the network draws before it is exported."""
     from kdiffusion.export.inference import serving_function
 
@@ -127,17 +127,17 @@ def live_pictures(float32_network, card):
         arrays = images.astype("float32"), timesteps.astype("int32"), labels.astype("int32")
         return serve(*arrays)["prediction"].numpy()
 
-    return _pictures(NetworkDenoiser(card, live))
+    return _images(NetworkDenoiser(card, live))
 
 
-def test_pictures_of_50_steps_agree_within_one_level(denoisers, format_name, live_pictures):
-    pictures = _pictures(denoisers[format_name])
-    difference = np.abs(pictures - live_pictures)
+def test_images_of_50_steps_agree_within_one_level(denoisers, format_name, live_images):
+    drawn = _images(denoisers[format_name])
+    difference = np.abs(drawn - live_images)
     if format_name in _MEAN_LEVELS:
         assert difference.mean() <= _MEAN_LEVELS[format_name]
     else:
         assert difference.max() <= 1
-    assert pictures.std() > 10  # they show something
+    assert drawn.std() > 10  # they show something
 
 
 def test_the_card_comes_back_equal_to_the_last_bit(denoisers, format_name, card):

@@ -7,14 +7,14 @@ from PIL import Image
 from kdiffusion.data import load_dataset
 
 
-def picture(seed, height=6, width=6, channels=3):
+def random_image(seed, height=6, width=6, channels=3):
     shape = (height, width, channels) if channels else (height, width)
     return np.random.default_rng(seed).integers(0, 256, shape, np.uint8)
 
 
 def files(**options):
     return {
-        f"{name}/{index}.png": picture(10 * row + index, **options)
+        f"{name}/{index}.png": random_image(10 * row + index, **options)
         for row, name in enumerate(("cat", "ant", "bee"))
         for index in range(4)
     }
@@ -52,11 +52,11 @@ def test_pixels_and_classes_are_those_of_the_files(write_folder, channels):
 
 def test_one_colour_image_makes_all_rgb(write_folder):
     written = files(channels=None)
-    dataset = load(write_folder({**written, "ant/colour.png": picture(99)}))
+    dataset = load(write_folder({**written, "ant/colour.png": random_image(99)}))
     assert dataset.image_shape == (6, 6, 3)
     grey = np.repeat(written["bee/0.png"][..., None], 3, axis=-1)
     assert all_images(dataset)[grey.tobytes()] == "bee"
-    assert all_images(dataset)[picture(99).tobytes()] == "ant"
+    assert all_images(dataset)[random_image(99).tobytes()] == "ant"
 
 
 @pytest.mark.parametrize("suffix", [".jpg", ".bmp", ".gif", ".webp", ".tif"])
@@ -68,7 +68,7 @@ def test_other_formats_are_read(write_folder, suffix):
 
 @pytest.mark.parametrize(("channels", "kept"), [(4, slice(3)), (2, slice(1))])
 def test_transparent_pixels_are_white(write_folder, channels, kept):
-    pixels = picture(99, channels=channels)
+    pixels = random_image(99, channels=channels)
     pixels[..., -1] = 255
     pixels[:3, ..., -1] = 0
     grey = channels == 2
@@ -84,8 +84,8 @@ def test_a_photograph_is_turned_upright(write_folder):
     directory = write_folder(files())
     exif = Image.Exif()
     exif[0x0112] = 3  # Orientation: turned by half a circle
-    Image.fromarray(picture(99)).save(directory / "ant" / "turned.png", exif=exif)
-    assert all_images(load(directory))[picture(99)[::-1, ::-1].tobytes()] == "ant"
+    Image.fromarray(random_image(99)).save(directory / "ant" / "turned.png", exif=exif)
+    assert all_images(load(directory))[random_image(99)[::-1, ::-1].tobytes()] == "ant"
 
 
 def test_image_size_brings_all_to_one_size(write_folder):
@@ -122,7 +122,7 @@ def test_a_damaged_file_is_named(write_folder, cut):
 
 
 def test_any_flipped_byte_is_named_or_harmless(write_folder):
-    directory = write_folder({"a/0.png": picture(0), "a/1.png": picture(1)})
+    directory = write_folder({"a/0.png": random_image(0), "a/1.png": random_image(1)})
     whole = (directory / "a" / "0.png").read_bytes()
 
     def complaint(position):
@@ -155,7 +155,7 @@ def test_a_nested_folder_is_named(write_folder):
 
 
 def test_a_file_of_another_size_is_named(write_folder):
-    directory = write_folder({**files(), "cat/wide.png": picture(99, width=8)})
+    directory = write_folder({**files(), "cat/wide.png": random_image(99, width=8)})
     with pytest.raises(ValueError, match=r"cat/wide\.png is 8x6 pixels where .* is 6x6 pixels"):
         load(directory)
 

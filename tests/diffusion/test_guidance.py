@@ -78,7 +78,7 @@ def test_rescale_brings_back_the_conditional_spread():
     np.testing.assert_allclose(half, (plain + full) / 2, rtol=1e-5)
 
 
-def test_rescale_of_a_flat_picture_is_finite():
+def test_rescale_of_a_flat_image_is_finite():
     flat = np.ones((1, 2, 3, 1), np.float32)
     guide = guided(lambda x, t, y: np.ones_like(x), 3.0, NULL, rescale=0.7)
     assert np.all(np.isfinite(guide(flat, np.zeros(1, np.int32), np.zeros(1, np.int32))))

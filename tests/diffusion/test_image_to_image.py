@@ -8,17 +8,17 @@ from kdiffusion.diffusion.image_to_image import image_to_image
 from kdiffusion.diffusion.samplers import SAMPLERS
 from kdiffusion.diffusion.seeded_noise import initial_latents
 
-PICTURES = np.random.default_rng(0).uniform(-0.9, 0.9, (3, 2, 3, 1))
+IMAGES = np.random.default_rng(0).uniform(-0.9, 0.9, (3, 2, 3, 1))
 
 
-def run(denoiser, noise_level, images=PICTURES, **options):
+def run(denoiser, noise_level, images=IMAGES, **options):
     return image_to_image(
         denoiser, images, [0, 1, 2], [5, 6, 7], noise_level=noise_level, progress=False,
         **options,
     )  # fmt: skip
 
 
-def test_it_starts_from_the_picture_noised_to_the_level(make_card, gaussian):
+def test_it_starts_from_the_image_noised_to_the_level(make_card, gaussian):
     card, seen = make_card(), []
     denoiser = gaussian(card)
 
@@ -29,30 +29,28 @@ def test_it_starts_from_the_picture_noised_to_the_level(make_card, gaussian):
     run(NetworkDenoiser(card, watched), 0.4, steps=5)
     assert [t for _, t in seen] == [399, 319, 239, 159, 79]
     noise = initial_latents([5, 6, 7], card.image_shape)
-    start = card.schedule.q_sample(PICTURES, 399, noise)
+    start = card.schedule.q_sample(IMAGES, 399, noise)
     np.testing.assert_allclose(seen[0][0], start, atol=1e-6)
 
 
 @pytest.mark.parametrize("sampler", SAMPLERS)
-def test_little_noise_keeps_the_picture_and_much_forgets_it(sampler, make_card, gaussian):
+def test_little_noise_keeps_the_image_and_much_forgets_it(sampler, make_card, gaussian):
     card = make_card(image_shape=(16, 16, 3))
-    pictures = np.random.default_rng(0).uniform(-0.9, 0.9, (3, 16, 16, 3))
+    known = np.random.default_rng(0).uniform(-0.9, 0.9, (3, 16, 16, 3))
     errors = [
-        np.abs(
-            run(gaussian(card), level, images=pictures, sampler=sampler, steps=4) - pictures
-        ).mean()
+        np.abs(run(gaussian(card), level, images=known, sampler=sampler, steps=4) - known).mean()
         for level in (0.01, 0.1, 1.0)
     ]
     assert errors[0] < 0.1
     assert errors[0] < errors[1] < errors[2]
 
 
-def test_steps_the_card_recommends_are_capped_and_one_picture_serves_all_seeds(make_card, gaussian):
+def test_steps_the_card_recommends_are_capped_and_one_image_serves_all_seeds(make_card, gaussian):
     card = make_card(steps=500)
-    images = run(gaussian(card), 0.002, images=PICTURES[0], batch_size=2)
+    images = run(gaussian(card), 0.002, images=IMAGES[0], batch_size=2)
     assert images.shape == (3, 2, 3, 1)
     assert not np.array_equal(images[0], images[1])
-    np.testing.assert_array_equal(images, run(gaussian(card), 0.002, images=PICTURES[[0, 0, 0]]))
+    np.testing.assert_array_equal(images, run(gaussian(card), 0.002, images=IMAGES[[0, 0, 0]]))
 
 
 @pytest.mark.parametrize(
@@ -64,7 +62,7 @@ def test_steps_the_card_recommends_are_capped_and_one_picture_serves_all_seeds(m
         ({"steps": 401}, "`steps` must be a whole number from 1 to 400"),
         ({"images": np.zeros((3, 3, 3, 1))}, "`images` must have the shape"),
         ({"images": np.zeros((2, 2, 3, 1))}, "`images` must have the shape"),
-        ({"images": PICTURES + 1.0}, "`images` must be floats from -1.0 to 1.0"),
+        ({"images": IMAGES + 1.0}, "`images` must be floats from -1.0 to 1.0"),
     ],
 )
 def test_refusals(changes, message, make_card, gaussian):

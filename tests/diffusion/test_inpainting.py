@@ -10,13 +10,13 @@ from kdiffusion.diffusion.inpainting import inpaint, repaint_moves
 from kdiffusion.diffusion.prediction import from_x0_and_eps
 from kdiffusion.diffusion.samplers import SAMPLERS
 
-PICTURES = np.random.default_rng(0).uniform(-0.9, 0.9, (3, 2, 3, 1))
+IMAGES = np.random.default_rng(0).uniform(-0.9, 0.9, (3, 2, 3, 1))
 MASK = np.array([[1, 0, 1], [0, 0, 1]], bool)
 ONE_STEP = [name for name, sampler in SAMPLERS.items() if not sampler.multistep]
 
 
 def run(denoiser, **changes):
-    arguments = {"images": PICTURES, "keep_mask": MASK, "labels": [0, 1, 2], "seeds": [5, 6, 7]}
+    arguments = {"images": IMAGES, "keep_mask": MASK, "labels": [0, 1, 2], "seeds": [5, 6, 7]}
     return inpaint(denoiser, **{**arguments, "progress": False, **changes})
 
 
@@ -25,7 +25,7 @@ def test_kept_pixels_are_kept_and_the_others_are_the_models(sampler, make_card, 
     card = make_card()
     known = np.random.default_rng(1).uniform(-1, 1, (4, 2, 3, 1))
     images = run(knows_x0(card, known), sampler=sampler, batch_size=2)
-    np.testing.assert_array_equal(images[:, MASK], PICTURES[:, MASK].astype(np.float32))
+    np.testing.assert_array_equal(images[:, MASK], IMAGES[:, MASK].astype(np.float32))
     np.testing.assert_allclose(images[:, ~MASK], known[:3, ~MASK], atol=1e-5)
 
 
@@ -74,14 +74,14 @@ def test_resampling_brings_the_painted_pixel_into_harmony(make_card):
     denoiser = NetworkDenoiser(card, network)
 
     kept = np.linspace(-0.8, 0.8, 100)
-    pictures = np.stack([kept, np.zeros(100)], axis=1).reshape(100, 1, 2, 1)
+    known = np.stack([kept, np.zeros(100)], axis=1).reshape(100, 1, 2, 1)
     # Given one pixel the other is normal about (nearly) the same value.
     own_variance = covariance[1, 1] - covariance[0, 1] ** 2 / covariance[0, 0]
     best = np.sqrt(own_variance * 2 / np.pi)
 
     def error(resamplings):
         images = inpaint(
-            denoiser, pictures, np.array([[1, 0]]), 0, range(100), steps=250,
+            denoiser, known, np.array([[1, 0]]), 0, range(100), steps=250,
             resamplings=resamplings, jump_steps=5, batch_size=100, progress=False,
         )  # fmt: skip
         return np.abs(images[:, 0, 1, 0] - kept).mean()
@@ -115,7 +115,7 @@ def test_callback_and_progress_follow_the_moves(make_card, gaussian, capsys):
         ({"keep_mask": np.full((2, 3), 0.5)}, "only 1"),
         ({"keep_mask": np.full((2, 3), 255)}, "only 1"),
         ({"images": np.zeros((3, 4, 3, 1))}, "`images` must have the shape"),
-        ({"images": PICTURES * 200}, "`images` must be floats"),
+        ({"images": IMAGES * 200}, "`images` must be floats"),
         ({"sampler": "dpmpp_2m"}, "without history"),
         ({"sampler": "unipc"}, "without history"),
         ({"resamplings": 0}, "`resamplings`"),

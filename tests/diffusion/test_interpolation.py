@@ -15,18 +15,18 @@ DETERMINISTIC = [name for name, sampler in SAMPLERS.items() if not sampler.alway
 
 def crowd(card, count=200):
     """The best denoiser for `count` images: a rugged posterior mean, as of real data."""
-    pictures = np.random.default_rng(3).uniform(-1, 1, (count, *card.image_shape))
+    images = np.random.default_rng(3).uniform(-1, 1, (count, *card.image_shape))
 
     def network(noisy_image, timestep, label):
         x = np.asarray(noisy_image, np.float64)
         alpha_bar = card.schedule.alpha_bar(timestep)[:, None]
-        distance = ((x[:, None] - np.sqrt(alpha_bar)[..., None, None, None] * pictures) ** 2).sum(
+        distance = ((x[:, None] - np.sqrt(alpha_bar)[..., None, None, None] * images) ** 2).sum(
             axis=(2, 3, 4)
         )
         logits = -distance / (2 * (1 - alpha_bar))
         weights = np.exp(logits - logits.max(axis=1, keepdims=True))
         weights /= weights.sum(axis=1, keepdims=True)
-        x0 = np.tensordot(weights, pictures, 1)
+        x0 = np.tensordot(weights, images, 1)
         alpha_bar = alpha_bar[..., None, None]
         eps = (x - np.sqrt(alpha_bar) * x0) / np.sqrt(1 - alpha_bar)
         return from_x0_and_eps(x0, eps, alpha_bar, card.prediction_type)
@@ -84,7 +84,7 @@ def test_even_a_rugged_model_walks_more_smoothly_with_more_frames(make_card):
     assert medians[1] < medians[0] / 4
 
 
-def test_ends_are_the_pictures_of_the_seeds(make_card, gaussian):
+def test_ends_are_the_images_of_the_seeds(make_card, gaussian):
     card = make_card(sampler="ddpm")  # not deterministic: ddim takes its place
     walk = interpolate(gaussian(card), 1, (7, 8), frames=3, progress=False)
     ends = sample(gaussian(card), [1, 1], [7, 8], sampler="ddim", progress=False)
@@ -94,35 +94,35 @@ def test_ends_are_the_pictures_of_the_seeds(make_card, gaussian):
 @pytest.mark.parametrize("guidance", [0.0, 1.5])
 def test_between_two_labels(guidance, make_card, knows_x0):
     card = make_card(guidance_strength=guidance)
-    pictures = np.random.default_rng(0).uniform(-0.3, 0.3, (4, 2, 3, 1))
+    images = np.random.default_rng(0).uniform(-0.3, 0.3, (4, 2, 3, 1))
     walk = interpolate(
-        knows_x0(card, pictures), (0, 2), (5, 5), frames=5, batch_size=2, progress=False
+        knows_x0(card, images), (0, 2), (5, 5), frames=5, batch_size=2, progress=False
     )
     fractions = np.linspace(0, 1, 5)[:, None, None, None]
-    mixed = (1 - fractions) * pictures[0] + fractions * pictures[2]
-    expected = (1 + guidance) * mixed - guidance * pictures[3]
+    mixed = (1 - fractions) * images[0] + fractions * images[2]
+    expected = (1 + guidance) * mixed - guidance * images[3]
     np.testing.assert_allclose(walk, expected, atol=2e-5)
 
 
 def test_mixing_leaves_no_class_alone(make_card, knows_x0):
     card = make_card(prediction_type="x0")
-    pictures = np.arange(4.0)[:, None, None, None] * np.ones((1, 2, 3, 1))
-    mixed = mix_labels(knows_x0(card, pictures), (0, 2), np.array([0.0, 0.25]))
+    images = np.arange(4.0)[:, None, None, None] * np.ones((1, 2, 3, 1))
+    mixed = mix_labels(knows_x0(card, images), (0, 2), np.array([0.0, 0.25]))
     assert mixed.card.null_label == 2
     x = np.zeros((3, 2, 3, 1), np.float32)
     prediction = mixed(x, np.zeros(3, np.int32), np.array([0, 1, 2], np.int32))
     np.testing.assert_allclose(prediction[:, 0, 0, 0], [0.0, 0.5, 3.0])
 
 
-def test_between_two_real_pictures(make_card, gaussian):
+def test_between_two_real_images(make_card, gaussian):
     card = make_card(guidance_strength=2.0, sampler="ddpm")
-    pictures = np.random.default_rng(0).uniform(-0.8, 0.8, (2, 2, 3, 1))
+    images = np.random.default_rng(0).uniform(-0.8, 0.8, (2, 2, 3, 1))
     walk = interpolate_images(
-        gaussian(card), pictures, (0, 1), frames=4, steps=20, sampler="ddim",
+        gaussian(card), images, (0, 1), frames=4, steps=20, sampler="ddim",
         fixed_point_iterations=30, progress=False,
     )  # fmt: skip
     assert walk.shape == (4, 2, 3, 1)
-    np.testing.assert_allclose(walk[[0, -1]], pictures, atol=1e-4)
+    np.testing.assert_allclose(walk[[0, -1]], images, atol=1e-4)
 
 
 @pytest.mark.parametrize(
@@ -147,7 +147,7 @@ def test_refusals(changes, message, make_card, gaussian):
         interpolate(gaussian(card), **arguments)
 
 
-def test_one_picture_is_no_walk(make_card, gaussian):
+def test_one_image_is_no_walk(make_card, gaussian):
     card = make_card()
     with pytest.raises(ValueError, match="`images` must be two"):
         interpolate_images(gaussian(card), np.zeros((1, 2, 3, 1)), 0)

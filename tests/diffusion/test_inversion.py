@@ -10,12 +10,12 @@ from kdiffusion.diffusion.sampling import sample
 from kdiffusion.diffusion.schedules import make_schedule
 from kdiffusion.diffusion.spacing import SPACINGS, timestep_pairs
 
-PICTURES = np.random.default_rng(0).uniform(-0.9, 0.9, (3, 2, 3, 1))
+IMAGES = np.random.default_rng(0).uniform(-0.9, 0.9, (3, 2, 3, 1))
 
 
 def there_and_back(denoiser, steps=20, iterations=30, **options):
     latents = invert(
-        denoiser, PICTURES, [0, 1, 2], steps=steps, progress=False, batch_size=2,
+        denoiser, IMAGES, [0, 1, 2], steps=steps, progress=False, batch_size=2,
         fixed_point_iterations=iterations, clip=False, **options,
     )  # fmt: skip
     images = sample(
@@ -27,13 +27,11 @@ def there_and_back(denoiser, steps=20, iterations=30, **options):
 
 @pytest.mark.parametrize("spacing", SPACINGS)
 @pytest.mark.parametrize("prediction_type", ["epsilon", "v"])
-def test_sampling_from_the_latent_returns_the_picture(
-    spacing, prediction_type, make_card, gaussian
-):
+def test_sampling_from_the_latent_returns_the_image(spacing, prediction_type, make_card, gaussian):
     card = make_card(prediction_type=prediction_type, guidance_strength=2.0)
     options = {"spacing": spacing, "guidance_strength": 0.0}
     _, images = there_and_back(gaussian(card), **options)
-    np.testing.assert_allclose(images, PICTURES, atol=1e-4)
+    np.testing.assert_allclose(images, IMAGES, atol=1e-4)
 
 
 @pytest.mark.parametrize("schedule", ["linear", "cosine", "sigmoid"])
@@ -41,7 +39,7 @@ def test_sampling_from_the_latent_returns_the_picture(
 def test_a_step_from_pure_noise_has_an_inverse_too(schedule, zero_snr, make_card, gaussian):
     card = make_card(make_schedule(schedule, 1000, zero_snr), prediction_type="v")
     _, images = there_and_back(gaussian(card), iterations=10, guidance_strength=0.0)
-    np.testing.assert_allclose(images, PICTURES, atol=1e-3)
+    np.testing.assert_allclose(images, IMAGES, atol=1e-3)
 
 
 @pytest.mark.parametrize("schedule", ["linear", "cosine"])
@@ -49,19 +47,19 @@ def test_a_network_that_errs_is_inverted_as_it_is_sampled(schedule, make_card, g
     """Near pure noise the error in x_0 is hundreds of ranges: the defaults must clip it away."""
     card = make_card(make_schedule(schedule, 1000), steps=50)
     denoiser = erring(card, gaussian)
-    latents = invert(denoiser, PICTURES, 0, progress=False)
+    latents = invert(denoiser, IMAGES, 0, progress=False)
     images = sample(denoiser, 0, [0, 0, 0], latents=latents, progress=False)
-    np.testing.assert_allclose(images, PICTURES, atol=1 / 255)
+    np.testing.assert_allclose(images, IMAGES, atol=1 / 255)
 
 
-def test_guided_inversion_returns_the_picture_too(make_card, gaussian):
+def test_guided_inversion_returns_the_image_too(make_card, gaussian):
     card = make_card()
 
     def shifted(noisy_image, timestep, label):
         return gaussian(card)(noisy_image, timestep, label) + 0.01 * label[:, None, None, None]
 
     _, images = there_and_back(NetworkDenoiser(card, shifted), guidance_strength=1.0)
-    np.testing.assert_allclose(images, PICTURES, atol=1e-4)
+    np.testing.assert_allclose(images, IMAGES, atol=1e-4)
 
 
 def test_iterating_beats_the_original_and_more_steps_help_it(make_card, gaussian):
@@ -70,7 +68,7 @@ def test_iterating_beats_the_original_and_more_steps_help_it(make_card, gaussian
 
     def error(steps, iterations):
         _, images = there_and_back(gaussian(card), steps, iterations, **options)
-        return np.abs(images - PICTURES).max()
+        return np.abs(images - IMAGES).max()
 
     assert error(20, 5) < error(20, 1) / 5
     assert error(100, 1) < error(20, 1) / 3
@@ -88,13 +86,13 @@ def test_one_iteration_is_the_original(schedule, make_card, gaussian):
     """Song et al. 2021, section 4.3, written out: the noise predicted at x_s leads on to x_t."""
     card = make_card(make_schedule(schedule, 1000), steps=50)
     denoiser = erring(card, gaussian)
-    x = PICTURES
+    x = IMAGES
     for t, s in reversed(timestep_pairs(card.schedule, 50)):
         signal_t, signal_s = (np.sqrt(card.schedule.alpha_bar(each)) for each in (t, s))
         eps = denoiser(x.astype(np.float32), np.full(3, t), np.zeros(3, int))
         x0 = (x - np.sqrt(1 - signal_s**2) * eps) / signal_s
         x = signal_t * x0 + np.sqrt(1 - signal_t**2) * eps
-    latents = invert(denoiser, PICTURES, 0, fixed_point_iterations=1, clip=False, progress=False)
+    latents = invert(denoiser, IMAGES, 0, fixed_point_iterations=1, clip=False, progress=False)
     np.testing.assert_allclose(latents, x, rtol=1e-5, atol=1e-6)
 
 
@@ -107,7 +105,7 @@ def test_an_iteration_that_diverges_is_held(error, make_card, gaussian):
         return gaussian(card)(x, t, label) + error * np.tanh(30 * x)
 
     denoiser = NetworkDenoiser(card, network)
-    latents = invert(denoiser, PICTURES, 0, fixed_point_iterations=20, clip=False, progress=False)
+    latents = invert(denoiser, IMAGES, 0, fixed_point_iterations=20, clip=False, progress=False)
     assert 0.5 < latents.std() < 3
 
 
@@ -116,12 +114,12 @@ def test_latents_of_gaussian_data_are_the_flows(make_card, gaussian):
     mean, std = 0.2, 0.4
     card = make_card()
     latents = invert(
-        gaussian(card, mean, std), PICTURES, 0, steps=1000, fixed_point_iterations=2,
+        gaussian(card, mean, std), IMAGES, 0, steps=1000, fixed_point_iterations=2,
         clip=False, progress=False,
     )  # fmt: skip
     alpha_bar = card.schedule.alpha_bar(999)
     spread = np.sqrt(alpha_bar * std**2 + 1 - alpha_bar)
-    expected = np.sqrt(alpha_bar) * mean + spread * (PICTURES - mean) / std
+    expected = np.sqrt(alpha_bar) * mean + spread * (IMAGES - mean) / std
     np.testing.assert_allclose(latents, expected, rtol=5e-3)
 
 
@@ -129,7 +127,7 @@ def test_latents_of_gaussian_data_are_the_flows(make_card, gaussian):
 def test_random_samplers_have_no_inverse(name, make_card, gaussian):
     card = make_card()
     with pytest.raises(ValueError, match="must be deterministic to be inverted"):
-        invert(gaussian(card), PICTURES, 0, sampler=name)
+        invert(gaussian(card), IMAGES, 0, sampler=name)
 
 
 @pytest.mark.parametrize(
@@ -139,15 +137,15 @@ def test_random_samplers_have_no_inverse(name, make_card, gaussian):
         ({"sampler": "heun"}, "must be 'ddim'"),
         ({"sampler": "magic"}, "must be one of"),
         ({"fixed_point_iterations": 0}, "`fixed_point_iterations`"),
-        ({"images": PICTURES[:, :1]}, "`images` must have the shape"),
-        ({"images": PICTURES * 3}, "`images` must be floats from -1.0 to 1.0"),
+        ({"images": IMAGES[:, :1]}, "`images` must have the shape"),
+        ({"images": IMAGES * 3}, "`images` must be floats from -1.0 to 1.0"),
         ({"images": np.zeros((3, 2, 3, 1), np.uint8)}, "to_model_range"),
-        ({"images": PICTURES * np.nan}, "`images` must be floats"),
+        ({"images": IMAGES * np.nan}, "`images` must be floats"),
         ({"labels": [0, 1]}, "`labels`"),
     ],
 )
 def test_refusals(changes, message, make_card, gaussian):
     card = make_card()
-    arguments = {"images": PICTURES, "labels": [0, 1, 2], "progress": False, **changes}
+    arguments = {"images": IMAGES, "labels": [0, 1, 2], "progress": False, **changes}
     with pytest.raises(ValueError, match=message):
         invert(gaussian(card), **arguments)

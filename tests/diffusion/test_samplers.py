@@ -55,7 +55,7 @@ def gaussian_predict(schedule, mean, std):
 @pytest.mark.parametrize("name", DETERMINISTIC)
 @pytest.mark.parametrize("spacing", SPACINGS)
 @pytest.mark.parametrize("schedule", SCHEDULES.values(), ids=SCHEDULES)
-def test_every_iterate_lies_on_the_line_from_noise_to_the_known_picture(name, spacing, schedule):
+def test_every_iterate_lies_on_the_line_from_noise_to_the_known_image(name, spacing, schedule):
     rng = np.random.default_rng(0)
     x0, eps = rng.uniform(-1, 1, (2, 6)), rng.normal(size=(2, 6))
     for steps in (1, 2, 5, 20):
@@ -226,16 +226,16 @@ def dpmpp_2m_sde_midpoint(denoise, x, sigmas, eta, normal):
     """As in k-diffusion, DPM++ 2M SDE with the solver type midpoint; DPM++ 2M where eta is 0."""
     before, h_before = None, None
     for sigma, following in itertools.pairwise(sigmas):
-        picture = denoise(x, sigma)
+        image = denoise(x, sigma)
         if following == 0:
-            return picture
+            return image
         h = np.log(sigma / following)
         towards = -np.expm1(-(1 + eta) * h)
-        x = following / sigma * np.exp(-eta * h) * x + towards * picture
+        x = following / sigma * np.exp(-eta * h) * x + towards * image
         if before is not None:
-            x = x + 0.5 * towards * h / h_before * (picture - before)
+            x = x + 0.5 * towards * h / h_before * (image - before)
         x = x + following * np.sqrt(-np.expm1(-2 * h * eta)) * normal() if eta > 0 else x
-        before, h_before = picture, h
+        before, h_before = image, h
 
 
 @pytest.mark.parametrize("schedule_name", ["linear", "cosine"])
@@ -268,7 +268,7 @@ def test_it_is_what_k_diffusion_calls_otherwise(schedule_name, name, options, so
 
 @pytest.mark.parametrize("name", SAMPLERS)
 @pytest.mark.parametrize("spacing", SPACINGS)
-def test_pure_noise_at_the_start_gives_finite_pictures(name, spacing):
+def test_pure_noise_at_the_start_gives_finite_images(name, spacing):
     schedule, latents = SCHEDULES["zero_snr"], initial_latents(range(4), (2, 2, 1))
     with np.errstate(all="raise"):
         visited = iterates(

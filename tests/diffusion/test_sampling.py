@@ -36,23 +36,23 @@ def test_an_image_does_not_depend_on_its_batch(sampler, guidance, make_card, kno
 
 
 @pytest.mark.parametrize("sampler", SAMPLERS)
-def test_the_known_picture_of_each_label_comes_out(sampler, make_card, knows_x0):
+def test_the_known_image_of_each_label_comes_out(sampler, make_card, knows_x0):
     card = make_card()
-    pictures = np.random.default_rng(0).uniform(-1, 1, (4, 2, 3, 1))
-    images = sample(knows_x0(card, pictures), [2, 0, 3], [1, 2, 3], sampler=sampler, progress=False)
-    np.testing.assert_allclose(images, pictures[[2, 0, 3]], atol=1e-5)
+    known = np.random.default_rng(0).uniform(-1, 1, (4, 2, 3, 1))
+    images = sample(knows_x0(card, known), [2, 0, 3], [1, 2, 3], sampler=sampler, progress=False)
+    np.testing.assert_allclose(images, known[[2, 0, 3]], atol=1e-5)
 
 
 def test_guidance_zero_is_the_plain_conditional_model_bit_for_bit(make_card, knows_x0):
     card = make_card(guidance_strength=2.0)
-    pictures = np.random.default_rng(0).uniform(-1, 1, (4, 2, 3, 1))
-    denoiser, rows = knows_x0(card, pictures), []
+    known = np.random.default_rng(0).uniform(-1, 1, (4, 2, 3, 1))
+    denoiser, rows = knows_x0(card, known), []
 
     def watched(noisy_image, timestep, label):
         rows.append(len(label))
         return denoiser(noisy_image, timestep, label)
 
-    plain = sample(knows_x0(make_card(), pictures), [0, 1], [0, 1], progress=False)
+    plain = sample(knows_x0(make_card(), known), [0, 1], [0, 1], progress=False)
     zero = sample(
         NetworkDenoiser(card, watched), [0, 1], [0, 1], guidance_strength=0.0, progress=False
     )

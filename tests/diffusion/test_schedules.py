@@ -39,7 +39,7 @@ def test_sigmoid_is_half_way_in_the_middle():
 @pytest.mark.parametrize("name", SCHEDULES)
 @pytest.mark.parametrize("num_timesteps", [2, 7, 100, 1000])
 @pytest.mark.parametrize("zero_snr", [False, True])
-def test_every_schedule_falls_and_destroys_the_picture(name, num_timesteps, zero_snr):
+def test_every_schedule_falls_and_destroys_the_image(name, num_timesteps, zero_snr):
     schedule = make_schedule(name, num_timesteps, zero_terminal_snr=zero_snr)
     assert schedule.num_timesteps == num_timesteps
     assert schedule.alphas_cumprod.dtype == np.float64
@@ -60,7 +60,7 @@ def test_zero_terminal_snr_keeps_the_first_and_zeroes_the_last():
     np.testing.assert_allclose(slopes, slopes[0], rtol=1e-8)
 
 
-def test_minus_one_is_the_clean_picture():
+def test_minus_one_is_the_clean_image():
     schedule = make_schedule("cosine", 10)
     assert schedule.alpha_bar(-1) == 1.0
     np.testing.assert_array_equal(

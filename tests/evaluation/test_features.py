@@ -42,7 +42,7 @@ def test_an_image_of_another_shape_is_refused(fit):
         fit(_images(1))
 
 
-def test_pixels_keep_distances_between_small_pictures():
+def test_pixels_keep_distances_between_small_images():
     """With all components, a projection only turns: distances stay those of the pixels."""
     images = _images(300, shape=(4, 4, 1))
     features = fit_pixels(images, dimensions=16)(images)

@@ -103,7 +103,7 @@ def test_a_subset_is_decided_by_its_seed_and_keeps_the_labels(images, tmp_path):
 @pytest.mark.parametrize(
     "arrays",
     [
-        {"pictures": np.zeros((2, 4, 4, 3), np.uint8)},
+        {"photos": np.zeros((2, 4, 4, 3), np.uint8)},
         {"images": np.zeros((2, 4, 4, 3), np.float32)},
         {"images": np.zeros((2, 4, 4, 4), np.uint8)},
         {"images": np.zeros((0, 4, 4, 3), np.uint8)},

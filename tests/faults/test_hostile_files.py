@@ -397,17 +397,17 @@ def test_nothing_here_unpickles_or_evaluates():
 
 
 def test_an_eps_under_another_name_reaches_no_ghostscript(tmp_path):
-    path = tmp_path / "picture.png"
+    path = tmp_path / "image.png"
     path.write_bytes(b"%!PS-Adobe-3.0 EPSF-3.0\n%%BoundingBox: 0 0 8 8\n%%EndComments\nshowpage\n")
     with Image.open(path) as opened:
         assert opened.format == "EPS"  # left alone, Pillow takes it
-    with pytest.raises(ValueError, match=r"picture\.png cannot be read as an image"):
+    with pytest.raises(ValueError, match=r"image\.png cannot be read as an image"):
         read_image(path)
 
 
 @pytest.mark.parametrize("format_name", FILE_FORMATS)
 def test_the_formats_that_are_allowed_are_read(tmp_path, format_name):
-    path = tmp_path / "picture"
+    path = tmp_path / "image"
     Image.new("RGB", (4, 4), "white").save(path, format=format_name)
     assert read_image(path).shape[:2] == (4, 4)
 

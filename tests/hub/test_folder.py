@@ -133,9 +133,9 @@ def test_the_gallery_is_drawn_from_the_file(of_run):
     denoiser = load_denoiser(of_run / "onnx" / "model.onnx")
     classes = len(denoiser.card.class_names)
     images, *_ = draw_by_class(denoiser, range(classes), 2, 0)
-    picture = np.asarray(Image.open(of_run / "gallery.png"))
+    image = np.asarray(Image.open(of_run / "gallery.png"))
     scale = 48 // images.shape[2]
-    last = picture[-2 - scale * images.shape[1] : -2, -2 - scale * images.shape[2] : -2, 0]
+    last = image[-2 - scale * images.shape[1] : -2, -2 - scale * images.shape[2] : -2, 0]
     np.testing.assert_array_equal(last[::scale, ::scale], images[-1, ..., 0])
 
 

@@ -35,7 +35,7 @@ def ask(find_program):
 
 @pytest.fixture(scope="session")
 def make_card():
-    """`make_card(schedule=linear, **fields)`: a card of 2x3 grey pictures."""
+    """`make_card(schedule=linear, **fields)`: a card of 2x3 grey images."""
 
     def make(schedule=None, **overrides):
         schedule = make_schedule("linear") if schedule is None else schedule

@@ -1,4 +1,4 @@
-"""The noise stream in JavaScript: the same words, hence the same picture for a seed everywhere."""
+"""The noise stream in JavaScript: the same words, hence the same image for a seed everywhere."""
 
 import numpy as np
 import pytest

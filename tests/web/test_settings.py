@@ -1,4 +1,4 @@
-"""A picture's settings in its link: whole, there and back, and refused with the reason."""
+"""An image's settings in its link: whole, there and back, and refused with the reason."""
 
 import json
 

@@ -6,7 +6,7 @@ from kdiffusion.images import to_uint8
 
 
 def finished(page):
-    """Waits until the picture is drawn, or the page says why it can't be."""
+    """Waits until the image is drawn, or the page says why it can't be."""
     # By selector: the page's policy lets no function in that is made of a string.
     page.wait_for_selector("#canvas[aria-busy=false], #alert:not(:empty)", state="attached")
 
@@ -23,7 +23,7 @@ def pixels(page):
 
 
 def assert_pixels(page, image):
-    """The canvas holds a picture of Python's loop, to one level."""
+    """The canvas holds an image of Python's loop, to one level."""
     expected = to_uint8(image).astype(int)
     assert pixels(page).shape == expected.shape
     assert np.abs(pixels(page) - expected).max() <= 1

@@ -123,7 +123,7 @@ def visit(browser):
 
 @pytest.fixture
 def drawn_by_python(denoisers):
-    """`drawn_by_python(label, seed, **options)`: the picture of Python's loop, [H, W, 3]."""
+    """`drawn_by_python(label, seed, **options)`: the image of Python's loop, [H, W, 3]."""
     denoiser = denoisers["onnx"]
     return lambda label, seed, **options: sample(
         denoiser, [label], [seed], progress=False, **options

@@ -58,7 +58,7 @@ def test_every_sampler_draws_what_python_draws(visit, address, drawn_by_python):
         assert_pixels(page, drawn_by_python(2, 2**64 - 1, **options))
 
 
-def test_a_link_reproduces_the_picture(visit, address):
+def test_a_link_reproduces_the_image(visit, address):
     page = visit(address)
     page.select_option("#label", "no class")
     page.fill("#steps", "4")
@@ -84,28 +84,28 @@ WATCH = """() => {
 }"""
 
 
-def test_the_picture_appears_step_by_step_with_its_progress(visit, address):
+def test_the_image_appears_step_by_step_with_its_progress(visit, address):
     page = visit(f"{address}?steps=8")
     page.evaluate(WATCH)
     page.click("button:text('Draw')")
     finished(page)
-    values, said, pictures = zip(*page.evaluate("seen"), strict=True)
+    values, said, images = zip(*page.evaluate("seen"), strict=True)
     assert set(range(1, 9)) <= set(values)
-    assert len(set(pictures)) >= 8
+    assert len(set(images)) >= 8
     said = list(dict.fromkeys(said))
     assert said[:5] == ["Drawing", *(f"Step {step} of 8" for step in (2, 4, 6, 8))]
     assert said[5].startswith("Drawn in ")
 
 
-def test_who_wants_less_motion_sees_the_finished_picture_only(visit, address):
+def test_who_wants_less_motion_sees_the_finished_image_only(visit, address):
     page = visit(f"{address}?steps=8", reduced_motion="reduce")
     page.evaluate(WATCH)
     page.fill("#seed", "1")
     page.press("#seed", "Enter")
     finished(page)
-    values, _, pictures = zip(*page.evaluate("seen"), strict=True)
+    values, _, images = zip(*page.evaluate("seen"), strict=True)
     assert set(range(1, 9)) <= set(values)
-    assert len(set(pictures)) == 2  # the one before and the new one
+    assert len(set(images)) == 2  # the one before and the new one
 
 
 def test_the_slider_walks_as_python_does(visit, address, denoisers):
@@ -170,7 +170,7 @@ def test_it_can_be_stopped_and_the_page_stays_alive(visit, address):
     assert page.evaluate("messages.filter(({ kind }) => kind === 'step').length") < 100 + 100 + 3
 
 
-def test_the_newest_picture_wins(visit, address, drawn_by_python):
+def test_the_newest_image_wins(visit, address, drawn_by_python):
     page = visit(f"{address}?steps=3")
     page.evaluate("""() => {
       const seed = document.getElementById("seed");

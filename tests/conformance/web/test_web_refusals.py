@@ -69,7 +69,7 @@ def other_kernel(model, texts):
     ],
     ids=[
         "damaged network", "no network", "flipped weight", "newer card", "card without names",
-        "card of no class", "card of other pictures", "other numbers", "no runtime", "no worker",
+        "card of no class", "card of other images", "other numbers", "no runtime", "no worker",
     ],
 )  # fmt: skip
 def test_what_could_not_be_loaded_is_said(visit, copy, serve, spoil, reason):

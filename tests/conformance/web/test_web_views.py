@@ -1,4 +1,4 @@
-"""What the page shows beside one picture: all classes at once, and the steps of the newest one."""
+"""What the page shows beside one image: all classes at once, and the steps of the newest one."""
 
 import numpy as np
 import pytest
@@ -14,14 +14,14 @@ pytestmark = [pytest.mark.slow, pytest.mark.browser]
 @pytest.mark.parametrize(("width", "height"), [(1280, 800), (390, 844)])
 def test_what_draws_is_above_the_fold(visit, address, width, height):
     page = visit(f"{address}?steps=2", viewport={"width": width, "height": height})
-    for view in ("picture", "classes"):
+    for view in ("image", "classes"):
         box = page.locator("#draw").bounding_box()
         assert box["y"] + box["height"] <= height, view
         page.click("#all")
         finished(page)
 
 
-def test_a_small_picture_is_shown_at_a_size_that_reads(visit, address):
+def test_a_small_image_is_shown_at_a_size_that_reads(visit, address):
     box = visit(address).locator("#canvas").bounding_box()
     border = 2
     # 12 wide, 8 high: a whole number of pixels each, and no more than 256 a side.

@@ -16,7 +16,7 @@ from kdiffusion.evaluation.judge_training.augmentation import (
 )
 
 
-def _pictures(count, shape=(16, 16, 3), seed=0):
+def _images(count, shape=(16, 16, 3), seed=0):
     rng = np.random.default_rng(seed)
     coarse = rng.integers(0, 256, (count, shape[0] // 4, shape[1] // 4, shape[2]))
     return coarse.repeat(4, axis=1).repeat(4, axis=2).astype(np.float32)
@@ -44,7 +44,7 @@ def test_an_epoch_has_every_image_once_and_the_next_its_mirror_image():
 
 
 def test_a_seed_gives_the_same_batches_and_another_others():
-    images = _pictures(20).astype(np.uint8)
+    images = _images(20).astype(np.uint8)
     labels = np.zeros(20, np.int32)
 
     def draw(seed):
@@ -67,7 +67,7 @@ def test_images_move_by_a_sixteenth_of_their_side_at_most():
 
 @pytest.mark.parametrize(("share", "count"), [(0, 0), (0.375, 24), (1, 64)])
 def test_only_a_part_of_a_batch_is_spoilt(share, count):
-    images = _pictures(64)
+    images = _images(64)
     changed = np.abs(np.asarray(spoilt(images, [1, 2], share)) - images).max(axis=(1, 2, 3)) > 0
     # The least grain and the least blur change nothing.
     assert changed[:count].sum() >= 0.8 * count
@@ -94,7 +94,7 @@ def test_grain_is_as_strong_as_asked():
 
 @pytest.mark.parametrize("channels", [1, 3])
 def test_compression_is_that_of_jpeg(channels):
-    images = _pictures(2, (16, 24, channels))
+    images = _images(2, (16, 24, channels))
     found = np.asarray(compressed(images, np.int32([30, 90])))
     for image, pixels, quality in zip(images, found, (30, 90), strict=True):
         file = io.BytesIO()

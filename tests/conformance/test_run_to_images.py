@@ -92,16 +92,16 @@ def test_the_card_is_that_of_the_run(run, export_folder, format_name):
     assert (card.dataset, card.preset, card.steps) == ("digits", "tiny", 3)
 
 
-def test_each_format_draws_the_same_pictures(export_folder, tmp_path):
-    pictures = {}
+def test_each_format_draws_the_same_images(export_folder, tmp_path):
+    images = {}
     for name, export_format in FORMATS.items():
         files = ["--out", tmp_path / f"{name}.png", "--npz", tmp_path / f"{name}.npz"]
         artifact = export_folder / export_format.ARTIFACT
         _python("-m", "kdiffusion", "sample", artifact, "--per-label", 2, "--steps", 10, *files)
-        pictures[name] = np.load(tmp_path / f"{name}.npz")["images"].astype(int)
-    assert pictures["onnx"].shape == (20, 8, 8, 1)
-    for name, picture in pictures.items():
-        difference = np.abs(picture - pictures["onnx"])
+        images[name] = np.load(tmp_path / f"{name}.npz")["images"].astype(int)
+    assert images["onnx"].shape == (20, 8, 8, 1)
+    for name, image in images.items():
+        difference = np.abs(image - images["onnx"])
         # With rounded weights a pixel near the threshold of clipping may move further.
         assert difference.mean() <= (2 if FORMATS[name].TOLERANCE > 1e-4 else 0.5), name
         assert difference.max() <= 1 or FORMATS[name].TOLERANCE > 1e-4, name
