@@ -1,15 +1,19 @@
-"""How many images a run saves that starts from another's weights: inverted digits from the digits.
+"""How many images a run saves that starts from a released model's weights.
 
-    python -m benchmarks.from_parent  # 8 minutes on two cores
+    python -m benchmarks.from_parent          # 8 minutes on two cores
+    python -m benchmarks.from_parent cifar10  # half an hour where the processor multiplies bfloat16
 
-Runs of several lengths, each with its own end, on the digits in black on white: from noise, and
-from the released network of the digits, which has seen white on black alone. Validation losses
-compare: they are of the same images, noise and timesteps.
+Runs of several lengths, each with its own end, from noise and from the model, on images that the
+model hasn't seen the like of: the digits in black on white; 2,000 held-out images of CIFAR-10 in
+grey, as animals and vehicles. Validation losses compare: they are of the same images, noise and
+timesteps.
 """
 
 import dataclasses
 import tempfile
+from collections.abc import Callable
 from pathlib import Path
+from typing import Annotated, Literal
 
 import numpy as np
 import tyro
@@ -21,65 +25,107 @@ from kdiffusion.runs.checkpoints import RECORD
 from kdiffusion.runs.sealed import read_sealed
 
 
-def main(epochs: tuple[int, ...] = (5, 10, 20, 40, 80), parent_epochs: tuple[int, ...] = (5, 10)):
-    """Trains, and prints a table in Markdown and the factor for each run from the parent.
+@dataclasses.dataclass(frozen=True)
+class Task:
+    """What is trained.
 
-    Args:
-        epochs: lengths of the runs from noise, rising.
-        parent_epochs: lengths of the runs from the parent.
+    Attributes:
+        preset: a key of PRESETS.
+        write: function that writes a folder of images, with a sub-folder for each class.
+        epochs: lengths of the runs from noise, rising, and from the model.
+        optimizer: settings besides.
     """
-    with tempfile.TemporaryDirectory() as folder:
-        images = Path(folder, "inverted")
-        seen = _write_inverted(images)
-        losses = {}
-        print("| begins with | epochs | images | validation loss |\n|---|---|---|---|")
-        for parent, lengths in ((None, epochs), ("digits", parent_epochs)):
-            for length in lengths:
-                run_dir = Path(folder, f"{parent}_{length}")
-                loss = losses[parent, length] = _train(images, run_dir, length, parent)
-                begin = "noise" if parent is None else f"the weights of `{parent}`"
-                print(f"| {begin} | {length} | {seen * length:,} | {loss:.4f} |", flush=True)
-        curve = [losses[None, length] for length in epochs]
-        for length in parent_epochs:
-            loss = losses["digits", length]
-            if not curve[-1] <= loss <= curve[0]:
-                print(f"{length} epochs from the parent: beyond what was tried from noise")
-                continue
-            # Both fall: between two lengths, along a line in the logarithm of the length.
-            needed = np.exp(np.interp(-loss, -np.array(curve), np.log(epochs)))
-            print(
-                f"{length} epochs from the parent: as good as {needed:.0f} from noise, "
-                f"{needed / length:.1f} times as many"
-            )
+
+    preset: str
+    write: Callable[[Path], None]
+    epochs: tuple[tuple[int, ...], tuple[int, ...]]
+    optimizer: dict
 
 
-def _write_inverted(folder):
-    """The digits as PNG files, black on white, in a folder a class; how many an epoch trains on."""
+def write_inverted_digits(folder):
+    """The digits as PNG files, black on white."""
     data = load_dataset("digits")
     pixels = 255 - np.concatenate([data.images, data.validation_images])
     labels = np.concatenate([data.labels, data.validation_labels])
     for index, (image, label) in enumerate(zip(pixels, labels, strict=True)):
-        path = folder / data.class_names[label] / f"{index:04d}.png"
-        path.parent.mkdir(parents=True, exist_ok=True)
-        Image.fromarray(image[..., 0]).save(path)
-    size = PRESETS["digits"].optimizer.batch_size
-    return len(data.images) // size * size
+        _save(image[..., 0], folder / data.class_names[label] / f"{index:04d}.png")
 
 
-def _train(images, run_dir, epochs, parent):
-    """The validation loss at the end of a run."""
-    preset = PRESETS["digits"]
+def write_grey_cifar10(folder, count=2000):
+    """Images of CIFAR-10 that were held out of the released model's training, in grey."""
+    data = load_dataset("cifar10")
+    vehicles = {"airplane", "automobile", "ship", "truck"}
+    for index in range(count):
+        grey = Image.fromarray(data.validation_images[index]).convert("L").convert("RGB")
+        is_vehicle = data.class_names[data.validation_labels[index]] in vehicles
+        _save(np.asarray(grey), folder / ("vehicle" if is_vehicle else "animal") / f"{index}.png")
+
+
+def _save(pixels, path):
+    path.parent.mkdir(parents=True, exist_ok=True)
+    Image.fromarray(pixels).save(path)
+
+
+TASKS = {
+    "digits": Task(
+        "digits", write_inverted_digits, ((5, 10, 20, 40, 80), (5, 10)), {"warmup_steps": 20}
+    ),
+    "cifar10": Task(
+        "cifar10_small", write_grey_cifar10, ((5, 10, 20, 40), (2, 5, 10)),
+        {"warmup_steps": 20, "batch_size": 64},
+    ),
+}  # fmt: skip
+
+
+def main(model: Annotated[Literal[*TASKS], tyro.conf.Positional] = "digits"):
+    """Trains, and prints a table in Markdown and the factor for each run from the model.
+
+    Args:
+        model: the released model to start from.
+    """
+    task = TASKS[model]
+    epochs, parent_epochs = task.epochs
+    with tempfile.TemporaryDirectory() as folder:
+        images = Path(folder, "images")
+        task.write(images)
+        losses = {}
+        print("| begins with | epochs | images | validation loss |\n|---|---|---|---|")
+        for parent, lengths in ((None, epochs), (model, parent_epochs)):
+            for length in lengths:
+                run_dir = Path(folder, f"{parent}_{length}")
+                seen, loss = _train(task, images, run_dir, length, parent)
+                losses[parent, length] = loss
+                begin = "noise" if parent is None else f"the weights of `{parent}`"
+                print(f"| {begin} | {length} | {seen:,} | {loss:.4f} |", flush=True)
+        curve = [losses[None, length] for length in epochs]
+        for length in parent_epochs:
+            loss = losses[model, length]
+            if not curve[-1] <= loss <= curve[0]:
+                print(f"{length} epochs from the model: beyond what was tried from noise")
+                continue
+            # Both fall: between two lengths, along a line in the logarithm of the length.
+            needed = np.exp(np.interp(-loss, -np.array(curve), np.log(epochs)))
+            print(
+                f"{length} epochs from the model: as good as {needed:.0f} from noise, "
+                f"{needed / length:.1f} times as many"
+            )
+
+
+def _train(task, images, run_dir, epochs, parent):
+    """(images seen, validation loss) at the end of a run."""
+    preset = PRESETS[task.preset]
     config = dataclasses.replace(
         preset,
         data=dataclasses.replace(preset.data, name="folder", directory=str(images)),
-        optimizer=dataclasses.replace(preset.optimizer, epochs=epochs, warmup_steps=20),
+        optimizer=dataclasses.replace(preset.optimizer, epochs=epochs, **task.optimizer),
         run=dataclasses.replace(
             preset.run, init_from=parent, sample_every_epochs=epochs, checkpoint_every_epochs=epochs
         ),
+        evaluation=dataclasses.replace(preset.evaluation, every_epochs=None),
     )
-    train(config, run_dir)
+    run = train(config, run_dir)
     newest = max((run_dir / "checkpoints").glob("step_*"))
-    return read_sealed(newest / RECORD)["logs"]["val_loss"]
+    return run.card.images_seen, read_sealed(newest / RECORD)["logs"]["val_loss"]
 
 
 if __name__ == "__main__":
