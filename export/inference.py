@@ -26,14 +26,27 @@ def inference_network(network: keras.Model) -> keras.Model:
         network: keras.Model whose config takes `dtype`, such as `UNet`.
 
     Returns:
-        keras.Model of the same class.
+        keras.Model of the same class. Its layers are named by their place in it, not by Keras's
+        counters of the process, so that the same weights give the same files.
     """
     from kdiffusion.networks.forms import choose_forms
 
-    float32_network = type(network).from_config({**network.get_config(), "dtype": "float32"})
+    config = {**network.get_config(), "dtype": "float32", "name": type(network).__name__.lower()}
+    float32_network = type(network).from_config(config)
     float32_network.set_weights(network.get_weights())
     choose_forms(float32_network, FORMS)
+    for layer in float32_network.layers:
+        _name_parts(layer)
     return float32_network
+
+
+def _name_parts(layer):
+    from keras.layers import Layer
+
+    for attribute, part in vars(layer).items():
+        if isinstance(part, Layer):
+            part.name = attribute.lstrip("_")
+            _name_parts(part)
 
 
 def serving_function(

@@ -25,6 +25,7 @@ PARTS = ()  # one file
 ours = None
 TOLERANCE = 1e-4  # from the live network, any predicted number
 RUNTIME = ("ai_edge_litert", "`pip install '.[litert]'`")
+DATE = (1980, 1, 1, 0, 0, 0)  # the first that a ZIP file can have
 
 
 def write(source: ExportSource, path: Path) -> None:
@@ -43,5 +44,6 @@ def write(source: ExportSource, path: Path) -> None:
         )
         path.write_bytes(converter.convert())
     with zipfile.ZipFile(path, "a") as archive:
-        archive.writestr(CARD_NAME, source.card.to_json())
+        # Dated: the same weights give the same file at any time.
+        archive.writestr(zipfile.ZipInfo(CARD_NAME, DATE), source.card.to_json())
         archive.comment = UNSEALED.encode()
