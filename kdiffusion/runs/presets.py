@@ -37,15 +37,17 @@ def digits() -> Config:
         ),
         diffusion=DiffusionConfig(schedule="cosine", prediction_type="epsilon"),
         optimizer=OptimizerConfig(
-            epochs=120,
+            name="muon",
+            epochs=40,
             batch_size=128,
-            learning_rate=2e-3,
+            learning_rate=4e-3,
             warmup_steps=100,
+            learning_rate_shape="trapezoid",
             final_learning_rate_fraction=0.05,
-            ema_decay=0.995,
+            ema_decay=0.99,
         ),
         sampling=SamplingConfig(sampler="dpmpp_2m_sde", steps=20, guidance_strength=0.5),
-        run=ExecutionConfig(sample_every_epochs=15, checkpoint_every_epochs=30, log_every_steps=10),
+        run=ExecutionConfig(sample_every_epochs=5, checkpoint_every_epochs=10, log_every_steps=10),
     )
 
 

@@ -168,5 +168,5 @@ def test_resuming_a_finished_run_keeps_its_step_and_draws_the_same(quickstart):
     before = (run / "samples.png").read_bytes()
     done = _run("train.py", "--resume", str(run))
     assert done.returncode == 0, done.stderr[-2000:]
-    assert "Going on from step 1,440 of 1,440." in done.stdout
+    assert "Going on from step 480 of 480." in done.stdout
     assert (run / "samples.png").read_bytes() == before

@@ -17,7 +17,10 @@ def tiny_config(**sections):
     content["model"].update(
         base_channels=4, channel_multipliers=[1], attention_resolutions=[], dtype_policy="float32"
     )
-    content["optimizer"].update(epochs=2, batch_size=256, warmup_steps=0)
+    content["optimizer"].update(
+        name="adamw", epochs=2, batch_size=256, learning_rate=2e-3, warmup_steps=0,
+        learning_rate_shape="cosine", ema_decay=0.995,
+    )  # fmt: skip
     content["sampling"].update(steps=2)
     content["run"].update(
         sample_every_epochs=100, sample_per_label=1, checkpoint_every_epochs=1, log_every_steps=100
