@@ -82,7 +82,8 @@ def test_the_network_is_measured_as_the_command_measures_it(digits, card, of_eac
     np.testing.assert_allclose(figures["detail"], expected.detail)
 
 
-def test_without_a_judge_the_share_is_left_out(digits, card, of_each_class):
+def test_without_a_judge_the_share_is_left_out(digits, card, of_each_class, tmp_path, monkeypatch):
+    monkeypatch.setattr("kdiffusion.evaluation.judge.JUDGES", tmp_path)  # holds none
     figures = EvaluationInTraining(digits, 100, progress=False)(_draws(of_each_class, card))
     assert figures.keys() == {"kernel_distance", "structure", "detail", "seconds"}
 

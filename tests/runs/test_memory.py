@@ -15,7 +15,7 @@ pytestmark = [
     pytest.mark.skipif(not hasattr(C_LIBRARY, "mallinfo2"), reason="needs glibc's mallinfo2"),
 ]
 
-WARM_EPOCHS, EPOCHS = 8, 18
+WARM_EPOCHS, EPOCHS = 15, 30
 # The history of the run and the like; a reading also wavers by some 20 KB. TensorBoard's scalars
 # as Python numbers left 36,000 here, an iterator for each validation 100,000, a network traced
 # for each preview 8,000,000.
