@@ -23,8 +23,8 @@ def digits() -> Config:
 
     `python -m kdiffusion train digits`
 
-    0.7 M parameters. Two minutes in all, with both exports and 80 images, on idle cores with AMX; an
-    SVM on the real digits read 100 % of 200 drawn ones as the label that was asked for.
+    0.7 M parameters. Two minutes in all, with both exports and 80 images, on idle cores with AMX.
+    An SVM on the real digits read 100 % of 200 drawn ones as the label that was asked for.
     """
     return Config(
         data=DataConfig(name="digits"),
