@@ -20,6 +20,7 @@ from kdiffusion.diffusion.schedules import NoiseSchedule, q_sample
 from kdiffusion.diffusion.weighting import loss_weights
 from kdiffusion.networks.forms import REMATERIALISED, choose_forms
 from kdiffusion.training.batches import BATCH_RANGE, ChecksBatches, images_and_labels
+from kdiffusion.training.ema import averaged_copy, update_average
 from kdiffusion.training.loss_uncertainty import LossUncertainty
 from kdiffusion.training.metrics import LossByClass, LossByTimestep, StepMean
 from kdiffusion.training.step_seeds import (
@@ -123,9 +124,7 @@ class DiffusionModel(ChecksBatches, keras.Model):
             schedule = NoiseSchedule(np.asarray(schedule))
         check_prediction_type(prediction_type, schedule)
         self.network = network
-        self.ema_network = type(network).from_config(network.get_config())
-        self.ema_network.set_weights(network.get_weights())
-        self.ema_network.trainable = False
+        self.ema_network = averaged_copy(network)
         self.schedule = schedule
         self.prediction_type = prediction_type
         self.loss_weighting = loss_weighting
@@ -241,7 +240,7 @@ class DiffusionModel(ChecksBatches, keras.Model):
         )
         gradient_norm = self._apply_gradients(gradients, self.learnt_variables)
         self.step.assign_add(1)
-        self._update_average()
+        update_average(self.ema_network, self.network, self.ema_decay, self.step)
         self.timestep_sampler.update(losses, timesteps)
         self._loss_by_timestep.update_state(losses, timesteps, importance)
         scaled = isinstance(self.optimizer, keras.optimizers.LossScaleOptimizer)
@@ -340,13 +339,6 @@ class DiffusionModel(ChecksBatches, keras.Model):
             zip([gradient * factor for gradient in gradients], variables, strict=True)
         )
         return norm
-
-    def _update_average(self):
-        step = tf.cast(self.step, tf.float32)
-        # The warm-up keeps a short run's average from being stuck near the start.
-        decay = tf.minimum(self.ema_decay, (1.0 + step) / (10.0 + step))
-        for average, live in zip(self.ema_network.weights, self.network.weights, strict=True):
-            average.assign_add((1.0 - decay) * (live - average))
 
     def _logs(self, metrics, numbers):
         logs = {BATCH_RANGE: numbers}
