@@ -186,7 +186,7 @@ def test_a_worker_that_waits_for_another_says_so_and_can_be_stopped(tmp_path, nu
 def test_workers_of_other_settings_stop_before_the_first_step(tmp_path):
     options = ([], ["--optimizer.learning-rate", "0.5"])
     outputs = _outputs(_start(tmp_path, options=options), [1, 1])
-    said = "same optimizer.learning_rate. Received: 0.002 on worker 0, 0.5 on worker 1"
+    said = "same optimizer.learning_rate. Received: 0.004 on worker 0, 0.5 on worker 1"
     assert all(f"error: All workers must have the {said}" in output for output in outputs)
     assert not any("Traceback" in output for output in outputs)
     assert not list(tmp_path.iterdir())
