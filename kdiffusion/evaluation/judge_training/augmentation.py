@@ -6,6 +6,8 @@ much of them there is, and not what the image shows.
 
 from __future__ import annotations
 
+from typing import Any
+
 import numpy as np
 import tensorflow as tf
 
@@ -89,7 +91,8 @@ def spoilt(images: tf.Tensor, seed: tf.Tensor, share: float = SPOILT_SHARE) -> t
     Returns:
         The same, whole pixel values 0 .. 255.
     """
-    count = round(share * images.shape[0])
+    batch: Any = images.shape[0]  # known in every batch
+    count = round(share * batch)
     images, untouched = images[:count], images[count:]
     seeds = tf.unstack(tf.random.split(seed, num=4, alg="philox"))
     images = _on_part(
