@@ -26,10 +26,11 @@ def main(
 
     Args:
         run_dir: run directory of a training; or a folder that `import` wrote, a .safetensors or
-            .onnx file that this wrote, a released model's name, or hf://owner/name.
+            .onnx file that this wrote, or hf://owner/name. The released models are older than
+            what that needs.
         formats: what to write.
         out: folder to write into; RUN_DIR/export if not given, or where the file is; needed for
-            a released model and one on the Hub.
+            a model on the Hub.
         overwrite: replace the files of an earlier export.
         best: export the checkpoint of the lowest validation loss, not the newest.
     """

@@ -24,9 +24,9 @@ def main(
 
     Args:
         run_dir: run directory of a training; or a folder that `import` wrote, a .safetensors or
-            .onnx file that `export` wrote, a released model's name, or hf://owner/name.
+            .onnx file that `export` wrote, or hf://owner/name.
         out: folder to write the folder diffusers into; RUN_DIR/export if not given; needed for a
-            released model and one on the Hub.
+            model on the Hub.
         overwrite: replace the folder of an earlier export.
         best: of a run, export the checkpoint of the lowest validation loss, not the newest.
     """
