@@ -8,7 +8,7 @@ from PIL import Image
 from kdiffusion.diffusion.interpolation import interpolate
 from kdiffusion.diffusion.samplers import SAMPLERS
 from kdiffusion.diffusion.sampling import sample
-from tests.conformance.web.canvas import assert_pixels, finished, pixels
+from tests.conformance.web.canvas import assert_pixels, finished, levels_off, pixels
 
 pytestmark = [pytest.mark.slow, pytest.mark.browser]
 
@@ -241,9 +241,17 @@ def test_without_webgpu_it_says_so_and_draws(visit, address, drawn_by_python):
 
 
 def test_webgpu_draws_what_python_draws(launch, visit, address, drawn_by_python):
+    # An adapter rounds in its own way, and this network's random weights enlarge what the first
+    # step's division by sqrt(abar) has already enlarged: a value in a hundred may be further off.
+    off = []
     with launch(*SOFTWARE_GPU) as browser:
-        page = visit(f"{address}?runtime=webgpu&seed=3&steps=2", browser=browser)
+        page = visit(f"{address}?runtime=webgpu&steps=2", browser=browser)
         assert page.inner_text("#origin").endswith("Runs on WebGPU.")
-        assert_pixels(page, drawn_by_python(0, 3, steps=2))
+        for seed in range(8):
+            page.fill("#seed", str(seed))
+            page.press("#seed", "Enter")
+            finished(page)
+            off.append(levels_off(page, drawn_by_python(0, seed, steps=2)))
+        assert np.mean(np.array(off) > 1) <= 0.01
         page = visit(address, browser=browser)  # an adapter in software is no gain
         assert page.inner_text("#origin").endswith("Runs on WebAssembly.")
