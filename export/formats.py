@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import fnmatch
 import importlib.util
 import os
+import tempfile
 from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -11,6 +13,7 @@ from typing import TYPE_CHECKING
 from kdiffusion.artifacts.denoiser import ArtifactError
 from kdiffusion.artifacts.seal import seal
 from kdiffusion.files import refuse_existing, staged
+from kdiffusion.object_store import Store, is_url
 
 from . import (
     litert_writer,
@@ -52,19 +55,20 @@ def export_run(
     out: str | os.PathLike | None = None,
     overwrite: bool = False,
     best: bool = False,
-) -> dict[str, Path]:
+) -> dict[str, Path | str]:
     """Exports the newest checkpoint of a run: its EMA network, in inference mode, with its card.
 
     Args:
         run_dir: path of a run directory; or of another source, as of
             `kdiffusion.export.sources.read_source`.
         formats: keys of `FORMATS`. Defaults to `("onnx", "saved_model")`.
-        out: folder to write into, or None for `run_dir/export`; beside a file.
+        out: folder to write into, or None for `run_dir/export`; beside a file. Either may be a URL
+            in an object store.
         overwrite: bool. Whether files of an earlier export may be replaced. Defaults to `False`.
         best: bool. Export the checkpoint of the lowest validation loss, not the newest.
 
     Returns:
-        dict from each format's name to the Path written.
+        dict from each format's name to the Path written; to its URL in an object store.
 
     Raises:
         ValueError: an unknown format, or a run without a checkpoint.
@@ -72,10 +76,56 @@ def export_run(
         ArtifactError: a file that does not compute what the network computes; a format whose
             runtime is not installed, before anything is written.
     """
-    folder = default_folder(run_dir) if out is None else Path(out)
-    _artifact_paths(formats, folder, overwrite)  # refuse before the seconds that loading takes
+    folder = default_folder(run_dir) if out is None else out
+    if is_url(folder):
+        return _export_to_store(run_dir, formats, folder, overwrite, best)
+    _artifact_paths(formats, Path(folder), overwrite)  # refuse before the seconds of loading
     network, card = read_source(run_dir, best)
-    return export_network(network, card, folder, formats, overwrite)
+    return {**export_network(network, card, folder, formats, overwrite)}
+
+
+def _export_to_store(run_dir, formats, url, overwrite, best):
+    """As `export_run`, by a folder of this machine: an object can't be renamed into its place."""
+    store = Store(url)
+    with tempfile.TemporaryDirectory(prefix="kdiffusion-") as folder:
+        paths = _artifact_paths(formats, Path(folder), overwrite=False)
+        there = set(store.sizes())
+        for name, path in paths.items():
+            if _objects_of(there, name) and not overwrite:
+                raise FileExistsError(
+                    f"{store.url}/{path.name} exists; pass `--overwrite` (overwrite=True) to "
+                    "replace it"
+                )
+        try:
+            export_network(*read_source(run_dir, best), folder, formats)
+        except ArtifactError as error:
+            raise ArtifactError(str(error).replace(folder, store.url)) from error
+        finally:  # one that fails keeps none of the others from being written
+            for name, path in paths.items():
+                if path.exists():
+                    _send(store, there, name, path)
+    return {name: f"{store.url}/{path.name}" for name, path in paths.items()}
+
+
+def _objects_of(there, name):
+    """The objects of a format among those that are there; others are left as they are."""
+    row = FORMATS[name]
+    patterns = [f"{row.ARTIFACT}/{part}" for part in row.PARTS] or [row.ARTIFACT]
+    return {each for pattern in patterns for each in fnmatch.filter(there, pattern)}
+
+
+def _send(store, there, name, path):
+    """Sends a format's file or folder; a folder counts from the moment its graph is there."""
+    if path.is_file():
+        store.upload(path, path.name)
+        return
+    graph = f"{path.name}/{FORMATS[name].PARTS[0]}"
+    files = [each.relative_to(path.parent).as_posix() for each in path.rglob("*") if each.is_file()]
+    before = _objects_of(there, name)
+    store.remove(sorted(before & {graph}))
+    for each in sorted(files, key=lambda each: (each == graph, each)):
+        store.upload(path.parent / each, each)
+    store.remove(sorted(before - set(files)))
 
 
 def export_network(

@@ -11,17 +11,25 @@ from kdiffusion.artifacts.denoiser import ArtifactError
 from kdiffusion.artifacts.released import released_models, resolved
 from kdiffusion.artifacts.stored_weights import build
 from kdiffusion.diffusion.card import DenoiserCard
+from kdiffusion.object_store import is_url, spelled
+from kdiffusion.runs.remote_run import to_draw
 from kdiffusion.tensorflow_start import import_tensorflow
 
 if TYPE_CHECKING:
     import keras
 
 
-def default_folder(source: str | os.PathLike) -> Path:
+_OF_WEIGHTS = (".onnx", ".safetensors")
+
+
+def default_folder(source: str | os.PathLike) -> Path | str:
     """Where the files of a source go unless told: beside a file of weights, else in `export`.
 
     Args:
         source: as of `read_source`.
+
+    Returns:
+        Path; of a source in an object store, a URL.
 
     Raises:
         ValueError: a released model or one on the Hub, which is in no folder of the user's.
@@ -31,6 +39,9 @@ def default_folder(source: str | os.PathLike) -> Path:
             f"`out` must be given for a model that is in no folder of yours. Received: "
             f"{hub.spelled(source)}, out=None"
         )
+    if is_url(source):
+        folder, _, name = spelled(source).rpartition("/")
+        return folder if Path(name).suffix in _OF_WEIGHTS else f"{folder}/{name}/export"
     source = Path(source)
     return source.parent if source.is_file() else source / "export"
 
@@ -41,7 +52,8 @@ def read_source(source: str | os.PathLike, best: bool = False) -> tuple[keras.Mo
     Args:
         source: path of a run, of a folder that `import` wrote, or of a file that holds weights:
             .safetensors, or .onnx but in 8 bits. Where nothing is at such a path, the name of a
-            released model, or `hf://owner/name` on the Hub.
+            released model, `hf://owner/name` on the Hub, or the URL of any of these in an object
+            store.
         best: bool. Of a run, the checkpoint of the lowest validation loss, not the newest.
 
     Returns:
@@ -52,7 +64,7 @@ def read_source(source: str | os.PathLike, best: bool = False) -> tuple[keras.Mo
         ArtifactError: a damaged file, or one that doesn't say what network its weights are of.
         ValueError: a run without a checkpoint, or `best` of what is no run.
     """
-    path = Path(source) if Path(source).exists() else resolved(source)
+    path = Path(source) if Path(source).exists() else resolved(source, to_draw)
     file = path if onnx_loader.recognises(path) else safetensors_loader.file_at(path)
     if file is not None:
         if best:

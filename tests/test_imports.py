@@ -12,13 +12,23 @@ from kdiffusion.commands import COMMANDS
 ROOT = Path(__file__).parent.parent
 LIBRARIES_BELOW = set(sys.stdlib_module_names) | {"numpy", "PIL", "tqdm"}
 
-BASE = {"checks", "files", "images", "onnx_session", "precision", "terminal", "tensorflow_start"}
+BASE = {
+    "checks",
+    "files",
+    "images",
+    "object_store",
+    "onnx_session",
+    "precision",
+    "terminal",
+    "tensorflow_start",
+}
 ABOVE_DIFFUSION = BASE | {"diffusion"}
 # room: (our other rooms that it may import, whether any library is fine). Whole folders.
 ROOMS = {
     "checks.py": (set(), False),
     "files.py": ({"checks"}, False),
     "images.py": ({"checks", "files"}, False),
+    "object_store.py": ({"terminal"}, False),
     "onnx_session.py": (set(), True),
     "precision.py": (set(), True),
     "terminal.py": (set(), False),

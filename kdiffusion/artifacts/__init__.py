@@ -42,8 +42,9 @@ def load_denoiser(path: str | os.PathLike) -> LoadedDenoiser:
 
     Args:
         path: path of an exported file or folder, in any of `LOADERS`; the name of a released
-            model, such as `"digits"`; or a model on the Hugging Face Hub, as `"hf://owner/name"`,
-            `"hf://owner/name@revision"` or `"hf://owner/name@revision/file"`.
+            model, such as `"digits"`; a model on the Hugging Face Hub, as `"hf://owner/name"`,
+            `"hf://owner/name@revision"` or `"hf://owner/name@revision/file"`; or the URL of one in
+            an object store, as `"s3://bucket/denoiser.onnx"`.
 
     Returns:
         LoadedDenoiser: a callable on NumPy arrays, with its `.card`.

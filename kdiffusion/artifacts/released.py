@@ -7,7 +7,10 @@ model card. A checkout has all of them in `pretrained/`; an installed package ha
 from __future__ import annotations
 
 import os
+from collections.abc import Callable, Iterable
 from pathlib import Path
+
+from kdiffusion.object_store import downloaded, is_url
 
 from . import hub
 
@@ -25,22 +28,28 @@ def released_models() -> dict[str, Path]:
     }
 
 
-def resolved(path: str | os.PathLike) -> Path:
+def resolved(
+    path: str | os.PathLike, wanted: Callable[[Iterable[str]], Iterable[str]] = tuple
+) -> Path:
     """The path that a user's word stands for.
 
     `digits` is always the released model; `./digits` is a file or folder of that name.
-    `hf://owner/name` is a model on the Hub.
+    `hf://owner/name` is a model on the Hub, and other URLs are in an object store.
 
     Args:
         path: str or Path, as it was given.
+        wanted: as of `kdiffusion.object_store.downloaded`.
 
     Returns:
-        Path. That of a released model's file where the word is its name, of the downloaded file
-        where it is on the Hub, else the path as it is.
+        Path. That of a released model's file where the word is its name, of what was downloaded
+        where it is on the Hub or in a store, else the path as it is.
 
     Raises:
         ArtifactError: as `hub.downloaded`.
+        ValueError, OSError: as `kdiffusion.object_store.downloaded`.
     """
+    if is_url(path):
+        return downloaded(path, wanted)
     if hub.is_on_hub(path):
         return hub.downloaded(path)
     folder = released_models().get(str(path))

@@ -5,6 +5,7 @@ In a checkout `python train.py` is the same.
 
 from __future__ import annotations
 
+import os
 import shlex
 import sys
 import time
@@ -12,8 +13,10 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from kdiffusion.data import look_up_dataset
+from kdiffusion.object_store import is_url, spelled
 from kdiffusion.runs import Interrupted
 from kdiffusion.runs.cluster import has_several_workers
+from kdiffusion.runs.remote_run import begun
 from kdiffusion.runs.run_directory import RunDirectory, check_free, check_resumable, holds_run
 from kdiffusion.runs.summary import settings_lines
 from kdiffusion.tensorflow_start import import_tensorflow
@@ -34,14 +37,21 @@ def announce(command: Command) -> None:
     config, folder = command.config, command.folder
     if command.resume and command.overwrite:
         raise ValueError("Only one of `--resume` and `--overwrite` may be given. Received: both")
-    goes_on = command.resume and holds_run(folder)
+    here = begun(folder)
+    goes_on = command.resume and holds_run(here)
     if goes_on:
-        check_resumable(RunDirectory.read(folder).config, config)
+        check_resumable(RunDirectory.read(here).config, config)
+    elif is_url(folder):
+        if holds_run(here) and not command.overwrite:
+            raise FileExistsError(
+                f"{spelled(folder)} holds a run already. Go on with it by --resume, replace it by "
+                "--overwrite, or choose another --run-dir."
+            )
     elif not has_several_workers(config.run.strategy):  # of several, one may have begun it by now
         check_free(folder, command.overwrite)
     images, classes = look_up_dataset(config.data.name, config.data.directory)
     say(f"{'Going on with' if goes_on else 'Training'} {config.preset}")
-    say("\n".join(settings_lines(config, folder, images, classes)))
+    say("\n".join(settings_lines(config, spelled(folder), images, classes)))
 
 
 def run(arguments: Sequence[str], program: str = "train.py") -> None:
@@ -57,11 +67,10 @@ def run(arguments: Sequence[str], program: str = "train.py") -> None:
         from kdiffusion.images import image_grid, save_png
         from kdiffusion.runs import train
 
-    run_dir = command.folder
     try:
         with TrialExport(command.config) as trial:
             run = train(
-                command.config, run_dir, resume=command.resume, overwrite=command.overwrite,
+                command.config, command.folder, resume=command.resume, overwrite=command.overwrite,
                 callbacks=[trial] if command.trial_export else (),
             )  # fmt: skip
     except Interrupted as interruption:
@@ -69,6 +78,7 @@ def run(arguments: Sequence[str], program: str = "train.py") -> None:
         sys.exit(interruption.exit_status)
     if not run.is_chief:
         return
+    run_dir = run.directory.path
     with working("exporting, and checking the exported files", line=True):
         artifacts = export_run(run_dir, overwrite=True)
     say("Drawing with the ONNX file ...")
@@ -77,22 +87,34 @@ def run(arguments: Sequence[str], program: str = "train.py") -> None:
     images, _, _ = draw_by_class(denoiser, range(len(names)), IMAGES_PER_LABEL, seed=0)
     grid = run_dir / "samples.png"
     save_png(image_grid(images, IMAGES_PER_LABEL, row_labels=names), grid, overwrite=True)
-    python, label = _python(), shlex.quote(names[-1])
-    logs, onnx = (shlex.quote(str(p)) for p in (run_dir / "tensorboard", artifacts["onnx"]))
-    print(
-        f"""
-Done in {(time.perf_counter() - start) / 60:.1f} minutes.
-  checkpoints   {run_dir / "checkpoints"}
-  exported      {artifacts["onnx"]}
-                {artifacts["saved_model"]}
-  samples       {grid}
+    place, remote = run_dir, run.remote
+    if remote is not None:
+        with working(f"sending the run to {remote.url}", line=True):
+            remote.send()
+        remote.close()
+        place = remote.url
 
-Next:
-  {python} -m tensorboard.main --logdir {logs}
-  {python} -m kdiffusion sample {onnx} --labels {label} --per-label 16 \
---guidance-strength 3 --out one_class.png
-  {python} -m kdiffusion interpolate {onnx} --labels {label} --between-seeds 1 2 --out walk.png"""
-    )
+    def at(path):
+        return os.path.join(place, os.path.relpath(path, run_dir))
+
+    python, label, onnx = _python(), shlex.quote(names[-1]), shlex.quote(at(artifacts["onnx"]))
+    lines = [
+        "",
+        f"Done in {(time.perf_counter() - start) / 60:.1f} minutes.",
+        f"  checkpoints   {at(run.directory.checkpoints)}",
+        f"  exported      {at(artifacts['onnx'])}",
+        f"                {at(artifacts['saved_model'])}",
+        f"  samples       {at(grid)}",
+        "",
+        "Next:",
+        f"  {python} -m tensorboard.main --logdir {shlex.quote(at(run.directory.tensorboard))}",
+        f"  {python} -m kdiffusion sample {onnx} --labels {label} --per-label 16 \
+--guidance-strength 3 --out one_class.png",
+        f"  {python} -m kdiffusion interpolate {onnx} --labels {label} --between-seeds 1 2 \
+--out walk.png",
+    ]
+    # TensorBoard reads through TensorFlow, which opens no URL.
+    print("\n".join(line for line in lines if remote is None or "tensorboard" not in line))
 
 
 def _python():

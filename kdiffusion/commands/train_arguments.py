@@ -12,6 +12,7 @@ from typing import Annotated
 import tyro
 
 from kdiffusion.runs import PRESET_DOCS, PRESETS, Config
+from kdiffusion.runs.remote_run import begun
 from kdiffusion.runs.run_directory import RunDirectory, holds_run
 
 
@@ -21,7 +22,8 @@ class Command:
 
     config: Annotated[Config, tyro.conf.arg(name="")]
     run_dir: Path | None = None
-    """Folder of the run. None: runs/PRESET."""
+    """Folder of the run, or its URL in an object store, such as s3://bucket/run. None:
+    runs/PRESET."""
     resume: tyro.conf.FlagCreatePairsOff[bool] = False
     """Go on with the run in that folder, from its newest checkpoint and with its settings, but for
     those that are given; begin it if there is none. `--resume DIR` goes on with the one in DIR."""
@@ -33,7 +35,7 @@ class Command:
 
     @property
     def folder(self) -> Path:
-        """Path of the run's folder."""
+        """Path of the run's folder; a URL that went through a Path is still known as one."""
         return self.run_dir or Path("runs", self.config.preset)
 
 
@@ -50,7 +52,8 @@ def parse(arguments: Sequence[str], program: str = "train.py") -> Command:
     before = folder = None
     if resumed is not None:
         folder = Path(resumed or _value_of("--run-dir", arguments) or f"runs/{preset or 'digits'}")
-        before = RunDirectory.read(folder).config if holds_run(folder) else None
+        here = begun(folder)
+        before = RunDirectory.read(here).config if holds_run(here) else None
         if before is None and resumed and preset is None:
             raise ValueError(
                 f"{folder} holds no run to go on with. To begin one there, name its preset: "

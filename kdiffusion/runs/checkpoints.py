@@ -18,6 +18,7 @@ import math
 import os
 import shutil
 import warnings
+from collections.abc import Callable
 from concurrent.futures import Future, ThreadPoolExecutor
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -44,13 +45,22 @@ class Checkpoints:
         model: a compiled `DiffusionModel` whose optimizer is built.
         directory: Path of the folder that holds them.
         keep: int. How many of the newest to keep. Defaults to `3`.
+        after_save: function of nothing, which the thread that writes calls when a checkpoint is
+            whole, before anybody is told so.
     """
 
-    def __init__(self, model: DiffusionModel, directory: Path, keep: int = 3):
+    def __init__(
+        self,
+        model: DiffusionModel,
+        directory: Path,
+        keep: int = 3,
+        after_save: Callable[[], None] = lambda: None,
+    ):
         self._step = model.step
         self._state = CheckpointState(model)
         self._directory = Path(directory)
         self._keep = keep
+        self._after_save = after_save
         self._writer = ThreadPoolExecutor(1, "checkpoint")
         self._pending: Future | None = None
         self.band = LossBand()
@@ -124,6 +134,7 @@ class Checkpoints:
         if math.isfinite(record["logs"].get("val_loss", math.nan)):
             self._keep_best()
         _remove(self._surplus(last_good))
+        self._after_save()
 
     def _surplus(self, last_good):
         """What may go: all but the newest, and one that is good even if the next step is not."""

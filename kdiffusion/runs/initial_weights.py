@@ -21,7 +21,9 @@ from kdiffusion.artifacts import (
 )
 from kdiffusion.artifacts.released import resolved
 from kdiffusion.networks.weights import LABEL_TABLE, named_weights
+from kdiffusion.object_store import is_url, spelled
 from kdiffusion.runs import run_directory
+from kdiffusion.runs.remote_run import to_draw
 
 if TYPE_CHECKING:
     from kdiffusion.training.diffusion_model import DiffusionModel
@@ -67,7 +69,8 @@ def read_parent(path: str | os.PathLike) -> InitialWeights:
         path: path of a run's folder (its newest checkpoint is taken, the average), of a file of
             weights (`export --formats safetensors`) or the folder that `import` wrote one into, of
             an ONNX file of ours that isn't in 8 bits, or of a Keras file of the network; or the
-            name of a released model, or `hf://owner/name` on the Hub.
+            name of a released model, `hf://owner/name` on the Hub, or the URL of any of these in
+            an object store.
 
     Returns:
         InitialWeights.
@@ -79,6 +82,8 @@ def read_parent(path: str | os.PathLike) -> InitialWeights:
     """
     if hub.is_on_hub(path):  # where it lies says nothing of what it is
         return dataclasses.replace(read_parent(resolved(path)), name=hub.spelled(path))
+    if is_url(path):
+        return dataclasses.replace(read_parent(resolved(path, to_draw)), name=spelled(path))
     path = resolved(path)
     if not path.exists():
         raise FileNotFoundError(f"{_NEEDED} Received: {path}, which does not exist")

@@ -16,7 +16,7 @@ from kdiffusion.data import load_dataset, validation_batches
 from kdiffusion.diffusion.card import DataSplit, DenoiserCard
 from kdiffusion.evaluation.in_training import EvaluationInTraining
 from kdiffusion.precision import resolve_policy, warn_if_emulated
-from kdiffusion.runs import event_log, history, run_directory
+from kdiffusion.runs import event_log, history, remote_run, run_directory
 from kdiffusion.runs.build import build_model
 from kdiffusion.runs.callbacks import Monitor, StopAtNonFinite
 from kdiffusion.runs.checkpoints import Checkpoints
@@ -36,6 +36,7 @@ if TYPE_CHECKING:
     import keras
 
     from kdiffusion.runs.config import Config
+    from kdiffusion.runs.remote_run import RemoteRun
 
 VALIDATIONS = 40  # about as many in a run, unless told otherwise
 
@@ -44,13 +45,15 @@ VALIDATIONS = 40  # about as many in a run, unless told otherwise
 class Run:
     """A run in memory: its `model`, the model's `card`, its `directory`.
 
-    `is_chief` tells whether this process writes what all workers share.
+    `is_chief` tells whether this process writes what all workers share. `remote` is the run in an
+    object store whose copy the directory is; None where that is the run's own folder.
     """
 
     model: DiffusionModel
     card: DenoiserCard
     directory: RunDirectory
     is_chief: bool = True
+    remote: RemoteRun | None = None
 
 
 def train(
@@ -64,7 +67,7 @@ def train(
 
     Args:
         config: `Config`.
-        run_dir: path of the run's folder.
+        run_dir: path of the run's folder, or its URL in an object store, as `s3://bucket/run`.
         resume: bool. Go on from the newest checkpoint of the run in that folder, to end with the
             very numbers of a run that was never stopped. Without a run there, it begins.
         overwrite: bool. Replace the run in that folder.
@@ -91,6 +94,21 @@ def train(
         tf.config.experimental.enable_op_determinism()
     strategy = make_strategy(config.run.strategy)
     workers = Workers(strategy)
+    remote = remote_run.opened(run_dir, writes=workers.is_chief)
+    if remote is None:
+        return _begin(config, Path(run_dir), None, strategy, workers, resume, overwrite, callbacks)
+    with remote.named():
+        run = _begin(
+            config, remote.folder, remote, strategy, workers, resume, overwrite, callbacks
+        )  # fmt: skip
+        if workers.is_chief:
+            with working(f"sending the run to {remote.url}", line=True):
+                remote.send()
+        return run
+
+
+def _begin(config, run_dir, remote, strategy, workers, resume, overwrite, callbacks):
+    """`train` in a folder of this machine, which `remote` sends to where the run is."""
     resume = resume and run_directory.holds_run(run_dir)
     before = RunDirectory.read(run_dir) if resume else None
     config = _as_begun(config, before)
@@ -99,6 +117,9 @@ def train(
         workers.check_agree(_what_must_agree(config))
     if before is not None:
         run_directory.check_resumable(before.config, config)
+        if remote is not None:
+            with working(f"downloading {remote.url}", line=workers.is_chief):
+                remote.fetch()
     elif workers.is_chief:
         run_directory.check_free(run_dir, overwrite)
     parent = None
@@ -109,7 +130,7 @@ def train(
     with working(f"loading the data set {config.data.name}", line=workers.is_chief):
         dataset = _load_dataset(config)
     directory = RunDirectory(
-        Path(run_dir), config, dataset.image_shape, dataset.class_names, len(dataset.images),
+        run_dir, config, dataset.image_shape, dataset.class_names, len(dataset.images),
         dataset.content_hash(), parent=parent and parent.to_dict(),
     )  # fmt: skip
     if before is not None:
@@ -120,16 +141,20 @@ def train(
     _check_steps_per_execution(config, steps_per_epoch)
     total_steps = config.optimizer.epochs * steps_per_epoch
     _warn_of_warm_up(config, total_steps)
-    lock = directory.locked() if workers.is_chief else contextlib.nullcontext()
+    lock = run_directory.locked(directory.path) if workers.is_chief else contextlib.nullcontext()
     with workers.reporting_loss():
         with strategy.scope(), working("building the network"):
             model = build_model(config, dataset.image_shape, dataset.num_classes, total_steps)
             started = _start_from(model, parent, directory)
         if workers.is_chief:
             say("\n".join([*found_lines(model, dataset, config, strategy), *started]))
+            if remote is not None:
+                say(f"  copy here   {remote.folder}")
         with lock:
-            directory = _train(model, strategy, workers, dataset, directory, before, callbacks)
-    return Run(model, make_card(model, directory), directory, workers.is_chief)
+            directory = _train(
+                model, strategy, workers, dataset, directory, before, remote, callbacks
+            )  # fmt: skip
+    return Run(model, make_card(model, directory), directory, workers.is_chief, remote)
 
 
 def _start_from(model, parent, directory):
@@ -138,7 +163,7 @@ def _start_from(model, parent, directory):
     return start_from(model, parent, directory.class_names, directory.config.run.init_partial)
 
 
-def _train(model, strategy, workers, dataset, directory, before, own_callbacks):
+def _train(model, strategy, workers, dataset, directory, before, remote, own_callbacks):
     """Trains the model of a run that may begin, or go on where it was before, in its folder.
 
     Returns:
@@ -146,7 +171,10 @@ def _train(model, strategy, workers, dataset, directory, before, own_callbacks):
     """
     config = directory.config
     steps_per_epoch = dataset.steps_per_epoch(config.optimizer.batch_size)
-    checkpoints = Checkpoints(model, directory.checkpoints, config.run.checkpoints_to_keep)
+    after_save = (lambda: None) if remote is None else remote.send_checkpoint
+    checkpoints = Checkpoints(
+        model, directory.checkpoints, config.run.checkpoints_to_keep, after_save
+    )  # fmt: skip
     step = checkpoints.restore() if before is not None and checkpoints.any else 0
     workers.check_agree(
         {
@@ -170,6 +198,8 @@ def _train(model, strategy, workers, dataset, directory, before, own_callbacks):
             # Not before all that can be wrong with the new run was checked.
             run_directory.clear(directory.path)
         directory.write()
+        if remote is not None:
+            remote.claim()
         monitor = _monitor(model, directory, before, step, steps_per_epoch, evaluate)
         callbacks += [monitor, *own_callbacks]
     closing = contextlib.closing

@@ -108,24 +108,6 @@ class RunDirectory:
         }
         write_sealed(self.path / "config.json", content)
 
-    @contextlib.contextmanager
-    def locked(self) -> Iterator[None]:
-        """Keeps other processes from training in the folder, as long as this one lives.
-
-        Raises:
-            BlockingIOError: another one does.
-        """
-        self.path.mkdir(parents=True, exist_ok=True)
-        lock = FileLock(self.path / "run.lock")
-        try:
-            lock.acquire(timeout=0)
-        except Timeout as error:
-            raise BlockingIOError(
-                f"Another process trains in {self.path}: it holds {lock.lock_file}"
-            ) from error
-        with lock:
-            yield
-
     @classmethod
     def read(cls, path: str | os.PathLike) -> RunDirectory:
         """The run in a folder.
@@ -157,6 +139,25 @@ class RunDirectory:
             )
         except (ValueError, KeyError, TypeError, RecursionError) as error:
             raise ValueError(f"{file} is not a valid run configuration: {error}") from error
+
+
+@contextlib.contextmanager
+def locked(path: Path) -> Iterator[None]:
+    """Keeps other processes from training in a folder, as long as this one lives.
+
+    Raises:
+        BlockingIOError: another one does.
+    """
+    path.mkdir(parents=True, exist_ok=True)
+    lock = FileLock(path / "run.lock")
+    try:
+        lock.acquire(timeout=0)
+    except Timeout as error:
+        raise BlockingIOError(
+            f"Another process trains in {path}: it holds {lock.lock_file}"
+        ) from error
+    with lock:
+        yield
 
 
 def holds_run(path: str | os.PathLike) -> bool:

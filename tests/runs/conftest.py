@@ -2,9 +2,11 @@
 
 import json
 
+import fsspec
 import numpy as np
 import pytest
 import tensorflow as tf
+from moto.server import ThreadedMotoServer
 
 from kdiffusion.runs import PRESETS
 from kdiffusion.runs.build import build_model
@@ -65,3 +67,22 @@ def _last_checkpoint(run):
 @pytest.fixture(scope="session")
 def last_checkpoint():
     return _last_checkpoint
+
+
+@pytest.fixture(scope="module")
+def s3():
+    """fsspec's file system of an S3 on the loopback, by moto, with an empty bucket `kdiffusion`."""
+    server = ThreadedMotoServer(ip_address="127.0.0.1", port=0, verbose=False)
+    server.start()
+    environment = {
+        "AWS_ENDPOINT_URL": f"http://127.0.0.1:{server.get_host_and_port()[1]}",
+        "AWS_ACCESS_KEY_ID": "nobody",
+        "AWS_SECRET_ACCESS_KEY": "nothing",
+        "AWS_DEFAULT_REGION": "us-east-1",
+    }
+    with pytest.MonkeyPatch.context() as patch:
+        for name, value in environment.items():
+            patch.setenv(name, value)
+        fsspec.filesystem("s3").mkdir("kdiffusion")
+        yield fsspec.filesystem("s3")
+    server.stop()

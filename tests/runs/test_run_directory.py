@@ -161,11 +161,10 @@ def test_checkpoints_whose_config_is_gone_are_not_begun_over(tmp_path, name):
 
 
 def test_one_process_at_a_time_trains_in_a_folder(tmp_path):
-    directory = _write(tmp_path)
     taken = pytest.raises(BlockingIOError, match="Another process trains in")
-    with directory.locked(), taken, directory.locked():
+    with run_directory.locked(tmp_path), taken, run_directory.locked(tmp_path):
         pass
-    with directory.locked():
+    with run_directory.locked(tmp_path):
         pass
 
 

@@ -1,0 +1,234 @@
+"""A run whose folder is in an object store: worked on in a copy on this machine, and sent there.
+
+```
+s3://bucket/run/       laid out as a run's folder is
+  owner.json           which process may write; the last that began or went on with it
+```
+
+The run is sent after each checkpoint, by the thread that writes checkpoints, and once more at the
+end. A checkpoint counts from the moment its record.json is there, which is sent last and removed
+first; the record knows the SHA-256 of all others.
+"""
+
+from __future__ import annotations
+
+import atexit
+import contextlib
+import functools
+import hashlib
+import json
+import os
+import platform
+import re
+import shutil
+import tempfile
+import uuid
+import warnings
+from collections.abc import Iterable, Iterator
+from pathlib import Path
+
+from kdiffusion.evaluation.cache import cache_folder
+from kdiffusion.files import PARTIAL
+from kdiffusion.object_store import Store, is_url
+from kdiffusion.runs.run_directory import GRID, PARTS, locked
+
+CONFIG, OWNER = "config.json", "owner.json"
+# What belongs to a run; nothing else below its URL is read, replaced or removed.
+_OURS = re.compile("|".join([CONFIG, re.escape(GRID), *(f"{n}/({p})" for n, p in PARTS.items())]))
+_CHECKPOINT = re.compile(r"checkpoints/(?P<kind>\w+/)?step_(?P<step>\d+)/(?P<file>.+)")
+_RECORD = "record.json"
+
+
+class RunTaken(OSError):
+    """Another process has begun to write the run."""
+
+
+class RemoteRun:
+    """A run below a URL, and its copy in a folder of this machine.
+
+    Args:
+        url: of the run's folder.
+        writes: bool. Whether this process writes what all workers share. One that doesn't has a
+            copy of its own, which lasts as long as the process.
+
+    Raises:
+        ValueError, OSError: as `Store`.
+    """
+
+    def __init__(self, url: str | os.PathLike, writes: bool = True):
+        self._store = Store(url)
+        self.url = self._store.url
+        self._writes = writes
+        self._token = ""
+        self._sent: dict[str, tuple[int, int]] = {}
+        self._there = {name for name in self._store.sizes() if _OURS.fullmatch(name)}
+        if not writes:
+            self.folder = _temporary_folder()
+            self._fetch([CONFIG])
+            return
+        readable = re.sub(r"\W+", "_", self.url)[-60:]
+        digest = hashlib.sha256(self.url.encode()).hexdigest()[:8]
+        self.folder = cache_folder() / "runs" / f"{readable}-{digest}"
+        self.folder.mkdir(parents=True, exist_ok=True)
+        # What a process of this machine could not send is newer than what the store has, unless
+        # another one has gone on with the run since.
+        self._is_newer_here = self._owner() is not None and self._owner() == self._owner_here()
+        if not self._is_newer_here:
+            with locked(self.folder):
+                self._clear()
+                self._fetch([CONFIG])
+
+    def fetch(self) -> None:
+        """Brings what a run goes on from: its checkpoints, its log and its grids."""
+        if not (self._writes and self._is_newer_here):
+            self._fetch(self._there)
+
+    def claim(self) -> None:
+        """Makes this process the one that writes the run, and sends what there is."""
+        self._token = json.dumps({"token": uuid.uuid4().hex, "machine": platform.node()})
+        (self.folder / OWNER).write_text(self._token, encoding="utf-8")
+        self._store.write(self._token.encode(), OWNER)
+        self.send()
+
+    def send(self) -> None:
+        """Makes the store hold what the folder does.
+
+        Raises:
+            RunTaken: another process has claimed the run.
+            OSError: the store can't be written.
+        """
+        owner = self._owner()
+        if owner != self._token:
+            raise RunTaken(
+                f"Another process has begun to write {self.url} ({owner or 'its owner is gone'}), "
+                f"so this one stops. What it has made is in {self.folder}"
+            )
+        here = self._files()
+        changed = {name for name, state in here.items() if self._sent.get(name) != state}
+        # A checkpoint that is written anew counts as none from here on until its record is there.
+        self._store.remove(sorted(n for n in changed & self._there if n.endswith(_RECORD)))
+        for name in sorted(changed, key=lambda name: (name.endswith(_RECORD), name)):
+            with contextlib.suppress(FileNotFoundError):  # replaced since: the next time, then
+                self._store.upload(self.folder / name, name)
+                self._sent[name] = here[name]
+                self._there.add(name)
+        gone = self._there - here.keys()
+        self._store.remove(sorted(gone, key=lambda name: (not name.endswith(_RECORD), name)))
+        self._there -= gone
+        for name in gone:
+            self._sent.pop(name, None)
+
+    def send_checkpoint(self) -> None:
+        """Sends what there is; warns where the store can't be reached, and goes on.
+
+        Raises:
+            RunTaken: as `send`.
+        """
+        try:
+            self.send()
+        except RunTaken:
+            raise
+        except OSError as error:
+            warnings.warn(
+                f"{error}. What could not be sent goes with the next checkpoint; until then it is "
+                f"in {self.folder} alone.",
+                stacklevel=2,
+            )
+
+    def close(self) -> None:
+        """Removes the copy, after `send`."""
+        shutil.rmtree(self.folder)
+
+    @contextlib.contextmanager
+    def named(self) -> Iterator[None]:
+        """Lets errors name the URL, not the folder of the copy."""
+        try:
+            yield
+        except RunTaken:
+            raise
+        except (OSError, ValueError) as error:
+            text = str(error).replace(str(self.folder), self.url)
+            if text == str(error):
+                raise
+            raise type(error)(text) from error
+
+    def _owner(self):
+        content = self._store.read(OWNER)
+        return None if content is None else content.decode("utf-8", "replace")
+
+    def _owner_here(self):
+        file = self.folder / OWNER
+        return file.read_text(encoding="utf-8") if file.is_file() else None
+
+    def _fetch(self, names):
+        for name in sorted(self._there.intersection(names)):
+            path = self.folder / name
+            self._store.download(name, path)
+            self._sent[name] = _state(path)
+
+    def _clear(self):
+        for path in self.folder.iterdir():
+            if path.is_dir():
+                shutil.rmtree(path)
+            elif path.name != "run.lock":
+                path.unlink()
+
+    def _files(self):
+        """State of each file of the run by name: what is being written has another name."""
+        found = {}
+        for path in self.folder.rglob("*"):
+            name = path.relative_to(self.folder).as_posix()
+            is_partial = PARTIAL in name or ".partial/" in name
+            with contextlib.suppress(FileNotFoundError):
+                if path.is_file() and _OURS.fullmatch(name) and not is_partial:
+                    found[name] = _state(path)
+        return found
+
+
+def _state(path):
+    status = path.stat()
+    return status.st_size, status.st_mtime_ns
+
+
+def _temporary_folder():
+    folder = tempfile.mkdtemp(prefix="kdiffusion-run-")
+    atexit.register(shutil.rmtree, folder, ignore_errors=True)
+    return Path(folder)
+
+
+def opened(run_dir: str | os.PathLike, writes: bool = True) -> RemoteRun | None:
+    """The run below a URL; None for a path, which is the run's folder itself."""
+    return RemoteRun(run_dir, writes) if is_url(run_dir) else None
+
+
+@functools.cache
+def begun(run_dir: Path) -> Path:
+    """A run's folder; for a URL one of this process, with what tells of the run: config.json."""
+    if not is_url(run_dir):
+        return run_dir
+    store = Store(run_dir)
+    folder = _temporary_folder()
+    content = store.read(CONFIG)
+    if content is not None:
+        (folder / CONFIG).write_bytes(content)
+    return folder
+
+
+def to_draw(names: Iterable[str]) -> list[str]:
+    """What is needed of a run to draw from it or to export it: its best checkpoint and its newest.
+
+    Args:
+        names: of what is in a folder; of one that is no run, all of it.
+    """
+    names = list(names)
+    whole = [match for match in map(_CHECKPOINT.fullmatch, names) if match]
+    records = [m for m in whole if m["file"] == _RECORD and not m["kind"]]
+    if CONFIG not in names or not records:
+        return names
+    newest = max(records, key=lambda match: int(match["step"]))["step"]
+    kept = [
+        match.string
+        for match in whole
+        if match["kind"] == "best/" or (not match["kind"] and match["step"] == newest)
+    ]
+    return [CONFIG, *kept]
