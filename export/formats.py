@@ -55,7 +55,7 @@ def export_run(
     out: str | os.PathLike | None = None,
     overwrite: bool = False,
     best: bool = False,
-) -> dict[str, Path | str]:
+) -> dict[str, Path] | dict[str, str]:
     """Exports the newest checkpoint of a run: its EMA network, in inference mode, with its card.
 
     Args:
@@ -81,7 +81,7 @@ def export_run(
         return _export_to_store(run_dir, formats, folder, overwrite, best)
     _artifact_paths(formats, Path(folder), overwrite)  # refuse before the seconds of loading
     network, card = read_source(run_dir, best)
-    return {**export_network(network, card, folder, formats, overwrite)}
+    return export_network(network, card, folder, formats, overwrite)
 
 
 def _export_to_store(run_dir, formats, url, overwrite, best):

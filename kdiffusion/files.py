@@ -30,6 +30,7 @@ except ImportError:  # Windows: there what a killed process leaves is not known 
 PARTIAL = ".kdiffusion-partial"
 _NEW, _OLD, _LOCK = "new", "old", "lock"
 _LEFT = rf"(.*/)?\.[^/]+{re.escape(PARTIAL)}/.*"
+_URL = re.compile(r"[a-z][a-z0-9+.-]+:/")  # a Path has one slash of two; a drive has one letter
 _DAY = 24 * 60 * 60.0  # seconds; no file takes longer to write, on whatever machine
 
 
@@ -39,6 +40,8 @@ def refuse_existing(
     ours: Callable[[Path], str | None] | None = None,
 ) -> None:
     """Raises FileExistsError unless `path` is free, or what is there may be replaced.
+
+    So it does for a URL, which is no path.
 
     At a process's first look it mends what killed ones left in the folder of `path`.
 
@@ -50,6 +53,11 @@ def refuse_existing(
             or to None where it lacks our mark.
     """
     path = Path(path)
+    if _URL.match(os.fspath(path)):  # else a folder `s3:` would be made
+        raise FileExistsError(
+            f"{path} is a URL, and this is written to this machine alone. A run (`--run-dir`) and "
+            "what `export` writes may be in an object store"
+        )
     _mend_once(path.parent)
     if not os.path.lexists(path):
         return

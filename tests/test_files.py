@@ -7,6 +7,7 @@ import socket
 import stat
 import subprocess
 import sys
+from pathlib import Path
 
 import pytest
 
@@ -297,6 +298,7 @@ def test_what_was_killed_before_it_had_its_lock_waits_for_a_day(tmp_path):
 # Writes files into one folder as others do, and looks there for leftovers all the time.
 _AMONG_OTHERS = """
 import sys
+from pathlib import Path
 from kdiffusion import files
 
 folder, number = sys.argv[1:]
@@ -325,3 +327,14 @@ def test_folders_of_others_with_such_names_stay(tmp_path):
     before = _state(tmp_path)
     mend(tmp_path)
     assert _state(tmp_path) == before
+
+
+@pytest.mark.parametrize(
+    "url", ["s3://bucket/images.png", Path("s3://bucket/a"), "hf://owner/name"]
+)
+def test_a_url_is_no_path(url, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    refused = pytest.raises(FileExistsError, match="is a URL, and this is written to this machine")
+    with refused, staged(url) as place:
+        place.write_text("lost")
+    assert list(tmp_path.iterdir()) == []

@@ -30,7 +30,7 @@ def main(
         overwrite: replace the folder of an earlier export.
         best: of a run, export the checkpoint of the lowest validation loss, not the newest.
     """
-    folder = default_folder(run_dir) if out is None else out
+    folder = Path(default_folder(run_dir)) if out is None else out
     free_path(folder, overwrite)  # refuse before the seconds that loading takes
     with working("exporting, and checking the exported folder", line=True):
         path = export_diffusers(*read_source(run_dir, best), folder, overwrite)

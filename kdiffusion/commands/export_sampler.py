@@ -46,7 +46,7 @@ def main(
         overwrite: replace the files of an earlier export.
         best: export the checkpoint of the lowest validation loss, not the newest.
     """
-    folder = default_folder(run_dir) if out is None else out
+    folder = Path(default_folder(run_dir)) if out is None else out
     free_paths(formats, folder, overwrite)  # refuse before the seconds that loading takes
     network, card = read_source(run_dir, best)
     paths = export_sampler(
