@@ -5,6 +5,7 @@ import shlex
 import shutil
 from pathlib import Path
 
+import numpy as np
 import pytest
 
 from kdiffusion.commands import COMMANDS
@@ -30,10 +31,17 @@ def test_the_snippets_of_library_md_run_one_after_another(tmp_path, monkeypatch)
 @pytest.mark.slow
 def test_batches_of_your_own_train_as_data_md_says():
     text = (ROOT / "docs" / "data.md").read_text(encoding="utf-8")
-    (snippet,) = re.findall(r"```python\n(.*?)```", text, re.DOTALL)
+    from_generator, from_grain = re.findall(r"```python\n(.*?)```", text, re.DOTALL)
     names = {}
-    exec(snippet, names)
+    exec(from_generator, names)
     assert int(names["model"].optimizer.iterations) == 4
+    exec(from_grain, names)
+    assert int(names["model"].optimizer.iterations) == 4
+    # A batch is a function of its step, whatever was read before; each time around in a new order.
+    dataset, batch = names["dataset"], next(names["batches"](5))
+    assert all(np.array_equal(part, again) for part, again in zip(batch, dataset[5], strict=True))
+    around = len(names["data"].images) // 128
+    assert not np.array_equal(dataset[0][1], dataset[around][1])
 
 
 def test_every_public_name_is_in_library_md():
