@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
 from typing import TYPE_CHECKING
 
 from kdiffusion.diffusion.denoiser import OUTPUT_NAME
@@ -29,6 +30,13 @@ def inference_network(network: keras.Model) -> keras.Model:
         keras.Model of the same class. Its layers are named by their place in it, not by Keras's
         counters of the process, so that the same weights give the same files.
     """
+    # Keras counts its automatic names by thread, and a new one begins at nothing: the variables are
+    # named alike in any process.
+    with ThreadPoolExecutor(1) as thread:
+        return thread.submit(_rebuilt, network).result()
+
+
+def _rebuilt(network):
     from kdiffusion.networks.forms import choose_forms
 
     config = {**network.get_config(), "dtype": "float32", "name": type(network).__name__.lower()}

@@ -17,6 +17,7 @@ from kdiffusion.artifacts.saved_model_loader import (
 from kdiffusion.artifacts.seal import UNSEALED
 
 from .inference import serving_function
+from .saved_model_names import make_reproducible
 
 if TYPE_CHECKING:
     from kdiffusion.export.source import ExportSource
@@ -69,7 +70,10 @@ def write_signature(source: ExportSource, serve: Callable, path: Path) -> None:
     # A module, not the Keras model: the folder must load where Keras is not installed.
     module.weights = [variable.value for variable in source.network.weights]
     try:
-        tf.saved_model.save(module, str(path), signatures={SIGNATURE: serve})
+        # Nobody trains it: without the gradients of its activations.
+        options = tf.saved_model.SaveOptions(experimental_custom_gradients=False)
+        tf.saved_model.save(module, str(path), {SIGNATURE: serve}, options)
+        make_reproducible(path)
     except tf.errors.OpError as error:
         raise OSError(f"{path.name} could not be written: {error.message}") from error
     (path / CARD_PATH).parent.mkdir()
