@@ -58,12 +58,21 @@ class Store:
             raise ValueError(f"{self.url} is in no store that fsspec knows: {error}") from error
 
     def sizes(self) -> dict[str, int]:
-        """Bytes of each object below the URL, by name; of the object at it, under an empty name."""
+        """Bytes of each object below the URL, by name; of the object at it, under an empty name.
+
+        Raises:
+            ValueError: a name that leads out of its folder.
+        """
         with self._reporting("read"):
             self._system.invalidate_cache()
             found = self._system.find(self._root, detail=True)
         root = self._root.rstrip("/")
-        return {name.removeprefix(root).lstrip("/"): each["size"] for name, each in found.items()}
+        sizes = {name.removeprefix(root).lstrip("/"): each["size"] for name, each in found.items()}
+        for name in sizes:
+            # A store takes any name, and a file of this one would lie outside the folder.
+            if ".." in name.replace("\\", "/").split("/"):
+                raise ValueError(f"{self.url} holds an object that no file may be named as: {name}")
+        return sizes
 
     def read(self, name: str) -> bytes | None:
         """An object's content; None where there is none."""

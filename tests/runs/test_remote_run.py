@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 
-from kdiffusion.object_store import Store
+from kdiffusion.object_store import Store, downloaded
 from kdiffusion.runs import Config, remote_run, train
 from kdiffusion.runs.remote_run import RemoteRun, RunTaken, to_draw
 from kdiffusion.runs.run_directory import RunDirectory
@@ -157,6 +157,16 @@ def test_a_reader_takes_the_newest_checkpoint_and_the_best():
     best, newest = _checkpoint(6, folder="checkpoints/best"), _checkpoint(8)
     assert sorted(to_draw(names)) == sorted(["config.json", *best, *newest])
     assert to_draw(["saved_model.pb"]) == ["saved_model.pb"]
+
+
+@pytest.mark.parametrize("name", ["../out", "checkpoints/step_00000004.partial/../../../../out"])
+def test_an_object_that_would_lie_outside_the_folder_is_refused(name, url, monkeypatch):
+    there = {f"{url.removeprefix('memory:/')}/{name}": {"size": 1}}
+    system = type(Store(url)._system)
+    monkeypatch.setattr(system, "find", lambda self, path, **options: there)
+    for open_it in (RemoteRun, downloaded):
+        with pytest.raises(ValueError, match=r"that no file may be named as: .*\.\./out"):
+            open_it(url)
 
 
 def test_errors_name_the_url(url, tiny):
