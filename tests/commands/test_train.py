@@ -163,6 +163,29 @@ def test_the_quickstart_draws_the_digits_that_were_asked_for(quickstart):
 
 
 @pytest.mark.slow
+def test_images_from_the_quickstarts_rounded_weights_are_within_8_levels(quickstart):
+    """By the samplers without noise, which keep what an early step got wrong (docs/formats.md)."""
+    from kdiffusion.artifacts import load_denoiser
+    from kdiffusion.diffusion.sampling import sample
+
+    run, _ = quickstart
+    formats = ("onnx_float16", "onnx_int8")
+    done = _run("-m", "kdiffusion", "export", str(run), "--formats", *formats)
+    assert done.returncode == 0, done.stdout[-2000:] + done.stderr[-2000:]
+    labels, seeds = np.arange(200) % 10, range(200)
+    files = ("denoiser", "denoiser_float16", "denoiser_int8")
+    denoisers = [load_denoiser(run / f"export/{file}.onnx") for file in files]
+    for sampler in ("ddim", "dpmpp_2m", "unipc"):
+        exact, *rounded = (
+            to_uint8(sample(each, labels, seeds, sampler=sampler, steps=20)).astype(int)
+            for each in denoisers
+        )
+        for file, images in zip(files[1:], rounded, strict=True):
+            worst = np.abs(images - exact).reshape(len(images), -1).max(axis=1)
+            assert np.mean(worst <= 8) >= 0.99, f"{file} by {sampler}: {worst.max()} levels"
+
+
+@pytest.mark.slow
 def test_resuming_a_finished_run_keeps_its_step_and_draws_the_same(quickstart):
     run, _ = quickstart
     before = (run / "samples.png").read_bytes()
