@@ -118,7 +118,7 @@ def _of_file(path, file, stored):
 
 
 def _of_run(path):
-    from kdiffusion.runs.run import load_run  # which trains, and so starts from weights
+    from kdiffusion.runs.trained_run import load_run  # TensorFlow's seconds, where they are needed
 
     run = load_run(path)
     weights = _weights(run.model.ema_network)

@@ -35,7 +35,7 @@ def digits() -> Config:
             attention_resolutions=(4,),
             dtype_policy="auto",
         ),
-        # Not epsilon: where this schedule ends, x_0 is a difference from it, magnified 20,000 times.
+        # Not epsilon: at the end of this schedule x_0 is its difference from x_t times 20,000.
         diffusion=DiffusionConfig(schedule="cosine", prediction_type="v"),
         optimizer=OptimizerConfig(
             name="muon",

@@ -1,4 +1,4 @@
-"""A training run from its configuration: data, strategy, model, `fit`; and a finished run again."""
+"""A training run from its configuration: data, strategy, model, `fit`."""
 
 from __future__ import annotations
 
@@ -6,14 +6,13 @@ import contextlib
 import os
 import warnings
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 import tensorflow as tf
 
 from kdiffusion.data import load_dataset, validation_batches
-from kdiffusion.diffusion.card import DataSplit, DenoiserCard
 from kdiffusion.evaluation.in_training import EvaluationInTraining
 from kdiffusion.precision import resolve_policy, warn_if_emulated
 from kdiffusion.runs import event_log, history, remote_run, run_directory
@@ -28,32 +27,16 @@ from kdiffusion.runs.run_directory import RunDirectory
 from kdiffusion.runs.saving import ContinueEpoch, SaveCheckpoint
 from kdiffusion.runs.strategy import check_batch_size, distributed_batches, make_strategy
 from kdiffusion.runs.summary import found_lines
+from kdiffusion.runs.trained_run import Run, make_card
 from kdiffusion.runs.workers import Workers
 from kdiffusion.terminal import say, working
-from kdiffusion.training import DiffusionModel
 
 if TYPE_CHECKING:
     import keras
 
     from kdiffusion.runs.config import Config
-    from kdiffusion.runs.remote_run import RemoteRun
 
 VALIDATIONS = 40  # about as many in a run, unless told otherwise
-
-
-@dataclass(frozen=True)
-class Run:
-    """A run in memory: its `model`, the model's `card`, its `directory`.
-
-    `is_chief` tells whether this process writes what all workers share. `remote` is the run in an
-    object store whose copy the directory is; None where that is the run's own folder.
-    """
-
-    model: DiffusionModel
-    card: DenoiserCard
-    directory: RunDirectory
-    is_chief: bool = True
-    remote: RemoteRun | None = None
 
 
 def train(
@@ -376,42 +359,3 @@ def _check_first_step(config, step, steps_per_epoch):
             f"`optimizer.epochs` must be at least {-(-step // steps_per_epoch)}, the epoch of the "
             f"step that the run is at, {step}. Received: {config.optimizer.epochs}"
         )
-
-
-def load_run(run_dir: str | os.PathLike, best: bool = False) -> Run:
-    """A run's model as its newest checkpoint left it, for export and evaluation.
-
-    Args:
-        run_dir: path of the run's folder.
-        best: bool. Take the checkpoint of the lowest validation loss instead.
-
-    Raises:
-        FileNotFoundError: no run there, or none of its checkpoints was written yet.
-        ValueError: its config.json or all of its checkpoints are damaged.
-    """
-    directory = RunDirectory.read(run_dir)
-    model = build_model(
-        directory.config, directory.image_shape, len(directory.class_names), total_steps=1
-    )
-    Checkpoints(model, directory.checkpoints).restore(best, to_draw=True)
-    return Run(model, make_card(model, directory), directory)
-
-
-def make_card(model: DiffusionModel, directory: RunDirectory) -> DenoiserCard:
-    """The card of a run's model: what its exported file will say of itself."""
-    config = directory.config
-    return model.card(
-        class_names=directory.class_names,
-        dataset=config.data.name,
-        preset=config.preset,
-        images_seen=int(model.step.numpy()) * config.optimizer.batch_size,
-        sampler=config.sampling.sampler,
-        steps=config.sampling.steps,
-        guidance_strength=config.sampling.guidance_strength,
-        data_split=DataSplit(
-            seed=config.run.seed,
-            validation_fraction=config.data.validation_fraction,
-            sha256=directory.data_sha256,
-        ),
-        parent=directory.parent,
-    )

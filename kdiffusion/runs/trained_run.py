@@ -1,0 +1,70 @@
+"""What a run has trained, in memory: its model, with the card that its exported file will have."""
+
+from __future__ import annotations
+
+import os
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from kdiffusion.diffusion.card import DataSplit, DenoiserCard
+from kdiffusion.runs.build import build_model
+from kdiffusion.runs.checkpoints import Checkpoints
+from kdiffusion.runs.run_directory import RunDirectory
+from kdiffusion.training import DiffusionModel
+
+if TYPE_CHECKING:
+    from kdiffusion.runs.remote_run import RemoteRun
+
+
+@dataclass(frozen=True)
+class Run:
+    """A run in memory: its `model`, the model's `card`, its `directory`.
+
+    `is_chief` tells whether this process writes what all workers share. `remote` is the run in an
+    object store whose copy the directory is; None where that is the run's own folder.
+    """
+
+    model: DiffusionModel
+    card: DenoiserCard
+    directory: RunDirectory
+    is_chief: bool = True
+    remote: RemoteRun | None = None
+
+
+def load_run(run_dir: str | os.PathLike, best: bool = False) -> Run:
+    """A run's model as its newest checkpoint left it, for export and evaluation.
+
+    Args:
+        run_dir: path of the run's folder.
+        best: bool. Take the checkpoint of the lowest validation loss instead.
+
+    Raises:
+        FileNotFoundError: no run there, or none of its checkpoints was written yet.
+        ValueError: its config.json or all of its checkpoints are damaged.
+    """
+    directory = RunDirectory.read(run_dir)
+    model = build_model(
+        directory.config, directory.image_shape, len(directory.class_names), total_steps=1
+    )
+    Checkpoints(model, directory.checkpoints).restore(best, to_draw=True)
+    return Run(model, make_card(model, directory), directory)
+
+
+def make_card(model: DiffusionModel, directory: RunDirectory) -> DenoiserCard:
+    """The card of a run's model: what its exported file will say of itself."""
+    config = directory.config
+    return model.card(
+        class_names=directory.class_names,
+        dataset=config.data.name,
+        preset=config.preset,
+        images_seen=int(model.step.numpy()) * config.optimizer.batch_size,
+        sampler=config.sampling.sampler,
+        steps=config.sampling.steps,
+        guidance_strength=config.sampling.guidance_strength,
+        data_split=DataSplit(
+            seed=config.run.seed,
+            validation_fraction=config.data.validation_fraction,
+            sha256=directory.data_sha256,
+        ),
+        parent=directory.parent,
+    )
