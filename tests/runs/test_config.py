@@ -43,7 +43,6 @@ def _changed(section, field, value):
         ("diffusion", "schedule_options", "offset=0.1"),
         ("diffusion", "num_timesteps", 1),
         ("diffusion", "prediction_type", "noise"),
-        ("diffusion", "zero_terminal_snr", True),
         ("diffusion", "label_dropout", -0.1),
         ("optimizer", "epochs", 0),
         ("optimizer", "batch_size", 1.5),
@@ -63,6 +62,13 @@ def _changed(section, field, value):
 def test_a_value_that_cannot_be_is_refused_by_name(section, field, value):
     with pytest.raises(ValueError, match=field):
         Config.from_json(_changed(section, field, value))
+
+
+def test_predicting_the_noise_of_pure_noise_is_refused():
+    content = json.loads(PRESETS["digits"].to_json())
+    content["diffusion"].update(zero_terminal_snr=True, prediction_type="epsilon")
+    with pytest.raises(ValueError, match="zero_terminal_snr"):
+        Config.from_json(json.dumps(content))
 
 
 def test_unknown_names_come_with_the_known_ones():

@@ -128,7 +128,8 @@ def test_what_does_not_fit_is_named_and_only_what_fits_is_taken_if_asked_for(tin
 
 
 def test_another_target_and_schedule_are_said(tiny_model, tmp_path):
-    parent = _parent(_random(tiny_model()), tmp_path)
+    parent = tiny_model(diffusion={"prediction_type": "epsilon", "schedule": "cosine"})
+    parent = _parent(_random(parent), tmp_path)
     other = tiny_model(diffusion={"prediction_type": "v", "schedule": "linear"})
     lines = start_from(other, parent, DIGITS)
     assert "It predicted epsilon; this run trains it to predict v." in lines
