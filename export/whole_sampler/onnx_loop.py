@@ -67,7 +67,9 @@ sampler (float[batch, {shape}] noise, int32[batch] label, float guidance_strengt
     {prefix}timestep = Expand (t, twice_batch)
     conditional, unconditional = Split <axis = 0, num_outputs = 2> ({prefix}prediction)
     difference = Sub (conditional, unconditional)
-    push = Mul (w, difference)
+    guides = Gather (guides_at, i)
+    w_here = Mul (w, guides)
+    push = Mul (w_here, difference)
     guided = Add (conditional, push)
     from_x = Gather (estimate_x, i)
     from_prediction = Gather (estimate_prediction, i)
@@ -141,6 +143,7 @@ def _constants(card, tables):
     arrays = {
         "steps": np.int64(len(tables.timesteps)),
         "timesteps": tables.timesteps,
+        "guides_at": tables.guides,
         "null_label": np.int32(card.null_label),
         "all_labels": np.arange(card.null_label + 1, dtype=np.int32),
         "zero": np.int32(0),

@@ -60,9 +60,9 @@ def _sampling_function(network, card, tables):
             name="guidance_strength_must_be_finite_and_at_least_minus_1",
         )
         labels = tf.concat([label, tf.fill(tf.shape(label), card.null_label)], axis=0)
-        timesteps, estimate, corrected, step = map(
+        timesteps, guides, estimate, corrected, step = map(
             tf.convert_to_tensor,
-            (tables.timesteps, tables.estimate, tables.corrected, tables.step),
+            (tables.timesteps, tables.guides, tables.estimate, tables.corrected, tables.step),
         )
 
         def move(i, x, x_before, x0_before, x0_earlier):
@@ -72,7 +72,8 @@ def _sampling_function(network, card, tables):
                 "label": labels,
             }
             conditional, unconditional = tf.split(network(inputs, training=False), 2)
-            guided = conditional + guidance_strength * (conditional - unconditional)
+            w = guidance_strength * guides[i]
+            guided = conditional + w * (conditional - unconditional)
             x0 = tf.clip_by_value(estimate[i, 0] * x + estimate[i, 1] * guided, *card.value_range)
             state = (x, x0, x_before, x0_before, x0_earlier)
             x_corrected, x = (

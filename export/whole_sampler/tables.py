@@ -18,6 +18,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from kdiffusion.diffusion.denoiser import NetworkDenoiser
+from kdiffusion.diffusion.guidance import within_interval
 from kdiffusion.diffusion.plan import SamplingOptions, make_plan
 from kdiffusion.diffusion.prediction import Estimate, to_x0_and_eps
 from kdiffusion.diffusion.samplers import SAMPLERS
@@ -41,6 +42,7 @@ class SamplerTables:
     Args:
         sampler: str. One of `GRAPH_SAMPLERS`.
         timesteps: int32 `[steps]`.
+        guides: float32 `[steps]`: 1 where guidance applies, 0 outside of the card's interval.
         estimate: float32 `[steps, 2]`: from_x, from_prediction.
         corrected: float32 `[steps, 5]`: corrected x of the state.
         step: float32 `[steps, 5]`: the next x of the state.
@@ -48,6 +50,7 @@ class SamplerTables:
 
     sampler: str
     timesteps: np.ndarray
+    guides: np.ndarray
     estimate: np.ndarray
     corrected: np.ndarray
     step: np.ndarray
@@ -98,5 +101,9 @@ def sampler_tables(
         rows.append(row)
         before = [dataclasses.replace(history[-1], x0=x0_earlier)] if history else []
         history = (*before, Estimate(t, x_before, x0_before, None))  # pyright: ignore[reportArgumentType]
-    tables = [np.asarray(values, np.float32) for values in (estimates, corrected, rows)]
-    return SamplerTables(sampler, np.array([t for t, _ in plan.pairs], np.int32), *tables)
+    timesteps = np.array([t for t, _ in plan.pairs], np.int32)
+    guides = np.ones(len(timesteps))
+    if card.guidance_interval is not None:
+        guides = within_interval(card.schedule.noise_levels, card.guidance_interval)[timesteps]
+    tables = [np.asarray(values, np.float32) for values in (guides, estimates, corrected, rows)]
+    return SamplerTables(sampler, timesteps, *tables)

@@ -185,9 +185,16 @@ def _summary(card):
         f"{classes}. It predicts `{card.prediction_type}` on a noise schedule of "
         f"{len(card.alphas_cumprod)} timesteps. Recommended: {card.steps} steps of "
         f"`{card.sampler}`, guidance strength {card.guidance_strength:g} (the w of Ho & Salimans "
-        "2022; libraries that write a scale mean 1 + w). Each ONNX file says all this in its "
-        "metadata, so nothing has to be remembered beside it."
+        f"2022; libraries that write a scale mean 1 + w){_where_guided(card)}. "
+        "Each ONNX file says all this in its metadata, so nothing has to be remembered beside it."
     )
+
+
+def _where_guided(card):
+    if card.guidance_interval is None:
+        return ""
+    low, high = card.guidance_interval
+    return f" at noise levels from {low:g} to {high:g}"
 
 
 def _escaped(text):
@@ -277,8 +284,8 @@ def _evaluation(figures):
         return None
     sampler = figures["sampler"]
     how = ", ".join(
-        f"{name.replace('_', ' ')} {sampler[name]}"
-        for name in ("sampler", "steps", "guidance_strength")
+        f"{name.replace('_', ' ')} {_shown(sampler[name])}"
+        for name in ("sampler", "steps", "guidance_strength", "guidance_interval")
         if sampler.get(name) is not None
     )
     return (
@@ -289,6 +296,10 @@ def _evaluation(figures):
         "number on other features. All figures are in `evaluation.json`.\n\n"
         f"```text\n{table(figures)}\n```"
     )
+
+
+def _shown(value):
+    return " to ".join(map(str, value)) if isinstance(value, list) else str(value)
 
 
 def _training(card, files):

@@ -31,7 +31,7 @@ class SamplingFlags(SamplingOptions):
         guidance_strength: w of classifier-free guidance, where 0 is the plain conditional model.
             Many libraries write s = 1 + w.
         guidance_interval: low and high noise level (sigma) between which guidance applies;
-            elsewhere a step costs half. Everywhere if not given.
+            elsewhere a step costs half. 0 inf is everywhere.
         guidance_rescale: 0 .. 1, how far guidance is kept from raising the contrast.
         eta: 0 .. 1, how much fresh noise ddim adds; 0 if not given.
         variance: of the noise that ddpm adds; fixed_small if not given.

@@ -11,7 +11,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from kdiffusion.checks import check_number
-from kdiffusion.diffusion.guidance import check_strength
+from kdiffusion.diffusion.guidance import check_strength, within_interval
 from kdiffusion.diffusion.prediction import check_prediction_type
 from kdiffusion.diffusion.samplers import find_sampler
 from kdiffusion.diffusion.schedules import NoiseSchedule
@@ -19,11 +19,12 @@ from kdiffusion.diffusion.schedules import NoiseSchedule
 # A reader refuses another version, and opens every minor version of its own: what a newer one adds,
 # an older reader may leave aside.
 CARD_VERSION = 1
-CARD_MINOR_VERSION = 2
+CARD_MINOR_VERSION = 3
 MINOR_VERSION_KEY = "format_minor_version"  # in the JSON text alone; 0 where it is missing
 ADDED_IN_MINOR_VERSION = {
     "data_split": 1,
     "parent": 2,
+    "guidance_interval": 3,
 }  # the other fields are those of minor version 0
 
 
@@ -108,6 +109,9 @@ class DenoiserCard:
         sampler: str. Recommended sampler, a key of `SAMPLERS`.
         steps: int, 1 .. T. Recommended number of steps.
         guidance_strength: float. Recommended strength, the w of Ho & Salimans 2022.
+        guidance_interval: `(low, high)`. Noise levels sigma between which guidance is recommended
+            (Kynkäänniemi et al. 2024). None is everywhere, and what files of minor versions before
+            3 have.
         data_split: `DataSplit`, or its fields as a dict: which images it was trained on and which
             were held out. None where that isn't known, as in files of minor version 0.
         parent: `Parent`, or its fields as a dict: what the first weights were. None where they were
@@ -131,6 +135,7 @@ class DenoiserCard:
     sampler: str
     steps: int
     guidance_strength: float
+    guidance_interval: tuple[float, float] | None = None
     data_split: DataSplit | None = None
     parent: Parent | None = None
     value_range: tuple[float, float] = (-1.0, 1.0)
@@ -176,6 +181,12 @@ class DenoiserCard:
             "steps", f"a whole number from 1 to {most}", self.steps,
         )  # fmt: skip
         check_strength(self.guidance_strength)
+        if self.guidance_interval is not None:
+            within_interval(self.schedule.noise_levels, self.guidance_interval)
+            # JSON has no infinity; None is everywhere.
+            need = "two finite numbers, or None for everywhere"
+            interval = [check_number("guidance_interval", e, need) for e in self.guidance_interval]
+            object.__setattr__(self, "guidance_interval", tuple(interval))
 
     def _check_origin(self):
         for name in ("dataset", "preset"):

@@ -73,7 +73,15 @@ def guided(
 
 
 def within_interval(noise_levels: np.ndarray, interval: tuple[float, float]) -> np.ndarray:
-    """bool `[T]`: which timesteps have low < sigma <= high; an empty interval is refused."""
+    """bool `[T]`: which timesteps have low < sigma <= high; an empty interval is refused.
+
+    Args:
+        noise_levels: float array `[T]`, sigma of each timestep.
+        interval: `(low, high)`.
+
+    Raises:
+        ValueError: not two numbers with 0 <= low < high, or no timestep is between them.
+    """
     is_pair = isinstance(interval, Sequence) and len(interval) == 2
     numbers = [end for end in interval if isinstance(end, Real)] if is_pair else []
     if not (len(numbers) == 2 and 0 <= numbers[0] < numbers[1]):

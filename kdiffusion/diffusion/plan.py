@@ -45,7 +45,7 @@ class SamplingOptions:
         spacing: str. A key of `SPACINGS`. Defaults to `"trailing"`.
         guidance_strength: float, the w of Ho & Salimans 2022; 0 is the conditional model itself.
         guidance_interval: `(low, high)` noise levels sigma between which guidance applies; steps
-            outside cost one evaluation. Defaults to everywhere.
+            outside cost one evaluation. `(0, inf)` is everywhere.
         guidance_rescale: float, 0 .. 1. How far the prediction's spread is scaled back to that of
             the plain one. Defaults to `0`.
         eta: float, 0 .. 1. How much fresh noise `ddim` adds. Defaults to `0`.
@@ -83,6 +83,9 @@ class SamplingOptions:
             spacing="trailing" if self.spacing is None else self.spacing,
             guidance_strength=(
                 card.guidance_strength if self.guidance_strength is None else self.guidance_strength
+            ),
+            guidance_interval=(
+                card.guidance_interval if self.guidance_interval is None else self.guidance_interval
             ),
         )
         check_strength(chosen.guidance_strength)
@@ -134,7 +137,8 @@ def make_plan(denoiser: Denoiser, options: SamplingOptions, start: int | None = 
     own = {name: getattr(chosen, name) for name in sampler.options}
     own = {name: value for name, value in own.items() if value is not None}
     pairs = timestep_pairs(card.schedule, chosen.steps, chosen.spacing, start)
-    _check_interval_is_visited(chosen, card.schedule, pairs)
+    if options.guidance_interval is not None and chosen.guidance_strength != 0:
+        _check_interval_is_visited(options.guidance_interval, card.schedule, pairs)
     network = guided(
         denoiser,
         chosen.guidance_strength,
@@ -156,15 +160,13 @@ def make_plan(denoiser: Denoiser, options: SamplingOptions, start: int | None = 
 
 
 def _check_interval_is_visited(
-    chosen: SamplingOptions, schedule: NoiseSchedule, pairs: list[tuple[int, int]]
+    interval: tuple[float, float], schedule: NoiseSchedule, pairs: list[tuple[int, int]]
 ) -> None:
     """Refuses an interval between two steps: guidance was asked for and would never act."""
-    if chosen.guidance_interval is None or chosen.guidance_strength == 0:
-        return
     timesteps = [t for t, _ in pairs]
-    if not within_interval(schedule.noise_levels, chosen.guidance_interval)[timesteps].any():
+    if not within_interval(schedule.noise_levels, interval)[timesteps].any():
         visited = ", ".join(f"{schedule.noise_levels[t]:.4g}" for t in timesteps)
         raise ValueError(
             "`guidance_interval` must hold at least one of the noise levels that these steps visit "
-            f"({visited}). Received: guidance_interval={tuple(chosen.guidance_interval)}"
+            f"({visited}). Received: guidance_interval={tuple(interval)}"
         )

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import io
+import math
 from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -179,7 +180,7 @@ def run_job(
         "held_out": held_out,
         "features": prepared.reader.name,
         "judge": None if judge is None else _about(judge),
-        "sampler": {k: v for k, v in images.settings.items() if k != "class_names"},
+        "sampler": _sampler(images.settings),
         "seed": prepared.job.seed,
         **evaluation.figures,
         "network": _measure_network(prepared, denoiser, network_images, progress),
@@ -189,6 +190,15 @@ def run_job(
     real = prepared.real.dataset.images if isinstance(prepared.real, RealImages) else None
     page = report(evaluation, images, labels, real, prepared.class_names)
     return Result(figures, table(figures), page)
+
+
+def _sampler(settings):
+    """What was asked of the sampler, in numbers that JSON has: an interval may end at infinity."""
+    asked = {name: value for name, value in settings.items() if name != "class_names"}
+    if asked.get("guidance_interval") is not None:
+        ends = asked["guidance_interval"]
+        asked["guidance_interval"] = [end if math.isfinite(end) else str(end) for end in ends]
+    return asked
 
 
 def _measure_network(prepared, denoiser, count, progress):

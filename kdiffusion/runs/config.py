@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Annotated, Any, Literal, Self
 import tyro
 from pydantic import Field, FiniteFloat, TypeAdapter
 
+from kdiffusion.diffusion.guidance import within_interval
 from kdiffusion.diffusion.prediction import PREDICTION_TYPES
 from kdiffusion.diffusion.samplers import SAMPLERS
 from kdiffusion.diffusion.schedules import SCHEDULES, make_schedule, options_from_text
@@ -40,6 +41,7 @@ NotNegative = Annotated[int, Field(ge=0)]
 Fraction = Annotated[FiniteFloat, Field(ge=0, le=1)]
 BelowOne = Annotated[FiniteFloat, Field(ge=0, lt=1)]
 PositiveFloat = Annotated[FiniteFloat, Field(gt=0)]
+NotNegativeFloat = Annotated[FiniteFloat, Field(ge=0)]
 
 
 @section
@@ -145,7 +147,7 @@ class OptimizerConfig:
     """Decay of AdamW's first moment."""
     beta_2: BelowOne = 0.999
     """Decay of AdamW's second moment."""
-    weight_decay: Annotated[FiniteFloat, Field(ge=0)] = 0.0
+    weight_decay: NotNegativeFloat = 0.0
     """AdamW's decoupled weight decay."""
     gradient_clip_norm: PositiveFloat | None = 1.0
     """Largest global norm of the gradient; None for no limit."""
@@ -167,8 +169,10 @@ class SamplingConfig:
     """Sampler: a row of `SAMPLERS` in kdiffusion/diffusion/samplers.py."""
     steps: Positive = 20
     """Steps of the sampler."""
-    guidance_strength: Annotated[FiniteFloat, Field(ge=0)] = 1.0
+    guidance_strength: NotNegativeFloat = 1.0
     """Classifier-free guidance w of Ho & Salimans; 0 is the plain conditional model (s = 1 + w)."""
+    guidance_interval: tuple[NotNegativeFloat, NotNegativeFloat] | None = None
+    """Low and high noise level (sigma) between which guidance applies; None is everywhere."""
 
 
 @section
@@ -300,12 +304,14 @@ class Config:
                 f"`sampling.steps` must be at most `diffusion.num_timesteps`, "
                 f"{diffusion.num_timesteps}. Received: {self.sampling.steps}"
             )
-        make_schedule(
+        schedule = make_schedule(
             diffusion.schedule,
             diffusion.num_timesteps,
             diffusion.zero_terminal_snr,
             **options_from_text(diffusion.schedule_options),
         )
+        if self.sampling.guidance_interval is not None:
+            within_interval(schedule.noise_levels, self.sampling.guidance_interval)
 
     def to_json(self) -> str:
         """The configuration as JSON text."""

@@ -61,6 +61,7 @@ def make_card(model: DiffusionModel, directory: RunDirectory) -> DenoiserCard:
         sampler=config.sampling.sampler,
         steps=config.sampling.steps,
         guidance_strength=config.sampling.guidance_strength,
+        guidance_interval=config.sampling.guidance_interval,
         data_split=DataSplit(
             seed=config.run.seed,
             validation_fraction=config.data.validation_fraction,

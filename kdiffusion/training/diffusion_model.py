@@ -393,7 +393,7 @@ class DiffusionModel(ChecksBatches, keras.Model):
         Args:
             **facts: fields of the card that the model does not know, or knows otherwise:
                 `class_names`, `dataset`, `preset`, `images_seen`, and the recommended `sampler`,
-                `steps` and `guidance_strength`.
+                `steps`, `guidance_strength` and `guidance_interval`.
         """
         num_classes = self.network.num_classes
         defaults = {

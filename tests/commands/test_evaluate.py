@@ -2,6 +2,7 @@
 
 import dataclasses
 import json
+import math
 import os
 
 import numpy as np
@@ -35,7 +36,7 @@ QUICK = {
     "features": "pixels",
     "measures": ("kernel", "copies"),
     "network_images": 5,
-    "sampling": SamplingFlags(steps=2, sampler="ddim"),
+    "sampling": SamplingFlags(steps=2, sampler="ddim", guidance_interval=(0.5, math.inf)),
 }
 
 
@@ -48,6 +49,7 @@ def test_it_draws_measures_and_writes_and_goes_on_where_it_stopped(digits_file, 
     assert (figures["images"], figures["data"], figures["copies"]) == (110, "digits", 0)
     assert figures["sampler"]["steps"] == 2
     assert figures["sampler"]["sampler"] == "ddim"
+    assert figures["sampler"]["guidance_interval"] == [0.5, "inf"]
     assert figures["network"]["images"] == 5
     assert "The network, without drawing" in (out / "report.html").read_text()
     assert figures["kernel_distance"] > 0.1  # half of the noise is no digit

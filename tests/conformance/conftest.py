@@ -29,6 +29,7 @@ def card():
         sampler="ddim",
         steps=5,
         guidance_strength=1.5,
+        guidance_interval=(0.2, 2.0),
     )
 
 

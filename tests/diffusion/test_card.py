@@ -7,6 +7,7 @@ import numpy as np
 import pytest
 
 from kdiffusion.diffusion.card import (
+    ADDED_IN_MINOR_VERSION,
     CARD_MINOR_VERSION,
     CARD_VERSION,
     CardError,
@@ -29,6 +30,7 @@ FIELDS = {
     "sampler": "ddim",
     "steps": 50,
     "guidance_strength": 0.3,
+    "guidance_interval": (0.25, 4.0),
     "data_split": DataSplit(seed=7, validation_fraction=0.25, sha256="0123456789abcdef" * 4),
     "parent": Parent(name="denoiser.safetensors", sha256="fedcba9876543210" * 4),
 }
@@ -93,6 +95,12 @@ BAD_FIELDS = [
     ("guidance_strength", float("nan")),
     ("guidance_strength", "3"),
     ("guidance_strength", -2.0),
+    ("guidance_interval", 2.0),
+    ("guidance_interval", (1.0,)),
+    ("guidance_interval", (2.0, 1.0)),
+    ("guidance_interval", (-1.0, 1.0)),
+    ("guidance_interval", (0.0, float("inf"))),
+    ("guidance_interval", (1e8, 1e9)),
     ("value_range", (0.0, 1.0)),
     ("data_split", 3),
     ("data_split", {"seed": 1}),
@@ -158,14 +166,18 @@ def test_text_that_is_no_card_is_refused(text, message):
 
 def test_a_card_of_the_first_minor_version_opens():
     """Its fields are those that version 1 began with: files that were written then are read."""
-    text = json.dumps(changed(format_minor_version="remove", data_split="remove", parent="remove"))
-    expected = DenoiserCard(**{**FIELDS, "data_split": None, "parent": None})
+    lacks = dict.fromkeys(ADDED_IN_MINOR_VERSION, "remove")
+    text = json.dumps(changed(format_minor_version="remove", **lacks))
+    expected = DenoiserCard(**{**FIELDS, **dict.fromkeys(ADDED_IN_MINOR_VERSION)})
     assert DenoiserCard.from_json(text) == expected
 
 
-def test_a_card_of_the_second_minor_version_opens():
-    text = json.dumps(changed(format_minor_version=1, parent="remove"))
-    assert DenoiserCard.from_json(text) == DenoiserCard(**{**FIELDS, "parent": None})
+@pytest.mark.parametrize("minor_version", range(1, CARD_MINOR_VERSION))
+def test_a_card_of_each_minor_version_before_opens(minor_version):
+    later = [name for name, added in ADDED_IN_MINOR_VERSION.items() if added > minor_version]
+    text = json.dumps(changed(format_minor_version=minor_version, **dict.fromkeys(later, "remove")))
+    expected = DenoiserCard(**{**FIELDS, **dict.fromkeys(later)})
+    assert DenoiserCard.from_json(text) == expected
 
 
 def test_a_card_of_a_newer_minor_version_opens_without_what_it_adds():
@@ -176,6 +188,6 @@ def test_a_card_of_a_newer_minor_version_opens_without_what_it_adds():
     assert json.loads(card.to_json())["format_minor_version"] == CARD_MINOR_VERSION
 
 
-def test_a_card_without_a_split_or_a_parent_survives_too():
-    card = DenoiserCard(**{**FIELDS, "data_split": None, "parent": None})
+def test_a_card_without_what_may_be_missing_survives_too():
+    card = DenoiserCard(**{**FIELDS, **dict.fromkeys(ADDED_IN_MINOR_VERSION)})
     assert DenoiserCard.from_json(card.to_json()) == card

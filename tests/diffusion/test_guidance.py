@@ -111,6 +111,34 @@ def test_an_interval_over_all_levels_changes_nothing(make_card, knows_x0):
     np.testing.assert_array_equal(*images)
 
 
+def test_the_cards_interval_holds_unless_another_is_given(make_card, knows_x0):
+    schedule = make_card().schedule
+    levels = schedule.noise_levels
+    interval = (levels[350], levels[650])  # 3 of the 10 steps
+    card = make_card(guidance_strength=1.0, steps=10, guidance_interval=interval)
+    everywhere, nowhere = make_card(guidance_strength=1.0, steps=10), {"guidance_strength": 0.0}
+    assert network_evaluations(card) == 13
+    assert network_evaluations(card, guidance_strength=3.0) == 13
+    assert network_evaluations(card, guidance_interval=(0.0, np.inf)) == 20
+    assert network_evaluations(card, **nowhere) == 10
+
+    def images(card, **options):
+        denoiser = knows_x0(card, np.random.default_rng(0).uniform(-1, 1, (4, 2, 3, 1)))
+        return sample(denoiser, [0, 1], [0, 1], clip=False, progress=False, **options)
+
+    given = images(everywhere, guidance_interval=interval)
+    np.testing.assert_array_equal(images(card), given)
+    np.testing.assert_array_equal(images(card, guidance_interval=(0.0, np.inf)), images(everywhere))
+    assert np.abs(given - images(everywhere)).max() > 1e-3
+
+
+def test_steps_that_miss_the_cards_interval_are_plain(make_card):
+    """As image-to-image from little noise: the recommendation is no guidance there."""
+    levels = make_card().schedule.noise_levels
+    card = make_card(guidance_strength=1.0, guidance_interval=(levels[501], levels[505]))
+    assert network_evaluations(card, steps=10) == 10
+
+
 @pytest.mark.parametrize("strength", [np.nan, np.inf, -1.5])
 def test_impossible_strengths_are_refused(strength):
     with pytest.raises(ValueError, match="`guidance_strength`"):

@@ -78,6 +78,9 @@ const isText = (value) => typeof value === "string";
 const isList = (value, holds) => Array.isArray(value) && value.length > 0 && value.every(holds);
 const isSize = (value) => Number.isInteger(value) && value > 0;
 
+const isInterval = (ends) =>
+  isList(ends, Number.isFinite) && ends.length === 2 && ends[0] < ends[1];
+
 // What the page reads: field ► what it must be, in words and as a test.
 const NEEDED = {
   image_shape: [
@@ -94,6 +97,10 @@ const NEEDED = {
   sampler: ["a name", isText],
   steps: ["a whole number above 0", isSize],
   guidance_strength: ["a number", Number.isFinite],
+  guidance_interval: [
+    "two numbers, the first the smaller, or null",
+    (ends) => (ends ?? null) === null || isInterval(ends),
+  ],
   dataset: ["a name", isText],
   preset: ["a name", isText],
   images_seen: ["a whole number", Number.isInteger],

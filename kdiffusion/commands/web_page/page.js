@@ -188,7 +188,7 @@ function present() {
   history.replaceState(null, "", `?${query.filter(Boolean).join("&")}`);
   if (!all) canvas.setAttribute("aria-label", describe(card, drawn));
   const what = all ? describeAll(drawn) : describe(card, drawn);
-  element("caption").textContent = `${what}; ${describeSampling(drawn)}`;
+  element("caption").textContent = `${what}; ${describeSampling(card, drawn)}`;
 }
 
 function finish(text) {

@@ -23,9 +23,11 @@ export function describeAll({ seed, walk }) {
 }
 
 /** How it was drawn. */
-export function describeSampling({ steps, guidance, sampler, walk }) {
+export function describeSampling(card, { steps, guidance, sampler, walk }) {
   const used = walk === null ? sampler : deterministic(sampler);
-  return `${steps} ${steps === 1 ? "step" : "steps"} of ${used}, guidance ${guidance}`;
+  const [low, high] = card.guidance_interval ?? [];
+  const where = low === undefined || guidance === 0 ? "" : ` for noise from ${low} to ${high}`;
+  return `${steps} ${steps === 1 ? "step" : "steps"} of ${used}, guidance ${guidance}${where}`;
 }
 
 /** What the model does. */

@@ -1,13 +1,17 @@
 """The page that `python -m kdiffusion web` makes, in Chromium: what it draws and how it is used."""
 
+import dataclasses
+
 import numpy as np
 import pytest
 from axe_playwright_python.sync_playwright import Axe
 from PIL import Image
 
+from kdiffusion.artifacts import load_denoiser
 from kdiffusion.diffusion.interpolation import interpolate
 from kdiffusion.diffusion.samplers import SAMPLERS
 from kdiffusion.diffusion.sampling import sample
+from kdiffusion.export import export_network
 from tests.conformance.web.canvas import assert_pixels, finished, levels_off, pixels
 
 pytestmark = [pytest.mark.slow, pytest.mark.browser]
@@ -31,6 +35,7 @@ def test_it_draws_at_once_what_the_card_recommends(visit, address, drawn_by_pyth
     assert_pixels(page, drawn_by_python(0, 0))
     assert page.inner_text("#status").startswith("Drawn in ")
     assert page.inner_text("#origin").endswith("Runs on WebAssembly.")
+    assert page.inner_text("#caption").endswith("guidance 1.5 for noise from 0.2 to 2")
     assert len(page.workers) == 1
     assert page.locator("#label option").all_inner_texts() == [*card.class_names, "no class"]
 
@@ -43,6 +48,18 @@ def test_files_with_rounded_weights_draw_what_python_draws_from_them(
     assert done.returncode == 0, done.stderr
     page = visit(serve(tmp_path / "site"))
     assert_pixels(page, sample(denoisers[name], [0], [0], progress=False)[0])
+
+
+def test_a_file_that_names_no_interval_is_guided_everywhere(
+    small_network, card, export_web, serve, visit, tmp_path
+):
+    everywhere = dataclasses.replace(card, guidance_interval=None)
+    file = export_network(small_network, everywhere, tmp_path, formats=["onnx"])["onnx"]
+    done = export_web(file, "--out", tmp_path / "site")
+    assert done.returncode == 0, done.stderr
+    page = visit(serve(tmp_path / "site"))
+    assert_pixels(page, sample(load_denoiser(file), [0], [0], progress=False)[0])
+    assert page.inner_text("#caption").endswith("guidance 1.5")
 
 
 def test_every_sampler_draws_what_python_draws(visit, address, drawn_by_python):

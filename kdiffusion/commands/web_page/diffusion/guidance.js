@@ -7,11 +7,17 @@
  *   labels Int32Array [B]) -> Float32Array
  * @param {number} strength w; 0 is the conditional model itself, at one evaluation
  * @param {number} nullLabel the label that stands for no label
+ * @param {NoiseSchedule} schedule
+ * @param {[number, number] | null} interval guidance applies where low < sigma <= high
+ *   (Kynkäänniemi et al. 2024, eq. 5), elsewhere at one evaluation; null: everywhere
  * @returns {Denoiser} of one image at a time
  */
-export function guided(denoiser, strength, nullLabel) {
+export function guided(denoiser, strength, nullLabel, schedule, interval) {
   if (strength === 0) return denoiser;
+  const [low, high] = interval ?? [-Infinity, Infinity];
   return async (noisyImage, timestep, label) => {
+    const sigma = schedule.noiseLevel(timestep[0]);
+    if (sigma <= low || sigma > high) return denoiser(noisyImage, timestep, label);
     const size = noisyImage.length;
     const twice = new Float32Array(2 * size);
     twice.set(noisyImage, 0);

@@ -20,7 +20,8 @@ import { timestepPairs } from "./spacing.js";
 export async function* samplingSteps(denoiser, card, settings) {
   const schedule = new NoiseSchedule(card.alphas_cumprod);
   const pairs = timestepPairs(schedule.numTimesteps, settings.steps);
-  const guide = guided(denoiser, settings.guidance, card.null_label);
+  const interval = card.guidance_interval ?? null; // files of minor versions before 3 lack it
+  const guide = guided(denoiser, settings.guidance, card.null_label, schedule, interval);
   const predict = predictor(guide, settings.label, schedule, card);
   const { sampler, latent, normal } = beginning(card, settings);
   let x = latent;

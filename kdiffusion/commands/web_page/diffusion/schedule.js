@@ -18,6 +18,11 @@ export class NoiseSchedule {
     return t < 0 ? 1 : this.alphasCumprod[t];
   }
 
+  /** sigma_t = sqrt((1 - abar_t) / abar_t) (Karras et al. 2022). */
+  noiseLevel(t) {
+    return Math.sqrt((1 - this.alphaBar(t)) / this.alphaBar(t));
+  }
+
   /** lambda_t = log(sqrt(abar_t) / sqrt(1 - abar_t)) (Lu et al. 2022); infinite at either end. */
   halfLogSnr(t) {
     return 0.5 * (Math.log(this.alphaBar(t)) - Math.log1p(-this.alphaBar(t)));
