@@ -115,7 +115,9 @@ def cifar10_small() -> Config:
             beta_2=0.99,
             ema_decay=0.999,
         ),
-        sampling=SamplingConfig(sampler="unipc", steps=20, guidance_strength=1.0),
+        sampling=SamplingConfig(
+            sampler="unipc", steps=20, guidance_strength=2.0, guidance_interval=(0.25, 4.0)
+        ),
         evaluation=EvaluationConfig(every_epochs=10),
     )
 
