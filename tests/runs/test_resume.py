@@ -1,7 +1,6 @@
 """A run that is stopped anywhere and resumed is, bit for bit, the run that was never stopped."""
 
 import json
-import os
 import signal
 import subprocess
 import sys
@@ -14,7 +13,6 @@ from PIL import Image
 
 from kdiffusion.runs import Config, train
 from kdiffusion.runs.checkpoints import verify
-from kdiffusion.runs.interruptions import Preempted
 from kdiffusion.runs.run_directory import RunDirectory
 from kdiffusion.runs.saving import SaveCheckpoint
 
@@ -45,29 +43,19 @@ def whole(config, tmp_path_factory):
     return run
 
 
-def _train_until(step, act, expected, config, run, monkeypatch, resume=False):
-    """Trains; after a step, when what is due is saved, `act` is called; `expected` is raised."""
+def _kill(step, config, run, monkeypatch, resume=False):
+    """Trains up to a step, and ends when what is due at it is saved."""
 
-    def save_and_act(self, batch, logs=None):
-        if int(self.model.step.numpy()) == step and expected is Preempted:
-            act()
+    def save_and_die(self, batch, logs=None):
         save(self, batch, logs)
-        if int(self.model.step.numpy()) == step and expected is Killed:
-            act()
+        if int(self.model.step.numpy()) == step:
+            raise Killed
 
     save = SaveCheckpoint.on_train_batch_end
     with monkeypatch.context() as patch:
-        patch.setattr(SaveCheckpoint, "on_train_batch_end", save_and_act)
-        with pytest.raises(expected) as raised:
+        patch.setattr(SaveCheckpoint, "on_train_batch_end", save_and_die)
+        with pytest.raises(Killed):
             train(config, run, resume=resume)
-    return raised
-
-
-def _kill(step, *arguments, **options):
-    def die():
-        raise Killed
-
-    _train_until(step, die, Killed, *arguments, **options)
 
 
 def _newest(run):
@@ -116,19 +104,36 @@ def test_float16_resumes_with_its_loss_scale_and_moments(
     assert last_checkpoint(tmp_path / "killed") == last_checkpoint(tmp_path / "whole")
 
 
+STOPPED = """
+import os, signal, sys
+from kdiffusion.runs import Config, train
+from kdiffusion.runs.interruptions import Preempted
+from kdiffusion.runs.saving import SaveCheckpoint
+
+def stop_and_save(self, batch, logs=None):
+    if int(self.model.step.numpy()) == int(sys.argv[3]):
+        os.kill(os.getpid(), signal.SIGTERM)
+    save(self, batch, logs)
+
+save, SaveCheckpoint.on_train_batch_end = SaveCheckpoint.on_train_batch_end, stop_and_save
+try:
+    train(Config.from_json(sys.argv[1]), sys.argv[2])
+except Preempted as stop:
+    print(stop)
+    sys.exit(stop.exit_status)
+"""
+
+
 @pytest.mark.parametrize("step", [5, 6])
 def test_sigterm_saves_the_step_or_the_epoch_that_is_under_way(
-    config, last_checkpoint, tmp_path, monkeypatch, step
+    config, last_checkpoint, tmp_path, step
 ):
     config = config("mixed_bfloat16")
-
-    def terminate():
-        os.kill(os.getpid(), signal.SIGTERM)
-
     run = tmp_path / "stopped"
-    raised = _train_until(step, terminate, Preempted, config, run, monkeypatch)
-    assert f"after step {step}" in str(raised.value)
-    assert raised.value.exit_status == 75
+    command = [sys.executable, "-c", STOPPED, config.to_json(), str(run), str(step)]
+    done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True)
+    assert done.returncode == 75, done.stdout[-1000:] + done.stderr[-2000:]
+    assert f"after step {step}" in done.stdout
     assert _newest(run) == f"step_{step:08d}"
     if step == 6:
         assert "val_loss" in verify(run / "checkpoints/step_00000006")["logs"]
