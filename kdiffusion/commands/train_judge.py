@@ -11,6 +11,7 @@ from typing import Annotated, Literal
 import tyro
 
 from kdiffusion.files import refuse_existing
+from kdiffusion.tensorflow_start import import_tensorflow
 
 
 def main(
@@ -64,7 +65,7 @@ def main(
         validation_fraction=validation_fraction,
     )
     flip = {"auto": dataset.horizontal_flip, "yes": True, "no": False}[horizontal_flip]
-    # TensorFlow loads here, when the data are known to be good.
+    import_tensorflow()  # not before: now the data are known to be good
     from kdiffusion.evaluation.judge_training.fitting import train_judge
     from kdiffusion.evaluation.judge_training.network import training_flops
     from kdiffusion.export.judge_writer import write_judge

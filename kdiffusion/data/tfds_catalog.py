@@ -11,6 +11,7 @@ from typing import Any
 
 import numpy as np
 
+from kdiffusion.tensorflow_start import import_tensorflow
 from kdiffusion.terminal import errors_alone
 
 from .connection import check_any_host_known
@@ -194,6 +195,7 @@ def _prepare(name, builder):
     """Download and prepare, unless that was done; a failure leaves nothing behind."""
     if builder.is_prepared():
         return
+    import_tensorflow()
     import tensorflow_datasets as tfds
 
     data_directory = _data_directory(builder)
@@ -268,8 +270,7 @@ def read_batches(
     Raises:
         ValueError: damaged files, or images of different sizes.
     """
-    import tensorflow as tf
-
+    tf = import_tensorflow()
     examples = builder.as_dataset(
         split=split, shuffle_files=False, decoders={"image": _exact_decoder()}
     )
@@ -297,6 +298,7 @@ def read_batches(
 
 def read_labels(builder: Any, split: str) -> np.ndarray:
     """int32 `[N]`: the labels of one split, whose images are not decoded."""
+    import_tensorflow()
     import tensorflow_datasets as tfds
 
     examples = builder.as_dataset(

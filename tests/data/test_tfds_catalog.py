@@ -239,3 +239,16 @@ def test_no_network_is_said_at_once(tmp_path, monkeypatch):
 
 def _no_address(*_):
     raise OSError(-2, "Name or service not known")
+
+
+@pytest.mark.slow
+def test_tensorflow_says_nothing_when_it_is_first_needed_to_read(store_tfds):
+    directory = store_tfds("little", "1.0.0", features(), {"train": examples(20)})
+    load = "from kdiffusion.data import load_dataset; load_dataset('little', directory=sys.argv[1])"
+    done = subprocess.run(
+        [sys.executable, "-c", f"import sys; {load}", str(directory)],
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert (done.returncode, done.stderr) == (0, "")
