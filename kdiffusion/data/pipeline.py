@@ -73,7 +73,7 @@ def training_batches(
         .map(make_batch, num_parallel_calls=tf.data.AUTOTUNE, deterministic=True)
         .apply(tf.data.experimental.assert_cardinality(tf.data.INFINITE_CARDINALITY))
         .prefetch(PREFETCH_BATCHES)
-        .with_options(_already_sharded())
+        .with_options(_options())
     )
 
 
@@ -103,8 +103,10 @@ def validation_batches(dataset: ImageDataset, batch_size: int) -> tf.data.Datase
         read_images, labels = _reader(dataset.validation_images), dataset.validation_labels
         rows = tf.data.Dataset.range(len(labels)).batch(batch_size)
         batches = rows.map(lambda rows: (read_images(rows), tf.gather(labels, rows)))
-    return batches.map(convert, num_parallel_calls=tf.data.AUTOTUNE, deterministic=True).prefetch(
-        PREFETCH_BATCHES
+    return (
+        batches.map(convert, num_parallel_calls=tf.data.AUTOTUNE, deterministic=True)
+        .prefetch(PREFETCH_BATCHES)
+        .with_options(_options())
     )
 
 
@@ -179,8 +181,11 @@ def _check_not_negative(name: str, value: int):
         raise ValueError(f"`{name}` must not be negative. Received: {name}={value}")
 
 
-def _already_sharded() -> tf.data.Options:
-    """Keep tf.distribute from sharding once more what `shard` has divided already."""
+def _options() -> tf.data.Options:
     options = tf.data.Options()
+    # What `shard` has divided already must not be sharded once more by tf.distribute.
     options.experimental_distribute.auto_shard_policy = tf.data.experimental.AutoShardPolicy.OFF
+    # Its thread may sleep for a minute when the iterator is to end, which waits for it. Batches
+    # are made in a fraction of a step without it.
+    options.autotune.enabled = False
     return options

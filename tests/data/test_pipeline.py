@@ -209,3 +209,8 @@ def test_the_table_can_be_read_without_slow_imports():
         "sys.exit(', '.join(slow) or 0)"
     )
     subprocess.run([sys.executable, "-c", program], check=True)
+
+
+def test_no_thread_tunes_what_an_iterator_would_wait_for_at_its_end(numbered_dataset):
+    for make, options in ((training_batches, {"seed": 0}), (validation_batches, {})):
+        assert make(numbered_dataset, BATCH_SIZE, **options).options().autotune.enabled is False

@@ -7,10 +7,11 @@ import sys
 from pathlib import Path
 
 import pytest
+import tensorflow as tf
 
 from kdiffusion.runs.choices import STRATEGIES
 from kdiffusion.runs.launchers import LAUNCHERS
-from kdiffusion.runs.strategy import make_strategy
+from kdiffusion.runs.strategy import OneProcessor, make_strategy
 
 ROOT = Path(__file__).parent.parent.parent
 
@@ -75,6 +76,19 @@ def test_workers_without_a_cluster_are_refused(monkeypatch):
         monkeypatch.delenv(variable, raising=False)
     with pytest.raises(ValueError, match=r"TF_CONFIG.* srun"):
         make_strategy("multi_worker")
+
+
+def test_batches_of_the_processor_are_not_brought_to_it_by_a_thread_that_may_outlast_them():
+    strategy = make_strategy("one_device")
+    batches = tf.data.Dataset.range(4)
+    if isinstance(strategy, OneProcessor):
+        assert strategy.experimental_distribute_dataset(batches) is batches
+    assert [int(number) for number in strategy.experimental_distribute_dataset(batches)] == [
+        0,
+        1,
+        2,
+        3,
+    ]
 
 
 @pytest.fixture(scope="module")
