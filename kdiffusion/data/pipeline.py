@@ -188,4 +188,6 @@ def _options() -> tf.data.Options:
     # Its thread may sleep for a minute when the iterator is to end, which waits for it. Batches
     # are made in a fraction of a step without it.
     options.autotune.enabled = False
+    # Rewriting a pipeline this short gains nothing, and copies the images that it holds.
+    options.experimental_optimization.apply_default_optimizations = False
     return options
