@@ -38,7 +38,9 @@ _CONFIG = Config(
     ),
     diffusion=DiffusionConfig(num_timesteps=20),
     optimizer=OptimizerConfig(epochs=1, batch_size=512, learning_rate=1e-2),
-    sampling=SamplingConfig(sampler="ddim", steps=3, guidance_strength=0.5),
+    sampling=SamplingConfig(
+        sampler="ddim", steps=3, guidance_strength=0.5, guidance_interval=(0.1, 10.0)
+    ),
     run=ExecutionConfig(strategy="one_device"),
 )
 
@@ -90,6 +92,7 @@ def test_the_card_is_that_of_the_run(run, export_folder, format_name):
     assert card == run.card
     assert card.images_seen == 3 * 512
     assert (card.dataset, card.preset, card.steps) == ("digits", "tiny", 3)
+    assert card.guidance_interval == (0.1, 10.0)
 
 
 def test_each_format_draws_the_same_images(export_folder, tmp_path):

@@ -1,12 +1,12 @@
-import os
 import signal
 import subprocess
 import sys
 import threading
-import time
 from pathlib import Path
 
-from kdiffusion.runs.interruptions import Preempted, StoppedByUser, catching_signals
+import pytest
+
+from kdiffusion.runs.interruptions import catching_signals
 
 ROOT = Path(__file__).parent.parent.parent
 
@@ -38,37 +38,44 @@ def test_a_first_ctrl_c_is_told_and_a_second_ends_at_once():
     assert "Traceback" not in error
 
 
-def _wait_until(condition):
+TERM_GOES_FIRST = """
+import os, signal, time
+from kdiffusion.runs.interruptions import Preempted, StoppedByUser, catching_signals
+
+def wait_until(condition):
     end = time.monotonic() + 10
     while not condition() and time.monotonic() < end:
         time.sleep(0.01)
     return condition()
 
+signal.signal(signal.SIGINT, signal.default_int_handler)
+before = [signal.getsignal(number) for number in (signal.SIGTERM, signal.SIGINT)]
+with catching_signals() as what_came:
+    assert what_came() is None
+    os.kill(os.getpid(), signal.SIGINT)
+    assert wait_until(lambda: what_came() is StoppedByUser)
+    os.kill(os.getpid(), signal.SIGTERM)
+    assert wait_until(lambda: what_came() is Preempted)
+assert [signal.getsignal(number) for number in (signal.SIGTERM, signal.SIGINT)] == before
+"""
 
-def test_sigterm_goes_before_ctrl_c_and_the_handlers_come_back():
-    own = signal.signal(signal.SIGINT, signal.default_int_handler)
-    try:
-        before = [signal.getsignal(number) for number in (signal.SIGTERM, signal.SIGINT)]
-        with catching_signals() as what_came:
-            assert what_came() is None
-            os.kill(os.getpid(), signal.SIGINT)
-            assert _wait_until(lambda: what_came() is StoppedByUser)
-            os.kill(os.getpid(), signal.SIGTERM)
-            assert _wait_until(lambda: what_came() is Preempted)
-        assert [signal.getsignal(number) for number in (signal.SIGTERM, signal.SIGINT)] == before
-    finally:
-        signal.signal(signal.SIGINT, own)
+IGNORES = """
+import os, signal
+from kdiffusion.runs.interruptions import catching_signals
+
+signal.signal(signal.SIGINT, signal.SIG_IGN)
+with catching_signals() as what_came:
+    os.kill(os.getpid(), signal.SIGINT)
+    assert what_came() is None
+    assert signal.getsignal(signal.SIGINT) == signal.SIG_IGN
+"""
 
 
-def test_what_the_process_ignores_stays_ignored():
-    own = signal.signal(signal.SIGINT, signal.SIG_IGN)
-    try:
-        with catching_signals() as what_came:
-            os.kill(os.getpid(), signal.SIGINT)
-            assert what_came() is None
-            assert signal.getsignal(signal.SIGINT) == signal.SIG_IGN
-    finally:
-        signal.signal(signal.SIGINT, own)
+@pytest.mark.parametrize("script", [TERM_GOES_FIRST, IGNORES])
+def test_sigterm_goes_before_ctrl_c_and_what_was_set_before_comes_back(script):
+    # A process of its own: a signal that were not caught would take the tests with it.
+    done = subprocess.run([sys.executable, "-c", script], cwd=ROOT, capture_output=True, text=True)
+    assert done.returncode == 0, done.stderr
 
 
 def test_another_thread_catches_nothing():
