@@ -25,6 +25,14 @@ def pytest_collection_modifyitems(items):
     items.sort(key=lambda item: item.path not in slow)
 
 
+@pytest.hookimpl(optionalhook=True)
+def pytest_testnodedown(node, error):
+    """Says how a test process that died came to its end, which pytest-xdist doesn't."""
+    if error:
+        process = node.gateway._io.popen
+        print(f"\n{node.gateway.id} ended with status {process.wait(timeout=10)}", flush=True)
+
+
 @pytest.fixture(scope="session")
 def find_program():
     """`find_program("node", "Node.js")`: its path; without it the test skips.
