@@ -85,7 +85,13 @@ def _labels(labels, shape):
             f"`labels` must be whole numbers of shape [B], the class of each image{one_hot}. "
             f"Received: {labels.dtype.name} of shape {labels.shape}"
         )
-    return tf.cast(tf.reshape(labels, shape), tf.int32)
+    labels = tf.reshape(labels, shape)
+    # Greater numbers are brought to the ends, not to a class: a cast takes them modulo 2**32.
+    if labels.dtype.max > tf.int32.max:
+        labels = tf.minimum(labels, tf.cast(tf.int32.max, labels.dtype))
+    if labels.dtype.min < tf.int32.min:
+        labels = tf.maximum(labels, tf.cast(tf.int32.min, labels.dtype))
+    return tf.cast(labels, tf.int32)
 
 
 def batch_range(images: tf.Tensor, labels: tf.Tensor) -> tf.Tensor:
@@ -155,7 +161,8 @@ class ChecksBatches(keras.Model if TYPE_CHECKING else object):
     """Mixed into a `keras.Model` whose steps log a `BATCH_RANGE`, which it keeps from Keras.
 
     An epoch's first batch is looked at when it is done, each other one when the next was sent to
-    the device, which so never waits for the host.
+    the device, which so never waits for the host; the last one with the epoch's metrics. Of the
+    batches of one execution, where `steps_per_execution` makes it several, the last is.
     """
 
     _last_range = None
@@ -173,10 +180,16 @@ class ChecksBatches(keras.Model if TYPE_CHECKING else object):
             self.test_function = self._checking(self.test_function)
 
     def reset_metrics(self) -> None:
+        self._check_last()
         super().reset_metrics()
+
+    def get_metrics_result(self) -> Any:
+        self._check_last()
+        return super().get_metrics_result()
+
+    def _check_last(self):
         if self._last_range is not None:
             self._check(self._last_range, is_first=False)
-        self._last_range = None
 
     def _checking(self, function):
         def run(iterator):

@@ -50,6 +50,8 @@ REFUSED = {
     "labels from 1": (IMAGES, LABELS + 1, "labels from 1 to 2"),
     "labels from -1": (IMAGES, LABELS - 1, "labels from -1 to 0"),
     "one-hot labels": (IMAGES, np.eye(2, dtype=np.int32)[LABELS], "labels.argmax"),
+    "labels beyond 32 bits": (IMAGES, LABELS + 2**32, "labels from 2147483648 to"),
+    "labels beyond 63 bits": (IMAGES, LABELS.astype(np.uint64) + 2**63, "labels from 2147483648"),
     "float labels": (IMAGES, LABELS.astype(np.float32), "`labels` must be whole numbers"),
 }
 
@@ -78,9 +80,18 @@ def test_later_batches_are_looked_at_too(model):
     images, labels = np.concatenate([IMAGES] * 3), np.concatenate([LABELS, LABELS - 1, LABELS])
     with pytest.raises(ValueError, match="labels from -1 to 0"):
         model.fit(images, labels, batch_size=8, shuffle=False, verbose=0)
+
+
+def test_the_last_batch_is_looked_at_before_any_callback_sees_the_epoch(model):
+    images, labels = np.concatenate([IMAGES] * 2), np.concatenate([LABELS, LABELS - 1])
+    ended = []
+    watch = keras.callbacks.LambdaCallback(on_epoch_end=lambda epoch, logs: ended.append(epoch))
+    with pytest.raises(ValueError, match="labels from -1 to 0"):
+        model.fit(images, labels, batch_size=8, shuffle=False, verbose=0, callbacks=[watch])
+    assert not ended
+    with pytest.raises(ValueError, match="labels from -1 to 0"):
+        model.evaluate(images, labels, batch_size=8, verbose=0)
     model.fit(IMAGES, LABELS, verbose=0)
-    with pytest.raises(ValueError, match="labels from -1 to 0"):  # the last batch of an epoch
-        model.fit(images[:16], labels[:16], batch_size=8, shuffle=False, epochs=2, verbose=0)
 
 
 def test_a_few_pale_images_and_images_of_one_grey_are_no_mistake(model):
@@ -148,3 +159,8 @@ def test_a_network_that_cannot_be_one_is_refused(schedule):
         DiffusionModel(keras.Model(inputs, inputs), schedule)
     with pytest.raises(ValueError, match="`network` must be"):
         DiffusionModel(lambda inputs: inputs, schedule)
+    image = keras.Input((2, 2, 1), name="image")
+    other = keras.Model(image, image)
+    other.image_shape, other.num_classes = (2, 2, 1), 2
+    with pytest.raises(ValueError, match="inputs noisy_image, timestep, label. Received: image"):
+        DiffusionModel(other, schedule)
