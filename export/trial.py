@@ -8,19 +8,19 @@ from __future__ import annotations
 
 import json
 import os
+import shutil
 import signal
 import subprocess
 import sys
 import tempfile
+import threading
 from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import keras
 
-from kdiffusion.artifacts.denoiser import (
-    ArtifactError,
-)
+from kdiffusion.artifacts.denoiser import ArtifactError
 
 if TYPE_CHECKING:
     from kdiffusion.runs.config import Config
@@ -54,9 +54,9 @@ class TrialExport(keras.callbacks.Callback):
         return self
 
     def __exit__(self, *exception):
-        if self._process is not None and self._process.poll() is None:
+        if self._process is not None:
             self._process.kill()
-            self._process.wait()
+            self._process.communicate()
         self._errors.close()
         self._folder.cleanup()
 
@@ -87,8 +87,8 @@ class TrialExport(keras.callbacks.Callback):
             start_new_session=True,  # Ctrl-C is for the training
         )  # fmt: skip
         stream: Any = process.stdin
-        stream.write(json.dumps(job))
-        stream.close()
+        stream.write(json.dumps(job) + "\n")
+        stream.flush()  # and stays open: where it ends, the training did
         return process
 
     def _refuse(self, status):
@@ -128,6 +128,18 @@ def export_untrained(job: dict[str, Any]) -> None:
     export_network(model.ema_network, model.card(), job["folder"], tuple(job["formats"]))
 
 
+def _end_with_the_training(folder):
+    """Ends this process and removes its files when whoever started it is no more."""
+    sys.stdin.read()
+    shutil.rmtree(folder, ignore_errors=True)
+    os._exit(1)
+
+
 if __name__ == "__main__":
     os.nice(NICENESS)
-    export_untrained(json.load(sys.stdin))
+    trial = json.loads(sys.stdin.readline())
+    watch = threading.Thread(
+        target=_end_with_the_training, args=[Path(trial["folder"]).parent], daemon=True
+    )
+    watch.start()
+    export_untrained(trial)

@@ -1,6 +1,9 @@
 """The trial export: a real one in a process of its own, what it finds, and what it leaves."""
 
 import json
+import subprocess
+import sys
+import time
 import types
 from pathlib import Path
 
@@ -10,6 +13,8 @@ import pytest
 from kdiffusion.artifacts import ArtifactError, load_denoiser
 from kdiffusion.export.trial import TrialExport, export_untrained
 from kdiffusion.runs import PRESETS
+
+ROOT = Path(__file__).parents[2]
 
 
 def tiny_config():
@@ -67,6 +72,34 @@ def test_it_ends_with_the_training_and_leaves_nothing():
         assert folder.exists()
     assert process.returncode is not None
     assert not folder.exists()
+
+
+# A training that is killed amid its trial.
+KILLED = """
+import time
+from tests.export.test_trial import begin, tiny_config
+from kdiffusion.export.trial import TrialExport
+with TrialExport(tiny_config()) as trial:
+    begin(trial)
+    print(trial._process.pid, trial._folder.name, flush=True)
+    time.sleep(60)
+"""
+
+
+@pytest.mark.slow
+def test_it_ends_with_a_training_that_is_killed_and_leaves_nothing():
+    training = subprocess.Popen(
+        [sys.executable, "-c", KILLED], cwd=ROOT, stdout=subprocess.PIPE, text=True
+    )
+    number, folder = training.stdout.readline().split()
+    assert Path(folder).is_dir()
+    training.kill()
+    training.communicate()
+    for _ in range(600):  # it may be in the middle of an import
+        if not Path(folder).exists() and not Path("/proc", number).exists():
+            return
+        time.sleep(0.1)
+    pytest.fail(f"after a minute {folder} or process {number} is still there")
 
 
 def test_a_run_that_goes_on_was_tried_when_it_began():
