@@ -65,8 +65,9 @@ def guided(
         conditional, unconditional = np.split(np.array(prediction), [len(timestep)])
         with np.errstate(over="ignore", invalid="ignore"):
             combined = (1 + strength) * conditional[rows] - strength * unconditional
+            combined = _rescaled(combined, conditional[rows], rescale)
         _check_overflow(combined, prediction, strength)
-        conditional[rows] = _rescaled(combined, conditional[rows], rescale)
+        conditional[rows] = combined
         return conditional
 
     return guided_network

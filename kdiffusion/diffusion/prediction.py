@@ -19,6 +19,9 @@ from kdiffusion.diffusion.schedules import NoiseSchedule
 # Denoiser without its card.
 Network = Callable[[np.ndarray, np.ndarray, np.ndarray], np.ndarray]
 
+# Beyond it images are no longer noise or images, whatever the seed: a network may give anything.
+FAR_FROM_NOISE = 1e3
+
 PREDICTION_TYPES = ("epsilon", "x0", "v")
 
 
@@ -124,13 +127,22 @@ def predictor(
 
     def predict(x, t):
         timesteps = np.full(len(x), t, np.int32)
-        prediction = np.asarray(network(x.astype(np.float32), timesteps, labels), np.float64)
+        with np.errstate(over="ignore"):
+            single = x.astype(np.float32)
+        prediction = np.asarray(network(single, timesteps, labels), np.float64)
         if prediction.shape != x.shape:
             raise ValueError(
                 "`denoiser` must return predictions of the shape of its images, "
                 f"{x.shape}. Received: {prediction.shape}"
             )
         if not np.all(np.isfinite(prediction)):
+            largest = np.abs(x).max()
+            if not largest < FAR_FROM_NOISE:
+                raise ValueError(
+                    f"The sampling left every noise level: at timestep {t} its images had numbers "
+                    f"up to {largest:.3g}, and the denoiser gave none that is finite. "
+                    "`guidance_strength` or `latents` are too large, or there is no clipping."
+                )
             raise ValueError(f"`denoiser` must return finite numbers; it did not at timestep {t}.")
         alpha_bar = schedule.alpha_bar(t)
         x0, eps = to_x0_and_eps(prediction, x, alpha_bar, prediction_type)

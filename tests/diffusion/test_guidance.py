@@ -171,5 +171,6 @@ def test_a_strength_beyond_float32_is_not_blamed_on_the_denoiser(make_card):
     denoiser = NetworkDenoiser(
         card, lambda x, t, label: np.float32(x * (1 + label[:, None, None, None]))
     )
-    with pytest.raises(ValueError, match="`guidance_strength` must be small enough"):
-        sample(denoiser, 0, [0, 1], guidance_strength=1e38, progress=False)
+    for options in ({}, {"guidance_rescale": 0.7}, {"clip": False}):
+        with pytest.raises(ValueError, match=r"^`guidance_strength` must be|^The sampling left"):
+            sample(denoiser, 0, [0, 1], guidance_strength=1e38, progress=False, **options)

@@ -87,5 +87,8 @@ def test_the_network_sees_the_contracts_types_and_its_failures_are_named():
     assert seen == [np.float32, np.int32, np.int32, [7, 7]]
     with pytest.raises(ValueError, match="finite"):
         predictor(lambda x, t, y: x * np.nan, [0, 0], schedule, "epsilon")(x, 7)
+    for large in (1e4, 1e39):  # the second is beyond float32
+        with pytest.raises(ValueError, match="`guidance_strength` or `latents` are too large"):
+            predictor(lambda x, t, y: x * np.nan, [0, 0], schedule, "epsilon")(x + large, 7)
     with pytest.raises(ValueError, match="shape"):
         predictor(lambda x, t, y: x[:1], [0, 0], schedule, "epsilon")(x, 7)
