@@ -1,7 +1,7 @@
 """Writing: the averaged network of a run, with its card, into files. It needs TensorFlow and Keras.
 
 Its import name is `kdiffusion.export`, in a checkout as installed; `import export`, where this
-folder is on the path, gives the same functions. Importing it imports no runtime.
+folder is on the path, gives the same modules. Importing it imports no runtime.
 """
 
 import sys
@@ -19,6 +19,6 @@ __all__ = [
 ]
 
 if __name__ == "export":
-    from kdiffusion.export.former_commands import FormerCommands
+    from kdiffusion.export.former_names import FormerNames
 
-    sys.meta_path.append(FormerCommands)
+    sys.meta_path.insert(0, FormerNames)

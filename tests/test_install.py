@@ -36,6 +36,9 @@ load_all(kdiffusion)
 for door in ("export", "train"):
     if importlib.util.find_spec(door):
         importlib.import_module(door)
+for name in [name for name in sys.modules if name.startswith("kdiffusion.export.")]:
+    if "export" in sys.modules:
+        assert importlib.import_module(name.removeprefix("kdiffusion.")) is sys.modules[name]
 seen, names = {}, []
 for module in list(sys.modules.values()):
     if getattr(module, "__name__", "").split(".")[0] not in ("kdiffusion", "export", "train"):
