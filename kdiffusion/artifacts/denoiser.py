@@ -11,6 +11,7 @@ from types import ModuleType
 from typing import TYPE_CHECKING
 
 import numpy as np
+from numpy.typing import ArrayLike
 
 from kdiffusion.diffusion.card import CardError, DenoiserCard
 
@@ -39,7 +40,9 @@ class LoadedDenoiser:
     path: Path
     predict: Callable[[np.ndarray, np.ndarray, np.ndarray], np.ndarray]
 
-    def __call__(self, noisy_images, timesteps, labels):
+    def __call__(
+        self, noisy_images: ArrayLike, timesteps: ArrayLike, labels: ArrayLike
+    ) -> np.ndarray:
         """Predicts what `card.prediction_type` says from noisy images.
 
         Args:

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import time
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any, Literal
+from typing import TYPE_CHECKING, Annotated, Literal, Unpack
 
 import numpy as np
 import tyro
@@ -15,7 +15,7 @@ from tqdm import tqdm
 
 from kdiffusion.artifacts import load_denoiser
 from kdiffusion.checks import check_whole
-from kdiffusion.diffusion.plan import SamplingOptions
+from kdiffusion.diffusion.plan import SamplingChoices, SamplingOptions
 from kdiffusion.diffusion.sampling import sampling_steps
 from kdiffusion.diffusion.seeded_noise import initial_latents
 from kdiffusion.images import image_grid, to_uint8
@@ -42,7 +42,7 @@ def film(
     show: str = "image",
     batch_size: int = 64,
     progress: bool = True,
-    **options: Any,
+    **options: Unpack[SamplingChoices],
 ) -> tuple[np.ndarray, np.ndarray]:
     """Draws images and keeps what they look like on the way.
 

@@ -14,13 +14,13 @@ import re
 import time
 from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Unpack
 
 import numpy as np
 from tqdm import tqdm
 
 from kdiffusion.checks import check_seed
-from kdiffusion.diffusion.plan import SamplingOptions
+from kdiffusion.diffusion.plan import SamplingChoices, SamplingOptions
 from kdiffusion.diffusion.sampling import sample_batches
 from kdiffusion.diffusion.seeded_noise import initial_latents
 from kdiffusion.files import refuse_existing, staged
@@ -116,7 +116,7 @@ def draw_to_folder(
     overwrite: bool = False,
     batch_size: int = 64,
     progress: bool = True,
-    **options: Any,
+    **options: Unpack[SamplingChoices],
 ) -> tuple[int, int]:
     """Draws one image for each seed into files of `folder`; those that are finished stay.
 

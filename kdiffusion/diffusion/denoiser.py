@@ -52,6 +52,8 @@ class NetworkDenoiser:
     card: DenoiserCard
     network: Network
 
-    def __call__(self, noisy_images, timesteps, labels):
+    def __call__(
+        self, noisy_images: np.ndarray, timesteps: np.ndarray, labels: np.ndarray
+    ) -> np.ndarray:
         """As of a `Denoiser`; what the function refuses is refused by it."""
         return self.network(noisy_images, timesteps, labels)

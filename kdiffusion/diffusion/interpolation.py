@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 from collections.abc import Sequence
-from typing import Any
+from typing import Unpack
 
 import numpy as np
 
@@ -13,7 +13,7 @@ from kdiffusion.diffusion.arguments import Integers, check_images, check_labels
 from kdiffusion.diffusion.card import DenoiserCard
 from kdiffusion.diffusion.denoiser import Denoiser, NetworkDenoiser
 from kdiffusion.diffusion.inversion import invert
-from kdiffusion.diffusion.plan import SamplingOptions
+from kdiffusion.diffusion.plan import PathChoices, SamplingOptions, StepChoices
 from kdiffusion.diffusion.samplers import find_sampler
 from kdiffusion.diffusion.sampling import Callback, sample
 from kdiffusion.diffusion.seeded_noise import initial_latents
@@ -66,7 +66,7 @@ def interpolate(
     batch_size: int = 64,
     progress: bool = True,
     callback: Callback | None = None,
-    **options: Any,
+    **options: Unpack[PathChoices],
 ) -> np.ndarray:
     """A walk from one seed's image to another's (Song et al. 2021, section 5.3).
 
@@ -116,10 +116,13 @@ def interpolate_images(
     *,
     frames: int = 10,
     sampler: str = "ddim",
+    guidance_strength: float = 0.0,
+    clip: bool = True,
     fixed_point_iterations: int = 5,
+    batch_size: int = 64,
     progress: bool = True,
     callback: Callback | None = None,
-    **options: Any,
+    **options: Unpack[StepChoices],
 ) -> np.ndarray:
     """A walk between two real images, through their latents (`invert`, then `interpolate`).
 
@@ -127,24 +130,30 @@ def interpolate_images(
         images: float array `[2, H, W, C]` in the value range.
         label: int, or one int for each image.
         sampler: str. Only "ddim", whose steps can be run backwards.
+        guidance_strength: float. Defaults to `0.0`, for which see `invert`.
+        clip: bool. As in `invert`.
         fixed_point_iterations: int. As in `invert`.
-        **options: the other arguments of `interpolate`; guidance is off unless given.
+        batch_size: int. Images at a time.
+        progress: bool. Whether to show bars.
+        callback: as of `sample`, of the walk.
+        **options: the other fields of `SamplingOptions`.
 
     Returns:
         float32 array `[frames, H, W, C]`; the first and last are nearly the images.
     """
     card = denoiser.card
-    options = {"guidance_strength": 0.0, "sampler": sampler, **options}
     images = check_images(card, images)
     if len(images) != 2:
         raise ValueError(f"`images` must be two. Received: {len(images)}")
     labels = check_labels(card, label, 2)
     latents = invert(
-        denoiser, images, labels, fixed_point_iterations=fixed_point_iterations,
-        progress=progress, **options,
+        denoiser, images, labels, sampler=sampler, guidance_strength=guidance_strength, clip=clip,
+        fixed_point_iterations=fixed_point_iterations, batch_size=batch_size, progress=progress,
+        **options,
     )  # fmt: skip
     return interpolate(
-        denoiser, label, (0, 0), frames=frames, latents=latents, progress=progress,
+        denoiser, label, (0, 0), frames=frames, latents=latents, sampler=sampler,
+        guidance_strength=guidance_strength, clip=clip, batch_size=batch_size, progress=progress,
         callback=callback, **options,
     )  # fmt: skip
 

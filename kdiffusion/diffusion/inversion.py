@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import Unpack
 
 import numpy as np
 
 from kdiffusion.checks import check_whole
 from kdiffusion.diffusion.arguments import Integers, check_images, check_labels
 from kdiffusion.diffusion.denoiser import Denoiser
-from kdiffusion.diffusion.plan import Plan, SamplingOptions, make_plan
+from kdiffusion.diffusion.plan import Plan, SamplingOptions, StepChoices, make_plan
 from kdiffusion.diffusion.prediction import Estimate
 from kdiffusion.diffusion.samplers import find_sampler
 from kdiffusion.diffusion.sampling import gather, in_batches
@@ -30,7 +30,7 @@ def invert(
     fixed_point_iterations: int = 5,
     batch_size: int = 64,
     progress: bool = True,
-    **options: Any,
+    **options: Unpack[StepChoices],
 ) -> np.ndarray:
     """The latents of images (Song et al. 2021, section 4.3; solved as in Pan et al. 2023, AIDI).
 

@@ -20,19 +20,29 @@ from kdiffusion.diffusion.spacing import timestep_pairs
 from kdiffusion.diffusion.thresholding import dynamic_threshold, static_threshold
 
 
-class SamplingChoices(TypedDict, total=False):
-    """The fields of `SamplingOptions` as keyword arguments, for editors and type checkers."""
+class StepChoices(TypedDict, total=False):
+    """Those fields of `SamplingOptions` for which no function has a default of its own."""
 
-    sampler: str | None
     steps: int | None
     spacing: str | None
-    guidance_strength: float | None
     guidance_interval: tuple[float, float] | None
     guidance_rescale: float
     eta: float | None
     variance: str | None
-    clip: bool
     dynamic_threshold: float | None
+
+
+class PathChoices(StepChoices, total=False):
+    """The fields of `SamplingOptions` but the sampler."""
+
+    guidance_strength: float | None
+    clip: bool
+
+
+class SamplingChoices(PathChoices, total=False):
+    """The fields of `SamplingOptions` as keyword arguments, for editors and type checkers."""
+
+    sampler: str | None
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -16,6 +16,7 @@ from .measures import MEASURES, Drawn
 from .network_measures import measure_network
 
 if TYPE_CHECKING:
+    from kdiffusion.diffusion.denoiser import Denoiser
     from kdiffusion.evaluation.labelled_images import LabelledImages
 
 DRAWN_AT_A_TIME = 100
@@ -63,7 +64,7 @@ class EvaluationInTraining:
         rng, most = np.random.default_rng(seed), len(dataset.validation_images)
         self._held_out = np.sort(rng.choice(most, min(images, most), replace=False))
 
-    def __call__(self, denoiser):
+    def __call__(self, denoiser: Denoiser) -> dict[str, float]:
         """Evaluates a network.
 
         Args:

@@ -7,6 +7,7 @@ import os
 from pathlib import Path
 
 import numpy as np
+from numpy.typing import ArrayLike
 from PIL import Image
 
 from kdiffusion.onnx_session import open_session, run_in_batches
@@ -67,7 +68,7 @@ class OnnxFeatures:
         content = hashlib.sha256(self.path.read_bytes()).hexdigest()
         return f"onnx {content} {self.output} {self._size} {self._range}"
 
-    def __call__(self, images, progress=False):
+    def __call__(self, images: ArrayLike, progress: bool = False) -> np.ndarray:
         """float32 `[N, D]` of uint8 images `[N, H, W, C]`."""
         images = np.asarray(images)
         if images.dtype != np.uint8 or images.ndim != 4 or not len(images):

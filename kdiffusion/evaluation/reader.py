@@ -36,7 +36,7 @@ class Reader:
     extract: Callable[[np.ndarray], np.ndarray] | None
     judge: Judge | None
 
-    def __call__(self, images):
+    def __call__(self, images: np.ndarray) -> tuple[np.ndarray, np.ndarray | None]:
         """(float32 features `[N, D]`, int64 readings `[N]` or None) of uint8 images."""
         if self.judge is None:
             extract: Any = self.extract  # without a judge there is one

@@ -159,7 +159,7 @@ class Trapezoid(keras.optimizers.schedules.LearningRateSchedule):
         self.cooldown_steps = cooldown_steps
         self.final = final
 
-    def __call__(self, step):
+    def __call__(self, step: Any) -> Any:
         step = ops.cast(step, "float32")
         rise = step / max(self.warmup_steps, 1) if self.warmup_steps else 1.0
         left = (self.total_steps - step) / max(self.cooldown_steps, 1)

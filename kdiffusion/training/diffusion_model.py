@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import functools
 from collections.abc import Callable, Sequence
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Unpack
 
 import keras
 import numpy as np
@@ -13,7 +13,7 @@ from keras import ops
 
 from kdiffusion.checks import check_whole
 from kdiffusion.diffusion.card import DenoiserCard
-from kdiffusion.diffusion.denoiser import NetworkDenoiser
+from kdiffusion.diffusion.denoiser import INPUT_NAMES, NetworkDenoiser
 from kdiffusion.diffusion.prediction import check_prediction_type, from_x0_and_eps
 from kdiffusion.diffusion.sampling import sample
 from kdiffusion.diffusion.schedules import NoiseSchedule, q_sample
@@ -40,6 +40,8 @@ from kdiffusion.training.timesteps import (
 
 if TYPE_CHECKING:
     from kdiffusion.diffusion.arguments import Integers
+    from kdiffusion.diffusion.plan import SamplingChoices
+    from kdiffusion.diffusion.sampling import Callback
 
 
 @keras.saving.register_keras_serializable("kdiffusion")
@@ -413,18 +415,31 @@ class DiffusionModel(ChecksBatches, keras.Model):
         }
         return DenoiserCard(**{**defaults, **facts})
 
-    def sample(self, labels: Integers, seeds: Integers, **options: Any) -> np.ndarray:
+    def sample(
+        self,
+        labels: Integers,
+        seeds: Integers,
+        *,
+        latents: np.ndarray | None = None,
+        batch_size: int = 64,
+        progress: bool = True,
+        callback: Callback | None = None,
+        **options: Unpack[SamplingChoices],
+    ) -> np.ndarray:
         """Draws images with the averaged network, by the same loop that runs an exported file.
 
         Args:
             labels: int `[N]`.
             seeds: int `[N]`: one image, one seed.
-            **options: those of `kdiffusion.diffusion.sampling.sample`.
+            latents, batch_size, progress, callback, **options: as of `kdiffusion.sample`.
 
         Returns:
             float32 `[N, H, W, C]` in [-1, 1].
         """
-        return sample(self.denoiser(), labels, seeds, **options)
+        return sample(
+            self.denoiser(), labels, seeds, latents=latents, batch_size=batch_size,
+            progress=progress, callback=callback, **options,
+        )  # fmt: skip
 
     def get_config(self) -> dict[str, Any]:
         return {
@@ -458,4 +473,10 @@ def _check_network(network):
         raise ValueError(
             "`network` must be a `UNet`, or a Keras model with its inputs, `image_shape` and "
             f"`num_classes`. Received: {type(network).__name__}{lacking}"
+        )
+    # Of a network that is no graph of layers, only a call can tell.
+    names = sorted(each.name for each in getattr(network, "inputs", None) or ())
+    if names and names != sorted(INPUT_NAMES):
+        raise ValueError(
+            f"`network` must have the inputs {', '.join(INPUT_NAMES)}. Received: {', '.join(names)}"
         )

@@ -102,7 +102,7 @@ class Triangle(keras.optimizers.schedules.LearningRateSchedule):
     def __init__(self, peak: float, steps: int):
         self.peak, self.steps = peak, steps
 
-    def __call__(self, step):
+    def __call__(self, step: Any) -> Any:
         done = keras.ops.cast(step, "float32") / self.steps
         rising = START + (1 - START) * done / PEAK_AT
         falling = 1 - (1 - END) * (done - PEAK_AT) / (1 - PEAK_AT)
