@@ -24,7 +24,7 @@ __all__ = ["ARTIFACT", "PARTS", "TOLERANCE", "load", "ours", "write"]
 PARTS = ()  # one file
 ours = None
 TOLERANCE = 1e-4  # from the live network, any predicted number
-RUNTIME = ("ai_edge_litert", "`pip install '.[litert]'`")
+RUNTIME = ("ai_edge_litert", "`pip install ai-edge-litert`")
 DATE = (1980, 1, 1, 0, 0, 0)  # the first that a ZIP file can have
 
 

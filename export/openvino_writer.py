@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 __all__ = ["ARTIFACT", "PARTS", "TOLERANCE", "load", "ours", "write"]
 
 TOLERANCE = 1e-4  # from the live network, any predicted number
-RUNTIME = ("openvino", "`pip install '.[openvino]'`")
+RUNTIME = ("openvino", "`pip install openvino`")
 
 
 def ours(path: Path) -> str | None:

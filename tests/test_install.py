@@ -9,11 +9,16 @@ import shutil
 import subprocess
 import sys
 import sysconfig
+import tomllib
 import zipfile
 from importlib.metadata import version
 from pathlib import Path
 
+import numpy as np
 import pytest
+from PIL import Image
+
+from kdiffusion.commands import COMMANDS
 
 pytestmark = pytest.mark.slow
 ROOT = Path(__file__).parents[1]
@@ -143,3 +148,87 @@ def _same_help(programs, cwd):
         as_program = _tell([programs / "kdiffusion", command, "--help"], cwd)
         assert as_program.startswith(f"usage: kdiffusion {command} ")
         assert as_module.startswith(f"usage: python -m kdiffusion {command} ")
+
+
+# Runs a command where nothing is there but what the packages of the first argument bring.
+WITH_THESE_ALONE = """
+import importlib.metadata, re, sys
+
+def plain(name):
+    return re.sub("[-_.]+", "-", re.match(r"[\\w.-]+", name)[0]).lower()
+
+there, left = set(), sys.argv.pop(1).split("|")
+while left:
+    name = plain(left.pop())
+    if name not in there:
+        there.add(name)
+        try:
+            needs = importlib.metadata.requires(name) or []
+        except importlib.metadata.PackageNotFoundError:
+            continue  # of another system or Python
+        left += [each for each in needs if "extra ==" not in each]
+
+class Missing:
+    @staticmethod
+    def find_spec(name, path=None, target=None):
+        if name.split(".")[0] in missing:
+            raise ModuleNotFoundError(f"No module named {name!r}", name=name)
+
+missing = {
+    module
+    for module, packages in importlib.metadata.packages_distributions().items()
+    if not there & set(map(plain, packages))
+} - {"kdiffusion", "export"}
+if __name__ == "__main__":  # not in its processes
+    sys.meta_path.insert(0, Missing)
+    from kdiffusion.__main__ import main
+    main()
+"""
+NEED_MORE = {
+    "train", "import", "export", "export_diffusers", "export_sampler", "train_judge", "hub",
+}  # fmt: skip
+
+
+@pytest.fixture
+def with_the_base_alone(tmp_path):
+    """`with_the_base_alone(*arguments)`: a command as after `pip install .`, in `tmp_path`."""
+    base = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]["dependencies"]
+    script = tmp_path / "script.py"
+    script.write_text(WITH_THESE_ALONE)
+
+    def run(*arguments):
+        return subprocess.run(
+            [sys.executable, script, "|".join(base), *arguments],
+            cwd=tmp_path, env={**os.environ, "PYTHONPATH": str(ROOT)},
+            capture_output=True, text=True,
+        )  # fmt: skip
+
+    return run
+
+
+@pytest.mark.parametrize("command", COMMANDS)
+def test_what_needs_no_tensorflow_needs_nothing_beside_the_package(command, with_the_base_alone):
+    done = with_the_base_alone(command, "--help")
+    if done.returncode:
+        assert command in NEED_MORE
+        assert "error: No module named" in done.stderr
+        assert len(done.stderr.splitlines()) == 1
+
+
+def test_a_folder_is_packed_and_drawn_for_with_the_package_alone(with_the_base_alone, tmp_path):
+    for name in ("light", "dark"):
+        (tmp_path / "photos" / name).mkdir(parents=True)
+        for number in range(4):
+            pixels = np.full((8, 8, 3), 40 * number + 100 * (name == "light"), np.uint8)
+            Image.fromarray(pixels).save(tmp_path / "photos" / name / f"{number}.png")
+    for line in (
+        "pack ./photos --image-size 8 --out packed",
+        "sample digits --labels 3 --per-label 1 --out three.png",
+        "likelihood digits --data ./photos",
+        "evaluate ./photos --data ./photos --images 8 --measures copies",
+    ):
+        done = with_the_base_alone(*line.split())
+        assert "No module named" not in done.stderr, done.stderr
+        assert done.returncode == 0 or "error: `" in done.stderr, done.stderr
+    assert (tmp_path / "packed").is_dir()
+    assert (tmp_path / "three.png").is_file()

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import contextlib
-import importlib.metadata
 import os
 import sys
 from collections.abc import Callable, Iterator, Sequence
@@ -60,8 +59,8 @@ def reporting_errors() -> Iterator[None]:
         said = (
             f"this needs {package}, which `pip install {package}` installs"
             if package
-            else f"{error}. Training and exporting need what `pip install '{_package()}[train]'` "
-            f"installs, drawing what `pip install {_package()}` does"
+            else f"{error}. In a checkout of kdiffusion, `pip install '.[train]'` installs what "
+            "training and exporting need, `pip install .` what drawing does"
         )
         print(f"error: {said}", file=sys.stderr)
         sys.exit(1)
@@ -74,12 +73,3 @@ def reporting_errors() -> Iterator[None]:
     except KeyboardInterrupt:
         print("interrupted: by Ctrl-C", file=sys.stderr)
         sys.exit(130)
-
-
-def _package():
-    """What pip is told: the name where the package is installed, else the checkout."""
-    try:
-        importlib.metadata.version("kdiffusion")
-    except importlib.metadata.PackageNotFoundError:
-        return "."
-    return "kdiffusion"

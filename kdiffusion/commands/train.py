@@ -5,6 +5,7 @@ In a checkout `python train.py` is the same.
 
 from __future__ import annotations
 
+import importlib.metadata
 import os
 import shlex
 import sys
@@ -98,6 +99,7 @@ def run(arguments: Sequence[str], program: str = "train.py") -> None:
         return os.path.join(place, os.path.relpath(path, run_dir))
 
     python, label, onnx = _python(), shlex.quote(names[-1]), shlex.quote(at(artifacts["onnx"]))
+    program = f"{_path_of_the_package()}{python} -m kdiffusion"
     lines = [
         "",
         f"Done in {(time.perf_counter() - start) / 60:.1f} minutes.",
@@ -108,9 +110,9 @@ def run(arguments: Sequence[str], program: str = "train.py") -> None:
         "",
         "Next:",
         f"  {python} -m tensorboard.main --logdir {shlex.quote(at(run.directory.tensorboard))}",
-        f"  {python} -m kdiffusion sample {onnx} --labels {label} --per-label 16 \
+        f"  {program} sample {onnx} --labels {label} --per-label 16 \
 --guidance-strength 3 --out one_class.png",
-        f"  {python} -m kdiffusion interpolate {onnx} --labels {label} --between-seeds 1 2 \
+        f"  {program} interpolate {onnx} --labels {label} --between-seeds 1 2 \
 --out walk.png",
     ]
     # TensorBoard reads through TensorFlow, which opens no URL.
@@ -122,3 +124,13 @@ def _python():
     executable = Path(sys.executable)
     is_below = executable.is_relative_to(Path.cwd())
     return shlex.quote(str(executable.relative_to(Path.cwd()) if is_below else executable))
+
+
+def _path_of_the_package():
+    """What a command begins with where Python would not find the package: a checkout elsewhere."""
+    checkout = Path(__file__).parents[2]
+    try:
+        importlib.metadata.version("kdiffusion")
+    except importlib.metadata.PackageNotFoundError:
+        return "" if checkout == Path.cwd() else f"PYTHONPATH={shlex.quote(str(checkout))} "
+    return ""

@@ -1,3 +1,4 @@
+import importlib.metadata
 import os
 import re
 import subprocess
@@ -45,6 +46,19 @@ def test_the_interpreter_is_named_as_it_is_called_from_here(tmp_path, monkeypatc
     assert train._python() == ".venv/bin/python"
     monkeypatch.setattr(sys, "executable", "/some where/python")
     assert train._python() == "'/some where/python'"
+
+
+def test_the_package_is_found_by_what_is_advised(tmp_path, monkeypatch):
+    def missing(name):
+        raise importlib.metadata.PackageNotFoundError(name)
+
+    monkeypatch.setattr(importlib.metadata, "version", missing)
+    monkeypatch.chdir(ROOT)
+    assert train._path_of_the_package() == ""
+    monkeypatch.chdir(tmp_path)
+    advised = f"{train._path_of_the_package()}{train._python()} -m kdiffusion sample --help"
+    environment = {name: value for name, value in os.environ.items() if name != "PYTHONPATH"}
+    assert subprocess.run(advised, shell=True, env=environment, capture_output=True).returncode == 0
 
 
 @pytest.mark.parametrize(
