@@ -32,7 +32,7 @@ if TYPE_CHECKING:
 
     from kdiffusion.diffusion.card import DenoiserCard
 
-# One file a format. Each has ARTIFACT, the name of what it writes; PARTS, the files of a folder;
+# One file per format. Each has ARTIFACT, the name of what it writes; PARTS, the files of a folder;
 # TOLERANCE, how far it may differ from the live network; ours, by which `kdiffusion.files` knows a
 # folder that it may replace, None for a file; write(source, path), which leaves a place for the
 # seal; and load(path) -> LoadedDenoiser, the loader in `kdiffusion.artifacts`. One whose runtime
@@ -47,11 +47,12 @@ FORMATS = {
     "safetensors": safetensors_writer,
     "safetensors_float16": safetensors_float16,
 }
+DEFAULT_FORMATS = ("onnx", "saved_model")
 
 
 def export_run(
     run_dir: str | os.PathLike,
-    formats: Sequence[str] = ("onnx", "saved_model"),
+    formats: Sequence[str] = DEFAULT_FORMATS,
     out: str | os.PathLike | None = None,
     overwrite: bool = False,
     best: bool = False,
@@ -132,7 +133,7 @@ def export_network(
     network: keras.Model,
     card: DenoiserCard,
     folder: str | os.PathLike,
-    formats: Sequence[str] = ("onnx", "saved_model"),
+    formats: Sequence[str] = DEFAULT_FORMATS,
     overwrite: bool = False,
 ) -> dict[str, Path]:
     """Exports a network with its card, and keeps the files only if they compute the same.

@@ -22,10 +22,11 @@ import keras
 
 from kdiffusion.artifacts.denoiser import ArtifactError
 
+from .formats import DEFAULT_FORMATS, export_network
+
 if TYPE_CHECKING:
     from kdiffusion.runs.config import Config
 
-FORMATS = ("onnx", "saved_model")  # what `train.py` exports
 NICENESS = 10  # the training goes first
 
 
@@ -36,13 +37,13 @@ class TrialExport(keras.callbacks.Callback):
 
     Args:
         config: `Config` of the run.
-        formats: keys of `export.FORMATS`. Defaults to those that `train.py` exports.
+        formats: keys of `export.FORMATS`. Defaults to those that training exports.
 
     Raises:
         ArtifactError: at the end of a training batch: with the exporter's words.
     """
 
-    def __init__(self, config: Config, formats: Sequence[str] = FORMATS):
+    def __init__(self, config: Config, formats: Sequence[str] = DEFAULT_FORMATS):
         super().__init__()
         self._config = config
         self._formats = formats
@@ -120,8 +121,6 @@ def export_untrained(job: dict[str, Any]) -> None:
     """
     from kdiffusion.runs.build import build_model
     from kdiffusion.runs.config import Config
-
-    from . import export_network
 
     config = Config.from_json(json.dumps(job["config"]))
     model = build_model(config, tuple(job["image_shape"]), job["num_classes"], total_steps=1)

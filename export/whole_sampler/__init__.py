@@ -38,10 +38,10 @@ def export_sampler(
     card: DenoiserCard,
     folder: str | os.PathLike,
     *,
-    sampler: str = "dpmpp_2m",
+    sampler: str = "unipc",
     steps: int = 20,
     spacing: str = "trailing",
-    formats: Sequence[str] = ("onnx", "saved_model"),
+    formats: Sequence[str] = tuple(SAMPLER_FORMATS),
     overwrite: bool = False,
 ) -> dict[str, Path]:
     """Exports noise ► images as one graph, kept only if it draws what the NumPy loop draws.
@@ -50,7 +50,7 @@ def export_sampler(
         network: keras.Model on the contract's inputs, such as `DiffusionModel.ema_network`.
         card: DenoiserCard.
         folder: path to write into; made if need be.
-        sampler: str. One of `GRAPH_SAMPLERS`. Defaults to `"dpmpp_2m"`.
+        sampler: str. One of `GRAPH_SAMPLERS`. Defaults to `"unipc"`.
         steps: int. Fixed in the graph. Defaults to `20`.
         spacing: str. A key of `SPACINGS`. Defaults to `"trailing"`.
         formats: keys of `SAMPLER_FORMATS`. Defaults to both.

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import tyro
 
-from kdiffusion.export import FORMATS, export_run
+from kdiffusion.export.formats import DEFAULT_FORMATS, FORMATS, export_run
 from kdiffusion.terminal import working
 
 if TYPE_CHECKING:  # A type checker can't know the tables' names.
@@ -17,7 +17,7 @@ else:
 
 def main(
     run_dir: Annotated[str, tyro.conf.Positional],
-    formats: tuple[FormatName, ...] = ("onnx", "saved_model"),
+    formats: tuple[FormatName, ...] = DEFAULT_FORMATS,
     out: Path | None = None,
     overwrite: bool = False,
     best: bool = False,

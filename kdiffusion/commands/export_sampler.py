@@ -26,10 +26,10 @@ else:
 
 def main(
     run_dir: Annotated[Path, tyro.conf.Positional],
-    sampler: GraphSampler = "dpmpp_2m",
+    sampler: GraphSampler = "unipc",
     steps: int = 20,
     spacing: SpacingName = "trailing",
-    formats: tuple[SamplerFormat, ...] = ("onnx", "saved_model"),
+    formats: tuple[SamplerFormat, ...] = tuple(SAMPLER_FORMATS),
     out: Path | None = None,
     overwrite: bool = False,
     best: bool = False,

@@ -5,9 +5,11 @@ Training reads them from the disk: `--data.name packed --data.directory FOLDER`.
 
 import time
 from pathlib import Path
-from typing import Annotated, Literal
+from typing import Annotated
 
 import tyro
+
+from .mirroring import HORIZONTAL_FLIP, Mirroring
 
 
 def main(
@@ -18,7 +20,7 @@ def main(
     validation_fraction: float = 0.1,
     seed: int = 0,
     class_names: tuple[str, ...] = (),
-    horizontal_flip: Literal["auto", "yes", "no"] = "auto",
+    horizontal_flip: Mirroring = "auto",
     processes: int | None = None,
     overwrite: bool = False,
 ) -> None:
@@ -48,7 +50,7 @@ def main(
     packed = pack(
         source, out, directory=directory, image_size=image_size,
         validation_fraction=validation_fraction, seed=seed, class_names=class_names,
-        horizontal_flip={"auto": None, "yes": True, "no": False}[horizontal_flip],
+        horizontal_flip=HORIZONTAL_FLIP[horizontal_flip],
         processes=processes, overwrite=overwrite,
     )  # fmt: skip
     seconds = time.perf_counter() - start

@@ -13,6 +13,8 @@ import tyro
 from kdiffusion.files import refuse_existing
 from kdiffusion.tensorflow_start import import_tensorflow
 
+from .mirroring import HORIZONTAL_FLIP, Mirroring
+
 
 def main(
     data: Annotated[str, tyro.conf.Positional],
@@ -20,7 +22,7 @@ def main(
     directory: Path | None = None,
     image_size: int | tuple[int, int] | None = None,
     validation_fraction: float = 0.1,
-    horizontal_flip: Literal["auto", "yes", "no"] = "auto",
+    horizontal_flip: Mirroring = "auto",
     width: int = 64,
     images: int = 600_000,
     batch_size: int = 512,
@@ -64,7 +66,8 @@ def main(
         image_size=image_size,
         validation_fraction=validation_fraction,
     )
-    flip = {"auto": dataset.horizontal_flip, "yes": True, "no": False}[horizontal_flip]
+    flip = HORIZONTAL_FLIP[horizontal_flip]
+    flip = dataset.horizontal_flip if flip is None else flip
     import_tensorflow()  # not before: now the data are known to be good
     from kdiffusion.evaluation.judge_training.fitting import train_judge
     from kdiffusion.evaluation.judge_training.network import training_flops

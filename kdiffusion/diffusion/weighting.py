@@ -8,11 +8,17 @@ from kdiffusion.checks import check_name
 from kdiffusion.diffusion.prediction import check_prediction_type
 from kdiffusion.diffusion.schedules import NoiseSchedule
 
-LOSS_WEIGHTINGS = ("simple", "min_snr", "edm")
-# How often each timestep is drawn: the rows of `TIMESTEP_SAMPLING` in training/timesteps.py.
-TIMESTEP_SAMPLINGS = ("uniform", "stratified", "log_normal", "loss_second_moment")
-
 SIGMA_DATA = 0.5  # the standard deviation of images in [-1, 1], as EDM takes it
+
+# The weight of the squared error in x_0, of SNR and gamma; None is 1 for the error of the target.
+LOSS_WEIGHTINGS = {
+    "simple": None,
+    "min_snr": lambda snr, gamma: np.minimum(snr, gamma),
+    "edm": lambda snr, gamma: snr + SIGMA_DATA**-2,
+}
+# How often each timestep is drawn: the rows of `TIMESTEP_SAMPLING` in training/timesteps.py, which
+# needs TensorFlow. A test holds them to it.
+TIMESTEP_SAMPLING_NAMES = ("uniform", "stratified", "log_normal", "loss_second_moment")
 
 
 def loss_weights(
@@ -30,7 +36,7 @@ def loss_weights(
     Args:
         schedule: `NoiseSchedule`.
         prediction_type: str. The target whose squared error is weighted.
-        weighting: str. One of `LOSS_WEIGHTINGS`.
+        weighting: str. A key of `LOSS_WEIGHTINGS`.
         gamma: float. Where min-SNR stops growing. Defaults to the paper's `5.0`.
 
     Returns:
@@ -44,9 +50,10 @@ def loss_weights(
     if not 0 < gamma < np.inf:
         raise ValueError(f"`gamma` must be positive. Received: gamma={gamma}")
     snr = schedule.signal_to_noise
-    if weighting == "simple":
+    weight = LOSS_WEIGHTINGS[weighting]
+    if weight is None:
         return np.ones_like(snr)
-    of_x0 = np.minimum(snr, gamma) if weighting == "min_snr" else snr + SIGMA_DATA**-2
+    of_x0 = weight(snr, gamma)
     if prediction_type == "epsilon":
         return of_x0 / snr
     return of_x0 if prediction_type == "x0" else of_x0 / (snr + 1.0)

@@ -15,7 +15,7 @@ from kdiffusion.diffusion.guidance import within_interval
 from kdiffusion.diffusion.prediction import PREDICTION_TYPES
 from kdiffusion.diffusion.samplers import SAMPLERS
 from kdiffusion.diffusion.schedules import SCHEDULES, make_schedule, options_from_text
-from kdiffusion.diffusion.weighting import LOSS_WEIGHTINGS, TIMESTEP_SAMPLINGS
+from kdiffusion.diffusion.weighting import LOSS_WEIGHTINGS, TIMESTEP_SAMPLING_NAMES
 from kdiffusion.runs.choices import LEARNING_RATE_SHAPES, NETWORKS, OPTIMIZERS, STRATEGIES
 from kdiffusion.runs.config_check import checked, section
 
@@ -32,7 +32,7 @@ else:
         names_of(list(PREDICTION_TYPES)),
         names_of(list(LOSS_WEIGHTINGS)),
     )
-    TimestepSampling = names_of(list(TIMESTEP_SAMPLINGS))
+    TimestepSampling = names_of(list(TIMESTEP_SAMPLING_NAMES))
     NetworkName = names_of([*NETWORKS, PARENT])
     OptimizerName, StrategyName = names_of(list(OPTIMIZERS)), names_of(list(STRATEGIES))
     LearningRateShape = names_of(list(LEARNING_RATE_SHAPES))

@@ -1,6 +1,6 @@
 import pytest
 
-from kdiffusion.diffusion.weighting import TIMESTEP_SAMPLINGS
+from kdiffusion.diffusion.weighting import TIMESTEP_SAMPLING_NAMES
 from kdiffusion.runs import choices
 from kdiffusion.training.timesteps import TIMESTEP_SAMPLING
 
@@ -17,4 +17,4 @@ def test_every_row_is_there_and_another_is_refused_with_those_that_are(name):
 
 
 def test_the_ways_of_drawing_timesteps_have_one_list_of_names():
-    assert tuple(TIMESTEP_SAMPLING) == TIMESTEP_SAMPLINGS
+    assert tuple(TIMESTEP_SAMPLING) == TIMESTEP_SAMPLING_NAMES
