@@ -28,6 +28,7 @@ if TYPE_CHECKING:
 
 ARTIFACT = "denoiser.tflite"
 CARD_NAME = "denoiser_card.json"
+COMPRESSION = {zipfile.ZIP_STORED, zipfile.ZIP_DEFLATED}
 
 
 def recognises(path: Path) -> bool:
@@ -75,6 +76,9 @@ def load(path: Path) -> LoadedDenoiser:
 def _card_text(path):
     try:
         with zipfile.ZipFile(path) as archive, archive.open(CARD_NAME) as card:
+            # Other methods are inflated a block at a time, however large it gets.
+            if archive.getinfo(CARD_NAME).compress_type not in COMPRESSION:
+                raise NotImplementedError("it is compressed by another method than deflate")
             return card.read(MOST_CARD_BYTES + 1)  # however large it says that it is
     except KeyError:
         return None

@@ -8,14 +8,13 @@ its weights. All else in the file is left alone. The function is of operations i
 
 from __future__ import annotations
 
+import graphlib
 import itertools
 from pathlib import Path
 
 from kdiffusion.tensorflow_start import import_tensorflow
 
-from .denoiser import (
-    ArtifactError,
-)
+from .denoiser import ArtifactError
 from .saved_model_labels import gathered_tables
 
 # They compute numbers from numbers, or lead to other functions, which are looked at as well.
@@ -131,6 +130,7 @@ def _only_computing(path, library, name, versions):
     from tensorflow.core.framework import graph_pb2
 
     needed, waiting, refused = {}, [name], set()
+    calls = {}
     suffix = f"_{next(_numbers)}"
     while waiting:
         function = waiting.pop()
@@ -141,6 +141,7 @@ def _only_computing(path, library, name, versions):
         copy.signature.name += suffix
         copy.attr.clear()
         needed[function] = copy
+        calls[function] = set()
         for node in copy.node_def:
             if node.op not in ALLOWED:
                 refused.add(node.op)
@@ -152,12 +153,19 @@ def _only_computing(path, library, name, versions):
                 called += [attribute.func] if attribute.HasField("func") else []
                 for reference in called:
                     waiting.append(reference.name)
+                    calls[function].add(reference.name)
                     reference.name += suffix
     if refused:
         raise ArtifactError(
             f"{path} must only compute: it is not run, because it holds operations that exports "
             f"are not made of. Received: {', '.join(sorted(refused))}"
         )
+    try:
+        graphlib.TopologicalSorter(calls).prepare()
+    except graphlib.CycleError as error:  # TensorFlow would call until the process dies
+        raise ArtifactError(
+            f"{path} has a function that calls itself: {error.args[1][0]}"
+        ) from error
     graph_def = graph_pb2.GraphDef(versions=versions)
     graph_def.library.function.extend(needed.values())
     return graph_def

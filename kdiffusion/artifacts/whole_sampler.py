@@ -13,6 +13,7 @@ from kdiffusion.diffusion.arguments import check_labels
 from kdiffusion.diffusion.guidance import check_strength
 
 from . import saved_model_loader
+from .denoiser import ArtifactError
 from .onnx_loader import open_graph
 
 if TYPE_CHECKING:
@@ -42,12 +43,24 @@ def load_sampler(
         run, card = saved_model_loader.open_signature(path, INPUT_NAMES, OUTPUT_NAME)
     else:
         run, card = open_graph(path, INPUT_NAMES, OUTPUT_NAME, _one_image)
+        _check_knows_last_label(run, card, path)
 
     def draw(noise, labels, guidance_strength):
         inputs = graph_inputs(card, noise, labels, guidance_strength)
         return run(**dict(zip(INPUT_NAMES, inputs, strict=True)))
 
     return draw, card
+
+
+def _check_knows_last_label(run, card, path):
+    """Refuses a card of more classes than the graph, by drawing one image."""
+    try:
+        run(**dict(zip(INPUT_NAMES, _one_image(card, card.null_label), strict=True)))
+    except Exception as error:  # the runtime's errors share no base class
+        raise ArtifactError(
+            f"{path} carries the card of another network: its graph draws nothing for the card's "
+            f"null_label={card.null_label}: {error}"
+        ) from error
 
 
 def _one_image(card, label):

@@ -129,9 +129,13 @@ def test_a_damaged_sampler_is_refused_by_name(exported_samplers, tmp_path, name)
     assert str(path) in str(error.value)
 
 
+@pytest.mark.parametrize("classes", [2, 200])
 @pytest.mark.parametrize("name", SAMPLER_FORMATS)
-def test_a_card_of_fewer_classes_than_the_graph_is_refused(small_network, card, tmp_path, name):
-    text = dataclasses.replace(card, class_names=("cat", "dog"), null_label=2).to_json()
+def test_a_card_of_other_classes_than_the_graph_is_refused(
+    small_network, card, tmp_path, name, classes
+):
+    names = tuple(map(str, range(classes)))
+    text = dataclasses.replace(card, class_names=names, null_label=classes).to_json()
     other = SimpleNamespace(**{**dataclasses.asdict(card), "to_json": lambda: text})
     path = tmp_path / SAMPLER_FORMATS[name].ARTIFACT
     tables = sampler_tables(card, "ddim", 2, "trailing")

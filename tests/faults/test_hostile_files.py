@@ -221,6 +221,28 @@ def test_every_operation_that_is_not_allowed_is_refused_wherever_it_stands(tmp_p
 
 
 @pytest.mark.slow
+def test_a_function_that_calls_itself_is_refused(tmp_path):
+    """TensorFlow would call it until the process dies."""
+    import tensorflow as tf
+    from tensorflow.core.protobuf import saved_model_pb2
+
+    halve = tf.function(lambda image: image / 2)
+    path = _save(
+        tf.Module(),
+        _contract(lambda noisy_image, timestep, label: {"prediction": halve(noisy_image)}),
+        tmp_path / "saved_model",
+    )
+    saved = saved_model_pb2.SavedModel.FromString((path / "saved_model.pb").read_bytes())
+    for function in saved.meta_graphs[0].graph_def.library.function:
+        for node in function.node_def:
+            if node.op in ("PartitionedCall", "StatefulPartitionedCall"):
+                node.attr["f"].func.name = function.signature.name
+    (path / "saved_model.pb").write_bytes(saved.SerializeToString())
+    with pytest.raises(ArtifactError, match="has a function that calls itself"):
+        read_signature(path, saved_model_loader.SIGNATURE)
+
+
+@pytest.mark.slow
 def test_what_is_allowed_computes():
     """No allowed operation keeps a state or takes a name, but those that read weights or call."""
     leading = {
@@ -423,6 +445,14 @@ def _inflated(archive):
             file.write(bytes(2**20))
 
 
+def _bzip2(archive):
+    archive.writestr(litert_loader.CARD_NAME, CARD.to_json(), zipfile.ZIP_BZIP2)
+
+
+def _lzma(archive):
+    archive.writestr(litert_loader.CARD_NAME, CARD.to_json(), zipfile.ZIP_LZMA)
+
+
 def _damaged(archive):
     archive.writestr(litert_loader.CARD_NAME, CARD.to_json())
     archive.fp.seek(60)
@@ -430,7 +460,7 @@ def _damaged(archive):
     archive.fp.seek(0, 2)
 
 
-@pytest.mark.parametrize("spoil", [_encrypted, _inflated, _damaged])
+@pytest.mark.parametrize("spoil", [_encrypted, _inflated, _bzip2, _lzma, _damaged])
 def test_a_card_in_a_bad_archive_is_refused_by_name(tmp_path, spoil):
     path = tmp_path / "denoiser.tflite"
     with zipfile.ZipFile(path, "w", zipfile.ZIP_DEFLATED) as archive:
