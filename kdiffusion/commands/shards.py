@@ -159,8 +159,10 @@ def draw_to_folder(
     if claim:
         every = files_of_shard(seeds, images_per_file, (1, 1))
         part = set(files)
+        others = [file for file in every if file not in part]
+        finished |= {file for file in others if job.finished(folder, file)}
         # From the end: the worker whose part a file is begins at the other.
-        left += [file for file in reversed(every) if file not in part]
+        left += [file for file in reversed(others) if file not in finished]
         with image_bar(len(seeds), sum(map(len, finished)), progress) as bar:
             drawn = _draw_claimed(job, folder, left, bar, lease_seconds)
         return drawn, len(seeds) - drawn

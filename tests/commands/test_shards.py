@@ -210,6 +210,15 @@ def test_a_damaged_file_is_named(denoiser, tmp_path, damage):
         list(read_folder(tmp_path))
 
 
+def test_a_damaged_file_of_another_shard_is_named_by_who_shares_the_job(denoiser, tmp_path):
+    options = {"images_per_file": 5, **_QUICK}
+    draw_to_folder(denoiser, [0], range(20), tmp_path, **options)
+    path = tmp_path / file_name(range(15, 20))
+    path.write_bytes(path.read_bytes()[:-30])
+    with pytest.raises(ValueError, match=f"{path.name} is not a whole file"):
+        draw_to_folder(denoiser, [0], range(20), tmp_path, shard=(1, 2), claim=True, **options)
+
+
 def test_a_file_of_which_the_images_alone_are_damaged_is_not_done(denoiser, tmp_path):
     """The settings, all that a finished file was once asked for, are whole in it."""
     draw_to_folder(denoiser, [0], range(6), tmp_path, **_QUICK)
