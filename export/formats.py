@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING
 
 from kdiffusion.artifacts.denoiser import ArtifactError
 from kdiffusion.artifacts.seal import seal
-from kdiffusion.files import refuse_existing, staged
+from kdiffusion.files import refuse_existing, refuse_link, staged
 from kdiffusion.object_store import Store, is_url
 
 from . import (
@@ -73,11 +73,14 @@ def export_run(
 
     Raises:
         ValueError: an unknown format, or a run without a checkpoint.
-        FileExistsError: a file of an earlier export, and `overwrite` is False.
+        FileExistsError: a file of an earlier export, and `overwrite` is False; `run_dir/export` is
+            a symbolic link.
         ArtifactError: a file that does not compute what the network computes; a format whose
             runtime is not installed, before anything is written.
     """
     folder = default_folder(run_dir) if out is None else out
+    if out is None and not is_url(folder):
+        refuse_link(Path(folder))  # what is behind it isn't the run's
     if is_url(folder):
         return _export_to_store(run_dir, formats, folder, overwrite, best)
     _artifact_paths(formats, Path(folder), overwrite)  # refuse before the seconds of loading

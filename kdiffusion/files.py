@@ -85,6 +85,15 @@ def refuse_existing(
     refuse_foreign(path, holds)
 
 
+def refuse_link(folder: Path) -> None:
+    """Raises FileExistsError if a folder that a program names by itself is a symbolic link."""
+    if Path(folder).is_symlink():
+        raise FileExistsError(
+            f"{folder} is a symbolic link, so it is not followed. Choose another place, or remove "
+            "it yourself"
+        )
+
+
 def refuse_foreign(folder: Path, holds: str) -> None:
     """Raises FileExistsError if a folder is a link, or holds more than what it is known to hold.
 

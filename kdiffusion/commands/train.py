@@ -14,6 +14,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from kdiffusion.data import look_up_dataset
+from kdiffusion.files import refuse_link
 from kdiffusion.object_store import is_url, spelled
 from kdiffusion.runs import Interrupted
 from kdiffusion.runs.cluster import has_several_workers
@@ -41,7 +42,9 @@ def announce(command: Command) -> None:
     here = begun(folder)
     goes_on = command.resume and holds_run(here)
     if goes_on:
-        check_resumable(RunDirectory.read(here).config, config)
+        before = RunDirectory.read(here)
+        check_resumable(before.config, config)
+        refuse_link(before.export)  # what the end of the training replaces
     elif is_url(folder):
         if holds_run(here) and not command.overwrite:
             raise FileExistsError(

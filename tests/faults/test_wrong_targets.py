@@ -201,3 +201,21 @@ def test_a_run_in_a_checkout_does_not_remove_its_source(tmp_path):
     with pytest.raises(FileExistsError, match=r"export/\S+ .* not written by this program"):
         train.run(command)
     assert _state(tmp_path) == before
+
+
+def test_a_linked_export_folder_of_a_run_is_not_followed(tmp_path):
+    from kdiffusion.export import export_run
+    from kdiffusion.runs import PRESETS
+    from kdiffusion.runs.run_directory import RunDirectory
+
+    run = tmp_path / "run"
+    directory = RunDirectory(run, PRESETS["digits"], (8, 8, 1), ("a", "b"), 40)
+    directory.write()
+    (tmp_path / "other").mkdir()
+    (tmp_path / "other" / "denoiser.onnx").write_text("precious")
+    (run / "export").symlink_to("../other")
+    with pytest.raises(FileExistsError, match=r"run/export is a symbolic link.*not followed"):
+        export_run(run, ["onnx"], overwrite=True)
+    with pytest.raises(FileExistsError, match=r"run/export is a symbolic link.*not followed"):
+        train.run(["--resume", str(run)])
+    assert (tmp_path / "other" / "denoiser.onnx").read_text() == "precious"
