@@ -13,7 +13,7 @@ from pathlib import Path
 import numpy as np
 from tqdm import tqdm
 
-from kdiffusion.files import refuse_existing, staged
+from kdiffusion.files import mend, refuse_existing, staged
 
 from . import tfds_catalog, webdataset
 from .folder import list_images
@@ -195,13 +195,14 @@ def _begin(work, plan, found):
         create(work / IMAGES[part], (len(part_labels), *shape))
     begun = {"plan": plan, "image_shape": shape}
     # The plan comes last: a folder without it has no image yet.
-    path.with_suffix(".new").write_text(json.dumps(begun), encoding="utf-8")
-    path.with_suffix(".new").rename(path)
+    with staged(path) as new:
+        new.write_text(json.dumps(begun), encoding="utf-8")
     return shape, labels, {}
 
 
 def _remove_begun(work):
     """Removes a folder that was begun and holds nothing but what packing makes."""
+    mend(work)
     strange = [path.name for path in work.iterdir() if path.name not in (*FILES, "plan.new")]
     if strange:
         raise FileExistsError(

@@ -34,7 +34,8 @@ if TYPE_CHECKING:
     from kdiffusion.training.diffusion_model import DiffusionModel
 
 RECORD = "record.json"
-# What a write that was cut short leaves behind; no reader looks at it.
+# What a write that was cut short leaves behind; no reader looks at it. Not `files.staged`: a folder
+# is written beside the training, one at a time, and lands under a name that is always free.
 PARTIAL = ".partial"
 
 

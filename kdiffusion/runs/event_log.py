@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-import os
 from pathlib import Path
 
 import tensorflow as tf
 
+from kdiffusion.files import staged
+
 # What begins a tag whose events are numbered by epoch on an axis of epochs; the others are by step.
 BY_EPOCH = ("epoch/", "samples", "evaluation/")
-PARTIAL = ".partial"
 
 
 class Axis:
@@ -50,7 +50,7 @@ def trim(folder: Path, step: int, epoch: int, axis: Axis) -> bool:
     Raises:
         OSError: a file could not be written.
     """
-    for leftover in Path(folder).glob(f"*tfevents*{PARTIAL}"):
+    for leftover in Path(folder).glob("*tfevents*.partial"):  # of a version before
         leftover.unlink()  # its events are all in the file that it was to replace
     files = sorted(Path(folder).glob("*tfevents*"))
     graph, last, every = None, {}, set()
@@ -83,12 +83,10 @@ def _events(file):
 
 
 def _write_without(file, places):
-    partial = file.with_name(file.name + PARTIAL)
     try:
-        with tf.io.TFRecordWriter(str(partial)) as writer:
+        with staged(file, overwrite=True) as new, tf.io.TFRecordWriter(str(new)) as writer:
             for place, event in enumerate(_events(file)):
                 if place not in places:
                     writer.write(event.SerializeToString())
     except tf.errors.OpError as error:
-        raise OSError(f"{partial} could not be written: {error.message}") from error
-    os.replace(partial, file)
+        raise OSError(f"{file} could not be written: {error.message}") from error
