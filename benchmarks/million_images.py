@@ -56,7 +56,7 @@ def main(folder: Path, images: int = 1_000_000, side: int = 64, steps: int = 40,
         start = time.perf_counter()
         pack(folder / "tars", folder / "packed", validation_fraction=0.01)
         seconds = time.perf_counter() - start
-        print(f"packed in {seconds:.0f} s, {images / seconds:,.0f} images a second", flush=True)
+        print(f"packed in {seconds:.0f} s, {images / seconds:,.0f} images per second", flush=True)
     print("| | seconds to open | batches alone, images/s | training, images/s | resident, GB |")
     print("|---|---|---|---|---|")
     for name in FORMS:

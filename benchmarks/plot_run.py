@@ -56,7 +56,7 @@ def main(run_dir: Annotated[Path, tyro.conf.Positional], out: Path):
         for step, before, rate in zip(steps, [0, *steps], rates, strict=False)
     )
     print(f"{images:,} images in {training_minutes:.0f} minutes of training", end=", ")
-    print(f"{images / training_minutes / 60:.0f} images a second")
+    print(f"{images / training_minutes / 60:.0f} images per second")
     print(f"validation loss {_scalars(validation, 'epoch/loss')[1][-1]:.4f}; written: {out}")
 
 

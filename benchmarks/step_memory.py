@@ -74,7 +74,7 @@ def main(
     Args:
         preset: whose network and optimizer.
         side: of the square images, in pixels.
-        batch_size: images a step.
+        batch_size: images per step.
         dtype_policies: Keras's names.
     """
     print(f"{preset}, {side}x{side}, batches of {batch_size}\n")

@@ -62,7 +62,7 @@ def main(
     seconds, batch_size = np.median(times.seconds[1:]), config.optimizer.batch_size
     print(
         f"{preset}: {model.network.count_params():,} parameters; {seconds:.2f} s a step of "
-        f"{batch_size}, {batch_size / seconds:.1f} images a second"
+        f"{batch_size}, {batch_size / seconds:.1f} images per second"
     )
 
 

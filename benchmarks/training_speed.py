@@ -203,7 +203,7 @@ def main(preset: Annotated[PresetName, tyro.conf.Positional] = "cifar10_small", 
         "the check of a batch alone": check_step(model.network, size),
     }
     seconds = measure(steps, parts, rounds)
-    print("| training step | ms | images a second |\n|---|---|---|")
+    print("| training step | ms | images per second |\n|---|---|---|")
     for name, values in seconds.items():
         low, middle, high = np.percentile(values, (25, 50, 75))
         print(

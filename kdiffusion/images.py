@@ -129,7 +129,7 @@ def image_grid(
 
     Args:
         images: uint8 array `[N, H, W, C]`, C 1 or 3.
-        columns: int. Images a row; the last row may be shorter.
+        columns: int. Images per row; the last row may be shorter.
         row_labels: a str for each row, or None.
         scale: int. Width of a pixel in pixels; by default images become at least 48 wide.
         padding: int. Pixels between images.

@@ -1,6 +1,6 @@
 """A deterministic sampler as three tables, for graphs that hold the whole loop.
 
-With one evaluation a step, and at most two steps before remembered, every step is linear:
+With one evaluation per step, and at most two steps before remembered, every step is linear:
 
     x_0 = clip(from_x x + from_prediction prediction)
     state = (x, x_0, corrected x of the step before, its x_0, x_0 of the one before that)
@@ -37,7 +37,7 @@ STATE = 5
 
 @dataclasses.dataclass(frozen=True)
 class SamplerTables:
-    """The numbers of a sampling run, a row a step.
+    """The numbers of a sampling run, a row per step.
 
     Args:
         sampler: str. One of `GRAPH_SAMPLERS`.

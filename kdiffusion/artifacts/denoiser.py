@@ -75,7 +75,7 @@ def _integers(name, values, batch, largest):
     values = np.asarray(values)
     if values.shape != (batch,) or not np.issubdtype(values.dtype, np.integer):
         raise ValueError(
-            f"`{name}` must be {batch} integers, one an image. "
+            f"`{name}` must be {batch} integers, one per image. "
             f"Received: {name} of shape {values.shape} and type {values.dtype}"
         )
     if batch and not 0 <= values.min() <= values.max() <= largest:

@@ -113,7 +113,7 @@ def main(
         scale: pixels that a pixel is wide in both; if not given, enough for images to be at least
             48 wide.
         out: GIF to write.
-        strip: PNG, JPEG or WebP to write, by its name, one row an image, noise on the left; if not
+        strip: PNG, JPEG or WebP to write, by its name, one row per image, noise on the left; if not
             given, beside the GIF under its name.
         overwrite: replace existing files.
     """

@@ -65,7 +65,7 @@ def grid_beside(
     class_names: Sequence[str],
     scale: int | None = None,
 ) -> Image.Image:
-    """A grid of one row a label: the images that were given, then those that were drawn.
+    """A grid of one row per label: the images that were given, then those that were drawn.
 
     Args:
         given: sequence of uint8 `[H, W, C]`, which stand first in every row, before a gap.

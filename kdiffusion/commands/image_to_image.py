@@ -36,7 +36,7 @@ def main(
 ) -> None:
     """Noises an image part of the way and denoises it again, as its class would have it.
 
-    The grid has one row a class: the image, then what became of it.
+    The grid has one row per class: the image, then what became of it.
 
     Args:
         artifact: an exported file or folder, such as denoiser.onnx; or a released model.

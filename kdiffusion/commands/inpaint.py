@@ -39,7 +39,7 @@ def main(
 ) -> None:
     """Paints anew what a mask marks in an image, in harmony with what it leaves.
 
-    The grid has one row a class: the image, the image with the marked part in grey, and what
+    The grid has one row per class: the image, the image with the marked part in grey, and what
     was painted. The sampler is ddpm, if not given; those that look back at earlier steps cannot.
 
     Args:

@@ -41,7 +41,7 @@ def main(
         class_names: of WebDataset tars, whose classes are numbers; those if not given.
         horizontal_flip: whether a mirror image shows the same class; auto knows it of data sets,
             and says no of files.
-        processes: that decode files at a time; one a core if not given.
+        processes: that decode files at a time; one per core if not given.
         overwrite: replace a packed folder.
     """
     from kdiffusion.data.packing import pack

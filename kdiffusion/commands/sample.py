@@ -56,7 +56,7 @@ def main(
     parquet: Path | None = None,
     overwrite: bool = False,
 ) -> None:
-    """Draws one image, a grid, one row a class, or a folder of many, from an exported file.
+    """Draws one image, a grid, one row per class, or a folder of many, from an exported file.
 
     With --seeds, images stream into files of a folder. Stopped and started again, it goes on; with
     --shard, several machines share the job.

@@ -76,7 +76,7 @@ def files_of_shard(seeds: range, images_per_file: int, shard: tuple[int, int]) -
         shard: (k, n): every n-th file, from the k-th on.
 
     Returns:
-        list of ranges, one a file. What a file holds does not depend on the number of shards.
+        list of ranges, one per file. What a file holds does not depend on the number of shards.
     """
     if images_per_file < 1:
         raise ValueError(

@@ -45,7 +45,7 @@ def main(
             and says no of a folder.
         width: channels of the first level; the others have four times as many.
         images: seen in training, over all epochs.
-        batch_size: images a step.
+        batch_size: images per step.
         seed: of the weights, the order and the augmentation; another makes another judge.
         spoilt_share: part of the images that are blurred, grained or compressed in training, so
             that the judge reads through that.

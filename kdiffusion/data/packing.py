@@ -62,7 +62,7 @@ def pack(
         class_names: texts, for WebDataset tars, whose classes are numbers. Defaults to those.
         horizontal_flip: bool. Whether a mirror image is as good an example; None for what is known
             of the data set, and False of files.
-        processes: int. How many decode files at a time; None for one a core.
+        processes: int. How many decode files at a time; None for one per core.
         overwrite: bool. Whether a packed folder may be replaced. Defaults to `False`.
         progress: bool. Whether to show bars. Defaults to `True`.
 

@@ -63,7 +63,7 @@ def dpmpp_2m_step(
     history: tuple[Estimate, ...],
     normal: Callable[[], np.ndarray],
 ) -> tuple[np.ndarray, Estimate]:
-    """DPM-Solver++(2M): second order at one evaluation a step (Lu et al. 2022, algorithm 2)."""
+    """DPM-Solver++(2M): second order at one evaluation per step (Lu et al. 2022, algorithm 2)."""
     estimate = predict(x, t)
     x0 = estimate.x0 + 0.5 * slope_over_step(estimate, history, schedule, s)
     return first_order(x, x0, schedule, t, s), estimate
@@ -105,7 +105,8 @@ def heun_step(
     Karras et al. 2022 (algorithm 1) apply it to x / alpha in sigma / alpha; here it is applied to
     the integral above, in lambda. Both are of second order, but where a step spans a large range of
     noise (a cosine schedule's first goes from sigma / alpha = 20,000 to 10) theirs multiplies the
-    difference of the two predictions by half that ratio. Two evaluations a step, one for the last.
+    difference of the two predictions by half that ratio. Two evaluations per step, one for the
+    last.
     """
     estimate = predict(x, t)
     x_s = first_order(x, estimate.x0, schedule, t, s)

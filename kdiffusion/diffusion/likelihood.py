@@ -58,7 +58,7 @@ def variational_bound(
         images: uint8 array `[N, H, W, C]`: bits are of 8-bit pixels.
         labels: ints `[N]`, or one int for all.
         seeds: ints `[N]`, of the noise.
-        steps: int, 2 .. T. Evaluations an image; with fewer than T it is the bound of the shorter
+        steps: int, 2 .. T. Evaluations per image; with fewer than T it is the bound of the shorter
             chain (Nichol & Dhariwal 2021, section 4). Defaults to all T.
         spacing: str. A key of `SPACINGS`.
         variance: str. "fixed_small" or "fixed_large". Defaults to `"fixed_large"`: for Gaussian

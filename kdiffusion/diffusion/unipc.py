@@ -1,7 +1,7 @@
 """UniPC of order 2, in the image, B(h) = e^h - 1 (Zhao et al. 2023, "UniPC", algorithms 1 and 2).
 
 The evaluation at t, which the next step needs anyway, first corrects x at t itself (UniC); then a
-predictor (UniP) steps on. So each evaluation is used twice and order 3 is had for one a step.
+predictor (UniP) steps on. So each evaluation is used twice and order 3 is had for one per step.
 """
 
 from __future__ import annotations

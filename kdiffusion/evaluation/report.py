@@ -193,7 +193,7 @@ def _grid(images, labels, names):
         indices = np.concatenate([row[:columns] for row in rows])
         row_names = [names[label] for label in classes[:20]]
         return "<h2>Drawn images</h2>" + _embedded(
-            image_grid(images.pick(indices), columns, row_names), "Drawn images, a row a class"
+            image_grid(images.pick(indices), columns, row_names), "Drawn images, a row per class"
         )
     first = np.arange(min(images.count, GRID_COLUMNS**2))
     grid = image_grid(images.pick(first), GRID_COLUMNS)

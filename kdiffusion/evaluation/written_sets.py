@@ -75,7 +75,7 @@ def write_png_folder(batches: Batches, folder: Path) -> None:
 
 
 def write_webdataset(batches: Batches, folder: Path) -> None:
-    """Writes WebDataset tars, one a batch: SEED.png and SEED.cls, the label as a number.
+    """Writes WebDataset tars, one per batch: SEED.png and SEED.cls, the label as a number.
 
     Args:
         batches: as for `write_png_folder`, with labels.
@@ -95,7 +95,7 @@ def write_webdataset(batches: Batches, folder: Path) -> None:
 
 
 def write_parquet(batches: Batches, path: Path) -> None:
-    """Writes one Parquet file, a row an image: `image` as PNG, `label`, `seed`.
+    """Writes one Parquet file, a row per image: `image` as PNG, `label`, `seed`.
 
     The image is the struct of `bytes` and `path` that Hugging Face's `datasets` reads as an image.
 

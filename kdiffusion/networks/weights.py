@@ -2,7 +2,7 @@
 
 import keras
 
-# The table that a label chooses a row from: one row a class, then that of no class.
+# The table that a label chooses a row from: one row per class, then that of no class.
 LABEL_TABLE = "condition/embed_label/embeddings"
 
 

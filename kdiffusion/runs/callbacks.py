@@ -115,7 +115,7 @@ class Monitor(keras.callbacks.Callback):
     """What a diffusion run is watched by, in TensorBoard.
 
     Scalars of each epoch, in training and validation, and within it every `log_every_steps`, the
-    learning rate, images a second, the network's graph, the configuration as text, and a grid of
+    learning rate, images per second, the network's graph, the configuration as text, and a grid of
     samples by class from fixed seeds, so that it can be watched improving. The same grids are
     written as PNG. Where an evaluation is asked for, its figures. The settings stand in the HParams
     tab, beside each run's losses. All count along one axis, `run.x_axis`.

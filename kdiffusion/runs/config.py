@@ -131,7 +131,7 @@ class OptimizerConfig:
     epochs: Positive = 100
     """Passes over the training images."""
     batch_size: Positive = 128
-    """Images a step, over all devices and workers together."""
+    """Images per step, over all devices and workers together."""
     learning_rate: PositiveFloat = 2e-4
     """Peak learning rate."""
     warmup_steps: NotNegative = 0

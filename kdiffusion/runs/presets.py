@@ -58,7 +58,7 @@ def cifar10_paper() -> Config:
     `python -m kdiffusion train cifar10_paper`
 
     Linear schedule, epsilon objective, AdamW at 1e-3, a self-attention between each down and up
-    block, ancestral sampling with guidance strength 3. 43.9 M parameters; 9.1 s a step of 128 on
+    block, ancestral sampling with guidance strength 3. 43.9 M parameters; 9.1 s per step of 128 on
     two cores (`python -m benchmarks.step_time cifar10_paper --steps 4`). Trained here for 4 steps,
     exported and sampled: the rest needs a GPU.
     """
@@ -84,7 +84,7 @@ def cifar10_small() -> Config:
 
     `python -m kdiffusion train cifar10_small`
 
-    7.4 M parameters, 0.29 G multiplications an image. What was tried, and what each part gave:
+    7.4 M parameters, 0.29 G multiplications per image. What was tried, and what each part gave:
     docs/results/recipe.md. The released model `cifar10` is of this preset.
     """
     return Config(
@@ -127,8 +127,8 @@ def cifar10_medium() -> Config:
 
     `python -m kdiffusion train cifar10_medium`
 
-    27.8 M parameters, 1.43 G multiplications an image, 3 M images. A step of 256 takes at most 10.3
-    GiB in float32: 9.8 for all that its operations give, were each kept to its end, and 0.4 for
+    27.8 M parameters, 1.43 G multiplications per image, 3 M images. A step of 256 takes at most
+    10.3 GiB in float32: 9.8 for all that its operations give, were each kept to its end, and 0.4 for
     weights, gradient, momentum and average. Not trained here: it needs a GPU, and its time is
     reckoned for one of 8 TFLOP/s that reaches half of that.
     """
@@ -184,7 +184,7 @@ def stl10_small() -> Config:
 
     `python -m kdiffusion train stl10_small`
 
-    7.4 M parameters and 0.29 G multiplications an image, as `cifar10_small`: patches of 4x4 pixels
+    7.4 M parameters and 0.29 G multiplications per image, as `cifar10_small`: patches of 4x4 pixels
     make 16x16 of 64x64. STL-10 has 5,000 labelled images; --data.name takes others. Not trained
     yet.
     """

@@ -115,7 +115,7 @@ def distributed_batches(
     Args:
         strategy: `tf.distribute.Strategy`.
         dataset: `ImageDataset`.
-        batch_size: int. Images a step, over all replicas and workers.
+        batch_size: int. Images per step, over all replicas and workers.
         **options: `seed`, `first_step`, `flip` of `training_batches`.
 
     Raises:

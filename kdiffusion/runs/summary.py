@@ -35,9 +35,9 @@ def settings_lines(
     return [
         f"  data set    {', '.join([config.data.name, *known])}",
         f"  folder      {run_dir}",
-        f"  network     U-Net, {channels} channels, blocks a level: {model.blocks_per_level}",
+        f"  network     U-Net, {channels} channels, blocks per level: {model.blocks_per_level}",
         f"  objective   {diffusion.prediction_type}, {diffusion.schedule} schedule",
-        f"  length      {optimizer.epochs:,} epochs, {optimizer.batch_size:,} images a step",
+        f"  length      {optimizer.epochs:,} epochs, {optimizer.batch_size:,} images per step",
     ]
 
 
@@ -53,7 +53,7 @@ def found_lines(
     return [
         f"  images      {len(dataset.images):,} of {shape}, {held_out:,} more held out",
         f"  parameters  {model.network.count_params():,}, {config.model.dtype_policy}",
-        f"  steps       {config.optimizer.epochs * steps:,}: {steps:,} an epoch",
+        f"  steps       {config.optimizer.epochs * steps:,}: {steps:,} per epoch",
         f"  devices     {_devices(strategy)}",
     ]
 

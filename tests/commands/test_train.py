@@ -30,7 +30,7 @@ def _run(*arguments, cwd=ROOT):
 def test_help_tells_the_meaning_and_the_default_of_a_field():
     done = _run("train.py", "digits", "--help")
     text = re.sub(r"[\s│]+", " ", done.stdout)
-    assert "--optimizer.batch-size INT Images a step, over all devices" in text
+    assert "--optimizer.batch-size INT Images per step, over all devices" in text
     assert "(default: 128)" in text
 
 

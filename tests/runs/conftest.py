@@ -14,7 +14,7 @@ from kdiffusion.runs.checkpoints import verify
 
 
 def tiny_config(**sections):
-    """The digits preset with a network of a few thousand weights; six steps an epoch."""
+    """The digits preset with a network of a few thousand weights; six steps per epoch."""
     content = json.loads(PRESETS["digits"].to_json())
     content["model"].update(
         base_channels=4, channel_multipliers=[1], attention_resolutions=[], dtype_policy="float32"

@@ -4,7 +4,7 @@ import { resize, show } from "./canvas.js";
 import { className } from "./words.js";
 
 /**
- * Lays out empty tiles, one a class.
+ * Lays out empty tiles, one per class.
  *
  * @param {HTMLElement} list
  * @param {object} card

@@ -28,7 +28,7 @@ export function extrapolated(estimate, history, schedule, s) {
   return weightedSum(1 + half, estimate.x0, -half, before.x0);
 }
 
-/** DPM-Solver++(2M): second order at one evaluation a step (Lu et al. 2022, algorithm 2). */
+/** DPM-Solver++(2M): second order at one evaluation per step (Lu et al. 2022, algorithm 2). */
 export async function dpmpp2mStep(predict, x, t, s, schedule, history) {
   const estimate = await predict(x, t);
   const x0 = extrapolated(estimate, history, schedule, s);
