@@ -21,7 +21,7 @@ __all__ = [
     "released_models",
 ]
 
-# One file per format of files. Each has ARTIFACT, the name of what is exported, recognises(path) and
+# One file per format. Each has ARTIFACT, the name of what is exported, recognises(path) and
 # load(path) -> LoadedDenoiser.
 LOADERS = {
     "onnx": onnx_loader,

@@ -128,8 +128,8 @@ def cifar10_medium() -> Config:
     `python -m kdiffusion train cifar10_medium`
 
     27.8 M parameters, 1.43 G multiplications per image, 3 M images. A step of 256 takes at most
-    10.3 GiB in float32: 9.8 for all that its operations give, were each kept to its end, and 0.4 for
-    weights, gradient, momentum and average. Not trained here: it needs a GPU, and its time is
+    10.3 GiB in float32: 9.8 for all that its operations give, were each kept to its end, and 0.4
+    for weights, gradient, momentum and average. Not trained here: it needs a GPU, and its time is
     reckoned for one of 8 TFLOP/s that reaches half of that.
     """
     small = cifar10_small()
