@@ -33,7 +33,7 @@ from kdiffusion.artifacts.diffusers_network import OLDER_NAMES
 from kdiffusion.diffusion.sampling import sampling_steps
 from kdiffusion.diffusion.seeded_noise import initial_latents
 from kdiffusion.export import export_diffusers, import_diffusers
-from kdiffusion.export.sources import read_source
+from kdiffusion.export.read_source import read_source
 
 STEPS, LARGEST, LEVELS = 50, 1e-5, 1.0
 

@@ -25,7 +25,7 @@ from . import (
     safetensors_writer,
     saved_model_writer,
 )
-from .sources import default_folder, read_source
+from .read_source import default_folder, read_source
 
 if TYPE_CHECKING:
     import keras
@@ -61,7 +61,7 @@ def export_run(
 
     Args:
         run_dir: path of a run directory; or of another source, as of
-            `kdiffusion.export.sources.read_source`.
+            `kdiffusion.export.read_source.read_source`.
         formats: keys of `FORMATS`. Defaults to `("onnx", "saved_model")`.
         out: folder to write into, or None for `run_dir/export`; beside a file. Either may be a URL
             in an object store.
@@ -158,8 +158,8 @@ def export_network(
         ValueError, FileExistsError, ArtifactError: as `export_run`.
     """
     paths = _artifact_paths(formats, Path(folder), overwrite)
+    from .export_source import ExportSource
     from .inference import inference_network
-    from .source import ExportSource
     from .verify import check_deviation
 
     source = ExportSource(inference_network(network), card)

@@ -17,7 +17,7 @@ from kdiffusion.artifacts.seal import UNSEALED
 from . import saved_model_writer
 
 if TYPE_CHECKING:
-    from kdiffusion.export.source import ExportSource
+    from kdiffusion.export.export_source import ExportSource
 
 __all__ = ["ARTIFACT", "PARTS", "TOLERANCE", "load", "ours", "write"]
 

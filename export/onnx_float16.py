@@ -12,13 +12,13 @@ import numpy as np
 
 from kdiffusion.artifacts.onnx_loader import load as load
 
-from .onnx_weights import network_text, weights_text
+from .onnx_weights_list import network_text, weights_text
 from .onnx_writer import save
 
 if TYPE_CHECKING:
     import onnx
 
-    from kdiffusion.export.source import ExportSource
+    from kdiffusion.export.export_source import ExportSource
 
 ARTIFACT = "denoiser_float16.onnx"
 PARTS = ()  # one file

@@ -20,7 +20,7 @@ from kdiffusion.diffusion.denoiser import INPUT_NAMES, OUTPUT_NAME
 from kdiffusion.onnx_session import open_session
 
 from .inference import serving_function
-from .onnx_weights import network_text, weights_text
+from .onnx_weights_list import network_text, weights_text
 
 if TYPE_CHECKING:
     import onnx
@@ -32,7 +32,7 @@ if TYPE_CHECKING:
     import onnx
 
     from kdiffusion.diffusion.card import DenoiserCard
-    from kdiffusion.export.source import ExportSource
+    from kdiffusion.export.export_source import ExportSource
 
 __all__ = ["ARTIFACT", "OPSET", "PARTS", "TOLERANCE", "convert", "load", "ours", "save", "write"]
 

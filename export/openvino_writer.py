@@ -15,7 +15,7 @@ from kdiffusion.artifacts.openvino_loader import ARTIFACT, CARD_KEY, GRAPH, PART
 from kdiffusion.artifacts.seal import UNSEALED
 
 if TYPE_CHECKING:
-    from kdiffusion.export.source import ExportSource
+    from kdiffusion.export.export_source import ExportSource
 
 __all__ = ["ARTIFACT", "PARTS", "TOLERANCE", "load", "ours", "write"]
 

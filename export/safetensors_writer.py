@@ -21,7 +21,7 @@ from kdiffusion.artifacts.safetensors_loader import (
 from kdiffusion.artifacts.seal import UNSEALED
 
 if TYPE_CHECKING:
-    from kdiffusion.export.source import ExportSource
+    from kdiffusion.export.export_source import ExportSource
 
 __all__ = ["ARTIFACT", "PARTS", "TOLERANCE", "load", "ours", "save", "write"]
 

@@ -20,7 +20,7 @@ from .inference import serving_function
 from .saved_model_names import make_reproducible
 
 if TYPE_CHECKING:
-    from kdiffusion.export.source import ExportSource
+    from kdiffusion.export.export_source import ExportSource
 
 __all__ = ["ARTIFACT", "PARTS", "TOLERANCE", "load", "ours", "write", "write_signature"]
 

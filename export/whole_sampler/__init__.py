@@ -67,7 +67,7 @@ def export_sampler(
     tables = sampler_tables(card, sampler, steps, spacing)
     paths = free_paths(formats, Path(folder), overwrite)
     from ..inference import inference_network
-    from ..source import ExportSource
+    from ..export_source import ExportSource
 
     source = ExportSource(inference_network(network), card)
     with contextlib.ExitStack() as stack:

@@ -16,7 +16,7 @@ from kdiffusion.artifacts.whole_sampler import load_sampler as load
 from ..saved_model_writer import PARTS, ours, write_signature
 
 if TYPE_CHECKING:
-    from kdiffusion.export.source import ExportSource
+    from kdiffusion.export.export_source import ExportSource
     from kdiffusion.export.whole_sampler.tables import SamplerTables
 
 __all__ = ["ARTIFACT", "PARTS", "load", "ours", "write"]

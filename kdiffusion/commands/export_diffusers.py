@@ -7,7 +7,7 @@ import tyro
 
 from kdiffusion.export import export_diffusers
 from kdiffusion.export.diffusers_writer import free_path
-from kdiffusion.export.sources import default_folder, read_source
+from kdiffusion.export.read_source import default_folder, read_source
 from kdiffusion.terminal import working
 
 

@@ -21,7 +21,7 @@ from kdiffusion.artifacts.released import released_models, resolved
 from kdiffusion.evaluation.evaluation import FORMAT_VERSION, KEYS
 from kdiffusion.export import export_network
 from kdiffusion.export.onnx_restored import FORMATS, restore
-from kdiffusion.export.sources import read_source
+from kdiffusion.export.read_source import read_source
 from kdiffusion.files import list_files, listed_files, refuse_existing, staged
 from kdiffusion.images import image_grid
 from kdiffusion.runs.run_directory import holds_run

@@ -19,7 +19,7 @@ from kdiffusion.artifacts.safetensors_loader import file_at
 from kdiffusion.diffusion.sampling import sampling_steps
 from kdiffusion.diffusion.schedules import make_schedule
 from kdiffusion.export import FORMATS, export_diffusers, export_run, import_diffusers
-from kdiffusion.export.sources import read_source
+from kdiffusion.export.read_source import read_source
 
 FOLDER = Path(__file__).parent / "diffusers"
 # Name ► (row of no label, shape, classes).

@@ -23,8 +23,8 @@ from kdiffusion.diffusion.card import CARD_MINOR_VERSION
 from kdiffusion.diffusion.denoiser import NetworkDenoiser
 from kdiffusion.diffusion.sampling import sample
 from kdiffusion.export import FORMATS, export_network
+from kdiffusion.export.export_source import ExportSource
 from kdiffusion.export.inference import inference_network
-from kdiffusion.export.source import ExportSource
 from kdiffusion.export.verify import largest_deviation
 from kdiffusion.files import refuse_existing, refuse_foreign
 from kdiffusion.images import to_uint8

@@ -14,7 +14,7 @@ import tensorflow as tf
 from kdiffusion.artifacts import ArtifactError, load_denoiser
 from kdiffusion.diffusion.sampling import sample
 from kdiffusion.diffusion.seeded_noise import initial_latents
-from kdiffusion.export.source import ExportSource
+from kdiffusion.export.export_source import ExportSource
 from kdiffusion.export.whole_sampler import SAMPLER_FORMATS, export_sampler
 from kdiffusion.export.whole_sampler.tables import GRAPH_SAMPLERS, sampler_tables
 from kdiffusion.files import refuse_existing, refuse_foreign

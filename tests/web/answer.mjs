@@ -10,12 +10,12 @@ const load = (name) => import(new URL(name, folder));
 
 const ANSWERS = {
   async words({ seed, count }) {
-    const words = (await load("diffusion/noise.js")).philoxWords(BigInt(seed));
+    const words = (await load("diffusion/seeded_noise.js")).philoxWords(BigInt(seed));
     return Array.from({ length: count }, () => String(words.next().value));
   },
 
   async draws({ seed, size, count }) {
-    const noise = new (await load("diffusion/noise.js")).ImageNoise(BigInt(seed), size);
+    const noise = new (await load("diffusion/seeded_noise.js")).ImageNoise(BigInt(seed), size);
     return Array.from({ length: count }, () => [...noise.normal()]);
   },
 

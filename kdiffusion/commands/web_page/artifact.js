@@ -1,6 +1,6 @@
 /** What an exported ONNX file holds beside its graph: its seal, its card, its golden predictions. */
 
-import { ImageNoise } from "./diffusion/noise.js";
+import { ImageNoise } from "./diffusion/seeded_noise.js";
 
 const CARD_VERSION = 1;
 const SEAL = bytesOf("kdiffusion-sha256:");

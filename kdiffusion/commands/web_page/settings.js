@@ -1,6 +1,6 @@
 /** What an image is made of, in the form and in the link that reproduces it. */
 
-import { LARGEST_SEED } from "./diffusion/noise.js";
+import { LARGEST_SEED } from "./diffusion/seeded_noise.js";
 import { SAMPLERS } from "./diffusion/samplers.js";
 
 /**

@@ -22,7 +22,13 @@ SOFTWARE_GPU = ("--enable-unsafe-webgpu", "--use-webgpu-adapter=swiftshader")
 
 def test_the_site_is_whole_and_is_not_overwritten(site, export_web, exported):
     files = {str(path.relative_to(site)) for path in site.rglob("*") if path.is_file()}
-    assert {"index.html", "page.js", "worker.js", "diffusion/noise.js", "denoiser.onnx"} <= files
+    assert {
+        "index.html",
+        "page.js",
+        "worker.js",
+        "diffusion/seeded_noise.js",
+        "denoiser.onnx",
+    } <= files
     assert not any("package" in name for name in files)
     assert (site / "denoiser.onnx").read_bytes() == exported["onnx"].read_bytes()
     done = export_web(exported["onnx"], "--out", site)

@@ -2,7 +2,7 @@
 
 import { guided } from "./guidance.js";
 import { deterministic, slerp } from "./interpolation.js";
-import { ImageNoise } from "./noise.js";
+import { ImageNoise } from "./seeded_noise.js";
 import { predictor } from "./prediction.js";
 import { SAMPLERS } from "./samplers.js";
 import { NoiseSchedule } from "./schedule.js";

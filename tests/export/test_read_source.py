@@ -7,7 +7,7 @@ import pytest
 from kdiffusion.artifacts import ArtifactError, load_denoiser
 from kdiffusion.artifacts.onnx_weights import CLASS, NETWORK_KEY
 from kdiffusion.export import export_network, export_run
-from kdiffusion.export.sources import read_source
+from kdiffusion.export.read_source import read_source
 from kdiffusion.networks import UNet
 from kdiffusion.networks.unet2d import UNet2D
 
