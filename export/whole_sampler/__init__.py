@@ -66,8 +66,8 @@ def export_sampler(
     """
     tables = sampler_tables(card, sampler, steps, spacing)
     paths = free_paths(formats, Path(folder), overwrite)
-    from ..inference import inference_network
     from ..export_source import ExportSource
+    from ..inference import inference_network
 
     source = ExportSource(inference_network(network), card)
     with contextlib.ExitStack() as stack:
