@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import hashlib
+import importlib
 import os
 from collections.abc import Sequence
 from pathlib import Path
@@ -23,6 +24,7 @@ from kdiffusion.artifacts.released import resolved
 from kdiffusion.networks.weights import LABEL_TABLE, named_weights
 from kdiffusion.object_store import is_url, spelled
 from kdiffusion.runs import run_directory
+from kdiffusion.runs.choices import NETWORKS
 from kdiffusion.runs.remote_run import to_draw
 
 if TYPE_CHECKING:
@@ -102,6 +104,8 @@ def read_parent(path: str | os.PathLike) -> InitialWeights:
             path, _sha256_of_file(path), _weights(network), None, *_described(network)
         )
     why = "which is none of them"
+    if path.is_dir() and (path / "model_index.json").exists():
+        why = "a folder of diffusers, which `python -m kdiffusion import` reads first"
     if is_artifact(path):
         why = (
             "whose graph was rewritten for speed. Export that run again by "
@@ -141,6 +145,8 @@ def _described(network):
 def _keras_network(path):
     import keras
 
+    for home in NETWORKS.values():  # Keras knows the classes of what is imported
+        importlib.import_module(home.partition(":")[0])
     try:
         network = keras.models.load_model(path, compile=False)  # safe: no code of the file's runs
     except Exception as error:  # Keras's own errors share no base class

@@ -2,6 +2,7 @@
 
 import dataclasses
 import json
+from fractions import Fraction
 
 from kdiffusion.runs.config import PARENT, Config, ModelConfig
 from kdiffusion.runs.initial_weights import InitialWeights
@@ -11,16 +12,19 @@ from kdiffusion.runs.run_directory import RunDirectory
 NOT_THE_PARENTS = ("image_shape", "num_classes", "dropout")
 
 
-def with_network_of(config: Config, parent: InitialWeights | None) -> Config:
+def with_network_of(
+    config: Config, parent: InitialWeights | None, image_shape: tuple[int, int, int]
+) -> Config:
     """The configuration with the network of the weights that the run starts from.
 
     Args:
         config: `Config`, whose network may be "parent".
         parent: `InitialWeights`, or None.
+        image_shape: `(height, width, channels)` of the run's images. Self-attention stays at the
+            levels of the network where the parent has it, whatever their maps' heights are here.
 
     Returns:
-        `Config` that needs the parent no more: its settings and options make that network, for any
-        size and classes that it can have.
+        `Config` that needs the parent no more: its settings and options make that network.
 
     Raises:
         ValueError: the parent doesn't say what network it is.
@@ -39,6 +43,8 @@ def with_network_of(config: Config, parent: InitialWeights | None) -> Config:
         for name, value in parent.network.items()
         if name not in NOT_THE_PARENTS and value is not None
     }
+    if "attention_resolutions" in arguments:
+        arguments["attention_resolutions"] = _at_the_same_levels(parent.network, image_shape[0])
     options = tuple(
         f"{name}={json.dumps(value)}"
         for name, value in sorted(arguments.items())
@@ -52,6 +58,14 @@ def with_network_of(config: Config, parent: InitialWeights | None) -> Config:
         **{name: value for name, value in arguments.items() if name in known},
     )
     return dataclasses.replace(config, model=model)
+
+
+def _at_the_same_levels(network, height):
+    """The heights of the maps with attention, for images of another height than the network's."""
+    own = network["image_shape"][0]
+    # Each level halves the maps: what one is of the image's height, it is of any.
+    heights = (Fraction(each * height, own) for each in network["attention_resolutions"])
+    return tuple(int(each) for each in heights if each.denominator == 1)
 
 
 def with_network_as_begun(config: Config, before: RunDirectory) -> Config:

@@ -109,9 +109,10 @@ def _begin(config, run_dir, remote, strategy, workers, resume, overwrite, callba
     if config.run.init_from is not None and before is None:
         with working(f"reading {config.run.init_from}"):
             parent = read_parent(config.run.init_from)
-        config = with_network_of(config, parent)
     with working(f"loading the data set {config.data.name}", line=workers.is_chief):
         dataset = _load_dataset(config)
+    if before is None:
+        config = with_network_of(config, parent, dataset.image_shape)
     directory = RunDirectory(
         run_dir, config, dataset.image_shape, dataset.class_names, len(dataset.images),
         dataset.content_hash(), parent=parent and parent.to_dict(),

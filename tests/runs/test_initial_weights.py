@@ -2,6 +2,10 @@
 
 import hashlib
 import json
+import os
+import subprocess
+import sys
+from pathlib import Path
 
 import keras
 import numpy as np
@@ -226,7 +230,7 @@ def test_an_unconditional_parent_is_given_labels_and_predicts_what_it_did_to_the
     assert parent.to_dict()["name"] == "imported"
     run = {"init_from": str(tmp_path / "imported")}
     asked = tiny(model={"network": "parent", "dropout": 0.1}, run=run)
-    config = with_network_of(asked, parent)
+    config = with_network_of(asked, parent, (8, 8, 1))
     assert (config.model.network, config.model.dropout) == ("unet2d", 0.1)
     assert type(config).from_json(config.to_json()) == config
     child = build_model(config, (8, 8, 1), 10, total_steps=12)
@@ -244,12 +248,33 @@ def test_an_unconditional_parent_is_given_labels_and_predicts_what_it_did_to_the
     assert np.std(before) > 0.01
 
 
+def test_a_parents_network_keeps_its_attention_for_images_of_another_size(tiny, tmp_path):
+    asked = tiny(model={"network": "parent"}, run={"init_from": "digits"})
+    parent = read_parent("digits")
+    config = with_network_of(asked, parent, (12, 16, 1))
+    assert tuple(parent.network["attention_resolutions"]) == (4,)
+    assert config.model.attention_resolutions == (6,)
+    child = build_model(config, (12, 16, 1), 10, total_steps=12)
+    count = len(parent.weights)
+    assert start_from(child, parent, DIGITS)[0].startswith(f"Starting from {count} of {count}")
+
+
+def test_a_keras_file_starts_a_run_in_a_process_that_knows_no_network_yet(tiny_model, tmp_path):
+    model = tiny_model(model={"network": "unet2d", "base_channels": 32})
+    model.ema_network.save(tmp_path / "network.keras")
+    code = "from kdiffusion.runs.initial_weights import read_parent as r; r('network.keras')"
+    subprocess.run(
+        [sys.executable, "-c", code], cwd=tmp_path, check=True,
+        env={**os.environ, "PYTHONPATH": str(Path(__file__).parents[2])},
+    )  # fmt: skip
+
+
 def test_a_parents_network_is_taken_whatever_it_is(tiny, tiny_model, tmp_path):
     parent = _random(tiny_model(model={"channel_multipliers": [1, 2], "scale_shift": True}))
     parent.ema_network.save(tmp_path / "network.keras")
     read = read_parent(tmp_path / "network.keras")
     asked = tiny(model={"network": "parent"}, run={"init_from": str(read.path)})
-    config = with_network_of(asked, read)
+    config = with_network_of(asked, read, (8, 8, 1))
     assert config.model.network == "unet"
     assert (config.model.channel_multipliers, config.model.scale_shift) == ((1, 2), True)
     start_from(build_model(config, (8, 8, 1), 10, total_steps=12), read, DIGITS)
@@ -257,7 +282,7 @@ def test_a_parents_network_is_taken_whatever_it_is(tiny, tiny_model, tmp_path):
         start_from(tiny_model(), read, DIGITS)
     unknown = _parent(parent, tmp_path)
     with pytest.raises(ValueError, match="holds its weights, but not what it is made of"):
-        with_network_of(asked, unknown)
+        with_network_of(asked, unknown, (8, 8, 1))
 
 
 @pytest.mark.parametrize(
