@@ -12,6 +12,7 @@ from kdiffusion.diffusion.schedules import (
     cosine_alphas_cumprod,
     zero_terminal_snr,
 )
+from kdiffusion.diffusion.spacing import SPACINGS
 
 # Class ► the sampler that it is here, and the steps that its pipeline takes unless told.
 SAMPLERS = {"DDPMScheduler": ("ddpm", 1000), "DDIMScheduler": ("ddim", 50)}
@@ -37,6 +38,12 @@ BETAS = {
 DRAWN_ALIKE = {
     "thresholding": False, "clip_sample_range": 1.0, "set_alpha_to_one": True, "steps_offset": 0,
 }  # fmt: skip
+# What else such a file may have: what is read here, and what says nothing of drawing.
+KNOWN = {
+    *DRAWN_ALIKE, "num_train_timesteps", "beta_start", "beta_end", "beta_schedule", "trained_betas",
+    "variance_type", "clip_sample", "prediction_type", "timestep_spacing", "rescale_betas_zero_snr",
+    "dynamic_thresholding_ratio", "sample_max_value", "tensor_format",
+}  # fmt: skip
 
 
 def schedule_of(config: dict[str, Any]) -> tuple[NoiseSchedule, str, str, int]:
@@ -52,6 +59,13 @@ def schedule_of(config: dict[str, Any]) -> tuple[NoiseSchedule, str, str, int]:
         ValueError: names the field that isn't supported, the values that are, and what it is.
     """
     sampler, steps = SAMPLERS[_one_of(config, "_class_name", SAMPLERS)]
+    unknown = sorted(name for name in config if name not in KNOWN and not name.startswith("_"))
+    if unknown:
+        raise ValueError(
+            f"`{unknown[0]}` is no field of a scheduler that is known here. "
+            f"Received: {unknown[0]}={config[unknown[0]]!r}"
+        )
+    _one_of(config, "timestep_spacing", SPACINGS, "leading")
     prediction_type = PREDICTION_TYPES[
         _one_of(config, "prediction_type", PREDICTION_TYPES, "epsilon")
     ]
@@ -161,6 +175,12 @@ def _trained(betas, timesteps):
         raise ValueError(
             f"`trained_betas` must have `num_train_timesteps`, {timesteps}, numbers. "
             f"Received: {len(betas)}"
+        )
+    wrong = np.flatnonzero(~((betas > 0) & (betas <= 1)))  # NaN too
+    if len(wrong):
+        raise ValueError(
+            "`trained_betas` must be numbers above 0 and at most 1. "
+            f"Received: {betas[wrong[0]]} in place {wrong[0]}"
         )
     return betas
 

@@ -252,9 +252,15 @@ def test_a_network_that_is_not_supported_is_refused_by_its_field(copy, field, va
         ({"num_train_timesteps": 10**9}, "`num_train_timesteps` must be a whole number from 2"),
         ({"trained_betas": [0.1, 0.2]}, "`trained_betas` must have `num_train_timesteps`"),
         ({"trained_betas": "all"}, "`trained_betas` must be a list of numbers"),
+        ({"num_train_timesteps": 2, "trained_betas": [0.1, np.nan]}, "Received: nan in place 1"),
+        ({"timestep_spacing": "weird"}, "`timestep_spacing` must be one of .*trailing"),
+        ({"foo": 1}, "`foo` is no field of a scheduler that is known here. Received: foo=1"),
         ({"beta_start": -1}, "`beta_start` must be a number above 0"),
         ({"rescale_betas_zero_snr": True}, "epsilon"),
-        ({"num_train_timesteps": 3, "trained_betas": [0.1, -0.2, 0.1]}, "`alphas_cumprod`"),
+        (
+            {"num_train_timesteps": 3, "trained_betas": [0.1, -0.2, 0.1]},
+            "Received: -0.2 in place 1",
+        ),
     ],
 )
 def test_a_scheduler_that_is_not_supported_is_refused_by_its_field(copy, fields, said):
