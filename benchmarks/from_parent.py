@@ -2,6 +2,7 @@
 
     python -m benchmarks.from_parent          # 8 minutes on two cores
     python -m benchmarks.from_parent cifar10  # half an hour where the processor multiplies bfloat16
+    python -m benchmarks.from_parent cifar10 --lengths 5 --picture from_parent.png  # two runs of it
 
 Runs of several lengths, each with its own end, from noise and from the model, on images that the
 model hasn't seen the like of: the digits in black on white; 2,000 held-out images of CIFAR-10 in
@@ -20,9 +21,12 @@ import tyro
 from PIL import Image
 
 from kdiffusion.data import load_dataset
+from kdiffusion.images import image_grid, save_png, to_uint8
 from kdiffusion.runs import PRESETS, train
 from kdiffusion.runs.checkpoints import RECORD
 from kdiffusion.runs.sealed import read_sealed
+
+DRAWN = 12  # of each class, by each run
 
 
 @dataclasses.dataclass(frozen=True)
@@ -77,14 +81,23 @@ TASKS = {
 }  # fmt: skip
 
 
-def main(model: Annotated[Literal[*TASKS], tyro.conf.Positional] = "digits"):
+def main(
+    model: Annotated[Literal[*TASKS], tyro.conf.Positional] = "digits",
+    lengths: tuple[int, ...] = (),
+    picture: Path | None = None,
+):
     """Trains, and prints a table in Markdown and the factor for each run from the model.
 
     Args:
         model: the released model to start from.
+        lengths: epochs, of those that the task has; all if not given.
+        picture: PNG to write: what each run draws of each class, from the same seeds.
     """
     task = TASKS[model]
-    epochs, parent_epochs = task.epochs
+    epochs, parent_epochs = (
+        [each for each in own if each in lengths or not lengths] for own in task.epochs
+    )
+    rows, drawn = [], []
     with tempfile.TemporaryDirectory() as folder:
         images = Path(folder, "images")
         task.write(images)
@@ -93,10 +106,18 @@ def main(model: Annotated[Literal[*TASKS], tyro.conf.Positional] = "digits"):
         for parent, lengths in ((None, epochs), (model, parent_epochs)):
             for length in lengths:
                 run_dir = Path(folder, f"{parent}_{length}")
-                seen, loss = _train(task, images, run_dir, length, parent)
+                run, loss = _train(task, images, run_dir, length, parent)
                 losses[parent, length] = loss
                 begin = "noise" if parent is None else f"the weights of `{parent}`"
+                seen = run.card.images_seen
                 print(f"| {begin} | {length} | {seen:,} | {loss:.4f} |", flush=True)
+                if picture is not None:
+                    names = run.card.class_names
+                    rows += [f"{parent or 'noise'}, {length} epochs: {name}" for name in names]
+                    labels = np.repeat(np.arange(len(names)), DRAWN)
+                    drawn.append(run.model.sample(labels, range(len(labels))))
+        if picture is not None:
+            save_png(image_grid(to_uint8(np.concatenate(drawn)), DRAWN, rows, scale=2), picture)
         curve = [losses[None, length] for length in epochs]
         for length in parent_epochs:
             loss = losses[model, length]
@@ -112,7 +133,7 @@ def main(model: Annotated[Literal[*TASKS], tyro.conf.Positional] = "digits"):
 
 
 def _train(task, images, run_dir, epochs, parent):
-    """(images seen, validation loss) at the end of a run."""
+    """(a run that has ended, its validation loss)."""
     preset = PRESETS[task.preset]
     config = dataclasses.replace(
         preset,
@@ -125,7 +146,7 @@ def _train(task, images, run_dir, epochs, parent):
     )
     run = train(config, run_dir)
     newest = max((run_dir / "checkpoints").glob("step_*"))
-    return run.card.images_seen, read_sealed(newest / RECORD)["logs"]["val_loss"]
+    return run, read_sealed(newest / RECORD)["logs"]["val_loss"]
 
 
 if __name__ == "__main__":
