@@ -17,6 +17,7 @@ import numpy as np
 
 from kdiffusion.diffusion.card import CardError, DenoiserCard
 from kdiffusion.diffusion.schedules import NoiseSchedule
+from kdiffusion.files import sha256_of
 from kdiffusion.terminal import working
 
 from . import diffusers_network, diffusers_scheduler, hub
@@ -177,8 +178,7 @@ def _tensors(folder):
     tensors, digests = {}, []
     for path in _weight_files(folder):
         safetensors = import_runtime("safetensors", path, "safetensors")
-        with path.open("rb") as file:
-            digests.append(hashlib.file_digest(file, "sha256").hexdigest())
+        digests.append(sha256_of(path))
         try:
             with safetensors.safe_open(path, framework="numpy") as file:
                 read = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118

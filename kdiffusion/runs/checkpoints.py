@@ -25,10 +25,10 @@ from typing import TYPE_CHECKING
 
 import tensorflow as tf
 
-from kdiffusion.files import sync
+from kdiffusion.files import sha256_of, sync
 from kdiffusion.runs.checkpoint_state import CheckpointState
 from kdiffusion.runs.loss_band import LossBand
-from kdiffusion.runs.sealed import read_sealed, sha256_of, write_sealed
+from kdiffusion.runs.sealed import read_sealed, write_sealed
 
 if TYPE_CHECKING:
     from kdiffusion.training.diffusion_model import DiffusionModel

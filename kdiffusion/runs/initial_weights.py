@@ -21,6 +21,7 @@ from kdiffusion.artifacts import (
     safetensors_loader,
 )
 from kdiffusion.artifacts.released import resolved
+from kdiffusion.files import sha256_of
 from kdiffusion.networks.weights import LABEL_TABLE, named_weights
 from kdiffusion.object_store import is_url, spelled
 from kdiffusion.runs import run_directory
@@ -100,9 +101,7 @@ def read_parent(path: str | os.PathLike) -> InitialWeights:
             return _of_file(path, path, stored)
     if path.suffix == ".keras":
         network = _keras_network(path)
-        return InitialWeights(
-            path, _sha256_of_file(path), _weights(network), None, *_described(network)
-        )
+        return InitialWeights(path, sha256_of(path), _weights(network), None, *_described(network))
     why = "which is none of them"
     if path.is_dir() and (path / "model_index.json").exists():
         why = "a folder of diffusers, which `python -m kdiffusion import` reads first"
@@ -116,7 +115,7 @@ def read_parent(path: str | os.PathLike) -> InitialWeights:
 
 def _of_file(path, file, stored):
     return InitialWeights(
-        path, _sha256_of_file(file), stored.weights, stored.card, stored.network_class,
+        path, sha256_of(file), stored.weights, stored.card, stored.network_class,
         stored.network,
     )  # fmt: skip
 
@@ -156,11 +155,6 @@ def _keras_network(path):
 
 def _weights(network):
     return {name: np.asarray(value, np.float32) for name, value in named_weights(network).items()}
-
-
-def _sha256_of_file(path):
-    with path.open("rb") as file:
-        return hashlib.file_digest(file, "sha256").hexdigest()
 
 
 def start_from(

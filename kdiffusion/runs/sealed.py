@@ -43,11 +43,5 @@ def read_sealed(path: Path) -> dict:
     return content
 
 
-def sha256_of(path: Path) -> str:
-    """SHA-256 of a file's bytes, in hexadecimal digits."""
-    with open(path, "rb") as file:
-        return hashlib.file_digest(file, "sha256").hexdigest()
-
-
 def _seal(content):
     return hashlib.sha256(json.dumps(content, sort_keys=True).encode()).hexdigest()

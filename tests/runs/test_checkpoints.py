@@ -7,8 +7,9 @@ import numpy as np
 import pytest
 import tensorflow as tf
 
+from kdiffusion.files import sha256_of
 from kdiffusion.runs.checkpoints import Checkpoints
-from kdiffusion.runs.sealed import sha256_of, write_sealed
+from kdiffusion.runs.sealed import write_sealed
 
 
 @pytest.fixture(scope="module")

@@ -1,5 +1,6 @@
 /** What an exported ONNX file holds beside its graph: its seal, its card, its golden predictions. */
 
+import { TO_X0 } from "./diffusion/prediction.js";
 import { ImageNoise } from "./diffusion/seeded_noise.js";
 
 const CARD_VERSION = 1;
@@ -64,7 +65,7 @@ export function metadata(file, key) {
 export function readCard(file) {
   const text = metadata(file, "kdiffusion.card");
   if (text === null) throw new Error("The model carries no card, so its classes are unknown");
-  const card = JSON.parse(text);
+  const card = fromJson(text);
   if (card?.format_version !== CARD_VERSION) {
     throw new Error(`The card must have version ${CARD_VERSION}, not ${card?.format_version}`);
   }
@@ -74,9 +75,21 @@ export function readCard(file) {
   return card;
 }
 
+/** What a text says; undefined for one that is no JSON. */
+function fromJson(text) {
+  try {
+    return JSON.parse(text);
+  } catch {
+    return undefined;
+  }
+}
+
 const isText = (value) => typeof value === "string";
 const isList = (value, holds) => Array.isArray(value) && value.length > 0 && value.every(holds);
 const isSize = (value) => Number.isInteger(value) && value > 0;
+
+const isLower = (value, i, values) =>
+  Number.isFinite(value) && value >= 0 && value < (i === 0 ? 1 : values[i - 1]);
 
 const isInterval = (ends) =>
   isList(ends, Number.isFinite) && ends.length === 2 && ends[0] < ends[1];
@@ -92,10 +105,16 @@ const NEEDED = {
     "the number of classes",
     (label, { class_names: names }) => label === names.length,
   ],
-  alphas_cumprod: ["a list of numbers", (values) => isList(values, Number.isFinite)],
-  prediction_type: ["a name", isText],
+  alphas_cumprod: ["numbers from 1 to 0 that fall", (values) => isList(values, isLower)],
+  prediction_type: [
+    `one of ${Object.keys(TO_X0).join(", ")}`,
+    (name) => isText(name) && Object.hasOwn(TO_X0, name),
+  ],
   sampler: ["a name", isText],
-  steps: ["a whole number above 0", isSize],
+  steps: [
+    "a whole number from 1 to that of the timesteps",
+    (steps, { alphas_cumprod: values }) => isSize(steps) && steps <= values.length,
+  ],
   guidance_strength: ["a number", Number.isFinite],
   guidance_interval: [
     "two numbers, the first the smaller, or null",
@@ -116,7 +135,8 @@ const NEEDED = {
  */
 export async function checkRuntime(denoiser, card, text) {
   if (text === null) return;
-  const golden = JSON.parse(text).prediction;
+  const golden = fromJson(text)?.prediction;
+  if (!isList(golden, Number.isFinite)) throw new Error("its golden predictions cannot be read");
   const [height, width, channels] = card.image_shape;
   const size = height * width * channels;
   const noise = new Float32Array(2 * size);

@@ -47,6 +47,11 @@ def flip(site):
     path.write_bytes(whole)
 
 
+def with_text(key, text):
+    """A function that gives a site's network another text in its metadata."""
+    return lambda site: rewrite(site, lambda model, texts: texts.update({key: text}))
+
+
 def other_kernel(model, texts):
     kernel = next(each for each in model.graph.initializer if len(each.dims) == 4)
     changed = numpy_helper.to_array(kernel) * np.float32(1.01)
@@ -63,13 +68,19 @@ def other_kernel(model, texts):
         (card_with(class_names=None), "“class_names” must be a list of names"),
         (card_with(class_names=[]), "“class_names” must be a list of names"),
         (card_with(image_shape=[8, 12, 4]), "“image_shape” must be a height"),
+        (card_with(prediction_type="flow"), "“prediction_type” must be one of epsilon, x0, v"),
+        (card_with(steps=10**6), "“steps” must be a whole number from 1 to that of the timesteps"),
+        (card_with(alphas_cumprod=[0.5, 0.9]), "“alphas_cumprod” must be numbers from 1 to 0"),
+        (with_text(CARD_KEY, "no JSON"), "The card must have version 1, not undefined"),
+        (with_text(SELF_CHECK_KEY, "null"), "its golden predictions cannot be read"),
         (lambda site: rewrite(site, other_kernel), "off those that the model carries"),
         (lambda site: shutil.rmtree(site / "runtime"), "could not be loaded"),
         (lambda site: (site / "worker.js").unlink(), "could not be loaded"),
     ],
     ids=[
         "damaged network", "no network", "flipped weight", "newer card", "card without names",
-        "card of no class", "card of other images", "other numbers", "no runtime", "no worker",
+        "card of no class", "card of other images", "card of another target", "too many steps",
+        "no schedule", "no card", "no golden numbers", "other numbers", "no runtime", "no worker",
     ],
 )  # fmt: skip
 def test_what_could_not_be_loaded_is_said(visit, copy, serve, spoil, reason):

@@ -3,7 +3,7 @@
 import { weightedSum } from "./weighted_sum.js";
 
 /** (prediction, x, sqrt(abar), sqrt(1 - abar)) -> x_0 (Ho et al. 2020; Salimans & Ho 2022). */
-const TO_X0 = {
+export const TO_X0 = {
   epsilon: (prediction, x, signal, noise) =>
     weightedSum(1 / signal, x, -noise / signal, prediction),
   x0: (prediction) => Float64Array.from(prediction),
