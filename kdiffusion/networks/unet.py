@@ -76,13 +76,11 @@ class UNet(keras.Model):
         dtype: Any | None = None,
         name: str | None = None,
     ):
-        image_shape, channel_multipliers = tuple(image_shape), tuple(channel_multipliers)
+        image_shape = tuple(image_shape)
         num_classes = check_whole("num_classes", num_classes)
-        if not channel_multipliers:
-            raise ValueError(
-                "`channel_multipliers` must hold a whole number for each level, at least one. "
-                "Received: channel_multipliers=()"
-            )
+        base_channels = check_whole("base_channels", base_channels)
+        blocks_per_level = check_whole("blocks_per_level", blocks_per_level)
+        channel_multipliers = check_multipliers(channel_multipliers)
         check_image_shape(image_shape, patch_size, len(channel_multipliers))
         policy = keras.dtype_policies.get(dtype or keras.config.dtype_policy())
         residual = {"dropout": dropout, "scale_shift": scale_shift, "dtype": policy}
@@ -215,6 +213,17 @@ def down_and_up(
         if level > 0:
             x = Upsample(width, dtype=policy, name=f"up_{level}_upsample")(x)
     return x
+
+
+def check_multipliers(channel_multipliers: Sequence[int]) -> tuple[int, ...]:
+    """The widths of the levels as a tuple of int; refuses none, and what is no whole number."""
+    is_list = isinstance(channel_multipliers, Sequence) and not isinstance(channel_multipliers, str)
+    if not is_list or not channel_multipliers:
+        raise ValueError(
+            "`channel_multipliers` must hold a whole number for each level, at least one. "
+            f"Received: channel_multipliers={channel_multipliers!r}"
+        )
+    return tuple(check_whole("channel_multipliers", each) for each in channel_multipliers)
 
 
 def check_image_shape(image_shape: tuple[int, ...], patch_size: int, levels: int) -> None:

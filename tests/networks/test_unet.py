@@ -89,3 +89,17 @@ def test_a_size_that_the_levels_do_not_divide_is_refused(image_shape):
 def test_other_channel_counts_are_refused(image_shape):
     with pytest.raises(ValueError, match="1 or 3 channels"):
         UNet(image_shape, 3, 8)
+
+
+@pytest.mark.parametrize(
+    "changed",
+    [
+        {"num_classes": 0}, {"base_channels": 0}, {"blocks_per_level": 0},
+        {"channel_multipliers": ()}, {"channel_multipliers": None}, {"channel_multipliers": 2},
+        {"channel_multipliers": (0,)}, {"channel_multipliers": (1.5,)},
+    ],
+)  # fmt: skip
+def test_a_size_that_cannot_be_is_refused_by_name(changed):
+    (name,) = changed
+    with pytest.raises(ValueError, match=f"`{name}` must"):
+        UNet(**{**SETTINGS, **changed})
