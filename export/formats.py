@@ -79,10 +79,10 @@ def export_run(
             runtime is not installed, before anything is written.
     """
     folder = default_folder(run_dir) if out is None else out
-    if out is None and not is_url(folder):
-        refuse_link(Path(folder))  # what is behind it isn't the run's
     if is_url(folder):
         return _export_to_store(run_dir, formats, folder, overwrite, best)
+    if out is None:
+        refuse_link(Path(folder))  # what is behind it isn't the run's
     _artifact_paths(formats, Path(folder), overwrite)  # refuse before the seconds of loading
     network, card = read_source(run_dir, best)
     return export_network(network, card, folder, formats, overwrite)

@@ -78,7 +78,7 @@ def _card_text(path):
         with zipfile.ZipFile(path) as archive, archive.open(CARD_NAME) as card:
             # Other methods are inflated a block at a time, however large it gets.
             if archive.getinfo(CARD_NAME).compress_type not in COMPRESSION:
-                raise NotImplementedError("it is compressed by another method than deflate")
+                raise zipfile.BadZipFile("it is compressed by another method than deflate")
             return card.read(MOST_CARD_BYTES + 1)  # however large it says that it is
     except KeyError:
         return None

@@ -20,6 +20,15 @@ from kdiffusion.diffusion.seeded_noise import ImageNoise
 Callback = Callable[[int, int, np.ndarray, np.ndarray], None]
 
 
+class LoopChoices(SamplingChoices, total=False):
+    """What `sample` takes beside what is drawn, for functions that pass it on."""
+
+    latents: np.ndarray | None
+    batch_size: int
+    progress: bool
+    callback: Callback | None
+
+
 @dataclass(frozen=True)
 class Step:
     """Where a batch is after a step, in float64.

@@ -40,8 +40,7 @@ from kdiffusion.training.timesteps import (
 
 if TYPE_CHECKING:
     from kdiffusion.diffusion.arguments import Integers
-    from kdiffusion.diffusion.plan import SamplingChoices
-    from kdiffusion.diffusion.sampling import Callback
+    from kdiffusion.diffusion.sampling import LoopChoices
 
 
 @keras.saving.register_keras_serializable("kdiffusion")
@@ -416,30 +415,19 @@ class DiffusionModel(ChecksBatches, keras.Model):
         return DenoiserCard(**{**defaults, **facts})
 
     def sample(
-        self,
-        labels: Integers,
-        seeds: Integers,
-        *,
-        latents: np.ndarray | None = None,
-        batch_size: int = 64,
-        progress: bool = True,
-        callback: Callback | None = None,
-        **options: Unpack[SamplingChoices],
+        self, labels: Integers, seeds: Integers, **options: Unpack[LoopChoices]
     ) -> np.ndarray:
         """Draws images with the averaged network, by the same loop that runs an exported file.
 
         Args:
             labels: int `[N]`.
             seeds: int `[N]`: one image, one seed.
-            latents, batch_size, progress, callback, **options: as of `kdiffusion.sample`.
+            **options: the other arguments of `kdiffusion.sample`.
 
         Returns:
             float32 `[N, H, W, C]` in [-1, 1].
         """
-        return sample(
-            self.denoiser(), labels, seeds, latents=latents, batch_size=batch_size,
-            progress=progress, callback=callback, **options,
-        )  # fmt: skip
+        return sample(self.denoiser(), labels, seeds, **options)
 
     def get_config(self) -> dict[str, Any]:
         return {
