@@ -18,6 +18,7 @@ from kdiffusion.files import refuse_link
 from kdiffusion.object_store import is_url, spelled
 from kdiffusion.runs import Interrupted
 from kdiffusion.runs.cluster import has_several_workers
+from kdiffusion.runs.config import PARENT
 from kdiffusion.runs.remote_run import begun
 from kdiffusion.runs.run_directory import RunDirectory, check_free, check_resumable, holds_run
 from kdiffusion.runs.summary import settings_lines
@@ -71,11 +72,13 @@ def run(arguments: Sequence[str], program: str = "train.py") -> None:
         from kdiffusion.images import image_grid, save_png
         from kdiffusion.runs import train
 
+    # A parent's network is not known yet, and was exported once.
+    is_tried = command.trial_export and command.config.model.network != PARENT
     try:
         with TrialExport(command.config) as trial:
             run = train(
                 command.config, command.folder, resume=command.resume, overwrite=command.overwrite,
-                callbacks=[trial] if command.trial_export else (),
+                callbacks=[trial] if is_tried else (),
             )  # fmt: skip
     except Interrupted as interruption:
         print(f"interrupted: {interruption}", file=sys.stderr)
