@@ -1,0 +1,22 @@
+"""What the tests of the layers give to them."""
+
+import numpy as np
+
+MAP = (2, 4, 6, 16)
+CONDITION = (2, 12)
+
+
+def random_inputs(shapes, seed=0):
+    rng = np.random.default_rng(seed)
+    return [
+        rng.normal(size=shape).astype("float32")
+        if len(shape) > 1
+        else rng.integers(0, 3, size=shape).astype("int32")
+        for shape in shapes
+    ]
+
+
+def randomise(layer, seed=1):
+    """Zero-initialised weights hide what a layer does."""
+    rng = np.random.default_rng(seed)
+    layer.set_weights([rng.normal(size=w.shape, scale=0.3) for w in layer.get_weights()])
