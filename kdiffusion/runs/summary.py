@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 from typing import TYPE_CHECKING
 
+from kdiffusion.runs.config import PARENT
 from kdiffusion.tensorflow_start import NVIDIA_DEVICES
 
 if TYPE_CHECKING:
@@ -30,15 +31,22 @@ def settings_lines(
     """
     counts = ((num_images, "images"), (num_classes, "classes"))
     known = [f"{number:,} {what}" for number, what in counts if number]
-    model, diffusion, optimizer = config.model, config.diffusion, config.optimizer
-    channels = " ".join(str(model.base_channels * m) for m in model.channel_multipliers)
+    diffusion, optimizer = config.diffusion, config.optimizer
     return [
         f"  data set    {', '.join([config.data.name, *known])}",
         f"  folder      {run_dir}",
-        f"  network     U-Net, {channels} channels, blocks per level: {model.blocks_per_level}",
+        f"  network     {_network(config)}",
         f"  objective   {diffusion.prediction_type}, {diffusion.schedule} schedule",
         f"  length      {optimizer.epochs:,} epochs, {optimizer.batch_size:,} images per step",
     ]
+
+
+def _network(config):
+    model = config.model
+    if model.network == PARENT:  # read later: the settings beside it are not this network's
+        return f"that of {config.run.init_from}"
+    channels = " ".join(str(model.base_channels * m) for m in model.channel_multipliers)
+    return f"{model.network}, {channels} channels, blocks per level: {model.blocks_per_level}"
 
 
 def found_lines(

@@ -6,6 +6,7 @@ import re
 import numpy as np
 import pytest
 
+from kdiffusion.commands.train_arguments import parse
 from kdiffusion.data import load_dataset
 from kdiffusion.runs import PRESETS
 from kdiffusion.runs.progress import SHOWN, EpochLines
@@ -88,6 +89,17 @@ def test_a_summary_says_what_the_settings_say_and_fits(name):
     assert f"runs/{name}" in text
     assert f"{PRESETS[name].optimizer.epochs:,} epochs" in text
     assert max(map(len, lines)) <= 80
+
+
+def test_a_summary_names_the_network_and_does_not_describe_one_that_is_the_parents():
+    def line(*settings):
+        return "\n".join(settings_lines(parse(["digits", *settings]).config, "runs/a"))
+
+    assert "unet, 32 64 channels" in line()
+    assert "unet2d, 32 64 channels" in line("--model.network", "unet2d")
+    parents = line("--model.network", "parent", "--run.init-from", "imported")
+    assert "network     that of imported\n" in parents
+    assert "channels" not in parents
 
 
 def test_the_rest_is_said_when_it_is_known(model, data):
