@@ -127,7 +127,10 @@ def _model_index(card, facts, datasets):
 
 
 def _short_name(card, facts):
-    return facts.name.split("/")[1] if facts.name else f"{card.dataset}-{card.preset}"
+    if facts.name:
+        return facts.name.split("/")[1]
+    is_one_word = card.preset == card.dataset  # as of the digits
+    return card.dataset if is_one_word else f"{card.dataset}-{card.preset}"
 
 
 def model_readme(

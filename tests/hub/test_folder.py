@@ -177,6 +177,15 @@ def test_metadata_of_more_kinds_are_read_by_the_hub_s_library(card):
     )
 
 
+def test_a_model_without_a_name_is_listed_by_its_data_and_its_preset(card):
+    def listed(preset):
+        known = dataclasses.replace(card, dataset="digits", preset=preset)
+        return metadata(known, Facts(evaluation=FIGURES), ())["model-index"][0]["name"]
+
+    assert listed("cifar10_small") == "digits-cifar10_small"
+    assert listed("digits") == "digits"
+
+
 @pytest.mark.parametrize(
     "value",
     [
