@@ -19,6 +19,8 @@ PACKAGES = {
     "pyarrow": "pyarrow",
 }
 
+ENDED_BY_SIGPIPE = 128 + 13  # as a shell has it, of a program that prints to a reader that has gone
+
 
 def run_command(command: Callable[..., None], module_name: str) -> None:
     """Runs a function as the command of a module: `call` where errors are reported.
@@ -54,6 +56,11 @@ def reporting_errors() -> Iterator[None]:
     try:
         with plain_warnings():
             yield
+        sys.stdout.flush()
+    except BrokenPipeError as error:
+        if _is_heard():  # another pipe's or a connection's
+            _end_by(error)
+        sys.exit(ENDED_BY_SIGPIPE)
     except ModuleNotFoundError as error:
         package = PACKAGES.get((error.name or "").split(".")[0])
         said = (
@@ -65,11 +72,25 @@ def reporting_errors() -> Iterator[None]:
         print(f"error: {said}", file=sys.stderr)
         sys.exit(1)
     except (ValueError, OSError, ImportError, FloatingPointError) as error:
-        print("error:", *str(error).split(), file=sys.stderr)  # on one line
-        sys.exit(1)
+        _end_by(error)
     except MemoryError as error:
         print("error: not enough memory:", *str(error).split(), file=sys.stderr)
         sys.exit(1)
     except KeyboardInterrupt:
         print("interrupted: by Ctrl-C", file=sys.stderr)
         sys.exit(130)
+
+
+def _end_by(error):
+    print("error:", *str(error).split(), file=sys.stderr)  # on one line
+    sys.exit(1)
+
+
+def _is_heard():
+    """Whether somebody still reads what is printed; if not, as after `| head`, it goes nowhere."""
+    try:
+        print(flush=True)  # what could not be written was let go: only something new can tell
+    except BrokenPipeError:
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        return False
+    return True

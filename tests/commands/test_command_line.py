@@ -5,18 +5,22 @@ import json
 import os
 import subprocess
 import sys
+from pathlib import Path
 
 import numpy as np
 import pytest
 from PIL import Image
 
 from kdiffusion.artifacts import load_denoiser
+from kdiffusion.commands.command_line import reporting_errors
 from kdiffusion.commands.given_images import read_given_image
 from kdiffusion.commands.shards import read_folder
 from kdiffusion.diffusion.image_to_image import image_to_image
 from kdiffusion.diffusion.interpolation import interpolate
 from kdiffusion.diffusion.sampling import sample
 from kdiffusion.images import image_grid, to_uint8
+
+ROOT = Path(__file__).parents[2]
 
 # What only training and exporting may need. None in sys.modules makes an import fail.
 _WITHOUT = ("tensorflow", "keras", "onnx", "tf2onnx")
@@ -324,6 +328,32 @@ def test_two_shards_make_the_job(toy, tmp_path):
     _, labels, seeds = map(np.concatenate, zip(*read_folder(tmp_path / "many"), strict=True))
     assert seeds.tolist() == list(range(10))
     assert labels.tolist() == [0, 1, 2, 3, 0, 1, 2, 3, 0, 1]
+
+
+@pytest.mark.parametrize("program", ["print('a' * 99_999)", "print('a')"])
+def test_who_stops_reading_as_head_does_is_told_no_error(program):
+    code = f"""
+import sys
+from kdiffusion.commands.command_line import reporting_errors
+with reporting_errors():
+    sys.stdin.read()
+    {program}
+"""
+    process = subprocess.Popen(
+        [sys.executable, "-c", code], stdin=subprocess.PIPE, stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE, env={**os.environ, "PYTHONPATH": str(ROOT)},
+    )  # fmt: skip
+    process.stdout.close()
+    process.stdin.close()
+    assert process.stderr.read() == b""
+    assert process.wait() == 141
+
+
+def test_another_pipe_that_breaks_is_an_error(capsys):
+    with pytest.raises(SystemExit) as ended, reporting_errors():
+        raise BrokenPipeError(32, "Broken pipe")
+    assert ended.value.code == 1
+    assert "Broken pipe" in capsys.readouterr().err
 
 
 @pytest.mark.parametrize("existing", ["grid.png", "images.npz"])
