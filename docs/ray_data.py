@@ -21,16 +21,17 @@ from kdiffusion.images import png_bytes
 
 
 class Draw:
-    """A worker: opens the exported file once, then draws one batch of seeds after the other."""
+    """A worker: opens the exported file once, then draws one block of seeds after the other."""
 
-    def __init__(self, artifact, labels, first, options):
+    def __init__(self, artifact, labels, options):
         self.denoiser = load_denoiser(artifact)
         self.labels = labels_from_text(labels, self.denoiser.card.class_names)
-        self.first, self.options = first, options
+        self.options = options
 
-    def __call__(self, batch):
+    def __call__(self, blocks):
         """Rows of `seed`, `label`, `image` (PNG) and `node`, Ray's id of where it was drawn."""
-        seeds = [self.first + int(number) for number in batch["id"]]
+        ends = zip(blocks["first"], blocks["end"], strict=True)
+        seeds = [seed for first, end in ends for seed in range(int(first), int(end))]
         labels = labels_of_seeds(self.labels, seeds)
         images = to_uint8(sample(self.denoiser, labels, seeds, progress=False, **self.options))
         node = ray.get_runtime_context().get_node_id()
@@ -65,16 +66,18 @@ def main(
         images_per_block: what Ray hands out, and draws again when a worker is lost.
     """
     numbers = seeds_from_text(seeds)
-    blocks = -(-len(numbers) // images_per_block)
-    drawn = ray.data.range(len(numbers), override_num_blocks=blocks).map_batches(
+    first_ones = numbers[::images_per_block]
+    blocks = [{"first": n, "end": min(n + images_per_block, numbers[-1] + 1)} for n in first_ones]
+    drawn = ray.data.from_items(blocks, override_num_blocks=len(blocks)).map_batches(
         Draw,
-        fn_constructor_args=(artifact, labels, numbers[0], {"steps": steps}),
-        batch_size=images_per_block,
+        fn_constructor_args=(artifact, labels, {"steps": steps}),
+        batch_size=1,
         compute=ray.data.ActorPoolStrategy(size=workers),
         num_cpus=1,
         num_gpus=gpus,
     )
-    drawn.write_parquet(out)
+    # The workers may have every core: what else is to be done must not wait for one.
+    drawn.write_parquet(out, ray_remote_args={"num_cpus": 0})
 
 
 if __name__ == "__main__":

@@ -16,14 +16,14 @@ ROOT = Path(__file__).parents[1]
 
 
 @pytest.fixture
-def address():
-    """Of a head that does no work, and of two nodes that do."""
+def address(request):
+    """Of a head that does no work, and of nodes that do: two of two cores, or what is asked for."""
     ray = pytest.importorskip("ray")
     from ray.cluster_utils import Cluster
 
     cluster = Cluster()
     try:
-        for cpus in (0, 2, 2):
+        for cpus in (0, *getattr(request, "param", (2, 2))):
             cluster.add_node(num_cpus=cpus, object_store_memory=2**27)
         cluster.wait_for_nodes()
         yield cluster.address
@@ -42,6 +42,22 @@ _KILLED = """
         images ="""
 
 
+def _draw(script, address, artifact, seeds, out):
+    command = [sys.executable, script, artifact, "--seeds", seeds, "--out", out]
+    command += ["--images-per-block", "10", "--steps", "3"]
+    environment = {**os.environ, "RAY_ADDRESS": address, "PYTHONPATH": str(ROOT)}
+    subprocess.run([*map(str, command)], env=environment, check=True, timeout=300)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("address", [(2,)], indirect=True)
+def test_as_many_workers_as_cores_leave_one_for_what_hands_out_the_work(address, toy, tmp_path):
+    from pyarrow import parquet
+
+    _draw(ROOT / "docs" / "ray_data.py", address, toy, "0:100", tmp_path / "drawn")
+    assert parquet.read_table(tmp_path / "drawn").num_rows == 100
+
+
 @pytest.mark.slow
 @pytest.mark.parametrize("is_killed", [False, True])
 def test_two_workers_draw_each_seed_once_and_as_one_process_does(address, toy, tmp_path, is_killed):
@@ -52,10 +68,7 @@ def test_two_workers_draw_each_seed_once_and_as_one_process_does(address, toy, t
     if is_killed:
         text = text.replace("\n        images =", _KILLED.replace("MARK", repr(str(mark))), 1)
     script.write_text(text, encoding="utf-8")
-    command = [sys.executable, script, toy, "--seeds", "5:205"]
-    command += ["--out", tmp_path / "drawn", "--images-per-block", "10", "--steps", "3"]
-    environment = {**os.environ, "RAY_ADDRESS": address, "PYTHONPATH": str(ROOT)}
-    subprocess.run([*map(str, command)], env=environment, check=True, timeout=300)
+    _draw(script, address, toy, "5:205", tmp_path / "drawn")
     assert mark.exists() == is_killed
     rows = sorted(parquet.read_table(tmp_path / "drawn").to_pylist(), key=lambda row: row["seed"])
     seeds, labels = ([row[name] for row in rows] for name in ("seed", "label"))
