@@ -82,3 +82,9 @@ def test_a_warning_is_a_line_for_the_reader(capsys):
 )  # fmt: skip
 def test_a_duration_has_the_unit_that_suits_it(seconds, said):
     assert terminal.duration(seconds) == said
+
+
+def test_one_thing_is_no_plural():
+    assert [terminal.counted(number, "image") for number in (0, 1, 2)] == [
+        "0 images", "1 image", "2 images"
+    ]  # fmt: skip

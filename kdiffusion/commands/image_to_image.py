@@ -12,6 +12,7 @@ import tyro
 from kdiffusion.artifacts import load_denoiser
 from kdiffusion.diffusion.image_to_image import image_to_image
 from kdiffusion.images import to_uint8
+from kdiffusion.terminal import counted
 
 from .given_images import read_given_image
 from .grids import check_scale, grid_beside, one_label_after_another
@@ -72,4 +73,4 @@ def main(
     grid = grid_beside([to_uint8(given)], images, numbers, card.class_names, scale)
     arrays = {"images": images, "labels": label_of_image, "seeds": seeds}
     written = write_outputs({out: grid, npz: arrays}, overwrite)
-    print(f"{len(images)} images in {seconds:.1f} s: {written}")
+    print(f"{counted(len(images), 'image')} in {seconds:.1f} s: {written}")

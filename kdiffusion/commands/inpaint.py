@@ -13,6 +13,7 @@ import tyro
 from kdiffusion.artifacts import load_denoiser
 from kdiffusion.diffusion.inpainting import inpaint
 from kdiffusion.images import to_uint8
+from kdiffusion.terminal import counted
 
 from .given_images import read_given_image, read_mask
 from .grids import check_scale, grid_beside, one_label_after_another
@@ -80,4 +81,4 @@ def main(
     grid = grid_beside([whole, with_hole], images, numbers, card.class_names, scale)
     arrays = {"images": images, "labels": label_of_image, "seeds": seeds}
     written = write_outputs({out: grid, npz: arrays}, overwrite)
-    print(f"{len(images)} images in {seconds:.1f} s: {written}")
+    print(f"{counted(len(images), 'image')} in {seconds:.1f} s: {written}")

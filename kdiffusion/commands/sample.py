@@ -16,6 +16,7 @@ import tyro
 from kdiffusion.artifacts import load_denoiser
 from kdiffusion.evaluation.written_sets import WRITTEN_SETS
 from kdiffusion.images import image_grid
+from kdiffusion.terminal import counted
 
 from .grids import check_scale, draw_by_class
 from .labels import label_names, labels_from_text
@@ -115,7 +116,7 @@ def main(
     start = time.perf_counter()
     drawn, skipped = work() if processes == 1 else _draw_in_processes(work, processes)
     seconds = time.perf_counter() - start
-    print(f"{drawn} images in {seconds:.1f} s, {skipped} were there already: {work.out}")
+    print(f"{counted(drawn, 'image')} in {seconds:.1f} s, {skipped} were there already: {work.out}")
     for name, path in sets.items():
         kind = WRITTEN_SETS[name]
         write_whole_set(work.out, work.seeds, images_per_file, path, kind, overwrite)
@@ -213,4 +214,4 @@ def _draw_grid(artifact, labels, per_label, seed, sampling, scale, out, npz, ove
         grid = image_grid(images, per_label, row_labels=names, scale=scale)
     arrays = {"images": images, "labels": label_of_image, "seeds": seeds}
     written = write_outputs({out: grid, npz: arrays}, overwrite)
-    print(f"{len(images)} images in {seconds:.1f} s: {written}")
+    print(f"{counted(len(images), 'image')} in {seconds:.1f} s: {written}")
