@@ -1,6 +1,8 @@
 """Times the browser page, from opening it to its first and its next image, and photographs it.
 
 python benchmarks/web_page.py SITE --query "label=3&seed=7" --out docs/results/web_page.png
+
+Needs Playwright, of tests/requirements.txt, and Chromium.
 """
 
 import functools
