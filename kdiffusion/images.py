@@ -144,15 +144,11 @@ def image_grid(
     rows = -(-count // columns)
     if row_labels is not None and len(row_labels) != rows:
         raise ValueError(f"`row_labels` must have {rows} entries. Received: {len(row_labels)}")
-    scale = max(1, -(-48 // width)) if scale is None else scale
+    scale = _scale(width, scale)
     cell_width, cell_height = width * scale + padding, height * scale + padding
-    font = ImageFont.load_default(size=max(12, min(cell_height // 3, 20)))
-    margin = 0
-    if row_labels is not None:
-        margin = max(int(font.getlength(text)) for text in row_labels) + 12
-    grid = Image.new(
-        "RGB", (margin + columns * cell_width + padding, rows * cell_height + padding), "white"
-    )
+    margin, font = _margin(row_labels, cell_height)
+    size = grid_size(images.shape[1:], columns, rows, row_labels, scale, padding)
+    grid = Image.new("RGB", size, "white")
     for index, image in enumerate(images):
         row, column = divmod(index, columns)
         drawn = _to_pil(image).resize((width * scale, height * scale), Image.Resampling.NEAREST)
@@ -162,6 +158,39 @@ def image_grid(
         middle = padding + row * cell_height + height * scale // 2
         draw.text((margin - 6, middle), text, fill="black", font=font, anchor="rm")
     return grid
+
+
+def grid_size(
+    image_shape: Sequence[int],
+    columns: int,
+    rows: int,
+    row_labels: Sequence[str] | None = None,
+    scale: int | None = None,
+    padding: int = 2,
+) -> tuple[int, int]:
+    """Width and height in pixels of what `image_grid` makes.
+
+    Args:
+        image_shape: (height, width, channels) of each image.
+        columns, rows: ints.
+        row_labels, scale, padding: as of `image_grid`.
+    """
+    height, width = image_shape[:2]
+    scale = _scale(width, scale)
+    cell_width, cell_height = width * scale + padding, height * scale + padding
+    margin, _ = _margin(row_labels, cell_height)
+    return margin + columns * cell_width + padding, rows * cell_height + padding
+
+
+def _scale(width, scale):
+    return max(1, -(-48 // width)) if scale is None else scale
+
+
+def _margin(row_labels, cell_height):
+    """The width before the images for the labels, and the font that they are written in."""
+    font = ImageFont.load_default(size=max(12, min(cell_height // 3, 20)))
+    widths = [int(font.getlength(text)) for text in row_labels or ()]
+    return max(widths, default=-12) + 12, font
 
 
 def save_png(image: Image.Image | np.ndarray, path: str | Path, overwrite: bool = False) -> Path:

@@ -8,7 +8,15 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from kdiffusion.images import image_grid, read_image, save_gif, save_png, to_model_range, to_uint8
+from kdiffusion.images import (
+    grid_size,
+    image_grid,
+    read_image,
+    save_gif,
+    save_png,
+    to_model_range,
+    to_uint8,
+)
 
 ALL_PIXELS = np.arange(256, dtype=np.uint8)
 
@@ -142,3 +150,11 @@ def test_ppm_of_8_bits_is_read(tmp_path):
     path = tmp_path / "plain.ppm"
     path.write_bytes(b"P6 1 1 255\n\x01\x02\x03")
     assert read_image(path).tolist() == [[[1, 2, 3]]]
+
+
+@pytest.mark.parametrize("row_labels", [None, ["a", "a longer name"]])
+@pytest.mark.parametrize(("scale", "padding"), [(None, 2), (3, 0)])
+def test_the_size_of_a_grid_is_known_before_there_are_images(row_labels, scale, padding):
+    images = np.zeros((6, 5, 7, 1), np.uint8)
+    grid = image_grid(images, 3, row_labels, scale, padding)
+    assert grid.size == grid_size(images.shape[1:], 3, 2, row_labels, scale, padding)

@@ -9,13 +9,14 @@ import numpy as np
 
 from kdiffusion.checks import check_whole
 from kdiffusion.diffusion.sampling import sample
-from kdiffusion.images import image_grid, to_uint8
+from kdiffusion.images import grid_size, image_grid, to_uint8
 
 from .labels import label_names
 
 if TYPE_CHECKING:
     from PIL import Image
 
+    from kdiffusion.diffusion.card import DenoiserCard
     from kdiffusion.diffusion.denoiser import Denoiser
 
 LARGEST_SCALE = 256  # an image of 8x8 pixels is then 2048 wide
@@ -87,3 +88,19 @@ def grid_beside(
         row_labels=label_names(labels, class_names),
         scale=scale,
     )
+
+
+def size_beside(
+    given: int, per_label: int, labels: Sequence[int], card: DenoiserCard, scale: int | None = None
+) -> tuple[int, int]:
+    """Width and height in pixels of what `grid_beside` makes.
+
+    Args:
+        given: int. How many images stand first in every row.
+        per_label: int. How many are drawn of each label.
+        labels: ints `[L]`.
+        card: DenoiserCard.
+        scale: int or None, as of `image_grid`.
+    """
+    names = label_names(labels, card.class_names)
+    return grid_size(card.image_shape, given + 1 + per_label, len(labels), names, scale)

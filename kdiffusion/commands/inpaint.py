@@ -16,9 +16,9 @@ from kdiffusion.images import to_uint8
 from kdiffusion.terminal import counted
 
 from .given_images import read_given_image, read_mask
-from .grids import check_scale, grid_beside, one_label_after_another
+from .grids import check_scale, grid_beside, one_label_after_another, size_beside
 from .labels import labels_from_text
-from .outputs import refuse_names, refuse_outputs, write_outputs
+from .outputs import refuse_names, refuse_outputs, refuse_size, write_outputs
 from .sampling_flags import AS_RECOMMENDED, Labels, Sampling
 
 
@@ -67,6 +67,7 @@ def main(
     card = denoiser.card
     numbers = labels_from_text(labels, card.class_names)
     label_of_image, seeds = one_label_after_another(numbers, per_label, seed)
+    refuse_size(out, size_beside(2, per_label, numbers, card, scale))
     given, marked = read_given_image(image, card, resize), read_mask(mask, card, resize)
     start = time.perf_counter()
     images = to_uint8(

@@ -12,12 +12,12 @@ import tyro
 
 from kdiffusion.artifacts import load_denoiser
 from kdiffusion.diffusion.interpolation import interpolate, interpolate_images
-from kdiffusion.images import image_grid, to_uint8
+from kdiffusion.images import grid_size, image_grid, to_uint8
 
 from .given_images import read_given_image
 from .grids import check_scale
 from .labels import labels_from_text
-from .outputs import refuse_names, refuse_outputs, write_outputs
+from .outputs import refuse_names, refuse_outputs, refuse_size, write_outputs
 from .sampling_flags import AS_RECOMMENDED, Labels, Sampling
 
 
@@ -68,6 +68,7 @@ def main(
     if len(numbers) > 2:
         raise ValueError(f"`labels` must be one class, or two to walk between. Received: {numbers}")
     label = numbers[0] if len(numbers) == 1 else (numbers[0], numbers[1])
+    refuse_size(out, grid_size(card.image_shape, frames, 1, scale=scale))
     options = {"frames": frames, **sampling.given()}
     start = time.perf_counter()
     if images is None:

@@ -20,6 +20,9 @@ IMAGES = {
     ".webp": {"format": "WEBP", "lossless": True},
 }
 FILMS = (".gif",)
+# Pixels that a side may have, as the formats have it: libjpeg's and libwebp's own limits.
+LARGEST_SIDES = {".jpg": 65_500, ".jpeg": 65_500, ".webp": 16_383}
+MOST_PIXELS = 500_000_000  # in all: 1.5 GB of memory
 
 
 def refuse_names(images: Iterable[Path | None] = (), films: Iterable[Path | None] = ()) -> None:
@@ -55,6 +58,23 @@ def refuse_outputs(
         raise ValueError(f"The files to write must differ. Received: {', '.join(map(str, wanted))}")
     for path in wanted:
         refuse_existing(path, overwrite, (ours or {}).get(path))
+
+
+def refuse_size(path: Path, size: tuple[int, int]) -> None:
+    """Raises ValueError when an image would be too large for its file: before the work.
+
+    Args:
+        path: of the image, with an ending of `IMAGES`.
+        size: width and height in pixels.
+    """
+    ending = path.suffix.lower()
+    most = LARGEST_SIDES.get(ending, MOST_PIXELS)
+    if max(size) > most or size[0] * size[1] > MOST_PIXELS:
+        side = f"{most:,} pixels a side, and " if ending in LARGEST_SIDES else ""
+        raise ValueError(
+            f"The image must have at most {side}{MOST_PIXELS:,} pixels in all: draw fewer, or give "
+            f"a smaller `--scale`. Received: {size[0]:,}x{size[1]:,} pixels for {path}"
+        )
 
 
 def write_outputs(contents: Mapping[Path | None, Any], overwrite: bool) -> str:

@@ -15,12 +15,12 @@ import tyro
 
 from kdiffusion.artifacts import load_denoiser
 from kdiffusion.evaluation.written_sets import WRITTEN_SETS
-from kdiffusion.images import image_grid
+from kdiffusion.images import grid_size, image_grid
 from kdiffusion.terminal import counted
 
 from .grids import check_scale, draw_by_class
 from .labels import label_names, labels_from_text
-from .outputs import refuse_names, refuse_outputs, write_outputs
+from .outputs import refuse_names, refuse_outputs, refuse_size, write_outputs
 from .processes import run_in_processes
 from .sampling_flags import AS_RECOMMENDED, Labels, Sampling
 from .shards import (
@@ -202,6 +202,8 @@ def _draw_grid(artifact, labels, per_label, seed, sampling, scale, out, npz, ove
     denoiser = load_denoiser(artifact)
     class_names = denoiser.card.class_names
     numbers = labels_from_text(labels, class_names)
+    names = label_names(numbers, class_names)
+    refuse_size(out, grid_size(denoiser.card.image_shape, per_label, len(numbers), names, scale))
     start = time.perf_counter()
     images, label_of_image, seeds = draw_by_class(
         denoiser, numbers, per_label, seed, **sampling.given()
@@ -210,7 +212,6 @@ def _draw_grid(artifact, labels, per_label, seed, sampling, scale, out, npz, ove
     if len(images) == 1:
         grid = image_grid(images, 1, scale=scale or 1, padding=0)
     else:
-        names = label_names(numbers, class_names)
         grid = image_grid(images, per_label, row_labels=names, scale=scale)
     arrays = {"images": images, "labels": label_of_image, "seeds": seeds}
     written = write_outputs({out: grid, npz: arrays}, overwrite)

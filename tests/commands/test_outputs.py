@@ -4,7 +4,15 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from kdiffusion.commands.outputs import IMAGES, refuse_names, refuse_outputs, write_outputs
+from kdiffusion.__main__ import main
+from kdiffusion.commands.outputs import (
+    IMAGES,
+    LARGEST_SIDES,
+    refuse_names,
+    refuse_outputs,
+    refuse_size,
+    write_outputs,
+)
 
 
 @pytest.fixture
@@ -72,3 +80,23 @@ def test_a_film_is_a_gif(tmp_path):
     refuse_names(films=[tmp_path / "a.gif"])
     with pytest.raises(ValueError, match=r"a film must end in one of \.gif. Received"):
         refuse_names(films=[tmp_path / "a.mp4"])
+
+
+@pytest.mark.parametrize("ending", LARGEST_SIDES)
+def test_a_side_that_its_format_has_no_room_for_is_refused_and_no_other(tmp_path, ending):
+    most = LARGEST_SIDES[ending]
+    path = tmp_path / f"a{ending}"
+    refuse_size(path, (most, 1))
+    write_outputs({path: Image.new("RGB", (most, 1))}, overwrite=False)
+    with pytest.raises(ValueError, match="pixels a side, and 500,000,000 pixels in all"):
+        refuse_size(path, (1, most + 1))
+    with pytest.raises((OSError, ValueError)):  # Pillow's own, after the work
+        write_outputs({path: Image.new("RGB", (1, most + 1))}, overwrite=True)
+
+
+def test_an_image_beyond_memory_is_refused_before_it_is_drawn(tmp_path, monkeypatch, capsys):
+    monkeypatch.chdir(tmp_path)
+    with pytest.raises(SystemExit):
+        main(["sample", "digits", "--per-label", "3000", "--scale", "256"])
+    assert "at most 500,000,000 pixels in all" in capsys.readouterr().err
+    assert list(tmp_path.iterdir()) == []
