@@ -66,8 +66,10 @@ def main(
         images_per_block: what Ray hands out, and draws again when a worker is lost.
     """
     numbers = seeds_from_text(seeds)
-    first_ones = numbers[::images_per_block]
-    blocks = [{"first": n, "end": min(n + images_per_block, numbers[-1] + 1)} for n in first_ones]
+    blocks = [
+        {"first": first, "end": min(first + images_per_block, numbers.stop)}
+        for first in numbers[::images_per_block]
+    ]
     drawn = ray.data.from_items(blocks, override_num_blocks=len(blocks)).map_batches(
         Draw,
         fn_constructor_args=(artifact, labels, {"steps": steps}),

@@ -5,7 +5,7 @@ from __future__ import annotations
 import io
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Any, BinaryIO
+from typing import Any, BinaryIO, NamedTuple
 
 import numpy as np
 from PIL import Image, ImageDraw, ImageFont, ImageOps
@@ -144,11 +144,9 @@ def image_grid(
     rows = -(-count // columns)
     if row_labels is not None and len(row_labels) != rows:
         raise ValueError(f"`row_labels` must have {rows} entries. Received: {len(row_labels)}")
-    scale = _scale(width, scale)
-    cell_width, cell_height = width * scale + padding, height * scale + padding
-    margin, font = _margin(row_labels, cell_height)
-    size = grid_size(images.shape[1:], columns, rows, row_labels, scale, padding)
-    grid = Image.new("RGB", size, "white")
+    layout = _grid_layout(images.shape[1:], columns, rows, row_labels, scale, padding)
+    scale, cell_width, cell_height, margin = layout.scale, *layout.cell, layout.margin
+    grid = Image.new("RGB", layout.size, "white")
     for index, image in enumerate(images):
         row, column = divmod(index, columns)
         drawn = _to_pil(image).resize((width * scale, height * scale), Image.Resampling.NEAREST)
@@ -156,7 +154,7 @@ def image_grid(
     draw = ImageDraw.Draw(grid)
     for row, text in enumerate(row_labels or ()):
         middle = padding + row * cell_height + height * scale // 2
-        draw.text((margin - 6, middle), text, fill="black", font=font, anchor="rm")
+        draw.text((margin - 6, middle), text, fill="black", font=layout.font, anchor="rm")
     return grid
 
 
@@ -175,22 +173,25 @@ def grid_size(
         columns, rows: ints.
         row_labels, scale, padding: as of `image_grid`.
     """
+    return _grid_layout(image_shape, columns, rows, row_labels, scale, padding).size
+
+
+class _GridLayout(NamedTuple):
+    scale: int
+    cell: tuple[int, int]  # width and height of an image with the padding after it
+    margin: int  # before the images, for the labels
+    font: ImageFont.ImageFont | ImageFont.FreeTypeFont
+    size: tuple[int, int]
+
+
+def _grid_layout(image_shape, columns, rows, row_labels, scale, padding):
     height, width = image_shape[:2]
-    scale = _scale(width, scale)
+    scale = max(1, -(-48 // width)) if scale is None else scale
     cell_width, cell_height = width * scale + padding, height * scale + padding
-    margin, _ = _margin(row_labels, cell_height)
-    return margin + columns * cell_width + padding, rows * cell_height + padding
-
-
-def _scale(width, scale):
-    return max(1, -(-48 // width)) if scale is None else scale
-
-
-def _margin(row_labels, cell_height):
-    """The width before the images for the labels, and the font that they are written in."""
     font = ImageFont.load_default(size=max(12, min(cell_height // 3, 20)))
-    widths = [int(font.getlength(text)) for text in row_labels or ()]
-    return max(widths, default=-12) + 12, font
+    margin = max((int(font.getlength(text)) + 12 for text in row_labels or ()), default=0)
+    size = (margin + columns * cell_width + padding, rows * cell_height + padding)
+    return _GridLayout(scale, (cell_width, cell_height), margin, font, size)
 
 
 def save_png(image: Image.Image | np.ndarray, path: str | Path, overwrite: bool = False) -> Path:

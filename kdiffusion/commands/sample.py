@@ -9,7 +9,7 @@ import time
 import warnings
 from collections.abc import Callable
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Any
 
 import tyro
 
@@ -202,17 +202,17 @@ def _draw_grid(artifact, labels, per_label, seed, sampling, scale, out, npz, ove
     denoiser = load_denoiser(artifact)
     class_names = denoiser.card.class_names
     numbers = labels_from_text(labels, class_names)
-    names = label_names(numbers, class_names)
-    refuse_size(out, grid_size(denoiser.card.image_shape, per_label, len(numbers), names, scale))
+    if len(numbers) == per_label == 1:  # one image alone is written plain
+        layout: dict[str, Any] = {"scale": scale or 1, "padding": 0}
+    else:
+        layout = {"scale": scale, "row_labels": label_names(numbers, class_names)}
+    refuse_size(out, grid_size(denoiser.card.image_shape, per_label, len(numbers), **layout))
     start = time.perf_counter()
     images, label_of_image, seeds = draw_by_class(
         denoiser, numbers, per_label, seed, **sampling.given()
     )
     seconds = time.perf_counter() - start
-    if len(images) == 1:
-        grid = image_grid(images, 1, scale=scale or 1, padding=0)
-    else:
-        grid = image_grid(images, per_label, row_labels=names, scale=scale)
+    grid = image_grid(images, per_label, **layout)
     arrays = {"images": images, "labels": label_of_image, "seeds": seeds}
     written = write_outputs({out: grid, npz: arrays}, overwrite)
     print(f"{counted(len(images), 'image')} in {seconds:.1f} s: {written}")
