@@ -1,7 +1,8 @@
 """A few real training steps of any preset: its parameters, its step time, and a run to export.
 
-python -m benchmarks.step_time cifar10_paper --steps 4 --run-dir runs/paper_trial
-python -m kdiffusion export runs/paper_trial
+    python -m benchmarks.step_time cifar10_paper --steps 4
+
+With --run-dir runs/paper_trial the run is kept, for python -m kdiffusion export runs/paper_trial.
 """
 
 import time
@@ -38,27 +39,29 @@ class StepTimes(keras.callbacks.Callback):
 def main(
     preset: Annotated[PresetName, tyro.conf.Positional],
     steps: int = 4,
-    run_dir: Path = Path("runs/trial"),
+    run_dir: Path | None = None,
 ):
-    """Trains a preset for a few steps of its own batch size and writes a checkpoint.
+    """Trains a preset for a few steps of its own batch size.
 
     Args:
         preset: which.
         steps: how many, the first of which also compiles and isn't counted.
-        run_dir: folder of the run.
+        run_dir: folder that keeps the run, with a checkpoint of the last step; None keeps none.
     """
     config = PRESETS[preset]
-    check_free(run_dir)
+    if run_dir is not None:
+        check_free(run_dir)
     dataset = load_dataset(config.data.name, image_size=config.data.image_size)
     model = build_model(config, dataset.image_shape, dataset.num_classes, total_steps=steps)
-    directory = RunDirectory(
-        run_dir, config, dataset.image_shape, dataset.class_names, len(dataset.images)
-    )
-    directory.write()
     times = StepTimes()
     batches = training_batches(dataset, config.optimizer.batch_size, seed=config.run.seed)
     model.fit(batches, steps_per_epoch=steps, callbacks=[times], shuffle=False)
-    Checkpoints(model, directory.checkpoints).save()
+    if run_dir is not None:
+        directory = RunDirectory(
+            run_dir, config, dataset.image_shape, dataset.class_names, len(dataset.images)
+        )
+        directory.write()
+        Checkpoints(model, directory.checkpoints).save()
     seconds, batch_size = np.median(times.seconds[1:]), config.optimizer.batch_size
     print(
         f"{preset}: {model.network.count_params():,} parameters; {seconds:.2f} s a step of "
