@@ -11,6 +11,8 @@ from kdiffusion.export.read_source import read_source
 from kdiffusion.networks import UNet
 from kdiffusion.networks.unet2d import UNet2D
 
+pytestmark = pytest.mark.slow
+
 
 def _networks(card):
     yield UNet(card.image_shape, 3, 8, (1, 2), 1, (3,), embedding_channels=12, scale_shift=True)
