@@ -7,7 +7,7 @@ from kdiffusion import DiffusionModel, UNet, load_denoiser, make_schedule, sampl
 from kdiffusion.export import FORMATS, export_network
 
 pytestmark = pytest.mark.slow
-DRAWN = {"labels": [1, 2], "seeds": [3, 4], "steps": 4, "progress": False}
+DRAWN = {"labels": [2], "seeds": [4], "steps": 2, "progress": False}
 
 
 @pytest.fixture(scope="module")
@@ -30,7 +30,7 @@ def test_it_draws_what_the_network_draws(exported, name):
     paths, expected = exported
     denoiser = load_denoiser(paths[name])
     assert len(denoiser.card.alphas_cumprod) == 4000
-    assert expected.shape == (2, 96, 96, 3)
+    assert expected.shape == (1, 96, 96, 3)
     rounded = "float16" in name or "int8" in name
     np.testing.assert_allclose(
         sample(denoiser, **DRAWN), expected, rtol=0, atol=2 / 255 if rounded else 1e-4
