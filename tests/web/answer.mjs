@@ -38,6 +38,10 @@ const ANSWERS = {
     return [...(await load("pixels.js")).toRgba(Float64Array.from(x), channels)];
   },
 
+  async origin({ card, runtime }) {
+    return (await load("words.js")).describeOrigin(card, runtime);
+  },
+
   async queries({ queries, card }) {
     const { fromQuery, toQuery } = await load("settings.js");
     return queries.map((query) => {

@@ -43,10 +43,11 @@ export function describeModel(card) {
 /** Where the model comes from and what it runs on. */
 export function describeOrigin(card, runtime) {
   const seen = card.images_seen.toLocaleString("en");
-  return (
-    `Made with kdiffusion: preset ${card.preset}, ${seen} training images seen. ` +
-    `Runs on ${runtime}.`
-  );
+  // The card counts this training alone; what its first weights had seen is not in the file.
+  const trained = card.parent
+    ? `${seen} further training images seen by weights that were trained before`
+    : `${seen} training images seen`;
+  return `Made with kdiffusion: preset ${card.preset}, ${trained}. Runs on ${runtime}.`;
 }
 
 /** What of the card's recommendation the page can't do; empty if it can do all. */
