@@ -84,7 +84,7 @@ def cifar10_small() -> Config:
 
     `python -m kdiffusion train cifar10_small`
 
-    7.4 M parameters, 0.29 G multiplications per image. What was tried, and what each part gave:
+    7.4 M parameters, 0.29 G multiplications per image. What was tried, and what it gave:
     docs/results/recipe.md. The released model `cifar10` is of this preset.
     """
     return Config(
