@@ -7,7 +7,7 @@ from kdiffusion import precision
 from kdiffusion.precision import cpu_has_bfloat16, resolve_policy, warn_if_emulated
 from kdiffusion.runs import PRESETS
 from kdiffusion.runs import run as run_module
-from kdiffusion.runs.run_directory import RunDirectory
+from kdiffusion.runs.run_directory import RunDirectory, as_begun
 
 
 @pytest.mark.parametrize(
@@ -57,12 +57,12 @@ def _config(policy):
 
 
 def test_a_run_keeps_the_policy_that_auto_took_when_it_began():
-    begun = run_module._with_policy(_config("auto"), before=None)
+    begun = run_module._with_policy(_config("auto"))
     assert begun.model.dtype_policy == resolve_policy("auto")
     elsewhere = "float32" if begun.model.dtype_policy == "mixed_bfloat16" else "mixed_bfloat16"
     before = RunDirectory("run", _config(elsewhere), (8, 8, 1), ("0",), 1)
-    assert run_module._with_policy(_config("auto"), before) == before.config
-    assert run_module._with_policy(_config("float32"), before) == _config("float32")
+    assert as_begun(_config("auto"), before) == before.config
+    assert as_begun(_config("float32"), before) == _config("float32")
 
 
 def test_bfloat16_that_will_be_emulated_is_warned_of_and_nothing_else():

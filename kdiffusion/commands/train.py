@@ -20,7 +20,13 @@ from kdiffusion.runs import Interrupted
 from kdiffusion.runs.cluster import has_several_workers
 from kdiffusion.runs.config import PARENT
 from kdiffusion.runs.remote_run import begun
-from kdiffusion.runs.run_directory import RunDirectory, check_free, check_resumable, holds_run
+from kdiffusion.runs.run_directory import (
+    RunDirectory,
+    as_begun,
+    check_free,
+    check_resumable,
+    holds_run,
+)
 from kdiffusion.runs.summary import settings_lines
 from kdiffusion.tensorflow_start import import_tensorflow
 from kdiffusion.terminal import say, working
@@ -44,6 +50,7 @@ def announce(command: Command) -> None:
     goes_on = command.resume and holds_run(here)
     if goes_on:
         before = RunDirectory.read(here)
+        config = as_begun(config, before)
         check_resumable(before.config, config)
         refuse_link(before.export)  # what the end of the training replaces
     elif is_url(folder):

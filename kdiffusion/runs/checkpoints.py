@@ -70,7 +70,7 @@ class Checkpoints:
     def any(self) -> bool:
         """Whether there is a checkpoint, damaged ones included."""
         self.wait()
-        return bool(self._candidates())
+        return any_checkpoint(self._directory)
 
     def wait(self) -> None:
         """Returns when what was saved is on the disk.
@@ -298,6 +298,11 @@ def verify(folder: Path) -> dict:
     except (OSError, ValueError, KeyError, RecursionError) as error:
         raise ValueError(f"Checkpoint {folder} is damaged: {error}") from error
     return record
+
+
+def any_checkpoint(directory: Path) -> bool:
+    """Whether there is a checkpoint in a folder, or a best one, damaged ones included."""
+    return bool(_newest_first(directory) or _newest_first(directory / "best"))
 
 
 def _newest_first(directory):

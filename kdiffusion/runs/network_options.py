@@ -6,7 +6,6 @@ from fractions import Fraction
 
 from kdiffusion.runs.config import PARENT, Config, ModelConfig
 from kdiffusion.runs.initial_weights import InitialWeights
-from kdiffusion.runs.run_directory import RunDirectory
 
 # What the data set decides, and what a run that starts from another chooses for itself.
 NOT_THE_PARENTS = ("image_shape", "num_classes", "dropout")
@@ -66,16 +65,3 @@ def _at_the_same_levels(network, height):
     # Each level halves the maps: what one is of the image's height, it is of any.
     heights = (Fraction(each * height, own) for each in network["attention_resolutions"])
     return tuple(int(each) for each in heights if each.denominator == 1)
-
-
-def with_network_as_begun(config: Config, before: RunDirectory) -> Config:
-    """The configuration with the network of the run that goes on, where that is the parent's.
-
-    Args:
-        config: `Config` that was asked for.
-        before: `RunDirectory` of the run.
-    """
-    if config.model.network != PARENT:
-        return config
-    own = {"dropout": config.model.dropout, "dtype_policy": config.model.dtype_policy}
-    return dataclasses.replace(config, model=dataclasses.replace(before.config.model, **own))

@@ -18,10 +18,10 @@ from kdiffusion.precision import resolve_policy, warn_if_emulated
 from kdiffusion.runs import event_log, history, remote_run, run_directory
 from kdiffusion.runs.build import build_model
 from kdiffusion.runs.callbacks import Monitor, StopAtNonFinite
-from kdiffusion.runs.checkpoints import Checkpoints
+from kdiffusion.runs.checkpoints import Checkpoints, any_checkpoint
 from kdiffusion.runs.initial_weights import read_parent, start_from
 from kdiffusion.runs.interruptions import catching_signals
-from kdiffusion.runs.network_options import with_network_as_begun, with_network_of
+from kdiffusion.runs.network_options import with_network_of
 from kdiffusion.runs.progress import EpochLines
 from kdiffusion.runs.run_directory import RunDirectory
 from kdiffusion.runs.saving import ContinueEpoch, SaveCheckpoint
@@ -67,6 +67,7 @@ def train(
             run that is resumed; a run all of whose checkpoints are damaged; weights to start from
             that don't fit.
         FloatingPointError: the loss or the gradient stopped being a finite number.
+        MemoryError: a step doesn't fit into that of the device; says what takes less.
         Preempted: SIGTERM came; the step at which it did is saved.
         StoppedByUser: Ctrl-C came; likewise.
         WorkerLost: another process of the cluster is gone.
@@ -94,7 +95,9 @@ def _begin(config, run_dir, remote, strategy, workers, resume, overwrite, callba
     """`train` in a folder of this machine, which `remote` sends to where the run is."""
     resume = resume and run_directory.holds_run(run_dir)
     before = RunDirectory.read(run_dir) if resume else None
-    config = _as_begun(config, before)
+    if before is not None:
+        config = run_directory.as_begun(config, before)
+    config = _with_policy(config)
     with workers.reporting_loss():
         # Before one finds its settings wrong for the folder, and another doesn't.
         workers.check_agree(_what_must_agree(config))
@@ -106,7 +109,8 @@ def _begin(config, run_dir, remote, strategy, workers, resume, overwrite, callba
     elif workers.is_chief:
         run_directory.check_free(run_dir, overwrite)
     parent = None
-    if config.run.init_from is not None and before is None:
+    # A run that was killed before its first checkpoint still has to begin.
+    if config.run.init_from is not None and not (before and any_checkpoint(before.checkpoints)):
         with working(f"reading {config.run.init_from}"):
             parent = read_parent(config.run.init_from)
     with working(f"loading the data set {config.data.name}", line=workers.is_chief):
@@ -119,9 +123,10 @@ def _begin(config, run_dir, remote, strategy, workers, resume, overwrite, callba
     )  # fmt: skip
     if before is not None:
         run_directory.check_same_data(before, directory)
+        _check_same_parent(before.parent, directory.parent)
         directory = replace(directory, parent=before.parent)
     steps_per_epoch = dataset.steps_per_epoch(config.optimizer.batch_size)
-    check_batch_size(strategy, config.optimizer.batch_size)
+    check_batch_size(strategy, config.optimizer.batch_size, config.optimizer.gradient_accumulation)
     _check_steps_per_execution(config, steps_per_epoch)
     total_steps = config.optimizer.epochs * steps_per_epoch
     _warn_of_warm_up(config, total_steps)
@@ -190,11 +195,26 @@ def _train(model, strategy, workers, dataset, directory, before, remote, own_cal
     with catching_signals() as what_came, closing(lines), closing(checkpoints):
         # Last: what an epoch leaves is whole before the checkpoint that says it is done.
         callbacks.append(SaveCheckpoint(checkpoints, config, steps_per_epoch, what_came, workers))
-        _fit(model, strategy, dataset, config, step, callbacks)
+        with _telling_what_saves_memory():
+            _fit(model, strategy, dataset, config, step, callbacks)
         stop = what_came()
         if stop is not None:
             raise stop(f"{stop.cause} came after the last step; the run is whole.")
     return directory
+
+
+@contextlib.contextmanager
+def _telling_what_saves_memory():
+    try:
+        yield
+    except tf.errors.ResourceExhaustedError as error:
+        if "OOM" not in error.message and "out of memory" not in error.message.lower():
+            raise  # TensorFlow says the same of a full disk
+        raise MemoryError(
+            "a step does not fit. `--optimizer.gradient-accumulation N` computes it in N parts, "
+            "`--optimizer.rematerialise` keeps less of it; a run can go on with either. TensorFlow "
+            f"said: {error.message.splitlines()[0]}"
+        ) from error
 
 
 def _evaluation(model, dataset, directory):
@@ -234,26 +254,21 @@ def _with_history(directory, before, step, workers):
     return replace(directory, history=extended)
 
 
-def _as_begun(config, before):
-    """The configuration with what a run keeps as it began: what `"auto"` meant, TensorBoard's axis.
-
-    Args:
-        config: `Config` that was asked for.
-        before: `RunDirectory` of the run that goes on, or None.
-    """
-    if before is not None:
-        config = replace(config, run=replace(config.run, x_axis=before.config.run.x_axis))
-        config = with_network_as_begun(config, before)
-    return _with_policy(config, before)
-
-
-def _with_policy(config, before):
-    """The configuration with the dtype policy that `"auto"` means here, or in the run before."""
+def _with_policy(config):
+    """The configuration with the dtype policy that `"auto"` means here."""
     if config.model.dtype_policy != "auto":
         warn_if_emulated(config.model.dtype_policy)
         return config
-    policy = resolve_policy("auto") if before is None else before.config.model.dtype_policy
-    return replace(config, model=replace(config.model, dtype_policy=policy))
+    return replace(config, model=replace(config.model, dtype_policy=resolve_policy("auto")))
+
+
+def _check_same_parent(before, now):
+    """Refuses other weights to begin with than those that a run was to begin with."""
+    if now is not None and before is not None and now["sha256"] != before["sha256"]:
+        raise ValueError(
+            f"The run has no checkpoint yet, so it begins again, and `run.init_from` must be what "
+            f"it was: SHA-256 {before['sha256']}. Received: {now['name']}, SHA-256 {now['sha256']}"
+        )
 
 
 def _what_must_agree(config):
@@ -300,6 +315,8 @@ def _fit(model, strategy, dataset, config, step, callbacks):
     if done and epoch < epochs:
         epoch += 1
         fit(step, steps_per_epoch - done, epoch, [ContinueEpoch(model), *callbacks])
+        if model.stop_training:  # the next `fit` would forget it
+            return
     fit(epoch * steps_per_epoch, steps_per_epoch, epochs, callbacks)
 
 

@@ -7,19 +7,19 @@ import json
 import os
 import shutil
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
 from filelock import FileLock, Timeout
 
 from kdiffusion.files import refuse_existing, refuse_foreign
-from kdiffusion.runs.config import Config
+from kdiffusion.runs.config import PARENT, Config
 from kdiffusion.runs.history import changed_settings
 from kdiffusion.runs.sealed import read_sealed, write_sealed
 
 # What may differ when a run is resumed, as "section" or "section.field": where it ends, how fast it
-# goes there, how it is watched and sampled. The rest would make it another run.
+# goes there, in how much memory, how it is watched and sampled. The rest would make it another run.
 RESUMABLE = (
     "run",
     "sampling",
@@ -30,6 +30,8 @@ RESUMABLE = (
     "optimizer.warmup_steps",
     "optimizer.cooldown_fraction",
     "optimizer.final_learning_rate_fraction",
+    "optimizer.gradient_accumulation",
+    "optimizer.rematerialise",
     "data.directory",
 )
 
@@ -236,12 +238,30 @@ def clear(path: str | os.PathLike) -> None:
         (path / "config.json").unlink()
 
 
+def as_begun(config: Config, before: RunDirectory) -> Config:
+    """The configuration with what a run keeps as it began, of what was asked for by other words.
+
+    These are what `"auto"` and a parent's network meant then, and the axis of TensorBoard's log.
+
+    Args:
+        config: `Config` that was asked for.
+        before: `RunDirectory` of the run that goes on.
+    """
+    model = config.model
+    if model.network == PARENT:
+        own = {"dropout": model.dropout, "dtype_policy": model.dtype_policy}
+        model = replace(before.config.model, **own)
+    if model.dtype_policy == "auto":
+        model = replace(model, dtype_policy=before.config.model.dtype_policy)
+    return replace(config, model=model, run=replace(config.run, x_axis=before.config.run.x_axis))
+
+
 def check_resumable(before: Config, now: Config) -> None:
     """Refuses to go on with a run under settings that would make it another run.
 
     Args:
         before: `Config` of the run.
-        now: `Config` that was asked for.
+        now: `Config` that was asked for, `as_begun`.
 
     Raises:
         ValueError: names each setting that differs, and those that may.

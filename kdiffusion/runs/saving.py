@@ -20,6 +20,8 @@ if TYPE_CHECKING:
 class SaveCheckpoint(keras.callbacks.Callback):
     """Writes a checkpoint every so many steps and epochs, after the last, and when told to stop.
 
+    After an epoch at which another callback stopped the training, too: it is the last.
+
     What is due at a step that ends an epoch is done with the epoch, when its validation is over:
     a checkpoint, and the stop that SIGTERM or Ctrl-C asks for.
 
@@ -64,7 +66,8 @@ class SaveCheckpoint(keras.callbacks.Callback):
 
     def on_epoch_end(self, epoch: int, logs: Any = None) -> None:
         epoch_is_due = (epoch + 1) % self._every_epochs == 0 or epoch + 1 == self._epochs
-        self._save_if(self._is_due or epoch_is_due, self._last_step, logs)
+        is_due = self._is_due or epoch_is_due or self.model.stop_training
+        self._save_if(is_due, self._last_step, logs)
 
     def _save_if(self, is_due, step, logs=None):
         came = self._what_came()

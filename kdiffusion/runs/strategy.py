@@ -90,17 +90,27 @@ def make_strategy(name: str) -> tf.distribute.Strategy:
     return find("strategy", name, STRATEGIES)()
 
 
-def check_batch_size(strategy: tf.distribute.Strategy, batch_size: int) -> None:
+def check_batch_size(strategy: tf.distribute.Strategy, batch_size: int, parts: int = 1) -> None:
     """Refuses a global batch that can't be divided equally among a strategy's replicas.
 
+    Args:
+        strategy: `tf.distribute.Strategy`.
+        batch_size: int. Images per step, over all replicas and workers.
+        parts: int. In how many parts each replica computes its share.
+
     Raises:
-        ValueError: naming both numbers.
+        ValueError: naming the numbers.
     """
     replicas = strategy.num_replicas_in_sync
     if batch_size % replicas:
         raise ValueError(
             f"`batch_size` is the global one and must be divisible by the {replicas} replicas. "
             f"Received: batch_size={batch_size}"
+        )
+    if batch_size // replicas % parts:
+        raise ValueError(
+            f"`gradient_accumulation` must divide the batch of each device, "
+            f"{batch_size // replicas} images. Received: gradient_accumulation={parts}"
         )
 
 

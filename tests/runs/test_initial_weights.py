@@ -181,6 +181,36 @@ def test_resume_needs_the_parent_no_more_and_stays_exact(tiny, tmp_path, last_ch
         train(child(2, init_from="other"), tmp_path / "parts", resume=True)
 
 
+class Killed(keras.callbacks.Callback):
+    def on_train_batch_end(self, batch, logs=None):
+        raise KeyboardInterrupt
+
+
+@pytest.mark.slow
+def test_a_run_killed_before_its_first_checkpoint_begins_with_its_parent_again(
+    tiny, tiny_model, tmp_path
+):
+    source, other = tmp_path / "network.keras", tmp_path / "other.keras"
+    parent, another = _random(tiny_model()), _random(tiny_model(), seed=1)
+    parent.ema_network.save(source)
+    another.ema_network.save(other)
+    still = {"epochs": 1, "learning_rate": 1e-30}
+    config = tiny(run={"init_from": str(source)}, optimizer=still)
+    with pytest.raises(KeyboardInterrupt):
+        train(config, tmp_path / "run", callbacks=[Killed()])
+    assert not list(tmp_path.glob("run/checkpoints/step_*"))
+    source.rename(tmp_path / "moved.keras")
+    other.rename(source)
+    with pytest.raises(ValueError, match=r"`run\.init_from` must be what it was: SHA-256"):
+        train(config, tmp_path / "run", resume=True)
+    (tmp_path / "moved.keras").rename(source)
+    resumed = train(config, tmp_path / "run", resume=True)
+    for have, want in zip(
+        resumed.model.network.get_weights(), parent.ema_network.get_weights(), strict=True
+    ):
+        np.testing.assert_allclose(have, want, atol=1e-6)
+
+
 @pytest.mark.slow
 def test_weights_that_do_not_fit_leave_the_folder_as_it_was(tiny, tmp_path):
     train(tiny(optimizer={"epochs": 1}), tmp_path / "parent")

@@ -3,6 +3,7 @@
 import json
 import re
 
+import keras
 import numpy as np
 import pytest
 import tensorflow as tf
@@ -116,12 +117,6 @@ def test_about_forty_epochs_are_validated_and_all_that_write_a_checkpoint(tiny):
     assert run_module.validated_epochs(tiny(optimizer={"epochs": 40})) == list(range(1, 41))
     many = tiny(optimizer={"epochs": 120}, run={"checkpoint_every_epochs": 30})
     assert run_module.validated_epochs(many) == list(range(3, 121, 3))
-
-
-def test_a_run_begun_along_epochs_goes_on_along_epochs(tiny):
-    before = RunDirectory("run", tiny(run={"x_axis": "epochs"}), (8, 8, 1), ("0",), 1)
-    assert run_module._as_begun(tiny(), before) == before.config
-    assert run_module._as_begun(tiny(), None) == tiny()
 
 
 def test_steps_are_logged_where_one_call_makes_several(tiny, tmp_path):
@@ -274,3 +269,30 @@ def test_a_second_run_in_the_folder_is_refused(run):
     with pytest.raises(ValueError, match=r"optimizer\.weight_decay was 0\.0, is 0\.5"):
         train(changed, run.directory.path, resume=True)
     assert RunDirectory.read(run.directory.path).config == _tiny()
+
+
+class StopAtEpoch(keras.callbacks.Callback):
+    def __init__(self, number):
+        super().__init__()
+        self.number = number
+
+    def on_epoch_end(self, epoch, logs=None):
+        self.model.stop_training = epoch + 1 == self.number
+
+
+def test_a_run_that_a_callback_stops_is_saved_where_it_stopped(tiny, tmp_path):
+    config = tiny(optimizer={"epochs": 3}, run={"checkpoint_every_epochs": 100})
+    run = train(config, tmp_path, callbacks=[StopAtEpoch(1)])
+    assert int(run.model.step.numpy()) == 6
+    assert [path.name for path in tmp_path.glob("checkpoints/step_*")] == ["step_00000006"]
+
+
+def test_too_little_memory_is_told_with_what_needs_less_and_a_full_disk_is_not_taken_for_it():
+    def fail(message):
+        with run_module._telling_what_saves_memory():
+            raise tf.errors.ResourceExhaustedError(None, None, message)
+
+    with pytest.raises(MemoryError, match=r"gradient-accumulation N.*said: OOM when"):
+        fail("OOM when allocating tensor with shape[128,64]\nand a trace")
+    with pytest.raises(tf.errors.ResourceExhaustedError):
+        fail("/run/state.data: No space left on device")

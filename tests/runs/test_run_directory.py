@@ -5,7 +5,7 @@ import pytest
 
 from kdiffusion.runs import run_directory
 from kdiffusion.runs.presets import PRESETS
-from kdiffusion.runs.run_directory import RunDirectory, check_resumable
+from kdiffusion.runs.run_directory import RunDirectory, as_begun, check_resumable
 from kdiffusion.runs.sealed import read_sealed, write_sealed
 
 DIGITS = PRESETS["digits"]
@@ -243,12 +243,45 @@ def test_a_run_of_another_version_is_told_so(tmp_path):
         ("optimizer", {"learning_rate": 1e-5, "warmup_steps": 7}),
         ("optimizer", {"learning_rate_shape": "trapezoid", "cooldown_fraction": 0.5}),
         ("optimizer", {"final_learning_rate_fraction": 0.25}),
+        ("optimizer", {"gradient_accumulation": 4, "rematerialise": True}),
         ("run", {"log_every_steps": 7}),
         ("sampling", {"steps": 7}),
     ],
 )
 def test_what_does_not_change_the_model_may_change_on_resuming(section, values):
     check_resumable(DIGITS, _changed(section, **values))
+
+
+@pytest.mark.parametrize(
+    ("section", "asked", "begun"),
+    [
+        ("run", {"x_axis": "steps"}, {"x_axis": "epochs"}),
+        ("model", {"dtype_policy": "auto"}, {"dtype_policy": "mixed_bfloat16"}),
+        (
+            "model",
+            {"network": "parent", "dropout": 0.5, "dtype_policy": "auto"},
+            {
+                "network": "unet2d",
+                "dropout": 0.5,
+                "dtype_policy": "float32",
+                "channel_multipliers": (1,),
+            },
+        ),
+    ],
+)
+def test_the_same_words_mean_what_they_meant_when_the_run_began(section, asked, begun):
+    """So that the same command, with --resume, goes on."""
+    parent = {"init_from": "x"} if asked.get("network") == "parent" else {}
+    digits = dataclasses.replace(DIGITS, run=dataclasses.replace(DIGITS.run, **parent))
+    now, before = (
+        dataclasses.replace(
+            digits, **{section: dataclasses.replace(getattr(digits, section), **values)}
+        )
+        for values in (asked, begun)
+    )
+    before = RunDirectory("run", before, (8, 8, 1), ("0",), 1)
+    assert as_begun(now, before) == before.config
+    check_resumable(before.config, as_begun(now, before))
 
 
 @pytest.mark.parametrize(

@@ -11,7 +11,7 @@ import tensorflow as tf
 
 from kdiffusion.runs.choices import STRATEGIES
 from kdiffusion.runs.launchers import LAUNCHERS
-from kdiffusion.runs.strategy import OneProcessor, make_strategy
+from kdiffusion.runs.strategy import OneProcessor, check_batch_size, make_strategy
 
 ROOT = Path(__file__).parent.parent.parent
 
@@ -89,6 +89,12 @@ def test_batches_of_the_processor_are_not_brought_to_it_by_a_thread_that_may_out
         2,
         3,
     ]
+
+
+def test_parts_that_do_not_divide_a_batch_are_refused_before_anything_is_removed():
+    check_batch_size(make_strategy("one_device"), 128, parts=4)
+    with pytest.raises(ValueError, match=r"`gradient_accumulation` must divide .* 128 images.*=3"):
+        check_batch_size(make_strategy("one_device"), 128, parts=3)
 
 
 @pytest.fixture(scope="module")
