@@ -78,9 +78,24 @@ class RemoteRun:
                 self._clear()
                 self._fetch([CONFIG])
 
+    def check_free(self) -> None:
+        """Refuses to begin a run beside files that none has written, which the first `send` removes.
+
+        Raises:
+            FileExistsError: something lies where a part of a run would, and no config.json.
+        """
+        if self._there and CONFIG not in self._there:
+            raise FileExistsError(
+                f"{self.url}/{min(self._there)} is there, and {self.url} holds no run whose part "
+                "it is. Choose another --run-dir, or move it away."
+            )
+
     def fetch(self) -> None:
-        """Brings what a run goes on from: its checkpoints, its log and its grids."""
-        if not (self._writes and self._is_newer_here):
+        """Brings what a run goes on from: its checkpoints, its log, its grids and its exports."""
+        if self._writes and self._is_newer_here:
+            # Exports alone are written from elsewhere, too.
+            self._fetch({name for name in self._there if name.startswith("export/")})
+        else:
             self._fetch(self._there)
 
     def claim(self) -> None:

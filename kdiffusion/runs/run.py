@@ -108,6 +108,8 @@ def _begin(config, run_dir, remote, strategy, workers, resume, overwrite, callba
                 remote.fetch()
     elif workers.is_chief:
         run_directory.check_free(run_dir, overwrite)
+        if remote is not None:
+            remote.check_free()
     parent = None
     # A run that was killed before its first checkpoint still has to begin.
     if config.run.init_from is not None and not (before and any_checkpoint(before.checkpoints)):

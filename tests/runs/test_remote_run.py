@@ -148,6 +148,27 @@ def test_what_could_not_be_sent_is_gone_on_from(url, monkeypatch, tmp_path):
     assert "checkpoints/step_00000004/record.json" in Store(url).sizes()
 
 
+def test_an_export_that_was_made_elsewhere_is_still_there_when_the_run_goes_on(url):
+    run = RemoteRun(url)
+    _put(run, {"config.json": "{}", "export/denoiser.onnx": "old"})
+    run.claim()
+    Store(url).write(b"theirs", "export/denoiser_float16.onnx")
+    Store(url).write(b"new", "export/denoiser.onnx")
+    again = RemoteRun(url)
+    again.fetch()
+    again.claim()
+    assert Store(url).read("export/denoiser_float16.onnx") == b"theirs"
+    assert Store(url).read("export/denoiser.onnx") == b"new"
+
+
+def test_no_run_is_begun_beside_what_none_has_written(url, tiny):
+    Store(url).write(b"theirs", "export/denoiser.onnx")
+    for options in ({}, {"resume": True}, {"overwrite": True}):
+        with pytest.raises(FileExistsError, match=rf"^{url}/export/denoiser.onnx is there"):
+            train(tiny(), url, **options)
+    assert Store(url).read("export/denoiser.onnx") == b"theirs"
+
+
 def test_a_reader_takes_the_newest_checkpoint_and_the_best():
     names = [
         "config.json", "samples/epoch_0001.png", "tensorboard/train/events.out.tfevents.1",
