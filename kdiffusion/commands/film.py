@@ -18,11 +18,11 @@ from kdiffusion.checks import check_whole
 from kdiffusion.diffusion.plan import SamplingChoices, SamplingOptions
 from kdiffusion.diffusion.sampling import sampling_steps
 from kdiffusion.diffusion.seeded_noise import initial_latents
-from kdiffusion.images import image_grid, to_uint8
+from kdiffusion.images import grid_size, image_grid, to_uint8
 
 from .grids import check_scale, one_label_after_another
 from .labels import label_names, labels_from_text
-from .outputs import refuse_names, refuse_outputs, write_outputs
+from .outputs import refuse_names, refuse_outputs, refuse_size, write_outputs
 from .sampling_flags import AS_RECOMMENDED, Labels, Sampling
 
 if TYPE_CHECKING:
@@ -124,12 +124,16 @@ def main(
     denoiser = load_denoiser(artifact)
     numbers = labels_from_text(labels, denoiser.card.class_names)
     label_of_image, seeds = one_label_after_another(numbers, per_label, seed)
+    names = label_names(numbers, denoiser.card.class_names)
+    of_images = names * per_label
+    shape = denoiser.card.image_shape
+    refuse_size(out, grid_size(shape, per_label, len(numbers), names, scale), frames)
+    refuse_size(strip, grid_size(shape, STRIP_FRAMES, len(of_images), of_images, scale))
     start = time.perf_counter()
     taken, steps = film(
         denoiser, label_of_image, seeds, frames=frames, show=show, **sampling.given()
     )
     seconds = time.perf_counter() - start
-    names = label_names(numbers, denoiser.card.class_names)
     grids = [image_grid(frame, per_label, row_labels=names, scale=scale) for frame in taken]
     in_strip = np.unique(np.linspace(0, len(taken) - 1, STRIP_FRAMES).round().astype(int))
     rows = taken[in_strip].swapaxes(0, 1)  # [N, F, H, W, C]

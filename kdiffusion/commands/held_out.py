@@ -30,7 +30,13 @@ def load_as_split(
     if split is not None:
         options |= {"validation_fraction": split.validation_fraction, "seed": split.seed}
     dataset = load_dataset(name, **options)
-    return dataset, _origin(split, dataset.content_hash(), name)
+    origin = _origin(split, dataset.content_hash(), name)
+    if card.parent is not None:
+        origin += (
+            f" The weights that the training began with ({card.parent.name}) may have been trained "
+            "on them."
+        )
+    return dataset, origin
 
 
 def _origin(split, sha256, name):

@@ -20,8 +20,8 @@ IMAGES = {
     ".webp": {"format": "WEBP", "lossless": True},
 }
 FILMS = (".gif",)
-# Pixels that a side may have, as the formats have it: libjpeg's and libwebp's own limits.
-LARGEST_SIDES = {".jpg": 65_500, ".jpeg": 65_500, ".webp": 16_383}
+# Pixels that a side may have: libjpeg's and libwebp's own limits, and GIF's 16 bits.
+LARGEST_SIDES = {".jpg": 65_500, ".jpeg": 65_500, ".webp": 16_383, ".gif": 65_535}
 MOST_PIXELS = 500_000_000  # in all: 1.5 GB of memory
 
 
@@ -60,20 +60,24 @@ def refuse_outputs(
         refuse_existing(path, overwrite, (ours or {}).get(path))
 
 
-def refuse_size(path: Path, size: tuple[int, int]) -> None:
+def refuse_size(path: Path, size: tuple[int, int], frames: int = 1) -> None:
     """Raises ValueError when an image would be too large for its file: before the work.
 
     Args:
-        path: of the image, with an ending of `IMAGES`.
+        path: of the image, with an ending of `IMAGES` or `FILMS`.
         size: width and height in pixels.
+        frames: how many such images the file has.
     """
     ending = path.suffix.lower()
     most = LARGEST_SIDES.get(ending, MOST_PIXELS)
-    if max(size) > most or size[0] * size[1] > MOST_PIXELS:
+    if max(size) > most or frames * size[0] * size[1] > MOST_PIXELS:
+        what = "film" if ending in FILMS else "image"
         side = f"{most:,} pixels a side, and " if ending in LARGEST_SIDES else ""
+        of_frames = f"{frames} frames of " if ending in FILMS else ""
         raise ValueError(
-            f"The image must have at most {side}{MOST_PIXELS:,} pixels in all: draw fewer, or give "
-            f"a smaller `--scale`. Received: {size[0]:,}x{size[1]:,} pixels for {path}"
+            f"The {what} must have at most {side}{MOST_PIXELS:,} pixels in all: draw fewer, or "
+            f"give a smaller `--scale`. Received: {of_frames}{size[0]:,}x{size[1]:,} pixels for "
+            f"{path}"
         )
 
 

@@ -23,6 +23,7 @@ from kdiffusion.checks import check_seed
 from kdiffusion.diffusion.plan import SamplingChoices, SamplingOptions
 from kdiffusion.diffusion.sampling import sample_batches
 from kdiffusion.diffusion.seeded_noise import initial_latents
+from kdiffusion.evaluation.image_sets import is_same_network
 from kdiffusion.files import refuse_existing, staged
 from kdiffusion.images import to_uint8
 
@@ -32,8 +33,6 @@ from .claims import LEASE_SECONDS, Claims
 if TYPE_CHECKING:
     from kdiffusion.diffusion.denoiser import Denoiser
 
-# Two exports of one network, on two machines, agree to 1e-4; two networks do not.
-SAME_NETWORK = 1e-3
 MOST_FILES = 1_000_000  # more than a folder is looked through for in reasonable time
 SECONDS_BETWEEN_LOOKS = 1.0  # of an idle worker, whether a file is finished or its worker lost
 
@@ -152,8 +151,8 @@ def draw_to_folder(
     job = _Job.of(denoiser, labels, batch_size, options)
     files = files_of_shard(seeds, images_per_file, shard)
     folder = Path(folder)
-    if not overwrite:
-        _refuse_other_cuts(folder, seeds, images_per_file)
+    _refuse_other_cuts(folder, seeds, images_per_file)
+    job.refuse_others(folder, files_of_shard(seeds, images_per_file, (1, 1)))
     finished = set() if overwrite else {file for file in files if job.finished(folder, file)}
     left = [file for file in files if file not in finished]
     if claim:
@@ -286,6 +285,15 @@ class _Job:
                 settings=self.settings, prediction=self.prediction,
             )  # fmt: skip
 
+    def refuse_others(self, folder, own):
+        """Refuses a folder that has images of another job, besides those that this one draws."""
+        own = {file_name(seeds) for seeds in own}
+        for _, path in _files_in(folder):
+            if path.name not in own:
+                there, prediction = _read(path, "settings", "prediction")
+                instead = "Choose another folder, or remove it"
+                _check_job(path, str(there), prediction, self.settings, self.prediction, instead)
+
     def finished(self, folder, seeds):
         """Whether the file is there, whole; one that is not, or is of another job, is refused."""
         path = folder / file_name(seeds)
@@ -326,22 +334,20 @@ def same_job(first: Path) -> Callable[[Path], None]:
     return check
 
 
-def _check_job(path, settings_there, prediction_there, settings, prediction):
+DRAW_AGAIN = "Choose another folder, or pass `--overwrite` to draw it again"
+
+
+def _check_job(path, settings_there, prediction_there, settings, prediction, instead=DRAW_AGAIN):
     there, here = json.loads(settings_there), json.loads(settings)
     differing = [
         f"{name} was {there.get(name)}, now {value}"
         for name, value in here.items()
         if there.get(name) != value
     ]
-    if prediction_there.shape != prediction.shape or not np.allclose(
-        prediction_there, prediction, rtol=0, atol=SAME_NETWORK
-    ):
+    if not is_same_network(prediction_there, prediction):
         differing = ["it was drawn by another network", *differing]
     if differing:
-        raise ValueError(
-            f"{path} is of another job: {'; '.join(differing)}. Choose another folder, or pass "
-            "`--overwrite` to draw it again"
-        )
+        raise ValueError(f"{path} is of another job: {'; '.join(differing)}. {instead}")
 
 
 def _refuse_other_cuts(folder, seeds, images_per_file):

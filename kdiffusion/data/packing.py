@@ -112,10 +112,11 @@ def pack(
         "images": {part: len(part_labels) for part, part_labels in labels.items()},
         "content_hash": _content_hash(work, found.class_names, shape, labels, progress),
     }
-    for name in (_PLAN, _DONE):
-        (work / name).unlink()
     (work / DESCRIPTION).write_text(json.dumps(description, indent=2) + "\n", encoding="utf-8")
     with staged(out, overwrite, holds_packed) as place:
+        # Not before it is known that `out` may be written: what is packed goes on by its plan.
+        for name in (_PLAN, _DONE):
+            (work / name).unlink()
         work.rename(place)
     return description
 

@@ -28,6 +28,8 @@ BATCH_SIZE = 500  # images at a time
 ENDINGS = {".png", ".jpg", ".jpeg", ".webp", ".bmp"}
 ARRAYS = {"images": "labels", "arr_0": "arr_1"}  # the array of images ► that of their labels
 DAMAGED = (zipfile.BadZipFile, zlib.error, EOFError, OSError, ValueError)  # what reading raises
+# Two exports of one network, on two machines, agree to 1e-4; two networks do not.
+SAME_NETWORK = 1e-3
 LABEL_IN_NAME = re.compile(r"_label(\d+)$")
 
 
@@ -99,7 +101,8 @@ def open_images(path: str | os.PathLike, files: Sequence[str] | None = None) -> 
         ImageSet.
 
     Raises:
-        ValueError: none of these, or images of several shapes or of another type; says which file.
+        ValueError: none of these, or images of several shapes, of another type, or drawn by several
+            networks or with several settings; says which file.
     """
     path = Path(path)
     if path.is_dir():
@@ -118,6 +121,7 @@ def _open_arrays(path, files):
     shapes = {shape[1:] for _, shape, _ in headers}
     if len(shapes) > 1:
         raise ValueError(f"The images of {path} must be of one shape. Received: {sorted(shapes)}")
+    _refuse_several_jobs(files)
     labels = [labels for _, _, labels in headers if labels is not None]
     return ImageSet(
         path=path,
@@ -188,6 +192,32 @@ def _stream(path, name, shape):
             if len(content) != number * size:
                 raise ValueError(f"{path} is cut short: `{name}` ends before its last image")
             yield np.frombuffer(content, np.uint8).reshape(number, *image_shape)
+
+
+def is_same_network(prediction: np.ndarray, other: np.ndarray) -> bool:
+    """Whether two predictions for the same input are of one network, on whatever machines."""
+    return prediction.shape == other.shape and np.allclose(
+        prediction, other, rtol=0, atol=SAME_NETWORK
+    )
+
+
+def _refuse_several_jobs(files):
+    """Refuses files that say that they are of several networks or settings."""
+    first = None
+    for file in files:
+        try:
+            with np.load(file, allow_pickle=False) as arrays:
+                if "settings" not in arrays or "prediction" not in arrays:
+                    continue
+                settings, prediction = json.loads(str(arrays["settings"])), arrays["prediction"]
+        except DAMAGED as error:
+            raise ValueError(f"{file} is not a whole file of images: {error}") from error
+        first = first or (file, settings, prediction)
+        if settings != first[1] or not is_same_network(prediction, first[2]):
+            raise ValueError(
+                f"{file} was drawn by another network than {first[0].name}, or with other "
+                "settings. Draw all into a folder of their own"
+            )
 
 
 def _settings(path):

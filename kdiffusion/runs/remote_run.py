@@ -79,7 +79,7 @@ class RemoteRun:
                 self._fetch([CONFIG])
 
     def check_free(self) -> None:
-        """Refuses to begin a run beside files that none has written, which the first `send` removes.
+        """Refuses to begin a run where files lie that none has written: `send` would remove them.
 
         Raises:
             FileExistsError: something lies where a part of a run would, and no config.json.

@@ -151,7 +151,16 @@ def _begin(config, run_dir, remote, strategy, workers, resume, overwrite, callba
 def _start_from(model, parent, directory):
     if parent is None:
         return []
-    return start_from(model, parent, directory.class_names, directory.config.run.init_partial)
+    lines = start_from(model, parent, directory.class_names, directory.config.run.init_partial)
+    split = None if parent.card is None else parent.card.data_split
+    is_same_data = split is not None and parent.card.dataset == directory.config.data.name
+    if is_same_data and split.sha256 not in (None, directory.data_sha256):
+        lines.append(
+            f"It may have seen images that are held out here: its data were split by seed "
+            f"{split.seed} and fraction {split.validation_fraction:g}. --run.seed and "
+            "--data.validation-fraction split them alike."
+        )
+    return lines
 
 
 def _train(model, strategy, workers, dataset, directory, before, remote, own_callbacks):

@@ -289,6 +289,7 @@ def test_film_writes_a_gif_and_a_strip(toy, tmp_path):
         ("inpaint", ["a.png", "mask.png", "--labels", "0", "--sampler", "unipc"], 1, "history"),
         ("inpaint", ["a.png", "mask.png", "--labels", "0", "--resamplings", "0"], 1, "resamplings"),
         ("film", ["--frames", "1"], 1, "`frames`"),
+        ("film", ["--per-label", "3000"], 1, "65,535 pixels a side"),
         ("film", ["--steps", "0"], 1, "`steps`"),
         ("film", ["--guidance-interval", "2", "2"], 1, "`guidance_interval`"),
         ("sample", ["--guidance-interval", "1e8", "1e9"], 1, "`guidance_interval`"),

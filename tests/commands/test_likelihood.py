@@ -11,7 +11,7 @@ import pytest
 from kdiffusion.artifacts import load_denoiser
 from kdiffusion.commands.likelihood import _held_out_images, main, spread_over_classes
 from kdiffusion.data import load_dataset
-from kdiffusion.diffusion.card import DataSplit
+from kdiffusion.diffusion.card import DataSplit, Parent
 from kdiffusion.diffusion.likelihood import variational_bound
 
 
@@ -19,10 +19,10 @@ from kdiffusion.diffusion.likelihood import variational_bound
 def write_digits_file(toy_file, card, tmp_path):
     """Writes the toy denoiser, as if it had learnt the digits under a split."""
 
-    def write(data_split=None):
+    def write(data_split=None, parent=None):
         digits_card = dataclasses.replace(
             card, image_shape=(8, 8, 1), class_names=tuple("0123456789"), null_label=10,
-            dataset="digits", data_split=data_split,
+            dataset="digits", data_split=data_split, parent=parent,
         )  # fmt: skip
         text = digits_card.to_json()
         file = dataclasses.replace(toy_file, card_text=text, image_shape=(8, 8, 1))
@@ -63,6 +63,9 @@ def test_it_says_whether_the_images_were_held_out(write_digits_file, capsys):
     for words, split in said.items():
         main(write_digits_file(split), images=2, steps=2)
         assert words in capsys.readouterr().out
+    parent = Parent(name="first.onnx", sha256=64 * "a")
+    main(write_digits_file(next(iter(said.values())), parent), images=2, steps=2)
+    assert "began with (first.onnx) may have been trained on them" in capsys.readouterr().out
 
 
 def test_the_classes_have_their_shares_however_few_images_are_taken():

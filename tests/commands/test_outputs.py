@@ -6,6 +6,7 @@ from PIL import Image
 
 from kdiffusion.__main__ import main
 from kdiffusion.commands.outputs import (
+    FILMS,
     IMAGES,
     LARGEST_SIDES,
     refuse_names,
@@ -86,12 +87,20 @@ def test_a_film_is_a_gif(tmp_path):
 def test_a_side_that_its_format_has_no_room_for_is_refused_and_no_other(tmp_path, ending):
     most = LARGEST_SIDES[ending]
     path = tmp_path / f"a{ending}"
+    image = [Image.new("RGB", (most, 1))] if ending in FILMS else Image.new("RGB", (most, 1))
     refuse_size(path, (most, 1))
-    write_outputs({path: Image.new("RGB", (most, 1))}, overwrite=False)
+    write_outputs({path: image}, overwrite=False)
     with pytest.raises(ValueError, match="pixels a side, and 500,000,000 pixels in all"):
         refuse_size(path, (1, most + 1))
-    with pytest.raises((OSError, ValueError)):  # Pillow's own, after the work
-        write_outputs({path: Image.new("RGB", (1, most + 1))}, overwrite=True)
+    image = Image.new("RGB", (1, most + 1))
+    with pytest.raises((OSError, ValueError, OverflowError)):  # Pillow's own, after the work
+        write_outputs({path: [image] if ending in FILMS else image}, overwrite=True)
+
+
+def test_a_film_has_all_its_frames_in_memory(tmp_path):
+    refuse_size(tmp_path / "a.gif", (10_000, 1_000), frames=50)
+    with pytest.raises(ValueError, match=r"The film must .*Received: 51 frames of 10,000x1,000"):
+        refuse_size(tmp_path / "a.gif", (10_000, 1_000), frames=51)
 
 
 def test_an_image_beyond_memory_is_refused_before_it_is_drawn(tmp_path, monkeypatch, capsys):

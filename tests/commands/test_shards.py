@@ -24,6 +24,7 @@ from kdiffusion.commands.shards import (
     shard_from_text,
 )
 from kdiffusion.diffusion.sampling import sample
+from kdiffusion.evaluation.image_sets import open_images
 from kdiffusion.images import to_uint8
 
 _QUICK = {"steps": 2, "guidance_strength": 0.0, "progress": False}
@@ -160,6 +161,27 @@ def test_images_of_other_settings_are_not_mixed_in(denoiser, tmp_path, labels, o
     )
     assert drawn == (6, 0)
     assert draw_to_folder(denoiser, labels, seeds, folder, images_per_file=3, **choices) == (0, 6)
+
+
+def test_a_folder_never_holds_images_of_two_jobs(denoiser, tmp_path):
+    draw_to_folder(denoiser, [0], range(6), tmp_path, images_per_file=3, **_QUICK)
+    other = {**_QUICK, "steps": 3}
+    message = r"00000003-00000005\.npz is of another job: steps was 2, now 3.*remove it"
+    for options in ({}, {"overwrite": True}):
+        with pytest.raises(ValueError, match="another job"):
+            draw_to_folder(
+                denoiser, [0], range(6, 9), tmp_path, images_per_file=3, **other, **options
+            )
+    with pytest.raises(ValueError, match=message):
+        draw_to_folder(
+            denoiser, [0], range(3), tmp_path, images_per_file=3, overwrite=True, **other
+        )
+    # An overwriting that was cut short leaves files of both; they are not measured together.
+    with np.load(tmp_path / file_name(range(3))) as arrays:
+        spoilt = {**arrays, "prediction": arrays["prediction"] + 1}
+    np.savez_compressed(tmp_path / file_name(range(3)), **spoilt)
+    with pytest.raises(ValueError, match="was drawn by another network than images_"):
+        open_images(tmp_path)
 
 
 def test_what_the_card_recommends_is_the_same_job_said_or_not(denoiser, tmp_path):

@@ -15,7 +15,7 @@ import tensorflow as tf
 import tensorflow_datasets as tfds
 from PIL import Image
 
-from kdiffusion.data import load_dataset, training_batches
+from kdiffusion.data import load_dataset, packing, training_batches
 from kdiffusion.data.packed import DESCRIPTION, FILES
 from kdiffusion.data.packing import UNFINISHED, pack
 from kdiffusion.data.record_file import create, write_rows
@@ -168,6 +168,23 @@ def test_only_a_packed_folder_is_replaced(folder, tmp_path):
     (out / "notes.txt").write_text("mine")
     with pytest.raises(FileExistsError, match="was not written by this program"):
         pack(folder, out, processes=1, overwrite=True, progress=False)
+
+
+def test_what_is_packed_stays_where_its_place_was_taken_meanwhile(folder, tmp_path, monkeypatch):
+    out, content_hash = tmp_path / "out", packing._content_hash
+
+    def take(*arguments):
+        out.mkdir()
+        return content_hash(*arguments)
+
+    with monkeypatch.context() as patch:
+        patch.setattr(packing, "_content_hash", take)
+        with pytest.raises(FileExistsError, match="--overwrite"):
+            pack(folder, out, processes=1, progress=False)
+    out.rmdir()
+    monkeypatch.delattr(packing, "create")  # with which packing begins
+    pack(folder, out, processes=1, progress=False)
+    _same(load_dataset("packed", directory=out), load_dataset("folder", directory=folder))
 
 
 def test_an_unfinished_folder_that_is_not_ours_stays(folder, tmp_path):
