@@ -61,10 +61,8 @@ def film(
         (uint8 `[F, N, H, W, C]`, ints `[F]`): the frames, and after how many steps they are.
     """
     card = denoiser.card
-    frames = check_whole("frames", frames, 2)
-    steps = check_whole("steps", SamplingOptions(**options).resolve(card).steps or 0)
-    first = 0 if show == "image" else 1
-    kept = np.unique(np.linspace(first, steps, min(frames, steps + 1 - first)).round().astype(int))
+    kept = _kept(card, frames, show, options)
+    steps = kept[-1]
     frames_of = {number: [] for number in kept.tolist()}
     if 0 in frames_of:
         frames_of[0].append(to_uint8(initial_latents(seeds, card.image_shape)))
@@ -86,6 +84,14 @@ def film(
                     frames_of[step.index + 1].append(to_uint8(np.asarray(shown)))
                 bar.update()
     return np.stack([np.concatenate(batches) for batches in frames_of.values()]), kept
+
+
+def _kept(card, frames, show, options):
+    """After how many steps the frames are: ints, from the first to the last."""
+    frames = check_whole("frames", frames, 2)
+    steps = check_whole("steps", SamplingOptions(**options).resolve(card).steps or 0)
+    first = 0 if show == "image" else 1
+    return np.unique(np.linspace(first, steps, min(frames, steps + 1 - first)).round().astype(int))
 
 
 def main(
@@ -127,8 +133,10 @@ def main(
     names = label_names(numbers, denoiser.card.class_names)
     of_images = names * per_label
     shape = denoiser.card.image_shape
-    refuse_size(out, grid_size(shape, per_label, len(numbers), names, scale), frames)
-    refuse_size(strip, grid_size(shape, STRIP_FRAMES, len(of_images), of_images, scale))
+    count = len(_kept(denoiser.card, frames, show, sampling.given()))
+    in_strip = min(count, STRIP_FRAMES)
+    refuse_size(out, grid_size(shape, per_label, len(numbers), names, scale), count)
+    refuse_size(strip, grid_size(shape, in_strip, len(of_images), of_images, scale))
     start = time.perf_counter()
     taken, steps = film(
         denoiser, label_of_image, seeds, frames=frames, show=show, **sampling.given()

@@ -23,7 +23,7 @@ from kdiffusion.checks import check_seed
 from kdiffusion.diffusion.plan import SamplingChoices, SamplingOptions
 from kdiffusion.diffusion.sampling import sample_batches
 from kdiffusion.diffusion.seeded_noise import initial_latents
-from kdiffusion.evaluation.image_sets import is_same_network
+from kdiffusion.evaluation.image_sets import differing_settings, is_same_network
 from kdiffusion.files import refuse_existing, staged
 from kdiffusion.images import to_uint8
 
@@ -151,8 +151,9 @@ def draw_to_folder(
     job = _Job.of(denoiser, labels, batch_size, options)
     files = files_of_shard(seeds, images_per_file, shard)
     folder = Path(folder)
-    _refuse_other_cuts(folder, seeds, images_per_file)
-    job.refuse_others(folder, files_of_shard(seeds, images_per_file, (1, 1)))
+    if not overwrite:
+        _refuse_other_cuts(folder, seeds, images_per_file)
+        job.refuse_others(folder, files, files_of_shard(seeds, images_per_file, (1, 1)))
     finished = set() if overwrite else {file for file in files if job.finished(folder, file)}
     left = [file for file in files if file not in finished]
     if claim:
@@ -285,14 +286,20 @@ class _Job:
                 settings=self.settings, prediction=self.prediction,
             )  # fmt: skip
 
-    def refuse_others(self, folder, own):
-        """Refuses a folder that has images of another job, besides those that this one draws."""
-        own = {file_name(seeds) for seeds in own}
+    def refuse_others(self, folder, drawn_here, files):
+        """Refuses a folder that has images of another network, or with other settings.
+
+        Those that are drawn here are left out: `finished` looks at all of each.
+        """
+        drawn_here, files = ({file_name(seeds) for seeds in each} for each in (drawn_here, files))
         for _, path in _files_in(folder):
-            if path.name not in own:
-                there, prediction = _read(path, "settings", "prediction")
-                instead = "Choose another folder, or remove it"
-                _check_job(path, str(there), prediction, self.settings, self.prediction, instead)
+            if path.name not in drawn_here:
+                there, prediction = _read(path, "settings", "prediction", advice=ELSEWHERE)
+                # Seeds of no file of this job may have had other labels in turn.
+                but = () if path.name in files else ("labels",)
+                _check_job(
+                    path, str(there), prediction, self.settings, self.prediction, ELSEWHERE, but
+                )  # fmt: skip
 
     def finished(self, folder, seeds):
         """Whether the file is there, whole; one that is not, or is of another job, is refused."""
@@ -335,19 +342,17 @@ def same_job(first: Path) -> Callable[[Path], None]:
 
 
 DRAW_AGAIN = "Choose another folder, or pass `--overwrite` to draw it again"
+ELSEWHERE = "Choose another folder, or remove it"
 
 
-def _check_job(path, settings_there, prediction_there, settings, prediction, instead=DRAW_AGAIN):
-    there, here = json.loads(settings_there), json.loads(settings)
-    differing = [
-        f"{name} was {there.get(name)}, now {value}"
-        for name, value in here.items()
-        if there.get(name) != value
-    ]
+def _check_job(
+    path, settings_there, prediction_there, settings, prediction, advice=DRAW_AGAIN, but=()
+):
+    differing = differing_settings(json.loads(settings_there), json.loads(settings), but)
     if not is_same_network(prediction_there, prediction):
         differing = ["it was drawn by another network", *differing]
     if differing:
-        raise ValueError(f"{path} is of another job: {'; '.join(differing)}. {instead}")
+        raise ValueError(f"{path} is of another job: {'; '.join(differing)}. {advice}")
 
 
 def _refuse_other_cuts(folder, seeds, images_per_file):
@@ -382,16 +387,13 @@ def _files_in(folder):
                 yield seeds, path
 
 
-def _read(path, *names):
+def _read(path, *names, advice="Remove it, or pass `--overwrite`, to draw it again"):
     """The arrays of a file, as a tuple; a file that is damaged or of another kind is refused."""
     try:
         with np.load(path, allow_pickle=False) as arrays:
             return tuple(arrays[name] for name in names)
     except Exception as error:  # zipfile's, zlib's and NumPy's own, by what is damaged
-        raise ValueError(
-            f"{path} is not a whole file of images: {error}. Remove it, or pass `--overwrite`, to "
-            "draw it again"
-        ) from error
+        raise ValueError(f"{path} is not a whole file of images: {error}. {advice}") from error
 
 
 def image_bar(total: int, done: int, progress: bool) -> tqdm:

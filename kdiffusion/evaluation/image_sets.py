@@ -201,6 +201,15 @@ def is_same_network(prediction: np.ndarray, other: np.ndarray) -> bool:
     )
 
 
+def differing_settings(there: dict, here: dict, but: Sequence[str] = ()) -> list[str]:
+    """What differs, in words; a setting that an earlier version didn't write is None."""
+    return [
+        f"{name} was {there.get(name)}, now {here.get(name)}"
+        for name in dict.fromkeys([*here, *there])
+        if there.get(name) != here.get(name) and name not in but
+    ]
+
+
 def _refuse_several_jobs(files):
     """Refuses files that say that they are of several networks or settings."""
     first = None
@@ -213,10 +222,13 @@ def _refuse_several_jobs(files):
         except DAMAGED as error:
             raise ValueError(f"{file} is not a whole file of images: {error}") from error
         first = first or (file, settings, prediction)
-        if settings != first[1] or not is_same_network(prediction, first[2]):
+        differing = differing_settings(first[1], settings, but=("labels",))  # each has its own
+        if not is_same_network(prediction, first[2]):
+            differing = ["it was drawn by another network", *differing]
+        if differing:
             raise ValueError(
-                f"{file} was drawn by another network than {first[0].name}, or with other "
-                "settings. Draw all into a folder of their own"
+                f"{file} does not belong with {first[0].name}: {'; '.join(differing)}. Draw all "
+                "into a folder of their own"
             )
 
 

@@ -37,6 +37,7 @@ if TYPE_CHECKING:
     from kdiffusion.runs.config import Config
 
 VALIDATIONS = 40  # about as many in a run, unless told otherwise
+_BEGINS_AGAIN = "The run has no checkpoint yet, so it begins again"
 
 
 def train(
@@ -95,6 +96,8 @@ def _begin(config, run_dir, remote, strategy, workers, resume, overwrite, callba
     """`train` in a folder of this machine, which `remote` sends to where the run is."""
     resume = resume and run_directory.holds_run(run_dir)
     before = RunDirectory.read(run_dir) if resume else None
+    if config.model.dtype_policy != "auto":
+        warn_if_emulated(config.model.dtype_policy)
     if before is not None:
         config = run_directory.as_begun(config, before)
     config = _with_policy(config)
@@ -113,7 +116,7 @@ def _begin(config, run_dir, remote, strategy, workers, resume, overwrite, callba
     parent = None
     # A run that was killed before its first checkpoint still has to begin.
     if config.run.init_from is not None and not (before and any_checkpoint(before.checkpoints)):
-        with working(f"reading {config.run.init_from}"):
+        with working(f"reading {config.run.init_from}"), _told_why_it_is_needed(before):
             parent = read_parent(config.run.init_from)
     with working(f"loading the data set {config.data.name}", line=workers.is_chief):
         dataset = _load_dataset(config)
@@ -155,11 +158,15 @@ def _start_from(model, parent, directory):
     split = None if parent.card is None else parent.card.data_split
     is_same_data = split is not None and parent.card.dataset == directory.config.data.name
     if is_same_data and split.sha256 not in (None, directory.data_sha256):
-        lines.append(
-            f"It may have seen images that are held out here: its data were split by seed "
-            f"{split.seed} and fraction {split.validation_fraction:g}. --run.seed and "
-            "--data.validation-fraction split them alike."
-        )
+        config = directory.config
+        how = (split.seed, split.validation_fraction)
+        why = "its data of that name were not these"
+        if how != (config.run.seed, config.data.validation_fraction):
+            why = (
+                f"its data were split by --run.seed {split.seed} --data.validation-fraction "
+                f"{split.validation_fraction:g}"
+            )
+        lines.append(f"It may have seen images that are held out here: {why}.")
     return lines
 
 
@@ -219,12 +226,13 @@ def _telling_what_saves_memory():
     try:
         yield
     except tf.errors.ResourceExhaustedError as error:
-        if "OOM" not in error.message and "out of memory" not in error.message.lower():
+        if "OOM" not in error.message and "of memory" not in error.message:
             raise  # TensorFlow says the same of a full disk
+        said = [line for line in error.message.splitlines() if "memory" in line or "OOM" in line]
         raise MemoryError(
-            "a step does not fit. `--optimizer.gradient-accumulation N` computes it in N parts, "
-            "`--optimizer.rematerialise` keeps less of it; a run can go on with either. TensorFlow "
-            f"said: {error.message.splitlines()[0]}"
+            "what is computed at once does not fit. `--optimizer.gradient-accumulation N` computes "
+            "a training step in N parts, `--optimizer.rematerialise` keeps less of it; a run can "
+            f"go on with either. TensorFlow said: {said[0]}"
         ) from error
 
 
@@ -268,17 +276,27 @@ def _with_history(directory, before, step, workers):
 def _with_policy(config):
     """The configuration with the dtype policy that `"auto"` means here."""
     if config.model.dtype_policy != "auto":
-        warn_if_emulated(config.model.dtype_policy)
         return config
     return replace(config, model=replace(config.model, dtype_policy=resolve_policy("auto")))
+
+
+@contextlib.contextmanager
+def _told_why_it_is_needed(before):
+    try:
+        yield
+    except FileNotFoundError as error:
+        if before is None:
+            raise
+        raise FileNotFoundError(f"{_BEGINS_AGAIN}: {error}") from error
 
 
 def _check_same_parent(before, now):
     """Refuses other weights to begin with than those that a run was to begin with."""
     if now is not None and before is not None and now["sha256"] != before["sha256"]:
         raise ValueError(
-            f"The run has no checkpoint yet, so it begins again, and `run.init_from` must be what "
-            f"it was: SHA-256 {before['sha256']}. Received: {now['name']}, SHA-256 {now['sha256']}"
+            f"{_BEGINS_AGAIN}, and `run.init_from` must be what it was: SHA-256 "
+            f"{before['sha256']}. Or begin anew by --overwrite. Received: {now['name']}, SHA-256 "
+            f"{now['sha256']}"
         )
 
 

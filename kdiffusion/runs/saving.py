@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 class SaveCheckpoint(keras.callbacks.Callback):
     """Writes a checkpoint every so many steps and epochs, after the last, and when told to stop.
 
-    After an epoch at which another callback stopped the training, too: it is the last.
+    And where another callback stopped the training.
 
     What is due at a step that ends an epoch is done with the epoch, when its validation is over:
     a checkpoint, and the stop that SIGTERM or Ctrl-C asks for.
@@ -61,10 +61,12 @@ class SaveCheckpoint(keras.callbacks.Callback):
         # Not every step is seen where one call of the compiled function makes several.
         self._is_due = every is not None and step // every > self._last_step // every
         if step % self._steps_per_epoch:
-            self._save_if(self._is_due, step)
+            self._save_if(self._is_due or self.model.stop_training, step)
         self._last_step = step
 
     def on_epoch_end(self, epoch: int, logs: Any = None) -> None:
+        if self._last_step % self._steps_per_epoch:  # stopped amid it, where it was saved
+            return
         epoch_is_due = (epoch + 1) % self._every_epochs == 0 or epoch + 1 == self._epochs
         is_due = self._is_due or epoch_is_due or self.model.stop_training
         self._save_if(is_due, self._last_step, logs)

@@ -166,21 +166,18 @@ def test_images_of_other_settings_are_not_mixed_in(denoiser, tmp_path, labels, o
 def test_a_folder_never_holds_images_of_two_jobs(denoiser, tmp_path):
     draw_to_folder(denoiser, [0], range(6), tmp_path, images_per_file=3, **_QUICK)
     other = {**_QUICK, "steps": 3}
-    message = r"00000003-00000005\.npz is of another job: steps was 2, now 3.*remove it"
-    for options in ({}, {"overwrite": True}):
-        with pytest.raises(ValueError, match="another job"):
-            draw_to_folder(
-                denoiser, [0], range(6, 9), tmp_path, images_per_file=3, **other, **options
-            )
-    with pytest.raises(ValueError, match=message):
-        draw_to_folder(
-            denoiser, [0], range(3), tmp_path, images_per_file=3, overwrite=True, **other
-        )
+    message = r"00000000-00000002\.npz is of another job: steps was 2, now 3.*remove it"
+    for seeds, shard in ((range(6, 9), (1, 1)), (range(9), (3, 3))):
+        with pytest.raises(ValueError, match=message):
+            draw_to_folder(denoiser, [0], seeds, tmp_path, images_per_file=3, shard=shard, **other)
+    # Other labels for other seeds are no other job.
+    draw_to_folder(denoiser, [1], range(6, 9), tmp_path, images_per_file=3, **_QUICK)
+    assert open_images(tmp_path).labels.tolist() == [0] * 6 + [1] * 3
     # An overwriting that was cut short leaves files of both; they are not measured together.
     with np.load(tmp_path / file_name(range(3))) as arrays:
         spoilt = {**arrays, "prediction": arrays["prediction"] + 1}
     np.savez_compressed(tmp_path / file_name(range(3)), **spoilt)
-    with pytest.raises(ValueError, match="was drawn by another network than images_"):
+    with pytest.raises(ValueError, match=r"does not belong with images_.*by another network"):
         open_images(tmp_path)
 
 

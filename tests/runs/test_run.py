@@ -15,6 +15,7 @@ from tensorboard.util.tensor_util import make_ndarray
 from kdiffusion.data import load_dataset
 from kdiffusion.runs import PRESETS, load_run, train
 from kdiffusion.runs import run as run_module
+from kdiffusion.runs.checkpoints import verify
 from kdiffusion.runs.history import flat_settings
 from kdiffusion.runs.run_directory import RunDirectory
 from kdiffusion.training import DiffusionModel
@@ -271,20 +272,23 @@ def test_a_second_run_in_the_folder_is_refused(run):
     assert RunDirectory.read(run.directory.path).config == _tiny()
 
 
-class StopAtEpoch(keras.callbacks.Callback):
-    def __init__(self, number):
-        super().__init__()
-        self.number = number
+class Stop(keras.callbacks.Callback):
+    def on_train_batch_end(self, batch, logs=None):
+        self.model.stop_training |= int(self.model.step.numpy()) == 8
 
     def on_epoch_end(self, epoch, logs=None):
-        self.model.stop_training = epoch + 1 == self.number
+        self.model.stop_training |= epoch == 0
 
 
 def test_a_run_that_a_callback_stops_is_saved_where_it_stopped(tiny, tmp_path):
     config = tiny(optimizer={"epochs": 3}, run={"checkpoint_every_epochs": 100})
-    run = train(config, tmp_path, callbacks=[StopAtEpoch(1)])
-    assert int(run.model.step.numpy()) == 6
+    train(config, tmp_path, callbacks=[Stop()])
     assert [path.name for path in tmp_path.glob("checkpoints/step_*")] == ["step_00000006"]
+    assert "val_loss" in verify(tmp_path / "checkpoints/step_00000006")["logs"]
+    train(config, tmp_path, resume=True, callbacks=[Stop()])
+    run = RunDirectory.read(tmp_path)
+    assert sorted(path.name for path in run.checkpoints.glob("step_*"))[-1] == "step_00000008"
+    assert verify(run.checkpoints / "step_00000008")["logs"] == {}
 
 
 def test_too_little_memory_is_told_with_what_needs_less_and_a_full_disk_is_not_taken_for_it():
@@ -293,6 +297,6 @@ def test_too_little_memory_is_told_with_what_needs_less_and_a_full_disk_is_not_t
             raise tf.errors.ResourceExhaustedError(None, None, message)
 
     with pytest.raises(MemoryError, match=r"gradient-accumulation N.*said: OOM when"):
-        fail("OOM when allocating tensor with shape[128,64]\nand a trace")
+        fail("Graph execution error:\n\nOOM when allocating tensor with shape[128,64]\nand a trace")
     with pytest.raises(tf.errors.ResourceExhaustedError):
         fail("/run/state.data: No space left on device")
