@@ -4,6 +4,7 @@ It runs without TensorFlow, but for a data set of TFDS and a SavedModel.
 """
 
 import contextlib
+import inspect
 import json
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
@@ -105,6 +106,8 @@ def main(
         count = IMAGES if images is None else images
         real, held_out = _real(data, directory, card=card)
         prepared = job.prepare(card.image_shape, card.class_names, real)
+        if prepared.reader.judge is not None and _is_split_otherwise(card, real, directory):
+            held_out = f"{held_out} A judge is trained with the default split, and may know them."
         prepared.check(count, labelled=True)
         drawn = _draw(denoiser, range(seed, seed + count), out / "drawn", sampling, overwrite)
     result = run_job(prepared, drawn, name, held_out, denoiser, network_images)
@@ -137,6 +140,20 @@ def _real(data, directory, images: Any = None, card=None):
     if card is not None:
         return load_as_split(card, name, directory)
     return load_dataset(name, directory=directory, image_size=images.image_shape[:2]), None
+
+
+def _is_split_otherwise(card, real, directory):
+    """Whether other images are held out than by default, which is how `train_judge` splits."""
+    split = card.data_split
+    if split is None or isinstance(real, Path):
+        return False
+    default = inspect.signature(load_dataset).parameters
+    if (split.seed, split.validation_fraction) == (
+        default["seed"].default, default["validation_fraction"].default,
+    ):  # fmt: skip
+        return False
+    usual = load_dataset(real.name, directory=directory, image_size=real.image_shape[:2])
+    return usual.content_hash() != real.content_hash()
 
 
 def _draw(denoiser, seeds, folder, sampling, overwrite):

@@ -192,11 +192,12 @@ def mix_labels(denoiser: Denoiser, labels: Integers, fractions: np.ndarray) -> D
 
 
 def _deterministic(sampler: str | None, card: DenoiserCard, eta: float) -> str:
-    if sampler is None:
-        return "ddim" if find_sampler(card.sampler).always_random else card.sampler
-    if find_sampler(sampler).is_random(eta):
+    chosen = sampler or card.sampler
+    if sampler is None and find_sampler(chosen).always_random:
+        chosen = "ddim"
+    if find_sampler(chosen).is_random(eta):
         raise ValueError(
             "`sampler` must be deterministic for a walk: fresh noise makes neighbouring frames "
-            f"unlike. Received: sampler={sampler!r}, eta={eta}"
+            f"unlike. Received: sampler={chosen!r}, eta={eta}"
         )
-    return sampler
+    return chosen

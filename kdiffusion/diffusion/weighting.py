@@ -30,8 +30,9 @@ def loss_weights(
     min(SNR, gamma) (Hang et al. 2023, section 3.4), which for the other targets is divided by the
     SNR (epsilon) or by SNR + 1 (v). With zero terminal SNR that gives the last timestep, where
     sampling begins, no weight at all: train such a schedule with "simple". "edm" weights the error
-    in x_0 by 1 / sigma^2 + 1 / 0.5^2 (Karras et al. 2022, table 1), with which every noise level
-    counts alike before training, and the density of the drawn ones decides.
+    in x_0 by 1 / sigma^2 + 1 / 0.5^2 (Karras et al. 2022, table 1). With the target v every noise
+    level then counts nearly alike before training, and the density of the drawn ones decides. With
+    epsilon the noisiest levels count for all others together, with x0 the cleanest.
 
     Args:
         schedule: `NoiseSchedule`.

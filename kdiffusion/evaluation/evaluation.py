@@ -95,8 +95,14 @@ def _lacks(measure, real, reader, labelled):
         return "there is no judge of this data set; name one by `--judge`"
     if measure.by_judge and not labelled:
         return "the images have no labels, so it is not known what was asked for"
-    if not measure.by_statistics and not isinstance(real, RealImages):
-        return "real images are needed, and there are only statistics of some"
+    if not isinstance(real, RealImages):
+        return (
+            None if measure.by_statistics
+            else "real images are needed, and there are only statistics of some"
+        )  # fmt: skip
+    least = measure.least(len(real.statistics.mean))
+    if len(real.features) < least:
+        return f"it needs {least} real images, as {measure.why}, and there are {len(real.features)}"
     return None
 
 

@@ -64,7 +64,8 @@ class Job:
         Args:
             image_shape: of the images to be evaluated.
             class_names: tuple of str, what their labels mean; None where that isn't known: then
-                label i is the data set's i-th class.
+                label i is the data set's i-th class. A single one, where the data set has several,
+                is of images without labels.
             real: ImageDataset, or the path of a file of statistics.
             progress: bool. Whether to show bars.
 
@@ -72,6 +73,9 @@ class Job:
             Prepared.
         """
         dataset = None if isinstance(real, Path) else real
+        # A network without classes, such as an imported one: its one label says nothing.
+        is_unlabelled = dataset is not None and len(class_names or ()) == 1 != dataset.num_classes
+        class_names = None if is_unlabelled else class_names
         judge = self._judge(image_shape, class_names, dataset)
         names = _class_names(class_names, dataset, judge)
         _check_fit(image_shape, class_names, names, dataset, judge)
@@ -91,6 +95,7 @@ class Job:
                 )
         else:
             found = read_real_images(real, reader, progress)
+        names = None if is_unlabelled else names
         return Prepared(self, reader, found, names, str(real) if dataset is None else dataset.name)
 
     def _judge(self, image_shape, class_names, dataset):
@@ -110,7 +115,7 @@ class Prepared:
         job: Job.
         reader: Reader.
         real: RealImages or SavedStatistics.
-        class_names: tuple of str, or None.
+        class_names: tuple of str; None where labels say nothing.
         data: str. What the real side is called.
     """
 
@@ -122,6 +127,7 @@ class Prepared:
 
     def check(self, count: int, labelled: bool) -> tuple[list[str], dict[str, str]]:
         """As `check_measures`, for so many images, with labels or without."""
+        labelled = labelled and self.class_names is not None
         return check_measures(self.job.measures, count, self.real, self.reader, labelled)
 
     def statistics_file(self) -> bytes:
@@ -167,8 +173,8 @@ def run_job(
     Returns:
         Result.
     """
-    names, lacking = prepared.check(images.count, images.labels is not None)
     labels = _labels(images, prepared.class_names)
+    names, lacking = prepared.check(images.count, labels is not None)
     evaluation = evaluate(
         images, labels, prepared.real, prepared.reader, names, prepared.job.seed, progress
     )
@@ -208,6 +214,8 @@ def _measure_network(prepared, denoiser, count, progress):
     most = len(dataset.validation_images)
     chosen = np.sort(np.random.default_rng(seed).choice(most, min(count, most), replace=False))
     images, labels = dataset.validation_images[chosen], dataset.validation_labels[chosen]
+    if prepared.class_names is None:  # a network of one class, which is any image's
+        labels = np.zeros_like(labels)
     return measure_network(denoiser, images, labels, seed=seed, progress=progress).to_dict()
 
 
@@ -244,12 +252,14 @@ def _check_fit(image_shape, class_names, names, dataset, judge):
 
 
 def _labels(images, class_names):
-    if images.labels is None:
+    if images.labels is None or class_names is None:
         return None
-    wrong = (images.labels < 0) | (images.labels >= len(class_names or ()))
-    if class_names is not None and wrong.any():
+    if np.all(images.labels == len(class_names)):  # of no class, all of them
+        return None
+    wrong = (images.labels < 0) | (images.labels >= len(class_names))
+    if wrong.any():
         raise ValueError(
             f"The labels of {images.path} must be from 0 to {len(class_names) - 1}. "
             f"Received: {images.labels[wrong][0]}"
         )
-    return images.labels if class_names is not None else None
+    return images.labels

@@ -70,8 +70,12 @@ class Copies:
 
     @property
     def nearer_than_any(self) -> int:
-        """int: drawn images that are nearer to a training image than any held-out one is."""
-        return int(np.sum(self.distances < self.held_out_distances.min()))
+        """int: drawn images that are nearer to a training image than any held-out one is.
+
+        A held-out image that is itself a training image measures nothing, and is left out.
+        """
+        others = self.held_out_distances[self.held_out_distances > 0]
+        return int(np.sum(self.distances < others.min(initial=np.inf))) if len(others) else 0
 
     @property
     def median_ratio(self) -> float:

@@ -113,9 +113,11 @@ class LogNormalTimesteps:
         mean = check_number("log_sigma mean", mean, "a finite number")
         std = check_number("log_sigma std", std, "a number above 0", 1e-6)
         # Zero terminal SNR ends in an infinite noise level, which a log-normal never draws.
-        log_sigma = np.log(np.minimum(schedule.noise_levels, np.finfo(np.float64).max))
-        width = np.gradient(log_sigma)
-        density = np.exp(-0.5 * ((log_sigma - mean) / std) ** 2) * width
+        log_sigma = np.log(schedule.noise_levels[np.isfinite(schedule.noise_levels)])
+        density = np.zeros(schedule.num_timesteps)
+        density[: len(log_sigma)] = np.exp(-0.5 * ((log_sigma - mean) / std) ** 2) * np.gradient(
+            log_sigma
+        )
         total = density.sum()
         if not total > 1e-3 * std:
             raise ValueError(

@@ -82,6 +82,35 @@ def test_the_images_that_the_training_held_out_are_held_out(digits_file, toy_fil
     assert figures["held_out"].startswith("Not known")
 
 
+def test_a_network_of_no_classes_is_measured_by_all_but_labels(toy_file, card, tmp_path):
+    card = dataclasses.replace(
+        card, image_shape=(8, 8, 1), class_names=("image",), null_label=1, dataset="digits"
+    )
+    file = dataclasses.replace(toy_file, card_text=card.to_json(), image_shape=(8, 8, 1))
+    options = {**QUICK, "measures": None, "images": 500}
+    main(file.write(tmp_path / "one.onnx"), out=tmp_path / "out", **options)
+    del options["network_images"], options["sampling"]
+    main(tmp_path / "out" / "drawn", data="digits", out=tmp_path / "again", **options)
+    for out in ("out", "again"):
+        figures = json.loads((tmp_path / out / "evaluation.json").read_text())
+        assert figures["kernel_distance"] > 0
+        assert figures["share_as_asked"] is None
+        assert "no labels" in figures["not_measured"]["share_as_asked"]
+
+
+def test_a_judge_that_may_know_the_held_out_images_is_told(digits_file, toy_file, tmp_path):
+    for seed, is_told in ((0, False), (1, True)):
+        digits = load_dataset("digits", seed=seed)
+        split = {"seed": seed, "validation_fraction": 0.1, "sha256": digits.content_hash()}
+        card = dataclasses.replace(load_denoiser(digits_file).card, data_split=split)
+        file = dataclasses.replace(toy_file, card_text=card.to_json(), image_shape=(8, 8, 1))
+        path, out = file.write(tmp_path / f"{seed}.onnx"), tmp_path / f"out {seed}"
+        main(path, images=100, out=out, **{**QUICK, "features": None})
+        said = json.loads((out / "evaluation.json").read_text())["held_out"]
+        assert said.startswith("Held out of the training")
+        assert ("A judge is trained with the default split" in said) == is_told
+
+
 def test_what_was_drawn_before_is_evaluated_alike(digits_file, tmp_path):
     options = {"features": QUICK["features"], "measures": QUICK["measures"]}
     main(digits_file, images=110, out=tmp_path / "out", **QUICK)

@@ -130,6 +130,7 @@ def test_between_two_real_images(make_card, gaussian):
     [
         ({"sampler": "ddpm"}, "`sampler` must be deterministic"),
         ({"sampler": "ddim", "eta": 0.5}, "`sampler` must be deterministic"),
+        ({"eta": 0.5}, r"`sampler` must be deterministic.*'ddim', eta=0\.5"),
         ({"sampler": "magic"}, "must be one of"),
         ({"frames": 1}, "`frames`"),
         ({"seeds": (1, 2, 3)}, "`seeds`"),

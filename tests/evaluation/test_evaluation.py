@@ -262,3 +262,13 @@ def test_the_report_is_one_whole_page_that_needs_nothing_else(save, dataset, jud
     for line, key in (("Precision", "precision"), ("Copies", "copies")):
         row = next(row for row in result.table.splitlines() if row.startswith(line))
         assert float(row.split()[1]) == pytest.approx(figures[key], rel=1e-3)
+
+
+def test_measures_that_need_more_real_images_are_left_out_or_refused(fresh):
+    few = ImageDataset("toy", *_images(0, 150), *_images(1, 700), ("dark", "bright"), True)
+    with pytest.raises(ValueError, match=r"precision_recall: it needs 500 real .* there are 150"):
+        _evaluate(fresh, few, features="pixels", measures=("precision_recall",))
+    figures = _evaluate(fresh, few, features="pixels").figures
+    assert figures["precision"] is figures["coverage"] is None
+    assert figures["kernel_distance"] is not None
+    assert "there are 150" in figures["not_measured"]["density_coverage"]

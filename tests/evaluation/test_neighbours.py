@@ -94,6 +94,10 @@ def test_copies_are_counted_below_the_nearest_held_out():
     copies = Copies(np.zeros(4, int), np.array([0.0, 0.9, 1.0, 3.0]), np.array([1.0, 2.0, 4.0]))
     assert copies.nearer_than_any == 2
     assert copies.median_ratio == pytest.approx(0.95 / 2)
+    # A held-out image that the training part has too is no yardstick.
+    for held_out, count in (([0.0, 1.0, 2.0], 2), ([0.0], 0)):
+        spoilt = Copies(copies.nearest, copies.distances, np.array(held_out))
+        assert spoilt.nearer_than_any == count
 
 
 def test_what_has_no_answer_is_refused():

@@ -5,7 +5,7 @@ import numpy as np
 import pytest
 import tensorflow as tf
 
-from kdiffusion.diffusion.schedules import make_schedule
+from kdiffusion.diffusion.schedules import NoiseSchedule, make_schedule
 from kdiffusion.training import DiffusionModel
 from kdiffusion.training.timesteps import (
     LogNormalTimesteps,
@@ -77,6 +77,14 @@ def test_log_normal_timesteps_have_the_moments_of_their_density(mean, std, zero_
     for level, share in ((mean - std, 0.1587), (mean, 0.5), (mean + std, 0.8413)):
         assert np.mean(drawn < level) == pytest.approx(share, abs=0.01)
     assert sampler.importance(np.arange(3)) == 1.0
+
+
+@pytest.mark.parametrize("num_timesteps", [20, 1000])
+def test_an_infinite_noise_level_is_never_drawn_and_takes_nothing_of_its_neighbour(num_timesteps):
+    schedule = make_schedule("cosine", num_timesteps, zero_terminal_snr=True)
+    without = NoiseSchedule(schedule.alphas_cumprod[:-1])
+    sampler, finite = (LogNormalTimesteps(each, 0.0, 2.0) for each in (schedule, without))
+    np.testing.assert_array_equal(sampler.probabilities, [*finite.probabilities, 0.0])
 
 
 @pytest.mark.parametrize("log_sigma", [(-0.4, 0.0), (float("nan"), 1.0), (50.0, 1.0), (0.0, "1")])

@@ -25,13 +25,19 @@ export function offerSizes(select, [height, width]) {
   select.replaceChildren(...(options.length > 0 ? options : [new Option(`${width} × ${height}`, 1)]));
 }
 
-/** Hands the reader images as one PNG file, side by side, a pixel `scale` pixels wide. */
-export function save(canvases, scale, name) {
+/**
+ * Hands the reader images as one PNG file, side by side, a pixel at most `most` pixels wide: fewer
+ * where the sheet of several would be larger than what browsers can make.
+ */
+export function save(canvases, most, name) {
   const columns = Math.ceil(Math.sqrt(canvases.length));
+  const rows = Math.ceil(canvases.length / columns);
   const [{ width, height }] = canvases;
+  const room = Math.floor(LARGEST_FILE / Math.max(columns * width, rows * height));
+  const scale = canvases.length === 1 ? most : Math.max(1, Math.min(most, room));
   const sheet = document.createElement("canvas");
-  sheet.width = scale * width * Math.min(columns, canvases.length);
-  sheet.height = scale * height * Math.ceil(canvases.length / columns);
+  sheet.width = scale * width * columns;
+  sheet.height = scale * height * rows;
   const context = sheet.getContext("2d");
   context.imageSmoothingEnabled = false;
   for (const [index, canvas] of canvases.entries()) {

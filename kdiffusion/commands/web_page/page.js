@@ -90,6 +90,8 @@ form.onsubmit = (event) => {
   draw();
 };
 form.oninput = ({ target }) => {
+  // Two digits where it is dragged; a link may say more.
+  if (target === form.at) form.at.value = Number(form.at.value).toFixed(2);
   showWalk(form);
   // While the slider is dragged; where it is left is a change.
   if (target === form.at && job.done && !job.all) draw({ quiet: true });
