@@ -149,6 +149,16 @@ def test_the_slider_walks_as_python_does(visit, address, denoisers):
             assert f"6 steps of {used}, " in caption
 
 
+def test_a_link_says_a_place_on_a_walk_to_the_last_digit(visit, address, denoisers):
+    page = visit(f"{address}?label=1&seed=4&steps=6&guidance=0.5&sampler=unipc&to=9&at=0.125")
+    walk = interpolate(
+        denoisers["onnx"], 1, (4, 9), frames=9, sampler="unipc", steps=6, guidance_strength=0.5,
+        progress=False,
+    )  # fmt: skip
+    assert_pixels(page, walk[1])
+    assert page.url.endswith("&at=0.125")
+
+
 def test_the_saved_file_is_what_the_canvas_holds(visit, address):
     page = visit(f"{address}?label=1&seed=5")
     for scale, end in ((1, ""), (16, "-x16")):
