@@ -52,7 +52,12 @@ def main(
     """
     with table.open(encoding="utf-8", newline="") as file:
         rows = [{name: float(value) for name, value in row.items()} for row in csv.DictReader(file)]
-    real = next(row for row in rows if row["images"] == 0)
+    real = next((row for row in rows if row["images"] == 0), None)
+    if real is None or len(rows) < 3:
+        raise ValueError(
+            "`table` must have a row of 0 images, of held-out real ones, and two of networks. "
+            f"Received: {len(rows)} rows of {table}"
+        )
     rows = sorted((row for row in rows if row["images"]), key=lambda row: row["images"])
     images = np.array([row["images"] for row in rows])
     further = np.geomspace(images[0], 4 * images[-1], 50)
