@@ -155,19 +155,25 @@ def _start_from(model, parent, directory):
     if parent is None:
         return []
     lines = start_from(model, parent, directory.class_names, directory.config.run.init_partial)
-    split = None if parent.card is None else parent.card.data_split
-    is_same_data = split is not None and parent.card.dataset == directory.config.data.name
-    if is_same_data and split.sha256 not in (None, directory.data_sha256):
-        config = directory.config
-        how = (split.seed, split.validation_fraction)
-        why = "its data of that name were not these"
-        if how != (config.run.seed, config.data.validation_fraction):
-            why = (
-                f"its data were split by --run.seed {split.seed} --data.validation-fraction "
-                f"{split.validation_fraction:g}"
-            )
-        lines.append(f"It may have seen images that are held out here: {why}.")
-    return lines
+    return [*lines, *_seen_by(parent.card, directory)]
+
+
+def _seen_by(card, directory):
+    """What is known of whether a parent was trained on images that are held out here, in a line."""
+    if card is None or card.data_split is None or card.dataset != directory.config.data.name:
+        return []
+    split, config = card.data_split, directory.config
+    if split.sha256 in (None, directory.data_sha256):
+        return []
+    why = "its data of that name were not these"
+    if (split.seed, split.validation_fraction) != (
+        config.run.seed, config.data.validation_fraction,
+    ):  # fmt: skip
+        why = (
+            f"its data were split by --run.seed {split.seed} --data.validation-fraction "
+            f"{split.validation_fraction:g}"
+        )
+    return [f"It may have seen images that are held out here: {why}."]
 
 
 def _train(model, strategy, workers, dataset, directory, before, remote, own_callbacks):

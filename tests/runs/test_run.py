@@ -300,3 +300,22 @@ def test_too_little_memory_is_told_with_what_needs_less_and_a_full_disk_is_not_t
         fail("Graph execution error:\n\nOOM when allocating tensor with shape[128,64]\nand a trace")
     with pytest.raises(tf.errors.ResourceExhaustedError):
         fail("/run/state.data: No space left on device")
+
+
+@pytest.mark.parametrize(
+    ("split", "said"),
+    [
+        ({"seed": 0, "validation_fraction": 0.1, "sha256": "a" * 64}, []),
+        ({"seed": 0, "validation_fraction": 0.1, "sha256": "b" * 64}, ["were not these"]),
+        ({"seed": 3, "validation_fraction": 0.1, "sha256": "b" * 64}, ["--run.seed 3 --data."]),
+        ({"seed": 3, "validation_fraction": 0.1}, []),
+    ],
+)
+def test_a_parent_that_may_have_seen_what_is_held_out_is_told(tiny, tiny_model, split, said):
+    card = tiny_model().card(dataset="digits", data_split=split)
+    names = tuple("0123456789")
+    directory = RunDirectory("run", tiny(), (8, 8, 1), names, 1, data_sha256="a" * 64)
+    lines = run_module._seen_by(card, directory)
+    assert len(lines) == len(said)
+    assert all(words in line for words, line in zip(said, lines, strict=True))
+    assert run_module._seen_by(None, directory) == []
