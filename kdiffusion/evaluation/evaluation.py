@@ -96,10 +96,9 @@ def _lacks(measure, real, reader, labelled):
     if measure.by_judge and not labelled:
         return "the images have no labels, so it is not known what was asked for"
     if not isinstance(real, RealImages):
-        return (
-            None if measure.by_statistics
-            else "real images are needed, and there are only statistics of some"
-        )  # fmt: skip
+        if measure.by_statistics:
+            return None
+        return "real images are needed, and there are only statistics of some"
     least = measure.least(len(real.statistics.mean))
     if len(real.features) < least:
         return f"it needs {least} real images, as {measure.why}, and there are {len(real.features)}"

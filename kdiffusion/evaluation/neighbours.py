@@ -75,7 +75,7 @@ class Copies:
         A held-out image that is itself a training image measures nothing, and is left out.
         """
         others = self.held_out_distances[self.held_out_distances > 0]
-        return int(np.sum(self.distances < others.min(initial=np.inf))) if len(others) else 0
+        return int(np.sum(self.distances < others.min())) if len(others) else 0
 
     @property
     def median_ratio(self) -> float:
