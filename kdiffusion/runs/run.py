@@ -21,7 +21,7 @@ from kdiffusion.runs.callbacks import Monitor, StopAtNonFinite
 from kdiffusion.runs.checkpoints import Checkpoints, any_checkpoint
 from kdiffusion.runs.initial_weights import read_parent, start_from
 from kdiffusion.runs.interruptions import catching_signals
-from kdiffusion.runs.network_options import with_network_of
+from kdiffusion.runs.network_options import warn_of_attention, with_network_of
 from kdiffusion.runs.progress import EpochLines
 from kdiffusion.runs.run_directory import RunDirectory
 from kdiffusion.runs.saving import ContinueEpoch, SaveCheckpoint
@@ -135,6 +135,7 @@ def _begin(config, run_dir, remote, strategy, workers, resume, overwrite, callba
     _check_steps_per_execution(config, steps_per_epoch)
     total_steps = config.optimizer.epochs * steps_per_epoch
     _warn_of_warm_up(config, total_steps)
+    warn_of_attention(config.model, dataset.image_shape)
     lock = run_directory.locked(directory.path) if workers.is_chief else contextlib.nullcontext()
     with workers.reporting_loss():
         with strategy.scope(), working("building the network"):

@@ -218,9 +218,13 @@ def test_a_run_that_never_wrote_a_checkpoint_has_nothing_to_load(tmp_path):
         load_run(tmp_path)
 
 
-def test_a_warm_up_that_outlasts_the_run_is_told(tiny, tmp_path):
-    with pytest.warns(UserWarning, match=r"`optimizer\.warmup_steps` is 7, .* has 12 steps"):
-        train(tiny(optimizer={"warmup_steps": 7}), tmp_path)
+def test_settings_that_hardly_serve_the_run_are_told(tiny, tmp_path):
+    config = tiny(optimizer={"warmup_steps": 7}, model={"attention_resolutions": [16]})
+    with (
+        pytest.warns(UserWarning, match=r"`optimizer\.warmup_steps` is 7, .* has 12 steps"),
+        pytest.warns(UserWarning, match=r"`model\.attention_resolutions` .* comes of 16\."),
+    ):
+        train(config, tmp_path)
 
 
 def test_evaluations_are_in_the_log_beside_the_samples(tiny, tmp_path, capsys):
