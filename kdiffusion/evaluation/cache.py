@@ -14,6 +14,7 @@ import numpy as np
 from kdiffusion.files import staged
 
 VARIABLE = "KDIFFUSION_CACHE_DIR"
+ROWS = 4096  # of an array that are read at a time
 VERSION = 1  # of what is kept; raise it when the same inputs give other numbers
 
 
@@ -35,14 +36,20 @@ def cache_folder() -> Path:
 
 
 def digest(*parts: Any) -> str:
-    """SHA-256, in hexadecimal, of arrays (type, shape and content) and strings, in this order."""
+    """SHA-256, in hexadecimal, of arrays and strings, in this order.
+
+    Args:
+        *parts: str, or array of one dimension at least, by its type, shape and content: that of a
+            `RecordFile` is read piece by piece.
+    """
     total = hashlib.sha256()
     for part in parts:
-        if isinstance(part, np.ndarray):
-            total.update(f"array {part.dtype} {part.shape} ".encode())
-            total.update(np.ascontiguousarray(part).data)
-        else:
+        if isinstance(part, str):
             total.update(f"text {len(part)} {part} ".encode())
+            continue
+        total.update(f"array {part.dtype} {part.shape} ".encode())
+        for first in range(0, len(part), ROWS):
+            total.update(np.ascontiguousarray(part[first : first + ROWS]).data)
     return total.hexdigest()
 
 

@@ -6,6 +6,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from kdiffusion.data.record_file import RecordFile, create, write_rows
 from kdiffusion.evaluation.cache import cache_folder, cached, digest
 
 
@@ -27,6 +28,15 @@ def test_it_is_computed_once(folder):
     assert len(calls) == 1
     assert len(list(folder.rglob("*"))) == 2  # a folder and a file
     assert cached("other", lambda: np.zeros(2)).tolist() == [0, 0]
+
+
+def test_images_in_a_file_are_known_by_their_content_as_in_memory(tmp_path):
+    rows = np.random.default_rng(0).integers(0, 256, (5000, 2, 2, 3), np.uint8)
+    create(tmp_path / "rows", rows.shape)
+    write_rows(tmp_path / "rows", 0, rows)
+    file = RecordFile(tmp_path / "rows", rows.shape)
+    assert digest(file, "x") == digest(rows, "x") == digest(np.asfortranarray(rows), "x")
+    assert digest(file, "x") != digest(rows[::-1], "x")
 
 
 def test_a_failure_leaves_nothing(folder):
