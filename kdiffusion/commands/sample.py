@@ -180,6 +180,11 @@ def _draw_in_processes(part, count):
         )
     lost = [f"{i} (status {status})" for i, status in enumerate(statuses) if status]
     missing = missing_files(part.out, part.files())
+    if any(status > 0 for status in statuses):  # it refused what it found, and said so
+        raise ValueError(
+            f"Of {count} processes, {len(lost)} did not end well: {', '.join(lost)}. What they say "
+            "is above"
+        )
     if lost and (missing or part.overwrite):
         raise ValueError(
             f"Of {count} processes, {len(lost)} did not end well: {', '.join(lost)}. {part.out} "

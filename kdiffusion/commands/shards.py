@@ -151,8 +151,8 @@ def draw_to_folder(
     job = _Job.of(denoiser, labels, batch_size, options)
     files = files_of_shard(seeds, images_per_file, shard)
     folder = Path(folder)
+    _refuse_other_cuts(folder, seeds, images_per_file)
     if not overwrite:
-        _refuse_other_cuts(folder, seeds, images_per_file)
         job.refuse_others(folder, files, files_of_shard(seeds, images_per_file, (1, 1)))
     finished = set() if overwrite else {file for file in files if job.finished(folder, file)}
     left = [file for file in files if file not in finished]
@@ -369,7 +369,7 @@ def _refuse_other_cuts(folder, seeds, images_per_file):
             raise ValueError(
                 f"{path} is cut otherwise than seeds {seeds[0]}:{seeds.stop} in files of "
                 f"{images_per_file} images: pass the range and the `--images-per-file` that it was "
-                "made with, or choose another folder"
+                "made with, remove it, or choose another folder"
             )
 
 

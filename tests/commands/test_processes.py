@@ -86,6 +86,14 @@ def test_three_processes_draw_what_one_draws(toy, tmp_path):
         assert arrays["arr_0"].shape[0] == 30
 
 
+def test_processes_that_refuse_what_is_there_end_the_command(toy, tmp_path):
+    many = {"seeds": "0:4", "images_per_file": 2, "out": tmp_path / "many"}
+    main(toy, labels=("0",), **many)
+    with pytest.raises(ValueError, match=r"2 did not end well: 0 \(status 1\), 1 \(status 1\)"):
+        main(toy, labels=("1",), processes=2, arr_0=tmp_path / "ones.npz", **many)
+    assert not (tmp_path / "ones.npz").exists()
+
+
 def _children(number):
     with open(f"/proc/{number}/task/{number}/children") as file:
         return file.read().split()

@@ -206,8 +206,10 @@ def test_another_network_is_noticed_and_another_machine_is_not(denoiser, tmp_pat
 )
 def test_files_cut_otherwise_are_refused(denoiser, tmp_path, seeds, images_per_file):
     draw_to_folder(denoiser, [0], range(20), tmp_path, images_per_file=5, **_QUICK)
-    with pytest.raises(ValueError, match="cut otherwise"):
-        draw_to_folder(denoiser, [0], seeds, tmp_path, images_per_file=images_per_file, **_QUICK)
+    cut = {"images_per_file": images_per_file, **_QUICK}
+    for overwrite in (False, True):  # which would leave them beside the new ones
+        with pytest.raises(ValueError, match="cut otherwise"):
+            draw_to_folder(denoiser, [0], seeds, tmp_path, overwrite=overwrite, **cut)
 
 
 def test_a_job_beside_another_of_other_seeds_is_welcome(denoiser, tmp_path):
