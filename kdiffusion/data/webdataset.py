@@ -39,7 +39,8 @@ def index_tar(path: str | Path) -> list[tuple[str, int, int, int]]:
     """Where the examples of a WebDataset tar file are.
 
     Files of the same name up to its first dot are one example: an image, and its class as a number
-    in a `.cls` file, or as `label` in a `.json` file. Other files are passed over.
+    in a `.cls` file, or as `label` in a `.json` file. Other files of it are passed over, such as
+    `1.mask.png` beside `1.jpg`.
 
     Args:
         path: path of an uncompressed tar file.
@@ -48,35 +49,49 @@ def index_tar(path: str | Path) -> list[tuple[str, int, int, int]]:
         list of (name of the image, offset, size in bytes, label).
 
     Raises:
-        ValueError: a file that is no such tar, or an example without an image or a label.
+        ValueError: a file that is no such tar, or not a whole one; an example that has not just one
+            image and one label.
     """
-    examples = {}
+    examples: dict[str, dict[str, set]] = {}
     try:
         with tarfile.open(path, "r:") as tar:
             for member in tar:
                 folder, _, base = member.name.rpartition("/")
-                stem, _, suffix = base.partition(".")
-                suffix = suffix.lower()
-                if not member.isreg() or suffix not in IMAGE_SUFFIXES + LABEL_SUFFIXES:
+                stem, _, suffix = base.lower().partition(".")
+                kind = suffix.rpartition(".")[2]
+                if not member.isreg() or kind not in IMAGE_SUFFIXES + LABEL_SUFFIXES:
                     continue
-                example = examples.setdefault((folder, stem), {})
+                name = member.name[: len(folder) + bool(folder) + len(stem)]
+                example = examples.setdefault(name, {"image": set(), "label": set()})
                 if suffix in IMAGE_SUFFIXES:
-                    example["image"] = (member.name, member.offset_data, member.size)
-                else:
+                    example["image"].add((member.name, member.offset_data, member.size))
+                elif suffix in LABEL_SUFFIXES:
                     file = tar.extractfile(member)
                     label = None if file is None else _label(suffix, file.read())
-                    if label is not None:
-                        example["label"] = label
+                    example["label"] |= set() if label is None else {label}
+            _check_end(path, tar.offset)
     except (tarfile.TarError, OSError, ValueError) as error:
         raise ValueError(
             f"{path} cannot be read as an uncompressed WebDataset tar: {error}"
         ) from error
-    for (folder, stem), example in examples.items():
-        if "image" not in example or "label" not in example:
-            missing = "image" if "image" not in example else "label (.cls, or `label` in .json)"
-            name = f"{folder}/{stem}" if folder else stem
-            raise ValueError(f"{path}: the example {name} has no {missing}")
-    return [(*example["image"], example["label"]) for example in examples.values()]
+    for name, example in examples.items():
+        for what, found in example.items():
+            if len(found) != 1:
+                how_many = f"{len(found)} {what}s" if found else f"no {what}"
+                raise ValueError(
+                    f"{path}: the example {name} has {how_many}, and must have one: an image in "
+                    f"{name}.jpg or such, a label in {name}.cls or as `label` in {name}.json"
+                )
+    return [(*example["image"].pop(), example["label"].pop()) for example in examples.values()]
+
+
+def _check_end(path, offset):
+    """`tarfile` takes a header that is cut or damaged for the end, if it isn't the first."""
+    with open(path, "rb") as file:
+        file.seek(offset)
+        mark = file.read(tarfile.BLOCKSIZE)
+    if mark != bytes(tarfile.BLOCKSIZE):
+        raise ValueError(f"at byte {offset} it goes on with no file, nor with the mark of its end")
 
 
 def _label(suffix, content):

@@ -47,11 +47,28 @@ def test_examples_are_found_with_their_place_and_class(write_tar):
         ({"a.png": b"x", "a.cls": b"cat"}, "cannot be read as an uncompressed WebDataset tar"),
         ({"a.png": b"x", "a.json": b'{"label": "cat"}'}, "the example a has no label"),
         ({"a.png": b"x", "a.json": b"{"}, "cannot be read"),
+        ({"a.jpg": b"x", "a.png": b"mask", "a.cls": b"1"}, "the example a has 2 images"),
+        ({"a.png": b"x", "a.cls": b"1", "a.json": b'{"label": 2}'}, "the example a has 2 labels"),
+        ({"b/1.5.jpg": b"x", "b/1.5.cls": b"1"}, "the example b/1 has no image"),
     ],
 )
-def test_an_example_that_lacks_something_is_named(write_tar, files, said):
+def test_an_example_without_just_one_image_and_label_is_named(write_tar, files, said):
     with pytest.raises(ValueError, match=said):
         index_tar(write_tar(files))
+
+
+@pytest.mark.parametrize("damage", ["flipped", "cut in a header", "cut before a header", "no end"])
+def test_a_tar_that_is_not_whole_is_refused(write_tar, damage):
+    path = write_tar({f"{i}.{kind}": b"1" for i in range(5) for kind in ("png", "cls")})
+    content, header = bytearray(path.read_bytes()), 4 * 1024
+    if damage == "flipped":
+        content[header] ^= 1
+    else:
+        ends = {"cut in a header": header + 100, "cut before a header": header, "no end": 10 * 1024}
+        content = content[: ends[damage]]
+    path.write_bytes(content)
+    with pytest.raises(ValueError, match="cannot be read as .*: at byte .* nor with the mark of"):
+        index_tar(path)
 
 
 def test_a_compressed_tar_is_refused(write_tar):
