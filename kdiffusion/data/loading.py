@@ -80,6 +80,19 @@ def name_and_directory(
     return ("packed" if holds_packed(data) else "folder"), data
 
 
+def check_preparation(image_size: ImageSize | None, validation_fraction: float, seed: int) -> None:
+    """Refuses what `load_dataset` and `pack` can't prepare images by, with a ValueError."""
+    if image_size is not None:
+        height_and_width(image_size)
+    if not 0 < validation_fraction < 1:
+        raise ValueError(
+            "`validation_fraction` must be above 0 and below 1. "
+            f"Received: validation_fraction={validation_fraction}"
+        )
+    if seed < 0:
+        raise ValueError(f"`seed` must not be negative. Received: seed={seed}")
+
+
 def load_dataset(
     name: str,
     *,
@@ -108,15 +121,7 @@ def load_dataset(
     """
     if not isinstance(name, str):
         raise ValueError(f"`name` must be a string. Received: name={name!r}")
-    if image_size is not None:
-        height_and_width(image_size)
-    if not 0 < validation_fraction < 1:
-        raise ValueError(
-            "`validation_fraction` must be above 0 and below 1. "
-            f"Received: validation_fraction={validation_fraction}"
-        )
-    if seed < 0:
-        raise ValueError(f"`seed` must not be negative. Received: seed={seed}")
+    check_preparation(image_size, validation_fraction, seed)
     # A name that is not in the table may be one of TFDS's hundreds.
     loader = DATASETS.get(name, functools.partial(load_tfds, other_names=DATASETS))
     return loader(

@@ -17,7 +17,7 @@ from kdiffusion.files import mend, refuse_existing, staged
 
 from . import tfds_catalog, webdataset
 from .folder import list_images
-from .loading import DATASETS, load_dataset, name_and_directory
+from .loading import DATASETS, check_preparation, load_dataset, name_and_directory
 from .packed import (
     DESCRIPTION,
     FILES,
@@ -70,16 +70,20 @@ def pack(
         dict: what `packed.json` says.
 
     Raises:
-        ValueError: a source that can't be used, by the name of the file at fault; an unfinished
-            folder of another source or other arguments.
+        ValueError: an argument out of its range; a source that can't be used, by the name of the
+            file at fault; an unfinished folder of another source or other arguments.
         FileExistsError: `out` exists.
     """
     out = Path(out)
     refuse_existing(out, overwrite, holds_packed)
+    check_preparation(image_size, validation_fraction, seed)
+    if processes is None:
+        processes = os.cpu_count() or 1
+    if processes < 1:
+        raise ValueError(f"`processes` must be at least 1. Received: processes={processes}")
     found = _source(
-        source, directory, image_size, validation_fraction, seed, class_names,
-        processes or os.cpu_count() or 1, progress,
-    )  # fmt: skip
+        source, directory, image_size, validation_fraction, seed, class_names, processes, progress
+    )
     flip = found.horizontal_flip if horizontal_flip is None else horizontal_flip
     settings = [image_size, validation_fraction, seed, list(found.class_names), flip]
     plan = hashlib.sha256(json.dumps([found.identity, settings]).encode()).hexdigest()
@@ -131,6 +135,11 @@ def _source(
             "`class_names` are for WebDataset tars, whose classes are numbers. "
             f"Received: class_names={tuple(class_names)}, source={source}"
         )
+    if tars and directory is not None:
+        raise ValueError(
+            "`directory` is for a data set that is named, and the source is WebDataset tars. "
+            f"Received: directory={str(directory)!r}"
+        )
     if tars:
         items = [
             Item(str(path), label, offset, size, name)
@@ -163,6 +172,8 @@ def _tar_classes(items, class_names):
     labels = {item.label for item in items}
     if not labels:
         raise ValueError("the tar files must hold one example at least. Received: none")
+    if len(set(class_names)) < len(class_names):
+        raise ValueError(f"`class_names` must differ. Received: {', '.join(class_names)}")
     if min(labels) < 0 or (class_names and max(labels) >= len(class_names)):
         raise ValueError(
             f"classes must be from 0 to {len(class_names) - 1 if class_names else '...'}, one for "
@@ -179,7 +190,7 @@ def _begin(work, plan, found):
         if begun["plan"] != plan:
             raise ValueError(
                 f"{work} is the unfinished packing of another source, or with other arguments. "
-                "Give those again to finish it, or remove it"
+                "Give those again, with as many files, to finish it, or remove it"
             )
         labels = {part: read_labels(work / file) for part, file in LABELS.items()}
         height, width, channels = begun["image_shape"]

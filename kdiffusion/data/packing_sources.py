@@ -50,13 +50,17 @@ class Item:
         return read_image(self.called, None if self.offset is None else self._bytes())
 
     def is_grey(self) -> bool:
-        """Whether the file's header says so; what can't be read is refused when it is packed."""
+        """Whether the file's header says so.
+
+        Raises:
+            ValueError: as `read`, where the header can't be read.
+        """
         try:
             file = self.path if self.offset is None else self._bytes()
             with Image.open(file, formats=FILE_FORMATS) as opened:
                 return opened.mode in GREY_MODES
         except Exception:  # Pillow's decoders raise a dozen kinds; `read` says which file it was
-            return False
+            return self.read().shape[-1] == 1
 
     @property
     def called(self) -> str:

@@ -14,7 +14,7 @@ def tar_files(source: str | Path) -> list[Path]:
     """The tar files that a source names, in order: one, a folder of them, or NAME-{000..123}.tar.
 
     Args:
-        source: str or Path.
+        source: str or Path. In a folder, other files are passed over.
 
     Returns:
         list of Path; empty where it names none.
@@ -31,7 +31,9 @@ def tar_files(source: str | Path) -> list[Path]:
         return paths if all(each.suffix == ".tar" for each in paths) else []
     if path.is_dir():
         inside = sorted(each for each in path.iterdir() if not each.name.startswith("."))
-        return inside if inside and all(each.suffix == ".tar" for each in inside) else []
+        if any(each.is_dir() for each in inside):  # a folder of classes, whatever lies beside them
+            return []
+        return [each for each in inside if each.suffix == ".tar"]
     return [path] if path.suffix == ".tar" else []
 
 

@@ -179,3 +179,10 @@ def test_missing_things_are_named(tmp_path, write_folder):
     (directory / "dog").mkdir()
     with pytest.raises(ValueError, match="dog has no images"):
         load(directory)
+
+
+def test_a_class_that_is_a_link_to_nothing_is_named(write_folder, tmp_path):
+    folder = write_folder(files())
+    (folder / "dog").symlink_to(tmp_path / "gone")
+    with pytest.raises(ValueError, match=r"dog is a link to nothing"):
+        load(folder)

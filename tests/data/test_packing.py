@@ -116,6 +116,10 @@ def test_tars_of_webdataset_are_packed_image_by_image(tmp_path):
     assert [label_of[row.tobytes()] for row in rows] == together
     with pytest.raises(ValueError, match=r"classes must be from 0 to 1.*Received: 0 to 2"):
         pack(tmp_path / "tars", tmp_path / "other", class_names=("a", "b"), progress=False)
+    with pytest.raises(ValueError, match="`class_names` must differ"):
+        pack(tmp_path / "tars", tmp_path / "other", class_names=("a", "a", "b"), progress=False)
+    with pytest.raises(ValueError, match="`directory` is for a data set that is named"):
+        pack(tmp_path / "tars", tmp_path / "other", directory=tmp_path, progress=False)
 
 
 @pytest.mark.slow
@@ -152,10 +156,24 @@ def test_a_file_at_fault_is_named_and_what_was_done_is_kept(folder, tmp_path):
     Image.fromarray(_pixels(1, (7, 6, 3))[0]).save(folder / "dog" / "39.png")
     with pytest.raises(ValueError, match=r"39\.png is 6x7 where the first is 6x6"):
         pack(folder, tmp_path / "out", processes=1, progress=False)
-    (folder / "dog" / "39.png").write_bytes(b"no image")
-    with pytest.raises(ValueError, match=r"39\.png cannot be read as an image"):
-        pack(folder, tmp_path / "out", processes=1, progress=False)
-    assert not (tmp_path / "out").exists()
+    Image.fromarray(_pixels(1, (6, 6, 3))[0]).save(folder / "dog" / "39.png")
+    pack(folder, tmp_path / "out", processes=1, progress=False)
+    _same(
+        load_dataset("packed", directory=tmp_path / "out"), load_dataset("folder", directory=folder)
+    )
+
+
+def test_a_file_that_is_no_image_is_named_before_packing_begins(write_folder, tmp_path):
+    pixels = _pixels(40, (6, 6))
+    grey = write_folder({f"{'cat' if i % 2 else 'dog'}/{i}.png": p for i, p in enumerate(pixels)})
+    good = (grey / "dog" / "38.png").read_bytes()
+    (grey / "dog" / "38.png").write_bytes(b"no image")
+    with pytest.raises(ValueError, match=r"38\.png cannot be read as an image"):
+        pack(grey, tmp_path / "out", processes=1, progress=False)
+    assert not list(tmp_path.glob("out*"))
+    (grey / "dog" / "38.png").write_bytes(good)
+    pack(grey, tmp_path / "out", processes=1, progress=False)
+    assert load_dataset("packed", directory=tmp_path / "out").image_shape == (6, 6, 1)
 
 
 def test_only_a_packed_folder_is_replaced(folder, tmp_path):
@@ -197,8 +215,17 @@ def test_an_unfinished_folder_that_is_not_ours_stays(folder, tmp_path):
 
 
 def test_arguments_that_mean_nothing_are_refused(folder, tmp_path):
-    with pytest.raises(ValueError, match="`class_names` are for WebDataset tars"):
-        pack(folder, tmp_path / "out", class_names=("a",), progress=False)
+    for arguments, said in (
+        ({"class_names": ("a",)}, "`class_names` are for WebDataset tars"),
+        ({"validation_fraction": 1.0}, "`validation_fraction` must be above 0 and below 1"),
+        ({"validation_fraction": -0.3}, "`validation_fraction` must be above 0 and below 1"),
+        ({"seed": -1}, "`seed` must not be negative"),
+        ({"image_size": 0}, "`image_size` must be"),
+        ({"processes": 0}, "`processes` must be at least 1"),
+    ):
+        with pytest.raises(ValueError, match=said):
+            pack(folder, tmp_path / "out", progress=False, **arguments)
+    assert not list(tmp_path.glob("out*"))
     pack(folder, tmp_path / "out", processes=1, progress=False)
     with pytest.raises(ValueError, match="`source` must not be packed already"):
         pack(tmp_path / "out", tmp_path / "again", progress=False)

@@ -67,7 +67,7 @@ def test_a_tar_that_is_not_whole_is_refused(write_tar, damage):
         ends = {"cut in a header": header + 100, "cut before a header": header, "no end": 10 * 1024}
         content = content[: ends[damage]]
     path.write_bytes(content)
-    with pytest.raises(ValueError, match="cannot be read as .*: at byte .* nor with the mark of"):
+    with pytest.raises(ValueError, match=r"cannot be read as .*: at byte .* nor with the mark of"):
         index_tar(path)
 
 
@@ -85,5 +85,7 @@ def test_one_tar_a_folder_of_them_or_a_range_is_meant(tmp_path):
     assert tar_files(three[1]) == [three[1]]
     assert tar_files(str(tmp_path / "s-{00..02}.tar")) == three
     assert tar_files("cifar10") == []
-    (tmp_path / "notes.txt").touch()
+    (tmp_path / "s-00_stats.json").touch()  # as img2dataset leaves
+    assert tar_files(tmp_path) == three
+    (tmp_path / "cat").mkdir()
     assert tar_files(tmp_path) == []
