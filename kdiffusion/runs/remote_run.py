@@ -98,11 +98,18 @@ class RemoteRun:
         else:
             self._fetch(self._there)
 
-    def claim(self) -> None:
-        """Makes this process the one that writes the run, and sends what there is."""
+    def claim(self, begins: bool = False) -> None:
+        """Makes this process the one that writes the run, and sends what there is.
+
+        Args:
+            begins: bool. Whether the run is a new one: what is there of another goes first, or its
+                checkpoints would pass for the new one's until all is sent.
+        """
         self._token = json.dumps({"token": uuid.uuid4().hex, "machine": platform.node()})
         (self.folder / OWNER).write_text(self._token, encoding="utf-8")
         self._store.write(self._token.encode(), OWNER)
+        if begins:
+            self._remove(set(self._there))
         self.send()
 
     def send(self) -> None:
@@ -127,11 +134,7 @@ class RemoteRun:
                 self._store.upload(self.folder / name, name)
                 self._sent[name] = here[name]
                 self._there.add(name)
-        gone = self._there - here.keys()
-        self._store.remove(sorted(gone, key=lambda name: (not name.endswith(_RECORD), name)))
-        self._there -= gone
-        for name in gone:
-            self._sent.pop(name, None)
+        self._remove(self._there - here.keys())
 
     def send_checkpoint(self) -> None:
         """Sends what there is; warns where the store can't be reached, and goes on.
@@ -166,6 +169,12 @@ class RemoteRun:
             if text == str(error):
                 raise
             raise type(error)(text) from error
+
+    def _remove(self, names):
+        self._store.remove(sorted(names, key=lambda name: (not name.endswith(_RECORD), name)))
+        self._there -= names
+        for name in names:
+            self._sent.pop(name, None)
 
     def _owner(self):
         content = self._store.read(OWNER)

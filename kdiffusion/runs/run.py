@@ -213,7 +213,7 @@ def _train(model, strategy, workers, dataset, directory, before, remote, own_cal
             run_directory.clear(directory.path)
         directory.write()
         if remote is not None:
-            remote.claim()
+            remote.claim(begins=before is None)
         monitor = _monitor(model, directory, before, step, steps_per_epoch, evaluate)
         callbacks += [monitor, *own_callbacks]
     closing = contextlib.closing

@@ -113,6 +113,26 @@ def test_nothing_is_sent_twice_and_nothing_of_others_is_touched(url, monkeypatch
     assert not any(".partial" in name for name in store.sizes())
 
 
+def test_a_run_that_replaces_another_never_shows_its_checkpoints(url, monkeypatch, tmp_path):
+    old = RemoteRun(url)
+    _put(old, {"config.json": "old", **_checkpoint(100)})
+    old.claim()
+    new, upload = _elsewhere(url, monkeypatch, tmp_path), Store.upload
+    _put(new, {"config.json": "new"})
+    (new.folder / "checkpoints").mkdir(exist_ok=True)
+    seen = []
+
+    def noted(self, path, name):
+        upload(self, path, name)
+        seen.append(set(self.sizes()))
+
+    monkeypatch.setattr(Store, "upload", noted)
+    new.claim(begins=True)
+    assert seen == [{"owner.json", "config.json"}]
+    new.send()
+    assert set(Store(url).sizes()) == seen[0]
+
+
 def test_who_was_overtaken_stops_and_keeps_what_it_has(url, monkeypatch, tmp_path):
     run = RemoteRun(url)
     _put(run, {"config.json": "{}"})
