@@ -22,13 +22,13 @@ from kdiffusion.files import staged
 from .held_out import load_as_split
 from .outputs import refuse_outputs
 from .sampling_flags import AS_RECOMMENDED, Sampling
-from .shards import draw_to_folder, file_name, files_of_shard
+from .shards import IMAGES_PER_FILE, draw_to_folder, file_name, files_of_shard
 
 if TYPE_CHECKING:  # A type checker can't know the tables' names.
     MeasureName = str
 else:
     MeasureName = tyro.extras.literal_type_from_choices(list(MEASURES))
-IMAGES, IMAGES_PER_FILE = 5000, 1000
+IMAGES = 5000
 
 
 def main(
@@ -135,6 +135,11 @@ def _real(data, directory, images: Any = None, card=None):
     if data is None:
         raise ValueError("`data` must be given: the images do not say what they should look like")
     if data.endswith(".npz"):
+        if directory is not None:
+            raise ValueError(
+                "`directory` must not be given where `data` is a file of statistics. "
+                f"Received: directory={str(directory)!r}, data={data!r}"
+            )
         return Path(data), None
     name, directory = name_and_directory(data, directory)
     if card is not None:
@@ -143,10 +148,12 @@ def _real(data, directory, images: Any = None, card=None):
 
 
 def _is_split_otherwise(card, real, directory):
-    """Whether other images are held out than by default, which is how `train_judge` splits."""
+    """Whether other images may be held out than by default, which is how `train_judge` splits."""
     split = card.data_split
     if split is None or isinstance(real, Path):
         return False
+    if real.name == "packed":
+        return True
     default = inspect.signature(load_dataset).parameters
     if (split.seed, split.validation_fraction) == (
         default["seed"].default, default["validation_fraction"].default,

@@ -46,6 +46,8 @@ def _origin(split, sha256, name):
             "its data was split (an export by this version does)."
         )
     how = f"{name}, split by seed {split.seed} and fraction {split.validation_fraction:g}"
+    if name == "packed":  # not by what the run was told
+        how = "packed, split when it was packed"
     if split.sha256 is None:
         return f"Held out, if the data is still the same ({how}): the file has no hash of it."
     if split.sha256 != sha256:

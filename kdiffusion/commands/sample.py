@@ -24,6 +24,7 @@ from .outputs import refuse_names, refuse_outputs, refuse_size, write_outputs
 from .processes import run_in_processes
 from .sampling_flags import AS_RECOMMENDED, Labels, Sampling
 from .shards import (
+    IMAGES_PER_FILE,
     draw_to_folder,
     file_name,
     files_of_shard,
@@ -46,7 +47,7 @@ def main(
     shard: str = "1/1",
     claim: bool = False,
     processes: int = 1,
-    images_per_file: int = 1000,
+    images_per_file: int | None = None,
     sampling: Sampling = AS_RECOMMENDED,
     scale: int | None = None,
     out: Path | None = None,
@@ -74,7 +75,7 @@ def main(
         claim: go on, after that part, with what no living worker has claimed, until all seeds are
             drawn. Workers that share --out so take over the work of a lost one.
         processes: share the part among so many; where there are GPUs, each has one of its own.
-        images_per_file: how many of those seeds one file holds.
+        images_per_file: how many of those seeds one file holds, 1000 if not given.
         scale: pixels that a pixel is wide in the grid; if not given, enough for images to be at
             least 48 wide. One image alone is written plain, a pixel a pixel if not given.
         out: PNG, JPEG or WebP to write, by its name, samples.png if not given; with --seeds a
@@ -92,7 +93,10 @@ def main(
     sets = {"png_folder": png_folder, "arr_0": arr_0, "webdataset": webdataset, "parquet": parquet}
     sets = {name: path for name, path in sets.items() if path is not None}
     if seeds is None:
-        many = {"shard": shard != "1/1", "claim": claim, "processes": processes != 1, **sets}
+        many = {
+            "shard": shard != "1/1", "claim": claim, "processes": processes != 1,
+            "images_per_file": images_per_file is not None, **sets,
+        }  # fmt: skip
         for name in (name for name, is_given in many.items() if is_given):
             raise ValueError(f"`{name}` is for many images: pass `--seeds FIRST:END` too")
         per_label = PER_LABEL if per_label is None else per_label
@@ -109,6 +113,7 @@ def main(
     refuse_outputs(*sets.values(), overwrite=overwrite, ours=ours)
     for name in sets:
         importlib.import_module(WRITTEN_SETS[name].needs or "numpy")  # before the work, not after
+    images_per_file = IMAGES_PER_FILE if images_per_file is None else images_per_file
     work = _Part(
         artifact, labels, seeds_from_text(seeds), out or Path("samples"), images_per_file,
         shard_from_text(shard), claim, overwrite, sampling.given(),

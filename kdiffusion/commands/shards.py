@@ -33,6 +33,7 @@ from .claims import LEASE_SECONDS, Claims
 if TYPE_CHECKING:
     from kdiffusion.diffusion.denoiser import Denoiser
 
+IMAGES_PER_FILE = 1000  # unless told otherwise
 MOST_FILES = 1_000_000  # more than a folder is looked through for in reasonable time
 SECONDS_BETWEEN_LOOKS = 1.0  # of an idle worker, whether a file is finished or its worker lost
 
@@ -108,7 +109,7 @@ def draw_to_folder(
     seeds: range,
     folder: str | os.PathLike,
     *,
-    images_per_file: int = 1000,
+    images_per_file: int = IMAGES_PER_FILE,
     shard: tuple[int, int] = (1, 1),
     claim: bool = False,
     lease_seconds: float = LEASE_SECONDS,

@@ -13,6 +13,7 @@ from kdiffusion.commands.evaluate import main
 from kdiffusion.commands.sampling_flags import SamplingFlags
 from kdiffusion.commands.shards import read_folder
 from kdiffusion.data import load_dataset
+from kdiffusion.data.packing import pack
 
 
 @pytest.fixture(autouse=True)
@@ -111,6 +112,20 @@ def test_a_judge_that_may_know_the_held_out_images_is_told(digits_file, toy_file
         assert ("A judge is trained with the default split" in said) == is_told
 
 
+def test_packed_data_are_not_said_to_be_split_as_the_run_was_told(digits_file, toy_file, tmp_path):
+    packed = tmp_path / "packed"
+    pack("digits", packed, seed=7, progress=False)
+    sha256 = load_dataset("packed", directory=packed).content_hash()
+    split = {"seed": 0, "validation_fraction": 0.1, "sha256": sha256}
+    card = dataclasses.replace(load_denoiser(digits_file).card, data_split=split, dataset="packed")
+    file = dataclasses.replace(toy_file, card_text=card.to_json(), image_shape=(8, 8, 1))
+    options = {**QUICK, "features": None, "judge": "digits", "directory": packed, "images": 100}
+    main(file.write(tmp_path / "toy.onnx"), out=tmp_path / "out", **options)
+    said = json.loads((tmp_path / "out" / "evaluation.json").read_text())["held_out"]
+    assert said.startswith("Held out of the training: packed, split when it was packed, SHA-256")
+    assert said.endswith("A judge is trained with the default split, and may know them.")
+
+
 def test_what_was_drawn_before_is_evaluated_alike(digits_file, tmp_path):
     options = {"features": QUICK["features"], "measures": QUICK["measures"]}
     main(digits_file, images=110, out=tmp_path / "out", **QUICK)
@@ -206,3 +221,5 @@ def test_images_need_data_and_take_no_sampling_options(tmp_path):
         main(tmp_path / "set.npz", out=tmp_path / "out")
     with pytest.raises(ValueError, match="for an exported file"):
         main(tmp_path / "set.npz", data="digits", out=tmp_path / "out", sampling=QUICK["sampling"])
+    with pytest.raises(ValueError, match="`directory` must not be given where `data` is a file of"):
+        main(tmp_path / "set.npz", data="real.npz", directory=tmp_path, out=tmp_path / "out")

@@ -130,5 +130,6 @@ def test_a_damaged_file_leaves_nothing_and_an_earlier_set_stays(toy, tmp_path, o
 
 
 def test_a_grid_has_neither(toy, tmp_path):
-    with pytest.raises(ValueError, match="pass `--seeds FIRST:END` too"):
-        main(toy, out=tmp_path / "grid.png", arr_0=tmp_path / "set.npz")
+    for name, value in {"arr_0": tmp_path / "set.npz", "images_per_file": 7}.items():
+        with pytest.raises(ValueError, match=f"`{name}` is for many .* pass `--seeds FIRST:END`"):
+            main(toy, out=tmp_path / "grid.png", **{name: value})
