@@ -103,6 +103,13 @@ def test_without_guidance_the_network_is_asked_once_a_step(ask, make_card):
     assert [call["labels"] for call in calls] == [[1]] * 3
 
 
+def test_guidance_beyond_float32_is_named(ask, make_card):
+    recorder = Recorder(make_card())
+    sample(recorder, [1], [0], steps=3, guidance_strength=1, progress=False)
+    with pytest.raises(AssertionError, match="The guidance strength must be small enough"):
+        asked(ask, recorder, label=1, steps=3, guidance=1e39)
+
+
 def test_no_class_is_a_label_of_its_own(ask, make_card):
     recorder, iterates = Recorder(make_card()), []
     sample(

@@ -30,6 +30,10 @@ let drawn = null; // the settings of the newest image, drawn or being drawn
 let showTile = null; // (label, pixels) into its tile
 let tilesShow = null; // the query of the tiles when all are drawn
 let job = { id: 0, done: true, quiet: false, all: false, start: 0 };
+// Browsers let a page change its address some hundred times in ten seconds, or in thirty.
+const LINK_PAUSE = 400; // milliseconds
+let linkShown = -LINK_PAUSE;
+let linkTimer = null;
 const film = new Film(canvas, element("film"), element("film-step"));
 
 const RECEIVED = {
@@ -117,7 +121,7 @@ element("save").onclick = () => {
 };
 element("copy").onclick = async () => {
   try {
-    await navigator.clipboard.writeText(location.href);
+    await navigator.clipboard.writeText(new URL(link(), location.href).href);
     announce("Link copied");
   } catch {
     // Only a page from this machine or over HTTPS may write to the clipboard.
@@ -186,11 +190,33 @@ function present() {
   const { all } = job;
   element("tiles").hidden = !all;
   canvas.hidden = element("film-row").hidden = all;
-  const query = [toQuery(drawn), all && `view=${ALL}`, wanted];
-  history.replaceState(null, "", `?${query.filter(Boolean).join("&")}`);
+  showLink();
   if (!all) canvas.setAttribute("aria-label", describe(card, drawn));
   const what = all ? describeAll(drawn) : describe(card, drawn);
   element("caption").textContent = `${what}; ${describeSampling(card, drawn)}`;
+}
+
+/** The link to what is drawn. */
+function link() {
+  const query = [toQuery(drawn), job.all && `view=${ALL}`, wanted];
+  return `?${query.filter(Boolean).join("&")}`;
+}
+
+/** Puts the link into the address bar: of a burst of images those now and then, and the last. */
+function showLink() {
+  clearTimeout(linkTimer);
+  let pause = linkShown + LINK_PAUSE - performance.now();
+  if (pause <= 0) {
+    linkShown = performance.now();
+    try {
+      history.replaceState(null, "", link());
+      return;
+    } catch (error) {
+      if (error.name !== "SecurityError") throw error;
+      pause = LINK_PAUSE; // the browser had enough of them, for now
+    }
+  }
+  linkTimer = setTimeout(showLink, pause);
 }
 
 function finish(text) {

@@ -15,7 +15,7 @@ const NAMES = { webgpu: "WebGPU", wasm: "WebAssembly" };
  * @returns {Promise<{denoiser: Denoiser, name: string}>} name: what it runs on, for people
  */
 export async function openDenoiser(model, card, wanted) {
-  const first = wanted in LIBRARIES ? wanted : (await hasWebGpu()) ? "webgpu" : "wasm";
+  const first = Object.hasOwn(LIBRARIES, wanted ?? "") ? wanted : (await hasWebGpu()) ? "webgpu" : "wasm";
   try {
     return { denoiser: await open(first, model, card), name: NAMES[first] };
   } catch (error) {

@@ -33,3 +33,9 @@ def assert_pixels(page, image):
     """The canvas holds an image of Python's loop, to one level."""
     off = levels_off(page, image)
     assert off.max() <= 1, f"{np.sum(off > 1)} of {off.size} values are up to {off.max()} off"
+
+
+def address_of(page):
+    """The page's address, when it is that of the newest image: of a burst it shows the last."""
+    page.wait_for_timeout(500)
+    return page.url

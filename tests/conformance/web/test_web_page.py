@@ -12,7 +12,7 @@ from kdiffusion.diffusion.interpolation import interpolate
 from kdiffusion.diffusion.samplers import SAMPLERS
 from kdiffusion.diffusion.sampling import sample
 from kdiffusion.export import export_network
-from tests.conformance.web.canvas import assert_pixels, finished, levels_off, pixels
+from tests.conformance.web.canvas import address_of, assert_pixels, finished, levels_off, pixels
 
 pytestmark = [pytest.mark.slow, pytest.mark.browser]
 
@@ -90,11 +90,32 @@ def test_a_link_reproduces_the_image(visit, address):
     page.fill("#to", "12")
     page.click("text=Random seed")
     finished(page)
-    copy = visit(page.url)
+    copy = visit(address_of(page))
     np.testing.assert_array_equal(pixels(copy), pixels(page))
-    assert copy.url == page.url
+    assert address_of(copy) == page.url
     values = "[...new FormData(document.getElementById('form'))]"
     assert copy.evaluate(values) == page.evaluate(values)
+
+
+LIMITED = """
+  const replaceState = history.replaceState.bind(history);
+  history.replaceState = (...change) => {
+    if (performance.now() < 2000) throw new DOMException("too many", "SecurityError");
+    replaceState(...change);
+  };
+"""
+
+
+def test_a_browser_that_refuses_a_new_address_draws_and_gets_it_later(
+    visit, address, drawn_by_python
+):
+    page = visit(f"{address}?seed=3", script=LIMITED)
+    for seed in ("4", "5"):
+        page.fill("#seed", seed)
+        page.press("#seed", "Enter")
+    finished(page)
+    assert_pixels(page, drawn_by_python(0, 5))
+    page.wait_for_url("**&seed=5&**")
 
 
 WATCH = """() => {

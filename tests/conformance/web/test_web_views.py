@@ -6,7 +6,7 @@ from axe_playwright_python.sync_playwright import Axe
 from PIL import Image
 
 from kdiffusion.images import to_uint8
-from tests.conformance.web.canvas import assert_pixels, finished, pixels
+from tests.conformance.web.canvas import address_of, assert_pixels, finished, pixels
 
 pytestmark = [pytest.mark.slow, pytest.mark.browser]
 
@@ -69,7 +69,7 @@ def test_one_click_draws_every_class_and_a_tile_opens_its_own(
     page.click("#all")  # as they were: nothing is drawn again
     assert page.inner_text("#status") == ""
     assert page.evaluate("performance.now()") > before
-    np.testing.assert_array_equal(tile(page, 2), tile(visit(page.url), 2))
+    np.testing.assert_array_equal(tile(page, 2), tile(visit(address_of(page)), 2))
 
     page.fill("#seed", "7")
     page.press("#seed", "Enter")

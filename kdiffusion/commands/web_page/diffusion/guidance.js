@@ -27,7 +27,14 @@ export function guided(denoiser, strength, nullLabel, schedule, interval) {
       Int32Array.of(timestep[0], timestep[0]),
       Int32Array.of(label[0], nullLabel),
     );
-    return combine(prediction.subarray(0, size), prediction.subarray(size), strength);
+    const combined = combine(prediction.subarray(0, size), prediction.subarray(size), strength);
+    // What the network itself gave that isn't finite is named by who asked for it.
+    if (!combined.every(Number.isFinite) && prediction.every(Number.isFinite)) {
+      throw new RangeError(
+        `The guidance strength must be small enough for float32; ${strength} is not`,
+      );
+    }
+    return combined;
   };
 }
 
