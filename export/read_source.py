@@ -85,7 +85,7 @@ def _stored(file):
     stored = onnx_weights.read(file)
     if stored is None:
         raise ArtifactError(
-            f"{file} holds no weights as they were trained, as a graph in 8 bits doesn't: only its "
-            "own runtime can use it"
+            f"{file} holds no weights as they were trained, as a graph in 8 bits and a whole "
+            "sampler don't: only its own runtime can use it"
         )
     return stored

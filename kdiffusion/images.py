@@ -89,13 +89,14 @@ def _is_cut_to_8_bits(opened: Image.Image) -> bool:
     """Whether Pillow drops bits of each sample as it decodes: of colour it only knows 8.
 
     Before the image is loaded, Pillow tells how its data lies in the file: `RGB;16B`, or for PPM
-    the greatest value.
+    the greatest value. `BGR;16` has 16 bits a pixel.
     """
     for tile in getattr(opened, "tile", ()):  # of what was read from a file
         arguments = tile[3] if isinstance(tile[3], tuple) else (tile[3],)
-        if any(isinstance(each, str) and ";16" in each for each in arguments):
+        if any(isinstance(each, str) and ";16" in each and each != "BGR;16" for each in arguments):
             return True
-        if tile[0] in ("ppm", "ppm_plain") and arguments[-1] > 255:
+        greatest = arguments[-1]
+        if tile[0] in ("ppm", "ppm_plain") and isinstance(greatest, int) and greatest > 255:
             return True
     return False
 

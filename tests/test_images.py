@@ -152,6 +152,22 @@ def test_ppm_of_8_bits_is_read(tmp_path):
     assert read_image(path).tolist() == [[[1, 2, 3]]]
 
 
+def test_plain_black_and_white_is_read(tmp_path):
+    path = tmp_path / "mask.pbm"
+    path.write_text("P1\n2 1\n1 0\n")  # 1 is black
+    assert read_image(path).tolist() == [[[0], [255]]]
+
+
+def test_bmp_of_16_bits_a_pixel_is_read(tmp_path):
+    pixels = struct.pack("<2H", 31 << 11, 63 << 5)  # red and green, of 5, 6 and 5 bits
+    masks = struct.pack("<3I", 0xF800, 0x07E0, 0x001F)
+    header = struct.pack("<IiiHHIIiiII", 40, 2, 1, 1, 16, 3, len(pixels), 0, 0, 0, 0)
+    place = 14 + len(header) + len(masks)
+    file = struct.pack("<2sIHHI", b"BM", place + len(pixels), 0, 0, place) + header + masks + pixels
+    (tmp_path / "a.bmp").write_bytes(file)
+    assert read_image(tmp_path / "a.bmp").tolist() == [[[255, 0, 0], [0, 255, 0]]]
+
+
 @pytest.mark.parametrize("row_labels", [None, ["a", "a longer name"]])
 @pytest.mark.parametrize(("scale", "padding"), [(None, 2), (3, 0)])
 def test_the_size_of_a_grid_is_known_before_there_are_images(row_labels, scale, padding):

@@ -7,6 +7,7 @@ the functions that need them.
 from __future__ import annotations
 
 import os
+from pathlib import Path
 
 from . import litert_loader, onnx_loader, openvino_loader, safetensors_loader, saved_model_loader
 from .denoiser import ArtifactError, LoadedDenoiser
@@ -34,7 +35,7 @@ LOADERS = {
 
 def is_artifact(path: str | os.PathLike) -> bool:
     """Whether `path` looks like an exported file, of any format."""
-    return any(loader.recognises(path) for loader in LOADERS.values())
+    return any(loader.recognises(Path(path)) for loader in LOADERS.values())
 
 
 def load_denoiser(path: str | os.PathLike) -> LoadedDenoiser:

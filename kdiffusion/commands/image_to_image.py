@@ -7,6 +7,7 @@ import time
 from pathlib import Path
 from typing import Annotated
 
+import numpy as np
 import tyro
 
 from kdiffusion.artifacts import load_denoiser
@@ -72,6 +73,6 @@ def main(
     )  # fmt: skip
     seconds = time.perf_counter() - start
     grid = grid_beside([to_uint8(given)], images, numbers, card.class_names, scale)
-    arrays = {"images": images, "labels": label_of_image, "seeds": seeds}
+    arrays = {"images": images, "labels": label_of_image, "seeds": np.array(seeds, np.uint64)}
     written = write_outputs({out: grid, npz: arrays}, overwrite)
     print(f"{counted(len(images), 'image')} in {seconds:.1f} s: {written}")

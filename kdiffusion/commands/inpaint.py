@@ -80,6 +80,6 @@ def main(
     whole = to_uint8(given)
     with_hole = np.where(marked[..., None], np.uint8(128), whole)
     grid = grid_beside([whole, with_hole], images, numbers, card.class_names, scale)
-    arrays = {"images": images, "labels": label_of_image, "seeds": seeds}
+    arrays = {"images": images, "labels": label_of_image, "seeds": np.array(seeds, np.uint64)}
     written = write_outputs({out: grid, npz: arrays}, overwrite)
     print(f"{counted(len(images), 'image')} in {seconds:.1f} s: {written}")

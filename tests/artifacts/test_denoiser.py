@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from kdiffusion.artifacts import ArtifactError, LoadedDenoiser, load_denoiser
+from kdiffusion.artifacts import ArtifactError, LoadedDenoiser, is_artifact, load_denoiser
 
 
 @pytest.fixture
@@ -47,3 +47,9 @@ def test_a_path_of_no_known_format_is_refused(tmp_path):
         with pytest.raises(ArtifactError, match=r"denoiser\.onnx, .*saved_model") as error:
             load_denoiser(path)
         assert str(path) in str(error.value)
+
+
+def test_a_file_is_recognised_by_its_path_as_a_text_too(toy, tmp_path):
+    for path in (toy, str(toy)):
+        assert is_artifact(path)
+    assert not is_artifact(str(tmp_path / "none.onnx"))

@@ -241,6 +241,7 @@ def test_image_to_image_draws_what_the_library_draws(toy, tmp_path, image_files,
     arrays = np.load(tmp_path / "images.npz")
     assert arrays["labels"].tolist() == [2, 2, 0, 0]
     assert arrays["seeds"].tolist() == [7, 8, 9, 10]
+    assert arrays["seeds"].dtype == np.uint64
     given = read_given_image(image_files / "a.png", card)
     expected = image_to_image(
         load_denoiser(toy), given, [2, 2, 0, 0], range(7, 11),
@@ -254,7 +255,9 @@ def test_inpaint_keeps_what_the_mask_does_not_mark(toy, tmp_path, image_files, c
     outputs = ["--out", tmp_path / "grid.png", "--npz", tmp_path / "images.npz"]
     files = [image_files / "a.png", image_files / "mask.png"]
     _run("inpaint", toy, *files, *options, "--jump-steps", 2, *outputs)
-    images = np.load(tmp_path / "images.npz")["images"]
+    arrays = np.load(tmp_path / "images.npz")
+    assert arrays["seeds"].dtype == np.uint64
+    images = arrays["images"]
     assert images.shape == (3, *card.image_shape)
     marked = np.asarray(Image.open(image_files / "mask.png")) == 255
     original = np.asarray(Image.open(image_files / "a.png"))
