@@ -161,8 +161,8 @@ def _card(model, class_names, dataset):
         preset=model.name,
         images_seen=0,
         ema_decay=0.0,
-        sampler=model.sampler,
-        steps=model.steps,
+        sampler=model.drawing.sampler,
+        steps=model.drawing.steps,
         guidance_strength=0.0,
     )
 

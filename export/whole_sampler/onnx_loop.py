@@ -1,8 +1,8 @@
 """The whole sampler as one ONNX file: noise, labels and guidance strength in, images out.
 
 The denoiser's graph is the body of an ONNX Loop; schedule, sampler and guidance are around it. ONNX
-has no operation that refuses: what the loop refuses asks for a row that no table has. On a processor
-that is an error, and the operation's name says what is wrong.
+has no operation that refuses. What the loop refuses asks for a row that no table has, which is an
+error on a processor, and the operation's name says what is wrong.
 """
 
 from __future__ import annotations

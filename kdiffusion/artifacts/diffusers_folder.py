@@ -23,7 +23,6 @@ from kdiffusion.terminal import working
 from . import diffusers_network, diffusers_scheduler, hub
 from .denoiser import ArtifactError, import_runtime
 
-PIPELINES = ("DDPMPipeline", "DDIMPipeline")
 INDEX, NETWORK_CONFIG, SCHEDULER_CONFIG = "model_index.json", "config.json", "scheduler_config.json"
 WEIGHTS = "diffusion_pytorch_model.safetensors"
 CARD = "kdiffusion_card.json"  # which `export_diffusers` leaves beside what diffusers reads
@@ -48,8 +47,7 @@ class DiffusersModel:
         tensors: dict from diffusers' name to float32 array, in PyTorch's layout.
         schedule: NoiseSchedule.
         prediction_type: str, a key of `PREDICTION_TYPES`.
-        sampler: str, a key of `SAMPLERS`, and steps: what its pipeline draws with.
-        options, without: as of `drawing_options`.
+        drawing: Drawing. How its pipeline draws.
         card: DenoiserCard that `export_diffusers` left, or None.
     """
 
@@ -60,10 +58,7 @@ class DiffusersModel:
     tensors: dict[str, np.ndarray]
     schedule: NoiseSchedule
     prediction_type: str
-    sampler: str
-    steps: int
-    options: list[str]
-    without: list[str]
+    drawing: diffusers_scheduler.Drawing
     card: DenoiserCard | None
 
 
@@ -91,7 +86,7 @@ def read(
             f"`source` must be a folder in diffusers' layout, or owner/name of a Hub repository. "
             f"Received: {source}"
         )
-    _check_pipeline(folder)
+    pipeline = _pipeline(folder)
     inner = folder / "unet" if (folder / "unet").is_dir() else folder
     network_path, config = _config(inner, NETWORK_CONFIG, diffusers_network.CLASS)
     with _naming(network_path):
@@ -99,12 +94,12 @@ def read(
     inner_scheduler = folder / "scheduler" if (folder / "scheduler").is_dir() else folder
     scheduler_path, scheduler = _config(inner_scheduler, SCHEDULER_CONFIG)
     with _naming(scheduler_path):
-        schedule, prediction_type, sampler, steps = diffusers_scheduler.schedule_of(scheduler)
-        options, without = diffusers_scheduler.drawing_options(scheduler)
+        schedule, prediction_type = diffusers_scheduler.schedule_of(scheduler)
+        drawing = diffusers_scheduler.drawing_of(scheduler, schedule.num_timesteps, pipeline)
     tensors, sha256 = _tensors(inner)
     return DiffusersModel(
         name, sha256, arguments, config.get("num_class_embeds"), tensors, schedule,
-        prediction_type, sampler, steps, options, without, _card(folder),
+        prediction_type, drawing, _card(folder),
     )  # fmt: skip
 
 
@@ -143,14 +138,18 @@ def _local(source):
     return Path(folder), f"{name}{revision or ''}"
 
 
-def _check_pipeline(folder):
-    if (folder / INDEX).is_file():
-        path, index = _config(folder, INDEX)
-        if index.get("_class_name") not in PIPELINES:
-            raise ArtifactError(
-                f"{path}: `_class_name` must be one of {', '.join(PIPELINES)}. "
-                f"Received: {index.get('_class_name')!r}"
-            )
+def _pipeline(folder):
+    """Class of the pipeline, or None where the folder isn't one of a pipeline."""
+    if not (folder / INDEX).is_file():
+        return None
+    path, index = _config(folder, INDEX)
+    pipeline = index.get("_class_name")
+    if pipeline not in diffusers_scheduler.PIPELINES:
+        raise ArtifactError(
+            f"{path}: `_class_name` must be one of {', '.join(diffusers_scheduler.PIPELINES)}. "
+            f"Received: {pipeline!r}"
+        )
+    return pipeline
 
 
 def _config(folder, name, class_name=None):

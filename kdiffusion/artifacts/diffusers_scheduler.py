@@ -1,6 +1,6 @@
 """diffusers' scheduler_config.json ◄► the noise schedule, and how the pipeline there draws."""
 
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 
@@ -14,8 +14,11 @@ from kdiffusion.diffusion.schedules import (
 )
 from kdiffusion.diffusion.spacing import SPACINGS
 
-# Class ► the sampler that it is here, and the steps that its pipeline takes unless told.
-SAMPLERS = {"DDPMScheduler": ("ddpm", 1000), "DDIMScheduler": ("ddim", 50)}
+SAMPLERS = {"DDPMScheduler": "ddpm", "DDIMScheduler": "ddim"}  # class ► the sampler it is here
+# Pipeline ► the sampler that it makes of its scheduler, None for the scheduler's own; and the steps
+# that it takes unless told.
+PIPELINES = {"DDPMPipeline": (None, 1000), "DDIMPipeline": ("ddim", 50)}
+USUAL = {"ddpm": "DDPMPipeline", "ddim": "DDIMPipeline"}  # of a scheduler by itself
 PREDICTION_TYPES = {"epsilon": "epsilon", "sample": "x0", "v_prediction": "v"}
 
 
@@ -46,19 +49,19 @@ KNOWN = {
 }  # fmt: skip
 
 
-def schedule_of(config: dict[str, Any]) -> tuple[NoiseSchedule, str, str, int]:
+def schedule_of(config: dict[str, Any]) -> tuple[NoiseSchedule, str]:
     """The noise schedule of a scheduler.
 
     Args:
         config: dict, the content of its scheduler_config.json.
 
     Returns:
-        (NoiseSchedule, prediction type, sampler, steps).
+        (NoiseSchedule, prediction type).
 
     Raises:
         ValueError: names the field that isn't supported, the values that are, and what it is.
     """
-    sampler, steps = SAMPLERS[_one_of(config, "_class_name", SAMPLERS)]
+    _one_of(config, "_class_name", SAMPLERS)
     unknown = sorted(name for name in config if name not in KNOWN and not name.startswith("_"))
     if unknown:
         raise ValueError(
@@ -92,33 +95,63 @@ def schedule_of(config: dict[str, Any]) -> tuple[NoiseSchedule, str, str, int]:
         alphas_cumprod = zero_terminal_snr(alphas_cumprod)
     schedule = NoiseSchedule(alphas_cumprod)
     check_prediction_type(prediction_type, schedule)
-    return schedule, prediction_type, sampler, min(steps, timesteps)
+    return schedule, prediction_type
 
 
-def drawing_options(config: dict[str, Any]) -> tuple[list[str], list[str]]:
-    """How the pipeline there draws, where `sample` draws in another way unless it is told.
+class Drawing(NamedTuple):
+    """How a pipeline draws.
+
+    Attributes:
+        sampler, steps: as of `sample`.
+        options: other options of `sample`, where it draws in another way unless it is told.
+        without: fields for which `sample` has no option.
+    """
+
+    sampler: str
+    steps: int
+    options: list[str]
+    without: list[str]
+
+
+def drawing_of(config: dict[str, Any], timesteps: int, pipeline: str | None = None) -> Drawing:
+    """How the pipeline there draws, unless it is told otherwise.
 
     Args:
-        config: as of `schedule_of`.
+        config: as of `schedule_of`, which has accepted it.
+        timesteps: int, T.
+        pipeline: str. A key of `PIPELINES`; the scheduler's usual one if not given.
 
     Returns:
-        (list of options of `sample` that do the same, list of fields that have none).
+        Drawing.
     """
+    sampler = SAMPLERS[config["_class_name"]]
+    made, steps = PIPELINES[pipeline or USUAL[sampler]]
+    sampler, steps = made or sampler, min(steps, timesteps)
+    fields = {name: config.get(name, alike) for name, alike in DRAWN_ALIKE.items()}
+    clips = bool(config.get("clip_sample", True)) or bool(fields["thresholding"])
+    if config.get("sample_max_value", 1.0) == 1.0:
+        fields["thresholding"] = False  # by a threshold of 1 at least and at most: it clips
     options = []
     spacing = config.get("timestep_spacing", "leading")
     if spacing != "trailing":
         options.append(f"--spacing {spacing}")
-    if not config.get("clip_sample", True):
+    if not clips:
         options.append("--no-clip")
-    is_ddpm = config["_class_name"] == "DDPMScheduler"
-    if is_ddpm and str(config.get("variance_type")).startswith("fixed_large"):
+    if sampler == "ddpm" and str(config.get("variance_type")).startswith("fixed_large"):
         options.append("--variance fixed_large")
-    given = {name: config.get(name, alike) for name, alike in DRAWN_ALIKE.items()}
-    without = [f"{name}={value!r}" for name, value in given.items() if value != DRAWN_ALIKE[name]]
-    if not is_ddpm and config.get("clip_sample", True):
+    without = [f"{name}={value!r}" for name, value in fields.items() if value != DRAWN_ALIKE[name]]
+    between = timesteps // steps
+    if sampler == "ddim" and (
+        spacing == "linspace" or (spacing == "trailing" and timesteps % steps)
+    ):
+        # DDIM goes as far down there wherever the next timestep lies.
+        without.append(
+            f"timestep_spacing={spacing!r} (there each step goes {between} timesteps down)"
+        )
+    if sampler == "ddim" and clips:
         # There the noise stays as it was predicted; here it follows from the clipped image.
         without.append("use_clipped_model_output=False")
-    return options, without
+    return Drawing(sampler, steps, options, without)
 
 
 def config_of(card: DenoiserCard) -> tuple[dict[str, Any], str]:

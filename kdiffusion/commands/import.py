@@ -44,10 +44,13 @@ def main(
     labels = len(card.class_names)
     classes = "no classes" if model.num_class_embeds is None else f"{labels} classes"
     print(f"{model.name}: {height}x{width}x{channels}, {classes}, predicts {card.prediction_type}.")
-    options = " ".join([f"--sampler {model.sampler}", f"--steps {model.steps}", *model.options])
+    drawing = model.drawing
+    options = " ".join(
+        [f"--sampler {drawing.sampler}", f"--steps {drawing.steps}", *drawing.options]
+    )
     print(f"Its pipeline draws as `sample` does with {options}")
-    if model.without:
-        print(f"but for what has no option here: {', '.join(model.without)}")
+    if drawing.without:
+        print(f"but for what has no option here: {', '.join(drawing.without)}")
     print(f"Written: {imported.path}")
     print(f"Export it: python -m kdiffusion export {out}")
     start = f"--run.init-from {out} --model.network parent"

@@ -14,7 +14,7 @@ import pytest
 from safetensors.numpy import load_file, save_file
 
 from kdiffusion.artifacts import ArtifactError, diffusers_folder, diffusers_network, load_denoiser
-from kdiffusion.artifacts.diffusers_scheduler import drawing_options, schedule_of
+from kdiffusion.artifacts.diffusers_scheduler import drawing_of, schedule_of
 from kdiffusion.artifacts.safetensors_loader import file_at
 from kdiffusion.diffusion.sampling import sampling_steps
 from kdiffusion.diffusion.schedules import make_schedule
@@ -80,8 +80,8 @@ def test_the_card_says_what_the_pipeline_draws_with_and_whence_it_came(imported)
     card = made.card
     assert (card.sampler, card.steps, card.prediction_type) == ("ddpm", 1000, "epsilon")
     assert card.schedule == make_schedule("linear", 1000)  # to the bit, so that a run says nothing
-    assert made.model.options == ["--spacing leading", "--variance fixed_large"]
-    assert made.model.without == []
+    assert made.model.drawing.options == ["--spacing leading", "--variance fixed_large"]
+    assert made.model.drawing.without == []
     assert card.parent.name == "cifar10"
     assert card.parent.sha256 == made.model.sha256
     assert card.class_names == ("image",)
@@ -374,26 +374,58 @@ def test_a_card_of_another_scheduler_is_refused(imported, tmp_path):
         import_diffusers(path, tmp_path / "out")
 
 
+LEADING, CLIPPED = "--spacing leading", "use_clipped_model_output=False"
+DDPM = {"_class_name": "DDPMScheduler"}
+
+
 @pytest.mark.parametrize(
-    ("fields", "options", "without"),
+    ("fields", "pipeline", "drawing"),
     [
-        ({}, ["--spacing leading"], ["use_clipped_model_output=False"]),
-        ({"_class_name": "DDPMScheduler"}, ["--spacing leading"], []),
-        ({"timestep_spacing": "trailing", "clip_sample": False}, ["--no-clip"], []),
+        ({}, None, ("ddim", 50, [LEADING], [CLIPPED])),
+        ({}, "DDIMPipeline", ("ddim", 50, [LEADING], [CLIPPED])),
+        ({}, "DDPMPipeline", ("ddim", 1000, [LEADING], [CLIPPED])),
+        (DDPM, None, ("ddpm", 1000, [LEADING], [])),
+        (DDPM, "DDIMPipeline", ("ddim", 50, [LEADING], [CLIPPED])),
         (
-            {"steps_offset": 1, "thresholding": True, "set_alpha_to_one": False},
-            ["--spacing leading"],
-            [
-                "thresholding=True",
-                "set_alpha_to_one=False",
-                "steps_offset=1",
-                "use_clipped_model_output=False",
-            ],
+            {**DDPM, "variance_type": "fixed_large", "clip_sample": False},
+            "DDPMPipeline",
+            ("ddpm", 1000, [LEADING, "--no-clip", "--variance fixed_large"], []),
+        ),
+        (
+            {"timestep_spacing": "trailing", "clip_sample": False},
+            None,
+            ("ddim", 50, ["--no-clip"], []),
+        ),
+        # A threshold between 1 and 1 clips.
+        ({"thresholding": True, "clip_sample": False}, None, ("ddim", 50, [LEADING], [CLIPPED])),
+        (
+            {
+                "steps_offset": 1, "thresholding": True, "sample_max_value": 2.0,
+                "clip_sample": False, "set_alpha_to_one": False,
+            },
+            None,
+            (
+                "ddim", 50, [LEADING],
+                ["thresholding=True", "set_alpha_to_one=False", "steps_offset=1", CLIPPED],
+            ),
         ),
     ],
-)
-def test_how_the_pipeline_draws_is_told(fields, options, without):
-    assert drawing_options({"_class_name": "DDIMScheduler", **fields}) == (options, without)
+)  # fmt: skip
+def test_how_the_pipeline_draws_is_told(fields, pipeline, drawing):
+    assert drawing_of({"_class_name": "DDIMScheduler", **fields}, 1000, pipeline) == drawing
+
+
+@pytest.mark.parametrize(
+    ("spacing", "timesteps", "told"),
+    [("leading", 1010, False), ("trailing", 1000, False), ("trailing", 1010, True),
+     ("linspace", 1000, True)],
+)  # fmt: skip
+def test_steps_of_ddim_that_miss_the_next_timestep_are_told(spacing, timesteps, told):
+    config = {"_class_name": "DDIMScheduler", "timestep_spacing": spacing, "clip_sample": False}
+    without = drawing_of(config, timesteps).without
+    assert (
+        without == [f"timestep_spacing='{spacing}' (there each step goes 20 timesteps down)"] * told
+    )
 
 
 def test_schedules_by_name_are_those_of_their_formulas():
