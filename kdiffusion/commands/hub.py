@@ -5,6 +5,7 @@ from typing import Annotated
 
 import tyro
 
+from kdiffusion.artifacts.hub import REPOSITORY
 from kdiffusion.files import refuse_existing
 
 from .hub_card import UNKNOWN_NAME, Facts
@@ -61,6 +62,8 @@ def main(
         raise ValueError("`push_space` and `private` must come with `push`. Received: push=None")
     if push_space and not space:
         raise ValueError("`push_space` must come without `--no-space`. Received: both")
+    if name is not None and REPOSITORY.fullmatch(name) is None:
+        raise ValueError(f"`name` must be owner/name on the Hub. Received: name={name}")
     facts = Facts(
         name=name or push, license=license, datasets=datasets, tags=tags,
         evaluation=None if evaluation is None else read_evaluation(evaluation),

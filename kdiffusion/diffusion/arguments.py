@@ -42,6 +42,12 @@ def _array(name: str, values) -> np.ndarray:
 
 def check_seeds(seeds: Integers) -> list[int]:
     """The seeds as Python ints."""
+    try:
+        seeds = list(seeds)
+    except TypeError:
+        raise ValueError(
+            f"`seeds` must be a sequence of integers, one for each image. Received: {seeds!r}"
+        ) from None
     return [check_seed(seed) for seed in seeds]
 
 

@@ -47,7 +47,8 @@ def inpaint(
         sampler: str. A sampler without history. Defaults to the paper's `"ddpm"`.
         resamplings: int, r. How often each stretch is gone through; 1 doesn't go back. The paper's
             is 10; the number of evaluations grows with it.
-        jump_steps: int, j. Length of a stretch in steps; the paper's is 10 of 250.
+        jump_steps: int, j. Length of a stretch in steps, below the number of steps unless
+            `resamplings` is 1; the paper's is 10 of 250.
         batch_size: int. Images at a time.
         progress: bool. Whether to show a bar.
         callback: as in `sample`; called after each step towards the image.
@@ -69,6 +70,12 @@ def inpaint(
             "`sampler` must be one without history for inpainting: pasting the kept pixels in "
             "breaks the path that the history is of. Received: "
             f"sampler={sampler!r}"
+        )
+    if resamplings > 1 and jump_steps >= len(plan.pairs):
+        raise ValueError(
+            f"`jump_steps` must be below the number of steps, {len(plan.pairs)}, for the "
+            f"{resamplings} `resamplings` to go back; or `resamplings` must be 1. "
+            f"Received: jump_steps={jump_steps}"
         )
     moves = repaint_moves(len(plan.pairs), resamplings, jump_steps)
 

@@ -9,7 +9,7 @@ from typing import Unpack
 import numpy as np
 
 from kdiffusion.checks import check_whole
-from kdiffusion.diffusion.arguments import Integers, check_images, check_labels
+from kdiffusion.diffusion.arguments import Integers, check_images, check_labels, check_seeds
 from kdiffusion.diffusion.card import DenoiserCard
 from kdiffusion.diffusion.denoiser import Denoiser, NetworkDenoiser
 from kdiffusion.diffusion.inversion import invert
@@ -90,6 +90,7 @@ def interpolate(
     """
     card = denoiser.card
     frames = check_whole("frames", frames, 2)
+    seeds = check_seeds(seeds)
     if len(seeds) != 2:
         raise ValueError(f"`seeds` must be two. Received: seeds={seeds}")
     ends = initial_latents(seeds, card.image_shape) if latents is None else np.asarray(latents)

@@ -15,7 +15,7 @@ from typing import Any
 
 import numpy as np
 
-from kdiffusion.checks import check_name, check_whole
+from kdiffusion.checks import check_name, check_number, check_whole
 
 MAX_BETA = 0.999  # Nichol & Dhariwal 2021: "to prevent singularities" at the noisy end.
 
@@ -261,6 +261,7 @@ def make_schedule(
                 f"`{option}` must be a parameter of the {name} schedule: "
                 f"{', '.join(known) or 'it has none'}. Received: {option}={options[option]!r}"
             )
+        check_number(option, options[option], "a finite number")
     with np.errstate(all="ignore"):  # what is no number is refused below
         alphas_cumprod = SCHEDULES[name](num_timesteps, **options)
     return NoiseSchedule(

@@ -81,6 +81,13 @@ class UNet(keras.Model):
         base_channels = check_whole("base_channels", base_channels)
         blocks_per_level = check_whole("blocks_per_level", blocks_per_level)
         channel_multipliers = check_multipliers(channel_multipliers)
+        patch_size = check_whole("patch_size", patch_size)
+        attention_heads = check_whole("attention_heads", attention_heads)
+        if not isinstance(attention_resolutions, Collection):
+            raise ValueError(
+                "`attention_resolutions` must be a collection of heights, such as (16,). "
+                f"Received: attention_resolutions={attention_resolutions!r}"
+            )
         check_image_shape(image_shape, patch_size, len(channel_multipliers))
         policy = keras.dtype_policies.get(dtype or keras.config.dtype_policy())
         residual = {"dropout": dropout, "scale_shift": scale_shift, "dtype": policy}

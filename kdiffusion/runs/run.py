@@ -135,6 +135,7 @@ def _begin(config, run_dir, remote, strategy, workers, resume, overwrite, callba
     _check_steps_per_execution(config, steps_per_epoch)
     total_steps = config.optimizer.epochs * steps_per_epoch
     _warn_of_warm_up(config, total_steps)
+    _warn_of_guidance(config)
     warn_of_attention(config.model, dataset.image_shape)
     lock = run_directory.locked(directory.path) if workers.is_chief else contextlib.nullcontext()
     with workers.reporting_loss():
@@ -389,6 +390,17 @@ def _warn_of_warm_up(config, total_steps):
             f"`optimizer.warmup_steps` is {config.optimizer.warmup_steps}, and the whole run has "
             f"{total_steps} steps: its learning rate rises for most of it. Try more "
             "`optimizer.epochs`, or fewer steps of warm-up.",
+            stacklevel=3,
+        )
+
+
+def _warn_of_guidance(config):
+    if config.diffusion.label_dropout == 0 and config.sampling.guidance_strength != 0:
+        warnings.warn(
+            "`diffusion.label_dropout` is 0, so the network never learns to predict without a "
+            "label, which guidance leans on: it is sampled without guidance, and its card "
+            "recommends none. `sampling.guidance_strength` was "
+            f"{config.sampling.guidance_strength:g}.",
             stacklevel=3,
         )
 

@@ -53,6 +53,7 @@ def load_run(run_dir: str | os.PathLike, best: bool = False) -> Run:
 def make_card(model: DiffusionModel, directory: RunDirectory) -> DenoiserCard:
     """The card of a run's model: what its exported file will say of itself."""
     config = directory.config
+    guided = config.diffusion.label_dropout > 0  # else nothing was learnt without a label
     return model.card(
         class_names=directory.class_names,
         dataset=config.data.name,
@@ -60,8 +61,8 @@ def make_card(model: DiffusionModel, directory: RunDirectory) -> DenoiserCard:
         images_seen=int(model.step.numpy()) * config.optimizer.batch_size,
         sampler=config.sampling.sampler,
         steps=config.sampling.steps,
-        guidance_strength=config.sampling.guidance_strength,
-        guidance_interval=config.sampling.guidance_interval,
+        guidance_strength=config.sampling.guidance_strength if guided else 0.0,
+        guidance_interval=config.sampling.guidance_interval if guided else None,
         data_split=DataSplit(
             seed=config.run.seed,
             validation_fraction=config.data.validation_fraction,

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import functools
+import warnings
 from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING, Any, Unpack
 
@@ -11,13 +12,13 @@ import numpy as np
 import tensorflow as tf
 from keras import ops
 
-from kdiffusion.checks import check_whole
+from kdiffusion.checks import check_name, check_whole
 from kdiffusion.diffusion.card import DenoiserCard
 from kdiffusion.diffusion.denoiser import INPUT_NAMES, NetworkDenoiser
 from kdiffusion.diffusion.prediction import check_prediction_type, from_x0_and_eps
 from kdiffusion.diffusion.sampling import sample
 from kdiffusion.diffusion.schedules import NoiseSchedule, q_sample
-from kdiffusion.diffusion.weighting import loss_weights
+from kdiffusion.diffusion.weighting import LOSS_WEIGHTINGS, loss_weights
 from kdiffusion.networks.forms import REMATERIALISED, choose_forms
 from kdiffusion.training.batches import BATCH_RANGE, ChecksBatches, images_and_labels
 from kdiffusion.training.ema import averaged_copy, update_average
@@ -124,6 +125,7 @@ class DiffusionModel(ChecksBatches, keras.Model):
         if not isinstance(schedule, NoiseSchedule):
             schedule = NoiseSchedule(np.asarray(schedule))
         check_prediction_type(prediction_type, schedule)
+        check_name("loss_weighting", loss_weighting, LOSS_WEIGHTINGS)
         self.network = network
         self.ema_network = averaged_copy(network)
         self.schedule = schedule
@@ -145,6 +147,15 @@ class DiffusionModel(ChecksBatches, keras.Model):
         self._loss_weights = loss_weights(schedule, prediction_type, loss_weighting).astype(
             "float32"
         )
+        if schedule.ends_in_pure_noise and (
+            timestep_sampling == "log_normal" or self._loss_weights[-1] == 0
+        ):
+            warnings.warn(
+                "Pure noise, the schedule's last timestep, is never learnt from: "
+                f"`timestep_sampling` {timestep_sampling} and `loss_weighting` {loss_weighting} "
+                "give it no share of the loss. Sampling begins there.",
+                stacklevel=2,
+            )
         self.step = self.add_weight((), "zeros", dtype="int64", trainable=False, name="step")
         self._loss_by_timestep = LossByTimestep(schedule.num_timesteps)
         self._gradient_norm = StepMean(name="gradient_norm")
@@ -266,8 +277,11 @@ class DiffusionModel(ChecksBatches, keras.Model):
 
     @functools.cached_property
     def _validation_timesteps(self):
-        """Uniform under every way of drawing them in training: validation losses compare."""
-        return ShuffledTimesteps(self.schedule, stratified=self.timestep_sampling != "uniform")
+        """Uniform under every way of drawing them in training: validation losses compare.
+
+        Stratified, too: all batches meet the same draws, whose chance would never average out.
+        """
+        return ShuffledTimesteps(self.schedule)
 
     def _draw(self, images, step, timestep_sampler=None):
         """What chance decides of a batch: timesteps, noise, and whose label is dropped."""
@@ -410,7 +424,8 @@ class DiffusionModel(ChecksBatches, keras.Model):
             # The best of SAMPLERS at 20 evaluations: docs/results/sampling_cifar10_small.md.
             "sampler": "unipc",
             "steps": min(20, self.schedule.num_timesteps),
-            "guidance_strength": 1.0,
+            # Guidance leans on predictions without a label, which are learnt by dropping labels.
+            "guidance_strength": 1.0 if self.label_dropout else 0.0,
         }
         return DenoiserCard(**{**defaults, **facts})
 
@@ -433,6 +448,9 @@ class DiffusionModel(ChecksBatches, keras.Model):
         return {
             **super().get_config(),
             "network": keras.saving.serialize_keras_object(self.network),
+            # Not every network has them in a configuration of its own.
+            "image_shape": list(self.network.image_shape),
+            "num_classes": self.network.num_classes,
             "schedule": self.schedule.alphas_cumprod.tolist(),
             "prediction_type": self.prediction_type,
             "loss_weighting": self.loss_weighting,
@@ -450,8 +468,13 @@ class DiffusionModel(ChecksBatches, keras.Model):
 
     @classmethod
     def from_config(cls, config: dict, custom_objects: dict | None = None) -> DiffusionModel:
-        network = keras.saving.deserialize_keras_object(config["network"], custom_objects)
-        return cls(**{**config, "network": network})
+        config = dict(config)
+        network = keras.saving.deserialize_keras_object(config.pop("network"), custom_objects)
+        for name, read in (("image_shape", tuple), ("num_classes", int)):
+            value = config.pop(name, None)  # files of earlier versions lack them
+            if value is not None and not hasattr(network, name):
+                setattr(network, name, read(value))
+        return cls(network, **config)
 
 
 def _check_network(network):

@@ -119,6 +119,7 @@ def test_callback_and_progress_follow_the_moves(make_card, gaussian, capsys):
         ({"sampler": "dpmpp_2m"}, "without history"),
         ({"sampler": "unipc"}, "without history"),
         ({"resamplings": 0}, "`resamplings`"),
+        ({"steps": 5, "jump_steps": 5}, "`jump_steps` must be below the number of steps, 5"),
         ({"jump_steps": 0}, "`jump_steps`"),
         ({"labels": [0, 1]}, "`labels`"),
     ],

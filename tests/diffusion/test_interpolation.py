@@ -150,5 +150,7 @@ def test_refusals(changes, message, make_card, gaussian):
 
 def test_one_image_is_no_walk(make_card, gaussian):
     card = make_card()
+    with pytest.raises(ValueError, match="`seeds` must be a sequence of integers"):
+        interpolate(gaussian(card), 0, 5)
     with pytest.raises(ValueError, match="`images` must be two"):
         interpolate_images(gaussian(card), np.zeros((1, 2, 3, 1)), 0)

@@ -144,6 +144,7 @@ BAD_INPUT = {
     "label not whole": ({"labels": [0.5, 1.0]}, "`labels`"),
     "fewer labels than seeds": ({"labels": [0]}, "same length"),
     "no image": ({"labels": [], "seeds": []}, "at least 1"),
+    "one seed": ({"seeds": 5}, "`seeds` must be a sequence of integers"),
     "negative seed": ({"seeds": [0, -1]}, "`seeds`"),
     "NaN strength": ({"guidance_strength": np.nan}, "`guidance_strength`"),
     "eta of another sampler": (

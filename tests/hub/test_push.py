@@ -131,6 +131,7 @@ def test_without_the_hub(stand_in, tmp_path, monkeypatch):
     [
         ({"push": "model"}, "`push` must be owner/name"),
         ({"push": "a/b/c"}, "`push` must be owner/name"),
+        ({"push": None, "name": "model"}, "`name` must be owner/name"),
         ({"push": None, "push_space": True}, "must come with `push`"),
         ({"push": None, "private": True}, "must come with `push`"),
         ({"push_space": True, "space": False}, "must come without `--no-space`"),

@@ -219,12 +219,19 @@ def test_a_run_that_never_wrote_a_checkpoint_has_nothing_to_load(tmp_path):
 
 
 def test_settings_that_hardly_serve_the_run_are_told(tiny, tmp_path):
-    config = tiny(optimizer={"warmup_steps": 7}, model={"attention_resolutions": [16]})
+    config = tiny(
+        optimizer={"warmup_steps": 7},
+        model={"attention_resolutions": [16]},
+        diffusion={"label_dropout": 0.0},
+        sampling={"guidance_strength": 2.0},
+    )
     with (
         pytest.warns(UserWarning, match=r"`optimizer\.warmup_steps` is 7, .* has 12 steps"),
         pytest.warns(UserWarning, match=r"`model\.attention_resolutions` .* comes of 16\."),
+        pytest.warns(UserWarning, match=r"`diffusion\.label_dropout` is 0, .* was 2\."),
     ):
-        train(config, tmp_path)
+        run = train(config, tmp_path)
+    assert run.card.guidance_strength == run.model.card().guidance_strength == 0
 
 
 def test_evaluations_are_in_the_log_beside_the_samples(tiny, tmp_path, capsys):

@@ -1,5 +1,6 @@
 import subprocess
 import sys
+import warnings
 from pathlib import Path
 
 import keras
@@ -8,6 +9,7 @@ import pytest
 import tensorflow as tf
 
 from kdiffusion.diffusion.prediction import PREDICTION_TYPES
+from kdiffusion.diffusion.schedules import make_schedule
 from kdiffusion.diffusion.weighting import LOSS_WEIGHTINGS, loss_weights
 from kdiffusion.networks import UNet
 from kdiffusion.training import DiffusionModel
@@ -87,8 +89,11 @@ def validation(model):
     return model._draw(np.zeros((100, 2, 2, 1), "float32"), -1, model._validation_timesteps)
 
 
-def test_a_class_is_validated_at_all_noise_levels_where_images_are_sorted(scale_network, schedule):
-    model = DiffusionModel(scale_network, schedule)
+@pytest.mark.parametrize("timestep_sampling", TIMESTEP_SAMPLING)
+def test_a_class_is_validated_at_all_noise_levels_where_images_are_sorted(
+    scale_network, schedule, timestep_sampling
+):
+    model = DiffusionModel(scale_network, schedule, timestep_sampling=timestep_sampling)
     timesteps = np.asarray(validation(model)[0])
     # A folder's two classes, one after the other; unshuffled, the means are 24.5 and 74.5.
     assert abs(timesteps[:50].mean() - timesteps[50:].mean()) < 4 * np.sqrt(2 / 50 * 100**2 / 12)
@@ -346,12 +351,56 @@ def test_the_card_says_what_the_model_is(scale_network, schedule):
     assert card.schedule == schedule
 
 
+def test_a_network_that_learns_nothing_without_a_label_is_not_guided(scale_network, schedule):
+    strengths = [
+        DiffusionModel(scale_network, schedule, label_dropout=dropout).card().guidance_strength
+        for dropout in (0.1, 0.0)
+    ]
+    assert strengths == [1.0, 0.0]
+
+
+@pytest.mark.parametrize(
+    ("options", "is_told"),
+    [
+        ({"timestep_sampling": "log_normal"}, True),
+        ({"loss_weighting": "min_snr"}, True),
+        ({}, False),
+        ({"loss_weighting": "edm"}, False),
+    ],
+)
+def test_pure_noise_that_is_never_learnt_from_is_told(scale_network, options, is_told):
+    schedule = make_schedule("cosine", 20, zero_terminal_snr=True)
+    with warnings.catch_warnings(record=True) as caught:
+        warnings.simplefilter("always")
+        DiffusionModel(scale_network, schedule, "v", **options)
+    assert ["Pure noise" in str(warning.message) for warning in caught] == [True] * is_told
+
+
+@pytest.mark.slow
+def test_a_plain_keras_model_is_saved_with_what_it_lacks(schedule, tmp_path):
+    inputs = UNet((8, 8, 1), 2, 8, (1,), 1, ()).inputs
+    by_name = {each.name: each for each in inputs}
+    network = keras.Model(
+        by_name, keras.layers.Conv2D(1, 3, padding="same")(by_name["noisy_image"])
+    )
+    network.image_shape, network.num_classes = (8, 8, 1), 2
+    _model(network, schedule).save(tmp_path / "model.keras")
+    copy = keras.saving.load_model(tmp_path / "model.keras")
+    assert (copy.network.image_shape, copy.network.num_classes) == ((8, 8, 1), 2)
+    options = {"sampler": "ddim", "steps": 2, "progress": False}
+    np.testing.assert_array_equal(
+        copy.sample([0], [3], **options),
+        DiffusionModel(network, schedule).sample([0], [3], **options),
+    )
+
+
 @pytest.mark.parametrize(
     ("argument", "value"),
     [
         ("prediction_type", "noise"),
         ("loss_weighting", "heavy"),
         ("timestep_sampling", "random"),
+        ("log_sigma", (1.0,)),
         ("label_dropout", 1.5),
         ("ema_decay", -0.1),
         ("ema_decay", 1.0),
@@ -359,8 +408,7 @@ def test_the_card_says_what_the_model_is(scale_network, schedule):
     ],
 )
 def test_values_that_cannot_be_are_refused(scale_network, schedule, argument, value):
-    name = "weighting" if argument == "loss_weighting" else argument
-    with pytest.raises(ValueError, match=f"`{name}`"):
+    with pytest.raises(ValueError, match=f"`{argument}`"):
         DiffusionModel(scale_network, schedule, **{argument: value})
 
 
