@@ -90,8 +90,7 @@ def interpolate(
     """
     card = denoiser.card
     frames = check_whole("frames", frames, 2)
-    seeds = check_seeds(seeds)
-    if len(seeds) != 2:
+    if len(check_seeds(seeds)) != 2:
         raise ValueError(f"`seeds` must be two. Received: seeds={seeds}")
     ends = initial_latents(seeds, card.image_shape) if latents is None else np.asarray(latents)
     if ends.shape != (2, *card.image_shape):
