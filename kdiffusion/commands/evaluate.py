@@ -14,6 +14,7 @@ import tyro
 from kdiffusion.artifacts import hub, is_artifact, load_denoiser
 from kdiffusion.artifacts.released import resolved
 from kdiffusion.data import load_dataset, name_and_directory
+from kdiffusion.evaluation.class_shares import labels_in_turn
 from kdiffusion.evaluation.image_sets import open_images
 from kdiffusion.evaluation.job import Job, run_job
 from kdiffusion.evaluation.measures import MEASURES
@@ -22,7 +23,7 @@ from kdiffusion.files import staged
 from .held_out import load_as_split
 from .outputs import refuse_outputs
 from .sampling_flags import AS_RECOMMENDED, Sampling
-from .shards import IMAGES_PER_FILE, draw_to_folder, file_name, files_of_shard
+from .shards import IMAGES_PER_FILE, draw_to_folder, file_name, files_of_shard, remove_files
 
 if TYPE_CHECKING:  # A type checker can't know the tables' names.
     MeasureName = str
@@ -109,7 +110,11 @@ def main(
         if prepared.reader.judge is not None and _is_split_otherwise(card, real, directory):
             held_out = f"{held_out} A judge is trained with the default split, and may know them."
         prepared.check(count, labelled=True)
-        drawn = _draw(denoiser, range(seed, seed + count), out / "drawn", sampling, overwrite)
+        labels = range(len(card.class_names))
+        if not isinstance(real, Path) and prepared.class_names is not None:
+            labels = labels_in_turn(real.labels, len(labels))
+        seeds = range(seed, seed + count)
+        drawn = _draw(denoiser, labels, seeds, out / "drawn", sampling, overwrite)
     result = run_job(prepared, drawn, name, held_out, denoiser, network_images)
     print(result.table)
     contents = {
@@ -163,10 +168,11 @@ def _is_split_otherwise(card, real, directory):
     return usual.content_hash() != real.content_hash()
 
 
-def _draw(denoiser, seeds, folder, sampling, overwrite):
+def _draw(denoiser, labels, seeds, folder, sampling, overwrite):
     if len(seeds) < 1:
         raise ValueError(f"`images` must be at least 1. Received: images={len(seeds)}")
-    labels = range(len(denoiser.card.class_names))
+    if overwrite:
+        remove_files(folder)  # of an evaluation of other seeds, or of more images
     draw_to_folder(
         denoiser, labels, seeds, folder, images_per_file=IMAGES_PER_FILE, overwrite=overwrite,
         **sampling.given(),

@@ -226,6 +226,12 @@ def read_folder(folder: Path) -> Iterator[tuple[np.ndarray, np.ndarray, np.ndarr
     yield from map(read_file, paths)
 
 
+def remove_files(folder: Path) -> None:
+    """Removes the images of a folder that `draw_to_folder` filled, and nothing else."""
+    for _, path in _files_in(folder):
+        path.unlink()
+
+
 def part_of_shard(shard: tuple[int, int], part: int, parts: int) -> tuple[int, int]:
     """The shard that is one of `parts` equal parts of another; `part` from 0 on."""
     number, count = shard

@@ -80,7 +80,9 @@ def main(
     petaflops = training_flops(network, images) / 1e15
     how_made = (
         f"python -m kdiffusion train_judge {Path(data).name} --width {width} --images {images} "
-        f"--batch-size {batch_size} --seed {seed} --horizontal-flip {'yes' if flip else 'no'} "
+        f"--batch-size {batch_size} --seed {seed} --validation-fraction {validation_fraction:g} "
+        f"--image-size {' '.join(map(str, dataset.image_shape[:2]))} "
+        f"--horizontal-flip {'yes' if flip else 'no'} "
         f"--spoilt-share {spoilt_share:.4g} --dtype-policy {dtype_policy}; "
         f"{petaflops:.2g} PFLOP; read on {len(dataset.validation_images)} held-out images"
     )

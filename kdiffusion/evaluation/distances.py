@@ -114,8 +114,9 @@ def kernel_distance(
     """Squared MMD with the kernel (x . y / D + 1)^3, unbiased (Binkowski et al. 2018, section 4).
 
     The mean over pairs of random subsets. On the features of an Inception network it is the KID.
-    Its mean does not depend on the number of images; it may come out below 0 where the sets are
-    alike. The same seed takes the same subsets as torch-fidelity does.
+    Of independent images its mean does not depend on their number; it may come out below 0 where
+    the sets are alike. Of images with classes in fixed shares it comes out lower, by the variance
+    between classes over N - 1. The same seed takes the same subsets as torch-fidelity does.
 
     Args:
         a: array `[N, D]` of features.

@@ -11,6 +11,7 @@ import numpy as np
 from kdiffusion.diffusion.sampling import sample
 from kdiffusion.images import to_uint8
 
+from .class_shares import labels_in_turn
 from .job import Job
 from .measures import MEASURES, Drawn
 from .network_measures import measure_network
@@ -30,8 +31,9 @@ class EvaluationInTraining:
 
     Args:
         dataset: ImageDataset that is trained on.
-        images: int, at least 100. How many to draw, the classes in turn; as many held-out images,
-            or as there are, are what the network is measured on.
+        images: int, at least 100. How many to draw, the classes in the shares that they have in
+            the data set; as many held-out images, or as there are, are what the network is
+            measured on.
         judge: str or None. Name or ONNX file of a judge; None for the data set's own, if any.
         seed: int. Of the first image.
         progress: bool. Whether to show bars.
@@ -55,12 +57,17 @@ class EvaluationInTraining:
                 f"`evaluation.images` must be at least {least}: {MEASURES['kernel'].why}. "
                 f"Received: {images}"
             )
+        if len(dataset.validation_images) < 2:
+            raise ValueError(
+                "`evaluation.every_epochs` needs two held-out images to measure the network on. "
+                f"Received: {dataset.name}, {len(dataset.validation_images)} held out"
+            )
         job = Job(judge=judge, seed=seed)
         prepared = job.prepare(dataset.image_shape, dataset.class_names, dataset, progress)
         self._reader, self._real = prepared.reader, prepared.real
         self._dataset = dataset
         self._progress, self._seed = progress, seed
-        self._labels = np.arange(images) % len(dataset.class_names)
+        self._labels = np.resize(labels_in_turn(dataset.labels, dataset.num_classes), images)
         rng, most = np.random.default_rng(seed), len(dataset.validation_images)
         self._held_out = np.sort(rng.choice(most, min(images, most), replace=False))
 

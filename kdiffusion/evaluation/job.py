@@ -212,6 +212,8 @@ def _measure_network(prepared, denoiser, count, progress):
         return None
     dataset, seed = prepared.real.dataset, prepared.job.seed
     most = len(dataset.validation_images)
+    if most < 2:  # an error of one image has no standard error
+        return None
     chosen = np.sort(np.random.default_rng(seed).choice(most, min(count, most), replace=False))
     images, labels = dataset.validation_images[chosen], dataset.validation_labels[chosen]
     if prepared.class_names is None:  # a network of one class, which is any image's

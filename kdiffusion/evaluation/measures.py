@@ -160,12 +160,11 @@ def _standard_error(share, count):
 def _copies(drawn, real):
     indices, distances = real.nearest_to(drawn.features, drawn.mirrored)
     found = Copies(indices, distances, real.held_out_distances)
-    near = np.quantile(found.held_out_distances, 0.01)
     return {
         "copies": found.nearer_than_any,
         "copies_by_chance": len(distances) / (len(found.held_out_distances) + 1),
         "copies_share": found.nearer_than_any / len(found.distances),
-        "near_training_share": float(np.mean(found.distances < near)),
+        "near_training_share": found.near_share,
         "nearest_distance_ratio": found.median_ratio,
         FOUND: found,
     }

@@ -69,18 +69,31 @@ class Copies:
     held_out_distances: np.ndarray
 
     @property
-    def nearer_than_any(self) -> int:
-        """int: drawn images that are nearer to a training image than any held-out one is.
+    def measure(self) -> np.ndarray:
+        """float64 array: the distances of the held-out images that are no training images.
 
-        A held-out image that is itself a training image measures nothing, and is left out.
+        One that is a training image itself measures nothing.
         """
-        others = self.held_out_distances[self.held_out_distances > 0]
-        return int(np.sum(self.distances < others.min())) if len(others) else 0
+        return self.held_out_distances[self.held_out_distances > 0]
 
     @property
-    def median_ratio(self) -> float:
+    def nearer_than_any(self) -> int:
+        """int: drawn images that are nearer to a training image than any held-out one is."""
+        return int(np.sum(self.distances < self.measure.min())) if len(self.measure) else 0
+
+    @property
+    def near_share(self) -> float | None:
+        """float: drawn images as near as the nearest 1 % of the held-out; None without any."""
+        if not len(self.measure):
+            return None
+        return float(np.mean(self.distances < np.quantile(self.measure, 0.01)))
+
+    @property
+    def median_ratio(self) -> float | None:
         """float: median distance of the drawn over that of the held-out; 1 for fresh images."""
-        return float(np.median(self.distances) / np.median(self.held_out_distances))
+        if not len(self.measure):
+            return None
+        return float(np.median(self.distances) / np.median(self.measure))
 
 
 def nearest(of: np.ndarray, among: np.ndarray) -> tuple[np.ndarray, np.ndarray]:

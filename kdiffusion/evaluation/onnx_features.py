@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import hashlib
 import os
+import re
 from pathlib import Path
 
 import numpy as np
 from numpy.typing import ArrayLike
 from PIL import Image
 
+from kdiffusion.files import sha256_of
 from kdiffusion.onnx_session import open_session, run_in_batches
 
 BATCH_SIZE = 50  # images at a time: a network like Inception makes 299 x 299 of them
@@ -65,8 +67,11 @@ class OnnxFeatures:
     @property
     def identity(self) -> str:
         """str: what features of this network are known by; equal only for the same features."""
-        content = hashlib.sha256(self.path.read_bytes()).hexdigest()
-        return f"onnx {content} {self.output} {self._size} {self._range}"
+        content = self.path.read_bytes()
+        total = hashlib.sha256(content)
+        for file in _files_beside(self.path, content):
+            total.update(bytes.fromhex(sha256_of(file)))
+        return f"onnx {total.hexdigest()} {self.output} {self._size} {self._range}"
 
     def __call__(self, images: ArrayLike, progress: bool = False) -> np.ndarray:
         """float32 `[N, D]` of uint8 images `[N, H, W, C]`."""
@@ -160,3 +165,15 @@ def _resampled(image, size):
         for c in range(image.shape[-1])
     ]
     return np.stack([np.asarray(channel) for channel in channels], axis=-1)
+
+
+def _files_beside(path, content):
+    """The files that a graph keeps weights in, as those above 2 GB must, in order.
+
+    They are named in `external_data` of its tensors (onnx.proto): an entry of the key `location`
+    and of the file's name. They are looked for without onnx, which evaluating doesn't need.
+    """
+    names = set()
+    for match in re.finditer(rb"\x0a\x08location\x12([\x01-\x7f])", content):
+        names.add(content[match.end() : match.end() + match[1][0]].decode("utf-8", "replace"))
+    return [file for name in sorted(names) if (file := path.parent / name).is_file()]

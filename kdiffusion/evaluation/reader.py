@@ -25,16 +25,21 @@ class Reader:
 
     Attributes:
         name: str. Of the features, as a reader of the report knows them.
-        identity: str. Equal only where the same images give the same features and readings.
+        features_identity: str. Equal only where the same images give the same features.
         extract: function of uint8 images `[N, H, W, C]` that gives features `[N, D]`; None where
             they are the judge's.
         judge: Judge, or None: then nothing is read.
     """
 
     name: str
-    identity: str
+    features_identity: str
     extract: Callable[[np.ndarray], np.ndarray] | None
     judge: Judge | None
+
+    @property
+    def identity(self) -> str:
+        """str: equal only where the same images give the same features and readings."""
+        return f"{self.features_identity} {'' if self.judge is None else self.judge.identity}"
 
     def __call__(self, images: np.ndarray) -> tuple[np.ndarray, np.ndarray | None]:
         """(float32 features `[N, D]`, int64 readings `[N]` or None) of uint8 images."""
@@ -103,11 +108,10 @@ def make_reader(
             "The size, range and output of features are for an ONNX network given by its path. "
             f"Received: features={features!r}"
         )
-    of_judge = "" if judge is None else judge.identity
     if by_network:
         network = OnnxFeatures(features, size, value_range, output)
         name = f"{Path(features).name}, output {network.output}"
-        return Reader(name, f"{network.identity} {of_judge}", network, judge)
+        return Reader(name, network.identity, network, judge)
     if features == OF_JUDGE:
         if judge is None:
             raise ValueError(
@@ -115,7 +119,7 @@ def make_reader(
                 f"`--judge`, or choose {', '.join(FEATURES)} or the path of an ONNX network. "
                 "Received: features='judge'"
             )
-        return Reader(f"judge {judge.path.name}", f"judge {of_judge}", None, judge)
+        return Reader(f"judge {judge.path.name}", f"judge {judge.identity}", None, judge)
     if features not in FEATURES:
         raise ValueError(
             f"`features` must be {OF_JUDGE}, {', '.join(FEATURES)} or the path of an ONNX network, "
@@ -128,7 +132,7 @@ def make_reader(
             f"Received: features={features!r}"
         )
     fitted = FEATURES[features](images)
-    return Reader(features, f"{features} {digest(images)} {of_judge}", fitted, judge)
+    return Reader(features, f"{features} {digest(images)}", fitted, judge)
 
 
 def chunks(images: np.ndarray) -> Iterator[np.ndarray]:

@@ -82,7 +82,7 @@ def read_real_images(dataset: LabelledImages, reader: Reader, progress: bool = F
     """Reads a data set, or finds what was read of it before.
 
     What was read is kept in `cache_folder()`, known by the content of the images and by the
-    reader's identity.
+    identity of what read it.
 
     Args:
         dataset: ImageDataset.
@@ -95,8 +95,10 @@ def read_real_images(dataset: LabelledImages, reader: Reader, progress: bool = F
 
     def read(images, what, mirrored=False):
         kind = "mirrored" if mirrored else "as they are"
-        key = digest(images, reader.identity, kind)
         found = {}
+
+        def key(identity):
+            return digest(images, identity, kind)
 
         def run(part):
             if not found:
@@ -105,10 +107,10 @@ def read_real_images(dataset: LabelledImages, reader: Reader, progress: bool = F
                 )
             return found[part]
 
-        features = cached(f"{key}-features", lambda: run("features"))
+        features = cached(f"{key(reader.features_identity)}-features", lambda: run("features"))
         if reader.judge is None:
             return features, None
-        return features, cached(f"{key}-readings", lambda: run("readings"))
+        return features, cached(f"{key(reader.identity)}-readings", lambda: run("readings"))
 
     features, _ = read(dataset.images, "training images")
     held_out, readings = read(dataset.validation_images, "held-out images")
@@ -137,7 +139,8 @@ def save_statistics(real: RealImages, reader: Reader, file: Any) -> None:
     """
     np.savez(
         file, mu=real.statistics.mean, sigma=real.statistics.covariance,
-        images=real.statistics.count, features=reader.name, identity=digest(reader.identity),
+        images=real.statistics.count, features=reader.name,
+        identity=digest(reader.features_identity),
     )  # fmt: skip
 
 
@@ -159,7 +162,7 @@ def load_statistics(path: str | os.PathLike, reader: Reader) -> SavedStatistics:
             found = {name: arrays[name] for name in arrays.files if name in _KNOWN}
     except Exception as error:  # zipfile's, zlib's and NumPy's own, by what is damaged
         raise ValueError(f"{path} is not a whole NPZ file: {error}") from error
-    if "identity" in found and str(found["identity"]) != digest(reader.identity):
+    if "identity" in found and str(found["identity"]) != digest(reader.features_identity):
         raise ValueError(
             f"{path} holds statistics of other features: {found['features']}, where "
             f"{reader.name} are asked for, or of another version of them"

@@ -36,8 +36,8 @@ ROWS = {
     ),
     "kernel_distance": (
         "Kernel distance", "lower",
-        ("Quality and variety, without bias: 0 for a perfect model, and below by chance. Behind it "
-        "is the spread over subsets."),
+        ("Quality and variety: near 0 for a perfect model, and below by chance. Behind it is the "
+        "spread over subsets."),
     ),
     "precision": ("Precision", "higher", "The share of drawn images that look like a real one."),
     "recall": ("Recall", "higher", "The share of real images that look like a drawn one."),

@@ -7,6 +7,7 @@ import os
 
 import numpy as np
 import pytest
+from PIL import Image
 
 from kdiffusion.artifacts import load_denoiser
 from kdiffusion.commands.evaluate import main
@@ -65,6 +66,26 @@ def test_it_draws_measures_and_writes_and_goes_on_where_it_stopped(digits_file, 
     assert next((out / "drawn").iterdir()).stat() == before
     again = json.loads((out / "evaluation.json").read_text())
     assert again["kernel_distance"] == figures["kernel_distance"]
+    # A quick look, and then the whole.
+    with pytest.raises(FileExistsError, match="--overwrite"):
+        main(digits_file, images=120, seed=0, out=out, **QUICK)
+    main(digits_file, images=120, seed=0, out=out, overwrite=True, **QUICK)
+    assert [file.name for file in (out / "drawn").iterdir()] == ["images_00000000-00000119.npz"]
+
+
+def test_classes_are_drawn_in_the_shares_of_the_data(digits_file, tmp_path):
+    digits = load_dataset("digits")
+    for label in range(10):
+        (tmp_path / "few" / str(label)).mkdir(parents=True)
+        chosen = np.flatnonzero(digits.labels == label)[: 100 if label == 3 else 20]
+        for index in chosen:
+            Image.fromarray(digits.images[index, ..., 0]).save(
+                tmp_path / "few" / str(label) / f"{index}.png"
+            )
+    options = {**QUICK, "data": str(tmp_path / "few"), "images": 140, "network_images": 0}
+    main(digits_file, out=tmp_path / "out", **options)
+    ((_, labels, _),) = read_folder(tmp_path / "out" / "drawn")
+    assert np.bincount(labels).tolist() == [10, 10, 10, 50, 10, 10, 10, 10, 10, 10]
 
 
 def test_the_images_that_the_training_held_out_are_held_out(digits_file, toy_file, card, tmp_path):

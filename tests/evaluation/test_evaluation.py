@@ -228,6 +228,19 @@ def test_saved_statistics_give_the_same_distance_and_those_of_others_are_refused
         _evaluate(fresh, tmp_path / "none.npz", judge=str(judge_file))
 
 
+def test_saved_statistics_of_a_network_serve_without_the_judge(
+    fresh, dataset, judge_file, tmp_path
+):
+    job = Job(features=str(judge_file), feature_output="features", judge=str(judge_file))
+    path = tmp_path / "statistics.npz"
+    path.write_bytes(
+        job.prepare(fresh.image_shape, None, dataset, progress=False).statistics_file()
+    )
+    alone = {"features": str(judge_file), "feature_output": "features"}
+    assert _evaluate(fresh, path, **alone).figures["frechet_distance"] > 0
+    assert _evaluate(fresh, path, **alone, judge=str(judge_file)).figures["share_as_asked"] == 1.0
+
+
 class _Page(html.parser.HTMLParser):
     """Collects what a report refers to, and refuses tags that are not closed."""
 

@@ -100,6 +100,13 @@ def test_copies_are_counted_below_the_nearest_held_out():
         assert spoilt.nearer_than_any == count
 
 
+def test_held_out_images_that_are_training_images_measure_nothing():
+    twins = Copies(np.zeros(3, int), np.array([0.5, 1.0, 3.0]), np.array([0.0, 0.0, 0.0, 2.0]))
+    assert (twins.nearer_than_any, twins.near_share, twins.median_ratio) == (2, 2 / 3, 0.5)
+    alone = Copies(np.zeros(3, int), np.array([0.5, 1.0, 3.0]), np.zeros(4))
+    assert (alone.nearer_than_any, alone.near_share, alone.median_ratio) == (0, None, None)
+
+
 def test_what_has_no_answer_is_refused():
     real, drawn = _sets()
     for k in (0, 45):

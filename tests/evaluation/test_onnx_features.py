@@ -3,7 +3,7 @@
 import numpy as np
 import onnx
 import pytest
-from onnx import TensorProto, helper
+from onnx import TensorProto, helper, numpy_helper
 from PIL import Image
 
 from kdiffusion.evaluation import onnx_features as room
@@ -91,6 +91,30 @@ def test_what_the_features_are_known_by_changes_with_what_changes_them(network):
         OnnxFeatures(network(["batch", "h", "w", 1], outputs=("a",))).identity,
     }
     assert len(identities) == 5
+
+
+def test_weights_beside_the_graph_are_part_of_what_features_are_known_by(tmp_path, images):
+    path, identities = tmp_path / "network.onnx", []
+    for factor in (1.0, 1.0, 2.0):
+        weights = numpy_helper.from_array(np.full((3, 400), factor, np.float32), "weights")
+        graph = helper.make_graph(
+            [
+                helper.make_node("GlobalAveragePool", ["x"], ["pooled"]),
+                helper.make_node("Flatten", ["pooled"], ["flat"]),
+                helper.make_node("MatMul", ["flat", "weights"], ["features"]),
+            ],
+            "linear",
+            [helper.make_tensor_value_info("x", TensorProto.FLOAT, ["b", 3, "h", "w"])],
+            [helper.make_tensor_value_info("features", TensorProto.FLOAT, ["b", 400])],
+            [weights],
+        )
+        (tmp_path / "network.onnx.data").unlink(missing_ok=True)
+        model = helper.make_model(graph, opset_imports=[helper.make_opsetid("", 18)], ir_version=8)
+        onnx.save(model, path, save_as_external_data=True, location="network.onnx.data")
+        network = OnnxFeatures(path)
+        identities.append(network.identity)
+    assert (tmp_path / "network.onnx.data").stat().st_size == 4 * 3 * 400
+    assert identities[0] == identities[1] != identities[2]
 
 
 @pytest.mark.parametrize(

@@ -127,14 +127,17 @@ class Lookahead(keras.callbacks.Callback):
 
     def on_train_begin(self, logs: Any = None) -> None:
         self._average = [np.array(weight) for weight in self.model.get_weights()]
+        self._has_moved = False
 
     def on_train_batch_end(self, batch: int, logs: Any = None) -> None:
         step = batch + 1
         if step % LOOKAHEAD_STEPS == 0 and step < self.steps:
             self._set(0.95**5 * (step / self.steps) ** 3)
+            self._has_moved = True
 
     def on_train_end(self, logs: Any = None) -> None:
-        self._set(1.0)
+        if self._has_moved:  # else it is still where the training began
+            self._set(1.0)
 
     def _set(self, decay):
         for average, weight in zip(self._average, self.model.get_weights(), strict=True):

@@ -39,6 +39,19 @@ def test_weights_go_back_to_their_average_now_and_then_and_at_the_end():
     assert float(model.get_weights()[0][0, 0]) == pytest.approx(average)
 
 
+def test_a_training_that_ends_before_any_average_keeps_its_weights():
+    model = keras.Sequential([keras.Input((1,)), keras.layers.Dense(1, use_bias=False)])
+    lookahead = Lookahead(LOOKAHEAD_STEPS)
+    lookahead.set_model(model)
+    model.set_weights([np.array([[0.0]])])
+    lookahead.on_train_begin()
+    model.set_weights([np.array([[5.0]])])
+    for batch in range(LOOKAHEAD_STEPS):
+        lookahead.on_train_batch_end(batch)
+    lookahead.on_train_end()
+    assert float(model.get_weights()[0][0, 0]) == 5.0
+
+
 @pytest.mark.parametrize("name", ["width", "images", "batch_size"])
 def test_a_number_that_cannot_be_is_refused(name):
     with pytest.raises(ValueError, match=f"`{name}` must be at least 1. Received: {name}=0"):

@@ -1,0 +1,30 @@
+"""The labels that drawn images have in turn, so that their classes are shared as the real ones'."""
+
+import numpy as np
+
+TURNS = 1000  # after which unequal shares begin again
+ALIKE = 1.1  # a largest class of so many times the smallest is of equal shares
+
+
+def labels_in_turn(labels: np.ndarray, num_classes: int) -> list[int]:
+    """Labels to be drawn one after another, and again from the first.
+
+    Distances between drawn and real images see the shares of classes, too. Where the real classes
+    are nearly alike, each is drawn as often; else as often as there are real images of it, and any
+    beginning of the turns is within an image of that.
+
+    Args:
+        labels: int array `[N]` of the real images that a model was trained on.
+        num_classes: int.
+
+    Returns:
+        list of int: `num_classes` of them, or `TURNS`.
+    """
+    counts = np.bincount(labels, minlength=num_classes)[:num_classes]
+    if counts.min() > 0 and counts.max() <= ALIKE * counts.min():
+        return list(range(num_classes))
+    shares, drawn, turns = counts / counts.sum(), np.zeros(num_classes), []
+    for turn in range(TURNS):
+        turns.append(int(np.argmax((turn + 1) * shares - drawn)))
+        drawn[turns[-1]] += 1
+    return turns
