@@ -212,8 +212,11 @@ def main(
     of_count = list(curve(prepared, dataset, [n for n in counts if n <= most], seed))
     of_defect = list(defects(prepared, dataset, images, seed))
     chosen = {
+        "name": name,
+        "directory": directory,
         "judge": judge and Path(judge).name,
         "features": features,
+        "seed": seed or None,
         "counts": " ".join(map(str, counts)),
         "images": images,
     }

@@ -20,6 +20,7 @@ import numpy as np
 import tyro
 from PIL import Image
 
+from kdiffusion.commands.outputs import refuse_outputs
 from kdiffusion.data import load_dataset
 from kdiffusion.images import image_grid, save_png, to_uint8
 from kdiffusion.runs import PRESETS, train
@@ -93,10 +94,16 @@ def main(
         lengths: epochs, of those that the task has; all if not given.
         picture: PNG to write: what each run draws of each class, from the same seeds.
     """
+    refuse_outputs(picture, overwrite=False)
     task = TASKS[model]
     epochs, parent_epochs = (
         [each for each in own if each in lengths or not lengths] for own in task.epochs
     )
+    if not epochs:
+        raise ValueError(
+            f"`lengths` must have one of a run from noise: {', '.join(map(str, task.epochs[0]))}. "
+            f"Received: {', '.join(map(str, lengths))}"
+        )
     rows, drawn = [], []
     with tempfile.TemporaryDirectory() as folder:
         images = Path(folder, "images")

@@ -10,6 +10,7 @@ prints each row when it is measured.
 
 import dataclasses
 import json
+import math
 import time
 from pathlib import Path
 from typing import Annotated
@@ -28,6 +29,7 @@ from kdiffusion.evaluation.job import Job
 from kdiffusion.files import staged
 from kdiffusion.images import to_uint8
 
+EVERYWHERE = (0.0, math.inf)  # in noise levels
 FIGURES = ("share_as_asked", "kernel_distance", "precision", "recall", "density", "coverage")
 
 
@@ -78,7 +80,9 @@ def draw(row, denoiser, guide, images):
     if row.auto:
         network = autoguided(denoiser, guide, row.strength, row.interval)
         return to_uint8(sample(network, labels, range(images), guidance_strength=0.0))
-    options = {"guidance_strength": row.strength, "guidance_interval": row.interval}
+    # None would be the interval that the card recommends.
+    interval = row.interval or EVERYWHERE
+    options = {"guidance_strength": row.strength, "guidance_interval": interval}
     return to_uint8(sample(denoiser, labels, range(images), **options))
 
 
@@ -106,6 +110,7 @@ def main(
         out: JSON file to write; rows that it holds are not measured again.
     """
     denoiser = load_denoiser(artifact)
+    about = {"artifact": str(artifact), "guide": str(guide), "images": images}
     rows = [Row(w) for w in strengths] + [Row(w, interval) for w in interval_strengths]
     if guide is not None:
         guide = load_denoiser(guide)
@@ -114,7 +119,12 @@ def main(
     card = denoiser.card
     prepared = Job().prepare(card.image_shape, card.class_names, load_dataset(card.dataset))
     names, _ = prepared.check(images, labelled=True)
-    found = json.loads(out.read_text()) if out.exists() else {}
+    found = json.loads(out.read_text()) if out.exists() else {"about": about}
+    if found["about"] != about:
+        raise ValueError(
+            f"`out` must be a new file, or one of the same: {out} is of {found['about']}. "
+            f"Received: {about}"
+        )
     for row in rows:
         if row.name not in found:
             start = time.perf_counter()
@@ -126,7 +136,7 @@ def main(
                 open_images(path), labels, prepared.real, prepared.reader, names, 0, False
             )
             figures = {name: result.figures[name] for name in FIGURES}
-            found[row.name] = figures | {"images": images, "seconds": seconds}
+            found[row.name] = figures | {"seconds": seconds}
             with staged(out, overwrite=True) as place:
                 place.write_text(json.dumps(found, indent=1))
         cells = " | ".join(f"{found[row.name][name]:.3f}" for name in FIGURES)

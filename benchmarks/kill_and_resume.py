@@ -151,7 +151,10 @@ def main(
     print(f"{(time.perf_counter() - start) / 60:.1f} minutes in all")
     if not keep:
         shutil.rmtree(folder)
-    if differing or counts["refused"] or counts["lost"]:
+    killed = counts["random"] + counts["during a write"]
+    if killed < kills:
+        print(f"The run ended after {killed} of {kills} kills: give it more --epochs")
+    if differing or counts["refused"] or counts["lost"] or killed < kills:
         sys.exit(1)
 
 

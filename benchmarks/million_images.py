@@ -14,7 +14,7 @@ import io
 import json
 import multiprocessing
 import os
-import resource
+import re
 import subprocess
 import sys
 import tarfile
@@ -122,7 +122,13 @@ def _measure(packed, form, steps, batch_size=64):
     start = time.perf_counter()
     model.fit(data, steps_per_epoch=steps, verbose=0)
     trained = steps * batch_size / (time.perf_counter() - start)
-    return opened, alone, trained, resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1e6
+    return opened, alone, trained, _resident_at_most()
+
+
+def _resident_at_most():
+    """GB. `ru_maxrss` of a child begins at what its parent had at most; VmHWM is its own."""
+    status = Path("/proc/self/status").read_text(encoding="ascii")
+    return int(re.search(r"VmHWM:\s+(\d+) kB", status)[1]) / 1e6
 
 
 if __name__ == "__main__":

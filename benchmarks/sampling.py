@@ -8,6 +8,7 @@ stay in a folder, so that a stopped run goes on where it was.
 
 import csv
 import dataclasses
+import math
 import time
 from pathlib import Path
 from typing import Annotated
@@ -30,11 +31,12 @@ from kdiffusion.files import staged
 MOST_JUDGED_IMAGES = 10_000  # to fit the judge to: its time grows with the square
 
 # What guidance is compared as: name ► options.
+EVERYWHERE = {"guidance_interval": (0.0, math.inf)}  # whatever the card recommends
 GUIDANCE = {
-    "everywhere": {},
+    "everywhere": EVERYWHERE,
     "interval 0.2 .. 5": {"guidance_interval": (0.2, 5.0)},
-    "rescale 0.7": {"guidance_rescale": 0.7},
-    "dynamic threshold 0.95": {"dynamic_threshold": 0.95},
+    "rescale 0.7": {**EVERYWHERE, "guidance_rescale": 0.7},
+    "dynamic threshold 0.95": {**EVERYWHERE, "dynamic_threshold": 0.95},
 }
 MEASURES = {
     "frechet_pixels": "Fréchet distance, pixels",
@@ -99,7 +101,7 @@ class Measures:
         self._dataset = dataset
 
     def of_real(self, count):
-        """The measures of training images, all classes in turn as drawn: a perfect sampler's."""
+        """The measures of training images, all classes in turn as drawn, with replacement."""
         rng, data = np.random.default_rng(0), self._dataset
         of_class = [np.flatnonzero(data.labels == label) for label in range(data.num_classes)]
         chosen = [rng.choice(of_class[index % data.num_classes]) for index in range(count)]
@@ -187,8 +189,8 @@ The numbers alone are in the CSV file beside this one. Made by
 - `evaluations`: of the network, for one image; a guided step costs two.
 
 As many training images, drawn with replacement, all classes in turn, are at
-{real["frechet_pixels"]:.4g} (pixels) and {real["frechet_random_conv"]:.4g} (random filters): what a
-perfect sampler would have.
+{real["frechet_pixels"]:.4g} (pixels) and {real["frechet_random_conv"]:.4g} (random filters).
+Fresh images would be further away: these are compared with the images that they were drawn from.
 
 ## Every sampler, without guidance
 
