@@ -29,6 +29,11 @@ def load_as_split(
     options = {"directory": directory, "image_size": card.image_shape[:2]}
     if split is not None:
         options |= {"validation_fraction": split.validation_fraction, "seed": split.seed}
+    if name == "folder" and directory is None:
+        raise ValueError(
+            "`data` must be given: the file was trained on a folder of images, and doesn't say "
+            "which. Received: data=None"
+        )
     dataset = load_dataset(name, **options)
     origin = _origin(split, dataset.content_hash(), name)
     if card.parent is not None:

@@ -6,6 +6,7 @@ import dataclasses
 import functools
 import json
 import re
+import warnings
 from dataclasses import dataclass
 
 import numpy as np
@@ -13,7 +14,7 @@ import numpy as np
 from kdiffusion.checks import check_number
 from kdiffusion.diffusion.guidance import check_strength, within_interval
 from kdiffusion.diffusion.prediction import check_prediction_type
-from kdiffusion.diffusion.samplers import find_sampler
+from kdiffusion.diffusion.samplers import SAMPLERS, find_sampler
 from kdiffusion.diffusion.schedules import NoiseSchedule
 
 # A reader refuses another version, and opens every minor version of its own: what a newer one adds,
@@ -221,6 +222,9 @@ class DenoiserCard:
     def from_json(cls, text: str | bytes) -> DenoiserCard:
         """The card in JSON text, of this minor version or any other.
 
+        A recommended sampler that this version lacks is replaced by `ddim`, with a warning: any
+        sampler serves any denoiser.
+
         Raises:
             CardError: when the text isn't a card, or is one of a version not known here.
         """
@@ -243,6 +247,14 @@ class DenoiserCard:
             raise CardError(
                 f"The card must have the fields of version {CARD_VERSION}.{minor_version}. "
                 f"Missing: {sorted(missing)}, unknown: {sorted(unknown)}"
+            )
+        sampler = fields["sampler"]
+        if isinstance(sampler, str) and sampler not in SAMPLERS:
+            fields["sampler"] = "ddim"
+            warnings.warn(
+                f"The file recommends the sampler {sampler!r}, which this version lacks: unless "
+                f"another is asked for, ddim is used. Known are {', '.join(SAMPLERS)}.",
+                stacklevel=2,
             )
         return cls(**{name: value for name, value in fields.items() if name in known})
 

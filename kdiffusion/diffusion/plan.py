@@ -14,7 +14,7 @@ from kdiffusion.diffusion.card import DenoiserCard
 from kdiffusion.diffusion.denoiser import Denoiser
 from kdiffusion.diffusion.guidance import check_strength, guided, within_interval
 from kdiffusion.diffusion.prediction import Predict, predictor
-from kdiffusion.diffusion.samplers import Sampler, find_sampler
+from kdiffusion.diffusion.samplers import SAMPLERS, Sampler, find_sampler
 from kdiffusion.diffusion.schedules import NoiseSchedule, check_variance
 from kdiffusion.diffusion.spacing import timestep_pairs
 from kdiffusion.diffusion.thresholding import dynamic_threshold, static_threshold
@@ -103,7 +103,7 @@ class SamplingOptions:
         return chosen
 
     def _check_sampler_options(self, sampler: Sampler, name: str) -> None:
-        for option in ("eta", "variance"):
+        for option in dict.fromkeys(each for row in SAMPLERS.values() for each in row.options):
             value = getattr(self, option)
             if value is not None and option not in sampler.options:
                 raise ValueError(

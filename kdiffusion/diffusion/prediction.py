@@ -22,7 +22,40 @@ Network = Callable[[np.ndarray, np.ndarray, np.ndarray], np.ndarray]
 # Beyond it images are no longer noise or images, whatever the seed: a network may give anything.
 FAR_FROM_NOISE = 1e3
 
-PREDICTION_TYPES = ("epsilon", "x0", "v")
+
+@dataclass(frozen=True)
+class Target:
+    """What a network can be trained to predict; signal = sqrt(abar), noise = sqrt(1 - abar).
+
+    Attributes:
+        to_x0_and_eps: (prediction, x, signal, noise) -> (x_0, eps).
+        of_x0_and_eps: (x_0, eps, signal, noise) -> prediction.
+        x0_error: (SNR) -> the squared error in x_0 that a squared error of 1 in it makes.
+    """
+
+    to_x0_and_eps: Callable[[Any, Any, Any, Any], tuple[Any, Any]]
+    of_x0_and_eps: Callable[[Any, Any, Any, Any], Any]
+    x0_error: Callable[[np.ndarray], np.ndarray]
+
+
+TARGETS = {
+    "epsilon": Target(
+        lambda eps, x, signal, noise: ((x - noise * eps) / signal, eps),
+        lambda x0, eps, signal, noise: eps,
+        lambda snr: 1.0 / snr,
+    ),
+    "x0": Target(
+        lambda x0, x, signal, noise: (x0, (x - signal * x0) / noise),
+        lambda x0, eps, signal, noise: x0,
+        np.ones_like,
+    ),
+    "v": Target(
+        lambda v, x, signal, noise: (signal * x - noise * v, noise * x + signal * v),
+        lambda x0, eps, signal, noise: signal * eps - noise * x0,
+        lambda snr: 1.0 / (snr + 1.0),
+    ),
+}
+PREDICTION_TYPES = tuple(TARGETS)
 
 
 @dataclass(frozen=True)
@@ -74,22 +107,15 @@ def to_x0_and_eps(
     """
     check_prediction_type(prediction_type)
     signal, noise = np.sqrt(alpha_bar), np.sqrt(1.0 - alpha_bar)
-    if prediction_type == "epsilon":
-        return (x - noise * prediction) / signal, prediction
-    if prediction_type == "x0":
-        return prediction, (x - signal * prediction) / noise
-    return signal * x - noise * prediction, noise * x + signal * prediction
+    return TARGETS[prediction_type].to_x0_and_eps(prediction, x, signal, noise)
 
 
 def from_x0_and_eps(x0: Any, eps: Any, alpha_bar: float | np.ndarray, prediction_type: str) -> Any:
     """The network's target for an image and its noise: the inverse of `to_x0_and_eps`."""
     check_prediction_type(prediction_type)
-    if prediction_type == "epsilon":
-        return eps
-    if prediction_type == "x0":
-        return x0
     # Powers, not np.sqrt: training calls this on tensors.
-    return alpha_bar**0.5 * eps - (1.0 - alpha_bar) ** 0.5 * x0
+    signal, noise = alpha_bar**0.5, (1.0 - alpha_bar) ** 0.5
+    return TARGETS[prediction_type].of_x0_and_eps(x0, eps, signal, noise)
 
 
 def convert(

@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 
 from kdiffusion.checks import check_name
-from kdiffusion.diffusion.prediction import check_prediction_type
+from kdiffusion.diffusion.prediction import TARGETS, check_prediction_type
 from kdiffusion.diffusion.schedules import NoiseSchedule
 
 SIGMA_DATA = 0.5  # the standard deviation of images in [-1, 1], as EDM takes it
@@ -54,7 +54,4 @@ def loss_weights(
     weight = LOSS_WEIGHTINGS[weighting]
     if weight is None:
         return np.ones_like(snr)
-    of_x0 = weight(snr, gamma)
-    if prediction_type == "epsilon":
-        return of_x0 / snr
-    return of_x0 if prediction_type == "x0" else of_x0 / (snr + 1.0)
+    return weight(snr, gamma) * TARGETS[prediction_type].x0_error(snr)

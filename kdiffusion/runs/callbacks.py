@@ -16,6 +16,7 @@ from tensorboard.plugins.hparams import api as hparams_api
 from kdiffusion.diffusion.sampling import sample
 from kdiffusion.evaluation.in_training import said_of
 from kdiffusion.images import image_grid, save_png, to_uint8
+from kdiffusion.runs.config import epochs_between
 from kdiffusion.runs.event_log import Axis
 from kdiffusion.runs.history import flat_settings
 from kdiffusion.terminal import say, working
@@ -149,6 +150,7 @@ class Monitor(keras.callbacks.Callback):
         self._run = directory.config.run
         self._batch_size = directory.config.optimizer.batch_size
         self._epochs = directory.config.optimizer.epochs
+        self._sample_every = epochs_between(self._run.sample_every_epochs, self._epochs)
         self._axis = Axis(self._run.x_axis, self._batch_size)
 
     def on_train_begin(self, logs: Any = None) -> None:
@@ -197,7 +199,7 @@ class Monitor(keras.callbacks.Callback):
         validation = {name[4:]: value for name, value in logs.items() if name.startswith("val_")}
         self._write_scalars("train", "epoch", training | self._learning_rate())
         self._write_scalars("validation", "epoch", self._with_class_names(validation))
-        if self._is_due(self._run.sample_every_epochs):
+        if self._is_due(self._sample_every):
             self._draw_samples()
         if self._evaluate is not None and self._is_due(self._evaluate_every):
             figures = self._evaluate(self.model.denoiser(self._card))

@@ -20,6 +20,7 @@ from kdiffusion.runs.choices import LEARNING_RATE_SHAPES, NETWORKS, OPTIMIZERS, 
 from kdiffusion.runs.config_check import checked, section
 
 PARENT = "parent"  # the network of the weights to start from
+IN_A_RUN = 40  # validations, grids and checkpoints, about, unless told otherwise
 
 # Literal types of the tables' names, so that the command line lists them.
 if TYPE_CHECKING:  # A type checker doesn't run the code, and so can't know the tables' names.
@@ -197,8 +198,8 @@ class ExecutionConfig:
     resume needs it; on a CPU it is exact without."""
     steps_per_execution: Positive = 1
     """Steps in one call of the compiled function."""
-    sample_every_epochs: Positive = 1
-    """Epochs between sample grids in TensorBoard and samples/."""
+    sample_every_epochs: Positive | None = None
+    """Epochs between sample grids in TensorBoard and samples/; None makes about 40 in a run."""
     sample_per_label: Positive = 4
     """Images of each class in those grids (the first ten classes)."""
     log_every_steps: Positive = 50
@@ -213,8 +214,8 @@ class ExecutionConfig:
     """Whether TensorBoard shows the validation loss of each class too."""
     checkpoint_every_steps: Positive | None = None
     """Steps between checkpoints within an epoch; None writes them at the ends of epochs only."""
-    checkpoint_every_epochs: Positive = 1
-    """Epochs between checkpoints; the last epoch always writes one."""
+    checkpoint_every_epochs: Positive | None = None
+    """Epochs between checkpoints; None makes about 40 in a run. The last epoch writes one, too."""
     checkpoints_to_keep: Positive = 3
     """Newest checkpoints that are kept; beside them stay the one of the lowest validation loss and
     the last from before the loss left its band."""
@@ -231,6 +232,11 @@ class EvaluationConfig:
     judge: str | None = None
     """Name or ONNX file of a judge (`train_judge` makes one); None for the data set's own. Without
     one, the share as asked is left out."""
+
+
+def epochs_between(every: int | None, epochs: int) -> int:
+    """Epochs from one to the next of what a run does now and then; None makes about 40 of them."""
+    return every or max(1, epochs // IN_A_RUN)
 
 
 def network_options(model: ModelConfig) -> dict[str, Any]:

@@ -19,6 +19,7 @@ from kdiffusion.runs import event_log, history, remote_run, run_directory
 from kdiffusion.runs.build import build_model
 from kdiffusion.runs.callbacks import Monitor, StopAtNonFinite
 from kdiffusion.runs.checkpoints import Checkpoints, any_checkpoint
+from kdiffusion.runs.config import epochs_between
 from kdiffusion.runs.initial_weights import read_parent, start_from
 from kdiffusion.runs.interruptions import catching_signals
 from kdiffusion.runs.network_options import warn_of_attention, with_network_of
@@ -36,7 +37,6 @@ if TYPE_CHECKING:
 
     from kdiffusion.runs.config import Config
 
-VALIDATIONS = 40  # about as many in a run, unless told otherwise
 _BEGINS_AGAIN = "The run has no checkpoint yet, so it begins again"
 
 
@@ -376,11 +376,12 @@ def validated_epochs(config: Config) -> list[int]:
     A validation at each of many short epochs would cost more than a twentieth of the run.
     """
     epochs, settings = config.optimizer.epochs, config.run
-    every = settings.validate_every_epochs or max(1, epochs // VALIDATIONS)
+    every = epochs_between(settings.validate_every_epochs, epochs)
+    saved = epochs_between(settings.checkpoint_every_epochs, epochs)
     return [
         epoch
         for epoch in range(1, epochs + 1)
-        if epoch % every == 0 or epoch % settings.checkpoint_every_epochs == 0 or epoch == epochs
+        if epoch % every == 0 or epoch % saved == 0 or epoch == epochs
     ]
 
 

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 import keras
 
+from kdiffusion.runs.config import epochs_between
 from kdiffusion.runs.interruptions import Preempted, StoppedByUser
 
 if TYPE_CHECKING:
@@ -47,8 +48,8 @@ class SaveCheckpoint(keras.callbacks.Callback):
         super().__init__()
         self._checkpoints = checkpoints
         self._every_steps = config.run.checkpoint_every_steps
-        self._every_epochs = config.run.checkpoint_every_epochs
         self._epochs = config.optimizer.epochs
+        self._every_epochs = epochs_between(config.run.checkpoint_every_epochs, self._epochs)
         self._steps_per_epoch = steps_per_epoch
         self._what_came = what_came
         self._workers = workers

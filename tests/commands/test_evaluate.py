@@ -244,3 +244,10 @@ def test_images_need_data_and_take_no_sampling_options(tmp_path):
         main(tmp_path / "set.npz", data="digits", out=tmp_path / "out", sampling=QUICK["sampling"])
     with pytest.raises(ValueError, match="`directory` must not be given where `data` is a file of"):
         main(tmp_path / "set.npz", data="real.npz", directory=tmp_path, out=tmp_path / "out")
+
+
+def test_a_file_that_was_trained_on_a_folder_asks_for_it(digits_file, toy_file, tmp_path):
+    card = dataclasses.replace(load_denoiser(digits_file).card, dataset="folder")
+    file = dataclasses.replace(toy_file, card_text=card.to_json(), image_shape=(8, 8, 1))
+    with pytest.raises(ValueError, match="`data` must be given: the file was trained on a folder"):
+        main(file.write(tmp_path / "toy.onnx"), out=tmp_path / "out")

@@ -188,6 +188,12 @@ def test_a_card_of_a_newer_minor_version_opens_without_what_it_adds():
     assert json.loads(card.to_json())["format_minor_version"] == CARD_MINOR_VERSION
 
 
+def test_a_recommended_sampler_that_is_not_known_is_replaced_and_told():
+    with pytest.warns(UserWarning, match="recommends the sampler 'mine', which this version lacks"):
+        card = DenoiserCard.from_json(json.dumps(changed(sampler="mine")))
+    assert card.sampler == "ddim"
+
+
 def test_a_card_without_what_may_be_missing_survives_too():
     card = DenoiserCard(**{**FIELDS, **dict.fromkeys(ADDED_IN_MINOR_VERSION)})
     assert DenoiserCard.from_json(card.to_json()) == card

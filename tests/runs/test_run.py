@@ -16,6 +16,7 @@ from kdiffusion.data import load_dataset
 from kdiffusion.runs import PRESETS, load_run, train
 from kdiffusion.runs import run as run_module
 from kdiffusion.runs.checkpoints import verify
+from kdiffusion.runs.config import epochs_between
 from kdiffusion.runs.history import flat_settings
 from kdiffusion.runs.run_directory import RunDirectory
 from kdiffusion.training import DiffusionModel
@@ -118,6 +119,11 @@ def test_about_forty_epochs_are_validated_and_all_that_write_a_checkpoint(tiny):
     assert run_module.validated_epochs(tiny(optimizer={"epochs": 40})) == list(range(1, 41))
     many = tiny(optimizer={"epochs": 120}, run={"checkpoint_every_epochs": 30})
     assert run_module.validated_epochs(many) == list(range(3, 121, 3))
+
+
+def test_a_long_run_of_short_epochs_draws_and_saves_about_forty_times():
+    assert [epochs_between(None, epochs) for epochs in (1, 14, 79, 80, 500)] == [1, 1, 1, 2, 12]
+    assert epochs_between(7, 500) == 7
 
 
 def test_steps_are_logged_where_one_call_makes_several(tiny, tmp_path):
