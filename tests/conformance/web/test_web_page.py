@@ -1,6 +1,9 @@
 """The page that `python -m kdiffusion web` makes, in Chromium: what it draws and how it is used."""
 
 import dataclasses
+import re
+import shutil
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -12,6 +15,7 @@ from kdiffusion.diffusion.interpolation import interpolate
 from kdiffusion.diffusion.samplers import SAMPLERS
 from kdiffusion.diffusion.sampling import sample
 from kdiffusion.export import export_network
+from kdiffusion.images import to_uint8
 from tests.conformance.web.canvas import address_of, assert_pixels, finished, levels_off, pixels
 
 pytestmark = [pytest.mark.slow, pytest.mark.browser]
@@ -309,3 +313,24 @@ def test_webgpu_draws_what_python_draws(launch, visit, address, drawn_by_python)
         assert np.mean(np.array(off) > 1) <= 0.01
         page = visit(address, browser=browser)  # an adapter in software is no gain
         assert page.inner_text("#origin").endswith("Runs on WebAssembly.")
+
+
+OWN_PAGE = """<!doctype html><title>own</title><canvas width=12 height=8></canvas>
+<script type="module">%s document.body.ariaBusy = "false";</script>"""
+
+
+def test_the_documented_page_of_ones_own_draws_what_python_draws(
+    browser, site, serve, tmp_path, drawn_by_python
+):
+    text = (Path(__file__).parents[3] / "docs" / "web.md").read_text(encoding="utf-8")
+    (snippet,) = re.findall(r"```js\n(.*?)```", text, re.DOTALL)
+    shutil.copytree(site, tmp_path / "site")
+    (tmp_path / "own.html").write_text(OWN_PAGE % snippet, encoding="utf-8")
+    page = browser.new_context().new_page()
+    page.goto(f"{serve(tmp_path)}own.html")
+    page.wait_for_selector("body[aria-busy=false]", timeout=120_000)
+    rgba = page.evaluate(
+        "[...document.querySelector('canvas').getContext('2d').getImageData(0, 0, 12, 8).data]"
+    )
+    drawn = np.reshape(rgba, (8, 12, 4))[..., :3]
+    assert np.abs(drawn - to_uint8(drawn_by_python(2, 7)).astype(int)).max() <= 1
