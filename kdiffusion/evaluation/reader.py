@@ -39,7 +39,9 @@ class Reader:
     @property
     def identity(self) -> str:
         """str: equal only where the same images give the same features and readings."""
-        return f"{self.features_identity} {'' if self.judge is None else self.judge.identity}"
+        if self.judge is None or self.extract is None:  # features that are the judge's, too
+            return self.features_identity
+        return f"{self.features_identity} {self.judge.identity}"
 
     def __call__(self, images: np.ndarray) -> tuple[np.ndarray, np.ndarray | None]:
         """(float32 features `[N, D]`, int64 readings `[N]` or None) of uint8 images."""

@@ -93,7 +93,7 @@ def read_real_images(dataset: LabelledImages, reader: Reader, progress: bool = F
         RealImages.
     """
 
-    def read(images, what, mirrored=False):
+    def read(images, what, mirrored=False, with_readings=False):
         kind = "mirrored" if mirrored else "as they are"
         found = {}
 
@@ -108,12 +108,12 @@ def read_real_images(dataset: LabelledImages, reader: Reader, progress: bool = F
             return found[part]
 
         features = cached(f"{key(reader.features_identity)}-features", lambda: run("features"))
-        if reader.judge is None:
+        if reader.judge is None or not with_readings:
             return features, None
         return features, cached(f"{key(reader.identity)}-readings", lambda: run("readings"))
 
     features, _ = read(dataset.images, "training images")
-    held_out, readings = read(dataset.validation_images, "held-out images")
+    held_out, readings = read(dataset.validation_images, "held-out images", with_readings=True)
     mirrored = None
     if dataset.horizontal_flip:
         mirrored, _ = read(dataset.validation_images, "held-out images, mirrored", mirrored=True)
