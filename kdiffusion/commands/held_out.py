@@ -29,7 +29,7 @@ def load_as_split(
     options = {"directory": directory, "image_size": card.image_shape[:2]}
     if split is not None:
         options |= {"validation_fraction": split.validation_fraction, "seed": split.seed}
-    if name == "folder" and directory is None:
+    if name == card.dataset == "folder" and directory is None:
         raise ValueError(
             "`data` must be given: the file was trained on a folder of images, and doesn't say "
             "which. Received: data=None"

@@ -77,3 +77,13 @@ def test_a_text_that_cannot_be_compared_is_refused_by_name(checked, text):
 def test_a_file_without_golden_predictions_opens(toy):
     assert SELF_CHECK_KEY not in texts_of(toy)
     load_denoiser(toy)
+
+
+def test_the_numbers_are_of_all_that_is_predicted():
+    """Of both examples and of every row: a kernel may fail for one of them alone."""
+    prediction = np.random.default_rng(0).standard_normal((2, 32, 32, 3)).astype(np.float32)
+    text = golden_text(prediction)
+    for part in (np.s_[0, :16], np.s_[0, 16:], np.s_[1, :16], np.s_[1, 16:]):
+        other = prediction.copy()
+        other[part] += 1
+        assert golden_text(other) != text

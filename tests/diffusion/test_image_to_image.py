@@ -69,3 +69,13 @@ def test_refusals(changes, message, make_card, gaussian):
     card = make_card()
     with pytest.raises(ValueError, match=message):
         run(gaussian(card), **{"noise_level": 0.4, **changes})
+
+
+def test_each_variation_is_of_its_own_label(make_card, knows_x0):
+    card = make_card()
+    known = np.random.default_rng(1).uniform(-1, 1, (4, 2, 3, 1))
+    images = image_to_image(
+        knows_x0(card, known), np.zeros((2, 3, 1)), [2, 0, 3], [5, 6, 7], noise_level=0.8,
+        batch_size=2, progress=False,
+    )  # fmt: skip
+    np.testing.assert_allclose(images, known[[2, 0, 3]], atol=1e-5)

@@ -128,3 +128,21 @@ def test_refusals(changes, message, make_card, gaussian):
     card = make_card()
     with pytest.raises(ValueError, match=message):
         run(gaussian(card), **changes)
+
+
+def test_kept_pixels_are_noised_to_the_level_that_the_others_are_at(make_card):
+    """RePaint, line 4: of many images, what the network sees of a kept pixel is q(x_s | x_0)."""
+    card, seen = make_card(image_shape=(1, 2, 1)), []
+
+    def network(noisy_image, timestep, label):
+        seen.append((int(timestep[0]), noisy_image[:, 0, 0, 0]))
+        return np.zeros_like(noisy_image)
+
+    inpaint(
+        NetworkDenoiser(card, network), np.full((1, 2, 1), 0.8), np.array([[1, 0]]), 0,
+        range(4000), steps=10, resamplings=1, batch_size=4000, progress=False,
+    )  # fmt: skip
+    for t, pixel in seen[1:]:
+        alpha_bar = card.schedule.alpha_bar(t)
+        assert pixel.mean() == pytest.approx(0.8 * np.sqrt(alpha_bar), abs=0.07)
+        assert pixel.var() == pytest.approx(1 - alpha_bar, rel=0.12)

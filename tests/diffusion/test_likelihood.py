@@ -155,3 +155,20 @@ def test_refusals(make_card, gaussian):
         bound(steps=1)
     with pytest.raises(ValueError, match="fixed_small, fixed_large"):
         bound(variance="learned")
+
+
+def test_each_image_is_bounded_under_its_own_label(make_card, knows_x0):
+    """The network that knows each label's image: under another label it pays for the error."""
+    card = make_card(make_schedule("linear", 50))
+    pixels = np.random.default_rng(1).integers(0, 256, (4, 2, 3, 1), np.uint8)
+    denoiser = knows_x0(card, to_model_range(pixels.astype(np.float64)))
+
+    def steps(labels):
+        bound = variational_bound(
+            denoiser, pixels[:3], labels, range(3), variance="fixed_small", batch_size=2,
+            progress=False,
+        )  # fmt: skip
+        return bound.terms[:, :-1]
+
+    np.testing.assert_allclose(steps([0, 1, 2]), 0, atol=1e-6)
+    assert np.all(steps([1, 2, 0]).sum(axis=1) > 0.1)

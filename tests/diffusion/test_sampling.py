@@ -15,6 +15,7 @@ from kdiffusion.diffusion.sampling import (
     sampling_steps,
 )
 from kdiffusion.diffusion.seeded_noise import initial_latents
+from kdiffusion.diffusion.thresholding import dynamic_threshold
 
 
 @pytest.mark.parametrize("sampler", SAMPLERS)
@@ -208,3 +209,20 @@ def test_the_keyword_arguments_are_the_options():
     assert named == {
         name: hint.__forward_arg__ for name, hint in SamplingChoices.__annotations__.items()
     }
+
+
+@pytest.mark.parametrize("options", [{"guidance_rescale": 0.7}, {"dynamic_threshold": 0.9}])
+def test_an_option_reaches_the_images(options, make_card):
+    """One step from pure noise: what is drawn is the thresholded, guided prediction itself."""
+    card = make_card(prediction_type="x0", guidance_strength=2.0, steps=1)
+    at = np.random.default_rng(0).uniform(-1, 1, (4, 2, 3, 1)).astype(np.float32)
+    image = sample(
+        NetworkDenoiser(card, lambda x, t, y: at[y]), [1], [0], progress=False, **options
+    )
+    guided = 3.0 * at[[1]] - 2.0 * at[[3]]
+    if "guidance_rescale" in options:
+        guided = guided * (0.7 * at[1].std() / guided.std() + 0.3)
+        expected = np.clip(guided, -1, 1)
+    else:
+        expected = dynamic_threshold((-1.0, 1.0), 0.9)(guided)
+    np.testing.assert_allclose(image, expected, atol=1e-5)

@@ -173,3 +173,22 @@ def test_parameters_are_read_from_text():
     for text in ("offset", "offset=", "=", "offset=a"):
         with pytest.raises(ValueError, match="must be NAME=NUMBER"):
             options_from_text([text])
+
+
+def test_sigmoid_follows_its_formula():
+    """Jabri et al. 2023, appendix B: start -3, end 3, tau 1."""
+
+    def f(time):
+        low, high, here = (1 / (1 + math.exp(-v)) for v in (-3, 3, -3 + 6 * time))
+        return (high - here) / (high - low)
+
+    schedule = make_schedule("sigmoid", 1000)
+    for t in (0, 100, 499, 900):
+        assert schedule.alpha_bar(t) == pytest.approx(f((t + 1) / 1000), rel=1e-9)
+
+
+@pytest.mark.parametrize("num_timesteps", [50, 100, 4000])
+def test_linear_betas_are_scaled_to_their_number(num_timesteps):
+    scale = 1000 / num_timesteps
+    betas = np.minimum(np.linspace(1e-4 * scale, 0.02 * scale, num_timesteps), 0.999)
+    np.testing.assert_allclose(linear_alphas_cumprod(num_timesteps), np.cumprod(1 - betas))

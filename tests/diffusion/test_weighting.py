@@ -49,3 +49,23 @@ def test_refusals():
         loss_weights(SCHEDULE, "v", "min_snr", 0.0)
     with pytest.raises(ValueError, match="`prediction_type`"):
         loss_weights(SCHEDULE, "score", "simple")
+
+
+OF_X0 = {  # each paper's weight of the squared error in x_0
+    "min_snr": lambda snr: min(snr, 5.0),
+    "edm": lambda snr: snr + 1 / 0.5**2,  # (sigma^2 + sd^2) / (sigma sd)^2, sd 0.5
+}
+
+
+@pytest.mark.parametrize("prediction_type", PREDICTION_TYPES)
+@pytest.mark.parametrize("weighting", [name for name, row in LOSS_WEIGHTINGS.items() if row])
+def test_a_weighting_is_that_of_the_error_in_x0(weighting, prediction_type):
+    weights = loss_weights(SCHEDULE, prediction_type, weighting)
+    x0, eps, error = 0.4, -0.7, 1e-3
+    for t in range(0, 990, 30):
+        alpha_bar = SCHEDULE.alpha_bar(t)
+        prediction = from_x0_and_eps(x0, eps, alpha_bar, prediction_type)
+        x = SCHEDULE.q_sample(x0, t, eps)
+        wrong, _ = to_x0_and_eps(prediction + error, x, alpha_bar, prediction_type)
+        expected = OF_X0[weighting](alpha_bar / (1 - alpha_bar)) * (wrong - x0) ** 2
+        assert weights[t] * error**2 == pytest.approx(expected, rel=1e-6)

@@ -8,13 +8,15 @@ import numpy as np
 import pytest
 
 from kdiffusion.data import ImageDataset
-from kdiffusion.evaluation.distances import kernel_distance
+from kdiffusion.evaluation.distances import GaussianStatistics, kernel_distance
 from kdiffusion.evaluation.evaluation import KEYS
+from kdiffusion.evaluation.grain import grain_levels
 from kdiffusion.evaluation.image_sets import open_images
 from kdiffusion.evaluation.job import Job, run_job
 from kdiffusion.evaluation.judge import load_judge
-from kdiffusion.evaluation.measures import shares_by_class
+from kdiffusion.evaluation.measures import MEASURES, Drawn, shares_by_class
 from kdiffusion.evaluation.neighbours import density_and_coverage, precision_and_recall
+from kdiffusion.evaluation.real_images import RealImages
 
 
 @pytest.fixture(autouse=True)
@@ -285,3 +287,35 @@ def test_measures_that_need_more_real_images_are_left_out_or_refused(fresh):
     assert figures["precision"] is figures["coverage"] is None
     assert figures["kernel_distance"] is not None
     assert "there are 150" in figures["not_measured"]["density_coverage"]
+
+
+def test_the_extrapolated_distance_is_without_the_bias_of_few_images():
+    rng, dimensions = np.random.default_rng(0), 20
+    real = RealImages(
+        None,
+        None,
+        GaussianStatistics.of(np.zeros(dimensions), np.eye(dimensions)),
+        None,
+        None,
+        None,
+    )
+    drawn = Drawn(rng.standard_normal((400, dimensions)), None, None, None, ())
+    found = MEASURES["frechet"].compute(drawn, real)
+    assert found["frechet_distance"] > 0.1  # of images that are perfect
+    assert abs(found["frechet_distance_extrapolated"]) < 0.3 * found["frechet_distance"]
+
+
+def test_errors_are_those_of_shares_means_and_subsets(fresh, dataset, judge_file):
+    figures = _evaluate(fresh, dataset, judge=str(judge_file)).figures
+    for name in ("precision", "recall", "coverage"):
+        share = figures[name]
+        assert figures[f"{name}_standard_error"] == pytest.approx(
+            (share * (1 - share) / 600) ** 0.5
+        )
+    grain = grain_levels(_images(2, 600)[0])
+    assert figures["grain_levels_standard_error"] == pytest.approx(grain.std() / 600**0.5)
+    judge = load_judge(judge_file)
+    real, drawn = (judge.features(each) for each in (dataset.images, _images(2, 600)[0]))
+    assert figures["kernel_distance_sd"] == kernel_distance(drawn, real, 4, 600).std()
+    # Held-out images are read beside their own labels: these show their class.
+    assert figures["real"]["share_as_asked"] == 1.0

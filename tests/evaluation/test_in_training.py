@@ -6,7 +6,7 @@ import pytest
 from kdiffusion.data import load_dataset
 from kdiffusion.diffusion.card import DenoiserCard
 from kdiffusion.diffusion.denoiser import NetworkDenoiser
-from kdiffusion.evaluation.in_training import EvaluationInTraining, said_of
+from kdiffusion.evaluation.in_training import DRAWN_AT_A_TIME, EvaluationInTraining, said_of
 from kdiffusion.evaluation.judge import JudgeCard, JudgeError
 from kdiffusion.evaluation.network_measures import measure_network
 from kdiffusion.images import to_model_range
@@ -104,3 +104,10 @@ def test_too_few_images_and_a_judge_that_is_not_there_are_refused(digits, tmp_pa
         EvaluationInTraining(digits, 99, progress=False)
     with pytest.raises(JudgeError, match="`judge` must be an ONNX file"):
         EvaluationInTraining(digits, 100, judge=str(tmp_path / "no.onnx"), progress=False)
+
+
+def test_every_image_is_drawn_from_a_seed_of_its_own(digits, card):
+    evaluate = EvaluationInTraining(digits, 2 * DRAWN_AT_A_TIME + 50, seed=3, progress=False)
+    network = NetworkDenoiser(card, lambda x, t, label: np.tanh(x))
+    images = np.concatenate(list(evaluate._draw(network)))
+    assert len({image.tobytes() for image in images}) == len(images) == 2 * DRAWN_AT_A_TIME + 50

@@ -10,6 +10,7 @@ from kdiffusion.evaluation.neighbours import (
     nearest,
     precision_and_recall,
 )
+from kdiffusion.evaluation.real_images import RealImages
 
 
 def _sets(seed=0, real=60, drawn=45, dimensions=3):
@@ -114,3 +115,21 @@ def test_what_has_no_answer_is_refused():
             precision_and_recall(real, drawn, k)
     with pytest.raises(ValueError, match="same D"):
         density_and_coverage(real, drawn[:, :2])
+
+
+def test_near_is_the_nearest_hundredth_of_the_held_out():
+    copies = Copies(np.zeros(3, int), np.array([2.5, 10.0, 50.0]), np.arange(1.0, 201.0))
+    assert copies.near_share == pytest.approx(1 / 3)
+
+
+def test_held_out_images_are_looked_for_mirrored_too():
+    column = np.float32([[0.0], [10.0]])
+    real = RealImages(None, column, None, np.float32([[4.0]]), np.float32([[9.0]]), None)
+    np.testing.assert_allclose(real.held_out_distances, [1.0])
+
+
+def test_precision_and_recall_take_the_papers_third_neighbour():
+    rng = np.random.default_rng(0)
+    real, drawn = rng.standard_normal((2, 60, 3))
+    assert precision_and_recall(real, drawn) == precision_and_recall(real, drawn, 3)
+    assert precision_and_recall(real, drawn) != precision_and_recall(real, drawn, 5)

@@ -130,3 +130,17 @@ def test_the_batch_size_does_not_matter_and_the_result_is_json():
 def test_wrong_data_are_refused_by_name(images, labels, named):
     with pytest.raises(ValueError, match=f"`{named}`.*Received"):
         measure_network(_best_network(_card()), images, labels, progress=False)
+
+
+def test_a_networks_standard_errors_are_the_spread_of_repetitions():
+    network = _best_network(_card())
+    found = []
+    for repetition in range(40):
+        images, labels = _draw(90, seed=repetition)
+        found.append(
+            measure_network(network, images, labels, seed=1000 * repetition, progress=False)
+        )
+    for name in ("structure", "detail", "label_nats"):
+        values = [getattr(each, name) for each in found]
+        errors = [getattr(each, f"{name}_se") for each in found]
+        assert np.mean(errors) == pytest.approx(np.std(values, ddof=1), rel=0.4), name

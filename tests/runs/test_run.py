@@ -16,7 +16,6 @@ from kdiffusion.data import load_dataset
 from kdiffusion.runs import PRESETS, load_run, train
 from kdiffusion.runs import run as run_module
 from kdiffusion.runs.checkpoints import verify
-from kdiffusion.runs.config import epochs_between
 from kdiffusion.runs.history import flat_settings
 from kdiffusion.runs.run_directory import RunDirectory
 from kdiffusion.training import DiffusionModel
@@ -104,26 +103,6 @@ def test_the_loss_of_each_class_is_shown_under_its_name_when_asked_for(tiny, tmp
     last = [make_ndarray(events.Tensors(tag)[-1].tensor_proto) for tag in shown]
     loss = make_ndarray(events.Tensors("epoch/loss")[-1].tensor_proto)
     assert np.mean(last) == pytest.approx(loss, rel=0.05)
-
-
-def test_about_forty_epochs_are_validated_and_all_that_write_a_checkpoint(tiny):
-    for epochs, every, checkpoints in ((1, None, 1), (7, None, 9), (100, None, 30), (100, 7, 11)):
-        config = tiny(
-            optimizer={"epochs": epochs},
-            run={"validate_every_epochs": every, "checkpoint_every_epochs": checkpoints},
-        )
-        numbers = run_module.validated_epochs(config)
-        assert numbers[-1] == epochs
-        assert set(range(checkpoints, epochs + 1, checkpoints)) <= set(numbers)
-        assert set(range(every or 2, epochs + 1, every or 2)) <= set(numbers) or epochs < 80
-    assert run_module.validated_epochs(tiny(optimizer={"epochs": 40})) == list(range(1, 41))
-    many = tiny(optimizer={"epochs": 120}, run={"checkpoint_every_epochs": 30})
-    assert run_module.validated_epochs(many) == list(range(3, 121, 3))
-
-
-def test_a_long_run_of_short_epochs_draws_and_saves_about_forty_times():
-    assert [epochs_between(None, epochs) for epochs in (1, 14, 79, 80, 500)] == [1, 1, 1, 2, 12]
-    assert epochs_between(7, 500) == 7
 
 
 def test_steps_are_logged_where_one_call_makes_several(tiny, tmp_path):
@@ -306,33 +285,3 @@ def test_a_run_that_a_callback_stops_is_saved_where_it_stopped(tiny, tmp_path):
     run = RunDirectory.read(tmp_path)
     assert sorted(path.name for path in run.checkpoints.glob("step_*"))[-1] == "step_00000008"
     assert verify(run.checkpoints / "step_00000008")["logs"] == {}
-
-
-def test_too_little_memory_is_told_with_what_needs_less_and_a_full_disk_is_not_taken_for_it():
-    def fail(message):
-        with run_module._telling_what_saves_memory():
-            raise tf.errors.ResourceExhaustedError(None, None, message)
-
-    with pytest.raises(MemoryError, match=r"gradient-accumulation N.*said: OOM when"):
-        fail("Graph execution error:\n\nOOM when allocating tensor with shape[128,64]\nand a trace")
-    with pytest.raises(tf.errors.ResourceExhaustedError):
-        fail("/run/state.data: No space left on device")
-
-
-@pytest.mark.parametrize(
-    ("split", "said"),
-    [
-        ({"seed": 0, "validation_fraction": 0.1, "sha256": "a" * 64}, []),
-        ({"seed": 0, "validation_fraction": 0.1, "sha256": "b" * 64}, ["were not these"]),
-        ({"seed": 3, "validation_fraction": 0.1, "sha256": "b" * 64}, ["--run.seed 3 --data."]),
-        ({"seed": 3, "validation_fraction": 0.1}, []),
-    ],
-)
-def test_a_parent_that_may_have_seen_what_is_held_out_is_told(tiny, tiny_model, split, said):
-    card = tiny_model().card(dataset="digits", data_split=split)
-    names = tuple("0123456789")
-    directory = RunDirectory("run", tiny(), (8, 8, 1), names, 1, data_sha256="a" * 64)
-    lines = run_module._seen_by(card, directory)
-    assert len(lines) == len(said)
-    assert all(words in line for words, line in zip(said, lines, strict=True))
-    assert run_module._seen_by(None, directory) == []

@@ -4,8 +4,9 @@ import re
 import pytest
 
 from kdiffusion.runs import run_directory
+from kdiffusion.runs.history import flat_settings
 from kdiffusion.runs.presets import PRESETS
-from kdiffusion.runs.run_directory import RunDirectory, as_begun, check_resumable
+from kdiffusion.runs.run_directory import RESUMABLE, RunDirectory, as_begun, check_resumable
 from kdiffusion.runs.sealed import read_sealed, write_sealed
 
 DIGITS = PRESETS["digits"]
@@ -298,3 +299,35 @@ def test_another_run_is_refused_on_resuming_naming_the_field(section, values):
     (name,) = values
     with pytest.raises(ValueError, match=rf"{section}\.{name} was .* is "):
         check_resumable(DIGITS, _changed(section, **values))
+
+
+ANOTHER_RUN = {
+    "data.name": "cifar10", "data.image_size": 16, "data.validation_fraction": 0.2,
+    "data.horizontal_flip": True,
+    "model.network": "unet2d", "model.network_options": ("embedding_channels=12",),
+    "model.base_channels": 16, "model.channel_multipliers": (1, 1), "model.blocks_per_level": 2,
+    "model.attention_resolutions": (8,), "model.attention_heads": 2, "model.dropout": 0.1,
+    "model.scale_shift": True, "model.patch_size": 2, "model.dtype_policy": "mixed_float16",
+    "diffusion.schedule": "linear", "diffusion.schedule_options": ("offset=0.02",),
+    "diffusion.num_timesteps": 500, "diffusion.zero_terminal_snr": True,
+    "diffusion.prediction_type": "x0", "diffusion.loss_weighting": "edm",
+    "diffusion.timestep_sampling": "uniform", "diffusion.log_sigma_mean": 0.0,
+    "diffusion.log_sigma_std": 0.5, "diffusion.learned_weighting": True,
+    "diffusion.label_dropout": 0.2,
+    "optimizer.name": "adamw", "optimizer.batch_size": 32, "optimizer.beta_1": 0.8,
+    "optimizer.beta_2": 0.95, "optimizer.weight_decay": 0.5, "optimizer.gradient_clip_norm": None,
+    "optimizer.ema_decay": 0.5,
+    "run.seed": 7, "run.init_from": "elsewhere", "run.init_partial": True,
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("name", ANOTHER_RUN)
+def test_no_setting_that_makes_another_run_changes_on_resuming(name):
+    section, field = name.split(".")
+    with pytest.raises(ValueError, match=rf"{section}\.{field} was .* is "):
+        check_resumable(DIGITS, _changed(section, **{field: ANOTHER_RUN[name]}))
+
+
+def test_every_setting_is_there_or_may_change():
+    rest = {name for name in flat_settings(DIGITS) if name not in ANOTHER_RUN}
+    assert all({name, name.split(".")[0]} & set(RESUMABLE) for name in rest)

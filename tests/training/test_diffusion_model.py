@@ -487,3 +487,84 @@ def test_validation_gives_the_loss_of_each_class(scale_network, schedule):
     without = _model(scale_network, schedule, keras.optimizers.SGD(0.0))
     logs = without.evaluate(images, labels, batch_size=40, verbose=0, return_dict=True)
     assert not [name for name in logs if "class" in name]
+
+
+@pytest.mark.parametrize("timestep_sampling", ["uniform", "stratified"])
+def test_whose_label_is_dropped_has_nothing_to_do_with_its_timestep_or_its_noise(
+    scale_network, schedule, timestep_sampling
+):
+    model = DiffusionModel(
+        scale_network, schedule, timestep_sampling=timestep_sampling, label_dropout=0.3
+    )
+    # Of small batches, in whose strata a draw that both share would show.
+    draw = tf.function(lambda step: model._draw(tf.zeros((4, 2, 2, 1)), step))
+    draws = [draw(tf.constant(step, tf.int64)) for step in range(1000)]
+    t, noise, dropped = (np.stack([np.asarray(d[k]) for d in draws]) for k in range(3))
+    place = t / 25.0 - np.arange(4) if timestep_sampling == "stratified" else t / 100.0
+    for values in (place, noise[:, :, 0, 0, 0], noise[:, :, 1, 1, 0]):
+        found = np.corrcoef(values.ravel(), dropped.ravel())[0, 1]
+        assert abs(found) < 4 / np.sqrt(dropped.size)
+
+
+def test_dropout_acts_in_a_training_step(schedule):
+    losses = []
+    rng = np.random.default_rng(0)
+    network = UNet((2, 2, 1), 2, 4, (1,), 1, (), dropout=0.5, dtype="float32")
+    weights = [rng.normal(size=w.shape, scale=0.3) for w in network.get_weights()]
+    for seed in (1, 2):  # of `Fixed` it decides the dropout alone
+        network.set_weights(weights)
+        model = Fixed(network, schedule, seed=seed)
+        model.compile("sgd", run_eagerly=True)
+        losses.append(model.train_on_batch(IMAGES, LABELS, return_dict=True)["loss"])
+    assert abs(losses[0] - losses[1]) > 1e-3 * losses[0]
+
+
+def test_float16s_loss_scale_changes_neither_the_norm_nor_what_is_clipped(scale_network, schedule):
+    start = [np.array(w) for w in scale_network.get_weights()]
+    norms, moved = [], []
+    for policy in ("float32", "mixed_float16"):
+        scale_network.set_weights(start)
+        model = _model(
+            scale_network, schedule, keras.optimizers.SGD(1.0), model_class=Fixed,
+            gradient_clip_norm=0.05, dtype=policy,
+        )  # fmt: skip
+        norms.append(model.train_on_batch(IMAGES, LABELS, return_dict=True)["gradient_norm"])
+        now = scale_network.get_weights()
+        moved.append(np.concatenate([(n - s).ravel() for n, s in zip(now, start, strict=True)]))
+    assert isinstance(model.optimizer, keras.optimizers.LossScaleOptimizer)
+    assert norms[1] == pytest.approx(norms[0], rel=1e-3)
+    assert np.linalg.norm(moved[0]) == pytest.approx(0.05, rel=1e-3)
+    np.testing.assert_allclose(moved[1], moved[0], rtol=1e-3, atol=1e-6)
+
+
+def test_each_class_has_its_own_loss(scale_network, schedule):
+    model = _model(scale_network, schedule, model_class=OnlyClassOneHasLoss, loss_by_class=True)
+    logs = model.evaluate(
+        np.tile(IMAGES, (5, 1, 1, 1)),
+        np.repeat([0, 1], [30, 10]),
+        batch_size=40,
+        return_dict=True,
+        verbose=0,
+    )
+    assert logs["loss_class_0"] == 0.0
+    assert logs["loss_class_1"] > 1.0
+
+
+def test_the_moments_are_of_the_losses_as_they_are(scale_network, schedule):
+    model = DiffusionModel(
+        scale_network, schedule, timestep_sampling="loss_second_moment", label_dropout=0.0
+    )
+    model.compile(keras.optimizers.SGD(0.0))
+    moments = model.loss_second_moment
+    moments.average.assign(np.linspace(0.1, 4.0, 100).astype("float32"))
+    moments.seen.assign(np.full(100, 1000.0))
+    before = np.array(moments.average)
+    timesteps, noise, _ = (np.asarray(each) for each in model._draw(IMAGES, 0))
+    assert np.ptp(np.asarray(moments.importance(timesteps))) > 0.1
+    model.train_on_batch(IMAGES, LABELS)
+    losses = np.mean(np.square(noise), axis=(1, 2, 3))  # this network predicts 0
+    expected = before.copy()
+    for t in np.unique(timesteps):
+        kept = 0.9 ** np.sum(timesteps == t)
+        expected[t] = kept * before[t] + (1 - kept) * np.mean(losses[timesteps == t] ** 2)
+    np.testing.assert_allclose(moments.average, expected, rtol=1e-4)
