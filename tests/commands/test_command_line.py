@@ -11,6 +11,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
+from kdiffusion.__main__ import main as command
 from kdiffusion.artifacts import load_denoiser
 from kdiffusion.commands.command_line import reporting_errors
 from kdiffusion.commands.given_images import read_given_image
@@ -44,6 +45,24 @@ def _run(*arguments, expect=0):
     assert process.returncode == expect, process.stderr
     assert "Traceback" not in process.stderr
     return process.stdout, process.stderr
+
+
+@pytest.fixture
+def refused(capsys):
+    """`refused(COMMAND, ARGUMENTS..., status=1)`: what a command says that ends with this status.
+
+    In this process, as it takes a second to begin another; that no command needs TensorFlow to
+    refuse is seen where it succeeds without.
+    """
+
+    def run(*arguments, status):
+        with pytest.raises(SystemExit) as ended:
+            command([*map(str, arguments)])
+        error = capsys.readouterr().err
+        assert ended.value.code == status, error
+        return error
+
+    return run
 
 
 @pytest.fixture
@@ -147,11 +166,11 @@ def test_what_is_not_said_comes_from_the_card(toy, tmp_path, card):
     ],
 )
 def test_what_makes_no_sense_is_refused_and_nothing_is_written(
-    toy, tmp_path, options, status, message
+    toy, tmp_path, refused, options, status, message
 ):
     before = os.listdir(tmp_path)
     out = ["--out", tmp_path / "grid.png", "--npz", tmp_path / "images.npz"]
-    _, error = _run("sample", toy, *out, *options, expect=status)
+    error = refused("sample", toy, *out, *options, status=status)
     assert message in error
     assert status == 2 or len(error.splitlines()) == 1
     assert os.listdir(tmp_path) == before
@@ -224,11 +243,11 @@ def test_interpolate_walks_between_two_images_and_says_how_near_it_comes(
     ],
 )
 def test_a_walk_that_makes_no_sense_is_refused(
-    toy, tmp_path, image_files, options, status, message
+    toy, tmp_path, refused, image_files, options, status, message
 ):
     before = sorted(os.listdir(tmp_path))
     options = [image_files / text if text.endswith(("png", "txt")) else text for text in options]
-    _, error = _run("interpolate", toy, "--out", tmp_path / "w.png", *options, expect=status)
+    error = refused("interpolate", toy, "--out", tmp_path / "w.png", *options, status=status)
     assert message in error
     assert status == 2 or len(error.splitlines()) == 1
     assert sorted(os.listdir(tmp_path)) == before
@@ -309,12 +328,12 @@ def test_film_writes_a_gif_and_a_strip(toy, tmp_path):
     ],
 )  # fmt: skip
 def test_what_cannot_be_is_refused_with_the_reason(
-    toy, tmp_path, image_files, module, options, status, message
+    toy, tmp_path, refused, image_files, module, options, status, message
 ):
     before = sorted(os.listdir(tmp_path))
     options = [image_files / text if text.endswith(("png", "txt")) else text for text in options]
     out = tmp_path / ("new.gif" if module == "film" else "new.png")
-    _, error = _run(module, toy, *options, "--out", out, expect=status)
+    error = refused(module, toy, *options, "--out", out, status=status)
     assert message in error
     assert status == 2 or len(error.splitlines()) == 1
     assert sorted(os.listdir(tmp_path)) == before
@@ -393,14 +412,14 @@ def test_an_existing_output_is_refused_unless_told(toy, tmp_path, existing):
         ("export", ["--formats", "onnx"]),
     ],
 )
-def test_a_path_that_is_not_there_is_one_line(module, arguments, tmp_path):
-    _, error = _run(module, tmp_path / "nowhere", *arguments, expect=1)
+def test_a_path_that_is_not_there_is_one_line(module, arguments, tmp_path, refused):
+    error = refused(module, tmp_path / "nowhere", *arguments, status=1)
     assert len(error.splitlines()) == 1
     assert os.listdir(tmp_path) == []
 
 
-def test_an_unknown_format_is_refused_with_the_known_ones(tmp_path):
-    _, error = _run("export", tmp_path, "--formats", "tensorrt", expect=2)
+def test_an_unknown_format_is_refused_with_the_known_ones(tmp_path, refused):
+    error = refused("export", tmp_path, "--formats", "tensorrt", status=2)
     assert "onnx" in error
     assert "saved_model" in error
 

@@ -35,6 +35,9 @@ def test_the_seed_decides():
     masks = [holdout_mask(labels, 0.1, seed) for seed in (0, 0, 1)]
     np.testing.assert_array_equal(masks[0], masks[1])
     assert (masks[0] != masks[2]).any()
+    # Not a run of images one after another, which may be of one scene.
+    gaps = np.diff(np.flatnonzero(holdout_mask(np.zeros(1000, int), 0.1, 0)))
+    assert len(set(gaps)) > 5
 
 
 def test_parts_are_a_partition_in_the_stored_order():
