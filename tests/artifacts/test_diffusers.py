@@ -140,7 +140,7 @@ def test_what_is_written_for_diffusers_is_what_it_wrote(imported, tmp_path, name
     for tensor, value in original.tensors.items():
         np.testing.assert_array_equal(written.tensors[tensor], value)
     assert written.arguments == original.arguments
-    assert written.sampler == original.sampler
+    assert written.drawing.sampler == original.drawing.sampler
     np.testing.assert_allclose(
         written.schedule.alphas_cumprod, original.schedule.alphas_cumprod, rtol=1e-9
     )
