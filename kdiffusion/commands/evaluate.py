@@ -14,6 +14,7 @@ import tyro
 from kdiffusion.artifacts import hub, is_artifact, load_denoiser
 from kdiffusion.artifacts.released import resolved
 from kdiffusion.data import load_dataset, name_and_directory
+from kdiffusion.diffusion.plan import SamplingOptions
 from kdiffusion.evaluation.class_shares import labels_in_turn
 from kdiffusion.evaluation.image_sets import open_images
 from kdiffusion.evaluation.job import Job, run_job
@@ -172,6 +173,7 @@ def _draw(denoiser, labels, seeds, folder, sampling, overwrite):
     if len(seeds) < 1:
         raise ValueError(f"`images` must be at least 1. Received: images={len(seeds)}")
     if overwrite:
+        SamplingOptions(**sampling.given()).resolve(denoiser.card)  # refuses before it removes
         remove_files(folder)  # of an evaluation of other seeds, or of more images
     draw_to_folder(
         denoiser, labels, seeds, folder, images_per_file=IMAGES_PER_FILE, overwrite=overwrite,

@@ -69,7 +69,7 @@ class Copies:
     held_out_distances: np.ndarray
 
     @property
-    def measure(self) -> np.ndarray:
+    def fresh_distances(self) -> np.ndarray:
         """float64 array: the distances of the held-out images that are no training images.
 
         One that is a training image itself measures nothing.
@@ -79,21 +79,22 @@ class Copies:
     @property
     def nearer_than_any(self) -> int:
         """int: drawn images that are nearer to a training image than any held-out one is."""
-        return int(np.sum(self.distances < self.measure.min())) if len(self.measure) else 0
+        fresh = self.fresh_distances
+        return int(np.sum(self.distances < fresh.min())) if len(fresh) else 0
 
     @property
     def near_share(self) -> float | None:
         """float: drawn images as near as the nearest 1 % of the held-out; None without any."""
-        if not len(self.measure):
+        if not len(self.fresh_distances):
             return None
-        return float(np.mean(self.distances < np.quantile(self.measure, 0.01)))
+        return float(np.mean(self.distances < np.quantile(self.fresh_distances, 0.01)))
 
     @property
     def median_ratio(self) -> float | None:
         """float: median distance of the drawn over that of the held-out; 1 for fresh images."""
-        if not len(self.measure):
+        if not len(self.fresh_distances):
             return None
-        return float(np.median(self.distances) / np.median(self.measure))
+        return float(np.median(self.distances) / np.median(self.fresh_distances))
 
 
 def nearest(of: np.ndarray, among: np.ndarray) -> tuple[np.ndarray, np.ndarray]:

@@ -95,14 +95,17 @@ def read_real_images(dataset: LabelledImages, reader: Reader, progress: bool = F
 
     def read(images, what, mirrored=False, with_readings=False):
         kind = "mirrored" if mirrored else "as they are"
-        found = {}
+        # What a judge reads beside a network's features isn't computed where nothing asks for it.
+        alone = not with_readings and reader.extract is not None
+        reads, found = dataclasses.replace(reader, judge=None) if alone else reader, {}
 
+        @functools.cache
         def key(identity):
             return digest(images, identity, kind)
 
         def run(part):
             if not found:
-                found["features"], found["readings"] = reader.read_all(
+                found["features"], found["readings"] = reads.read_all(
                     chunks(images), len(images), f"Features of {what}", mirrored, progress
                 )
             return found[part]

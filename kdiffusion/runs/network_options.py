@@ -2,7 +2,6 @@
 
 import dataclasses
 import json
-import warnings
 from fractions import Fraction
 
 from kdiffusion.runs.config import PARENT, Config, ModelConfig
@@ -66,22 +65,3 @@ def _at_the_same_levels(network, height):
     # Each level halves the maps: what one is of the image's height, it is of any.
     heights = (Fraction(each * height, own) for each in network["attention_resolutions"])
     return tuple(int(each) for each in heights if each.denominator == 1)
-
-
-def warn_of_attention(model: ModelConfig, image_shape: tuple[int, int, int]) -> None:
-    """Says which heights of `model.attention_resolutions` no map of a `unet` has."""
-    if model.network != "unet":  # others may be told of their attention by options of their own
-        return
-    levels = range(len(model.channel_multipliers))
-    heights = [image_shape[0] // (model.patch_size * 2**level) for level in levels]
-    missing = [height for height in model.attention_resolutions if height not in heights]
-    if missing:
-        warnings.warn(
-            f"`model.attention_resolutions` must be heights of the network's maps, which are "
-            f"{_listed(heights)} here: no attention comes of {_listed(missing)}.",
-            stacklevel=4,
-        )
-
-
-def _listed(numbers):
-    return ", ".join(map(str, numbers))

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import contextlib
 import os
-import warnings
 from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
@@ -16,13 +15,14 @@ from kdiffusion.data import load_dataset, validation_batches
 from kdiffusion.evaluation.in_training import EvaluationInTraining
 from kdiffusion.precision import resolve_policy, warn_if_emulated
 from kdiffusion.runs import event_log, history, remote_run, run_directory
+from kdiffusion.runs.advice import advise
 from kdiffusion.runs.build import build_model
 from kdiffusion.runs.callbacks import Monitor, StopAtNonFinite
 from kdiffusion.runs.checkpoints import Checkpoints, any_checkpoint
 from kdiffusion.runs.config import epochs_between
 from kdiffusion.runs.initial_weights import read_parent, start_from
 from kdiffusion.runs.interruptions import catching_signals
-from kdiffusion.runs.network_options import warn_of_attention, with_network_of
+from kdiffusion.runs.network_options import with_network_of
 from kdiffusion.runs.progress import EpochLines
 from kdiffusion.runs.run_directory import RunDirectory
 from kdiffusion.runs.saving import ContinueEpoch, SaveCheckpoint
@@ -134,9 +134,7 @@ def _begin(config, run_dir, remote, strategy, workers, resume, overwrite, callba
     check_batch_size(strategy, config.optimizer.batch_size, config.optimizer.gradient_accumulation)
     _check_steps_per_execution(config, steps_per_epoch)
     total_steps = config.optimizer.epochs * steps_per_epoch
-    _warn_of_warm_up(config, total_steps)
-    _warn_of_guidance(config)
-    warn_of_attention(config.model, dataset.image_shape)
+    advise(config, dataset.image_shape, total_steps)
     lock = run_directory.locked(directory.path) if workers.is_chief else contextlib.nullcontext()
     with workers.reporting_loss():
         with strategy.scope(), working("building the network"):
@@ -383,27 +381,6 @@ def validated_epochs(config: Config) -> list[int]:
         for epoch in range(1, epochs + 1)
         if epoch % every == 0 or epoch % saved == 0 or epoch == epochs
     ]
-
-
-def _warn_of_warm_up(config, total_steps):
-    if 2 * config.optimizer.warmup_steps > total_steps:
-        warnings.warn(
-            f"`optimizer.warmup_steps` is {config.optimizer.warmup_steps}, and the whole run has "
-            f"{total_steps} steps: its learning rate rises for most of it. Try more "
-            "`optimizer.epochs`, or fewer steps of warm-up.",
-            stacklevel=3,
-        )
-
-
-def _warn_of_guidance(config):
-    if config.diffusion.label_dropout == 0 and config.sampling.guidance_strength != 0:
-        warnings.warn(
-            "`diffusion.label_dropout` is 0, so the network never learns to predict without a "
-            "label, which guidance leans on: it is sampled without guidance, and its card "
-            "recommends none. `sampling.guidance_strength` was "
-            f"{config.sampling.guidance_strength:g}.",
-            stacklevel=3,
-        )
 
 
 def _check_steps_per_execution(config, steps_per_epoch):

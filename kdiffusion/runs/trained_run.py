@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from kdiffusion.diffusion.card import DataSplit, DenoiserCard
 from kdiffusion.runs.build import build_model
@@ -53,7 +53,12 @@ def load_run(run_dir: str | os.PathLike, best: bool = False) -> Run:
 def make_card(model: DiffusionModel, directory: RunDirectory) -> DenoiserCard:
     """The card of a run's model: what its exported file will say of itself."""
     config = directory.config
-    guided = config.diffusion.label_dropout > 0  # else nothing was learnt without a label
+    guidance: dict[str, Any] = {
+        "guidance_strength": config.sampling.guidance_strength,
+        "guidance_interval": config.sampling.guidance_interval,
+    }
+    if model.label_dropout == 0:  # the model's own card recommends none
+        guidance = {}
     return model.card(
         class_names=directory.class_names,
         dataset=config.data.name,
@@ -61,12 +66,11 @@ def make_card(model: DiffusionModel, directory: RunDirectory) -> DenoiserCard:
         images_seen=int(model.step.numpy()) * config.optimizer.batch_size,
         sampler=config.sampling.sampler,
         steps=config.sampling.steps,
-        guidance_strength=config.sampling.guidance_strength if guided else 0.0,
-        guidance_interval=config.sampling.guidance_interval if guided else None,
         data_split=DataSplit(
             seed=config.run.seed,
             validation_fraction=config.data.validation_fraction,
             sha256=directory.data_sha256,
         ),
         parent=directory.parent,
+        **guidance,
     )

@@ -15,7 +15,8 @@ const NAMES = { webgpu: "WebGPU", wasm: "WebAssembly" };
  * @returns {Promise<{denoiser: Denoiser, name: string}>} name: what it runs on, for people
  */
 export async function openDenoiser(model, card, wanted) {
-  const first = Object.hasOwn(LIBRARIES, wanted ?? "") ? wanted : (await hasWebGpu()) ? "webgpu" : "wasm";
+  const isKnown = Object.hasOwn(LIBRARIES, wanted ?? "");
+  const first = isKnown ? wanted : (await hasWebGpu()) ? "webgpu" : "wasm";
   try {
     return { denoiser: await open(first, model, card), name: NAMES[first] };
   } catch (error) {
