@@ -71,8 +71,8 @@ def test_it_draws_measures_and_writes_and_goes_on_where_it_stopped(digits_file, 
         main(digits_file, images=120, seed=0, out=out, **QUICK)
     main(digits_file, images=120, seed=0, out=out, overwrite=True, **QUICK)
     assert [file.name for file in (out / "drawn").iterdir()] == ["images_00000000-00000119.npz"]
+    impossible = {**QUICK, "sampling": SamplingFlags(sampler="unipc", eta=0.5)}
     with pytest.raises(ValueError, match="`eta` has no meaning"):
-        impossible = {**QUICK, "sampling": SamplingFlags(sampler="unipc", eta=0.5)}
         main(digits_file, images=100, out=out, overwrite=True, **impossible)
     assert [file.name for file in (out / "drawn").iterdir()] == ["images_00000000-00000119.npz"]
 
