@@ -20,7 +20,8 @@ import numpy as np
 import tyro
 
 from kdiffusion.commands.command_line import run_command
-from kdiffusion.commands.shards import file_name, files_of_shard, read_folder
+from kdiffusion.commands.drawn_files import read_folder
+from kdiffusion.commands.shards import file_name, files_of_shard
 
 
 def _start(artifact, images, images_per_file, out, options):

@@ -18,8 +18,8 @@ import tyro
 
 from kdiffusion.artifacts import load_denoiser
 from kdiffusion.commands.command_line import run_command
+from kdiffusion.commands.drawn_files import draw_to_folder, read_folder
 from kdiffusion.commands.outputs import refuse_outputs
-from kdiffusion.commands.shards import draw_to_folder, read_folder
 from kdiffusion.data import load_dataset
 from kdiffusion.diffusion.samplers import SAMPLERS
 from kdiffusion.diffusion.sampling import network_evaluations

@@ -21,10 +21,11 @@ from kdiffusion.evaluation.job import Job, run_job
 from kdiffusion.evaluation.measures import MEASURES
 from kdiffusion.files import staged
 
+from .drawn_files import draw_to_folder, remove_files
 from .held_out import load_as_split
 from .outputs import refuse_outputs
 from .sampling_flags import AS_RECOMMENDED, Sampling
-from .shards import IMAGES_PER_FILE, draw_to_folder, file_name, files_of_shard, remove_files
+from .shards import IMAGES_PER_FILE, file_name, files_of_shard
 
 if TYPE_CHECKING:  # A type checker can't know the tables' names.
     MeasureName = str

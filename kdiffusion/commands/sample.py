@@ -18,6 +18,7 @@ from kdiffusion.evaluation.written_sets import WRITTEN_SETS
 from kdiffusion.images import grid_size, image_grid
 from kdiffusion.terminal import counted
 
+from .drawn_files import draw_to_folder, image_bar
 from .grids import check_scale, draw_by_class
 from .labels import label_names, labels_from_text
 from .outputs import refuse_names, refuse_outputs, refuse_size, write_outputs
@@ -25,10 +26,8 @@ from .processes import run_in_processes
 from .sampling_flags import AS_RECOMMENDED, Labels, Sampling
 from .shards import (
     IMAGES_PER_FILE,
-    draw_to_folder,
     file_name,
     files_of_shard,
-    image_bar,
     part_of_shard,
     seeds_from_text,
     shard_from_text,

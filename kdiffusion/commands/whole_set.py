@@ -10,7 +10,8 @@ from tqdm import tqdm
 from kdiffusion.evaluation.written_sets import WrittenSet
 from kdiffusion.files import staged
 
-from .shards import file_name, files_of_shard, read_file, same_job
+from .drawn_files import read_file, same_job
+from .shards import file_name, files_of_shard
 
 MOST_NAMED = 20
 

@@ -10,9 +10,9 @@ import pytest
 from PIL import Image
 
 from kdiffusion.artifacts import load_denoiser
+from kdiffusion.commands.drawn_files import read_folder
 from kdiffusion.commands.evaluate import main
 from kdiffusion.commands.sampling_flags import SamplingFlags
-from kdiffusion.commands.shards import read_folder
 from kdiffusion.data import load_dataset
 from kdiffusion.data.packing import pack
 

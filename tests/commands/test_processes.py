@@ -13,9 +13,9 @@ import time
 import numpy as np
 import pytest
 
+from kdiffusion.commands.drawn_files import read_folder
 from kdiffusion.commands.processes import run_in_processes, visible_gpus
 from kdiffusion.commands.sample import main
-from kdiffusion.commands.shards import read_folder
 
 
 @pytest.mark.parametrize(

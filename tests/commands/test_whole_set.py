@@ -10,8 +10,8 @@ import numpy as np
 import pytest
 from PIL import Image
 
+from kdiffusion.commands.drawn_files import read_folder
 from kdiffusion.commands.sample import main
-from kdiffusion.commands.shards import read_folder
 from kdiffusion.data.webdataset import index_tar
 from kdiffusion.evaluation.image_sets import open_images
 from kdiffusion.evaluation.written_sets import WRITTEN_SETS

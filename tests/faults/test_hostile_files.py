@@ -19,7 +19,7 @@ from PIL import Image
 from kdiffusion.artifacts import ArtifactError, litert_loader, load_denoiser, saved_model_loader
 from kdiffusion.artifacts.onnx_loader import CARD_KEY
 from kdiffusion.artifacts.saved_model_reader import ALLOWED, read_signature
-from kdiffusion.commands.shards import draw_to_folder, read_folder
+from kdiffusion.commands.drawn_files import draw_to_folder, read_folder
 from kdiffusion.diffusion.card import DenoiserCard
 from kdiffusion.images import FILE_FORMATS, read_image
 
