@@ -57,8 +57,6 @@ def build_model(
         find("optimizer", optimizer.name, OPTIMIZERS)(optimizer, learning_rate),
         steps_per_execution=config.run.steps_per_execution,
     )
-    # Built here, in the strategy's scope, so that a checkpoint finds its variables.
-    diffusion_model.optimizer.build(diffusion_model.learnt_variables)
     return diffusion_model
 
 

@@ -179,11 +179,12 @@ class DiffusionModel(ChecksBatches, keras.Model):
                 f"`loss_weighting`. Received: {given[0]}={not_used[given[0]]!r}"
             )
         super().compile(optimizer, **options)
+        # In the first step, variables would be made in its graph, which then is traced once more.
+        self.optimizer.build(self.learnt_variables)
 
     def compile_from_config(self, config: dict) -> None:
         """Compiles as the saved model was; Keras asks for it where `compile` is overridden."""
         self.compile(**keras.saving.deserialize_keras_object(config))
-        self.optimizer.build(self.learnt_variables)
 
     def call(self, inputs: Any, training: bool = False) -> tf.Tensor:
         """The prediction of the averaged weights: what is sampled, evaluated and exported."""

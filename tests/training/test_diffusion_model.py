@@ -337,6 +337,21 @@ def test_the_denoiser_is_the_average_on_numpy_arrays(scale_network, schedule):
     np.testing.assert_array_equal(prediction, np.zeros_like(IMAGES[:3]))
 
 
+def test_a_step_is_traced_once(scale_network, schedule):
+    """An optimizer without its variables would make them in the first graph, and need another."""
+    traced = []
+
+    class Counting(DiffusionModel):
+        def train_step(self, data):
+            traced.append(data)
+            return super().train_step(data)
+
+    model = _model(scale_network, schedule, "adamw", model_class=Counting)
+    model.fit(IMAGES, LABELS, batch_size=4, epochs=2, verbose=0)
+    assert int(model.optimizer.iterations) == 4
+    assert len(traced) == 1
+
+
 def test_sampling_again_traces_nothing_again(scale_network, schedule):
     model = DiffusionModel(scale_network, schedule)
     for count in (1, 3):
@@ -450,7 +465,6 @@ def test_replicas_take_the_step_and_measure_the_losses_that_one_does(
                 model_class=Fixed,
                 gradient_clip_norm=0.05,
             )
-            model.optimizer.build(model.network.trainable_variables)
         batches = tf.data.Dataset.from_tensor_slices((IMAGES, LABELS))
         # Of seven images, no replica gets as many as the next.
         history = model.fit(

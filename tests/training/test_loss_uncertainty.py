@@ -37,7 +37,6 @@ def test_a_step_moves_it_and_weighs_the_network_by_it(scale_network):
         scale_network, SCHEDULE, learned_weighting=True, label_dropout=0.0, gradient_clip_norm=None
     )
     model.compile(keras.optimizers.SGD(0.1))
-    model.optimizer.build(model.learnt_variables)
     model.loss_uncertainty.bias.assign(2.0)
     images = np.random.default_rng(0).uniform(-1, 1, (8, 2, 2, 1)).astype("float32")
     timesteps, noise, _ = model._draw(images, 0)

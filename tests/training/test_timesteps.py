@@ -158,7 +158,6 @@ def test_replicas_learn_the_same_moments_together(scale_network, schedule):
     )
     with strategy.scope():
         model = _model(type(scale_network)(), schedule)
-        model.optimizer.build(model.network.trainable_variables)
     _fit(model, 30)
     moments = model.loss_second_moment
     assert np.sum(moments.seen) == 30 * 8
