@@ -186,7 +186,7 @@ def test_images_from_the_quickstarts_rounded_weights_are_within_8_levels(quickst
     formats = ("onnx_float16", "onnx_int8")
     done = _run("-m", "kdiffusion", "export", str(run), "--formats", *formats)
     assert done.returncode == 0, done.stdout[-2000:] + done.stderr[-2000:]
-    labels, seeds = np.arange(100) % 10, range(100)
+    labels, seeds = np.arange(50) % 10, range(50)
     files = ("denoiser", "denoiser_float16", "denoiser_int8")
     denoisers = [load_denoiser(run / f"export/{file}.onnx") for file in files]
     for sampler in ("ddim", "dpmpp_2m", "unipc"):
@@ -196,7 +196,7 @@ def test_images_from_the_quickstarts_rounded_weights_are_within_8_levels(quickst
         )
         for file, images in zip(files[1:], rounded, strict=True):
             worst = np.abs(images - exact).reshape(len(images), -1).max(axis=1)
-            assert np.mean(worst <= 8) >= 0.99, f"{file} by {sampler}: {worst.max()} levels"
+            assert np.mean(worst <= 8) >= 0.98, f"{file} by {sampler}: {worst.max()} levels"
 
 
 @pytest.mark.slow
