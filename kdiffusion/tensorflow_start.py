@@ -61,7 +61,7 @@ def is_worth_reading(line: str, has_gpu: bool) -> bool:
 
 @contextlib.contextmanager
 def _uncollected():
-    """An import makes half a million objects that stay; to look through them takes a fifth of it."""
+    """An import makes 400,000 objects that stay: to look for garbage in them is a fifth of it."""
     was_enabled = gc.isenabled()
     gc.disable()
     try:
