@@ -13,8 +13,9 @@ import tyro
 
 from kdiffusion.artifacts import hub, is_artifact, load_denoiser
 from kdiffusion.artifacts.released import resolved
+from kdiffusion.checks import check_whole
 from kdiffusion.data import load_dataset, name_and_directory
-from kdiffusion.diffusion.plan import SamplingOptions
+from kdiffusion.diffusion.plan import make_plan
 from kdiffusion.evaluation.class_shares import labels_in_turn
 from kdiffusion.evaluation.image_sets import open_images
 from kdiffusion.evaluation.job import Job, run_job
@@ -109,7 +110,8 @@ def main(
         count = IMAGES if images is None else images
         real, held_out = _real(data, directory, card=card)
         prepared = job.prepare(card.image_shape, card.class_names, real)
-        if prepared.reader.judge is not None and _is_split_otherwise(card, real, directory):
+        place = directory if data is None else name_and_directory(data, directory)[1]
+        if prepared.reader.judge is not None and _is_split_otherwise(card, real, place):
             held_out = f"{held_out} A judge is trained with the default split, and may know them."
         prepared.check(count, labelled=True)
         labels = range(len(card.class_names))
@@ -174,7 +176,8 @@ def _draw(denoiser, labels, seeds, folder, sampling, overwrite):
     if len(seeds) < 1:
         raise ValueError(f"`images` must be at least 1. Received: images={len(seeds)}")
     if overwrite:
-        SamplingOptions(**sampling.given()).resolve(denoiser.card)  # refuses before it removes
+        make_plan(denoiser, sampling.options())  # refuses before it removes
+        check_whole("batch_size", sampling.batch_size)
         remove_files(folder)  # of an evaluation of other seeds, or of more images
     draw_to_folder(
         denoiser, labels, seeds, folder, images_per_file=IMAGES_PER_FILE, overwrite=overwrite,

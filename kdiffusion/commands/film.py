@@ -61,7 +61,7 @@ def film(
         (uint8 `[F, N, H, W, C]`, ints `[F]`): the frames, and after how many steps they are.
     """
     card = denoiser.card
-    kept = _kept(card, frames, show, options)
+    kept = _kept(card, frames, show, SamplingOptions(**options))
     steps = kept[-1]
     frames_of = {number: [] for number in kept.tolist()}
     if 0 in frames_of:
@@ -89,7 +89,7 @@ def film(
 def _kept(card, frames, show, options):
     """After how many steps the frames are: ints, from the first to the last."""
     frames = check_whole("frames", frames, 2)
-    steps = check_whole("steps", SamplingOptions(**options).resolve(card).steps or 0)
+    steps = check_whole("steps", options.resolve(card).steps or 0)
     first = 0 if show == "image" else 1
     return np.unique(np.linspace(first, steps, min(frames, steps + 1 - first)).round().astype(int))
 
@@ -133,7 +133,7 @@ def main(
     names = label_names(numbers, denoiser.card.class_names)
     of_images = names * per_label
     shape = denoiser.card.image_shape
-    count = len(_kept(denoiser.card, frames, show, sampling.given()))
+    count = len(_kept(denoiser.card, frames, show, sampling.options()))
     in_strip = min(count, STRIP_FRAMES)
     refuse_size(out, grid_size(shape, per_label, len(numbers), names, scale), count)
     refuse_size(strip, grid_size(shape, in_strip, len(of_images), of_images, scale))

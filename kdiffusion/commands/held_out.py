@@ -31,8 +31,8 @@ def load_as_split(
         options |= {"validation_fraction": split.validation_fraction, "seed": split.seed}
     if name == card.dataset == "folder" and directory is None:
         raise ValueError(
-            "`data` must be given: the file was trained on a folder of images, and doesn't say "
-            "which. Received: data=None"
+            "`data` must be the folder of images, or `directory` be given: the file was trained on "
+            "a folder, and doesn't say which. Received: neither"
         )
     dataset = load_dataset(name, **options)
     origin = _origin(split, dataset.content_hash(), name)

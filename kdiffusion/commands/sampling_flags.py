@@ -56,6 +56,12 @@ class SamplingFlags(SamplingOptions):
         defaults = {field.name: field.default for field in dataclasses.fields(self)}
         return {name: value for name, value in values.items() if value != defaults[name]}
 
+    def options(self) -> SamplingOptions:
+        """What was given of the sampling itself, without how many images are drawn at a time."""
+        given = self.given()
+        given.pop("batch_size", None)
+        return SamplingOptions(**given)
+
 
 AS_RECOMMENDED = SamplingFlags()
 Sampling = Annotated[SamplingFlags, tyro.conf.arg(name="")]

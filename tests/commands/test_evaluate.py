@@ -71,10 +71,18 @@ def test_it_draws_measures_and_writes_and_goes_on_where_it_stopped(digits_file, 
         main(digits_file, images=120, seed=0, out=out, **QUICK)
     main(digits_file, images=120, seed=0, out=out, overwrite=True, **QUICK)
     assert [file.name for file in (out / "drawn").iterdir()] == ["images_00000000-00000119.npz"]
-    impossible = {**QUICK, "sampling": SamplingFlags(sampler="unipc", eta=0.5)}
-    with pytest.raises(ValueError, match="`eta` has no meaning"):
-        main(digits_file, images=100, out=out, overwrite=True, **impossible)
-    assert [file.name for file in (out / "drawn").iterdir()] == ["images_00000000-00000119.npz"]
+    for flags, said in (
+        ({"sampler": "unipc", "eta": 0.5}, "`eta` has no meaning"),
+        ({"steps": 5000}, "`steps`"),
+        ({"batch_size": 0}, "`batch_size`"),
+    ):
+        impossible = {**QUICK, "sampling": SamplingFlags(**flags)}
+        with pytest.raises(ValueError, match=said):
+            main(digits_file, images=100, out=out, overwrite=True, **impossible)
+        assert [file.name for file in (out / "drawn").iterdir()] == ["images_00000000-00000119.npz"]
+    whole = {**QUICK, "sampling": dataclasses.replace(QUICK["sampling"], batch_size=60)}
+    main(digits_file, images=100, out=out, overwrite=True, **whole)
+    assert "labels" not in json.loads((out / "evaluation.json").read_text())["sampler"]
 
 
 def test_classes_are_drawn_in_the_shares_of_the_data(digits_file, tmp_path):
@@ -135,6 +143,21 @@ def test_a_judge_that_may_know_the_held_out_images_is_told(digits_file, toy_file
         said = json.loads((out / "evaluation.json").read_text())["held_out"]
         assert said.startswith("Held out of the training")
         assert ("A judge is trained with the default split" in said) == is_told
+
+
+def test_a_folder_of_images_is_judged_by_its_path_alone(digits_file, toy_file, tmp_path):
+    digits = load_dataset("digits")
+    for label in range(10):
+        (tmp_path / "data" / str(label)).mkdir(parents=True)
+        for number, image in enumerate(digits.images[digits.labels == label][:20, ..., 0]):
+            Image.fromarray(image).save(tmp_path / "data" / str(label) / f"{number}.png")
+    split = {"seed": 1, "validation_fraction": 0.1, "sha256": None}
+    card = dataclasses.replace(load_denoiser(digits_file).card, data_split=split)
+    file = dataclasses.replace(toy_file, card_text=card.to_json(), image_shape=(8, 8, 1))
+    options = {**QUICK, "features": None, "judge": "digits", "data": str(tmp_path / "data")}
+    main(file.write(tmp_path / "toy.onnx"), images=100, out=tmp_path / "out", **options)
+    said = json.loads((tmp_path / "out" / "evaluation.json").read_text())["held_out"]
+    assert said.endswith("A judge is trained with the default split, and may know them.")
 
 
 def test_packed_data_are_not_said_to_be_split_as_the_run_was_told(digits_file, toy_file, tmp_path):
@@ -253,5 +276,5 @@ def test_images_need_data_and_take_no_sampling_options(tmp_path):
 def test_a_file_that_was_trained_on_a_folder_asks_for_it(digits_file, toy_file, tmp_path):
     card = dataclasses.replace(load_denoiser(digits_file).card, dataset="folder")
     file = dataclasses.replace(toy_file, card_text=card.to_json(), image_shape=(8, 8, 1))
-    with pytest.raises(ValueError, match="`data` must be given: the file was trained on a folder"):
+    with pytest.raises(ValueError, match="`data` must be the folder of images, or `directory`"):
         main(file.write(tmp_path / "toy.onnx"), out=tmp_path / "out")

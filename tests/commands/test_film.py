@@ -4,7 +4,8 @@ import numpy as np
 import pytest
 
 from kdiffusion.artifacts import load_denoiser
-from kdiffusion.commands.film import film
+from kdiffusion.commands.film import film, main
+from kdiffusion.commands.sampling_flags import SamplingFlags
 from kdiffusion.diffusion.sampling import sample
 from kdiffusion.diffusion.seeded_noise import initial_latents
 from kdiffusion.images import to_uint8
@@ -37,6 +38,12 @@ def test_each_frame_is_what_the_callback_sees(denoiser, show):
     frames, steps = film(denoiser, [1], [7], frames=100, show=show, steps=6, progress=False)
     assert steps.tolist() == [*([0] if show == "image" else []), 1, 2, 3, 4, 5, 6]
     np.testing.assert_array_equal(frames[-6:], seen)
+
+
+def test_the_command_takes_every_sampling_flag(toy, tmp_path):
+    flags = SamplingFlags(batch_size=2, steps=3, sampler="ddim", guidance_strength=0.0)
+    main(toy, sampling=flags, out=tmp_path / "film.gif")
+    assert (tmp_path / "film.gif").is_file()
 
 
 def test_a_film_of_one_frame_is_refused(denoiser):
