@@ -62,20 +62,23 @@ class SaveCheckpoint(keras.callbacks.Callback):
         # Not every step is seen where one call of the compiled function makes several.
         self._is_due = every is not None and step // every > self._last_step // every
         if step % self._steps_per_epoch:
-            self._save_if(self._is_due or self.model.stop_training, step)
+            self._save_if(self._is_due, step)
         self._last_step = step
 
     def on_epoch_end(self, epoch: int, logs: Any = None) -> None:
         if self._last_step % self._steps_per_epoch:  # stopped amid it, where it was saved
             return
         epoch_is_due = (epoch + 1) % self._every_epochs == 0 or epoch + 1 == self._epochs
-        is_due = self._is_due or epoch_is_due or self.model.stop_training
-        self._save_if(is_due, self._last_step, logs)
+        self._save_if(self._is_due or epoch_is_due, self._last_step, logs)
 
     def _save_if(self, is_due, step, logs=None):
-        came = self._what_came()
-        stop = self._workers.any(came is not None)
-        if self._workers.is_chief and (is_due or stop):
+        came, stop = self._what_came(), False
+        # One reduction a step; more where there is something to tell.
+        if self._workers.any(came is not None or self.model.stop_training):
+            stop = self._workers.any(came is not None)
+            # The callback that stops a training may be the chief's alone.
+            self.model.stop_training = self._workers.any(self.model.stop_training)
+        if self._workers.is_chief and (is_due or stop or self.model.stop_training):
             self._checkpoints.save(logs, wait=stop)
         if stop:
             # This returns when all are here: none leaves while one writes.

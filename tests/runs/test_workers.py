@@ -37,6 +37,14 @@ numbers = [variable.numpy().tobytes() for variable in (*model.weights, *model.op
 print("digest", hashlib.sha256(b"".join(numbers)).hexdigest())
 """
 
+# The same with a callback of the caller's, which the first worker alone has.
+STOPPED = f"""
+import keras
+class Stop(keras.callbacks.Callback):
+    def on_train_batch_end(self, batch, logs=None):
+        self.model.stop_training |= batch == 1
+{TRAIN_ONLY.replace("command.resume)", "command.resume, callbacks=[Stop()])")}
+"""
 
 # The digests of the images that a worker is given in an epoch.
 SEEN = """
@@ -267,6 +275,13 @@ def test_a_worker_is_killed_and_both_started_again_end_as_the_whole_run(
     outputs = _outputs(_start(tmp_path, ("-c", TRAIN_ONLY)), [0, 0])
     assert _last(outputs[0], "digest .*") == _last(outputs[1], "digest .*")
     assert last_checkpoint(tmp_path) == last_checkpoint(whole[0])
+
+
+def test_where_a_callback_stops_one_both_stop(tmp_path):
+    assert "Stop()" in STOPPED
+    _outputs(_start(tmp_path, ("-c", STOPPED)), [0, 0])
+    steps = sorted(path.name for path in tmp_path.glob("checkpoints/step_*"))
+    assert steps[-1] == "step_00000002"
 
 
 @pytest.mark.parametrize("launcher", LAUNCHERS)
