@@ -144,7 +144,8 @@ def _pipeline(folder):
         return None
     path, index = _config(folder, INDEX)
     pipeline = index.get("_class_name")
-    if pipeline not in diffusers_scheduler.PIPELINES:
+    # A pipeline of somebody's own is a list: its file, and its class.
+    if not isinstance(pipeline, str) or pipeline not in diffusers_scheduler.PIPELINES:
         raise ArtifactError(
             f"{path}: `_class_name` must be one of {', '.join(diffusers_scheduler.PIPELINES)}. "
             f"Received: {pipeline!r}"

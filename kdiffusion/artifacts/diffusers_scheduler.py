@@ -142,7 +142,8 @@ def drawing_of(config: dict[str, Any], timesteps: int, pipeline: str | None = No
     without = [f"{name}={value!r}" for name, value in fields.items() if value != DRAWN_ALIKE[name]]
     between = timesteps // steps
     if sampler == "ddim" and (
-        spacing == "linspace" or (spacing == "trailing" and timesteps % steps)
+        (spacing == "linspace" and steps < timesteps)
+        or (spacing == "trailing" and timesteps % steps)
     ):
         # DDIM goes as far down there wherever the next timestep lies.
         without.append(

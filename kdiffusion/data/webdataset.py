@@ -58,12 +58,12 @@ def index_tar(path: str | Path) -> list[tuple[str, int, int, int]]:
     try:
         with tarfile.open(path, "r:") as tar:
             for member in tar:
-                folder, _, base = member.name.rpartition("/")
+                base = member.name.rpartition("/")[2]
                 stem, _, suffix = base.lower().partition(".")
                 kind = suffix.rpartition(".")[2]
-                if not member.isreg() or kind not in IMAGE_SUFFIXES + LABEL_SUFFIXES:
-                    continue
-                name = member.name[: len(folder) + bool(folder) + len(stem)]
+                if not (stem and member.isreg() and kind in IMAGE_SUFFIXES + LABEL_SUFFIXES):
+                    continue  # without a stem it is hidden, as macOS' ._1.jpg beside 1.jpg
+                name = member.name[: len(member.name) - len(base) + len(stem)]
                 example = examples.setdefault(name, {"image": set(), "label": set()})
                 if suffix in IMAGE_SUFFIXES:
                     example["image"].add((member.name, member.offset_data, member.size))

@@ -271,6 +271,8 @@ def test_a_scheduler_that_is_not_supported_is_refused_by_its_field(copy, fields,
 def test_a_pipeline_of_another_kind_is_refused(copy):
     copy.change("model_index.json", _class_name="StableDiffusionPipeline")
     copy.refused(r"model_index\.json: `_class_name` must be one of DDPMPipeline, DDIMPipeline")
+    copy.change("model_index.json", _class_name=["my_pipeline", "MyPipeline"])
+    copy.refused(r"`_class_name` must be one of DDPMPipeline.*\['my_pipeline', 'MyPipeline'\]")
 
 
 @pytest.mark.parametrize("file", ["unet/config.json", "scheduler/scheduler_config.json"])
@@ -418,7 +420,7 @@ def test_how_the_pipeline_draws_is_told(fields, pipeline, drawing):
 @pytest.mark.parametrize(
     ("spacing", "timesteps", "told"),
     [("leading", 1010, False), ("trailing", 1000, False), ("trailing", 1010, True),
-     ("linspace", 1000, True)],
+     ("linspace", 1000, True), ("linspace", 50, False)],
 )  # fmt: skip
 def test_steps_of_ddim_that_miss_the_next_timestep_are_told(spacing, timesteps, told):
     config = {"_class_name": "DDIMScheduler", "timestep_spacing": spacing, "clip_sample": False}

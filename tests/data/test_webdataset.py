@@ -27,13 +27,15 @@ def test_examples_are_found_with_their_place_and_class(write_tar):
     files = {
         "a/1.png": b"first", "a/1.cls": b"3", "a/1.txt": b"a caption",
         "a/2.JPG": b"the second", "a/2.json": b'{"label": 4, "url": "x"}',
+        "a/._1.png": b"macOS's own",
         "b/1.x.png": b"no example", "b/1.webp": b"third", "b/1.cls": b"0\n", "b/1.json": b"[]",
+        "/1.png": b"fourth", "/1.cls": b"5", "/2.png": b"fifth", "/2.cls": b"6",
     }  # fmt: skip
     path = write_tar(files)
     content = path.read_bytes()
     found = index_tar(path)
     assert [(name, label) for name, _, _, label in found] == [
-        ("a/1.png", 3), ("a/2.JPG", 4), ("b/1.webp", 0),
+        ("a/1.png", 3), ("a/2.JPG", 4), ("b/1.webp", 0), ("/1.png", 5), ("/2.png", 6),
     ]  # fmt: skip
     for name, offset, size, _ in found:
         assert content[offset : offset + size] == files[name]
