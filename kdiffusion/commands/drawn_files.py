@@ -21,7 +21,7 @@ from tqdm import tqdm
 from kdiffusion.diffusion.plan import SamplingChoices, SamplingOptions
 from kdiffusion.diffusion.sampling import sample_batches
 from kdiffusion.diffusion.seeded_noise import initial_latents
-from kdiffusion.evaluation.image_sets import differing_settings, is_same_network
+from kdiffusion.evaluation.image_sets import differences
 from kdiffusion.files import refuse_existing, staged
 from kdiffusion.images import to_uint8
 
@@ -280,9 +280,8 @@ ELSEWHERE = "Choose another folder, or remove it"
 def _check_job(
     path, settings_there, prediction_there, settings, prediction, advice=DRAW_AGAIN, but=()
 ):
-    differing = differing_settings(json.loads(settings_there), json.loads(settings), but)
-    if not is_same_network(prediction_there, prediction):
-        differing = ["it was drawn by another network", *differing]
+    there = json.loads(settings_there), prediction_there
+    differing = differences(there, (json.loads(settings), prediction), but)
     if differing:
         raise ValueError(f"{path} is of another job: {'; '.join(differing)}. {advice}")
 

@@ -201,12 +201,23 @@ def is_same_network(prediction: np.ndarray, other: np.ndarray) -> bool:
     )
 
 
-def differing_settings(there: dict, here: dict, but: Sequence[str] = ()) -> list[str]:
-    """What differs, in words; a setting that an earlier version didn't write is None."""
-    return [
-        f"{name} was {there.get(name)}, now {here.get(name)}"
-        for name in dict.fromkeys([*here, *there])
-        if there.get(name) != here.get(name) and name not in but
+def differences(
+    there: tuple[dict, np.ndarray], here: tuple[dict, np.ndarray], but: Sequence[str] = ()
+) -> list[str]:
+    """What differs between how two files of images were drawn, in words.
+
+    Args:
+        there: (settings, prediction) of one. A setting that an earlier version didn't write is
+            None.
+        here: of the other.
+        but: settings that may differ.
+    """
+    (settings_there, prediction_there), (settings, prediction) = there, here
+    is_same = is_same_network(prediction_there, prediction)
+    return ([] if is_same else ["it was drawn by another network"]) + [
+        f"{name} was {settings_there.get(name)}, now {settings.get(name)}"
+        for name in dict.fromkeys([*settings, *settings_there])
+        if settings_there.get(name) != settings.get(name) and name not in but
     ]
 
 
@@ -222,9 +233,8 @@ def _refuse_several_jobs(files):
         except DAMAGED as error:
             raise ValueError(f"{file} is not a whole file of images: {error}") from error
         first = first or (file, settings, prediction)
-        differing = differing_settings(first[1], settings, but=("labels",))  # each has its own
-        if not is_same_network(prediction, first[2]):
-            differing = ["it was drawn by another network", *differing]
+        # Each file has labels of its own.
+        differing = differences(first[1:], (settings, prediction), but=("labels",))
         if differing:
             raise ValueError(
                 f"{file} does not belong with {first[0].name}: {'; '.join(differing)}. Draw all "

@@ -14,7 +14,7 @@ from kdiffusion.images import to_uint8
 from .class_shares import labels_in_turn
 from .job import Job
 from .measures import MEASURES, Drawn
-from .network_measures import measure_network
+from .network_measures import FEWEST_IMAGES, measure_network
 
 if TYPE_CHECKING:
     from kdiffusion.diffusion.denoiser import Denoiser
@@ -57,7 +57,7 @@ class EvaluationInTraining:
                 f"`evaluation.images` must be at least {least}: {MEASURES['kernel'].why}. "
                 f"Received: {images}"
             )
-        if len(dataset.validation_images) < 2:
+        if len(dataset.validation_images) < FEWEST_IMAGES:
             raise ValueError(
                 "`evaluation.every_epochs` needs two held-out images to measure the network on. "
                 f"Received: {dataset.name}, {len(dataset.validation_images)} held out"

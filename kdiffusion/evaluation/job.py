@@ -13,7 +13,7 @@ import numpy as np
 
 from .evaluation import FORMAT_VERSION, check_measures, evaluate
 from .judge import find_judge, load_judge
-from .network_measures import measure_network
+from .network_measures import FEWEST_IMAGES, measure_network
 from .reader import OF_JUDGE, Reader, make_reader
 from .real_images import (
     RealImages,
@@ -200,7 +200,8 @@ def run_job(
 
 def _sampler(settings):
     """What was asked of the sampler, in numbers that JSON has: an interval may end at infinity."""
-    asked = {name: value for name, value in settings.items() if name != "class_names"}
+    facts = ("class_names", "labels")  # of the images: their numbers are among the figures
+    asked = {name: value for name, value in settings.items() if name not in facts}
     if asked.get("guidance_interval") is not None:
         ends = asked["guidance_interval"]
         asked["guidance_interval"] = [end if math.isfinite(end) else str(end) for end in ends]
@@ -212,7 +213,7 @@ def _measure_network(prepared, denoiser, count, progress):
         return None
     dataset, seed = prepared.real.dataset, prepared.job.seed
     most = len(dataset.validation_images)
-    if most < 2:  # an error of one image has no standard error
+    if most < FEWEST_IMAGES:
         return None
     chosen = np.sort(np.random.default_rng(seed).choice(most, min(count, most), replace=False))
     images, labels = dataset.validation_images[chosen], dataset.validation_labels[chosen]

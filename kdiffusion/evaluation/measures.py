@@ -162,7 +162,7 @@ def _copies(drawn, real):
     found = Copies(indices, distances, real.held_out_distances)
     return {
         "copies": found.nearer_than_any,
-        "copies_by_chance": len(distances) / (len(found.held_out_distances) + 1),
+        "copies_by_chance": len(distances) / (len(found.fresh_distances) + 1),
         "copies_share": found.nearer_than_any / len(found.distances),
         "near_training_share": found.near_share,
         "nearest_distance_ratio": found.median_ratio,

@@ -188,10 +188,14 @@ def _figures(figures):
 def _grid(images, labels, names):
     if labels is not None:
         classes = np.unique(labels)
-        rows = [np.flatnonzero(labels == label)[:GRID_COLUMNS] for label in classes[:20]]
-        columns = min(map(len, rows))
-        indices = np.concatenate([row[:columns] for row in rows])
-        row_names = [names[label] for label in classes[:20]]
+        rows = {label: np.flatnonzero(labels == label)[:GRID_COLUMNS] for label in classes}
+        # A class of which few were drawn would make all rows as short as its own.
+        most = max(map(len, rows.values()))
+        rows = {label: row for label, row in rows.items() if len(row) > most / 2}
+        shown = list(rows)[:20]
+        columns = min(len(rows[label]) for label in shown)
+        indices = np.concatenate([rows[label][:columns] for label in shown])
+        row_names = [names[label] for label in shown]
         return "<h2>Drawn images</h2>" + _embedded(
             image_grid(images.pick(indices), columns, row_names), "Drawn images, a row per class"
         )
@@ -259,12 +263,14 @@ def _nearest(evaluation, images, real_images):
             f"<p>{title}. Distances: <span class='faint'>{distances}</span></p>"
             + _embedded(grid, f"{title}: drawn images above the nearest training images")
         )
-    held_out = copies.held_out_distances
-    return (
-        "<h2>Nearest training images</h2><p>Held-out images lie at "
-        f"{np.median(held_out):.3g} from the nearest training image in the median; the nearest of "
-        f"them at {held_out.min():.3g}.</p>{''.join(parts)}"
-    )
+    held_out = copies.fresh_distances
+    known = "All held-out images are training images, too."
+    if len(held_out):
+        known = (
+            f"Held-out images lie at {np.median(held_out):.3g} from the nearest training image in "
+            f"the median; the nearest of them at {held_out.min():.3g}."
+        )
+    return f"<h2>Nearest training images</h2><p>{known}</p>{''.join(parts)}"
 
 
 def _network(figures):

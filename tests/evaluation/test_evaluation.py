@@ -17,6 +17,7 @@ from kdiffusion.evaluation.judge import load_judge
 from kdiffusion.evaluation.measures import MEASURES, Drawn, shares_by_class
 from kdiffusion.evaluation.neighbours import density_and_coverage, precision_and_recall
 from kdiffusion.evaluation.real_images import RealImages
+from kdiffusion.evaluation.report import _grid
 
 
 @pytest.fixture(autouse=True)
@@ -277,6 +278,27 @@ def test_the_report_is_one_whole_page_that_needs_nothing_else(save, dataset, jud
     for line, key in (("Precision", "precision"), ("Copies", "copies")):
         row = next(row for row in result.table.splitlines() if row.startswith(line))
         assert float(row.split()[1]) == pytest.approx(figures[key], rel=1e-3)
+
+
+@pytest.mark.parametrize(
+    ("counts", "columns", "shown"),
+    [
+        ((30, 30, 30), 10, "abc"),
+        ((30, 1, 30), 10, "ac"),
+        ((9, 10, 8), 8, "abc"),
+        ((1, 1, 2), 2, "c"),
+    ],
+)
+def test_a_class_of_few_images_does_not_shorten_the_rows_of_the_others(
+    save, monkeypatch, counts, columns, shown
+):
+    labels, grids = np.repeat(np.arange(3), counts), []
+    images = save(np.zeros((len(labels), 4, 4, 1), np.uint8), labels)
+    monkeypatch.setattr("kdiffusion.evaluation.report.image_grid", lambda *grid: grids.append(grid))
+    monkeypatch.setattr("kdiffusion.evaluation.report._embedded", lambda *_: "")
+    _grid(images, labels, tuple("abc"))
+    ((pixels, width, names),) = grids
+    assert (len(pixels), width, "".join(names)) == (columns * len(shown), columns, shown)
 
 
 def test_measures_that_need_more_real_images_are_left_out_or_refused(fresh):
