@@ -171,7 +171,10 @@ class RemoteRun:
             raise type(error)(text) from error
 
     def _remove(self, names):
-        self._store.remove(sorted(names, key=lambda name: (not name.endswith(_RECORD), name)))
+        # config.json last: what is left when this is killed is still known for a run's.
+        last = [name for name in names if name == CONFIG]
+        others = sorted(names - {CONFIG}, key=lambda name: (not name.endswith(_RECORD), name))
+        self._store.remove([*others, *last])
         self._there -= names
         for name in names:
             self._sent.pop(name, None)

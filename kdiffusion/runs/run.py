@@ -237,8 +237,9 @@ def _telling_what_saves_memory():
         said = [line for line in error.message.splitlines() if "memory" in line or "OOM" in line]
         raise MemoryError(
             "what is computed at once does not fit. `--optimizer.gradient-accumulation N` computes "
-            "a training step in N parts, `--optimizer.rematerialise` keeps less of it; a run can "
-            f"go on with either. TensorFlow said: {said[0]}"
+            "a training step in N parts, `--optimizer.rematerialise` keeps less of it, "
+            "`--run.sample-per-label` draws fewer images for a grid; a run can go on with any of "
+            f"them. TensorFlow said: {said[0]}"
         ) from error
 
 

@@ -114,6 +114,11 @@ class LogNormalTimesteps:
         std = check_number("log_sigma std", std, "a number above 0", 1e-6)
         # Zero terminal SNR ends in an infinite noise level, which a log-normal never draws.
         log_sigma = np.log(schedule.noise_levels[np.isfinite(schedule.noise_levels)])
+        if len(log_sigma) < 2:
+            raise ValueError(
+                "`timestep_sampling` log_normal needs at least two timesteps whose noise level is "
+                f"finite. Received: {len(log_sigma)}"
+            )
         density = np.zeros(schedule.num_timesteps)
         density[: len(log_sigma)] = np.exp(-0.5 * ((log_sigma - mean) / std) ** 2) * np.gradient(
             log_sigma

@@ -133,6 +133,24 @@ def test_a_run_that_replaces_another_never_shows_its_checkpoints(url, monkeypatc
     assert set(Store(url).sizes()) == seen[0]
 
 
+def test_a_run_killed_while_it_replaces_another_can_be_begun_again(url, monkeypatch, tmp_path):
+    old = RemoteRun(url)
+    _put(old, {"config.json": "old", "samples.png": "old", **_checkpoint(100)})
+    old.claim()
+    new, remove = _elsewhere(url, monkeypatch, tmp_path), Store.remove
+
+    def killed(self, names):
+        remove(self, names[:-1])
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(Store, "remove", killed)
+    with pytest.raises(KeyboardInterrupt):
+        new.claim(begins=True)
+    monkeypatch.setattr(Store, "remove", remove)
+    assert set(Store(url).sizes()) == {"owner.json", "config.json"}
+    RemoteRun(url).check_free()
+
+
 def test_who_was_overtaken_stops_and_keeps_what_it_has(url, monkeypatch, tmp_path):
     run = RemoteRun(url)
     _put(run, {"config.json": "{}"})

@@ -64,6 +64,11 @@ def test_fractions_are_independent_or_one_from_each_stratum():
     assert np.any(np.diff(fractions) < 0)
 
 
+def test_log_normal_needs_two_finite_noise_levels():
+    with pytest.raises(ValueError, match="`timestep_sampling` log_normal needs at least two"):
+        LogNormalTimesteps(make_schedule("linear", 2, True), 0.0, 1.0)
+
+
 @pytest.mark.parametrize(("mean", "std"), [(-0.4, 1.0), (-1.2, 1.2), (0.5, 0.3)])
 @pytest.mark.parametrize("zero_terminal_snr", [False, True])
 def test_log_normal_timesteps_have_the_moments_of_their_density(mean, std, zero_terminal_snr):
