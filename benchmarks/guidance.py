@@ -120,9 +120,9 @@ def main(
     prepared = Job().prepare(card.image_shape, card.class_names, load_dataset(card.dataset))
     names, _ = prepared.check(images, labelled=True)
     found = json.loads(out.read_text()) if out.exists() else {"about": about}
-    if found["about"] != about:
+    if found.get("about") != about:
         raise ValueError(
-            f"`out` must be a new file, or one of the same: {out} is of {found['about']}. "
+            f"`out` must be a new file, or one of the same: {out} is of {found.get('about')}. "
             f"Received: {about}"
         )
     for row in rows:

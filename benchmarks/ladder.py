@@ -1,6 +1,6 @@
 """What each part of a recipe gives: whole short runs, one after another, measured alike.
 
-    python -m benchmarks.ladder docs/results/ladder.csv --arms recipe adamw --runs runs/ladder
+    python -m benchmarks.ladder docs/results/ladder.csv --arms recipe AdamW --runs runs/ladder
 
 An arm is the preset `cifar10_small` with some of its settings changed. It is trained for --epochs,
 with its own end of the learning rate, and then drawn from. Each arm adds a row to the table, which
