@@ -52,5 +52,8 @@ def resolved(
         return downloaded(path, wanted)
     if hub.is_on_hub(path):
         return hub.downloaded(path)
-    folder = released_models().get(str(path))
-    return Path(path) if folder is None else folder / ARTIFACT
+    models, plain = released_models(), Path(path)
+    if str(path) in models:
+        return models[str(path)] / ARTIFACT
+    # Of `./digits` the whole path, or who resolves it again would take it for the model.
+    return plain.absolute() if str(plain) in models else plain

@@ -7,7 +7,7 @@ import contextlib
 import inspect
 import json
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import TYPE_CHECKING, Any
 
 import tyro
 
@@ -25,7 +25,7 @@ from kdiffusion.files import staged
 from .drawn_files import draw_to_folder, remove_files
 from .held_out import load_as_split
 from .outputs import refuse_outputs
-from .sampling_flags import AS_RECOMMENDED, Sampling
+from .sampling_flags import AS_RECOMMENDED, Artifact, Sampling
 from .shards import IMAGES_PER_FILE, file_name, files_of_shard
 
 if TYPE_CHECKING:  # A type checker can't know the tables' names.
@@ -36,7 +36,7 @@ IMAGES = 5000
 
 
 def main(
-    source: Annotated[Path, tyro.conf.Positional],
+    source: Artifact,
     data: str | None = None,
     directory: Path | None = None,
     images: int | None = None,
@@ -95,17 +95,17 @@ def main(
             f"`save_statistics` needs real images, and `data` is statistics. Received: data={data}"
         )
     denoiser = None
-    name, source = hub.spelled(source), resolved(source)
-    if _is_images(source):
+    name, path = hub.spelled(source), resolved(source)
+    if _is_images(path):
         if sampling != AS_RECOMMENDED:
-            raise ValueError(f"Sampling options are for an exported file. Received: {source}")
-        drawn = open_images(source)
+            raise ValueError(f"Sampling options are for an exported file. Received: {path}")
+        drawn = open_images(path)
         drawn = drawn if images is None else drawn.subset(images, seed)
         real, held_out = _real(data, directory, images=drawn)
         prepared = job.prepare(drawn.image_shape, drawn.class_names, real)
         prepared.check(drawn.count, drawn.labels is not None)
     else:
-        denoiser = load_denoiser(source)
+        denoiser = load_denoiser(path)
         card = denoiser.card
         count = IMAGES if images is None else images
         real, held_out = _real(data, directory, card=card)
@@ -133,8 +133,8 @@ def main(
     print(f"Written: {', '.join(map(str, contents))}")
 
 
-def _is_images(source):
-    return source.suffix == ".npz" or (source.is_dir() and not is_artifact(source))
+def _is_images(path):
+    return path.suffix == ".npz" or (path.is_dir() and not is_artifact(path))
 
 
 def _real(data, directory, images: Any = None, card=None):

@@ -7,10 +7,9 @@ from __future__ import annotations
 
 import time
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Literal, Unpack
+from typing import TYPE_CHECKING, Literal, Unpack
 
 import numpy as np
-import tyro
 from tqdm import tqdm
 
 from kdiffusion.artifacts import load_denoiser
@@ -23,7 +22,7 @@ from kdiffusion.images import grid_size, image_grid, to_uint8
 from .grids import check_scale, one_label_after_another
 from .labels import label_names, labels_from_text
 from .outputs import refuse_names, refuse_outputs, refuse_size, write_outputs
-from .sampling_flags import AS_RECOMMENDED, Labels, Sampling
+from .sampling_flags import AS_RECOMMENDED, Artifact, Labels, Sampling
 
 if TYPE_CHECKING:
     from kdiffusion.diffusion.arguments import Integers
@@ -95,7 +94,7 @@ def _kept(card, frames, show, options):
 
 
 def main(
-    artifact: Annotated[Path, tyro.conf.Positional],
+    artifact: Artifact,
     labels: Labels = ("all",),
     per_label: int = 1,
     seed: int = 0,

@@ -1,9 +1,6 @@
 """`python -m kdiffusion hub SOURCE --out DIR`: a model as the Hugging Face Hub wants it."""
 
 from pathlib import Path
-from typing import Annotated
-
-import tyro
 
 from kdiffusion.artifacts.hub import REPOSITORY
 from kdiffusion.files import refuse_existing
@@ -12,10 +9,11 @@ from .hub_card import UNKNOWN_NAME, Facts
 from .hub_folder import SPACE, ours, read_evaluation, write_hub_folder
 from .hub_push import push as upload
 from .hub_push import ready
+from .sampling_flags import Artifact
 
 
 def main(
-    source: Annotated[Path, tyro.conf.Positional],
+    source: Artifact,
     out: Path,
     push: str | None = None,
     push_space: bool = False,

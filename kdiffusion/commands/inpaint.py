@@ -19,11 +19,11 @@ from .given_images import read_given_image, read_mask
 from .grids import check_scale, grid_beside, one_label_after_another, size_beside
 from .labels import labels_from_text
 from .outputs import refuse_names, refuse_outputs, refuse_size, write_outputs
-from .sampling_flags import AS_RECOMMENDED, Labels, Sampling
+from .sampling_flags import AS_RECOMMENDED, Artifact, Labels, Sampling
 
 
 def main(
-    artifact: Annotated[Path, tyro.conf.Positional],
+    artifact: Artifact,
     image: Annotated[Path, tyro.conf.Positional],
     mask: Annotated[Path, tyro.conf.Positional],
     labels: Labels,

@@ -18,11 +18,11 @@ from .given_images import read_given_image
 from .grids import check_scale
 from .labels import labels_from_text
 from .outputs import refuse_names, refuse_outputs, refuse_size, write_outputs
-from .sampling_flags import AS_RECOMMENDED, Labels, Sampling
+from .sampling_flags import AS_RECOMMENDED, Artifact, Labels, Sampling
 
 
 def main(
-    artifact: Annotated[Path, tyro.conf.Positional],
+    artifact: Artifact,
     labels: Labels,
     between_seeds: Annotated[tuple[int, int] | None, tyro.conf.arg(aliases=["--seeds"])] = None,
     images: tuple[Path, Path] | None = None,

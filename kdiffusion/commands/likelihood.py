@@ -7,10 +7,8 @@ folder of images. The model runs in its own runtime.
 import csv
 import time
 from pathlib import Path
-from typing import Annotated
 
 import numpy as np
-import tyro
 
 from kdiffusion.artifacts import load_denoiser
 from kdiffusion.data import name_and_directory
@@ -19,11 +17,11 @@ from kdiffusion.files import staged
 
 from .held_out import load_as_split
 from .outputs import refuse_outputs
-from .sampling_flags import VarianceName
+from .sampling_flags import Artifact, VarianceName
 
 
 def main(
-    artifact: Annotated[Path, tyro.conf.Positional],
+    artifact: Artifact,
     images: int = 100,
     steps: int | None = None,
     variance: VarianceName = "fixed_large",

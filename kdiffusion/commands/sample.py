@@ -9,9 +9,7 @@ import time
 import warnings
 from collections.abc import Callable
 from pathlib import Path
-from typing import Annotated, Any
-
-import tyro
+from typing import Any
 
 from kdiffusion.artifacts import load_denoiser
 from kdiffusion.evaluation.written_sets import WRITTEN_SETS
@@ -23,7 +21,7 @@ from .grids import check_scale, draw_by_class
 from .labels import label_names, labels_from_text
 from .outputs import refuse_names, refuse_outputs, refuse_size, write_outputs
 from .processes import run_in_processes
-from .sampling_flags import AS_RECOMMENDED, Labels, Sampling
+from .sampling_flags import AS_RECOMMENDED, Artifact, Labels, Sampling
 from .shards import (
     IMAGES_PER_FILE,
     file_name,
@@ -38,7 +36,7 @@ PER_LABEL = 8
 
 
 def main(
-    artifact: Annotated[Path, tyro.conf.Positional],
+    artifact: Artifact,
     labels: Labels = ("all",),
     per_label: int | None = None,
     seed: int | None = None,
@@ -131,7 +129,7 @@ def main(
 class _Part:
     """What one process draws of many images; it goes to another process by pickle."""
 
-    artifact: Path
+    artifact: str
     labels: tuple[str, ...]
     seeds: range
     out: Path
@@ -189,7 +187,12 @@ def _draw_in_processes(part, count):
             f"Of {count} processes, {len(lost)} did not end well: {', '.join(lost)}. What they say "
             "is above"
         )
-    if lost and (missing or part.overwrite):
+    if lost and part.overwrite:
+        raise ValueError(
+            f"Of {count} processes, {len(lost)} did not end well: {', '.join(lost)}. Some files of "
+            f"{part.out} may be those that were there. Give the same command again"
+        )
+    if lost and missing:
         raise ValueError(
             f"Of {count} processes, {len(lost)} did not end well: {', '.join(lost)}. {part.out} "
             f"lacks {len(missing)} of {len(files)} files: {named(missing)}. Give the same command "

@@ -66,5 +66,8 @@ class SamplingFlags(SamplingOptions):
 AS_RECOMMENDED = SamplingFlags()
 Sampling = Annotated[SamplingFlags, tyro.conf.arg(name="")]
 
+# A word, not a Path, which would make `./digits`, a file, into `digits`, the released model.
+Artifact = Annotated[str, tyro.conf.Positional, tyro.conf.arg(metavar="PATH")]
+
 # The flags that say what is drawn and how large it is written, with their old spellings.
 Labels = Annotated[tuple[str, ...], tyro.conf.arg(aliases=["--label"])]

@@ -1,15 +1,13 @@
 """`python -m kdiffusion web ARTIFACT`: a page that samples in the browser, as static files."""
 
 from pathlib import Path
-from typing import Annotated
 
-import tyro
-
+from .sampling_flags import Artifact
 from .site import write_site
 
 
 def main(
-    artifact: Annotated[Path, tyro.conf.Positional],
+    artifact: Artifact,
     out: Path = Path("site"),
     overwrite: bool = False,
 ) -> None:

@@ -5,11 +5,12 @@ A value that can't work is refused when the `Config` is made, before anything he
 
 import dataclasses
 import json
+import os
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, Literal, Self
 
 import tyro
-from pydantic import Field, FiniteFloat, TypeAdapter
+from pydantic import BeforeValidator, Field, FiniteFloat, TypeAdapter
 
 from kdiffusion.diffusion.guidance import within_interval
 from kdiffusion.diffusion.prediction import PREDICTION_TYPES
@@ -18,6 +19,18 @@ from kdiffusion.diffusion.schedules import SCHEDULES, make_schedule, options_fro
 from kdiffusion.diffusion.weighting import LOSS_WEIGHTINGS, TIMESTEP_SAMPLING_NAMES
 from kdiffusion.runs.choices import LEARNING_RATE_SHAPES, NETWORKS, OPTIMIZERS, STRATEGIES
 from kdiffusion.runs.config_check import checked, section
+
+
+def _word(value):
+    """A path as text; `./digits`, a file or folder, stays apart from `digits`, a released model."""
+    if not isinstance(value, str | os.PathLike):
+        return value
+    text = os.fspath(value)
+    if "://" in text:
+        return text
+    path = str(Path(text))
+    return f"./{path}" if text.startswith("./") and path == os.path.basename(path) else path
+
 
 PARENT = "parent"  # the network of the weights to start from
 IN_A_RUN = 40  # validations, grids and checkpoints, about, unless told otherwise
@@ -178,12 +191,14 @@ class SamplingConfig:
 
 @section
 class ExecutionConfig:
-    """How a run is carried out and watched; all but the seed and what it starts from may change
-    when it is resumed."""
+    """How a run is carried out and watched; all but the seed, what it starts from and the axis of
+    its log may change when it is resumed."""
 
     seed: Annotated[int, Field(ge=0, lt=2**31)] = 0
     """Every random number of the run derives from it."""
-    init_from: Path | None = None
+    init_from: Annotated[
+        Annotated[str, BeforeValidator(_word)] | None, tyro.conf.arg(metavar="{None}|PATH")
+    ] = None
     """Weights to start from: the folder of another run or of an import, a file that `export` wrote
     (.safetensors, or .onnx but for 8 bits), a .keras file, the name of a released model, or
     hf://owner/name on the Hub. Label rows are matched by class name."""

@@ -51,8 +51,9 @@ def test_a_name_is_the_model_and_a_path_is_a_path(tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     (tmp_path / "digits").mkdir()
     assert resolved("digits") == MODELS["digits"] / ARTIFACT
-    for path in ("./digits", "digits/x.onnx", "no_model"):
+    for path in ("digits/x.onnx", "no_model"):
         assert str(resolved(path)) == str(Path(path))
+    assert resolved("./digits") == resolved(resolved("./digits")) == tmp_path / "digits"
 
 
 def test_a_word_that_is_no_model_lists_them(tmp_path, monkeypatch):

@@ -47,6 +47,13 @@ def _run(*arguments, expect=0):
     return process.stdout, process.stderr
 
 
+@pytest.mark.parametrize("name", ["sample", "film", "interpolate", "likelihood", "evaluate", "web"])
+def test_a_path_is_not_taken_for_a_released_model(name, refused, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    said = refused(name, "./digits", *["--labels", "1"] * (name == "interpolate"), status=1)
+    assert "does not exist" in said or "is not an ONNX file" in said
+
+
 @pytest.fixture
 def refused(capsys):
     """`refused(COMMAND, ARGUMENTS..., status=1)`: what a command says that ends with this status.

@@ -51,6 +51,19 @@ def test_every_option_is_known_by_both_spellings():
     assert (command.run_dir, command.trial_export) == (Path("there"), False)
 
 
+@pytest.mark.parametrize(
+    ("given", "meant"),
+    [
+        ("digits", "digits"),
+        ("./digits", "./digits"),
+        ("./runs/a/", "runs/a"),
+        ("hf://a/b", "hf://a/b"),
+    ],
+)
+def test_a_path_to_start_from_is_not_taken_for_a_released_model(given, meant):
+    assert parse(["digits", "--run.init-from", given]).config.run.init_from == meant
+
+
 def test_a_preset_that_is_nearly_spelt_is_named(capsys):
     with pytest.raises(SystemExit):
         parse(["cifar10_smal"])
