@@ -117,11 +117,15 @@ def pack(
         "content_hash": _content_hash(work, found.class_names, shape, labels, progress),
     }
     (work / DESCRIPTION).write_text(json.dumps(description, indent=2) + "\n", encoding="utf-8")
-    with staged(out, overwrite, holds_packed) as place:
-        # Not before it is known that `out` may be written: what is packed goes on by its plan.
-        for name in (_PLAN, _DONE):
-            (work / name).unlink()
-        work.rename(place)
+    refuse_existing(out, overwrite, holds_packed)
+    if os.path.lexists(out):
+        with staged(out, overwrite, holds_packed) as place:
+            work.rename(place)
+    else:
+        work.rename(out)
+    # Last: killed before, it goes on by its plan.
+    for name in (_PLAN, _DONE):
+        (out / name).unlink()
     return description
 
 
@@ -215,7 +219,8 @@ def _begin(work, plan, found):
 def _remove_begun(work):
     """Removes a folder that was begun and holds nothing but what packing makes."""
     mend(work)
-    strange = [path.name for path in work.iterdir() if path.name not in (*FILES, "plan.new")]
+    ours = (*FILES, _DONE, "plan.new")
+    strange = [path.name for path in work.iterdir() if path.name not in ours]
     if strange:
         raise FileExistsError(
             f"{work} holds {strange[0]}, which packing did not write. Move it away, or choose "

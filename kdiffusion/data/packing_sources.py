@@ -12,6 +12,7 @@ import io
 import multiprocessing
 import os
 from collections.abc import Callable, Collection, Iterable, Sequence
+from concurrent.futures.process import BrokenProcessPool
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -167,9 +168,14 @@ class _Pool:
     def __enter__(self):
         return map if self._executor is None else self._executor.map
 
-    def __exit__(self, *error):
+    def __exit__(self, kind, error, trace):
         if self._executor is not None:
             self._executor.shutdown(cancel_futures=True)
+        if isinstance(error, BrokenProcessPool):
+            raise MemoryError(
+                "a process that decodes images was killed. Give the same command again, which goes "
+                "on, with fewer `--processes`"
+            ) from error
 
 
 def _all_grey(items):

@@ -8,6 +8,7 @@ import subprocess
 import sys
 import tarfile
 import time
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -18,6 +19,7 @@ from PIL import Image
 from kdiffusion.data import load_dataset, packing, training_batches
 from kdiffusion.data.packed import DESCRIPTION, FILES
 from kdiffusion.data.packing import UNFINISHED, pack
+from kdiffusion.data.packing_sources import _Pool
 from kdiffusion.data.record_file import create, write_rows
 
 
@@ -255,6 +257,30 @@ def test_a_changed_pixel_stops_the_reading(folder, tmp_path):
     dataset = load_dataset("packed", directory=tmp_path / "out")
     with pytest.raises(tf.errors.DataLossError, match="corrupted record"):
         next(iter(training_batches(dataset, len(dataset.images), seed=0)))
+
+
+def test_killed_when_all_is_packed_it_is_there(folder, tmp_path, monkeypatch):
+    unlink = Path.unlink
+
+    def killed(path, *options):
+        if path.name in ("plan.json", "done"):
+            raise KeyboardInterrupt
+        unlink(path, *options)
+
+    monkeypatch.setattr(Path, "unlink", killed)
+    with pytest.raises(KeyboardInterrupt):
+        pack(folder, tmp_path / "out", processes=1, progress=False)
+    assert len(load_dataset("packed", directory=tmp_path / "out").images) > 0
+
+
+def _die(task):
+    os.kill(os.getpid(), signal.SIGKILL)
+
+
+@pytest.mark.slow
+def test_a_decoder_that_is_killed_is_told():
+    with pytest.raises(MemoryError, match="fewer `--processes`"), _Pool(2) as run:
+        list(run(_die, [1, 2]))
 
 
 MEASURE = """
