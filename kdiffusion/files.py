@@ -221,7 +221,11 @@ def _staging_folder(path):
     lock = folder = None
     while folder is None or lock is None:  # it went, on a disk shared with a clock that is days off
         folder = Path(tempfile.mkdtemp(PARTIAL, f".{path.name}.", path.parent))
-        lock = _lock(folder, make=True)
+        try:
+            lock = _lock(folder, make=True)
+        except OSError:
+            folder.rmdir()
+            raise
     try:
         os.write(lock, platform.node().encode())
         (folder / _NEW).mkdir()
@@ -252,7 +256,9 @@ def _lock(folder, make=False):
     try:
         flags = os.O_RDWR | getattr(os, "O_NOFOLLOW", 0) | (os.O_CREAT if make else 0)
         descriptor = os.open(folder / _LOCK, flags, 0o600)
-    except OSError:
+    except OSError as error:
+        if make and not isinstance(error, FileNotFoundError):
+            raise  # another folder would have no lock either
         return None
     try:
         if fcntl is not None:

@@ -1,5 +1,6 @@
 """Outputs appear whole or not at all, replace only what is ours, and outlive killed writers."""
 
+import errno
 import os
 import re
 import resource
@@ -310,6 +311,17 @@ for i in range(400):
 
 
 @pytest.mark.slow
+def test_a_lock_that_cannot_be_made_is_told(tmp_path, monkeypatch):
+    def no_descriptor(path, *arguments):
+        raise OSError(errno.EMFILE, "Too many open files", str(path))
+
+    monkeypatch.setattr("kdiffusion.files.os.open", no_descriptor)
+    with pytest.raises(OSError, match="Too many open files"), staged(tmp_path / "x"):
+        pass
+    monkeypatch.undo()
+    assert list(tmp_path.iterdir()) == []
+
+
 def test_processes_that_write_into_one_folder_leave_each_other_alone(tmp_path):
     commands = [
         [sys.executable, "-c", _AMONG_OTHERS, str(tmp_path), str(number)] for number in range(6)
