@@ -229,6 +229,8 @@ class Checkpoints:
         copy = best / folder.name
         # A damaged one of the same step: the run went back behind it, and came here again.
         _remove(path for path in _newest_first(best) if path == copy)
+        if _partial(copy).exists():  # of a copy that was killed, or that the disk had no room for
+            shutil.rmtree(_partial(copy))
         shutil.copytree(folder, _partial(copy))
         _move_into_place(_partial(copy), copy)
 

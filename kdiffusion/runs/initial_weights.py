@@ -90,7 +90,9 @@ def read_parent(path: str | os.PathLike) -> InitialWeights:
     path = resolved(path)
     if not path.exists():
         raise FileNotFoundError(f"{_NEEDED} Received: {path}, which does not exist")
-    if run_directory.holds_run(path):
+    # Of diffusers: its config.json is no run's.
+    is_foreign = path.is_dir() and (path / "model_index.json").exists()
+    if not is_foreign and run_directory.holds_run(path):
         return _of_run(path)
     weights = safetensors_loader.file_at(path)
     if weights is not None:
@@ -103,7 +105,7 @@ def read_parent(path: str | os.PathLike) -> InitialWeights:
         network = _keras_network(path)
         return InitialWeights(path, sha256_of(path), _weights(network), None, *_described(network))
     why = "which is none of them"
-    if path.is_dir() and (path / "model_index.json").exists():
+    if is_foreign:
         why = "a folder of diffusers, which `python -m kdiffusion import` reads first"
     if is_artifact(path):
         why = (

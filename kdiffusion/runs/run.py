@@ -219,8 +219,9 @@ def _train(model, strategy, workers, dataset, directory, before, remote, own_cal
     with catching_signals() as what_came, closing(lines), closing(checkpoints):
         # Last: what an epoch leaves is whole before the checkpoint that says it is done.
         callbacks.append(SaveCheckpoint(checkpoints, config, steps_per_epoch, what_came, workers))
-        with _telling_what_saves_memory():
+        with _telling_what_saves_memory(), _naming_damaged_data(config):
             _fit(model, strategy, dataset, config, step, callbacks)
+        checkpoints.wait()
         stop = what_came()
         if stop is not None:
             raise stop(f"{stop.cause} came after the last step; the run is whole.")
@@ -240,6 +241,17 @@ def _telling_what_saves_memory():
             "a training step in N parts, `--optimizer.rematerialise` keeps less of it, "
             "`--run.sample-per-label` draws fewer images for a grid; a run can go on with any of "
             f"them. TensorFlow said: {said[0]}"
+        ) from error
+
+
+@contextlib.contextmanager
+def _naming_damaged_data(config):
+    try:
+        yield
+    except (tf.errors.DataLossError, tf.errors.NotFoundError) as error:
+        raise ValueError(
+            f"The data set {config.data.name} in {config.data.directory} has an image that is "
+            f"damaged or gone: {error.message.splitlines()[0]}"
         ) from error
 
 

@@ -253,7 +253,10 @@ def as_begun(config: Config, before: RunDirectory) -> Config:
         model = replace(before.config.model, **own)
     if model.dtype_policy == "auto":
         model = replace(model, dtype_policy=before.config.model.dtype_policy)
-    return replace(config, model=model, run=replace(config.run, x_axis=before.config.run.x_axis))
+    run = config.run
+    if run.x_axis == type(run)().x_axis:  # not asked for
+        run = replace(run, x_axis=before.config.run.x_axis)
+    return replace(config, model=model, run=run)
 
 
 def check_resumable(before: Config, now: Config) -> None:
@@ -266,7 +269,7 @@ def check_resumable(before: Config, now: Config) -> None:
     Raises:
         ValueError: names each setting that differs, and those that may.
     """
-    kept = ("run.seed", "run.init_from", "run.init_partial")
+    kept = ("run.seed", "run.init_from", "run.init_partial", "run.x_axis")
     differing = [
         f"{name} was {change['was']!r}, is {change['is']!r}"
         for name, change in changed_settings(before, now).items()

@@ -238,6 +238,15 @@ def test_a_best_that_was_never_copied_is_kept_when_the_run_goes_on(model, tmp_pa
     assert _names(tmp_path / "best") == ["step_00000002"]
 
 
+def test_a_best_whose_copying_was_killed_is_copied_when_the_run_goes_on(model, tmp_path):
+    _save(model, tmp_path, 2, val_losses=[0.5])
+    shutil.move(tmp_path / "best/step_00000002", tmp_path / "best/step_00000002.partial")
+    (tmp_path / "best/step_00000002.partial/record.json").unlink()
+    Checkpoints(model, tmp_path).keep_best()
+    assert _names(tmp_path / "best") == ["step_00000002"]
+    assert Checkpoints(model, tmp_path).restore(best=True) == 2
+
+
 def test_of_two_that_a_kill_left_as_best_the_lower_is_kept(model, tmp_path):
     _save(model, tmp_path, 1, 2, val_losses=[0.3, 0.5])
     shutil.copytree(tmp_path / "step_00000002", tmp_path / "best/step_00000002")

@@ -76,6 +76,11 @@ def test_a_file_without_its_weights_says_what_to_export_instead(tiny_model, tmp_
 def test_what_is_no_source_is_refused(tmp_path):
     with pytest.raises(FileNotFoundError, match=r"`run\.init_from` must be"):
         read_parent(tmp_path / "nothing")
+    (tmp_path / "flat").mkdir()
+    for file in ("model_index.json", "config.json"):
+        (tmp_path / "flat" / file).write_text("{}")
+    with pytest.raises(ValueError, match="a folder of diffusers, which `python -m kdiffusion imp"):
+        read_parent(tmp_path / "flat")
     (tmp_path / "x.txt").write_text("text")
     with pytest.raises(ValueError, match=r"`run\.init_from` must be .* none of them"):
         read_parent(tmp_path / "x.txt")
