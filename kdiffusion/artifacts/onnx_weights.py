@@ -22,7 +22,7 @@ from .stored_weights import StoredWeights, stored_weights
 
 WEIGHTS_KEY = "kdiffusion.weights"
 # JSON: the class of the network and its arguments, if it is one of `NETWORK_CLASSES`. The first
-# files, such as the released ones, lack it.
+# files lack it.
 NETWORK_KEY = "kdiffusion.network"
 CLASS, ARGUMENTS = "class", "arguments"
 # Of an entry: the constant of the graph, or the numbers themselves; the order of the axes in it.
