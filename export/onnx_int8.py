@@ -78,7 +78,13 @@ def with_int8_kernels(model: onnx.ModelProto) -> onnx.ModelProto:
 
 def _large_kernels(graph):
     """The kernels of convolutions, but for the first, the last and the smallest."""
-    convolutions = [node for node in graph if node.op_type in ("Conv", "ConvTranspose")]
+    convolutions = [
+        node
+        for node in graph
+        if node.op_type in ("Conv", "ConvTranspose") and node.inputs[1].const_value is not None
+    ]
+    if not convolutions:
+        return []
     kernels = [node.inputs[1] for node in convolutions]
     budget = FLOAT16_SHARE * sum(kernel.const_value.size for kernel in kernels)
     by_size = sorted(kernels, key=lambda kernel: kernel.const_value.size)  # stable: graph's order

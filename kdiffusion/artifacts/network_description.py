@@ -97,7 +97,7 @@ def describe(network: keras.Model) -> tuple[str, dict[str, Any]]:
     """
     config = network.get_config()
     for name, row in NETWORK_CLASSES.items():
-        if row.home.endswith(f":{type(network).__name__}"):
+        if row.home == f"{type(network).__module__}:{type(network).__name__}":
             return name, {field: config[field] for field in sorted(row.fields)}
     known = ", ".join(row.home.rpartition(":")[2] for row in NETWORK_CLASSES.values())
     raise ValueError(

@@ -28,7 +28,7 @@ def choose_forms(network: keras.Model, forms: Mapping[str, str]) -> None:
     """
     for layer in _layers(network):
         name = type(layer).__name__
-        if name in forms:
+        if name in forms and hasattr(type(layer), "FORMS"):  # not another's of that name
             layer.form = check_name(f"form of {name}", forms[name], type(layer).FORMS)
 
 

@@ -21,7 +21,15 @@ def named_weights(network: keras.Model) -> dict[str, keras.Variable]:
     names = {}
     for layer in network.layers:
         _name(layer, layer.name, names)
-    return {names[id(variable)]: variable for variable in network.weights}
+    named: dict[str, keras.Variable] = {}
+    for variable in network.weights:
+        name = first = names.get(id(variable), variable.name)
+        number = 0
+        while name in named:  # of layers in a list, or in a keras.Sequential
+            number += 1
+            name = f"{first}_{number}"
+        named[name] = variable
+    return named
 
 
 def _name(layer, prefix, names):

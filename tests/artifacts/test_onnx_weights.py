@@ -3,6 +3,7 @@
 import base64
 import json
 
+import keras
 import numpy as np
 import onnx
 import pytest
@@ -45,6 +46,12 @@ def test_every_weight_comes_back_under_its_name(files, network, card, name, dtyp
         assert found.dtype == np.float32
         # float16: a constant may have been kept whole, such as one of two different numbers.
         assert np.array_equal(found, rounded) or np.array_equal(found, exact), weight_name
+
+
+def test_a_network_of_ones_own_is_not_taken_for_ours_by_its_name():
+    own = type("UNet", (keras.Model,), {})(*[keras.Input((4,))] * 2)
+    with pytest.raises(ValueError, match=r"`network` must be one of UNet.*Received: UNet"):
+        describe(own)
 
 
 def test_most_of_them_are_the_graphs_own(files):

@@ -50,6 +50,18 @@ def test_large_kernels_are_in_8_bits_and_the_rest_in_float16(model):
     }
 
 
+def test_a_network_without_kernels_of_its_own_stays_as_it_is():
+    shape = ["batch", 3, 9, 9]
+    graph = helper.make_graph(
+        [helper.make_node("Relu", ["x"], ["k"]), helper.make_node("Conv", ["x", "k"], ["y"])],
+        "toy",
+        [helper.make_tensor_value_info("x", TensorProto.FLOAT, shape)],
+        [helper.make_tensor_value_info("y", TensorProto.FLOAT, None)],
+    )
+    model = helper.make_model(graph, opset_imports=[helper.make_opsetid("", 18)], ir_version=8)
+    assert [node.op_type for node in with_int8_kernels(model).graph.node] == ["Relu", "Conv"]
+
+
 def test_onnx_runtime_computes_nearly_the_same(model):
     image = np.random.default_rng(1).standard_normal((2, 3, 9, 9)).astype(np.float32)
     results = [

@@ -2,6 +2,7 @@
 
 import itertools
 
+import keras
 import numpy as np
 import pytest
 
@@ -49,6 +50,12 @@ def test_a_form_that_a_layer_does_not_have_is_refused(network, layer_class):
     name = layer_class.__name__
     with pytest.raises(ValueError, match=f"`form of {name}` must be one of .*Received: .*'quick'"):
         choose_forms(network, {name: "quick"})
+
+
+def test_a_layer_of_somebody_elses_of_the_same_name_is_left_aside():
+    own = type("Upsample", (keras.layers.Dense,), {})
+    inputs = keras.Input((4,))
+    choose_forms(keras.Model(inputs, own(4)(inputs)), {"Upsample": "quick"})
 
 
 def test_classes_that_the_network_has_none_of_are_left_aside(network):
