@@ -34,10 +34,12 @@ def default_folder(source: str | os.PathLike) -> Path | str:
     Raises:
         ValueError: a released model or one on the Hub, which is in no folder of the user's.
     """
-    if not Path(source).exists() and (hub.is_on_hub(source) or str(source) in released_models()):
+    if hub.is_on_hub(source) or str(source) in released_models():
+        name = hub.spelled(source)
+        own = f" A folder of that name here is ./{name}." if Path(name).exists() else ""
         raise ValueError(
-            f"`out` must be given for a model that is in no folder of yours. Received: "
-            f"{hub.spelled(source)}, out=None"
+            f"`out` must be given for a model that is in no folder of yours.{own} "
+            f"Received: {name}, out=None"
         )
     if is_url(source):
         folder, _, name = spelled(source).rpartition("/")
@@ -51,9 +53,8 @@ def read_source(source: str | os.PathLike, best: bool = False) -> tuple[keras.Mo
 
     Args:
         source: path of a run, of a folder that `import` wrote, or of a file that holds weights:
-            .safetensors, or .onnx but in 8 bits. Where nothing is at such a path, the name of a
-            released model, `hf://owner/name` on the Hub, or the URL of any of these in an object
-            store.
+            .safetensors, or .onnx but in 8 bits. Or the name of a released model,
+            `hf://owner/name` on the Hub, or the URL of any of these in an object store.
         best: bool. Of a run, the checkpoint of the lowest validation loss, not the newest.
 
     Returns:
@@ -64,7 +65,7 @@ def read_source(source: str | os.PathLike, best: bool = False) -> tuple[keras.Mo
         ArtifactError: a damaged file, or one that doesn't say what network its weights are of.
         ValueError: a run without a checkpoint, or `best` of what is no run.
     """
-    path = Path(source) if Path(source).exists() else resolved(source, to_draw)
+    path = resolved(source, to_draw)
     file = path if onnx_loader.recognises(path) else safetensors_loader.file_at(path)
     if file is not None:
         if best:

@@ -25,7 +25,7 @@ else:
 
 
 def main(
-    run_dir: Annotated[Path, tyro.conf.Positional],
+    run_dir: Annotated[str, tyro.conf.Positional],
     sampler: GraphSampler = "unipc",
     steps: int = 20,
     spacing: SpacingName = "trailing",

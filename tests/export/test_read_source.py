@@ -80,8 +80,10 @@ def test_a_model_in_no_folder_of_the_users_needs_a_place(source):
         export_run(source)
 
 
-def test_a_folder_of_a_released_models_name_is_the_folder(tmp_path, monkeypatch):
+def test_a_folder_of_a_released_models_name_is_written_as_a_path(tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     (tmp_path / "digits").mkdir()
     with pytest.raises(FileNotFoundError, match="digits"):
+        export_run("./digits")
+    with pytest.raises(ValueError, match=r"A folder of that name here is \./digits\."):
         export_run("digits")
