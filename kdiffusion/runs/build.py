@@ -51,6 +51,7 @@ def build_model(
         loss_by_class=config.run.loss_by_class,
         seed=config.run.seed,
     )
+    diffusion_model.may_be_pale = True
     shape = find("learning_rate_shape", optimizer.learning_rate_shape, LEARNING_RATE_SHAPES)
     learning_rate = shape(optimizer, total_steps)
     diffusion_model.compile(

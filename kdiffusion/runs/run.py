@@ -249,9 +249,11 @@ def _naming_damaged_data(config):
     try:
         yield
     except (tf.errors.DataLossError, tf.errors.NotFoundError) as error:
+        if config.data.name != "packed":  # of which alone images are read while it trains
+            raise
         raise ValueError(
-            f"The data set {config.data.name} in {config.data.directory} has an image that is "
-            f"damaged or gone: {error.message.splitlines()[0]}"
+            f"The packed data in {config.data.directory} have an image that is damaged or gone: "
+            f"{error.message.splitlines()[0]}"
         ) from error
 
 

@@ -16,9 +16,6 @@ import tensorflow as tf
 from kdiffusion.images import to_model_range
 from kdiffusion.training.metrics import sum_over_replicas
 
-if TYPE_CHECKING:
-    pass
-
 # The key of a batch's range in a step's logs, which no callback gets to see.
 BATCH_RANGE = "batch_range"
 
@@ -53,9 +50,12 @@ def images_and_labels(data: Any, network: keras.Model) -> tuple[tf.Tensor, tf.Te
             "`data` must be batches of (images, labels). Received: "
             f"{'images only' if labels is None else 'sample weights as well'}"
         )
-    images = _images(tf.convert_to_tensor(images), network)
+    given = tf.convert_to_tensor(images)
+    images = _images(given, network)
     labels = _labels(tf.convert_to_tensor(labels), tf.shape(images)[:1])
     numbers = batch_range(images, labels)
+    if given.dtype == tf.uint8:  # pale pixels are pale images: they count as too few to tell
+        numbers *= [0.0, 1.0, 1.0, 1.0, 1.0]
     return images, tf.clip_by_value(labels, 0, network.num_classes - 1), numbers
 
 
@@ -165,6 +165,8 @@ class ChecksBatches(keras.Model if TYPE_CHECKING else object):
     batches of one execution, where `steps_per_execution` makes it several, the last is.
     """
 
+    # Set where the images are known to be pixels, brought to [-1, 1]: then all may be pale.
+    may_be_pale = False
     _last_range = None
 
     def make_train_function(self, force: bool = False) -> Any:
@@ -195,7 +197,8 @@ class ChecksBatches(keras.Model if TYPE_CHECKING else object):
         def run(iterator):
             logs = dict(function(iterator))
             numbers, before = logs.pop(BATCH_RANGE), self._last_range
-            self._check(numbers if before is None else before, is_first=before is None)
+            is_first = before is None and not self.may_be_pale
+            self._check(numbers if before is None else before, is_first)
             self._last_range = numbers
             return logs
 

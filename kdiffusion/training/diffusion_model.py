@@ -486,6 +486,12 @@ def _check_network(network):
             "`network` must be a `UNet`, or a Keras model with its inputs, `image_shape` and "
             f"`num_classes`. Received: {type(network).__name__}{lacking}"
         )
+    held = {str(weight.dtype) for weight in network.trainable_variables} - {"float32"}
+    if held:
+        raise ValueError(
+            "`network` must hold its weights in float32, as it does under the policies float32, "
+            f"mixed_bfloat16 and mixed_float16. Received: {', '.join(sorted(held))}"
+        )
     # Of a network that is no graph of layers, only a call can tell.
     names = sorted(each.name for each in getattr(network, "inputs", None) or ())
     if names and names != sorted(INPUT_NAMES):

@@ -6,14 +6,11 @@ checkpoint of one is a checkpoint of all, bit for bit, and each mean is that of 
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import keras
 import tensorflow as tf
 from keras import ops
-
-if TYPE_CHECKING:
-    pass
 
 QUARTILES = 4
 LOSS_OF_CLASS = "loss_class_"  # then the number of the class

@@ -1,6 +1,7 @@
 """A packed data set is the data set: the same batches, from the disk; and what is refused."""
 
 import json
+import shutil
 
 import numpy as np
 import pytest
@@ -103,3 +104,11 @@ def test_a_run_trains_on_it_as_on_the_data_set_in_memory(packed, tmp_path):
         weights.append(run.model.network.get_weights())
     for one, other in zip(*weights, strict=True):
         np.testing.assert_array_equal(one, other)
+    damaged = shutil.copytree(packed, tmp_path / "damaged")
+    content["data"].update(directory=str(damaged))
+    file = damaged / "train_images.tfrecord"
+    changed = bytearray(file.read_bytes())
+    changed[40] ^= 1
+    file.write_bytes(changed)
+    with pytest.raises(ValueError, match=r"The packed data in .*damaged have an image that is dam"):
+        train(Config.from_json(json.dumps(content)), tmp_path / "run")

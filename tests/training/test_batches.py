@@ -101,6 +101,16 @@ def test_a_few_pale_images_and_images_of_one_grey_are_no_mistake(model):
     model.evaluate(pale, np.concatenate([LABELS, LABELS]), batch_size=8, verbose=0)
 
 
+def test_pale_pixels_are_pale_images(model):
+    pixels = np.clip(PIXELS, 128, 255).astype("uint8")
+    model.evaluate(pixels, LABELS, verbose=0)
+    floats = pixels / 127.5 - 1
+    with pytest.raises(ValueError, match="none of this batch has a number below 0"):
+        model.evaluate(floats, LABELS, verbose=0)
+    model.may_be_pale = True  # as a run knows of its data
+    model.evaluate(floats, LABELS, verbose=0)
+
+
 def test_several_steps_in_one_call(scale_network, schedule):
     model = DiffusionModel(scale_network, schedule)
     model.compile("sgd", steps_per_execution=2)

@@ -447,6 +447,13 @@ def test_batches_that_are_not_images_and_labels_are_refused(scale_network, sched
             model.fit(batches, verbose=0)
 
 
+@pytest.mark.parametrize("policy", ["float16", "bfloat16"])
+def test_weights_in_half_precision_are_refused(schedule, policy):
+    network = UNet((8, 8, 1), 2, 8, (1,), 1, (), dtype=policy)
+    with pytest.raises(ValueError, match=f"`network` must hold its weights in float32.*{policy}"):
+        DiffusionModel(network, schedule)
+
+
 @pytest.mark.parametrize("replicas", [2, 4])
 def test_replicas_take_the_step_and_measure_the_losses_that_one_does(
     scale_network, schedule, replicas
