@@ -23,11 +23,6 @@ from .inference import serving_function
 from .onnx_weights_list import network_text, weights_text
 
 if TYPE_CHECKING:
-    import onnx
-
-    from kdiffusion.diffusion.card import DenoiserCard
-
-if TYPE_CHECKING:
     import keras
     import onnx
 

@@ -173,6 +173,8 @@ def config_of(card: DenoiserCard) -> tuple[dict[str, Any], str]:
         "squaredcos_cap_v2": _betas(cosine_alphas_cumprod(steps)),
     }
     name = next((name for name, same in by_name.items() if np.allclose(betas, same, 1e-9, 0)), None)
+    if betas[-1] >= 1:  # zero terminal SNR, which no name there has
+        name = None
     theirs = {ours: name for name, ours in PREDICTION_TYPES.items()}
     is_ddpm = card.sampler == "ddpm"
     config = {

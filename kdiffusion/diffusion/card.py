@@ -156,9 +156,9 @@ class DenoiserCard:
             raise error if isinstance(error, CardError) else CardError(str(error)) from error
 
     def _check_images(self):
-        height, width, channels = self.image_shape
+        _, _, channels = self.image_shape
         _require(
-            all(_is_whole(size) and size > 0 for size in (height, width)) and channels in (1, 3),
+            all(_is_whole(size) and size > 0 for size in self.image_shape) and channels in (1, 3),
             "image_shape", "a positive height and width, and 1 or 3 channels", self.image_shape,
         )  # fmt: skip
         _require(self.value_range == (-1.0, 1.0), "value_range", "(-1.0, 1.0)", self.value_range)

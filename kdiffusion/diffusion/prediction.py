@@ -118,14 +118,6 @@ def from_x0_and_eps(x0: Any, eps: Any, alpha_bar: float | np.ndarray, prediction
     return TARGETS[prediction_type].of_x0_and_eps(x0, eps, signal, noise)
 
 
-def convert(
-    prediction: Any, x: Any, alpha_bar: float | np.ndarray, source: str, target: str
-) -> Any:
-    """One kind of prediction at x as another kind."""
-    x0, eps = to_x0_and_eps(prediction, x, alpha_bar, source)
-    return from_x0_and_eps(x0, eps, alpha_bar, target)
-
-
 def predictor(
     network: Network,
     labels: np.ndarray,
@@ -166,7 +158,7 @@ def predictor(
             if not largest < FAR_FROM_NOISE:
                 raise ValueError(
                     f"The sampling left every noise level: at timestep {t} its images had numbers "
-                    f"up to {largest:.3g}, and the denoiser gave none that is finite. "
+                    f"up to {largest:.3g}, and the denoiser gave some that aren't finite. "
                     "`guidance_strength` or `latents` are too large, or there is no clipping."
                 )
             raise ValueError(f"`denoiser` must return finite numbers; it did not at timestep {t}.")

@@ -99,6 +99,7 @@ def sample(
     Raises:
         ValueError: for a choice that can't be, with the reason.
     """
+    seeds = check_seeds(seeds)
     batches = sample_batches(
         denoiser, labels, seeds, latents=latents, batch_size=batch_size, progress=progress,
         callback=callback, **options,

@@ -78,7 +78,12 @@ class UNet(keras.Model):
     ):
         image_shape = tuple(image_shape)
         num_classes = check_whole("num_classes", num_classes)
-        base_channels = check_whole("base_channels", base_channels)
+        base_channels = check_whole("base_channels", base_channels, 2)
+        if base_channels % 2:
+            raise ValueError(
+                "`base_channels` must be even, for the sines and cosines of the time. "
+                f"Received: base_channels={base_channels}"
+            )
         blocks_per_level = check_whole("blocks_per_level", blocks_per_level)
         channel_multipliers = check_multipliers(channel_multipliers)
         patch_size = check_whole("patch_size", patch_size)

@@ -172,7 +172,7 @@ class OptimizerConfig:
     """Compute the blocks of the network again for the gradient, rather than keep what is in them:
     the same gradient in less memory and more time."""
     ema_decay: BelowOne = 0.9999
-    """Decay a step of the weights' moving average, which warms up from 0.1."""
+    """Decay a step of the weights' moving average, which warms up from 0.18."""
 
 
 @section

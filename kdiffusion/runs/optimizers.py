@@ -64,7 +64,8 @@ class ConvolutionMuon(keras.optimizers.Muon):
     AdamW's steps have (Liu et al. 2025, section 2.2), so that both share one learning rate.
     `keras.optimizers.Muon` leaves whatever isn't 2-D to AdamW, and so all of a U-Net.
 
-    Args: those of `keras.optimizers.Muon`.
+    Args: those of `keras.optimizers.Muon`, but for its `muon_a`, `muon_b` and `muon_c` and what it
+        excludes, which are fixed here; `rms_rate` must be a number.
     """
 
     def _should_use_adamw(self, variable):

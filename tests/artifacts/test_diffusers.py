@@ -4,6 +4,7 @@ The folders and the numbers in tests/artifacts/diffusers are diffusers' own, wri
 `python -m benchmarks.diffusers_exactness --write-fixtures tests/artifacts/diffusers`.
 """
 
+import dataclasses
 import json
 import pickle
 import shutil
@@ -14,7 +15,7 @@ import pytest
 from safetensors.numpy import load_file, save_file
 
 from kdiffusion.artifacts import ArtifactError, diffusers_folder, diffusers_network, load_denoiser
-from kdiffusion.artifacts.diffusers_scheduler import drawing_of, schedule_of
+from kdiffusion.artifacts.diffusers_scheduler import config_of, drawing_of, schedule_of
 from kdiffusion.artifacts.safetensors_loader import file_at
 from kdiffusion.diffusion.sampling import sampling_steps
 from kdiffusion.diffusion.schedules import make_schedule
@@ -428,6 +429,17 @@ def test_steps_of_ddim_that_miss_the_next_timestep_are_told(spacing, timesteps, 
     assert (
         without == [f"timestep_spacing='{spacing}' (there each step goes 20 timesteps down)"] * told
     )
+
+
+@pytest.mark.parametrize("steps", [2, 3, 1000])
+def test_a_schedule_that_ends_in_pure_noise_goes_there_and_back(imported, steps):
+    schedule = make_schedule("linear", steps, zero_terminal_snr=True)
+    card = dataclasses.replace(
+        load_denoiser(imported("classes").path).card, prediction_type="v",
+        alphas_cumprod=tuple(schedule.alphas_cumprod.tolist()), steps=2,
+    )  # fmt: skip
+    back = schedule_of(config_of(card)[0])[0]
+    np.testing.assert_allclose(back.alphas_cumprod, schedule.alphas_cumprod, atol=1e-12)
 
 
 def test_schedules_by_name_are_those_of_their_formulas():

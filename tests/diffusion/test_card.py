@@ -101,6 +101,7 @@ BAD_FIELDS = [
     ("guidance_interval", (-1.0, 1.0)),
     ("guidance_interval", (0.0, float("inf"))),
     ("guidance_interval", (1e8, 1e9)),
+    ("image_shape", (8, 8, 3.0)),
     ("value_range", (0.0, 1.0)),
     ("data_split", 3),
     ("data_split", {"seed": 1}),

@@ -8,7 +8,6 @@ import pytest
 from kdiffusion.diffusion.prediction import (
     PREDICTION_TYPES,
     check_prediction_type,
-    convert,
     from_x0_and_eps,
     predictor,
     to_x0_and_eps,
@@ -28,11 +27,10 @@ def test_conversions_and_back_for_every_timestep(source, target):
         alpha_bar = schedule.alpha_bar(t)
         x = schedule.q_sample(x0, t, eps)
         prediction = from_x0_and_eps(x0, eps, alpha_bar, source)
-        there = convert(prediction, x, alpha_bar, source, target)
+        there = from_x0_and_eps(*to_x0_and_eps(prediction, x, alpha_bar, source), alpha_bar, target)
         np.testing.assert_allclose(there, from_x0_and_eps(x0, eps, alpha_bar, target), atol=1e-11)
-        np.testing.assert_allclose(
-            convert(there, x, alpha_bar, target, source), prediction, atol=1e-11
-        )
+        back = from_x0_and_eps(*to_x0_and_eps(there, x, alpha_bar, target), alpha_bar, source)
+        np.testing.assert_allclose(back, prediction, atol=1e-11)
 
 
 def test_v_by_hand():

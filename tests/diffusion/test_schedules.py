@@ -173,6 +173,9 @@ def test_parameters_are_read_from_text():
     for text in ("offset", "offset=", "=", "offset=a"):
         with pytest.raises(ValueError, match="must be NAME=NUMBER"):
             options_from_text([text])
+    for name in ("name", "num_timesteps", "zero_terminal_snr"):
+        with pytest.raises(ValueError, match=f"parameters of the schedule itself.*{name}=1"):
+            options_from_text([f"{name}=1"])
 
 
 def test_sigmoid_follows_its_formula():
