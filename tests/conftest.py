@@ -4,7 +4,6 @@ The toy is made by hand in ONNX, so that what surrounds the network is tested wi
 """
 
 import dataclasses
-import gc
 import os
 import shutil
 
@@ -17,8 +16,6 @@ from kdiffusion.artifacts.onnx_loader import CARD_KEY
 from kdiffusion.diffusion.card import CARD_VERSION, DenoiserCard
 
 os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
-# Graphs are millions of objects: to look for garbage among them is a tenth of the tests' time.
-gc.set_threshold(50_000, 20, 50)
 IMAGE_SHAPE = (6, 4, 3)  # height and width differ, so that a swap shows
 
 
