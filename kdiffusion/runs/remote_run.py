@@ -24,7 +24,7 @@ import shutil
 import tempfile
 import uuid
 import warnings
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from pathlib import Path
 
 from kdiffusion.evaluation.cache import cache_folder
@@ -61,7 +61,8 @@ class RemoteRun:
         self._writes = writes
         self._token = ""
         self._sent: dict[str, tuple[int, int]] = {}
-        self._there = {name for name in self._store.sizes() if _OURS.fullmatch(name)}
+        self._look()
+        self._is_newer_here = False
         if not writes:
             self.folder = _temporary_folder()
             self._fetch([CONFIG])
@@ -90,12 +91,23 @@ class RemoteRun:
                 "it is. Choose another --run-dir, or move it away."
             )
 
-    def fetch(self) -> None:
-        """Brings what a run goes on from: its checkpoints, its log, its grids and its exports."""
-        if self._writes and self._is_newer_here:
+    def fetch(self, any_worker: Callable[[bool], bool] | None = None) -> None:
+        """Brings what a run goes on from: its checkpoints, its log, its grids and its exports.
+
+        Args:
+            any_worker: where several train, whether a flag is up on any of them, told to all once
+                all have asked. What the one that writes has and the store lacks is sent first, so
+                that all go on from the same.
+        """
+        if self._is_newer_here:
             # Exports alone are written from elsewhere, too.
             self._fetch({name for name in self._there if name.startswith("export/")})
-        else:
+        if any_worker is not None and any_worker(self._is_newer_here):
+            if self._writes:
+                self.claim()
+            any_worker(False)  # returns when it is sent
+            self._look()
+        if not self._is_newer_here:
             self._fetch(self._there)
 
     def claim(self, begins: bool = False) -> None:
@@ -169,6 +181,9 @@ class RemoteRun:
             if text == str(error):
                 raise
             raise type(error)(text) from error
+
+    def _look(self):
+        self._there = {name for name in self._store.sizes() if _OURS.fullmatch(name)}
 
     def _remove(self, names):
         # config.json last: what is left when this is killed is still known for a run's.

@@ -107,8 +107,9 @@ def _begin(config, run_dir, remote, strategy, workers, resume, overwrite, callba
     if before is not None:
         run_directory.check_resumable(before.config, config)
         if remote is not None:
-            with working(f"downloading {remote.url}", line=workers.is_chief):
-                remote.fetch()
+            words = f"downloading {remote.url}"
+            with working(words, line=workers.is_chief), workers.reporting_loss():
+                remote.fetch(workers.any if workers.several else None)
     elif workers.is_chief:
         run_directory.check_free(run_dir, overwrite)
         if remote is not None:

@@ -25,11 +25,11 @@ class Workers:
 
     def __init__(self, strategy: tf.distribute.Strategy):
         self._strategy = strategy
-        self._several = isinstance(strategy, tf.distribute.MultiWorkerMirroredStrategy)
+        self.several = isinstance(strategy, tf.distribute.MultiWorkerMirroredStrategy)
         resolver = strategy.cluster_resolver
-        task = (resolver.task_type, resolver.task_id) if self._several else (None, 0)
+        task = (resolver.task_type, resolver.task_id) if self.several else (None, 0)
         # A worker that evaluates, or a parameter server, is none of these.
-        chief = "chief" if self._several and "chief" in resolver.cluster_spec().jobs else "worker"
+        chief = "chief" if self.several and "chief" in resolver.cluster_spec().jobs else "worker"
         self.is_chief = not task[0] or task == (chief, 0)
         self._name = " ".join(str(part) for part in task)
 
@@ -39,7 +39,7 @@ class Workers:
         Args:
             flag: bool.
         """
-        return self._mean(flag) > 0 if self._several else bool(flag)
+        return self._mean(flag) > 0 if self.several else bool(flag)
 
     def check_agree(self, facts: dict[str, Any]) -> None:
         """Refuses to go on where workers differ in a fact. All must call it.
@@ -50,7 +50,7 @@ class Workers:
         Raises:
             ValueError: on every worker, naming the first fact that differs, and both values.
         """
-        if not self._several:
+        if not self.several:
             return
         everyone = [json.loads(text) for text in self._gather(json.dumps([self._name, facts]))]
         (first, wanted), *others = everyone
@@ -98,7 +98,7 @@ class Workers:
         try:
             yield
         except _LOST as error:
-            if not self._several:
+            if not self.several:
                 raise
             raise WorkerLost(
                 "Another worker of the cluster was lost, so this one stops. Start all of them "

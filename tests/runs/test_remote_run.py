@@ -1,11 +1,14 @@
 """A run in an object store: what is there when, and that it goes on from there as from a folder."""
 
+import itertools
 import json
 import os
 import signal
 import subprocess
 import sys
+import threading
 import time
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import pytest
@@ -54,6 +57,36 @@ def test_what_the_folder_holds_is_what_another_machine_fetches(url, monkeypatch,
     other.fetch()
     for name, text in files.items():
         assert (other.folder / name).read_text() == text
+
+
+def test_what_could_not_be_sent_reaches_the_other_workers_too(url, monkeypatch, tmp_path):
+    """Two workers in threads; the first has a checkpoint that the store lacks."""
+    run = RemoteRun(url)
+    _put(run, {"config.json": "{}", **_checkpoint(2)})
+    run.claim()
+    _put(run, _checkpoint(4))  # and the process is killed
+    first = RemoteRun(url)
+    other = RemoteRun(url, writes=False)
+    meeting, flags = threading.Barrier(2), [{}, {}]
+
+    def go_on(remote, number):
+        asked = itertools.count()
+
+        def any_worker(flag):
+            turn = next(asked)
+            flags[number][turn] = flag
+            meeting.wait(timeout=30)
+            return any(each[turn] for each in flags)
+
+        remote.fetch(any_worker)
+
+    with ThreadPoolExecutor(2) as pool:
+        for done in [pool.submit(go_on, remote, i) for i, remote in enumerate((first, other))]:
+            done.result()
+    for remote in (first, other):
+        newest = remote.folder / "checkpoints" / "step_00000004" / "record.json"
+        assert newest.read_text() == "of weights"
+    assert [len(each) for each in flags] == [2, 2]
 
 
 def test_a_checkpoint_counts_from_its_record_on_and_not_after_it(url, monkeypatch):
