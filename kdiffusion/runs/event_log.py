@@ -53,7 +53,7 @@ def trim(folder: Path, step: int, epoch: int, axis: Axis) -> bool:
     for leftover in Path(folder).glob("*tfevents*.partial"):  # of a version before
         leftover.unlink()  # its events are all in the file that it was to replace
     mend(folder)
-    files = sorted(file for file in Path(folder).glob("*tfevents*") if file.is_file())
+    files = sorted((file for file in Path(folder).glob("*tfevents*") if file.is_file()), key=_began)
     graph, last, every = None, {}, set()
     for file in files:
         for place, event in enumerate(_events(file)):
@@ -70,6 +70,12 @@ def trim(folder: Path, step: int, epoch: int, axis: Axis) -> bool:
         if places:
             _write_without(file, places)
     return graph is not None
+
+
+def _began(file):
+    """When what a file holds began: its name has whole seconds, and in one, 10 sorts before 9."""
+    times = (event.wall_time for event in _events(file) if not event.HasField("file_version"))
+    return next(times, 0.0)
 
 
 def _events(file):

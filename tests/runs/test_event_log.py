@@ -63,6 +63,19 @@ def test_of_several_lives_the_last_counts_and_one_graph_stays(tmp_path):
     assert _scalars(tmp_path)["epoch/loss", 2] == 8.0
 
 
+def test_of_two_lives_in_one_second_the_later_is_the_last(tmp_path):
+    _write(tmp_path, [("epoch/loss", 1, 9.0)])
+    (first,) = tmp_path.iterdir()
+    name = first.name.rsplit(".", 2)[0]  # the number of the writer in its process is next to last
+    first.rename(tmp_path / f"{name}.9.v2")
+    _write(tmp_path / "later", [("epoch/loss", 1, 10.0)])
+    (second,) = (tmp_path / "later").iterdir()
+    second.rename(tmp_path / f"{name}.10.v2")
+    (tmp_path / "later").rmdir()
+    trim(tmp_path, step=15, epoch=2, axis=EPOCHS)
+    assert _scalars(tmp_path) == {("epoch/loss", 1): 10.0}
+
+
 def test_a_log_with_nothing_to_take_out_is_not_touched(tmp_path):
     _write(tmp_path, FIRST_LIFE)
     (file,) = tmp_path.iterdir()
