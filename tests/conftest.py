@@ -4,6 +4,7 @@ The toy is made by hand in ONNX, so that what surrounds the network is tested wi
 """
 
 import dataclasses
+import gc
 import os
 import shutil
 
@@ -23,6 +24,11 @@ def pytest_collection_modifyitems(items):
     """Files with slow tests come first, so that several processes end at about the same time."""
     slow = {item.path for item in items if item.get_closest_marker("slow")}
     items.sort(key=lambda item: item.path not in slow)
+
+
+def pytest_collection_finish():
+    """TensorFlow's objects, which stay, are not looked through for garbage ever again."""
+    gc.freeze()
 
 
 @pytest.hookimpl(optionalhook=True)

@@ -11,6 +11,7 @@ import time
 import numpy as np
 import pytest
 
+from kdiffusion.__main__ import main
 from kdiffusion.artifacts import load_denoiser
 from kdiffusion.export import FORMATS, export_run
 from kdiffusion.export.inference import inference_network
@@ -100,7 +101,7 @@ def test_each_format_draws_the_same_images(export_folder, tmp_path):
     for name, export_format in FORMATS.items():
         files = ["--out", tmp_path / f"{name}.png", "--npz", tmp_path / f"{name}.npz"]
         artifact = export_folder / export_format.ARTIFACT
-        _python("-m", "kdiffusion", "sample", artifact, "--per-label", 2, "--steps", 10, *files)
+        main([str(word) for word in ("sample", artifact, "--per-label", 2, "--steps", 10, *files)])
         images[name] = np.load(tmp_path / f"{name}.npz")["images"].astype(int)
     assert images["onnx"].shape == (20, 8, 8, 1)
     for name, image in images.items():

@@ -293,7 +293,7 @@ def test_a_run_in_s3_is_killed_and_goes_on_on_another_machine(
     last_checkpoint,
     tmp_path,
 ):
-    config = tiny(optimizer={"epochs": 40}, run={"checkpoint_every_epochs": 4})
+    config = tiny(optimizer={"epochs": 20}, run={"checkpoint_every_epochs": 4})
     file, url = tmp_path / "config.json", f"s3://{BUCKET}/killed"
     file.write_text(config.to_json())
     process = _start(file, url, tmp_path / "first machine")
@@ -306,7 +306,7 @@ def test_a_run_in_s3_is_killed_and_goes_on_on_another_machine(
         time.sleep(0.05)
     process.send_signal(signal.SIGKILL)
     process.communicate()
-    assert not s3.exists(f"{BUCKET}/killed/checkpoints/step_00000240")
+    assert not s3.exists(f"{BUCKET}/killed/checkpoints/step_00000120")
     process = _start(file, url, tmp_path / "second machine")
     _, errors = process.communicate(timeout=300)
     assert process.returncode == 0, errors

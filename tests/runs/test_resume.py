@@ -28,7 +28,7 @@ class Killed(Exception):
 def config(tiny):
     """Two epochs of six steps; checkpoints at the steps 4, 6, 8, 12; by dtype policy."""
 
-    def make(policy="float32"):
+    def make(policy="mixed_bfloat16"):
         return tiny(
             model={"dropout": 0.2, "dtype_policy": policy}, run={"checkpoint_every_steps": 4}
         )
@@ -126,9 +126,9 @@ except Preempted as stop:
 
 @pytest.mark.parametrize("step", [5, 6])
 def test_sigterm_saves_the_step_or_the_epoch_that_is_under_way(
-    config, last_checkpoint, tmp_path, step
+    whole, config, last_checkpoint, tmp_path, step
 ):
-    config = config("mixed_bfloat16")
+    config = config()
     run = tmp_path / "stopped"
     command = [sys.executable, "-c", STOPPED, config.to_json(), str(run), str(step)]
     done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True)
@@ -139,8 +139,7 @@ def test_sigterm_saves_the_step_or_the_epoch_that_is_under_way(
         assert "val_loss" in verify(run / "checkpoints/step_00000006")["logs"]
     else:
         train(config, run, resume=True)
-        train(config, tmp_path / "whole")
-        assert last_checkpoint(run) == last_checkpoint(tmp_path / "whole")
+        assert last_checkpoint(run) == last_checkpoint(whole)
 
 
 def test_what_is_due_at_the_last_step_of_an_epoch_is_saved_with_the_epoch(tiny, tmp_path):
@@ -210,7 +209,7 @@ def test_a_process_killed_before_the_best_is_copied_keeps_it_when_it_goes_on(tin
 )
 def test_a_command_that_is_told_to_stop_saves_and_says_so(tmp_path, number, cause, status):
     arguments = ["digits", "--optimizer.epochs", "9999", "--model.base-channels", "4"]
-    arguments += ["--no-trial-export"]
+    arguments += ["--model.channel-multipliers", "1", "--no-trial-export"]
     options = ["--run.checkpoint-every-steps", "2", "--run-dir", str(tmp_path / "run"), "--resume"]
     process = subprocess.Popen(
         [sys.executable, "train.py", *arguments, *options],
