@@ -13,6 +13,7 @@ from pathlib import Path
 
 import pytest
 
+from kdiffusion.__main__ import main
 from kdiffusion.object_store import Store, downloaded
 from kdiffusion.runs import Config, remote_run, train
 from kdiffusion.runs.remote_run import RemoteRun, RunTaken, to_draw
@@ -320,34 +321,31 @@ def test_a_run_in_s3_is_killed_and_goes_on_on_another_machine(
 
 
 @pytest.mark.slow
-def test_the_command_trains_to_a_url_and_goes_on_from_it(s3, tmp_path, monkeypatch):
+def test_the_command_trains_to_a_url_and_goes_on_from_it(s3, tmp_path, monkeypatch, capsys):
     monkeypatch.setenv("KDIFFUSION_CACHE_DIR", str(tmp_path / "cache"))
     url = f"s3://{BUCKET}/by-command"
 
     def run(*arguments):
-        return subprocess.run(
-            [sys.executable, "-m", "kdiffusion", "train", *arguments],
-            cwd=ROOT, capture_output=True, text=True, check=False,
-        )  # fmt: skip
+        remote_run.begun.cache_clear()  # which is of a process
+        main(["train", *arguments])
+        return capsys.readouterr().out
 
     arguments = (
         "digits", "--model.base-channels", "4", "--model.channel-multipliers", "1",
         "--optimizer.batch-size", "512", "--sampling.steps", "2", "--run.sample-every-epochs",
         "100", "--optimizer.epochs", "1", "--no-trial-export",
     )  # fmt: skip
-    done = run(*arguments, "--run-dir", url)
-    assert done.returncode == 0, done.stderr
+    said = run(*arguments, "--run-dir", url)
     for line in (f"folder      {url}", f"exported      {url}/export/denoiser.onnx"):
-        assert line in done.stdout
-    assert "tensorboard" not in done.stdout
+        assert line in said
+    assert "tensorboard" not in said
     assert s3.exists(f"{BUCKET}/by-command/samples.png")
     assert not list((tmp_path / "cache").glob("runs/*"))  # the copy is gone when all is sent
-    again = run(*arguments, "--run-dir", url)
-    assert again.returncode == 1
-    assert again.stderr.startswith(f"error: {url} holds a run already.")
-    further = run("--resume", url, "--optimizer.epochs", "2")
-    assert further.returncode == 0, further.stderr
-    assert "Going on from step 3 of 6." in further.stdout
+    with pytest.raises(SystemExit, match="1"):
+        run(*arguments, "--run-dir", url)
+    assert f"error: {url} holds a run already." in capsys.readouterr().err  # moto tells there too
+    said = run("--resume", url, "--optimizer.epochs", "2")
+    assert "Going on from step 3 of 6." in said
 
 
 @pytest.mark.slow
