@@ -10,6 +10,7 @@ import pytest
 from sklearn.datasets import load_digits
 from sklearn.svm import SVC
 
+from kdiffusion.__main__ import main
 from kdiffusion.commands import train
 from kdiffusion.commands.train_arguments import parse
 from kdiffusion.diffusion.samplers import SAMPLERS
@@ -184,8 +185,7 @@ def test_images_from_the_quickstarts_rounded_weights_are_within_8_levels(quickst
 
     run, _ = quickstart
     formats = ("onnx_float16", "onnx_int8")
-    done = _run("-m", "kdiffusion", "export", str(run), "--formats", *formats)
-    assert done.returncode == 0, done.stdout[-2000:] + done.stderr[-2000:]
+    main(["export", str(run), "--formats", *formats])
     labels, seeds = np.arange(50) % 10, range(50)
     files = ("denoiser", "denoiser_float16", "denoiser_int8")
     denoisers = [load_denoiser(run / f"export/{file}.onnx") for file in files]
@@ -200,12 +200,11 @@ def test_images_from_the_quickstarts_rounded_weights_are_within_8_levels(quickst
 
 
 @pytest.mark.slow
-def test_resuming_a_finished_run_keeps_its_step_and_draws_the_same(quickstart):
+def test_resuming_a_finished_run_keeps_its_step_and_draws_the_same(quickstart, capsys):
     run, _ = quickstart
     before = (run / "samples.png").read_bytes()
-    done = _run("train.py", "--resume", str(run))
-    assert done.returncode == 0, done.stderr[-2000:]
-    assert "Going on from step 480 of 480." in done.stdout
+    main(["train", "--resume", str(run)])
+    assert "Going on from step 480 of 480." in capsys.readouterr().out
     assert (run / "samples.png").read_bytes() == before
 
 
