@@ -29,7 +29,12 @@ export async function openDenoiser(model, card, wanted) {
 
 /** Whether there is a graphics adapter; one in software is slower than WebAssembly. */
 async function hasWebGpu() {
-  const adapter = await navigator.gpu?.requestAdapter();
+  let adapter;
+  try {
+    adapter = await navigator.gpu?.requestAdapter();
+  } catch {
+    return false; // as Firefox does where the driver is known to be bad
+  }
   // Older browsers say it of the adapter itself.
   return Boolean(adapter) && !(adapter.info?.isFallbackAdapter ?? adapter.isFallbackAdapter);
 }

@@ -147,3 +147,18 @@ def test_a_gpu_that_miscomputes_is_noticed_and_not_used(visit, copy, serve, draw
     origin = page.inner_text("#origin")
     assert "WebAssembly, because WebGPU could not be used (its numbers are " in origin
     assert_pixels(page, drawn_by_python(0, 0))
+
+
+REJECTING = """
+Object.defineProperty(navigator, "gpu", {
+  value: { requestAdapter: () => Promise.reject(new DOMException("", "NotSupportedError")) },
+});
+"""
+
+
+def test_a_gpu_that_the_browser_distrusts_is_not_used(visit, copy, serve, drawn_by_python):
+    worker = copy / "worker.js"
+    worker.write_text(REJECTING + worker.read_text())
+    page = visit(serve(copy))
+    assert page.inner_text("#origin").endswith("Runs on WebAssembly.")
+    assert_pixels(page, drawn_by_python(0, 0))
