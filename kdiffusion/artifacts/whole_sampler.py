@@ -77,7 +77,7 @@ def graph_inputs(
         card: DenoiserCard.
         noise: array `[B, H, W, C]`.
         labels: ints `[B]`, or one int for all.
-        guidance_strength: float, at least -1.
+        guidance_strength: float, at least -1 and finite in float32.
 
     Returns:
         (float32 `[B, H, W, C]`, int32 `[B]`, float32 scalar), in the order of the graph's inputs.
@@ -85,8 +85,11 @@ def graph_inputs(
     Raises:
         ValueError: what `kdiffusion.sample` refuses too.
     """
-    noise = np.asarray(noise, np.float32)
-    if noise.shape != (len(noise), *card.image_shape) or not np.all(np.isfinite(noise)):
+    try:
+        noise = np.asarray(noise, np.float32)
+    except (TypeError, ValueError) as error:  # such as a list of images of several sizes
+        raise ValueError(f"`noise` must make one array of numbers: {error}") from error
+    if noise.shape[1:] != card.image_shape or not np.all(np.isfinite(noise)):
         raise ValueError(
             f"`noise` must be finite numbers of the shape {('B', *card.image_shape)}. "
             f"Received: shape {noise.shape}"

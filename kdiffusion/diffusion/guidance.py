@@ -102,9 +102,9 @@ def within_interval(noise_levels: np.ndarray, interval: tuple[float, float]) -> 
 
 
 def check_strength(strength: float) -> float:
-    """A guidance strength that is finite and at least -1 (the unconditional model)."""
-    need = "a finite number of at least -1; 0 is the plain model"
-    return check_number("guidance_strength", strength, need, -1)
+    """A guidance strength that is finite in float32 and at least -1 (the unconditional model)."""
+    need = "a number of at least -1, finite in float32; 0 is the plain model"
+    return check_number("guidance_strength", strength, need, -1, float(np.finfo(np.float32).max))
 
 
 def _check_overflow(combined: np.ndarray, prediction: np.ndarray, strength: float) -> None:

@@ -87,8 +87,11 @@ def test_what_the_loop_refuses_is_refused(exported_samplers, card, name):
         ((noise, [-1], 1.0), "`labels`"),
         ((noise, [card.null_label + 1], 1.0), "`labels`"),
         ((noise, [0], -3.0), "`guidance_strength`"),
+        ((noise, [0], 1e39), "`guidance_strength`"),
         ((noise[..., :1, :], [0], 1.0), "`noise`"),
         ((noise * np.nan, [0], 1.0), "`noise`"),
+        ((None, [0], 1.0), "`noise`"),
+        (([noise, [0]], [0], 1.0), "`noise`"),
     ):
         with pytest.raises(ValueError, match=message):
             draw(*arguments)

@@ -139,7 +139,7 @@ def test_steps_that_miss_the_cards_interval_are_plain(make_card):
     assert network_evaluations(card, steps=10) == 10
 
 
-@pytest.mark.parametrize("strength", [np.nan, np.inf, -1.5])
+@pytest.mark.parametrize("strength", [np.nan, np.inf, 1e39, -1.5])
 def test_impossible_strengths_are_refused(strength):
     with pytest.raises(ValueError, match="`guidance_strength`"):
         guided(Labelled(), strength, NULL)

@@ -170,4 +170,4 @@ def test_any_guidance_strength(value):
         check_strength(value)
     except ValueError:
         return
-    assert np.isfinite(float(value))
+    assert np.isfinite(np.float32(value))
