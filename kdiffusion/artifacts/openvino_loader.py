@@ -30,7 +30,7 @@ SEAL_KEY = ["kdiffusion", "seal"]
 
 def recognises(path: Path) -> bool:
     """Whether `path` looks like OpenVINO IR: a folder with a denoiser.xml, or that file."""
-    return _graph(path).suffix == ".xml" and _graph(path).is_file()
+    return _graph(path).name == GRAPH and _graph(path).is_file()
 
 
 def _graph(path):

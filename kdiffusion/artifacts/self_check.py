@@ -87,7 +87,7 @@ def check_runtime(
         ) from error
     try:
         golden = np.array(json.loads(text)["prediction"], np.float64)
-    except (TypeError, KeyError, ValueError, RecursionError) as error:
+    except (TypeError, KeyError, ValueError, OverflowError, RecursionError) as error:
         raise ArtifactError(f"{path} carries a self-check that cannot be read: {error}") from error
     if golden.shape != predicted.shape or not np.all(np.isfinite(golden)):
         raise ArtifactError(

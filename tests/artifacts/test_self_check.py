@@ -67,7 +67,15 @@ def test_one_that_computes_something_else_is_refused(checked, error):
 
 
 @pytest.mark.parametrize(
-    "text", ["nonsense", "[]", '{"prediction": 1}', '{"prediction": ["x"]}', '{"prediction": [1]}']
+    "text",
+    [
+        "nonsense",
+        "[]",
+        '{"prediction": 1}',
+        '{"prediction": ["x"]}',
+        '{"prediction": [1]}',
+        f'{{"prediction": [{10**400}]}}',
+    ],
 )
 def test_a_text_that_cannot_be_compared_is_refused_by_name(checked, text):
     with pytest.raises(ArtifactError, match=r"checked.onnx carries a self-check that cannot be"):

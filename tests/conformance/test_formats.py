@@ -163,6 +163,14 @@ def test_openvino_is_opened_by_its_folder_or_its_graph(exported, card):
     assert load_denoiser(exported["openvino"] / "denoiser.xml").card == card
 
 
+def test_openvino_under_another_name_is_not_opened(exported, tmp_path):
+    """Its seal is of two files by their names: there would be nothing to compare."""
+    for part in exported["openvino"].iterdir():
+        shutil.copy(part, tmp_path / f"digits{part.suffix}")
+    with pytest.raises(ArtifactError, match=r"digits\.xml is none of the formats"):
+        load_denoiser(tmp_path / "digits.xml")
+
+
 @pytest.mark.parametrize(
     ("format_name", "module", "package"),
     [
