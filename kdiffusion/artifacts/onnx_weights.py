@@ -8,6 +8,7 @@ that the graph has no longer.
 from __future__ import annotations
 
 import base64
+import functools
 import json
 import math
 import os
@@ -53,8 +54,9 @@ def read(path: str | os.PathLike) -> StoredWeights | None:
         return None
     constants = {constant.name: constant for constant in model.graph.initializer}
 
+    @functools.cache  # many entries may name one, such as zeros: each is a view of it
     def constant(name):
-        return onnx.numpy_helper.to_array(constants[name])
+        return _float32(onnx.numpy_helper.to_array(constants[name]))
 
     try:
         entries = json.loads(metadata[WEIGHTS_KEY])
@@ -81,8 +83,14 @@ def _weight(entry, constant):
         stored = constant(entry[CONSTANT])
     else:
         numbers = base64.b64decode(entry[NUMBERS], validate=True)
-        stored = np.frombuffer(numbers, {"float16": "<f2", "float32": "<f4"}[entry[DTYPE]])
-    if stored.size != math.prod(shape) or stored.dtype not in (np.float16, np.float32):
-        raise ValueError(f"{stored.dtype} {stored.shape} is no weight of shape {shape}")
-    stored = stored.reshape([shape[axis] for axis in axes])
-    return np.ascontiguousarray(stored.transpose(np.argsort(axes)), np.float32)
+        dtype = {"float16": "<f2", "float32": "<f4"}[entry[DTYPE]]
+        stored = _float32(np.frombuffer(numbers, dtype))
+    if stored.size != math.prod(shape):
+        raise ValueError(f"{stored.shape} is no weight of shape {shape}")
+    return stored.reshape([shape[axis] for axis in axes]).transpose(np.argsort(axes))
+
+
+def _float32(stored):
+    if stored.dtype not in (np.float16, np.float32):
+        raise ValueError(f"{stored.dtype} is no weight")
+    return stored.astype(np.float32, copy=False)

@@ -2,6 +2,7 @@
 
 import base64
 import json
+import math
 
 import keras
 import numpy as np
@@ -11,7 +12,7 @@ import pytest
 from kdiffusion.artifacts import ArtifactError
 from kdiffusion.artifacts.network_description import describe
 from kdiffusion.artifacts.onnx_loader import SEAL_KEY
-from kdiffusion.artifacts.onnx_weights import WEIGHTS_KEY, read
+from kdiffusion.artifacts.onnx_weights import NETWORK_KEY, WEIGHTS_KEY, read
 from kdiffusion.export import export_network
 from kdiffusion.networks import UNet
 from kdiffusion.networks.weights import named_weights
@@ -95,14 +96,34 @@ def test_a_damaged_list_is_refused(files, tmp_path, damage):
     model = onnx.load(files["onnx"])
     entries = _metadata(model)
     damage(entries)
-    for entry in model.metadata_props:
-        if entry.key == WEIGHTS_KEY:
-            entry.value = json.dumps(entries)
-        if entry.key == SEAL_KEY:
-            entry.value = ""
-    onnx.save(model, tmp_path / "x.onnx")
+    path = _with_metadata(model, tmp_path, **{WEIGHTS_KEY: json.dumps(entries)})
     with pytest.raises(ArtifactError, match="carries a list of weights that cannot be read"):
-        read(tmp_path / "x.onnx")
+        read(path)
+
+
+def _with_metadata(model, folder, **texts):
+    """A file of the model, with other metadata and no seal."""
+    before = {entry.key: entry.value for entry in model.metadata_props}
+    onnx.helper.set_model_props(model, {**before, SEAL_KEY: "", **texts})
+    onnx.save(model, folder / "x.onnx")
+    return folder / "x.onnx"
+
+
+def test_a_constant_that_many_weights_name_is_held_and_counted_once(files, network, tmp_path):
+    model = onnx.load(files["onnx_float16"])
+    entries = _metadata(model)
+    kernel = next(e for e in entries.values() if "constant" in e and len(e["shape"]) == 4)
+    entries = {str(number): kernel for number in range(1000)}
+    text = json.dumps({"class": "unet", "arguments": describe(network)[1] | {"base_channels": 64}})
+    texts = {WEIGHTS_KEY: json.dumps(entries), NETWORK_KEY: text}
+    size = math.prod(kernel["shape"])
+    with pytest.raises(ArtifactError, match=rf"needs \d+ weights, and the file holds {size}$"):
+        read(_with_metadata(model, tmp_path, **texts))
+    onnx.helper.set_model_props(
+        model, {e.key: e.value for e in model.metadata_props if e.key != NETWORK_KEY}
+    )
+    first, *others = read(_with_metadata(model, tmp_path)).weights.values()
+    assert all(np.shares_memory(first, other) for other in others)
 
 
 def test_what_is_no_onnx_file_is_refused(tmp_path):
