@@ -86,8 +86,14 @@ def downloaded(source: str | os.PathLike) -> Path:
                     library_name="kdiffusion", local_files_only=only_here,
                 )  # fmt: skip
             return Path(path)
-        except hub.errors.LocalEntryNotFoundError as error:  # another file may be in the cache
+        except hub.errors.LocalEntryNotFoundError as error:
             only_here, missing = True, error
+            # The next file stands for the model only where this one is known not to be there.
+            known = hub.try_to_load_from_cache(
+                match["repository"], file, revision=match["revision"]
+            )
+            if known is not hub._CACHED_NO_EXIST:
+                break
         except hub.errors.EntryNotFoundError as error:
             missing = error
         except Exception as error:  # its own, and those of the network below it

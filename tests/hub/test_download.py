@@ -79,6 +79,15 @@ def test_what_was_downloaded_opens_without_the_hub(published, monkeypatch):
         load_denoiser("hf://other/model")
 
 
+def test_without_the_hub_another_file_of_the_model_is_not_taken_for_it(published, monkeypatch):
+    published.put(NAME, {hub.FILES[0]: GOLDEN.read_bytes(), hub.FILES[1]: DIGITS.read_bytes()})
+    load_denoiser(f"hf://{NAME}/{hub.FILES[1]}")
+    monkeypatch.setattr("time.sleep", lambda seconds: None)  # between huggingface_hub's attempts
+    published.stop()
+    with pytest.raises(ArtifactError, match=r"model can't be downloaded: the Hub can't be reached"):
+        load_denoiser(f"hf://{NAME}")
+
+
 def test_a_damaged_file_is_refused(published):
     content = bytearray(DIGITS.read_bytes())
     content[len(content) // 2] ^= 1
