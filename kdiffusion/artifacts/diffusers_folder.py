@@ -25,13 +25,17 @@ from .denoiser import ArtifactError, import_runtime
 
 INDEX, NETWORK_CONFIG, SCHEDULER_CONFIG = "model_index.json", "config.json", "scheduler_config.json"
 WEIGHTS = "diffusion_pytorch_model.safetensors"
+WEIGHTS_INDEX = f"{WEIGHTS}.index.json"
+VARIANTS = (
+    "diffusion_pytorch_model.*.safetensors"  # such as diffusion_pytorch_model.fp16.safetensors
+)
 CARD = "kdiffusion_card.json"  # which `export_diffusers` leaves beside what diffusers reads
 MOST_CONFIG_BYTES = 2**24
-# What is downloaded of a Hub repository; pickles are not.
-PATTERNS = [
-    INDEX, NETWORK_CONFIG, SCHEDULER_CONFIG, CARD, "*.safetensors", "*.safetensors.index.json",
-    "unet/*.json", "unet/*.safetensors", "scheduler/*.json",
+# What is downloaded of a Hub repository before its weights are: they may be of something else.
+CONFIGS = [
+    INDEX, NETWORK_CONFIG, SCHEDULER_CONFIG, CARD, WEIGHTS_INDEX, "unet/*.json", "scheduler/*.json",
 ]  # fmt: skip
+PART = re.compile(r"[\w.-]+\.safetensors")  # a name, and no pattern of names
 HUB_NAME = re.compile(r"(hf://)?([\w.-]+/[\w.-]+?)(@[\w./-]+)?")
 
 
@@ -80,7 +84,7 @@ def read(
         FileNotFoundError: nothing is there.
         ArtifactError: what is there cannot be read, or isn't supported: names what, and why.
     """
-    folder, name = _local(source)
+    folder, name, repository = _local(source)
     if not folder.is_dir():
         raise ArtifactError(
             f"`source` must be a folder in diffusers' layout, or owner/name of a Hub repository. "
@@ -96,6 +100,8 @@ def read(
     with _naming(scheduler_path):
         schedule, prediction_type = diffusers_scheduler.schedule_of(scheduler)
         drawing = diffusers_scheduler.drawing_of(scheduler, schedule.num_timesteps, pipeline)
+    if repository is not None:
+        _download_weights(source, repository, folder, inner)
     tensors, sha256 = _tensors(inner)
     return DiffusersModel(
         name, sha256, arguments, config.get("num_class_embeds"), tensors, schedule,
@@ -113,29 +119,44 @@ def _naming(path):
 
 
 def _local(source):
-    """(folder on this machine, name of the model)."""
+    """(folder on this machine, name of the model, its repository on the Hub or None)."""
     path = Path(source)
     if path.exists():
-        return path, path.resolve().name
+        return path, path.resolve().name, None
     match = HUB_NAME.fullmatch(str(source))
     if match is None:
         raise FileNotFoundError(
             f"`source` must be a folder in diffusers' layout, or owner/name of a Hub repository. "
             f"Received: {source}, which does not exist"
         )
-    _, name, revision = match.groups()
+    _, repository, revision = match.groups()
+    folder = _downloaded(source, repository, revision and revision[1:], CONFIGS)
+    return folder, f"{repository}{revision or ''}", repository
+
+
+def _downloaded(source, repository, revision, patterns):
+    """The folder of a Hub repository's files that are asked for, and of those that came before."""
     library = hub.library(f"{source} is no folder here, but may be on the Hub")
     try:
-        with working(f"asking the Hub for {name}"), hub.quiet():
-            folder = library.snapshot_download(
-                name, revision=revision and revision[1:], allow_patterns=PATTERNS
+        with working(f"asking the Hub for {repository}"), hub.quiet():
+            return Path(
+                library.snapshot_download(repository, revision=revision, allow_patterns=patterns)
             )
     except Exception as error:  # its own, and those of the network below it
         raise ArtifactError(
             f"{source} is no folder here, and could not be downloaded from the Hub: "
             f"{hub.reason(error)}"
         ) from error
-    return Path(folder), f"{name}{revision or ''}"
+
+
+def _download_weights(source, repository, folder, inner):
+    """Fetches the weights of a network whose configuration is in `inner`, and nothing else."""
+    commit = folder.name  # as huggingface_hub names it: the revision may have moved on
+    within = "" if inner == folder else f"{inner.name}/"
+    names = [WEIGHTS, *_listed_parts(inner)]
+    _downloaded(source, repository, commit, [within + name for name in names])
+    if not any((inner / name).is_file() for name in names):
+        _downloaded(source, repository, commit, [within + VARIANTS])
 
 
 def _pipeline(folder):
@@ -202,19 +223,14 @@ def _weight_files(folder):
     """The files of weights: one, or the parts that an index lists."""
     if (folder / WEIGHTS).is_file():
         return [folder / WEIGHTS]
-    index = f"{WEIGHTS}.index.json"
-    if (folder / index).is_file():
-        path, content = _config(folder, index)
-        parts = content.get("weight_map")
-        names = set(parts.values()) if isinstance(parts, dict) else set()
-        if not names or not all(isinstance(n, str) and Path(n).name == n for n in names):
-            raise ArtifactError(f"{path} must have a `weight_map` of file names beside it")
-        missing = sorted(name for name in names if not (folder / name).is_file())
+    names = _listed_parts(folder)
+    if names:
+        missing = [name for name in names if not (folder / name).is_file()]
         if missing:
-            raise ArtifactError(f"{folder} must hold {missing[0]}, which {index} lists")
-        return sorted(folder / name for name in names)
+            raise ArtifactError(f"{folder} must hold {missing[0]}, which {WEIGHTS_INDEX} lists")
+        return [folder / name for name in names]
     others = sorted(folder.glob("*.safetensors"))
-    if len(others) == 1:  # a variant, such as diffusion_pytorch_model.fp16.safetensors
+    if len(others) == 1:  # a variant, most often
         return others
     pickles = [*folder.glob("*.bin"), *folder.glob("*.pt*"), *folder.glob("*.ckpt")]
     why = ""
@@ -224,6 +240,18 @@ def _weight_files(folder):
             "not. Save the model by `save_pretrained(..., safe_serialization=True)`"
         )
     raise ArtifactError(f"{folder} must hold {WEIGHTS}{why}")
+
+
+def _listed_parts(folder):
+    """The names of the files of weights that an index lists, in order; none without an index."""
+    if not (folder / WEIGHTS_INDEX).is_file():
+        return []
+    path, content = _config(folder, WEIGHTS_INDEX)
+    parts = content.get("weight_map")
+    names = set(parts.values()) if isinstance(parts, dict) else set()
+    if not names or not all(isinstance(name, str) and PART.fullmatch(name) for name in names):
+        raise ArtifactError(f"{path} must have a `weight_map` of file names beside it")
+    return sorted(names)
 
 
 def _card(folder):

@@ -1,5 +1,6 @@
 """`hf://owner/name` wherever an exported file can be given, from a stand-in for the Hub."""
 
+import json
 import subprocess
 import sys
 from pathlib import Path
@@ -7,6 +8,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 from PIL import Image
+from safetensors.numpy import load, save
 
 from kdiffusion.artifacts import ArtifactError, diffusers_folder, hub, load_denoiser
 from kdiffusion.commands import sample
@@ -143,15 +145,54 @@ def test_a_run_starts_from_it_and_its_card_names_it(published):
     assert parent.weights.keys() == here.weights.keys()
 
 
-def test_import_reads_a_model_of_diffusers(stand_in, tmp_path):
-    """Whose pickles stay where they are."""
-    files = {path.relative_to(THEIRS).as_posix(): path for path in THEIRS.rglob("*.*")}
-    held = {name: path.read_bytes() for name, path in files.items() if path.is_file()}
-    commit = stand_in.put(NAME, {**held, "unet/diffusion_pytorch_model.bin": b"pickle"})
+def held_by(folder):
+    """{path: bytes} of a folder in diffusers' layout."""
+    paths = [path for path in folder.rglob("*.*") if path.is_file()]
+    return {path.relative_to(folder).as_posix(): path.read_bytes() for path in paths}
+
+
+def weights_asked(stand_in):
+    paths = {path.partition("/resolve/")[2] for _, path in stand_in.requests}
+    return {path.partition("/")[2] for path in paths if path.endswith((".bin", ".safetensors"))}
+
+
+WEIGHTS = "unet/diffusion_pytorch_model.safetensors"
+PARTS = {"unet/a.safetensors", "unet/b.safetensors"}
+VARIANT = "unet/diffusion_pytorch_model.fp16.safetensors"
+
+
+@pytest.mark.parametrize(
+    ("example", "needed"), [("classes", {WEIGHTS}), ("classes", PARTS), ("half", {VARIANT})]
+)
+def test_import_reads_a_model_of_diffusers(stand_in, example, needed):
+    """Whose pickles stay where they are, and so do other weights."""
+    held = held_by(THEIRS.with_name(example))
+    others = {"unet/diffusion_pytorch_model.bin", "vae/diffusion_pytorch_model.safetensors"}
+    if needed == {WEIGHTS}:
+        others |= {VARIANT}
+    if needed == PARTS:
+        tensors, places = load(held.pop(WEIGHTS)), {}
+        halves = list(tensors)[:40], list(tensors)[40:]
+        for part, names in zip(PARTS, halves, strict=True):
+            held[part] = save({name: tensors[name] for name in names})
+            places |= dict.fromkeys(names, Path(part).name)
+        held[f"{WEIGHTS}.index.json"] = json.dumps({"weight_map": places}).encode()
+    commit = stand_in.put(NAME, {**held, **dict.fromkeys(others, b"of no use")})
     read = diffusers_folder.read(f"hf://{NAME}@{commit}")
-    here = diffusers_folder.read(THEIRS)
-    assert (read.name, read.sha256) == (f"{NAME}@{commit}", here.sha256)
+    here = diffusers_folder.read(THEIRS.with_name(example))
+    assert read.name == f"{NAME}@{commit}"
     assert read.arguments == here.arguments
-    assert not any(path.endswith(".bin") for _, path in stand_in.requests)
+    assert read.tensors.keys() == here.tensors.keys()
+    assert all(np.array_equal(read.tensors[name], here.tensors[name]) for name in here.tensors)
+    assert needed == PARTS or read.sha256 == here.sha256
+    assert weights_asked(stand_in) == needed
+
+
+def test_import_fetches_no_weights_of_what_it_refuses(stand_in):
+    index = json.dumps({"_class_name": "StableDiffusionPipeline"}).encode()
+    stand_in.put(NAME, held_by(THEIRS) | {"model_index.json": index})
+    with pytest.raises(ArtifactError, match=r"`_class_name` must be one of"):
+        diffusers_folder.read(NAME)
+    assert weights_asked(stand_in) == set()
     with pytest.raises(ArtifactError, match="could not be downloaded from the Hub: the Hub has no"):
         diffusers_folder.read("someone/none")
