@@ -100,6 +100,7 @@ const NEEDED = {
     "a height, a width and 1 or 3 channels",
     (shape) => isList(shape, isSize) && shape.length === 3 && [1, 3].includes(shape[2]),
   ],
+  value_range: ["-1 and 1", (ends) => isInterval(ends) && ends[0] === -1 && ends[1] === 1],
   class_names: ["a list of names", (names) => isList(names, isText)],
   null_label: [
     "the number of classes",

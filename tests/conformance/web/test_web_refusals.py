@@ -68,6 +68,7 @@ def other_kernel(model, texts):
         (card_with(class_names=None), "“class_names” must be a list of names"),
         (card_with(class_names=[]), "“class_names” must be a list of names"),
         (card_with(image_shape=[8, 12, 4]), "“image_shape” must be a height"),
+        (card_with(value_range=[0, 1]), "“value_range” must be -1 and 1"),
         (card_with(prediction_type="flow"), "“prediction_type” must be one of epsilon, x0, v"),
         (card_with(steps=10**6), "“steps” must be a whole number from 1 to that of the timesteps"),
         (card_with(alphas_cumprod=[0.5, 0.9]), "“alphas_cumprod” must be numbers from 1 to 0"),
@@ -79,8 +80,9 @@ def other_kernel(model, texts):
     ],
     ids=[
         "damaged network", "no network", "flipped weight", "newer card", "card without names",
-        "card of no class", "card of other images", "card of another target", "too many steps",
-        "no schedule", "no card", "no golden numbers", "other numbers", "no runtime", "no worker",
+        "card of no class", "card of other images", "card of other values",
+        "card of another target", "too many steps", "no schedule", "no card", "no golden numbers",
+        "other numbers", "no runtime", "no worker",
     ],
 )  # fmt: skip
 def test_what_could_not_be_loaded_is_said(visit, copy, serve, spoil, reason):
