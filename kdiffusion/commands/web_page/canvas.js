@@ -16,6 +16,11 @@ export function show(canvas, pixels) {
   canvas.getContext("2d").putImageData(new ImageData(pixels, canvas.width), 0, 0);
 }
 
+/** Empties a canvas. */
+export function clear(canvas) {
+  canvas.getContext("2d").clearRect(0, 0, canvas.width, canvas.height);
+}
+
 /** The sizes that a PNG may have, as options: the image times 1, 2, 4, ... */
 export function offerSizes(select, [height, width]) {
   const options = [];

@@ -2,7 +2,7 @@
 
 import { Film } from "./film.js";
 import { fill, offer, read, showWalk } from "./form.js";
-import { offerSizes, resize, save, show } from "./canvas.js";
+import { clear, offerSizes, resize, save, show } from "./canvas.js";
 import { fromQuery, recommended, toQuery } from "./settings.js";
 import { layTiles } from "./tiles.js";
 import {
@@ -27,9 +27,8 @@ const worker = new Worker(new URL(`worker.js?${wanted}`, import.meta.url), { typ
 
 let card = null;
 let drawn = null; // the settings of the newest image, drawn or being drawn
-let showTile = null; // (label, pixels) into its tile
 let tilesShow = null; // the query of the tiles when all are drawn
-let job = { id: 0, done: true, quiet: false, all: false, start: 0 };
+let job = { id: 0, done: true, quiet: false, all: false, shown: new Set(), start: 0 };
 // Browsers let a page change its address some hundred times in ten seconds, or in thirty.
 const LINK_PAUSE = 400; // milliseconds
 let linkShown = -LINK_PAUSE;
@@ -48,7 +47,7 @@ const RECEIVED = {
     element("origin").textContent = describeOrigin(card, message.runtime);
     resize(canvas, card.image_shape);
     offerSizes(element("size"), card.image_shape);
-    showTile = layTiles(element("tiles"), card, open);
+    layTiles(element("tiles"), card, open);
     offer(form, card);
     for (const id of ["settings", "draw", "all", "size", "copy"]) element(id).disabled = false;
     drawLinked();
@@ -58,8 +57,9 @@ const RECEIVED = {
     progress(index + 1, steps);
     const inFull = (index + 1) % drawn.steps === 0;
     if (inFull || !(job.quiet || reducedMotion.matches)) {
-      if (job.all) showTile(label, pixels);
-      else show(canvas, pixels);
+      const place = canvases()[job.all ? label : 0];
+      show(place, pixels);
+      job.shown.add(place);
     }
     if (!job.all) film.add(index + 1, pixels);
     const quarter = Math.floor((4 * (index + 1)) / steps) > Math.floor((4 * index) / steps);
@@ -74,7 +74,7 @@ const RECEIVED = {
   },
 
   failed({ id, message }) {
-    finish("");
+    giveUp("");
     warn(id === null ? `The model could not be loaded. ${message}` : message);
   },
 };
@@ -112,12 +112,11 @@ element("stop").onclick = () => {
   if (job.done) return;
   job = { ...job, id: job.id + 1 };
   worker.postMessage({ id: job.id });
-  finish("Stopped");
+  giveUp("Stopped");
 };
 element("save").onclick = () => {
-  const canvases = job.all ? [...element("tiles").querySelectorAll("canvas")] : [canvas];
   const name = fileName(card, drawn, { all: job.all, step: job.all ? null : film.shown });
-  save(canvases, Number(element("size").value), name);
+  save(canvases(), Number(element("size").value), name);
 };
 element("copy").onclick = async () => {
   try {
@@ -147,7 +146,7 @@ function drawLinked() {
 /** Shows the image of a tile, large and with its steps. */
 function open(label) {
   form.label.value = label;
-  draw();
+  if (!draw()) return;
   element("all").focus({ preventScroll: true }); // the tile is gone, and this leads back to it
 }
 
@@ -157,23 +156,24 @@ function open(label) {
  * @param {object} how
  * @param {boolean} how.quiet the finished image only, for a slider on its way
  * @param {boolean} how.all an image of each class, in tiles
+ * @returns {boolean} whether the form can be drawn
  */
 function draw({ quiet = false, all = false } = {}) {
-  if (!form.reportValidity()) return;
+  if (!form.reportValidity()) return false;
   try {
     drawn = read(form, card);
   } catch (error) {
     warn(error.message);
-    return;
+    return false;
   }
-  job = { id: job.id + 1, done: false, quiet, all, start: performance.now() };
+  job = { id: job.id + 1, done: false, quiet, all, shown: new Set(), start: performance.now() };
   warn("");
   present();
   if (all && tilesShow === toQuery({ ...drawn, label: 0 })) {
     worker.postMessage({ id: job.id }); // they are there: only stop what is being drawn
     finish("");
     element("save").disabled = false;
-    return;
+    return true;
   }
   canvas.ariaBusy = "true";
   element("save").disabled = true;
@@ -183,6 +183,12 @@ function draw({ quiet = false, all = false } = {}) {
   if (!quiet) announce("Drawing");
   const labels = all ? [...card.class_names.keys()] : [drawn.label];
   worker.postMessage({ id: job.id, settings: drawn, labels });
+  return true;
+}
+
+/** Where the newest image is shown, or the newest of each class. */
+function canvases() {
+  return job.all ? [...element("tiles").querySelectorAll("canvas")] : [canvas];
 }
 
 /** Puts the canvas or the tiles on the page, with their words and their link. */
@@ -217,6 +223,14 @@ function showLink() {
     }
   }
   linkTimer = setTimeout(showLink, pause);
+}
+
+/** Ends what will not be drawn: words and link are its own, so no older image stays beside them. */
+function giveUp(text) {
+  const old = job.done ? [] : canvases().filter((each) => !job.shown.has(each));
+  for (const each of old) clear(each);
+  if (old.includes(canvas)) canvas.setAttribute("aria-label", "No image yet");
+  finish(text);
 }
 
 function finish(text) {

@@ -1,6 +1,6 @@
 /** A small image of each class, in a button that opens it. */
 
-import { resize, show } from "./canvas.js";
+import { resize } from "./canvas.js";
 import { className } from "./words.js";
 
 /**
@@ -9,10 +9,9 @@ import { className } from "./words.js";
  * @param {HTMLElement} list
  * @param {object} card
  * @param {(label: number) => void} open
- * @returns {(label: number, pixels: Uint8ClampedArray) => void} shows an image in its tile
  */
 export function layTiles(list, card, open) {
-  const canvases = card.class_names.map((_, label) => {
+  for (const label of card.class_names.keys()) {
     const canvas = document.createElement("canvas");
     resize(canvas, card.image_shape);
     canvas.style.width = "100%";
@@ -25,7 +24,5 @@ export function layTiles(list, card, open) {
     const item = document.createElement("li");
     item.append(button);
     list.append(item);
-    return canvas;
-  });
-  return (label, pixels) => show(canvases[label], pixels);
+  }
 }

@@ -1,8 +1,19 @@
-"""What the page's canvas holds, and when."""
+"""What the page's canvas holds, and when; what its worker has drawn."""
 
 import numpy as np
 
 from kdiffusion.images import to_uint8
+
+# What the page's worker tells it, as an init script.
+RECORD = """
+  window.messages = [];
+  window.Worker = class extends Worker {
+    constructor(...options) {
+      super(...options);
+      this.addEventListener("message", ({ data }) => messages.push(data));
+    }
+  };
+"""
 
 
 def finished(page):
@@ -39,3 +50,8 @@ def address_of(page):
     """The page's address, when it is that of the newest image: of a burst it shows the last."""
     page.wait_for_timeout(500)
     return page.url
+
+
+def steps_drawn(page):
+    """How many steps the worker has told of, of all images, to a page that has RECORD."""
+    return page.evaluate("messages.filter(({ kind }) => kind === 'step').length")

@@ -16,7 +16,15 @@ from kdiffusion.diffusion.samplers import SAMPLERS
 from kdiffusion.diffusion.sampling import sample
 from kdiffusion.export import export_network
 from kdiffusion.images import to_uint8
-from tests.conformance.web.canvas import address_of, assert_pixels, finished, levels_off, pixels
+from tests.conformance.web.canvas import (
+    RECORD,
+    address_of,
+    assert_pixels,
+    finished,
+    levels_off,
+    pixels,
+    steps_drawn,
+)
 
 pytestmark = [pytest.mark.slow, pytest.mark.browser]
 
@@ -197,24 +205,16 @@ def test_the_saved_file_is_what_the_canvas_holds(visit, address):
             np.testing.assert_array_equal(np.asarray(image.convert("RGB")), enlarged)
 
 
-RECORD = """
-  window.messages = [];
-  window.Worker = class extends Worker {
-    constructor(...options) {
-      super(...options);
-      this.addEventListener("message", ({ data }) => messages.push(data));
-    }
-  };
-"""
+STOP_AT_A_STEP = """() => new MutationObserver((_, observer) => {
+  observer.disconnect();
+  document.getElementById("stop").click();
+}).observe(document.getElementById("progress"), { attributes: true })"""
 
 
 def test_it_can_be_stopped_and_the_page_stays_alive(visit, address):
     page = visit(f"{address}?steps=100&sampler=heun", script=RECORD)
-    assert page.evaluate("messages.filter(({ kind }) => kind === 'step').length") == 100
-    page.evaluate("""() => new MutationObserver((_, observer) => {
-      observer.disconnect();
-      document.getElementById("stop").click();
-    }).observe(document.getElementById("progress"), { attributes: true })""")
+    assert steps_drawn(page) == 100
+    page.evaluate(STOP_AT_A_STEP)
     page.click("button:text('Draw')")
     finished(page)
     assert page.inner_text("#status") == "Stopped"
@@ -225,7 +225,43 @@ def test_it_can_be_stopped_and_the_page_stays_alive(visit, address):
     finished(page)
     assert page.inner_text("#status").startswith("Drawn in ")
     # The worker has stopped too, not only the page.
-    assert page.evaluate("messages.filter(({ kind }) => kind === 'step').length") < 100 + 100 + 3
+    assert steps_drawn(page) < 100 + 100 + 3
+
+
+def is_empty(page, place):
+    return page.evaluate(
+        """place => [...document.querySelectorAll(place)].every((each) => {
+          const { data } = each.getContext("2d").getImageData(0, 0, each.width, each.height);
+          return data.every((value) => value === 0);
+        })""",
+        place,
+    )
+
+
+def test_no_older_image_stands_for_one_that_was_not_shown(visit, address):
+    """Where steps are not shown, a stopped image has none; nor has one that fails."""
+    page = visit(f"{address}?steps=20", reduced_motion="reduce")
+    page.evaluate(STOP_AT_A_STEP)
+    page.click("text=Random seed")
+    finished(page)
+    assert page.inner_text("#status") == "Stopped"
+    assert is_empty(page, "#canvas")
+    assert page.get_attribute("#canvas", "aria-label") == "No image yet"
+    page.click("#all")
+    finished(page)
+    assert not is_empty(page, "#tiles canvas")
+    page.evaluate(STOP_AT_A_STEP)
+    page.click("text=Random seed")
+    finished(page)
+    assert is_empty(page, "#tiles canvas")
+    page.click("button:text('Draw')")
+    finished(page)
+    assert not is_empty(page, "#canvas")
+    page.fill("#guidance", "1e39")
+    page.press("#guidance", "Enter")
+    finished(page)
+    assert "must be small enough for float32" in page.inner_text("#alert")
+    assert is_empty(page, "#canvas")
 
 
 def test_the_newest_image_wins(visit, address, drawn_by_python):
