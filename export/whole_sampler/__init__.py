@@ -81,7 +81,11 @@ def export_sampler(
 
 
 def free_paths(formats: Sequence[str], folder: Path, overwrite: bool) -> dict[str, Path]:
-    """Format ► path to write; a path that may not be written is refused, before the work."""
+    """Format ► path to write; what can't be written is refused, before the work."""
+    if not formats or any(name not in SAMPLER_FORMATS for name in formats):
+        raise ValueError(
+            f"`formats` must be some of {list(SAMPLER_FORMATS)}. Received: formats={formats}"
+        )
     paths = {name: folder / SAMPLER_FORMATS[name].ARTIFACT for name in formats}
     for name, path in paths.items():
         refuse_existing(path, overwrite, SAMPLER_FORMATS[name].ours)

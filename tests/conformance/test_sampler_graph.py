@@ -153,6 +153,12 @@ def test_an_existing_file_is_refused_before_any_work(exported_samplers, card):
         export_sampler(None, card, folder)
 
 
+@pytest.mark.parametrize("formats", [("tflite",), "onnx", ()])
+def test_formats_that_are_none_are_refused(card, tmp_path, formats):
+    with pytest.raises(ValueError, match=r"`formats` must be some of .*Received"):
+        export_sampler(None, card, tmp_path, formats=formats)
+
+
 @pytest.mark.parametrize("sampler", ["ddpm", "heun", "dpmpp_2m_sde"])
 def test_samplers_that_no_table_holds_are_refused(card, sampler):
     with pytest.raises(ValueError, match=r"must be one of ddim, dpmpp_2m, unipc.*Received"):
