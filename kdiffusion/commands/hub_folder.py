@@ -72,7 +72,12 @@ def read_evaluation(path: str | os.PathLike) -> dict[str, Any]:
         for key in KEYS:
             if not isinstance(figures[key], (int, float, type(None))):
                 raise ValueError(f"{key} is no number")
-        for key, kind in (("sampler", dict), ("real", (dict, type(None))), ("features", str)):
+        for key, kind in (
+            ("images", int),
+            ("sampler", dict),
+            ("real", (dict, type(None))),
+            ("features", str),
+        ):
             if not isinstance(figures[key], kind):
                 raise ValueError(f"{key} is a {type(figures[key]).__name__}")
         names = {key: Path(str(figures[key])).name for key in ("source", "data", "features")}

@@ -275,6 +275,7 @@ def test_other_sources_are_refused(tmp_path, exported):
         "", "[]", "{}", json.dumps({**FIGURES, "format_version": 9}), "\0", 9999 * "[",
         json.dumps({**FIGURES, "frechet_distance": "1"}), json.dumps({**FIGURES, "sampler": 1}),
         json.dumps({**FIGURES, "frechet_distance": float("nan")}),
+        json.dumps({**FIGURES, "images": None}),
     ],
 )  # fmt: skip
 def test_an_evaluation_that_is_none_is_refused_before_the_work(tmp_path, text):
