@@ -49,7 +49,7 @@ def import_diffusers(
     class_names: Sequence[str] | None = None,
     null_row: int | None = None,
     image_size: int | Sequence[int] | None = None,
-    dataset: str = "unknown",
+    dataset: str | None = None,
     overwrite: bool = False,
 ) -> Imported:
     """Reads a model that diffusers saved, and writes it as a file of weights: denoiser.safetensors.
@@ -65,7 +65,8 @@ def import_diffusers(
         null_row: int. The row of the label table that stands for no label, if the model was trained
             with one; -1 is the last. Without, no label is the mean of all, which was never trained.
         image_size: int or (height, width) in pixels, in place of the model's own.
-        dataset: str. What the card says that it was trained on.
+        dataset: str. What it was trained on. None for what the card in the folder says, which
+            `export_diffusers` leaves there, and `"unknown"` without one.
         overwrite: bool. Whether a file of an earlier import may be replaced. Defaults to `False`.
 
     Returns:
@@ -90,7 +91,7 @@ def network_and_card(
     class_names: Sequence[str] | None = None,
     null_row: int | None = None,
     image_size: int | Sequence[int] | None = None,
-    dataset: str = "unknown",
+    dataset: str | None = None,
 ) -> tuple[keras.Model, DenoiserCard, DiffusersModel]:
     """What `import_diffusers` writes, before it is written.
 
@@ -153,11 +154,11 @@ def _card(model, class_names, dataset):
         "parent": {"name": model.name, "sha256": model.sha256},
     }
     if model.card is not None:
-        return _own_card(model, facts)
+        return _own_card(model, facts if dataset is None else {**facts, "dataset": dataset})
     return DenoiserCard(
         **facts,
         alphas_cumprod=tuple(model.schedule.alphas_cumprod.tolist()),
-        dataset=dataset,
+        dataset="unknown" if dataset is None else dataset,
         preset=model.name,
         images_seen=0,
         ema_decay=0.0,

@@ -15,7 +15,7 @@ def main(
     class_names: tuple[str, ...] | None = None,
     null_row: int | None = None,
     image_size: int | tuple[int, int] | None = None,
-    dataset: str = "unknown",
+    dataset: str | None = None,
     overwrite: bool = False,
 ) -> None:
     """Reads a model of diffusers, to draw, export and go on training here.
@@ -31,7 +31,8 @@ def main(
         null_row: row of its label table that stands for no label, if it was trained with one; -1 is
             the last.
         image_size: side in pixels, or height and width, in place of the model's own.
-        dataset: what it was trained on, such as cifar10: `evaluate` compares with that.
+        dataset: what it was trained on, such as cifar10: `evaluate` compares with that; if not
+            given, what the card in the folder says, or unknown.
         overwrite: replace the file of an earlier import.
     """
     with working(f"reading {source}", line=True):

@@ -20,6 +20,7 @@ from kdiffusion.artifacts.safetensors_loader import file_at
 from kdiffusion.diffusion.sampling import sampling_steps
 from kdiffusion.diffusion.schedules import make_schedule
 from kdiffusion.export import FORMATS, export_diffusers, export_run, import_diffusers
+from kdiffusion.export.diffusers_import import network_and_card
 from kdiffusion.export.read_source import read_source
 
 FOLDER = Path(__file__).parent / "diffusers"
@@ -148,6 +149,8 @@ def test_what_is_written_for_diffusers_is_what_it_wrote(imported, tmp_path, name
     again = import_diffusers(path, tmp_path / "again")
     card, first = again.card, imported(name).card
     assert {**vars(card), "parent": None} == {**vars(first), "parent": None}
+    _, named, _ = network_and_card(path, dataset="cifar10")
+    assert named == dataclasses.replace(card, dataset="cifar10")
     assert load_file(again.path).keys() == load_file(imported(name).path).keys()
     with pytest.raises(FileExistsError):
         export_diffusers(*read_source(source), tmp_path)
