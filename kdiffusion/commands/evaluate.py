@@ -13,7 +13,7 @@ import tyro
 
 from kdiffusion.artifacts import hub, is_artifact, load_denoiser
 from kdiffusion.artifacts.released import resolved
-from kdiffusion.checks import check_whole
+from kdiffusion.checks import check_seed, check_whole
 from kdiffusion.data import load_dataset, name_and_directory
 from kdiffusion.diffusion.plan import make_plan
 from kdiffusion.evaluation.class_shares import labels_in_turn
@@ -94,6 +94,7 @@ def main(
         raise ValueError(
             f"`save_statistics` needs real images, and `data` is statistics. Received: data={data}"
         )
+    check_seed(seed)
     denoiser = None
     name, path = hub.spelled(source), resolved(source)
     if _is_images(path):
@@ -107,7 +108,8 @@ def main(
     else:
         denoiser = load_denoiser(path)
         card = denoiser.card
-        count = IMAGES if images is None else images
+        count = check_whole("images", IMAGES if images is None else images)
+        check_seed(seed + count - 1)  # the last image's
         real, held_out = _real(data, directory, card=card)
         prepared = job.prepare(card.image_shape, card.class_names, real)
         place = directory if data is None else name_and_directory(data, directory)[1]
@@ -173,8 +175,6 @@ def _is_split_otherwise(card, real, directory):
 
 
 def _draw(denoiser, labels, seeds, folder, sampling, overwrite):
-    if len(seeds) < 1:
-        raise ValueError(f"`images` must be at least 1. Received: images={len(seeds)}")
     if overwrite:
         make_plan(denoiser, sampling.options())  # refuses before it removes
         check_whole("batch_size", sampling.batch_size)

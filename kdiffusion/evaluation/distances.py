@@ -123,7 +123,8 @@ def kernel_distance(
         b: array `[M, D]`.
         subsets: int. Defaults to `100`.
         subset_size: int, from 2 to the smaller of N and M. Defaults to `1000`.
-        seed: int. Of the subsets. Defaults to `0`.
+        seed: int, >= 0. Of the subsets; NumPy's `RandomState` takes its last 32 bits. Defaults to
+            `0`.
 
     Returns:
         float64 array `[subsets]`: the estimate of each pair.
@@ -135,7 +136,7 @@ def kernel_distance(
             f"Received: subset_size={subset_size}"
         )
     check_same_dimensions(a, b)
-    rng = np.random.RandomState(seed)
+    rng = np.random.RandomState(seed % 2**32)
     estimates = np.empty(subsets)
     for index in range(subsets):
         x, y = (

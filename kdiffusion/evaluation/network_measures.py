@@ -85,7 +85,7 @@ def measure_network(
         denoiser: a Denoiser.
         images: uint8 array `[N, H, W, C]`, at least 2, that the network was not trained on.
         labels: ints `[N]`, their classes.
-        seed: int. Image i is noised by the seed `seed + i`, the same at every level.
+        seed: int. Image i is noised by the seed `seed + i` (modulo 2^64), the same at every level.
         batch_size: int. Images at a time; the network sees twice as many.
         progress: bool. Whether to show a bar on standard error.
 
@@ -101,7 +101,8 @@ def measure_network(
         for first in range(0, len(images), batch_size):
             rows = slice(first, first + batch_size)
             x0 = np.asarray(to_model_range(images[rows]), np.float64)
-            noise = initial_latents(range(seed + first, seed + first + len(x0)), card.image_shape)
+            seeds = [(seed + first + i) % 2**64 for i in range(len(x0))]
+            noise = initial_latents(seeds, card.image_shape)
             for sigma in INTEGRATION_SIGMAS:
                 parts.append(_errors(denoiser, x0, noise, labels[rows], sigma))
                 bar.update(len(x0))

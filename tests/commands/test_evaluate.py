@@ -85,6 +85,13 @@ def test_it_draws_measures_and_writes_and_goes_on_where_it_stopped(digits_file, 
     assert "labels" not in json.loads((out / "evaluation.json").read_text())["sampler"]
 
 
+def test_the_greatest_seeds_are_taken(digits_file, tmp_path):
+    options = {**QUICK, "network_images": 120}  # their noise is of the seeds 0 to 9 at last
+    main(digits_file, images=110, seed=2**64 - 110, out=tmp_path / "out", **options)
+    ((_, _, seeds),) = read_folder(tmp_path / "out" / "drawn")
+    assert seeds[-1] == 2**64 - 1
+
+
 def test_classes_are_drawn_in_the_shares_of_the_data(digits_file, tmp_path):
     digits = load_dataset("digits")
     for label in range(10):
@@ -245,7 +252,9 @@ def test_an_earlier_evaluation_stays_unless_told(digits_file, tmp_path):
 @pytest.mark.parametrize(
     ("options", "message"),
     [
-        ({"images": 0}, "`images`"),
+        ({"images": 0}, "`images` must be a whole number"),
+        ({"seed": -1}, "`seeds` must be integers from 0"),
+        ({"images": 100, "seed": 2**64 - 99}, "`seeds` must be integers from 0"),
         ({"network_images": 1}, "`network_images` must be 0 or at least 2"),
         ({"images": 20}, "kernel needs 100"),
         ({"images": 300, "measures": ("precision_recall",)}, "precision_recall needs 500"),
