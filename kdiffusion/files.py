@@ -340,6 +340,11 @@ def _is_own_folder(path):
     return stat.S_ISDIR(status.st_mode) and status.st_uid == os.getuid()
 
 
+def visible(folder: Path) -> list[Path]:
+    """What a folder holds, in order of name, but for what is hidden: `.name`."""
+    return sorted(path for path in folder.iterdir() if not path.name.startswith("."))
+
+
 def sync(path: Path) -> None:
     """Returns when a file, or the names in a folder, would survive a power cut."""
     descriptor = os.open(path, os.O_RDONLY)

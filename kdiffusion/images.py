@@ -21,6 +21,11 @@ COLOUR_MODES = {"P", "PA", "RGB", "RGBA", "RGBa", "RGBX", "CMYK", "YCbCr", "LAB"
 # What is opened, whatever a file is called: Pillow would hand an EPS to Ghostscript, a program of
 # its own, and has decoders that nobody needs here.
 FILE_FORMATS = ("PNG", "JPEG", "WEBP", "GIF", "BMP", "TIFF", "PPM")
+# What the names of such files end in, in small letters.
+FILE_ENDINGS = (
+    ".png", ".jpg", ".jpeg", ".webp", ".gif", ".bmp", ".tif", ".tiff", ".pbm", ".pgm", ".ppm",
+    ".pnm",
+)  # fmt: skip
 
 
 def to_model_range(pixels: Any) -> Any:

@@ -5,6 +5,7 @@ from pathlib import Path
 
 import numpy as np
 
+from kdiffusion.files import visible
 from kdiffusion.images import read_image
 
 from .holdout import split_by_holdout
@@ -85,7 +86,7 @@ def check_directory(name: str, directory: str | os.PathLike | None) -> Path:
 def list_images(directory: Path) -> dict[str, list[Path]]:
     if not directory.is_dir():
         raise ValueError(f"`directory` must be a folder. Received: directory={str(directory)!r}")
-    inside = _visible(directory)
+    inside = visible(directory)
     lost = next((path for path in inside if path.is_symlink() and not path.exists()), None)
     if lost is not None:  # it may have been a class
         raise ValueError(f"{lost} is a link to nothing. Remove it, or mend what it links to.")
@@ -96,13 +97,9 @@ def list_images(directory: Path) -> dict[str, list[Path]]:
             f"Received: directory={str(directory)!r}"
         )
     for folder in folders:
-        if not _visible(folder):
+        if not visible(folder):
             raise ValueError(f"{folder} has no images. Every class folder needs at least one.")
-    return {folder.name: _visible(folder) for folder in folders}
-
-
-def _visible(folder: Path) -> list[Path]:
-    return sorted(path for path in folder.iterdir() if not path.name.startswith("."))
+    return {folder.name: visible(folder) for folder in folders}
 
 
 def _size(pixels: np.ndarray) -> str:

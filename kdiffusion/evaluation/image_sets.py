@@ -19,13 +19,13 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from kdiffusion.images import read_image
+from kdiffusion.files import visible
+from kdiffusion.images import FILE_ENDINGS, read_image
 
 if TYPE_CHECKING:
     from kdiffusion.diffusion.arguments import Integers
 
 BATCH_SIZE = 500  # images at a time
-ENDINGS = {".png", ".jpg", ".jpeg", ".webp", ".bmp"}
 ARRAYS = {"images": "labels", "arr_0": "arr_1"}  # the array of images ► that of their labels
 DAMAGED = (zipfile.BadZipFile, zlib.error, EOFError, OSError, ValueError)  # what reading raises
 # Two exports of one network, on two machines, agree to 1e-4; two networks do not.
@@ -94,7 +94,8 @@ def open_images(path: str | os.PathLike, files: Sequence[str] | None = None) -> 
 
     Args:
         path: path of an NPZ file, of a folder of images (with a sub-folder for each class, or
-            flat), or of a folder that `kdiffusion sample --seeds` filled.
+            flat), or of a folder that `kdiffusion sample --seeds` filled. Hidden files and folders
+            (`.name`) are passed over, and so are files beside the class folders that are no images.
         files: names of NPZ files in that folder, the only ones to read; all if not given.
 
     Returns:
@@ -102,7 +103,8 @@ def open_images(path: str | os.PathLike, files: Sequence[str] | None = None) -> 
 
     Raises:
         ValueError: none of these, or images of several shapes, of another type, or drawn by several
-            networks or with several settings; says which file.
+            networks or with several settings; or, among images, a file that is none by its name.
+            Says which file.
     """
     path = Path(path)
     if path.is_dir():
@@ -253,17 +255,23 @@ def _class_names(path):
 
 
 def _open_image_files(path):
-    by_class = {
-        folder.name: _image_files(folder) for folder in sorted(path.iterdir()) if folder.is_dir()
-    }
+    inside = visible(path)
+    by_class = {folder.name: visible(folder) for folder in inside if folder.is_dir()}
     by_class = {name: files for name, files in by_class.items() if files}
-    flat = _image_files(path)
-    if bool(by_class) == bool(flat):
+    beside = [file for file in inside if not file.is_dir()]
+    is_flat = any(map(_is_image, beside))
+    if bool(by_class) == is_flat:
         raise ValueError(
-            f"{path} must hold images ({', '.join(sorted(ENDINGS))}), or a sub-folder of them "
-            f"for each class. Received: {'both' if flat else 'neither'}"
+            f"{path} must hold images ({', '.join(FILE_ENDINGS)}), or a sub-folder of them "
+            f"for each class. Received: {'both' if is_flat else 'neither'}"
         )
-    files = flat or [file for files in by_class.values() for file in files]
+    files = beside if is_flat else [file for files in by_class.values() for file in files]
+    other = next((file for file in files if not _is_image(file)), None)
+    if other is not None:
+        raise ValueError(
+            f"{other} must be an image, as its name should say ({', '.join(FILE_ENDINGS)}): what "
+            "is none must not lie among the images"
+        )
     labels = [match and int(match[1]) for match in (LABEL_IN_NAME.search(f.stem) for f in files)]
     if by_class:
         labels = np.repeat(np.arange(len(by_class)), [len(files) for files in by_class.values()])
@@ -283,8 +291,8 @@ def _open_image_files(path):
     )
 
 
-def _image_files(folder):
-    return sorted(file for file in folder.iterdir() if file.suffix.lower() in ENDINGS)
+def _is_image(path):
+    return path.suffix.lower() in FILE_ENDINGS
 
 
 def _pixels(path, image_shape):

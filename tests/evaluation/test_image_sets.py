@@ -4,11 +4,12 @@ import json
 
 import numpy as np
 import pytest
+from PIL import Image
 
 from kdiffusion.evaluation import image_sets as room
 from kdiffusion.evaluation.image_sets import open_images
 from kdiffusion.evaluation.written_sets import write_arr_0, write_png_folder
-from kdiffusion.images import save_png
+from kdiffusion.images import FILE_ENDINGS, save_png
 
 
 @pytest.fixture(autouse=True)
@@ -84,6 +85,34 @@ def test_sub_folders_are_classes(images, tmp_path):
     assert found.class_names == ("class0", "class1", "class2")
     assert found.labels.tolist() == [0, 0, 0, 1, 1, 1, 2, 2]
     np.testing.assert_array_equal(_all(found), images[np.argsort(LABELS, kind="stable")])
+
+
+@pytest.mark.parametrize("ending", [*FILE_ENDINGS, ".TIF"])
+def test_every_kind_of_image_that_is_read_is_taken(tmp_path, ending):
+    image = Image.new("1" if ending == ".pbm" else "RGB", (6, 4))
+    for name in "ab":
+        image.save(tmp_path / f"{name}{ending}", format="PPM" if ending == ".pnm" else None)
+    found = open_images(tmp_path)
+    assert (found.count, _all(found).shape[:3]) == (2, (2, 4, 6))
+
+
+def test_what_is_hidden_is_passed_over_and_what_is_no_image_is_named(images, tmp_path):
+    for folder in ("cat", "dog", ".thumbs"):
+        (tmp_path / folder).mkdir()
+        save_png(images[0], tmp_path / folder / "a.png")
+    (tmp_path / "cat" / "._a.png").write_bytes(b"of macOS")
+    (tmp_path / "notes.txt").write_text("beside the classes")
+    found = open_images(tmp_path)
+    assert (found.class_names, found.count, len(_all(found))) == (("cat", "dog"), 2, 2)
+    (tmp_path / "dog" / "b.psd").write_bytes(b"")
+    with pytest.raises(ValueError, match=r"b\.psd must be an image"):
+        open_images(tmp_path)
+    (tmp_path / "cat" / "notes.txt").write_text("among images")
+    with pytest.raises(ValueError, match=r"notes\.txt must be an image"):
+        open_images(tmp_path / "cat")
+    save_png(images[0], tmp_path / "a.png")
+    with pytest.raises(ValueError, match="both"):
+        open_images(tmp_path)
 
 
 def test_a_subset_is_decided_by_its_seed_and_keeps_the_labels(images, tmp_path):
