@@ -2,7 +2,7 @@
 
 import numpy as np
 
-TURNS = 1000  # after which unequal shares begin again
+MOST_TURNS = 100_000  # after which unequal shares begin again: each file of images keeps them
 ALIKE = 1.1  # a largest class of so many times the smallest is of equal shares
 
 
@@ -11,20 +11,21 @@ def labels_in_turn(labels: np.ndarray, num_classes: int) -> list[int]:
 
     Distances between drawn and real images see the shares of classes, too. Where the real classes
     are nearly alike, each is drawn as often; else as often as there are real images of it, and any
-    beginning of the turns is within an image of that.
+    beginning of the turns is within an image of that. They depend on the real images alone, not on
+    how many are drawn.
 
     Args:
         labels: int array `[N]` of the real images that a model was trained on.
         num_classes: int.
 
     Returns:
-        list of int: `num_classes` of them, or `TURNS`.
+        list of int: `num_classes` of them; or N, which have the very shares, or `MOST_TURNS`.
     """
     counts = np.bincount(labels, minlength=num_classes)[:num_classes]
     if counts.min() > 0 and counts.max() <= ALIKE * counts.min():
         return list(range(num_classes))
     shares, drawn, turns = counts / counts.sum(), np.zeros(num_classes), []
-    for turn in range(TURNS):
+    for turn in range(min(len(labels), MOST_TURNS)):
         turns.append(int(np.argmax((turn + 1) * shares - drawn)))
         drawn[turns[-1]] += 1
     return turns

@@ -30,6 +30,7 @@ ARRAYS = {"images": "labels", "arr_0": "arr_1"}  # the array of images ► that 
 DAMAGED = (zipfile.BadZipFile, zlib.error, EOFError, OSError, ValueError)  # what reading raises
 # Two exports of one network, on two machines, agree to 1e-4; two networks do not.
 SAME_NETWORK = 1e-3
+LONGEST_SETTING = 80  # characters of it that are told
 LABEL_IN_NAME = re.compile(r"_label(\d+)$")
 
 
@@ -217,10 +218,15 @@ def differences(
     (settings_there, prediction_there), (settings, prediction) = there, here
     is_same = is_same_network(prediction_there, prediction)
     return ([] if is_same else ["it was drawn by another network"]) + [
-        f"{name} was {settings_there.get(name)}, now {settings.get(name)}"
+        f"{name} was {_shortened(settings_there.get(name))}, now {_shortened(settings.get(name))}"
         for name in dict.fromkeys([*settings, *settings_there])
         if settings_there.get(name) != settings.get(name) and name not in but
     ]
+
+
+def _shortened(setting):
+    text = str(setting)  # labels are thousands
+    return text if len(text) <= LONGEST_SETTING else f"{text[:LONGEST_SETTING]}…"
 
 
 def _refuse_several_jobs(files):

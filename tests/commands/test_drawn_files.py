@@ -80,6 +80,7 @@ def test_stopped_in_the_middle_it_leaves_whole_files_and_goes_on(denoiser, tmp_p
         ([0], {"guidance_interval": (0.2, 3.0)}, "guidance_interval was None, now"),
         ([0], {"dynamic_threshold": 0.9}, "dynamic_threshold"),
         ([1], {}, "labels"),
+        ([0] * 1000, {}, r"labels was \[0\], now \[[0 ,]{79}…\. Choose"),
     ],
 )
 def test_images_of_other_settings_are_not_mixed_in(denoiser, tmp_path, labels, options, message):
