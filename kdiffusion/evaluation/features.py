@@ -83,7 +83,7 @@ def fit_random_conv(
         for kernel in kernels:
             x = np.maximum(_patches(x) @ kernel, 0.0)  # [B, H, W, width]
             features += [x.mean(axis=(1, 2)), x.std(axis=(1, 2))]
-            x = _block_means(x, 2)
+            x = _block_means(x, 2, 2)
         height, width = x.shape[1] // 2, x.shape[2] // 2
         quarters = [
             part.mean(axis=(1, 2))
@@ -133,16 +133,15 @@ def _in_batches(function, images):
 
 def _averaged(images, side):
     """float64 `[B, h, w, C]` in -1 .. 1, h and w at most `side`; what does not divide is cut."""
-    block = max(-(-images.shape[1] // side), -(-images.shape[2] // side))
-    return to_model_range(_block_means(images.astype(np.float64), block))
+    height, width = (-(-size // side) for size in images.shape[1:3])
+    return to_model_range(_block_means(images.astype(np.float64), height, width))
 
 
-def _block_means(x, block):
-    """Means over blocks of `block` x `block` pixels; rows and columns left over are cut off."""
-    batch, height, width, channels = x.shape
-    rows, columns = height // block, width // block
-    x = x[:, : rows * block, : columns * block]
-    return x.reshape(batch, rows, block, columns, block, channels).mean(axis=(2, 4))
+def _block_means(x, height, width):
+    """Means over blocks of that many pixels; rows and columns left over are cut off."""
+    rows, columns = x.shape[1] // height, x.shape[2] // width
+    x = x[:, : rows * height, : columns * width]
+    return x.reshape(len(x), rows, height, columns, width, -1).mean(axis=(2, 4))
 
 
 def _patches(x):

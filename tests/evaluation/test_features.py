@@ -53,9 +53,11 @@ def test_pixels_keep_distances_between_small_images():
     )
 
 
-def test_pixels_average_over_blocks():
-    images = _images(40, shape=(16, 16, 1))
-    small = images.reshape(40, 8, 2, 8, 2, 1).mean(axis=(2, 4)) / 127.5 - 1
+@pytest.mark.parametrize(("rows", "columns"), [((8, 2), (8, 2)), ((4, 1), (8, 5))])
+def test_pixels_average_over_blocks(rows, columns):
+    """Of a narrow image as many pixels are kept along its short side as it has."""
+    images = _images(40, shape=(np.prod(rows), np.prod(columns), 1))
+    small = images.reshape(40, *rows, *columns, 1).mean(axis=(2, 4)) / 127.5 - 1
     centred = (small - small.mean(axis=0)).reshape(40, -1)
     features = fit_pixels(images, dimensions=64)(images)
     np.testing.assert_allclose(features @ features.T, centred @ centred.T, atol=1e-9)
