@@ -160,11 +160,13 @@ def _standard_error(share, count):
 def _copies(drawn, real):
     indices, distances = real.nearest_to(drawn.features, drawn.mirrored)
     found = Copies(indices, distances, real.held_out_distances)
+    copies = found.nearer_than_any
     return {
-        "copies": found.nearer_than_any,
-        "copies_by_chance": len(distances) / (len(found.fresh_distances) + 1),
-        "copies_share": found.nearer_than_any / len(found.distances),
+        "copies": copies,
+        "copies_by_chance": found.nearer_by_chance,
+        "copies_share": None if copies is None else copies / len(distances),
         "near_training_share": found.near_share,
+        "near_training_share_by_chance": found.near_share_by_chance,
         "nearest_distance_ratio": found.median_ratio,
         FOUND: found,
     }

@@ -9,6 +9,7 @@ import numpy as np
 from .distances import check_same_dimensions
 
 BLOCK = 500  # rows of a matrix of distances that are held at a time
+NEAREST_SHARE = 0.01  # of the held-out images: as near as they is near
 
 
 def precision_and_recall(real: np.ndarray, drawn: np.ndarray, k: int = 3) -> tuple[float, float]:
@@ -77,17 +78,34 @@ class Copies:
         return self.held_out_distances[self.held_out_distances > 0]
 
     @property
-    def nearer_than_any(self) -> int:
-        """int: drawn images that are nearer to a training image than any held-out one is."""
+    def nearer_than_any(self) -> int | None:
+        """int: drawn images that are nearer to a training image than any held-out one is.
+
+        None without any that is no training image, as all that follows.
+        """
         fresh = self.fresh_distances
-        return int(np.sum(self.distances < fresh.min())) if len(fresh) else 0
+        return int(np.sum(self.distances < fresh.min())) if len(fresh) else None
+
+    @property
+    def nearer_by_chance(self) -> float | None:
+        """float: how many those are expected to be of images that copy nothing."""
+        fresh = len(self.fresh_distances)
+        return len(self.distances) / (fresh + 1) if fresh else None
 
     @property
     def near_share(self) -> float | None:
-        """float: drawn images as near as the nearest 1 % of the held-out; None without any."""
+        """float: the share of the drawn images that are as near as the nearest 1 % of held-out."""
         if not len(self.fresh_distances):
             return None
-        return float(np.mean(self.distances < np.quantile(self.fresh_distances, 0.01)))
+        # By this method, whatever their number, so many of other such images lie below it.
+        limit = np.quantile(self.fresh_distances, NEAREST_SHARE, method="weibull")
+        return float(np.mean(self.distances < limit))
+
+    @property
+    def near_share_by_chance(self) -> float | None:
+        """float: what that is expected to be; the nearest is the limit of fewer than 99."""
+        fresh = len(self.fresh_distances)
+        return max(NEAREST_SHARE, 1 / (fresh + 1)) if fresh else None
 
     @property
     def median_ratio(self) -> float | None:

@@ -60,7 +60,7 @@ ROWS = {
         "Drawn images nearer to a training image than any held-out image is.",
     ),
     "near_training_share": (
-        "Near a training image", "0.01",
+        "Near a training image", "as by chance",
         ("The share of drawn images as near to a training image as the nearest 1 % of held-out "
         "images."),
     ),
@@ -109,12 +109,12 @@ def table(figures: Mapping[str, Any]) -> str:
 def _value(figures, key):
     """(value, error) as text, empty where there is none."""
     value = figures.get(key)
-    if key == "copies" and value is not None:
-        return str(value), f"by chance {figures['copies_by_chance']:.2g}"
     names = (ERRORS.get(key), f"{key}_standard_error", f"{key}_se")
     error = next((figures[name] for name in names if name in figures), None)
     if value is None:
         return "", ""
+    if f"{key}_by_chance" in figures:
+        return f"{value:.4g}", f"by chance {figures[f'{key}_by_chance']:.2g}"
     return f"{value:.4g}", "" if error is None else f"± {error:.1g}"
 
 

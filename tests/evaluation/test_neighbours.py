@@ -96,7 +96,7 @@ def test_copies_are_counted_below_the_nearest_held_out():
     assert copies.nearer_than_any == 2
     assert copies.median_ratio == pytest.approx(0.95 / 2)
     # A held-out image that the training part has too is no yardstick.
-    for held_out, count in (([0.0, 1.0, 2.0], 2), ([0.0], 0)):
+    for held_out, count in (([0.0, 1.0, 2.0], 2), ([0.0], None)):
         spoilt = Copies(copies.nearest, copies.distances, np.array(held_out))
         assert spoilt.nearer_than_any == count
 
@@ -105,7 +105,8 @@ def test_held_out_images_that_are_training_images_measure_nothing():
     twins = Copies(np.zeros(3, int), np.array([0.5, 1.0, 3.0]), np.array([0.0, 0.0, 0.0, 2.0]))
     assert (twins.nearer_than_any, twins.near_share, twins.median_ratio) == (2, 2 / 3, 0.5)
     alone = Copies(np.zeros(3, int), np.array([0.5, 1.0, 3.0]), np.zeros(4))
-    assert (alone.nearer_than_any, alone.near_share, alone.median_ratio) == (0, None, None)
+    assert (alone.nearer_than_any, alone.near_share, alone.median_ratio) == (None, None, None)
+    assert alone.nearer_by_chance is alone.near_share_by_chance is None
 
 
 def test_what_has_no_answer_is_refused():
@@ -118,8 +119,22 @@ def test_what_has_no_answer_is_refused():
 
 
 def test_near_is_the_nearest_hundredth_of_the_held_out():
-    copies = Copies(np.zeros(3, int), np.array([2.5, 10.0, 50.0]), np.arange(1.0, 201.0))
+    copies = Copies(np.zeros(3, int), np.array([2.005, 10.0, 50.0]), np.arange(1.0, 201.0))
     assert copies.near_share == pytest.approx(1 / 3)
+
+
+@pytest.mark.parametrize("held_out", [20, 98, 180, 1000])
+def test_of_images_that_copy_nothing_as_many_are_near_as_by_chance(held_out):
+    """Drawn and held-out images of one kind: their distances are of one distribution."""
+    rng, count = np.random.default_rng(0), 200
+    found = [
+        Copies(np.zeros(count, int), rng.random(count), rng.random(held_out)) for _ in range(4000)
+    ]
+    for values, expected in (
+        ([copies.nearer_than_any for copies in found], found[0].nearer_by_chance),
+        ([copies.near_share for copies in found], found[0].near_share_by_chance),
+    ):
+        assert abs(np.mean(values) - expected) < 4 * np.std(values) / len(values) ** 0.5
 
 
 def test_held_out_images_are_looked_for_mirrored_too():
