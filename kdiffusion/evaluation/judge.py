@@ -114,7 +114,7 @@ class Judge:
             (float32 `[N, classes]` logits, float32 `[N, D]` features).
 
         Raises:
-            JudgeError: images of another type or shape.
+            JudgeError: images of another type or shape, or a file that can't read its own.
         """
         images = np.asarray(images)
         if images.dtype != np.uint8 or images.shape[1:] != self.card.image_shape:
@@ -124,7 +124,13 @@ class Judge:
             )
 
         def run(batch):
-            return self._session.run(list(OUTPUTS), {INPUT: batch.astype(np.float32)})
+            try:
+                return self._session.run(list(OUTPUTS), {INPUT: batch.astype(np.float32)})
+            except Exception as error:  # ONNX Runtime's errors share no base class
+                raise JudgeError(
+                    f"{self.path} must read images of its card's shape, {self.card.image_shape}: "
+                    f"{error}"
+                ) from error
 
         logits, features = run_in_batches(run, images, "Judging", progress)
         return logits, features

@@ -74,7 +74,11 @@ class OnnxFeatures:
         return f"onnx {total.hexdigest()} {self.output} {self._size} {self._range}"
 
     def __call__(self, images: ArrayLike, progress: bool = False) -> np.ndarray:
-        """float32 `[N, D]` of uint8 images `[N, H, W, C]`."""
+        """float32 `[N, D]` of uint8 images `[N, H, W, C]`.
+
+        Raises:
+            ValueError: images, or a size of them, that the network doesn't take.
+        """
         images = np.asarray(images)
         if images.dtype != np.uint8 or images.ndim != 4 or not len(images):
             raise ValueError(
@@ -89,7 +93,15 @@ class OnnxFeatures:
         name = self._session.get_inputs()[0].name
 
         def run(batch):
-            return self._session.run([self.output], {name: self._prepared(batch)})
+            prepared = self._prepared(batch)
+            try:
+                return self._session.run([self.output], {name: prepared})
+            except Exception as error:  # ONNX Runtime's errors share no base class
+                raise ValueError(
+                    f"{self.path} must take images of this size; `--feature-size` brings them to "
+                    f"another. Received: an input of shape {prepared.shape}, from images of shape "
+                    f"{images.shape[1:]}. {error}"
+                ) from error
 
         (features,) = run_in_batches(run, images, "Features", progress, BATCH_SIZE)
         if features.ndim == 4 and features.shape[2:] == (1, 1):  # pooled, and not yet flattened

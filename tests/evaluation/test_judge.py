@@ -10,6 +10,7 @@ import pytest
 from kdiffusion import onnx_session
 from kdiffusion.evaluation import judge as room
 from kdiffusion.evaluation.judge import (
+    CARD_KEY,
     JudgeCard,
     JudgeError,
     find_judge,
@@ -42,6 +43,19 @@ def test_images_of_another_shape_are_refused(judge_file, shape):
         load_judge(judge_file).logits(np.zeros((2, *shape), np.uint8))
     with pytest.raises(JudgeError, match="float64"):
         load_judge(judge_file).logits(np.zeros((2, 4, 6, 1)))
+
+
+def test_a_judge_that_cannot_read_what_its_card_says_is_named(judge_file, judge_card, images):
+    model = onnx.load(judge_file)
+    for dimension in model.graph.input[0].type.tensor_type.shape.dim:
+        dimension.dim_param = "any"  # so that it opens
+    (flat,) = (each for each in model.graph.initializer if each.name == "flat")
+    flat.CopyFrom(onnx.numpy_helper.from_array(np.array([5, -1]), "flat"))
+    onnx.helper.set_model_props(model, {CARD_KEY: judge_card.to_json()})
+    onnx.save(model, judge_file)
+    seal_judge(judge_file)
+    with pytest.raises(JudgeError, match=r"toy\.onnx must read images of its card's shape"):
+        load_judge(judge_file).read(images)
 
 
 def test_a_changed_byte_is_refused_wherever_it_is(judge_file):

@@ -117,6 +117,28 @@ def test_weights_beside_the_graph_are_part_of_what_features_are_known_by(tmp_pat
     assert identities[0] == identities[1] != identities[2]
 
 
+def test_images_of_a_size_that_the_network_does_not_take_are_named(tmp_path, images):
+    weights = numpy_helper.from_array(np.ones((3 * 8 * 8, 2), np.float32), "weights")
+    graph = helper.make_graph(
+        [
+            helper.make_node("Flatten", ["x"], ["flat"]),
+            helper.make_node("MatMul", ["flat", "weights"], ["features"]),
+        ],
+        "of 8 by 8",
+        [helper.make_tensor_value_info("x", TensorProto.FLOAT, ["b", "h", "w", 3])],
+        [helper.make_tensor_value_info("features", TensorProto.FLOAT, ["b", 2])],
+        [weights],
+    )
+    path = tmp_path / "network.onnx"
+    onnx.save(
+        helper.make_model(graph, opset_imports=[helper.make_opsetid("", 18)], ir_version=8), path
+    )
+    message = r"network\.onnx must take .*`--feature-size`.* \(7, 4, 6, 3\), from .* \(4, 6, 3\)"
+    with pytest.raises(ValueError, match=message):
+        OnnxFeatures(path)(images)
+    assert OnnxFeatures(path, size=8)(images).shape == (7, 2)
+
+
 @pytest.mark.parametrize(
     ("shape", "options", "message"),
     [
