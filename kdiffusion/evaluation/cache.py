@@ -64,7 +64,7 @@ def cached(key: str, compute: Callable[[], np.ndarray]) -> np.ndarray:
         Array that lies on disk and is read where it is used (`numpy.memmap`).
     """
     path = cache_folder() / "evaluation" / f"v{VERSION}-{key}.npy"
-    if not path.exists():
+    if not path.exists() or path.stat().st_size == 0:  # as a power cut leaves it
         array = np.asarray(compute())
         with staged(path, overwrite=True) as temporary:
             np.save(temporary, array)

@@ -52,6 +52,13 @@ def test_a_damaged_file_is_named():
         cached("key", lambda: np.zeros(1000))
 
 
+def test_an_empty_file_is_computed_anew():
+    path = Path(cached("key", lambda: np.zeros(10)).filename)
+    path.write_bytes(b"")
+    for _ in range(2):
+        np.testing.assert_array_equal(cached("key", lambda: np.ones(10)), np.ones(10))
+
+
 def test_a_digest_changes_with_content_type_shape_and_order():
     array = np.arange(6, dtype=np.uint8)
     digests = {
