@@ -81,7 +81,8 @@ def main(
         overwrite: replace an earlier evaluation, and draw again.
     """
     paths = {name: out / name for name in ("evaluation.json", "report.html")}
-    refuse_outputs(*paths.values(), save_statistics, overwrite=overwrite)
+    written = [path for path in (*paths.values(), save_statistics) if path is not None]
+    refuse_outputs(*written, overwrite=overwrite)
     job = Job(
         measures=measures, features=features, feature_size=feature_size,
         feature_range=feature_range, feature_output=feature_output, judge=judge, seed=seed,
@@ -120,7 +121,7 @@ def main(
         if not isinstance(real, Path) and prepared.class_names is not None:
             labels = labels_in_turn(real.labels, len(labels))
         seeds = range(seed, seed + count)
-        drawn = _draw(denoiser, labels, seeds, out / "drawn", sampling, overwrite)
+        drawn = _draw(denoiser, labels, seeds, out / "drawn", sampling, written, overwrite)
     result = run_job(prepared, drawn, name, held_out, denoiser, network_images)
     print(result.table)
     contents = {
@@ -174,11 +175,13 @@ def _is_split_otherwise(card, real, directory):
     return usual.content_hash() != real.content_hash()
 
 
-def _draw(denoiser, labels, seeds, folder, sampling, overwrite):
+def _draw(denoiser, labels, seeds, folder, sampling, written, overwrite):
     if overwrite:
         make_plan(denoiser, sampling.options())  # refuses before it removes
         check_whole("batch_size", sampling.batch_size)
         remove_files(folder)  # of an evaluation of other seeds, or of more images
+        for path in written:  # so that, stopped, the same command goes on without --overwrite
+            path.unlink(missing_ok=True)
     draw_to_folder(
         denoiser, labels, seeds, folder, images_per_file=IMAGES_PER_FILE, overwrite=overwrite,
         **sampling.given(),

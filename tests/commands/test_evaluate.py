@@ -238,6 +238,23 @@ def test_a_path_that_a_file_names_as_its_data_is_not_opened(
         main(file, out=tmp_path / "out", **QUICK)
 
 
+def test_an_overwriting_that_was_stopped_goes_on_without(digits_file, tmp_path, monkeypatch):
+    options = {**QUICK, "images": 100, "out": tmp_path, "save_statistics": tmp_path / "real.npz"}
+    main(digits_file, **options)
+
+    def stop(*_):
+        raise KeyboardInterrupt
+
+    with monkeypatch.context() as patch:
+        patch.setattr("kdiffusion.commands.evaluate.run_job", stop)
+        with pytest.raises(KeyboardInterrupt):
+            main(digits_file, seed=1, overwrite=True, **options)
+    before = next((tmp_path / "drawn").iterdir()).stat()
+    main(digits_file, seed=1, **options)
+    assert next((tmp_path / "drawn").iterdir()).stat() == before
+    assert json.loads((tmp_path / "evaluation.json").read_text())["seed"] == 1
+
+
 def test_an_earlier_evaluation_stays_unless_told(digits_file, tmp_path):
     out = tmp_path / "out"
     main(digits_file, images=100, out=out, **QUICK)
