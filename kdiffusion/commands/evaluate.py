@@ -104,7 +104,10 @@ def main(
         drawn = open_images(path)
         drawn = drawn if images is None else drawn.subset(images, seed)
         real, held_out = _real(data, directory, images=drawn)
-        prepared = job.prepare(drawn.image_shape, drawn.class_names, real)
+        names = drawn.class_names
+        if not isinstance(real, Path) and names and set(names) <= set(real.class_names):
+            names = real.class_names  # some of them, in another order: by name, not by place
+        prepared = job.prepare(drawn.image_shape, names, real)
         prepared.check(drawn.count, drawn.labels is not None)
     else:
         denoiser = load_denoiser(path)

@@ -255,14 +255,16 @@ def _check_fit(image_shape, class_names, names, dataset, judge):
 
 
 def _labels(images, class_names):
+    """The labels as `class_names` counts them, which may have the images' names in another order."""
     if images.labels is None or class_names is None:
         return None
-    if np.all(images.labels == len(class_names)):  # of no class, all of them
+    own = images.class_names or class_names
+    if np.all(images.labels == len(own)):  # of no class, all of them
         return None
-    wrong = (images.labels < 0) | (images.labels >= len(class_names))
+    wrong = (images.labels < 0) | (images.labels >= len(own))
     if wrong.any():
         raise ValueError(
-            f"The labels of {images.path} must be from 0 to {len(class_names) - 1}. "
+            f"The labels of {images.path} must be from 0 to {len(own) - 1}. "
             f"Received: {images.labels[wrong][0]}"
         )
-    return images.labels
+    return np.array([class_names.index(name) for name in own])[images.labels]

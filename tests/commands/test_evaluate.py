@@ -238,6 +238,22 @@ def test_a_path_that_a_file_names_as_its_data_is_not_opened(
         main(file, out=tmp_path / "out", **QUICK)
 
 
+@pytest.mark.parametrize("names", ["3", "93"])
+def test_sub_folders_are_the_classes_of_the_data_by_name(tmp_path, names):
+    digits = load_dataset("digits")
+    for name in names:
+        (tmp_path / "drawn" / name).mkdir(parents=True)
+        chosen = digits.validation_images[digits.validation_labels == int(name), ..., 0]
+        for number, image in enumerate(chosen):
+            Image.fromarray(image).save(tmp_path / "drawn" / name / f"{number}.png")
+    options = {"data": "digits", "measures": ("share_as_asked",)}
+    main(tmp_path / "drawn", out=tmp_path / "out", **options)
+    figures = json.loads((tmp_path / "out" / "evaluation.json").read_text())
+    assert figures["share_as_asked"] > 0.9
+    asked = [name for name, share in figures["share_by_class"].items() if share is not None]
+    assert asked == sorted(names)
+
+
 def test_an_overwriting_that_was_stopped_goes_on_without(digits_file, tmp_path, monkeypatch):
     options = {**QUICK, "images": 100, "out": tmp_path, "save_statistics": tmp_path / "real.npz"}
     main(digits_file, **options)
