@@ -120,9 +120,9 @@ def main(
         if prepared.reader.judge is not None and _is_split_otherwise(card, real, place):
             held_out = f"{held_out} A judge is trained with the default split, and may know them."
         prepared.check(count, labelled=True)
-        labels = range(len(card.class_names))
-        if not isinstance(real, Path) and prepared.class_names is not None:
-            labels = labels_in_turn(real.labels, len(labels))
+        labels, counts = range(len(card.class_names)), prepared.real.class_counts
+        if counts is not None and len(counts) == len(labels):  # not where it has no classes
+            labels = labels_in_turn(counts)
         seeds = range(seed, seed + count)
         drawn = _draw(denoiser, labels, seeds, out / "drawn", sampling, written, overwrite)
     result = run_job(prepared, drawn, name, held_out, denoiser, network_images)

@@ -6,7 +6,7 @@ MOST_TURNS = 100_000  # after which unequal shares begin again: each file of ima
 ALIKE = 1.1  # a largest class of so many times the smallest is of equal shares
 
 
-def labels_in_turn(labels: np.ndarray, num_classes: int) -> list[int]:
+def labels_in_turn(counts: np.ndarray) -> list[int]:
     """Labels to be drawn one after another, and again from the first.
 
     Distances between drawn and real images see the shares of classes, too. Where the real classes
@@ -15,17 +15,16 @@ def labels_in_turn(labels: np.ndarray, num_classes: int) -> list[int]:
     how many are drawn.
 
     Args:
-        labels: int array `[N]` of the real images that a model was trained on.
-        num_classes: int.
+        counts: int array `[C]`. How many of the real images each class has.
 
     Returns:
-        list of int: `num_classes` of them; or N, which have the very shares, or `MOST_TURNS`.
+        list of int: C of them; or as many as real images, which have the very shares, but at most
+        `MOST_TURNS`.
     """
-    counts = np.bincount(labels, minlength=num_classes)[:num_classes]
     if counts.min() > 0 and counts.max() <= ALIKE * counts.min():
-        return list(range(num_classes))
-    shares, drawn, turns = counts / counts.sum(), np.zeros(num_classes), []
-    for turn in range(min(len(labels), MOST_TURNS)):
+        return list(range(len(counts)))
+    shares, drawn, turns = counts / counts.sum(), np.zeros(len(counts)), []
+    for turn in range(min(counts.sum(), MOST_TURNS)):
         turns.append(int(np.argmax((turn + 1) * shares - drawn)))
         drawn[turns[-1]] += 1
     return turns

@@ -67,7 +67,8 @@ class EvaluationInTraining:
         self._reader, self._real = prepared.reader, prepared.real
         self._dataset = dataset
         self._progress, self._seed = progress, seed
-        self._labels = np.resize(labels_in_turn(dataset.labels, dataset.num_classes), images)
+        counts = np.bincount(dataset.labels, minlength=dataset.num_classes)
+        self._labels = np.resize(labels_in_turn(counts), images)
         rng, most = np.random.default_rng(seed), len(dataset.validation_images)
         self._held_out = np.sort(rng.choice(most, min(images, most), replace=False))
 

@@ -79,20 +79,19 @@ class Job:
         judge = self._judge(image_shape, class_names, dataset)
         names = _class_names(class_names, dataset, judge)
         _check_fit(image_shape, class_names, names, dataset, judge)
+        if isinstance(real, Path) and judge is None and self.features is None:
+            raise ValueError(
+                f"`features` or `judge` must be given where `data` is statistics. {real} holds "
+                f"those of {load_statistics(real).features or 'features that it does not name'}"
+            )
         features = self.features or (OF_JUDGE if judge else "random_conv")
         reader = make_reader(
             features, judge, None if dataset is None else dataset.images, self.feature_size,
             self.feature_range, self.feature_output,
         )  # fmt: skip
         if isinstance(real, Path):
-            found = load_statistics(real, reader)
-            black = np.zeros((1, *image_shape), np.uint8)
-            dimensions = reader(black)[0].shape[1]
-            if dimensions != len(found.statistics.mean):
-                raise ValueError(
-                    f"{real} holds statistics of {len(found.statistics.mean)} features, where "
-                    f"{reader.name} gives {dimensions}: they are of other features"
-                )
+            found = load_statistics(real)
+            found.check_reader(reader, image_shape)
         else:
             found = read_real_images(real, reader, progress)
         names = None if is_unlabelled else names
@@ -255,7 +254,7 @@ def _check_fit(image_shape, class_names, names, dataset, judge):
 
 
 def _labels(images, class_names):
-    """The labels as `class_names` counts them, which may have the images' names in another order."""
+    """Labels as `class_names` counts them, which may have the names in another order."""
     if images.labels is None or class_names is None:
         return None
     own = images.class_names or class_names

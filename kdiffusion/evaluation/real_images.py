@@ -59,6 +59,11 @@ class RealImages:
         best = distances.argmin(axis=0), np.arange(len(features))
         return indices[best], distances[best]
 
+    @property
+    def class_counts(self) -> np.ndarray:
+        """int array `[C]`: how many of the training images each class has."""
+        return np.bincount(self.dataset.labels, minlength=self.dataset.num_classes)
+
     @functools.cached_property
     def held_out_distances(self) -> np.ndarray:
         """float64 array `[M]`: of the held-out images to the nearest training image."""
@@ -72,10 +77,31 @@ class SavedStatistics:
     Attributes:
         path: Path.
         statistics: GaussianStatistics.
+        class_counts: int array `[C]`, how many of the images each class has; None where the file
+            doesn't say it, as `features` and `identity`.
+        features: str. What the features are called.
+        identity: str. The digest of a `Reader`'s `features_identity`.
     """
 
     path: Path
     statistics: GaussianStatistics
+    class_counts: np.ndarray | None
+    features: str | None
+    identity: str | None
+
+    def check_reader(self, reader: Reader, image_shape: tuple[int, int, int]) -> None:
+        """Refuses a reader of other features, of images of that shape, by a ValueError."""
+        if self.identity not in (None, digest(reader.features_identity)):
+            raise ValueError(
+                f"{self.path} holds statistics of other features: {self.features}, where "
+                f"{reader.name} are asked for, or of another version of them"
+            )
+        dimensions = reader(np.zeros((1, *image_shape), np.uint8))[0].shape[1]
+        if dimensions != len(self.statistics.mean):
+            raise ValueError(
+                f"{self.path} holds statistics of {len(self.statistics.mean)} features, where "
+                f"{reader.name} gives {dimensions}: they are of other features"
+            )
 
 
 def read_real_images(dataset: LabelledImages, reader: Reader, progress: bool = False) -> RealImages:
@@ -135,6 +161,8 @@ def statistics_of(features: np.ndarray) -> GaussianStatistics:
 def save_statistics(real: RealImages, reader: Reader, file: Any) -> None:
     """Writes mean and covariance of the training images as other tools read them: NPZ, mu, sigma.
 
+    And what the features are, and how many images each class has.
+
     Args:
         real: RealImages.
         reader: Reader that read them.
@@ -143,39 +171,45 @@ def save_statistics(real: RealImages, reader: Reader, file: Any) -> None:
     np.savez(
         file, mu=real.statistics.mean, sigma=real.statistics.covariance,
         images=real.statistics.count, features=reader.name,
-        identity=digest(reader.features_identity),
+        identity=digest(reader.features_identity), class_counts=real.class_counts,
     )  # fmt: skip
 
 
-def load_statistics(path: str | os.PathLike, reader: Reader) -> SavedStatistics:
+def load_statistics(path: str | os.PathLike) -> SavedStatistics:
     """Reads mean and covariance from an NPZ file, ours or another tool's.
 
     Args:
         path: path of a file with `mu` `[D]` and `sigma` `[D, D]`.
-        reader: Reader whose features they are to be compared with.
 
     Returns:
         SavedStatistics.
 
     Raises:
-        ValueError: the file cannot be read, lacks one of them, or is of other features.
+        ValueError: the file cannot be read, or lacks one of them.
     """
     try:
         with np.load(path, allow_pickle=False) as arrays:
             found = {name: arrays[name] for name in arrays.files if name in _KNOWN}
     except Exception as error:  # zipfile's, zlib's and NumPy's own, by what is damaged
         raise ValueError(f"{path} is not a whole NPZ file: {error}") from error
-    if "identity" in found and str(found["identity"]) != digest(reader.features_identity):
-        raise ValueError(
-            f"{path} holds statistics of other features: {found['features']}, where "
-            f"{reader.name} are asked for, or of another version of them"
-        )
     mean, covariance = found.get("mu"), found.get("sigma")
     if mean is None or covariance is None or covariance.shape != 2 * mean.shape or mean.ndim != 1:
         shapes = {name: array.shape for name, array in found.items()}
         raise ValueError(f"{path} must hold `mu` [D] and `sigma` [D, D]. Received: {shapes}")
     count = int(found["images"]) if "images" in found else None
-    return SavedStatistics(Path(path), GaussianStatistics.of(mean, covariance, count))
+    counts = found.get("class_counts")
+    if counts is not None and not (
+        counts.ndim == 1 and counts.dtype.kind in "iu" and np.all(counts >= 0) and counts.any()
+    ):
+        raise ValueError(
+            f"{path} must hold how many images each class has as `class_counts`, integers [C]. "
+            f"Received: {counts.dtype} of shape {counts.shape}"
+        )
+    features, identity = (
+        str(found[name]) if name in found else None for name in ("features", "identity")
+    )
+    statistics = GaussianStatistics.of(mean, covariance, count)
+    return SavedStatistics(Path(path), statistics, counts, features, identity)
 
 
-_KNOWN = ("mu", "sigma", "images", "features", "identity")
+_KNOWN = ("mu", "sigma", "images", "features", "identity", "class_counts")

@@ -101,10 +101,25 @@ def test_classes_are_drawn_in_the_shares_of_the_data(digits_file, tmp_path):
             Image.fromarray(digits.images[index, ..., 0]).save(
                 tmp_path / "few" / str(label) / f"{index}.png"
             )
-    options = {**QUICK, "data": str(tmp_path / "few"), "images": 140, "network_images": 0}
-    main(digits_file, out=tmp_path / "out", **options)
-    ((_, labels, _),) = read_folder(tmp_path / "out" / "drawn")
-    assert np.bincount(labels).tolist() == [10, 10, 10, 50, 10, 10, 10, 10, 10, 10]
+    options = {**QUICK, "features": None, "judge": "digits", "images": 140, "network_images": 0}
+    saved = tmp_path / "few.npz"
+    main(
+        digits_file, data=str(tmp_path / "few"), save_statistics=saved, out=tmp_path / "out",
+        **options,
+    )  # fmt: skip
+    options["measures"] = ("share_as_asked",)
+    main(digits_file, data=str(saved), out=tmp_path / "saved", **options)
+    for out in ("out", "saved"):
+        ((_, labels, _),) = read_folder(tmp_path / out / "drawn")
+        assert np.bincount(labels).tolist() == [10, 10, 10, 50, 10, 10, 10, 10, 10, 10]
+    with np.load(saved) as arrays:  # as of another tool
+        np.savez(tmp_path / "theirs.npz", mu=arrays["mu"], sigma=arrays["sigma"])
+    main(digits_file, data=str(tmp_path / "theirs.npz"), out=tmp_path / "even", **options)
+    ((_, labels, _),) = read_folder(tmp_path / "even" / "drawn")
+    assert np.bincount(labels).tolist() == [14] * 10
+    del options["judge"]
+    with pytest.raises(ValueError, match=r"`judge` must be given.* those of judge digits\.onnx"):
+        main(digits_file, data=str(saved), out=tmp_path / "unread", **options)
 
 
 def test_the_images_that_the_training_held_out_are_held_out(digits_file, toy_file, card, tmp_path):
@@ -204,7 +219,9 @@ def test_real_digits_score_as_real_and_their_statistics_are_saved(tmp_path):
     figures = json.loads((tmp_path / "out" / "evaluation.json").read_text())
     assert figures["frechet_distance"] == figures["real"]["frechet_distance"]
     assert abs(figures["kernel_distance"]) < 0.02
-    assert set(np.load(statistics)) == {"mu", "sigma", "images", "features", "identity"}
+    assert set(np.load(statistics)) == {
+        "mu", "sigma", "images", "features", "identity", "class_counts",
+    }  # fmt: skip
     with pytest.raises(ValueError, match="fitted to real images"):
         main(tmp_path / "real.npz", data=str(statistics), out=tmp_path / "more", features="pixels")
     with pytest.raises(ValueError, match="`save_statistics` needs real images"):

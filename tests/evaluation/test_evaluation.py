@@ -226,6 +226,9 @@ def test_saved_statistics_give_the_same_distance_and_those_of_others_are_refused
     np.savez(tmp_path / "wide.npz", mu=np.zeros(2048), sigma=np.eye(2048))
     with pytest.raises(ValueError, match=r"statistics of 2048 features, where judge .* gives 2"):
         _evaluate(fresh, tmp_path / "wide.npz", judge=str(judge_file))
+    np.savez(tmp_path / "counts.npz", **{**arrays, "class_counts": np.array([-1, 3])})
+    with pytest.raises(ValueError, match=r"counts\.npz must hold how many images each class has"):
+        _evaluate(fresh, tmp_path / "counts.npz", judge=str(judge_file))
     np.savez(tmp_path / "none.npz", images=np.zeros(3))
     with pytest.raises(ValueError, match=r"none\.npz must hold `mu` \[D\]"):
         _evaluate(fresh, tmp_path / "none.npz", judge=str(judge_file))
