@@ -108,11 +108,18 @@ def main(
         path: of_ours for name, path in sets.items() if (of_ours := WRITTEN_SETS[name].ours)
     }
     refuse_outputs(*sets.values(), overwrite=overwrite, ours=ours)
+    out = out or Path("samples")
+    for name, path in sets.items():
+        if path.resolve() in (out.resolve(), *out.resolve().parents):
+            raise ValueError(
+                f"`{name}` must be another place than `out`, and not hold it. "
+                f"Received: {name}={path}, out={out}"
+            )
     for name in sets:
         importlib.import_module(WRITTEN_SETS[name].needs or "numpy")  # before the work, not after
     images_per_file = IMAGES_PER_FILE if images_per_file is None else images_per_file
     work = _Part(
-        artifact, labels, seeds_from_text(seeds), out or Path("samples"), images_per_file,
+        artifact, labels, seeds_from_text(seeds), out, images_per_file,
         shard_from_text(shard), claim, overwrite, sampling.given(),
     )  # fmt: skip
     start = time.perf_counter()

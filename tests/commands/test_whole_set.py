@@ -129,6 +129,13 @@ def test_a_damaged_file_leaves_nothing_and_an_earlier_set_stays(toy, tmp_path, o
     assert (tmp_path / "set.npz").stat() == before
 
 
+@pytest.mark.parametrize("out", ["both", "both/drawn", "else/../both"])
+def test_a_set_in_the_place_of_the_images_is_refused_before_they_are_drawn(toy, tmp_path, out):
+    with pytest.raises(ValueError, match="`png_folder` must be another place than `out`"):
+        main(toy, seeds="0:4", out=tmp_path / out, png_folder=tmp_path / "both")
+    assert sorted(os.listdir(tmp_path)) == ["toy.onnx"]
+
+
 def test_a_grid_has_neither(toy, tmp_path):
     for name, value in {"arr_0": tmp_path / "set.npz", "images_per_file": 7}.items():
         with pytest.raises(ValueError, match=f"`{name}` is for many .* pass `--seeds FIRST:END`"):
