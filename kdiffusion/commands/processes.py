@@ -46,8 +46,6 @@ def run_in_processes(
     Returns:
         list of `count` exit statuses; one below 0 is the signal that ended a process.
     """
-    if count < 1:
-        raise ValueError(f"`processes` must be at least 1. Received: processes={count}")
     gpus = visible_gpus()
     # A fork would take over the threads of a runtime in a state that nobody knows.
     context = multiprocessing.get_context("spawn")

@@ -5,6 +5,7 @@ It imports neither TensorFlow nor Keras, unless the file is a SavedModel.
 
 import dataclasses
 import importlib
+import sys
 import time
 import warnings
 from collections.abc import Callable
@@ -12,6 +13,8 @@ from pathlib import Path
 from typing import Any
 
 from kdiffusion.artifacts import load_denoiser
+from kdiffusion.checks import check_whole
+from kdiffusion.diffusion.plan import make_plan
 from kdiffusion.evaluation.written_sets import WRITTEN_SETS
 from kdiffusion.images import grid_size, image_grid
 from kdiffusion.terminal import counted
@@ -21,7 +24,7 @@ from .grids import check_scale, draw_by_class
 from .labels import label_names, labels_from_text
 from .outputs import refuse_names, refuse_outputs, refuse_size, write_outputs
 from .processes import run_in_processes
-from .sampling_flags import AS_RECOMMENDED, Artifact, Labels, Sampling
+from .sampling_flags import AS_RECOMMENDED, Artifact, Labels, Sampling, SamplingFlags
 from .shards import (
     IMAGES_PER_FILE,
     file_name,
@@ -120,8 +123,9 @@ def main(
     images_per_file = IMAGES_PER_FILE if images_per_file is None else images_per_file
     work = _Part(
         artifact, labels, seeds_from_text(seeds), out, images_per_file,
-        shard_from_text(shard), claim, overwrite, sampling.given(),
+        shard_from_text(shard), claim, overwrite, sampling,
     )  # fmt: skip
+    check_whole("processes", processes)
     start = time.perf_counter()
     drawn, skipped = work() if processes == 1 else _draw_in_processes(work, processes)
     seconds = time.perf_counter() - start
@@ -144,17 +148,26 @@ class _Part:
     shard: tuple[int, int]
     claim: bool
     overwrite: bool
-    options: dict
+    sampling: SamplingFlags
     progress: bool = True
 
     def __call__(self):
-        denoiser = load_denoiser(self.artifact)
-        numbers = labels_from_text(self.labels, denoiser.card.class_names)
+        denoiser, numbers = self._opened()
         return draw_to_folder(
             denoiser, numbers, self.seeds, self.out, images_per_file=self.images_per_file,
             shard=self.shard, claim=self.claim, overwrite=self.overwrite, progress=self.progress,
-            **self.options,
+            **self.sampling.given(),
         )  # fmt: skip
+
+    def check(self, number):
+        """Refuses what can't be drawn; `number` is that of the process."""
+        denoiser, _ = self._opened()
+        make_plan(denoiser, self.sampling.options())
+        check_whole("batch_size", self.sampling.batch_size)
+
+    def _opened(self):
+        denoiser = load_denoiser(self.artifact)
+        return denoiser, labels_from_text(self.labels, denoiser.card.class_names)
 
     def files(self):
         """All that is there when it is done, as ranges of seeds."""
@@ -176,13 +189,25 @@ class _PartOfPart:
 
 def _draw_in_processes(part, count):
     """Like `part()`; raises ValueError where processes were lost and files are missing."""
+    # A process of its own says a mistake once, and leaves no model on a GPU.
+    (status,) = run_in_processes(part.check, 1, watch=lambda: None)
+    if status > 0:
+        sys.exit(status)
     files = {file_name(file): len(file) for file in part.files()}
     total = sum(files.values())
 
+    def times():
+        return {path.name: path.stat().st_mtime_ns for path in part.out.glob("images_*.npz")}
+
+    earlier = times() if part.overwrite else {}
+
     def there():
+        if part.overwrite:
+            now = times()
+            return sum(size for name, size in files.items() if now.get(name) != earlier.get(name))
         return total - sum(files[name] for name in missing_files(part.out, part.files()))
 
-    skipped = 0 if part.overwrite else there()
+    skipped = there()
     with image_bar(total, skipped, progress=True) as bar:
         statuses = run_in_processes(
             _PartOfPart(part, count), count, watch=lambda: bar.update(there() - bar.n)

@@ -13,9 +13,10 @@ import time
 import numpy as np
 import pytest
 
-from kdiffusion.commands.drawn_files import read_folder
+from kdiffusion.commands.drawn_files import image_bar, read_folder
 from kdiffusion.commands.processes import run_in_processes, visible_gpus
 from kdiffusion.commands.sample import main
+from kdiffusion.commands.sampling_flags import SamplingFlags
 
 
 @pytest.mark.parametrize(
@@ -94,6 +95,37 @@ def test_processes_that_refuse_what_is_there_end_the_command(toy, tmp_path):
     assert not (tmp_path / "ones.npz").exists()
 
 
+@pytest.mark.parametrize(
+    "mistake", [{"labels": ("zebra",)}, {"sampling": SamplingFlags(steps=5000)}]
+)
+def test_a_mistake_is_said_once(toy, tmp_path, capfd, mistake):
+    with pytest.raises(SystemExit):
+        main(toy, seeds="0:4", images_per_file=2, out=tmp_path / "many", processes=2, **mistake)
+    assert capfd.readouterr().err.count("error:") == 1
+
+
+def test_the_bar_of_an_overwriting_counts_what_is_drawn_now(toy, tmp_path, monkeypatch):
+    many = {"seeds": "0:8", "images_per_file": 2, "out": tmp_path / "many"}
+    main(toy, **many)
+    bars, counts = [], []
+
+    def bar_that_is_seen(*arguments, **options):
+        bars.append(image_bar(*arguments, **options))
+        return bars[-1]
+
+    def one_after_another(work, count, watch):
+        for number in range(count):
+            watch()
+            counts.extend(bar.n for bar in bars)
+            work(number)
+        return [0] * count
+
+    monkeypatch.setattr("kdiffusion.commands.sample.image_bar", bar_that_is_seen)
+    monkeypatch.setattr("kdiffusion.commands.sample.run_in_processes", one_after_another)
+    main(toy, processes=2, overwrite=True, **many)
+    assert counts == [0, 4]
+
+
 def _children(number):
     with open(f"/proc/{number}/task/{number}/children") as file:
         return file.read().split()
@@ -151,5 +183,5 @@ def test_a_command_that_is_killed_leaves_no_process(toy, tmp_path):
 
 
 def test_no_process_at_all_is_refused(toy, tmp_path):
-    with pytest.raises(ValueError, match="`processes` must be at least 1"):
+    with pytest.raises(ValueError, match="`processes` must be a whole number of at least 1"):
         main(toy, seeds="0:4", out=tmp_path / "none", processes=0)
