@@ -43,7 +43,7 @@ def parse(arguments: Sequence[str], program: str = "train.py") -> Command:
     """The `Command` of a command line; without a preset, that of the digits.
 
     Raises:
-        ValueError: a run is to go on, and there is none, or one of another preset.
+        ValueError: a run is to go on, and there is none, one of another preset, or two are named.
         SystemExit: of status 2: what can't be understood, which was said.
     """
     preset = arguments[0] if arguments and not arguments[0].startswith("-") else None
@@ -84,6 +84,12 @@ def _split_resume(arguments):
         rest = [*arguments[:place], *arguments[place + 1 :]]
         if not folder and place < len(rest) and not rest[place].startswith("-"):
             folder = rest.pop(place)
+        other = _value_of("--run-dir", rest)
+        if folder and other is not None and Path(other).resolve() != Path(folder).resolve():
+            raise ValueError(
+                "`--run-dir` and `--resume` must name one folder: give one of them alone. "
+                f"Received: --run-dir {other}, --resume {folder}"
+            )
         return [*rest, *(["--run-dir", folder] if folder else []), "--resume"], folder
     return arguments, None
 

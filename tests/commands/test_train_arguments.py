@@ -78,6 +78,7 @@ def test_a_run_goes_on_with_its_own_settings(begun):
         ["cifar10", "--resume", folder],
         ["cifar10", "--run-dir", folder, "--resume"],
         ["--resume", "--run_dir", folder],
+        ["--run-dir", f"{folder}/.", "--resume", folder],
     ]
     for arguments in spellings:
         command = parse(arguments)
@@ -96,6 +97,15 @@ def test_a_run_that_is_to_go_on_and_is_not_there_is_refused_unless_its_preset_is
     with pytest.raises(ValueError, match="holds no run to go on with"):
         parse(["--resume", folder])
     assert parse(["digits", "--resume", folder]).config == PRESETS["digits"]
+
+
+@pytest.mark.parametrize(
+    "arguments",
+    [["--run-dir", "runs/a", "--resume", "runs/b"], ["--resume=runs/b", "--run_dir=runs/a"]],
+)
+def test_two_folders_of_a_run_are_refused(arguments):
+    with pytest.raises(ValueError, match=r"one folder.*--run-dir runs/a, --resume runs/b"):
+        parse(["digits", *arguments])
 
 
 def test_a_run_of_another_preset_does_not_go_on(begun):
