@@ -299,8 +299,8 @@ def _refuse_other_cuts(folder, seeds, images_per_file):
         if not (is_cut and there.stop == min(there[0] + images_per_file, seeds.stop)):
             raise ValueError(
                 f"{path} is cut otherwise than seeds {seeds[0]}:{seeds.stop} in files of "
-                f"{images_per_file} images: pass the range and the `--images-per-file` that it was "
-                "made with, remove it, or choose another folder"
+                f"{images_per_file} images. Give the range, and the images a file, that it was "
+                "made with; or remove it, or choose another folder"
             )
 
 

@@ -122,10 +122,12 @@ def main(
             given, beside the GIF under its name.
         overwrite: replace existing files.
     """
-    strip = strip or out.with_suffix(".png")
     check_scale(scale)
     refuse_outputs(out, strip, overwrite=overwrite)
     refuse_names(films=[out], images=[strip])
+    if strip is None:
+        strip = out.with_suffix(".png")
+        refuse_outputs(strip, overwrite=overwrite)
     denoiser = load_denoiser(artifact)
     numbers = labels_from_text(labels, denoiser.card.class_names)
     label_of_image, seeds = one_label_after_another(numbers, per_label, seed)

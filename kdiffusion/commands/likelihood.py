@@ -79,9 +79,13 @@ def _held_out_images(card, name, directory, count):
     """uint8 images, int32 labels, and a sentence on whether they were held out of the training."""
     dataset, origin = load_as_split(card, name, directory)
     if (dataset.image_shape, dataset.class_names) != (card.image_shape, card.class_names):
+        theirs, ours = dataset.class_names, card.class_names
+        pairs = enumerate(zip(theirs, ours, strict=False))
+        first = next((place for place, (there, here) in pairs if there != here), 0)
         raise ValueError(
-            f"`data` must have the model's images {card.image_shape} and its {card.null_label} "
-            f"classes. Received: {name}, {dataset.image_shape}, {dataset.num_classes} classes"
+            f"`data` must have the model's images {card.image_shape} and its "
+            f"{_named(ours, first)}. Received: {name}, {dataset.image_shape}, "
+            f"{_named(theirs, first)}"
         )
     if count > len(dataset.validation_images):
         raise ValueError(
@@ -90,6 +94,12 @@ def _held_out_images(card, name, directory, count):
         )
     rows = spread_over_classes(dataset.validation_labels, count)
     return dataset.validation_images[rows], dataset.validation_labels[rows], origin
+
+
+def _named(class_names, first):
+    """How many classes there are, and some of their names from that number on."""
+    names = ", ".join(class_names[first : first + 3])
+    return f"{len(class_names)} classes ({names}, number {first} on)"
 
 
 def spread_over_classes(labels: np.ndarray, count: int) -> np.ndarray:

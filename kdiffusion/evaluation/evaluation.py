@@ -118,8 +118,8 @@ def _refuse_few(few, possible, count, real, dimensions):
     others = [name for name in possible if name not in few]
     instead = f", or choose others: `--measures {' '.join(others)}`" if others else ""
     raise ValueError(
-        f"`images` must be more for these measures: {needs}{bias}. Draw more by `--images`"
-        f"{instead}. Received: images={count}"
+        f"`images` must be more for these measures: {needs}{bias}. Draw more{instead}. "
+        f"Received: images={count}"
     )
 
 

@@ -295,6 +295,11 @@ def test_an_earlier_evaluation_stays_unless_told(digits_file, tmp_path):
     with pytest.raises(FileExistsError):
         main(digits_file, images=120, out=out, **QUICK)
     assert (out / "evaluation.json").read_bytes() == before
+    for name in ("evaluation.json", "report.html"):  # as if it had been stopped
+        (out / name).rename(tmp_path / name)
+    with pytest.raises(ValueError, match="cut otherwise") as refused:
+        main(digits_file, images=120, out=out, **QUICK)
+    assert "--images-per-file" not in str(refused.value)  # evaluate has none
     main(digits_file, images=120, out=out, overwrite=True, **QUICK)
     assert json.loads((out / "evaluation.json").read_text())["images"] == 120
 

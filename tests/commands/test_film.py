@@ -46,6 +46,11 @@ def test_the_command_takes_every_sampling_flag(toy, tmp_path):
     assert (tmp_path / "film.gif").is_file()
 
 
+def test_a_film_that_is_called_an_image_is_refused_by_its_name(tmp_path):
+    with pytest.raises(ValueError, match=r"name of a film must end in one of \.gif"):
+        main("never opened", out=tmp_path / "film.png")
+
+
 def test_a_film_of_one_frame_is_refused(denoiser):
     with pytest.raises(ValueError, match="`frames`"):
         film(denoiser, [1], [7], frames=1)

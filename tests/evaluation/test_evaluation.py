@@ -158,7 +158,8 @@ def test_shares_by_class_are_counted():
 
 def test_too_few_images_are_refused_with_how_many_and_how_biased(save, dataset, judge_file):
     few = save(*_images(2, 60))
-    with pytest.raises(ValueError, match=r"precision_recall needs 500.*--measures frechet share"):
+    message = r"precision_recall needs 500.*\. Draw more, or .*--measures frechet share"
+    with pytest.raises(ValueError, match=message):
         _evaluate(few, dataset, judge=str(judge_file))
     fewer = save(*_images(2, 9))
     with pytest.raises(ValueError, match=r"frechet needs \d+, as the covariance.*real images are"):
