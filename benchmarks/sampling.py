@@ -16,6 +16,7 @@ from typing import Annotated
 import numpy as np
 import tyro
 
+from benchmarks.fitted_judge import fit_judge
 from kdiffusion.artifacts import load_denoiser
 from kdiffusion.commands.command_line import run_command
 from kdiffusion.commands.drawn_files import draw_to_folder, read_folder
@@ -25,7 +26,6 @@ from kdiffusion.diffusion.samplers import SAMPLERS
 from kdiffusion.diffusion.sampling import network_evaluations
 from kdiffusion.evaluation.distances import GaussianStatistics, frechet_distance
 from kdiffusion.evaluation.features import FEATURES
-from kdiffusion.evaluation.fitted_judge import fit_judge
 from kdiffusion.files import staged
 
 MOST_JUDGED_IMAGES = 10_000  # to fit the judge to: its time grows with the square

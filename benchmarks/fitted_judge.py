@@ -15,7 +15,7 @@ def fit_judge(
     Args:
         images: uint8 array `[N, H, W, C]` of real images.
         labels: int array `[N]`.
-        features: function of images that gives float64 `[N, D]`, such as those of `features.py`.
+        features: function of images that gives float64 `[N, D]`, such as `FEATURES` give.
 
     Returns:
         A function of (uint8 images `[M, H, W, C]`, int labels `[M]`) that gives the share, 0 .. 1,
