@@ -20,7 +20,7 @@ COMMANDS = {
     "evaluate": "measure how good drawn images are",
     "likelihood": "bound the bits per dimension of held-out images",
     "train_judge": "train a classifier that reads what drawn images show",
-    "pack": "put a data set of any size into a form that training reads from the disk",
+    "pack": "put a data set of any size on the disk for training",
     "hub": "make a folder for the Hugging Face Hub, and upload it",
     "web": "make a page that draws in the browser",
 }

@@ -110,11 +110,16 @@ def _refuse_few(few, possible, count, real, dimensions):
         f"{name} needs {MEASURES[name].least(dimensions)}, as {MEASURES[name].why}" for name in few
     )
     bias = ""
-    if "frechet" in few and isinstance(real, RealImages) and count >= 2:
-        some = np.random.default_rng(0).choice(len(real.features), min(count, len(real.features)))
-        perfect = Drawn(real.features[np.sort(some)], None, None, None, ())
+    # Of the images that the distance is taken to, some lie nearer than a perfect model's would.
+    if (
+        "frechet" in few
+        and isinstance(real, RealImages)
+        and 2 <= count <= len(real.held_out_features)
+    ):
+        some = np.random.default_rng(0).choice(len(real.held_out_features), count, replace=False)
+        perfect = Drawn(real.held_out_features[np.sort(some)], None, None, None, ())
         value = MEASURES["frechet"].compute(perfect, real)["frechet_distance"]
-        bias = f". As many real images are at a Fréchet distance of {value:.4g}, not 0"
+        bias = f". As many held-out images are at a Fréchet distance of {value:.4g}, not 0"
     others = [name for name in possible if name not in few]
     instead = f", or choose others: `--measures {' '.join(others)}`" if others else ""
     raise ValueError(

@@ -25,10 +25,9 @@ def _python(*arguments):
 def test_without_a_command_it_lists_all(capsys):
     for arguments in ([], ["--help"], ["-h"]):
         main(arguments)
-        listed = [
-            line.split()[0] for line in capsys.readouterr().out.splitlines() if line[:2] == "  "
-        ]
-        assert listed == list(COMMANDS)
+        lines = capsys.readouterr().out.splitlines()
+        assert [line.split()[0] for line in lines if line[:2] == "  "] == list(COMMANDS)
+        assert max(map(len, lines)) <= 80
 
 
 def test_a_command_that_is_none_is_refused_with_those_that_are(capsys):

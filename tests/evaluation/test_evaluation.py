@@ -8,7 +8,11 @@ import numpy as np
 import pytest
 
 from kdiffusion.data import ImageDataset
-from kdiffusion.evaluation.distances import GaussianStatistics, kernel_distance
+from kdiffusion.evaluation.distances import (
+    GaussianStatistics,
+    frechet_distance,
+    kernel_distance,
+)
 from kdiffusion.evaluation.evaluation import KEYS
 from kdiffusion.evaluation.grain import grain_levels
 from kdiffusion.evaluation.image_sets import open_images
@@ -16,7 +20,7 @@ from kdiffusion.evaluation.job import Job, run_job
 from kdiffusion.evaluation.judge import load_judge
 from kdiffusion.evaluation.measures import MEASURES, Drawn, shares_by_class
 from kdiffusion.evaluation.neighbours import density_and_coverage, precision_and_recall
-from kdiffusion.evaluation.real_images import RealImages
+from kdiffusion.evaluation.real_images import RealImages, statistics_of
 from kdiffusion.evaluation.report import _grid
 
 
@@ -162,8 +166,14 @@ def test_too_few_images_are_refused_with_how_many_and_how_biased(save, dataset, 
     with pytest.raises(ValueError, match=message):
         _evaluate(few, dataset, judge=str(judge_file))
     fewer = save(*_images(2, 9))
-    with pytest.raises(ValueError, match=r"frechet needs \d+, as the covariance.*real images are"):
-        _evaluate(fewer, dataset, features="pixels", measures=("frechet",))
+    held_out = ImageDataset("toy", *_images(0, 900), *_images(1, 9), ("dark", "bright"), True)
+    prepared = Job(features="pixels").prepare((4, 6, 1), None, held_out, progress=False)
+    of_nine = frechet_distance(
+        statistics_of(prepared.real.held_out_features), prepared.real.statistics
+    )
+    message = rf"frechet needs \d+, as the covariance.*held-out images are at .* {of_nine:.4g}, not"
+    with pytest.raises(ValueError, match=message):
+        _evaluate(fewer, held_out, features="pixels", measures=("frechet",))
     few = save(*_images(2, 60))
     figures = _evaluate(few, dataset, judge=str(judge_file), measures=("share_as_asked",)).figures
     assert figures["share_as_asked"] == 1.0
