@@ -231,15 +231,21 @@ def _staging_folder(path):
         (folder / _NEW).mkdir()
         yield folder
     finally:
-        _remove(folder)
-        os.close(lock)
+        try:
+            _remove(folder)
+        finally:
+            os.close(lock)
 
 
 def _remove(folder):
-    """Removes a staging folder whose lock is held; the lock is the last to go.
+    """Puts back what a staging folder had set aside, and removes it. Its lock is held.
 
-    So long as there is one, others see that the folder is in use, and they make none themselves.
+    What isn't put back has been replaced. The lock is the last to go: so long as there is one,
+    others see that the folder is in use, and they make none themselves.
     """
+    for old in (folder / _OLD).glob("*"):
+        if not os.path.lexists(folder.parent / old.name):
+            os.rename(old, folder.parent / old.name)
     for part in (_NEW, _OLD):
         if (folder / part).exists():
             shutil.rmtree(folder / part)
@@ -278,16 +284,11 @@ def _move_into_place(new, path, old):
     if not new.is_dir():
         os.replace(new, path)
         return
-    # A folder cannot be replaced in one call: set the old one aside, and put it back on failure.
+    # A folder cannot be replaced in one call. If the second fails, `_remove` puts the old one back.
     if os.path.lexists(path):
         old.parent.mkdir()
         os.rename(path, old)
-    try:
-        os.rename(new, path)
-    except OSError:
-        if os.path.lexists(old):
-            os.rename(old, path)
-        raise
+    os.rename(new, path)
 
 
 @functools.lru_cache(64)
@@ -317,9 +318,6 @@ def mend(folder: Path) -> None:
             is_here = (leftover / _LOCK).read_bytes() == platform.node().encode()
             if not is_here and time.time() - leftover.stat().st_mtime < _DAY:
                 continue
-            for old in (leftover / _OLD).glob("*"):
-                if not os.path.lexists(leftover.parent / old.name):
-                    os.rename(old, leftover.parent / old.name)
             _remove(leftover)
         finally:
             os.close(lock)

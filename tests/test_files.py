@@ -91,6 +91,27 @@ def test_a_failed_replacement_keeps_the_old_output(tmp_path, write, ours):
     assert os.listdir(tmp_path) == ["output"]
 
 
+@pytest.mark.parametrize("fails", [{1}, {2}, {2, 3}])  # set aside, take the place, put back
+def test_a_replacement_that_is_interrupted_keeps_the_old_folder(tmp_path, monkeypatch, fails):
+    path, rename, calls = tmp_path / "output", os.rename, []
+    _write_folder(path, "old")
+
+    def interrupted(*paths):
+        calls.append(paths)
+        if len(calls) in fails:
+            raise KeyboardInterrupt
+        rename(*paths)
+
+    monkeypatch.setattr("kdiffusion.files.os.rename", interrupted)
+    with pytest.raises(KeyboardInterrupt), staged(path, True, _ours) as temporary:
+        _write_folder(temporary, "new")
+    monkeypatch.undo()
+    if 3 in fails:  # it waits, unlocked, for whoever looks next
+        mend(tmp_path)
+    assert _read(path) == "old"
+    assert os.listdir(tmp_path) == ["output"]
+
+
 def test_an_output_that_appears_meanwhile_is_kept(tmp_path):
     path = tmp_path / "output"
 
@@ -310,7 +331,6 @@ for i in range(400):
 """
 
 
-@pytest.mark.slow
 def test_a_lock_that_cannot_be_made_is_told(tmp_path, monkeypatch):
     def no_descriptor(path, *arguments):
         raise OSError(errno.EMFILE, "Too many open files", str(path))
@@ -322,6 +342,7 @@ def test_a_lock_that_cannot_be_made_is_told(tmp_path, monkeypatch):
     assert list(tmp_path.iterdir()) == []
 
 
+@pytest.mark.slow
 def test_processes_that_write_into_one_folder_leave_each_other_alone(tmp_path):
     commands = [
         [sys.executable, "-c", _AMONG_OTHERS, str(tmp_path), str(number)] for number in range(6)
