@@ -25,9 +25,10 @@ try:
 except ImportError:  # Windows: there what a killed process leaves is not known from work going on
     fcntl = None
 
-# NAME is written as .NAME.xxxxxxxx.kdiffusion-partial/new/NAME; a folder that it replaces waits in
-# old/. The lock is held as long as the process that writes lives, and names its machine: not every
-# shared file system tells one machine of the locks of another.
+# NAME is written as .NAME.xxxxxxxx.kdiffusion-partial/new/NAME; the first is cut, for the 255 bytes
+# that a name may have. A folder that it replaces waits in old/. The lock is held as long as the
+# process that writes lives, and names its machine: not every shared file system tells one machine
+# of the locks of another.
 PARTIAL = ".kdiffusion-partial"
 _NEW, _OLD, _LOCK = "new", "old", "lock"
 _LEFT = rf"(.*/)?\.[^/]+{re.escape(PARTIAL)}/.*"
@@ -58,6 +59,11 @@ def refuse_existing(
         raise FileExistsError(
             f"{path} is a URL, and this is written to this machine alone. A run (`--run-dir`) and "
             "what `export` writes may be in an object store"
+        )
+    if path.name in ("", ".."):  # the one that is worked in, or has no folder around it
+        raise FileExistsError(
+            f"{path} has no name of its own, so that nothing can be written beside it and take its "
+            "place. Name it from outside, such as ../images"
         )
     _mend_once(path.parent)
     if not os.path.lexists(path):
@@ -220,7 +226,7 @@ def _staging_folder(path):
     """A hidden folder beside `path`, known by its lock to be in use; it is gone afterwards."""
     lock = folder = None
     while folder is None or lock is None:  # it went, on a disk shared with a clock that is days off
-        folder = Path(tempfile.mkdtemp(PARTIAL, f".{path.name}.", path.parent))
+        folder = Path(tempfile.mkdtemp(PARTIAL, f".{path.name[:50]}.", path.parent))
         try:
             lock = _lock(folder, make=True)
         except OSError:

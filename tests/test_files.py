@@ -37,13 +37,14 @@ def _read(path):
 
 
 @pytest.mark.parametrize("write", [_write_file, _write_folder])
-def test_a_block_that_succeeds_leaves_the_output_and_nothing_else(tmp_path, write):
-    with staged(tmp_path / "new" / "deep" / "output.x") as temporary:
-        assert temporary.name == "output.x"
+@pytest.mark.parametrize("name", ["output.x", "o" * 255, "ö" * 127])  # 255 bytes are the most
+def test_a_block_that_succeeds_leaves_the_output_and_nothing_else(tmp_path, write, name):
+    with staged(tmp_path / "new" / "deep" / name) as temporary:
+        assert temporary.name == name
         write(temporary, "whole")
-        assert not (tmp_path / "new/deep/output.x").exists()
-    assert os.listdir(tmp_path / "new" / "deep") == ["output.x"]
-    assert _read(tmp_path / "new" / "deep" / "output.x") == "whole"
+        assert not (tmp_path / "new" / "deep" / name).exists()
+    assert os.listdir(tmp_path / "new" / "deep") == [name]
+    assert _read(tmp_path / "new" / "deep" / name) == "whole"
 
 
 @pytest.mark.parametrize("write", [_write_file, _write_folder])
@@ -371,3 +372,10 @@ def test_a_url_is_no_path(url, tmp_path, monkeypatch):
     with refused, staged(url) as place:
         place.write_text("lost")
     assert list(tmp_path.iterdir()) == []
+
+
+@pytest.mark.parametrize("nameless", [".", "..", "inside/..", "/"])
+def test_a_folder_without_a_name_of_its_own_is_not_replaced(nameless, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    with pytest.raises(FileExistsError, match=r"has no name of its own.*Name it from outside"):
+        refuse_existing(nameless, True, lambda folder: ".*")
