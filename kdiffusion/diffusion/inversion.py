@@ -17,6 +17,9 @@ from kdiffusion.diffusion.schedules import NoiseSchedule
 
 # Root mean square of noise that nobody meets: of N(0, 1), six numbers in one of a billion draws.
 LARGEST_NOISE = 3.0
+# An image far from its class, or strong guidance, has a larger latent. There an iterate may be so
+# much larger than the step's first: solutions are, of 20 steps and more.
+LARGEST_GROWTH = 1.2
 
 
 def invert(
@@ -37,8 +40,9 @@ def invert(
     DDIM's step from t to s is run backwards. It uses the prediction at (x_t, t), where x_t is the
     unknown; the original takes the noise predicted at (x_s, t), an error in every step. Here that
     is the first iterate of a fixed-point iteration, so that sampling leads back to the image. Of
-    the iterates the one counts whose step leads nearest to x_s; one that leads further away or is
-    larger than noise is, as where the iteration diverges, is drawn halfway back to it.
+    the iterates the one counts whose step leads nearest to x_s; one that leads further away, or is
+    larger than noise and than 1.2 times the first, as where the iteration diverges, is drawn
+    halfway back to it.
 
     Sample from the latents with sampler "ddim" and the same `steps`, `spacing`, labels, guidance
     and `clip`.
@@ -94,17 +98,22 @@ def _step_up(predict, x_s, schedule: NoiseSchedule, t: int, s: int, iterations: 
     if iterations == 1:
         return x
     nearest, least = x, np.inf
+    largest = np.maximum(LARGEST_NOISE, LARGEST_GROWTH * _size(x))
     for _ in range(iterations):
         estimate = predict(x, t)
         abar_s = schedule.alpha_bar(s)
         down = np.sqrt(abar_s) * estimate.x0 + np.sqrt(1.0 - abar_s) * estimate.eps
         error = np.mean((down - x_s) ** 2, axis=(1, 2, 3), keepdims=True)
-        size = np.sqrt(np.mean(x**2, axis=(1, 2, 3), keepdims=True))
-        is_nearer = (error < least) & (size < LARGEST_NOISE)
+        is_nearer = (error < least) & (_size(x) < largest)
         nearest, least = np.where(is_nearer, x, nearest), np.where(is_nearer, error, least)
         towards = _by_either(estimate, x_s, schedule, t, s)
         x = np.where(is_nearer, towards, 0.5 * (x + nearest))
     return nearest
+
+
+def _size(x) -> np.ndarray:
+    """The root mean square of each image, `[B, 1, 1, 1]`."""
+    return np.sqrt(np.mean(x**2, axis=(1, 2, 3), keepdims=True))
 
 
 def _by_noise(estimate: Estimate, x_s, schedule: NoiseSchedule, t: int, s: int) -> np.ndarray:

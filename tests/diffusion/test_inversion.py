@@ -62,6 +62,24 @@ def test_guided_inversion_returns_the_image_too(make_card, gaussian):
     np.testing.assert_allclose(images, IMAGES, atol=1e-4)
 
 
+@pytest.mark.parametrize("guidance", [0.0, 3.0])
+def test_latents_larger_than_noise_are_found_too(guidance, make_card, gaussian):
+    """The images are far from their class, the more so the stronger the guidance."""
+    card = make_card(make_schedule("cosine", 1000), prediction_type="v", steps=50)
+    of_class, of_null = gaussian(card, -0.6, 0.3), gaussian(card, 0.0, 0.7)
+
+    def network(x, t, label):
+        is_null = (label == card.null_label)[:, None, None, None]
+        return np.where(is_null, of_null(x, t, label), of_class(x, t, label))
+
+    denoiser = NetworkDenoiser(card, network)
+    options = {"guidance_strength": guidance, "progress": False}
+    latents = invert(denoiser, IMAGES, 1, **options)
+    images = sample(denoiser, 1, [0, 0, 0], latents=latents, **options)
+    assert np.sqrt(np.mean(latents**2)) > 3
+    np.testing.assert_allclose(images, IMAGES, atol=2e-4)
+
+
 def test_iterating_beats_the_original_and_more_steps_help_it(make_card, gaussian):
     card = make_card()
     options = {"guidance_strength": 0.0}
