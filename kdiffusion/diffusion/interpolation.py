@@ -129,6 +129,7 @@ def interpolate_images(
     Args:
         images: float array `[2, H, W, C]` in the value range.
         label: int, or one int for each image.
+        frames: int, at least 2, both ends included. Defaults to `10`.
         sampler: str. Only "ddim", whose steps can be run backwards.
         guidance_strength: float. Defaults to `0.0`, for which see `invert`.
         clip: bool. As in `invert`.
@@ -146,6 +147,7 @@ def interpolate_images(
     if len(images) != 2:
         raise ValueError(f"`images` must be two. Received: {len(images)}")
     labels = check_labels(card, label, 2)
+    frames = check_whole("frames", frames, 2)
     latents = invert(
         denoiser, images, labels, sampler=sampler, guidance_strength=guidance_strength, clip=clip,
         fixed_point_iterations=fixed_point_iterations, batch_size=batch_size, progress=progress,
