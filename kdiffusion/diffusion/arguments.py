@@ -52,12 +52,12 @@ def check_seeds(seeds: Integers) -> list[int]:
 
 
 def check_images(card: DenoiserCard, images: np.ndarray, count: int | None = None) -> np.ndarray:
-    """Images of the card's shape and range, as float64 `[N, H, W, C]`; one can serve all."""
+    """Images of the card's shape and range, as float64 `[N, H, W, C]`; one can serve `count`."""
     images = _array("images", images)
     if images.ndim == 3 and count is not None:
         images = np.broadcast_to(images, (count, *images.shape))
-    count = len(images) if count is None and images.ndim else count
-    if images.shape != (count, *card.image_shape) or count == 0:
+    number = images.shape[:1] if count is None else (count,)
+    if images.shape != (*number, *card.image_shape) or images.size == 0:
         raise ValueError(
             f"`images` must have the shape {(count or 'N', *card.image_shape)}, as the model was "
             f"trained. Received: {images.shape}"
