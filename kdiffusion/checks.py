@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import math
 import numbers
+import operator
 from collections.abc import Collection
-
-import numpy as np
+from typing import Any
 
 
 def check_name(name: str, value: str, table: Collection[str]) -> str:
@@ -35,16 +35,24 @@ def _has_finite_float(value) -> bool:
 
 def check_whole(name: str, value: int, least: int = 1, most: int | None = None) -> int:
     """A whole number from `least` to `most` as a Python int; `name` is the argument's."""
-    is_whole = hasattr(value, "__index__") and not isinstance(value, bool)
-    if not (is_whole and value >= least and (most is None or value <= most)):
+    whole = whole_number(value)
+    if whole is None or whole < least or (most is not None and whole > most):
         limits = f"of at least {least}" if most is None else f"from {least} to {most}"
         raise ValueError(f"`{name}` must be a whole number {limits}. Received: {name}={value!r}")
-    return int(value)
+    return whole
+
+
+def whole_number(value: Any) -> int | None:
+    """A whole number of Python or NumPy as a Python int; None for anything else, a bool too."""
+    try:
+        return None if isinstance(value, bool) else operator.index(value)
+    except TypeError:
+        return None
 
 
 def check_seed(seed: int) -> int:
     """The seed as a Python int; one that the generator can't take is refused."""
-    is_integer = hasattr(seed, "__index__") and not isinstance(seed, (bool, np.ndarray))
-    if not (is_integer and 0 <= seed < 2**64):
+    whole = whole_number(seed)
+    if whole is None or not 0 <= whole < 2**64:
         raise ValueError(f"`seeds` must be integers from 0 to 2^64 - 1. Received: {seed!r}")
-    return int(seed)
+    return whole

@@ -10,7 +10,8 @@ def test_what_is_right_comes_back_as_plain_python():
     assert check_name("shape", "round", {"round": 1}) == "round"
     for value in (1, np.int64(1), np.float32(1)):
         assert type(check_number("size", value, "a number")) is float
-    assert type(check_whole("count", np.int32(3), 1, 3)) is int
+    for value in (np.int32(3), np.array(3)):
+        assert type(check_whole("count", value, 1, 3)) is int
     assert type(check_seed(np.uint64(2**64 - 1))) is int
 
 
@@ -25,10 +26,13 @@ def test_what_is_right_comes_back_as_plain_python():
         (lambda: check_number("size", 1.5, "from 0 to 1", 0, 1), "from 0 to 1"),
         (lambda: check_whole("count", 0), "a whole number of at least 1"),
         (lambda: check_whole("count", 2.0), "a whole number of at least 1"),
+        (lambda: check_whole("count", np.array(2.5)), "a whole number of at least 1"),
+        (lambda: check_whole("count", np.array([2, 3])), "a whole number of at least 1"),
         (lambda: check_whole("count", 4, 1, 3), "a whole number from 1 to 3"),
         (lambda: check_seed(-1), "integers from 0"),
         (lambda: check_seed(2**64), "integers from 0"),
         (lambda: check_seed(True), "integers from 0"),
+        (lambda: check_seed(np.array(2.5)), "integers from 0"),
     ],
 )
 def test_what_is_wrong_is_named_with_the_need_and_the_value(check, words):

@@ -11,7 +11,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from kdiffusion.checks import check_number
+from kdiffusion.checks import check_number, whole_number
 from kdiffusion.diffusion.guidance import check_strength, within_interval
 from kdiffusion.diffusion.prediction import check_prediction_type
 from kdiffusion.diffusion.samplers import SAMPLERS, find_sampler
@@ -274,7 +274,7 @@ def _require(condition: object, name: str, need: str, value) -> None:
 
 
 def _is_whole(value) -> bool:
-    return not isinstance(value, bool) and hasattr(value, "__index__")
+    return whole_number(value) is not None
 
 
 def _to_python(value):
