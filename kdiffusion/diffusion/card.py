@@ -8,6 +8,7 @@ import json
 import re
 import warnings
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 
@@ -145,10 +146,11 @@ class DenoiserCard:
     def __post_init__(self):
         _check_version(self.format_version)
         try:
-            for name in ("image_shape", "class_names", "value_range"):
-                object.__setattr__(self, name, tuple(getattr(self, name)))
-            alphas_cumprod = tuple(float(value) for value in self.alphas_cumprod)
-            object.__setattr__(self, "alphas_cumprod", alphas_cumprod)
+            for name in ("image_shape", "class_names", "alphas_cumprod", "value_range"):
+                value = getattr(self, name)
+                value = value.tolist() if isinstance(value, np.ndarray) else value
+                _require(isinstance(value, (tuple, list)), name, "a tuple or a list", value)
+                object.__setattr__(self, name, tuple(value))
             self._check_images()
             self._check_process()
             self._check_origin()
@@ -156,10 +158,11 @@ class DenoiserCard:
             raise error if isinstance(error, CardError) else CardError(str(error)) from error
 
     def _check_images(self):
-        _, _, channels = self.image_shape
+        shape = self.image_shape
+        are_sizes = len(shape) == 3 and all(_is_whole(size) and size > 0 for size in shape)
         _require(
-            all(_is_whole(size) and size > 0 for size in self.image_shape) and channels in (1, 3),
-            "image_shape", "a positive height and width, and 1 or 3 channels", self.image_shape,
+            are_sizes and shape[-1] in (1, 3),
+            "image_shape", "a positive height and width, and 1 or 3 channels", shape,
         )  # fmt: skip
         _require(self.value_range == (-1.0, 1.0), "value_range", "(-1.0, 1.0)", self.value_range)
         names = self.class_names
@@ -174,6 +177,9 @@ class DenoiserCard:
         )  # fmt: skip
 
     def _check_process(self):
+        need = "finite numbers"
+        alphas = [check_number("alphas_cumprod", value, need) for value in self.alphas_cumprod]
+        object.__setattr__(self, "alphas_cumprod", tuple(alphas))
         check_prediction_type(self.prediction_type, self.schedule)
         find_sampler(self.sampler)
         most = len(self.alphas_cumprod)
@@ -200,8 +206,9 @@ class DenoiserCard:
         for name, part in (("data_split", DataSplit), ("parent", Parent)):
             value = getattr(self, name)
             if isinstance(value, dict):
-                known = {field.name for field in dataclasses.fields(part)}
-                value = part(**{key: each for key, each in value.items() if key in known})
+                known = [field.name for field in dataclasses.fields(part)]
+                given: dict[str, Any] = {key: value.get(key) for key in known}
+                value = part(**given)  # refuses a None by name
                 object.__setattr__(self, name, value)
             _require(
                 value is None or isinstance(value, part),

@@ -70,17 +70,20 @@ BAD_FIELDS = [
     ("image_shape", (32, 16, 4)),
     ("image_shape", (0, 16, 3)),
     ("image_shape", (32.5, 16, 3)),
-    ("image_shape", None),
+    ("image_shape", (32, 16, 3, 3)),
+    ("image_shape", 32),
     ("class_names", ()),
     ("class_names", ("a", "a", "b")),
     ("class_names", (1, 2, 3)),
+    ("class_names", "abc"),
     ("null_label", 2),
     ("null_label", "3"),
     ("prediction_type", "score"),
     ("alphas_cumprod", (0.5, 0.6)),
     ("alphas_cumprod", (0.5, float("nan"))),
     ("alphas_cumprod", ("a", "b")),
-    ("dataset", None),
+    ("alphas_cumprod", np.array(0.5)),
+    ("dataset", 3),
     ("preset", 3),
     ("images_seen", -1),
     ("images_seen", 1.5),
@@ -92,6 +95,7 @@ BAD_FIELDS = [
     ("steps", 0),
     ("steps", 1001),
     ("steps", True),
+    ("steps", np.array([1, 2])),
     ("guidance_strength", float("nan")),
     ("guidance_strength", "3"),
     ("guidance_strength", -2.0),
@@ -115,12 +119,13 @@ BAD_FIELDS = [
     ("parent", {"name": "digits", "sha256": "0123456789abcdeg" * 4}),
     ("format_version", 2),
     ("format_version", "1"),
+    *((name, None) for name in FIELDS if name not in ADDED_IN_MINOR_VERSION),
 ]
 
 
 @pytest.mark.parametrize(("name", "value"), BAD_FIELDS)
 def test_every_field_is_validated(name, value):
-    with pytest.raises(CardError):
+    with pytest.raises(CardError, match=f"^`{name}.*Received: {name}"):
         DenoiserCard(**{**FIELDS, name: value})
 
 
