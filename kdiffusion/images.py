@@ -45,10 +45,15 @@ def to_model_range(pixels: Any) -> Any:
 def to_uint8(images: np.ndarray) -> np.ndarray:
     """The model's -1 .. 1 ► uint8 pixels, rounded and clipped; inverse of `to_model_range`.
 
+    Args:
+        images: float array of any shape.
+
     Raises:
-        ValueError: when a number isn't finite.
+        ValueError: no floats, or one that isn't finite.
     """
     images = np.asarray(images)
+    if images.dtype.kind != "f":
+        raise ValueError(f"`images` must be floats from -1 to 1. Received: {images.dtype}")
     if not np.all(np.isfinite(images)):
         raise ValueError("`images` must be finite numbers. Received: NaN or infinity among them")
     return np.clip(np.rint((images + 1.0) * 127.5), 0, 255).astype(np.uint8)

@@ -34,10 +34,13 @@ def test_to_uint8_rounds_and_clips():
     np.testing.assert_array_equal(to_uint8(values), [0, 0, 0, 1, 255, 255, 255])
 
 
-@pytest.mark.parametrize("bad", [np.nan, np.inf])
-def test_to_uint8_refuses_what_is_not_a_number(bad):
-    with pytest.raises(ValueError, match="finite"):
-        to_uint8(np.array([0.0, bad]))
+@pytest.mark.parametrize(
+    ("bad", "words"),
+    [([0.0, np.nan], "finite"), ([0.0, np.inf], "finite"), (ALL_PIXELS, "floats.*Received: uint8")],
+)
+def test_to_uint8_refuses_what_is_no_image_of_the_model(bad, words):
+    with pytest.raises(ValueError, match=f"`images` must be {words}"):
+        to_uint8(np.asarray(bad))
 
 
 @pytest.mark.parametrize("channels", [1, 3])
