@@ -10,6 +10,7 @@ from typing import Any, BinaryIO, NamedTuple
 import numpy as np
 from PIL import Image, ImageDraw, ImageFont, ImageOps
 
+from kdiffusion.checks import check_whole
 from kdiffusion.files import staged
 
 # Pillow modes with 8 bits a sample, by whether they hold colour. Its other modes (16-bit, float)
@@ -125,7 +126,9 @@ def fit_to_size(pixels: np.ndarray, height: int, width: int) -> np.ndarray:
     if pixels.shape[:2] == (height, width):
         return pixels
     # Pillow counts width first.
-    fitted = ImageOps.fit(_to_pil(pixels), (width, height), method=Image.Resampling.LANCZOS)
+    fitted = ImageOps.fit(
+        _to_pil("pixels", pixels), (width, height), method=Image.Resampling.LANCZOS
+    )
     return np.asarray(fitted).reshape(height, width, -1)
 
 
@@ -140,17 +143,20 @@ def image_grid(
 
     Args:
         images: uint8 array `[N, H, W, C]`, C 1 or 3.
-        columns: int. Images per row; the last row may be shorter.
+        columns: int, at least 1. Images per row; the last row may be shorter.
         row_labels: a str for each row, or None.
-        scale: int. Width of a pixel in pixels; by default images become at least 48 wide.
-        padding: int. Pixels between images.
+        scale: int, at least 1. Width of a pixel in pixels; by default images become at least 48
+            wide.
+        padding: int, 0 or more. Pixels between images. Defaults to `2`.
 
     Returns:
         A PIL image of mode RGB.
+
+    Raises:
+        ValueError: a value outside those given here.
     """
     images = _check_images(images)
-    if columns < 1:
-        raise ValueError(f"`columns` must be at least 1. Received: columns={columns}")
+    columns = check_whole("columns", columns)
     count, height, width, _ = images.shape
     rows = -(-count // columns)
     if row_labels is not None and len(row_labels) != rows:
@@ -160,7 +166,8 @@ def image_grid(
     grid = Image.new("RGB", layout.size, "white")
     for index, image in enumerate(images):
         row, column = divmod(index, columns)
-        drawn = _to_pil(image).resize((width * scale, height * scale), Image.Resampling.NEAREST)
+        drawn = _to_pil("images", image)
+        drawn = drawn.resize((width * scale, height * scale), Image.Resampling.NEAREST)
         grid.paste(drawn, (margin + padding + column * cell_width, padding + row * cell_height))
     draw = ImageDraw.Draw(grid)
     for row, text in enumerate(row_labels or ()):
@@ -197,7 +204,8 @@ class _GridLayout(NamedTuple):
 
 def _grid_layout(image_shape, columns, rows, row_labels, scale, padding):
     height, width = image_shape[:2]
-    scale = max(1, -(-48 // width)) if scale is None else scale
+    scale = max(1, -(-48 // width)) if scale is None else check_whole("scale", scale)
+    padding = check_whole("padding", padding, 0)
     cell_width, cell_height = width * scale + padding, height * scale + padding
     font = ImageFont.load_default(size=max(12, min(cell_height // 3, 20)))
     margin = max((int(font.getlength(text)) + 12 for text in row_labels or ()), default=0)
@@ -218,8 +226,9 @@ def save_png(image: Image.Image | np.ndarray, path: str | Path, overwrite: bool 
 
     Raises:
         FileExistsError: when the file is there and may not be replaced, or is no regular file.
+        ValueError: an array that is no image.
     """
-    drawn = image if isinstance(image, Image.Image) else _to_pil(np.asarray(image))
+    drawn = image if isinstance(image, Image.Image) else _to_pil("image", np.asarray(image))
     with staged(path, overwrite) as temporary:
         drawn.save(temporary, format="PNG")
     return Path(path)
@@ -228,7 +237,7 @@ def save_png(image: Image.Image | np.ndarray, path: str | Path, overwrite: bool 
 def png_bytes(image: np.ndarray) -> bytes:
     """What a PNG file of an image holds; of a uint8 array `[H, W]` or `[H, W, 1 or 3]`."""
     file = io.BytesIO()
-    _to_pil(image).save(file, format="PNG")
+    _to_pil("image", image).save(file, format="PNG")
     return file.getvalue()
 
 
@@ -240,7 +249,8 @@ def save_gif(
 ) -> Path:
     """Writes frames as an endless GIF film, whole or not at all; arguments as for `save_png`."""
     frames = [
-        frame if isinstance(frame, Image.Image) else _to_pil(np.asarray(frame)) for frame in frames
+        frame if isinstance(frame, Image.Image) else _to_pil("frames", np.asarray(frame))
+        for frame in frames
     ]
     if not frames:
         raise ValueError("`frames` must hold at least one image. Received: none")
@@ -264,8 +274,12 @@ def _check_images(images) -> np.ndarray:
     return images
 
 
-def _to_pil(image: np.ndarray) -> Image.Image:
-    if image.ndim == 2:
-        image = image[..., None]
-    image = _check_images(image[None])[0]
-    return Image.fromarray(image[..., 0] if image.shape[-1] == 1 else image)
+def _to_pil(name: str, image: np.ndarray) -> Image.Image:
+    """The PIL image of an array; `name` is the argument's."""
+    is_shape = image.ndim == 2 or (image.ndim == 3 and image.shape[-1] in (1, 3))
+    if image.dtype != np.uint8 or not is_shape:
+        raise ValueError(
+            f"`{name}` must be uint8 of shape [height, width] or [height, width, 1 or 3]. "
+            f"Received: {image.dtype} of shape {image.shape}"
+        )
+    return Image.fromarray(image[..., 0] if image.shape[2:] == (1,) else image)

@@ -1,5 +1,6 @@
 """Pixels there and back, grids, and files that are whole or not there."""
 
+import re
 import struct
 import zlib
 from zlib import crc32
@@ -11,6 +12,7 @@ from PIL import Image
 from kdiffusion.images import (
     grid_size,
     image_grid,
+    png_bytes,
     read_image,
     save_gif,
     save_png,
@@ -78,6 +80,27 @@ def test_row_labels_stand_left_of_the_images():
 def test_grid_refuses_what_is_no_image(bad):
     with pytest.raises(ValueError, match="`images`"):
         image_grid(bad, columns=1)
+
+
+@pytest.mark.parametrize(
+    "changes",
+    [{"columns": 0}, {"columns": 2.5}, {"scale": 0}, {"scale": 1.5}, {"padding": -9}],
+)
+def test_grid_refuses_what_makes_no_grid_by_name(changes):
+    images = np.zeros((3, 4, 4, 3), np.uint8)
+    with pytest.raises(ValueError, match=f"`{next(iter(changes))}` must be a whole number"):
+        image_grid(images, **{"columns": 2, **changes})
+
+
+@pytest.mark.parametrize("bad", [np.zeros((4, 4, 3)), np.zeros((1, 4, 4, 3), np.uint8)])
+def test_files_refuse_what_is_no_image_by_name(tmp_path, bad):
+    words = rf"must be uint8 of shape.*Received: {bad.dtype} of shape {re.escape(str(bad.shape))}"
+    with pytest.raises(ValueError, match=f"`image` {words}"):
+        save_png(bad, tmp_path / "image.png")
+    with pytest.raises(ValueError, match=f"`image` {words}"):
+        png_bytes(bad)
+    with pytest.raises(ValueError, match=f"`frames` {words}"):
+        save_gif([bad], tmp_path / "film.gif")
 
 
 @pytest.mark.parametrize("shape", [(5, 7), (5, 7, 1), (5, 7, 3)])
