@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import math
 from typing import TYPE_CHECKING, Any, ClassVar
 
 import keras
 
+from kdiffusion.checks import check_number
 from kdiffusion.networks.activation import silu
 from kdiffusion.networks.normalisation import GroupNorm
 from kdiffusion.networks.pointwise import PointwiseDense
@@ -45,8 +47,9 @@ class ResidualBlock(keras.layers.Layer):
         **kwargs: Any,
     ):
         super().__init__(**kwargs)
+        below_one = math.nextafter(1.0, 0.0)
         self.channels = channels
-        self.dropout = dropout
+        self.dropout = check_number("dropout", dropout, "a number in [0, 1)", 0, below_one)
         self.scale_shift = scale_shift
         self.form = "plain"
         policy = self.dtype_policy

@@ -44,7 +44,8 @@ class UNet(keras.Model):
             Defaults to `2`.
         attention_resolutions: heights of the maps, inside the network, whose blocks are followed by
             self-attention. Defaults to `(16,)`.
-        attention_heads: int. Defaults to `1`.
+        attention_heads: int. Must divide the channels of each level that has attention, and of the
+            last. Defaults to `1`.
         embedding_channels: int or None. Width of the condition; None for `4 * base_channels`.
         dropout: float in [0, 1). In every residual block. Defaults to `0.0`.
         scale_shift: bool. Time and label scale and shift the norms of the residual blocks (AdaGN,
@@ -57,7 +58,8 @@ class UNet(keras.Model):
     float32 `[B, H, W, C]`.
 
     Raises:
-        ValueError: an `image_shape` that the levels do not divide, no classes, or no levels.
+        ValueError: an `image_shape` that the levels do not divide, `attention_heads` that do not
+            divide the channels, or a value outside those given here.
     """
 
     def __init__(
@@ -87,7 +89,6 @@ class UNet(keras.Model):
         blocks_per_level = check_whole("blocks_per_level", blocks_per_level)
         channel_multipliers = check_multipliers(channel_multipliers)
         patch_size = check_whole("patch_size", patch_size)
-        attention_heads = check_whole("attention_heads", attention_heads)
         if not isinstance(attention_resolutions, Collection):
             raise ValueError(
                 "`attention_resolutions` must be a collection of heights, such as (16,). "
@@ -97,7 +98,16 @@ class UNet(keras.Model):
         policy = keras.dtype_policies.get(dtype or keras.config.dtype_policy())
         residual = {"dropout": dropout, "scale_shift": scale_shift, "dtype": policy}
         widths = [base_channels * multiplier for multiplier in channel_multipliers]
-        embedding_channels = embedding_channels or 4 * base_channels
+        heights = [image_shape[0] // patch_size // 2**level for level in range(len(widths))]
+        attended = [
+            width
+            for width, height in zip(widths, heights, strict=True)
+            if height in attention_resolutions
+        ]
+        attention_heads = check_divides("attention_heads", attention_heads, attended + widths[-1:])
+        if embedding_channels is None:
+            embedding_channels = 4 * base_channels
+        embedding_channels = check_whole("embedding_channels", embedding_channels)
 
         def heads(level, feature_map):
             return attention_heads if feature_map.shape[1] in attention_resolutions else 0
@@ -236,6 +246,14 @@ def check_multipliers(channel_multipliers: Sequence[int]) -> tuple[int, ...]:
             f"Received: channel_multipliers={channel_multipliers!r}"
         )
     return tuple(check_whole("channel_multipliers", each) for each in channel_multipliers)
+
+
+def check_divides(name: str, value: int, widths: Sequence[int]) -> int:
+    """A whole number that divides all the widths; `name` is the argument's."""
+    value = check_whole(name, value)
+    if any(width % value for width in widths):
+        raise ValueError(f"`{name}` must divide the widths {widths}. Received: {name}={value}")
+    return value
 
 
 def check_image_shape(image_shape: tuple[int, ...], patch_size: int, levels: int) -> None:

@@ -11,7 +11,7 @@ from keras import ops
 from kdiffusion.checks import check_whole
 from kdiffusion.networks.embeddings import AddedConditionEmbedding
 from kdiffusion.networks.normalisation import GroupNorm
-from kdiffusion.networks.unet import check_image_shape, down_and_up
+from kdiffusion.networks.unet import check_divides, check_image_shape, down_and_up
 
 
 @keras.saving.register_keras_serializable("kdiffusion")
@@ -49,7 +49,8 @@ class UNet2D(keras.Model):
     float32 `[B, H, W, C]`.
 
     Raises:
-        ValueError: sizes that do not divide, or lists of different lengths.
+        ValueError: sizes that do not divide, lists of different lengths, or a value outside those
+            given here.
     """
 
     def __init__(
@@ -77,16 +78,19 @@ class UNet2D(keras.Model):
         image_shape, widths = tuple(image_shape), tuple(widths)
         down_attention, up_attention = tuple(down_attention), tuple(up_attention)
         num_classes = check_whole("num_classes", num_classes)
+        blocks_per_level = check_whole("blocks_per_level", blocks_per_level)
+        if embedding_channels is not None:
+            embedding_channels = check_whole("embedding_channels", embedding_channels)
         _check_levels(widths, down_attention, up_attention)
         check_image_shape(image_shape, 1, len(widths))
-        _check_divides("norm_groups", norm_groups, widths)
+        check_divides("norm_groups", norm_groups, widths)
         if middle_norm_groups:
-            _check_divides("middle_norm_groups", middle_norm_groups, widths[-1:])
+            check_divides("middle_norm_groups", middle_norm_groups, widths[-1:])
         if head_channels is not None:
             has_attention = map(any, zip(down_attention, up_attention, strict=True))
             attended = [width for width, has in zip(widths, has_attention, strict=True) if has]
             attended += widths[-1:] if middle_attention else ()
-            _check_divides("head_channels", head_channels, attended)
+            check_divides("head_channels", head_channels, attended)
         policy = keras.dtype_policies.get(dtype or keras.config.dtype_policy())
         norm = {"groups": norm_groups, "epsilon": norm_epsilon, "min_group_channels": 1}
         middle_norm = False
@@ -201,7 +205,7 @@ def unet2d(
     """
     if patch_size != 1:
         raise ValueError(f"`patch_size` must be 1: unet2d has no stem. Received: {patch_size}")
-    if attention_heads != 1 and "head_channels" not in own:
+    if attention_heads != 1:
         raise ValueError(
             "`attention_heads` must be 1: unet2d has heads of a width, `head_channels`. "
             f"Received: {attention_heads}"
@@ -226,8 +230,3 @@ def _check_levels(widths, down_attention, up_attention):
             f"least one. Received: widths={widths}, down_attention={down_attention}, "
             f"up_attention={up_attention}"
         )
-
-
-def _check_divides(name, value, widths):
-    if value < 1 or any(width % value for width in widths):
-        raise ValueError(f"`{name}` must divide the widths {widths}. Received: {name}={value}")

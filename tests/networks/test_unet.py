@@ -97,7 +97,8 @@ def test_other_channel_counts_are_refused(image_shape):
         {"num_classes": 0}, {"base_channels": 0}, {"blocks_per_level": 0},
         {"channel_multipliers": ()}, {"channel_multipliers": None}, {"channel_multipliers": 2},
         {"channel_multipliers": (0,)}, {"channel_multipliers": (1.5,)}, {"patch_size": 0},
-        {"attention_heads": 0}, {"attention_resolutions": 8},
+        {"attention_heads": 0}, {"attention_heads": 5}, {"attention_resolutions": 8},
+        {"embedding_channels": 0}, {"dropout": 1.0}, {"dropout": -0.1}, {"dropout": "0.1"},
     ],
 )  # fmt: skip
 def test_a_size_that_cannot_be_is_refused_by_name(changed):

@@ -122,6 +122,9 @@ def test_weights_that_unet_has_too_have_the_same_names():
         ({"norm_groups": 3}, r"`norm_groups` must divide the widths \(8, 16\)"),
         ({"head_channels": 5}, "`head_channels` must divide"),
         ({"num_classes": 0}, "`num_classes`"),
+        ({"blocks_per_level": 0}, "`blocks_per_level` must be a whole number"),
+        ({"embedding_channels": 0}, "`embedding_channels` must be a whole number"),
+        ({"dropout": 1.0}, r"`dropout` must be a number in \[0, 1\)"),
     ],
 )
 def test_what_cannot_be_is_refused(change, message):
@@ -131,7 +134,11 @@ def test_what_cannot_be_is_refused(change, message):
 
 @pytest.mark.parametrize(
     ("change", "message"),
-    [({"patch_size": 2}, "`patch_size` must be 1"), ({"attention_heads": 2}, "head_channels")],
+    [
+        ({"patch_size": 2}, "`patch_size` must be 1"),
+        ({"attention_heads": 2}, "`attention_heads` must be 1"),
+        ({"attention_heads": 2, "head_channels": 8}, "`attention_heads` must be 1"),
+    ],
 )
 def test_settings_of_a_run_that_it_has_no_place_for_are_refused(change, message):
     settings = {
