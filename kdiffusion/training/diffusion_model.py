@@ -81,7 +81,7 @@ class DiffusionModel(ChecksBatches, keras.Model):
             Defaults to `False`.
         gradient_accumulation: int. Parts in which a replica's batch is computed, one after another:
             the same gradient, and memory for one part. Defaults to `1`.
-        seed: int. Defaults to `0`.
+        seed: int of 32 bits. Defaults to `0`.
         loss_by_class: bool. Whether validation gives the loss of each class too. Defaults to
             `False`.
 
@@ -139,9 +139,9 @@ class DiffusionModel(ChecksBatches, keras.Model):
         self.rematerialise = rematerialise
         if rematerialise:
             choose_forms(network, REMATERIALISED)
-        self.seed = seed
-        self.log_sigma = tuple(log_sigma)
+        self.seed = check_whole("seed", seed, -(2**31), 2**31 - 1)
         self.timestep_sampler = make_timestep_sampler(timestep_sampling, schedule, log_sigma)
+        self.log_sigma = tuple(log_sigma)
         self.loss_uncertainty = LossUncertainty(schedule) if learned_weighting else None
         self._alphas_cumprod = schedule.alphas_cumprod.astype("float32")
         self._loss_weights = loss_weights(schedule, prediction_type, loss_weighting).astype(

@@ -22,7 +22,7 @@ def step_seeds(seed: int, step: Any) -> tf.Tensor:
     """One seed for each purpose, for this step on this replica.
 
     Args:
-        seed: int. Of the run.
+        seed: int of 32 bits. Of the run.
         step: int scalar; -1 for validation, whose draws are the same in every epoch.
 
     Returns:

@@ -241,6 +241,6 @@ def make_timestep_sampler(
         ValueError: an unknown name, or numbers that serve no density.
     """
     check_name("timestep_sampling", name, TIMESTEP_SAMPLING)
-    if len(tuple(log_sigma)) != 2:
+    if np.shape(log_sigma) != (2,):
         raise ValueError(f"`log_sigma` must be (mean, std). Received: log_sigma={log_sigma!r}")
     return TIMESTEP_SAMPLING[name](schedule, log_sigma)
