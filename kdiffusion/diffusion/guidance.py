@@ -83,7 +83,8 @@ def within_interval(noise_levels: np.ndarray, interval: tuple[float, float]) -> 
     Raises:
         ValueError: not two numbers with 0 <= low < high, or no timestep is between them.
     """
-    is_pair = isinstance(interval, Sequence) and len(interval) == 2
+    is_list = isinstance(interval, Sequence) or np.ndim(interval) == 1
+    is_pair = is_list and len(interval) == 2
     numbers = [end for end in interval if isinstance(end, Real)] if is_pair else []
     if not (len(numbers) == 2 and 0 <= numbers[0] < numbers[1]):
         raise ValueError(

@@ -97,7 +97,7 @@ def interpolate(
         raise ValueError(
             f"`latents` must have the shape {(2, *card.image_shape)}. Received: {ends.shape}"
         )
-    sampler = _deterministic(sampler, card, SamplingOptions(**options).eta or 0.0)
+    sampler = _deterministic(sampler, card, options)
     fractions = np.linspace(0.0, 1.0, frames)
     labels = np.full(frames, label) if np.ndim(label) == 0 else np.arange(frames)
     if np.ndim(label):
@@ -193,10 +193,11 @@ def mix_labels(denoiser: Denoiser, labels: Integers, fractions: np.ndarray) -> D
     return NetworkDenoiser(card, mixed)
 
 
-def _deterministic(sampler: str | None, card: DenoiserCard, eta: float) -> str:
+def _deterministic(sampler: str | None, card: DenoiserCard, options: PathChoices) -> str:
     chosen = sampler or card.sampler
     if sampler is None and find_sampler(chosen).always_random:
         chosen = "ddim"
+    eta = SamplingOptions(sampler=chosen, **options).resolve(card).eta or 0.0
     if find_sampler(chosen).is_random(eta):
         raise ValueError(
             "`sampler` must be deterministic for a walk: fresh noise makes neighbouring frames "

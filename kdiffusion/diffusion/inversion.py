@@ -72,9 +72,9 @@ def invert(
     chosen = SamplingOptions(
         sampler=sampler, guidance_strength=guidance_strength, clip=clip, **options
     )
+    plan = make_plan(denoiser, chosen)
     _check_invertible(sampler, chosen.eta or 0.0)
     iterations = check_whole("fixed_point_iterations", fixed_point_iterations)
-    plan = make_plan(denoiser, chosen)
 
     def run(indices, on_step):
         return _climb(plan, labels[indices], images[indices], iterations, on_step)

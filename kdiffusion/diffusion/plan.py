@@ -103,8 +103,14 @@ class SamplingOptions:
         return chosen
 
     def _check_sampler_options(self, sampler: Sampler, name: str) -> None:
+        for option in sampler.options:
+            if not hasattr(self, option):
+                raise ValueError(
+                    "The options of a sampler must be fields of `SamplingOptions`. "
+                    f"Received: {option!r} of the sampler {name!r}"
+                )
         for option in dict.fromkeys(each for row in SAMPLERS.values() for each in row.options):
-            value = getattr(self, option)
+            value = getattr(self, option, None)  # None: of a row that can't be sampled with
             if value is not None and option not in sampler.options:
                 raise ValueError(
                     f"`{option}` has no meaning for the sampler {name!r}. "
@@ -123,7 +129,10 @@ class SamplingOptions:
             raise ValueError(f"`clip` must be True or False. Received: clip={self.clip!r}")
         if self.dynamic_threshold is not None:
             if not self.clip:
-                raise ValueError("`dynamic_threshold` must be None when `clip` is False.")
+                raise ValueError(
+                    "`dynamic_threshold` must be None when `clip` is False. "
+                    f"Received: dynamic_threshold={self.dynamic_threshold!r}"
+                )
             return dynamic_threshold(value_range, self.dynamic_threshold)
         return static_threshold(value_range) if self.clip else None
 

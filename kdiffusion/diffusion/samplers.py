@@ -79,7 +79,7 @@ class Sampler:
     """A row of `SAMPLERS`: the step, and what the loop, its checks and the tests know of it."""
 
     step: Callable[..., tuple[np.ndarray, Estimate]]
-    options: tuple[str, ...] = ()  # keyword arguments that belong to this sampler
+    options: tuple[str, ...] = ()  # its own keyword arguments, fields of `SamplingOptions`
     always_random: bool = False  # draws fresh noise whatever its options
     multistep: bool = False  # looks at the history
     predictions_per_step: int = 1  # the last step, to s = -1, always takes one

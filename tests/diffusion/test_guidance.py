@@ -52,10 +52,11 @@ def test_strength_zero_is_the_conditional_model_itself():
     assert guided(denoiser, 0.0, NULL, **options) is denoiser
 
 
-def test_outside_the_interval_a_row_costs_one_evaluation():
+@pytest.mark.parametrize("interval", [(0.5, 2.0), np.array([0.5, 2.0])])
+def test_outside_the_interval_a_row_costs_one_evaluation(interval):
     noise_levels = np.array([0.1, 0.5, 1.0, 2.0, 10.0])
     denoiser = Labelled()
-    guide = guided(denoiser, 2.0, NULL, interval=(0.5, 2.0), noise_levels=noise_levels)
+    guide = guided(denoiser, 2.0, NULL, interval=interval, noise_levels=noise_levels)
     x, t, labels = batch([0, 1, 2, 0, 1], [0, 1, 2, 3, 4])
     prediction = guide(x, t, labels)
     assert denoiser.rows == [7]  # low < sigma <= high: timesteps 2 and 3
@@ -145,7 +146,10 @@ def test_impossible_strengths_are_refused(strength):
         guided(Labelled(), strength, NULL)
 
 
-@pytest.mark.parametrize("interval", [(2.0, 2.0), (3.0, 1.0), (-1.0, 1.0), (np.nan, 1.0)])
+@pytest.mark.parametrize(
+    "interval",
+    [(2.0, 2.0), (3.0, 1.0), (-1.0, 1.0), (np.nan, 1.0), 2.0, np.array(2.0), np.ones((2, 2))],
+)
 def test_impossible_intervals_are_refused(interval):
     with pytest.raises(ValueError, match="`guidance_interval` must be \\(low, high\\)"):
         guided(Labelled(), 1.0, NULL, interval=interval, noise_levels=np.arange(1.0, 5.0))

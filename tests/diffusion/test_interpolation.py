@@ -131,6 +131,7 @@ def test_between_two_real_images(make_card, gaussian):
         ({"sampler": "ddpm"}, "`sampler` must be deterministic"),
         ({"sampler": "ddim", "eta": 0.5}, "`sampler` must be deterministic"),
         ({"eta": 0.5}, r"`sampler` must be deterministic.*'ddim', eta=0\.5"),
+        ({"eta": "0.5"}, "`eta` must be a number from 0 to 1"),
         ({"sampler": "magic"}, "must be one of"),
         ({"frames": 1}, "`frames`"),
         ({"seeds": (1, 2, 3)}, "`seeds`"),

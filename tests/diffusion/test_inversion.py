@@ -152,6 +152,7 @@ def test_random_samplers_have_no_inverse(name, make_card, gaussian):
     ("changes", "message"),
     [
         ({"eta": 0.5}, "must be deterministic to be inverted"),
+        ({"eta": "0.5"}, "`eta` must be a number from 0 to 1"),
         ({"sampler": "heun"}, "must be 'ddim'"),
         ({"sampler": "magic"}, "must be one of"),
         ({"fixed_point_iterations": 0}, "`fixed_point_iterations`"),

@@ -7,7 +7,7 @@ import pytest
 
 from kdiffusion.diffusion.denoiser import NetworkDenoiser
 from kdiffusion.diffusion.plan import SamplingChoices, SamplingOptions
-from kdiffusion.diffusion.samplers import SAMPLERS
+from kdiffusion.diffusion.samplers import SAMPLERS, Sampler, ddim_step
 from kdiffusion.diffusion.sampling import (
     network_evaluations,
     sample,
@@ -163,7 +163,10 @@ BAD_INPUT = {
     ),
     "latents of another size": ({"latents": np.zeros((2, 3, 3, 1))}, "`latents`"),
     "quantile above one": ({"dynamic_threshold": 99.5}, "`dynamic_threshold`"),
-    "threshold without clipping": ({"dynamic_threshold": 0.9, "clip": False}, "`clip`"),
+    "threshold without clipping": (
+        {"dynamic_threshold": 0.9, "clip": False},
+        "`clip` is False. Received: dynamic_threshold=0.9",
+    ),
 }
 
 
@@ -177,6 +180,16 @@ def test_bad_input_is_refused_before_the_network_runs(case, make_card):
 
     with pytest.raises(ValueError, match=message):
         sample_batches(NetworkDenoiser(make_card(), never), **arguments)
+
+
+def test_a_row_with_an_option_that_nobody_can_give_is_refused_alone(
+    make_card, gaussian, monkeypatch
+):
+    monkeypatch.setitem(SAMPLERS, "mine", Sampler(ddim_step, options=("churn",)))
+    denoiser = gaussian(make_card(steps=2))
+    assert np.all(np.isfinite(sample(denoiser, [0], [0], sampler="ddim", progress=False)))
+    with pytest.raises(ValueError, match=r"fields of `SamplingOptions`.*'churn' of .* 'mine'"):
+        sample(denoiser, [0], [0], sampler="mine", progress=False)
 
 
 def test_the_loop_is_a_generator_of_steps(make_card, gaussian):
