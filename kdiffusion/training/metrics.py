@@ -44,8 +44,8 @@ class LossByTimestep(_ReplicatedMetric):
     Args:
         num_timesteps: int. T.
 
-    `result()` is a dictionary of five scalars: `loss`, `loss_t0_249` and so on. That of a quarter
-    without an example, as small batches may leave, is NaN.
+    `result()` is a dictionary of five scalars: `loss`, `loss_t0_249` and so on; of fewer where T is
+    below 4. That of a quarter without an example, as small batches may leave, is NaN.
     """
 
     def __init__(self, num_timesteps: int, name: str = "loss_by_timestep", **kwargs: Any):
@@ -76,6 +76,7 @@ class LossByTimestep(_ReplicatedMetric):
             **{
                 f"loss_t{edges[quarter]}_{edges[quarter + 1] - 1}": means[quarter]
                 for quarter in range(QUARTILES)
+                if edges[quarter] < edges[quarter + 1]
             },
         }
 

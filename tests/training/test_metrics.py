@@ -18,3 +18,12 @@ def test_each_quarter_has_the_losses_of_its_own_timesteps():
         "loss_t75_99": 7.0,
     }
     assert result == pytest.approx(expected)
+
+
+@pytest.mark.parametrize("num_timesteps", [2, 3])
+def test_a_quarter_that_holds_no_timestep_is_left_out(num_timesteps):
+    metric = LossByTimestep(num_timesteps)
+    metric.update_state(tf.range(num_timesteps, dtype=tf.float32), tf.range(num_timesteps))
+    by_timestep = {f"loss_t{t}_{t}": float(t) for t in range(num_timesteps)}
+    expected = {"loss": (num_timesteps - 1) / 2, **by_timestep}
+    assert {name: float(value) for name, value in metric.result().items()} == expected
