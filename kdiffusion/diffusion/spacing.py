@@ -9,6 +9,8 @@ import numpy as np
 from kdiffusion.checks import check_name, check_whole
 from kdiffusion.diffusion.schedules import NoiseSchedule
 
+RHO, SIGMA_MAX = 7.0, 80.0  # Karras et al. 2022, table 1
+
 
 def linspace(noise_levels: np.ndarray, steps: int) -> np.ndarray:
     """Evenly spaced from T-1 to 0, both included (Nichol & Dhariwal 2021, section 4)."""
@@ -33,16 +35,14 @@ def quadratic(noise_levels: np.ndarray, steps: int) -> np.ndarray:
     return np.linspace(np.sqrt(len(noise_levels) - 1), 0, steps) ** 2
 
 
-def karras(
-    noise_levels: np.ndarray, steps: int, rho: float = 7.0, sigma_max: float = 80.0
-) -> np.ndarray:
+def karras(noise_levels: np.ndarray, steps: int) -> np.ndarray:
     """The noise levels of Karras et al. 2022, eq. 5, each at the nearest timestep in log sigma.
 
-    The first step is T-1; the levels begin at `sigma_max`, theirs, where that is noisier still (a
+    The first step is T-1; the levels begin at `SIGMA_MAX`, theirs, where that is noisier still (a
     cosine schedule ends at 20,000, in the middle of nowhere).
     """
-    low, high = noise_levels[0], min(noise_levels[-1], sigma_max)
-    ramp = np.linspace(high ** (1 / rho), low ** (1 / rho), steps) ** rho
+    low, high = noise_levels[0], min(noise_levels[-1], SIGMA_MAX)
+    ramp = np.linspace(high ** (1 / RHO), low ** (1 / RHO), steps) ** RHO
     finite = np.log(noise_levels[np.isfinite(noise_levels)])
     timesteps = np.interp(np.log(ramp), finite, np.arange(len(finite)))
     timesteps[0] = len(noise_levels) - 1

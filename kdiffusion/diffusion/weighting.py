@@ -9,12 +9,13 @@ from kdiffusion.diffusion.prediction import TARGETS, check_prediction_type
 from kdiffusion.diffusion.schedules import NoiseSchedule
 
 SIGMA_DATA = 0.5  # the standard deviation of images in [-1, 1], as EDM takes it
+GAMMA = 5.0  # where min-SNR stops growing (Hang et al. 2023)
 
-# The weight of the squared error in x_0, of SNR and gamma; None is 1 for the error of the target.
+# The weight of the squared error in x_0, of the SNR; None is 1 for the error of the target.
 LOSS_WEIGHTINGS = {
     "simple": None,
-    "min_snr": lambda snr, gamma: np.minimum(snr, gamma),
-    "edm": lambda snr, gamma: snr + SIGMA_DATA**-2,
+    "min_snr": lambda snr: np.minimum(snr, GAMMA),
+    "edm": lambda snr: snr + SIGMA_DATA**-2,
 }
 # How often each timestep is drawn: the rows of `TIMESTEP_SAMPLING` in training/timesteps.py, which
 # needs TensorFlow. A test holds them to it.
@@ -22,12 +23,12 @@ TIMESTEP_SAMPLING_NAMES = ("uniform", "stratified", "log_normal", "loss_second_m
 
 
 def loss_weights(
-    schedule: NoiseSchedule, prediction_type: str, weighting: str = "simple", gamma: float = 5.0
+    schedule: NoiseSchedule, prediction_type: str, weighting: str = "simple"
 ) -> np.ndarray:
     """The weight of each timestep's squared error.
 
     "simple" is 1 everywhere (Ho et al. 2020, eq. 14). "min_snr" weights the error in x_0 by
-    min(SNR, gamma) (Hang et al. 2023, section 3.4), which for the other targets is divided by the
+    min(SNR, 5) (Hang et al. 2023, section 3.4), which for the other targets is divided by the
     SNR (epsilon) or by SNR + 1 (v). With zero terminal SNR that gives the last timestep, where
     sampling begins, no weight at all: train such a schedule with "simple". "edm" weights the error
     in x_0 by 1 / sigma^2 + 1 / 0.5^2 (Karras et al. 2022, table 1). With the target v every noise
@@ -38,20 +39,17 @@ def loss_weights(
         schedule: `NoiseSchedule`.
         prediction_type: str. The target whose squared error is weighted.
         weighting: str. A key of `LOSS_WEIGHTINGS`.
-        gamma: float. Where min-SNR stops growing. Defaults to the paper's `5.0`.
 
     Returns:
         float64 array `[T]`.
 
     Raises:
-        ValueError: for an unknown target or weighting, or a gamma that isn't positive.
+        ValueError: for an unknown target or weighting.
     """
     check_prediction_type(prediction_type, schedule)
     check_name("weighting", weighting, LOSS_WEIGHTINGS)
-    if not 0 < gamma < np.inf:
-        raise ValueError(f"`gamma` must be positive. Received: gamma={gamma}")
     snr = schedule.signal_to_noise
     weight = LOSS_WEIGHTINGS[weighting]
     if weight is None:
         return np.ones_like(snr)
-    return weight(snr, gamma) * TARGETS[prediction_type].x0_error(snr)
+    return weight(snr) * TARGETS[prediction_type].x0_error(snr)

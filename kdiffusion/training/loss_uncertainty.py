@@ -16,7 +16,6 @@ if TYPE_CHECKING:
 CHANNELS = 128  # Fourier features of ln sigma, as in the official code
 
 
-@keras.saving.register_keras_serializable("kdiffusion")
 class LossUncertainty(keras.layers.Layer):
     """u(sigma), with which a loss L counts as L / exp(u) + u (Karras et al. 2024, eq. 14-15).
 
@@ -26,12 +25,11 @@ class LossUncertainty(keras.layers.Layer):
 
     Args:
         schedule: `NoiseSchedule`, which gives each timestep its sigma.
-        seed: int. Of the features' frequencies and phases. Defaults to `0`.
     """
 
-    def __init__(self, schedule: NoiseSchedule, seed: int = 0, **kwargs: Any):
-        super().__init__(dtype="float32", **kwargs)
-        rng = np.random.default_rng(seed)
+    def __init__(self, schedule: NoiseSchedule):
+        super().__init__(dtype="float32")
+        rng = np.random.default_rng(0)  # saved files rely on it: they don't hold the features
         frequencies, phases = rng.normal(size=CHANNELS), rng.uniform(size=CHANNELS)
         # 20 in place of infinity, with which a schedule of zero terminal SNR ends.
         level = np.minimum(np.log(schedule.noise_levels), 20.0) / 4.0  # [T]
