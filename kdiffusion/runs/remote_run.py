@@ -7,7 +7,8 @@ s3://bucket/run/       laid out as a run's folder is
 
 The run is sent after each checkpoint, by the thread that writes checkpoints, and once more at the
 end. A checkpoint counts from the moment its record.json is there, which is sent last and removed
-first; the record knows the SHA-256 of all others.
+first; the record knows the SHA-256 of all others. So does an exported folder from its graph on.
+Folders are sent one after another, so that of several checkpoints some are whole at any time.
 """
 
 from __future__ import annotations
@@ -16,6 +17,7 @@ import atexit
 import contextlib
 import functools
 import hashlib
+import itertools
 import json
 import os
 import platform
@@ -37,6 +39,9 @@ CONFIG, OWNER = "config.json", "owner.json"
 _OURS = re.compile("|".join([CONFIG, re.escape(GRID), *(f"{n}/({p})" for n, p in PARTS.items())]))
 _CHECKPOINT = re.compile(r"checkpoints/(?P<kind>\w+/)?step_(?P<step>\d+)/(?P<file>.+)")
 _RECORD = "record.json"
+# A folder that counts from the moment that one object of it is there, and that object.
+_FOLDER = re.compile(r"checkpoints/(\w+/)?step_\d+/|export/\w+/")
+_LAST = (_RECORD, "saved_model.pb", "denoiser.xml", "model_index.json")
 
 
 class RunTaken(OSError):
@@ -73,7 +78,7 @@ class RemoteRun:
         self.folder.mkdir(parents=True, exist_ok=True)
         # What a process of this machine could not send is newer than what the store has, unless
         # another one has gone on with the run since.
-        self._is_newer_here = self._owner() is not None and self._owner() == self._owner_here()
+        self._is_newer_here = self._owner() in self._owners_here()
         if not self._is_newer_here:
             with locked(self.folder):
                 self._clear()
@@ -102,6 +107,7 @@ class RemoteRun:
         if self._is_newer_here:
             # Exports alone are written from elsewhere, too.
             self._fetch({name for name in self._there if name.startswith("export/")})
+            self._note_what_was_sent()
         if any_worker is not None and any_worker(self._is_newer_here):
             if self._writes:
                 self.claim()
@@ -118,7 +124,9 @@ class RemoteRun:
                 checkpoints would pass for the new one's until all is sent.
         """
         self._token = json.dumps({"token": uuid.uuid4().hex, "machine": platform.node()})
-        (self.folder / OWNER).write_text(self._token, encoding="utf-8")
+        # Beside the tokens before: the store may keep the last of those, should it be away now.
+        with (self.folder / OWNER).open("a", encoding="utf-8") as file:
+            file.write(f"\n{self._token}")
         self._store.write(self._token.encode(), OWNER)
         if begins:
             self._remove(set(self._there))
@@ -139,14 +147,19 @@ class RemoteRun:
             )
         here = self._files()
         changed = {name for name, state in here.items() if self._sent.get(name) != state}
-        # A checkpoint that is written anew counts as none from here on until its record is there.
-        self._store.remove(sorted(n for n in changed & self._there if n.endswith(_RECORD)))
-        for name in sorted(changed, key=lambda name: (name.endswith(_RECORD), name)):
+        in_order = sorted(changed, key=lambda name: (_folder_of(name), name.endswith(_LAST), name))
+        for _, names in itertools.groupby(in_order, _folder_of):
+            self._send_folder(list(names), here)
+        self._remove(self._there - here.keys())
+
+    def _send_folder(self, names, here):
+        # One that is written anew counts as none from here on until its last object is there.
+        self._store.remove([name for name in names if name.endswith(_LAST) and name in self._there])
+        for name in names:
             with contextlib.suppress(FileNotFoundError):  # replaced since: the next time, then
                 self._store.upload(self.folder / name, name)
                 self._sent[name] = here[name]
                 self._there.add(name)
-        self._remove(self._there - here.keys())
 
     def send_checkpoint(self) -> None:
         """Sends what there is; warns where the store can't be reached, and goes on.
@@ -176,7 +189,7 @@ class RemoteRun:
             yield
         except RunTaken:
             raise
-        except (OSError, ValueError) as error:
+        except (OSError, ValueError, FloatingPointError) as error:
             text = str(error).replace(str(self.folder), self.url)
             if text == str(error):
                 raise
@@ -188,7 +201,7 @@ class RemoteRun:
     def _remove(self, names):
         # config.json last: what is left when this is killed is still known for a run's.
         last = [name for name in names if name == CONFIG]
-        others = sorted(names - {CONFIG}, key=lambda name: (not name.endswith(_RECORD), name))
+        others = sorted(names - {CONFIG}, key=lambda name: (not name.endswith(_LAST), name))
         self._store.remove([*others, *last])
         self._there -= names
         for name in names:
@@ -198,9 +211,18 @@ class RemoteRun:
         content = self._store.read(OWNER)
         return None if content is None else content.decode("utf-8", "replace")
 
-    def _owner_here(self):
+    def _owners_here(self):
+        """What the copy's processes have called themselves, since it was last made anew."""
         file = self.folder / OWNER
-        return file.read_text(encoding="utf-8") if file.is_file() else None
+        return file.read_text(encoding="utf-8").split("\n") if file.is_file() else []
+
+    def _note_what_was_sent(self):
+        """Finds the checkpoints that the store has as they are here: by their very records."""
+        here = self._files()
+        for record in [name for name in here.keys() & self._there if name.endswith(_RECORD)]:
+            if self._store.read(record) == (self.folder / record).read_bytes():
+                names = {name for name in self._there if _folder_of(name) == _folder_of(record)}
+                self._sent |= {name: here[name] for name in names & here.keys()}
 
     def _fetch(self, names):
         for name in sorted(self._there.intersection(names)):
@@ -225,6 +247,11 @@ class RemoteRun:
                 if path.is_file() and _OURS.fullmatch(name) and not is_partial:
                     found[name] = _state(path)
         return found
+
+
+def _folder_of(name):
+    match = _FOLDER.match(name)
+    return match[0] if match else ""
 
 
 def _state(path):

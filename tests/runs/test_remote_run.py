@@ -90,7 +90,16 @@ def test_what_could_not_be_sent_reaches_the_other_workers_too(url, monkeypatch, 
     assert [len(each) for each in flags] == [2, 2]
 
 
-def test_a_checkpoint_counts_from_its_record_on_and_not_after_it(url, monkeypatch):
+def _saved_model(text="weights"):
+    at = "export/saved_model"
+    return {f"{at}/saved_model.pb": f"of {text}", f"{at}/variables/variables.index": text}
+
+
+@pytest.mark.parametrize(
+    ("make", "last"), [(lambda text: _checkpoint(4, text), "record.json"),
+                       (_saved_model, "saved_model.pb")]
+)  # fmt: skip
+def test_a_folder_counts_from_its_last_object_on_and_not_after_it(url, monkeypatch, make, last):
     """Every state that a reader may meet: a record stands for files that are all there."""
     run = RemoteRun(url)
     run.claim()
@@ -104,16 +113,16 @@ def test_a_checkpoint_counts_from_its_record_on_and_not_after_it(url, monkeypatc
             events.extend((action, name) for name in names)
 
         monkeypatch.setattr(Store, action, noted)
-    for files in (_checkpoint(4, "first"), _checkpoint(4, "again"), {}):
-        for path in run.folder.glob("checkpoints/**/*"):
+    for files in (make("first"), make("again"), {}):
+        for path in run.folder.glob("*/**/*"):
             if path.is_file():
                 path.unlink()
         _put(run, files)
         events.clear()
         run.send()
-        record = [kind for kind, name in events if name.endswith("record.json")]
-        others = [i for i, (_, name) in enumerate(events) if not name.endswith("record.json")]
-        places = [i for i, (_, name) in enumerate(events) if name.endswith("record.json")]
+        record = [kind for kind, name in events if name.endswith(last)]
+        others = [i for i, (_, name) in enumerate(events) if not name.endswith(last)]
+        places = [i for i, (_, name) in enumerate(events) if name.endswith(last)]
         if files:  # what stood there before is no checkpoint while its files are replaced
             assert places[-1] > max(others)
             assert record[-1] == "upload"
@@ -122,6 +131,57 @@ def test_a_checkpoint_counts_from_its_record_on_and_not_after_it(url, monkeypatc
             assert record == ["remove"]
             assert places[0] < min(others)
     assert record == ["remove"]
+
+
+def test_some_whole_checkpoint_is_there_while_the_same_machine_sends_again(url, monkeypatch):
+    """What the store has is not sent again; what was written anew goes one after another."""
+    run = RemoteRun(url)
+    best = _checkpoint(4, folder="checkpoints/best")
+    _put(run, {"config.json": "{}", **best, **_checkpoint(4), **_checkpoint(8)})
+    run.claim()
+    again, upload = RemoteRun(url), Store.upload
+    _put(again, _checkpoint(8, "another way"))
+    _put(again, _checkpoint(12))
+    again.fetch()
+    seen, sent = [], set()
+
+    def noted(self, path, name):
+        seen.append({each for each in self.sizes() if each.endswith("record.json")})
+        upload(self, path, name)
+        sent.add(name)
+
+    monkeypatch.setattr(Store, "upload", noted)
+    again.claim()
+    assert sent == {"config.json", *_checkpoint(8), *_checkpoint(12)}
+    kept = {name for name in (*best, *_checkpoint(4)) if name.endswith("record.json")}
+    assert all(records >= kept for records in seen)
+    everything = {**_checkpoint(4, "x"), **_checkpoint(8, "x"), **_checkpoint(12, "x")}
+    seen.clear()
+    _put(again, everything)
+    again.send()
+    assert all(len(records) >= 3 for records in seen)
+    assert Store(url).read("checkpoints/step_00000012/record.json") == b"of x"
+
+
+def test_what_could_not_be_sent_outlives_a_claim_that_failed(url, monkeypatch):
+    run = RemoteRun(url)
+    _put(run, {"config.json": "{}"})
+    run.claim()
+    _put(run, _checkpoint(4))
+
+    def fail(self, content, name):
+        raise OSError(f"{self.url} could not be written: no route")
+
+    for _ in range(2):
+        again = RemoteRun(url)
+        with monkeypatch.context() as patch:
+            patch.setattr(Store, "write", fail)
+            with pytest.raises(OSError, match="no route"):
+                again.claim()
+    again = RemoteRun(url)
+    again.fetch()
+    again.claim()
+    assert "checkpoints/step_00000004/record.json" in Store(url).sizes()
 
 
 def test_nothing_is_sent_twice_and_nothing_of_others_is_touched(url, monkeypatch, tmp_path):
@@ -268,6 +328,10 @@ def test_errors_name_the_url(url, tiny):
     run.claim()
     with pytest.raises(FileExistsError, match=rf"^{url} holds a run already.*--resume"):
         train(tiny(), url)
+    good = run.folder / "checkpoints/step_00000004"
+    said = rf"^Go on from {url}/checkpoints/step_00000004$"
+    with pytest.raises(FloatingPointError, match=said), run.named():
+        raise FloatingPointError(f"Go on from {good}")
 
 
 SCRIPT = """
