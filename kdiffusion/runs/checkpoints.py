@@ -46,8 +46,8 @@ class Checkpoints:
         model: a compiled `DiffusionModel` whose optimizer is built.
         directory: Path of the folder that holds them.
         keep: int. How many of the newest to keep. Defaults to `3`.
-        after_save: function of nothing, which the thread that writes calls when a checkpoint is
-            whole, before anybody is told so.
+        after_change: function of nothing, which the thread that writes calls when a checkpoint is
+            whole, before anybody is told so. It is called too when a run has gone back.
     """
 
     def __init__(
@@ -55,13 +55,13 @@ class Checkpoints:
         model: DiffusionModel,
         directory: Path,
         keep: int = 3,
-        after_save: Callable[[], None] = lambda: None,
+        after_change: Callable[[], None] = lambda: None,
     ):
         self._step = model.step
         self._state = CheckpointState(model)
         self._directory = Path(directory)
         self._keep = keep
-        self._after_save = after_save
+        self._after_change = after_change
         self._writer = ThreadPoolExecutor(1, "checkpoint")
         self._pending: Future | None = None
         self.band = LossBand()
@@ -135,7 +135,7 @@ class Checkpoints:
         if math.isfinite(record["logs"].get("val_loss", math.nan)):
             self._keep_best()
         _remove(self._surplus(last_good))
-        self._after_save()
+        self._after_change()
 
     def _surplus(self, last_good):
         """What may go: all but the newest, and one that is good even if the next step is not."""
@@ -169,6 +169,7 @@ class Checkpoints:
             aside.mkdir(exist_ok=True)
             _remove(path for path in _newest_first(aside) if path.name == folder.name)
             os.rename(folder, aside / folder.name)
+        self._after_change()
 
     def _clear_up(self, step):
         """Removes what a killed write left, and the damaged ones that the run went back behind."""

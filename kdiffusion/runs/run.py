@@ -185,9 +185,9 @@ def _train(model, strategy, workers, dataset, directory, before, remote, own_cal
     """
     config = directory.config
     steps_per_epoch = dataset.steps_per_epoch(config.optimizer.batch_size)
-    after_save = (lambda: None) if remote is None else remote.send_checkpoint
+    after_change = (lambda: None) if remote is None else remote.send_checkpoint
     checkpoints = Checkpoints(
-        model, directory.checkpoints, config.run.checkpoints_to_keep, after_save
+        model, directory.checkpoints, config.run.checkpoints_to_keep, after_change
     )  # fmt: skip
     step = checkpoints.restore() if before is not None and checkpoints.any else 0
     workers.check_agree(

@@ -203,13 +203,15 @@ def test_the_last_good_one_stays_while_the_loss_is_out_of_its_band(model, tmp_pa
         checkpoints.save()
     # The weights of step 2 served step 3; those of step 3 gave step 4 its loss.
     assert _names(tmp_path) == ["step_00000002", "step_00000006"]
-    resumed = Checkpoints(model, tmp_path, keep=1)
+    seen = []
+    resumed = Checkpoints(model, tmp_path, 1, after_change=lambda: seen.append(_names(tmp_path)))
     assert resumed.restore() == 6
     assert resumed.band.left_at == 4
     good = resumed.last_good(7)
     assert good == tmp_path / "step_00000002"
     resumed.go_back_to(good)
     assert _names(tmp_path / "diverged") == ["step_00000006"]
+    assert seen == [["diverged", "step_00000002"]]
     assert resumed.restore() == 2
     assert resumed.band.left_at is None
     _fill(model, 6)
