@@ -38,7 +38,8 @@ class StopAtNonFinite(keras.callbacks.Callback):
     """Stops training at the first step whose loss or gradient is not a finite number.
 
     The steps before it tell the checkpoints' `band` their losses, so that the run can go back to
-    one from before its loss left it.
+    one from before its loss left it. Of several steps in one call only the mean is known: what is
+    wrong with it may have been so from the first of them on.
 
     Args:
         checkpoints: `Checkpoints`.
@@ -57,24 +58,22 @@ class StopAtNonFinite(keras.callbacks.Callback):
         self._warned_of = None
 
     def on_epoch_begin(self, epoch: int, logs: Any = None) -> None:
-        done = int(self.model.step.numpy()) % self._steps_per_epoch
-        # Of the steps before a resumed one only their mean is known, and not yet to this callback.
-        self._before = None if done else (0, 0.0)
+        self._step = int(self.model.step.numpy())
+        # Amid an epoch it is that of the steps before, which ContinueEpoch has given back.
+        loss = float(self.model.metrics[0].result()["loss"])
+        self._sum = self._step % self._steps_per_epoch * loss
 
     def on_train_batch_end(self, batch: int, logs: Any = None) -> None:
-        step = int(self.model.step.numpy())
+        step, before = int(self.model.step.numpy()), self._step
         for name, words in (("loss", "loss"), ("gradient_norm", "gradient's norm")):
             value = float(np.mean(logs[name]))
             if not np.isfinite(value):
                 raise FloatingPointError(self._message(words, value, step))
         # Keras's logs are means over the epoch so far.
         done = (step - 1) % self._steps_per_epoch + 1
-        now = done, done * float(np.mean(logs["loss"]))
-        if self._before is not None:
-            self._checkpoints.band.update(
-                step, (now[1] - self._before[1]) / (now[0] - self._before[0])
-            )
-        self._before = now
+        total = done * float(np.mean(logs["loss"]))
+        self._checkpoints.band.update(before + 1, (total - self._sum) / (step - before))
+        self._step, self._sum = step, total
 
     def on_epoch_end(self, epoch: int, logs: Any = None) -> None:
         band, step = self._checkpoints.band, int(self.model.step.numpy())
@@ -97,7 +96,7 @@ class StopAtNonFinite(keras.callbacks.Callback):
                 f" The loss left its band at step {band.left_at}, where it rose above "
                 f"{band.limit:.3g}, three times its lowest."
             )
-        good = self._checkpoints.last_good(step)
+        good = self._checkpoints.last_good(self._step + 1)
         if good is None:
             return (
                 f"{said} No checkpoint is known to be from before that. Begin again, with "

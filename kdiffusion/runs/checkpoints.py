@@ -148,6 +148,9 @@ class Checkpoints:
     def last_good(self, step: int) -> Path | None:
         """The checkpoint to go back to from a step whose loss or gradient is not finite.
 
+        Args:
+            step: int. As of `LossBand.last_good_step`.
+
         Returns:
             Path of the newest whole one from before the loss left its band; None without one.
         """

@@ -13,7 +13,8 @@ class LossBand:
     """Up to three times the lowest that the loss, averaged over some 20 steps, has been.
 
     The loss of a step is that of the weights before it. So weights are known to be good only when
-    the step after them stayed in the band.
+    the step after them stayed in the band. Where only the mean of several steps is known, it
+    counts as the loss of the first.
 
     Args:
         lowest: float or None. The lowest average so far.

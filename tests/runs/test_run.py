@@ -144,19 +144,29 @@ def _spoil_gradients(monkeypatch, number):
 
 
 @pytest.mark.parametrize(
-    ("spoil", "number"), [(_spoil_images, float("nan")), (_spoil_gradients, float("inf"))]
+    ("spoil", "number", "at_once", "seen", "good", "aside"),
+    [
+        (_spoil_images, float("nan"), 1, 8, 6, 7),
+        (_spoil_gradients, float("inf"), 1, 8, 6, 7),
+        (_spoil_images, float("nan"), 3, 9, 3, 6),
+    ],
 )
 def test_what_is_no_finite_number_stops_and_the_last_good_checkpoint_stays(
-    tiny, tmp_path, monkeypatch, spoil, number
+    tiny, tmp_path, monkeypatch, spoil, number, at_once, seen, good, aside
 ):
-    """Step 8 meets it: step 7 may have spoilt the weights, those of step 6 served step 7."""
+    """Step 8 meets it: step 7 may have spoilt the weights, those of step 6 served step 7.
+
+    Of steps 7 to 9 in one call the first may have met it: those of step 6 may be spoilt.
+    """
     spoil(monkeypatch, number)
-    said = r"at step 8: .* from before that is .*step_00000006\. Go on .* --resume and a lower"
+    said = rf"at step {seen}: .* from before that is .*step_0000000{good}\. Go on .* --resume and a"
+    run = {"checkpoint_every_steps": 1, "steps_per_execution": at_once, "checkpoints_to_keep": 1}
     with pytest.raises(FloatingPointError, match=said):
-        train(tiny(run={"checkpoint_every_steps": 1}), tmp_path)
-    assert [path.name for path in tmp_path.glob("checkpoints/diverged/*")] == ["step_00000007"]
+        train(tiny(run=run), tmp_path)
+    set_aside = [path.name for path in tmp_path.glob("checkpoints/diverged/*")]
+    assert set_aside == [f"step_0000000{aside}"]
     kept = load_run(tmp_path)
-    assert kept.card.images_seen == 6 * 256
+    assert kept.card.images_seen == good * 256
     assert all(np.all(np.isfinite(weights)) for weights in _weights(kept.model))
 
 
