@@ -40,19 +40,20 @@ def load_folder(
             as an image, not of 8 bits, or of another size than the first.
     """
     files = list_images(check_directory(name, directory))  # {class name: [path, ...]}
-    read = [(path, read_image(path)) for paths in files.values() for path in paths]
-    grey = all(pixels.shape[-1] == 1 for _, pixels in read)
+    paths = [path for inside in files.values() for path in inside]
     images = []
-    for path, pixels in read:
-        pixels = pixels if grey else np.broadcast_to(pixels, (*pixels.shape[:2], 3))
-        if image_size is not None:
+    for path in paths:
+        pixels = read_image(path)
+        if image_size is not None:  # before the next is read: photographs are large
             pixels = fit_image(pixels, image_size)
-        if images and pixels.shape != images[0].shape:
+        if images and pixels.shape[:2] != images[0].shape[:2]:
             raise ValueError(
-                f"{path} is {_size(pixels)} where {read[0][0]} is {_size(images[0])}: images must "
+                f"{path} is {_size(pixels)} where {paths[0]} is {_size(images[0])}: images must "
                 "be of one size unless `image_size` is set. Received: image_size=None"
             )
         images.append(pixels)
+    channels = max(pixels.shape[-1] for pixels in images)
+    images = [np.broadcast_to(pixels, (*pixels.shape[:2], channels)) for pixels in images]
     return split_by_holdout(
         name,
         np.stack(images),

@@ -1,10 +1,13 @@
 """A folder of images: what is read, in which order, and which file is at fault."""
 
+import tracemalloc
+
 import numpy as np
 import pytest
 from PIL import Image
 
 from kdiffusion.data import load_dataset
+from kdiffusion.data.resize import fit_image
 
 
 def random_image(seed, height=6, width=6, channels=3):
@@ -93,6 +96,23 @@ def test_image_size_brings_all_to_one_size(write_folder):
     dataset = load(write_folder(mixed), image_size=5)
     assert dataset.image_shape == (5, 5, 3)
     assert all_images(dataset)[np.full((5, 5, 3), 9, np.uint8).tobytes()] == "ant"
+
+
+def test_a_grey_image_among_coloured_ones_is_resized_as_if_it_had_colours(write_folder):
+    grey = random_image(99, height=40, width=31, channels=None)
+    dataset = load(write_folder({**files(), "ant/grey.png": grey}), image_size=5)
+    expected = fit_image(np.repeat(grey[..., None], 3, axis=-1), 5)
+    assert all_images(dataset)[expected.tobytes()] == "ant"
+
+
+def test_of_a_photograph_no_more_is_kept_than_its_resized_image(write_folder):
+    large = np.zeros((500, 500, 3), np.uint8)
+    directory = write_folder({f"a/{index}.png": large for index in range(12)})
+    tracemalloc.start()
+    load(directory, image_size=5)
+    _, most = tracemalloc.get_traced_memory()
+    tracemalloc.stop()
+    assert most < 5 * large.nbytes
 
 
 def test_hidden_files_and_files_beside_the_classes_are_passed_over(write_folder):
