@@ -21,6 +21,7 @@ TRAIN, VALIDATION = "train", "validation"
 IMAGES = {part: f"{part}_images.tfrecord" for part in (TRAIN, VALIDATION)}
 LABELS = {part: f"{part}_labels.npy" for part in (TRAIN, VALIDATION)}
 FILES = (*IMAGES.values(), *LABELS.values(), DESCRIPTION)
+PLAN, DONE = "plan.json", "done"  # what is left of packing that was killed at its very end
 
 
 @dataclass(frozen=True, eq=False)
@@ -147,4 +148,4 @@ def holds_packed(path: str | os.PathLike) -> str | None:
     """For `kdiffusion.files`: what a packed folder may hold, or None where it is none."""
     if not Path(path, DESCRIPTION).is_file():
         return None
-    return "|".join(file.replace(".", r"\.") for file in FILES)
+    return "|".join(file.replace(".", r"\.") for file in (*FILES, PLAN, DONE))

@@ -20,10 +20,12 @@ from .folder import list_images
 from .loading import DATASETS, check_preparation, load_dataset, name_and_directory
 from .packed import (
     DESCRIPTION,
+    DONE,
     FILES,
     FORMAT,
     IMAGES,
     LABELS,
+    PLAN,
     TRAIN,
     VALIDATION,
     holds_packed,
@@ -34,7 +36,6 @@ from .record_file import RecordFile, create
 from .resize import ImageSize
 
 UNFINISHED = ".packing"  # what an unfinished folder is called, after its name
-_PLAN, _DONE = "plan.json", "done"
 
 
 def pack(
@@ -91,7 +92,7 @@ def pack(
     shape, labels, done = _begin(work, plan, found)
     total = sum(map(len, labels.values()))
     with (
-        (work / _DONE).open("a") as notes,
+        (work / DONE).open("a") as notes,
         tqdm(
             total=total,
             initial=sum(done.values()),
@@ -124,7 +125,7 @@ def pack(
     else:
         work.rename(out)
     # Last: killed before, it goes on by its plan.
-    for name in (_PLAN, _DONE):
+    for name in (PLAN, DONE):
         (out / name).unlink()
     return description
 
@@ -188,7 +189,7 @@ def _tar_classes(items, class_names):
 
 def _begin(work, plan, found):
     """(image shape, {part: labels}, {piece: images done}) of a new or an unfinished folder."""
-    path = work / _PLAN
+    path = work / PLAN
     if path.is_file():
         begun = json.loads(path.read_text(encoding="utf-8"))
         if begun["plan"] != plan:
@@ -198,7 +199,7 @@ def _begin(work, plan, found):
             )
         labels = {part: read_labels(work / file) for part, file in LABELS.items()}
         height, width, channels = begun["image_shape"]
-        return (height, width, channels), labels, _done(work / _DONE)
+        return (height, width, channels), labels, _done(work / DONE)
     if os.path.lexists(work):
         if not work.is_dir() or work.is_symlink():
             raise FileExistsError(f"{work} is in the way. Move it away, or choose another place")
@@ -219,7 +220,7 @@ def _begin(work, plan, found):
 def _remove_begun(work):
     """Removes a folder that was begun and holds nothing but what packing makes."""
     mend(work)
-    ours = (*FILES, _DONE, "plan.new")
+    ours = (*FILES, DONE, "plan.new")
     strange = [path.name for path in work.iterdir() if path.name not in ours]
     if strange:
         raise FileExistsError(

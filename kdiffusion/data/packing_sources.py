@@ -20,7 +20,7 @@ import numpy as np
 from PIL import Image
 from tqdm import tqdm
 
-from kdiffusion.images import FILE_FORMATS, GREY_MODES, read_image
+from kdiffusion.images import COLOUR_MODES, FILE_FORMATS, GREY_MODES, read_image
 
 from . import tfds_catalog
 from .holdout import holdout_mask
@@ -54,14 +54,16 @@ class Item:
         """Whether the file's header says so.
 
         Raises:
-            ValueError: as `read`, where the header can't be read.
+            ValueError: as `read`, where the header can't be read, or is of what `read` refuses.
         """
         try:
             file = self.path if self.offset is None else self._bytes()
             with Image.open(file, formats=FILE_FORMATS) as opened:
-                return opened.mode in GREY_MODES
+                if opened.mode in GREY_MODES | COLOUR_MODES:
+                    return opened.mode in GREY_MODES
         except Exception:  # Pillow's decoders raise a dozen kinds; `read` says which file it was
-            return self.read().shape[-1] == 1
+            pass
+        return self.read().shape[-1] == 1
 
     @property
     def called(self) -> str:
@@ -193,6 +195,11 @@ def _write_chunk(task):
     images = np.empty((len(items), *shape), np.uint8)
     for index, item in enumerate(items):
         pixels = _decoded(item, image_size, shape[-1])
+        if pixels.shape[-1] > shape[-1]:
+            raise ValueError(
+                f"{item.called} has colours, and all images were grey when packing began. Give a "
+                "grey one, or remove the unfinished folder"
+            )
         if pixels.shape != shape:
             raise ValueError(
                 f"{item.called} is {pixels.shape[1]}x{pixels.shape[0]} where the first is "

@@ -169,12 +169,33 @@ def test_a_file_that_is_no_image_is_named_before_packing_begins(write_folder, tm
     pixels = _pixels(40, (6, 6))
     grey = write_folder({f"{'cat' if i % 2 else 'dog'}/{i}.png": p for i, p in enumerate(pixels)})
     good = (grey / "dog" / "38.png").read_bytes()
-    (grey / "dog" / "38.png").write_bytes(b"no image")
-    with pytest.raises(ValueError, match=r"38\.png cannot be read as an image"):
-        pack(grey, tmp_path / "out", processes=1, progress=False)
-    assert not list(tmp_path.glob("out*"))
+    deep = io.BytesIO()
+    Image.fromarray(np.full((6, 6), 40000, np.uint16)).save(deep, "PNG")
+    for bad, said in (
+        (b"no image", "cannot be read as an image"),
+        (deep.getvalue(), "must have 8 bits"),
+    ):
+        (grey / "dog" / "38.png").write_bytes(bad)
+        with pytest.raises(ValueError, match=rf"38\.png {said}"):
+            pack(grey, tmp_path / "out", processes=1, progress=False)
+        assert not list(tmp_path.glob("out*"))
     (grey / "dog" / "38.png").write_bytes(good)
     pack(grey, tmp_path / "out", processes=1, progress=False)
+    assert load_dataset("packed", directory=tmp_path / "out").image_shape == (6, 6, 1)
+
+
+def test_an_image_that_got_colours_since_packing_began_is_named(write_folder, tmp_path):
+    pixels = _pixels(40, (6, 6))
+    folder = write_folder({f"a/{i:02d}.png": each for i, each in enumerate(pixels)})
+    good = (folder / "a" / "38.png").read_bytes()
+    (folder / "a" / "38.png").write_bytes(good[:60])  # of which the header can be read
+    with pytest.raises(ValueError, match=r"38\.png cannot be read as an image"):
+        pack(folder, tmp_path / "out", processes=1, progress=False)
+    Image.fromarray(_pixels(1)[0]).save(folder / "a" / "38.png")
+    with pytest.raises(ValueError, match=r"38\.png has colours, and all images were grey"):
+        pack(folder, tmp_path / "out", processes=1, progress=False)
+    (folder / "a" / "38.png").write_bytes(good)
+    pack(folder, tmp_path / "out", processes=1, progress=False)
     assert load_dataset("packed", directory=tmp_path / "out").image_shape == (6, 6, 1)
 
 
@@ -270,7 +291,11 @@ def test_killed_when_all_is_packed_it_is_there(folder, tmp_path, monkeypatch):
     monkeypatch.setattr(Path, "unlink", killed)
     with pytest.raises(KeyboardInterrupt):
         pack(folder, tmp_path / "out", processes=1, progress=False)
+    monkeypatch.setattr(Path, "unlink", unlink)
     assert len(load_dataset("packed", directory=tmp_path / "out").images) > 0
+    pack(folder, tmp_path / "out", image_size=4, processes=1, overwrite=True, progress=False)
+    assert load_dataset("packed", directory=tmp_path / "out").image_shape == (4, 4, 3)
+    assert sorted(path.name for path in (tmp_path / "out").iterdir()) == sorted(FILES)
 
 
 def _die(task):
