@@ -123,9 +123,11 @@ def _begin(config, run_dir, remote, strategy, workers, resume, overwrite, callba
         dataset = _load_dataset(config)
     if before is None:
         config = with_network_of(config, parent, dataset.image_shape)
+    flip = config.data.horizontal_flip
     directory = RunDirectory(
         run_dir, config, dataset.image_shape, dataset.class_names, len(dataset.images),
-        dataset.content_hash(), parent=parent and parent.to_dict(),
+        dataset.content_hash(), dataset.horizontal_flip if flip is None else flip,
+        parent=parent and parent.to_dict(),
     )  # fmt: skip
     if before is not None:
         run_directory.check_same_data(before, directory)
@@ -193,6 +195,7 @@ def _train(model, strategy, workers, dataset, directory, before, remote, own_cal
     workers.check_agree(
         {
             "data (SHA-256)": directory.data_sha256,
+            "mirroring of images": directory.mirrored,
             "weights to start from": directory.parent,
             "step to go on from, in a folder that all share": step,
         }

@@ -64,6 +64,8 @@ class RunDirectory:
         num_images: int. How many images it is trained on.
         data_sha256: str, `ImageDataset.content_hash` of the data set as it is split. None in the
             folder of a run that was begun before it was written.
+        mirrored: bool. Whether half of the images are mirrored: `data.horizontal_flip`, or what the
+            data set says. None as for `data_sha256`.
         parent: dict of `name` and `sha256`, what the run's first weights are of; None where they
             are random.
         history: tuple of entries of `kdiffusion.runs.history`: which settings and versions hold
@@ -76,6 +78,7 @@ class RunDirectory:
     class_names: tuple[str, ...]
     num_images: int
     data_sha256: str | None = None
+    mirrored: bool | None = None
     history: tuple[dict, ...] = ()
     parent: dict | None = None
 
@@ -104,6 +107,7 @@ class RunDirectory:
             "class_names": self.class_names,
             "num_images": self.num_images,
             "data_sha256": self.data_sha256,
+            "mirrored": self.mirrored,
             "config": json.loads(self.config.to_json()),
             "history": self.history,
             "parent": self.parent,
@@ -136,6 +140,7 @@ class RunDirectory:
                 class_names=tuple(str(name) for name in content["class_names"]),
                 num_images=int(content["num_images"]),
                 data_sha256=content.get("data_sha256"),
+                mirrored=content.get("mirrored"),
                 history=tuple(content.get("history", ())),
                 parent=content.get("parent"),
             )
@@ -283,7 +288,9 @@ def check_resumable(before: Config, now: Config) -> None:
 
 
 def check_same_data(before: RunDirectory, now: RunDirectory) -> None:
-    """Refuses to go on with a run on other images: classes, shape, number, pixels, their split.
+    """Refuses to go on with a run on other images.
+
+    That is other classes, shape, number, pixels, another split, or mirrored where they were not.
 
     Args:
         before: `RunDirectory` of the run.
@@ -293,8 +300,7 @@ def check_same_data(before: RunDirectory, now: RunDirectory) -> None:
         ValueError: names what differs.
     """
     names = ["class_names", "image_shape", "num_images"]
-    if before.data_sha256 is not None:
-        names.append("data_sha256")
+    names += [name for name in ("data_sha256", "mirrored") if getattr(before, name) is not None]
     differing = [
         f"{name} was {getattr(before, name)!r}, is {getattr(now, name)!r}"
         for name in names

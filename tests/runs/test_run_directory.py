@@ -176,20 +176,26 @@ def test_one_process_at_a_time_trains_in_a_folder(tmp_path):
         {"image_shape": (8, 8, 3)},
         {"num_images": 41},
         {"data_sha256": "f" * 64},
+        {"mirrored": True},
     ],
 )
 def test_a_run_does_not_go_on_with_other_data(tmp_path, change):
-    directory = dataclasses.replace(_write(tmp_path), data_sha256="0" * 64)
+    known = {"data_sha256": "0" * 64, "mirrored": False}
+    directory = dataclasses.replace(_write(tmp_path), **known)
     run_directory.check_same_data(directory, directory)
     (name,) = change
     with pytest.raises(ValueError, match=f"must keep its data. Received: {name} was"):
         run_directory.check_same_data(directory, dataclasses.replace(directory, **change))
 
 
-def test_a_run_that_knows_no_hash_of_its_data_goes_on(tmp_path):
+def test_a_run_that_knows_less_of_its_data_goes_on(tmp_path):
     before = _write(tmp_path)
-    assert before.data_sha256 is None
-    run_directory.check_same_data(before, dataclasses.replace(before, data_sha256="0" * 64))
+    content = read_sealed(tmp_path / "config.json")
+    del content["data_sha256"], content["mirrored"]
+    write_sealed(tmp_path / "config.json", content)
+    assert RunDirectory.read(tmp_path) == before
+    known = {"data_sha256": "0" * 64, "mirrored": True}
+    run_directory.check_same_data(before, dataclasses.replace(before, **known))
 
 
 def test_a_folder_without_a_run_is_refused(tmp_path):

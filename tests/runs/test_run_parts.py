@@ -27,6 +27,17 @@ def test_a_run_trains_on_the_split_and_the_mirroring_that_were_asked_for(tiny):
         np.testing.assert_array_equal(one, other)
 
 
+def test_a_run_goes_on_neither_mirrored_nor_unmirrored_where_it_was_not(tiny, tmp_path):
+    """The data set says so, where the settings don't: a packed folder's may change."""
+    digits, config = load_dataset("digits"), tiny()
+    begun = RunDirectory(
+        tmp_path, config, digits.image_shape, digits.class_names, len(digits.images), None, True
+    )
+    begun.write()
+    with pytest.raises(ValueError, match=r"must keep its data\. Received: mirrored was True, "):
+        run_module.train(config, tmp_path, resume=True)
+
+
 def test_about_forty_epochs_are_validated_and_all_that_write_a_checkpoint(tiny):
     for epochs, every, checkpoints in ((1, None, 1), (7, None, 9), (100, None, 30), (100, 7, 11)):
         config = tiny(
