@@ -240,6 +240,7 @@ def clear(path: str | os.PathLike) -> None:
         for name in PARTS:
             if (path / name).exists():
                 shutil.rmtree(path / name)
+        (path / GRID).unlink(missing_ok=True)
         (path / "config.json").unlink()
 
 
