@@ -12,6 +12,7 @@ from typing import Annotated
 import tyro
 
 from kdiffusion.runs import PRESET_DOCS, PRESETS, Config
+from kdiffusion.runs.config import PARENT
 from kdiffusion.runs.remote_run import begun
 from kdiffusion.runs.run_directory import RunDirectory, holds_run
 
@@ -70,9 +71,15 @@ def parse(arguments: Sequence[str], program: str = "train.py") -> Command:
         commands[preset] = (f"The run in {folder}.", Command(before))
     if preset or not (arguments and arguments[0] in ("-h", "--help")):
         arguments = [preset or "digits", *arguments]
-    return tyro.extras.overridable_config_cli(
+    command = tyro.extras.overridable_config_cli(
         commands, prog=program, description=Command.__doc__, args=arguments
     )
+    if before is not None and command.config.model.network == PARENT:
+        # Named at last: what is given beside it must be as it is.
+        model = dataclasses.replace(command.config.model, network=before.model.network)
+        config = dataclasses.replace(command.config, model=model)
+        command = dataclasses.replace(command, config=config)
+    return command
 
 
 def _split_resume(arguments):

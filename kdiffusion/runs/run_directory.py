@@ -247,7 +247,7 @@ def clear(path: str | os.PathLike) -> None:
 def as_begun(config: Config, before: RunDirectory) -> Config:
     """The configuration with what a run keeps as it began, of what was asked for by other words.
 
-    These are what `"auto"` and a parent's network meant then, and the axis of TensorBoard's log.
+    These are what `"auto"` and a parent's network meant then.
 
     Args:
         config: `Config` that was asked for.
@@ -259,10 +259,7 @@ def as_begun(config: Config, before: RunDirectory) -> Config:
         model = replace(before.config.model, **own)
     if model.dtype_policy == "auto":
         model = replace(model, dtype_policy=before.config.model.dtype_policy)
-    run = config.run
-    if run.x_axis == type(run)().x_axis:  # not asked for
-        run = replace(run, x_axis=before.config.run.x_axis)
-    return replace(config, model=model, run=run)
+    return replace(config, model=model)
 
 
 def check_resumable(before: Config, now: Config) -> None:

@@ -2,8 +2,10 @@ from pathlib import Path
 
 import pytest
 
+from kdiffusion.commands.train import announce
 from kdiffusion.commands.train_arguments import parse
 from kdiffusion.runs.presets import PRESETS
+from kdiffusion.runs.run_directory import RunDirectory
 
 
 def test_without_a_preset_it_is_the_digits():
@@ -90,6 +92,27 @@ def test_a_run_goes_on_with_what_is_given_in_place_of_its_settings(begun):
     config = parse(["--resume", str(begun.path), "--optimizer.epochs", "9"]).config
     assert config.optimizer.epochs == 9
     assert config.diffusion == begun.config.diffusion
+
+
+@pytest.mark.parametrize(
+    ("own", "same", "other", "said"),
+    [
+        ("--run.x-axis images", "", "--run.x-axis steps", r"run\.x_axis was 'images', is 'steps'"),
+        (
+            "--run.init-from x",
+            "--model.network parent",
+            "--model.base-channels 128",
+            r"model\.base_channels was 64, is 128",
+        ),
+    ],
+)
+def test_no_setting_that_is_given_and_differs_is_passed_over(own, same, other, said, tmp_path):
+    config = parse(["digits", *own.split(), "--model.base-channels", "64"]).config
+    RunDirectory(tmp_path, config, (8, 8, 1), ("0", "1"), 5).write()
+    goes_on = ["--resume", str(tmp_path), *own.split(), *same.split()]
+    announce(parse(goes_on))
+    with pytest.raises(ValueError, match=f"Received: {said}$"):
+        announce(parse([*goes_on, *other.split()]))
 
 
 def test_a_run_that_is_to_go_on_and_is_not_there_is_refused_unless_its_preset_is_named(tmp_path):

@@ -263,7 +263,6 @@ def test_what_does_not_change_the_model_may_change_on_resuming(section, values):
 @pytest.mark.parametrize(
     ("section", "asked", "begun"),
     [
-        ("run", {"x_axis": "steps"}, {"x_axis": "epochs"}),
         ("model", {"dtype_policy": "auto"}, {"dtype_policy": "mixed_bfloat16"}),
         (
             "model",
