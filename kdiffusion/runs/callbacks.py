@@ -185,6 +185,9 @@ class Monitor(keras.callbacks.Callback):
         # Not every step is seen where one call of the compiled function makes several.
         if step // every > self._last_step // every:
             self._write_scalars("train", "batch", logs | self._learning_rate())
+            # A checkpoint may follow: what it says is done must be in the log, too.
+            with self._writing("train") as writer:
+                writer.flush()
         self._last_step = step
         # Validation and sampling are not training: the clock stops when the last step is done.
         self._epoch_done = time.perf_counter()
