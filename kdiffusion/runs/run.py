@@ -147,11 +147,11 @@ def _begin(config, run_dir, remote, strategy, workers, resume, overwrite, callba
             say("\n".join([*found_lines(model, dataset, config, strategy), *started]))
             if remote is not None:
                 say(f"  copy here   {remote.folder}")
-        with lock:
+        with lock as held:
             directory = _train(
                 model, strategy, workers, dataset, directory, before, remote, callbacks
             )  # fmt: skip
-    return Run(model, make_card(model, directory), directory, workers.is_chief, remote)
+    return Run(model, make_card(model, directory), directory, workers.is_chief, remote, held)
 
 
 def _start_from(model, parent, directory):

@@ -6,6 +6,7 @@ import contextlib
 import json
 import os
 import shutil
+import weakref
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -50,6 +51,8 @@ PARTS = {
     "export": rf"{_EXPORTED}|\.(denoiser|sampler|saved_model|openvino|diffusers)[^/]*\.\w{{8}}/.*",
 }
 GRID = "samples.png"  # what `train.py` draws at the end
+# By folder: locks that trainings of this process have left held, as long as somebody has them.
+_LEFT_HELD: weakref.WeakValueDictionary[Path, FileLock] = weakref.WeakValueDictionary()
 
 
 @dataclass(frozen=True)
@@ -149,22 +152,33 @@ class RunDirectory:
 
 
 @contextlib.contextmanager
-def locked(path: Path) -> Iterator[None]:
-    """Keeps other processes from training in a folder, as long as this one lives.
+def locked(path: Path) -> Iterator[FileLock]:
+    """Keeps other processes from training in a folder.
+
+    Yields:
+        FileLock: held as long as somebody has it, after the block too, unless that raises. This
+        process may take it again when the block is done.
 
     Raises:
-        BlockingIOError: another one does.
+        BlockingIOError: another training is at work there.
     """
     path.mkdir(parents=True, exist_ok=True)
-    lock = FileLock(path / "run.lock")
+    left_held = _LEFT_HELD.pop(path.resolve(), None)
+    if left_held is not None:
+        left_held.release()
+    lock = FileLock(path / "run.lock", thread_local=False)
     try:
         lock.acquire(timeout=0)
     except Timeout as error:
         raise BlockingIOError(
             f"Another process trains in {path}: it holds {lock.lock_file}"
         ) from error
-    with lock:
-        yield
+    try:
+        yield lock
+    except BaseException:
+        lock.release()  # the error's traceback still has it
+        raise
+    _LEFT_HELD[path.resolve()] = lock
 
 
 def holds_run(path: str | os.PathLike) -> bool:

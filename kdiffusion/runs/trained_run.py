@@ -13,6 +13,8 @@ from kdiffusion.runs.run_directory import RunDirectory
 from kdiffusion.training import DiffusionModel
 
 if TYPE_CHECKING:
+    from filelock import FileLock
+
     from kdiffusion.runs.remote_run import RemoteRun
 
 
@@ -21,7 +23,8 @@ class Run:
     """A run in memory: its `model`, the model's `card`, its `directory`.
 
     `is_chief` tells whether this process writes what all workers share. `remote` is the run in an
-    object store whose copy the directory is; None where that is the run's own folder.
+    object store whose copy the directory is; None where that is the run's own folder. `lock` is
+    the folder's, in what `train` returned: no other process trains there as long as it is used.
     """
 
     model: DiffusionModel
@@ -29,6 +32,7 @@ class Run:
     directory: RunDirectory
     is_chief: bool = True
     remote: RemoteRun | None = None
+    lock: FileLock | None = None
 
 
 def load_run(run_dir: str | os.PathLike, best: bool = False) -> Run:

@@ -7,6 +7,7 @@ import keras
 import numpy as np
 import pytest
 import tensorflow as tf
+from filelock import FileLock, Timeout
 from PIL import Image
 from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
 from tensorboard.plugins.hparams import plugin_data_pb2
@@ -44,6 +45,11 @@ def run(tmp_path_factory):
 
 def _weights(model):
     return [*model.network.get_weights(), *model.ema_network.get_weights()]
+
+
+def test_no_other_process_trains_where_a_run_is_still_used(run):
+    with pytest.raises(Timeout):
+        FileLock(run.directory.path / "run.lock").acquire(timeout=0)
 
 
 def test_a_run_read_back_is_the_model_that_was_trained(run):

@@ -2,6 +2,7 @@ import dataclasses
 import re
 
 import pytest
+from filelock import FileLock, Timeout
 
 from kdiffusion.runs import run_directory
 from kdiffusion.runs.history import flat_settings
@@ -166,8 +167,20 @@ def test_one_process_at_a_time_trains_in_a_folder(tmp_path):
     taken = pytest.raises(BlockingIOError, match="Another process trains in")
     with run_directory.locked(tmp_path), taken, run_directory.locked(tmp_path):
         pass
-    with run_directory.locked(tmp_path):
+    with run_directory.locked(tmp_path) as first:
         pass
+    anothers = FileLock(tmp_path / "run.lock")
+    with pytest.raises(Timeout):
+        anothers.acquire(timeout=0)
+    with run_directory.locked(tmp_path) as second:  # this process is done there
+        assert not first.is_locked
+    del second
+    with anothers.acquire(timeout=0), taken, run_directory.locked(tmp_path):
+        pass
+    with pytest.raises(KeyError) as raised, run_directory.locked(tmp_path):
+        raise KeyError("its traceback stays")
+    with anothers.acquire(timeout=0):
+        assert raised.tb is not None
 
 
 @pytest.mark.parametrize(
