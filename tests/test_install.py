@@ -113,11 +113,16 @@ def _tell(command, cwd):
 
 def test_a_wheel_holds_every_module_and_all_that_they_read(wheel):
     held = set(zipfile.ZipFile(wheel).namelist())
-    for folder, place in (("kdiffusion", "kdiffusion"), ("export", "kdiffusion/export")):
-        for path in (ROOT / folder).rglob("*"):
-            name = f"{place}/{path.relative_to(ROOT / folder).as_posix()}"
-            if path.is_file() and "__pycache__" not in name:
-                assert name in held
+    for folder, place, files in (
+        ("kdiffusion", "kdiffusion", "*"),
+        ("export", "kdiffusion/export", "*"),
+        ("pretrained", "kdiffusion/pretrained", "*.onnx"),
+        ("pretrained", "kdiffusion/pretrained", "README.md"),
+    ):
+        paths = [path for path in (ROOT / folder).rglob(files) if path.is_file()]
+        names = {f"{place}/{path.relative_to(ROOT / folder).as_posix()}" for path in paths}
+        assert {name for name in names if "__pycache__" not in name} <= held
+        assert names
 
 
 def test_in_a_checkout_no_class_exists_twice(checkout):
