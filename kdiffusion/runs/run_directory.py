@@ -261,7 +261,8 @@ def clear(path: str | os.PathLike) -> None:
 def as_begun(config: Config, before: RunDirectory) -> Config:
     """The configuration with what a run keeps as it began, of what was asked for by other words.
 
-    These are what `"auto"` and a parent's network meant then.
+    These are what `"auto"` and a parent's network meant then. A run from before there was a choice
+    of the axis of TensorBoard's log keeps its own.
 
     Args:
         config: `Config` that was asked for.
@@ -273,7 +274,10 @@ def as_begun(config: Config, before: RunDirectory) -> Config:
         model = replace(before.config.model, **own)
     if model.dtype_policy == "auto":
         model = replace(model, dtype_policy=before.config.model.dtype_policy)
-    return replace(config, model=model)
+    run = config.run
+    if before.config.run.x_axis == "epochs":
+        run = replace(run, x_axis="epochs")
+    return replace(config, model=model, run=run)
 
 
 def check_resumable(before: Config, now: Config) -> None:
