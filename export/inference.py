@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from kdiffusion.artifacts.denoiser import ArtifactError
 from kdiffusion.diffusion.denoiser import OUTPUT_NAME
@@ -56,7 +56,7 @@ def _rebuilt(network):
     return float32_network
 
 
-def _in_float32(config):
+def _in_float32(config: Any) -> Any:
     """A config with float32 in place of half precision, at any depth."""
     if isinstance(config, dict):
         return {key: _in_float32(value) for key, value in config.items()}
