@@ -113,9 +113,10 @@ def _value(figures, key):
     error = next((figures[name] for name in names if name in figures), None)
     if value is None:
         return "", ""
+    text = str(value) if isinstance(value, int) else f"{value:.4g}"  # a count to the last digit
     if f"{key}_by_chance" in figures:
-        return f"{value:.4g}", f"by chance {figures[f'{key}_by_chance']:.2g}"
-    return f"{value:.4g}", "" if error is None else f"± {error:.1g}"
+        return text, f"by chance {figures[f'{key}_by_chance']:.2g}"
+    return text, "" if error is None else f"± {error:.1g}"
 
 
 def report(

@@ -21,7 +21,7 @@ from kdiffusion.evaluation.judge import load_judge
 from kdiffusion.evaluation.measures import MEASURES, Drawn, shares_by_class
 from kdiffusion.evaluation.neighbours import density_and_coverage, precision_and_recall
 from kdiffusion.evaluation.real_images import RealImages, statistics_of
-from kdiffusion.evaluation.report import _grid
+from kdiffusion.evaluation.report import _grid, table
 
 
 @pytest.fixture(autouse=True)
@@ -292,6 +292,12 @@ def test_the_report_is_one_whole_page_that_needs_nothing_else(save, dataset, jud
     for line, key in (("Precision", "precision"), ("Copies", "copies")):
         row = next(row for row in result.table.splitlines() if row.startswith(line))
         assert float(row.split()[1]) == pytest.approx(figures[key], rel=1e-3)
+
+
+def test_counts_are_told_to_the_last_digit():
+    told = table({"images": 50_000, "real": None, "copies": 12_345, "copies_by_chance": 0.5})
+    assert "12345" in told
+    assert "by chance 0.5" in told
 
 
 @pytest.mark.parametrize(
