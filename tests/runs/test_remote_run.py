@@ -47,6 +47,14 @@ def _elsewhere(url, monkeypatch, tmp_path, name="other"):
     return RemoteRun(url)
 
 
+def _with_unsent_checkpoint(url):
+    run = RemoteRun(url)
+    _put(run, {"config.json": "{}"})
+    run.claim()
+    _put(run, _checkpoint(4))
+    return run
+
+
 def test_what_the_folder_holds_is_what_another_machine_fetches(url, monkeypatch, tmp_path):
     run = RemoteRun(url)
     files = {"config.json": "{}", "samples/epoch_0001.png": "image", **_checkpoint(4)}
@@ -164,10 +172,7 @@ def test_some_whole_checkpoint_is_there_while_the_same_machine_sends_again(url, 
 
 
 def test_what_could_not_be_sent_outlives_a_claim_that_failed(url, monkeypatch):
-    run = RemoteRun(url)
-    _put(run, {"config.json": "{}"})
-    run.claim()
-    _put(run, _checkpoint(4))
+    _with_unsent_checkpoint(url)
 
     def fail(self, content, name):
         raise OSError(f"{self.url} could not be written: no route")
@@ -261,10 +266,7 @@ def test_who_was_overtaken_stops_and_keeps_what_it_has(url, monkeypatch, tmp_pat
 
 def test_what_could_not_be_sent_is_gone_on_from(url, monkeypatch, tmp_path):
     """A store that is away for a while costs nothing; the next life on this machine sends it."""
-    run = RemoteRun(url)
-    _put(run, {"config.json": "{}"})
-    run.claim()
-    _put(run, _checkpoint(4))
+    run = _with_unsent_checkpoint(url)
 
     def fail(self, path, name):
         raise OSError(f"{self.url} could not be written: no route")
