@@ -37,11 +37,15 @@ class EpochLines(keras.callbacks.Callback):
         self._steps_per_epoch = steps_per_epoch
         self._busy = contextlib.ExitStack()
         self._begun: Any = None  # (time, step) when the first step of this process was done
+        self._ended = 0  # epochs, in this process
+        self._between = 0.0  # seconds from the last step of one epoch to the start of the next
         self._moved = 0.0
 
     def on_epoch_begin(self, epoch: int, logs: Any = None) -> None:
         if self._begun is None:
             self._be_busy("tracing and compiling the first step", line=True)
+        else:
+            self._between += time.perf_counter() - self._epoch_done[0]
         self._epoch = epoch + 1
         self._epoch_begun = time.perf_counter(), self._step()
 
@@ -64,6 +68,7 @@ class EpochLines(keras.callbacks.Callback):
         self._busy.close()
 
     def on_epoch_end(self, epoch: int, logs: Any = None) -> None:
+        self._ended += 1
         move("")
         say(self._line(logs))
 
@@ -99,9 +104,15 @@ class EpochLines(keras.callbacks.Callback):
         return f"  {(step - first) * self._batch_size / (now - start):.0f} images/s"
 
     def _left(self):
-        """Of the whole run: as long a step as they took so far, validation and grids included."""
-        (start, first), step = self._begun, self._step()
-        left = self._epochs * self._steps_per_epoch - step
-        if step == first or not left:
+        """Of the whole run: each step, and what each epoch ends with, as long as they took so far.
+
+        Apart, as a run may go on in the middle of an epoch: few steps, and a whole validation.
+        """
+        (start, first), (done, step) = self._begun, self._epoch_done
+        steps_left = self._epochs * self._steps_per_epoch - step
+        if step == first or not steps_left:
             return ""
-        return f"  {duration((time.perf_counter() - start) / (step - first) * left)} left"
+        stepping = (done - start - self._between) / (step - first)
+        between = (self._between + time.perf_counter() - done) / max(self._ended, 1)
+        ends_left = -(-steps_left // self._steps_per_epoch)
+        return f"  {duration(stepping * steps_left + between * ends_left)} left"

@@ -58,6 +58,28 @@ def test_the_last_epoch_has_no_time_left(model, capsys):
     assert re.search(r"epoch 3/3  loss 0\.5000  \d+ images/s$", capsys.readouterr().out)
 
 
+def test_a_run_that_goes_on_at_an_epochs_end_foresees_steps_and_validations_apart(
+    model, monkeypatch
+):
+    clock, foreseen = [0.0], []
+    monkeypatch.setattr("kdiffusion.runs.progress.time.perf_counter", lambda: clock[0])
+    monkeypatch.setattr(
+        "kdiffusion.runs.progress.duration", lambda seconds: foreseen.append(seconds) or "9 s"
+    )
+    lines = EpochLines(_with_epochs(3), 10)
+    lines.set_model(model)
+    model.step.assign(8)
+    for epoch, steps in enumerate([(60, 1), 10 * (1,), 10 * (1,)]):  # the first step compiles
+        lines.on_epoch_begin(epoch)
+        for seconds in steps:
+            clock[0] += seconds
+            model.step.assign_add(1)
+            lines.on_train_batch_end(0, {})
+        clock[0] += 100  # validation
+        lines.on_epoch_end(epoch, {})
+    assert foreseen == [20 * 1 + 2 * 100, 10 * 1 + 100]
+
+
 def test_the_longest_line_fits_an_old_terminal(model, capsys, monkeypatch):
     monkeypatch.setattr("kdiffusion.runs.progress.duration", lambda seconds: "99.9 h")
     monkeypatch.setattr(EpochLines, "_speed", lambda self: "  12345 images/s")
