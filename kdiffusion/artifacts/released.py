@@ -1,7 +1,7 @@
 """Released models by name: `kdiffusion sample digits`, wherever an exported file could be given.
 
-A released model is a folder with the network as ONNX, which a run can start from as well, and a
-model card. A checkout has all of them in `pretrained/`; an installed package has the small ones.
+A released model is a folder with the network as ONNX and a model card. In 16 bits a run can start
+from it as well, in 8 bits it draws. They are in `pretrained/`, and in an installed package.
 """
 
 from __future__ import annotations
@@ -16,15 +16,16 @@ from . import hub
 
 _PACKAGE = Path(__file__).parents[1]
 FOLDERS = (_PACKAGE / "pretrained", _PACKAGE.parent / "pretrained")  # installed, in a checkout
-ARTIFACT = "denoiser_float16.onnx"
+ARTIFACTS = ("denoiser_float16.onnx", "denoiser_int8.onnx")  # a model has one of them
 
 
 def released_models() -> dict[str, Path]:
-    """Names of the models that are there: `{name: Path of its folder}`."""
+    """Names of the models that are there: `{name: Path of its file}`."""
     return {
-        path.parent.name: path.parent
+        path.parent.name: path
         for folder in reversed(FOLDERS)
-        for path in sorted(folder.glob(f"*/{ARTIFACT}"))
+        for path in sorted(folder.glob("*/*.onnx"))
+        if path.name in ARTIFACTS
     }
 
 
@@ -54,6 +55,6 @@ def resolved(
         return hub.downloaded(path)
     models, plain = released_models(), Path(path)
     if str(path) in models:
-        return models[str(path)] / ARTIFACT
+        return models[str(path)]
     # Of `./digits` the whole path, or who resolves it again would take it for the model.
     return plain.absolute() if str(plain) in models else plain

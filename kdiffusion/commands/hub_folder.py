@@ -153,10 +153,10 @@ def write_hub_folder(
 
 def _with_released_licence(source, facts):
     """A released model's README says its licence."""
-    folder = released_models().get(str(source))
-    if folder is None or facts.license is not None:
+    file = released_models().get(str(source))
+    if file is None or facts.license is not None:
         return facts
-    text = (folder / "README.md").read_text(encoding="utf-8")
+    text = file.with_name("README.md").read_text(encoding="utf-8")
     found = re.search(r"^license: (\S+)$", text, re.MULTILINE)
     return facts if found is None else dataclasses.replace(facts, license=found.group(1))
 

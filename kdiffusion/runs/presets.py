@@ -85,7 +85,7 @@ def cifar10_small() -> Config:
     `python -m kdiffusion train cifar10_small`
 
     7.4 M parameters, 0.29 G multiplications per image. What was tried, and what it gave:
-    docs/results/recipe.md. The released model `cifar10` is of this preset.
+    docs/results/recipe.md. The released models `cifar10` and `cifar10_5m` are of it.
     """
     return Config(
         data=DataConfig(name="cifar10"),

@@ -9,9 +9,10 @@ from sklearn.datasets import load_digits
 from sklearn.neighbors import KNeighborsClassifier
 
 from kdiffusion.artifacts import load_denoiser, onnx_weights, released_models
-from kdiffusion.artifacts.released import ARTIFACT, resolved
+from kdiffusion.artifacts.released import ARTIFACTS, resolved
 from kdiffusion.commands import sample
 from kdiffusion.export import FORMATS
+from kdiffusion.runs.initial_weights import read_parent
 
 MODELS = released_models()
 
@@ -20,8 +21,13 @@ def test_the_quickstarts_network_is_among_them():
     assert "digits" in MODELS
 
 
-def test_its_file_is_called_as_an_export_calls_it():
-    assert FORMATS["onnx_float16"].ARTIFACT == ARTIFACT
+def test_their_files_are_called_as_exports_call_them():
+    assert (FORMATS["onnx_float16"].ARTIFACT, FORMATS["onnx_int8"].ARTIFACT) == ARTIFACTS
+
+
+@pytest.mark.parametrize("name", MODELS)
+def test_a_model_is_one_file(name):
+    assert [path.name for path in MODELS[name].parent.glob("*.onnx")] == [MODELS[name].name]
 
 
 @pytest.mark.parametrize("name", MODELS)
@@ -31,26 +37,32 @@ def test_a_model_opens_by_its_name_and_says_what_it_was_trained_on(name):
     assert card.images_seen > 50_000
 
 
-@pytest.mark.parametrize("name", MODELS)
-def test_a_run_can_start_from_a_model(name):
-    stored = onnx_weights.read(MODELS[name] / ARTIFACT)
+@pytest.mark.parametrize("name", [n for n in MODELS if MODELS[n].name == ARTIFACTS[0]])
+def test_a_run_can_start_from_a_model_in_16_bits(name):
+    stored = onnx_weights.read(MODELS[name])
     assert stored.card == load_denoiser(name).card
     assert sum(value.size for value in stored.weights.values()) > 10_000
 
 
+@pytest.mark.parametrize("name", [n for n in MODELS if MODELS[n].name == ARTIFACTS[1]])
+def test_a_model_in_8_bits_says_that_no_run_starts_from_it(name):
+    with pytest.raises(ValueError, match="a released model in 8 bits, which is there to draw from"):
+        read_parent(name)
+
+
 @pytest.mark.parametrize("name", MODELS)
 def test_a_model_has_a_card_for_people_with_the_checksum_of_its_file(name):
-    text = (MODELS[name] / "README.md").read_text(encoding="utf-8")
+    text = MODELS[name].with_name("README.md").read_text(encoding="utf-8")
     assert text.startswith("---\n")
     for needed in ("license:", "tags:", "## Evaluation", "## Known failures"):
         assert needed in text
-    assert hashlib.sha256((MODELS[name] / ARTIFACT).read_bytes()).hexdigest() in text
+    assert hashlib.sha256(MODELS[name].read_bytes()).hexdigest() in text
 
 
 def test_a_name_is_the_model_and_a_path_is_a_path(tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     (tmp_path / "digits").mkdir()
-    assert resolved("digits") == MODELS["digits"] / ARTIFACT
+    assert resolved("digits") == MODELS["digits"]
     for path in ("digits/x.onnx", "no_model"):
         assert str(resolved(path)) == str(Path(path))
     assert resolved("./digits") == resolved(resolved("./digits")) == tmp_path / "digits"
