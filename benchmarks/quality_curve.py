@@ -85,8 +85,9 @@ def main(
             "held-out real images", (0.02, real[column]), xycoords=("axes fraction", "data"),
             ha="left", va="bottom" if distance(1, 0) > 0 else "top", color="grey", fontsize=9,
         )  # fmt: skip
-        panel.set(title=title, xscale="log", xlabel="images seen, millions", xlim=(0.5, 22))
-        ticks = [0.5, 1, 2, 4, 8, 16]
+        panel.set(title=title, xscale="log", xlabel="images seen, millions")
+        ticks = 2.0 ** np.arange(-1, np.log2(further[-1] / 1e6))
+        panel.set_xlim(ticks[0], 1.1 * further[-1] / 1e6)
         panel.set_xticks(ticks, [f"{tick:g}" for tick in ticks])
         panel.minorticks_off()
         panel.grid(alpha=0.3)

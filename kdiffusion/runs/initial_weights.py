@@ -72,8 +72,8 @@ def read_parent(path: str | os.PathLike) -> InitialWeights:
         path: path of a run's folder (its newest checkpoint is taken, the average), of a file of
             weights (`export --formats safetensors`) or the folder that `import` wrote one into, of
             an ONNX file of ours that isn't in 8 bits, or of a Keras file of the network; or the
-            name of a released model, `hf://owner/name` on the Hub, or the URL of any of these in
-            an object store.
+            name of a released model in 16 bits, `hf://owner/name` on the Hub, or the URL of any of
+            these in an object store.
 
     Returns:
         InitialWeights.
