@@ -12,7 +12,7 @@ import numpy as np
 
 from kdiffusion.artifacts.onnx_loader import load as load
 
-from .onnx_weights_list import network_text, weights_text
+from .onnx_weights_list import FLOAT16_SUFFIX, located, network_text, weights_text
 from .onnx_writer import save
 
 if TYPE_CHECKING:
@@ -25,7 +25,6 @@ PARTS = ()  # one file
 ours = None
 # Any predicted number from the live network's: what rounding every weight to 11 bits does.
 TOLERANCE = 1e-2
-SUFFIX = "/float16"  # of the name of a constant that is stored so
 # Which input of an operation is its weights.
 WEIGHT_INPUTS = {"Conv": 1, "ConvTranspose": 1, "MatMul": 1, "Gemm": 1, "Gather": 0}
 
@@ -38,7 +37,7 @@ def write(source: ExportSource, path: Path) -> None:
         path: Path. The file to make.
     """
     model = with_float16_weights(source.onnx_model)
-    weights = weights_text(model, source.network, np.float16)
+    weights = weights_text(located(source.onnx_weights, model, rounded=True))
     save(model, source.card, path, weights, network_text(source.network))
 
 
@@ -60,7 +59,7 @@ def with_float16_weights(model: onnx.ModelProto) -> onnx.ModelProto:
     graph: Any = rewritten.graph
     for weight in [value for value in graph.initializers.values() if _is_weight(value)]:
         rounded = ir.tensor(weight.const_value.numpy().astype(np.float16))
-        stored = ir.Value(name=f"{weight.name}{SUFFIX}", const_value=rounded)
+        stored = ir.Value(name=f"{weight.name}{FLOAT16_SUFFIX}", const_value=rounded)
         graph.register_initializer(stored)
         restore = ir.node("Cast", [stored], {"to": ir.DataType.FLOAT})
         graph.insert_before(graph[0], restore)

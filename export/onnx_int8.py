@@ -23,6 +23,13 @@ import numpy as np
 from kdiffusion.artifacts.onnx_loader import load as load
 
 from .onnx_float16 import with_float16_weights
+from .onnx_weights_list import (
+    INT8_SUFFIX,
+    located,
+    network_text,
+    weights_text,
+    without_copies,
+)
 from .onnx_writer import save
 
 if TYPE_CHECKING:
@@ -47,7 +54,10 @@ def write(source: ExportSource, path: Path) -> None:
         source: ExportSource.
         path: Path. The file to make.
     """
-    save(with_float16_weights(with_int8_kernels(source.onnx_model)), source.card, path)
+    model = with_float16_weights(with_int8_kernels(source.onnx_model))
+    entries = without_copies(source.onnx_weights, source.onnx_model)
+    weights = weights_text(located(entries, model, rounded=True))
+    save(model, source.card, path, weights, network_text(source.network))
 
 
 def with_int8_kernels(model: onnx.ModelProto) -> onnx.ModelProto:
@@ -65,7 +75,7 @@ def with_int8_kernels(model: onnx.ModelProto) -> onnx.ModelProto:
     graph: Any = rewritten.graph
     for kernel in _large_kernels(graph):
         rounded, scales = round_to_int8(kernel.const_value.numpy())
-        stored = ir.Value(name=f"{kernel.name}/int8", const_value=ir.tensor(rounded))
+        stored = ir.Value(name=f"{kernel.name}{INT8_SUFFIX}", const_value=ir.tensor(rounded))
         scale = ir.Value(name=f"{kernel.name}/scale", const_value=ir.tensor(scales))
         for value in (stored, scale):
             graph.register_initializer(value)

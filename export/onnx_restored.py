@@ -5,7 +5,6 @@ Of a file in float32 or float16 come all three. What 8 bits have lost cannot be 
 
 from __future__ import annotations
 
-import base64
 import json
 import os
 import shutil
@@ -16,21 +15,15 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from kdiffusion.artifacts import onnx_loader
-from kdiffusion.artifacts.denoiser import ArtifactError, import_runtime
+from kdiffusion.artifacts.denoiser import import_runtime
 from kdiffusion.artifacts.onnx_loader import CARD_KEY, SEAL_KEY
-from kdiffusion.artifacts.onnx_weights import (
-    CONSTANT,
-    DTYPE,
-    NETWORK_KEY,
-    NUMBERS,
-    SHAPE,
-    WEIGHTS_KEY,
-)
+from kdiffusion.artifacts.onnx_weights import NETWORK_KEY, WEIGHTS_KEY
 from kdiffusion.artifacts.seal import UNSEALED, seal
 from kdiffusion.files import refuse_existing, staged
 from kdiffusion.tensorflow_start import import_tensorflow
 
 from . import onnx_float16, onnx_int8, onnx_writer
+from .onnx_weights_list import FLOAT16_SUFFIX, located, weights_text, without_copies
 from .verify import check_deviation
 
 if TYPE_CHECKING:
@@ -106,11 +99,15 @@ def _take_metadata(model, library):
 def _write(name, plain, weights, network, denoiser: LoadedDenoiser, path):
     model = plain
     if name == "onnx_int8":
-        model, weights = onnx_int8.with_int8_kernels(model), None
-        network = None
+        model = onnx_int8.with_int8_kernels(model)
     if name != "onnx":
         model = onnx_float16.with_float16_weights(model)
-    text = None if weights is None else _weights_text(weights, model, name == "onnx_float16")
+    text = None
+    if weights is not None:
+        entries = located(weights, plain)
+        if name == "onnx_int8":
+            entries = without_copies(entries, plain)
+        text = weights_text(located(entries, model, rounded=name != "onnx"))
     onnx_writer.save(model, denoiser.card, path, text, network)
 
 
@@ -120,8 +117,8 @@ def _without_float16(model: onnx.ModelProto) -> onnx.ModelProto:
 
     rewritten = ir.from_proto(model)
     graph: Any = rewritten.graph
-    for stored in [v for v in graph.initializers.values() if v.name.endswith(onnx_float16.SUFFIX)]:
-        name = stored.name.removesuffix(onnx_float16.SUFFIX)
+    for stored in [v for v in graph.initializers.values() if v.name.endswith(FLOAT16_SUFFIX)]:
+        name = stored.name.removesuffix(FLOAT16_SUFFIX)
         exact = ir.tensor(stored.const_value.numpy().astype(np.float32))
         weight = ir.Value(name=name, const_value=exact)
         graph.register_initializer(weight)
@@ -130,28 +127,6 @@ def _without_float16(model: onnx.ModelProto) -> onnx.ModelProto:
             graph.remove(cast, safe=True)
         del graph.initializers[stored.name]
     return ir.to_proto(rewritten)
-
-
-def _weights_text(entries, model, rounded):
-    """The list of weights for a graph whose constants are now stored in another precision."""
-    names = {constant.name for constant in model.graph.initializer}
-    return json.dumps(
-        {name: _entry(entry, names, rounded) for name, entry in entries.items()},
-        separators=(",", ":"),
-    )
-
-
-def _entry(entry, names, rounded):
-    if CONSTANT in entry:
-        plain = entry[CONSTANT].removesuffix(onnx_float16.SUFFIX)
-        found = [name for name in (plain, plain + onnx_float16.SUFFIX) if name in names]
-        if not found:
-            raise ArtifactError(f"The list of weights names {plain}, which the graph doesn't have")
-        return {**entry, CONSTANT: found[0]}
-    if not rounded or len(entry[SHAPE]) < 2 or entry[DTYPE] == "float16":
-        return entry
-    numbers = np.frombuffer(base64.b64decode(entry[NUMBERS]), "<f4").astype("<f2")
-    return {**entry, NUMBERS: base64.b64encode(numbers.tobytes()).decode(), DTYPE: "float16"}
 
 
 def _as_network(denoiser):

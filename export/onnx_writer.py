@@ -6,8 +6,6 @@ import os
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-import numpy as np
-
 from kdiffusion.artifacts.denoiser import (
     ArtifactError,
     check_names,
@@ -48,7 +46,7 @@ def write(source: ExportSource, path: Path) -> None:
     Raises:
         ArtifactError: as `convert`.
     """
-    weights = weights_text(source.onnx_model, source.network, np.float32)
+    weights = weights_text(source.onnx_weights)
     save(source.onnx_model, source.card, path, weights, network_text(source.network))
 
 

@@ -53,8 +53,8 @@ def read_source(source: str | os.PathLike, best: bool = False) -> tuple[keras.Mo
 
     Args:
         source: path of a run, of a folder that `import` wrote, or of a file that holds weights:
-            .safetensors, or .onnx but in 8 bits. Or the name of a released model,
-            `hf://owner/name` on the Hub, or the URL of any of these in an object store.
+            .safetensors or .onnx. Or the name of a released model, `hf://owner/name` on the
+            Hub, or the URL of any of these in an object store.
         best: bool. Of a run, the checkpoint of the lowest validation loss, not the newest.
 
     Returns:
@@ -86,7 +86,7 @@ def _stored(file):
     stored = onnx_weights.read(file)
     if stored is None:
         raise ArtifactError(
-            f"{file} holds no weights as they were trained, as a graph in 8 bits and a whole "
-            "sampler don't: only its own runtime can use it"
+            f"{file} has no list of its weights, as a whole sampler has none, and neither have the "
+            "first files in 8 bits: only its own runtime can use it"
         )
     return stored

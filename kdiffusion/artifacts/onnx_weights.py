@@ -2,7 +2,8 @@
 
 A graph for inference has few weights as they were trained: kernels lie in another order of their
 axes, and some were merged. The exporter leaves a list of where each weight is, and beside it those
-that the graph has no longer.
+that the graph has no longer. In 8 bits it leaves no copies: weights of the same function come out
+of the merged ones.
 """
 
 from __future__ import annotations
@@ -13,13 +14,18 @@ import json
 import math
 import os
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import numpy as np
 
 from .denoiser import ArtifactError, card_from_text, import_runtime
+from .merged_weights import MERGED
 from .onnx_loader import CARD_KEY
 from .seal import check_seal
 from .stored_weights import StoredWeights, stored_weights
+
+if TYPE_CHECKING:
+    import onnx
 
 WEIGHTS_KEY = "kdiffusion.weights"
 # JSON: the class of the network and its arguments, if it is one of `NETWORK_CLASSES`. The first
@@ -28,6 +34,8 @@ NETWORK_KEY = "kdiffusion.network"
 CLASS, ARGUMENTS = "class", "arguments"
 # Of an entry: the constant of the graph, or the numbers themselves; the order of the axes in it.
 CONSTANT, NUMBERS, AXES, SHAPE, DTYPE = "constant", "numbers", "axes", "shape", "dtype"
+# Of a layer's entry: the row of `MERGED`, and the constants of the graph by their names in it.
+FORM, CONSTANTS = "form", "constants"
 
 
 def read(path: str | os.PathLike) -> StoredWeights | None:
@@ -37,7 +45,7 @@ def read(path: str | os.PathLike) -> StoredWeights | None:
         path: path of the file.
 
     Returns:
-        StoredWeights, or None for a file without the list, as one in 8 bits is.
+        StoredWeights, or None for a file without the list, as the first in 8 bits were.
 
     Raises:
         ArtifactError: a file that is damaged or has no usable card.
@@ -52,15 +60,9 @@ def read(path: str | os.PathLike) -> StoredWeights | None:
     metadata = {entry.key: entry.value for entry in model.metadata_props}
     if WEIGHTS_KEY not in metadata:
         return None
-    constants = {constant.name: constant for constant in model.graph.initializer}
-
-    @functools.cache  # many entries may name one, such as zeros: each is a view of it
-    def constant(name):
-        return _float32(onnx.numpy_helper.to_array(constants[name]))
-
     try:
         entries = json.loads(metadata[WEIGHTS_KEY])
-        weights = {name: _weight(entry, constant) for name, entry in entries.items()}
+        weights = listed_weights(entries, model)
     except Exception as error:  # whatever a damaged list makes of json, base64, onnx and NumPy
         raise ArtifactError(
             f"{path} carries a list of weights that cannot be read: {error!r}"
@@ -76,8 +78,65 @@ def read(path: str | os.PathLike) -> StoredWeights | None:
     return stored_weights(path, card, weights, *described)
 
 
+def listed_weights(entries: dict[str, dict], model: onnx.ModelProto) -> dict[str, np.ndarray]:
+    """The weights that a list finds in a graph.
+
+    Args:
+        entries: dict from a weight's name, or a merged layer's, to its entry.
+        model: onnx.ModelProto.
+
+    Returns:
+        dict from a weight's name to a float32 array. One constant is one array, however many
+        weights are views of it.
+
+    Raises:
+        Exception: whatever a damaged list makes of NumPy and the graph.
+    """
+    constant = _constants_of(model)
+
+    @functools.cache
+    def separated(form, names):
+        row = MERGED[form]
+        constants = zip(row.constants, map(constant, names), strict=True)
+        return {
+            name: value.astype(np.float32) for name, value in row.separate(dict(constants)).items()
+        }
+
+    weights = {}
+    for name, entry in entries.items():
+        if FORM in entry:
+            names = tuple(entry[CONSTANTS][part] for part in MERGED[entry[FORM]].constants)
+            parts = separated(entry[FORM], names)
+            weights |= {f"{name}/{part}": value for part, value in parts.items()}
+        else:
+            weights[name] = _weight(entry, constant)
+    return weights
+
+
+def _constants_of(model):
+    """Function from a constant's name to its float32 array, in 8 bits times its scales."""
+    from onnx import numpy_helper
+
+    stored = {constant.name: constant for constant in model.graph.initializer}
+    scales = {
+        node.input[0]: node.input[1]
+        for node in model.graph.node
+        if node.op_type == "DequantizeLinear"
+    }
+
+    @functools.cache
+    def constant(name):
+        value = numpy_helper.to_array(stored[name])
+        if value.dtype == np.int8:
+            scale = _float32(numpy_helper.to_array(stored[scales[name]]))
+            return value * scale.reshape(-1, *[1] * (value.ndim - 1))  # of the first axis
+        return _float32(value)
+
+    return constant
+
+
 def _weight(entry, constant):
-    """float32 array of one entry of the list; `constant` gives a constant of the graph by name."""
+    """float32 array of one weight's entry; `constant` gives a constant of the graph by name."""
     shape, axes = tuple(entry[SHAPE]), tuple(entry[AXES])
     if CONSTANT in entry:
         stored = constant(entry[CONSTANT])

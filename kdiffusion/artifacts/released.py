@@ -1,7 +1,7 @@
 """Released models by name: `kdiffusion sample digits`, wherever an exported file could be given.
 
-A released model is a folder with the network as ONNX and a model card. In 16 bits a run can start
-from it as well, in 8 bits it draws. They are in `pretrained/`, and in an installed package.
+A released model is a folder with the network as ONNX, in 16 or in 8 bits, and a model card. They
+are in `pretrained/`, and in an installed package.
 """
 
 from __future__ import annotations

@@ -200,7 +200,7 @@ class ExecutionConfig:
         Annotated[str, BeforeValidator(_word)] | None, tyro.conf.arg(metavar="{None}|PATH")
     ] = None
     """Weights to start from: the folder of another run or of an import, a file that `export` wrote
-    (.safetensors, or .onnx but for 8 bits), a .keras file, the name of a released model, or
+    (.safetensors or .onnx), a .keras file, the name of a released model, or
     hf://owner/name on the Hub. Label rows are matched by class name."""
     init_partial: bool = False
     """Take what fits of those weights; else one that doesn't fit is refused."""

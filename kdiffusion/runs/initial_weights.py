@@ -20,7 +20,7 @@ from kdiffusion.artifacts import (
     onnx_weights,
     safetensors_loader,
 )
-from kdiffusion.artifacts.released import released_models, resolved
+from kdiffusion.artifacts.released import resolved
 from kdiffusion.files import sha256_of
 from kdiffusion.networks.weights import LABEL_TABLE, named_weights
 from kdiffusion.object_store import is_url, spelled
@@ -71,9 +71,8 @@ def read_parent(path: str | os.PathLike) -> InitialWeights:
     Args:
         path: path of a run's folder (its newest checkpoint is taken, the average), of a file of
             weights (`export --formats safetensors`) or the folder that `import` wrote one into, of
-            an ONNX file of ours that isn't in 8 bits, or of a Keras file of the network; or the
-            name of a released model in 16 bits, `hf://owner/name` on the Hub, or the URL of any of
-            these in an object store.
+            an ONNX file of ours, or of a Keras file of the network; or the name of a released
+            model, `hf://owner/name` on the Hub, or the URL of any of these in an object store.
 
     Returns:
         InitialWeights.
@@ -87,7 +86,7 @@ def read_parent(path: str | os.PathLike) -> InitialWeights:
         return dataclasses.replace(read_parent(resolved(path)), name=hub.spelled(path))
     if is_url(path):
         return dataclasses.replace(read_parent(resolved(path, to_draw)), name=spelled(path))
-    name, path = str(path), resolved(path)
+    path = resolved(path)
     if not path.exists():
         raise FileNotFoundError(f"{_NEEDED} Received: {path}, which does not exist")
     # Of diffusers: its config.json is no run's.
@@ -109,11 +108,10 @@ def read_parent(path: str | os.PathLike) -> InitialWeights:
         why = "a folder of diffusers, which `python -m kdiffusion import` reads first"
     if is_artifact(path):
         why = (
-            "which is in 8 bits, or its graph was rewritten for speed. Export that run again by "
+            "which has no list of its weights: an earlier version wrote it, or its graph was "
+            "rewritten for speed. Export that run again by "
             "`python -m kdiffusion export RUN_DIR --formats onnx_float16`"
         )
-    if name in released_models():
-        why = "a released model in 8 bits, which is there to draw from"
     raise ValueError(f"{_NEEDED} Received: {path}, {why}")
 
 

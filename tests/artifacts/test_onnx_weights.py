@@ -10,10 +10,14 @@ import onnx
 import pytest
 
 from kdiffusion.artifacts import ArtifactError
+from kdiffusion.artifacts.merged_weights import MERGED
 from kdiffusion.artifacts.network_description import describe
 from kdiffusion.artifacts.onnx_loader import SEAL_KEY
 from kdiffusion.artifacts.onnx_weights import NETWORK_KEY, WEIGHTS_KEY, read
 from kdiffusion.export import export_network
+from kdiffusion.export.export_source import ExportSource
+from kdiffusion.export.inference import inference_network
+from kdiffusion.export.onnx_weights_list import without_copies
 from kdiffusion.networks import UNet
 from kdiffusion.networks.weights import named_weights
 
@@ -64,8 +68,39 @@ def test_most_of_them_are_the_graphs_own(files):
     assert all("upsample" in name for name in kernels)
 
 
-def test_a_file_in_8_bits_has_no_weights_to_train_on(files):
-    assert read(files["onnx_int8"]) is None
+def test_a_file_in_8_bits_gives_weights_of_the_same_function_and_holds_no_copies(files, network):
+    entries = _metadata(onnx.load(files["onnx_int8"]))
+    assert not any("numbers" in entry for entry in entries.values())
+    weights = read(files["onnx_int8"]).weights
+    named = {name: np.asarray(variable) for name, variable in named_weights(network).items()}
+    assert {name: w.shape for name, w in weights.items()} == {n: w.shape for n, w in named.items()}
+    layers = {name: entry["form"] for name, entry in entries.items() if "form" in entry}
+    assert set(layers.values()) == MERGED.keys()
+    for layer, form in layers.items():
+        merged = [
+            MERGED[form].merge({part: w[f"{layer}/{part}"] for part in MERGED[form].weights})
+            for w in (weights, named)
+        ]
+        for part, expected in merged[1].items():
+            np.testing.assert_allclose(merged[0][part], expected, atol=2e-3 * abs(expected).max())
+    for name, weight in weights.items():
+        if not any(name.startswith(f"{layer}/") for layer in layers):
+            step = np.abs(named[name]).max() / 127  # the largest scale of a channel
+            np.testing.assert_allclose(weight, named[name], atol=1.01 * step)
+
+
+def test_a_network_of_merged_weights_not_in_the_graph_keeps_its_copies(network, card):
+    source = ExportSource(inference_network(network), card)
+    entries = source.onnx_weights
+    other = onnx.ModelProto()
+    other.CopyFrom(source.onnx_model)
+    for constant in other.graph.initializer:
+        if len(constant.dims) == 4 and constant.dims[2:] in ([1, 1], [4, 4]):
+            value = onnx.numpy_helper.to_array(constant)
+            constant.CopyFrom(onnx.numpy_helper.from_array(2 * value, constant.name))
+    shorter = without_copies(entries, source.onnx_model)
+    assert any("form" in entry for entry in shorter.values())
+    assert without_copies(entries, other) == entries
 
 
 def _metadata(model):
@@ -93,7 +128,26 @@ def _first(entries, key):
     ],
 )
 def test_a_damaged_list_is_refused(files, tmp_path, damage):
-    model = onnx.load(files["onnx"])
+    _refused(onnx.load(files["onnx"]), damage, tmp_path)
+
+
+@pytest.mark.parametrize(
+    "damage",
+    [
+        lambda entries: _first(entries, "form").update(form="none"),
+        lambda entries: _first(entries, "form").update(constants=[]),
+        lambda entries: _first(entries, "form")["constants"].popitem(),
+        lambda entries: _first(entries, "form")["constants"].update(kernel="none"),
+        lambda entries: _first(entries, "form")["constants"].update(
+            kernel=_first(entries, "constant")["constant"]
+        ),
+    ],
+)
+def test_a_damaged_list_of_a_file_in_8_bits_is_refused(files, tmp_path, damage):
+    _refused(onnx.load(files["onnx_int8"]), damage, tmp_path)
+
+
+def _refused(model, damage, tmp_path):
     entries = _metadata(model)
     damage(entries)
     path = _with_metadata(model, tmp_path, **{WEIGHTS_KEY: json.dumps(entries)})

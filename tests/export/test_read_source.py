@@ -5,7 +5,7 @@ import onnx
 import pytest
 
 from kdiffusion.artifacts import ArtifactError, load_denoiser
-from kdiffusion.artifacts.onnx_weights import CLASS, NETWORK_KEY
+from kdiffusion.artifacts.onnx_weights import NETWORK_KEY, WEIGHTS_KEY
 from kdiffusion.export import export_network, export_run
 from kdiffusion.export.read_source import read_source
 from kdiffusion.networks import UNet
@@ -42,20 +42,23 @@ def test_of_a_file_of_weights_comes_the_file_that_the_network_gave(files, index,
             assert path.read_bytes() == files[index][each].read_bytes()
 
 
-def test_of_float16_comes_the_network_of_the_rounded_weights(files, card):
-    network, read_card = read_source(files[0]["onnx_float16"])
+@pytest.mark.parametrize("index", [0, 1])
+@pytest.mark.parametrize("name", ["onnx_float16", "onnx_int8"])
+def test_of_rounded_weights_comes_the_network_that_the_file_draws_with(files, card, name, index):
+    file = files[index][name]
+    network, read_card = read_source(file)
     assert read_card == card
     rng = np.random.default_rng(1)
     images = rng.standard_normal((2, *card.image_shape)).astype(np.float32)
     timesteps, labels = np.array([3, 11], np.int32), np.array([0, 3], np.int32)
     inputs = {"noisy_image": images, "timestep": timesteps, "label": labels}
-    expected = load_denoiser(files[0]["onnx_float16"])(images, timesteps, labels)
+    expected = load_denoiser(file)(images, timesteps, labels)
     np.testing.assert_allclose(network(inputs, training=False), expected, atol=5e-3)
 
 
-def test_a_graph_in_8_bits_holds_no_network(files):
-    with pytest.raises(ArtifactError, match="holds no weights as they were trained"):
-        read_source(files[0]["onnx_int8"])
+def test_a_file_without_a_list_of_its_weights_is_refused(files, tmp_path):
+    with pytest.raises(ArtifactError, match="has no list of its weights"):
+        read_source(_with_metadata(files[0]["onnx_int8"], tmp_path / "x.onnx", {WEIGHTS_KEY: None}))
 
 
 def test_a_file_that_does_not_say_its_network_is_refused(files, tmp_path):
@@ -64,14 +67,21 @@ def test_a_file_that_does_not_say_its_network_is_refused(files, tmp_path):
         ("other", '{"class": "unet", "arguments": {}}', "does not say what network it is of"),
         ("broken", "{", "does not say what network it is of"),
     ):
-        model = onnx.load(files[0]["onnx"])
-        kept = {entry.key: entry.value for entry in model.metadata_props if "seal" not in entry.key}
-        assert CLASS in kept.pop(NETWORK_KEY)
-        del model.metadata_props[:]
-        onnx.helper.set_model_props(model, kept | ({NETWORK_KEY: value} if value else {}))
-        onnx.save(model, tmp_path / f"{name}.onnx")
+        path = tmp_path / f"{name}.onnx"
         with pytest.raises(ArtifactError, match=words):
-            read_source(tmp_path / f"{name}.onnx")
+            read_source(_with_metadata(files[0]["onnx"], path, {NETWORK_KEY: value}))
+
+
+def _with_metadata(file, path, changes):
+    """A copy without seal, with other metadata; without what is changed to None."""
+    model = onnx.load(file)
+    kept = {entry.key: entry.value for entry in model.metadata_props if "seal" not in entry.key}
+    assert kept.keys() > changes.keys()
+    texts = {key: text for key, text in (kept | changes).items() if text is not None}
+    del model.metadata_props[:]
+    onnx.helper.set_model_props(model, texts)
+    onnx.save(model, path)
+    return path
 
 
 @pytest.mark.parametrize("source", ["digits", "hf://owner/name"])
