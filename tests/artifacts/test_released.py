@@ -8,11 +8,11 @@ import pytest
 from sklearn.datasets import load_digits
 from sklearn.neighbors import KNeighborsClassifier
 
-from kdiffusion.artifacts import load_denoiser, onnx_weights, released_models
+from kdiffusion.artifacts import load_denoiser, released_models
 from kdiffusion.artifacts.released import ARTIFACTS, resolved
 from kdiffusion.commands import sample
 from kdiffusion.export import FORMATS
-from kdiffusion.runs.initial_weights import read_parent
+from kdiffusion.export.read_source import read_source
 
 MODELS = released_models()
 
@@ -37,17 +37,18 @@ def test_a_model_opens_by_its_name_and_says_what_it_was_trained_on(name):
     assert card.images_seen > 50_000
 
 
-@pytest.mark.parametrize("name", [n for n in MODELS if MODELS[n].name == ARTIFACTS[0]])
-def test_a_run_can_start_from_a_model_in_16_bits(name):
-    stored = onnx_weights.read(MODELS[name])
-    assert stored.card == load_denoiser(name).card
-    assert sum(value.size for value in stored.weights.values()) > 10_000
-
-
-@pytest.mark.parametrize("name", [n for n in MODELS if MODELS[n].name == ARTIFACTS[1]])
-def test_a_model_in_8_bits_says_that_no_run_starts_from_it(name):
-    with pytest.raises(ValueError, match="a released model in 8 bits, which is there to draw from"):
-        read_parent(name)
+@pytest.mark.parametrize("name", MODELS)
+def test_its_weights_make_a_network_that_predicts_what_the_file_does(name):
+    """So a run can start from it, and other formats be made of it."""
+    network, card = read_source(name)
+    denoiser = load_denoiser(name)
+    assert card == denoiser.card
+    rng = np.random.default_rng(0)
+    images = rng.standard_normal((4, *card.image_shape)).astype(np.float32)
+    timesteps, labels = np.array([0, 300, 700, 999], np.int32), np.arange(4, dtype=np.int32)
+    inputs = {"noisy_image": images, "timestep": timesteps, "label": labels}
+    predicted = np.asarray(network(inputs, training=False))
+    np.testing.assert_allclose(predicted, denoiser(images, timesteps, labels), atol=1e-2)
 
 
 @pytest.mark.parametrize("name", MODELS)
