@@ -129,7 +129,7 @@ class DenoiserCard:
     class_names: tuple[str, ...]
     null_label: int
     prediction_type: str
-    alphas_cumprod: tuple[float, ...]
+    alphas_cumprod: tuple[float, ...] = dataclasses.field(repr=False)  # a page of numbers
     dataset: str
     preset: str
     images_seen: int

@@ -50,6 +50,12 @@ def test_every_field_survives_json_bit_for_bit():
     }  # fmt: skip
 
 
+def test_a_printed_card_can_be_read():
+    text = repr(DenoiserCard(**FIELDS))
+    assert "image_shape=(32, 16, 3)" in text
+    assert len(text) < 1000
+
+
 def test_numpy_numbers_and_lists_are_welcome():
     card = DenoiserCard(
         **{
