@@ -112,7 +112,10 @@ def without_copies(entries: Entries, model: onnx.ModelProto) -> Entries:
             members = {part: f"{layer}/{part}" for part in row.weights}
             if not weights.keys() >= set(members.values()):
                 continue
-            merged = row.merge({part: weights[name] for part, name in members.items()})
+            try:
+                merged = row.merge({part: weights[name] for part, name in members.items()})
+            except ValueError:  # shapes of another layer, whose weights have these names
+                continue
             found = {part: _nearest(merged[part], constants) for part in row.constants}
             if None not in found.values():
                 for name in members.values():

@@ -101,7 +101,8 @@ class Merged:
     Attributes:
         weights: tuple of str. Their names within the layer.
         constants: tuple of str. What to call the graph's constants.
-        merge: function from a dict of the weights to one of the constants.
+        merge: function from a dict of the weights to one of the constants; a ValueError for shapes
+            that the layer can't have.
         separate: function from the constants to weights of the same function.
     """
 

@@ -103,6 +103,13 @@ def test_a_network_of_merged_weights_not_in_the_graph_keeps_its_copies(network, 
     assert without_copies(entries, other) == entries
 
 
+def test_a_layer_that_only_shares_the_names_keeps_its_copies():
+    kernel = np.ones((5, 5, 2, 2), np.float32)
+    numbers = base64.b64encode(kernel.tobytes()).decode()
+    copy = {"numbers": numbers, "dtype": "float32", "axes": [0, 1, 2, 3], "shape": [5, 5, 2, 2]}
+    assert without_copies({"own/conv/kernel": copy}, onnx.ModelProto()) == {"own/conv/kernel": copy}
+
+
 def _metadata(model):
     return json.loads({entry.key: entry.value for entry in model.metadata_props}[WEIGHTS_KEY])
 
