@@ -88,7 +88,7 @@ def unfolded(constants: Arrays) -> Arrays:
 
 
 def _factors(product):
-    """(A, B) of the product A B, with equal squares of their rows and columns."""
+    """(A, B) of the product A B: A'A = B B', so that both are of one scale."""
     left, values, right = np.linalg.svd(product.astype(float))
     root = np.sqrt(values)
     return left * root, root[:, None] * right
@@ -96,7 +96,7 @@ def _factors(product):
 
 @dataclasses.dataclass(frozen=True)
 class Merged:
-    """A layer whose weights a graph has in a merged form.
+    """A form of a layer in which a graph has its weights merged.
 
     Attributes:
         weights: tuple of str. Their names within the layer.
@@ -112,6 +112,7 @@ class Merged:
     separate: Callable[[Arrays], Arrays]
 
 
+# What the list in a file calls a form ► the form.
 MERGED = {
     "upsampling": Merged(("conv/kernel",), ("kernel",), transposed, not_transposed),
     "attention": Merged(
