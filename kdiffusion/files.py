@@ -345,8 +345,16 @@ def _is_own_folder(path):
 
 
 def visible(folder: Path) -> list[Path]:
-    """What a folder holds, in order of name, but for what is hidden: `.name`."""
-    return sorted(path for path in folder.iterdir() if not path.name.startswith("."))
+    """What a folder holds, in order of name, but for what is hidden: `.name`.
+
+    Raises:
+        ValueError: one is a link to nothing: it may have been an image, or a class.
+    """
+    inside = sorted(path for path in folder.iterdir() if not path.name.startswith("."))
+    lost = next((path for path in inside if path.is_symlink() and not path.exists()), None)
+    if lost is not None:
+        raise ValueError(f"{lost} is a link to nothing. Remove it, or mend what it links to.")
+    return inside
 
 
 def sync(path: Path) -> None:

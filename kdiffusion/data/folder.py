@@ -87,11 +87,7 @@ def check_directory(name: str, directory: str | os.PathLike | None) -> Path:
 def list_images(directory: Path) -> dict[str, list[Path]]:
     if not directory.is_dir():
         raise ValueError(f"`directory` must be a folder. Received: directory={str(directory)!r}")
-    inside = visible(directory)
-    lost = next((path for path in inside if path.is_symlink() and not path.exists()), None)
-    if lost is not None:  # it may have been a class
-        raise ValueError(f"{lost} is a link to nothing. Remove it, or mend what it links to.")
-    folders = [path for path in inside if path.is_dir()]
+    folders = [path for path in visible(directory) if path.is_dir()]
     if not folders:
         raise ValueError(
             "`directory` must hold a sub-folder of images for each class; it holds none. "
