@@ -76,7 +76,7 @@ def graph_inputs(
     Args:
         card: DenoiserCard.
         noise: array `[B, H, W, C]`.
-        labels: ints `[B]`, or one int for all.
+        labels: classes `[B]`, by number or name, or one for all.
         guidance_strength: float, at least -1 and finite in float32.
 
     Returns:

@@ -12,11 +12,16 @@ from kdiffusion.diffusion.card import DenoiserCard
 
 # One whole number for each image: labels, seeds.
 Integers = Sequence[int] | np.ndarray
+# Classes by number or by name; one serves all images.
+Labels = Integers | Sequence[str] | int | str
 
 
-def check_labels(card: DenoiserCard, labels: Integers | int, count: int) -> np.ndarray:
-    """`count` labels as int32 `[N]`; a single label serves all."""
+def check_labels(card: DenoiserCard, labels: Labels, count: int) -> np.ndarray:
+    """`count` labels as int32 `[N]`, from numbers or names; a single label serves all."""
     checked = _array("labels", labels)
+    if checked.dtype.kind == "U" and np.all(np.isin(checked, card.class_names)):
+        by_name = {name: label for label, name in enumerate(card.class_names)}
+        checked = np.vectorize(by_name.get, otypes=[np.int32])(checked)
     if checked.ndim == 0:
         checked = np.full(count, checked)
     if checked.ndim != 1 or len(checked) != count or count == 0:
@@ -28,7 +33,8 @@ def check_labels(card: DenoiserCard, labels: Integers | int, count: int) -> np.n
     if not in_range:
         raise ValueError(
             f"`labels` must be integers from 0 to {card.null_label - 1}, or {card.null_label} for "
-            f"no class. Received: labels={reprlib.repr(checked.tolist())}"
+            f"no class, or names of classes: {reprlib.repr(list(card.class_names))}. "
+            f"Received: labels={reprlib.repr(checked.tolist())}"
         )
     return checked.astype(np.int32)
 

@@ -8,7 +8,13 @@ from typing import Unpack
 import numpy as np
 
 from kdiffusion.checks import check_number
-from kdiffusion.diffusion.arguments import Integers, check_images, check_labels, check_seeds
+from kdiffusion.diffusion.arguments import (
+    Integers,
+    Labels,
+    check_images,
+    check_labels,
+    check_seeds,
+)
 from kdiffusion.diffusion.denoiser import Denoiser
 from kdiffusion.diffusion.plan import SamplingChoices, SamplingOptions, make_plan
 from kdiffusion.diffusion.sampling import Callback, denoise, gather, in_batches, last_image
@@ -18,7 +24,7 @@ from kdiffusion.diffusion.seeded_noise import ImageNoise
 def image_to_image(
     denoiser: Denoiser,
     images: np.ndarray,
-    labels: Integers,
+    labels: Labels,
     seeds: Integers,
     *,
     noise_level: float,
@@ -32,7 +38,7 @@ def image_to_image(
     Args:
         denoiser: a Denoiser.
         images: float array `[N, H, W, C]` in the value range, or `[H, W, C]` for all seeds.
-        labels: ints `[N]`, or one int for all.
+        labels: classes `[N]`, by number or name, or one for all.
         seeds: ints `[N]`.
         noise_level: float in (0, 1]. Which part of the T noising steps the images go up; near 0
             they stay as they are, at 1 hardly anything of them is left.

@@ -10,6 +10,7 @@ import numpy as np
 from kdiffusion.checks import check_whole
 from kdiffusion.diffusion.arguments import (
     Integers,
+    Labels,
     check_images,
     check_labels,
     check_mask,
@@ -25,7 +26,7 @@ def inpaint(
     denoiser: Denoiser,
     images: np.ndarray,
     keep_mask: np.ndarray,
-    labels: Integers,
+    labels: Labels,
     seeds: Integers,
     *,
     sampler: str = "ddpm",
@@ -42,7 +43,7 @@ def inpaint(
         denoiser: a Denoiser.
         images: float array `[N, H, W, C]` in the value range, or `[H, W, C]` for all seeds.
         keep_mask: bool array `[H, W]` or `[N, H, W]`. True (1) keeps a pixel, False (0) paints it.
-        labels: ints `[N]`, or one int for all.
+        labels: classes `[N]`, by number or name, or one for all.
         seeds: ints `[N]`.
         sampler: str. A sampler without history. Defaults to the paper's `"ddpm"`.
         resamplings: int, r. How often each stretch is gone through; 1 doesn't go back. The paper's

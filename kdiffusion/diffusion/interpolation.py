@@ -9,7 +9,7 @@ from typing import Unpack
 import numpy as np
 
 from kdiffusion.checks import check_whole
-from kdiffusion.diffusion.arguments import Integers, check_images, check_labels, check_seeds
+from kdiffusion.diffusion.arguments import Labels, check_images, check_labels, check_seeds
 from kdiffusion.diffusion.card import DenoiserCard
 from kdiffusion.diffusion.denoiser import Denoiser, NetworkDenoiser
 from kdiffusion.diffusion.inversion import invert
@@ -57,7 +57,7 @@ def _has_direction(latent: np.ndarray) -> bool:
 
 def interpolate(
     denoiser: Denoiser,
-    label: int | tuple[int, int],
+    label: int | str | tuple[int, int] | tuple[str, str],
     seeds: tuple[int, int],
     *,
     frames: int = 10,
@@ -75,7 +75,8 @@ def interpolate(
 
     Args:
         denoiser: a Denoiser.
-        label: int, or two ints to walk from one label to another, by mixing their predictions.
+        label: a class, by number or name, or two to walk from one to the other, by mixing their
+            predictions.
         seeds: two ints; the same twice keeps the latent and walks between labels only.
         frames: int, at least 2, both ends included. Defaults to `10`.
         latents: array `[2, H, W, C]` to walk between, in place of those of the seeds.
@@ -112,7 +113,7 @@ def interpolate(
 def interpolate_images(
     denoiser: Denoiser,
     images: np.ndarray,
-    label: int | tuple[int, int],
+    label: int | str | tuple[int, int] | tuple[str, str],
     *,
     frames: int = 10,
     sampler: str = "ddim",
@@ -128,7 +129,7 @@ def interpolate_images(
 
     Args:
         images: float array `[2, H, W, C]` in the value range.
-        label: int, or one int for each image.
+        label: a class, by number or name, or one for each image.
         frames: int, at least 2, both ends included. Defaults to `10`.
         sampler: str. Only "ddim", whose steps can be run backwards.
         guidance_strength: float. Defaults to `0.0`, for which see `invert`.
@@ -160,12 +161,12 @@ def interpolate_images(
     )  # fmt: skip
 
 
-def mix_labels(denoiser: Denoiser, labels: Integers, fractions: np.ndarray) -> Denoiser:
+def mix_labels(denoiser: Denoiser, labels: Labels, fractions: np.ndarray) -> Denoiser:
     """A Denoiser whose class i is (1 - f_i) of one label's prediction and f_i of another's.
 
     Args:
         denoiser: a Denoiser.
-        labels: two ints.
+        labels: two classes, by number or name.
         fractions: floats `[F]`, f_i from 0 to 1.
 
     Returns:

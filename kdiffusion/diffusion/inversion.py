@@ -7,7 +7,7 @@ from typing import Unpack
 import numpy as np
 
 from kdiffusion.checks import check_whole
-from kdiffusion.diffusion.arguments import Integers, check_images, check_labels
+from kdiffusion.diffusion.arguments import Labels, check_images, check_labels
 from kdiffusion.diffusion.denoiser import Denoiser
 from kdiffusion.diffusion.plan import Plan, SamplingOptions, StepChoices, make_plan
 from kdiffusion.diffusion.prediction import Estimate
@@ -25,7 +25,7 @@ LARGEST_GROWTH = 1.2
 def invert(
     denoiser: Denoiser,
     images: np.ndarray,
-    labels: Integers,
+    labels: Labels,
     *,
     sampler: str = "ddim",
     guidance_strength: float = 0.0,
@@ -50,7 +50,7 @@ def invert(
     Args:
         denoiser: a Denoiser.
         images: float array `[N, H, W, C]` in the value range.
-        labels: ints `[N]`, or one int for all.
+        labels: classes `[N]`, by number or name, or one for all.
         sampler: str. Only "ddim", with eta 0, has an inverse here.
         guidance_strength: float. Strong guidance makes the inversion unstable. Defaults to `0.0`.
         clip: bool. Whether the predicted image is clipped to the value range at each step, as in

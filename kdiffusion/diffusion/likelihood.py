@@ -7,7 +7,13 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from kdiffusion.diffusion.arguments import Integers, check_images, check_labels, check_seeds
+from kdiffusion.diffusion.arguments import (
+    Integers,
+    Labels,
+    check_images,
+    check_labels,
+    check_seeds,
+)
 from kdiffusion.diffusion.denoiser import Denoiser
 from kdiffusion.diffusion.plan import Plan, SamplingOptions, make_plan
 from kdiffusion.diffusion.sampling import gather, in_batches
@@ -41,7 +47,7 @@ class VariationalBound:
 def variational_bound(
     denoiser: Denoiser,
     images: np.ndarray,
-    labels: Integers,
+    labels: Labels,
     seeds: Integers,
     *,
     steps: int | None = None,
@@ -56,7 +62,7 @@ def variational_bound(
     Args:
         denoiser: a Denoiser.
         images: uint8 array `[N, H, W, C]`: bits are of 8-bit pixels.
-        labels: ints `[N]`, or one int for all.
+        labels: classes `[N]`, by number or name, or one for all.
         seeds: ints `[N]`, of the noise.
         steps: int, 2 .. T. Evaluations per image; with fewer than T it is the bound of the shorter
             chain (Nichol & Dhariwal 2021, section 4). Defaults to all T.

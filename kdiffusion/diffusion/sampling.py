@@ -10,7 +10,7 @@ import numpy as np
 from tqdm import tqdm
 
 from kdiffusion.checks import check_whole
-from kdiffusion.diffusion.arguments import Integers, check_labels, check_seeds
+from kdiffusion.diffusion.arguments import Integers, Labels, check_labels, check_seeds
 from kdiffusion.diffusion.card import DenoiserCard
 from kdiffusion.diffusion.denoiser import Denoiser, NetworkDenoiser
 from kdiffusion.diffusion.plan import Plan, SamplingChoices, SamplingOptions, make_plan
@@ -49,7 +49,7 @@ class Step:
 
 def sampling_steps(
     denoiser: Denoiser,
-    labels: Integers,
+    labels: Labels,
     seeds: Integers,
     *,
     latents: np.ndarray | None = None,
@@ -72,7 +72,7 @@ def sampling_steps(
 
 def sample(
     denoiser: Denoiser,
-    labels: Integers,
+    labels: Labels,
     seeds: Integers,
     *,
     latents: np.ndarray | None = None,
@@ -85,7 +85,8 @@ def sample(
 
     Args:
         denoiser: a Denoiser.
-        labels: ints `[N]`, classes, or the card's `null_label` for no class; one int serves all.
+        labels: classes `[N]`, by number or name, or the card's `null_label` for no class; one
+            serves all.
         seeds: ints `[N]`. An image depends on its own seed and label alone.
         latents: array `[N, H, W, C]` to begin from; drawn from the seeds unless given.
         batch_size: int. Images at a time; with guidance the network sees twice as many.
@@ -109,7 +110,7 @@ def sample(
 
 def sample_batches(
     denoiser: Denoiser,
-    labels: Integers,
+    labels: Labels,
     seeds: Integers,
     *,
     latents: np.ndarray | None = None,

@@ -40,7 +40,7 @@ from kdiffusion.training.timesteps import (
 )
 
 if TYPE_CHECKING:
-    from kdiffusion.diffusion.arguments import Integers
+    from kdiffusion.diffusion.arguments import Integers, Labels
     from kdiffusion.diffusion.sampling import LoopChoices
 
 
@@ -430,13 +430,11 @@ class DiffusionModel(ChecksBatches, keras.Model):
         }
         return DenoiserCard(**{**defaults, **facts})
 
-    def sample(
-        self, labels: Integers, seeds: Integers, **options: Unpack[LoopChoices]
-    ) -> np.ndarray:
+    def sample(self, labels: Labels, seeds: Integers, **options: Unpack[LoopChoices]) -> np.ndarray:
         """Draws images with the averaged network, by the same loop that runs an exported file.
 
         Args:
-            labels: int `[N]`.
+            labels: classes `[N]`, by number or name, or one for all.
             seeds: int `[N]`: one image, one seed.
             **options: the other arguments of `kdiffusion.sample`.
 

@@ -129,6 +129,13 @@ def test_batches_stream(make_card, gaussian):
     assert [i.tolist() for i, _ in batches] == [[2, 3], [4]]
 
 
+@pytest.mark.parametrize(("names", "numbers"), [(["ship", "cat"], [2, 0]), ("ship", 2)])
+def test_classes_go_by_their_names_too(make_card, knows_x0, names, numbers):
+    denoiser = knows_x0(make_card(), np.random.default_rng(0).uniform(-1, 1, (4, 2, 3, 1)))
+    by_name, by_number = (sample(denoiser, labels, [0, 1], steps=3) for labels in (names, numbers))
+    assert np.array_equal(by_name, by_number)
+
+
 def test_progress_bar_counts_steps(make_card, gaussian, capsys):
     sample(gaussian(make_card()), [0, 0], [0, 1], steps=3, batch_size=1)
     assert "6/6" in capsys.readouterr().err
@@ -141,6 +148,7 @@ BAD_INPUT = {
     "unknown sampler": ({"sampler": "magic"}, "ddpm, ddim"),
     "unknown spacing": ({"spacing": "even"}, "linspace, leading, trailing"),
     "label too high": ({"labels": [0, 4]}, "`labels` must be integers from 0 to 2"),
+    "no such name": ({"labels": ["cat", "0"]}, "names of classes: .*Received: .*cat"),
     "label negative": ({"labels": [0, -1]}, "`labels`"),
     "label not whole": ({"labels": [0.5, 1.0]}, "`labels`"),
     "fewer labels than seeds": ({"labels": [0]}, "same length"),
