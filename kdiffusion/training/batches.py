@@ -61,11 +61,17 @@ def images_and_labels(data: Any, network: keras.Model) -> tuple[tf.Tensor, tf.Te
 
 def _images(images, network):
     wanted = (None, *network.image_shape)
+    refusal = (
+        f"`images` must be of shape [B, {', '.join(map(str, network.image_shape))}], as the "
+        "network is. Received:"
+    )
     if not images.shape.is_compatible_with(wanted):
-        raise ValueError(
-            f"`images` must be of shape [B, {', '.join(map(str, network.image_shape))}], as the "
-            f"network is. Received: {images.shape}"
-        )
+        raise ValueError(f"{refusal} {images.shape}")
+    if not images.shape[1:].is_fully_defined():
+        # TensorFlow forgets sizes that have changed since the step was traced first.
+        matches = tf.reduce_all(tf.shape(images)[1:] == network.image_shape)
+        with tf.control_dependencies([tf.debugging.Assert(matches, [refusal, tf.shape(images)])]):
+            images = tf.ensure_shape(images, wanted)
     if images.dtype == tf.uint8:
         return to_model_range(tf.cast(images, tf.float32))
     if not images.dtype.is_floating:

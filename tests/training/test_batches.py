@@ -63,6 +63,13 @@ def test_the_rest_is_refused_by_name(model, case):
         model.fit(images, labels, verbose=0)
 
 
+def test_another_size_is_refused_after_the_right_one_too(model):
+    model.fit(IMAGES, LABELS, verbose=0)
+    with pytest.raises(tf.errors.InvalidArgumentError, match=r"must be of shape \[B, 2, 2, 1\]"):
+        model.fit(np.repeat(IMAGES, 2, axis=1), LABELS, verbose=0)
+    model.fit(IMAGES, LABELS, verbose=0)
+
+
 def test_every_way_in_is_guarded_and_takes_what_is_right_afterwards(model):
     for call in (model.train_on_batch, model.test_on_batch, model.evaluate):
         with pytest.raises(ValueError, match="`labels`"):
