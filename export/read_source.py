@@ -15,6 +15,9 @@ from kdiffusion.object_store import is_url, spelled
 from kdiffusion.runs.remote_run import to_draw
 from kdiffusion.tensorflow_start import import_tensorflow
 
+from . import onnx_float16
+from .verify import largest_deviation
+
 if TYPE_CHECKING:
     import keras
 
@@ -62,7 +65,8 @@ def read_source(source: str | os.PathLike, best: bool = False) -> tuple[keras.Mo
 
     Raises:
         FileNotFoundError: none of them is there.
-        ArtifactError: a damaged file, or one that doesn't say what network its weights are of.
+        ArtifactError: a damaged file, or one that doesn't say what network its weights are of, or
+            lists others than those of its graph.
         ValueError: a run without a checkpoint, or `best` of what is no run.
     """
     path = resolved(source, to_draw)
@@ -72,12 +76,26 @@ def read_source(source: str | os.PathLike, best: bool = False) -> tuple[keras.Mo
             raise ValueError(f"`best` must be left out: {source} is no run. Received: best=True")
         stored = _stored(file)
         import_tensorflow()
-        return build(stored, file), stored.card
+        network = build(stored, file)
+        if onnx_loader.recognises(file):
+            _check_graph(network, file)
+        return network, stored.card
     import_tensorflow()
     from kdiffusion.runs import load_run
 
     run = load_run(path, best)
     return run.model.ema_network, run.card
+
+
+def _check_graph(network, file):
+    """Refuses a list of other weights than those that the graph predicts with."""
+    deviation = largest_deviation(network, onnx_loader.load(file))
+    if not deviation <= onnx_float16.TOLERANCE:  # not `>`: a NaN must not pass
+        raise ArtifactError(
+            f"{file} must list the weights that its graph predicts with, to "
+            f"{onnx_float16.TOLERANCE:g} of any predicted number. Received: a largest deviation of "
+            f"{deviation:g}"
+        )
 
 
 def _stored(file):

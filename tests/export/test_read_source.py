@@ -1,5 +1,7 @@
 """What is exported: a file of weights gives the network that it was written from."""
 
+import json
+
 import numpy as np
 import onnx
 import pytest
@@ -70,6 +72,21 @@ def test_a_file_that_does_not_say_its_network_is_refused(files, tmp_path):
         path = tmp_path / f"{name}.onnx"
         with pytest.raises(ArtifactError, match=words):
             read_source(_with_metadata(files[0]["onnx"], path, {NETWORK_KEY: value}))
+
+
+@pytest.mark.parametrize("name", ["onnx", "onnx_int8"])
+def test_a_list_of_others_than_the_graphs_weights_is_refused(files, tmp_path, name):
+    model = onnx.load(files[0][name])
+    entries = json.loads({e.key: e.value for e in model.metadata_props}[WEIGHTS_KEY])
+    shapes = {}
+    for key, entry in entries.items():
+        if "constant" in entry and len(entry["shape"]) == 4:
+            shapes.setdefault(tuple(entry["shape"]), []).append(key)
+    first, second = next(keys for keys in shapes.values() if len(keys) > 1)[:2]
+    entries[first], entries[second] = entries[second], entries[first]
+    swapped = {WEIGHTS_KEY: json.dumps(entries)}
+    with pytest.raises(ArtifactError, match="must list the weights that its graph predicts with"):
+        read_source(_with_metadata(files[0][name], tmp_path / "x.onnx", swapped))
 
 
 def _with_metadata(file, path, changes):
