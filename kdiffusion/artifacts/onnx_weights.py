@@ -36,6 +36,9 @@ CLASS, ARGUMENTS = "class", "arguments"
 CONSTANT, NUMBERS, AXES, SHAPE, DTYPE = "constant", "numbers", "axes", "shape", "dtype"
 # Of a layer's entry: the row of `MERGED`, and the constants of the graph by their names in it.
 FORM, CONSTANTS = "form", "constants"
+# Numbers made of merged constants, for each that the graph has: at most 2 of ours, unless layers
+# share a constant, such as the zeros from before training.
+MOST_SEPARATED = 4
 
 
 def read(path: str | os.PathLike) -> StoredWeights | None:
@@ -94,13 +97,17 @@ def listed_weights(entries: dict[str, dict], model: onnx.ModelProto) -> dict[str
     """
     constant = _constants_of(model)
 
+    left = MOST_SEPARATED * sum(math.prod(stored.dims) for stored in model.graph.initializer)
+
     @functools.cache
     def separated(form, names):
+        nonlocal left
         row = MERGED[form]
-        constants = zip(row.constants, map(constant, names), strict=True)
-        return {
-            name: value.astype(np.float32) for name, value in row.separate(dict(constants)).items()
-        }
+        constants = dict(zip(row.constants, map(constant, names), strict=True))
+        left -= 2 * sum(value.size for value in constants.values())
+        if left < 0:
+            raise ValueError("it names merged constants more often than a network has them")
+        return {name: value.astype(np.float32) for name, value in row.separate(constants).items()}
 
     weights = {}
     for name, entry in entries.items():
@@ -115,7 +122,7 @@ def listed_weights(entries: dict[str, dict], model: onnx.ModelProto) -> dict[str
 
 def _constants_of(model):
     """Function from a constant's name to its float32 array, in 8 bits times its scales."""
-    from onnx import numpy_helper
+    from onnx import TensorProto, numpy_helper
 
     stored = {constant.name: constant for constant in model.graph.initializer}
     scales = {
@@ -124,12 +131,19 @@ def _constants_of(model):
         if node.op_type == "DequantizeLinear"
     }
 
+    def array(name):
+        if stored[name].data_location == TensorProto.EXTERNAL:  # it would be read, of any file
+            raise ValueError(f"{name} lies in another file")
+        return numpy_helper.to_array(stored[name])
+
     @functools.cache
     def constant(name):
-        value = numpy_helper.to_array(stored[name])
+        value = array(name)
         if value.dtype == np.int8:
-            scale = _float32(numpy_helper.to_array(stored[scales[name]]))
-            return value * scale.reshape(-1, *[1] * (value.ndim - 1))  # of the first axis
+            scale = _float32(array(scales[name]))
+            if scale.shape != value.shape[:1]:  # of the first axis
+                raise ValueError(f"{scale.shape} are no scales of {name}, {value.shape}")
+            return value * scale.reshape(-1, *[1] * (value.ndim - 1))
         return _float32(value)
 
     return constant

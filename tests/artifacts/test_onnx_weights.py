@@ -8,6 +8,7 @@ import keras
 import numpy as np
 import onnx
 import pytest
+from onnx import TensorProto, external_data_helper, numpy_helper
 
 from kdiffusion.artifacts import ArtifactError
 from kdiffusion.artifacts.merged_weights import MERGED
@@ -154,11 +155,49 @@ def test_a_damaged_list_of_a_file_in_8_bits_is_refused(files, tmp_path, damage):
     _refused(onnx.load(files["onnx_int8"]), damage, tmp_path)
 
 
-def _refused(model, damage, tmp_path):
+def test_scales_that_are_not_one_a_channel_are_refused(files, tmp_path):
+    model = onnx.load(files["onnx_int8"])
+    node = next(n for n in model.graph.node if n.op_type == "DequantizeLinear")
+    scales = next(c for c in model.graph.initializer if c.name == node.input[1])
+    longer = np.ones(len(numpy_helper.to_array(scales)) + 1, np.float32)
+    scales.CopyFrom(numpy_helper.from_array(longer, scales.name))
+    _refused(model, lambda entries: None, tmp_path, "are no scales of")
+
+
+def test_a_constant_in_another_file_is_not_read(files, tmp_path, monkeypatch):
+    model = onnx.load(files["onnx"])
+    constant = next(c for c in model.graph.initializer if len(c.dims) == 4)
+    (tmp_path / "secret").write_bytes(constant.raw_data)
+    external_data_helper.set_external_data(constant, "secret")
+    constant.ClearField("raw_data")
+    constant.data_location = TensorProto.EXTERNAL
+    monkeypatch.chdir(tmp_path)  # where onnx would look for it
+    _refused(model, lambda entries: None, tmp_path, "lies in another file")
+
+
+def test_merged_constants_in_more_combinations_than_a_network_has_are_refused(files, tmp_path):
+    def damage(entries):
+        entry = next(e for e in entries.values() if e.get("form") == "attention")
+        many = {f"more {i}": json.loads(json.dumps(entry)) for i in range(1000)}
+        stored = {c.name: c for c in model.graph.initializer}
+        alike = stored[entry["constants"]["output_bias"]]
+        kind = alike.dims, alike.data_type
+        biases = [name for name, c in stored.items() if (c.dims, c.data_type) == kind]
+        for number, each in enumerate(many.values()):
+            each["constants"] = dict(entry["constants"])
+            each["constants"]["output_bias"] = biases[number % len(biases)]
+            each["constants"]["query_bias"] = biases[number // len(biases) % len(biases)]
+        entries |= many
+
+    model = onnx.load(files["onnx_int8"])
+    _refused(model, damage, tmp_path, "more often than a network has them")
+
+
+def _refused(model, damage, tmp_path, message=""):
     entries = _metadata(model)
     damage(entries)
     path = _with_metadata(model, tmp_path, **{WEIGHTS_KEY: json.dumps(entries)})
-    with pytest.raises(ArtifactError, match="carries a list of weights that cannot be read"):
+    with pytest.raises(ArtifactError, match=f"list of weights that cannot be read.*{message}"):
         read(path)
 
 
