@@ -94,6 +94,9 @@ class UNet(keras.Model):
                 "`attention_resolutions` must be a collection of heights, such as (16,). "
                 f"Received: attention_resolutions={attention_resolutions!r}"
             )
+        attention_resolutions = tuple(
+            check_whole("attention_resolutions", height) for height in attention_resolutions
+        )
         check_image_shape(image_shape, patch_size, len(channel_multipliers))
         policy = keras.dtype_policies.get(dtype or keras.config.dtype_policy())
         residual = {"dropout": dropout, "scale_shift": scale_shift, "dtype": policy}
@@ -152,7 +155,7 @@ class UNet(keras.Model):
             "base_channels": base_channels,
             "channel_multipliers": channel_multipliers,
             "blocks_per_level": blocks_per_level,
-            "attention_resolutions": tuple(attention_resolutions),
+            "attention_resolutions": attention_resolutions,
             "attention_heads": attention_heads,
             "embedding_channels": embedding_channels,
             "dropout": dropout,

@@ -98,6 +98,7 @@ def test_other_channel_counts_are_refused(image_shape):
         {"channel_multipliers": ()}, {"channel_multipliers": None}, {"channel_multipliers": 2},
         {"channel_multipliers": (0,)}, {"channel_multipliers": (1.5,)}, {"patch_size": 0},
         {"attention_heads": 0}, {"attention_heads": 5}, {"attention_resolutions": 8},
+        {"attention_resolutions": (0,)},
         {"embedding_channels": 0}, {"dropout": 1.0}, {"dropout": -0.1}, {"dropout": "0.1"},
     ],
 )  # fmt: skip
