@@ -185,7 +185,7 @@ def _network(model, table, card, source):
     arguments = {**model.arguments, "num_classes": card.null_label}
     held = sum(value.size for value in model.tensors.values())
     try:
-        arguments = network_description.checked("unet2d", arguments, held)
+        arguments = network_description.checked("unet2d", arguments, held, len(model.tensors))
         import_tensorflow()
         network = network_description.build("unet2d", arguments)
     except (TypeError, ValueError) as error:

@@ -1,7 +1,7 @@
 """What a file of weights says of its network: a class and its arguments, before anything is built.
 
-A description is read from a file that may be a stranger's. It is refused if it asks for more than
-the weights beside it could fill.
+A description is read from a file that may be a stranger's. It is refused if it asks for several
+times more than the weights beside it could fill.
 """
 
 from __future__ import annotations
@@ -25,20 +25,22 @@ class NetworkClass:
         home: str. "module:class".
         fields: set of str. The arguments that decide which weights there are.
         lists: those of them that are lists of whole numbers.
-        needs: function from the arguments to numbers of weights that such a network has at least.
+        needs: function from the arguments to counts of numbers that the weights of such a network
+            have at least.
+        levels: str. Which of the lists has one number a level.
     """
 
     home: str
     fields: frozenset[str]
     lists: tuple[str, ...]
     needs: Callable[[dict], list[int]]
+    levels: str
 
 
 def _unet_needs(network):
     base, multipliers = whole(network["base_channels"]), network["channel_multipliers"]
     return [
-        *(9 * (base * each) ** 2 for each in multipliers),
-        whole(network["blocks_per_level"]) * len(multipliers),
+        9 * network["blocks_per_level"] * sum((base * each) ** 2 for each in multipliers),
         whole(network["embedding_channels"]) ** 2,
         whole(network["num_classes"]) * base,
         whole(network["patch_size"]) ** 2,
@@ -53,8 +55,7 @@ def _unet2d_needs(network):
     condition = network["embedding_channels"]
     condition = 4 * widths[0] if condition is None else whole(condition)
     return [
-        *(9 * width**2 for width in widths),
-        whole(network["blocks_per_level"]) * len(widths),
+        9 * network["blocks_per_level"] * sum(width**2 for width in widths),
         condition**2,
         whole(network["num_classes"]) * condition,
     ]
@@ -71,6 +72,7 @@ NETWORK_CLASSES = {
         }),
         ("image_shape", "channel_multipliers", "attention_resolutions"),
         _unet_needs,
+        "channel_multipliers",
     ),
     "unet2d": NetworkClass(
         "kdiffusion.networks.unet2d:UNet2D",
@@ -82,6 +84,7 @@ NETWORK_CLASSES = {
         }),
         ("image_shape", "widths"),
         _unet2d_needs,
+        "widths",
     ),
 }  # fmt: skip
 
@@ -106,13 +109,14 @@ def describe(network: keras.Model) -> tuple[str, dict[str, Any]]:
     )
 
 
-def checked(name: str, network: Any, held: int) -> dict[str, Any]:
-    """The arguments of a network, once it is known that it is no larger than its weights.
+def checked(name: str, network: Any, held: int, names: int) -> dict[str, Any]:
+    """The arguments of a network, once it is known that its weights could be those of the file.
 
     Args:
         name: str. A row of `NETWORK_CLASSES`.
         network: dict.
-        held: int. Weights that the file holds.
+        held: int. Numbers that the weights of the file have.
+        names: int. Weights that the file names.
 
     Raises:
         TypeError, ValueError: what can't be such a network.
@@ -127,6 +131,9 @@ def checked(name: str, network: Any, held: int) -> dict[str, Any]:
     network = dict(network)
     for field in row.lists:
         network[field] = tuple(map(whole, network[field]))
+    blocks = whole(network["blocks_per_level"]) * len(network[row.levels])
+    if blocks > names:
+        raise ValueError(f"it has {blocks} blocks, and the file names {names} weights")
     needs = max(row.needs(network))
     if needs > held:
         raise ValueError(f"it needs {needs} weights, and the file holds {held}")

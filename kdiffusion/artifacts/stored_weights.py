@@ -41,7 +41,7 @@ def stored_weights(
     network_class: Any,
     network: Any,
 ) -> StoredWeights:
-    """What a file holds, once its network is known to be the card's and no larger than its weights.
+    """What a file holds, once its network is known to be the card's and one of such weights.
 
     Args:
         path: path. The file, for the error.
@@ -54,7 +54,7 @@ def stored_weights(
     # By where its numbers lie: one constant of a graph may be many weights.
     held = sum({value.ctypes.data: value.size for value in weights.values()}.values())
     try:
-        network = network_description.checked(network_class, network, held)
+        network = network_description.checked(network_class, network, held, len(weights))
     except (TypeError, ValueError) as error:
         raise ArtifactError(f"{path} does not say what network it is of: {error}") from error
     described = network["image_shape"], network["num_classes"]

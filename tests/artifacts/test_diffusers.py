@@ -238,7 +238,7 @@ def test_a_network_that_is_not_supported_is_refused_by_its_field(copy, field, va
     said = {
         "_class_name": "must be UNet2DModel.*UNet2DConditionModel",
         "a_new_field": "`a_new_field` is no field",
-        "norm_num_groups": "groups", "layers_per_block": "layers_per_block|needs",
+        "norm_num_groups": "groups", "layers_per_block": "layers_per_block|blocks",
         "attention_head_dim": "attention_head_dim|head_channels",
         "block_out_channels": "block_out_channels|needs", "sample_size": "size|`image_shape`",
     }  # fmt: skip

@@ -108,6 +108,7 @@ def test_a_file_that_another_tool_wrote_again_is_read(rewritten, card):
     "change",
     [
         {"base_channels": 10**6}, {"channel_multipliers": [1, 10**5]}, {"blocks_per_level": 10**7},
+        {"blocks_per_level": 2 * 10**3, "base_channels": 2}, {"blocks_per_level": 40},
         {"embedding_channels": 10**6}, {"num_classes": 10**9}, {"patch_size": 10**4},
         {"attention_heads": 10**9}, {"base_channels": -8}, {"base_channels": "8"},
         {"base_channels": 8.0}, {"channel_multipliers": []}, {"blocks_per_level": True},
