@@ -25,7 +25,11 @@ def _group_count(channels, most, min_group_channels):
 def _mean_over_map(x):
     """`[B, H, W, C]` ► `[B, C]`."""
     # Kept dimensions, then a reshape: without them the exported graph transposes the whole map.
-    return ops.reshape(ops.mean(x, axis=(1, 2), keepdims=True), (-1, x.shape[-1]))
+    if x.shape[1] == 1:  # of a squared map of one row, tf2onnx 1.17 takes the mean over other axes
+        mean = ops.average_pool(x, x.shape[1:3], data_format="channels_last")
+    else:
+        mean = ops.mean(x, axis=(1, 2), keepdims=True)
+    return ops.reshape(mean, (-1, x.shape[-1]))
 
 
 def _over_map(x):

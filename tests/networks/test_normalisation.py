@@ -13,6 +13,13 @@ def test_group_norm_equals_keras_with_groups_of_four_channels_or_more(channels, 
     np.testing.assert_allclose(ours(x), theirs(x), atol=2e-5)
 
 
+def test_group_norm_of_one_row_is_that_of_its_columns():
+    x = np.random.default_rng(0).normal(3.0, 2.0, (2, 5, 1, 16)).astype("float32")
+    norm = normalisation.GroupNorm()
+    row = np.swapaxes(x, 1, 2)
+    np.testing.assert_allclose(norm(row), np.swapaxes(norm(x), 1, 2), atol=2e-5)
+
+
 def test_group_norm_adds_its_shift_to_the_map_first():
     rng = np.random.default_rng(0)
     x = rng.normal(3.0, 2.0, (2, 4, 5, 16)).astype("float32")

@@ -1,0 +1,18 @@
+"""Networks whose smallest map has one row or one column are converted to what they compute."""
+
+import dataclasses
+
+import numpy as np
+import pytest
+
+from kdiffusion.export import export_network
+from kdiffusion.networks import UNet
+
+
+@pytest.mark.parametrize("smallest", [(1, 1), (1, 2), (2, 1)])
+def test_a_map_of_one_row_is_converted(card, tmp_path, smallest):
+    shape = (2 * smallest[0], 2 * smallest[1], 3)
+    network, rng = UNet(shape, 3, 8, (1, 1), 1, ()), np.random.default_rng(0)
+    network.set_weights([w + 0.1 * rng.standard_normal(w.shape) for w in network.get_weights()])
+    own = dataclasses.replace(card, image_shape=shape)
+    export_network(network, own, tmp_path, ("onnx",))  # compares it with the network
