@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from kdiffusion.artifacts import onnx_loader
+from kdiffusion.artifacts import onnx_loader, onnx_weights
 from kdiffusion.artifacts.denoiser import import_runtime
 from kdiffusion.artifacts.onnx_loader import CARD_KEY, SEAL_KEY
 from kdiffusion.artifacts.onnx_weights import NETWORK_KEY, WEIGHTS_KEY
@@ -50,12 +50,13 @@ def restore(
         dict from each format's name to the Path written; of a file in 8 bits, that one alone.
 
     Raises:
-        ArtifactError: a file that is damaged or has no usable card.
+        ArtifactError: a file that is damaged, with its list of weights, or has no usable card.
         FileExistsError: a file is there already.
     """
     path, folder = Path(path), Path(folder)
     import_tensorflow()  # its notices
     denoiser = onnx_loader.load(path)
+    onnx_weights.read(path)  # a damaged list is refused before it is copied
     library = import_runtime("onnx", path, "onnx")
     model = library.load(path, load_external_data=False)
     own = _format_of(model)

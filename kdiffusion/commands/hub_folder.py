@@ -184,7 +184,10 @@ def _write_networks(path: Path, place: Path, best: bool) -> Sequence[str]:
         file.rename(place / NAMES[name])
     missing = [f"`{NAMES[name]}`" for name in NAMES if name not in written]
     if missing:
-        left_out.append(f"{' and '.join(missing)} can't be made of weights in 8 bits.")
+        left_out.append(
+            f"{' and '.join(missing)} are left out: of weights in 8 bits they would be larger, and "
+            "no better."
+        )
     return left_out
 
 

@@ -34,7 +34,8 @@ def with_network_of(
         path = None if parent is None else parent.path
         raise ValueError(
             f"`model.network` must be the network itself: {path} holds its weights, but not what "
-            "it is made of. A run's folder or a .safetensors file does. Received: parent"
+            "it is made of. A run's folder and an exported .safetensors or .onnx file do. "
+            "Received: parent"
         )
     known = {field.name for field in dataclasses.fields(ModelConfig)}
     arguments = {

@@ -3,9 +3,11 @@
 from pathlib import Path
 
 import numpy as np
+import onnx
 import pytest
 
 from kdiffusion.artifacts import ArtifactError, onnx_weights
+from kdiffusion.artifacts.onnx_loader import SEAL_KEY
 from kdiffusion.export import export_run
 from kdiffusion.export.onnx_restored import FORMATS, restore
 
@@ -41,6 +43,18 @@ def test_of_8_bits_comes_a_copy_alone(exported, tmp_path):
     written = restore(exported["onnx_int8"], tmp_path)
     assert written.keys() == {"onnx_int8"}
     assert written["onnx_int8"].read_bytes() == exported["onnx_int8"].read_bytes()
+
+
+@pytest.mark.parametrize("text", ["[]", '{"a": 1}', "{"])
+def test_a_damaged_list_of_weights_is_told_with_the_file(exported, tmp_path, text):
+    model = onnx.load(exported["onnx"])
+    before = {entry.key: entry.value for entry in model.metadata_props}
+    texts = {**before, SEAL_KEY: "", onnx_weights.WEIGHTS_KEY: text}
+    onnx.helper.set_model_props(model, texts)
+    onnx.save(model, tmp_path / "x.onnx")
+    with pytest.raises(ArtifactError, match=r"x\.onnx carries a list of weights that cannot be"):
+        restore(tmp_path / "x.onnx", tmp_path / "out")
+    assert not (tmp_path / "out").exists()
 
 
 def test_a_damaged_file_and_an_existing_one_leave_nothing(exported, tmp_path):

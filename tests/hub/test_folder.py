@@ -88,7 +88,7 @@ def test_of_8_bits_there_are_only_those(tmp_path, exported):
     files = [name for name in _names(tmp_path / "out") if name.startswith(("onnx", "model"))]
     assert files == ["onnx/model_int8.onnx"]
     text = (tmp_path / "out" / "README.md").read_text(encoding="utf-8")
-    assert "`onnx/model.onnx` and `onnx/model_fp16.onnx` can't be made of weights in 8 bits" in text
+    assert "`onnx/model.onnx` and `onnx/model_fp16.onnx` are left out: of weights in 8 bits" in text
     assert "`hf://OWNER/NAME` is `onnx/model_int8.onnx` here" in text
     assert 'InferenceSession("onnx/model_int8.onnx")' in text
 
