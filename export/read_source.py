@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 
 from kdiffusion.artifacts import hub, onnx_loader, onnx_weights, safetensors_loader
 from kdiffusion.artifacts.denoiser import ArtifactError
-from kdiffusion.artifacts.released import released_models, resolved
+from kdiffusion.artifacts.released import existing, released_models
 from kdiffusion.artifacts.stored_weights import build
 from kdiffusion.diffusion.card import DenoiserCard
 from kdiffusion.object_store import is_url, spelled
@@ -69,7 +69,7 @@ def read_source(source: str | os.PathLike, best: bool = False) -> tuple[keras.Mo
             lists others than those of its graph.
         ValueError: a run without a checkpoint, or `best` of what is no run.
     """
-    path = resolved(source, to_draw)
+    path = existing(source, to_draw)
     file = path if onnx_loader.recognises(path) else safetensors_loader.file_at(path)
     if file is not None:
         if best:

@@ -11,7 +11,7 @@ from pathlib import Path
 
 from . import litert_loader, onnx_loader, openvino_loader, safetensors_loader, saved_model_loader
 from .denoiser import ArtifactError, LoadedDenoiser
-from .released import released_models, resolved
+from .released import existing, released_models
 
 __all__ = [
     "LOADERS",
@@ -55,14 +55,15 @@ def load_denoiser(path: str | os.PathLike) -> LoadedDenoiser:
         ArtifactError: a format that is not known, a damaged file, or no usable card; what is on
             the Hub can't be downloaded.
     """
-    path = resolved(path)
-    if not path.exists():
-        raise FileNotFoundError(
-            f"{path} does not exist; `python -m kdiffusion export RUN_DIR` makes one. Released "
-            f"models, by name: {', '.join(released_models()) or 'none in this installation'}"
-        )
+    path = existing(path)
     for loader in LOADERS.values():
         if loader.recognises(path):
             return loader.load(path)
+    if (path / "config.json").is_file():
+        raise ArtifactError(
+            f"{path} is no exported file. If it is the folder of a run, draw with "
+            f"{path / 'export' / onnx_loader.ARTIFACT}; `python -m kdiffusion export {path}` "
+            "makes that file"
+        )
     known = ", ".join(loader.ARTIFACT for loader in LOADERS.values())
     raise ArtifactError(f"{path} is none of the formats that can be read, which look like: {known}")

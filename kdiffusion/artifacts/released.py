@@ -58,3 +58,21 @@ def resolved(
         return models[str(path)]
     # Of `./digits` the whole path, or who resolves it again would take it for the model.
     return plain.absolute() if str(plain) in models else plain
+
+
+def existing(
+    path: str | os.PathLike, wanted: Callable[[Iterable[str]], Iterable[str]] = tuple
+) -> Path:
+    """`resolved`, of what must be there.
+
+    Raises:
+        FileNotFoundError: it isn't.
+        ArtifactError, ValueError, OSError: as `resolved`.
+    """
+    path = resolved(path, wanted)
+    if not path.exists():
+        raise FileNotFoundError(
+            f"{path} does not exist. `python -m kdiffusion export RUN_DIR` makes files of a run. "
+            f"Released models, by name: {', '.join(released_models()) or 'none here'}"
+        )
+    return path

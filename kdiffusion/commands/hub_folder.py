@@ -17,7 +17,7 @@ from kdiffusion.artifacts import (
     onnx_loader,
     safetensors_loader,
 )
-from kdiffusion.artifacts.released import released_models, resolved
+from kdiffusion.artifacts.released import existing, released_models
 from kdiffusion.evaluation.evaluation import FORMAT_VERSION, KEYS
 from kdiffusion.export import export_network
 from kdiffusion.export.onnx_restored import FORMATS, restore
@@ -128,7 +128,7 @@ def write_hub_folder(
     if per_label < 1:
         raise ValueError(f"`per_label` must be at least 1. Received: per_label={per_label}")
     facts = _with_released_licence(source, facts or Facts())
-    path = resolved(source)
+    path = existing(source)
     with staged(folder, overwrite, ours) as place:
         place.mkdir()
         with working(f"reading {hub.spelled(source)}, and writing its networks", line=True):
@@ -163,8 +163,6 @@ def _with_released_licence(source, facts):
 
 def _write_networks(path: Path, place: Path, best: bool) -> Sequence[str]:
     """Writes the files of `NAMES` and `KERAS` that a source gives; says which it doesn't."""
-    if not path.exists():
-        raise FileNotFoundError(f"`source` must be a run or an exported file. Received: {path}")
     if onnx_loader.recognises(path):
         if best:
             raise ValueError(f"`best` must be left out: {path} is no run. Received: best=True")

@@ -9,7 +9,7 @@ import tempfile
 from pathlib import Path
 
 from kdiffusion.artifacts import ArtifactError, onnx_loader
-from kdiffusion.artifacts.released import resolved
+from kdiffusion.artifacts.released import existing
 from kdiffusion.files import list_files, listed_files, staged
 
 PAGE = Path(__file__).parent / "web_page"
@@ -47,11 +47,12 @@ def write_site(
         overwrite: bool. Whether an earlier site may be replaced. Defaults to `False`.
 
     Raises:
+        FileNotFoundError: no file.
         ArtifactError: a file that is not ONNX, is damaged, or has no usable card.
         FileExistsError: `folder` exists, and `overwrite` is False or it holds more than a site.
         OSError: npm is missing or could not fetch ONNX Runtime.
     """
-    artifact = resolved(artifact)
+    artifact = existing(artifact)
     if not onnx_loader.recognises(artifact):
         raise ArtifactError(
             f"{artifact} is not an ONNX file, the only kind that a browser can run; "

@@ -49,6 +49,12 @@ def test_a_path_of_no_known_format_is_refused(tmp_path):
         assert str(path) in str(error.value)
 
 
+def test_of_the_folder_of_a_run_the_way_to_its_file_is_told(tmp_path):
+    (tmp_path / "config.json").write_text("{}")
+    with pytest.raises(ArtifactError, match=r"draw with .*/export/denoiser\.onnx; `python -m"):
+        load_denoiser(tmp_path)
+
+
 def test_a_file_is_recognised_by_its_path_as_a_text_too(toy, tmp_path):
     for path in (toy, str(toy)):
         assert is_artifact(path)

@@ -51,7 +51,14 @@ def _run(*arguments, expect=0):
 def test_a_path_is_not_taken_for_a_released_model(name, refused, tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     said = refused(name, "./digits", *["--labels", "1"] * (name == "interpolate"), status=1)
-    assert "does not exist" in said or "is not an ONNX file" in said
+    assert "does not exist" in said
+    assert "by name: " in said
+
+
+@pytest.mark.parametrize("name", ["export", "export_sampler", "hub"])
+def test_what_is_not_there_is_told_so(name, refused, tmp_path):
+    said = refused(name, tmp_path / "nothing", "--out", tmp_path / "out", status=1)
+    assert "nothing does not exist" in said
 
 
 @pytest.fixture
