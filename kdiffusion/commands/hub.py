@@ -1,6 +1,9 @@
 """`python -m kdiffusion hub SOURCE --out DIR`: a model as the Hugging Face Hub wants it."""
 
 from pathlib import Path
+from typing import Annotated
+
+import tyro
 
 from kdiffusion.artifacts.hub import REPOSITORY
 from kdiffusion.files import refuse_existing
@@ -25,7 +28,7 @@ def main(
     evaluation: Path | None = None,
     notes: Path | None = None,
     per_label: int = 8,
-    space: bool = True,
+    space: Annotated[bool, tyro.conf.arg(help_behavior_hint="")] = True,
     best: bool = False,
     overwrite: bool = False,
 ) -> None:

@@ -45,6 +45,8 @@ class SamplingFlags(SamplingOptions):
     sampler: SamplerName | None = None
     spacing: SpacingName | None = None
     variance: VarianceName | None = None
+    # The parser's hint, True, would be read as what the flag does.
+    clip: Annotated[bool, tyro.conf.arg(help_behavior_hint="")] = True
     batch_size: int = 64
 
     def given(self) -> dict[str, Any]:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import functools
+import reprlib
 import warnings
 from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING, Any, Unpack
@@ -121,6 +122,11 @@ class DiffusionModel(ChecksBatches, keras.Model):
             raise ValueError(
                 "`gradient_clip_norm` must be above 0, or None. "
                 f"Received: gradient_clip_norm={gradient_clip_norm}"
+            )
+        if isinstance(schedule, str):
+            raise ValueError(
+                "`schedule` must be a NoiseSchedule, such as make_schedule('cosine'), or its "
+                f"alphas_cumprod. Received: schedule={schedule!r}"
             )
         if not isinstance(schedule, NoiseSchedule):
             schedule = NoiseSchedule(np.asarray(schedule))
@@ -410,8 +416,17 @@ class DiffusionModel(ChecksBatches, keras.Model):
             **facts: fields of the card that the model does not know, or knows otherwise:
                 `class_names`, `dataset`, `preset`, `images_seen`, and the recommended `sampler`,
                 `steps`, `guidance_strength` and `guidance_interval`.
+
+        Raises:
+            ValueError: more or fewer `class_names` than classes, or what `DenoiserCard` refuses.
         """
         num_classes = self.network.num_classes
+        names = facts.get("class_names")
+        if names is not None and len(names) != num_classes:
+            raise ValueError(
+                f"`class_names` must be {num_classes}, one for each class of the network. "
+                f"Received: {len(names)}, class_names={reprlib.repr(names)}"
+            )
         defaults = {
             "image_shape": self.network.image_shape,
             "class_names": tuple(str(label) for label in range(num_classes)),

@@ -360,9 +360,12 @@ def test_sampling_again_traces_nothing_again(scale_network, schedule):
 
 
 def test_the_card_says_what_the_model_is(scale_network, schedule):
-    card = DiffusionModel(scale_network, schedule, "v", ema_decay=0.5).card(class_names=("a", "b"))
+    model = DiffusionModel(scale_network, schedule, "v", ema_decay=0.5)
+    card = model.card(class_names=("a", "b"))
     assert (card.prediction_type, card.null_label, card.ema_decay) == ("v", 2, 0.5)
     assert card.schedule == schedule
+    with pytest.raises(ValueError, match=r"`class_names` must be 2, .* Received: 1, "):
+        model.card(class_names=("a",))
 
 
 def test_a_network_that_learns_nothing_without_a_label_is_not_guided(scale_network, schedule):
@@ -427,6 +430,11 @@ def test_a_plain_keras_model_is_saved_with_what_it_lacks(schedule, tmp_path):
 def test_values_that_cannot_be_are_refused(scale_network, schedule, argument, value):
     with pytest.raises(ValueError, match=f"`{argument}`"):
         DiffusionModel(scale_network, schedule, **{argument: value})
+
+
+def test_a_schedule_by_its_name_alone_is_told_where_to_get_one(scale_network):
+    with pytest.raises(ValueError, match=r"`schedule` must be .* make_schedule\('cosine'\)"):
+        DiffusionModel(scale_network, "cosine")
 
 
 @pytest.mark.slow
