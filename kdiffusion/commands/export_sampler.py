@@ -37,7 +37,8 @@ def main(
     """Exports the whole sampler of a run: noise, labels and guidance strength in, images out.
 
     Args:
-        run_dir: run directory of a training, or a folder that `import` wrote.
+        run_dir: run directory of a training, folder that `import` wrote, file of weights
+            (.safetensors, .onnx), or the name of a released model.
         sampler: a deterministic one, fixed in the graph.
         steps: fixed in the graph.
         spacing: which of the T timesteps are visited.

@@ -40,7 +40,7 @@ def main(
 
     Args:
         source: run directory, folder that `import` wrote, .safetensors file, exported .onnx file,
-            or the name of a released model.
+            the name of a released model, or hf://owner/name.
         out: folder to make.
         push: owner/name to upload to, by huggingface_hub and its token (`hf auth login`); made if
             need be.

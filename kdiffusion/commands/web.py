@@ -14,7 +14,7 @@ def main(
     """Makes a page that draws with an exported network in the browser: a folder of static files.
 
     Args:
-        artifact: denoiser.onnx; no other format runs in a browser.
+        artifact: denoiser.onnx, or a released model; no other format runs in a browser.
         out: folder to make.
         overwrite: replace an earlier site, if nothing was added to it.
     """

@@ -90,7 +90,8 @@ def list_images(directory: Path) -> dict[str, list[Path]]:
     folders = [path for path in visible(directory) if path.is_dir()]
     if not folders:
         raise ValueError(
-            "`directory` must hold a sub-folder of images for each class; it holds none. "
+            "`directory` must hold a sub-folder of images for each class, or one for all; it holds "
+            "none. "
             f"Received: directory={str(directory)!r}"
         )
     for folder in folders:

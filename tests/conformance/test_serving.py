@@ -76,10 +76,16 @@ def test_the_documented_loop_draws_what_the_library_draws(snippets, tmp_path, mo
     assert names["images"].shape == (2, 8, 8, 1)
     noise = initial_latents([3, 4], digits.card.image_shape)
     expected = sample(
-        digits, [5, 9], [3, 4], sampler="ddim", steps=10, guidance_strength=2.0,
-        guidance_interval=(0, np.inf), progress=False,
-    )  # fmt: skip
+        digits, [5, 9], [3, 4], sampler="ddim", steps=10, guidance_strength=2.0, progress=False
+    )
     np.testing.assert_allclose(names["draw"]([5, 9], noise, 10, 2.0), expected, atol=1e-4)
+    names["low"], names["high"] = 0.25, 4.0
+    within = sample(
+        digits, [5, 9], [3, 4], sampler="ddim", steps=10, guidance_strength=2.0,
+        guidance_interval=(0.25, 4.0), progress=False,
+    )  # fmt: skip
+    assert np.abs(within - expected).max() > 1e-2
+    np.testing.assert_allclose(names["draw"]([5, 9], noise, 10, 2.0), within, atol=1e-4)
 
 
 def test_the_documented_onnx_client_draws(snippets, samplers, monkeypatch):
