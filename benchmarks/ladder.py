@@ -26,21 +26,22 @@ from kdiffusion.artifacts import load_denoiser
 from kdiffusion.commands.command_line import run_command
 from kdiffusion.files import staged
 
+# The noise levels that the released models were trained with, and the first arms.
+LOG_NORMAL = "--diffusion.timestep-sampling log_normal --diffusion.loss-weighting edm"
 # Name ► options of `train.py cifar10_small`.
 ARMS = {
     "recipe": "",
     "recipe, another seed": "--run.seed 1",
+    "log-normal noise levels": LOG_NORMAL,
+    "log-normal noise levels, another seed": f"{LOG_NORMAL} --run.seed 1",
+    "log-normal noise levels, AdamW": f"{LOG_NORMAL} --optimizer.name adamw",
     "AdamW": "--optimizer.name adamw",
     "AdamW at 1e-3": "--optimizer.name adamw --optimizer.learning-rate 1e-3",
     "Muon at 1e-3": "--optimizer.learning-rate 1e-3",
     "Muon at 4e-3": "--optimizer.learning-rate 4e-3",
     "batch of 64": "--optimizer.batch-size 64",
-    "every timestep as often, min-SNR": (
-        "--diffusion.timestep-sampling stratified --diffusion.loss-weighting min_snr"
-    ),
-    "loss second moment, min-SNR": (
-        "--diffusion.timestep-sampling loss_second_moment --diffusion.loss-weighting min_snr"
-    ),
+    "every timestep alike": "--diffusion.loss-weighting simple",
+    "loss second moment": "--diffusion.timestep-sampling loss_second_moment",
     "learned weighting": "--diffusion.learned-weighting",
     "condition added": "--model.no-scale-shift",
     "attention at 8x8 and 4x4": "--model.attention-resolutions 8 4",
@@ -48,7 +49,6 @@ ARMS = {
     "former recipe": (
         "--optimizer.name adamw --optimizer.learning-rate 1e-3 --optimizer.beta-2 0.999 "
         "--optimizer.learning-rate-shape cosine --optimizer.final-learning-rate-fraction 0.02 "
-        "--diffusion.timestep-sampling stratified --diffusion.loss-weighting min_snr "
         "--model.no-scale-shift --model.attention-resolutions 8 4"
     ),
 }
