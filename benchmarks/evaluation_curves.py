@@ -224,11 +224,10 @@ def main(
     read, accuracy = prepared.reader.judge, ""
     if read is not None:
         shares = ", ".join(f"{100 * share:.1f} % ({k})" for k, share in read.card.accuracy.items())
-        command, *more = read.card.how_made.split(";")
-        rest = ";".join(["", *more])
+        command, separator, rest = read.card.how_made.partition(";")
         accuracy = (
             f"\n\nOf held-out images, the judge reads right: {shares}. It was made by "
-            f"`{command}`{rest}."
+            f"`{command}`{separator}{rest}."
         )
     text = f"""# Real images as if drawn: {dataset.name}
 

@@ -10,7 +10,7 @@ from kdiffusion.networks import UNet
 
 
 @pytest.mark.parametrize("smallest", [(1, 1), (1, 2), (2, 1)])
-def test_a_map_of_one_row_is_converted(card, tmp_path, smallest):
+def test_a_map_of_one_row_or_column_is_converted(card, tmp_path, smallest):
     shape = (2 * smallest[0], 2 * smallest[1], 3)
     network, rng = UNet(shape, 3, 8, (1, 1), 1, ()), np.random.default_rng(0)
     network.set_weights([w + 0.1 * rng.standard_normal(w.shape) for w in network.get_weights()])
