@@ -43,6 +43,7 @@ ARMS = {
     "every timestep alike": "--diffusion.loss-weighting simple",
     "loss second moment": "--diffusion.timestep-sampling loss_second_moment",
     "learned weighting": "--diffusion.learned-weighting",
+    "learned weighting, another seed": "--diffusion.learned-weighting --run.seed 1",
     "condition added": "--model.no-scale-shift",
     "attention at 8x8 and 4x4": "--model.attention-resolutions 8 4",
     "wider": "--model.base-channels 96 --model.channel-multipliers 1 2 2",
