@@ -131,7 +131,7 @@ def _read(table):
         return {}
     with table.open(encoding="utf-8", newline="") as file:
         return {
-            row["arm"]: {name: float(row[name]) if row[name] else None for name in COLUMNS}
+            row["arm"]: {name: json.loads(row[name] or "null") for name in COLUMNS}
             for row in csv.DictReader(file)
         }
 
