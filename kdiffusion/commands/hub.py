@@ -1,5 +1,6 @@
 """`python -m kdiffusion hub SOURCE --out DIR`: a model as the Hugging Face Hub wants it."""
 
+import re
 from pathlib import Path
 from typing import Annotated
 
@@ -65,6 +66,11 @@ def main(
         raise ValueError("`push_space` must come without `--no-space`. Received: both")
     if name is not None and REPOSITORY.fullmatch(name) is None:
         raise ValueError(f"`name` must be owner/name on the Hub. Received: name={name}")
+    if license is not None and re.fullmatch(r"[a-z0-9][a-z0-9.-]*", license) is None:
+        raise ValueError(
+            "`license` must be an identifier of the Hub's list, such as apache-2.0, or other. "
+            f"Received: license={license}"
+        )
     facts = Facts(
         name=name or push, license=license, datasets=datasets, tags=tags,
         evaluation=None if evaluation is None else read_evaluation(evaluation),

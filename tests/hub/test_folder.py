@@ -269,6 +269,13 @@ def test_other_sources_are_refused(tmp_path, exported):
     assert not out.exists()
 
 
+@pytest.mark.parametrize("text", ["Apache 2.0", "MIT", "", "mit\n"])
+def test_a_licence_that_is_no_identifier_is_refused_before_the_work(tmp_path, text):
+    with pytest.raises(ValueError, match="`license` must be an identifier of the Hub's list"):
+        hub.main(Path("digits"), tmp_path / "out", license=text)
+    assert not (tmp_path / "out").exists()
+
+
 @pytest.mark.parametrize(
     "text",
     [
