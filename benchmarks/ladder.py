@@ -28,20 +28,16 @@ from kdiffusion.files import staged
 
 # The noise levels that the released models were trained with, and the first arms.
 LOG_NORMAL = "--diffusion.timestep-sampling log_normal --diffusion.loss-weighting edm"
-# Name ► options of `train.py cifar10_small`.
-ARMS = {
-    "recipe": "",
-    "recipe, another seed": "--run.seed 1",
-    "log-normal noise levels": LOG_NORMAL,
-    "log-normal noise levels, another seed": f"{LOG_NORMAL} --run.seed 1",
-    "log-normal noise levels, AdamW": f"{LOG_NORMAL} --optimizer.name adamw",
+# Each is one change to the recipe as it was when most of them ran: every timestep as often.
+CHANGES = {
+    "stratified timesteps": "",
+    "stratified timesteps, another seed": "--run.seed 1",
     "AdamW": "--optimizer.name adamw",
     "AdamW at 1e-3": "--optimizer.name adamw --optimizer.learning-rate 1e-3",
     "Muon at 1e-3": "--optimizer.learning-rate 1e-3",
     "Muon at 4e-3": "--optimizer.learning-rate 4e-3",
     "batch of 64": "--optimizer.batch-size 64",
     "every timestep alike": "--diffusion.loss-weighting simple",
-    "loss second moment": "--diffusion.timestep-sampling loss_second_moment",
     "learned weighting": "--diffusion.learned-weighting",
     "learned weighting, another seed": "--diffusion.learned-weighting --run.seed 1",
     "condition added": "--model.no-scale-shift",
@@ -52,6 +48,18 @@ ARMS = {
         "--optimizer.learning-rate-shape cosine --optimizer.final-learning-rate-fraction 0.02 "
         "--model.no-scale-shift --model.attention-resolutions 8 4"
     ),
+}
+# Name ► options of `train.py cifar10_small`.
+ARMS = {
+    "recipe": "",
+    "recipe, another seed": "--run.seed 1",
+    "log-normal noise levels": LOG_NORMAL,
+    "log-normal noise levels, another seed": f"{LOG_NORMAL} --run.seed 1",
+    "log-normal noise levels, AdamW": f"{LOG_NORMAL} --optimizer.name adamw",
+    **{
+        name: f"--diffusion.timestep-sampling stratified {change}"
+        for name, change in CHANGES.items()
+    },
 }
 # Column ► format in the printed table.
 COLUMNS = {
