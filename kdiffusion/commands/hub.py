@@ -68,7 +68,7 @@ def main(
         raise ValueError(f"`name` must be owner/name on the Hub. Received: name={name}")
     if license is not None and re.fullmatch(r"[a-z0-9][a-z0-9.-]*", license) is None:
         raise ValueError(
-            "`license` must be an identifier of the Hub's list, such as apache-2.0, or other. "
+            "`license` must be an identifier of the Hub's list, such as apache-2.0 or 'other'. "
             f"Received: license={license}"
         )
     facts = Facts(
