@@ -1,6 +1,6 @@
 """Times the browser page, from opening it to its first and its next image, and photographs it.
 
-python benchmarks/web_page.py SITE --query "label=3&seed=7" --out docs/results/web_page.png
+python benchmarks/web_page.py SITE --query view=classes --out docs/results/web_page.png
 
 Needs Playwright, of tests/requirements.txt, and Chromium.
 """
@@ -16,7 +16,7 @@ import numpy as np
 import tyro
 from playwright.sync_api import sync_playwright
 
-DRAWN = "#canvas[aria-busy=false]"
+DRAWN = "#canvas[aria-busy=false]"  # hidden where all classes are shown
 # The page's own clock, in milliseconds since it was opened: Playwright looks twice a second.
 WATCH = """
 const options = { subtree: true, attributeFilter: ["aria-busy"] };
@@ -36,11 +36,11 @@ def _visit(browser, address, out):
     page = browser.new_page(viewport=VIEWPORT)  # each with a cache of its own: nothing is at hand
     page.add_init_script(WATCH)
     page.goto(address)
-    page.wait_for_selector(DRAWN)
+    page.wait_for_selector(DRAWN, state="attached")
     first = page.evaluate("window.drawnAt") / 1000
     page.screenshot(path=out, full_page=True)
     page.evaluate(DRAW_AGAIN)
-    page.wait_for_selector(DRAWN)
+    page.wait_for_selector(DRAWN, state="attached")
     following = page.evaluate("window.drawnAt - window.askedAt") / 1000
     print(f"{page.inner_text('#caption')}. {page.inner_text('#origin')}")
     page.close()
