@@ -57,7 +57,7 @@ def variational_bound(
     batch_size: int = 64,
     progress: bool = True,
 ) -> VariationalBound:
-    """An upper bound on -log2 p(image) / dimensions (Ho et al. 2020, eq. 5; one draw a term).
+    """An upper bound on -log2 p(image) / dimensions (Ho et al. 2020, eq. 5; one draw per term).
 
     Args:
         denoiser: a Denoiser.

@@ -30,7 +30,7 @@ class Target:
     Attributes:
         to_x0_and_eps: (prediction, x, signal, noise) -> (x_0, eps).
         of_x0_and_eps: (x_0, eps, signal, noise) -> prediction.
-        x0_error: (SNR) -> the squared error in x_0 that a squared error of 1 in it makes.
+        x0_error: (SNR) -> the squared error in x_0 that one of 1 in the prediction makes.
     """
 
     to_x0_and_eps: Callable[[Any, Any, Any, Any], tuple[Any, Any]]

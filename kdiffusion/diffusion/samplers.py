@@ -3,7 +3,7 @@
     step(predict, x, t, s, schedule, history, normal, **options) -> (x_s, estimate)
 
 `predict(x, t)` is the network; `history` holds the estimates of the last two steps, newest last,
-for the solvers that use them; `normal()` draws fresh noise, an image each from its own stream.
+for the solvers that use them; `normal()` draws fresh noise, each image's from its own stream.
 `estimate` is what the network said of x at t. A sampler remembers nothing: the loop owns the
 history.
 """

@@ -38,8 +38,8 @@ def quadratic(noise_levels: np.ndarray, steps: int) -> np.ndarray:
 def karras(noise_levels: np.ndarray, steps: int) -> np.ndarray:
     """The noise levels of Karras et al. 2022, eq. 5, each at the nearest timestep in log sigma.
 
-    The first step is T-1; the levels begin at `SIGMA_MAX`, theirs, where that is noisier still (a
-    cosine schedule ends at 20,000, in the middle of nowhere).
+    The first step is T-1. If the schedule is noisier there than the paper's `SIGMA_MAX`, the other
+    levels begin at `SIGMA_MAX`: a cosine schedule ends at sigma = 20,000.
     """
     low, high = noise_levels[0], min(noise_levels[-1], SIGMA_MAX)
     ramp = np.linspace(high ** (1 / RHO), low ** (1 / RHO), steps) ** RHO

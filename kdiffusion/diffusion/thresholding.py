@@ -28,7 +28,7 @@ def dynamic_threshold(
         quantile: float in (0, 1]. Imagen's is 0.995.
 
     Returns:
-        A function x0 -> x0 of arrays `[B, H, W, C]`, an image each on its own.
+        A function x0 -> x0 of arrays `[B, H, W, C]`, each image on its own.
     """
     need = "a quantile above 0 and at most 1, such as 0.995"
     check_number("dynamic_threshold", quantile, need, math.ulp(0.0), 1)

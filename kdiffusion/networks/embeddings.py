@@ -146,7 +146,7 @@ class AddedConditionEmbedding(keras.layers.Layer):
 
     As in guided-diffusion and diffusers' `UNet2DModel`. The table's last row is that of the null
     label, as in `ConditionEmbedding`. All rows start at zero: a network that was trained without
-    labels predicts what it did.
+    labels predicts what it did before, whatever the label.
 
     Args:
         num_classes: int. Real classes; the null label is `num_classes`.

@@ -39,7 +39,7 @@ class UNet(keras.Model):
             `patch_size * 2 ** (levels - 1)`; 1 or 3 channels.
         num_classes: int. Real classes; label `num_classes` is the null label.
         base_channels: int. Channels at multiplier 1. Defaults to `64`.
-        channel_multipliers: one int a level, from the finest. Defaults to `(1, 2, 2)`.
+        channel_multipliers: one int per level, from the finest. Defaults to `(1, 2, 2)`.
         blocks_per_level: int. Residual blocks of a level on the way down; one more on the way up.
             Defaults to `2`.
         attention_resolutions: heights of the maps, inside the network, whose blocks are followed by
@@ -195,12 +195,12 @@ def down_and_up(
     middle_norm: dict[str, Any] | Literal[False] | None = None,
     symmetric: bool = False,
 ) -> Tensor:
-    """The two arms of a U-Net and what is between them, in `keras` layers that have their names.
+    """The two arms of a U-Net and what is between them, in layers named by their place.
 
     Args:
         x: `[B, H, W, widths[0]]` map.
         condition: `[B, E]`.
-        widths: one int a level, from the finest: its channels.
+        widths: one int per level, from the finest: its channels.
         blocks_per_level: int. On the way down; one more on the way up.
         heads: function from (level, the map that a block is given) to the heads of the attention
             after it; 0 for none.

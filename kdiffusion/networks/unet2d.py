@@ -26,11 +26,11 @@ class UNet2D(keras.Model):
         image_shape: (height, width, channels). Height and width must be divisible by
             `2 ** (levels - 1)`; 1 or 3 channels.
         num_classes: int. Real classes; label `num_classes` is the null label.
-        widths: one int a level, from the finest: its channels.
+        widths: one int per level, from the finest: its channels.
         blocks_per_level: int. Residual blocks of a level on the way down; one more on the way up.
             Defaults to `2`.
-        down_attention: one bool a level, from the finest: whether self-attention follows its blocks
-            on the way down.
+        down_attention: one bool per level, from the finest: whether self-attention follows its
+            blocks on the way down.
         up_attention: the same, on the way up; from the finest too.
         middle_attention: bool. Whether there is self-attention in the middle. Defaults to `True`.
         head_channels: int. Channels of an attention head; None for one head of them all.

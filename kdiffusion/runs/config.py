@@ -89,13 +89,13 @@ class ModelConfig:
     base_channels: Annotated[int, Field(ge=2, multiple_of=2)] = 64
     """Channels at multiplier 1."""
     channel_multipliers: Annotated[tuple[Positive, ...], Field(min_length=1)] = (1, 2, 2)
-    """One number a level, from the finest; each level after the first has half the resolution."""
+    """One number per level, from the finest; each level after the first has half the resolution."""
     blocks_per_level: Positive = 2
     """Residual blocks of a level on the way down; one more on the way up."""
     attention_resolutions: tuple[Positive, ...] = (16,)
     """Heights of the maps inside the network whose blocks are followed by self-attention."""
     attention_heads: Positive = 1
-    """Heads of each self-attention; must divide the channels."""
+    """Heads of each self-attention; must divide the channels of every level."""
     dropout: BelowOne = 0.0
     """Dropout rate in the residual blocks."""
     scale_shift: bool = False
@@ -158,11 +158,11 @@ class OptimizerConfig:
     final_learning_rate_fraction: Fraction = 1.0
     """Share of the peak at which the last step ends; 1 keeps it constant."""
     beta_1: BelowOne = 0.9
-    """Decay of AdamW's first moment."""
+    """Decay of AdamW's first moment; under Muon, of the weights that AdamW updates."""
     beta_2: BelowOne = 0.999
-    """Decay of AdamW's second moment."""
+    """Decay of AdamW's second moment; under Muon, of the weights that AdamW updates."""
     weight_decay: NotNegativeFloat = 0.0
-    """AdamW's decoupled weight decay."""
+    """Decoupled weight decay, under Muon too."""
     gradient_clip_norm: PositiveFloat | None = 1.0
     """Largest global norm of the gradient; None for no limit."""
     gradient_accumulation: Positive = 1
@@ -172,7 +172,7 @@ class OptimizerConfig:
     """Compute the blocks of the network again for the gradient, rather than keep what is in them:
     the same gradient in less memory and more time."""
     ema_decay: BelowOne = 0.9999
-    """Decay a step of the weights' moving average, which warms up from 0.18."""
+    """Decay per step of the weights' moving average, which warms up from 0.18."""
 
 
 @section

@@ -47,7 +47,7 @@ def train(
     overwrite: bool = False,
     callbacks: Sequence[keras.callbacks.Callback] = (),
 ) -> Run:
-    """Trains a model and leaves it, with all that tells of it, in a folder.
+    """Trains a model and writes the run into a folder.
 
     Args:
         config: `Config`.
@@ -55,14 +55,14 @@ def train(
         resume: bool. Go on from the newest checkpoint of the run in that folder, to end with the
             very numbers of a run that was never stopped. Without a run there, it begins.
         overwrite: bool. Replace the run in that folder.
-        callbacks: Keras callbacks of the caller's, for the process that writes what all share.
+        callbacks: more Keras callbacks, for the process that writes the run: the first worker.
 
     Returns:
         `Run`.
 
     Raises:
         FileExistsError: the folder holds a run, and neither `resume` nor `overwrite` is given; or
-            what may be another's work.
+            files that no run wrote.
         BlockingIOError: another process trains in the folder.
         ValueError: settings that the data set or the devices can't serve, or that contradict the
             run that is resumed; a run all of whose checkpoints are damaged; weights to start from

@@ -52,9 +52,8 @@ class DiffusionModel(ChecksBatches, keras.Model):
     `fit`, `evaluate`, `save` and `keras.saving.load_model` work as for any Keras model; the data
     are batches of (float32 images `[B, H, W, C]` in [-1, 1], int labels `[B]`); uint8 images and
     labels `[B, 1]`, as of `keras.datasets`, are converted. The loss is the model's own. All
-    randomness derives from (`seed`, `step`, the replica), so that a step can be repeated. `step`
-    counts the batches that were trained on, those included whose update float16's loss scaling
-    skipped.
+    random numbers derive from (`seed`, `step`, the replica), so that a step can be repeated. `step`
+    counts the batches trained on. A batch counts even if float16's loss scaling skipped its update.
 
     Args:
         network: a built `UNet`, or any Keras model with its inputs, output, `image_shape` and
@@ -73,7 +72,7 @@ class DiffusionModel(ChecksBatches, keras.Model):
             its loss (Karras et al. 2024): see `LossUncertainty`. Defaults to `False`.
         label_dropout: float in [0, 1]. Chance that an example's label is replaced by the null
             label, for classifier-free guidance (Ho & Salimans 2022). Defaults to `0.1`.
-        ema_decay: float in [0, 1). Decay a step of the moving average; it warms up as
+        ema_decay: float in [0, 1). Decay per step of the moving average; it warms up as
             min(ema_decay, (1 + step) / (10 + step)). Defaults to DDPM's `0.9999`.
         gradient_clip_norm: float above 0, or None. Largest global norm of a gradient. Defaults to
             `1.0`.
@@ -206,7 +205,7 @@ class DiffusionModel(ChecksBatches, keras.Model):
 
     @property
     def loss_second_moment(self) -> LossSecondMoment | None:
-        """What `"loss_second_moment"` has learnt, or None: its name in saved files."""
+        """The sampler `"loss_second_moment"`, or None. Saved files hold it under this name."""
         sampler = self.timestep_sampler
         return sampler if isinstance(sampler, LossSecondMoment) else None
 

@@ -1,9 +1,9 @@
-"""What chance decides of a training step, all of it derived from (seed, step, replica).
+"""The random numbers of a training step, all of them derived from (seed, step, replica).
 
 So a step can be repeated, and a run resumed at any step is the run that was never stopped.
-Replicas, steps and purposes draw unrelated numbers. Of the folded seed 32 bits decide, so that some
-steps meet again by chance: of n steps about n^2 / 2^33 pairs, one in 93,000 steps. Steps 12145 and
-15701 of seed 0 are such a pair; their images, and so the gradients, differ.
+Replicas, steps and purposes draw unrelated numbers. Only 32 bits of the folded seed matter, so two
+steps can share their numbers by chance: among n steps about n^2 / 2^33 pairs do, which is one pair
+in 93,000 steps. Steps 12145 and 15701 of seed 0 do; their images, and so the gradients, differ.
 """
 
 from __future__ import annotations

@@ -31,11 +31,11 @@ class TimestepSampler(Protocol):
         ...
 
     def update(self, losses: tf.Tensor, timesteps: tf.Tensor) -> None:
-        """Takes in how it went."""
+        """Learns from the losses of a step."""
 
 
 def draw_fractions(batch_size: Any, seed: tf.Tensor, stratified: bool) -> tf.Tensor:
-    """Places in the schedule, one an example.
+    """Places in the schedule, one for each example.
 
     Args:
         batch_size: int or int32 scalar, B.
@@ -94,7 +94,7 @@ class ShuffledTimesteps(UniformTimesteps):
 
 
 class LogNormalTimesteps:
-    """Timesteps whose noise level has ln sigma ~ N(mean, std) (Karras et al. 2022, table 1).
+    """Timesteps whose noise level has ln sigma ~ N(mean, std^2) (Karras et al. 2022, table 1).
 
     Every draw counts once, so the density is also what each noise level weighs: the middle, where
     shapes are decided, more than under uniform timesteps. Draws are stratified.
@@ -159,7 +159,7 @@ class LossSecondMoment(keras.layers.Layer):
     p_t is proportional to sqrt(E[L_t^2]), and L_t counts 1 / (T p_t) times, so that the expected
     gradient stays that of uniform timesteps, with less noise. Until each t has been met ten times,
     p_t is uniform. Where the paper averages the last ten losses of a t, this is a moving average
-    with that memory: it needs two numbers a timestep, and replicas can add to it together.
+    with that memory: it needs two numbers per timestep, and replicas can add to it together.
 
     Args:
         num_timesteps: int. T.
