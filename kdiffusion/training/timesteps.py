@@ -200,9 +200,15 @@ class LossSecondMoment(keras.layers.Layer):
         return 1.0 / (self.num_timesteps * ops.take(self.probabilities(), timesteps))
 
     def update(self, losses: tf.Tensor, timesteps: tf.Tensor) -> None:
-        """Takes in the losses `[B]` of timesteps `[B]`, over all replicas together."""
+        """Takes in the losses `[B]` of timesteps `[B]`, over all replicas together.
+
+        A loss whose square is not finite, as an overflow in float16 gives, tells nothing.
+        """
         rows = ops.one_hot(timesteps, self.num_timesteps, dtype="float32")  # [B, T]
-        sums = ops.matmul(ops.stack([ops.square(losses), ops.ones_like(losses)]), rows)
+        squares = ops.square(losses)
+        finite = ops.isfinite(squares)
+        squares = ops.where(finite, squares, 0.0)
+        sums = ops.matmul(ops.stack([squares, ops.cast(finite, "float32")]), rows)
         squares, counts = ops.unstack(sum_over_replicas(sums))
         kept = ops.power(1.0 - 1.0 / self.memory, counts)
         mean = ops.divide_no_nan(squares, counts)

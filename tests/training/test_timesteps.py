@@ -156,6 +156,15 @@ def test_the_gradient_counts_each_timestep_by_its_importance(scale_network, sche
     np.testing.assert_allclose(logs["loss"], np.average(losses, weights=importance), rtol=1e-5)
 
 
+@pytest.mark.parametrize("loss", [np.nan, np.inf, 1e30])
+def test_a_loss_that_is_not_finite_is_left_out(loss):
+    sampler, without = _met(10), _met(10)
+    sampler.update(tf.constant([loss, 2.0, 3.0]), tf.constant([3, 3, 5]))
+    without.update(tf.constant([2.0, 3.0]), tf.constant([3, 5]))
+    np.testing.assert_array_equal(sampler.probabilities(), without.probabilities())
+    assert np.isfinite(sampler.probabilities()).all()
+
+
 def test_replicas_learn_the_same_moments_together(scale_network, schedule):
     # Not collectives: their numbering would meet that of the next strategy in this process.
     strategy = tf.distribute.MirroredStrategy(
