@@ -37,9 +37,10 @@ def images_and_labels(data: Any, network: keras.Model) -> tuple[tf.Tensor, tf.Te
         network: keras.Model with `image_shape` and `num_classes`.
 
     Returns:
-        float32 `[B, H, W, C]`; int32 `[B]`; and the batch's `batch_range`. Labels that are no class
-        are moved to one: TensorFlow would stop at them on a processor, in words of its own, and
-        take them for nothing on a GPU.
+        float32 `[B, H, W, C]`; int32 `[B]`; and the batch's `batch_range`, by which a batch is
+        refused once it was trained on. Until then its images that are not finite are black, lest
+        the weights become NaN. Labels that are no class are moved to one: TensorFlow would stop at
+        them on a processor, in words of its own, and take them for nothing on a GPU.
 
     Raises:
         ValueError: no labels, sample weights as well, or arrays of other types or shapes.
@@ -56,6 +57,7 @@ def images_and_labels(data: Any, network: keras.Model) -> tuple[tf.Tensor, tf.Te
     numbers = batch_range(images, labels)
     if given.dtype == tf.uint8:  # pale pixels are pale images: they count as too few to tell
         numbers *= [0.0, 1.0, 1.0, 1.0, 1.0]
+    images = tf.where(tf.math.is_finite(images), images, -1.0)
     return images, tf.clip_by_value(labels, 0, network.num_classes - 1), numbers
 
 
@@ -127,14 +129,14 @@ def batch_range(images: tf.Tensor, labels: tf.Tensor) -> tf.Tensor:
     return tf.stack([count, least[0], greatest[0], least[1], greatest[1]])
 
 
-def check_range(numbers: Any, num_classes: int, is_first: bool = True) -> None:
+def check_range(numbers: Any, num_classes: int, may_be_pale: bool = False) -> None:
     """Refuses a batch whose range shows that its arrays are not what they are taken for.
 
     Args:
         numbers: float `[5]`, of `batch_range`.
         num_classes: int.
-        is_first: bool. Whether images of which no number is below 0 are taken for a mistake, four
-            or more of them. Among thousands of batches there may be such a pale one.
+        may_be_pale: bool. Whether four images and more of which no number is below 0 are no
+            mistake. Among thousands of batches there may be such a pale one.
 
     Raises:
         ValueError: images that are not finite, outside [-1, 1] or in [0, 1]; labels that are no
@@ -149,9 +151,9 @@ def check_range(numbers: Any, num_classes: int, is_first: bool = True) -> None:
             "`images` must be floats in [-1, 1]; `kdiffusion.to_model_range` brings pixels from 0 "
             f"to 255 there. {received}"
         )
-    if is_first and count >= ENOUGH_IMAGES and least >= 0 and greatest > 0:
+    if not may_be_pale and count >= ENOUGH_IMAGES and least >= 0 and greatest > 0:
         raise ValueError(
-            "`images` must be floats in [-1, 1], and none of this batch has a number below 0; "
+            "`images` must be floats in [-1, 1], and none of the first ones has a number below 0; "
             f"`2 * images - 1` brings images from 0 to 1 there. {received}"
         )
     if not 0 <= least_label <= greatest_label < num_classes:
@@ -173,7 +175,10 @@ class ChecksBatches(keras.Model if TYPE_CHECKING else object):
 
     # Set where the images are known to be pixels, brought to [-1, 1]: then all may be pale.
     may_be_pale = False
-    _last_range = None
+    _has_begun = False  # the epoch's first batch was looked at
+    _pending = None  # the range of a batch that was not
+    # How many images the epoch began with of which no number is below 0; None after any other.
+    _pale: float | None = 0.0
 
     def make_train_function(self, force: bool = False) -> Any:
         made = self.train_function
@@ -189,27 +194,43 @@ class ChecksBatches(keras.Model if TYPE_CHECKING else object):
 
     def reset_metrics(self) -> None:
         self._check_last()
+        self._begin()
         super().reset_metrics()
 
     def get_metrics_result(self) -> Any:
         self._check_last()
         return super().get_metrics_result()
 
+    def _begin(self):
+        self._has_begun, self._pending, self._pale = False, None, 0.0
+
     def _check_last(self):
-        if self._last_range is not None:
-            self._check(self._last_range, is_first=False)
+        pending, self._pending = self._pending, None
+        if pending is not None:
+            self._check(pending)
 
     def _checking(self, function):
         def run(iterator):
             logs = dict(function(iterator))
-            numbers, before = logs.pop(BATCH_RANGE), self._last_range
-            is_first = before is None and not self.may_be_pale
-            self._check(numbers if before is None else before, is_first)
-            self._last_range = numbers
+            # A subclass whose step returns logs of its own has no range to look at.
+            numbers = logs.pop(BATCH_RANGE, None)
+            self._check_last()
+            self._pending = numbers
+            if not self._has_begun:
+                self._check_last()
+            self._has_begun = True
             return logs
 
         return run
 
-    def _check(self, numbers, is_first):
-        self._last_range = None  # what is refused is not refused again
-        check_range(numbers, self.network.num_classes, is_first)
+    def _check(self, numbers):
+        count, least, *others = np.asarray(numbers).tolist()
+        if self._pale is not None:
+            self._pale = self._pale + count if least >= 0 else None
+        may_be_pale = self.may_be_pale or self._pale is None
+        numbers = (self._pale or count, least, *others)
+        try:
+            check_range(numbers, self.network.num_classes, may_be_pale)
+        except ValueError:
+            self._begin()  # what is refused is not refused again
+            raise

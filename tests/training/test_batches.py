@@ -112,10 +112,42 @@ def test_pale_pixels_are_pale_images(model):
     pixels = np.clip(PIXELS, 128, 255).astype("uint8")
     model.evaluate(pixels, LABELS, verbose=0)
     floats = pixels / 127.5 - 1
-    with pytest.raises(ValueError, match="none of this batch has a number below 0"):
+    with pytest.raises(ValueError, match="none of the first ones has a number below 0"):
         model.evaluate(floats, LABELS, verbose=0)
     model.may_be_pale = True  # as a run knows of its data
     model.evaluate(floats, LABELS, verbose=0)
+
+
+def test_small_batches_are_looked_at_together(model):
+    from_0_to_1 = PIXELS / 255.0
+    with pytest.raises(ValueError, match="none of the first ones has a number below 0"):
+        model.fit(from_0_to_1, LABELS, batch_size=3, verbose=0)
+    with pytest.raises(ValueError, match="none of the first ones has a number below 0"):
+        model.evaluate(from_0_to_1, LABELS, batch_size=1, verbose=0)
+    pale_at_last = np.concatenate([IMAGES, from_0_to_1])
+    model.evaluate(pale_at_last, np.concatenate([LABELS, LABELS]), batch_size=1, verbose=0)
+
+
+@pytest.mark.parametrize("number", [np.nan, np.inf])
+def test_a_batch_that_is_not_finite_leaves_the_weights_finite(model, number):
+    images = np.concatenate([IMAGES, IMAGES])
+    images[9, 1, 1] = number
+    with pytest.raises(ValueError, match="NaN or infinity among them"):
+        model.fit(images, np.concatenate([LABELS] * 2), batch_size=8, shuffle=False, verbose=0)
+    assert all(np.isfinite(weight).all() for weight in model.get_weights())
+
+
+def test_a_subclass_may_return_logs_of_its_own(scale_network, schedule):
+    class Own(DiffusionModel):
+        def train_step(self, data):
+            return {"mine": super().train_step(data)["loss"]}
+
+    model = Own(scale_network, schedule)
+    model.compile("sgd")
+    history = model.fit(IMAGES, LABELS, verbose=0, validation_data=(IMAGES, LABELS)).history
+    assert {"mine", "val_loss"} <= set(history)
+    with pytest.raises(ValueError, match="`labels`"):
+        model.evaluate(IMAGES, LABELS + 1, verbose=0)
 
 
 def test_several_steps_in_one_call(scale_network, schedule):
