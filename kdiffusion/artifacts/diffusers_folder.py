@@ -50,7 +50,7 @@ class DiffusersModel:
         num_class_embeds: int or None. Rows of its label table; None where it has none.
         tensors: dict from diffusers' name to float32 array, in PyTorch's layout.
         schedule: NoiseSchedule.
-        prediction_type: str, a key of `PREDICTION_TYPES`.
+        prediction_type: str, a key of `TARGETS`.
         drawing: Drawing. How its pipeline draws.
         card: DenoiserCard that `export_diffusers` left, or None.
     """

@@ -55,7 +55,6 @@ TARGETS = {
         lambda snr: 1.0 / (snr + 1.0),
     ),
 }
-PREDICTION_TYPES = tuple(TARGETS)
 
 
 @dataclass(frozen=True)
@@ -76,13 +75,13 @@ def check_prediction_type(prediction_type: str, schedule: NoiseSchedule | None =
     """Refuses an unknown target, and one that can't be learned under the schedule.
 
     Args:
-        prediction_type: str. One of `PREDICTION_TYPES`.
+        prediction_type: str. A key of `TARGETS`.
         schedule: `NoiseSchedule`, or None to look at the name only.
 
     Raises:
         ValueError: for an unknown name; for "epsilon" with zero terminal SNR.
     """
-    check_name("prediction_type", prediction_type, PREDICTION_TYPES)
+    check_name("prediction_type", prediction_type, TARGETS)
     if schedule is not None and schedule.ends_in_pure_noise and prediction_type == "epsilon":
         raise ValueError(
             '`prediction_type` must be "x0" or "v" when the schedule ends in pure noise (zero '
@@ -100,7 +99,7 @@ def to_x0_and_eps(
         prediction: array, what the network gave.
         x: array of the same shape, x_t.
         alpha_bar: float or an array that broadcasts, abar_t; above 0 for "epsilon".
-        prediction_type: str. One of `PREDICTION_TYPES`.
+        prediction_type: str. A key of `TARGETS`.
 
     Returns:
         Two arrays of the same shape.

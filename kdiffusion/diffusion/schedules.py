@@ -264,6 +264,11 @@ def make_schedule(
         check_number(option, options[option], "a finite number")
     with np.errstate(all="ignore"):  # what is no number is refused below
         alphas_cumprod = SCHEDULES[name](num_timesteps, **options)
+    if np.shape(alphas_cumprod) != (num_timesteps,):
+        raise ValueError(
+            f"The schedule {name} must give `num_timesteps` numbers, {num_timesteps}. "
+            f"Received: an array of shape {np.shape(alphas_cumprod)}"
+        )
     return NoiseSchedule(
         _zero_terminal_snr(alphas_cumprod) if zero_terminal_snr else alphas_cumprod
     )

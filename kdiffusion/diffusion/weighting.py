@@ -44,7 +44,7 @@ def loss_weights(
         float64 array `[T]`.
 
     Raises:
-        ValueError: for an unknown target or weighting.
+        ValueError: for an unknown target or weighting, or one that gives another number of weights.
     """
     check_prediction_type(prediction_type, schedule)
     check_name("weighting", weighting, LOSS_WEIGHTINGS)
@@ -52,4 +52,10 @@ def loss_weights(
     weight = LOSS_WEIGHTINGS[weighting]
     if weight is None:
         return np.ones_like(snr)
-    return weight(snr) * TARGETS[prediction_type].x0_error(snr)
+    weights = weight(snr) * TARGETS[prediction_type].x0_error(snr)
+    if np.shape(weights) != snr.shape:
+        raise ValueError(
+            f"`weighting` {weighting} must give a number for each of the {len(snr)} timesteps. "
+            f"Received: an array of shape {np.shape(weights)}"
+        )
+    return weights

@@ -13,7 +13,7 @@ import tyro
 from pydantic import BeforeValidator, Field, FiniteFloat, TypeAdapter
 
 from kdiffusion.diffusion.guidance import within_interval
-from kdiffusion.diffusion.prediction import PREDICTION_TYPES
+from kdiffusion.diffusion.prediction import TARGETS
 from kdiffusion.diffusion.samplers import SAMPLERS
 from kdiffusion.diffusion.schedules import SCHEDULES, make_schedule, options_from_text
 from kdiffusion.diffusion.weighting import LOSS_WEIGHTINGS, TIMESTEP_SAMPLING_NAMES
@@ -43,7 +43,7 @@ else:
     names_of = tyro.extras.literal_type_from_choices
     ScheduleName, SamplerName = names_of(list(SCHEDULES)), names_of(list(SAMPLERS))
     PredictionType, LossWeighting = (
-        names_of(list(PREDICTION_TYPES)),
+        names_of(list(TARGETS)),
         names_of(list(LOSS_WEIGHTINGS)),
     )
     TimestepSampling = names_of(list(TIMESTEP_SAMPLING_NAMES))

@@ -6,7 +6,8 @@ import numpy as np
 import pytest
 
 from kdiffusion.diffusion.prediction import (
-    PREDICTION_TYPES,
+    TARGETS,
+    Target,
     check_prediction_type,
     from_x0_and_eps,
     predictor,
@@ -14,11 +15,10 @@ from kdiffusion.diffusion.prediction import (
 )
 from kdiffusion.diffusion.schedules import make_schedule
 from kdiffusion.diffusion.thresholding import static_threshold
+from kdiffusion.diffusion.weighting import loss_weights
 
 
-@pytest.mark.parametrize(
-    ("source", "target"), list(itertools.product(PREDICTION_TYPES, PREDICTION_TYPES))
-)
+@pytest.mark.parametrize(("source", "target"), list(itertools.product(TARGETS, TARGETS)))
 def test_conversions_and_back_for_every_timestep(source, target):
     schedule = make_schedule("linear", 1000)
     rng = np.random.default_rng(0)
@@ -40,6 +40,25 @@ def test_v_by_hand():
     assert (x0, eps) == (pytest.approx(0.5), pytest.approx(-1.0))
 
 
+def test_a_script_may_add_a_target(monkeypatch):
+    flow = Target(  # u = eps - x0 (Lipman et al. 2023)
+        lambda u, x, s, n: ((x - n * u) / (s + n), (x + s * u) / (s + n)),
+        lambda x0, eps, s, n: eps - x0,
+        lambda snr: 1.0 / (1.0 + np.sqrt(snr)) ** 2,
+    )
+    monkeypatch.setitem(TARGETS, "flow", flow)
+    x0, eps = np.random.default_rng(0).normal(size=(2, 5))
+    u = from_x0_and_eps(x0, eps, 0.3, "flow")
+    x = np.sqrt(0.3) * x0 + np.sqrt(0.7) * eps
+    np.testing.assert_allclose(to_x0_and_eps(u, x, 0.3, "flow"), (x0, eps))
+    schedule = make_schedule("cosine", 10)
+    there, _ = to_x0_and_eps(u + 1.0, x, 0.3, "flow")
+    weights = loss_weights(schedule, "flow", "min_snr")
+    expected = np.minimum(schedule.signal_to_noise, 5) * flow.x0_error(schedule.signal_to_noise)
+    np.testing.assert_allclose(weights, expected)
+    np.testing.assert_allclose(np.square(there - x0), flow.x0_error(0.3 / 0.7))
+
+
 def test_pure_noise_needs_no_division_for_x0_and_v():
     for prediction_type in ("x0", "v"):
         prediction = from_x0_and_eps(0.5, -1.0, 0.0, prediction_type)
@@ -55,7 +74,7 @@ def test_epsilon_with_zero_terminal_snr_is_refused_with_the_reason():
         check_prediction_type("score")
 
 
-@pytest.mark.parametrize("prediction_type", PREDICTION_TYPES)
+@pytest.mark.parametrize("prediction_type", TARGETS)
 def test_clipping_keeps_x_made_of_x0_and_eps(prediction_type):
     schedule = make_schedule("linear", 100)
     x = np.random.default_rng(0).normal(size=(4, 2, 2, 1)) * 2

@@ -5,7 +5,7 @@ import itertools
 import numpy as np
 import pytest
 
-from kdiffusion.diffusion.prediction import PREDICTION_TYPES, Estimate
+from kdiffusion.diffusion.prediction import TARGETS, Estimate
 from kdiffusion.diffusion.samplers import SAMPLERS, ddim_step, ddpm_step, find_sampler
 from kdiffusion.diffusion.sampling import sample
 from kdiffusion.diffusion.schedules import VARIANCES, make_schedule
@@ -141,7 +141,7 @@ def test_ddpm_adds_no_noise_on_the_last_step():
 
 
 @pytest.mark.parametrize("name", SAMPLERS)
-@pytest.mark.parametrize("prediction_type", PREDICTION_TYPES)
+@pytest.mark.parametrize("prediction_type", TARGETS)
 def test_all_targets_give_the_same_trajectory(name, prediction_type, make_card, gaussian):
     def path(target):
         card, xs = make_card(prediction_type=target), []

@@ -160,6 +160,12 @@ def test_a_parameter_that_a_schedule_has_not_is_refused_with_those_that_it_has(n
         assert option in str(refused.value)
 
 
+def test_a_schedule_of_another_length_is_refused(monkeypatch):
+    monkeypatch.setitem(SCHEDULES, "short", lambda num_timesteps: np.linspace(0.9, 0.1, 9))
+    with pytest.raises(ValueError, match=r"`num_timesteps` numbers, 10\. Received: .*\(9,\)"):
+        make_schedule("short", 10)
+
+
 def test_parameters_that_make_no_schedule_are_refused():
     with pytest.raises(ValueError, match="must be finite and fall"):
         make_schedule("sigmoid", 50, start=1.0, end=1.0)

@@ -1,16 +1,18 @@
 """Loss weights against those of the papers, carried from target to target by hand."""
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 
-from kdiffusion.diffusion.prediction import PREDICTION_TYPES, from_x0_and_eps, to_x0_and_eps
+from kdiffusion.diffusion.prediction import TARGETS, from_x0_and_eps, to_x0_and_eps
 from kdiffusion.diffusion.schedules import make_schedule
 from kdiffusion.diffusion.weighting import LOSS_WEIGHTINGS, loss_weights
 
 SCHEDULE = make_schedule("cosine", 1000)
 
 
-@pytest.mark.parametrize("prediction_type", PREDICTION_TYPES)
+@pytest.mark.parametrize("prediction_type", TARGETS)
 def test_simple_is_one(prediction_type):
     np.testing.assert_array_equal(loss_weights(SCHEDULE, prediction_type, "simple"), np.ones(1000))
 
@@ -33,13 +35,20 @@ def test_refusals():
         loss_weights(SCHEDULE, "score", "simple")
 
 
+def test_a_row_of_another_length_is_refused(monkeypatch):
+    monkeypatch.setitem(LOSS_WEIGHTINGS, "short", lambda snr: 1.0)
+    monkeypatch.setitem(TARGETS, "half", replace(TARGETS["v"], x0_error=lambda snr: snr[::2]))
+    with pytest.raises(ValueError, match=r"`weighting` short must give a number for each of the"):
+        loss_weights(SCHEDULE, "half", "short")
+
+
 OF_X0 = {  # each paper's weight of the squared error in x_0
     "min_snr": lambda snr: min(snr, 5.0),
     "edm": lambda snr: snr + 1 / 0.5**2,  # (sigma^2 + sd^2) / (sigma sd)^2, sd 0.5
 }
 
 
-@pytest.mark.parametrize("prediction_type", PREDICTION_TYPES)
+@pytest.mark.parametrize("prediction_type", TARGETS)
 @pytest.mark.parametrize("weighting", [name for name, row in LOSS_WEIGHTINGS.items() if row])
 def test_a_weighting_is_that_of_the_error_in_x0(weighting, prediction_type):
     weights = loss_weights(SCHEDULE, prediction_type, weighting)

@@ -7,7 +7,7 @@ import pytest
 
 from kdiffusion.diffusion.card import DenoiserCard
 from kdiffusion.diffusion.denoiser import NetworkDenoiser
-from kdiffusion.diffusion.prediction import PREDICTION_TYPES, from_x0_and_eps
+from kdiffusion.diffusion.prediction import TARGETS, from_x0_and_eps
 from kdiffusion.diffusion.schedules import SCHEDULES, make_schedule
 from kdiffusion.evaluation.network_measures import SIGMAS, measure_network
 
@@ -55,7 +55,7 @@ def _draw(count, means=MEANS, seed=0):
 
 
 @pytest.mark.parametrize("schedule", SCHEDULES)
-@pytest.mark.parametrize("prediction_type", PREDICTION_TYPES)
+@pytest.mark.parametrize("prediction_type", TARGETS)
 def test_a_mixtures_errors_and_label_information_are_those_in_closed_form(
     schedule, prediction_type
 ):

@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 import tensorflow as tf
 
-from kdiffusion.diffusion.prediction import PREDICTION_TYPES
+from kdiffusion.diffusion.prediction import TARGETS
 from kdiffusion.diffusion.schedules import make_schedule
 from kdiffusion.diffusion.weighting import LOSS_WEIGHTINGS, loss_weights
 from kdiffusion.networks import UNet
@@ -58,7 +58,7 @@ def test_the_config_returns_every_argument_that_was_passed(scale_network, schedu
     assert copy.get_config() == config
 
 
-@pytest.mark.parametrize("prediction_type", PREDICTION_TYPES)
+@pytest.mark.parametrize("prediction_type", TARGETS)
 @pytest.mark.parametrize("weighting", LOSS_WEIGHTINGS)
 def test_the_loss_is_the_weighted_squared_distance_to_the_target(
     scale_network, schedule, prediction_type, weighting

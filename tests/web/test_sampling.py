@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 
 from kdiffusion.diffusion.interpolation import interpolate, slerp
-from kdiffusion.diffusion.prediction import PREDICTION_TYPES, from_x0_and_eps
+from kdiffusion.diffusion.prediction import TARGETS, from_x0_and_eps
 from kdiffusion.diffusion.samplers import SAMPLERS
 from kdiffusion.diffusion.sampling import sample
 from kdiffusion.diffusion.schedules import make_schedule
@@ -164,7 +164,7 @@ def test_pixels(ask, channels):
     assert ask("pixels", x=x.tolist(), channels=channels) == expected.ravel().tolist()
 
 
-@pytest.mark.parametrize("prediction_type", PREDICTION_TYPES)
+@pytest.mark.parametrize("prediction_type", TARGETS)
 def test_every_prediction_type_is_known(ask, make_card, prediction_type):
     recorder = Recorder(make_card(prediction_type=prediction_type))
     image = sample(recorder, [0], [0], steps=2, progress=False)
