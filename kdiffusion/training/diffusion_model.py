@@ -15,7 +15,7 @@ from keras import ops
 
 from kdiffusion.checks import check_name, check_whole
 from kdiffusion.diffusion.card import DenoiserCard
-from kdiffusion.diffusion.denoiser import INPUT_NAMES, NetworkDenoiser
+from kdiffusion.diffusion.denoiser import NetworkDenoiser
 from kdiffusion.diffusion.prediction import check_prediction_type, from_x0_and_eps
 from kdiffusion.diffusion.sampling import sample
 from kdiffusion.diffusion.schedules import NoiseSchedule, q_sample
@@ -25,6 +25,7 @@ from kdiffusion.training.batches import BATCH_RANGE, ChecksBatches, images_and_l
 from kdiffusion.training.ema import averaged_copy, update_average
 from kdiffusion.training.loss_uncertainty import LossUncertainty
 from kdiffusion.training.metrics import LossByClass, LossByTimestep, StepMean
+from kdiffusion.training.network_check import check_network
 from kdiffusion.training.step_seeds import (
     DROPOUT,
     LABELS,
@@ -56,7 +57,7 @@ class DiffusionModel(ChecksBatches, keras.Model):
     counts the batches trained on. A batch counts even if float16's loss scaling skipped its update.
 
     Args:
-        network: a built `UNet`, or any Keras model with its inputs, output, `image_shape` and
+        network: `UNet`, or any Keras model with its inputs, output, `image_shape` and
             `num_classes`.
         schedule: `NoiseSchedule`, or a sequence: its alphas_cumprod.
         prediction_type: what the network predicts: `"epsilon"`, `"x0"` or `"v"`.
@@ -107,7 +108,7 @@ class DiffusionModel(ChecksBatches, keras.Model):
         loss_by_class: bool = False,
         **kwargs: Any,
     ):
-        _check_network(network)
+        check_network(network)
         # The network's policy, so that `compile` scales the loss where float16 needs it.
         kwargs.setdefault("dtype", network.get_config().get("dtype"))
         super().__init__(**kwargs)
@@ -185,7 +186,8 @@ class DiffusionModel(ChecksBatches, keras.Model):
             )
         super().compile(optimizer, **options)
         # In the first step, variables would be made in its graph, which then is traced once more.
-        self.optimizer.build(self.learnt_variables)
+        if self.optimizer is not None:  # None serves a model that is only evaluated
+            self.optimizer.build(self.learnt_variables)
 
     def compile_from_config(self, config: dict) -> None:
         """Compiles as the saved model was; Keras asks for it where `compile` is overridden."""
@@ -339,9 +341,27 @@ class DiffusionModel(ChecksBatches, keras.Model):
             if self.loss_uncertainty is not None:
                 objective = self.loss_uncertainty.weighted(losses, timesteps)
             loss = self.optimizer.scale_loss(ops.mean(importance * objective))
-        gradients = tape.gradient(loss, self.learnt_variables)
+        variables = self.learnt_variables
+        if not variables:
+            raise ValueError(
+                "`network` must have weights to train. Received: none; is its `trainable` False?"
+            )
+        gradients = tape.gradient(loss, variables)
+        unreached = [
+            variable.path
+            for variable, gradient in zip(variables, gradients, strict=True)
+            if gradient is None
+        ]
+        if unreached:
+            warnings.warn(
+                f"The loss does not depend on these weights, which so are not trained: {unreached}",
+                stacklevel=2,
+            )
         # Dense: the rows of an embedding's sparse gradient repeat, and their norm is not its norm.
-        return [tf.convert_to_tensor(gradient) for gradient in gradients], losses
+        return [
+            tf.zeros(variable.shape) if gradient is None else tf.convert_to_tensor(gradient)
+            for variable, gradient in zip(variables, gradients, strict=True)
+        ], losses
 
     def _apply_gradients(self, gradients, variables):
         """Averages over replicas, clips, updates; returns the norm before clipping."""
@@ -408,6 +428,13 @@ class DiffusionModel(ChecksBatches, keras.Model):
 
         return NetworkDenoiser(self.card() if card is None else card, network)
 
+    def export(self, filepath: str, format: str = "tf_saved_model", **options: Any) -> None:
+        """Keras's own export, of the averaged network: a file without a card.
+
+        `kdiffusion.export_network` writes what the sampling loop reads.
+        """
+        self.ema_network.export(filepath, format, **options)
+
     def card(self, **facts: Any) -> DenoiserCard:
         """The `DenoiserCard` of the averaged network.
 
@@ -464,6 +491,10 @@ class DiffusionModel(ChecksBatches, keras.Model):
             # Not every network has them in a configuration of its own.
             "image_shape": list(self.network.image_shape),
             "num_classes": self.network.num_classes,
+            # By their places: layers of one's own may have names that count up in a process.
+            "frozen_layers": [
+                place for place, each in enumerate(self.network.layers) if not each.trainable
+            ],
             "schedule": self.schedule.alphas_cumprod.tolist(),
             "prediction_type": self.prediction_type,
             "loss_weighting": self.loss_weighting,
@@ -487,26 +518,6 @@ class DiffusionModel(ChecksBatches, keras.Model):
             value = config.pop(name, None)  # files of earlier versions lack them
             if value is not None and not hasattr(network, name):
                 setattr(network, name, read(value))
+        for place in config.pop("frozen_layers", ()):
+            network.layers[place].trainable = False
         return cls(network, **config)
-
-
-def _check_network(network):
-    missing = [name for name in ("image_shape", "num_classes") if not hasattr(network, name)]
-    if missing or not isinstance(network, keras.Model):
-        lacking = f" without `{'` and `'.join(missing)}`" if missing else ""
-        raise ValueError(
-            "`network` must be a `UNet`, or a Keras model with its inputs, `image_shape` and "
-            f"`num_classes`. Received: {type(network).__name__}{lacking}"
-        )
-    held = {str(weight.dtype) for weight in network.trainable_variables} - {"float32"}
-    if held:
-        raise ValueError(
-            "`network` must hold its weights in float32, as it does under the policies float32, "
-            f"mixed_bfloat16 and mixed_float16. Received: {', '.join(sorted(held))}"
-        )
-    # Of a network that is no graph of layers, only a call can tell.
-    names = sorted(each.name for each in getattr(network, "inputs", None) or ())
-    if names and names != sorted(INPUT_NAMES):
-        raise ValueError(
-            f"`network` must have the inputs {', '.join(INPUT_NAMES)}. Received: {', '.join(names)}"
-        )

@@ -7,6 +7,8 @@ from typing import Any
 import keras
 import tensorflow as tf
 
+from kdiffusion.training.network_check import call_once
+
 
 def averaged_copy(network: keras.Model) -> keras.Model:
     """A network of the same class whose weights begin as a network's, and aren't trained.
@@ -15,6 +17,9 @@ def averaged_copy(network: keras.Model) -> keras.Model:
         network: keras.Model.
     """
     average = type(network).from_config(network.get_config())
+    if not average.built:  # a subclass, whose layers are built by its first call
+        average.image_shape = network.image_shape
+        call_once(average)
     average.set_weights(network.get_weights())
     average.trainable = False
     return average

@@ -1,0 +1,151 @@
+"""A network of one's own: a subclass trains, is copied, saved and loaded; what can't is refused."""
+
+import keras
+import numpy as np
+import pytest
+import tensorflow as tf
+from keras import layers, ops
+
+from kdiffusion.networks import UNet
+from kdiffusion.training import DiffusionModel
+
+IMAGES = np.random.default_rng(0).uniform(-1, 1, (16, 4, 4, 3)).astype("float32")
+LABELS = np.arange(16) % 5
+
+
+@keras.saving.register_keras_serializable("kdiffusion_tests")
+class OwnNetwork(keras.Model):
+    """A subclass with a `call`, as Keras's guides write one."""
+
+    def __init__(self, width=4, spare=False, **kwargs):
+        super().__init__(**kwargs)
+        self.image_shape, self.num_classes = (4, 4, 3), 5
+        self.width, self.spare = width, spare
+        self.time = layers.Embedding(100, width)
+        self.label = layers.Embedding(6, width)
+        self.first = layers.Conv2D(width, 3, padding="same")
+        self.last = layers.Conv2D(3, 3, padding="same")
+        if spare:
+            self.unused = layers.Embedding(3, 3)
+            self.unused.build(())
+
+    def call(self, inputs, training=False):
+        condition = self.time(inputs["timestep"]) + self.label(inputs["label"])
+        x = ops.silu(self.first(inputs["noisy_image"]) + condition[:, None, None, :])
+        return self.last(x)
+
+    def get_config(self):
+        return {**super().get_config(), "width": self.width, "spare": self.spare}
+
+
+def graph(last=None, image_shape=(4, 4, 3), num_classes=5):
+    inputs = UNet((4, 4, 3), 5, 8, (1,), 1, ()).inputs
+    by_name = {each.name: each for each in inputs}
+    last = last or layers.Conv2D(3, 3, padding="same")
+    network = keras.Model(by_name, last(by_name["noisy_image"]))
+    network.image_shape, network.num_classes = image_shape, num_classes
+    return network
+
+
+def fitted(network, schedule):
+    model = DiffusionModel(network, schedule)
+    model.compile("adam")
+    model.fit(IMAGES, LABELS, batch_size=8, verbose=0)
+    return model
+
+
+def test_a_subclass_is_built_trained_saved_and_loaded(schedule, tmp_path):
+    network = OwnNetwork()
+    model = DiffusionModel(network, schedule)
+    before = model.network.get_weights()
+    assert len(before) == 6
+    for live, averaged in zip(before, model.ema_network.get_weights(), strict=True):
+        np.testing.assert_array_equal(live, averaged)
+    model.compile("adam")
+    model.fit(IMAGES, LABELS, batch_size=8, verbose=0)
+    for was, live, averaged in zip(
+        before, network.get_weights(), model.ema_network.get_weights(), strict=True
+    ):
+        assert not np.array_equal(was, live)
+        assert not np.array_equal(was, averaged)
+    model.save(tmp_path / "own.keras")
+    copy = keras.saving.load_model(tmp_path / "own.keras")
+    options = {"sampler": "ddim", "steps": 2, "progress": False}
+    np.testing.assert_array_equal(
+        copy.sample([0], [3], **options), model.sample([0], [3], **options)
+    )
+    np.testing.assert_array_equal(copy.optimizer.iterations, 2)
+
+
+@pytest.mark.parametrize("make", [graph, OwnNetwork])
+def test_keras_s_own_export_is_of_the_average(schedule, tmp_path, make):
+    model = fitted(make(), schedule)
+    model.export(str(tmp_path / "exported"), verbose=False)
+    inputs = {
+        "noisy_image": IMAGES[:2], "timestep": np.int32([3, 99]), "label": np.int32([0, 5])
+    }  # fmt: skip
+    exported = tf.saved_model.load(str(tmp_path / "exported"))
+    np.testing.assert_allclose(exported.serve(inputs), model(inputs), rtol=1e-5, atol=1e-6)
+
+
+@pytest.mark.parametrize("last", [layers.Conv2D(1, 3, padding="same"), layers.Flatten()])
+def test_another_output_than_an_image_is_refused(schedule, last):
+    with pytest.raises(ValueError, match=r"\[B, 4, 4, 3\]\. Received: \[B, (4, 4, 1|48)\]"):
+        DiffusionModel(graph(last), schedule)
+
+
+def test_two_outputs_are_refused(schedule):
+    class Two(OwnNetwork):
+        def call(self, inputs, training=False):
+            return super().call(inputs), super().call(inputs)
+
+    with pytest.raises(ValueError, match=r"one output .*Received: \[B, 4, 4, 3\], \[B, 4, 4, 3\]"):
+        DiffusionModel(Two(), schedule)
+
+
+def test_a_graph_for_any_size_is_taken(schedule):
+    any_size = keras.Input((None, None, 3), name="noisy_image")
+    inputs = {name: keras.Input((), dtype="int32", name=name) for name in ("timestep", "label")}
+    network = keras.Model(
+        {"noisy_image": any_size, **inputs}, layers.Conv2D(3, 3, padding="same")(any_size)
+    )
+    network.image_shape, network.num_classes = (4, 4, 3), 5
+    fitted(network, schedule)
+
+
+def test_numbers_of_numpy_will_do(schedule):
+    network = graph(image_shape=IMAGES.shape[1:], num_classes=LABELS.max() + 1)
+    assert fitted(network, schedule).network.num_classes == 5
+    network = graph(image_shape=np.array([4, 4, 3]), num_classes=np.int64(5))
+    fitted(network, schedule).card()
+
+
+def test_a_weight_out_of_the_loss_s_reach_is_told_and_left_alone(schedule):
+    network = OwnNetwork(spare=True)
+    before = network.unused.get_weights()[0]
+    with pytest.warns(UserWarning, match="does not depend on these weights.*embeddings"):
+        fitted(network, schedule)
+    np.testing.assert_array_equal(network.unused.embeddings, before)
+
+
+def test_nothing_to_train_is_refused(schedule):
+    network = graph()
+    network.trainable = False
+    with pytest.raises(ValueError, match="`network` must have weights to train"):
+        fitted(network, schedule)
+
+
+@pytest.mark.parametrize("make", [lambda: UNet((4, 4, 3), 5, 8, (1,), 1, ()), OwnNetwork])
+def test_a_frozen_layer_stays_frozen_in_a_saved_model(schedule, tmp_path, make):
+    network = make()
+    network.layers[-1].trainable = False
+    model = fitted(network, schedule)
+    model.save(tmp_path / "frozen.keras")
+    copy = keras.saving.load_model(tmp_path / "frozen.keras")
+    frozen = [layer.trainable for layer in copy.network.layers]
+    assert frozen == [layer.trainable for layer in network.layers]
+    kept = copy.network.layers[-1].get_weights()
+    copy.fit(IMAGES, LABELS, batch_size=8, verbose=0)
+    for was, live in zip(kept, copy.network.layers[-1].get_weights(), strict=True):
+        np.testing.assert_array_equal(was, live)
+    assert copy.optimizer.iterations == 4
