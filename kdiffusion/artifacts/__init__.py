@@ -66,4 +66,8 @@ def load_denoiser(path: str | os.PathLike) -> LoadedDenoiser:
             "makes that file"
         )
     known = ", ".join(loader.ARTIFACT for loader in LOADERS.values())
-    raise ArtifactError(f"{path} is none of the formats that can be read, which look like: {known}")
+    inside = [loader.ARTIFACT for loader in LOADERS.values() if (path / loader.ARTIFACT).exists()]
+    hint = f". It holds {', '.join(inside)}: give the path of one" if inside else ""
+    raise ArtifactError(
+        f"{path} is none of the formats that can be read, which look like: {known}{hint}"
+    )

@@ -246,7 +246,7 @@ def import_runtime(module: str, path: str | os.PathLike, package: str) -> Module
     try:
         return importlib.import_module(module)
     except ModuleNotFoundError as error:
+        other = "" if str(path).endswith(".onnx") else ", or use the ONNX file of the same run"
         raise ArtifactError(
-            f"{path} needs a library that is not installed: `pip install {package}`, or use the "
-            "ONNX file of the same run"
+            f"{path} needs a library that is not installed: `pip install {package}`{other}"
         ) from error

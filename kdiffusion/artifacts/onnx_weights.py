@@ -68,7 +68,7 @@ def read(path: str | os.PathLike) -> StoredWeights | None:
         weights = listed_weights(entries, model)
     except Exception as error:  # whatever a damaged list makes of json, base64, onnx and NumPy
         raise ArtifactError(
-            f"{path} carries a list of weights that cannot be read: {error!r}"
+            f"{path} carries a list of weights that cannot be read: {type(error).__name__}: {error}"
         ) from error
     card = card_from_text(metadata.get(CARD_KEY), path)
     if NETWORK_KEY not in metadata:
@@ -77,7 +77,9 @@ def read(path: str | os.PathLike) -> StoredWeights | None:
         network = json.loads(metadata[NETWORK_KEY])
         described = network[CLASS], network[ARGUMENTS]
     except (ValueError, TypeError, KeyError, RecursionError) as error:
-        raise ArtifactError(f"{path} does not say what network it is of: {error!r}") from error
+        raise ArtifactError(
+            f"{path} does not say what network it is of: {type(error).__name__}: {error}"
+        ) from error
     return stored_weights(path, card, weights, *described)
 
 

@@ -33,6 +33,7 @@ if TYPE_CHECKING:  # A type checker can't know the tables' names.
 else:
     MeasureName = tyro.extras.literal_type_from_choices(list(MEASURES))
 IMAGES = 5000
+NETWORK_IMAGES = 500
 
 
 def main(
@@ -46,7 +47,7 @@ def main(
     feature_range: tuple[float, float] = (0.0, 255.0),
     feature_output: str | None = None,
     judge: str | None = None,
-    network_images: int = 500,
+    network_images: int | None = None,
     seed: int = 0,
     sampling: Sampling = AS_RECOMMENDED,
     out: Path = Path("evaluation"),
@@ -74,7 +75,7 @@ def main(
         feature_output: name of its output with the features, where it has several.
         judge: name or ONNX file of a judge; the one of the data set if not given.
         network_images: held-out images on which the network's errors are measured, without
-            drawing; 0 for none. Only for an exported file.
+            drawing; 0 for none, 500 if not given. Only for an exported file.
         seed: of the first image to draw, and of the subsets that measures take.
         out: folder to write into.
         save_statistics: NPZ file for mean and covariance of the real features, if wanted.
@@ -87,7 +88,7 @@ def main(
         measures=measures, features=features, feature_size=feature_size,
         feature_range=feature_range, feature_output=feature_output, judge=judge, seed=seed,
     )  # fmt: skip
-    if network_images < 0 or network_images == 1:
+    if network_images is not None and (network_images < 0 or network_images == 1):
         raise ValueError(
             f"`network_images` must be 0 or at least 2. Received: network_images={network_images}"
         )
@@ -101,6 +102,11 @@ def main(
     if _is_images(path):
         if sampling != AS_RECOMMENDED:
             raise ValueError(f"Sampling options are for an exported file. Received: {path}")
+        if network_images is not None:
+            raise ValueError(
+                "`network_images` is for an exported file, whose network it measures. "
+                f"Received: network_images={network_images}, {path}"
+            )
         drawn = open_images(path)
         drawn = drawn if images is None else drawn.subset(images, seed)
         real, held_out = _real(data, directory, images=drawn)
@@ -116,7 +122,8 @@ def main(
         check_seed(seed + count - 1)  # the last image's
         real, held_out = _real(data, directory, card=card)
         prepared = job.prepare(card.image_shape, card.class_names, real)
-        place = directory if data is None else name_and_directory(data, directory)[1]
+        is_named = data is not None and not isinstance(real, Path)
+        place = name_and_directory(data, directory)[1] if is_named else directory
         if prepared.reader.judge is not None and _is_split_otherwise(card, real, place):
             held_out = f"{held_out} A judge is trained with the default split, and may know them."
         prepared.check(count, labelled=True)
@@ -125,6 +132,7 @@ def main(
             labels = labels_in_turn(counts)
         seeds = range(seed, seed + count)
         drawn = _draw(denoiser, labels, seeds, out / "drawn", sampling, written, overwrite)
+    network_images = NETWORK_IMAGES if network_images is None else network_images
     result = run_job(prepared, drawn, name, held_out, denoiser, network_images)
     print(result.table)
     contents = {
@@ -140,7 +148,8 @@ def main(
 
 
 def _is_images(path):
-    return path.suffix == ".npz" or (path.is_dir() and not is_artifact(path))
+    is_run = (path / "config.json").is_file()  # which holds images too; the loader says more
+    return path.suffix == ".npz" or (path.is_dir() and not is_run and not is_artifact(path))
 
 
 def _real(data, directory, images: Any = None, card=None):

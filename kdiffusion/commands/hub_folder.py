@@ -84,7 +84,7 @@ def read_evaluation(path: str | os.PathLike) -> dict[str, Any]:
     except (ValueError, KeyError, TypeError, RecursionError) as error:
         raise ValueError(
             f"`evaluation` must be an evaluation.json that `kdiffusion evaluate` wrote, of format "
-            f"{FORMAT_VERSION}. Received: {path}: {error!r}"
+            f"{FORMAT_VERSION}. Received: {path}: {type(error).__name__}: {error}"
         ) from error
     return {**figures, **names}
 

@@ -68,9 +68,14 @@ def name_and_directory(
         (name, directory).
 
     Raises:
-        ValueError: a folder, and another directory as well.
+        ValueError: a folder, and another directory as well; a path at which no folder is.
     """
     if data in DATASETS or not Path(data).is_dir():
+        if Path(data).is_absolute() or data.startswith((".", "~")):  # names of TFDS don't
+            raise ValueError(
+                f"`data` must be the name of a data set, or a folder. Received: {data}, where no "
+                "folder is"
+            )
         return data, directory
     if directory is not None:
         raise ValueError(

@@ -93,6 +93,11 @@ def interpolate(
     frames = check_whole("frames", frames, 2)
     if len(check_seeds(seeds)) != 2:
         raise ValueError(f"`seeds` must be two. Received: seeds={seeds}")
+    if np.ndim(label) and np.shape(label) != (2,):
+        raise ValueError(
+            "`label` must be one class, or two to walk between. "
+            f"Received: an array of shape {np.shape(label)}"
+        )
     ends = initial_latents(seeds, card.image_shape) if latents is None else np.asarray(latents)
     if ends.shape != (2, *card.image_shape):
         raise ValueError(

@@ -55,6 +55,12 @@ def test_of_the_folder_of_a_run_the_way_to_its_file_is_told(tmp_path):
         load_denoiser(tmp_path)
 
 
+def test_of_the_folder_of_exported_files_a_file_is_asked_for(toy, tmp_path):
+    (tmp_path / "denoiser.onnx").write_bytes(toy.read_bytes())
+    with pytest.raises(ArtifactError, match=r"It holds denoiser\.onnx: give the path of one"):
+        load_denoiser(tmp_path)
+
+
 def test_a_file_is_recognised_by_its_path_as_a_text_too(toy, tmp_path):
     for path in (toy, str(toy)):
         assert is_artifact(path)

@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from kdiffusion.artifacts import load_denoiser
+from kdiffusion.artifacts import ArtifactError, load_denoiser
 from kdiffusion.commands.drawn_files import read_folder
 from kdiffusion.commands.evaluate import main
 from kdiffusion.commands.sampling_flags import SamplingFlags
@@ -333,8 +333,18 @@ def test_images_need_data_and_take_no_sampling_options(tmp_path):
         main(tmp_path / "set.npz", out=tmp_path / "out")
     with pytest.raises(ValueError, match="for an exported file"):
         main(tmp_path / "set.npz", data="digits", out=tmp_path / "out", sampling=QUICK["sampling"])
+    with pytest.raises(ValueError, match=r"`network_images` is for an exported file.*=77"):
+        main(tmp_path / "set.npz", data="digits", out=tmp_path / "out", network_images=77)
     with pytest.raises(ValueError, match="`directory` must not be given where `data` is a file of"):
         main(tmp_path / "set.npz", data="real.npz", directory=tmp_path, out=tmp_path / "out")
+
+
+def test_of_a_run_the_exported_file_is_asked_for(tmp_path):
+    (tmp_path / "samples").mkdir()
+    for name in ("config.json", "samples.png", "samples/0001.png"):
+        (tmp_path / name).touch()
+    with pytest.raises(ArtifactError, match=r"folder of a run, draw with .*denoiser\.onnx"):
+        main(tmp_path, data="digits", out=tmp_path / "out")
 
 
 def test_a_file_that_was_trained_on_a_folder_asks_for_it(digits_file, toy_file, tmp_path):

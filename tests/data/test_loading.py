@@ -195,6 +195,9 @@ def test_a_name_in_the_table_is_that_data_set_and_any_other_folder_one_of_images
     assert name_and_directory("mnist", "stored") == ("mnist", "stored")
     with pytest.raises(ValueError, match="`directory` must not be given"):
         name_and_directory("mine", "stored")
+    for path in ("./nope", "../nope", str(tmp_path / "nope")):
+        with pytest.raises(ValueError, match=r"or a folder\. Received: .*nope, where no folder is"):
+            name_and_directory(path)
 
 
 def test_every_row_is_looked_up_as_it_is_loaded(source):

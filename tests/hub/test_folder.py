@@ -290,3 +290,11 @@ def test_an_evaluation_that_is_none_is_refused_before_the_work(tmp_path, text):
     with pytest.raises(ValueError, match=r"must be an evaluation\.json that `kdiffusion evaluate`"):
         hub.main(Path("digits"), tmp_path / "out", evaluation=tmp_path / "evaluation.json")
     assert not (tmp_path / "out").exists()
+
+
+def test_a_binary_file_in_place_of_an_evaluation_is_named_in_a_line(tmp_path):
+    path = tmp_path / "statistics.npz"
+    path.write_bytes(b"PK\x03\x04" + bytes(range(256)) * 400)
+    with pytest.raises(ValueError, match=r"statistics\.npz: UnicodeDecodeError") as refused:
+        hub.main(Path("digits"), tmp_path / "out", evaluation=path)
+    assert len(str(refused.value)) < 500
