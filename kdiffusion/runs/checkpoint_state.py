@@ -17,6 +17,8 @@ DRAWN_WITH = ("step", "network", "ema_network")
 UNNAMED_METRICS = (
     "loss_by_timestep/total", "loss_by_timestep/count", "gradient_norm/total", "gradient_norm/count"
 )  # fmt: skip
+# The metrics whose name in checkpoints is another: it was theirs when the first were written.
+STORED_NAMES = {"loss": "loss_by_timestep"}
 # What TensorFlow adds to a variable's name.
 SUFFIX = "/.ATTRIBUTES/VARIABLE_VALUE"
 
@@ -45,7 +47,7 @@ class CheckpointState:
             "loss_uncertainty": uncertainty.variables if uncertainty else [],
         }
         self._metrics = {
-            f"{metric.name}/{variable.name}": variable
+            f"{STORED_NAMES.get(metric.name, metric.name)}/{variable.name}": variable
             for metric in model.metrics
             for variable in metric.variables
         }

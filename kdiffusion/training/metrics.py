@@ -44,11 +44,14 @@ class LossByTimestep(_ReplicatedMetric):
     Args:
         num_timesteps: int. T.
 
+    Its name is that of its first result, so that Keras puts the loss first among numbers without
+    names, as of `train_on_batch`.
+
     `result()` is a dictionary of five scalars: `loss`, `loss_t0_249` and so on; of fewer where T is
     below 4. That of a quarter without an example, as small batches may leave, is NaN.
     """
 
-    def __init__(self, num_timesteps: int, name: str = "loss_by_timestep", **kwargs: Any):
+    def __init__(self, num_timesteps: int, name: str = "loss", **kwargs: Any):
         super().__init__(name=name, **kwargs)
         self.num_timesteps = num_timesteps
         self.total = self.add_variable((QUARTILES,), name="total")

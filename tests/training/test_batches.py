@@ -166,6 +166,19 @@ def test_callbacks_see_the_metrics_alone(model):
     assert BATCH_RANGE not in seen
 
 
+def test_without_names_the_loss_comes_first(scale_network, schedule):
+    def compiled():
+        model = DiffusionModel(scale_network, schedule)
+        model.compile(keras.optimizers.SGD(0.0))
+        return model
+
+    assert compiled().metrics_names == ["loss", "gradient_norm"]
+    for name in ("train_on_batch", "test_on_batch"):
+        first, *_ = getattr(compiled(), name)(IMAGES, LABELS)
+        named = getattr(compiled(), name)(IMAGES, LABELS, return_dict=True)
+        assert first == named["loss"] > 0
+
+
 def test_replicas_tell_the_range_of_the_whole_batch(schedule):
     strategy = tf.distribute.MirroredStrategy(
         ["/cpu:0", "/cpu:1"], cross_device_ops=tf.distribute.ReductionToOneDevice()
