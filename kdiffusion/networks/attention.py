@@ -45,7 +45,7 @@ class SelfAttention2D(keras.layers.Layer):
         self.form = "plain"
         self.norm = None
         if norm is not False:
-            self.norm = GroupNorm(**(norm or {}), dtype=self.dtype_policy)
+            self.norm = GroupNorm(**(norm or {}), dtype=self.dtype_policy, name="norm")
 
     def build(self, input_shape: Shape) -> None:
         channels = input_shape[-1]
@@ -55,11 +55,13 @@ class SelfAttention2D(keras.layers.Layer):
                 f"Received: heads={self.heads}"
             )
         policy = self.dtype_policy
-        self.query = keras.layers.Dense(channels, dtype=policy)
-        self.key = keras.layers.Dense(channels, dtype=policy)
-        self.value = keras.layers.Dense(channels, dtype=policy)
+        self.query = keras.layers.Dense(channels, dtype=policy, name="query")
+        self.key = keras.layers.Dense(channels, dtype=policy, name="key")
+        self.value = keras.layers.Dense(channels, dtype=policy, name="value")
         # Zero init: attention starts as the identity.
-        self.project = keras.layers.Dense(channels, kernel_initializer="zeros", dtype=policy)
+        self.project = keras.layers.Dense(
+            channels, kernel_initializer="zeros", dtype=policy, name="project"
+        )
         for layer in (self.norm, self.query, self.key, self.value, self.project):
             if layer is not None:
                 layer.build(input_shape)

@@ -29,10 +29,14 @@ class _Block(keras.layers.Layer):
         self.attention_heads = attention_heads
         self.dropout = dropout
         self.scale_shift = scale_shift
-        self.residual = ResidualBlock(channels, dropout, scale_shift, norm, dtype=self.dtype_policy)
+        self.residual = ResidualBlock(
+            channels, dropout, scale_shift, norm, dtype=self.dtype_policy, name="residual"
+        )
         self.attention = None
         if attention_heads:
-            self.attention = SelfAttention2D(attention_heads, norm, dtype=self.dtype_policy)
+            self.attention = SelfAttention2D(
+                attention_heads, norm, dtype=self.dtype_policy, name="attention"
+            )
 
     def _build(self, inputs_shape, condition_shape):
         self.residual.build(inputs_shape, condition_shape)
@@ -119,7 +123,7 @@ class Downsample(keras.layers.Layer):
         self.symmetric = symmetric
         padding = "valid" if symmetric else "same"
         self.conv = keras.layers.Conv2D(
-            channels, 3, strides=2, padding=padding, dtype=self.dtype_policy
+            channels, 3, strides=2, padding=padding, dtype=self.dtype_policy, name="conv"
         )
 
     def build(self, input_shape: Shape) -> None:
@@ -162,7 +166,9 @@ class Upsample(keras.layers.Layer):
         self.channels = channels
         # In bfloat16 on a processor, TensorFlow's transposed convolution is slower on maps of 8x8.
         self.form = "transposed" if self.compute_dtype == "float32" else "resized"
-        self.conv = keras.layers.Conv2D(channels, 3, padding="same", dtype=self.dtype_policy)
+        self.conv = keras.layers.Conv2D(
+            channels, 3, padding="same", dtype=self.dtype_policy, name="conv"
+        )
 
     def build(self, input_shape: Shape) -> None:
         batch, height, width, channels = input_shape

@@ -105,7 +105,9 @@ class ConditionEmbedding(keras.layers.Layer):
         self.time_channels = time_channels
         self.label_channels = label_channels
         self.channels = channels
-        self.embed_time = TimestepEmbedding(time_channels, dtype=self.dtype_policy)
+        self.embed_time = TimestepEmbedding(
+            time_channels, dtype=self.dtype_policy, name="embed_time"
+        )
         # As strong as the sines of the time, whose RMS is sqrt(1/2): Keras starts an embedding at
         # 0.03, where the label hardly counts until it has grown (EDM, too, scales labels up).
         self.embed_label = keras.layers.Embedding(
@@ -113,9 +115,11 @@ class ConditionEmbedding(keras.layers.Layer):
             label_channels,
             embeddings_initializer=keras.initializers.RandomNormal(stddev=0.5**0.5),
             dtype=self.dtype_policy,
+            name="embed_label",
         )
-        self.hidden = keras.layers.Dense(channels, activation="silu", dtype=self.dtype_policy)
-        self.project = keras.layers.Dense(channels, activation="silu", dtype=self.dtype_policy)
+        dense = {"activation": "silu", "dtype": self.dtype_policy}
+        self.hidden = keras.layers.Dense(channels, **dense, name="hidden")
+        self.project = keras.layers.Dense(channels, **dense, name="project")
 
     def build(self, timestep_shape: Shape, label_shape: Shape) -> None:
         batch = timestep_shape[0]
@@ -173,13 +177,18 @@ class AddedConditionEmbedding(keras.layers.Layer):
         self.channels = channels
         policy = self.dtype_policy
         self.embed_time = TimestepEmbedding(
-            time_channels, cosine_first=cosine_first, frequency_shift=frequency_shift, dtype=policy
-        )
+            time_channels, cosine_first=cosine_first, frequency_shift=frequency_shift, dtype=policy,
+            name="embed_time",
+        )  # fmt: skip
         self.embed_label = keras.layers.Embedding(
-            num_classes + 1, channels, embeddings_initializer="zeros", dtype=policy
+            num_classes + 1,
+            channels,
+            embeddings_initializer="zeros",
+            dtype=policy,
+            name="embed_label",
         )
-        self.hidden = keras.layers.Dense(channels, activation="silu", dtype=policy)
-        self.project = keras.layers.Dense(channels, dtype=policy)
+        self.hidden = keras.layers.Dense(channels, activation="silu", dtype=policy, name="hidden")
+        self.project = keras.layers.Dense(channels, dtype=policy, name="project")
 
     def build(self, timestep_shape: Shape, label_shape: Shape) -> None:
         batch = timestep_shape[0]

@@ -53,16 +53,18 @@ class ResidualBlock(keras.layers.Layer):
         self.scale_shift = scale_shift
         self.form = "plain"
         policy = self.dtype_policy
-        self.norm_in = GroupNorm(**(norm or {}), dtype=policy)
-        self.conv_in = keras.layers.Conv2D(channels, 3, padding="same", dtype=policy)
-        self.project_condition = keras.layers.Dense(
-            2 * channels if scale_shift else channels, dtype=policy
+        self.norm_in = GroupNorm(**(norm or {}), dtype=policy, name="norm_in")
+        self.conv_in = keras.layers.Conv2D(
+            channels, 3, padding="same", dtype=policy, name="conv_in"
         )
-        self.norm_out = GroupNorm(**(norm or {}), dtype=policy)
-        self.drop = keras.layers.Dropout(dropout, dtype=policy)
+        self.project_condition = keras.layers.Dense(
+            2 * channels if scale_shift else channels, dtype=policy, name="project_condition"
+        )
+        self.norm_out = GroupNorm(**(norm or {}), dtype=policy, name="norm_out")
+        self.drop = keras.layers.Dropout(dropout, dtype=policy, name="drop")
         # Zero init: each block starts as the identity, as in DDPM.
         self.conv_out = keras.layers.Conv2D(
-            channels, 3, padding="same", kernel_initializer="zeros", dtype=policy
+            channels, 3, padding="same", kernel_initializer="zeros", dtype=policy, name="conv_out"
         )
         self.shortcut = None
 
@@ -74,7 +76,7 @@ class ResidualBlock(keras.layers.Layer):
         self.norm_out.build(output_shape)
         self.conv_out.build(output_shape)
         if inputs_shape[-1] != self.channels:
-            self.shortcut = PointwiseDense(self.channels, dtype=self.dtype_policy)
+            self.shortcut = PointwiseDense(self.channels, dtype=self.dtype_policy, name="shortcut")
             self.shortcut.build(inputs_shape)
 
     def call(self, inputs: Tensor, condition: Tensor, training: bool | None = None) -> Tensor:

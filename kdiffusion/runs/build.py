@@ -50,6 +50,9 @@ def build_model(
         rematerialise=optimizer.rematerialise,
         loss_by_class=config.run.loss_by_class,
         seed=config.run.seed,
+        # All parts have names of their own. Keras's would count what the process made before, and
+        # names order the graph's nodes and so its sums: a resumed run would end otherwise.
+        name="diffusion_model",
     )
     diffusion_model.may_be_pale = True
     shape = find("learning_rate_shape", optimizer.learning_rate_shape, LEARNING_RATE_SHAPES)

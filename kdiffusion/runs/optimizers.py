@@ -118,6 +118,7 @@ def adamw(config: OptimizerConfig, learning_rate: LearningRate) -> keras.optimiz
         weight_decay=config.weight_decay,
         beta_1=config.beta_1,
         beta_2=config.beta_2,
+        name="adamw",
     )
 
 
@@ -129,6 +130,7 @@ def muon(config: OptimizerConfig, learning_rate: LearningRate) -> keras.optimize
         adam_weight_decay=config.weight_decay or None,
         adam_beta_1=config.beta_1,
         adam_beta_2=config.beta_2,
+        name="muon",
     )
 
 

@@ -28,7 +28,7 @@ class LossUncertainty(keras.layers.Layer):
     """
 
     def __init__(self, schedule: NoiseSchedule):
-        super().__init__(dtype="float32")
+        super().__init__(dtype="float32", name="loss_uncertainty")
         rng = np.random.default_rng(0)  # saved files rely on it: they don't hold the features
         frequencies, phases = rng.normal(size=CHANNELS), rng.uniform(size=CHANNELS)
         # 20 in place of infinity, with which a schedule of zero terminal SNR ends.

@@ -169,9 +169,13 @@ class LossSecondMoment(keras.layers.Layer):
     """
 
     def __init__(
-        self, num_timesteps: int, memory: int = 10, uniform_share: float = 0.001, **kwargs: Any
+        self,
+        num_timesteps: int,
+        memory: int = 10,
+        uniform_share: float = 0.001,
+        name: str = "loss_second_moment",
     ):
-        super().__init__(trainable=False, dtype="float32", **kwargs)
+        super().__init__(trainable=False, dtype="float32", name=name)
         self.num_timesteps = num_timesteps
         self.memory = memory
         self.uniform_share = uniform_share

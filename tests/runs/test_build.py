@@ -1,8 +1,10 @@
 """Every setting reaches what is trained."""
 
+import keras
 import pytest
 
 from kdiffusion.diffusion.schedules import make_schedule
+from kdiffusion.runs.choices import NETWORKS, OPTIMIZERS
 
 
 @pytest.mark.parametrize("name", ["adamw", "muon"])
@@ -39,3 +41,33 @@ def test_every_setting_reaches_the_model_and_its_optimizer(tiny_model, name):
     assert {made.weight_decay, getattr(made, f"{prefix}weight_decay")} == {0.1}
     rate = made._learning_rate  # of 12 steps the last six fall
     assert [float(rate(step)) for step in (6, 9, 12)] == pytest.approx([0.5, 0.25, 0.0])
+
+
+def _names(layer):
+    yield layer.name
+    for part in vars(layer).values():
+        if isinstance(part, keras.layers.Layer):
+            yield from _names(part)
+
+
+@pytest.mark.parametrize("optimizer", OPTIMIZERS)
+@pytest.mark.parametrize("network", NETWORKS)
+def test_no_name_tells_what_was_built_before(tiny_model, network, optimizer):
+    """Names order a graph's nodes, and with them its sums: a resumed run needs the same ones."""
+    sections = {
+        "model": {
+            "network": network, "base_channels": 32, "channel_multipliers": [1, 2],
+            "attention_resolutions": [4], "scale_shift": True,
+        },
+        "optimizer": {"name": optimizer},
+        "diffusion": {"learned_weighting": True, "timestep_sampling": "loss_second_moment"},
+    }  # fmt: skip
+    found = []
+    for _ in range(2):
+        model = tiny_model(**sections)
+        layers = [name for layer in model.network.layers for name in _names(layer)]
+        held = [*model.weights, *model.optimizer.variables]
+        found.append((layers, [variable.path for variable in held]))
+        # Keras counts these, too.
+        _ = keras.layers.Dense(3), keras.layers.Conv2D(3, 3), keras.layers.Embedding(3, 3)
+    assert found[0] == found[1]
