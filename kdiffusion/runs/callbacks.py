@@ -107,7 +107,7 @@ class StopAtNonFinite(keras.callbacks.Callback):
             self._checkpoints.go_back_to(good)
         return (
             f"{said} The last checkpoint from before that is {good}. Go on from it by the same "
-            "command with --resume and a lower --optimizer.learning-rate."
+            "command with --resume, without --overwrite, and a lower --optimizer.learning-rate."
         )
 
 
@@ -127,6 +127,7 @@ class Monitor(keras.callbacks.Callback):
     Args:
         directory: `RunDirectory`.
         card: `DenoiserCard` with the recommended sampler, for the grids.
+        steps_per_epoch: int.
         has_config, has_graph: bool. Whether the run's log holds the configuration as it is now,
             and the graph. Defaults to `False`.
         evaluate: `EvaluationInTraining`, or None for no evaluation.
@@ -136,6 +137,7 @@ class Monitor(keras.callbacks.Callback):
         self,
         directory: RunDirectory,
         card: DenoiserCard,
+        steps_per_epoch: int,
         has_config: bool = False,
         has_graph: bool = False,
         evaluate: EvaluationInTraining | None = None,
@@ -146,6 +148,7 @@ class Monitor(keras.callbacks.Callback):
         self._has_config, self._has_graph = has_config, has_graph
         self._directory = directory
         self._card = card
+        self._steps_per_epoch = steps_per_epoch
         self._run = directory.config.run
         self._batch_size = directory.config.optimizer.batch_size
         self._epochs = directory.config.optimizer.epochs
@@ -193,6 +196,8 @@ class Monitor(keras.callbacks.Callback):
         self._epoch_done = time.perf_counter()
 
     def on_epoch_end(self, epoch: int, logs: Any = None) -> None:
+        if self._step() % self._steps_per_epoch:  # stopped amid it: it is written when it is whole
+            return
         start_time, start_step = self._epoch_start
         images = (self._step() - start_step) * self._batch_size
         speed = {"images_per_second": images / (self._epoch_done - start_time)}

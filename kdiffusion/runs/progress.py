@@ -58,8 +58,7 @@ class EpochLines(keras.callbacks.Callback):
         self._epoch_done = now, step
         if is_watched() and now - self._moved > SECONDS_BETWEEN_MOVES:
             self._moved = now
-            done = (step - 1) % self._steps_per_epoch + 1
-            move(self._line(logs, f"  step {done}/{self._steps_per_epoch}"))
+            move(self._line(logs, self._where(step)))
 
     def on_test_begin(self, logs: Any = None) -> None:
         self._be_busy(f"{self._name()}: validation")
@@ -70,7 +69,8 @@ class EpochLines(keras.callbacks.Callback):
     def on_epoch_end(self, epoch: int, logs: Any = None) -> None:
         self._ended += 1
         move("")
-        say(self._line(logs))
+        is_whole = self._step() % self._steps_per_epoch == 0  # not one that a callback cut short
+        say(self._line(logs, "" if is_whole else self._where(self._step())))
 
     def on_train_end(self, logs: Any = None) -> None:
         self._busy.close()
@@ -96,6 +96,9 @@ class EpochLines(keras.callbacks.Callback):
         shown = [(word, np.mean(logs[name])) for name, word in SHOWN.items() if name in logs]
         numbers = "".join(f"  {word} {value:.4f}" for word, value in shown)
         return self._name() + where + numbers + self._speed() + self._left()
+
+    def _where(self, step):
+        return f"  step {(step - 1) % self._steps_per_epoch + 1}/{self._steps_per_epoch}"
 
     def _speed(self):
         (start, first), (now, step) = self._epoch_begun, self._epoch_done

@@ -283,7 +283,8 @@ def _monitor(model, directory, before, step, steps_per_epoch, evaluate):
         for part in ("train", "validation")
     )
     has_config = has_graph and before is not None and before.config == directory.config
-    return Monitor(directory, make_card(model, directory), has_config, has_graph, evaluate)
+    card = make_card(model, directory)
+    return Monitor(directory, card, steps_per_epoch, has_config, has_graph, evaluate)
 
 
 def _with_history(directory, before, step, workers):

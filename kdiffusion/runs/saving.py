@@ -85,7 +85,7 @@ class SaveCheckpoint(keras.callbacks.Callback):
             kind = Preempted if self._workers.any(came is Preempted) else StoppedByUser
             raise kind(
                 f"Stopped by {kind.cause} after step {step}, which is saved. Go on by the same "
-                "command with --resume."
+                "command with --resume, without --overwrite."
             )
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 from typing import TYPE_CHECKING
 
-from kdiffusion.runs.config import PARENT
+from kdiffusion.runs.config import PARENT, network_options
 from kdiffusion.tensorflow_start import NVIDIA_DEVICES
 
 if TYPE_CHECKING:
@@ -45,7 +45,9 @@ def _network(config):
     model = config.model
     if model.network == PARENT:  # read later: the settings beside it are not this network's
         return f"that of {config.run.init_from}"
-    channels = " ".join(str(model.base_channels * m) for m in model.channel_multipliers)
+    widths = [model.base_channels * multiplier for multiplier in model.channel_multipliers]
+    widths = network_options(model).get("widths", widths)  # of a network that takes them so
+    channels = " ".join(map(str, widths))
     return f"{model.network}, {channels} channels, blocks per level: {model.blocks_per_level}"
 
 

@@ -102,5 +102,5 @@ class Workers:
                 raise
             raise WorkerLost(
                 "Another worker of the cluster was lost, so this one stops. Start all of them "
-                "again by the same commands with --resume."
+                "again by the same commands with --resume, without --overwrite."
             ) from error

@@ -53,6 +53,19 @@ def test_an_epoch_is_one_line_and_says_how_long_the_run_will_take(model, capsys)
     assert re.fullmatch(shown, said)
 
 
+def test_an_epoch_that_was_cut_short_says_where(model, capsys):
+    lines = EpochLines(_with_epochs(3), 4)
+    lines.set_model(model)
+    model.step.assign(4)
+    lines.on_train_begin()
+    lines.on_epoch_begin(1)
+    for _ in range(3):
+        model.step.assign_add(1)
+        lines.on_train_batch_end(0, {"loss": 0.5})
+    lines.on_epoch_end(1, {"loss": 0.5})
+    assert "epoch 2/3  step 3/4  loss 0.5000" in capsys.readouterr().out
+
+
 def test_the_last_epoch_has_no_time_left(model, capsys):
     _line(model, 3, {"loss": 0.5})
     assert re.search(r"epoch 3/3  loss 0\.5000  \d+ images/s$", capsys.readouterr().out)
@@ -119,6 +132,9 @@ def test_a_summary_names_the_network_and_does_not_describe_one_that_is_the_paren
 
     assert "unet, 32 64 channels" in line()
     assert "unet2d, 32 64 channels" in line("--model.network", "unet2d")
+    options = ("widths=[8,24]", "norm_groups=4")
+    other = line("--model.network", "unet2d", "--model.network-options", *options)
+    assert "unet2d, 8 24 channels" in other
     parents = line("--model.network", "parent", "--run.init-from", "imported")
     assert "network     that of imported\n" in parents
     assert "channels" not in parents

@@ -314,3 +314,9 @@ def test_a_run_that_a_callback_stops_is_saved_where_it_stopped(tiny, tmp_path):
     run = RunDirectory.read(tmp_path)
     assert sorted(path.name for path in run.checkpoints.glob("step_*"))[-1] == "step_00000008"
     assert verify(run.checkpoints / "step_00000008")["logs"] == {}
+    # The log has epochs that are whole, and each once.
+    events = EventAccumulator(str(run.tensorboard / "train"), {"tensors": 0}).Reload()
+    assert [event.step for event in events.Tensors("epoch/loss")] == [6]
+    train(config, tmp_path, resume=True)
+    events = EventAccumulator(str(run.tensorboard / "train"), {"tensors": 0}).Reload()
+    assert [event.step for event in events.Tensors("epoch/loss")] == [6, 12, 18]
