@@ -1,5 +1,6 @@
 """`python -m kdiffusion export RUN_DIR`: exports the averaged network of a run."""
 
+import shlex
 import time
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
@@ -39,4 +40,5 @@ def main(
     for name, path in paths.items():
         print(f"{name:12} {path}")
     print(f"Exported and compared with the live network in {time.perf_counter() - start:.1f} s.")
-    print(f"Draw from it: python -m kdiffusion sample {next(iter(paths.values()))}")
+    first = shlex.quote(str(next(iter(paths.values()))))
+    print(f"Draw from it: python -m kdiffusion sample {first}")

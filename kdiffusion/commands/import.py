@@ -1,5 +1,6 @@
 """`python -m kdiffusion import SOURCE --out DIR`: reads a model that diffusers saved."""
 
+import shlex
 from pathlib import Path
 from typing import Annotated
 
@@ -53,6 +54,7 @@ def main(
     if drawing.without:
         print(f"but for what has no option here: {', '.join(drawing.without)}")
     print(f"Written: {imported.path}")
-    print(f"Export it: python -m kdiffusion export {out}")
-    start = f"--run.init-from {out} --model.network parent"
+    folder = shlex.quote(str(out))
+    print(f"Export it: python -m kdiffusion export {folder}")
+    start = f"--run.init-from {folder} --model.network parent"
     print(f"Train from it: python -m kdiffusion train PRESET {start}")

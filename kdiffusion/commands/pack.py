@@ -3,6 +3,7 @@
 Training reads them from the disk: `--data.name packed --data.directory FOLDER`.
 """
 
+import shlex
 import time
 from pathlib import Path
 from typing import Annotated
@@ -60,4 +61,4 @@ def main(
         f"{images['train']:,} images of {height}x{width}x{channels} and {images['validation']:,} "
         f"held out, {len(packed['class_names'])} classes, in {seconds:.0f} s: {out}"
     )
-    print(f"Train on it: --data.name packed --data.directory {out}")
+    print(f"Train on it: --data.name packed --data.directory {shlex.quote(str(out))}")

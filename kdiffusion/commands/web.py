@@ -1,5 +1,6 @@
 """`python -m kdiffusion web ARTIFACT`: a page that samples in the browser, as static files."""
 
+import shlex
 from pathlib import Path
 
 from .sampling_flags import Artifact
@@ -19,5 +20,6 @@ def main(
         overwrite: replace an earlier site, if nothing was added to it.
     """
     write_site(artifact, out, overwrite)
-    print(f"{out}: serve it, for example by `python -m http.server --directory {out}`,")
+    serve = f"python -m http.server --directory {shlex.quote(str(out))}"
+    print(f"{out}: serve it, for example by `{serve}`,")
     print("then open http://localhost:8000")

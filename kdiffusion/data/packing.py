@@ -35,6 +35,9 @@ from .packing_sources import CHUNK, Item, ItemSource, MemorySource, TfdsSource
 from .record_file import RecordFile, create
 from .resize import ImageSize
 
+# More than any data set has: what is above is an id, a hash or a time, and a table of names for it
+# would fill the memory.
+MOST_CLASSES = 2**17
 UNFINISHED = ".packing"  # what an unfinished folder is called, after its name
 
 
@@ -183,6 +186,11 @@ def _tar_classes(items, class_names):
         raise ValueError(
             f"classes must be from 0 to {len(class_names) - 1 if class_names else '...'}, one for "
             f"each of `class_names`. Received: {min(labels)} to {max(labels)}"
+        )
+    if max(labels) >= MOST_CLASSES:
+        raise ValueError(
+            f"classes must be numbers from 0 on, below {MOST_CLASSES:,}; a hash or a time is none. "
+            f"Received: {max(labels)}"
         )
     return tuple(class_names) or tuple(map(str, range(max(labels) + 1)))
 

@@ -122,6 +122,9 @@ def test_tars_of_webdataset_are_packed_image_by_image(tmp_path):
         pack(tmp_path / "tars", tmp_path / "other", class_names=("a", "a", "b"), progress=False)
     with pytest.raises(ValueError, match="`directory` is for a data set that is named"):
         pack(tmp_path / "tars", tmp_path / "other", directory=tmp_path, progress=False)
+    _tar(tmp_path / "ids.tar", pixels[:2], [0, 99999999999])
+    with pytest.raises(ValueError, match=r"below 131,072; .* Received: 99999999999"):
+        pack(tmp_path / "ids.tar", tmp_path / "other", processes=1, progress=False)
 
 
 @pytest.mark.slow
