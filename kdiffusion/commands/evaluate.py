@@ -122,8 +122,9 @@ def main(
         check_seed(seed + count - 1)  # the last image's
         real, held_out = _real(data, directory, card=card)
         prepared = job.prepare(card.image_shape, card.class_names, real)
-        is_named = data is not None and not isinstance(real, Path)
-        place = name_and_directory(data, directory)[1] if is_named else directory
+        place = directory
+        if data is not None and not isinstance(real, Path):
+            place = name_and_directory(data, directory)[1]
         if prepared.reader.judge is not None and _is_split_otherwise(card, real, place):
             held_out = f"{held_out} A judge is trained with the default split, and may know them."
         prepared.check(count, labelled=True)
