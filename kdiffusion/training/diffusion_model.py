@@ -354,7 +354,7 @@ class DiffusionModel(ChecksBatches, keras.Model):
         ]
         if unreached:
             warnings.warn(
-                f"The loss does not depend on these weights, which so are not trained: {unreached}",
+                f"The loss does not depend on these weights, so they are not trained: {unreached}",
                 stacklevel=2,
             )
         # Dense: the rows of an embedding's sparse gradient repeat, and their norm is not its norm.

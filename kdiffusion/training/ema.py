@@ -14,12 +14,11 @@ def averaged_copy(network: keras.Model) -> keras.Model:
     """A network of the same class whose weights begin as a network's, and aren't trained.
 
     Args:
-        network: keras.Model.
+        network: keras.Model; where a call builds its layers, with `image_shape`.
     """
     average = type(network).from_config(network.get_config())
     if not average.built:  # a subclass, whose layers are built by its first call
-        average.image_shape = network.image_shape
-        call_once(average)
+        call_once(average, network.image_shape)
     average.set_weights(network.get_weights())
     average.trainable = False
     return average

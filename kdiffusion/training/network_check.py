@@ -38,7 +38,7 @@ def check_network(network: Any) -> None:
             f"`network` must have the inputs {', '.join(INPUT_NAMES)}. Received: {', '.join(names)}"
         )
     _to_python_numbers(network)
-    _check_output(network.outputs if names else call_once(network), network)
+    _check_output(network.outputs if names else call_once(network, network.image_shape), network)
     held = {str(weight.dtype) for weight in network.trainable_variables} - {"float32"}
     if held:
         raise ValueError(
@@ -47,11 +47,16 @@ def check_network(network: Any) -> None:
         )
 
 
-def call_once(network: keras.Model) -> Any:
-    """The prediction for one black image: a network that was not built has its weights then."""
+def call_once(network: keras.Model, image_shape: tuple[int, int, int]) -> Any:
+    """The prediction `[1, H, W, C]` for one grey image; a network that was not built is, then.
+
+    Args:
+        network: keras.Model, as of `check_network`.
+        image_shape: (height, width, channels).
+    """
     return network(
         {
-            "noisy_image": np.zeros((1, *network.image_shape), "float32"),
+            "noisy_image": np.zeros((1, *image_shape), "float32"),
             "timestep": np.zeros(1, "int32"),
             "label": np.zeros(1, "int32"),
         },

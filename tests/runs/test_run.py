@@ -178,7 +178,10 @@ def test_what_is_no_finite_number_stops_and_the_last_good_checkpoint_stays(
     Of steps 7 to 9 in one call the first may have met it: those of step 6 may be spoilt.
     """
     spoil(monkeypatch, number)
-    said = rf"at step {seen}: .* before that is .*step_0000000{good}\. Go on .* --resume, .* and a"
+    said = (
+        rf"at step {seen}: .* from before that is .*step_0000000{good}\. "
+        "Go on .* --resume, without --overwrite, and a"
+    )
     run = {"checkpoint_every_steps": 1, "steps_per_execution": at_once, "checkpoints_to_keep": 1}
     with pytest.raises(FloatingPointError, match=said):
         train(tiny(run=run), tmp_path)
