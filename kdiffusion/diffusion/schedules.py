@@ -278,22 +278,26 @@ def options_from_text(texts: Iterable[str]) -> dict[str, float]:
     """What `make_schedule` takes of a schedule's parameters, of texts NAME=VALUE.
 
     Raises:
-        ValueError: naming a text that is no such pair, or that gives no parameter of a schedule.
+        ValueError: naming a text that is no such pair, that gives no parameter of a schedule, or
+            that gives one again.
     """
     options = {}
     others = list(inspect.signature(make_schedule).parameters)[:3]
     for text in texts:
         name, _, value = str(text).partition("=")
+        name = name.strip()
+        if name in others:
+            raise ValueError(
+                f"`schedule_options` must be parameters of the schedule itself. Received: {text}"
+            )
+        if name in options:
+            raise ValueError(f"`schedule_options` must give {name} once. Received: {text} too")
         try:
-            options[name.strip()] = float(value)
+            options[name] = float(value)
         except ValueError:
             raise ValueError(
                 f"`schedule_options` must be NAME=NUMBER, such as offset=0.02. Received: {text}"
             ) from None
-        if name.strip() in others:
-            raise ValueError(
-                f"`schedule_options` must be parameters of the schedule itself. Received: {text}"
-            )
     return options
 
 

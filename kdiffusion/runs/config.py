@@ -263,7 +263,8 @@ def network_options(model: ModelConfig) -> dict[str, Any]:
         model: `ModelConfig`.
 
     Raises:
-        ValueError: naming an option that is no NAME=JSON, or that is a setting of its own.
+        ValueError: naming an option that is no NAME=JSON, that is a setting of its own, or that is
+            given twice.
     """
     settings = {field.name for field in dataclasses.fields(ModelConfig)}
     options = {}
@@ -275,6 +276,8 @@ def network_options(model: ModelConfig) -> dict[str, Any]:
                 f"`model.network_options` must not hold what is decided elsewhere, {name}. "
                 f"Received: {text}"
             )
+        if name in options:
+            raise ValueError(f"`model.network_options` must give {name} once. Received: {text} too")
         try:
             options[name] = json.loads(value)
         except (ValueError, RecursionError):

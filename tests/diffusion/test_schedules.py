@@ -182,6 +182,8 @@ def test_parameters_are_read_from_text():
     for name in ("name", "num_timesteps", "zero_terminal_snr"):
         with pytest.raises(ValueError, match=f"parameters of the schedule itself.*{name}=1"):
             options_from_text([f"{name}=1"])
+    with pytest.raises(ValueError, match=r"must give offset once\. Received: offset=2 too"):
+        options_from_text(["offset=1", "start=1", "offset=2"])
 
 
 def test_sigmoid_follows_its_formula():

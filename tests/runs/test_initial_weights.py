@@ -334,6 +334,7 @@ def test_a_parents_network_is_taken_whatever_it_is(tiny, tiny_model, tmp_path):
         ({"network": "parent"}, "`model.network` parent needs `run.init_from`"),
         ({"network_options": ["norm_epsilon"]}, "must be NAME=JSON, .*Received: norm_epsilon"),
         ({"network_options": ["dropout=0.5"]}, "decided elsewhere, dropout"),
+        ({"network_options": ["a=1", "a=2"]}, "must give a once. Received: a=2 too"),
     ],
 )
 def test_options_of_a_network_that_cannot_be_are_refused(tiny, model, message):
