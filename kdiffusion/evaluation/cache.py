@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 import os
 import sys
+import warnings
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -24,14 +25,14 @@ def cache_folder() -> Path:
     That is $XDG_CACHE_HOME or ~/.cache on Linux, ~/Library/Caches on macOS, %LOCALAPPDATA% on
     Windows.
     """
-    if VARIABLE in os.environ:
+    if os.environ.get(VARIABLE):  # set to nothing counts as unset, as XDG has it
         return Path(os.environ[VARIABLE])
     if sys.platform == "darwin":
         parent = Path.home() / "Library" / "Caches"
     elif sys.platform == "win32":
-        parent = Path(os.environ.get("LOCALAPPDATA", Path.home() / "AppData" / "Local"))
+        parent = Path(os.environ.get("LOCALAPPDATA") or Path.home() / "AppData" / "Local")
     else:
-        parent = Path(os.environ.get("XDG_CACHE_HOME", Path.home() / ".cache"))
+        parent = Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache")
     return parent / "kdiffusion"
 
 
@@ -61,13 +62,22 @@ def cached(key: str, compute: Callable[[], np.ndarray]) -> np.ndarray:
         compute: function of nothing.
 
     Returns:
-        Array that lies on disk and is read where it is used (`numpy.memmap`).
+        Array that lies on disk and is read where it is used (`numpy.memmap`); in memory, with a
+        warning, where the cache can't be written.
     """
     path = cache_folder() / "evaluation" / f"v{VERSION}-{key}.npy"
     if not path.exists() or path.stat().st_size == 0:  # as a power cut leaves it
         array = np.asarray(compute())
-        with staged(path, overwrite=True) as temporary:
-            np.save(temporary, array)
+        try:
+            with staged(path, overwrite=True) as temporary:
+                np.save(temporary, array)
+        except OSError as error:
+            warnings.warn(
+                f"The cache {path.parent} cannot be written, so the same is computed again next "
+                f"time. ${VARIABLE} names another folder. {error}",
+                stacklevel=2,
+            )
+            return array
     try:
         return np.load(path, mmap_mode="r", allow_pickle=False)
     except ValueError as error:

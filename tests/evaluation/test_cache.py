@@ -85,3 +85,21 @@ def test_it_lies_where_the_system_keeps_caches(monkeypatch, platform, variables,
         monkeypatch.setenv(name, value)
     monkeypatch.setattr(sys, "platform", platform)
     assert cache_folder() == Path.home() / expected
+
+
+@pytest.mark.parametrize("name", ["KDIFFUSION_CACHE_DIR", "XDG_CACHE_HOME"])
+def test_a_variable_that_is_set_to_nothing_counts_as_unset(monkeypatch, name):
+    monkeypatch.delenv("KDIFFUSION_CACHE_DIR")
+    monkeypatch.delenv(name, raising=False)
+    unset = cache_folder()
+    monkeypatch.setenv(name, "")
+    assert cache_folder() == unset
+    assert unset.is_absolute()
+
+
+def test_a_cache_that_cannot_be_written_loses_no_work(folder):
+    folder.parent.mkdir(exist_ok=True)
+    folder.write_text("a file, where a folder would have to be made")
+    with pytest.warns(UserWarning, match=r"cannot be written, so the same is computed again"):
+        found = cached("key", lambda: np.arange(3.0))
+    assert found.tolist() == [0, 1, 2]
