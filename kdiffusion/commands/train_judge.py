@@ -66,6 +66,11 @@ def main(
         image_size=image_size,
         validation_fraction=validation_fraction,
     )
+    if dataset.num_classes < 2:
+        raise ValueError(
+            "`data` must have two classes at least, for a judge to tell apart. "
+            f"Received: {data}, {dataset.num_classes}"
+        )
     flip = HORIZONTAL_FLIP[horizontal_flip]
     flip = dataset.horizontal_flip if flip is None else flip
     import_tensorflow()  # not before: now the data are known to be good
