@@ -11,6 +11,7 @@ prints each row when it is measured.
 import dataclasses
 import json
 import math
+import tempfile
 import time
 from pathlib import Path
 from typing import Annotated
@@ -130,11 +131,12 @@ def main(
             start = time.perf_counter()
             drawn, labels = draw(row, denoiser, guide, images), np.arange(images) % card.null_label
             seconds = time.perf_counter() - start
-            path = out.with_suffix(".npz")
-            np.savez(path, images=drawn, labels=labels)
-            result = evaluate(
-                open_images(path), labels, prepared.real, prepared.reader, names, 0, False
-            )
+            with tempfile.TemporaryDirectory() as folder:
+                path = Path(folder) / "drawn.npz"
+                np.savez(path, images=drawn, labels=labels)
+                result = evaluate(
+                    open_images(path), labels, prepared.real, prepared.reader, names, 0, False
+                )
             figures = {name: result.figures[name] for name in FIGURES}
             found[row.name] = figures | {"seconds": seconds}
             with staged(out, overwrite=True) as place:
