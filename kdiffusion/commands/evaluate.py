@@ -79,11 +79,11 @@ def main(
         seed: of the first image to draw, and of the subsets that measures take.
         out: folder to write into.
         save_statistics: NPZ file for mean and covariance of the real features, if wanted.
-        overwrite: replace an earlier evaluation, and draw again.
+        overwrite: remove an earlier evaluation and what was drawn for it, and draw again.
     """
     paths = {name: out / name for name in ("evaluation.json", "report.html")}
-    written = [path for path in (*paths.values(), save_statistics) if path is not None]
-    refuse_outputs(*written, overwrite=overwrite)
+    refuse_outputs(*paths.values(), overwrite=overwrite)
+    refuse_outputs(*paths.values(), save_statistics, overwrite=True)  # more of it once it is known
     job = Job(
         measures=measures, features=features, feature_size=feature_size,
         feature_range=feature_range, feature_output=feature_output, judge=judge, seed=seed,
@@ -115,12 +115,18 @@ def main(
             names = real.class_names  # some of them, in another order: by name, not by place
         prepared = job.prepare(drawn.image_shape, names, real)
         prepared.check(drawn.count, drawn.labels is not None)
+        _save_statistics(prepared, save_statistics, overwrite)
     else:
         denoiser = load_denoiser(path)
         card = denoiser.card
         count = check_whole("images", IMAGES if images is None else images)
         check_seed(seed + count - 1)  # the last image's
         real, held_out = _real(data, directory, card=card)
+        if isinstance(real, Path) and network_images:
+            raise ValueError(
+                "`network_images` needs real images, and `data` is statistics. "
+                f"Received: network_images={network_images}, {data}"
+            )
         prepared = job.prepare(card.image_shape, card.class_names, real)
         place = directory
         if data is not None and not isinstance(real, Path):
@@ -128,11 +134,12 @@ def main(
         if prepared.reader.judge is not None and _is_split_otherwise(card, real, place):
             held_out = f"{held_out} A judge is trained with the default split, and may know them."
         prepared.check(count, labelled=True)
+        _save_statistics(prepared, save_statistics, overwrite)
         labels, counts = range(len(card.class_names)), prepared.real.class_counts
         if counts is not None and len(counts) == len(labels):  # not where it has no classes
             labels = labels_in_turn(counts)
         seeds = range(seed, seed + count)
-        drawn = _draw(denoiser, labels, seeds, out / "drawn", sampling, written, overwrite)
+        drawn = _draw(denoiser, labels, seeds, out / "drawn", sampling, paths.values(), overwrite)
     network_images = NETWORK_IMAGES if network_images is None else network_images
     result = run_job(prepared, drawn, name, held_out, denoiser, network_images)
     print(result.table)
@@ -140,12 +147,21 @@ def main(
         paths["evaluation.json"]: json.dumps(result.figures, indent=1, allow_nan=False).encode(),
         paths["report.html"]: result.report.encode(),
     }
-    if save_statistics is not None:
-        contents[save_statistics] = prepared.statistics_file()
     with contextlib.ExitStack() as stack:
         for path, content in contents.items():
             stack.enter_context(staged(path, overwrite)).write_bytes(content)
-    print(f"Written: {', '.join(map(str, contents))}")
+    print(f"Written: {', '.join(map(str, filter(None, (*contents, save_statistics))))}")
+
+
+def _save_statistics(prepared, path, overwrite):
+    """Before anything is drawn, on which they don't depend."""
+    if path is None:
+        return
+    content = prepared.statistics_file()
+    if path.is_file() and path.read_bytes() == content:  # of this command, which was stopped
+        return
+    with staged(path, overwrite) as temporary:
+        temporary.write_bytes(content)
 
 
 def _is_images(path):

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from .evaluation import FORMAT_VERSION, check_measures, evaluate
+from .features import FEATURES
 from .judge import find_judge, load_judge
 from .network_measures import FEWEST_IMAGES, measure_network
 from .reader import OF_JUDGE, Reader, make_reader
@@ -133,6 +134,13 @@ class Prepared:
         """bytes of the NPZ file with mean and covariance of the real features."""
         if not isinstance(self.real, RealImages):
             raise ValueError("`save_statistics` needs real images, and there are only statistics")
+        if self.reader.name in FEATURES:
+            raise ValueError(
+                "`save_statistics` needs the judge's features or an ONNX network's: "
+                f"{self.reader.name} are fitted to the images, so without them nothing can be "
+                "compared with their statistics. "
+                f"Received: features={self.reader.name!r}"
+            )
         with io.BytesIO() as file:
             save_statistics(self.real, self.reader, file)
             return file.getvalue()

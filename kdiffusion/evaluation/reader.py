@@ -117,8 +117,8 @@ def make_reader(
     if features == OF_JUDGE:
         if judge is None:
             raise ValueError(
-                "`features` cannot be the judge's: there is no judge of this data set. Name one by "
-                f"`--judge`, or choose {', '.join(FEATURES)} or the path of an ONNX network. "
+                "`features` cannot be the judge's: there is no judge of this data set, or it is "
+                f"not known which. Name one by `--judge`, or choose {_without_judge(images)}. "
                 "Received: features='judge'"
             )
         return Reader(f"judge {judge.path.name}", f"judge {judge.identity}", None, judge)
@@ -135,6 +135,11 @@ def make_reader(
         )
     fitted = FEATURES[features](images)
     return Reader(features, f"{features} {digest(images)}", fitted, judge)
+
+
+def _without_judge(images):
+    fitted = () if images is None else tuple(FEATURES)
+    return " or ".join([*fitted, "the path of an ONNX network"])
 
 
 def chunks(images: np.ndarray) -> Iterator[np.ndarray]:
