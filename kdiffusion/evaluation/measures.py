@@ -154,7 +154,9 @@ def shares_by_class(
 
 
 def _standard_error(share, count):
-    return float(np.sqrt(max(share * (1.0 - share), 0.0) / count))
+    """With one hit and one miss more (Laplace): of a share of 0 or 1 it isn't 0, too."""
+    likely = (share * count + 1.0) / (count + 2.0)
+    return float(np.sqrt(likely * (1.0 - likely) / count))
 
 
 def _copies(drawn, real):
@@ -173,10 +175,9 @@ def _copies(drawn, real):
 
 
 def _grain(drawn, real):
-    return {
-        "grain_levels": float(drawn.grain.mean()),
-        "grain_levels_standard_error": float(drawn.grain.std() / np.sqrt(len(drawn.grain))),
-    }
+    count = len(drawn.grain)
+    error = float(drawn.grain.std(ddof=1) / np.sqrt(count)) if count > 1 else None
+    return {"grain_levels": float(drawn.grain.mean()), "grain_levels_standard_error": error}
 
 
 MEASURES = {

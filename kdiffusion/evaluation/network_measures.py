@@ -38,8 +38,10 @@ class NetworkMeasures:
         images: int. How many were measured on.
         sigmas: noise levels of the errors.
         x0_errors: mean squared error in x_0 of one value of an image, for each of `sigmas`.
-        relative_errors: those over that of the best linear guess, sigma^2 sd^2 / (sigma^2 + sd^2),
-            sd^2 the variance of the images' values: 1 for a network that knows no more than that.
+        relative_errors: those over that of the best linear guess of each value by itself,
+            sigma^2 sd^2 / (sigma^2 + sd^2), sd^2 the variance of the images' values: 1 for a
+            network that knows no more than mean and variance. A linear guess by all values, as
+            Wiener's filter, would be well below 1.
         structure: mean logarithm of the relative errors at sigma of 0.4 and more; lower is better.
         detail: the same at sigma of 0.2 and less.
         label_nats: what the label tells of the image, in nats; at best ln(classes) where every

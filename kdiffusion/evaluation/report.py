@@ -36,8 +36,8 @@ ROWS = {
     ),
     "kernel_distance": (
         "Kernel distance", "lower",
-        ("Quality and variety: near 0 for a perfect model, and below by chance. Behind it is the "
-        "spread over subsets."),
+        ("Quality and variety: near 0 for a perfect model, and below by chance. The spread is that "
+        "of subsets."),
     ),
     "precision": ("Precision", "higher", "The share of drawn images that look like a real one."),
     "recall": ("Recall", "higher", "The share of real images that look like a drawn one."),
@@ -57,7 +57,8 @@ ROWS = {
     ),
     "copies": (
         "Copies", "as by chance",
-        "Drawn images nearer to a training image than any held-out image is.",
+        ("Drawn images nearer to a training image than any held-out image is. By chance alone "
+        "there are often twice as many, or none."),
     ),
     "near_training_share": (
         "Near a training image", "as by chance",
@@ -70,14 +71,18 @@ ROWS = {
         "where the drawn are too like the training images."),
     ),
 }  # fmt: skip
-ERRORS = {"kernel_distance": "kernel_distance_sd"}
+# What depends on how many images there are, so that fewer of them don't compare.
+BY_COUNT = (
+    "frechet_distance", "frechet_distance_extrapolated", "kernel_distance", "precision", "recall",
+    "density", "coverage",
+)  # fmt: skip
 
 
 NETWORK_ROWS = {
     "structure": (
         "Structure", "lower",
         ("Error in the clean image at noise levels of 0.4 and more, as the mean logarithm of its "
-        "ratio to the best linear guess: layout and shapes."),
+        "ratio to the best linear guess of each value by itself: layout and shapes."),
     ),
     "detail": ("Detail", "lower", "The same at noise levels of 0.2 and less: texture and edges."),
     "label_nats": (
@@ -100,23 +105,35 @@ def table(figures: Mapping[str, Any]) -> str:
         if figures.get("network"):
             lines.append((title, *_value(figures["network"], key), "", better))
     widths = [max(len(line[column]) for line in lines) for column in range(5)]
-    return "\n".join(
+    rows = [
         "  ".join(cell.ljust(width) for cell, width in zip(line, widths, strict=True)).rstrip()
         for line in lines
-    )
+    ]
+    return "\n".join([*rows, *_fewer_held_out(figures)])
+
+
+def _fewer_held_out(figures):
+    """A sentence where the two columns don't compare, else nothing."""
+    held_out = (figures["real"] or {}).get("images", figures["images"])
+    titles = [ROWS[key][0] for key in BY_COUNT if figures.get(key) is not None]
+    if held_out < figures["images"] and titles:
+        yield (
+            f"Fewer images were held out than drawn. So these don't compare: {', '.join(titles)}."
+        )
 
 
 def _value(figures, key):
     """(value, error) as text, empty where there is none."""
     value = figures.get(key)
-    names = (ERRORS.get(key), f"{key}_standard_error", f"{key}_se")
-    error = next((figures[name] for name in names if name in figures), None)
     if value is None:
         return "", ""
     text = str(value) if isinstance(value, int) else f"{value:.4g}"  # a count to the last digit
-    if f"{key}_by_chance" in figures:
-        return text, f"by chance {figures[f'{key}_by_chance']:.2g}"
-    return text, "" if error is None else f"± {error:.1g}"
+    beside = {"by_chance": "by chance {:.2g}", "sd": "spread {:.1g}"}
+    beside |= dict.fromkeys(("standard_error", "se"), "± {:.1g}")
+    for ending, words in beside.items():
+        if figures.get(f"{key}_{ending}") is not None:
+            return text, words.format(figures[f"{key}_{ending}"])
+    return text, ""
 
 
 def report(
@@ -178,7 +195,7 @@ def _figures(figures):
     return (
         "<h2>Figures</h2>"
         "<p>Held-out real images are scored as if they had been drawn: that is what a perfect "
-        "model would reach with so many images.</p>"
+        f"model would reach with so many images. {''.join(_fewer_held_out(figures))}</p>"
         "<table class='figures'><thead><tr><th>measure</th><th class='number'>drawn</th>"
         f"<th class='number'>{beside}</th><th>what it tells</th></tr></thead>"
         f"<tbody>{''.join(rows)}</tbody></table>"
@@ -297,7 +314,7 @@ def _network(figures):
         "<table class='figures'><thead><tr><th>measure</th><th class='number'>value</th>"
         f"<th>what it tells</th></tr></thead><tbody>{rows}</tbody></table>"
         "<div class='wide'><table><thead><tr><th class='number'>noise level</th>"
-        "<th class='number'>squared error</th><th class='number'>over the best linear guess</th>"
+        "<th class='number'>squared error</th><th class='number'>over the linear guess</th>"
         f"</tr></thead><tbody>{errors}</tbody></table></div>"
     )
 

@@ -154,7 +154,9 @@ def test_shares_by_class_are_counted():
     labels, readings = np.array([0, 0, 0, 1, 1]), np.array([0, 2, 0, 1, 0])
     found = shares_by_class(labels, readings, ("a", "b", "c"))
     assert found["share_as_asked"] == 0.6
-    assert found["share_as_asked_standard_error"] == pytest.approx((0.6 * 0.4 / 5) ** 0.5)
+    assert found["share_as_asked_standard_error"] == pytest.approx((4 / 7 * 3 / 7 / 5) ** 0.5)
+    all_right = shares_by_class(labels, labels, ("a", "b", "c"))
+    assert all_right["share_as_asked_standard_error"] == pytest.approx((6 / 7 * 1 / 7 / 5) ** 0.5)
     assert found["share_by_class"] == {"a": pytest.approx(2 / 3), "b": 0.5, "c": None}
     assert found["confusion"] == [[2, 0, 1], [1, 1, 0], [0, 0, 0]]
     assert found["share_read"] == {"a": 0.6, "b": 0.2, "c": 0.2}
@@ -300,6 +302,22 @@ def test_counts_are_told_to_the_last_digit():
     assert "by chance 0.5" in told
 
 
+def test_columns_that_do_not_compare_are_said_not_to():
+    figures = {
+        "images": 400, "kernel_distance": 0.25, "kernel_distance_sd": 0.125, "grain_levels": 2.0,
+        "grain_levels_standard_error": None,
+        "real": {"images": 180, "kernel_distance": 0.0, "grain_levels": 2.5},
+    }  # fmt: skip
+    told = table(figures).splitlines()
+    assert told[2].split() == ["Kernel", "distance", "0.25", "spread", "0.1", "0", "lower"]
+    assert (
+        told[-1]
+        == "Fewer images were held out than drawn. So these don't compare: Kernel distance."
+    )
+    figures["real"]["images"] = 400
+    assert "compare" not in table(figures)
+
+
 @pytest.mark.parametrize(
     ("counts", "columns", "shown"),
     [
@@ -350,12 +368,12 @@ def test_the_extrapolated_distance_is_without_the_bias_of_few_images():
 def test_errors_are_those_of_shares_means_and_subsets(fresh, dataset, judge_file):
     figures = _evaluate(fresh, dataset, judge=str(judge_file)).figures
     for name in ("precision", "recall", "coverage"):
-        share = figures[name]
+        share = (600 * figures[name] + 1) / 602
         assert figures[f"{name}_standard_error"] == pytest.approx(
             (share * (1 - share) / 600) ** 0.5
         )
     grain = grain_levels(_images(2, 600)[0])
-    assert figures["grain_levels_standard_error"] == pytest.approx(grain.std() / 600**0.5)
+    assert figures["grain_levels_standard_error"] == pytest.approx(grain.std(ddof=1) / 600**0.5)
     judge = load_judge(judge_file)
     real, drawn = (judge.features(each) for each in (dataset.images, _images(2, 600)[0]))
     assert figures["kernel_distance_sd"] == kernel_distance(drawn, real, 4, 600).std()
