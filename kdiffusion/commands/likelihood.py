@@ -117,8 +117,8 @@ def spread_over_classes(labels: np.ndarray, count: int) -> np.ndarray:
 
 
 def _mean_and_error(values):
-    """Mean and its standard error, of one value an image."""
-    error = values.std(ddof=1) / np.sqrt(len(values)) if len(values) > 1 else float("nan")
+    """Mean and its standard error, of one value an image; of one image there is no error: None."""
+    error = values.std(ddof=1) / np.sqrt(len(values)) if len(values) > 1 else None
     return values.mean(), error
 
 
@@ -132,7 +132,7 @@ def _report(bound):
     lines = ["bits per dimension  mean    standard error"]
     for name, values in parts.items():
         mean, error = _mean_and_error(values)
-        lines.append(f"{name:18}  {mean:.4f}  {error:.4f}")
+        lines.append(f"{name:18}  {mean:.4f}  {'–' if error is None else f'{error:.4f}'}")
     return "\n".join(lines)
 
 

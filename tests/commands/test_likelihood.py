@@ -112,6 +112,13 @@ def test_what_cannot_be_is_refused(digits_file, options, message):
         main(digits_file, **options)
 
 
+def test_of_one_image_no_error_is_told(digits_file, tmp_path, capsys):
+    main(digits_file, images=1, steps=2, out=tmp_path / "terms.csv")
+    assert "nan" not in capsys.readouterr().out
+    _, *rows = csv.reader((tmp_path / "terms.csv").open())
+    assert [row[-1] for row in rows] == ["", "", ""]
+
+
 def test_a_folder_of_images_may_be_named_by_its_path(digits_file, tmp_path):
     (tmp_path / "mine" / "a").mkdir(parents=True)
     with pytest.raises(ValueError, match="has no images"):
