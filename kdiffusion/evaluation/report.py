@@ -6,6 +6,7 @@ import base64
 import html
 import io
 import string
+import textwrap
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -73,8 +74,7 @@ ROWS = {
 }  # fmt: skip
 # What depends on how many images there are, so that fewer of them don't compare.
 BY_COUNT = (
-    "frechet_distance", "frechet_distance_extrapolated", "kernel_distance", "precision", "recall",
-    "density", "coverage",
+    "frechet_distance", "kernel_distance", "precision", "recall", "density", "coverage",
 )  # fmt: skip
 
 
@@ -109,17 +109,16 @@ def table(figures: Mapping[str, Any]) -> str:
         "  ".join(cell.ljust(width) for cell, width in zip(line, widths, strict=True)).rstrip()
         for line in lines
     ]
-    return "\n".join([*rows, *_fewer_held_out(figures)])
+    return "\n".join([*rows, *textwrap.wrap(_fewer_held_out(figures), 80)])
 
 
 def _fewer_held_out(figures):
-    """A sentence where the two columns don't compare, else nothing."""
-    held_out = (figures["real"] or {}).get("images", figures["images"])
-    titles = [ROWS[key][0] for key in BY_COUNT if figures.get(key) is not None]
-    if held_out < figures["images"] and titles:
-        yield (
-            f"Fewer images were held out than drawn. So these don't compare: {', '.join(titles)}."
-        )
+    """A sentence where the two columns don't compare, else none."""
+    real = figures["real"] or {}
+    titles = [ROWS[key][0] for key in BY_COUNT if real.get(key) is not None]
+    if not titles or real["images"] >= figures["images"]:
+        return ""
+    return f"Fewer images were held out than drawn. So these don't compare: {', '.join(titles)}."
 
 
 def _value(figures, key):
@@ -195,7 +194,7 @@ def _figures(figures):
     return (
         "<h2>Figures</h2>"
         "<p>Held-out real images are scored as if they had been drawn: that is what a perfect "
-        f"model would reach with so many images. {''.join(_fewer_held_out(figures))}</p>"
+        f"model would reach with so many images. {_fewer_held_out(figures)}</p>"
         "<table class='figures'><thead><tr><th>measure</th><th class='number'>drawn</th>"
         f"<th class='number'>{beside}</th><th>what it tells</th></tr></thead>"
         f"<tbody>{''.join(rows)}</tbody></table>"
