@@ -53,7 +53,6 @@ CHANGES = {
 ARMS = {
     "recipe": "",
     "recipe, another seed": "--run.seed 1",
-    "one norm in a block": "--model.no-input-norm",
     "log-normal noise levels": LOG_NORMAL,
     "log-normal noise levels, another seed": f"{LOG_NORMAL} --run.seed 1",
     "log-normal noise levels, AdamW": f"{LOG_NORMAL} --optimizer.name adamw",

@@ -90,16 +90,14 @@ def _torch_step(torch, config, compiled):
 
 
 def _diffusers_network(config):
-    import torch
     from diffusers import UNet2DModel
-    from diffusers.models.resnet import ResnetBlock2D
 
     model, side = config.model, SHAPE[0] // config.model.patch_size
     levels = range(len(model.channel_multipliers))
     attends = [side >> level in model.attention_resolutions for level in levels]
     down = ["AttnDownBlock2D" if attend else "DownBlock2D" for attend in attends]
     channels = SHAPE[2] * model.patch_size**2
-    network = UNet2DModel(
+    return UNet2DModel(
         sample_size=side, in_channels=channels, out_channels=channels,
         layers_per_block=model.blocks_per_level,
         block_out_channels=tuple(model.base_channels * m for m in model.channel_multipliers),
@@ -107,11 +105,6 @@ def _diffusers_network(config):
         up_block_types=tuple(name.replace("Down", "Up") for name in reversed(down)),
         attention_head_dim=None, norm_num_groups=16, num_class_embeds=CLASSES + 1,
     )  # fmt: skip
-    if not model.input_norm:
-        for module in network.modules():
-            if isinstance(module, ResnetBlock2D):
-                module.norm1 = torch.nn.Identity()
-    return network
 
 
 def convolutions(network, batch_size):

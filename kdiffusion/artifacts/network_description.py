@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import importlib
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
@@ -28,7 +28,6 @@ class NetworkClass:
         needs: function from the arguments to counts of numbers that the weights of such a network
             have at least.
         levels: str. Which of the lists has one number a level.
-        since: dict. Arguments that older files don't name, with the value that their networks have.
     """
 
     home: str
@@ -36,7 +35,6 @@ class NetworkClass:
     lists: tuple[str, ...]
     needs: Callable[[dict], list[int]]
     levels: str
-    since: Mapping[str, Any] = field(default_factory=dict)
 
 
 def _unet_needs(network):
@@ -70,12 +68,11 @@ NETWORK_CLASSES = {
         frozenset({
             "image_shape", "num_classes", "base_channels", "channel_multipliers",
             "blocks_per_level", "attention_resolutions", "attention_heads", "embedding_channels",
-            "dropout", "scale_shift", "patch_size", "input_norm",
+            "dropout", "scale_shift", "patch_size",
         }),
         ("image_shape", "channel_multipliers", "attention_resolutions"),
         _unet_needs,
         "channel_multipliers",
-        since={"input_norm": True},
     ),
     "unet2d": NetworkClass(
         "kdiffusion.networks.unet2d:UNet2D",
@@ -129,11 +126,11 @@ def checked(name: str, network: Any, held: int, names: int) -> dict[str, Any]:
             f"its class must be one of {', '.join(NETWORK_CLASSES)}. Received: {name!r}"
         )
     row = NETWORK_CLASSES[name]
-    network = {**row.since, **network}
     if set(network) != row.fields:
         raise ValueError(f"it must have the fields {', '.join(sorted(row.fields))}")
-    for argument in row.lists:
-        network[argument] = tuple(map(whole, network[argument]))
+    network = dict(network)
+    for field in row.lists:
+        network[field] = tuple(map(whole, network[field]))
     blocks = whole(network["blocks_per_level"]) * len(network[row.levels])
     if blocks > names:
         raise ValueError(f"it has {blocks} blocks, and the file names {names} weights")

@@ -22,29 +22,15 @@ class _Block(keras.layers.Layer):
     """A residual block and, where asked for, self-attention after it."""
 
     def __init__(
-        self,
-        channels,
-        attention_heads=0,
-        dropout=0.0,
-        scale_shift=False,
-        norm=None,
-        input_norm=True,
-        **kwargs,
+        self, channels, attention_heads=0, dropout=0.0, scale_shift=False, norm=None, **kwargs
     ):
         super().__init__(**kwargs)
         self.channels = channels
         self.attention_heads = attention_heads
         self.dropout = dropout
         self.scale_shift = scale_shift
-        self.input_norm = input_norm
         self.residual = ResidualBlock(
-            channels,
-            dropout,
-            scale_shift,
-            norm,
-            input_norm,
-            dtype=self.dtype_policy,
-            name="residual",
+            channels, dropout, scale_shift, norm, dtype=self.dtype_policy, name="residual"
         )
         self.attention = None
         if attention_heads:
@@ -68,8 +54,7 @@ class _Block(keras.layers.Layer):
             "attention_heads": self.attention_heads,
             "dropout": self.dropout,
             "scale_shift": self.scale_shift,
-            "norm": self.residual.norm_out.arguments,
-            "input_norm": self.input_norm,
+            "norm": self.residual.norm_in.arguments,
         }
 
 
@@ -83,7 +68,6 @@ class DownBlock(_Block):
         dropout: float in [0, 1). Defaults to `0.0`.
         scale_shift: bool. See `ResidualBlock`. Defaults to `False`.
         norm: dict of arguments of `GroupNorm`, of all norms in it; None for its defaults.
-        input_norm: bool. See `ResidualBlock`. Defaults to `True`.
 
     Call: `[B, H, W, C]` map, `[B, E]` condition ► `[B, H, W, channels]`.
     """

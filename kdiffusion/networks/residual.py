@@ -28,8 +28,6 @@ class ResidualBlock(keras.layers.Layer):
         scale_shift: bool. The condition scales and shifts the second norm's result, in place of
             being added before it (AdaGN, Dhariwal & Nichol 2021). Defaults to `False`.
         norm: dict of arguments of `GroupNorm`; None for its defaults.
-        input_norm: bool. The first norm, of the input. Without it the norm that the condition
-            reaches is the block's only one. Defaults to `True`.
 
     Call: `[B, H, W, C]` map, `[B, E]` condition ► `[B, H, W, channels]`.
 
@@ -46,7 +44,6 @@ class ResidualBlock(keras.layers.Layer):
         dropout: float = 0.0,
         scale_shift: bool = False,
         norm: dict[str, Any] | None = None,
-        input_norm: bool = True,
         **kwargs: Any,
     ):
         super().__init__(**kwargs)
@@ -56,9 +53,7 @@ class ResidualBlock(keras.layers.Layer):
         self.scale_shift = scale_shift
         self.form = "plain"
         policy = self.dtype_policy
-        self.norm_in = None
-        if input_norm:
-            self.norm_in = GroupNorm(**(norm or {}), dtype=policy, name="norm_in")
+        self.norm_in = GroupNorm(**(norm or {}), dtype=policy, name="norm_in")
         self.conv_in = keras.layers.Conv2D(
             channels, 3, padding="same", dtype=policy, name="conv_in"
         )
@@ -75,8 +70,7 @@ class ResidualBlock(keras.layers.Layer):
 
     def build(self, inputs_shape: Shape, condition_shape: Shape) -> None:
         output_shape = (*inputs_shape[:-1], self.channels)
-        if self.norm_in is not None:
-            self.norm_in.build(inputs_shape)
+        self.norm_in.build(inputs_shape)
         self.conv_in.build(inputs_shape)
         self.project_condition.build(condition_shape)
         self.norm_out.build(output_shape)
@@ -99,7 +93,7 @@ class ResidualBlock(keras.layers.Layer):
         return keras.remat(self._after_dropout)(x, inputs)
 
     def _before_dropout(self, inputs, condition):
-        x = self.conv_in(silu(inputs if self.norm_in is None else self.norm_in(inputs)))
+        x = self.conv_in(silu(self.norm_in(inputs)))
         told = {"modulation" if self.scale_shift else "shift": self.project_condition(condition)}
         return silu(self.norm_out(x, **told))
 
@@ -116,6 +110,5 @@ class ResidualBlock(keras.layers.Layer):
             "channels": self.channels,
             "dropout": self.dropout,
             "scale_shift": self.scale_shift,
-            "norm": self.norm_out.arguments,
-            "input_norm": self.norm_in is not None,
+            "norm": self.norm_in.arguments,
         }

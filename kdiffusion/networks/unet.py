@@ -52,8 +52,6 @@ class UNet(keras.Model):
             Dhariwal & Nichol 2021), in place of being added to their maps. Defaults to `False`.
         patch_size: int. Side of the pixel patches of a space-to-depth stem: 2 works on a quarter of
             the positions, at about a fifth of the cost. Defaults to `1`, no stem.
-        input_norm: bool. Residual blocks normalise their input too, as DDPM's do. Without it each
-            has one norm, before its second convolution. Defaults to `True`.
         dtype: a Keras dtype policy. The output is float32 under every policy.
 
     Call: `{"noisy_image": [B, H, W, C], "timestep": int [B], "label": int [B]}` ►
@@ -77,7 +75,6 @@ class UNet(keras.Model):
         dropout: float = 0.0,
         scale_shift: bool = False,
         patch_size: int = 1,
-        input_norm: bool = True,
         dtype: Any | None = None,
         name: str | None = None,
     ):
@@ -102,12 +99,7 @@ class UNet(keras.Model):
         )
         check_image_shape(image_shape, patch_size, len(channel_multipliers))
         policy = keras.dtype_policies.get(dtype or keras.config.dtype_policy())
-        residual = {
-            "dropout": dropout,
-            "scale_shift": scale_shift,
-            "input_norm": input_norm,
-            "dtype": policy,
-        }
+        residual = {"dropout": dropout, "scale_shift": scale_shift, "dtype": policy}
         widths = [base_channels * multiplier for multiplier in channel_multipliers]
         heights = [image_shape[0] // patch_size // 2**level for level in range(len(widths))]
         attended = [
@@ -169,7 +161,6 @@ class UNet(keras.Model):
             "dropout": dropout,
             "scale_shift": scale_shift,
             "patch_size": patch_size,
-            "input_norm": input_norm,
             "dtype": policy.name,
             "name": self.name,
         }

@@ -192,13 +192,12 @@ def unet2d(
     dropout: float,
     scale_shift: bool,
     patch_size: int,
-    input_norm: bool = True,
     **own: Any,
 ) -> UNet2D:
     """A `UNet2D` of the settings of a run, which are those of `UNet`.
 
     Args:
-        image_shape, ..., input_norm: as of `UNet`.
+        image_shape, ..., patch_size: as of `UNet`.
         **own: arguments of `UNet2D`, which go before them; and `dtype`.
 
     Raises:
@@ -206,11 +205,6 @@ def unet2d(
     """
     if patch_size != 1:
         raise ValueError(f"`patch_size` must be 1: unet2d has no stem. Received: {patch_size}")
-    if not input_norm:
-        raise ValueError(
-            "`input_norm` must be true: unet2d's blocks have both norms, as diffusers' have. "
-            f"Received: {input_norm}"
-        )
     if attention_heads != 1:
         raise ValueError(
             "`attention_heads` must be 1: unet2d has heads of a width, `head_channels`. "

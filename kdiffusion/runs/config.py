@@ -102,8 +102,6 @@ class ModelConfig:
     """Time and label scale and shift the norms (AdaGN), in place of being added to the maps."""
     patch_size: Positive = 1
     """Side in pixels of the space-to-depth stem's patches: 1 for none, 2 is 5 times cheaper."""
-    input_norm: bool = True
-    """Residual blocks normalise their input too, as DDPM's do; without that a step is faster."""
     dtype_policy: Literal["auto", "float32", "mixed_bfloat16", "mixed_float16"] = "float32"
     """Keras dtype policy of the network; sums and losses stay float32. auto takes mixed_bfloat16
     where the processor or GPU multiplies it, else float32; the run keeps what it began with."""

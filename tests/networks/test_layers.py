@@ -41,11 +41,6 @@ CASES = {
         {"channels": 8, "scale_shift": True},
         [MAP, CONDITION],
     ),
-    "ResidualBlock with one norm": (
-        residual.ResidualBlock,
-        {"channels": 8, "input_norm": False, "norm": NORM},
-        [MAP, CONDITION],
-    ),
     "ResidualBlock with norms of its own": (
         residual.ResidualBlock,
         {"channels": 8, "norm": NORM},
@@ -66,7 +61,7 @@ CASES = {
     ),
     "UpBlock": (
         blocks.UpBlock,
-        {"channels": 8, "attention_heads": 2, "scale_shift": True, "input_norm": False},
+        {"channels": 8, "attention_heads": 2, "dropout": 0.25, "scale_shift": True},
         [MAP, (2, 4, 6, 4), CONDITION],
     ),
     "Downsample": (blocks.Downsample, {"channels": 8}, [MAP]),

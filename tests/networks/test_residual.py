@@ -26,17 +26,3 @@ def test_dropout_acts_in_training_only():
     moving = [np.asarray(block(x, condition, training=True)) for _ in range(2)]
     np.testing.assert_array_equal(*still)
     assert np.abs(moving[0] - moving[1]).max() > 0.1
-
-
-def test_with_one_norm_the_input_reaches_the_first_convolution_as_it_is():
-    x, condition = random_inputs([MAP, CONDITION])
-    block = residual.ResidualBlock(MAP[-1], scale_shift=True, input_norm=False)
-    block(x, condition)
-    names = {variable.path.split("/")[-2] for variable in block.weights}
-    assert names == {"conv_in", "project_condition", "norm_out", "conv_out"}
-    randomise(block)
-    found = block(x, condition)
-    first = block.conv_in(x / (1 + np.exp(-x)))
-    told = np.asarray(block.norm_out(first, modulation=block.project_condition(condition)))
-    expected = x + np.asarray(block.conv_out(told / (1 + np.exp(-told))))
-    np.testing.assert_allclose(found, expected, rtol=1e-4, atol=1e-5)

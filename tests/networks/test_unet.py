@@ -3,7 +3,6 @@ import numpy as np
 import pytest
 
 from kdiffusion.networks import UNet
-from kdiffusion.networks.weights import named_weights
 
 DDPM_CIFAR10_PARAMETERS = 35_746_307  # Ho et al. 2020: "35.7 million"
 
@@ -19,7 +18,6 @@ SETTINGS = {
     "dropout": 0.25,
     "scale_shift": True,
     "patch_size": 2,
-    "input_norm": False,
     "dtype": "mixed_bfloat16",
     "name": "mine",
 }
@@ -108,15 +106,3 @@ def test_a_size_that_cannot_be_is_refused_by_name(changed):
     (name,) = changed
     with pytest.raises(ValueError, match=f"`{name}` must"):
         UNet(**{**SETTINGS, **changed})
-
-
-def test_without_the_input_norms_all_other_weights_are_the_same():
-    settings = {**SETTINGS, "input_norm": True}
-    both, one = named_weights(UNet(**settings)), named_weights(UNet(**SETTINGS))
-    blocks = 2 + 2 + 2 * 2  # on the way down, in the middle, on the way up
-    gone = both.keys() - one.keys()
-    assert len(gone) == 2 * blocks
-    assert all("/norm_in/" in name or name.startswith("middle_") for name in gone)
-    assert {name: w.shape for name, w in one.items()} == {
-        name: w.shape for name, w in both.items() if name not in gone
-    }

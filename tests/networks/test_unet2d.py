@@ -136,7 +136,6 @@ def test_what_cannot_be_is_refused(change, message):
     ("change", "message"),
     [
         ({"patch_size": 2}, "`patch_size` must be 1"),
-        ({"input_norm": False}, "`input_norm` must be true"),
         ({"attention_heads": 2}, "`attention_heads` must be 1"),
         ({"attention_heads": 2, "head_channels": 8}, "`attention_heads` must be 1"),
     ],
