@@ -50,6 +50,7 @@ def load(path: Path) -> LoadedDenoiser:
             installed.
     """
     path = Path(path)
+    _check_end(path)
     check_seal(path)
     card = card_from_text(_card_text(path), path)
     litert = import_runtime("ai_edge_litert.interpreter", path, "ai-edge-litert")
@@ -71,6 +72,23 @@ def load(path: Path) -> LoadedDenoiser:
     denoiser = opened(card, path, predict)
     check_last_label(card, path, lambda label: predict(*one_image(card, label)))
     return denoiser
+
+
+def _check_end(path):
+    """Refuses a file that doesn't end where its zip does, whose comment is the seal.
+
+    Without its last bytes all the rest is there, and opens, but no whole seal is left to compare.
+    """
+    content = path.read_bytes()
+    end = content.rfind(b"PK\5\6")  # 22 bytes, of which the last two are the comment's length
+    if end < 0:
+        return  # no zip, which `_card_text` tells of
+    whole = end + 22 + int.from_bytes(content[end + 20 : end + 22], "little")
+    if len(content) != whole:
+        raise ArtifactError(
+            f"{path} must be {whole} bytes, as its zip says. Received: {len(content)} bytes; the "
+            "file is damaged"
+        )
 
 
 def _card_text(path):
