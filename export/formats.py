@@ -179,9 +179,10 @@ def export_network(
 
 
 def _report(failures, paths):
-    """Raises what went wrong: the error itself where one format was asked for, else all of them."""
+    """Raises what went wrong: of one format a refusal as it is, else all of it by the format."""
     first = next(iter(failures.values()))
-    if len(paths) == 1:
+    # The commands tell of these in a line; of a converter's or a runtime's own, by a traceback.
+    if len(paths) == 1 and isinstance(first, ArtifactError | ValueError | OSError):
         raise first
     failed = "; ".join(f"{name}: {error}" for name, error in failures.items())
     kept = ", ".join(str(path) for name, path in paths.items() if name not in failures)

@@ -417,6 +417,19 @@ def test_a_format_that_fails_leaves_nothing_and_the_others_stay(
     assert os.listdir(tmp_path) == ["export"]
 
 
+def test_any_error_of_a_converter_is_told_of_one_format_too(
+    small_network, card, tmp_path, monkeypatch
+):
+    def fail(source, path):
+        raise RuntimeError("no such operator")
+
+    last = SimpleNamespace(ARTIFACT="last.bin", ours=None, write=fail)
+    monkeypatch.setitem(FORMATS, "last", last)
+    with pytest.raises(ArtifactError, match=r"^Not exported: last: no such operator\."):
+        export_network(small_network, card, tmp_path / "export", ["last"])
+    assert os.listdir(tmp_path) == []
+
+
 @pytest.mark.parametrize(
     ("name", "module"), [("openvino", "openvino"), ("litert", "ai_edge_litert")]
 )
