@@ -20,7 +20,7 @@ from PIL import Image
 
 from kdiffusion import commands
 from kdiffusion.artifacts.onnx_loader import CARD_KEY
-from kdiffusion.commands import train
+from kdiffusion.commands import export_diffusers, export_sampler, train
 from kdiffusion.diffusion.card import DenoiserCard
 
 ROOT = Path(__file__).parent.parent.parent
@@ -214,8 +214,12 @@ def test_a_linked_export_folder_of_a_run_is_not_followed(tmp_path):
     (tmp_path / "other").mkdir()
     (tmp_path / "other" / "denoiser.onnx").write_text("precious")
     (run / "export").symlink_to("../other")
-    with pytest.raises(FileExistsError, match=r"run/export is a symbolic link.*not followed"):
-        export_run(run, ["onnx"], overwrite=True)
-    with pytest.raises(FileExistsError, match=r"run/export is a symbolic link.*not followed"):
-        train.run(["--resume", str(run)])
+    for write in (
+        lambda: export_run(run, ["onnx"], overwrite=True),
+        lambda: export_sampler.main(str(run), overwrite=True),
+        lambda: export_diffusers.main(str(run), overwrite=True),
+        lambda: train.run(["--resume", str(run)]),
+    ):
+        with pytest.raises(FileExistsError, match=r"run/export is a symbolic link.*not followed"):
+            write()
     assert (tmp_path / "other" / "denoiser.onnx").read_text() == "precious"
