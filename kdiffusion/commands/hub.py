@@ -1,6 +1,7 @@
 """`python -m kdiffusion hub SOURCE --out DIR`: a model as the Hugging Face Hub wants it."""
 
 import re
+import shlex
 from pathlib import Path
 from typing import Annotated
 
@@ -85,7 +86,7 @@ def main(
     print(f"Written: {out}. Read {out / 'README.md'} before others do.")
     if push is None:
         address = facts.name or UNKNOWN_NAME
-        print(f'Upload it: hf upload {address} {out} --exclude "{SPACE}/*"')
+        print(f'Upload it: hf upload {address} {shlex.quote(str(out))} --exclude "{SPACE}/*"')
         return
     for kind, where in upload(api, out, push, space=push_space, private=private).items():
         print(f"Uploaded the {kind}: {where}")

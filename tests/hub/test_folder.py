@@ -3,6 +3,7 @@
 import dataclasses
 import json
 import re
+import shlex
 import shutil
 from pathlib import Path
 
@@ -246,6 +247,14 @@ def test_a_released_model_brings_its_licence(tmp_path):
     data = ModelCard.load(tmp_path / "out" / "README.md").data
     assert data.license == "apache-2.0"
     assert data.datasets is None  # the digits aren't on the Hub
+
+
+def test_the_printed_upload_is_a_command_for_a_folder_of_any_name(tmp_path, capsys, monkeypatch):
+    monkeypatch.setattr(hub, "write_hub_folder", lambda *arguments, **options: {})
+    out = tmp_path / "my model's"
+    hub.main(Path("digits"), out, name="someone/model", space=False)
+    said = capsys.readouterr().out.splitlines()[-1].removeprefix("Upload it: ")
+    assert shlex.split(said)[:4] == ["hf", "upload", "someone/model", str(out)]
 
 
 @pytest.mark.slow
