@@ -24,12 +24,13 @@ def _group_count(channels, most, min_group_channels):
 
 def _mean_over_map(x):
     """`[B, H, W, C]` ► `[B, C]`."""
+    if x.shape[1] == 1:
+        # tf2onnx 1.17 makes a reshape of the transposition of a map of one row, and loses it in
+        # the squared map. This one it keeps.
+        rows = ops.reshape(ops.transpose(x, (0, 3, 1, 2)), (-1, x.shape[-1], x.shape[2]))
+        return ops.mean(rows, axis=-1)
     # Kept dimensions, then a reshape: without them the exported graph transposes the whole map.
-    if x.shape[1] == 1:  # of a squared map of one row, tf2onnx 1.17 takes the mean over other axes
-        mean = ops.average_pool(x, x.shape[1:3], data_format="channels_last")
-    else:
-        mean = ops.mean(x, axis=(1, 2), keepdims=True)
-    return ops.reshape(mean, (-1, x.shape[-1]))
+    return ops.reshape(ops.mean(x, axis=(1, 2), keepdims=True), (-1, x.shape[-1]))
 
 
 def _over_map(x):
