@@ -312,6 +312,15 @@ def test_a_phone_and_a_screen_reader_can_use_it(visit, address, query):
         assert found.violations_count == 0, found.generate_report()
 
 
+@pytest.mark.parametrize("width", [280, 360])
+def test_a_long_word_does_not_widen_the_page(visit, address, width):
+    page = visit(f"{address}?seed={80 * '9'}", viewport={"width": width, "height": 740})
+    page.wait_for_selector("#canvas[aria-busy=false]")
+    assert 80 * "9" in page.inner_text("#alert")
+    page.evaluate("document.getElementById('about').textContent = 'm'.repeat(61)")
+    assert page.evaluate("document.documentElement.scrollWidth") == width
+
+
 def test_what_makes_no_sense_is_said(visit, address, drawn_by_python):
     page = visit(f"{address}?seed=7&steps=101")
     page.wait_for_selector("#canvas[aria-busy=false]")
