@@ -29,11 +29,17 @@ def test_what_draws_is_above_the_fold(visit, address, width, height):
 
 
 def test_a_small_image_is_shown_at_a_size_that_reads(visit, address):
-    box = visit(address).locator("#canvas").bounding_box()
-    border = 2
     # 12 wide, 8 high: a whole number of pixels each, and no more than 256 a side.
-    assert (box["width"] - border) / 12 == pytest.approx((box["height"] - border) / 8, abs=0.2)
-    assert 200 < box["width"] <= 256
+    page = visit(address)
+    assert page.evaluate("[canvas.clientWidth, canvas.clientHeight]") == [21 * 12, 21 * 8]
+
+
+@pytest.mark.parametrize("width", [280, 360])
+def test_the_image_fits_into_a_phone(visit, address, width):
+    page = visit(address, viewport={"width": width, "height": 740})
+    box, figure = (page.locator(place).bounding_box() for place in ("#canvas", "figure"))
+    assert box["x"] + box["width"] <= figure["x"] + figure["width"]
+    assert page.evaluate("document.documentElement.scrollWidth") == width
 
 
 def tile(page, label):
