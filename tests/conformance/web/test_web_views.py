@@ -42,6 +42,33 @@ def test_the_image_fits_into_a_phone(visit, address, width):
     assert page.evaluate("document.documentElement.scrollWidth") == width
 
 
+# Pixels between the ring of what has the focus and the nearest side of the tiles' list.
+ROOM_FOR_RING = """() => {
+  const style = getComputedStyle(document.activeElement);
+  const ring = parseFloat(style.outlineWidth) + parseFloat(style.outlineOffset);
+  const inner = document.activeElement.getBoundingClientRect();
+  const outer = tiles.getBoundingClientRect();
+  return Math.min(
+    inner.left - outer.left, outer.right - inner.right,
+    inner.top - outer.top, outer.bottom - inner.bottom,
+  ) - ring;
+}"""
+
+
+@pytest.mark.parametrize("width", [280, 360, 1280])
+def test_the_ring_around_a_tile_is_seen_whole(visit, address, width):
+    """On all sides, also of those that the list must be scrolled to."""
+    page = visit(f"{address}?steps=2&view=classes", viewport={"width": width, "height": 740})
+    page.evaluate("""() => {
+      for (let more = 0; more < 40; more++) tiles.append(tiles.firstElementChild.cloneNode(true));
+    }""")
+    page.focus("#draw")
+    for key in [*40 * ["Shift+Tab"], *39 * ["Tab"]]:
+        page.keyboard.press(key)
+        assert page.evaluate("tiles.contains(document.activeElement)")
+        assert page.evaluate(ROOM_FOR_RING) >= 0
+
+
 def tile(page, label):
     """What a tile holds: uint8 [H, W, 3]."""
     size, *rgba = page.evaluate(
