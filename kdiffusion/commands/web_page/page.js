@@ -159,7 +159,10 @@ function open(label) {
  * @returns {boolean} whether the form can be drawn
  */
 function draw({ quiet = false, all = false } = {}) {
-  if (!form.reportValidity()) return false;
+  if (!form.reportValidity()) {
+    warn(""); // the browser says what is wrong now
+    return false;
+  }
   try {
     drawn = read(form, card);
   } catch (error) {

@@ -330,6 +330,10 @@ def test_what_makes_no_sense_is_said(visit, address, drawn_by_python):
     page.fill("#seed", str(2**64))
     page.press("#seed", "Enter")
     assert f"“seed” must be a whole number from 0 to {2**64 - 1}" in alert.inner_text()
+    page.fill("#seed", "-1")  # which the browser itself refuses, in its own words
+    page.press("#seed", "Enter")
+    assert page.evaluate("document.getElementById('seed').matches(':invalid')")
+    assert alert.inner_text() == ""
     page.fill("#seed", "7")
     page.press("#seed", "Enter")
     finished(page)
