@@ -6,8 +6,9 @@ import multiprocessing
 import multiprocessing.connection
 import os
 import subprocess
-import threading
 from collections.abc import Callable
+
+from kdiffusion.parent_process import end_with_parent
 
 from .command_line import reporting_errors
 
@@ -71,16 +72,8 @@ def run_in_processes(
 
 
 def _run(work, number, gpu):
-    threading.Thread(target=_end_with_parent, daemon=True).start()
+    end_with_parent()
     if gpu is not None:
         os.environ[GPUS] = gpu  # before any runtime is imported
     with reporting_errors():
         work(number)
-
-
-def _end_with_parent():
-    """So that a command that is killed leaves none of its processes behind."""
-    parent = multiprocessing.parent_process()
-    if parent is not None:
-        parent.join()
-        os._exit(1)

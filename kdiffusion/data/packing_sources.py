@@ -21,6 +21,7 @@ from PIL import Image
 from tqdm import tqdm
 
 from kdiffusion.images import COLOUR_MODES, FILE_FORMATS, GREY_MODES, read_image
+from kdiffusion.parent_process import end_with_parent
 
 from . import tfds_catalog
 from .holdout import holdout_mask
@@ -165,7 +166,9 @@ class _Pool:
         if processes > 1:
             # Not by fork: the caller may have started TensorFlow's threads.
             context = multiprocessing.get_context("spawn")
-            self._executor = concurrent.futures.ProcessPoolExecutor(processes, context)
+            self._executor = concurrent.futures.ProcessPoolExecutor(
+                processes, context, initializer=end_with_parent
+            )
 
     def __enter__(self):
         return map if self._executor is None else self._executor.map

@@ -156,6 +156,36 @@ def test_killed_while_packing_it_goes_on(write_folder, tmp_path):
     _same(load_dataset("packed", directory=out), load_dataset("folder", directory=folder))
 
 
+def _children(number):
+    with open(f"/proc/{number}/task/{number}/children") as file:
+        return file.read().split()
+
+
+@pytest.mark.slow
+@pytest.mark.skipif(sys.platform != "linux", reason="reads /proc")
+def test_killed_it_leaves_no_process_that_would_write(write_folder, tmp_path):
+    folder = write_folder(
+        {f"{i % 2}/{i:04d}.png": each for i, each in enumerate(_pixels(3000, (64, 64, 3)))}
+    )
+    command = [sys.executable, "-m", "kdiffusion", "pack", str(folder), "--processes", "2"]
+    process = subprocess.Popen(
+        [*command, "--out", str(tmp_path / "out")], stderr=subprocess.DEVNULL
+    )
+    deadline, done = time.monotonic() + 120, tmp_path / f"out{UNFINISHED}" / "done"
+    while not (done.exists() and done.read_text()):
+        assert process.poll() is None, "it ended before it could be killed"
+        assert time.monotonic() < deadline
+        time.sleep(0.005)
+    children = _children(process.pid)
+    assert len(children) >= 2
+    process.kill()
+    process.wait()
+    deadline = time.monotonic() + 30
+    while any(os.path.exists(f"/proc/{child}") for child in children):
+        assert time.monotonic() < deadline, "a process goes on"
+        time.sleep(0.05)
+
+
 def test_a_file_at_fault_is_named_and_what_was_done_is_kept(folder, tmp_path):
     (folder / "dog" / "39.png").unlink()
     Image.fromarray(_pixels(1, (7, 6, 3))[0]).save(folder / "dog" / "39.png")
