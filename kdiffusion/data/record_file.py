@@ -60,7 +60,11 @@ class RecordFile:
         return self.shape[0]
 
     def __getitem__(self, rows: slice | ArrayLike) -> np.ndarray:
-        """Rows by a whole number, a slice, or an array of whole numbers or of bool: a copy."""
+        """Rows by a whole number, a slice, or an array of whole numbers or of bool: a copy.
+
+        Raises:
+            ValueError: a record that is not as it was written, or never was.
+        """
         indices = self._indices(rows)
         found = np.empty((indices.size, self.record_bytes), np.uint8)
         with self.path.open("rb", buffering=0) as file:
@@ -73,6 +77,14 @@ class RecordFile:
                         raise ValueError(f"{self.path} was cut short while it was read")
                     block = block[read:]
         content = np.ascontiguousarray(found[:, _HEAD.itemsize : -_TAIL.itemsize])
+        head, tail = _around(content)
+        is_damaged = (found[:, : _HEAD.itemsize] != head).any(1)
+        is_damaged |= (found[:, -_TAIL.itemsize :] != tail).any(1)
+        if is_damaged.any():
+            raise ValueError(
+                f"{self.path}: record {indices.ravel()[is_damaged][0]} is damaged: its checksum is "
+                "not that of its bytes. Remove the folder, and pack the data set again"
+            )
         return content.reshape(*indices.shape, *self.shape[1:])
 
     def _indices(self, rows):
@@ -138,18 +150,22 @@ def write_rows(path: str | os.PathLike, first: int, rows: np.ndarray) -> None:
     if remainder or not 0 <= first <= places - len(rows):
         raise ValueError(f"rows {rows.shape} from {first} on do not fit into {path}")
     content = rows.reshape(len(rows), -1)
-    head = np.zeros(len(rows), _HEAD)
-    head["length"] = content.shape[1]
-    head["length_checksum"] = _masked_checksum(head["length"][:1].tobytes())
-    tail = np.array([_masked_checksum(row.tobytes()) for row in content], _TAIL)
-    records = np.concatenate(
-        [bytes_of.view(np.uint8).reshape(len(rows), -1) for bytes_of in (head, content, tail)], 1
-    )
+    head, tail = _around(content)
+    records = np.concatenate([head, content, tail], 1)
     with Path(path).open("r+b", buffering=0) as file:
         file.seek(first * length)
         block = records.data.cast("B")
         while block:
             block = block[file.write(block) :]
+
+
+def _around(content):
+    """What TFRecord has before and after each row of bytes `[n, length]`: bytes, too."""
+    head = np.zeros(len(content), _HEAD)
+    head["length"] = content.shape[1]
+    head["length_checksum"] = _masked_checksum(np.array(content.shape[1], "<u8").tobytes())
+    tail = np.array([_masked_checksum(row.tobytes()) for row in content], _TAIL)
+    return tuple(part.view(np.uint8).reshape(-1, part.itemsize) for part in (head, tail))
 
 
 def _masked_checksum(content: bytes) -> int:

@@ -16,7 +16,7 @@ import tensorflow as tf
 import tensorflow_datasets as tfds
 from PIL import Image
 
-from kdiffusion.data import load_dataset, packing, training_batches
+from kdiffusion.data import load_dataset, packing, packing_sources, training_batches
 from kdiffusion.data.packed import DESCRIPTION, FILES
 from kdiffusion.data.packing import UNFINISHED, pack
 from kdiffusion.data.packing_sources import _Pool
@@ -311,6 +311,25 @@ def test_a_changed_pixel_stops_the_reading(folder, tmp_path):
     dataset = load_dataset("packed", directory=tmp_path / "out")
     with pytest.raises(tf.errors.DataLossError, match="corrupted record"):
         next(iter(training_batches(dataset, len(dataset.images), seed=0)))
+    with pytest.raises(ValueError, match=r"train_images\.tfrecord: record 0 is damaged"):
+        dataset.images[:]
+
+
+def test_a_noted_piece_that_a_power_cut_took_is_not_packed(folder, tmp_path, monkeypatch):
+    write, out = packing_sources.write_rows, tmp_path / "out"
+    lost = {"validation_images.tfrecord"}
+
+    def write_to_the_disk(path, first, rows):
+        if Path(path).name not in lost:
+            write(path, first, rows)
+
+    with monkeypatch.context() as patch:
+        patch.setattr(packing_sources, "write_rows", write_to_the_disk)
+        with pytest.raises(ValueError, match=r"validation_images\.tfrecord: record 0 is damaged"):
+            pack(folder, out, processes=1, progress=False)
+    assert not out.exists()
+    with pytest.raises(ValueError, match="Remove the folder, and pack"):  # it was noted as done
+        pack(folder, out, processes=1, progress=False)
 
 
 def test_killed_when_all_is_packed_it_is_there(folder, tmp_path, monkeypatch):

@@ -59,17 +59,31 @@ def test_rows_that_are_not_there_are_refused(file, rows):
         file[rows]
 
 
-def test_rows_that_are_written_are_read_and_the_rest_is_zero(array, tmp_path):
+def test_rows_that_are_written_are_read_and_the_rest_is_refused(array, tmp_path):
     path = tmp_path / "made.tfrecord"
     create(path, array.shape)
     write_rows(path, 30, array[30:])
     write_rows(path, 0, array[:10])
-    expected = array.copy()
-    expected[10:30] = 0
-    np.testing.assert_array_equal(RecordFile(path, array.shape)[:], expected)
+    made = RecordFile(path, array.shape)
+    np.testing.assert_array_equal(
+        made[[*range(10), *range(30, 37)]], array[[*range(10), *range(30, 37)]]
+    )
+    with pytest.raises(ValueError, match=r"made\.tfrecord: record 10 is damaged"):
+        made[:]
     for first, rows in [(31, array[30:]), (-1, array[:1]), (0, array[:1, :2])]:
         with pytest.raises(ValueError, match="do not fit"):
             write_rows(path, first, rows)
+
+
+@pytest.mark.parametrize("byte", [0, 9, 12, 41, 42, 45])  # length, its checksum, content, checksum
+def test_a_byte_that_changed_is_found_and_its_record_named(array, file, byte):
+    content = bytearray(file.path.read_bytes())
+    content[7 * file.record_bytes + byte] ^= 1
+    file.path.write_bytes(content)
+    np.testing.assert_array_equal(file[8:], array[8:])
+    for rows in (7, slice(None), [36, 7], [[1, 2], [7, 8]]):
+        with pytest.raises(ValueError, match=r"x\.tfrecord: record 7 is damaged"):
+            file[rows]
 
 
 def test_a_file_of_another_size_is_refused(array, file, tmp_path):
