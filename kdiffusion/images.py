@@ -9,6 +9,7 @@ from typing import Any, BinaryIO, NamedTuple
 
 import numpy as np
 from PIL import Image, ImageDraw, ImageFont, ImageOps
+from PIL.TiffImagePlugin import BITSPERSAMPLE, TiffImageFile
 
 from kdiffusion.checks import check_whole
 from kdiffusion.files import staged
@@ -100,8 +101,11 @@ def _is_cut_to_8_bits(opened: Image.Image) -> bool:
     """Whether Pillow drops bits of each sample as it decodes: of colour it only knows 8.
 
     Before the image is loaded, Pillow tells how its data lies in the file: `RGB;16B`, or for PPM
-    the greatest value. `BGR;16` has 16 bits a pixel.
+    the greatest value. `BGR;16` has 16 bits a pixel. TIFF has a tag, and Pillow takes each plane of
+    16 bits for one of 8.
     """
+    if isinstance(opened, TiffImageFile) and max(opened.tag_v2.get(BITSPERSAMPLE, (8,))) > 8:
+        return True
     for tile in getattr(opened, "tile", ()):  # of what was read from a file
         arguments = tile[3] if isinstance(tile[3], tuple) else (tile[3],)
         if any(isinstance(each, str) and ";16" in each and each != "BGR;16" for each in arguments):

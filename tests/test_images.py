@@ -156,14 +156,53 @@ def png_of_16_bits(colour_type, channels):
     )
 
 
+def tiff(bits, photometric, planes, extra=()):
+    """An uncompressed TIFF 6.0 file of one row; `planes` are its samples as they lie in it."""
+    planes = [np.asarray(each, "<u2" if max(bits) > 8 else "u1").tobytes() for each in planes]
+    width = len(b"".join(planes)) * 8 // sum(bits)
+    tags = {
+        256: [width], 257: [1], 258: bits, 259: [1], 262: [photometric],
+        273: np.cumsum([8, *map(len, planes[:-1])]), 277: [len(bits)], 278: [1],
+        279: [len(each) for each in planes], 284: [1 if len(planes) == 1 else 2],
+        **({338: extra} if extra else {}),
+    }  # fmt: skip
+    body = b"".join(planes)  # from byte 8 on; after it, what doesn't fit into the list of tags
+    entries = b""
+    for tag, values in tags.items():
+        packed = np.asarray(values, "<u4").tobytes()
+        if len(packed) > 4:
+            body, packed = body + packed, struct.pack("<I", 8 + len(body))
+        entries += struct.pack("<HHI4s", tag, 4, len(values), packed)
+    head = struct.pack("<2sHI", b"II", 42, 8 + len(body))
+    return head + body + struct.pack("<H", len(tags)) + entries + bytes(4)
+
+
+def test_tiff_in_planes_of_8_bits_is_read(tmp_path):
+    (tmp_path / "a.tif").write_bytes(tiff((8, 8, 8), 2, [[1, 2], [3, 4], [5, 6]]))
+    assert read_image(tmp_path / "a.tif").tolist() == [[[1, 3, 5], [2, 4, 6]]]
+
+
 @pytest.mark.parametrize(
     "content",
     [
         *(png_of_16_bits(*kind) for kind in ((0, 1), (2, 3), (4, 2), (6, 4))),
         b"P6 2 2 65535\n" + bytes(24),
         b"P3 1 1 1023\n1 2 1023\n",
+        tiff((16,), 1, [[1000, 2000]]),
+        tiff((16, 16, 16), 2, [[1, 2000, 3, 4, 5000, 6]]),
+        tiff((16, 16, 16), 2, [[1000, 2], [3, 4], [5000, 6]]),
     ],
-    ids=["grey", "RGB", "grey and alpha", "RGBA", "PPM", "plain PPM of 10 bits"],
+    ids=[
+        "grey",
+        "RGB",
+        "grey and alpha",
+        "RGBA",
+        "PPM",
+        "plain PPM of 10 bits",
+        "grey TIFF",
+        "TIFF",
+        "TIFF in planes",
+    ],
 )
 def test_more_than_8_bits_are_refused_not_cut(tmp_path, content):
     path = tmp_path / "deep.image"
