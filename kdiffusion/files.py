@@ -30,6 +30,7 @@ except ImportError:  # Windows: there what a killed process leaves is not known 
 # process that writes lives, and names its machine: not every shared file system tells one machine
 # of the locks of another.
 PARTIAL = ".kdiffusion-partial"
+_MOST_NAME_BYTES = 255
 _NEW, _OLD, _LOCK = "new", "old", "lock"
 _LEFT = rf"(.*/)?\.[^/]+{re.escape(PARTIAL)}/.*"
 _URL = re.compile(r"[a-z][a-z0-9+.-]+:/")  # a Path has one slash of two; a drive has one letter
@@ -43,7 +44,7 @@ def refuse_existing(
 ) -> None:
     """Raises FileExistsError unless `path` is free, or what is there may be replaced.
 
-    So it does for a URL, which is no path.
+    So it does for a URL, which is no path; and OSError where nothing can be written.
 
     At a process's first look it mends what killed ones left in the folder of `path`.
 
@@ -65,6 +66,7 @@ def refuse_existing(
             f"{path} has no name of its own, so that nothing can be written beside it and take its "
             "place. Name it from outside, such as ../images"
         )
+    refuse_place(path)
     _mend_once(path.parent)
     if not os.path.lexists(path):
         return
@@ -90,6 +92,36 @@ def refuse_existing(
             "another name, or remove it yourself"
         )
     refuse_foreign(path, holds)
+
+
+def refuse_place(path: str | os.PathLike) -> None:
+    """Raises OSError where no file or folder of this path could be made: before the work.
+
+    Args:
+        path: path; folders that it lies in may be missing yet.
+    """
+    path = Path(path)
+    longest = max(len(os.fsencode(name)) for name in (*path.parts, ""))
+    if longest > _MOST_NAME_BYTES:
+        raise OSError(
+            f"{path} cannot be written: a name must be {_MOST_NAME_BYTES} bytes long at most. "
+            f"Received: one of {longest}"
+        )
+    around = next((each for each in path.parents if os.path.lexists(each)), Path(path.anchor))
+    if not around.is_dir():
+        raise NotADirectoryError(
+            f"{path} cannot be written: {around} is {_kind(around.lstat().st_mode)}, not a folder"
+        )
+    try:
+        _write_once(around)
+    except OSError as error:
+        raise type(error)(f"{path} cannot be written: in {around}, {error.strerror}") from error
+
+
+@functools.lru_cache(64)
+def _write_once(folder):
+    """Makes a file that is gone at once: its folder's mode says nothing to root, or in /proc."""
+    tempfile.TemporaryFile(dir=folder).close()
 
 
 def refuse_link(folder: Path) -> None:

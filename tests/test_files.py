@@ -379,3 +379,26 @@ def test_a_folder_without_a_name_of_its_own_is_not_replaced(nameless, tmp_path, 
     monkeypatch.chdir(tmp_path)
     with pytest.raises(FileExistsError, match=r"has no name of its own.*Name it from outside"):
         refuse_existing(nameless, True, lambda folder: ".*")
+
+
+@pytest.mark.parametrize(
+    ("name", "said"),
+    [
+        ("file/new/output", "file is a file, not a folder"),
+        ("lost/output", "lost is a symbolic link, not a folder"),
+        ("o" * 256, "255 bytes long at most. Received: one of 256"),
+        ("new/" + "ö" * 128 + "/output", "255 bytes long at most. Received: one of 256"),
+    ],
+)
+def test_a_place_where_nothing_can_be_written_is_refused(tmp_path, name, said):
+    (tmp_path / "file").write_text("mine")
+    (tmp_path / "lost").symlink_to(tmp_path / "nowhere")
+    with pytest.raises(OSError, match=said):
+        refuse_existing(tmp_path / name)
+    assert sorted(os.listdir(tmp_path)) == ["file", "lost"]
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="/proc, where not even root can write")
+def test_a_folder_that_takes_no_file_is_refused():
+    with pytest.raises(OSError, match=r"/proc/new/output cannot be written: in /proc, No such"):
+        refuse_existing("/proc/new/output")

@@ -22,7 +22,7 @@ from kdiffusion.diffusion.plan import SamplingChoices, SamplingOptions
 from kdiffusion.diffusion.sampling import sample_batches
 from kdiffusion.diffusion.seeded_noise import initial_latents
 from kdiffusion.evaluation.image_sets import differences
-from kdiffusion.files import refuse_existing, staged
+from kdiffusion.files import refuse_existing, refuse_place, staged
 from kdiffusion.images import to_uint8
 
 from .claims import LEASE_SECONDS, Claims
@@ -74,15 +74,17 @@ def draw_to_folder(
 
     Raises:
         ValueError: a choice that cannot be, or a folder with images of another job.
+        OSError: a folder that is none, or that nothing can be written to.
     """
     if claim and overwrite:
         raise ValueError(
             "`claim` and `overwrite` exclude each other: each worker would draw again what the "
             "others have finished. Remove the files first"
         )
+    folder = Path(folder)
+    refuse_place(folder / "images")
     job = _Job.of(denoiser, labels, batch_size, options)
     files = files_of_shard(seeds, images_per_file, shard)
-    folder = Path(folder)
     _refuse_other_cuts(folder, seeds, images_per_file)
     if not overwrite:
         job.refuse_others(folder, files, files_of_shard(seeds, images_per_file, (1, 1)))

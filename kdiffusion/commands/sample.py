@@ -16,6 +16,7 @@ from kdiffusion.artifacts import load_denoiser
 from kdiffusion.checks import check_whole
 from kdiffusion.diffusion.plan import make_plan
 from kdiffusion.evaluation.written_sets import WRITTEN_SETS
+from kdiffusion.files import refuse_place
 from kdiffusion.images import grid_size, image_grid
 from kdiffusion.terminal import counted
 
@@ -160,7 +161,8 @@ class _Part:
         )  # fmt: skip
 
     def check(self, number):
-        """Refuses what can't be drawn; `number` is that of the process."""
+        """Refuses what can't be drawn or written; `number` is that of the process."""
+        refuse_place(self.out / "images")
         denoiser, _ = self._opened()
         make_plan(denoiser, self.sampling.options())
         check_whole("batch_size", self.sampling.batch_size)
