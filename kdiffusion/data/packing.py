@@ -74,8 +74,9 @@ def pack(
         dict: what `packed.json` says.
 
     Raises:
-        ValueError: an argument out of its range; a source that can't be used, by the name of the
-            file at fault; an unfinished folder of another source or other arguments.
+        ValueError: an argument out of its range; an `out` inside of the source; a source that can't
+            be used, by the name of the file at fault; an unfinished folder of another source or
+            other arguments.
         FileExistsError: `out` exists.
     """
     out = Path(out)
@@ -86,8 +87,9 @@ def pack(
     if processes < 1:
         raise ValueError(f"`processes` must be at least 1. Received: processes={processes}")
     found = _source(
-        source, directory, image_size, validation_fraction, seed, class_names, processes, progress
-    )
+        source, out, directory, image_size, validation_fraction, seed, class_names, processes,
+        progress,
+    )  # fmt: skip
     flip = found.horizontal_flip if horizontal_flip is None else horizontal_flip
     settings = [image_size, validation_fraction, seed, list(found.class_names), flip]
     plan = hashlib.sha256(json.dumps([found.identity, settings]).encode()).hexdigest()
@@ -134,7 +136,7 @@ def pack(
 
 
 def _source(
-    source, directory, image_size, validation_fraction, seed, class_names, processes, progress
+    source, out, directory, image_size, validation_fraction, seed, class_names, processes, progress
 ):
     files = (image_size, validation_fraction, seed, processes, progress)
     tars = webdataset.tar_files(source)
@@ -149,6 +151,7 @@ def _source(
             f"Received: directory={str(directory)!r}"
         )
     if tars:
+        _refuse_inside(out, source)
         items = [
             Item(str(path), label, offset, size, name)
             for path in tars
@@ -159,6 +162,7 @@ def _source(
     if name == "packed":
         raise ValueError(f"`source` must not be packed already. Received: {source}")
     if name == "folder":
+        _refuse_inside(out, directory or "")
         listed = list_images(Path(directory or ""))
         items = [
             Item(str(path), label) for label, paths in enumerate(listed.values()) for path in paths
@@ -174,6 +178,15 @@ def _source(
         seed=seed,
     )
     return MemorySource(dataset)
+
+
+def _refuse_inside(out, source):
+    """Refuses a place whose folder would be one of the source's classes when packing goes on."""
+    folder = Path(source).resolve()
+    if folder.is_dir() and folder in (out.resolve(), *out.resolve().parents):
+        raise ValueError(
+            f"`out` must lie outside of the folder that is packed, {source}. Received: out={out}"
+        )
 
 
 def _tar_classes(items, class_names):

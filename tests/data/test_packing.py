@@ -261,6 +261,22 @@ def test_what_is_packed_stays_where_its_place_was_taken_meanwhile(folder, tmp_pa
     _same(load_dataset("packed", directory=out), load_dataset("folder", directory=folder))
 
 
+def test_a_place_inside_the_source_is_refused(folder, tmp_path):
+    (tmp_path / "tars").mkdir()
+    _tar(tmp_path / "tars" / "0.tar", _pixels(8), np.arange(8) % 2)
+    (tmp_path / "link").symlink_to(folder)
+    for source, directory, out in (
+        (folder, None, folder / "out"),
+        (folder, None, tmp_path / "link" / "dog" / "out"),
+        ("folder", folder, folder / "out"),
+        (tmp_path / "tars", None, tmp_path / "tars" / "out"),
+    ):
+        with pytest.raises(ValueError, match=r"`out` must lie outside of .*Received: out="):
+            pack(source, out, directory=directory, processes=1, progress=False)
+    assert sorted(path.name for path in folder.iterdir()) == ["cat", "dog"]
+    pack(tmp_path / "tars" / "0.tar", tmp_path / "tars" / "out", processes=1, progress=False)
+
+
 def test_an_unfinished_folder_that_is_not_ours_stays(folder, tmp_path):
     work = tmp_path / f"out{UNFINISHED}"
     work.mkdir()
