@@ -79,15 +79,23 @@ def read_image(path: str | Path, file: BinaryIO | None = None) -> np.ndarray:
             cut_to_8_bits = _is_cut_to_8_bits(opened)
             image = ImageOps.exif_transpose(opened)  # reads all of it, so a cut file shows here
             image.load()
+        pixels = _on_white(image) if image.mode in GREY_MODES | COLOUR_MODES else None
     except Exception as error:  # Pillow's decoders raise a dozen kinds for damaged files.
         raise ValueError(f"{path} cannot be read as an image: {error}") from error
-    if image.mode not in GREY_MODES | COLOUR_MODES:
+    if pixels is None:
         raise ValueError(
             f"{path} must have 8 bits a sample. Received: an image of mode {image.mode!r}"
         )
     if cut_to_8_bits:
         raise ValueError(f"{path} must have 8 bits a sample. Received: an image with more")
+    return pixels
+
+
+def _on_white(image: Image.Image) -> np.ndarray:
+    """uint8 `[H, W, 1]` of a grey image, `[H, W, 3]` of another."""
     grey = image.mode in GREY_MODES
+    if image.mode == "La":  # of which Pillow makes nothing else
+        image = image.convert("LA")
     if image.has_transparency_data:
         # What lies under transparent pixels was never meant to be seen.
         image = image.convert("RGBA")

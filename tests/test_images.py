@@ -182,6 +182,25 @@ def test_tiff_in_planes_of_8_bits_is_read(tmp_path):
     assert read_image(tmp_path / "a.tif").tolist() == [[[1, 3, 5], [2, 4, 6]]]
 
 
+def test_grey_tiff_that_is_multiplied_by_its_alpha_is_laid_on_white(tmp_path):
+    (tmp_path / "a.tif").write_bytes(tiff((8, 8), 1, [[100, 255, 50, 100, 0, 0]], extra=[1]))
+    with Image.open(tmp_path / "a.tif") as opened:
+        assert opened.mode == "La"
+    grey, half, none = read_image(tmp_path / "a.tif")[0, :, 0]
+    assert (grey, none) == (100, 255)
+    assert half == pytest.approx(50 + 155, abs=1)  # its light, and the white that shines through
+
+
+def test_an_image_that_cannot_be_converted_is_named(tmp_path, monkeypatch):
+    def convert(self, mode):
+        raise ValueError("conversion not supported")
+
+    monkeypatch.setattr(Image.Image, "convert", convert)
+    (tmp_path / "a.ppm").write_bytes(b"P6 1 1 255\n\x01\x02\x03")
+    with pytest.raises(ValueError, match=r"a\.ppm cannot be read as an image: conversion not"):
+        read_image(tmp_path / "a.ppm")
+
+
 @pytest.mark.parametrize(
     "content",
     [
