@@ -59,7 +59,8 @@ def index_tar(path: str | Path) -> list[tuple[str, int, int, int]]:
         with tarfile.open(path, "r:") as tar:
             for member in tar:
                 base = member.name.rpartition("/")[2]
-                stem, _, suffix = base.lower().partition(".")
+                stem, _, suffix = base.partition(".")
+                suffix = suffix.lower()
                 kind = suffix.rpartition(".")[2]
                 if not (stem and member.isreg() and kind in IMAGE_SUFFIXES + LABEL_SUFFIXES):
                     continue  # without a stem it is hidden, as macOS' ._1.jpg beside 1.jpg

@@ -41,6 +41,14 @@ def test_examples_are_found_with_their_place_and_class(write_tar):
         assert content[offset : offset + size] == files[name]
 
 
+def test_names_keep_letters_that_are_longer_when_small(write_tar):
+    files = {"İ.png": b"first", "İ.cls": b"1", "İx.PNG": b"second", "İx.cls": b"2"}
+    found = index_tar(write_tar(files))
+    assert [(name, label) for name, _, _, label in found] == [("İ.png", 1), ("İx.PNG", 2)]
+    with pytest.raises(ValueError, match=r"the example a/İx has no label"):
+        index_tar(write_tar({"a/İx.png": b"x"}))
+
+
 @pytest.mark.parametrize(
     ("files", "said"),
     [
