@@ -70,9 +70,12 @@ def index_tar(path: str | Path) -> list[tuple[str, int, int, int]]:
                     example["image"].add((member.name, member.offset_data, member.size))
                 elif suffix in LABEL_SUFFIXES:
                     file = tar.extractfile(member)
-                    label = None if file is None else _label(suffix, file.read())
+                    content = b"" if file is None else file.read()
+                    label = _label(f"{path}: {member.name}", suffix, content)
                     example["label"] |= set() if label is None else {label}
             _check_end(path, tar.offset)
+    except _NoLabelError:
+        raise
     except (tarfile.TarError, OSError, ValueError) as error:
         raise ValueError(
             f"{path} cannot be read as an uncompressed WebDataset tar: {error}"
@@ -97,10 +100,21 @@ def _check_end(path, offset):
         raise ValueError(f"at byte {offset} it goes on with no file, nor with the mark of its end")
 
 
-def _label(suffix, content):
+class _NoLabelError(ValueError):
+    """Of a file of a tar that is whole, so that it isn't said of the tar."""
+
+
+# The class of an example, which a file with such an ending must hold, in words.
+_NEEDS = {"cls": "must hold a whole number, the class", "json": "must be JSON with a `label`"}
+
+
+def _label(called, suffix, content):
     """The class of an example, or None for a .json file that says nothing of it."""
-    if suffix == "cls":
-        return int(content.decode("ascii"))
-    facts = json.loads(content)
+    try:
+        if suffix == "cls":
+            return int(content.decode("ascii"))
+        facts = json.loads(content)
+    except ValueError as error:
+        raise _NoLabelError(f"{called} {_NEEDS[suffix]}. Received: {content[:20]!r}") from error
     label = facts.get("label") if isinstance(facts, dict) else None
     return label if isinstance(label, int) and not isinstance(label, bool) else None

@@ -54,9 +54,14 @@ def test_names_keep_letters_that_are_longer_when_small(write_tar):
     [
         ({"a.png": b"x"}, "the example a has no label"),
         ({"a/b.cls": b"1"}, "the example a/b has no image"),
-        ({"a.png": b"x", "a.cls": b"cat"}, "cannot be read as an uncompressed WebDataset tar"),
+        (
+            {"a.png": b"x", "d/a.cls": b"cat"},
+            r"x\.tar: d/a\.cls must hold a whole number, .* Received: b'cat'",
+        ),
+        ({"a.png": b"x", "a.cls": b""}, r"x\.tar: a\.cls must hold .* Received: b''"),
+        ({"a.png": b"x", "a.cls": b"\xff" * 99}, r"Received: b'(\\xff){20}'$"),
         ({"a.png": b"x", "a.json": b'{"label": "cat"}'}, "the example a has no label"),
-        ({"a.png": b"x", "a.json": b"{"}, "cannot be read"),
+        ({"a.png": b"x", "a.json": b"{"}, r"x\.tar: a\.json must be JSON with .* Received: b'{'"),
         ({"a.jpg": b"x", "a.png": b"mask", "a.cls": b"1"}, "the example a has 2 images"),
         ({"a.png": b"x", "a.cls": b"1", "a.json": b'{"label": 2}'}, "the example a has 2 labels"),
         ({"b/1.5.jpg": b"x", "b/1.5.cls": b"1"}, "the example b/1 has no image"),
