@@ -97,6 +97,13 @@ def list_images(directory: Path) -> dict[str, list[Path]]:
     for folder in folders:
         if not visible(folder):
             raise ValueError(f"{folder} has no images. Every class folder needs at least one.")
+        try:
+            folder.name.encode()
+        except UnicodeEncodeError as error:  # the system lets names be any bytes; a card is text
+            raise ValueError(
+                "the name of a class folder must be UTF-8. "
+                f"Received: {os.fsencode(folder.name)!r} in {directory}"
+            ) from error
     return {folder.name: visible(folder) for folder in folders}
 
 

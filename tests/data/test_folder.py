@@ -1,5 +1,7 @@
 """A folder of images: what is read, in which order, and which file is at fault."""
 
+import os
+import sys
 import tracemalloc
 
 import numpy as np
@@ -7,6 +9,7 @@ import pytest
 from PIL import Image
 
 from kdiffusion.data import load_dataset
+from kdiffusion.data.folder import list_images
 from kdiffusion.data.resize import fit_image
 
 
@@ -206,3 +209,12 @@ def test_a_class_that_is_a_link_to_nothing_is_named(write_folder, tmp_path):
     (folder / "dog").symlink_to(tmp_path / "gone")
     with pytest.raises(ValueError, match=r"dog is a link to nothing"):
         load(folder)
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="other systems have no such names")
+def test_a_class_whose_name_is_no_text_is_refused(write_folder):
+    folder = write_folder({"café/0.png": np.zeros((4, 4), np.uint8)})
+    assert list(list_images(folder)) == ["café"]
+    (folder / "café").rename(folder / os.fsdecode(b"caf\xe9"))
+    with pytest.raises(ValueError, match=r"must be UTF-8.*Received: b'caf\\xe9' in "):
+        list_images(folder)
