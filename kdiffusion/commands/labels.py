@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import unicodedata
 from collections.abc import Sequence
 
 ALL_CLASSES = "all"
@@ -15,8 +16,8 @@ def labels_from_text(texts: Sequence[str], class_names: Sequence[str]) -> list[i
     number. A name comes before a number: where classes are called "3" and "5", 3 is that name.
 
     Args:
-        texts: strings, each `all`, `none` (the label for no class), a class name (capitals matter
-            only between classes that differ in nothing else) or a label.
+        texts: strings, each `all`, `none` (the label for no class), a class name (capitals, and how
+            accents are stored, matter only between classes that differ in nothing else) or a label.
         class_names: strings; label i is `class_names[i]`.
 
     Returns:
@@ -29,7 +30,7 @@ def labels_from_text(texts: Sequence[str], class_names: Sequence[str]) -> list[i
     by_number = {str(label): label for label in range(len(class_names))}
     labels = []
     for text in texts:
-        alike = [name for name in class_names if name.casefold() == text.casefold()]
+        alike = [name for name in class_names if _folded(name) == _folded(text)]
         if text == ALL_CLASSES:
             labels.extend(range(len(class_names)))
         elif text == NO_CLASS:
@@ -52,6 +53,11 @@ def labels_from_text(texts: Sequence[str], class_names: Sequence[str]) -> list[i
     if not labels:
         raise ValueError("`labels` must name at least one class. Received: none")
     return labels
+
+
+def _folded(name):
+    """A name without what doesn't show, such as how accents are stored, and without capitals."""
+    return unicodedata.normalize("NFC", name).casefold()
 
 
 def label_names(labels: Sequence[int], class_names: Sequence[str]) -> list[str]:

@@ -39,6 +39,14 @@ def test_capitals_tell_classes_apart_where_nothing_else_does():
         labels_from_text(["CAT"], names)
 
 
+def test_a_name_that_looks_the_same_is_the_same():
+    """An accent is a letter's part or a character of its own, as on macOS, by who wrote it."""
+    one, two = "caf\u00e9", "cafe\u0301"
+    assert labels_from_text([one, two, "CAFE\u0301"], ("tea", two)) == [1, 1, 1]
+    assert labels_from_text([one, two, "CAFE\u0301"], ("tea", one)) == [1, 1, 1]
+    assert labels_from_text([one, two], (one, two)) == [0, 1]
+
+
 @pytest.mark.parametrize("text", ["bird", "3", "-1", "1.0", "", "null"])
 def test_what_is_no_class_is_refused_with_the_classes_listed(text):
     with pytest.raises(ValueError, match=r"\[0, 2\].*cat.*dog.*Great Ape") as error:
