@@ -5,8 +5,12 @@ from __future__ import annotations
 import multiprocessing
 import multiprocessing.connection
 import os
+import signal
 import subprocess
+import threading
 from collections.abc import Callable
+
+from tqdm import tqdm
 
 from kdiffusion.parent_process import end_with_parent
 
@@ -64,15 +68,20 @@ def run_in_processes(
             multiprocessing.connection.wait(living, SECONDS_BETWEEN_LOOKS)
             watch()
     finally:
-        for process in processes:
-            if process.is_alive():
-                process.terminate()
-                process.join()
+        living = [process for process in processes if process.is_alive()]
+        for process in living:  # all, before the first is waited for
+            process.terminate()
+        for process in living:
+            process.join()
     return [process.exitcode or 0 for process in processes]  # none is None: all have ended
 
 
 def _run(work, number, gpu):
     end_with_parent()
+    # A terminal sends Ctrl-C to all processes. The parent says so, and ends the others.
+    signal.signal(signal.SIGINT, signal.SIG_IGN)
+    # The bar's own lock is shared among processes, and left behind by one that is ended.
+    tqdm.set_lock(threading.RLock())
     if gpu is not None:
         os.environ[GPUS] = gpu  # before any runtime is imported
     with reporting_errors():

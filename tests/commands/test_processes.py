@@ -182,6 +182,28 @@ def test_a_command_that_is_killed_leaves_no_process(toy, tmp_path):
         time.sleep(0.05)
 
 
+@pytest.mark.slow
+@pytest.mark.skipif(sys.platform != "linux", reason="reads /proc")
+def test_ctrl_c_is_said_once(toy, tmp_path):
+    command = [sys.executable, "-m", "kdiffusion", "sample", str(toy), "--seeds", "0:1000000"]
+    command += ["--processes", "2", "--out", str(tmp_path / "many")]
+    process = subprocess.Popen(command, stderr=subprocess.PIPE, text=True, start_new_session=True)
+    deadline = time.monotonic() + 60
+    while len(list((tmp_path / "many").glob("images*"))) < 2:
+        assert process.poll() is None
+        assert time.monotonic() < deadline
+        time.sleep(0.05)
+    children = _children(process.pid)
+    os.killpg(process.pid, signal.SIGINT)  # as a terminal does: all of its processes
+    said = process.communicate(timeout=60)[1]
+    assert process.returncode == 130
+    assert said.splitlines()[-1] == "interrupted: by Ctrl-C"
+    assert said.count("interrupted") == 1
+    assert "Traceback" not in said
+    assert "resource_tracker" not in said
+    assert not any(os.path.exists(f"/proc/{child}/exe") for child in children)
+
+
 def test_no_process_at_all_is_refused(toy, tmp_path):
     with pytest.raises(ValueError, match="`processes` must be a whole number of at least 1"):
         main(toy, seeds="0:4", out=tmp_path / "none", processes=0)
