@@ -376,6 +376,42 @@ def _is_own_folder(path):
     return stat.S_ISDIR(status.st_mode) and status.st_uid == os.getuid()
 
 
+@contextlib.contextmanager
+def held(folder: str | os.PathLike) -> Iterator[None]:
+    """Keeps a folder to this process as long as the block runs; a killed process holds nothing.
+
+    Where there are no locks (Windows, some network disks), nobody is refused.
+
+    Args:
+        folder: path of a folder that is there.
+
+    Raises:
+        FileExistsError: another process holds it, or has moved it just now.
+    """
+    if fcntl is None:
+        yield
+        return
+    with contextlib.ExitStack() as stack:
+        try:
+            descriptor = os.open(folder, os.O_RDONLY)
+            stack.callback(os.close, descriptor)
+            try:
+                fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            except BlockingIOError:
+                raise
+            except OSError:  # a file system without locks
+                pass
+            is_held = os.path.samestat(os.fstat(descriptor), os.stat(folder))
+        except (BlockingIOError, FileNotFoundError):
+            is_held = False
+        if not is_held:
+            raise FileExistsError(
+                f"Another process is at work in {folder}. Wait until it has ended, or choose "
+                "another place"
+            )
+        yield
+
+
 def visible(folder: Path) -> list[Path]:
     """What a folder holds, in order of name, but for what is hidden: `.name`.
 

@@ -12,7 +12,7 @@ from pathlib import Path
 
 import pytest
 
-from kdiffusion.files import PARTIAL, mend, refuse_existing, refuse_foreign, staged
+from kdiffusion.files import PARTIAL, held, mend, refuse_existing, refuse_foreign, staged
 
 
 def _write_file(path, text):
@@ -402,3 +402,24 @@ def test_a_place_where_nothing_can_be_written_is_refused(tmp_path, name, said):
 def test_a_folder_that_takes_no_file_is_refused():
     with pytest.raises(OSError, match=r"/proc/new/output cannot be written: in /proc, No such"):
         refuse_existing("/proc/new/output")
+
+
+def test_a_folder_is_held_by_one_process_until_that_ends(tmp_path):
+    program = (
+        "import sys; from kdiffusion.files import held\n"
+        "with held(sys.argv[1]): print('held', flush=True); sys.stdin.read()"
+    )
+    with subprocess.Popen(
+        [sys.executable, "-c", program, str(tmp_path)],
+        stdin=subprocess.PIPE,
+        stdout=subprocess.PIPE,
+    ) as process:
+        assert process.stdout.readline() == b"held\n"
+        with pytest.raises(FileExistsError, match="Another process is at work in "), held(tmp_path):
+            pass
+        process.kill()
+    with held(tmp_path):
+        pass
+    with pytest.raises(FileExistsError, match="Another process"), held(tmp_path / "moved"):
+        pass
+    assert os.listdir(tmp_path) == []

@@ -3,17 +3,17 @@
 What is done is noted beside it, so that a stopped packing goes on.
 """
 
+import contextlib
 import hashlib
 import json
 import os
-import shutil
 from collections.abc import Sequence
 from pathlib import Path
 
 import numpy as np
 from tqdm import tqdm
 
-from kdiffusion.files import mend, refuse_existing, staged
+from kdiffusion.files import held, mend, refuse_existing, staged
 
 from . import tfds_catalog, webdataset
 from .folder import list_images
@@ -77,7 +77,7 @@ def pack(
         ValueError: an argument out of its range; an `out` inside of the source; a source that can't
             be used, by the name of the file at fault; an unfinished folder of another source or
             other arguments.
-        FileExistsError: `out` exists.
+        FileExistsError: `out` exists, or another process packs into it.
     """
     out = Path(out)
     refuse_existing(out, overwrite, holds_packed)
@@ -94,12 +94,54 @@ def pack(
     settings = [image_size, validation_fraction, seed, list(found.class_names), flip]
     plan = hashlib.sha256(json.dumps([found.identity, settings]).encode()).hexdigest()
     work = out.with_name(out.name + UNFINISHED)
-    shape, labels, done = _begin(work, plan, found)
-    total = sum(map(len, labels.values()))
+    out.parent.mkdir(parents=True, exist_ok=True)
+    with _working_folder(work):
+        shape, labels, done = _begin(work, plan, found)
+        _fill(work, found, shape, labels, done, progress)
+        description = {
+            "format": FORMAT,
+            "source": Path(source).name,
+            "class_names": list(found.class_names),
+            "horizontal_flip": flip,
+            "image_shape": [int(side) for side in shape],
+            "images": {part: len(part_labels) for part, part_labels in labels.items()},
+            "content_hash": _content_hash(work, found.class_names, shape, labels, progress),
+        }
+        text = json.dumps(description, indent=2) + "\n"
+        (work / DESCRIPTION).write_text(text, encoding="utf-8")
+        refuse_existing(out, overwrite, holds_packed)
+        if os.path.lexists(out):
+            with staged(out, overwrite, holds_packed) as place:
+                work.rename(place)
+        else:
+            work.rename(out)
+        # Last: killed before, it goes on by its plan.
+        for name in (PLAN, DONE):
+            (out / name).unlink()
+    return description
+
+
+@contextlib.contextmanager
+def _working_folder(work):
+    """Makes the folder if need be, keeps it to this process, and leaves none that is empty."""
+    if os.path.lexists(work) and (not work.is_dir() or work.is_symlink()):
+        raise FileExistsError(f"{work} is in the way. Move it away, or choose another place")
+    work.mkdir(exist_ok=True)
+    with held(work):
+        try:
+            yield
+        except BaseException:
+            with contextlib.suppress(OSError):  # it holds what was done
+                work.rmdir()
+            raise
+
+
+def _fill(work, found, shape, labels, done, progress):
+    """Writes what is not done yet, and notes it beside."""
     with (
         (work / DONE).open("a") as notes,
         tqdm(
-            total=total,
+            total=sum(map(len, labels.values())),
             initial=sum(done.values()),
             desc="Packing",
             unit="image",
@@ -113,26 +155,6 @@ def pack(
             bar.update(images)
 
         found.fill(work, shape, done, note)
-    description = {
-        "format": FORMAT,
-        "source": Path(source).name,
-        "class_names": list(found.class_names),
-        "horizontal_flip": flip,
-        "image_shape": [int(side) for side in shape],
-        "images": {part: len(part_labels) for part, part_labels in labels.items()},
-        "content_hash": _content_hash(work, found.class_names, shape, labels, progress),
-    }
-    (work / DESCRIPTION).write_text(json.dumps(description, indent=2) + "\n", encoding="utf-8")
-    refuse_existing(out, overwrite, holds_packed)
-    if os.path.lexists(out):
-        with staged(out, overwrite, holds_packed) as place:
-            work.rename(place)
-    else:
-        work.rename(out)
-    # Last: killed before, it goes on by its plan.
-    for name in (PLAN, DONE):
-        (out / name).unlink()
-    return description
 
 
 def _source(
@@ -221,13 +243,9 @@ def _begin(work, plan, found):
         labels = {part: read_labels(work / file) for part, file in LABELS.items()}
         height, width, channels = begun["image_shape"]
         return (height, width, channels), labels, _done(work / DONE)
-    if os.path.lexists(work):
-        if not work.is_dir() or work.is_symlink():
-            raise FileExistsError(f"{work} is in the way. Move it away, or choose another place")
-        _remove_begun(work)
+    _clear_begun(work)
     (height, width, channels), labels = found.look()
     shape = int(height), int(width), int(channels)
-    work.mkdir(parents=True)
     for part, part_labels in labels.items():
         np.save(work / LABELS[part], part_labels)
         create(work / IMAGES[part], (len(part_labels), *shape))
@@ -238,17 +256,19 @@ def _begin(work, plan, found):
     return shape, labels, {}
 
 
-def _remove_begun(work):
-    """Removes a folder that was begun and holds nothing but what packing makes."""
+def _clear_begun(work):
+    """Empties a folder that was begun and holds nothing but what packing makes."""
     mend(work)
     ours = (*FILES, DONE, "plan.new")
-    strange = [path.name for path in work.iterdir() if path.name not in ours]
+    inside = list(work.iterdir())
+    strange = [path.name for path in inside if path.name not in ours]
     if strange:
         raise FileExistsError(
             f"{work} holds {strange[0]}, which packing did not write. Move it away, or choose "
             "another place"
         )
-    shutil.rmtree(work)
+    for path in inside:
+        path.unlink()
 
 
 def _done(path):
