@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING
 
 from kdiffusion.artifacts.denoiser import ArtifactError
 from kdiffusion.artifacts.seal import seal
-from kdiffusion.files import refuse_existing, refuse_link, staged
+from kdiffusion.files import refuse_existing, staged
 from kdiffusion.object_store import Store, is_url
 
 from . import (
@@ -81,8 +81,6 @@ def export_run(
     folder = default_folder(run_dir) if out is None else out
     if is_url(folder):
         return _export_to_store(run_dir, formats, folder, overwrite, best)
-    if out is None:
-        refuse_link(Path(folder))  # what is behind it isn't the run's
     _artifact_paths(formats, Path(folder), overwrite)  # refuse before the seconds of loading
     network, card = read_source(run_dir, best)
     return export_network(network, card, folder, formats, overwrite)

@@ -83,7 +83,8 @@ def main(
     """
     paths = {name: out / name for name in ("evaluation.json", "report.html")}
     refuse_outputs(*paths.values(), overwrite=overwrite)
-    refuse_outputs(*paths.values(), save_statistics, overwrite=True)  # more of it once it is known
+    # An earlier file of statistics may stay, if it holds the same: that is seen further down.
+    refuse_outputs(*paths.values(), save_statistics, overwrite=True)
     job = Job(
         measures=measures, features=features, feature_size=feature_size,
         feature_range=feature_range, feature_output=feature_output, judge=judge, seed=seed,

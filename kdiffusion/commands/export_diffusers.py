@@ -8,7 +8,6 @@ import tyro
 from kdiffusion.export import export_diffusers
 from kdiffusion.export.diffusers_writer import free_path
 from kdiffusion.export.read_source import default_folder, read_source
-from kdiffusion.files import refuse_link
 from kdiffusion.terminal import working
 
 
@@ -32,8 +31,6 @@ def main(
         best: of a run, export the checkpoint of the lowest validation loss, not the newest.
     """
     folder = Path(default_folder(run_dir)) if out is None else out
-    if out is None:
-        refuse_link(folder)  # what is behind it isn't the run's
     free_path(folder, overwrite)  # refuse before the seconds that loading takes
     with working("exporting, and checking the exported folder", line=True):
         path = export_diffusers(*read_source(run_dir, best), folder, overwrite)

@@ -13,7 +13,6 @@ from kdiffusion.export.whole_sampler import (
     export_sampler,
     free_paths,
 )
-from kdiffusion.files import refuse_link
 
 if TYPE_CHECKING:  # A type checker can't know the tables' names.
     GraphSampler = str
@@ -49,8 +48,6 @@ def main(
         best: export the checkpoint of the lowest validation loss, not the newest.
     """
     folder = Path(default_folder(run_dir)) if out is None else out
-    if out is None:
-        refuse_link(folder)  # what is behind it isn't the run's
     free_paths(formats, folder, overwrite)  # refuse before the seconds that loading takes
     network, card = read_source(run_dir, best)
     paths = export_sampler(
