@@ -30,7 +30,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
     from kdiffusion.commands.command_line import call, reporting_errors
 
     with reporting_errors():
-        command = importlib.import_module(f"kdiffusion.commands.{name}")
+        command = importlib.import_module(COMMANDS[name][0])
         program = script if script == "train.py" else f"{program} {name}"
         if hasattr(command, "run"):
             command.run(rest, program)
@@ -40,7 +40,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
 
 def _help(program):
     width = max(map(len, COMMANDS))
-    rows = "\n".join(f"  {name:{width}}  {what}" for name, what in COMMANDS.items())
+    rows = "\n".join(f"  {name:{width}}  {what}" for name, (_, what) in COMMANDS.items())
     return f"usage: {program} COMMAND ...\n\n{rows}\n\n{program} COMMAND --help tells the options."
 
 
