@@ -19,11 +19,14 @@ if TYPE_CHECKING:
 
 # The metrics that an epoch's line shows, and by which word.
 SHOWN = {"loss": "loss", "val_loss": "validation"}
-SECONDS_BETWEEN_MOVES = 0.1
+SECONDS_BETWEEN_MOVES = 0.1  # on a terminal
+SECONDS_BETWEEN_LINES = 30  # in a log file
 
 
 class EpochLines(keras.callbacks.Callback):
-    """A line for each epoch, of at most 80 columns; within it, on a terminal, one that moves.
+    """A line for each epoch, of at most 80 columns.
+
+    Within an epoch, a terminal shows one that moves, and a log file gets one each half minute.
 
     Args:
         config: `Config`.
@@ -54,11 +57,15 @@ class EpochLines(keras.callbacks.Callback):
         if self._begun is None:
             # The first step takes the time of many others, and says nothing of theirs.
             self._begun = self._epoch_begun = now, step
+            self._moved = now
             self._busy.close()
         self._epoch_done = now, step
-        if is_watched() and now - self._moved > SECONDS_BETWEEN_MOVES:
+        show, seconds = (
+            (move, SECONDS_BETWEEN_MOVES) if is_watched() else (say, SECONDS_BETWEEN_LINES)
+        )
+        if now - self._moved > seconds:
             self._moved = now
-            move(self._line(logs, self._where(step)))
+            show(self._line(logs, self._where(step)))
 
     def on_test_begin(self, logs: Any = None) -> None:
         self._be_busy(f"{self._name()}: validation")
@@ -68,6 +75,7 @@ class EpochLines(keras.callbacks.Callback):
 
     def on_epoch_end(self, epoch: int, logs: Any = None) -> None:
         self._ended += 1
+        self._moved = time.perf_counter()
         move("")
         is_whole = self._step() % self._steps_per_epoch == 0  # not one that a callback cut short
         say(self._line(logs, "" if is_whole else self._where(self._step())))

@@ -66,6 +66,22 @@ def test_an_epoch_that_was_cut_short_says_where(model, capsys):
     assert "epoch 2/3  step 3/4  loss 0.5000" in capsys.readouterr().out
 
 
+def test_a_log_file_gets_a_line_each_half_minute_of_a_long_epoch(model, capsys, monkeypatch):
+    clock = [0.0]
+    monkeypatch.setattr("kdiffusion.runs.progress.time.perf_counter", lambda: clock[0])
+    lines = EpochLines(_with_epochs(3), 10)
+    lines.set_model(model)
+    model.step.assign(0)
+    lines.on_epoch_begin(0)
+    for _ in range(9):
+        clock[0] += 11
+        model.step.assign_add(1)
+        lines.on_train_batch_end(0, {"loss": 0.5})
+    _, *said = capsys.readouterr().out.splitlines()
+    assert [line.split("  ")[1] for line in said] == ["step 4/10", "step 7/10"]
+    assert all("loss 0.5000" in line and line.endswith("left") for line in said)
+
+
 def test_the_last_epoch_has_no_time_left(model, capsys):
     _line(model, 3, {"loss": 0.5})
     assert re.search(r"epoch 3/3  loss 0\.5000  \d+ images/s$", capsys.readouterr().out)
