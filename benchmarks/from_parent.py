@@ -149,7 +149,7 @@ def _train(task, images, run_dir, epochs, parent):
         run=dataclasses.replace(
             preset.run, init_from=parent, sample_every_epochs=epochs, checkpoint_every_epochs=epochs
         ),
-        evaluation=dataclasses.replace(preset.evaluation, every_epochs=None),
+        evaluation=dataclasses.replace(preset.evaluation, every_epochs=0),
     )
     run = train(config, run_dir)
     newest = max((run_dir / "checkpoints").glob("step_*"))

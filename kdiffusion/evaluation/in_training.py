@@ -1,124 +1,182 @@
-"""A network evaluated while it is trained: a few figures of a few images, from the same seeds."""
+"""A network evaluated a few times while it is trained, on samples from the same seeds each time."""
 
 from __future__ import annotations
 
+import math
 import time
 from collections.abc import Mapping
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
+import keras
 import numpy as np
+import tensorflow as tf
 
-from kdiffusion.diffusion.sampling import sample
+from kdiffusion.diffusion.sampling import network_evaluations, sample
 from kdiffusion.images import to_uint8
+from kdiffusion.terminal import say
 
 from .class_shares import labels_in_turn
 from .job import Job
+from .judge import find_judge
 from .measures import MEASURES, Drawn
-from .network_measures import FEWEST_IMAGES, measure_network
+from .network_measures import FEWEST_IMAGES, INTEGRATION_SIGMAS, measure_network
 
 if TYPE_CHECKING:
+    from kdiffusion.data import ImageDataset
     from kdiffusion.diffusion.denoiser import Denoiser
-    from kdiffusion.evaluation.labelled_images import LabelledImages
+    from kdiffusion.runs.config import Config
+    from kdiffusion.runs.run_directory import RunDirectory
 
-DRAWN_AT_A_TIME = 100
+EVALUATIONS = 4  # of a run, where `every_epochs` is None
+SAMPLES_AT_A_TIME = 100
+WORDS = {
+    "share_as_asked": "share read as the class asked for (higher is better)",
+    "kernel_distance": "kernel distance to the training images (lower is better)",
+    "structure": "log error in layout and shapes (lower is better)",
+    "detail": "log error in texture and edges (lower is better)",
+}
 
 
-class EvaluationInTraining:
-    """Draws images by class and measures them, and the network, as `evaluate` does.
+def make_callback(
+    config: Config, dataset: ImageDataset, directory: RunDirectory
+) -> EvaluationInTraining | None:
+    """The callback that evaluates a run; None where none is wanted, or no judge reads the data."""
+    chosen = config.evaluation
+    if chosen.every_epochs == 0:
+        return None
+    judge = chosen.judge or find_judge(dataset.name, dataset.image_shape, dataset.class_names)
+    if judge is None or len(dataset.validation_images) < FEWEST_IMAGES:
+        say("No evaluation in training: no judge reads this data (--evaluation.judge names one).")
+        return None
+    evaluate = Evaluator(dataset, chosen.images, judge, config.run.seed)
+    return EvaluationInTraining(evaluate, directory)
 
-    Made before training, it reads the real images, which takes a minute or so for CIFAR-10 once:
-    what was read is cached by their content.
+
+class EvaluationInTraining(keras.callbacks.Callback):
+    """Evaluates every so many epochs, counted back from the last, for the terminal and TensorBoard.
+
+    Args:
+        evaluate: function of a Denoiser that gives a dict of floats, such as `Evaluator`, with
+            `network_calls(card)`, how often that calls the network on an image.
+        directory: `RunDirectory`.
+    """
+
+    def __init__(self, evaluate: Evaluator, directory: RunDirectory):
+        super().__init__()
+        self._evaluate, self._directory = evaluate, directory
+        self._config = directory.config
+        self._epochs = self._config.optimizer.epochs
+        every = self._config.evaluation.every_epochs
+        self._every = every or math.ceil(self._epochs / EVALUATIONS)
+        self._seconds: float | None = None  # of the last evaluation
+        self.seconds_spent = 0.0
+
+    def is_due(self, epoch: int) -> bool:
+        """Whether an epoch, the first of which is 1, ends with an evaluation."""
+        return (self._epochs - epoch) % self._every == 0
+
+    def seconds_left(self, epoch: int, seconds_per_image: float) -> float:
+        """Seconds that the evaluations from the end of this epoch on take.
+
+        As long as the last one took; before the first, as many calls of the network as it makes.
+
+        Args:
+            epoch: int. The epoch that is trained.
+            seconds_per_image: float. Of training, which is about three calls of the network.
+        """
+        each = self._seconds
+        if each is None:
+            each = seconds_per_image / 3 * self._evaluate.network_calls(self._card())
+        return each * sum(map(self.is_due, range(epoch, self._epochs + 1)))
+
+    def on_train_begin(self, logs: Any = None) -> None:
+        folder = self._directory.tensorboard / "evaluation"
+        self._writer = tf.summary.create_file_writer(str(folder))
+
+    def on_train_end(self, logs: Any = None) -> None:
+        self._writer.close()
+
+    def on_epoch_end(self, epoch: int, logs: Any = None) -> None:
+        if not self.is_due(epoch + 1):
+            return
+        start = time.perf_counter()
+        figures = self._evaluate(self.model.denoiser(self._card()))
+        self._seconds = time.perf_counter() - start
+        self.seconds_spent += self._seconds
+        say(said_of(epoch + 1, figures, self._evaluate.images, self._seconds))
+        step = int(self.model.step.numpy())
+        batch_size = self._config.optimizer.batch_size
+        axes = {"steps": step, "images": step * batch_size, "epochs": epoch + 1}
+        with self._writer.as_default(step=np.int64(axes[self._config.run.x_axis])):
+            for name, value in {**figures, "seconds": self._seconds}.items():
+                tf.summary.scalar(f"evaluation/{name}", np.float32(value))
+        self._writer.flush()  # a checkpoint follows, and says that this is done
+
+    def _card(self):
+        from kdiffusion.runs.trained_run import make_card
+
+        return make_card(self.model, self._directory)
+
+
+class Evaluator:
+    """Samples each class in its share, and measures the samples and the network.
 
     Args:
         dataset: ImageDataset that is trained on.
-        images: int, at least 100. How many to draw, the classes in the shares that they have in
-            the data set; as many held-out images, or as there are, are what the network is
-            measured on.
-        judge: str or None. Name or ONNX file of a judge; None for the data set's own, if any.
-        seed: int. Of the first image.
+        images: int, at least 100: samples, and held-out images to measure the network on.
+        judge: str. Name or ONNX file of a judge.
+        seed: int. Of the first sample.
         progress: bool. Whether to show bars.
-
-    Raises:
-        ValueError: fewer images than a measure needs.
-        JudgeError: a judge that is not there or reads other images.
     """
 
     def __init__(
-        self,
-        dataset: LabelledImages,
-        images: int,
-        judge: str | None = None,
-        seed: int = 0,
-        progress: bool = True,
+        self, dataset: ImageDataset, images: int, judge: str, seed: int = 0, progress: bool = True
     ):
-        least = MEASURES["kernel"].least(0)
-        if images < least:
-            raise ValueError(
-                f"`evaluation.images` must be at least {least}: {MEASURES['kernel'].why}. "
-                f"Received: {images}"
-            )
-        if len(dataset.validation_images) < FEWEST_IMAGES:
-            raise ValueError(
-                "`evaluation.every_epochs` needs two held-out images to measure the network on. "
-                f"Received: {dataset.name}, {len(dataset.validation_images)} held out"
-            )
         job = Job(judge=judge, seed=seed)
         prepared = job.prepare(dataset.image_shape, dataset.class_names, dataset, progress)
         self._reader, self._real = prepared.reader, prepared.real
-        self._dataset = dataset
-        self._progress, self._seed = progress, seed
+        self._dataset, self._progress, self._seed = dataset, progress, seed
+        self.images = images
         counts = np.bincount(dataset.labels, minlength=dataset.num_classes)
         self._labels = np.resize(labels_in_turn(counts), images)
         rng, most = np.random.default_rng(seed), len(dataset.validation_images)
         self._held_out = np.sort(rng.choice(most, min(images, most), replace=False))
 
+    def network_calls(self, card: Any) -> int:
+        """How often an evaluation calls the network on an image."""
+        measured = 2 * len(self._held_out) * len(INTEGRATION_SIGMAS)
+        return self.images * network_evaluations(card) + measured
+
     def __call__(self, denoiser: Denoiser) -> dict[str, float]:
-        """Evaluates a network.
-
-        Args:
-            denoiser: a Denoiser, whose card recommends the sampler.
-
-        Returns:
-            dict of floats: `share_as_asked` where there is a judge, `kernel_distance`, `structure`
-            and `detail` (see docs/evaluation.md), and the `seconds` that it took.
-        """
-        start = time.perf_counter()
+        """`share_as_asked`, `kernel_distance`, `structure` and `detail` (docs/evaluation.md)."""
         features, readings = self._reader.read_all(
-            self._draw(denoiser), len(self._labels), "Evaluating", progress=self._progress
+            self._sample(denoiser), self.images, "Evaluating", progress=self._progress
         )
-        names = () if self._reader.judge is None else self._reader.judge.card.class_names
+        names = self._reader.judge.card.class_names
         drawn = Drawn(features, None, readings, self._labels, names, self._seed)
-        figures = {}
-        if readings is not None:
-            share = MEASURES["share_as_asked"].compute(drawn, self._real)
-            figures["share_as_asked"] = share["share_as_asked"]
-        figures["kernel_distance"] = MEASURES["kernel"].compute(drawn, self._real)[
-            "kernel_distance"
-        ]
-        dataset = self._dataset
+        share = MEASURES["share_as_asked"].compute(drawn, self._real)
+        distance = MEASURES["kernel"].compute(drawn, self._real)
+        images, labels = self._dataset.validation_images, self._dataset.validation_labels
         network = measure_network(
-            denoiser,
-            dataset.validation_images[self._held_out],
-            dataset.validation_labels[self._held_out],
-            seed=self._seed,
+            denoiser, images[self._held_out], labels[self._held_out], seed=self._seed,
             progress=self._progress,
-        )
-        figures |= {"structure": network.structure, "detail": network.detail}
-        return figures | {"seconds": time.perf_counter() - start}
+        )  # fmt: skip
+        return {
+            "share_as_asked": share["share_as_asked"],
+            "kernel_distance": distance["kernel_distance"],
+            "structure": network.structure,
+            "detail": network.detail,
+        }
 
-    def _draw(self, denoiser):
-        for first in range(0, len(self._labels), DRAWN_AT_A_TIME):
-            labels = self._labels[first : first + DRAWN_AT_A_TIME]
+    def _sample(self, denoiser):
+        for first in range(0, self.images, SAMPLES_AT_A_TIME):
+            labels = self._labels[first : first + SAMPLES_AT_A_TIME]
             seeds = self._seed + first + np.arange(len(labels))
             yield to_uint8(sample(denoiser, labels, seeds, progress=False))
 
 
-def said_of(figures: Mapping[str, float]) -> str:
-    """One line of what `EvaluationInTraining` found, for a terminal of 80 columns."""
-    words = {"share_as_asked": "as asked", "kernel_distance": "kernel"}
-    parts = [
-        f"{words.get(name, name)} {value:.3g}"
-        for name, value in figures.items()
-        if name != "seconds"
-    ]
-    return f"{', '.join(parts)} ({figures['seconds']:.0f} s)"
+def said_of(epoch: int, figures: Mapping[str, float], images: int, seconds: float) -> str:
+    """What an evaluation found, in words: a line a figure, for a terminal of 80 columns."""
+    lines = [f"Epoch {epoch}, evaluated on {images:,} samples in {seconds:.0f} s:"]
+    lines += [f"  {figures[name]:8.3g}  {words}" for name, words in WORDS.items()]
+    return "\n".join(lines)

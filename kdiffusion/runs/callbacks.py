@@ -14,17 +14,15 @@ import tensorflow as tf
 from tensorboard.plugins.hparams import api as hparams_api
 
 from kdiffusion.diffusion.sampling import sample
-from kdiffusion.evaluation.in_training import said_of
 from kdiffusion.images import image_grid, save_png, to_uint8
 from kdiffusion.runs.config import epochs_between
 from kdiffusion.runs.event_log import Axis
 from kdiffusion.runs.history import flat_settings
-from kdiffusion.terminal import say, working
+from kdiffusion.terminal import working
 from kdiffusion.training.metrics import LOSS_OF_CLASS
 
 if TYPE_CHECKING:
     from kdiffusion.diffusion.card import DenoiserCard
-    from kdiffusion.evaluation.in_training import EvaluationInTraining
     from kdiffusion.runs.checkpoints import Checkpoints
     from kdiffusion.runs.run_directory import RunDirectory
 
@@ -117,8 +115,8 @@ class Monitor(keras.callbacks.Callback):
     Scalars of each epoch, in training and validation, and within it every `log_every_steps`, the
     learning rate, images per second, the network's graph, the configuration as text, and a grid of
     samples by class from fixed seeds, so that it can be watched improving. The same grids are
-    written as PNG. Where an evaluation is asked for, its figures. The settings stand in the HParams
-    tab, beside each run's losses. All count along one axis, `run.x_axis`.
+    written as PNG. The settings stand in the HParams tab, beside each run's losses. All count along
+    one axis, `run.x_axis`.
 
     Keras's own callback can't be built upon: it hands TensorFlow Python numbers (see
     `_write_scalars`), drops an epoch's scalars unless its last step is one of every `update_freq`,
@@ -130,7 +128,6 @@ class Monitor(keras.callbacks.Callback):
         steps_per_epoch: int.
         has_config, has_graph: bool. Whether the run's log holds the configuration as it is now,
             and the graph. Defaults to `False`.
-        evaluate: `EvaluationInTraining`, or None for no evaluation.
     """
 
     def __init__(
@@ -140,11 +137,8 @@ class Monitor(keras.callbacks.Callback):
         steps_per_epoch: int,
         has_config: bool = False,
         has_graph: bool = False,
-        evaluate: EvaluationInTraining | None = None,
     ):
         super().__init__()
-        self._evaluate = evaluate
-        self._evaluate_every = directory.config.evaluation.every_epochs
         self._has_config, self._has_graph = has_config, has_graph
         self._directory = directory
         self._card = card
@@ -208,10 +202,6 @@ class Monitor(keras.callbacks.Callback):
         self._write_scalars("validation", "epoch", self._with_class_names(validation))
         if self._is_due(self._sample_every):
             self._draw_samples()
-        if self._evaluate is not None and self._is_due(self._evaluate_every):
-            figures = self._evaluate(self.model.denoiser(self._card))
-            say(f"Epoch {self._epoch}: {said_of(figures)}")
-            self._write_scalars("train", "evaluation", figures)
         # What a checkpoint says is done must be in the log, too.
         for writer in self._writers.values():
             writer.flush()

@@ -240,13 +240,13 @@ class ExecutionConfig:
 class EvaluationConfig:
     """How good the images are, measured while the network is trained (see docs/evaluation.md)."""
 
-    every_epochs: Positive | None = None
-    """Epochs between evaluations, in TensorBoard beside the samples; None for none."""
+    every_epochs: NotNegative | None = 0
+    """Epochs between evaluations, counted back from the last; None makes 4 in a run, 0 none."""
     images: Annotated[int, Field(ge=100)] = 500
-    """Images drawn for each, and held-out images on which the network is measured."""
+    """Samples for each, and held-out images on which the network is measured."""
     judge: str | None = None
-    """Name or ONNX file of a judge (`train_judge` makes one); None for the data set's own. Without
-    one, the share as asked is left out."""
+    """Name or ONNX file of a judge, a classifier that reads samples; None for the data set's own.
+    Without one, nothing is evaluated."""
 
 
 def epochs_between(every: int | None, epochs: int) -> int:

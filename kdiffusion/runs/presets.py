@@ -120,7 +120,7 @@ def cifar10_small() -> Config:
         sampling=SamplingConfig(
             sampler="unipc", steps=20, guidance_strength=2.0, guidance_interval=(0.25, 4.0)
         ),
-        evaluation=EvaluationConfig(every_epochs=10),
+        evaluation=EvaluationConfig(every_epochs=None),
     )
 
 
@@ -177,7 +177,7 @@ def cifar10() -> Config:
         ),
         sampling=SamplingConfig(sampler="unipc", steps=25, guidance_strength=0.3),
         run=ExecutionConfig(sample_every_epochs=10, checkpoint_every_epochs=5),
-        evaluation=EvaluationConfig(every_epochs=50, images=2000),
+        evaluation=EvaluationConfig(every_epochs=None, images=2000),
     )
 
 

@@ -38,6 +38,7 @@ class EpochLines(keras.callbacks.Callback):
         self._epochs = config.optimizer.epochs
         self._batch_size = config.optimizer.batch_size
         self._steps_per_epoch = steps_per_epoch
+        self.evaluation: Any = None  # the callback that evaluates, if any
         self._busy = contextlib.ExitStack()
         self._begun: Any = None  # (time, step) when the first step of this process was done
         self._ended = 0  # epochs, in this process
@@ -123,7 +124,10 @@ class EpochLines(keras.callbacks.Callback):
         steps_left = self._epochs * self._steps_per_epoch - step
         if step == first or not steps_left:
             return ""
+        spent = 0.0 if self.evaluation is None else self.evaluation.seconds_spent
         stepping = (done - start - self._between) / (step - first)
-        between = (self._between + time.perf_counter() - done) / max(self._ended, 1)
-        ends_left = -(-steps_left // self._steps_per_epoch)
-        return f"  {duration(stepping * steps_left + between * ends_left)} left"
+        between = (self._between - spent + time.perf_counter() - done) / max(self._ended, 1)
+        left = stepping * steps_left - between * (-steps_left // self._steps_per_epoch)
+        if self.evaluation is not None:
+            left += self.evaluation.seconds_left(self._epoch, stepping / self._batch_size)
+        return f"  {duration(left)} left"

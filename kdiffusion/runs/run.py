@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import importlib
 import os
 from collections.abc import Sequence
 from dataclasses import replace
@@ -12,7 +13,6 @@ from typing import TYPE_CHECKING
 import tensorflow as tf
 
 from kdiffusion.data import load_dataset, validation_batches
-from kdiffusion.evaluation.in_training import EvaluationInTraining
 from kdiffusion.precision import resolve_policy, warn_if_emulated
 from kdiffusion.runs import event_log, history, remote_run, run_directory
 from kdiffusion.runs.advice import advise
@@ -37,6 +37,7 @@ if TYPE_CHECKING:
 
     from kdiffusion.runs.config import Config
 
+EVALUATION = "kdiffusion.evaluation.in_training"  # a part: imported where it is asked for
 _BEGINS_AGAIN = "The run has no checkpoint yet, so it begins again"
 
 
@@ -208,7 +209,8 @@ def _train(model, strategy, workers, dataset, directory, before, remote, own_cal
     callbacks = [StopAtNonFinite(checkpoints, steps_per_epoch, workers.is_chief), lines]
     if workers.is_chief:
         # First: it refuses what a new run's folder should not be cleared for.
-        evaluate = _evaluation(model, dataset, directory)
+        evaluation = _evaluation(config, dataset, directory)
+        lines.evaluation = evaluation
         if before is not None:
             checkpoints.keep_best()
         else:
@@ -217,8 +219,8 @@ def _train(model, strategy, workers, dataset, directory, before, remote, own_cal
         directory.write()
         if remote is not None:
             remote.claim(begins=before is None)
-        monitor = _monitor(model, directory, before, step, steps_per_epoch, evaluate)
-        callbacks += [monitor, *own_callbacks]
+        monitor = _monitor(model, directory, before, step, steps_per_epoch)
+        callbacks += [monitor, *filter(None, [evaluation]), *own_callbacks]
     closing = contextlib.closing
     with catching_signals() as what_came, closing(lines), closing(checkpoints):
         # Last: what an epoch leaves is whole before the checkpoint that says it is done.
@@ -261,30 +263,25 @@ def _naming_damaged_data(config):
         ) from error
 
 
-def _evaluation(model, dataset, directory):
-    """What evaluates the network now and then; None where that isn't asked for."""
-    config = directory.config
-    if config.evaluation.every_epochs is None:
+def _evaluation(config, dataset, directory):
+    """The callback that evaluates the network now and then; None where that isn't wanted."""
+    if config.evaluation.every_epochs == 0:
         return None
-    return EvaluationInTraining(
-        dataset,
-        config.evaluation.images,
-        config.evaluation.judge,
-        seed=config.run.seed,
-    )
+    part = importlib.import_module(EVALUATION)
+    return part.make_callback(config, dataset, directory)
 
 
-def _monitor(model, directory, before, step, steps_per_epoch, evaluate):
+def _monitor(model, directory, before, step, steps_per_epoch):
     """What writes TensorBoard's log, when what the run went back behind is out of it."""
     epoch, config = step // steps_per_epoch, directory.config
     axis = event_log.Axis(config.run.x_axis, config.optimizer.batch_size)
-    has_graph, _ = (
+    has_graph, *_ = (
         event_log.trim(directory.tensorboard / part, step, epoch, axis)
-        for part in ("train", "validation")
+        for part in ("train", "validation", "evaluation")
     )
     has_config = has_graph and before is not None and before.config == directory.config
     card = make_card(model, directory)
-    return Monitor(directory, card, steps_per_epoch, has_config, has_graph, evaluate)
+    return Monitor(directory, card, steps_per_epoch, has_config, has_graph)
 
 
 def _with_history(directory, before, step, workers):

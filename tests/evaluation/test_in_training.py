@@ -1,15 +1,25 @@
 """An evaluation in training finds what the command finds: here of a denoiser that is known."""
 
+import dataclasses
+from types import SimpleNamespace
+
 import numpy as np
 import pytest
 
 from kdiffusion.data import load_dataset
 from kdiffusion.diffusion.card import DenoiserCard
 from kdiffusion.diffusion.denoiser import NetworkDenoiser
-from kdiffusion.evaluation.in_training import DRAWN_AT_A_TIME, EvaluationInTraining, said_of
-from kdiffusion.evaluation.judge import JudgeCard, JudgeError
-from kdiffusion.evaluation.network_measures import measure_network
+from kdiffusion.evaluation.in_training import (
+    SAMPLES_AT_A_TIME,
+    EvaluationInTraining,
+    Evaluator,
+    make_callback,
+    said_of,
+)
+from kdiffusion.evaluation.judge import JudgeCard
+from kdiffusion.evaluation.network_measures import INTEGRATION_SIGMAS, measure_network
 from kdiffusion.images import to_model_range
+from kdiffusion.runs.config import Config, DataConfig, EvaluationConfig, OptimizerConfig
 
 NAMES = tuple("0123456789")
 
@@ -58,7 +68,7 @@ def digits_judge(tmp_path, digits, write_linear_judge):
 def test_a_network_that_draws_what_is_asked_for_is_told_from_one_that_swaps_classes(
     digits, card, of_each_class, digits_judge
 ):
-    evaluate = EvaluationInTraining(digits, 100, judge=str(digits_judge), progress=False)
+    evaluate = Evaluator(digits, 100, judge=str(digits_judge), progress=False)
     right, wrong = (
         evaluate(_draws(of_each_class, card)),
         evaluate(_draws(of_each_class[::-1].copy(), card)),
@@ -68,13 +78,12 @@ def test_a_network_that_draws_what_is_asked_for_is_told_from_one_that_swaps_clas
     # The images are the same, in another order: so is their distance from the real ones.
     np.testing.assert_allclose(wrong["kernel_distance"], right["kernel_distance"], rtol=0.2)
     assert wrong["structure"] > right["structure"]
-    assert right["seconds"] > 0
 
 
 def test_the_network_is_measured_as_the_command_measures_it(digits, card, of_each_class):
     """On all held-out images, where more are asked for than there are."""
     denoiser = _draws(of_each_class, card)
-    figures = EvaluationInTraining(digits, 300, progress=False)(denoiser)
+    figures = Evaluator(digits, 300, "digits", progress=False)(denoiser)
     expected = measure_network(
         denoiser, digits.validation_images, digits.validation_labels, progress=False
     )
@@ -82,32 +91,55 @@ def test_the_network_is_measured_as_the_command_measures_it(digits, card, of_eac
     np.testing.assert_allclose(figures["detail"], expected.detail)
 
 
-def test_without_a_judge_the_share_is_left_out(digits, card, of_each_class, tmp_path, monkeypatch):
-    monkeypatch.setattr("kdiffusion.evaluation.judge.JUDGES", tmp_path)  # holds none
-    figures = EvaluationInTraining(digits, 100, progress=False)(_draws(of_each_class, card))
-    assert figures.keys() == {"kernel_distance", "structure", "detail", "seconds"}
-
-
-def test_what_it_found_is_one_line_of_a_terminal():
+def test_what_it_found_is_in_words_for_a_terminal_of_80_columns():
     figures = {
-        "share_as_asked": 0.98765, "kernel_distance": 12.3456, "structure": -1.23456,
-        "detail": -1.23456, "seconds": 1234.5,
+        "share_as_asked": 0.98765, "kernel_distance": -12.3456, "structure": -1.23456,
+        "detail": -1.23456,
     }  # fmt: skip
-    assert len(f"Epoch 1000: {said_of(figures)}") <= 80
-    assert "as asked 0.988" in said_of(figures)
-    del figures["share_as_asked"]
-    assert "asked" not in said_of(figures)
+    lines = said_of(1000, figures, 50_000, 12345.0).splitlines()
+    assert max(map(len, lines)) <= 80
+    assert lines[1].split()[:2] == ["0.988", "share"]
+    assert "kernel distance to the training images (lower is better)" in lines[2]
 
 
-def test_too_few_images_and_a_judge_that_is_not_there_are_refused(digits, tmp_path):
-    with pytest.raises(ValueError, match=r"`evaluation\.images` must be at least 100"):
-        EvaluationInTraining(digits, 99, progress=False)
-    with pytest.raises(JudgeError, match="`judge` must be an ONNX file"):
-        EvaluationInTraining(digits, 100, judge=str(tmp_path / "no.onnx"), progress=False)
+def _directory(epochs, tmp_path, every_epochs=None, judge=None):
+    config = Config(
+        preset="digits", data=DataConfig(name="digits"),
+        optimizer=OptimizerConfig(epochs=epochs),
+        evaluation=EvaluationConfig(every_epochs=every_epochs, images=100, judge=judge),
+    )  # fmt: skip
+    return SimpleNamespace(config=config, tensorboard=tmp_path)
+
+
+@pytest.mark.parametrize(("epochs", "due"), [(150, [36, 74, 112, 150]), (13, [1, 5, 9, 13])])
+def test_a_run_is_evaluated_four_times_the_last_epoch_among_them(epochs, due, tmp_path):
+    directory = _directory(epochs, tmp_path)
+    callback = EvaluationInTraining(None, directory)
+    assert [epoch for epoch in range(1, epochs + 1) if callback.is_due(epoch)] == due
+
+
+def test_a_folder_which_no_judge_reads_is_not_evaluated(digits, tmp_path, capsys):
+    folder = dataclasses.replace(digits, name="folder")
+    for data, judge, wanted in ((folder, None, False), (folder, "digits", True)):
+        directory = _directory(10, tmp_path, judge=judge)
+        assert (make_callback(directory.config, data, directory) is not None) == wanted
+    assert "--evaluation.judge" in capsys.readouterr().out
+    directory = _directory(10, tmp_path, every_epochs=0)
+    assert make_callback(directory.config, digits, directory) is None
+
+
+def test_its_time_is_foreseen_from_the_first_step_on(digits, card, tmp_path):
+    directory = _directory(8, tmp_path)
+    callback = make_callback(directory.config, digits, directory)
+    callback._card = lambda: card
+    calls = 100 * 2 + 2 * 100 * len(INTEGRATION_SIGMAS)  # two steps, unguided, and the measures
+    assert callback.seconds_left(3, seconds_per_image=0.03) == pytest.approx(3 * 0.01 * calls)
+    callback._seconds = 7.0  # as long as the last one took
+    assert callback.seconds_left(8, seconds_per_image=0.03) == 7.0
 
 
 def test_every_image_is_drawn_from_a_seed_of_its_own(digits, card):
-    evaluate = EvaluationInTraining(digits, 2 * DRAWN_AT_A_TIME + 50, seed=3, progress=False)
+    evaluate = Evaluator(digits, 2 * SAMPLES_AT_A_TIME + 50, "digits", seed=3, progress=False)
     network = NetworkDenoiser(card, lambda x, t, label: np.tanh(x))
-    images = np.concatenate(list(evaluate._draw(network)))
-    assert len({image.tobytes() for image in images}) == len(images) == 2 * DRAWN_AT_A_TIME + 50
+    images = np.concatenate(list(evaluate._sample(network)))
+    assert len({image.tobytes() for image in images}) == len(images) == 2 * SAMPLES_AT_A_TIME + 50

@@ -109,6 +109,35 @@ def test_a_run_that_goes_on_at_an_epochs_end_foresees_steps_and_validations_apar
     assert foreseen == [20 * 1 + 2 * 100, 10 * 1 + 100]
 
 
+def test_evaluations_are_part_of_the_time_that_is_left(model, monkeypatch):
+    class Evaluation:
+        seconds_spent = 0.0
+
+        def seconds_left(self, epoch, seconds_per_image):
+            return 1000 * sum(1 for each in (2, 3) if each >= epoch)
+
+    clock, foreseen = [0.0], []
+    monkeypatch.setattr("kdiffusion.runs.progress.time.perf_counter", lambda: clock[0])
+    monkeypatch.setattr(
+        "kdiffusion.runs.progress.duration", lambda seconds: foreseen.append(seconds) or "9 s"
+    )
+    lines = EpochLines(_with_epochs(3), 10)
+    lines.evaluation = Evaluation()
+    lines.set_model(model)
+    model.step.assign(0)
+    for epoch in range(2):
+        lines.on_epoch_begin(epoch)
+        for _ in range(10):
+            clock[0] += 1
+            model.step.assign_add(1)
+            lines.on_train_batch_end(0, {})
+        clock[0] += 100  # validation
+        lines.on_epoch_end(epoch, {})
+        clock[0] += 1000  # an evaluation, whose time is not each epoch's
+        lines.evaluation.seconds_spent += 1000
+    assert foreseen == [20 + 2 * 100 + 2000, 10 + 100 + 2000]
+
+
 def test_the_longest_line_fits_an_old_terminal(model, capsys, monkeypatch):
     monkeypatch.setattr("kdiffusion.runs.progress.duration", lambda seconds: "99.9 h")
     monkeypatch.setattr(EpochLines, "_speed", lambda self: "  12345 images/s")

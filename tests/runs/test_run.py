@@ -251,15 +251,16 @@ def test_settings_that_hardly_serve_the_run_are_told(tiny, tmp_path):
     assert run.card.guidance_strength == run.model.card().guidance_strength == 0
 
 
-def test_evaluations_are_in_the_log_beside_the_samples(tiny, tmp_path, capsys):
+def test_evaluations_are_in_the_log_and_on_the_terminal(tiny, tmp_path, capsys):
     evaluation = {"every_epochs": 1, "images": 100}
-    run = train(tiny(evaluation=evaluation, run={"sample_every_epochs": 1}), tmp_path)
-    scalars = _events(run, "train")
+    run = train(tiny(evaluation=evaluation), tmp_path)
+    scalars = _events(run, "evaluation")
     for name in ("share_as_asked", "kernel_distance", "structure", "detail", "seconds"):
         values = scalars.Tensors(f"evaluation/{name}")
         assert [event.step for event in values] == [6, 12]
         assert all(np.isfinite(make_ndarray(event.tensor_proto)) for event in values)
-    assert re.search("Epoch 2: .*kernel ", capsys.readouterr().out)
+    said = capsys.readouterr().out
+    assert re.search(r"Epoch 2, evaluated .*\n.*\n.* kernel distance .* \(lower is better\)", said)
 
 
 def test_a_judge_that_is_not_there_is_refused_before_the_folder_is_touched(tiny, tmp_path):
