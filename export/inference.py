@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from concurrent.futures import ThreadPoolExecutor
 from typing import TYPE_CHECKING, Any
 
 from kdiffusion.artifacts.denoiser import ArtifactError
@@ -15,7 +14,7 @@ if TYPE_CHECKING:
 
 # By the class of a layer, the form of it that makes the smaller and faster graph.
 FORMS = {"SelfAttention2D": "folded", "Upsample": "transposed"}
-# What stands for half precision in a layer's config: dtypes, and policies.
+# Half precision in a layer's config: dtypes, and policies.
 HALVES = {"float16", "bfloat16", "mixed_float16", "mixed_bfloat16"}
 
 
@@ -27,33 +26,32 @@ def inference_network(network: keras.Model) -> keras.Model:
     neither.
 
     Args:
-        network: keras.Model whose class takes `dtype`, such as `UNet`, or which is made of layers.
+        network: keras.Model with `image_shape`: `UNet`, a graph of layers, or a subclass with
+            `call` and `get_config`.
 
     Returns:
-        keras.Model of the same class. Its layers are named by their place in it, not by Keras's
-        counters of the process, so that the same weights give the same files.
+        keras.Model of the same class.
 
     Raises:
         ArtifactError: a layer that computes in another precision, whatever its config says.
     """
-    # Keras counts its automatic names by thread, and a new one begins at nothing: the variables are
-    # named alike in any process.
-    with ThreadPoolExecutor(1) as thread:
-        return thread.submit(_rebuilt, network).result()
+    import keras
 
-
-def _rebuilt(network):
     from kdiffusion.networks.forms import choose_forms
+    from kdiffusion.training.network_check import call_once
 
-    # `dtype` is for a class that takes it. Of a model made of layers, each has its own.
-    named = {"dtype": "float32", "name": type(network).__name__.lower()}
-    float32_network = type(network).from_config({**_in_float32(network.get_config()), **named})
-    _check_float32(float32_network)
-    float32_network.set_weights(network.get_weights())
-    choose_forms(float32_network, FORMS)
-    for layer in float32_network.layers:
-        _name_parts(layer)
-    return float32_network
+    policy = keras.config.dtype_policy()
+    keras.config.set_dtype_policy("float32")  # of layers that a subclass makes without one
+    try:
+        copy = type(network).from_config(_in_float32(network.get_config()))
+        if not copy.built:  # a subclass, whose layers are built by its first call
+            call_once(copy, network.image_shape)
+    finally:
+        keras.config.set_dtype_policy(policy)
+    _check_float32(copy)
+    copy.set_weights(network.get_weights())
+    choose_forms(copy, FORMS)
+    return copy
 
 
 def _in_float32(config: Any) -> Any:
@@ -75,15 +73,6 @@ def _check_float32(network):
                 "`network` must be of layers that compute in float32 once their config says so. "
                 f"Received: {layer.name}, which computes in {dtype}"
             )
-
-
-def _name_parts(layer):
-    from keras.layers import Layer
-
-    for attribute, part in vars(layer).items():
-        if isinstance(part, Layer):
-            part.name = attribute.lstrip("_")
-            _name_parts(part)
 
 
 def serving_function(

@@ -6,10 +6,9 @@ import os
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from kdiffusion.artifacts.denoiser import (
-    ArtifactError,
-    check_names,
-)
+import numpy as np
+
+from kdiffusion.artifacts.denoiser import ArtifactError, check_names
 from kdiffusion.artifacts.onnx_loader import ARTIFACT, CARD_KEY, SEAL_KEY, load
 from kdiffusion.artifacts.onnx_weights import NETWORK_KEY, WEIGHTS_KEY
 from kdiffusion.artifacts.seal import UNSEALED
@@ -106,7 +105,9 @@ def convert(network: keras.Model, card: DenoiserCard) -> onnx.ModelProto:
     # one fails: half of the time of an export. Here a failure fails the export.
     os.environ.setdefault("TF2ONNX_CATCH_ERRORS", "FALSE")
     serve, signature = serving_function(network, card.image_shape)
-    model, _ = tf2onnx.convert.from_function(serve, signature, opset=OPSET)
+    model, _ = tf2onnx.convert.from_function(
+        serve, signature, opset=OPSET, custom_op_handlers=HANDLERS
+    )
     _name_batch(model.graph)
     model = with_canonical_names(simplify(model))
     check_names("inputs", [value.name for value in model.graph.input], INPUT_NAMES, ARTIFACT)
@@ -117,6 +118,22 @@ def convert(network: keras.Model, card: DenoiserCard) -> onnx.ModelProto:
     except (onnx.checker.ValidationError, onnx.shape_inference.InferenceError) as error:
         raise ArtifactError(f"{ARTIFACT} is not a valid ONNX graph: {error}") from error
     return model
+
+
+def _erfc(graph, node, name, arguments):
+    """Erfc = 1 - Erf: exact GELU in TensorFlow."""
+    erf = graph.make_node("Erf", node.input)
+    one = graph.make_const(f"{name}/one", np.float32(1))
+    dtypes, shapes = node.output_dtypes, node.output_shapes
+    graph.remove_node(name)
+    graph.make_node(
+        "Sub", [one.output[0], erf.output[0]], outputs=node.output, name=name,
+        dtypes=dtypes, shapes=shapes,
+    )  # fmt: skip
+
+
+# TensorFlow's operations that tf2onnx doesn't know.
+HANDLERS = {"Erfc": (_erfc, [])}
 
 
 def _name_batch(graph):

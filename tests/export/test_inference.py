@@ -4,10 +4,12 @@ import keras
 import numpy as np
 import pytest
 
+from kdiffusion import DiffusionModel
 from kdiffusion.artifacts import ArtifactError, load_denoiser
 from kdiffusion.export import export_network
 from kdiffusion.export.inference import inference_network
 from kdiffusion.export.verify import largest_deviation
+from kdiffusion.training.network_check import check_network
 
 
 def made_of_layers(card, policy, last=keras.layers.Conv2D):
@@ -57,3 +59,43 @@ def test_a_layer_that_stays_in_half_precision_is_refused_by_name(card):
     network = made_of_layers(card, "float32", last=Stubborn)
     with pytest.raises(ArtifactError, match=r"float32.*Received: stubborn, .* in float16"):
         inference_network(network)
+
+
+@keras.saving.register_keras_serializable("test_inference")
+class Tiny(keras.Model):
+    """A plain subclass, as library.md describes: `call` and `get_config`, and no `build`."""
+
+    def __init__(self, image_shape, num_classes, activation):
+        super().__init__()
+        self.image_shape, self.num_classes, self.activation = image_shape, num_classes, activation
+        self.embed_label = keras.layers.Embedding(num_classes + 1, 8)
+        self.embed_timestep = keras.layers.Embedding(1000, 8)
+        self.enter = keras.layers.Conv2D(8, 3, padding="same", activation=activation)
+        self.leave = keras.layers.Conv2D(image_shape[-1], 3, padding="same")
+
+    def call(self, inputs):
+        condition = self.embed_label(inputs["label"]) + self.embed_timestep(inputs["timestep"])
+        return self.leave(self.enter(inputs["noisy_image"]) + condition[:, None, None])
+
+    def get_config(self):
+        names = ("image_shape", "num_classes", "activation")
+        return {name: getattr(self, name) for name in names}
+
+
+@pytest.mark.parametrize("activation", ["silu", "gelu"])
+def test_a_plain_subclass_is_exported_to_onnx(card, tmp_path, activation):
+    network = Tiny(card.image_shape, card.null_label, activation)
+    paths = export_network(DiffusionModel(network, card.schedule).network, card, tmp_path, ["onnx"])
+    assert largest_deviation(network, load_denoiser(paths["onnx"])) < 1e-5
+
+
+def test_a_global_policy_does_not_reach_the_copy(card):
+    keras.config.set_dtype_policy("mixed_bfloat16")
+    try:
+        network = Tiny(card.image_shape, card.null_label, "silu")
+        check_network(network)
+        copy = inference_network(network)
+    finally:
+        keras.config.set_dtype_policy("float32")
+    assert copy.enter.compute_dtype == "float32"
+    assert network.enter.compute_dtype == "bfloat16"
