@@ -99,7 +99,6 @@ def convert(network: keras.Model, card: DenoiserCard) -> onnx.ModelProto:
     import tf2onnx
 
     from .onnx_graph import simplify
-    from .onnx_names import with_canonical_names
 
     # Otherwise it copies the whole graph, weights included, before each of its optimisers, in case
     # one fails: half of the time of an export. Here a failure fails the export.
@@ -109,7 +108,7 @@ def convert(network: keras.Model, card: DenoiserCard) -> onnx.ModelProto:
         serve, signature, opset=OPSET, custom_op_handlers=HANDLERS
     )
     _name_batch(model.graph)
-    model = with_canonical_names(simplify(model))
+    model = simplify(model)
     check_names("inputs", [value.name for value in model.graph.input], INPUT_NAMES, ARTIFACT)
     check_names("outputs", [value.name for value in model.graph.output], [OUTPUT_NAME], ARTIFACT)
     onnx.helper.set_model_props(model, {CARD_KEY: card.to_json(), SEAL_KEY: UNSEALED})

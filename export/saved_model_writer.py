@@ -17,7 +17,6 @@ from kdiffusion.artifacts.saved_model_loader import (
 from kdiffusion.artifacts.seal import UNSEALED
 
 from .inference import serving_function
-from .saved_model_names import make_reproducible
 
 if TYPE_CHECKING:
     from kdiffusion.export.export_source import ExportSource
@@ -73,9 +72,8 @@ def write_signature(source: ExportSource, serve: Callable, path: Path) -> None:
         # Nobody trains it: without the gradients of its activations.
         options = tf.saved_model.SaveOptions(experimental_custom_gradients=False)
         tf.saved_model.save(module, str(path), {SIGNATURE: serve}, options)
-        make_reproducible(path)
     except tf.errors.OpError as error:
         raise OSError(f"{path.name} could not be written: {error.message}") from error
-    (path / CARD_PATH).parent.mkdir()
+    (path / CARD_PATH).parent.mkdir(exist_ok=True)
     (path / CARD_PATH).write_text(source.card.to_json(), encoding="utf-8")
     (path / SEAL_PATH).write_text(UNSEALED, encoding="utf-8")

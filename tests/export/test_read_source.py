@@ -37,14 +37,6 @@ def files(card, tmp_path_factory):
 
 
 @pytest.mark.parametrize("index", [0, 1])
-def test_of_a_file_of_weights_comes_the_file_that_the_network_gave(files, index, tmp_path):
-    for name in ("onnx", "safetensors"):
-        written = export_run(files[index][name], ("onnx", "safetensors"), tmp_path / name)
-        for each, path in written.items():
-            assert path.read_bytes() == files[index][each].read_bytes()
-
-
-@pytest.mark.parametrize("index", [0, 1])
 @pytest.mark.parametrize("name", ["onnx_float16", "onnx_int8"])
 def test_of_rounded_weights_comes_the_network_that_the_file_draws_with(files, card, name, index):
     file = files[index][name]
