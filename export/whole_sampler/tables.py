@@ -19,7 +19,8 @@ import numpy as np
 
 from kdiffusion.diffusion.denoiser import NetworkDenoiser
 from kdiffusion.diffusion.guidance import within_interval
-from kdiffusion.diffusion.plan import SamplingOptions, make_plan
+from kdiffusion.diffusion.options import SamplingOptions
+from kdiffusion.diffusion.plan import make_plan
 from kdiffusion.diffusion.prediction import Estimate, to_x0_and_eps
 from kdiffusion.diffusion.samplers import SAMPLERS
 

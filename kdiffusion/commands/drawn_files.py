@@ -13,12 +13,12 @@ import re
 import time
 from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Unpack
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from tqdm import tqdm
 
-from kdiffusion.diffusion.plan import SamplingChoices, SamplingOptions
+from kdiffusion.diffusion.options import SamplingOptions
 from kdiffusion.diffusion.sampling import sample_batches
 from kdiffusion.diffusion.seeded_noise import initial_latents
 from kdiffusion.evaluation.image_sets import differences
@@ -47,7 +47,7 @@ def draw_to_folder(
     overwrite: bool = False,
     batch_size: int = 64,
     progress: bool = True,
-    **options: Unpack[SamplingChoices],
+    **options: Any,
 ) -> tuple[int, int]:
     """Draws one image for each seed into files of `folder`; those that are finished stay.
 

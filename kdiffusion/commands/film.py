@@ -7,14 +7,14 @@ from __future__ import annotations
 
 import time
 from pathlib import Path
-from typing import TYPE_CHECKING, Literal, Unpack
+from typing import TYPE_CHECKING, Any, Literal
 
 import numpy as np
 from tqdm import tqdm
 
 from kdiffusion.artifacts import load_denoiser
 from kdiffusion.checks import check_whole
-from kdiffusion.diffusion.plan import SamplingChoices, SamplingOptions
+from kdiffusion.diffusion.options import SamplingOptions
 from kdiffusion.diffusion.sampling import sampling_steps
 from kdiffusion.diffusion.seeded_noise import initial_latents
 from kdiffusion.images import grid_size, image_grid, to_uint8
@@ -41,7 +41,7 @@ def film(
     show: str = "image",
     batch_size: int = 64,
     progress: bool = True,
-    **options: Unpack[SamplingChoices],
+    **options: Any,
 ) -> tuple[np.ndarray, np.ndarray]:
     """Draws images and keeps what they look like on the way.
 

@@ -13,11 +13,12 @@ import numpy as np
 from kdiffusion.artifacts import load_denoiser
 from kdiffusion.data import name_and_directory
 from kdiffusion.diffusion.likelihood import variational_bound
+from kdiffusion.diffusion.options import VarianceName
 from kdiffusion.files import staged
 
 from .held_out import load_as_split
 from .outputs import refuse_outputs
-from .sampling_flags import Artifact, VarianceName
+from .sampling_flags import Artifact
 
 
 def main(

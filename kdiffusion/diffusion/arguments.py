@@ -1,4 +1,4 @@
-"""What a user hands in with a card, checked before any work is done: labels, images, masks."""
+"""Labels, seeds, images and masks that a user hands in, checked against a card."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ Labels = Integers | Sequence[str] | int | str
 
 def check_labels(card: DenoiserCard, labels: Labels, count: int) -> np.ndarray:
     """`count` labels as int32 `[N]`, from numbers or names; a single label serves all."""
-    checked = _array("labels", labels)
+    checked = np.asarray(labels)
     if checked.dtype.kind == "U" and np.all(np.isin(checked, card.class_names)):
         by_name = {name: label for label, name in enumerate(card.class_names)}
         checked = np.vectorize(by_name.get, otypes=[np.int32])(checked)
@@ -39,34 +39,21 @@ def check_labels(card: DenoiserCard, labels: Labels, count: int) -> np.ndarray:
     return checked.astype(np.int32)
 
 
-def _array(name: str, values) -> np.ndarray:
-    try:
-        return np.asarray(values)
-    except ValueError as error:
-        raise ValueError(f"`{name}` must make one array: {error}") from error
-
-
-def check_seeds(seeds: Integers) -> list[int]:
-    """The seeds as Python ints."""
-    try:
-        seeds = list(seeds)
-    except TypeError:
-        raise ValueError(
-            f"`seeds` must be a sequence of integers, one for each image. Received: {seeds!r}"
-        ) from None
-    return [check_seed(seed) for seed in seeds]
+def check_seeds(seeds: Integers | None, count: int = 1) -> list[int]:
+    """The seeds as Python ints; 0, 1, ... for `count` images where they are None."""
+    return [check_seed(seed) for seed in (range(count) if seeds is None else seeds)]
 
 
 def check_images(card: DenoiserCard, images: np.ndarray, count: int | None = None) -> np.ndarray:
     """Images of the card's shape and range, as float64 `[N, H, W, C]`; one can serve `count`."""
-    images = _array("images", images)
+    images = np.asarray(images)
     if images.ndim == 3 and count is not None:
         images = np.broadcast_to(images, (count, *images.shape))
     number = images.shape[:1] if count is None else (count,)
     if images.shape != (*number, *card.image_shape) or images.size == 0:
         raise ValueError(
-            f"`images` must have the shape {(count or 'N', *card.image_shape)}, as the model was "
-            f"trained. Received: {images.shape}"
+            f"`images` must have the shape {(count or 'N', *card.image_shape)}. "
+            f"Received: {images.shape}"
         )
     low, high = card.value_range
     slack = 1e-5 * (high - low)  # a float32 image may overshoot by its rounding
@@ -83,12 +70,12 @@ def check_images(card: DenoiserCard, images: np.ndarray, count: int | None = Non
 
 def check_mask(card: DenoiserCard, keep_mask: np.ndarray, count: int) -> np.ndarray:
     """A mask `[H, W]` or `[N, H, W]` of true and false as bool `[N, H, W, 1]`."""
-    keep_mask = _array("keep_mask", keep_mask)
+    keep_mask = np.asarray(keep_mask)
     height, width, _ = card.image_shape
     if keep_mask.shape not in ((height, width), (count, height, width)):
         raise ValueError(
-            f"`keep_mask` must have the shape {(height, width)} or {(count, height, width)}, as "
-            f"the images have. Received: {keep_mask.shape}"
+            f"`keep_mask` must have the shape {(height, width)} or {(count, height, width)}. "
+            f"Received: {keep_mask.shape}"
         )
     if not np.all((keep_mask == 0) | (keep_mask == 1)):
         raise ValueError(

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from typing import Unpack
+from typing import Any
 
 import numpy as np
 
@@ -16,7 +16,8 @@ from kdiffusion.diffusion.arguments import (
     check_seeds,
 )
 from kdiffusion.diffusion.denoiser import Denoiser
-from kdiffusion.diffusion.plan import SamplingChoices, SamplingOptions, make_plan
+from kdiffusion.diffusion.options import SamplingOptions
+from kdiffusion.diffusion.plan import make_plan
 from kdiffusion.diffusion.sampling import Callback, denoise, gather, in_batches, last_image
 from kdiffusion.diffusion.seeded_noise import ImageNoise
 
@@ -31,7 +32,7 @@ def image_to_image(
     batch_size: int = 64,
     progress: bool = True,
     callback: Callback | None = None,
-    **options: Unpack[SamplingChoices],
+    **options: Any,
 ) -> np.ndarray:
     """Draws variations of images, as their labels would have them (SDEdit, algorithm 2).
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from typing import Unpack
+from typing import Any
 
 import numpy as np
 
@@ -17,7 +17,8 @@ from kdiffusion.diffusion.arguments import (
     check_seeds,
 )
 from kdiffusion.diffusion.denoiser import Denoiser
-from kdiffusion.diffusion.plan import PathChoices, Plan, SamplingOptions, make_plan
+from kdiffusion.diffusion.options import SamplingOptions
+from kdiffusion.diffusion.plan import Plan, make_plan
 from kdiffusion.diffusion.sampling import Callback, Step, gather, in_batches, last_image
 from kdiffusion.diffusion.seeded_noise import ImageNoise
 
@@ -35,7 +36,7 @@ def inpaint(
     batch_size: int = 64,
     progress: bool = True,
     callback: Callback | None = None,
-    **options: Unpack[PathChoices],
+    **options: Any,
 ) -> np.ndarray:
     """Paints anew what a mask doesn't keep, in harmony with what it keeps (RePaint, algorithm 1).
 

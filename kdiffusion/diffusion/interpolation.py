@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 from collections.abc import Sequence
-from typing import Unpack
+from typing import Any
 
 import numpy as np
 
@@ -13,7 +13,7 @@ from kdiffusion.diffusion.arguments import Labels, check_images, check_labels, c
 from kdiffusion.diffusion.card import DenoiserCard
 from kdiffusion.diffusion.denoiser import Denoiser, NetworkDenoiser
 from kdiffusion.diffusion.inversion import invert
-from kdiffusion.diffusion.plan import PathChoices, SamplingOptions, StepChoices
+from kdiffusion.diffusion.options import SamplingOptions
 from kdiffusion.diffusion.samplers import find_sampler
 from kdiffusion.diffusion.sampling import Callback, sample
 from kdiffusion.diffusion.seeded_noise import initial_latents
@@ -66,7 +66,7 @@ def interpolate(
     batch_size: int = 64,
     progress: bool = True,
     callback: Callback | None = None,
-    **options: Unpack[PathChoices],
+    **options: Any,
 ) -> np.ndarray:
     """A walk from one seed's image to another's (Song et al. 2021, section 5.3).
 
@@ -128,7 +128,7 @@ def interpolate_images(
     batch_size: int = 64,
     progress: bool = True,
     callback: Callback | None = None,
-    **options: Unpack[StepChoices],
+    **options: Any,
 ) -> np.ndarray:
     """A walk between two real images, through their latents (`invert`, then `interpolate`).
 
@@ -199,7 +199,7 @@ def mix_labels(denoiser: Denoiser, labels: Labels, fractions: np.ndarray) -> Den
     return NetworkDenoiser(card, mixed)
 
 
-def _deterministic(sampler: str | None, card: DenoiserCard, options: PathChoices) -> str:
+def _deterministic(sampler: str | None, card: DenoiserCard, options: dict[str, Any]) -> str:
     chosen = sampler or card.sampler
     if sampler is None and find_sampler(chosen).always_random:
         chosen = "ddim"

@@ -2,14 +2,15 @@
 
 from __future__ import annotations
 
-from typing import Unpack
+from typing import Any
 
 import numpy as np
 
 from kdiffusion.checks import check_whole
 from kdiffusion.diffusion.arguments import Labels, check_images, check_labels
 from kdiffusion.diffusion.denoiser import Denoiser
-from kdiffusion.diffusion.plan import Plan, SamplingOptions, StepChoices, make_plan
+from kdiffusion.diffusion.options import SamplingOptions
+from kdiffusion.diffusion.plan import Plan, make_plan
 from kdiffusion.diffusion.prediction import Estimate
 from kdiffusion.diffusion.samplers import find_sampler
 from kdiffusion.diffusion.sampling import gather, in_batches
@@ -33,7 +34,7 @@ def invert(
     fixed_point_iterations: int = 5,
     batch_size: int = 64,
     progress: bool = True,
-    **options: Unpack[StepChoices],
+    **options: Any,
 ) -> np.ndarray:
     """The latents of images (Song et al. 2021, section 4.3; solved as in Pan et al. 2023, AIDI).
 

@@ -15,7 +15,8 @@ from kdiffusion.diffusion.arguments import (
     check_seeds,
 )
 from kdiffusion.diffusion.denoiser import Denoiser
-from kdiffusion.diffusion.plan import Plan, SamplingOptions, make_plan
+from kdiffusion.diffusion.options import SamplingOptions
+from kdiffusion.diffusion.plan import Plan, make_plan
 from kdiffusion.diffusion.sampling import gather, in_batches
 from kdiffusion.diffusion.schedules import check_variance
 from kdiffusion.diffusion.seeded_noise import ImageNoise

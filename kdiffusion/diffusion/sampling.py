@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
-from typing import Any, Unpack
+from typing import Any
 
 import numpy as np
 from tqdm import tqdm
@@ -13,20 +13,12 @@ from kdiffusion.checks import check_whole
 from kdiffusion.diffusion.arguments import Integers, Labels, check_labels, check_seeds
 from kdiffusion.diffusion.card import DenoiserCard
 from kdiffusion.diffusion.denoiser import Denoiser, NetworkDenoiser
-from kdiffusion.diffusion.plan import Plan, SamplingChoices, SamplingOptions, make_plan
+from kdiffusion.diffusion.options import SamplingOptions
+from kdiffusion.diffusion.plan import Plan, make_plan
 from kdiffusion.diffusion.seeded_noise import ImageNoise
 
 # callback(index, t, x, x0): the fields of each `Step`.
 Callback = Callable[[int, int, np.ndarray, np.ndarray], None]
-
-
-class LoopChoices(SamplingChoices, total=False):
-    """What `sample` takes beside what is drawn, for functions that pass it on."""
-
-    latents: np.ndarray | None
-    batch_size: int
-    progress: bool
-    callback: Callback | None
 
 
 @dataclass(frozen=True)
@@ -50,10 +42,10 @@ class Step:
 def sampling_steps(
     denoiser: Denoiser,
     labels: Labels,
-    seeds: Integers,
+    seeds: Integers | None = None,
     *,
     latents: np.ndarray | None = None,
-    **options: Unpack[SamplingChoices],
+    **options: Any,
 ) -> Iterator[Step]:
     """The sampling loop of one batch, step by step; whoever takes no further step stops it.
 
@@ -73,13 +65,13 @@ def sampling_steps(
 def sample(
     denoiser: Denoiser,
     labels: Labels,
-    seeds: Integers,
+    seeds: Integers | None = None,
     *,
     latents: np.ndarray | None = None,
     batch_size: int = 64,
     progress: bool = True,
     callback: Callback | None = None,
-    **options: Unpack[SamplingChoices],
+    **options: Any,
 ) -> np.ndarray:
     """Draws one image for each label and seed (Ho et al. 2020, algorithm 2, or another sampler).
 
@@ -87,7 +79,8 @@ def sample(
         denoiser: a Denoiser.
         labels: classes `[N]`, by number or name, or the card's `null_label` for no class; one
             serves all.
-        seeds: ints `[N]`. An image depends on its own seed and label alone.
+        seeds: ints `[N]`. An image depends on its own seed and label alone. Defaults to 0, 1, ...
+            for the labels.
         latents: array `[N, H, W, C]` to begin from; drawn from the seeds unless given.
         batch_size: int. Images at a time; with guidance the network sees twice as many.
         progress: bool. Whether to show a bar on standard error.
@@ -100,7 +93,7 @@ def sample(
     Raises:
         ValueError: for a choice that can't be, with the reason.
     """
-    seeds = check_seeds(seeds)
+    seeds = check_seeds(seeds, np.size(labels))
     batches = sample_batches(
         denoiser, labels, seeds, latents=latents, batch_size=batch_size, progress=progress,
         callback=callback, **options,
@@ -111,13 +104,13 @@ def sample(
 def sample_batches(
     denoiser: Denoiser,
     labels: Labels,
-    seeds: Integers,
+    seeds: Integers | None = None,
     *,
     latents: np.ndarray | None = None,
     batch_size: int = 64,
     progress: bool = True,
     callback: Callback | None = None,
-    **options: Unpack[SamplingChoices],
+    **options: Any,
 ) -> Iterator[tuple[np.ndarray, np.ndarray]]:
     """As `sample`, but gives `(indices, images)` batch by batch: memory doesn't grow with N.
 
@@ -137,7 +130,7 @@ def sample_batches(
 
 def _checked(card: DenoiserCard, labels, seeds, latents):
     """(seeds, labels, latents), as they are computed with."""
-    seeds = check_seeds(seeds)
+    seeds = check_seeds(seeds, np.size(labels))
     labels = check_labels(card, labels, len(seeds))
     latents = None if latents is None else np.asarray(latents)
     if latents is not None and latents.shape != (len(seeds), *card.image_shape):
@@ -226,7 +219,7 @@ def last_image(
     return x.astype(np.float32)
 
 
-def network_evaluations(card: DenoiserCard, **options: Unpack[SamplingChoices]) -> int:
+def network_evaluations(card: DenoiserCard, **options: Any) -> int:
     """How often the network is evaluated for one image; a guided step costs two evaluations.
 
     Args:

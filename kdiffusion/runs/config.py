@@ -12,9 +12,10 @@ from typing import TYPE_CHECKING, Annotated, Any, Literal, Self
 import tyro
 from pydantic import BeforeValidator, Field, FiniteFloat, TypeAdapter
 
-from kdiffusion.diffusion.guidance import within_interval
+from kdiffusion.checks import check_whole
+from kdiffusion.diffusion.guidance import check_strength, within_interval
+from kdiffusion.diffusion.options import RecommendedSampling
 from kdiffusion.diffusion.prediction import TARGETS
-from kdiffusion.diffusion.samplers import SAMPLERS
 from kdiffusion.diffusion.schedules import SCHEDULES, make_schedule, options_from_text
 from kdiffusion.diffusion.weighting import LOSS_WEIGHTINGS, TIMESTEP_SAMPLING_NAMES
 from kdiffusion.runs.choices import LEARNING_RATE_SHAPES, NETWORKS, OPTIMIZERS, STRATEGIES
@@ -37,11 +38,11 @@ IN_A_RUN = 40  # validations, grids and checkpoints, about, unless told otherwis
 
 # Literal types of the tables' names, so that the command line lists them.
 if TYPE_CHECKING:  # A type checker doesn't run the code, and so can't know the tables' names.
-    ScheduleName = SamplerName = PredictionType = LossWeighting = TimestepSampling = str
+    ScheduleName = PredictionType = LossWeighting = TimestepSampling = str
     NetworkName = OptimizerName = LearningRateShape = StrategyName = str
 else:
     names_of = tyro.extras.literal_type_from_choices
-    ScheduleName, SamplerName = names_of(list(SCHEDULES)), names_of(list(SAMPLERS))
+    ScheduleName = names_of(list(SCHEDULES))
     PredictionType, LossWeighting = (
         names_of(list(TARGETS)),
         names_of(list(LOSS_WEIGHTINGS)),
@@ -176,17 +177,17 @@ class OptimizerConfig:
 
 
 @section
-class SamplingConfig:
-    """How the model is best sampled: for the previews, and written into the exported file."""
+class SamplingConfig(RecommendedSampling):
+    """How the model is best sampled: for the previews, and written into the exported file.
 
-    sampler: SamplerName = "unipc"
-    """Sampler: a row of `SAMPLERS` in kdiffusion/diffusion/samplers.py."""
-    steps: Positive = 20
-    """Steps of the sampler."""
-    guidance_strength: NotNegativeFloat = 1.0
-    """Classifier-free guidance w of Ho & Salimans; 0 is the plain conditional model (s = 1 + w)."""
-    guidance_interval: tuple[NotNegativeFloat, NotNegativeFloat] | None = None
-    """Low and high noise level (sigma) between which guidance applies; None is everywhere."""
+    What is None becomes 20 steps of unipc with guidance strength 1.
+    """
+
+    def __post_init__(self):
+        defaults = {"sampler": "unipc", "steps": 20, "guidance_strength": 1.0}
+        for name, value in defaults.items():
+            if getattr(self, name) is None:
+                object.__setattr__(self, name, value)
 
 
 @section
@@ -323,11 +324,8 @@ class Config:
                 "`diffusion.zero_terminal_snr` needs `diffusion.prediction_type` x0 or v: at pure "
                 "noise, knowing the noise says nothing of the image. Received: epsilon"
             )
-        if self.sampling.steps > diffusion.num_timesteps:
-            raise ValueError(
-                f"`sampling.steps` must be at most `diffusion.num_timesteps`, "
-                f"{diffusion.num_timesteps}. Received: {self.sampling.steps}"
-            )
+        check_whole("sampling.steps", self.sampling.steps, 1, diffusion.num_timesteps)
+        check_strength(self.sampling.guidance_strength)
         schedule = make_schedule(
             diffusion.schedule,
             diffusion.num_timesteps,

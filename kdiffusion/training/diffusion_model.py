@@ -6,7 +6,7 @@ import functools
 import reprlib
 import warnings
 from collections.abc import Callable, Sequence
-from typing import TYPE_CHECKING, Any, Unpack
+from typing import TYPE_CHECKING, Any
 
 import keras
 import numpy as np
@@ -43,7 +43,6 @@ from kdiffusion.training.timesteps import (
 
 if TYPE_CHECKING:
     from kdiffusion.diffusion.arguments import Integers, Labels
-    from kdiffusion.diffusion.sampling import LoopChoices
 
 
 @keras.saving.register_keras_serializable("kdiffusion")
@@ -471,7 +470,7 @@ class DiffusionModel(ChecksBatches, keras.Model):
         }
         return DenoiserCard(**{**defaults, **facts})
 
-    def sample(self, labels: Labels, seeds: Integers, **options: Unpack[LoopChoices]) -> np.ndarray:
+    def sample(self, labels: Labels, seeds: Integers | None = None, **options: Any) -> np.ndarray:
         """Draws images with the averaged network, by the same loop that runs an exported file.
 
         Args:

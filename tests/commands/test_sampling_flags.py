@@ -6,7 +6,7 @@ import pytest
 import tyro
 
 from kdiffusion.commands.sampling_flags import AS_RECOMMENDED, Sampling, SamplingFlags
-from kdiffusion.diffusion.plan import SamplingOptions
+from kdiffusion.diffusion.options import SamplingOptions
 
 _OTHER_VALUES = {
     "sampler": ("heun", "heun"),

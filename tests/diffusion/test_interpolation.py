@@ -155,7 +155,5 @@ def test_one_image_is_no_walk(make_card, gaussian):
     not_called = NetworkDenoiser(card, None)  # as it would be for minutes
     with pytest.raises(ValueError, match="`frames` must be a whole number of at least 2"):
         interpolate_images(not_called, np.zeros((2, 2, 3, 1)), 0, frames=1, progress=False)
-    with pytest.raises(ValueError, match="`seeds` must be a sequence of integers"):
-        interpolate(gaussian(card), 0, 5)
     with pytest.raises(ValueError, match="`images` must be two"):
         interpolate_images(gaussian(card), np.zeros((1, 2, 3, 1)), 0)

@@ -13,7 +13,7 @@ from kdiffusion.artifacts import LoadedDenoiser
 from kdiffusion.commands import train
 from kdiffusion.diffusion.card import CardError, DenoiserCard
 from kdiffusion.diffusion.guidance import check_strength
-from kdiffusion.diffusion.plan import SamplingOptions
+from kdiffusion.diffusion.options import SamplingOptions
 from kdiffusion.diffusion.samplers import SAMPLERS
 from kdiffusion.diffusion.sampling import sample
 from kdiffusion.diffusion.schedules import VARIANCES

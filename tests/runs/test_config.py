@@ -52,7 +52,7 @@ def _changed(section, field, value):
         ("optimizer", "ema_decay", 1.0),
         ("sampling", "sampler", "no_such_sampler"),
         ("sampling", "steps", 1001),
-        ("sampling", "guidance_strength", -1),
+        ("sampling", "guidance_strength", -2),
         ("sampling", "guidance_interval", [1.0]),
         ("sampling", "guidance_interval", [2.0, 1.0]),
         ("sampling", "guidance_interval", [1e8, 1e9]),

@@ -1,0 +1,102 @@
+"""Every choice of how an image is sampled, declared once.
+
+Flags, Python's keyword arguments, a run's configuration and a card's recommendation are these.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any, Literal
+
+from kdiffusion.checks import check_number
+from kdiffusion.diffusion.card import DenoiserCard
+from kdiffusion.diffusion.guidance import check_strength
+from kdiffusion.diffusion.samplers import SAMPLERS, find_sampler
+from kdiffusion.diffusion.schedules import VARIANCES, check_variance
+from kdiffusion.diffusion.spacing import SPACINGS
+
+if TYPE_CHECKING:  # A type checker can't know the tables' names.
+    SamplerName = SpacingName = VarianceName = str
+else:
+    SamplerName = Literal[tuple(SAMPLERS)]
+    SpacingName = Literal[tuple(SPACINGS)]
+    VarianceName = Literal[tuple(VARIANCES)]
+
+
+@dataclass(frozen=True, kw_only=True)
+class RecommendedSampling:
+    """How a model is best sampled: what its training previews use and its card carries.
+
+    Args:
+        sampler: how to go from noise to image, a key of `SAMPLERS`.
+        steps: from noise to image, at most the T of the training.
+        guidance_strength: w of classifier-free guidance (Ho & Salimans 2022), where 0 is the plain
+            conditional model. Many libraries write s = 1 + w.
+        guidance_interval: low and high noise level (sigma) between which guidance applies;
+            elsewhere a step costs half. 0 inf is everywhere.
+    """
+
+    sampler: SamplerName | None = None
+    steps: int | None = None
+    guidance_strength: float | None = None
+    guidance_interval: tuple[float, float] | None = None
+
+
+@dataclass(frozen=True, kw_only=True)
+class SamplingOptions(RecommendedSampling):
+    """How images are sampled; None stands for the card's recommendation, or the sampler's default.
+
+    Args:
+        spacing: which of the T timesteps are visited, a key of `SPACINGS`; trailing if not given.
+        guidance_rescale: 0 .. 1, how far guidance is kept from raising the contrast.
+        eta: 0 .. 1, how much fresh noise ddim adds; 0 if not given.
+        variance: of the noise that ddpm adds; fixed_small if not given.
+        clip: whether predicted images are clipped to the range of pixels at each step.
+        dynamic_threshold: clip at this quantile of an image's pixels, such as 0.995, and scale back
+            into range: against saturated colours under strong guidance.
+    """
+
+    spacing: SpacingName | None = None
+    guidance_rescale: float = 0.0
+    eta: float | None = None
+    variance: VarianceName | None = None
+    clip: bool = True
+    dynamic_threshold: float | None = None
+
+    def given(self) -> dict[str, Any]:
+        """The options that differ from their defaults, as keyword arguments."""
+        fields = ((field, getattr(self, field.name)) for field in dataclasses.fields(self))
+        return {field.name: value for field, value in fields if value != field.default}
+
+    def resolve(self, card: DenoiserCard, start: int | None = None) -> SamplingOptions:
+        """Fills what was left out from the card, and refuses options that the sampler lacks.
+
+        Args:
+            card: `DenoiserCard`.
+            start: int. The noisiest timestep that will be visited; T-1 unless given.
+        """
+        chosen: dict[str, Any] = vars(self) | {"spacing": self.spacing or "trailing"}
+        for field in dataclasses.fields(RecommendedSampling):
+            if chosen[field.name] is None:
+                chosen[field.name] = getattr(card, field.name)
+        if self.steps is None and start is not None:
+            chosen["steps"] = min(card.steps, start + 1)
+        check_strength(chosen["guidance_strength"])
+        self._check_sampler_options(chosen["sampler"])
+        return SamplingOptions(**chosen)
+
+    def _check_sampler_options(self, name):
+        """An option that this sampler would silently ignore is refused."""
+        own = find_sampler(name).options
+        for option in dict.fromkeys(each for row in SAMPLERS.values() for each in row.options):
+            value = getattr(self, option, None)
+            if value is not None and option not in own:
+                raise ValueError(
+                    f"`{option}` has no meaning for the sampler {name!r}. "
+                    f"Received: {option}={value!r}"
+                )
+        if self.eta is not None:
+            check_number("eta", self.eta, "a number from 0 to 1", 0, 1)
+        if self.variance is not None:
+            check_variance(self.variance)
