@@ -190,7 +190,7 @@ if __name__ == "__main__":  # not in its processes
     main()
 """
 NEED_MORE = {
-    "train", "import", "export", "export_diffusers", "export_sampler", "train_judge", "hub",
+    "train", "import", "export", "export_diffusers", "export_sampler", "hub",
 }  # fmt: skip
 
 

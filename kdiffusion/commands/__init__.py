@@ -38,10 +38,6 @@ COMMANDS = {
         "kdiffusion.commands.likelihood",
         "bound the bits per dimension of held-out images",
     ),
-    "train_judge": (
-        "kdiffusion.commands.train_judge",
-        "train a classifier that reads what drawn images show",
-    ),
     "pack": ("kdiffusion.commands.pack", "put a data set of any size on the disk for training"),
     "hub": ("kdiffusion.commands.hub", "make a folder for the Hugging Face Hub, and upload it"),
     "web": ("kdiffusion.commands.web", "make a page that draws in the browser"),

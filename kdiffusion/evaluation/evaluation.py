@@ -163,7 +163,7 @@ def evaluate(
         mirrored, _ = reader.read_all(
             images.read(), images.count, "Features, mirrored", True, progress
         )
-    class_names = () if reader.judge is None else reader.judge.card.class_names
+    class_names = () if reader.judge is None else reader.judge.class_names
     grain = grain_of_all(images.read()) if "grain" in names else None
     drawn = Drawn(features, mirrored, readings, labels, class_names, seed, grain)
     figures = {**dict.fromkeys(KEYS), "images": images.count}

@@ -152,7 +152,7 @@ class Evaluator:
         features, readings = self._reader.read_all(
             self._sample(denoiser), self.images, "Evaluating", progress=self._progress
         )
-        names = self._reader.judge.card.class_names
+        names = self._reader.judge.class_names
         drawn = Drawn(features, None, readings, self._labels, names, self._seed)
         share = MEASURES["share_as_asked"].compute(drawn, self._real)
         distance = MEASURES["kernel"].compute(drawn, self._real)

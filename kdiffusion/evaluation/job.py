@@ -230,13 +230,13 @@ def _measure_network(prepared, denoiser, count, progress):
 
 
 def _about(judge):
-    card = judge.card
-    return {"name": judge.path.stem, "accuracy": card.accuracy, "sha256": card.sha256}
+
+    return {"name": judge.name, "accuracy": judge.accuracy, "sha256": judge.sha256}
 
 
 def _class_names(class_names, dataset, judge):
     """What labels mean: as the images say, else the data set, else the judge."""
-    known = (class_names, dataset and dataset.class_names, judge and judge.card.class_names)
+    known = (class_names, dataset and dataset.class_names, judge and judge.class_names)
     return next((tuple(names) for names in known if names is not None), None)
 
 
@@ -253,11 +253,11 @@ def _check_fit(image_shape, class_names, names, dataset, judge):
         )
     if judge is None:
         return
-    if judge.card.image_shape != tuple(image_shape) or judge.card.class_names != names:
+    if judge.image_shape != tuple(image_shape) or judge.class_names != names:
         raise ValueError(
             f"`judge` must read images {tuple(image_shape)} of the classes {', '.join(names)}. "
-            f"Received: {judge.path.name}, {judge.card.image_shape}, "
-            f"{', '.join(judge.card.class_names)}"
+            f"Received: {judge.name}, {judge.image_shape}, "
+            f"{', '.join(judge.class_names)}"
         )
 
 

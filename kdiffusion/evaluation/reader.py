@@ -41,7 +41,7 @@ class Reader:
         """str: equal only where the same images give the same features and readings."""
         if self.judge is None or self.extract is None:  # features that are the judge's, too
             return self.features_identity
-        return f"{self.features_identity} {self.judge.identity}"
+        return f"{self.features_identity} {self.judge.sha256}"
 
     def __call__(self, images: np.ndarray) -> tuple[np.ndarray, np.ndarray | None]:
         """(float32 features `[N, D]`, int64 readings `[N]` or None) of uint8 images."""
@@ -51,7 +51,7 @@ class Reader:
         if self.extract is None:
             logits, features = self.judge.read(images)
         else:
-            logits, features = self.judge.logits(images), self.extract(images)
+            logits, features = self.judge.read(images)[0], self.extract(images)
         return np.asarray(features, np.float32), logits.argmax(axis=1)
 
     def read_all(
@@ -121,7 +121,7 @@ def make_reader(
                 f"not known which. Name one by `--judge`, or choose {_without_judge(images)}. "
                 "Received: features='judge'"
             )
-        return Reader(f"judge {judge.path.name}", f"judge {judge.identity}", None, judge)
+        return Reader(f"judge {judge.name}", f"judge {judge.sha256}", None, judge)
     if features not in FEATURES:
         raise ValueError(
             f"`features` must be {OF_JUDGE}, {', '.join(FEATURES)} or the path of an ONNX network, "

@@ -77,7 +77,7 @@ def test_the_figures_are_those_of_the_measures_on_the_features(fresh, dataset, j
     assert all(figures[key] is not None for key in KEYS)
     judge = load_judge(judge_file)
     real, drawn = (
-        judge.features(each).astype(float) for each in (dataset.images, _images(2, 600)[0])
+        judge.read(each)[1].astype(float) for each in (dataset.images, _images(2, 600)[0])
     )
     size = min(1000, 600)
     assert figures["kernel_distance"] == kernel_distance(drawn, real, 4, size).mean()
@@ -375,7 +375,7 @@ def test_errors_are_those_of_shares_means_and_subsets(fresh, dataset, judge_file
     grain = grain_levels(_images(2, 600)[0])
     assert figures["grain_levels_standard_error"] == pytest.approx(grain.std(ddof=1) / 600**0.5)
     judge = load_judge(judge_file)
-    real, drawn = (judge.features(each) for each in (dataset.images, _images(2, 600)[0]))
+    real, drawn = (judge.read(each)[1] for each in (dataset.images, _images(2, 600)[0]))
     assert figures["kernel_distance_sd"] == kernel_distance(drawn, real, 4, 600).std()
     # Held-out images are read beside their own labels: these show their class.
     assert figures["real"]["share_as_asked"] == 1.0

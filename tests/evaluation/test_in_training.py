@@ -16,7 +16,6 @@ from kdiffusion.evaluation.in_training import (
     make_callback,
     said_of,
 )
-from kdiffusion.evaluation.judge import JudgeCard
 from kdiffusion.evaluation.network_measures import INTEGRATION_SIGMAS, measure_network
 from kdiffusion.images import to_model_range
 from kdiffusion.runs.config import Config, DataConfig, EvaluationConfig, OptimizerConfig
@@ -58,9 +57,7 @@ def digits_judge(tmp_path, digits, write_linear_judge):
     """Reads an image as the class whose first training image is nearest to it."""
     first = [int(np.argmax(digits.labels == label)) for label in range(10)]
     templates = digits.images[first].reshape(10, -1).astype(np.float64)
-    card = JudgeCard(
-        class_names=NAMES, image_shape=(8, 8, 1), dataset="digits", accuracy={}, how_made="by hand"
-    )
+    card = {"class_names": NAMES, "image_shape": (8, 8, 1), "accuracy": {}}
     bias = -0.5 * np.sum(templates**2, axis=1)
     return write_linear_judge(tmp_path / "nearest.onnx", np.eye(64), templates.T, bias, card)
 

@@ -53,7 +53,6 @@ COMMANDS = [
     ("film", ["ARTIFACT"], {"--out": (), "--strip": ()}),
     ("likelihood", ["ARTIFACT"], {"--out": ()}),
     ("evaluate", ["ARTIFACT"], {"--out": EVALUATION, "--save-statistics": ()}),
-    ("train_judge", ["digits"], {"--out": ()}),
     ("web", ["ARTIFACT"], {"--out": ()}),
     ("hub", ["ARTIFACT"], {"--out": ()}),
     ("pack", ["digits"], {"--out": ()}),

@@ -1,34 +1,32 @@
-"""A trained judge into one ONNX file: weights in float16, a card that says how well it reads."""
+"""A trained judge into one ONNX file: weights in float16, and how well it reads in its metadata."""
 
 from __future__ import annotations
 
+import json
 import os
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
+import onnx
+import tensorflow as tf
+import tf2onnx
 
-from kdiffusion.artifacts import ArtifactError
-from kdiffusion.evaluation.judge import (
-    CARD_KEY,
-    INPUT,
-    OUTPUTS,
-    JudgeCard,
-    load_judge,
-    seal_judge,
-)
+from kdiffusion.evaluation.judge import CARD_KEY, INPUT, OUTPUTS, Judge, load_judge
+from kdiffusion.export.onnx_float16 import with_float16_weights
+from kdiffusion.export.onnx_graph import simplify
+from kdiffusion.export.onnx_writer import OPSET
 from kdiffusion.files import staged
-from kdiffusion.onnx_session import open_session, run_in_batches
+
+from .network import reading_network
 
 if TYPE_CHECKING:
     import keras
-    import onnx
 
-    from kdiffusion.data.image_dataset import ImageDataset
+    from kdiffusion.data import ImageDataset
 
-GRAIN_LEVELS = 10  # the card tells how well images with so much grain are read
-TOLERANCE = (
-    0.05  # of a logit, whose spread is some units: what rounding every weight to 11 bits does
-)
+GRAIN_LEVELS = 10  # how well images with so much grain are read is part of the card
+# Of a logit, whose spread is some units: what rounding every weight to 11 bits does.
+TOLERANCE = 0.05
 COMPARED_IMAGES = 32
 
 
@@ -40,66 +38,48 @@ def write_judge(
     *,
     both_sides: bool,
     overwrite: bool = False,
-    progress: bool = True,
-) -> JudgeCard:
-    """Writes a judge, once it has read the held-out images of its data set.
+) -> dict[str, float]:
+    """Writes a judge, and with it how well it reads the held-out images of its data set.
 
     Args:
-        network: keras.Model, from `kdiffusion.evaluation.judge_training.fitting.train_judge`.
+        network: keras.Model, from `train_judge`.
         dataset: ImageDataset that it was trained on.
         path: path of the ONNX file to make.
         how_made: str. What its card says of that.
         both_sides: bool. Whether it reads the mirror image as well, at twice the time.
         overwrite: bool. Whether `path` may be replaced. Defaults to `False`.
-        progress: bool. Whether to show bars.
 
     Returns:
-        JudgeCard.
-
-    Raises:
-        FileExistsError: `path` exists and `overwrite` is False.
-        ArtifactError: the file does not compute what the network computes.
+        dict from a kind of held-out image to the share, 0 .. 1, of them that it reads right.
     """
-    import onnx
-
-    from kdiffusion.evaluation.judge_training.network import reading_network
-
     reading = reading_network(network, both_sides)
     model = convert_judge(reading)
+    card: dict[str, Any] = {
+        "class_names": dataset.class_names,
+        "image_shape": dataset.image_shape,
+        "dataset": dataset.name,
+        "how_made": how_made,
+    }
     with staged(path, overwrite) as temporary:
-        onnx.save(model, temporary)
-        session = open_session(temporary, ArtifactError)
-        _check_deviation(reading, session, dataset.validation_images[:COMPARED_IMAGES])
-        card = JudgeCard(
-            class_names=dataset.class_names,
-            image_shape=dataset.image_shape,
-            dataset=dataset.name,
-            accuracy=_accuracy(session, dataset, progress),
-            how_made=how_made,
-        )
-        onnx.helper.set_model_props(model, {CARD_KEY: card.to_json()})
-        onnx.save(model, temporary)
-        seal_judge(temporary)
-        return load_judge(temporary).card
+        judge = _saved(model, {**card, "accuracy": {}}, temporary)
+        _check_deviation(reading, judge, dataset.validation_images[:COMPARED_IMAGES])
+        card["accuracy"] = _accuracy(judge, dataset)
+        _saved(model, card, temporary)
+    return card["accuracy"]
+
+
+def _saved(model, card, path) -> Judge:
+    onnx.helper.set_model_props(model, {CARD_KEY: json.dumps(card)})
+    onnx.save(model, path)
+    return load_judge(path)
 
 
 def convert_judge(reading: keras.Model) -> onnx.ModelProto:
-    """Converts a judge by tf2onnx.
+    """Converts a judge by tf2onnx, its large weights into float16.
 
     Args:
         reading: keras.Model, from `reading_network`.
-
-    Returns:
-        onnx.ModelProto, its large weights in float16, without a card.
     """
-    import onnx
-    import tensorflow as tf
-    import tf2onnx
-
-    from .onnx_float16 import with_float16_weights
-    from .onnx_graph import simplify
-    from .onnx_writer import OPSET
-
     signature = [tf.TensorSpec((None, *reading.input_shape[1:]), tf.float32, name=INPUT)]
 
     @tf.function(input_signature=signature)
@@ -121,29 +101,22 @@ def grainy_images(images: np.ndarray, levels: float = GRAIN_LEVELS, seed: int = 
     return np.clip(np.rint(images + levels * noise), 0, 255).astype(np.uint8)
 
 
-def _accuracy(session, dataset, progress):
+def _accuracy(judge, dataset):
     """Shares of the held-out images that are read right: as they are, and with grain."""
     images, labels = dataset.validation_images, dataset.validation_labels
     kinds = {"clean": images, f"grain {GRAIN_LEVELS}": grainy_images(images)}
     return {
-        kind: float(np.mean(_read(session, these, kind, progress)[0].argmax(axis=1) == labels))
+        kind: float(np.mean(judge.read(these)[0].argmax(axis=1) == labels))
         for kind, these in kinds.items()
     }
 
 
-def _read(session, images, kind="", progress=False):
-    def run(batch):
-        return session.run(list(OUTPUTS), {INPUT: batch.astype(np.float32)})
-
-    return run_in_batches(run, images, f"Reading held-out images, {kind}", progress)
-
-
-def _check_deviation(reading, session, images):
-    logits, _ = _read(session, images)
+def _check_deviation(reading, judge, images):
+    logits, _ = judge.read(images)
     expected = np.asarray(reading(images.astype(np.float32), training=False)["logits"])
     deviation = float(np.abs(logits - expected).max())
     if not deviation <= TOLERANCE:  # not `>`: a NaN must not pass
-        raise ArtifactError(
+        raise ValueError(
             f"The judge's file must agree with its network to {TOLERANCE:g}. "
             f"Received: a largest deviation of {deviation:g}; the file was not kept"
         )

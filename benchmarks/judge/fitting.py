@@ -12,7 +12,7 @@ from .augmentation import SPOILT_SHARE, judge_batches
 from .network import training_network
 
 if TYPE_CHECKING:
-    from kdiffusion.evaluation.labelled_images import LabelledImages
+    from kdiffusion.data import ImageDataset
 
 # At the peak, for each image of a batch; the loss is a mean.
 LEARNING_RATE = 1.5 / 1024
@@ -24,7 +24,7 @@ LOOKAHEAD_STEPS = 10
 
 
 def train_judge(
-    dataset: LabelledImages,
+    dataset: ImageDataset,
     *,
     width: int = 64,
     images: int = 600_000,
@@ -52,18 +52,7 @@ def train_judge(
 
     Returns:
         keras.Model: see `training_network`.
-
-    Raises:
-        ValueError: a number out of its range.
-        FloatingPointError: the loss stopped being a finite number.
     """
-    for name, value in {"width": width, "batch_size": batch_size, "images": images}.items():
-        if value < 1:
-            raise ValueError(f"`{name}` must be at least 1. Received: {name}={value}")
-    if not 0 <= spoilt_share <= 1:
-        raise ValueError(
-            f"`spoilt_share` must be from 0 to 1. Received: spoilt_share={spoilt_share}"
-        )
     steps = -(-images // batch_size)
     batches = judge_batches(
         dataset.images, dataset.labels, dataset.num_classes, steps=steps, batch_size=batch_size,
@@ -84,7 +73,7 @@ def train_judge(
     )  # fmt: skip
     callbacks = [
         Lookahead(steps),
-        StopAtNonFinite(),
+        keras.callbacks.TerminateOnNaN(),
         Bar(steps, progress),
     ]
     network.fit(batches, callbacks=callbacks, verbose=0)
@@ -143,23 +132,6 @@ class Lookahead(keras.callbacks.Callback):
         for average, weight in zip(self._average, self.model.get_weights(), strict=True):
             average += (1 - decay) * (weight - average)
         self.model.set_weights(self._average)
-
-
-class StopAtNonFinite(keras.callbacks.Callback):
-    """Stops training at the first step whose loss is not a finite number.
-
-    Raises:
-        FloatingPointError: naming the step. (Keras's TerminateOnNaN raises a RuntimeError, which a
-            command would take for a bug.)
-    """
-
-    def on_train_batch_end(self, batch: int, logs: Any = None) -> None:
-        loss = float(logs["loss"])
-        if not np.isfinite(loss):
-            raise FloatingPointError(
-                f"The judge's loss is {loss} at step {batch + 1}: training stops. Try a smaller "
-                "`batch_size`, with which the learning rate falls, or another `seed`."
-            )
 
 
 class Bar(keras.callbacks.Callback):

@@ -1,19 +1,24 @@
-"""The judge's network: whitening, what it costs, and the form in which it is used."""
+"""The judge's network, the form in which it is used, and the command that trains one."""
+
+import subprocess
+import sys
+from pathlib import Path
 
 import keras
 import numpy as np
 import pytest
 
-from kdiffusion.evaluation.judge_training.network import (
+from benchmarks.judge.network import (
     LOGIT_SCALE,
     PATCH,
     Shift,
-    level_widths,
     reading_network,
     training_flops,
     training_network,
     whitening,
 )
+from kdiffusion.data import load_dataset
+from kdiffusion.evaluation.judge import find_judge, load_judge
 
 
 def _images(count, shape=(8, 12, 3), seed=0):
@@ -36,18 +41,6 @@ def test_whitened_patches_are_uncorrelated_and_of_variance_one():
     np.testing.assert_allclose(responses[:, half:], -responses[:, :half], atol=1e-3)
     np.testing.assert_allclose(responses[:, :half].mean(axis=0), 0, atol=1e-2)
     np.testing.assert_allclose(np.cov(responses[:, :half], rowvar=False), np.eye(half), atol=0.05)
-
-
-@pytest.mark.parametrize(
-    ("side", "widths"), [(8, (64,)), (16, (64, 256)), (32, (64, 256, 256)), (64, (64, *3 * (256,)))]
-)
-def test_images_of_more_pixels_get_more_levels(side, widths):
-    assert level_widths((side, side + 3, 1), 64) == widths
-
-
-def test_images_that_are_too_small_are_refused():
-    with pytest.raises(ValueError, match=r"`image_shape`.*Received: \(5, 8, 1\)"):
-        level_widths((5, 8, 1), 64)
 
 
 def test_training_costs_what_its_convolutions_do():
@@ -106,10 +99,16 @@ def test_both_sides_are_the_mean_of_an_image_and_its_mirror_image(trained):
         assert np.abs(sides[0] - sides[1]).max() > 1e-3
 
 
-def test_the_first_filters_of_a_fresh_convolution_pass_their_input_on():
-    network = training_network(_images(4, (16, 16, 1)), 3, 16)
-    kernel, *_ = network.get_layer("level_0_conv_0").get_weights()  # 8 channels to 16
-    passing = np.zeros((3, 3, 8, 8))
-    passing[1, 1] = np.eye(8)
-    np.testing.assert_array_equal(kernel[..., :8], passing)
-    assert np.abs(kernel[..., 8:]).max() == pytest.approx(1 / np.sqrt(9 * 8), rel=0.01)
+def test_the_command_writes_a_judge_that_reads(tmp_path):
+    file = tmp_path / "judge.onnx"
+    options = ["--images", "30000", "--width", "16", "--dtype-policy", "float32"]
+    done = subprocess.run(
+        [sys.executable, "-m", "benchmarks.judge", "digits", "--out", str(file), *options],
+        cwd=Path(__file__).parents[2], capture_output=True, text=True, check=False,
+    )  # fmt: skip
+    assert done.returncode == 0, done.stderr
+    judge, digits = load_judge(file), load_dataset("digits")
+    right = judge.read(digits.validation_images)[0].argmax(axis=1) == digits.validation_labels
+    assert judge.accuracy["clean"] == pytest.approx(right.mean())
+    assert right.mean() > 0.9
+    assert find_judge("digits", judge.image_shape, judge.class_names) == "digits"

@@ -51,10 +51,6 @@ def level_widths(image_shape: tuple[int, int, int], width: int) -> tuple[int, ..
         tuple of int: three levels for 32 pixels, one for 8.
     """
     side = min(image_shape[:2])
-    if side < 6:
-        raise ValueError(
-            f"`image_shape` must have 6 pixels a side at least. Received: {image_shape}"
-        )
     levels = max(1, round(math.log2(side)) - 2)
     return (width, *(levels - 1) * (4 * width,))
 
