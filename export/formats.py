@@ -86,6 +86,35 @@ def export_run(
     return export_network(network, card, folder, formats, overwrite)
 
 
+def export_again(run_dir: str | os.PathLike) -> dict[str, Path]:
+    """Exports a run in the default formats, and writes again all that its `export` folder holds.
+
+    So a resumed training leaves no file of an earlier checkpoint beside the new ones.
+
+    Args:
+        run_dir: path of a run directory.
+
+    Returns:
+        dict from each format's name to the Path written, without whole samplers.
+    """
+    from .whole_sampler import SAMPLER_FORMATS, export_sampler
+
+    folder = Path(default_folder(run_dir))
+    network, card = read_source(run_dir)
+    formats = tuple(dict.fromkeys([*DEFAULT_FORMATS, *formats_in(folder)]))
+    paths = export_network(network, card, folder, formats, overwrite=True)
+    for name, row in SAMPLER_FORMATS.items():
+        if (folder / row.ARTIFACT).exists():
+            options = row.description(folder / row.ARTIFACT)
+            export_sampler(network, card, folder, formats=[name], overwrite=True, **options)
+    return paths
+
+
+def formats_in(folder: str | os.PathLike) -> list[str]:
+    """The keys of `FORMATS` whose files a folder holds."""
+    return [name for name, row in FORMATS.items() if Path(folder, row.ARTIFACT).exists()]
+
+
 def _export_to_store(run_dir, formats, url, overwrite, best):
     """As `export_run`, by a folder of this machine: an object can't be renamed into its place."""
     store = Store(url)

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import json
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
@@ -116,11 +116,22 @@ def write(source: ExportSource, tables: SamplerTables, path: Path) -> None:
     nodes[first_after:first_after] = denoiser.node
     del body.node[:]
     body.node.extend(nodes)
-    description = json.dumps(tables.description)
-    properties = {CARD_KEY: source.card.to_json(), SAMPLER_KEY: description, SEAL_KEY: UNSEALED}
+    properties = {
+        CARD_KEY: source.card.to_json(),
+        SAMPLER_KEY: json.dumps(tables.description),
+        SEAL_KEY: UNSEALED,
+    }
     onnx.helper.set_model_props(model, properties)
     onnx.checker.check_model(model)
     onnx.save(model, path)
+
+
+def description(path: Path) -> dict[str, Any]:
+    """The options of `export_sampler` that a file was made with."""
+    import onnx
+
+    metadata = {entry.key: entry.value for entry in onnx.load(path).metadata_props}
+    return json.loads(metadata[SAMPLER_KEY])
 
 
 def _weighted_sum(table, result):

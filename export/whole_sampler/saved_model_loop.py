@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import json
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from kdiffusion.artifacts.saved_model_loader import CARD_PATH
 from kdiffusion.artifacts.whole_sampler import OUTPUT_NAME
@@ -36,6 +36,11 @@ def write(source: ExportSource, tables: SamplerTables, path: Path) -> None:
     serve = _sampling_function(source.network, source.card, tables)
     write_signature(source, serve, path)
     (path / SAMPLER_PATH).write_text(json.dumps(tables.description), encoding="utf-8")
+
+
+def description(path: Path) -> dict[str, Any]:
+    """The options of `export_sampler` that a folder was made with."""
+    return json.loads((path / SAMPLER_PATH).read_text(encoding="utf-8"))
 
 
 def _sampling_function(network, card, tables):

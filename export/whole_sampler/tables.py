@@ -41,7 +41,7 @@ class SamplerTables:
     """The numbers of a sampling run, a row per step.
 
     Args:
-        sampler: str. One of `GRAPH_SAMPLERS`.
+        sampler, spacing: str. One of `GRAPH_SAMPLERS`, and a key of `SPACINGS`.
         timesteps: int32 `[steps]`.
         guides: float32 `[steps]`: 1 where guidance applies, 0 outside of the card's interval.
         estimate: float32 `[steps, 2]`: from_x, from_prediction.
@@ -50,6 +50,7 @@ class SamplerTables:
     """
 
     sampler: str
+    spacing: str
     timesteps: np.ndarray
     guides: np.ndarray
     estimate: np.ndarray
@@ -59,7 +60,11 @@ class SamplerTables:
     @property
     def description(self) -> dict[str, Any]:
         """dict: what a file that holds these tables says of them, beside its card."""
-        return {"sampler": self.sampler, "steps": len(self.timesteps)}
+        return {
+            "sampler": self.sampler,
+            "steps": len(self.timesteps),
+            "spacing": self.spacing,
+        }
 
 
 def sampler_tables(
@@ -107,4 +112,4 @@ def sampler_tables(
     if card.guidance_interval is not None:
         guides = within_interval(card.schedule.noise_levels, card.guidance_interval)[timesteps]
     tables = [np.asarray(values, np.float32) for values in (guides, estimates, corrected, rows)]
-    return SamplerTables(sampler, timesteps, *tables)
+    return SamplerTables(sampler, spacing, timesteps, *tables)

@@ -32,17 +32,21 @@ LOADERS = {
     "safetensors": safetensors_loader,
 }
 
+# Of a folder of exported files, or of a run: the first that is there.
+OPENED = ("denoiser.onnx", "export/denoiser.onnx", "denoiser.safetensors")
+
 
 def is_artifact(path: str | os.PathLike) -> bool:
-    """Whether `path` looks like an exported file, of any format."""
-    return any(loader.recognises(Path(path)) for loader in LOADERS.values())
+    """Whether `path` is an exported file, of any format, or a folder that holds one of `OPENED`."""
+    return _loader_of(_within(Path(path))) is not None
 
 
 def load_denoiser(path: str | os.PathLike) -> LoadedDenoiser:
     """Opens an exported file in the runtime that its format needs.
 
     Args:
-        path: path of an exported file or folder, in any of `LOADERS`; the name of a released
+        path: path of an exported file or folder, in any of `LOADERS`; a run's folder, whose
+            `export/denoiser.onnx` is opened, or that `export` folder; the name of a released
             model, such as `"digits"`; a model on the Hugging Face Hub, as `"hf://owner/name"`,
             `"hf://owner/name@revision"` or `"hf://owner/name@revision/file"`; or the URL of one in
             an object store, as `"s3://bucket/denoiser.onnx"`.
@@ -55,19 +59,23 @@ def load_denoiser(path: str | os.PathLike) -> LoadedDenoiser:
         ArtifactError: a format that is not known, a damaged file, or no usable card; what is on
             the Hub can't be downloaded.
     """
-    path = existing(path)
-    for loader in LOADERS.values():
-        if loader.recognises(path):
-            return loader.load(path)
-    if (path / "config.json").is_file():
+    path = _within(existing(path))
+    loader = _loader_of(path)
+    if loader is None:
+        known = ", ".join(loader.ARTIFACT for loader in LOADERS.values())
         raise ArtifactError(
-            f"{path} is no exported file. If it is the folder of a run, draw with "
-            f"{path / 'export' / onnx_loader.ARTIFACT}; `python -m kdiffusion export {path}` "
-            "makes that file"
+            f"{path} is none of the formats that can be read, which look like: {known}; nor a "
+            "folder with a denoiser.onnx, which `kdiffusion export RUN_DIR` makes of a run"
         )
-    known = ", ".join(loader.ARTIFACT for loader in LOADERS.values())
-    inside = [loader.ARTIFACT for loader in LOADERS.values() if (path / loader.ARTIFACT).exists()]
-    hint = f". It holds {', '.join(inside)}: give the path of one" if inside else ""
-    raise ArtifactError(
-        f"{path} is none of the formats that can be read, which look like: {known}{hint}"
-    )
+    return loader.load(path)
+
+
+def _within(path):
+    """The file to open of a run's folder, or of one of exported files; else the path as it is."""
+    if path.is_dir() and _loader_of(path) is None:
+        return next((path / name for name in OPENED if (path / name).is_file()), path)
+    return path
+
+
+def _loader_of(path):
+    return next((each for each in LOADERS.values() if each.recognises(path)), None)

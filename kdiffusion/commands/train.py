@@ -74,7 +74,7 @@ def run(arguments: Sequence[str], program: str = "train.py") -> None:
     with working("loading TensorFlow", line=True):
         import_tensorflow()
         from kdiffusion.artifacts import load_denoiser
-        from kdiffusion.export import export_run
+        from kdiffusion.export.formats import export_again
         from kdiffusion.export.trial import TrialExport
         from kdiffusion.images import image_grid, save_png
         from kdiffusion.runs import train
@@ -94,7 +94,7 @@ def run(arguments: Sequence[str], program: str = "train.py") -> None:
         return
     run_dir = run.directory.path
     with working("exporting, and checking the exported files", line=True):
-        artifacts = export_run(run_dir, overwrite=True)
+        artifacts = export_again(run_dir)
     say("Drawing with the ONNX file ...")
     denoiser = load_denoiser(artifacts["onnx"])
     names = denoiser.card.class_names[:10]

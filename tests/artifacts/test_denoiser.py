@@ -49,16 +49,15 @@ def test_a_path_of_no_known_format_is_refused(tmp_path):
         assert str(path) in str(error.value)
 
 
-def test_of_the_folder_of_a_run_the_way_to_its_file_is_told(tmp_path):
+@pytest.mark.parametrize("folder", [".", "export"])
+def test_a_run_or_its_export_folder_opens_its_onnx_file(toy, tmp_path, folder):
     (tmp_path / "config.json").write_text("{}")
-    with pytest.raises(ArtifactError, match=r"draw with .*/export/denoiser\.onnx; `python -m"):
-        load_denoiser(tmp_path)
-
-
-def test_of_the_folder_of_exported_files_a_file_is_asked_for(toy, tmp_path):
-    (tmp_path / "denoiser.onnx").write_bytes(toy.read_bytes())
-    with pytest.raises(ArtifactError, match=r"It holds denoiser\.onnx: give the path of one"):
-        load_denoiser(tmp_path)
+    export = tmp_path / "export"
+    export.mkdir()
+    assert not is_artifact(tmp_path / folder)
+    (export / "denoiser.onnx").write_bytes(toy.read_bytes())
+    assert is_artifact(tmp_path / folder)
+    assert load_denoiser(tmp_path / folder).path == export / "denoiser.onnx"
 
 
 def test_a_file_is_recognised_by_its_path_as_a_text_too(toy, tmp_path):

@@ -14,8 +14,10 @@ import pytest
 from kdiffusion.__main__ import main
 from kdiffusion.artifacts import load_denoiser
 from kdiffusion.export import FORMATS, export_run
+from kdiffusion.export.formats import export_again
 from kdiffusion.export.inference import inference_network
 from kdiffusion.export.verify import largest_deviation
+from kdiffusion.export.whole_sampler import SAMPLER_FORMATS, export_sampler
 from kdiffusion.files import PARTIAL
 from kdiffusion.runs.config import (
     Config,
@@ -130,6 +132,25 @@ def test_a_run_without_a_checkpoint_is_refused_and_left_as_it_is(run, tmp_path):
     assert error.startswith("error: ")
     assert "checkpoint" in error
     assert sorted(os.listdir(fresh.path)) == before
+
+
+def test_after_a_resumed_training_every_file_is_of_the_new_checkpoint(tmp_path):
+    from kdiffusion.runs import train
+
+    folder = tmp_path / "run" / "export"
+    run = train(_CONFIG, tmp_path / "run")
+    export_run(run.directory.path, ["onnx", "onnx_float16"])
+    options = {"sampler": "ddim", "steps": 2, "spacing": "leading"}
+    export_sampler(run.model.ema_network, run.card, folder, **options)
+    longer = dataclasses.replace(_CONFIG.optimizer, epochs=2)
+    resumed = train(dataclasses.replace(_CONFIG, optimizer=longer), tmp_path / "run", resume=True)
+    assert resumed.card.images_seen == 2 * run.card.images_seen
+    export_again(tmp_path / "run")
+    for name in ("denoiser.onnx", "denoiser_float16.onnx"):
+        assert load_denoiser(folder / name).card == resumed.card
+    for row in SAMPLER_FORMATS.values():
+        assert row.load(folder / row.ARTIFACT)[1] == resumed.card
+        assert row.description(folder / row.ARTIFACT) == options
 
 
 _KILLED = """
