@@ -20,17 +20,6 @@ if TYPE_CHECKING:
 
 ARTIFACT = "diffusers"
 TOLERANCE = 1e-6  # from the live network, any predicted number: the weights are the same bits
-_FILES = (
-    r"model_index\.json|kdiffusion_card\.json|scheduler/scheduler_config\.json"
-    r"|unet/(config\.json|diffusion_pytorch_model\.safetensors)"
-)
-
-
-def ours(path: Path) -> str | None:
-    """What a folder may hold that another export replaces; None if it lacks our card."""
-    card = path / diffusers_folder.CARD
-    is_ours = card.is_file() and b'"alphas_cumprod"' in card.read_bytes()
-    return _FILES if is_ours else None
 
 
 def export_diffusers(
@@ -78,7 +67,7 @@ def export_diffusers(
     from .inference import inference_network
     from .verify import check_deviation
 
-    with staged(path, overwrite, ours) as temporary:
+    with staged(path, overwrite, diffusers_folder.CARD) as temporary:
         _write_json(temporary / diffusers_folder.INDEX, index)
         inner = temporary / "unet"
         config = {"_class_name": diffusers_network.CLASS, **config}
@@ -93,7 +82,7 @@ def export_diffusers(
 def free_path(folder: str | os.PathLike, overwrite: bool) -> Path:
     """The path to write; one that may not be written is refused, before the work."""
     path = Path(folder, ARTIFACT)
-    refuse_existing(path, overwrite, ours)
+    refuse_existing(path, overwrite, diffusers_folder.CARD)
     return path
 
 

@@ -33,10 +33,10 @@ if TYPE_CHECKING:
     from kdiffusion.diffusion.card import DenoiserCard
 
 # One file per format. Each has ARTIFACT, the name of what it writes; PARTS, the files of a folder;
-# TOLERANCE, how far it may differ from the live network; ours, by which `kdiffusion.files` knows a
-# folder that it may replace, None for a file; write(source, path), which leaves a place for the
-# seal; and load(path) -> LoadedDenoiser, the loader in `kdiffusion.artifacts`. One whose runtime
-# requirements.txt doesn't install has RUNTIME, its module: (name, what installs it).
+# TOLERANCE, how far it may differ from the live network; MARK, the file by which `kdiffusion.files`
+# knows a folder that it may replace, None for a file; write(source, path), which leaves a place for
+# the seal; and load(path) -> LoadedDenoiser, the loader in `kdiffusion.artifacts`. If
+# requirements.txt doesn't install its runtime, it has RUNTIME: (module, what installs it).
 FORMATS = {
     "onnx": onnx_writer,
     "onnx_float16": onnx_float16,
@@ -73,8 +73,7 @@ def export_run(
 
     Raises:
         ValueError: an unknown format, or a run without a checkpoint.
-        FileExistsError: a file of an earlier export, and `overwrite` is False; `run_dir/export` is
-            a symbolic link.
+        FileExistsError: a file of an earlier export, and `overwrite` is False.
         ArtifactError: a file that does not compute what the network computes; a format whose
             runtime is not installed, before anything is written.
     """
@@ -194,7 +193,7 @@ def export_network(
     for name, path in paths.items():
         row = FORMATS[name]
         try:
-            with staged(path, overwrite, row.ours) as temporary:
+            with staged(path, overwrite, row.MARK) as temporary:
                 row.write(source, temporary)
                 seal(temporary, row.PARTS)
                 check_deviation(source.network, row.load(temporary), row.TOLERANCE)
@@ -229,5 +228,5 @@ def _artifact_paths(formats, folder, overwrite):
             )
     paths = {name: folder / FORMATS[name].ARTIFACT for name in formats}
     for name, path in paths.items():
-        refuse_existing(path, overwrite, FORMATS[name].ours)
+        refuse_existing(path, overwrite, FORMATS[name].MARK)
     return paths

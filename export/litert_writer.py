@@ -19,10 +19,10 @@ from . import saved_model_writer
 if TYPE_CHECKING:
     from kdiffusion.export.export_source import ExportSource
 
-__all__ = ["ARTIFACT", "PARTS", "TOLERANCE", "load", "ours", "write"]
+__all__ = ["ARTIFACT", "MARK", "PARTS", "TOLERANCE", "load", "write"]
 
 PARTS = ()  # one file
-ours = None
+MARK = None
 TOLERANCE = 1e-4  # from the live network, any predicted number
 RUNTIME = ("ai_edge_litert", "`pip install ai-edge-litert`")
 DATE = (1980, 1, 1, 0, 0, 0)  # the first that a ZIP file can have

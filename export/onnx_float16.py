@@ -22,7 +22,7 @@ if TYPE_CHECKING:
 
 ARTIFACT = "denoiser_float16.onnx"
 PARTS = ()  # one file
-ours = None
+MARK = None
 # Any predicted number from the live network's: what rounding every weight to 11 bits does.
 TOLERANCE = 1e-2
 # Which input of an operation is its weights.

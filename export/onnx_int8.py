@@ -39,7 +39,7 @@ if TYPE_CHECKING:
 
 ARTIFACT = "denoiser_int8.onnx"
 PARTS = ()  # one file
-ours = None
+MARK = None
 # Any predicted number from the live network's: what rounding the kernels to 8 bits does.
 TOLERANCE = 2e-1
 # The part of all kernel weights that stays float16, the smallest kernels first.

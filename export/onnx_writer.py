@@ -26,10 +26,10 @@ if TYPE_CHECKING:
     from kdiffusion.diffusion.card import DenoiserCard
     from kdiffusion.export.export_source import ExportSource
 
-__all__ = ["ARTIFACT", "OPSET", "PARTS", "TOLERANCE", "convert", "load", "ours", "save", "write"]
+__all__ = ["ARTIFACT", "MARK", "OPSET", "PARTS", "TOLERANCE", "convert", "load", "save", "write"]
 
 PARTS = ()  # one file
-ours = None
+MARK = None
 TOLERANCE = 1e-4  # from the live network, any predicted number
 # The newest that tf2onnx writes; ONNX Runtime reads it since 1.14 (2023), in the browser too.
 OPSET = 18

@@ -4,7 +4,6 @@ denoiser.xml and the weights as denoiser.bin.
 
 from __future__ import annotations
 
-import re
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -17,17 +16,11 @@ from kdiffusion.artifacts.seal import UNSEALED
 if TYPE_CHECKING:
     from kdiffusion.export.export_source import ExportSource
 
-__all__ = ["ARTIFACT", "PARTS", "TOLERANCE", "load", "ours", "write"]
+__all__ = ["ARTIFACT", "MARK", "PARTS", "TOLERANCE", "load", "write"]
 
 TOLERANCE = 1e-4  # from the live network, any predicted number
+MARK = GRAPH
 RUNTIME = ("openvino", "`pip install openvino`")
-
-
-def ours(path: Path) -> str | None:
-    """What a folder may hold that an export replaces; None if no card is in its graph."""
-    graph = path / GRAPH
-    is_ours = graph.is_file() and b"alphas_cumprod" in graph.read_bytes()
-    return "|".join(map(re.escape, PARTS)) if is_ours else None
 
 
 def write(source: ExportSource, path: Path) -> None:

@@ -11,7 +11,6 @@ from kdiffusion.artifacts.denoiser import ArtifactError
 from kdiffusion.artifacts.released import existing, released_models
 from kdiffusion.artifacts.stored_weights import build
 from kdiffusion.diffusion.card import DenoiserCard
-from kdiffusion.files import refuse_link
 from kdiffusion.object_store import is_url, spelled
 from kdiffusion.runs.remote_run import to_draw
 from kdiffusion.tensorflow_start import import_tensorflow
@@ -37,7 +36,6 @@ def default_folder(source: str | os.PathLike) -> Path | str:
 
     Raises:
         ValueError: a released model or one on the Hub, which is in no folder of the user's.
-        FileExistsError: the folder is a symbolic link: what is behind it isn't the run's.
     """
     if hub.is_on_hub(source) or str(source) in released_models():
         name = hub.spelled(source)
@@ -50,9 +48,7 @@ def default_folder(source: str | os.PathLike) -> Path | str:
         folder, _, name = spelled(source).rpartition("/")
         return folder if Path(name).suffix in _OF_WEIGHTS else f"{folder}/{name}/export"
     source = Path(source)
-    folder = source.parent if source.is_file() else source / "export"
-    refuse_link(folder)
-    return folder
+    return source.parent if source.is_file() else source / "export"
 
 
 def read_source(source: str | os.PathLike, best: bool = False) -> tuple[keras.Model, DenoiserCard]:

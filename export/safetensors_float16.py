@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 
 ARTIFACT = "denoiser_float16.safetensors"
 PARTS = ()  # one file
-ours = None
+MARK = None
 TOLERANCE = 1e-2  # of any predicted number: what rounding every weight to 11 bits does
 
 

@@ -23,10 +23,10 @@ from kdiffusion.artifacts.seal import UNSEALED
 if TYPE_CHECKING:
     from kdiffusion.export.export_source import ExportSource
 
-__all__ = ["ARTIFACT", "PARTS", "TOLERANCE", "load", "ours", "save", "write"]
+__all__ = ["ARTIFACT", "MARK", "PARTS", "TOLERANCE", "load", "save", "write"]
 
 PARTS = ()  # one file
-ours = None
+MARK = None
 TOLERANCE = 1e-4  # from the live network, any predicted number
 
 

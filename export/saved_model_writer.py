@@ -21,24 +21,10 @@ from .inference import serving_function
 if TYPE_CHECKING:
     from kdiffusion.export.export_source import ExportSource
 
-__all__ = ["ARTIFACT", "PARTS", "TOLERANCE", "load", "ours", "write", "write_signature"]
+__all__ = ["ARTIFACT", "MARK", "PARTS", "TOLERANCE", "load", "write", "write_signature"]
 
 TOLERANCE = 1e-4  # from the live network, any predicted number
-# All that a folder may hold that an export replaces.
-_FILES = (
-    r"(saved_model|fingerprint)\.pb|variables/variables\.(index|data-\d+-of-\d+)"
-    r"|assets\.extra/(denoiser_card\.json|denoiser_seal\.txt|sampler\.json)"
-)
-
-
-def ours(path: Path) -> str | None:
-    """What a folder may hold that an export replaces; None if no card is in it.
-
-    By the card's look: an export of another version, or a damaged one, is one too.
-    """
-    card = path / CARD_PATH
-    is_ours = card.is_file() and b'"alphas_cumprod"' in card.read_bytes()
-    return _FILES if is_ours else None
+MARK = CARD_PATH
 
 
 def write(source: ExportSource, path: Path) -> None:

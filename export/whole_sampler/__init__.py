@@ -72,7 +72,7 @@ def export_sampler(
     source = ExportSource(inference_network(network), card)
     with contextlib.ExitStack() as stack:
         for name, path in paths.items():
-            temporary = stack.enter_context(staged(path, overwrite, SAMPLER_FORMATS[name].ours))
+            temporary = stack.enter_context(staged(path, overwrite, SAMPLER_FORMATS[name].MARK))
             SAMPLER_FORMATS[name].write(source, tables, temporary)
             seal(temporary, SAMPLER_FORMATS[name].PARTS)
             draw, _ = SAMPLER_FORMATS[name].load(temporary)
@@ -88,7 +88,7 @@ def free_paths(formats: Sequence[str], folder: Path, overwrite: bool) -> dict[st
         )
     paths = {name: folder / SAMPLER_FORMATS[name].ARTIFACT for name in formats}
     for name, path in paths.items():
-        refuse_existing(path, overwrite, SAMPLER_FORMATS[name].ours)
+        refuse_existing(path, overwrite, SAMPLER_FORMATS[name].MARK)
     return paths
 
 

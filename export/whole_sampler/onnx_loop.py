@@ -23,11 +23,11 @@ if TYPE_CHECKING:
     from kdiffusion.export.export_source import ExportSource
     from kdiffusion.export.whole_sampler.tables import SamplerTables
 
-__all__ = ["ARTIFACT", "PARTS", "load", "ours", "write"]
+__all__ = ["ARTIFACT", "MARK", "PARTS", "load", "write"]
 
 ARTIFACT = "sampler.onnx"
 PARTS = ()  # one file
-ours = None
+MARK = None
 SAMPLER_KEY = "kdiffusion.sampler"
 # As the tables have it, by the names in the graph below.
 STATE = ("x", "x0", "x_before", "x0_before", "x0_earlier")

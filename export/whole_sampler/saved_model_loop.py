@@ -13,13 +13,13 @@ from kdiffusion.artifacts.saved_model_loader import CARD_PATH
 from kdiffusion.artifacts.whole_sampler import OUTPUT_NAME
 from kdiffusion.artifacts.whole_sampler import load_sampler as load
 
-from ..saved_model_writer import PARTS, ours, write_signature
+from ..saved_model_writer import MARK, PARTS, write_signature
 
 if TYPE_CHECKING:
     from kdiffusion.export.export_source import ExportSource
     from kdiffusion.export.whole_sampler.tables import SamplerTables
 
-__all__ = ["ARTIFACT", "PARTS", "load", "ours", "write"]
+__all__ = ["ARTIFACT", "MARK", "PARTS", "load", "write"]
 
 ARTIFACT = "sampler_saved_model"
 SAMPLER_PATH = CARD_PATH.with_name("sampler.json")

@@ -22,7 +22,7 @@ from kdiffusion.diffusion.options import SamplingOptions
 from kdiffusion.diffusion.sampling import sample_batches
 from kdiffusion.diffusion.seeded_noise import initial_latents
 from kdiffusion.evaluation.image_sets import differences
-from kdiffusion.files import refuse_existing, refuse_place, staged
+from kdiffusion.files import refuse_existing, staged
 from kdiffusion.images import to_uint8
 
 from .claims import LEASE_SECONDS, Claims
@@ -82,7 +82,6 @@ def draw_to_folder(
             "others have finished. Remove the files first"
         )
     folder = Path(folder)
-    refuse_place(folder / "images")
     job = _Job.of(denoiser, labels, batch_size, options)
     files = files_of_shard(seeds, images_per_file, shard)
     _refuse_other_cuts(folder, seeds, images_per_file)
@@ -212,6 +211,7 @@ class _Job:
             progress=False, callback=on_step, **dataclasses.asdict(self.options),
         )  # fmt: skip
         refuse_existing(path, overwrite)
+        path.parent.mkdir(parents=True, exist_ok=True)  # now, not after the work
         for indices, batch in batches:
             images[indices] = to_uint8(batch)
         with staged(path, overwrite) as temporary, open(temporary, "wb") as file:

@@ -11,7 +11,7 @@ from kdiffusion.artifacts.hub import REPOSITORY
 from kdiffusion.files import refuse_existing
 
 from .hub_card import UNKNOWN_NAME, Facts
-from .hub_folder import SPACE, ours, read_evaluation, write_hub_folder
+from .hub_folder import MARK, SPACE, read_evaluation, write_hub_folder
 from .hub_push import push as upload
 from .hub_push import ready
 from .sampling_flags import Artifact
@@ -58,9 +58,9 @@ def main(
         per_label: images of each class in the gallery.
         space: leave the page out, which needs npm.
         best: of a run, take the checkpoint of the lowest validation loss, not the newest.
-        overwrite: replace an earlier folder, if nothing was added to it.
+        overwrite: replace an earlier folder.
     """
-    refuse_existing(out, overwrite, ours)
+    refuse_existing(out, overwrite, MARK)
     if push is None and (push_space or private):
         raise ValueError("`push_space` and `private` must come with `push`. Received: push=None")
     if push_space and not space:

@@ -22,7 +22,7 @@ from kdiffusion.evaluation.evaluation import FORMAT_VERSION, KEYS
 from kdiffusion.export import export_network
 from kdiffusion.export.onnx_restored import FORMATS, restore
 from kdiffusion.export.read_source import read_source
-from kdiffusion.files import list_files, listed_files, refuse_existing, staged
+from kdiffusion.files import refuse_existing, staged
 from kdiffusion.images import image_grid
 from kdiffusion.runs.run_directory import holds_run
 from kdiffusion.terminal import working
@@ -32,7 +32,7 @@ from .hub_card import Facts, model_readme, space_readme
 from .labels import label_names
 from .site import write_site
 
-MANIFEST = "kdiffusion-hub.json"  # lists what the folder holds; it is replaced only with that
+MARK = ".kdiffusion-hub"  # an empty file: a folder that holds it may be replaced
 SPACE = "space"
 MOST_ROWS = 10  # classes in the gallery
 # The names that others look for (Transformers.js, Optimum), by the format's name here.
@@ -42,11 +42,6 @@ NAMES = {
     "onnx_int8": "onnx/model_int8.onnx",
 }
 KERAS = "model.keras"
-
-
-def ours(folder: Path) -> str | None:
-    """What a folder may hold that another replaces; None for one that lists nothing."""
-    return listed_files(folder, MANIFEST)
 
 
 def read_evaluation(path: str | os.PathLike) -> dict[str, Any]:
@@ -121,15 +116,15 @@ def write_hub_folder(
     Raises:
         ArtifactError: a source that is none of these, is damaged or has no usable card.
         FileNotFoundError: nothing at `source`.
-        FileExistsError: `folder` exists, and `overwrite` is False or it holds more than it lists.
+        FileExistsError: `folder` exists, and `overwrite` is False or it is not such a folder.
         OSError: npm, which the page needs, is missing or has no network.
     """
-    refuse_existing(folder, overwrite, ours)  # before the time that a download takes
+    refuse_existing(folder, overwrite, MARK)  # before the time that a download takes
     if per_label < 1:
         raise ValueError(f"`per_label` must be at least 1. Received: per_label={per_label}")
     facts = _with_released_licence(source, facts or Facts())
     path = existing(source)
-    with staged(folder, overwrite, ours) as place:
+    with staged(folder, overwrite, MARK) as place:
         place.mkdir()
         with working(f"reading {hub.spelled(source)}, and writing its networks", line=True):
             left_out = _write_networks(path, place, best)
@@ -147,7 +142,7 @@ def write_hub_folder(
             texts["evaluation.json"] = json.dumps(facts.evaluation, indent=1, allow_nan=False)
         for name, text in texts.items():
             (place / name).write_text(text, encoding="utf-8")
-        list_files(place, MANIFEST)
+        (place / MARK).touch()
     return files
 
 

@@ -3,18 +3,17 @@
 from __future__ import annotations
 
 import contextlib
-import json
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
 from kdiffusion.artifacts import ArtifactError, hub
 
-from .hub_folder import MANIFEST, SPACE
-from .site import MANIFEST as SITE_MANIFEST
+from .hub_folder import KERAS, NAMES, SPACE
 
 MESSAGE = "Upload by kdiffusion hub"
-MANIFESTS = {"model": MANIFEST, "space": SITE_MANIFEST}
+# What an earlier upload may have left and this one may lack.
+WRITTEN = [*NAMES.values(), KERAS, "gallery.png", "evaluation.json"]
 
 
 def ready(name: str) -> Any:
@@ -41,8 +40,8 @@ def ready(name: str) -> Any:
 def push(api: Any, folder: Path, name: str, *, space: bool, private: bool) -> dict[str, str]:
     """Uploads a folder that `write_hub_folder` made, the Space to a repository of its own.
 
-    A repository that is there gets one more commit. Of the files that an earlier upload left, those
-    that aren't in the folder any longer are removed.
+    A repository that is there gets one more commit. It removes networks of an earlier upload that
+    the folder lacks.
 
     Args:
         api: HfApi, from `ready`.
@@ -66,33 +65,18 @@ def push(api: Any, folder: Path, name: str, *, space: bool, private: bool) -> di
 
 
 def _push(api, place, name, kind, private):
-    from huggingface_hub import CommitOperationAdd, CommitOperationDelete
-
     sdk = {"space_sdk": "static"} if kind == "space" else {}
     # None: as the owner's settings say, where nothing was asked for.
     made = api.create_repo(name, repo_type=kind, exist_ok=True, private=private or None, **sdk)
-    files = {
-        path.relative_to(place).as_posix(): path
-        for path in sorted(place.rglob("*"))
-        if path.is_file() and (kind == "space" or SPACE not in path.relative_to(place).parts)
-    }
-    operations = [CommitOperationAdd(each, str(path)) for each, path in files.items()]
-    stale = _uploaded_before(api, name, kind) - files.keys()
-    operations += [CommitOperationDelete(each) for each in sorted(stale)]
-    api.create_commit(name, operations, commit_message=MESSAGE, repo_type=kind)
+    api.upload_folder(
+        repo_id=name,
+        repo_type=kind,
+        folder_path=place,
+        commit_message=MESSAGE,
+        ignore_patterns=[".kdiffusion-*"] if kind == "space" else [".kdiffusion-*", f"{SPACE}/*"],
+        delete_patterns=[] if kind == "space" else WRITTEN,
+    )
     return str(made)
-
-
-def _uploaded_before(api, name, kind):
-    """What an earlier upload lists as its own, and is still there."""
-    there = set(api.list_repo_files(name, repo_type=kind))
-    if MANIFESTS[kind] not in there:
-        return set()
-    listed = Path(api.hf_hub_download(name, MANIFESTS[kind], repo_type=kind))
-    try:
-        return there & set(json.loads(listed.read_text(encoding="utf-8"))["files"])
-    except (ValueError, KeyError, TypeError):  # somebody else's file of that name
-        return set()
 
 
 @contextlib.contextmanager

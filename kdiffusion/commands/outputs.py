@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import contextlib
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -43,21 +43,21 @@ def refuse_names(images: Iterable[Path | None] = (), films: Iterable[Path | None
 def refuse_outputs(
     *paths: Path | None,
     overwrite: bool,
-    ours: Mapping[Path | None, Callable[[Path], str | None]] | None = None,
+    marks: Mapping[Path, str | None] | None = None,
 ) -> None:
     """Raises FileExistsError when one of the files is there already: before the work, not after.
 
     Args:
         *paths: paths, or None for a file that is not wanted; no two the same.
         overwrite: bool. Whether files may be replaced.
-        ours: dict from the path of a folder to the function by which it is known, as of
+        marks: dict from the path of a folder to its mark, as in
             `kdiffusion.files.refuse_existing`. Defaults to `None`: all are files.
     """
     wanted = [path for path in paths if path is not None]
     if len({path.resolve() for path in wanted}) < len(wanted):
         raise ValueError(f"The files to write must differ. Received: {', '.join(map(str, wanted))}")
     for path in wanted:
-        refuse_existing(path, overwrite, (ours or {}).get(path))
+        refuse_existing(path, overwrite, (marks or {}).get(path))
 
 
 def refuse_size(path: Path, size: tuple[int, int], frames: int = 1) -> None:

@@ -8,7 +8,6 @@ import importlib
 import sys
 import time
 import warnings
-from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -16,7 +15,6 @@ from kdiffusion.artifacts import load_denoiser
 from kdiffusion.checks import check_whole
 from kdiffusion.diffusion.plan import make_plan
 from kdiffusion.evaluation.written_sets import WRITTEN_SETS
-from kdiffusion.files import refuse_place
 from kdiffusion.images import grid_size, image_grid
 from kdiffusion.terminal import counted
 
@@ -108,10 +106,8 @@ def main(
         raise ValueError(
             "`per_label`, `seed`, `scale` and `npz` are for a grid, and `seeds` is given"
         )
-    ours: dict[Path | None, Callable[[Path], str | None]] = {
-        path: of_ours for name, path in sets.items() if (of_ours := WRITTEN_SETS[name].ours)
-    }
-    refuse_outputs(*sets.values(), overwrite=overwrite, ours=ours)
+    marks = {path: WRITTEN_SETS[name].mark for name, path in sets.items()}
+    refuse_outputs(*sets.values(), overwrite=overwrite, marks=marks)
     out = out or Path("samples")
     for name, path in sets.items():
         if path.resolve() in (out.resolve(), *out.resolve().parents):
@@ -162,7 +158,6 @@ class _Part:
 
     def check(self, number):
         """Refuses what can't be drawn or written; `number` is that of the process."""
-        refuse_place(self.out / "images")
         denoiser, _ = self._opened()
         make_plan(denoiser, self.sampling.options())
         check_whole("batch_size", self.sampling.batch_size)

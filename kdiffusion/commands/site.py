@@ -10,7 +10,7 @@ from pathlib import Path
 
 from kdiffusion.artifacts import ArtifactError, onnx_loader
 from kdiffusion.artifacts.released import existing
-from kdiffusion.files import list_files, listed_files, staged
+from kdiffusion.files import staged
 
 PAGE = Path(__file__).parent / "web_page"
 # package.json pins the version and package-lock.json its checksum; neither belongs in the site.
@@ -24,13 +24,7 @@ _RUNTIME_FILES = (
 )
 
 
-# A site lists here what it holds, and is replaced only if it holds no more.
-MANIFEST = "kdiffusion-site.json"
-
-
-def ours(folder: Path) -> str | None:
-    """What a site may hold that another replaces; None for a folder that lists nothing."""
-    return listed_files(folder, MANIFEST)
+MARK = ".kdiffusion-site"  # an empty file: a folder that holds it may be replaced
 
 
 def write_site(
@@ -49,7 +43,7 @@ def write_site(
     Raises:
         FileNotFoundError: no file.
         ArtifactError: a file that is not ONNX, is damaged, or has no usable card.
-        FileExistsError: `folder` exists, and `overwrite` is False or it holds more than a site.
+        FileExistsError: `folder` exists, and `overwrite` is False or it is not a site.
         OSError: npm is missing or could not fetch ONNX Runtime.
     """
     artifact = existing(artifact)
@@ -59,11 +53,11 @@ def write_site(
             "`python -m kdiffusion export RUN_DIR --formats onnx` makes one"
         )
     onnx_loader.load(artifact)  # refuses what the page would, before npm is asked
-    with staged(folder, overwrite, ours) as site:
+    with staged(folder, overwrite, MARK) as site:
         shutil.copytree(PAGE, site, ignore=shutil.ignore_patterns(*_NPM_FILES))
         shutil.copyfile(artifact, site / onnx_loader.ARTIFACT)
         _fetch_runtime(site / "runtime")
-        list_files(site, MANIFEST)
+        (site / MARK).touch()
 
 
 def _fetch_runtime(folder):

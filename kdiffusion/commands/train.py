@@ -14,7 +14,6 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from kdiffusion.data import look_up_dataset
-from kdiffusion.files import refuse_link
 from kdiffusion.object_store import is_url, spelled
 from kdiffusion.runs import Interrupted
 from kdiffusion.runs.cluster import has_several_workers
@@ -52,7 +51,6 @@ def announce(command: Command) -> None:
         before = RunDirectory.read(here)
         config = as_begun(config, before)
         check_resumable(before.config, config)
-        refuse_link(before.export)  # what the end of the training replaces
     elif is_url(folder):
         if holds_run(here) and not command.overwrite:
             raise FileExistsError(

@@ -17,7 +17,7 @@ def main(
     Args:
         artifact: denoiser.onnx, or a released model; no other format runs in a browser.
         out: folder to make.
-        overwrite: replace an earlier site, if nothing was added to it.
+        overwrite: replace an earlier site.
     """
     write_site(artifact, out, overwrite)
     serve = f"python -m http.server --directory {shlex.quote(str(out))}"

@@ -46,7 +46,7 @@ def write_whole_set(
             f"{len(files)} files: {named(missing)}. Draw the other shards, then give the same "
             "command again"
         )
-    with staged(path, overwrite, kind.ours) as temporary:
+    with staged(path, overwrite, kind.mark) as temporary:
         bar = tqdm(files, desc=f"Writing {path.name}", unit="file")
         kind.write(_checked(folder, bar, same_job(folder / file_name(files[0]))), temporary)
 

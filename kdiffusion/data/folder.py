@@ -5,7 +5,6 @@ from pathlib import Path
 
 import numpy as np
 
-from kdiffusion.files import visible
 from kdiffusion.images import read_image
 
 from .holdout import split_by_holdout
@@ -87,7 +86,7 @@ def check_directory(name: str, directory: str | os.PathLike | None) -> Path:
 def list_images(directory: Path) -> dict[str, list[Path]]:
     if not directory.is_dir():
         raise ValueError(f"`directory` must be a folder. Received: directory={str(directory)!r}")
-    folders = [path for path in visible(directory) if path.is_dir()]
+    folders = [path for path in _visible(directory) if path.is_dir()]
     if not folders:
         raise ValueError(
             "`directory` must hold a sub-folder of images for each class, or one for all; it holds "
@@ -95,7 +94,7 @@ def list_images(directory: Path) -> dict[str, list[Path]]:
             f"Received: directory={str(directory)!r}"
         )
     for folder in folders:
-        if not visible(folder):
+        if not _visible(folder):
             raise ValueError(f"{folder} has no images. Every class folder needs at least one.")
         try:
             folder.name.encode()
@@ -104,7 +103,11 @@ def list_images(directory: Path) -> dict[str, list[Path]]:
                 "the name of a class folder must be UTF-8. "
                 f"Received: {os.fsencode(folder.name)!r} in {directory}"
             ) from error
-    return {folder.name: visible(folder) for folder in folders}
+    return {folder.name: _visible(folder) for folder in folders}
+
+
+def _visible(folder: Path) -> list[Path]:
+    return sorted(path for path in folder.iterdir() if not path.name.startswith("."))
 
 
 def _size(pixels: np.ndarray) -> str:

@@ -13,7 +13,7 @@ from pathlib import Path
 import numpy as np
 from tqdm import tqdm
 
-from kdiffusion.files import held, mend, refuse_existing, staged
+from kdiffusion.files import refuse_existing, staged
 
 from . import tfds_catalog, webdataset
 from .folder import list_images
@@ -28,7 +28,6 @@ from .packed import (
     PLAN,
     TRAIN,
     VALIDATION,
-    holds_packed,
     read_labels,
 )
 from .packing_sources import CHUNK, Item, ItemSource, MemorySource, TfdsSource
@@ -77,10 +76,10 @@ def pack(
         ValueError: an argument out of its range; an `out` inside of the source; a source that can't
             be used, by the name of the file at fault; an unfinished folder of another source or
             other arguments.
-        FileExistsError: `out` exists, or another process packs into it.
+        FileExistsError: `out` exists.
     """
     out = Path(out)
-    refuse_existing(out, overwrite, holds_packed)
+    refuse_existing(out, overwrite, DESCRIPTION)
     check_preparation(image_size, validation_fraction, seed)
     if processes is None:
         processes = os.cpu_count() or 1
@@ -109,9 +108,9 @@ def pack(
         }
         text = json.dumps(description, indent=2) + "\n"
         (work / DESCRIPTION).write_text(text, encoding="utf-8")
-        refuse_existing(out, overwrite, holds_packed)
+        refuse_existing(out, overwrite, DESCRIPTION)
         if os.path.lexists(out):
-            with staged(out, overwrite, holds_packed) as place:
+            with staged(out, overwrite, DESCRIPTION) as place:
                 work.rename(place)
         else:
             work.rename(out)
@@ -123,17 +122,16 @@ def pack(
 
 @contextlib.contextmanager
 def _working_folder(work):
-    """Makes the folder if need be, keeps it to this process, and leaves none that is empty."""
+    """Makes the folder if need be, and leaves none that is empty."""
     if os.path.lexists(work) and (not work.is_dir() or work.is_symlink()):
         raise FileExistsError(f"{work} is in the way. Move it away, or choose another place")
     work.mkdir(exist_ok=True)
-    with held(work):
-        try:
-            yield
-        except BaseException:
-            with contextlib.suppress(OSError):  # it holds what was done
-                work.rmdir()
-            raise
+    try:
+        yield
+    except BaseException:
+        with contextlib.suppress(OSError):  # it holds what was done
+            work.rmdir()
+        raise
 
 
 def _fill(work, found, shape, labels, done, progress):
@@ -258,7 +256,6 @@ def _begin(work, plan, found):
 
 def _clear_begun(work):
     """Empties a folder that was begun and holds nothing but what packing makes."""
-    mend(work)
     ours = (*FILES, DONE, "plan.new")
     inside = list(work.iterdir())
     strange = [path.name for path in inside if path.name not in ours]

@@ -19,7 +19,6 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from kdiffusion.files import visible
 from kdiffusion.images import FILE_ENDINGS, read_image
 
 if TYPE_CHECKING:
@@ -260,9 +259,13 @@ def _class_names(path):
     return None if names is None else tuple(names)
 
 
+def _visible(folder):
+    return sorted(path for path in folder.iterdir() if not path.name.startswith("."))
+
+
 def _open_image_files(path):
-    inside = visible(path)
-    by_class = {folder.name: visible(folder) for folder in inside if folder.is_dir()}
+    inside = _visible(path)
+    by_class = {folder.name: _visible(folder) for folder in inside if folder.is_dir()}
     by_class = {name: files for name, files in by_class.items() if files}
     beside = [file for file in inside if not file.is_dir()]
     is_flat = any(map(_is_image, beside))

@@ -9,7 +9,6 @@ from __future__ import annotations
 import dataclasses
 import io
 import json
-import re
 import shutil
 import tarfile
 import tempfile
@@ -31,32 +30,17 @@ class WrittenSet:
 
     Attributes:
         write: function of batches and the Path to make.
-        ours: None for a file; for a folder, how one that may be replaced is known, as of
-            `kdiffusion.files.refuse_existing`.
+        mark: None for a file; for a folder, as in `kdiffusion.files.refuse_existing`.
         needs: str or None. A package that it needs beside what drawing installs.
     """
 
     write: Callable[[Batches, Path], None]
-    ours: Callable[[Path], str | None] | None = None
+    mark: str | None = None
     needs: str | None = None
 
 
 # An empty file in a folder that was written here: such a folder may be replaced.
 MARK = ".kdiffusion-images"
-
-
-def png_folder_of_ours(folder: Path) -> str | None:
-    """What a folder of `write_png_folder` may hold when it is replaced; None without its mark."""
-    return _of_ours(folder, r"\d+(_label\d+)?\.png")
-
-
-def webdataset_of_ours(folder: Path) -> str | None:
-    """What a folder of `write_webdataset` may hold when it is replaced; None without its mark."""
-    return _of_ours(folder, r"images-\d+\.tar")
-
-
-def _of_ours(folder, holds):
-    return rf"{re.escape(MARK)}|{holds}" if (folder / MARK).is_file() else None
 
 
 def write_png_folder(batches: Batches, folder: Path) -> None:
@@ -151,8 +135,8 @@ def write_arr_0(batches: Batches, path: Path) -> None:
 
 # By the option of `kdiffusion sample`.
 WRITTEN_SETS = {
-    "png_folder": WrittenSet(write_png_folder, png_folder_of_ours),
+    "png_folder": WrittenSet(write_png_folder, MARK),
     "arr_0": WrittenSet(write_arr_0),
-    "webdataset": WrittenSet(write_webdataset, webdataset_of_ours),
+    "webdataset": WrittenSet(write_webdataset, MARK),
     "parquet": WrittenSet(write_parquet, needs="pyarrow"),
 }

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import tensorflow as tf
 
-from kdiffusion.files import mend, staged
+from kdiffusion.files import staged
 
 # What begins a tag whose events are numbered by epoch on an axis of epochs; the others are by step.
 BY_EPOCH = ("epoch/", "samples", "evaluation/")
@@ -52,7 +52,6 @@ def trim(folder: Path, step: int, epoch: int, axis: Axis) -> bool:
     """
     for leftover in Path(folder).glob("*tfevents*.partial"):  # of a version before
         leftover.unlink()  # its events are all in the file that it was to replace
-    mend(folder)
     files = sorted((file for file in Path(folder).glob("*tfevents*") if file.is_file()), key=_began)
     graph, last, every = None, {}, set()
     for file in files:

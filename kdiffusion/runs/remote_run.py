@@ -30,7 +30,6 @@ from collections.abc import Callable, Iterable, Iterator
 from pathlib import Path
 
 from kdiffusion.evaluation.cache import cache_folder
-from kdiffusion.files import PARTIAL
 from kdiffusion.object_store import Store, is_url
 from kdiffusion.runs.run_directory import GRID, PARTS, locked
 
@@ -242,7 +241,7 @@ class RemoteRun:
         found = {}
         for path in self.folder.rglob("*"):
             name = path.relative_to(self.folder).as_posix()
-            is_partial = PARTIAL in name or ".partial/" in name
+            is_partial = ".partial/" in name
             with contextlib.suppress(FileNotFoundError):
                 if path.is_file() and _OURS.fullmatch(name) and not is_partial:
                     found[name] = _state(path)

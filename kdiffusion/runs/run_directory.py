@@ -14,7 +14,7 @@ from typing import Any
 
 from filelock import FileLock, Timeout
 
-from kdiffusion.files import refuse_existing, refuse_foreign
+from kdiffusion.files import refuse_existing
 from kdiffusion.runs.config import PARENT, Config
 from kdiffusion.runs.history import changed_settings
 from kdiffusion.runs.sealed import read_sealed, write_sealed
@@ -190,9 +190,8 @@ def check_free(path: str | os.PathLike, overwrite: bool = False) -> None:
     """Refuses to begin a run where there is one, or what may be somebody's work.
 
     Raises:
-        FileExistsError: the folder holds a run, and `overwrite` is False or there is something in
-            its parts that it didn't write; or a config.json that no run wrote; or no config.json,
-            and something under the name of a part.
+        FileExistsError: the folder holds a run, and `overwrite` is False; or a config.json that no
+            run wrote; or no config.json, and something under the name of a part.
     """
     path = Path(path)
     if os.path.lexists(path) and not path.is_dir():
@@ -209,7 +208,6 @@ def check_free(path: str | os.PathLike, overwrite: bool = False) -> None:
                 f"{path / 'config.json'} is not that of a run, so nothing beside it is removed. "
                 "Choose another --run-dir, or remove it yourself."
             )
-        _check_removable(path)
         return
     if any(path.glob("checkpoints/**/step_*")):
         raise FileExistsError(
@@ -226,13 +224,6 @@ def check_free(path: str | os.PathLike, overwrite: bool = False) -> None:
             )
 
 
-def _check_removable(path):
-    refuse_existing(path / GRID, overwrite=True)
-    for name, holds in PARTS.items():
-        if os.path.lexists(path / name):
-            refuse_foreign(path / name, holds)
-
-
 def _is_ours(file):
     try:
         content = json.loads(file.read_text(encoding="utf-8"))
@@ -245,8 +236,7 @@ def clear(path: str | os.PathLike) -> None:
     """Removes a run, if there is one, and nothing else from its folder.
 
     Raises:
-        FileExistsError: there is something in its parts that it didn't write; nothing is removed.
-        OSError: a part of it could not be removed.
+        OSError: a part of it could not be removed, such as a symbolic link.
     """
     path = Path(path)
     if holds_run(path):

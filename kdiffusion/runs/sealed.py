@@ -4,7 +4,7 @@ import hashlib
 import json
 from pathlib import Path
 
-from kdiffusion.files import staged
+from kdiffusion.files import staged, sync
 
 # Of a run's config.json and of its checkpoints: one can't be read without the other.
 FORMAT_VERSION = 3
@@ -19,8 +19,10 @@ def write_sealed(path: Path, content: dict) -> None:
     """
     content = {"format_version": FORMAT_VERSION, **content}
     text = json.dumps({**content, "sha256": _seal(content)}, indent=2)
-    with staged(path, overwrite=True, durable=True) as temporary:
+    with staged(path, overwrite=True) as temporary:
         temporary.write_text(text + "\n", encoding="utf-8")
+        sync(temporary)
+    sync(Path(path).parent)
 
 
 def read_sealed(path: Path) -> dict:

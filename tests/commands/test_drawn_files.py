@@ -347,14 +347,3 @@ def test_of_three_processes_one_is_killed_and_the_others_draw_its_part(denoiser,
     together = [np.concatenate(parts) for parts in zip(*read_folder(folder), strict=True)]
     for one, other in zip(together, (images, labels, seeds), strict=True):
         np.testing.assert_array_equal(one, other)
-
-
-@pytest.mark.parametrize("claim", [False, True])
-def test_what_is_no_folder_is_refused_before_anything_is_drawn(denoiser, tmp_path, claim):
-    def draws(*arguments):
-        raise AssertionError("it draws")
-
-    (tmp_path / "x.png").write_text("mine")
-    mute = dataclasses.replace(denoiser, predict=draws)
-    with pytest.raises(OSError, match=r"x\.png is a file, not a folder"):
-        draw_to_folder(mute, [0], range(10), tmp_path / "x.png", claim=claim, **_QUICK)

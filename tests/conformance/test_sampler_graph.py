@@ -17,9 +17,7 @@ from kdiffusion.diffusion.seeded_noise import initial_latents
 from kdiffusion.export.export_source import ExportSource
 from kdiffusion.export.whole_sampler import SAMPLER_FORMATS, export_sampler
 from kdiffusion.export.whole_sampler.tables import GRAPH_SAMPLERS, sampler_tables
-from kdiffusion.files import refuse_existing, refuse_foreign
 from kdiffusion.images import to_uint8
-from kdiffusion.runs.run_directory import PARTS
 
 pytestmark = pytest.mark.slow
 LABELS, SEEDS = [0, 1, 2, 3, 2], [7, 8, 9, 10, 11]
@@ -110,12 +108,6 @@ def test_a_sampler_is_not_taken_for_a_denoiser(exported_samplers):
     for path in exported_samplers[1].values():
         with pytest.raises(ArtifactError, match=r"exactly the inputs.*guidance_strength"):
             load_denoiser(path)
-
-
-def test_a_sampler_replaces_a_sampler(exported_samplers):
-    for name, path in exported_samplers[1].items():
-        refuse_existing(path, overwrite=True, ours=SAMPLER_FORMATS[name].ours)
-        refuse_foreign(path.parent, PARTS["export"])
 
 
 @pytest.mark.parametrize("name", SAMPLER_FORMATS)

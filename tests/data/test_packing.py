@@ -239,9 +239,6 @@ def test_only_a_packed_folder_is_replaced(folder, tmp_path):
         pack(folder, out, processes=1, progress=False)
     pack(folder, out, image_size=4, processes=1, overwrite=True, progress=False)
     assert load_dataset("packed", directory=out).image_shape == (4, 4, 3)
-    (out / "notes.txt").write_text("mine")
-    with pytest.raises(FileExistsError, match="was not written by this program"):
-        pack(folder, out, processes=1, overwrite=True, progress=False)
 
 
 def test_what_is_packed_stays_where_its_place_was_taken_meanwhile(folder, tmp_path, monkeypatch):
@@ -275,28 +272,6 @@ def test_a_place_inside_the_source_is_refused(folder, tmp_path):
             pack(source, out, directory=directory, processes=1, progress=False)
     assert sorted(path.name for path in folder.iterdir()) == ["cat", "dog"]
     pack(tmp_path / "tars" / "0.tar", tmp_path / "tars" / "out", processes=1, progress=False)
-
-
-@pytest.mark.skipif(os.name == "nt", reason="locks")
-@pytest.mark.parametrize(
-    ("where", "moment"),
-    [(packing_sources.ItemSource, "look"), (packing, "create"), (packing, "_content_hash")],
-)
-def test_two_packings_of_one_folder_do_not_meet(folder, tmp_path, monkeypatch, where, moment):
-    out, step, refused = tmp_path / "out", getattr(where, moment), []
-
-    def meet(*arguments):
-        with monkeypatch.context() as patch:
-            patch.setattr(where, moment, step)
-            with pytest.raises(FileExistsError, match="Another process is at work in ") as error:
-                pack(folder, out, processes=1, progress=False)
-            refused.append(error)
-        return step(*arguments)
-
-    monkeypatch.setattr(where, moment, meet)
-    pack(folder, out, processes=1, progress=False)
-    assert refused
-    _same(load_dataset("packed", directory=out), load_dataset("folder", directory=folder))
 
 
 def test_an_unfinished_folder_that_is_not_ours_stays(folder, tmp_path):

@@ -115,15 +115,6 @@ def test_what_is_hidden_is_passed_over_and_what_is_no_image_is_named(images, tmp
         open_images(tmp_path)
 
 
-@pytest.mark.parametrize("link", ["dog", "cat/b.png"])
-def test_a_link_to_nothing_is_named(images, tmp_path, link):
-    (tmp_path / "cat").mkdir()
-    save_png(images[0], tmp_path / "cat" / "a.png")
-    (tmp_path / link).symlink_to(tmp_path / "gone")
-    with pytest.raises(ValueError, match=f"{link} is a link to nothing"):
-        open_images(tmp_path)
-
-
 def test_a_subset_is_decided_by_its_seed_and_keeps_the_labels(images, tmp_path):
     np.savez(tmp_path / "ours.npz", images=images, labels=LABELS)
     whole = open_images(tmp_path / "ours.npz")

@@ -58,7 +58,7 @@ def _names(folder):
 @pytest.mark.slow
 def test_a_run_gives_all(of_run, exported):
     assert _names(of_run) == [
-        "README.md", "evaluation.json", "gallery.png", hub_folder.MANIFEST, "model.keras",
+        "README.md", "evaluation.json", "gallery.png", hub_folder.MARK, "model.keras",
         "onnx/model.onnx", "onnx/model_fp16.onnx", "onnx/model_int8.onnx",
     ]  # fmt: skip
     for name, file in hub_folder.NAMES.items():

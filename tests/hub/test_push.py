@@ -7,7 +7,7 @@ import pytest
 from huggingface_hub import constants
 
 from kdiffusion.artifacts import ArtifactError, load_denoiser
-from kdiffusion.commands import hub, hub_folder, hub_push
+from kdiffusion.commands import hub, hub_push
 
 ROOT = Path(__file__).parents[2]
 GOLDEN = ROOT / "tests" / "golden" / "denoiser.onnx"
@@ -21,13 +21,11 @@ def folder(tmp_path):
     files = {
         "README.md": b"---\nlicense: mit\n---\n\n# x\n", "onnx/model.onnx": GOLDEN.read_bytes(),
         "onnx/model_int8.onnx": b"8 bits", "space/README.md": b"---\nsdk: static\n---\n",
-        "space/index.html": b"<p>page</p>", "space/kdiffusion-site.json": b'{"files": []}',
+        "space/index.html": b"<p>page</p>", "space/.kdiffusion-site": b"", ".kdiffusion-hub": b"",
     }  # fmt: skip
     for name, content in files.items():
         (out / name).parent.mkdir(parents=True, exist_ok=True)
         (out / name).write_bytes(content)
-    listed = str(sorted([*files, hub_folder.MANIFEST])).replace("'", '"')
-    (out / hub_folder.MANIFEST).write_text(f'{{"files": {listed}}}')
     return out
 
 
@@ -42,7 +40,7 @@ def _commits(stand_in):
 
 def test_all_files_land_in_one_commit(stand_in, folder):
     assert _push(folder) == {"model": f"{stand_in.url}/{NAME}"}
-    names = {"README.md", "onnx/model.onnx", "onnx/model_int8.onnx", hub_folder.MANIFEST}
+    names = {"README.md", "onnx/model.onnx", "onnx/model_int8.onnx"}
     assert stand_in.files(NAME).keys() == {*names, ".gitattributes"}
     for name in names:
         assert stand_in.files(NAME)[name] == (folder / name).read_bytes()
@@ -76,13 +74,6 @@ def test_a_second_upload_removes_what_the_first_had_and_nothing_of_others(stand_
     assert b"apache-2.0" in files["README.md"]
     assert "onnx/model_int8.onnx" not in files
     assert "onnx/model.onnx" in files
-
-
-@pytest.mark.parametrize("listed", [b"[]", b"{", b'{"files": 3}', b"\xff"])
-def test_a_list_of_another_kind_removes_nothing(stand_in, folder, listed):
-    stand_in.put(NAME, {hub_folder.MANIFEST: listed, "theirs.txt": b"theirs"})
-    _push(folder)
-    assert "theirs.txt" in stand_in.files(NAME)
 
 
 def test_the_command_writes_uploads_and_says_where(stand_in, tmp_path, capsys):
