@@ -134,17 +134,18 @@ def cifar10_medium() -> Config:
     for weights, gradient, momentum and average. Not trained here: it needs a GPU, and its time is
     reckoned for one of 8 TFLOP/s that reaches half of that.
     """
-    small = cifar10_small()
-    return dataclasses.replace(
-        small,
-        model=dataclasses.replace(
-            small.model, base_channels=128, channel_multipliers=(1, 2, 2), blocks_per_level=2
-        ),
-        optimizer=dataclasses.replace(
-            small.optimizer, epochs=60, batch_size=256, warmup_steps=500, ema_decay=0.9995
-        ),
-        run=ExecutionConfig(sample_every_epochs=5, checkpoint_every_epochs=5),
-    )
+    changes = {
+        "model.base_channels": 128,
+        "model.channel_multipliers": (1, 2, 2),
+        "model.blocks_per_level": 2,
+        "optimizer.epochs": 60,
+        "optimizer.batch_size": 256,
+        "optimizer.warmup_steps": 500,
+        "optimizer.ema_decay": 0.9995,
+        "run.sample_every_epochs": 5,
+        "run.checkpoint_every_epochs": 5,
+    }
+    return cifar10_small().replace(**changes)
 
 
 def cifar10() -> Config:
@@ -156,29 +157,23 @@ def cifar10() -> Config:
     et al. 2020. Not trained here: it needs a GPU. That the recipe is as good for so much more
     training has not been tried.
     """
-    small = cifar10_small()
-    return dataclasses.replace(
-        small,
-        model=dataclasses.replace(
-            small.model,
-            base_channels=128,
-            channel_multipliers=(1, 2, 2, 2),
-            blocks_per_level=2,
-            attention_resolutions=(16,),
-            dropout=0.1,
-            patch_size=1,
-        ),
-        optimizer=dataclasses.replace(
-            small.optimizer,
-            epochs=1024,
-            learning_rate=1e-3,
-            warmup_steps=2000,
-            ema_decay=0.9999,
-        ),
-        sampling=SamplingConfig(sampler="unipc", steps=25, guidance_strength=0.3),
-        run=ExecutionConfig(sample_every_epochs=10, checkpoint_every_epochs=5),
-        evaluation=EvaluationConfig(every_epochs=None, images=2000),
-    )
+    changes = {
+        "model.base_channels": 128,
+        "model.channel_multipliers": (1, 2, 2, 2),
+        "model.blocks_per_level": 2,
+        "model.attention_resolutions": (16,),
+        "model.dropout": 0.1,
+        "model.patch_size": 1,
+        "optimizer.epochs": 1024,
+        "optimizer.learning_rate": 1e-3,
+        "optimizer.warmup_steps": 2000,
+        "optimizer.ema_decay": 0.9999,
+        "run.sample_every_epochs": 10,
+        "run.checkpoint_every_epochs": 5,
+        "evaluation.images": 2000,
+    }
+    sampling = SamplingConfig(sampler="unipc", steps=25, guidance_strength=0.3)
+    return dataclasses.replace(cifar10_small().replace(**changes), sampling=sampling)
 
 
 def stl10_small() -> Config:
@@ -190,15 +185,17 @@ def stl10_small() -> Config:
     make 16x16 of 64x64. STL-10 has 5,000 labelled images; --data.name takes others. An hour of it
     on CIFAR-10, enlarged, is in docs/results.
     """
-    small = cifar10_small()
-    return dataclasses.replace(
-        small,
-        data=DataConfig(name="stl10", image_size=64),
-        model=dataclasses.replace(small.model, patch_size=4, dropout=0.1),
-        optimizer=dataclasses.replace(small.optimizer, epochs=300),
-        run=ExecutionConfig(sample_every_epochs=25, checkpoint_every_epochs=25),
-        evaluation=EvaluationConfig(),
-    )
+    changes = {
+        "data.name": "stl10",
+        "data.image_size": 64,
+        "model.patch_size": 4,
+        "model.dropout": 0.1,
+        "optimizer.epochs": 300,
+        "run.sample_every_epochs": 25,
+        "run.checkpoint_every_epochs": 25,
+        "evaluation.every_epochs": 0,
+    }
+    return cifar10_small().replace(**changes)
 
 
 def stl10() -> Config:

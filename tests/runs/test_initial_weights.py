@@ -328,20 +328,6 @@ def test_a_parents_network_is_taken_whatever_it_is(tiny, tiny_model, tmp_path):
         with_network_of(asked, unknown, (8, 8, 1))
 
 
-@pytest.mark.parametrize(
-    ("model", "message"),
-    [
-        ({"network": "parent"}, "`model.network` parent needs `run.init_from`"),
-        ({"network_options": ["norm_epsilon"]}, "must be NAME=JSON, .*Received: norm_epsilon"),
-        ({"network_options": ["dropout=0.5"]}, "decided elsewhere, dropout"),
-        ({"network_options": ["a=1", "a=2"]}, "must give a once. Received: a=2 too"),
-    ],
-)
-def test_options_of_a_network_that_cannot_be_are_refused(tiny, model, message):
-    with pytest.raises(ValueError, match=message):
-        tiny(model=model)
-
-
 def test_an_option_that_the_network_does_not_have_is_refused(tiny):
     config = tiny(model={"network": "unet2d", "network_options": ["nothing=1"]})
     with pytest.raises(ValueError, match=r"must be arguments of unet2d: .*nothing=1"):
