@@ -17,7 +17,6 @@ from kdiffusion.data import look_up_dataset
 from kdiffusion.object_store import is_url, spelled
 from kdiffusion.runs import Interrupted
 from kdiffusion.runs.cluster import has_several_workers
-from kdiffusion.runs.config import PARENT
 from kdiffusion.runs.remote_run import begun
 from kdiffusion.runs.run_directory import (
     RunDirectory,
@@ -78,7 +77,7 @@ def run(arguments: Sequence[str], program: str = "train.py") -> None:
         from kdiffusion.runs import train
 
     # A parent's network is not known yet, and was exported once.
-    is_tried = command.trial_export and command.config.model.network != PARENT
+    is_tried = command.trial_export and command.config.model.network != "parent"
     try:
         with TrialExport(command.config) as trial:
             run = train(

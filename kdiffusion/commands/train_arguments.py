@@ -1,38 +1,39 @@
-"""The arguments of `train`: a preset, every field of `Config`, and what to do with the folder."""
+"""The arguments of `train`: a preset, every setting of `Config`, and what to do with the folder."""
 
 from __future__ import annotations
 
-import dataclasses
-import difflib
+import inspect
+import shutil
 import sys
-from collections.abc import Sequence
+import textwrap
+from collections.abc import Iterator, Sequence
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Any, Literal, get_args, get_origin
 
+import docstring_parser
 import tyro
+from pydantic.dataclasses import dataclass
 
+from kdiffusion.checks import check_name
 from kdiffusion.runs import PRESET_DOCS, PRESETS, Config
-from kdiffusion.runs.config import PARENT
+from kdiffusion.runs.config import OneOf
 from kdiffusion.runs.remote_run import begun
 from kdiffusion.runs.run_directory import RunDirectory, holds_run
 
 
-@dataclasses.dataclass(frozen=True)
+@dataclass(frozen=True)
 class Command:
-    """Train a class-conditional diffusion model, export it, and draw with the exported file."""
+    """Train a class-conditional diffusion model, export it, and sample with the exported file."""
 
     config: Annotated[Config, tyro.conf.arg(name="")]
     run_dir: Path | None = None
-    """Folder of the run, or its URL in an object store, such as s3://bucket/run. None:
-    runs/PRESET."""
+    """Folder or URL of the run, such as s3://bucket/run; None: runs/PRESET."""
     resume: tyro.conf.FlagCreatePairsOff[bool] = False
-    """Go on with the run in that folder, from its newest checkpoint and with its settings, but for
-    those that are given; begin it if there is none. `--resume DIR` goes on with the one in DIR."""
+    """Go on with the run there, or begin it; --resume DIR goes on with the one in DIR."""
     overwrite: tyro.conf.FlagCreatePairsOff[bool] = False
-    """Replace the run in that folder."""
+    """Replace the run there."""
     trial_export: bool = True
-    """Export the untrained network beside the first steps, so that one that can't be exported is
-    not trained in vain."""
+    """Try to export the network during the first steps."""
 
     @property
     def folder(self) -> Path:
@@ -41,113 +42,104 @@ class Command:
 
 
 def parse(arguments: Sequence[str], program: str = "train.py") -> Command:
-    """The `Command` of a command line; without a preset, that of the digits.
+    """The `Command` of a command line; without a preset, of the preset digits.
 
     Raises:
-        ValueError: a run is to go on, and there is none, one of another preset, or two are named.
-        SystemExit: of status 2: what can't be understood, which was said.
+        ValueError: an unknown preset; a run of another preset is to go on; no run to go on with.
+        SystemExit: with status 0 after the help, 2 where tyro has said what it can't read.
     """
-    preset = arguments[0] if arguments and not arguments[0].startswith("-") else None
-    _refuse_unknown(preset, arguments, program)
-    arguments, resumed = _split_resume(arguments[1:] if preset else arguments)
-    before = folder = None
-    if resumed is not None:
-        folder = Path(resumed or _value_of("--run-dir", arguments) or f"runs/{preset or 'digits'}")
-        here = begun(folder)
-        before = RunDirectory.read(here).config if holds_run(here) else None
-        if before is None and resumed and preset is None:
+    named = [argument for argument in arguments[:1] if not argument.startswith("-")]
+    preset = check_name("preset", named[0], PRESETS) if named else "digits"
+    if {"-h", "--help"} & {*arguments}:
+        print(help_of_preset(preset, program) if named else help_of_presets(program))
+        sys.exit(0)
+    options, is_resumed_by_name = _split_resume(arguments[len(named) :])
+
+    def parsed(config):
+        return tyro.cli(Command, args=options, default=Command(config), prog=f"{program} {preset}")
+
+    command = parsed(PRESETS[preset])
+    folder = begun(command.folder)
+    if not (command.resume and holds_run(folder)):
+        if is_resumed_by_name and not named:
             raise ValueError(
-                f"{folder} holds no run to go on with. To begin one there, name its preset: "
-                f"`{program} PRESET --resume {folder}`"
+                f"{command.folder} holds no run to go on with. To begin one there, name its "
+                f"preset: `{program} PRESET --resume {command.folder}`"
             )
-        if before is not None and preset not in (None, before.preset):
-            raise ValueError(
-                f"{folder} holds a run of the preset {before.preset}, with whose settings it goes "
-                f"on. Received: {preset}"
-            )
-    commands = {name: (PRESET_DOCS[name], Command(config)) for name, config in PRESETS.items()}
-    if before is not None:
-        preset = before.preset
-        commands[preset] = (f"The run in {folder}.", Command(before))
-    if preset or not (arguments and arguments[0] in ("-h", "--help")):
-        arguments = [preset or "digits", *arguments]
-    command = tyro.extras.overridable_config_cli(
-        commands, prog=program, description=Command.__doc__, args=arguments
-    )
-    if before is not None and command.config.model.network == PARENT:
-        # Named at last: what is given beside it must be as it is.
-        model = dataclasses.replace(command.config.model, network=before.model.network)
-        config = dataclasses.replace(command.config, model=model)
-        command = dataclasses.replace(command, config=config)
-    return command
+        return command
+    before = RunDirectory.read(folder).config
+    if named and before.preset != preset:
+        raise ValueError(
+            f"{command.folder} holds a run of the preset {before.preset}. Received: {preset}"
+        )
+    return parsed(before)
 
 
 def _split_resume(arguments):
-    """`--resume DIR` as `--run-dir DIR --resume`, and DIR; "" without one, None without either."""
+    """The arguments with `--resume DIR` as `--run-dir DIR --resume`, and whether it was there."""
     for place, argument in enumerate(arguments):
-        name, _, folder = argument.partition("=")
-        if name != "--resume":
-            continue
-        rest = [*arguments[:place], *arguments[place + 1 :]]
-        if not folder and place < len(rest) and not rest[place].startswith("-"):
-            folder = rest.pop(place)
-        other = _value_of("--run-dir", rest)
-        if folder and other is not None and Path(other).resolve() != Path(folder).resolve():
-            raise ValueError(
-                "`--run-dir` and `--resume` must name one folder: give one of them alone. "
-                f"Received: --run-dir {other}, --resume {folder}"
-            )
-        return [*rest, *(["--run-dir", folder] if folder else []), "--resume"], folder
-    return arguments, None
+        flag, equals, folder = argument.partition("=")
+        rest = list(arguments[place + 1 :])
+        if flag == "--resume" and not equals and rest and not rest[0].startswith("-"):
+            folder = rest.pop(0)
+        if flag == "--resume" and folder:
+            return [*arguments[:place], "--run-dir", folder, "--resume", *rest], True
+    return list(arguments), False
 
 
-def _value_of(option, arguments):
-    """The value that comes last after an option, in either spelling; None without it."""
-    value = None
-    for place, argument in enumerate(arguments):
-        name, has_value, given = argument.partition("=")
-        if name.replace("_", "-") == option:
-            value = given if has_value else next(iter(arguments[place + 1 :]), None)
-    return value
+def help_of_presets(program: str) -> str:
+    """The help of `train` without a preset."""
+    width = max(map(len, PRESETS))
+    rows = (f"  {name:{width}}  {doc.splitlines()[0]}" for name, doc in PRESET_DOCS.items())
+    usage = f"usage: {program} [PRESET] [OPTION ...]\n\n{inspect.getdoc(Command)}"
+    ending = f"`{program} PRESET --help` lists the options with the preset's values."
+    return "\n".join([usage, "", "presets (digits is the default):", *rows, "", ending])
 
 
-def _refuse_unknown(preset, arguments, program):
-    """Ends the process with one line for a preset or an option that there isn't."""
-    if preset is not None and preset not in PRESETS:
-        close = difflib.get_close_matches(preset, PRESETS, 1)
-        meant = f" Did you mean `{close[0]}`?" if close else ""
-        _end(f"there is no preset `{preset}`.{meant} There are: {', '.join(PRESETS)}")
-    known = _options()
-    for argument in arguments:
-        name = argument.partition("=")[0].replace("_", "-")
-        if name.startswith("--") and name not in known:
-            close = _like(name, known)
-            meant = f"Did you mean {' or '.join(f'`{each}`' for each in close)}? " if close else ""
-            _end(f"there is no option `{name}`. {meant}All: {program} {preset or 'digits'} --help")
+def help_of_preset(name: str, program: str) -> str:
+    """The help of `train PRESET`: each option with the preset's value, in as few lines as it takes.
+
+    tyro's own gives every option of this length two lines or three.
+    """
+    width = min(shutil.get_terminal_size().columns, 100)
+    config = PRESETS[name]
+    lines = [f"usage: {program} {name} [OPTION ...]", "", *PRESET_DOCS[name].splitlines()]
+    groups = {"": Command(config)} | {
+        f"{section}.": getattr(config, section) for section in list(vars(config))[1:]
+    }
+    for prefix, values in groups.items():
+        lines += ["", (inspect.getdoc(type(values)) or "") if prefix else "The run's folder."]
+        for option in _options(prefix, values):
+            lines += textwrap.wrap(
+                option, width, initial_indent="  ", subsequent_indent=6 * " ",
+                break_on_hyphens=False,
+            )  # fmt: skip
+    return "\n".join(lines)
 
 
-def _options():
-    names = ["--help"]
-    for field in dataclasses.fields(Command)[1:]:
-        names += [f"--{field.name}", f"--no_{field.name}"]
-    for section, value in vars(PRESETS["digits"]).items():
-        if dataclasses.is_dataclass(value):
-            for field in dataclasses.fields(value):
-                names += [f"--{section}.{field.name}", f"--{section}.no_{field.name}"]
-    return [name.replace("_", "-") for name in names]
+def _options(prefix: str, values: Any) -> Iterator[str]:
+    """Of each field of a dataclass: its option, value and meaning."""
+    kind = type(values)
+    meanings = {
+        each.arg_name: " ".join((each.description or "").split())
+        for described in reversed(kind.__mro__[:-1])
+        for each in docstring_parser.parse_from_object(described).params
+    }
+    for field, meaning in meanings.items():
+        value, name = getattr(values, field), field.replace("_", "-")
+        choices = _choices(kind.__pydantic_fields__[field])
+        if choices:
+            meaning = f"{meaning} {{{', '.join(choices)}}}"
+        if isinstance(value, bool):
+            name, shown = f"[no-]{name}" if prefix or value else name, ""
+            meaning += " (default: yes)" if value else ""
+        else:
+            shown = " " + (" ".join(map(str, value)) if isinstance(value, tuple) else str(value))
+        yield f"--{prefix}{name}{shown}  {meaning}"
 
 
-def _like(name, known):
-    """Options that may be meant: of that last word, of those initials, or spelt nearly so."""
-    last = {option: option.lstrip("-").split(".")[-1] for option in known}
-    wanted = name.lstrip("-").split(".")[-1]
-    same = [option for option in known if last[option] == wanted]
-    initials = [
-        option for option in known if "".join(part[0] for part in last[option].split("-")) == wanted
-    ]
-    return same or initials or difflib.get_close_matches(name, known, 2, 0.75)
-
-
-def _end(words):
-    print(f"error: {words}", file=sys.stderr)
-    sys.exit(2)
+def _choices(field):
+    """The names that a field's value is one of; none where it may be anything."""
+    literals = [kind for kind in get_args(field.annotation) if get_origin(kind) is Literal]
+    named = [names for names in field.metadata if isinstance(names, OneOf)]
+    return get_args(literals[0]) if literals else named[0] if named else ()

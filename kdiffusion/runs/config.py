@@ -41,7 +41,7 @@ PositiveFloat = Annotated[FiniteFloat, Field(gt=0)]
 NotNegativeFloat = Annotated[FiniteFloat, Field(ge=0)]
 Text = Annotated[str, BeforeValidator(lambda value: os.fspath(value))]  # a path, too
 
-STRICT = ConfigDict(extra="forbid", use_attribute_docstrings=True)
+STRICT = ConfigDict(extra="forbid")
 
 
 @dataclass(frozen=True, config=STRICT)

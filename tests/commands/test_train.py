@@ -1,6 +1,5 @@
 import importlib.metadata
 import os
-import re
 import subprocess
 import sys
 from pathlib import Path
@@ -13,8 +12,6 @@ from sklearn.svm import SVC
 from kdiffusion.__main__ import main
 from kdiffusion.commands import train
 from kdiffusion.commands.train_arguments import parse
-from kdiffusion.diffusion.samplers import SAMPLERS
-from kdiffusion.diffusion.schedules import SCHEDULES
 from kdiffusion.images import to_uint8
 from kdiffusion.runs.presets import PRESETS
 
@@ -26,19 +23,6 @@ def _run(*arguments, cwd=ROOT):
     return subprocess.run(
         [sys.executable, *arguments], cwd=cwd, env=environment, capture_output=True, text=True
     )
-
-
-def test_help_tells_the_meaning_and_the_default_of_a_field():
-    done = _run("train.py", "digits", "--help")
-    text = re.sub(r"[\s│]+", " ", done.stdout)
-    assert "--optimizer.batch-size INT Images per step, over all devices" in text
-    assert "(default: 128)" in text
-
-
-def test_help_lists_schedules_and_samplers():
-    text = _run("train.py", "digits", "--help").stdout
-    assert f"--diffusion.schedule {{{','.join(SCHEDULES)}}}" in text
-    assert f"--sampling.sampler {{{','.join(SAMPLERS)}}}" in text
 
 
 def test_the_interpreter_is_named_as_it_is_called_from_here(tmp_path, monkeypatch):
@@ -65,10 +49,7 @@ def test_the_package_is_found_by_what_is_advised(tmp_path, monkeypatch):
 @pytest.mark.parametrize(
     "arguments",
     [
-        ["digits", "--optimizer.lr", "1"],
-        ["digits", "--optimizer.learning-rate", "-1"],
-        ["digits", "--optimizer.batch-size", "many"],
-        ["digits", "--sampling.steps", "2000"],
+        ["digits", "--optimizer.epochs", "0"],
         ["digits", "--diffusion.schedule", "straight"],
         ["mnist"],
     ],
