@@ -7,6 +7,10 @@ import dataclasses
 import gc
 import os
 import shutil
+import subprocess
+import sys
+import sysconfig
+from pathlib import Path
 
 import numpy as np
 import onnx
@@ -57,6 +61,36 @@ def find_program():
         return path
 
     return find
+
+
+SHIPPED = ("kdiffusion", "export", "pretrained", "docs", "train.py", "pyproject.toml", "README.md")
+SHIPPED += ("requirements.txt", "tests/requirements.txt", "LICENSE")
+
+
+@pytest.fixture(scope="module")
+def checkout(tmp_path_factory):
+    """A copy of what is shipped: a build leaves files behind."""
+    root, folder = Path(__file__).parents[1], tmp_path_factory.mktemp("checkout")
+    for name in SHIPPED:
+        (folder / name).parent.mkdir(exist_ok=True)
+        copy = shutil.copytree if (root / name).is_dir() else shutil.copyfile
+        copy(root / name, folder / name)
+    return folder
+
+
+@pytest.fixture(scope="module")
+def bare_environment(tmp_path_factory):
+    """`bare_environment()`: the programs of an environment with all that is here but kdiffusion."""
+
+    def make():
+        folder = tmp_path_factory.mktemp("environment")
+        subprocess.run([sys.executable, "-m", "venv", "--without-pip", folder], check=True)
+        site = sysconfig.get_path("purelib", vars={"base": folder, "platbase": folder})
+        here = sysconfig.get_path("purelib")
+        Path(site, "here.pth").write_text(f"import site; site.addsitedir({here!r})\n")
+        return folder / "bin"
+
+    return make
 
 
 @pytest.fixture(scope="session")
