@@ -9,7 +9,6 @@ from typing import Annotated
 import numpy as np
 import tyro
 
-from kdiffusion.commands.command_line import run_command
 from kdiffusion.data import load_dataset
 from kdiffusion.evaluation.grain import grain_levels
 from kdiffusion.evaluation.image_sets import open_images
@@ -56,4 +55,4 @@ def main(drawn: Annotated[Path, tyro.conf.Positional], data: str = "cifar10") ->
 
 
 if __name__ == "__main__":
-    run_command(main, "benchmarks.colours")
+    tyro.cli(main)

@@ -11,9 +11,9 @@ import csv
 from pathlib import Path
 
 import numpy as np
+import tyro
 from PIL import Image, ImageFilter
 
-from kdiffusion.commands.command_line import run_command
 from kdiffusion.commands.outputs import refuse_outputs
 from kdiffusion.data import load_dataset
 from kdiffusion.evaluation.grain import grain_levels
@@ -258,4 +258,4 @@ Held-out images of `{dataset.name}` against its {len(dataset.images):,} training
 
 
 if __name__ == "__main__":
-    run_command(main, "benchmarks.evaluation_curves")
+    tyro.cli(main)

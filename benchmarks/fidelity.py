@@ -15,11 +15,11 @@ from pathlib import Path
 import numpy as np
 import torch
 import torch_fidelity
+import tyro
 from torch_fidelity.feature_extractor_base import FeatureExtractorBase
 from torch_fidelity.feature_extractor_inceptionv3 import FeatureExtractorInceptionV3
 
 from benchmarks.inception_onnx import LAYER, Pooled, write_onnx
-from kdiffusion.commands.command_line import run_command
 from kdiffusion.evaluation.distances import frechet_distance, kernel_distance
 from kdiffusion.evaluation.neighbours import precision_and_recall
 from kdiffusion.evaluation.onnx_features import OnnxFeatures
@@ -177,4 +177,4 @@ def _compare(name, theirs, ours):
 
 
 if __name__ == "__main__":
-    run_command(main, "benchmarks.fidelity")
+    tyro.cli(main)

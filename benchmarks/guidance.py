@@ -20,7 +20,6 @@ import numpy as np
 import tyro
 
 from kdiffusion.artifacts import load_denoiser
-from kdiffusion.commands.command_line import run_command
 from kdiffusion.data import load_dataset
 from kdiffusion.diffusion.denoiser import NetworkDenoiser
 from kdiffusion.diffusion.sampling import sample
@@ -146,4 +145,4 @@ def main(
 
 
 if __name__ == "__main__":
-    run_command(main, "benchmarks.guidance")
+    tyro.cli(main)

@@ -16,7 +16,6 @@ import torch
 import tyro
 from torch_fidelity.feature_extractor_inceptionv3 import FeatureExtractorInceptionV3
 
-from kdiffusion.commands.command_line import run_command
 from kdiffusion.commands.outputs import refuse_outputs
 from kdiffusion.files import staged
 
@@ -74,4 +73,4 @@ def main(
 
 
 if __name__ == "__main__":
-    run_command(main, "benchmarks.inception_onnx")
+    tyro.cli(main)

@@ -23,7 +23,6 @@ from typing import Annotated
 import tyro
 
 from kdiffusion.artifacts import load_denoiser
-from kdiffusion.commands.command_line import run_command
 from kdiffusion.files import staged
 
 # The noise levels that the released models were trained with, and the first arms.
@@ -165,4 +164,4 @@ def _markdown(rows):
 
 
 if __name__ == "__main__":
-    run_command(main, "benchmarks.ladder")
+    tyro.cli(main)

@@ -17,7 +17,6 @@ import matplotlib
 import numpy as np
 import tyro
 
-from kdiffusion.commands.command_line import run_command
 from kdiffusion.files import staged
 
 matplotlib.use("Agg")
@@ -117,4 +116,4 @@ def main(
 
 
 if __name__ == "__main__":
-    run_command(main, "benchmarks.quality_curve")
+    tyro.cli(main)

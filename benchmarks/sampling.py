@@ -18,9 +18,8 @@ import tyro
 
 from benchmarks.fitted_judge import fit_judge
 from kdiffusion.artifacts import load_denoiser
-from kdiffusion.commands.command_line import run_command
-from kdiffusion.commands.drawn_files import draw_to_folder, read_folder
 from kdiffusion.commands.outputs import refuse_outputs
+from kdiffusion.commands.seed_files import read_folder, sample_to_folder
 from kdiffusion.data import load_dataset
 from kdiffusion.diffusion.samplers import SAMPLERS
 from kdiffusion.diffusion.sampling import network_evaluations
@@ -133,7 +132,7 @@ def measure(denoiser, settings, images, samples, batch_size, measures):
     for number, setting in enumerate(settings, start=1):
         folder = samples / setting.folder
         print(f"{number}/{len(settings)} {setting.folder}", flush=True)
-        draw_to_folder(
+        sample_to_folder(
             denoiser, range(len(card.class_names)), range(images), folder, batch_size=batch_size,
             **setting.options,
         )  # fmt: skip
@@ -301,4 +300,4 @@ def main(
 
 
 if __name__ == "__main__":
-    run_command(main, "benchmarks.sampling")
+    tyro.cli(main)

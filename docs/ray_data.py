@@ -1,12 +1,11 @@
-"""Draws a large set as a Ray Data job, into Parquet files: for those who have a Ray cluster.
+"""Samples a large set as a Ray Data job, into Parquet files.
 
     pip install "ray[data]"
-    python docs/ray_data.py digits --seeds 0:50000 --out /shared/drawn --workers 8 --gpus 1
+    python docs/ray_data.py digits --seeds 0:50000 --out /shared/images --workers 8 --gpus 1
 
 Without RAY_ADDRESS, Ray starts on this machine alone. All nodes need kdiffusion and see --out. Ray
-itself draws again what a lost worker had. A job that ends with an error leaves files in --out:
-remove them. `kdiffusion sample --claim` needs no Ray, goes on where it was stopped, and writes all
-or nothing.
+samples again what a lost worker had. A job that ends with an error leaves files in --out: remove
+them.
 """
 
 from typing import Annotated
@@ -16,12 +15,13 @@ import tyro
 
 from kdiffusion import load_denoiser, sample, to_uint8
 from kdiffusion.commands.labels import labels_from_text
-from kdiffusion.commands.shards import labels_of_seeds, seeds_from_text
+from kdiffusion.commands.seed_files import files_of, labels_of_seeds
 from kdiffusion.images import png_bytes
+from kdiffusion.many_images.command import seeds_from_text
 
 
-class Draw:
-    """A worker: opens the exported file once, then draws one block of seeds after the other."""
+class Sampler:
+    """A worker: opens the exported file once, then samples one block of seeds after another."""
 
     def __init__(self, artifact, labels, options):
         self.denoiser = load_denoiser(artifact)
@@ -29,7 +29,7 @@ class Draw:
         self.options = options
 
     def __call__(self, blocks):
-        """Rows of `seed`, `label`, `image` (PNG) and `node`, Ray's id of where it was drawn."""
+        """Rows of `seed`, `label`, `image` (PNG) and `node`, Ray's id of where it was sampled."""
         ends = zip(blocks["first"], blocks["end"], strict=True)
         seeds = [seed for first, end in ends for seed in range(int(first), int(end))]
         labels = labels_of_seeds(self.labels, seeds)
@@ -53,25 +53,22 @@ def main(
     steps: int | None = None,
     images_per_block: int = 1000,
 ):
-    """Draws one image for each seed; seed s has the label number s modulo the number of labels.
+    """Samples one image for each seed; seed s has the label number s modulo the number of labels.
 
     Args:
         artifact: an exported file, seen by all nodes; or a released model.
         seeds: FIRST:END, such as 0:50000.
         out: folder for the Parquet files.
-        workers: that draw at a time.
+        workers: that sample at a time.
         gpus: for each worker; may be a part of one.
         labels: `all`, `none` (of no class), class names or label numbers.
         steps: from noise to image; as recommended if not given.
-        images_per_block: what Ray hands out, and draws again when a worker is lost.
+        images_per_block: what Ray hands out, and samples again when a worker is lost.
     """
-    numbers = seeds_from_text(seeds)
-    blocks = [
-        {"first": first, "end": min(first + images_per_block, numbers.stop)}
-        for first in numbers[::images_per_block]
-    ]
-    drawn = ray.data.from_items(blocks, override_num_blocks=len(blocks)).map_batches(
-        Draw,
+    ranges = files_of(seeds_from_text(seeds), images_per_block)
+    blocks = [{"first": each.start, "end": each.stop} for each in ranges]
+    sampled = ray.data.from_items(blocks, override_num_blocks=len(blocks)).map_batches(
+        Sampler,
         fn_constructor_args=(artifact, labels, {"steps": steps}),
         batch_size=1,
         compute=ray.data.ActorPoolStrategy(size=workers),
@@ -79,7 +76,7 @@ def main(
         num_gpus=gpus,
     )
     # The workers may have every core: what else is to be done must not wait for one.
-    drawn.write_parquet(out, ray_remote_args={"num_cpus": 0})
+    sampled.write_parquet(out, ray_remote_args={"num_cpus": 0})
 
 
 if __name__ == "__main__":

@@ -2,30 +2,39 @@
 
 from __future__ import annotations
 
+import difflib
 import importlib
+import importlib.metadata
 import sys
+import tomllib
 from collections.abc import Sequence
 from pathlib import Path
 
 from kdiffusion.commands import COMMANDS
+
+FIRST = 5  # commands that the help shows above the others
 
 
 def main(arguments: Sequence[str] | None = None) -> None:
     """Runs a command by its name.
 
     Args:
-        arguments: list of str: the command, then what it is given. `sys.argv` if None.
+        arguments: list of str: the command and its arguments. `sys.argv` if None.
     """
     script = Path(sys.argv[0]).name
     program = script if script in ("kdiffusion", "train.py") else "python -m kdiffusion"
     name, *rest = (sys.argv[1:] if arguments is None else arguments) or ["--help"]
-    name = name.replace("-", "_")  # `image-to-image` too
-    if name in ("__help", "_h"):
+    if name in ("--help", "-h"):
         print(_help(program))
         return
+    if name == "--version":
+        print(f"kdiffusion {_version()}")
+        return
+    name = name.replace("-", "_")  # `image-to-image` too
     if name not in COMMANDS:
-        known = ", ".join(COMMANDS)
-        print(f"error: the command must be one of {known}. Received: {name}", file=sys.stderr)
+        near = difflib.get_close_matches(name, COMMANDS, 1)
+        hint = f"Did you mean {near[0]}?" if near else f"`{program} --help` lists the commands."
+        print(f"error: there is no command {name}. {hint}", file=sys.stderr)
         sys.exit(2)
     from kdiffusion.commands.command_line import call, reporting_errors
 
@@ -40,8 +49,20 @@ def main(arguments: Sequence[str] | None = None) -> None:
 
 def _help(program):
     width = max(map(len, COMMANDS))
-    rows = "\n".join(f"  {name:{width}}  {what}" for name, (_, what) in COMMANDS.items())
-    return f"usage: {program} COMMAND ...\n\n{rows}\n\n{program} COMMAND --help tells the options."
+    rows = [f"  {name:{width}}  {what}" for name, (_, what) in COMMANDS.items()]
+    first, more = "\n".join(rows[:FIRST]), "\n".join(rows[FIRST:])
+    return (
+        f"usage: {program} COMMAND ...\n\n{first}\n\n{more}\n\n"
+        f"COMMAND --help shows the options of a command, --version the version."
+    )
+
+
+def _version():
+    try:
+        return importlib.metadata.version("kdiffusion")
+    except importlib.metadata.PackageNotFoundError:  # a checkout
+        project = Path(__file__).parents[1] / "pyproject.toml"
+        return tomllib.loads(project.read_text(encoding="utf-8"))["project"]["version"]
 
 
 if __name__ == "__main__":

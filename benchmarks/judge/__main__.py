@@ -15,7 +15,6 @@ import tyro
 from benchmarks.judge.fitting import train_judge
 from benchmarks.judge.network import training_flops
 from benchmarks.judge.writer import write_judge
-from kdiffusion.commands.command_line import run_command
 from kdiffusion.data import load_dataset, name_and_directory
 from kdiffusion.files import refuse_existing
 
@@ -84,4 +83,4 @@ def main(
 
 
 if __name__ == "__main__":
-    run_command(main, "benchmarks.judge")
+    tyro.cli(main)

@@ -72,7 +72,7 @@ def existing(
     path = resolved(path, wanted)
     if not path.exists():
         raise FileNotFoundError(
-            f"{path} does not exist. `python -m kdiffusion export RUN_DIR` makes files of a run. "
-            f"Released models, by name: {', '.join(released_models()) or 'none here'}"
+            f"There is no model {path}: no such file, and none of the released models, "
+            f"{', '.join(released_models())}. `python -m kdiffusion export RUN_DIR` exports a run"
         )
     return path

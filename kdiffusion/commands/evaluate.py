@@ -6,6 +6,7 @@ It runs without TensorFlow, but for a data set of TFDS and a SavedModel.
 import contextlib
 import inspect
 import json
+import shutil
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -22,11 +23,10 @@ from kdiffusion.evaluation.job import Job, run_job
 from kdiffusion.evaluation.measures import MEASURES
 from kdiffusion.files import staged
 
-from .drawn_files import draw_to_folder, remove_files
 from .held_out import load_as_split
 from .outputs import refuse_outputs
 from .sampling_flags import AS_RECOMMENDED, Artifact, Sampling
-from .shards import IMAGES_PER_FILE, file_name, files_of_shard
+from .seed_files import JOB, file_name, files_of, sample_to_folder
 
 if TYPE_CHECKING:  # A type checker can't know the tables' names.
     MeasureName = str
@@ -61,7 +61,7 @@ def main(
 
     Args:
         source: an exported file or folder, from which images are drawn; a folder of images; a
-            folder of `kdiffusion sample --seeds`; or an NPZ file with `images` or `arr_0`.
+            folder of `kdiffusion sample_many`; or an NPZ file with `images` or `arr_0`.
         data: name of the real data set, a folder with a sub-folder for each class, or an NPZ file
             of statistics (mu, sigma). What the model was trained on if not given.
         directory: where it lies: an image folder's, or TFDS's data directory.
@@ -209,12 +209,9 @@ def _draw(denoiser, labels, seeds, folder, sampling, written, overwrite):
     if overwrite:
         make_plan(denoiser, sampling.options())  # refuses before it removes
         check_whole("batch_size", sampling.batch_size)
-        remove_files(folder)  # of an evaluation of other seeds, or of more images
+        if (folder / JOB).is_file():  # of an earlier evaluation
+            shutil.rmtree(folder)
         for path in written:  # so that, stopped, the same command goes on without --overwrite
             path.unlink(missing_ok=True)
-    draw_to_folder(
-        denoiser, labels, seeds, folder, images_per_file=IMAGES_PER_FILE, overwrite=overwrite,
-        **sampling.given(),
-    )  # fmt: skip
-    files = files_of_shard(seeds, IMAGES_PER_FILE, (1, 1))
-    return open_images(folder, [file_name(file) for file in files])
+    sample_to_folder(denoiser, labels, seeds, folder, **sampling.given())
+    return open_images(folder, [file_name(file) for file in files_of(seeds)])

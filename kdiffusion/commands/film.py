@@ -17,12 +17,12 @@ from kdiffusion.checks import check_whole
 from kdiffusion.diffusion.options import SamplingOptions
 from kdiffusion.diffusion.sampling import sampling_steps
 from kdiffusion.diffusion.seeded_noise import initial_latents
-from kdiffusion.images import grid_size, image_grid, to_uint8
+from kdiffusion.images import image_grid, to_uint8
 
-from .grids import check_scale, one_label_after_another
+from .grids import one_label_after_another
 from .labels import label_names, labels_from_text
-from .outputs import refuse_names, refuse_outputs, refuse_size, write_outputs
-from .sampling_flags import AS_RECOMMENDED, Artifact, Labels, Sampling
+from .outputs import choose_output, write_outputs
+from .sampling_flags import AS_RECOMMENDED, Labels, Model, Sampling
 
 if TYPE_CHECKING:
     from kdiffusion.diffusion.arguments import Integers
@@ -43,7 +43,7 @@ def film(
     progress: bool = True,
     **options: Any,
 ) -> tuple[np.ndarray, np.ndarray]:
-    """Draws images and keeps what they look like on the way.
+    """Samples images and keeps what they look like on the way.
 
     Args:
         denoiser: LoadedDenoiser.
@@ -52,7 +52,7 @@ def film(
         frames: int, at least 2. Most frames to keep, evenly spread over the steps.
         show: "image" for the image itself, from pure noise on, or "prediction" for what the network
             takes the finished image to be, from its first look on.
-        batch_size: int. Images that are drawn at a time.
+        batch_size: int. Images at a time.
         progress: bool. Whether to show a bar.
         **options: the fields of `SamplingOptions`.
 
@@ -66,8 +66,8 @@ def film(
     if 0 in frames_of:
         frames_of[0].append(to_uint8(initial_latents(seeds, card.image_shape)))
 
-    firsts = range(0, len(seeds), check_whole("batch_size", batch_size))
-    # Begun before the bar: what is asked for is checked when they are.
+    firsts = range(0, len(seeds), batch_size)
+    # Begun before the bar: arguments are checked here.
     batches = [
         sampling_steps(
             denoiser, labels[first : first + batch_size], seeds[first : first + batch_size],
@@ -88,28 +88,27 @@ def film(
 def _kept(card, frames, show, options):
     """After how many steps the frames are: ints, from the first to the last."""
     frames = check_whole("frames", frames, 2)
-    steps = check_whole("steps", options.resolve(card).steps or 0)
+    steps = options.resolve(card).steps
     first = 0 if show == "image" else 1
     return np.unique(np.linspace(first, steps, min(frames, steps + 1 - first)).round().astype(int))
 
 
 def main(
-    artifact: Artifact,
+    artifact: Model,
     labels: Labels = ("all",),
     per_label: int = 1,
     seed: int = 0,
     frames: int = 50,
     show: Literal["image", "prediction"] = "image",
-    sampling: Sampling = AS_RECOMMENDED,
     scale: int | None = None,
-    out: Path = Path("film.gif"),
+    out: Path | None = None,
     strip: Path | None = None,
     overwrite: bool = False,
+    sampling: Sampling = AS_RECOMMENDED,
 ) -> None:
-    """Draws images and films them on their way from noise: a GIF, and a strip as PNG.
+    """Samples images and films them on their way from noise: a GIF, and a strip as PNG.
 
     Args:
-        artifact: an exported file or folder, such as denoiser.onnx; or a released model.
         labels: `all`, `none` (of no class), class names or label numbers.
         per_label: images of each.
         seed: of the first image; the next ones have seed + 1, seed + 2, ...
@@ -117,32 +116,23 @@ def main(
         show: the image on its way, or what the network predicts that it will be.
         scale: pixels that a pixel is wide in both; if not given, enough for images to be at least
             48 wide.
-        out: GIF to write.
+        out: GIF to write; if not given, film.gif, or film_2.gif and so on where that is there.
         strip: PNG, JPEG or WebP to write, by its name, one row per image, noise on the left; if not
             given, beside the GIF under its name.
         overwrite: replace existing files.
     """
-    check_scale(scale)
-    refuse_outputs(out, strip, overwrite=overwrite)
-    refuse_names(films=[out], images=[strip])
-    if strip is None:
-        strip = out.with_suffix(".png")
-        refuse_outputs(strip, overwrite=overwrite)
     denoiser = load_denoiser(artifact)
-    numbers = labels_from_text(labels, denoiser.card.class_names)
+    card = denoiser.card
+    numbers = labels_from_text(labels, card.class_names)
+    out = choose_output(out, "film.gif", overwrite)
+    strip = choose_output(strip, str(out.with_suffix(".png")), overwrite)
     label_of_image, seeds = one_label_after_another(numbers, per_label, seed)
-    names = label_names(numbers, denoiser.card.class_names)
-    of_images = names * per_label
-    shape = denoiser.card.image_shape
-    count = len(_kept(denoiser.card, frames, show, sampling.options()))
-    in_strip = min(count, STRIP_FRAMES)
-    refuse_size(out, grid_size(shape, per_label, len(numbers), names, scale), count)
-    refuse_size(strip, grid_size(shape, in_strip, len(of_images), of_images, scale))
     start = time.perf_counter()
     taken, steps = film(
         denoiser, label_of_image, seeds, frames=frames, show=show, **sampling.given()
     )
     seconds = time.perf_counter() - start
+    names = label_names(numbers, card.class_names)
     grids = [image_grid(frame, per_label, row_labels=names, scale=scale) for frame in taken]
     in_strip = np.unique(np.linspace(0, len(taken) - 1, STRIP_FRAMES).round().astype(int))
     rows = taken[in_strip].swapaxes(0, 1)  # [N, F, H, W, C]
@@ -154,5 +144,5 @@ def main(
     )
     grids += [grids[-1]] * LAST_FRAME_REPEATS
     written = write_outputs({out: grids, strip: strip_grid}, overwrite)
-    print(f"{len(taken)} frames in {seconds:.1f} s: {written}")
+    print(f"{len(taken)} frames ({sampling.described(card)}) in {seconds:.1f} s: {written}")
     print(f"The strip shows the steps {', '.join(map(str, steps[in_strip]))} of {steps[-1]}.")

@@ -1,4 +1,4 @@
-"""What commands that draw grids share: which images are drawn, and how large they are shown."""
+"""Which images a grid has, one row per class, and how a grid looks beside given images."""
 
 from __future__ import annotations
 
@@ -7,32 +7,28 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from kdiffusion.checks import check_whole
 from kdiffusion.diffusion.sampling import sample
-from kdiffusion.images import grid_size, image_grid, to_uint8
+from kdiffusion.images import image_grid, to_uint8
 
 from .labels import label_names
 
 if TYPE_CHECKING:
     from PIL import Image
 
-    from kdiffusion.diffusion.card import DenoiserCard
     from kdiffusion.diffusion.denoiser import Denoiser
-
-LARGEST_SCALE = 256  # an image of 8x8 pixels is then 2048 wide
 
 
 def draw_by_class(
     denoiser: Denoiser, labels: Sequence[int], per_label: int, seed: int, **options: Any
 ) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-    """Draws `per_label` images of each label; image i is that of seed `seed + i`.
+    """Samples `per_label` images of each label; image i is that of seed `seed + i`.
 
     Args:
-        denoiser: LoadedDenoiser.
+        denoiser: a Denoiser.
         labels: ints `[L]`.
-        per_label: int, at least 1.
+        per_label: int.
         seed: int. Of the first image.
-        **options: those of `kdiffusion.diffusion.sampling.sample`.
+        **options: those of `kdiffusion.sample`.
 
     Returns:
         (uint8 `[N, H, W, C]`, int32 `[N]` labels, uint64 `[N]` seeds), N = L * per_label, the
@@ -47,16 +43,8 @@ def one_label_after_another(
     labels: Sequence[int], per_label: int, seed: int
 ) -> tuple[np.ndarray, range]:
     """The label, int32 `[N]`, and the seed, a Python int, of each image of a grid by label."""
-    if per_label < 1:
-        raise ValueError(f"`per_label` must be at least 1. Received: per_label={per_label}")
     label_of_image = np.repeat(np.asarray(labels, np.int32), per_label)
     return label_of_image, range(seed, seed + len(label_of_image))
-
-
-def check_scale(scale: int | None) -> None:
-    """Refuses a `scale` that is neither None nor a sensible number of pixels: before the work."""
-    if scale is not None:
-        check_whole("scale", scale, 1, LARGEST_SCALE)
 
 
 def grid_beside(
@@ -66,17 +54,14 @@ def grid_beside(
     class_names: Sequence[str],
     scale: int | None = None,
 ) -> Image.Image:
-    """A grid of one row per label: the images that were given, then those that were drawn.
+    """A grid of one row per label: the images that were given, then those that were sampled.
 
     Args:
         given: sequence of uint8 `[H, W, C]`, which stand first in every row, before a gap.
         images: uint8 `[N, H, W, C]`, those of one label after another.
         labels: ints `[L]`, L a divisor of N.
         class_names: strings.
-        scale: int or None, as of `image_grid`.
-
-    Returns:
-        PIL image.
+        scale: int or None, as for `image_grid`.
     """
     rows = images.reshape(len(labels), -1, *images.shape[1:])
     given = [*given, np.full_like(images[0], 255)]
@@ -88,19 +73,3 @@ def grid_beside(
         row_labels=label_names(labels, class_names),
         scale=scale,
     )
-
-
-def size_beside(
-    given: int, per_label: int, labels: Sequence[int], card: DenoiserCard, scale: int | None = None
-) -> tuple[int, int]:
-    """Width and height in pixels of what `grid_beside` makes.
-
-    Args:
-        given: int. How many images stand first in every row.
-        per_label: int. How many are drawn of each label.
-        labels: ints `[L]`.
-        card: DenoiserCard.
-        scale: int or None, as of `image_grid`.
-    """
-    names = label_names(labels, card.class_names)
-    return grid_size(card.image_shape, given + 1 + per_label, len(labels), names, scale)

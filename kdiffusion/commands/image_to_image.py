@@ -16,54 +16,52 @@ from kdiffusion.images import to_uint8
 from kdiffusion.terminal import counted
 
 from .given_images import read_given_image
-from .grids import check_scale, grid_beside, one_label_after_another, size_beside
+from .grids import grid_beside, one_label_after_another
 from .labels import labels_from_text
-from .outputs import refuse_names, refuse_outputs, refuse_size, write_outputs
-from .sampling_flags import AS_RECOMMENDED, Artifact, Labels, Sampling
+from .outputs import choose_output, refuse_outputs, write_outputs
+from .sampling_flags import AS_RECOMMENDED, Labels, Model, Sampling
 
 
 def main(
-    artifact: Artifact,
-    image: Annotated[Path, tyro.conf.Positional],
+    artifact: Model,
+    image: Annotated[Path, tyro.conf.Positional, tyro.conf.arg(metavar="IMAGE")],
     labels: Labels,
     noise_level: Annotated[float, tyro.conf.arg(aliases=["--strength"])] = 0.5,
     per_label: int = 8,
     seed: int = 0,
     resize: bool = False,
-    sampling: Sampling = AS_RECOMMENDED,
     scale: int | None = None,
-    out: Path = Path("variations.png"),
+    out: Path | None = None,
     npz: Path | None = None,
     overwrite: bool = False,
+    sampling: Sampling = AS_RECOMMENDED,
 ) -> None:
     """Noises an image part of the way and denoises it again, as its class would have it.
 
     The grid has one row per class: the image, then what became of it.
 
     Args:
-        artifact: an exported file or folder, such as denoiser.onnx; or a released model.
-        image: image file, of the size that the model draws.
+        image: image file, of the size that the model samples.
         labels: class names, label numbers, `all` or `none`: what to make of the image.
         noise_level: above 0 .. 1, the part of the noising steps that the image goes up. Near 0 it
             stays as it is, at 1 hardly anything of it is left.
         per_label: variations for each class.
         seed: of the first variation; the next ones have seed + 1, seed + 2, ...
         resize: crop and resample an image of another size than the model's.
-        scale: pixels that a pixel is wide in the image; if not given, enough for the drawn ones
-            to be at least 48 wide.
-        out: PNG, JPEG or WebP to write, by its name.
+        scale: pixels that a pixel is wide in the grid; if not given, enough for images to be at
+            least 48 wide.
+        out: PNG, JPEG or WebP to write, by its name; if not given, variations.png, or
+            variations_2.png and so on where that is there.
         npz: file for the arrays `images` (uint8 [N, H, W, C]), `labels` and `seeds`, if wanted.
         overwrite: replace existing files.
     """
-    check_scale(scale)
-    refuse_outputs(out, npz, overwrite=overwrite)
-    refuse_names(images=[out])
     denoiser = load_denoiser(artifact)
     card = denoiser.card
     numbers = labels_from_text(labels, card.class_names)
-    label_of_image, seeds = one_label_after_another(numbers, per_label, seed)
-    refuse_size(out, size_beside(1, per_label, numbers, card, scale))
     given = read_given_image(image, card, resize)
+    out = choose_output(out, "variations.png", overwrite)
+    refuse_outputs(npz, overwrite=overwrite)
+    label_of_image, seeds = one_label_after_another(numbers, per_label, seed)
     start = time.perf_counter()
     images = to_uint8(
         image_to_image(

@@ -16,36 +16,35 @@ from kdiffusion.images import to_uint8
 from kdiffusion.terminal import counted
 
 from .given_images import read_given_image, read_mask
-from .grids import check_scale, grid_beside, one_label_after_another, size_beside
+from .grids import grid_beside, one_label_after_another
 from .labels import labels_from_text
-from .outputs import refuse_names, refuse_outputs, refuse_size, write_outputs
-from .sampling_flags import AS_RECOMMENDED, Artifact, Labels, Sampling
+from .outputs import choose_output, refuse_outputs, write_outputs
+from .sampling_flags import AS_RECOMMENDED, Labels, Model, Sampling
 
 
 def main(
-    artifact: Artifact,
-    image: Annotated[Path, tyro.conf.Positional],
-    mask: Annotated[Path, tyro.conf.Positional],
+    artifact: Model,
+    image: Annotated[Path, tyro.conf.Positional, tyro.conf.arg(metavar="IMAGE")],
+    mask: Annotated[Path, tyro.conf.Positional, tyro.conf.arg(metavar="MASK")],
     labels: Labels,
     per_label: int = 8,
     seed: int = 0,
     resamplings: int = 5,
     jump_steps: int = 5,
     resize: bool = False,
-    sampling: Sampling = AS_RECOMMENDED,
     scale: int | None = None,
-    out: Path = Path("inpainted.png"),
+    out: Path | None = None,
     npz: Path | None = None,
     overwrite: bool = False,
+    sampling: Sampling = AS_RECOMMENDED,
 ) -> None:
     """Paints anew what a mask marks in an image, in harmony with what it leaves.
 
     The grid has one row per class: the image, the image with the marked part in grey, and what
-    was painted. The sampler is ddpm, if not given; those that look back at earlier steps cannot.
+    was painted. The sampler is ddpm if not given; samplers that look back at earlier steps can't.
 
     Args:
-        artifact: an exported file or folder, such as denoiser.onnx; or a released model.
-        image: image file, of the size that the model draws.
+        image: image file, of the size that the model samples.
         mask: image file of the same size: white is painted anew, black is kept.
         labels: class names, label numbers, `all` or `none`: what to paint.
         per_label: paintings for each class.
@@ -54,21 +53,20 @@ def main(
             fit the old. Cost grows with it; 1 never goes back.
         jump_steps: length of such a stretch.
         resize: crop and resample an image and a mask of another size than the model's.
-        scale: pixels that a pixel is wide in the image; if not given, enough for the drawn ones
-            to be at least 48 wide.
-        out: PNG, JPEG or WebP to write, by its name.
+        scale: pixels that a pixel is wide in the grid; if not given, enough for images to be at
+            least 48 wide.
+        out: PNG, JPEG or WebP to write, by its name; if not given, inpainted.png, or
+            inpainted_2.png and so on where that is there.
         npz: file for the arrays `images` (uint8 [N, H, W, C]), `labels` and `seeds`, if wanted.
         overwrite: replace existing files.
     """
-    check_scale(scale)
-    refuse_outputs(out, npz, overwrite=overwrite)
-    refuse_names(images=[out])
     denoiser = load_denoiser(artifact)
     card = denoiser.card
     numbers = labels_from_text(labels, card.class_names)
-    label_of_image, seeds = one_label_after_another(numbers, per_label, seed)
-    refuse_size(out, size_beside(2, per_label, numbers, card, scale))
     given, marked = read_given_image(image, card, resize), read_mask(mask, card, resize)
+    out = choose_output(out, "inpainted.png", overwrite)
+    refuse_outputs(npz, overwrite=overwrite)
+    label_of_image, seeds = one_label_after_another(numbers, per_label, seed)
     start = time.perf_counter()
     images = to_uint8(
         inpaint(
@@ -82,4 +80,5 @@ def main(
     grid = grid_beside([whole, with_hole], images, numbers, card.class_names, scale)
     arrays = {"images": images, "labels": label_of_image, "seeds": np.array(seeds, np.uint64)}
     written = write_outputs({out: grid, npz: arrays}, overwrite)
-    print(f"{counted(len(images), 'image')} in {seconds:.1f} s: {written}")
+    how = sampling.described(card, sampler="ddpm")
+    print(f"{counted(len(images), 'image')} ({how}) in {seconds:.1f} s: {written}")

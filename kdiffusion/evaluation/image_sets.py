@@ -1,8 +1,8 @@
 """Sets of drawn images on disk, read batch by batch: never all of them in memory.
 
 Read are a folder of images, an NPZ with `images` (and `labels`) or `arr_0` (and `arr_1`), as
-guided-diffusion's evaluator takes it, and the folder of such files that `kdiffusion sample --seeds`
-fills. `written_sets` writes them for the tools of others.
+guided-diffusion's evaluator takes it, and the folder of such files that `kdiffusion sample_many`
+fills.
 """
 
 from __future__ import annotations
@@ -27,9 +27,6 @@ if TYPE_CHECKING:
 BATCH_SIZE = 500  # images at a time
 ARRAYS = {"images": "labels", "arr_0": "arr_1"}  # the array of images ► that of their labels
 DAMAGED = (zipfile.BadZipFile, zlib.error, EOFError, OSError, ValueError)  # what reading raises
-# Two exports of one network, on two machines, agree to 1e-4; two networks do not.
-SAME_NETWORK = 1e-3
-LONGEST_SETTING = 80  # characters of it that are told
 LABEL_IN_NAME = re.compile(r"_label(\d+)$")
 
 
@@ -94,7 +91,7 @@ def open_images(path: str | os.PathLike, files: Sequence[str] | None = None) -> 
 
     Args:
         path: path of an NPZ file, of a folder of images (with a sub-folder for each class, or
-            flat), or of a folder that `kdiffusion sample --seeds` filled. Hidden files and folders
+            flat), or of a folder that `kdiffusion sample_many` filled. Hidden files and folders
             (`.name`) are passed over, and so are files beside the class folders that are no images.
         files: names of NPZ files in that folder, the only ones to read; all if not given.
 
@@ -102,9 +99,8 @@ def open_images(path: str | os.PathLike, files: Sequence[str] | None = None) -> 
         ImageSet.
 
     Raises:
-        ValueError: none of these, or images of several shapes, of another type, or drawn by several
-            networks or with several settings; or, among images, a file that is none by its name.
-            Says which file.
+        ValueError: none of these, or images of several shapes or of another type; or, among
+            images, a file that is none by its name. Says which file.
     """
     path = Path(path)
     if path.is_dir():
@@ -113,7 +109,7 @@ def open_images(path: str | os.PathLike, files: Sequence[str] | None = None) -> 
     if path.suffix == ".npz" and path.is_file():
         return _open_arrays(path, [path])
     raise ValueError(
-        "`source` must be a folder of images, a folder of `kdiffusion sample --seeds`, or an NPZ "
+        "`source` must be a folder of images, a folder of `kdiffusion sample_many`, or an NPZ "
         f"file with `images` or `arr_0`. Received: {path}"
     )
 
@@ -123,7 +119,6 @@ def _open_arrays(path, files):
     shapes = {shape[1:] for _, shape, _ in headers}
     if len(shapes) > 1:
         raise ValueError(f"The images of {path} must be of one shape. Received: {sorted(shapes)}")
-    _refuse_several_jobs(files)
     labels = [labels for _, _, labels in headers if labels is not None]
     return ImageSet(
         path=path,
@@ -196,62 +191,9 @@ def _stream(path, name, shape):
             yield np.frombuffer(content, np.uint8).reshape(number, *image_shape)
 
 
-def is_same_network(prediction: np.ndarray, other: np.ndarray) -> bool:
-    """Whether two predictions for the same input are of one network, on whatever machines."""
-    return prediction.shape == other.shape and np.allclose(
-        prediction, other, rtol=0, atol=SAME_NETWORK
-    )
-
-
-def differences(
-    there: tuple[dict, np.ndarray], here: tuple[dict, np.ndarray], but: Sequence[str] = ()
-) -> list[str]:
-    """What differs between how two files of images were drawn, in words.
-
-    Args:
-        there: (settings, prediction) of one. A setting that an earlier version didn't write is
-            None.
-        here: of the other.
-        but: settings that may differ.
-    """
-    (settings_there, prediction_there), (settings, prediction) = there, here
-    is_same = is_same_network(prediction_there, prediction)
-    return ([] if is_same else ["it was drawn by another network"]) + [
-        f"{name} was {_shortened(settings_there.get(name))}, now {_shortened(settings.get(name))}"
-        for name in dict.fromkeys([*settings, *settings_there])
-        if settings_there.get(name) != settings.get(name) and name not in but
-    ]
-
-
-def _shortened(setting):
-    text = str(setting)  # labels are thousands
-    return text if len(text) <= LONGEST_SETTING else f"{text[:LONGEST_SETTING]}…"
-
-
-def _refuse_several_jobs(files):
-    """Refuses files that say that they are of several networks or settings."""
-    first = None
-    for file in files:
-        try:
-            with np.load(file, allow_pickle=False) as arrays:
-                if "settings" not in arrays or "prediction" not in arrays:
-                    continue
-                settings, prediction = json.loads(str(arrays["settings"])), arrays["prediction"]
-        except DAMAGED as error:
-            raise ValueError(f"{file} is not a whole file of images: {error}") from error
-        first = first or (file, settings, prediction)
-        # Each file has labels of its own.
-        differing = differences(first[1:], (settings, prediction), but=("labels",))
-        if differing:
-            raise ValueError(
-                f"{file} does not belong with {first[0].name}: {'; '.join(differing)}. Draw all "
-                "into a folder of their own"
-            )
-
-
 def _settings(path):
-    with np.load(path, allow_pickle=False) as arrays:
-        return json.loads(str(arrays["settings"])) if "settings" in arrays else {}
+    job = path.with_name("job.json")  # in a folder of `kdiffusion sample_many`
+    return json.loads(job.read_text(encoding="utf-8"))["settings"] if job.is_file() else {}
 
 
 def _class_names(path):

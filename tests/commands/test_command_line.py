@@ -14,8 +14,8 @@ from PIL import Image
 from kdiffusion.__main__ import main as command
 from kdiffusion.artifacts import load_denoiser
 from kdiffusion.commands.command_line import reporting_errors
-from kdiffusion.commands.drawn_files import read_folder
 from kdiffusion.commands.given_images import read_given_image
+from kdiffusion.commands.seed_files import read_folder
 from kdiffusion.diffusion.image_to_image import image_to_image
 from kdiffusion.diffusion.interpolation import interpolate
 from kdiffusion.diffusion.sampling import sample

@@ -1,60 +1,144 @@
 """How the commands are called: by `python -m kdiffusion`, and by the spellings that lead there."""
 
+import os
+import re
 import subprocess
 import sys
 from pathlib import Path
 
 import pytest
 
-from kdiffusion.__main__ import main
+from kdiffusion.__main__ import FIRST, main
 from kdiffusion.commands import COMMANDS
+from kdiffusion.commands.command_line import reporting_errors
 
 ROOT = Path(__file__).parents[2]
 
 
-def _python(*arguments):
-    return subprocess.run(
-        [sys.executable, *map(str, arguments)],
-        cwd=ROOT,
-        capture_output=True,
-        text=True,
-        check=False,
-    )
+def _refused(capsys, *arguments):
+    """(status, what is said) of a command that fails."""
+    with pytest.raises(SystemExit) as ended:
+        main([*map(str, arguments)])
+    if isinstance(ended.value.code, str):  # the interpreter prints it, and ends with 1
+        return 1, ended.value.code
+    return ended.value.code, capsys.readouterr().err
 
 
-def test_without_a_command_it_lists_all(capsys):
+def test_without_a_command_it_lists_all_and_five_first(capsys):
     for arguments in ([], ["--help"], ["-h"]):
         main(arguments)
-        lines = capsys.readouterr().out.splitlines()
-        assert [line.split()[0] for line in lines if line[:2] == "  "] == list(COMMANDS)
-        assert max(map(len, lines)) <= 80
+        text = capsys.readouterr().out
+        assert re.findall(r"^  (\w+) ", text, re.MULTILINE) == list(COMMANDS)
+        assert max(map(len, text.splitlines())) <= 80
+        assert len(text.split("\n\n")[1].splitlines()) == FIRST == 5
 
 
-def test_a_command_that_is_none_is_refused_with_those_that_are(capsys):
-    with pytest.raises(SystemExit) as end:
-        main(["sampel"])
-    assert end.value.code == 2
-    assert "must be one of train, export" in capsys.readouterr().err
-
-
-@pytest.mark.parametrize("name", COMMANDS)
-def test_every_command_has_help(name, capsys):
-    with pytest.raises(SystemExit) as end:
-        main([name.replace("_", "-"), "--help"])
-    assert end.value.code == 0
-    assert f"kdiffusion {name}" in capsys.readouterr().out
+def test_it_has_a_version(capsys):
+    main(["--version"])
+    assert re.fullmatch(r"kdiffusion \d+\.\d+\.\d+\n", capsys.readouterr().out)
 
 
 @pytest.mark.parametrize(
-    ("former", "now"),
+    ("name", "said"),
+    [("smaple", "Did you mean sample?"), ("image-to-imag", "image_to_image"), ("x", "--help")],
+)
+def test_an_unknown_command_gets_a_suggestion(name, said, capsys):
+    status, error = _refused(capsys, name)
+    assert status == 2
+    assert said in error
+    assert len(error.splitlines()) == 1
+
+
+@pytest.mark.parametrize("name", COMMANDS)
+def test_every_command_has_help_that_names_each_option_once(name, capsys, monkeypatch):
+    monkeypatch.setenv("COLUMNS", "80")
+    with pytest.raises(SystemExit) as end:
+        main([name.replace("_", "-"), "--help"])
+    assert end.value.code == 0
+    text = capsys.readouterr().out
+    assert f"kdiffusion {name}" in text
+    lines = [line for line in text.splitlines() if re.match("[│ ] ", line)]  # in frames
+    assert max(map(len, lines), default=0) <= 80 or name == "train"
+    options = re.findall(r"^[│ ] (--[\w.-]+)", text, re.MULTILINE)
+    assert len(options) == len(set(options))
+    assert options or name in ("train", "models")
+
+
+def test_a_misspelt_option_gets_a_suggestion(capsys):
+    status, error = _refused(capsys, "sample", "digits", "--guidance-strenght", "2")
+    assert status == 2
+    assert "--guidance-strength" in error
+
+
+def test_the_released_models_are_listed(capsys):
+    main(["models"])
+    lines = capsys.readouterr().out.splitlines()
+    assert [line.split()[0] for line in lines] == ["cifar10", "cifar10_5m", "digits"]
+    assert "8x8 pixels" in lines[2]
+
+
+@pytest.mark.parametrize("name", ["sample", "film", "interpolate", "web"])
+def test_a_model_that_is_not_there_is_one_line_with_those_that_are(
+    name, capsys, tmp_path, monkeypatch
+):
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "samples.png").write_text("mine")
+    for word in ("cifar11", "./digits"):
+        labels = ["--labels", "1"] * (name == "interpolate")
+        status, error = _refused(capsys, name, word, *labels)
+        assert status == 1
+        assert "model" in error
+        assert "cifar10, cifar10_5m, digits" in error
+        assert len(error.splitlines()) == 1
+
+
+@pytest.mark.parametrize(
+    ("door", "program"),
+    [(["train.py"], "train.py"), (["-m", "kdiffusion"], "python -m kdiffusion")],
+)
+def test_doors_lead_to_the_same_commands(door, program):
+    done = subprocess.run(
+        [sys.executable, *door, "--help"], cwd=ROOT, capture_output=True, text=True, check=True
+    )
+    assert done.stdout.startswith(f"usage: {program} ")
+
+
+@pytest.mark.parametrize("program", ["print('a' * 99_999)", "print('a')"])
+def test_a_reader_that_stops_as_head_does_sees_no_error(program):
+    code = f"""
+import sys
+from kdiffusion.commands.command_line import reporting_errors
+with reporting_errors():
+    sys.stdin.read()
+    {program}
+"""
+    process = subprocess.Popen(
+        [sys.executable, "-c", code], stdin=subprocess.PIPE, stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE, env={**os.environ, "PYTHONPATH": str(ROOT)},
+    )  # fmt: skip
+    process.stdout.close()
+    process.stdin.close()
+    assert process.stderr.read() == b""
+    assert process.wait() == 141
+
+
+@pytest.mark.parametrize(
+    ("error", "status"),
     [
-        (["train.py"], "train.py"),
-        (["-m", "export"], "python -m kdiffusion export"),
-        (["-m", "export.sample"], "python -m kdiffusion sample"),
-        (["-m", "export.sampler"], "python -m kdiffusion export_sampler"),
+        (ValueError("`steps`\nis"), "error: `steps` is"),
+        (MemoryError("of an\narray"), "error: not enough memory: of an array"),
+        (ModuleNotFoundError("No module", name="webdataset"), "pip install webdataset"),
+        (KeyboardInterrupt(), 130),
     ],
 )
-def test_doors_lead_to_the_same_commands(former, now):
-    done = _python(*former, "--help")
-    assert done.returncode == 0, done.stderr
-    assert done.stdout.startswith(f"usage: {now} ")
+def test_a_mistake_is_one_line(error, status):
+    with pytest.raises(SystemExit) as ended, reporting_errors():
+        raise error
+    code = ended.value.code
+    assert code == status if isinstance(status, int) else status in code
+    assert "\n" not in str(code)
+
+
+def test_a_bug_keeps_its_trace():
+    with pytest.raises(KeyError), reporting_errors():
+        raise KeyError("bug")

@@ -1,4 +1,4 @@
-"""Every sampling choice is a flag, and says nothing that the user did not say."""
+"""Every sampling option is a flag, and a flag that isn't given says nothing."""
 
 import dataclasses
 
@@ -6,13 +6,14 @@ import pytest
 import tyro
 
 from kdiffusion.commands.sampling_flags import AS_RECOMMENDED, Sampling, SamplingFlags
-from kdiffusion.diffusion.options import SamplingOptions
+from kdiffusion.diffusion.options import RecommendedSampling
+from kdiffusion.runs.config import SamplingConfig
 
 _OTHER_VALUES = {
     "sampler": ("heun", "heun"),
     "steps": ("7", 7),
     "spacing": ("karras", "karras"),
-    "guidance_strength": ("2.5", 2.5),
+    "guidance_strength": ("0", 0.0),  # not the same as none given
     "guidance_interval": ("0.5 3", (0.5, 3.0)),
     "guidance_rescale": ("0.7", 0.7),
     "eta": ("0.25", 0.25),
@@ -30,10 +31,9 @@ def _parse(arguments):
     return tyro.cli(command, args=arguments, config=(tyro.conf.FlagCreatePairsOff,))
 
 
-def test_each_choice_of_the_loop_is_a_flag():
-    ours = {field.name for field in dataclasses.fields(SamplingFlags)}
-    assert ours == {field.name for field in dataclasses.fields(SamplingOptions)} | {"batch_size"}
-    assert ours == set(_OTHER_VALUES)
+def test_each_option_is_a_flag():
+    assert {field.name for field in dataclasses.fields(SamplingFlags)} == set(_OTHER_VALUES)
+    assert _parse([]).given() == {}
 
 
 @pytest.mark.parametrize("name", _OTHER_VALUES)
@@ -43,14 +43,6 @@ def test_a_flag_is_given_as_it_was_typed_and_alone(name):
     assert _parse([flag, *text.split()]).given() == {name: value}
 
 
-def test_silence_gives_nothing():
-    assert _parse([]).given() == {}
-
-
-def test_strength_0_is_not_silence():
-    assert _parse(["--guidance-strength", "0"]).given() == {"guidance_strength": 0.0}
-
-
 @pytest.mark.parametrize(("flag", "known"), [("sampler", "unipc"), ("spacing", "quadratic")])
 def test_an_unknown_name_is_refused_with_those_that_are_known(flag, known, capsys):
     with pytest.raises(SystemExit):
@@ -58,9 +50,9 @@ def test_an_unknown_name_is_refused_with_those_that_are_known(flag, known, capsy
     assert known in capsys.readouterr().err
 
 
-def test_the_help_explains_each(capsys):
-    with pytest.raises(SystemExit):
-        _parse(["--help"])
-    text = " ".join(capsys.readouterr().out.split())
-    for said in ("s = 1 + w", "trailing if not given", "fresh noise ddim adds", "saturated"):
-        assert said in text.replace("│ │ ", "")
+def test_a_runs_settings_and_the_card_have_the_recommended_options(card):
+    names = {field.name for field in dataclasses.fields(RecommendedSampling)}
+    assert {field.name for field in dataclasses.fields(SamplingConfig)} == names
+    assert names <= {field.name for field in dataclasses.fields(card)}
+    resolved = _parse(["--steps", "3"]).options().resolve(card)
+    assert (resolved.sampler, resolved.steps, resolved.guidance_strength) == ("ddim", 3, 1.0)

@@ -1,4 +1,4 @@
-"""What a command writes is what the library draws, in the place that its row says."""
+"""What `likelihood` and `evaluate` are asked for is what they take."""
 
 import json
 
@@ -6,83 +6,12 @@ import numpy as np
 import onnx
 import pytest
 from onnx import TensorProto, helper
-from PIL import Image
 
 from kdiffusion.artifacts import load_denoiser
-from kdiffusion.commands import evaluate, film, inpaint, likelihood, sample
-from kdiffusion.commands.film import film as film_of
-from kdiffusion.commands.given_images import read_given_image, read_mask
-from kdiffusion.commands.grids import grid_beside
-from kdiffusion.commands.sampling_flags import SamplingFlags
+from kdiffusion.commands import evaluate, likelihood
 from kdiffusion.data import load_dataset
-from kdiffusion.diffusion.inpainting import inpaint as inpaint_of
 from kdiffusion.diffusion.likelihood import variational_bound
-from kdiffusion.diffusion.sampling import sample as sample_of
-from kdiffusion.images import image_grid, to_uint8
 from tests.commands.test_likelihood import digits_file, write_digits_file  # noqa: F401
-
-LABELS, TWO = ("ape", "cat"), [2, 2, 0, 0]
-
-
-def test_the_grid_of_sample_has_each_image_in_the_row_of_its_label(toy, tmp_path):
-    out = tmp_path / "grid.png"
-    sample.main(toy, labels=LABELS, per_label=2, seed=5, out=out)
-    images = to_uint8(sample_of(load_denoiser(toy), TWO, range(5, 9), progress=False))
-    with Image.open(out) as grid:
-        np.testing.assert_array_equal(grid, image_grid(images, 2, row_labels=["ape", "cat"]))
-
-
-def test_inpaint_paints_what_the_library_paints(toy, tmp_path):
-    rng = np.random.default_rng(0)
-    Image.fromarray(rng.integers(0, 256, (6, 4, 3), np.uint8)).save(tmp_path / "a.png")
-    Image.fromarray(np.repeat(np.uint8([0, 0, 0, 255, 255, 255]), 4).reshape(6, 4)).save(
-        tmp_path / "mask.png"
-    )
-    options = {"resamplings": 2, "jump_steps": 2}
-    inpaint.main(
-        toy, tmp_path / "a.png", tmp_path / "mask.png", LABELS, per_label=2, seed=7,
-        sampling=SamplingFlags(steps=4), out=tmp_path / "x.png", npz=tmp_path / "x.npz", **options,
-    )  # fmt: skip
-    denoiser = load_denoiser(toy)
-    given = read_given_image(tmp_path / "a.png", denoiser.card)
-    marked = read_mask(tmp_path / "mask.png", denoiser.card)
-    expected = to_uint8(
-        inpaint_of(denoiser, given, ~marked, TWO, range(7, 11), steps=4, progress=False, **options)
-    )
-    arrays = np.load(tmp_path / "x.npz")
-    np.testing.assert_array_equal(arrays["images"], expected)
-    assert (arrays["labels"].tolist(), arrays["seeds"].tolist()) == (TWO, [7, 8, 9, 10])
-    whole = to_uint8(given)
-    hole = np.where(marked[..., None], np.uint8(128), whole)
-    with Image.open(tmp_path / "x.png") as grid:
-        want = grid_beside([whole, hole], expected, [2, 0], denoiser.card.class_names)
-        np.testing.assert_array_equal(grid, want)
-
-
-@pytest.mark.parametrize("show", ["image", "prediction"])
-def test_a_film_and_its_strip_are_of_the_images_that_were_asked_for(toy, tmp_path, show):
-    film.main(
-        toy, labels=LABELS, per_label=2, seed=7, frames=4, show=show,
-        sampling=SamplingFlags(steps=6), out=tmp_path / "f.gif",
-    )  # fmt: skip
-    frames, _ = film_of(
-        load_denoiser(toy),
-        np.array(TWO),
-        range(7, 11),
-        frames=4,
-        show=show,
-        steps=6,
-        progress=False,
-    )
-    with Image.open(tmp_path / "f.png") as strip:
-        rows = np.concatenate([frames[:, image] for image in range(4)])  # an image's way is a row
-        names = ["ape", "ape", "cat", "cat"]
-        np.testing.assert_array_equal(strip, image_grid(rows, 4, row_labels=names))
-    with Image.open(tmp_path / "f.gif") as gif:
-        for number, frame in enumerate(frames):
-            gif.seek(number)
-            want = np.asarray(image_grid(frame, 2, row_labels=["ape", "cat"])).astype(int)
-            assert np.abs(np.asarray(gif.convert("RGB")) - want).mean() < 8  # of 256 colours
 
 
 def test_the_variance_that_is_named_is_the_one_that_is_taken(digits_file, capsys):  # noqa: F811

@@ -8,7 +8,6 @@ from PIL import Image
 
 from kdiffusion.evaluation import image_sets as room
 from kdiffusion.evaluation.image_sets import open_images
-from kdiffusion.evaluation.written_sets import write_arr_0, write_png_folder
 from kdiffusion.images import FILE_ENDINGS, save_png
 
 
@@ -25,19 +24,15 @@ def images(request):
 LABELS = np.array([0, 1, 2, 0, 1, 2, 0, 1])
 
 
-def _batches(images):
-    seeds = np.arange(100, 108)
-    return ((images[part], LABELS[part], seeds[part]) for part in (slice(5), slice(5, 8)))
-
-
 def _all(images):
     return np.concatenate(list(images.read()))
 
 
-def test_what_is_written_for_others_is_read_back(images, tmp_path):
-    write_png_folder(_batches(images), tmp_path / "pngs")
-    write_arr_0(_batches(images), tmp_path / "set.npz")
-    assert (tmp_path / "pngs" / "00000101_label1.png").is_file()
+def test_labels_are_read_from_an_npz_and_from_the_names_of_images(images, tmp_path):
+    (tmp_path / "pngs").mkdir()
+    for seed, (image, label) in enumerate(zip(images, LABELS, strict=True)):
+        save_png(image, tmp_path / "pngs" / f"{seed:08d}_label{label}.png")
+    np.savez(tmp_path / "set.npz", arr_0=images, arr_1=LABELS)  # as guided-diffusion has it
     for path in (tmp_path / "pngs", tmp_path / "set.npz"):
         found = open_images(path)
         assert (found.count, found.image_shape) == (8, images.shape[1:])
@@ -45,17 +40,11 @@ def test_what_is_written_for_others_is_read_back(images, tmp_path):
         np.testing.assert_array_equal(_all(found), images)
 
 
-def test_numpy_reads_the_npz_as_guided_diffusion_would(images, tmp_path):
-    write_arr_0(_batches(images), tmp_path / "set.npz")
-    with np.load(tmp_path / "set.npz") as arrays:
-        np.testing.assert_array_equal(arrays["arr_0"], images)
-        np.testing.assert_array_equal(arrays["arr_1"], LABELS)
-
-
 @pytest.mark.parametrize("save", [np.savez, np.savez_compressed])
 def test_arrays_that_numpy_wrote_are_read_in_pieces(images, tmp_path, save):
-    settings = json.dumps({"class_names": ["a", "b", "c"], "sampler": "ddim"})
-    save(tmp_path / "ours.npz", images=images, labels=LABELS, settings=settings)
+    settings = {"class_names": ["a", "b", "c"], "sampler": "ddim"}
+    (tmp_path / "job.json").write_text(json.dumps({"settings": settings}))
+    save(tmp_path / "ours.npz", images=images, labels=LABELS)
     found = open_images(tmp_path / "ours.npz")
     assert found.class_names == ("a", "b", "c")
     assert found.settings["sampler"] == "ddim"

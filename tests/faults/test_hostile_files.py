@@ -19,7 +19,7 @@ from PIL import Image
 from kdiffusion.artifacts import ArtifactError, litert_loader, load_denoiser, saved_model_loader
 from kdiffusion.artifacts.onnx_loader import CARD_KEY
 from kdiffusion.artifacts.saved_model_reader import ALLOWED, read_signature
-from kdiffusion.commands.drawn_files import draw_to_folder, read_folder
+from kdiffusion.commands.seed_files import read_folder, sample_to_folder
 from kdiffusion.diffusion.card import DenoiserCard
 from kdiffusion.images import FILE_FORMATS, read_image
 
@@ -346,7 +346,7 @@ def _identity(tmp_path):
 def test_a_shard_with_a_pickle_in_it_is_not_unpickled(tmp_path):
     mark, folder = tmp_path / "mark", tmp_path / "samples"
     denoiser = _identity(tmp_path)
-    draw_to_folder(denoiser, [0, 1], range(4), folder, progress=False)
+    sample_to_folder(denoiser, [0, 1], range(4), folder, progress=False)
     (shard,) = folder.glob("*.npz")
     np.savez(shard, **dict.fromkeys(("images", "labels", "seeds"), np.array([_Touch(mark)])))
     pickle.loads(pickle.dumps(_Touch(tmp_path / "works")))
@@ -360,7 +360,7 @@ def test_names_in_a_card_are_no_paths(tmp_path):
     """Class names, data set and preset that climb: all that is written lies where it was asked."""
     denoiser = _identity(tmp_path)
     before = set(tmp_path.rglob("*"))
-    draw_to_folder(denoiser, [0, 1], range(4), tmp_path / "samples", progress=False)
+    sample_to_folder(denoiser, [0, 1], range(4), tmp_path / "samples", progress=False)
     new = set(tmp_path.rglob("*")) - before
     assert new
     assert all(path.is_relative_to(tmp_path / "samples") for path in new)

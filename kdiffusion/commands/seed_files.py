@@ -1,0 +1,195 @@
+"""Images of a range of seeds, in a folder of files of a thousand each.
+
+An image depends on its seed alone, so any machine can sample any file, at any time. A file that is
+there is skipped, so a stopped job goes on.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import itertools
+import json
+import os
+import re
+from collections.abc import Callable, Iterator, Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+from tqdm import tqdm
+
+from kdiffusion.diffusion.options import SamplingOptions
+from kdiffusion.diffusion.sampling import sample_batches
+from kdiffusion.diffusion.seeded_noise import initial_latents
+from kdiffusion.files import staged
+from kdiffusion.images import to_uint8
+
+if TYPE_CHECKING:
+    from kdiffusion.diffusion.denoiser import Denoiser
+
+IMAGES_PER_FILE = 1000
+JOB = "job.json"  # what a folder's images were sampled with
+# Two exports of one network, on two machines, agree to 1e-4; two networks do not.
+SAME_NETWORK = 1e-3
+
+
+@dataclasses.dataclass(frozen=True)
+class FileFormat:
+    """A format of image files.
+
+    Attributes:
+        write: function of (path, uint8 images `[N, H, W, C]`, int32 labels `[N]`, range of seeds).
+        suffix: str. What the name of a file ends in.
+    """
+
+    write: Callable[[Path, np.ndarray, np.ndarray, range], None]
+    suffix: str
+
+
+def write_npz(path: Path, images: np.ndarray, labels: np.ndarray, seeds: range) -> None:
+    """Writes an NPZ with the arrays `images`, `labels` and `seeds`."""
+    with open(path, "wb") as file:
+        np.savez_compressed(file, images=images, labels=labels, seeds=np.array(seeds, np.uint64))
+
+
+NPZ = FileFormat(write_npz, ".npz")
+
+
+def sample_to_folder(
+    denoiser: Denoiser,
+    labels: Sequence[int],
+    seeds: range,
+    folder: str | os.PathLike,
+    *,
+    images_per_file: int = IMAGES_PER_FILE,
+    shard: tuple[int, int] = (1, 1),
+    file_format: FileFormat = NPZ,
+    batch_size: int = 64,
+    progress: bool = True,
+    **options: Any,
+) -> tuple[int, int]:
+    """Samples one image for each seed into files of `folder`; files that are there are skipped.
+
+    Args:
+        denoiser: a Denoiser.
+        labels: ints `[L]`, which the seeds have in turn: seed s has `labels[s % L]`.
+        seeds: range.
+        folder: path; made if need be.
+        images_per_file: int. Defaults to `1000`.
+        shard: (k, n): every n-th file, from the k-th on. Defaults to `(1, 1)`, all of them.
+        file_format: `FileFormat`. Defaults to NPZ.
+        batch_size: int. Images at a time.
+        progress: bool. Whether to show a bar.
+        **options: the fields of `SamplingOptions`.
+
+    Returns:
+        (int, int): how many images were sampled, and how many were there.
+
+    Raises:
+        ValueError: the folder holds images of another model, other options or another division
+            into files.
+    """
+    folder, card = Path(folder), denoiser.card
+    options = dataclasses.asdict(SamplingOptions(**options).resolve(card))
+    _begin_job(folder, denoiser, labels, options)
+    files = files_of(seeds, images_per_file)
+    _refuse_overlaps(folder, files)
+    files = files[shard[0] - 1 :: shard[1]]
+    left = [file for file in files if not (folder / file_name(file, file_format.suffix)).exists()]
+    total, skipped = sum(map(len, files)), sum(map(len, files)) - sum(map(len, left))
+    with image_bar(total, skipped, progress) as bar:
+        for file in left:
+            file_labels = labels_of_seeds(labels, file)
+            images = np.empty((len(file), *card.image_shape), np.uint8)
+            batches = sample_batches(
+                denoiser, file_labels, file, batch_size=batch_size, progress=False,
+                callback=lambda index, t, x, x0: bar.update(len(x) / options["steps"]), **options,
+            )  # fmt: skip
+            for indices, batch in batches:
+                images[indices] = to_uint8(batch)
+            with staged(folder / file_name(file, file_format.suffix), overwrite=True) as path:
+                file_format.write(path, images, file_labels, file)
+    return total - skipped, skipped
+
+
+def read_folder(folder: Path) -> Iterator[tuple[np.ndarray, np.ndarray, np.ndarray]]:
+    """The NPZ files of a folder that `sample_to_folder` filled, in the order of seeds.
+
+    Yields:
+        (uint8 `[N, H, W, C]`, int32 `[N]` labels, `[N]` seeds) of each file.
+    """
+    for path in sorted(Path(folder).glob(f"images_*{NPZ.suffix}")):
+        with np.load(path, allow_pickle=False) as arrays:
+            yield arrays["images"], arrays["labels"], arrays["seeds"]
+
+
+def files_of(seeds: range, images_per_file: int = IMAGES_PER_FILE) -> list[range]:
+    """The range of seeds of each file; the last may be shorter."""
+    firsts = range(0, len(seeds), images_per_file)
+    return [seeds[first : first + images_per_file] for first in firsts]
+
+
+def file_name(seeds: range, suffix: str = NPZ.suffix) -> str:
+    """The name of the file with the images of a range of seeds: its first and its last."""
+    return f"images_{seeds[0]:08d}-{seeds[-1]:08d}{suffix}"
+
+
+def labels_of_seeds(labels: Sequence[int], seeds: Sequence[int]) -> np.ndarray:
+    """The label of each seed: the labels in turn, so that seed s has `labels[s % len(labels)]`."""
+    return np.array([labels[seed % len(labels)] for seed in seeds], np.int32)
+
+
+def _begin_job(folder, denoiser, labels, options):
+    """Notes what the images are sampled with; a folder of other images is refused."""
+    card = denoiser.card
+    noise = initial_latents([0], card.image_shape)
+    middle = np.array([card.schedule.num_timesteps // 2], np.int32)
+    prediction = denoiser(noise, middle, np.zeros(1, np.int32)).ravel()[:64].tolist()
+    settings = {
+        "dataset": card.dataset, "class_names": card.class_names,
+        "labels": [int(label) for label in labels], **options,
+    }  # fmt: skip
+    settings = json.loads(json.dumps(settings))  # with lists for tuples
+    path = folder / JOB
+    if path.exists():
+        job = json.loads(path.read_text(encoding="utf-8"))
+        differing = [name for name in settings if settings[name] != job["settings"].get(name)]
+        if not np.allclose(job["prediction"], prediction, rtol=0, atol=SAME_NETWORK):
+            differing.append("model")
+        if differing:
+            raise ValueError(
+                f"{folder} holds images with another {', '.join(differing)}. Choose another "
+                "folder, or delete that one"
+            )
+        return
+    with staged(path, overwrite=True) as temporary:
+        text = json.dumps({"settings": settings, "prediction": prediction}, indent=1)
+        temporary.write_text(text, encoding="utf-8")
+
+
+def _refuse_overlaps(folder, files):
+    """Refuses files that share seeds with this job's but not all: images would be there twice."""
+    ranges = sorted({*_ranges_in(folder), *files}, key=lambda seeds: (seeds.start, seeds.stop))
+    for before, after in itertools.pairwise(ranges):
+        if after.start < before.stop:
+            raise ValueError(
+                f"{folder} holds files divided otherwise: {file_name(before)} overlaps "
+                f"{file_name(after)}. Choose another folder, or delete that one"
+            )
+
+
+def _ranges_in(folder):
+    """The range of seeds of each file, of any format, from the names alone."""
+    for path in Path(folder).glob("images_*"):
+        if match := re.fullmatch(r"images_(\d+)-(\d+)(\.\w+)?", path.name):
+            yield range(int(match[1]), int(match[2]) + 1)
+
+
+def image_bar(total: int, done: int, progress: bool) -> tqdm:
+    """A bar over images, `done` of which were there already."""
+    return tqdm(
+        total=total, initial=done, desc="Sampling", disable=not progress,
+        # Steps count as parts of an image; the number that is shown is whole.
+        bar_format="{desc}: {percentage:3.0f}%|{bar}| {n:.0f}/{total:.0f} images "
+        "[{elapsed}<{remaining}]",
+    )  # fmt: skip

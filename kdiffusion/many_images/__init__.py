@@ -1,0 +1,1 @@
+"""Many images into files, by as many machines as there are."""

@@ -1,0 +1,74 @@
+"""`python -m kdiffusion sample_many ARTIFACT --seeds 0:50000`: many images, in files of a folder.
+
+It imports neither TensorFlow nor Keras, unless the file is a SavedModel.
+"""
+
+import re
+import time
+from pathlib import Path
+from typing import TYPE_CHECKING, Literal
+
+from kdiffusion.artifacts import load_denoiser
+from kdiffusion.commands.labels import labels_from_text
+from kdiffusion.commands.sampling_flags import AS_RECOMMENDED, Labels, Model, Sampling
+from kdiffusion.commands.seed_files import IMAGES_PER_FILE, sample_to_folder
+from kdiffusion.terminal import counted
+
+from .formats import FORMATS
+
+FormatName = str if TYPE_CHECKING else Literal[tuple(FORMATS)]
+
+
+def main(
+    artifact: Model,
+    seeds: str,
+    labels: Labels = ("all",),
+    shard: str = "1/1",
+    format: FormatName = "npz",
+    images_per_file: int = IMAGES_PER_FILE,
+    out: Path = Path("samples"),
+    sampling: Sampling = AS_RECOMMENDED,
+) -> None:
+    """Samples many images, one for each seed, into files of a folder.
+
+    Files that are there are skipped: stopped and started again, it goes on. With --shard, several
+    machines share the job.
+
+    Args:
+        seeds: FIRST:END, such as 0:50000 for the seeds 0 to 49999.
+        labels: `all`, `none` (of no class), class names or label numbers. They take turns: seed s
+            has the label number s modulo the number of labels.
+        shard: K/N, such as 2/8 for the second of eight machines: every N-th file.
+        format: npz holds `images` (uint8 [N, H, W, C]), `labels` and `seeds`; webdataset is a tar
+            of SEED.png and SEED.cls; parquet has the columns `image`, `label` and `seed`; png is a
+            folder of SEED_labelLABEL.png.
+        images_per_file: the last file may hold fewer.
+        out: folder to write into.
+    """
+    denoiser = load_denoiser(artifact)
+    card = denoiser.card
+    start = time.perf_counter()
+    sampled, skipped = sample_to_folder(
+        denoiser, labels_from_text(labels, card.class_names), seeds_from_text(seeds), out,
+        images_per_file=images_per_file, shard=shard_from_text(shard),
+        file_format=FORMATS[format], **sampling.given(),
+    )  # fmt: skip
+    seconds = time.perf_counter() - start
+    how = sampling.described(card)
+    print(f"{counted(sampled, 'image')} ({how}) in {seconds:.1f} s, {skipped} were there: {out}")
+
+
+def seeds_from_text(text: str) -> range:
+    """Reads `FIRST:END` as a range of seeds, END not included, as in a Python slice."""
+    match = re.fullmatch(r"(\d+):(\d+)", text)
+    if not match or int(match[1]) >= int(match[2]):
+        raise ValueError(f"`seeds` must be FIRST:END, such as 0:50000. Received: seeds={text!r}")
+    return range(int(match[1]), int(match[2]))
+
+
+def shard_from_text(text: str) -> tuple[int, int]:
+    """Reads `K/N`, the K-th of N parts of a job, as two ints; K from 1 to N."""
+    match = re.fullmatch(r"(\d+)/(\d+)", text)
+    if not match or not 1 <= int(match[1]) <= int(match[2]):
+        raise ValueError(f"`shard` must be K/N, such as 2/8. Received: shard={text!r}")
+    return int(match[1]), int(match[2])

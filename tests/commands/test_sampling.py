@@ -1,0 +1,261 @@
+"""The commands that sample write what the library samples, in the place that its row says."""
+
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import numpy as np
+import pytest
+from PIL import Image
+
+import kdiffusion as kd
+from kdiffusion.__main__ import main
+from kdiffusion.commands.film import film
+from kdiffusion.commands.given_images import read_given_image
+from kdiffusion.commands.grids import grid_beside
+from kdiffusion.commands.outputs import write_outputs
+
+LABELS, TWO = ["--labels", "ape", "cat", "--per-label", 2, "--seed", 7], [2, 2, 0, 0]
+SEEDS = range(7, 11)
+
+# What only training and exporting may need. None in sys.modules makes an import fail.
+_WITHOUT = ("tensorflow", "keras", "onnx", "tf2onnx")
+
+
+@pytest.fixture
+def run(toy, tmp_path, monkeypatch):
+    """`run(COMMAND, ARGUMENTS...)`, on the toy denoiser and in an empty folder."""
+    folder = tmp_path / "here"
+    folder.mkdir()
+    monkeypatch.chdir(folder)
+
+    def called(name, *arguments):
+        main([name, str(toy), *map(str, arguments)])
+        return folder
+
+    return called
+
+
+@pytest.fixture
+def pictures(tmp_path):
+    """Paths of an image and of a mask whose lower half is white."""
+    pixels = np.random.default_rng(0).integers(0, 256, (2, 6, 4, 3), np.uint8)
+    for name, image in zip(("a.png", "b.png"), pixels, strict=True):
+        Image.fromarray(image).save(tmp_path / name)
+    mask = np.zeros((6, 4), np.uint8)
+    mask[3:] = 255
+    Image.fromarray(mask).save(tmp_path / "mask.png")
+    return tmp_path / "a.png", tmp_path / "b.png", tmp_path / "mask.png"
+
+
+def _check_arrays(path, images, labels=TWO, seeds=SEEDS):
+    with np.load(path) as arrays:
+        np.testing.assert_array_equal(arrays["images"], kd.to_uint8(images))
+        assert (arrays["labels"].tolist(), arrays["seeds"].tolist()) == (labels, [*seeds])
+        assert arrays["seeds"].dtype == np.uint64
+        return arrays["images"]
+
+
+def test_a_grid_has_each_image_in_the_row_of_its_label(run, toy):
+    options = ["--sampler", "ddim", "--steps", 4, "--guidance-strength", 0.5]
+    folder = run("sample", *LABELS, *options, "--out", "grid.png", "--npz", "images.npz")
+    expected = kd.sample(
+        kd.load_denoiser(toy), TWO, SEEDS,
+        sampler="ddim", steps=4, guidance_strength=0.5, progress=False,
+    )  # fmt: skip
+    images = _check_arrays(folder / "images.npz", expected)
+    with Image.open(folder / "grid.png") as grid:
+        np.testing.assert_array_equal(grid, kd.image_grid(images, 2, row_labels=["ape", "cat"]))
+
+
+def test_what_is_not_given_comes_from_the_card_and_is_printed(run, toy, capsys):
+    folder = run("sample", "--npz", "images.npz")
+    labels = np.repeat(range(3), 8)
+    expected = kd.sample(kd.load_denoiser(toy), labels, progress=False)
+    _check_arrays(folder / "images.npz", expected, labels.tolist(), range(24))
+    assert "24 images (ddim, 5 steps, guidance strength 1) in" in capsys.readouterr().out
+
+
+def test_the_default_output_gets_a_number_and_a_named_one_is_protected(run, capsys):
+    few = ["--per-label", 1, "--steps", 1]
+    for name in ("samples.png", "samples_2.png", "samples_3.png"):
+        folder = run("sample", *few)
+        assert capsys.readouterr().out.strip().endswith(f": {name}")
+    for name in ("film.gif, film.png", "film_2.gif, film_2.png"):
+        run("film", *few)
+        assert f": {name}\n" in capsys.readouterr().out
+    (folder / "mine.png").write_text("mine")
+    for outputs in (["--out", "mine.png"], ["--npz", "mine.png"]):
+        with pytest.raises(SystemExit, match=r"mine\.png exists"):
+            run("sample", *few, *outputs)
+    assert (folder / "mine.png").read_text() == "mine"
+    run("sample", *few, "--out", "mine.png", "--overwrite")
+    assert (folder / "mine.png").read_bytes() != b"mine"
+
+
+@pytest.mark.parametrize(
+    ("name", "kind", "scale", "size"),
+    [("a.png", "PNG", (), (4, 6)), ("a.jpg", "JPEG", ("--scale", 5), (20, 30))],
+)
+def test_one_image_is_written_plain(run, name, kind, scale, size):
+    options = ["--labels", "dog", "--per-label", 1, "--steps", 2, *scale]
+    folder = run("sample", *options, "--out", name, "--npz", "a.npz")
+    (image,) = np.load(folder / "a.npz")["images"].astype(int)
+    with Image.open(folder / name) as opened:
+        assert (opened.format, opened.size) == (kind, size)
+        small = np.asarray(opened.resize((4, 6), Image.Resampling.BOX)).astype(int)
+    assert np.abs(small - image).max() <= (0 if kind == "PNG" else 8)
+
+
+def test_the_last_seed_can_be_sampled(run):
+    last = 2**64 - 1
+    folder = run("sample", "--labels", 0, "--per-label", 1, "--seed", last, "--npz", "a.npz")
+    assert np.load(folder / "a.npz")["seeds"].tolist() == [last]
+
+
+@pytest.mark.parametrize(
+    ("labels", "seeds", "arguments"),
+    [(1, (4, 9), ["dog", "--between-seeds", 4, 9]), ((1, 3), (1, 2), ["dog", "none"])],
+)
+def test_a_walk_is_the_librarys(run, toy, labels, seeds, arguments):
+    folder = run("interpolate", "--labels", *arguments, "--frames", 6, "--steps", 3)
+    frames = kd.interpolate(kd.load_denoiser(toy), labels, seeds, frames=6, steps=3, progress=False)
+    with Image.open(folder / "walk.png") as strip:
+        np.testing.assert_array_equal(strip, kd.image_grid(kd.to_uint8(frames), 6))
+
+
+def test_a_walk_between_two_images_says_how_near_it_comes(run, pictures, capsys):
+    folder = run("interpolate", "--labels", 0, "--images", *pictures[:2], "--npz", "walk.npz")
+    assert "The ends differ from the images by" in capsys.readouterr().out
+    assert len(np.load(folder / "walk.npz")["images"]) == 10
+
+
+def test_image_to_image_makes_what_the_library_makes(run, toy, card, pictures):
+    options = ["--strength", 0.4, "--steps", 3, "--npz", "images.npz"]
+    folder = run("image_to_image", pictures[0], *LABELS, *options)
+    given = read_given_image(pictures[0], card)
+    expected = kd.image_to_image(
+        kd.load_denoiser(toy), given, TWO, SEEDS, noise_level=0.4, steps=3, progress=False
+    )
+    images = _check_arrays(folder / "images.npz", expected)
+    with Image.open(folder / "variations.png") as grid:
+        want = grid_beside([kd.to_uint8(given)], images, [2, 0], card.class_names)
+        np.testing.assert_array_equal(grid, want)
+
+
+def test_inpaint_paints_what_the_library_paints(run, toy, card, pictures, capsys):
+    image, _, mask = pictures
+    options = ["--resamplings", 2, "--jump-steps", 2, "--steps", 4, "--npz", "images.npz"]
+    folder = run("inpaint", image, mask, *LABELS, *options)
+    given, marked = read_given_image(image, card), np.asarray(Image.open(mask)) == 255
+    expected = kd.inpaint(
+        kd.load_denoiser(toy), given, ~marked, TWO, SEEDS,
+        steps=4, resamplings=2, jump_steps=2, progress=False,
+    )  # fmt: skip
+    images = _check_arrays(folder / "images.npz", expected)
+    assert "(ddpm, 4 steps" in capsys.readouterr().out
+    hole = np.where(marked[..., None], np.uint8(128), kd.to_uint8(given))
+    with Image.open(folder / "inpainted.png") as grid:
+        want = grid_beside([kd.to_uint8(given), hole], images, [2, 0], card.class_names)
+        np.testing.assert_array_equal(grid, want)
+
+
+@pytest.mark.parametrize("show", ["image", "prediction"])
+def test_a_film_and_its_strip_are_of_the_images_that_were_asked_for(run, toy, show, capsys):
+    folder = run("film", *LABELS, "--frames", 4, "--show", show, "--steps", 6, "--out", "f.gif")
+    frames, steps = film(
+        kd.load_denoiser(toy), np.array(TWO), SEEDS,
+        frames=4, show=show, steps=6, progress=False,
+    )  # fmt: skip
+    assert f"{', '.join(map(str, steps))} of 6" in capsys.readouterr().out
+    with Image.open(folder / "f.png") as strip:
+        rows = np.concatenate([frames[:, image] for image in range(4)])  # an image's way is a row
+        names = ["ape", "ape", "cat", "cat"]
+        np.testing.assert_array_equal(strip, kd.image_grid(rows, 4, row_labels=names))
+    with Image.open(folder / "f.gif") as gif:
+        for number, frame in enumerate(frames):
+            gif.seek(number)
+            want = np.asarray(kd.image_grid(frame, 2, row_labels=["ape", "cat"])).astype(int)
+            assert np.abs(np.asarray(gif.convert("RGB")) - want).mean() < 8  # of 256 colours
+
+
+@pytest.mark.parametrize(
+    ("name", "options", "said"),
+    [
+        ("sample", ["--labels", "bird"], "'cat', 'dog', 'ape'"),
+        ("sample", ["--steps", 21], "`steps`"),
+        ("sample", ["--per-label", 0], "`labels`"),
+        ("sample", ["--seed", -1], "`seeds`"),
+        ("sample", ["--eta", 0.5, "--sampler", "heun"], "`eta`"),
+        ("sample", ["--guidance-interval", 1e8, 1e9], "`guidance_interval`"),
+        ("sample", ["--out", "grid.xyz", "--steps", 1], "unknown file extension"),
+        ("interpolate", ["--labels", "all"], "`label`"),
+        ("interpolate", ["--labels", "cat", "--sampler", "ddpm"], "`sampler`"),
+        ("film", ["--frames", 1], "`frames`"),
+    ],
+)
+def test_what_cannot_be_is_one_line_and_nothing_is_written(run, tmp_path, name, options, said):
+    with pytest.raises(SystemExit) as ended:
+        run(name, *options)
+    assert ended.value.code.startswith("error: ")
+    assert said in ended.value.code
+    assert list((tmp_path / "here").iterdir()) == []
+
+
+def test_when_one_output_fails_none_appears(tmp_path):
+    image = Image.new("RGB", (8, 6))
+    with pytest.raises(ValueError, match="frames"):
+        write_outputs({tmp_path / "a.png": image, tmp_path / "a.gif": []}, overwrite=False)
+    assert list(tmp_path.iterdir()) == []
+
+
+def _without_training(folder, *lines):
+    """Runs commands one after another in a process that can't import TensorFlow or Keras."""
+    program = f"""
+import sys
+sys.modules.update(dict.fromkeys({_WITHOUT}))
+from kdiffusion.__main__ import main
+for line in {[[*map(str, line)] for line in lines]}:
+    main(line)
+"""
+    root = Path(__file__).parents[2]
+    return subprocess.run(
+        [sys.executable, "-c", program], cwd=folder, env={**os.environ, "PYTHONPATH": str(root)},
+        capture_output=True, text=True, check=False,
+    )  # fmt: skip
+
+
+def test_sampling_needs_neither_tensorflow_nor_keras(toy, pictures, tmp_path):
+    image, _, mask = pictures
+    few = ["--per-label", 1, "--labels", 0]
+    done = _without_training(
+        tmp_path,
+        ["sample", toy, *few],
+        ["sample_many", toy, "--seeds", "0:2"],
+        ["interpolate", toy, "--labels", 0],
+        ["image_to_image", toy, image, *few],
+        ["inpaint", toy, image, mask, *few, "--resamplings", 1],
+        ["film", toy, *few],
+    )
+    assert done.returncode == 0, done.stderr
+    for name in ("samples", "walk", "variations", "inpainted", "film"):
+        assert (tmp_path / f"{name}.png").is_file()
+    assert (tmp_path / "samples" / "images_00000000-00000001.npz").is_file()
+
+
+@pytest.mark.parametrize("name", ["export", "export_sampler"])
+def test_exporting_without_tensorflow_says_what_to_install(name, tmp_path):
+    done = _without_training(tmp_path, [name, "."])
+    assert done.returncode == 1
+    assert "pip install '.[train]'" in done.stderr
+    assert len(done.stderr.splitlines()) == 1
+
+
+def test_importing_the_package_imports_no_runtime():
+    heavy = {*_WITHOUT, "onnxruntime"}
+    program = (
+        "import sys, kdiffusion.artifacts, kdiffusion.export; "
+        f"print(sorted({heavy} & set(sys.modules)))"
+    )
+    assert subprocess.check_output([sys.executable, "-c", program], text=True).strip() == "[]"

@@ -1,0 +1,157 @@
+"""Many images in files: those of their seeds, each once, whoever samples them and however often."""
+
+import io
+import os
+import re
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import numpy as np
+import pytest
+from PIL import Image
+
+import kdiffusion as kd
+from kdiffusion.__main__ import main
+from kdiffusion.commands.seed_files import read_folder, sample_to_folder
+from kdiffusion.evaluation.image_sets import open_images
+from kdiffusion.many_images.formats import FORMATS
+
+ROOT = Path(__file__).parents[2]
+SEEDS = range(5, 15)
+LABELS = [0, 1, 2, 3]  # with no class
+FEW = ["--seeds", "5:15", "--images-per-file", 4, "--labels", "all", "none", "--steps", 2]
+
+
+@pytest.fixture
+def run(toy):
+    """`run(ARGUMENTS...)`: the command, on the toy denoiser."""
+    return lambda *arguments: main(["sample_many", str(toy), *map(str, arguments)])
+
+
+def _expected(toy):
+    labels = [LABELS[seed % 4] for seed in SEEDS]
+    return kd.to_uint8(kd.sample(kd.load_denoiser(toy), labels, SEEDS, steps=2, progress=False))
+
+
+def _check(toy, folder):
+    images, labels, seeds = map(np.concatenate, zip(*read_folder(folder), strict=True))
+    assert seeds.tolist() == [*SEEDS]
+    assert labels.tolist() == [LABELS[seed % 4] for seed in SEEDS]
+    np.testing.assert_array_equal(images, _expected(toy))
+
+
+def test_shards_make_the_job_and_what_is_there_is_skipped(run, toy, tmp_path, capsys):
+    out = tmp_path / "many"
+    for shard, said in (("2/2", "4 images"), ("1/2", "6 images"), ("1/1", "0 images")):
+        run(*FEW, "--shard", shard, "--out", out)
+        assert capsys.readouterr().out.startswith(f"{said} (ddim, 2 steps, guidance strength 1)")
+    _check(toy, out)
+    (lost, *others) = sorted(out.glob("*.npz"))
+    assert len(others) == 2
+    before = [path.stat().st_mtime_ns for path in others]
+    lost.unlink()
+    run(*FEW, "--out", out, "--batch-size", 3)
+    assert "4 images" in capsys.readouterr().out
+    assert [path.stat().st_mtime_ns for path in others] == before
+    _check(toy, out)
+
+
+def test_a_killed_worker_leaves_whole_files_only(toy, tmp_path):
+    out = tmp_path / "many"
+    command = [sys.executable, "-m", "kdiffusion", "sample_many", str(toy), "--seeds", "0:100000"]
+    command += ["--images-per-file", "100", "--out", str(out)]
+    worker = subprocess.Popen(command, cwd=ROOT, stderr=subprocess.DEVNULL)
+    deadline = time.monotonic() + 120
+    while len([*out.glob("*.npz")]) < 3 and time.monotonic() < deadline:
+        time.sleep(0.01)
+    os.kill(worker.pid, signal.SIGKILL)
+    worker.wait()
+    files = [images for images, _, _ in read_folder(out)]
+    assert len(files) >= 3
+    assert all(len(images) == 100 for images in files)
+
+
+@pytest.mark.parametrize(
+    ("change", "said"),
+    [
+        (["--steps", 3], "another steps"),
+        (["--labels", "all"], "another labels"),
+        (["--images-per-file", 5], "overlaps images_00000005-00000009.npz"),
+        (["--seeds", "7:15"], "overlaps"),
+    ],
+)
+def test_a_folder_of_another_job_is_refused(run, toy, tmp_path, change, said):
+    out = tmp_path / "many"
+    run(*FEW, "--out", out)
+    with pytest.raises(SystemExit, match=said):
+        run(*FEW, "--out", out, *change)
+    _check(toy, out)
+
+
+def test_a_folder_of_another_model_is_refused(toy, tmp_path):
+    first = kd.load_denoiser(toy)
+    second = kd.NetworkDenoiser(first.card, lambda x, t, y: first(x, t, y) + np.float32(0.01))
+    sample_to_folder(first, LABELS, SEEDS, tmp_path / "many", progress=False)
+    with pytest.raises(ValueError, match="another model"):
+        sample_to_folder(second, LABELS, SEEDS, tmp_path / "many", progress=False)
+
+
+def test_more_seeds_can_follow_in_the_same_folder(toy, tmp_path):
+    denoiser = kd.load_denoiser(toy)
+    for seeds in (range(5, 10), range(10, 15)):
+        sample_to_folder(denoiser, LABELS, seeds, tmp_path / "many", steps=2, progress=False)
+    _check(toy, tmp_path / "many")
+
+
+def _of_webdataset(folder):
+    import webdataset
+
+    tars = [str(path) for path in sorted(folder.glob("*.tar"))]
+    for row in webdataset.WebDataset(tars, shardshuffle=False).decode("rgb8"):
+        yield int(row["__key__"]), row["cls"], row["png"]
+
+
+def _of_parquet(folder):
+    from pyarrow import parquet
+
+    for path in sorted(folder.glob("*.parquet")):
+        assert b"huggingface" in parquet.read_schema(path).metadata
+        for row in parquet.read_table(path).to_pylist():
+            yield row["seed"], row["label"], Image.open(io.BytesIO(row["image"]["bytes"]))
+
+
+def _of_png(folder):
+    for path in sorted(folder.glob("*/*.png")):
+        seed, label = re.fullmatch(r"(\d+)_label(\d)\.png", path.name).groups()
+        yield int(seed), int(label), Image.open(path)
+
+
+def _of_npz(folder):
+    for images, labels, seeds in read_folder(folder):
+        yield from zip(seeds, labels, images, strict=True)
+
+
+@pytest.mark.parametrize("name", FORMATS)
+def test_each_format_is_read_by_its_own_library(run, toy, tmp_path, name):
+    readers = {"npz": _of_npz, "webdataset": _of_webdataset, "parquet": _of_parquet, "png": _of_png}
+    run(*FEW, "--format", name, "--out", tmp_path)
+    seeds, labels, images = zip(*readers[name](tmp_path), strict=True)
+    assert [*seeds] == [*SEEDS]
+    assert [*labels] == [LABELS[seed % 4] for seed in SEEDS]
+    np.testing.assert_array_equal(np.stack(images), _expected(toy))
+
+
+def test_the_folder_can_be_evaluated(run, toy, tmp_path, card):
+    run(*FEW, "--out", tmp_path)
+    images = open_images(tmp_path)
+    assert (images.count, images.class_names) == (10, card.class_names)
+    assert images.settings["steps"] == 2
+
+
+@pytest.mark.parametrize(("option", "text"), [("--seeds", "9:9"), ("--shard", "3/2")])
+def test_a_range_or_shard_that_cannot_be_is_refused(run, tmp_path, option, text):
+    with pytest.raises(SystemExit, match=f"`{option[2:]}` must be"):
+        run(*FEW, "--out", tmp_path, option, text)
