@@ -57,7 +57,7 @@ def _has_direction(latent: np.ndarray) -> bool:
 
 def interpolate(
     denoiser: Denoiser,
-    label: int | str | tuple[int, int] | tuple[str, str],
+    label: Labels,
     seeds: tuple[int, int],
     *,
     frames: int = 10,
@@ -118,7 +118,7 @@ def interpolate(
 def interpolate_images(
     denoiser: Denoiser,
     images: np.ndarray,
-    label: int | str | tuple[int, int] | tuple[str, str],
+    label: Labels,
     *,
     frames: int = 10,
     sampler: str = "ddim",

@@ -18,7 +18,7 @@ from kdiffusion.diffusion.plan import Plan, make_plan
 from kdiffusion.diffusion.seeded_noise import ImageNoise
 
 # callback(index, t, x, x0): the fields of each `Step`.
-Callback = Callable[[int, int, np.ndarray, np.ndarray], None]
+Callback = Callable[[int, int, np.ndarray, np.ndarray], object]
 
 
 @dataclass(frozen=True)

@@ -16,7 +16,10 @@ from kdiffusion.terminal import counted
 
 from .formats import FORMATS
 
-FormatName = str if TYPE_CHECKING else Literal[tuple(FORMATS)]
+if TYPE_CHECKING:  # A type checker can't know the table's names.
+    FormatName = str
+else:
+    FormatName = Literal[tuple(FORMATS)]
 
 
 def main(

@@ -13,9 +13,9 @@ from kdiffusion.images import png_bytes
 
 def write_webdataset(path: Path, images: np.ndarray, labels: np.ndarray, seeds: range) -> None:
     """Writes a tar of WebDataset: SEED.png, and SEED.cls with the label as a number."""
-    import webdataset
+    from webdataset.writer import TarWriter
 
-    with webdataset.TarWriter(str(path), encoder=False, mtime=0) as tar:
+    with TarWriter(str(path), encoder=False, mtime=0) as tar:
         for image, label, seed in zip(images, labels, seeds, strict=True):
             name, number = f"{seed:08d}", str(label).encode()
             tar.write({"__key__": name, "png": png_bytes(image), "cls": number})
