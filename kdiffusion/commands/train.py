@@ -14,17 +14,10 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from kdiffusion.data import look_up_dataset
-from kdiffusion.object_store import is_url, spelled
+from kdiffusion.object_store import spelled
 from kdiffusion.runs import Interrupted
-from kdiffusion.runs.cluster import has_several_workers
 from kdiffusion.runs.remote_run import begun
-from kdiffusion.runs.run_directory import (
-    RunDirectory,
-    as_begun,
-    check_free,
-    check_resumable,
-    holds_run,
-)
+from kdiffusion.runs.run_directory import holds_run
 from kdiffusion.runs.summary import settings_lines
 from kdiffusion.tensorflow_start import import_tensorflow
 from kdiffusion.terminal import say, working
@@ -36,29 +29,10 @@ IMAGES_PER_LABEL = 8
 
 
 def announce(command: Command) -> None:
-    """Says what will be trained; refuses, before TensorFlow's seconds, what can be known by then.
-
-    Raises:
-        ValueError, OSError: as `kdiffusion.runs.train`.
-    """
+    """Says what will be trained; refuses an unknown data set before TensorFlow's seconds."""
     config, folder = command.config, command.folder
-    if command.resume and command.overwrite:
-        raise ValueError("Only one of `--resume` and `--overwrite` may be given. Received: both")
-    here = begun(folder)
-    goes_on = command.resume and holds_run(here)
-    if goes_on:
-        before = RunDirectory.read(here)
-        config = as_begun(config, before)
-        check_resumable(before.config, config)
-    elif is_url(folder):
-        if holds_run(here) and not command.overwrite:
-            raise FileExistsError(
-                f"{spelled(folder)} holds a run already. Go on with it by --resume, replace it by "
-                "--overwrite, or choose another --run-dir."
-            )
-    elif not has_several_workers(config.run.strategy):  # of several, one may have begun it by now
-        check_free(folder, command.overwrite)
     images, classes = look_up_dataset(config.data.name, config.data.directory)
+    goes_on = command.resume and holds_run(begun(folder))
     say(f"{'Going on with' if goes_on else 'Training'} {config.preset}")
     say("\n".join(settings_lines(config, spelled(folder), images, classes)))
 

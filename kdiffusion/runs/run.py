@@ -26,7 +26,7 @@ from kdiffusion.runs.network_options import with_network_of
 from kdiffusion.runs.progress import EpochLines
 from kdiffusion.runs.run_directory import RunDirectory
 from kdiffusion.runs.saving import ContinueEpoch, SaveCheckpoint
-from kdiffusion.runs.strategy import check_batch_size, distributed_batches, make_strategy
+from kdiffusion.runs.strategy import distributed_batches, make_strategy
 from kdiffusion.runs.summary import found_lines
 from kdiffusion.runs.trained_run import Run, make_card
 from kdiffusion.runs.workers import Workers
@@ -135,7 +135,6 @@ def _begin(config, run_dir, remote, strategy, workers, resume, overwrite, callba
         _check_same_parent(before.parent, directory.parent)
         directory = replace(directory, parent=before.parent)
     steps_per_epoch = dataset.steps_per_epoch(config.optimizer.batch_size)
-    check_batch_size(strategy, config.optimizer.batch_size, config.optimizer.gradient_accumulation)
     _check_steps_per_execution(config, steps_per_epoch)
     total_steps = config.optimizer.epochs * steps_per_epoch
     advise(config, dataset.image_shape, total_steps)

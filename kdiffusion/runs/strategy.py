@@ -11,8 +11,8 @@ import tensorflow as tf
 
 from kdiffusion.data import training_batches
 from kdiffusion.runs.choices import STRATEGIES, find
-from kdiffusion.runs.cluster import read_tf_config, wait_for_peers
-from kdiffusion.runs.launchers import tf_config_text
+from kdiffusion.runs.cluster import find_cluster
+from kdiffusion.terminal import working
 
 if TYPE_CHECKING:
     from kdiffusion.data.image_dataset import ImageDataset
@@ -50,16 +50,10 @@ def mirrored() -> tf.distribute.Strategy:
 
 
 def multi_worker() -> tf.distribute.Strategy:
-    """All workers that TF_CONFIG, or what started them, names."""
-    os.environ["TF_CONFIG"] = tf_config_text(os.environ)
-    wait_for_peers(*read_tf_config(os.environ["TF_CONFIG"]))
-    try:
-        strategy = tf.distribute.MultiWorkerMirroredStrategy()
-    except tf.errors.UnknownError as error:
-        raise OSError(
-            f"This worker could not serve at its address in TF_CONFIG: {error.message}. Is another "
-            f"process at that port? Received: TF_CONFIG={os.environ['TF_CONFIG']}"
-        ) from error
+    """All workers of the cluster that the environment describes (docs/distributed.md)."""
+    resolver = find_cluster()
+    with working("waiting for all workers", line=True):
+        strategy = tf.distribute.MultiWorkerMirroredStrategy(resolver)
     if threading.current_thread() is threading.main_thread():
         # TensorFlow has put a handler of its own in the place of Python's, and does nothing in it.
         signal.signal(signal.SIGTERM, signal.getsignal(signal.SIGTERM))
@@ -82,36 +76,8 @@ def auto() -> tf.distribute.Strategy:
 
 
 def make_strategy(name: str) -> tf.distribute.Strategy:
-    """The `tf.distribute.Strategy` of a name in `STRATEGIES`, on the devices that are there.
-
-    Raises:
-        ValueError: an unknown name; `multi_worker` without a cluster.
-    """
+    """The `tf.distribute.Strategy` of a name in `STRATEGIES`, on the devices that are there."""
     return find("strategy", name, STRATEGIES)()
-
-
-def check_batch_size(strategy: tf.distribute.Strategy, batch_size: int, parts: int = 1) -> None:
-    """Refuses a global batch that can't be divided equally among a strategy's replicas.
-
-    Args:
-        strategy: `tf.distribute.Strategy`.
-        batch_size: int. Images per step, over all replicas and workers.
-        parts: int. In how many parts each replica computes its share.
-
-    Raises:
-        ValueError: naming the numbers.
-    """
-    replicas = strategy.num_replicas_in_sync
-    if batch_size % replicas:
-        raise ValueError(
-            f"`batch_size` is the global one and must be divisible by the {replicas} replicas. "
-            f"Received: batch_size={batch_size}"
-        )
-    if batch_size // replicas % parts:
-        raise ValueError(
-            f"`gradient_accumulation` must divide the batch of each device, "
-            f"{batch_size // replicas} images. Received: gradient_accumulation={parts}"
-        )
 
 
 def distributed_batches(
@@ -131,7 +97,6 @@ def distributed_batches(
     Raises:
         ValueError: a batch size that the replicas do not divide.
     """
-    check_batch_size(strategy, batch_size)
     replicas = strategy.num_replicas_in_sync
     if replicas == 1:
         return training_batches(dataset, batch_size, **options)

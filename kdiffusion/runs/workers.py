@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import json
+import zlib
 from collections.abc import Iterator
 from typing import Any
 
@@ -17,7 +18,7 @@ _LOST = (tf.errors.UnavailableError, tf.errors.AbortedError, tf.errors.Cancelled
 
 
 class Workers:
-    """The workers of a strategy; for all but `multi_worker` this process alone.
+    """The workers of a strategy; this process alone for all strategies but `multi_worker`.
 
     Args:
         strategy: `tf.distribute.Strategy`.
@@ -26,20 +27,15 @@ class Workers:
     def __init__(self, strategy: tf.distribute.Strategy):
         self._strategy = strategy
         self.several = isinstance(strategy, tf.distribute.MultiWorkerMirroredStrategy)
-        resolver = strategy.cluster_resolver
-        task = (resolver.task_type, resolver.task_id) if self.several else (None, 0)
-        # A worker that evaluates, or a parameter server, is none of these.
-        chief = "chief" if self.several and "chief" in resolver.cluster_spec().jobs else "worker"
-        self.is_chief = not task[0] or task == (chief, 0)
-        self._name = " ".join(str(part) for part in task)
+        self.is_chief = True
+        if self.several:
+            resolver = strategy.cluster_resolver
+            chief = "chief" if "chief" in resolver.cluster_spec().jobs else "worker"
+            self.is_chief = (resolver.task_type, resolver.task_id) == (chief, 0)
 
     def any(self, flag: bool) -> bool:
-        """Whether a flag is up on any worker, told to all once all have called this.
-
-        Args:
-            flag: bool.
-        """
-        return self._mean(flag) > 0 if self.several else bool(flag)
+        """Whether a flag is up on any worker. All must call it."""
+        return self._sum([flag])[0] > 0 if self.several else bool(flag)
 
     def check_agree(self, facts: dict[str, Any]) -> None:
         """Refuses to go on where workers differ in a fact. All must call it.
@@ -48,49 +44,29 @@ class Workers:
             facts: {name: value that JSON can hold}, the names alike on all workers.
 
         Raises:
-            ValueError: on every worker, naming the first fact that differs, and both values.
+            ValueError: on every worker, naming each fact that differs.
         """
         if not self.several:
             return
-        everyone = [json.loads(text) for text in self._gather(json.dumps([self._name, facts]))]
-        (first, wanted), *others = everyone
-        for name in wanted:
-            for other, held in others:
-                if held.get(name) != wanted[name]:
-                    raise ValueError(
-                        f"All workers must have the same {name}. Received: {wanted[name]!r} on "
-                        f"{first}, {held.get(name)!r} on {other}"
-                    )
+        own = np.array([zlib.crc32(json.dumps(fact).encode()) for fact in facts.values()], float)
+        differs = self._sum(self._sum(own) != own * self._strategy.num_replicas_in_sync) > 0
+        if differs.any():
+            names = [name for name, differ in zip(facts, differs, strict=True) if differ]
+            raise ValueError(f"All workers must have the same {', '.join(names)}.")
 
-    def _gather(self, text):
-        """The texts of all workers, the same list on each of them."""
-        codes = np.frombuffer(text.encode(), np.uint8).astype("int32")
-        longest = int(self._rows_of_all(tf.constant([[len(codes)]], tf.int32)).numpy().max())
-        row = np.pad(codes, (0, longest - len(codes)))  # no text holds a 0
-        rows = self._rows_of_all(tf.constant(row[None], tf.int32)).numpy()
-        # A worker's replicas all say the same.
-        return list(dict.fromkeys(bytes(r[r > 0].astype("uint8")).decode() for r in rows))
+    def _sum(self, numbers):
+        """Numbers `[N]`, summed over all replicas of all workers, in float64."""
+        return self._sum_of_all(tf.constant(numbers, tf.float64)).numpy()
 
     @tf.function
-    def _rows_of_all(self, row):
-        def gather(row):
-            return tf.distribute.get_replica_context().all_gather(tf.identity(row), axis=0)
-
-        rows = self._strategy.run(gather, (row,))
-        return self._strategy.experimental_local_results(rows)[0]
-
-    def _mean(self, number):
-        return float(self._mean_of_all(tf.constant(float(number), tf.float64)))
-
-    @tf.function
-    def _mean_of_all(self, number):
-        def reduce(number):
+    def _sum_of_all(self, numbers):
+        def reduce(numbers):
             context = tf.distribute.get_replica_context()
             # A copy, because the argument is on no device yet.
-            return context.all_reduce(tf.distribute.ReduceOp.MEAN, tf.identity(number))
+            return context.all_reduce(tf.distribute.ReduceOp.SUM, tf.identity(numbers))
 
-        means = self._strategy.run(reduce, (number,))
-        return self._strategy.experimental_local_results(means)[0]
+        sums = self._strategy.run(reduce, (numbers,))
+        return self._strategy.experimental_local_results(sums)[0]
 
     @contextlib.contextmanager
     def reporting_loss(self) -> Iterator[None]:

@@ -1,98 +1,81 @@
-"""Clusters as TF_CONFIG has them, and workers that wait for each other on real ports."""
+"""Clusters as each launcher leaves them in the environment, read by TensorFlow's resolvers."""
 
 import json
-import socket
-import threading
+import re
+from pathlib import Path
 
 import pytest
 
-from kdiffusion.runs.cluster import read_tf_config, wait_for_peers
+from kdiffusion.runs.cluster import RESOLVERS, find_cluster
+from kdiffusion.runs.strategy import make_strategy
 
-TWO = {"worker": ["one:1", "two:2"]}
-FIRST = {"type": "worker", "index": 0}
-
-
-def test_the_workers_and_this_one_are_read():
-    cluster = {"chief": ["a.b-c:65535"], "worker": ["[::1]:1", "10.0.0.1:2"], "ps": ["d:3"]}
-    text = json.dumps({"cluster": cluster, "task": {"type": "worker", "index": 1}})
-    addresses, task = read_tf_config(text)
-    assert task == ("worker", 1)
-    assert addresses == {
-        ("chief", 0): "a.b-c:65535",
-        ("worker", 0): "[::1]:1",
-        ("worker", 1): "10.0.0.1:2",
-    }
-
-
-@pytest.mark.parametrize(
-    ("cluster", "task", "said"),
-    [
-        (None, FIRST, "no `cluster`"),
-        ({}, FIRST, "no `cluster`"),
-        ("worker", FIRST, "no `cluster`"),
-        ({"worker": "one:1"}, FIRST, "no list"),
-        ({"worker": ["one:99999"]}, FIRST, "'one:99999' .* ports are 1 to 65535"),
-        ({"worker": ["one:0"]}, FIRST, "ports are 1 to 65535"),
-        ({"worker": ["one"]}, FIRST, "'one' for an address"),
-        ({"worker": ["http://one:1"]}, FIRST, "'http://one:1' for an address"),
-        ({"worker": ["one two:1"]}, FIRST, "for an address"),
-        ({"worker": [":1"]}, FIRST, "for an address"),
-        ({"worker": [7]}, FIRST, "7 for an address"),
-        ({"worker": ["one:1", "one:1"]}, FIRST, "'one:1' for the address of two"),
-        ({"worker": ["one:1"], "ps": ["one:1"]}, FIRST, "for the address of two"),
-        (TWO, None, "no `task`"),
-        (TWO, {"index": 0}, "no `task`"),
-        (TWO, {"type": "worker"}, "None for the task's index"),
-        (TWO, {"type": "worker", "index": "0"}, "'0' for the task's index"),
-        (TWO, {"type": "worker", "index": 2}, "worker 2 .* train are: worker 0, worker 1"),
-        (TWO, {"type": "evaluator", "index": 0}, "evaluator 0 for its task"),
-    ],
-)
-def test_what_cannot_be_a_cluster_is_named(cluster, task, said):
-    text = json.dumps({"cluster": cluster, "task": task})
-    with pytest.raises(ValueError, match=rf"TF_CONFIG must be a JSON object .*{said}.*Received"):
-        read_tf_config(text)
+DOCUMENT = Path(__file__).parents[2] / "docs" / "distributed.md"
+LISTED = {"KDIFFUSION_HOSTS": "a:1,b:2,c:3"}
+# Of each launcher: the environment of the third of three workers, and the addresses.
+CASES = {
+    "TF_CONFIG": (
+        {
+            "TF_CONFIG": json.dumps(
+                {
+                    "cluster": {"worker": ["a:1", "b:2", "c:3"]},
+                    "task": {"type": "worker", "index": 2},
+                }
+            )
+        },
+        ["a:1", "b:2", "c:3"],
+    ),
+    "SLURM_STEP_NODELIST": (  # two nodes, the first of which has two tasks; none has nvidia-smi
+        {
+            "SLURM_JOB_ID": "5003", "SLURM_PROCID": "2", "SLURM_STEP_NUM_TASKS": "3",
+            "SLURM_STEP_NODELIST": "node[07-08]", "SLURM_STEP_TASKS_PER_NODE": "2,1", "PATH": "",
+        },
+        ["node07:10024", "node07:10025", "node08:10024"],
+    ),
+    "SM_HOSTS": (
+        {"SM_HOSTS": '["algo-1", "algo-2", "algo-3"]', "SM_CURRENT_HOST": "algo-3"},
+        ["algo-1:2223", "algo-2:2223", "algo-3:2223"],
+    ),
+    "JOB_COMPLETION_INDEX": ({"JOB_COMPLETION_INDEX": "2", **LISTED}, ["a:1", "b:2", "c:3"]),
+    "OMPI_COMM_WORLD_RANK": ({"OMPI_COMM_WORLD_RANK": "2", **LISTED}, ["a:1", "b:2", "c:3"]),
+    "PMI_RANK": ({"PMI_RANK": "2", **LISTED}, ["a:1", "b:2", "c:3"]),
+}  # fmt: skip
 
 
-def _addresses(count):
-    servers = [socket.create_server(("127.0.0.1", 0)) for _ in range(count)]
-    ports = [server.getsockname()[1] for server in servers]
-    for server in servers:
-        server.close()
-    return {("worker", n): f"127.0.0.1:{port}" for n, port in enumerate(ports)}
+@pytest.fixture(autouse=True)
+def without_a_launcher(monkeypatch):
+    for variable in RESOLVERS:
+        monkeypatch.delenv(variable, raising=False)
 
 
-def test_one_waits_for_the_other_and_says_so(capsys):
-    addresses = _addresses(2)
-    first = threading.Thread(target=wait_for_peers, args=(addresses, ("worker", 0)), daemon=True)
-    first.start()
-    first.join(1.0)
-    assert first.is_alive()
-    said = f"Waiting for worker 1 at {addresses['worker', 1]} (nobody is there) ...\n"
-    assert capsys.readouterr().out == said
-    port = int(addresses["worker", 1].split(":")[1])
-    with socket.create_server(("127.0.0.1", port)):  # as TensorFlow's server does
-        first.join(20.0)
-    assert not first.is_alive()
+@pytest.mark.parametrize("variable", RESOLVERS)
+def test_the_cluster_of_each_launcher_is_read(variable, monkeypatch):
+    environment, addresses = CASES[variable]
+    for name, value in environment.items():
+        monkeypatch.setenv(name, value)
+    resolver = find_cluster()
+    assert resolver.cluster_spec().as_dict() == {"worker": addresses}
+    assert (resolver.task_type, resolver.task_id) == ("worker", 2)
+    # Those of this machine, not what Slurm's resolver was told.
+    assert resolver.num_accelerators().get("GPU", 0) == 0
 
 
-def test_a_host_without_an_address_is_waited_for_and_told(capsys):
-    addresses = {**_addresses(1), ("worker", 1): "no-such-host.invalid:1"}
-    waiting = threading.Thread(target=wait_for_peers, args=(addresses, ("worker", 0)), daemon=True)
-    waiting.start()
-    waiting.join(3.0)
-    assert waiting.is_alive()
-    assert "no-such-host.invalid:1 (no such host is known)" in capsys.readouterr().out
+def test_workers_without_a_cluster_do_not_train_each_alone():
+    with pytest.raises(ValueError, match=r"multi_worker.* TF_CONFIG"):
+        make_strategy("multi_worker")
 
 
-def test_a_port_that_is_taken_is_told():
-    addresses = _addresses(2)
-    port = int(addresses["worker", 0].split(":")[1])
-    taken = pytest.raises(OSError, match=rf"in TF_CONFIG, 127\.0\.0\.1:{port}: Address already in")
-    with socket.create_server(("127.0.0.1", port)), taken:
-        wait_for_peers(addresses, ("worker", 0))
+def test_the_documented_job_gives_each_pod_the_addresses_of_the_service(monkeypatch):
+    (manifest,) = re.findall(r"```yaml\n(.*?)```", DOCUMENT.read_text(encoding="utf-8"), re.DOTALL)
 
+    def value(pattern):
+        return re.search(pattern, manifest).group(1)
 
-def test_one_alone_waits_for_nobody(capsys):
-    wait_for_peers(_addresses(1), ("worker", 0))
-    assert capsys.readouterr().out == ""
+    monkeypatch.setenv("JOB_COMPLETION_INDEX", "0")
+    monkeypatch.setenv("KDIFFUSION_HOSTS", value(r'KDIFFUSION_HOSTS, value: "([^"]+)"'))
+    count = int(value(r"completions: (\d+)"))
+    addresses = find_cluster().cluster_spec().as_dict()["worker"]
+    # An Indexed Job's pods are called JOB-INDEX, and found under their subdomain, the Service.
+    job, service = value(r"kind: Job\nmetadata: {name: ([\w-]+)}"), value(r"subdomain: ([\w-]+)")
+    assert [at.partition(":")[0] for at in addresses] == [
+        f"{job}-{index}.{service}" for index in range(count)
+    ]

@@ -57,17 +57,6 @@ for _ in range(dataset.steps_per_epoch(64)):
     print(*(hashlib.sha256(image.tobytes()).hexdigest() for image in images), flush=True)
 """
 
-# Forms the cluster, and adds up what both workers give.
-ADDED_UP = """
-import tensorflow as tf
-from kdiffusion.runs.strategy import make_strategy
-strategy = make_strategy("multi_worker")
-index = strategy.cluster_resolver.task_id
-own = tf.constant(10.0**index)
-given = strategy.run(lambda: tf.distribute.get_replica_context().all_reduce("sum", own))
-print(f"worker {index} of {strategy.num_replicas_in_sync}: together {given.numpy():g}")
-"""
-
 
 def _free_ports(count):
     sockets = [socket.create_server(("127.0.0.1", 0)) for _ in range(count)]
@@ -94,15 +83,6 @@ def _slurm_step():
         "SLURM_STEP_NODELIST": "localhost", "SLURM_STEP_TASKS_PER_NODE": "2",
     }  # fmt: skip
     return [{**step, "SLURM_PROCID": str(index)} for index in range(2)]
-
-
-def _kubernetes_pods():
-    """What an Indexed Job gives each of two pods; both are this machine, by two names."""
-    port = str(10_000 + 2 * os.getpid() % 20_000)  # it and the next are this process's alone
-    job = {
-        "KDIFFUSION_WORKERS": "2", "KDIFFUSION_HOSTS": "127.0.{index}.1", "KDIFFUSION_PORT": port
-    }  # fmt: skip
-    return [{**job, "JOB_COMPLETION_INDEX": str(index)} for index in range(2)]
 
 
 def _start(run, program=("train.py",), environments=_tf_config, options=([], [])):
@@ -158,70 +138,13 @@ def test_a_cluster_of_one_worker_trains_as_any(tmp_path):
     _outputs(_start(tmp_path, program, lambda: _tf_config(1)), [0])
 
 
-def test_an_address_that_is_taken_is_told_in_a_line(tmp_path):
-    (environment,) = _tf_config(1)
-    port = int(re.findall(r":(\d+)", environment["TF_CONFIG"])[0])
-    with socket.create_server(("127.0.0.1", port)):
-        (output,) = _outputs(_start(tmp_path, environments=lambda: [environment]), [1])
-    assert "error: This worker could not serve at its address in TF_CONFIG" in output
-    assert "Traceback" not in output
-
-
-@pytest.mark.parametrize(("number", "status"), [(signal.SIGTERM, -15), (signal.SIGINT, 130)])
-def test_a_worker_that_waits_for_another_says_so_and_can_be_stopped(tmp_path, number, status):
-    (worker,) = _start(tmp_path, environments=lambda: _tf_config()[:1])
-    line = next(line for line in worker.stdout if "Waiting" in line)
-    assert re.fullmatch(r"Waiting for worker 1 at 127.0.0.1:\d+ \(nobody is there\) ...\n", line)
-    worker.send_signal(number)
-    (output,) = _outputs([worker], [status])
-    assert "Traceback" not in output
-
-
 def test_workers_of_other_settings_stop_before_the_first_step(tmp_path):
     options = ([], ["--optimizer.learning-rate", "0.5"])
     outputs = _outputs(_start(tmp_path, options=options), [1, 1])
-    said = "same optimizer.learning_rate. Received: 0.004 on worker 0, 0.5 on worker 1"
-    assert all(f"error: All workers must have the {said}" in output for output in outputs)
+    said = "error: All workers must have the same optimizer.learning_rate."
+    assert all(said in output for output in outputs)
     assert not any("Traceback" in output for output in outputs)
     assert not list(tmp_path.iterdir())
-
-
-# The second worker's data differ in one pixel, which shows when all else is equal.
-OTHER_DATA = """
-import dataclasses, os, sys
-from kdiffusion.commands import train
-from kdiffusion.runs import run
-
-def load(config):
-    dataset = loaded(config)
-    if '"index": 1' in os.environ["TF_CONFIG"]:
-        dataset.images[7, 0, 0, 0] ^= 1
-    return dataset
-
-loaded, run._load_dataset = run._load_dataset, load
-command = train.parse(sys.argv[1:])
-try:
-    run.train(command.config, command.run_dir, resume=command.resume)
-except ValueError as error:
-    print("error:", error)
-    sys.exit(1)
-"""
-
-
-def test_workers_of_other_data_stop_before_the_first_step(tmp_path):
-    outputs = _outputs(_start(tmp_path, ("-c", OTHER_DATA)), [1, 1])
-    said = r"error: All workers must have the same data \(SHA-256\)\. Received: '(\w+)' on worker 0"
-    assert all(re.search(said, output) for output in outputs)
-    assert not list(tmp_path.glob("checkpoints/*"))
-
-
-def test_a_worker_lost_before_the_first_step_is_told_as_any(tmp_path):
-    """The chief alone finds the folder taken, and leaves."""
-    (tmp_path / "checkpoints/step_00000001").mkdir(parents=True)
-    outputs = _outputs(_start(tmp_path), [1, 69])
-    assert "error:" in outputs[0]
-    assert "interrupted: Another worker of the cluster was lost" in outputs[1]
-    assert "Traceback" not in outputs[1]
 
 
 def test_no_image_is_seen_twice_in_an_epoch_and_both_see_what_one_would(tmp_path):
@@ -257,14 +180,6 @@ def test_where_a_callback_stops_one_both_stop(tmp_path):
     _outputs(_start(tmp_path, ("-c", STOPPED)), [0, 0])
     steps = sorted(path.name for path in tmp_path.glob("checkpoints/step_*"))
     assert steps[-1] == "step_00000002"
-
-
-# One whose cluster TensorFlow reads, one of whose hosts we make it; test_launchers.py has them all.
-@pytest.mark.parametrize("launched", [_slurm_step, _kubernetes_pods])
-def test_two_that_a_launcher_started_are_one_cluster(launched, tmp_path):
-    outputs = _outputs(_start(tmp_path, ("-c", ADDED_UP), launched), [0, 0])
-    for index, output in enumerate(outputs):
-        assert f"worker {index} of 2: together 11\n" in output
 
 
 def test_sigterm_to_one_worker_of_a_slurm_step_stops_both_at_the_same_step(tmp_path):
