@@ -1,6 +1,5 @@
 """Whether the machine multiplies bfloat16 itself: where it doesn't, it is slower than float32."""
 
-import warnings
 from pathlib import Path
 
 # A processor says so by one of these words (x86: AVX-512 or AMX; Arm: `bf16`).
@@ -18,16 +17,6 @@ def resolve_policy(name: str) -> str:
     if name != "auto":
         return name
     return "mixed_bfloat16" if _devices_have_bfloat16() else "float32"
-
-
-def warn_if_emulated(name: str) -> None:
-    """Warns where a dtype policy asks for bfloat16 of devices that don't multiply it."""
-    if name == "mixed_bfloat16" and not _devices_have_bfloat16():
-        warnings.warn(
-            "`dtype_policy` is mixed_bfloat16, and nothing says that this machine multiplies "
-            "bfloat16: a step may take ten times as long as in float32. `auto` takes float32 here.",
-            stacklevel=3,
-        )
 
 
 def _devices_have_bfloat16():

@@ -1,27 +1,14 @@
-"""What a long command says: lines, and on a terminal one line below them that moves.
-
-Where nobody watches, as in a pipe or a log, the moving line is left out.
-"""
+"""What a long command says: lines, and on a terminal what it is doing below them, by tqdm."""
 
 from __future__ import annotations
 
 import contextlib
-import itertools
 import logging
-import os
-import shutil
 import sys
-import threading
-import time
 import warnings
 from collections.abc import Iterator
 
-FRAMES = "|/-\\"
-SECONDS_BETWEEN_FRAMES = 0.1
-CLEAR = "\r\x1b[K"
-
-_writing = threading.RLock()
-_moving = ""  # what the moving line shows
+from tqdm import tqdm
 
 
 @contextlib.contextmanager
@@ -36,74 +23,37 @@ def errors_alone(logger: str) -> Iterator[None]:
         named.setLevel(before)
 
 
-def is_watched() -> bool:
-    """Whether what is printed is seen on a terminal that can rewrite its last line."""
-    return sys.stdout.isatty() and os.environ.get("TERM") != "dumb"
-
-
 def say(text: str = "") -> None:
-    """Prints lines that stay, above the moving line."""
-    with _writing:
-        shown = _moving
-        move("")
-        print(text, flush=True)
-        move(shown)
+    """Prints lines that stay, above any bar."""
+    tqdm.write(text, file=sys.stdout)
+    sys.stdout.flush()
 
 
-def move(text: str) -> None:
-    """Shows a text as the moving line, cut to the terminal's width; an empty one takes it away."""
-    global _moving
-    with _writing:
-        if not is_watched() or text == _moving == "":
-            return
-        _moving = text
-        # One column less: some terminals begin a new line after the last.
-        width = shutil.get_terminal_size().columns - 1
-        sys.stdout.write(CLEAR + text[:width])
-        sys.stdout.flush()
+def moving_line(text: str = "") -> tqdm:
+    """A line at the foot of a terminal, nothing elsewhere; `set_description_str` changes it."""
+    return tqdm(desc=text, bar_format="{desc}", leave=False, disable=None)
 
 
 @contextlib.contextmanager
 def working(what: str, line: bool = False) -> Iterator[None]:
-    """Shows what is being done, with a spinner and the seconds that it has taken so far.
+    """Shows on a terminal what is being done, such as "loading TensorFlow".
 
     Args:
-        what: str. Such as "loading TensorFlow".
-        line: bool. Whether to print a line of it where nobody watches. Defaults to `False`.
+        what: str.
+        line: bool. Whether to print a line of it elsewhere, as in a log. Defaults to `False`.
     """
-    if not is_watched():
-        if line:
-            say(f"{what} ...")
+    if line and not sys.stderr.isatty():
+        say(f"{what} ...")
+    with moving_line(f"{what} ..."):
         yield
-        return
-    start, done = time.monotonic(), threading.Event()
-
-    def turn():
-        for frame in itertools.cycle(FRAMES):
-            move(f"{frame} {what} ({time.monotonic() - start:.0f} s)")
-            if done.wait(SECONDS_BETWEEN_FRAMES):
-                return
-
-    thread = threading.Thread(target=turn, daemon=True)
-    thread.start()
-    try:
-        yield
-    finally:
-        done.set()
-        thread.join()
-        move("")
 
 
 @contextlib.contextmanager
 def plain_warnings() -> Iterator[None]:
-    """Warnings as lines for the reader: without the place in the code, beside the moving line."""
+    """Warnings as lines for the reader, without the place in the code."""
 
     def show(message, category, filename, lineno, file=None, line=None):
-        with _writing:
-            shown = _moving
-            move("")
-            print("warning:", *str(message).split(), file=file or sys.stderr, flush=True)
-            move(shown)
+        tqdm.write(f"warning: {' '.join(str(message).split())}", file=file or sys.stderr)
 
     before, warnings.showwarning = warnings.showwarning, show
     try:

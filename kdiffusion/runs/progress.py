@@ -5,14 +5,13 @@ All other numbers are in TensorBoard (`callbacks.Monitor`).
 
 from __future__ import annotations
 
-import contextlib
 import time
 from typing import TYPE_CHECKING, Any
 
 import keras
 import numpy as np
 
-from kdiffusion.terminal import duration, is_watched, move, say, working
+from kdiffusion.terminal import duration, moving_line, say
 
 if TYPE_CHECKING:
     from kdiffusion.runs.config import Config
@@ -39,15 +38,18 @@ class EpochLines(keras.callbacks.Callback):
         self._batch_size = config.optimizer.batch_size
         self._steps_per_epoch = steps_per_epoch
         self.evaluation: Any = None  # the callback that evaluates, if any
-        self._busy = contextlib.ExitStack()
+        self._bar = moving_line()
         self._begun: Any = None  # (time, step) when the first step of this process was done
         self._ended = 0  # epochs, in this process
         self._between = 0.0  # seconds from the last step of one epoch to the start of the next
-        self._moved = 0.0
+        self._shown = 0.0
 
     def on_epoch_begin(self, epoch: int, logs: Any = None) -> None:
         if self._begun is None:
-            self._be_busy("tracing and compiling the first step", line=True)
+            words = "tracing and compiling the first step ..."
+            self._bar.set_description_str(words)
+            if self._bar.disable:  # in a log
+                say(words)
         else:
             self._between += time.perf_counter() - self._epoch_done[0]
         self._epoch = epoch + 1
@@ -58,42 +60,26 @@ class EpochLines(keras.callbacks.Callback):
         if self._begun is None:
             # The first step takes the time of many others, and says nothing of theirs.
             self._begun = self._epoch_begun = now, step
-            self._moved = now
-            self._busy.close()
+            self._shown = now
         self._epoch_done = now, step
-        show, seconds = (
-            (move, SECONDS_BETWEEN_MOVES) if is_watched() else (say, SECONDS_BETWEEN_LINES)
-        )
-        if now - self._moved > seconds:
-            self._moved = now
-            show(self._line(logs, self._where(step)))
+        in_a_log = self._bar.disable
+        if now - self._shown > (SECONDS_BETWEEN_LINES if in_a_log else SECONDS_BETWEEN_MOVES):
+            self._shown = now
+            line = self._line(logs, self._where(step))
+            say(line) if in_a_log else self._bar.set_description_str(line)
 
     def on_test_begin(self, logs: Any = None) -> None:
-        self._be_busy(f"{self._name()}: validation")
-
-    def on_test_end(self, logs: Any = None) -> None:
-        self._busy.close()
+        self._bar.set_description_str(f"{self._name()}: validation ...")
 
     def on_epoch_end(self, epoch: int, logs: Any = None) -> None:
         self._ended += 1
-        self._moved = time.perf_counter()
-        move("")
+        self._shown = time.perf_counter()
         is_whole = self._step() % self._steps_per_epoch == 0  # not one that a callback cut short
         say(self._line(logs, "" if is_whole else self._where(self._step())))
 
-    def on_train_end(self, logs: Any = None) -> None:
-        self._busy.close()
-        move("")
-
     def close(self) -> None:
         """Takes the moving line away, also where training ended by an exception."""
-        self._busy.close()
-        move("")
-
-    def _be_busy(self, what, line=False):
-        self._busy.close()
-        move("")
-        self._busy.enter_context(working(what, line))
+        self._bar.close()
 
     def _step(self):
         return int(self.model.step.numpy())

@@ -13,9 +13,8 @@ from typing import TYPE_CHECKING
 import tensorflow as tf
 
 from kdiffusion.data import load_dataset, validation_batches
-from kdiffusion.precision import resolve_policy, warn_if_emulated
+from kdiffusion.precision import resolve_policy
 from kdiffusion.runs import event_log, history, remote_run, run_directory
-from kdiffusion.runs.advice import advise
 from kdiffusion.runs.build import build_model
 from kdiffusion.runs.callbacks import Monitor, StopAtNonFinite
 from kdiffusion.runs.checkpoints import Checkpoints, any_checkpoint
@@ -97,8 +96,6 @@ def _begin(config, run_dir, remote, strategy, workers, resume, overwrite, callba
     """`train` in a folder of this machine, which `remote` sends to where the run is."""
     resume = resume and run_directory.holds_run(run_dir)
     before = RunDirectory.read(run_dir) if resume else None
-    if config.model.dtype_policy != "auto":
-        warn_if_emulated(config.model.dtype_policy)
     if before is not None:
         config = run_directory.as_begun(config, before)
     config = _with_policy(config)
@@ -137,7 +134,6 @@ def _begin(config, run_dir, remote, strategy, workers, resume, overwrite, callba
     steps_per_epoch = dataset.steps_per_epoch(config.optimizer.batch_size)
     _check_steps_per_execution(config, steps_per_epoch)
     total_steps = config.optimizer.epochs * steps_per_epoch
-    advise(config, dataset.image_shape, total_steps)
     lock = run_directory.locked(directory.path) if workers.is_chief else contextlib.nullcontext()
     with workers.reporting_loss():
         with strategy.scope(), working("building the network"):

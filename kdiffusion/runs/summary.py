@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import os
+from collections.abc import Iterator
 from typing import TYPE_CHECKING
 
 from kdiffusion.runs.config import PARENT, network_options
-from kdiffusion.tensorflow_start import NVIDIA_DEVICES
+
+NVIDIA_DEVICES = ("/dev/nvidia0", "/dev/nvidiactl", "/dev/dxg")
 
 if TYPE_CHECKING:
     import tensorflow as tf
@@ -56,21 +58,39 @@ def found_lines(
 ) -> list[str]:
     """What is known of a run when data set, network and devices are there: lines of text."""
     shape = "x".join(str(side) for side in dataset.image_shape)
-    held_out, steps = (
-        len(dataset.validation_images),
-        dataset.steps_per_epoch(config.optimizer.batch_size),
-    )
+    held_out = len(dataset.validation_images)
+    steps = dataset.steps_per_epoch(config.optimizer.batch_size)
+    total = config.optimizer.epochs * steps
     return [
         f"  images      {len(dataset.images):,} of {shape}, {held_out:,} more held out",
         f"  parameters  {model.network.count_params():,}, {config.model.dtype_policy}",
-        f"  steps       {config.optimizer.epochs * steps:,}: {steps:,} per epoch",
+        f"  steps       {total:,}: {steps:,} per epoch",
         f"  devices     {_devices(strategy)}",
+        *(f"  note        {note}" for note in notes(config, dataset.image_shape[0], total)),
     ]
 
 
+def notes(config: Config, height: int, total_steps: int) -> Iterator[str]:
+    """Settings that hardly serve the run, in a line each.
+
+    Args:
+        config: `Config`.
+        height: int. Of the run's images.
+        total_steps: int. Of the whole run.
+    """
+    model, warmup = config.model, config.optimizer.warmup_steps
+    if 2 * warmup > total_steps:
+        yield f"optimizer.warmup_steps {warmup}: the learning rate rises for most of the run"
+    if config.diffusion.label_dropout == 0 and config.sampling.guidance_strength != 0:
+        yield "diffusion.label_dropout 0: guidance is not learnt, so samples are not guided"
+    heights = [height // (model.patch_size * 2**n) for n in range(len(model.channel_multipliers))]
+    unused = sorted({*model.attention_resolutions} - {*heights})
+    if model.network == "unet" and unused:
+        yield f"model.attention_resolutions {unused}: the maps' heights are {heights}"
+
+
 def _devices(strategy):
-    names = strategy.extended.worker_devices
-    kinds = sorted({name.split(":")[-2] for name in names})
+    kinds = sorted({name.split(":")[-2] for name in strategy.extended.worker_devices})
     replicas = strategy.num_replicas_in_sync
     if kinds != ["CPU"]:
         return f"{replicas} {'/'.join(kinds)}"

@@ -1,6 +1,5 @@
 """The lines of a run, by `fit` of a model of a few weights on two batches an epoch."""
 
-import dataclasses
 import re
 
 import numpy as np
@@ -11,7 +10,7 @@ from kdiffusion.data import load_dataset
 from kdiffusion.runs import PRESETS
 from kdiffusion.runs.progress import SHOWN, EpochLines
 from kdiffusion.runs.strategy import make_strategy
-from kdiffusion.runs.summary import found_lines, settings_lines
+from kdiffusion.runs.summary import found_lines, notes, settings_lines
 
 
 @pytest.fixture(scope="module")
@@ -35,14 +34,11 @@ def _line(model, epoch, logs, epochs=3, steps_per_epoch=2):
         model.step.assign_add(1)
         lines.on_train_batch_end(0, logs)
     lines.on_epoch_end(epoch - 1, logs)
-    lines.on_train_end()
+    lines.close()
 
 
 def _with_epochs(epochs):
-    digits = PRESETS["digits"]
-    return dataclasses.replace(
-        digits, optimizer=dataclasses.replace(digits.optimizer, epochs=epochs)
-    )
+    return PRESETS["digits"].replace(**{"optimizer.epochs": epochs})
 
 
 def test_an_epoch_is_one_line_and_says_how_long_the_run_will_take(model, capsys):
@@ -191,3 +187,16 @@ def test_the_rest_is_said_when_it_is_known(model, data):
     assert "1,617 of 8x8x1, 180 more held out" in text
     assert f"{model.network.count_params():,}" in text
     assert "36: 12 per epoch" in text
+
+
+def test_settings_that_hardly_serve_a_run_are_noted_and_no_preset_has_one():
+    heights = {"digits": 8, "cifar10": 32, "stl10": 64}
+    for config in PRESETS.values():
+        assert not list(notes(config, heights[config.data.name], total_steps=100_000))
+    changes = {
+        "optimizer.warmup_steps": 60,
+        "diffusion.label_dropout": 0,
+        "model.attention_resolutions": (16, 4),
+    }
+    said = list(notes(PRESETS["digits"].replace(**changes), 8, total_steps=100))
+    assert [note.split()[0] for note in said] == list(changes)
