@@ -41,4 +41,4 @@ def main(
         print(f"{name:12} {path}")
     print(f"Exported and compared with the live network in {time.perf_counter() - start:.1f} s.")
     first = shlex.quote(str(next(iter(paths.values()))))
-    print(f"Draw from it: python -m kdiffusion sample {first}")
+    print(f"Sample from it: python -m kdiffusion sample {first}")

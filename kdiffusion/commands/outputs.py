@@ -12,8 +12,9 @@ import numpy as np
 from kdiffusion.files import refuse_existing, staged
 from kdiffusion.images import save_gif
 
-# How Pillow writes a file of that suffix, where its own way would change the pixels.
-SAVE_OPTIONS = {
+# Suffix of an image file: how Pillow writes it.
+IMAGES: dict[str, dict[str, Any]] = {
+    ".png": {},
     ".jpg": {"quality": 95, "subsampling": 0},
     ".jpeg": {"quality": 95, "subsampling": 0},
     ".webp": {"lossless": True},
@@ -30,6 +31,9 @@ def choose_output(named: Path | None, default: str, overwrite: bool) -> Path:
         overwrite: bool. Whether an existing file may be replaced.
     """
     if named is not None:
+        suffixes = IMAGES if Path(default).suffix in IMAGES else (Path(default).suffix,)
+        if named.suffix.lower() not in suffixes:  # else the work would be lost at its end
+            raise ValueError(f"The name must end in {', '.join(suffixes)}. Received: {named}")
         refuse_existing(named, overwrite)
         return named
     path, number = Path(default), 2
@@ -55,8 +59,8 @@ def write_outputs(contents: Mapping[Path | None, Any], overwrite: bool) -> str:
     """Writes files by what they hold; when one can't be written, none appears.
 
     Args:
-        contents: dict from path (None: not wanted) to a PIL image, a list of PIL images (an endless
-            GIF) or a dict of arrays (NPZ).
+        contents: dict from path (None: not wanted) to a PIL image (of a suffix in `IMAGES`), a list
+            of PIL images (an endless GIF) or a dict of arrays (NPZ).
         overwrite: bool. Whether files may be replaced.
 
     Returns:
@@ -73,5 +77,5 @@ def write_outputs(contents: Mapping[Path | None, Any], overwrite: bool) -> str:
             elif isinstance(content, list):
                 save_gif(content, temporary)
             else:
-                content.save(temporary, **SAVE_OPTIONS.get(path.suffix.lower(), {}))
+                content.save(temporary, **IMAGES[path.suffix.lower()])
     return ", ".join(str(path) for path in contents if path is not None)
