@@ -6,9 +6,9 @@ import os
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from kdiffusion.artifacts import hub, onnx_loader, onnx_weights, safetensors_loader
+from kdiffusion.artifacts import onnx_loader, onnx_weights, safetensors_loader
 from kdiffusion.artifacts.denoiser import ArtifactError
-from kdiffusion.artifacts.released import existing, released_models
+from kdiffusion.artifacts.released import as_written, existing, is_download, released_models
 from kdiffusion.artifacts.stored_weights import build
 from kdiffusion.diffusion.card import DenoiserCard
 from kdiffusion.object_store import is_url, spelled
@@ -37,8 +37,8 @@ def default_folder(source: str | os.PathLike) -> Path | str:
     Raises:
         ValueError: a released model or one on the Hub, which is in no folder of the user's.
     """
-    if hub.is_on_hub(source) or str(source) in released_models():
-        name = hub.spelled(source)
+    if is_download(source) or str(source) in released_models():
+        name = as_written(source)
         own = f" A folder of that name here is ./{name}." if Path(name).exists() else ""
         raise ValueError(
             f"`out` must be given for a model that is in no folder of yours.{own} "

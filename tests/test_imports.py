@@ -55,6 +55,7 @@ ROOMS = {
         True,
     ),
     **dict.fromkeys(PARTS, (CORE, True)),
+    "hub": (CORE | {"web"}, True),  # a Space is the page
     "__main__.py": ({"commands"}, False),
 }
 # Where the room `export` lies, and the door to it in a checkout.

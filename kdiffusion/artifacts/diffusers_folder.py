@@ -20,7 +20,7 @@ from kdiffusion.diffusion.schedules import NoiseSchedule
 from kdiffusion.files import sha256_of
 from kdiffusion.terminal import working
 
-from . import diffusers_network, diffusers_scheduler, hub
+from . import diffusers_network, diffusers_scheduler
 from .denoiser import ArtifactError, import_runtime
 
 INDEX, NETWORK_CONFIG, SCHEDULER_CONFIG = "model_index.json", "config.json", "scheduler_config.json"
@@ -136,17 +136,10 @@ def _local(source):
 
 def _downloaded(source, repository, revision, patterns):
     """The folder of a Hub repository's files that are asked for, and of those that came before."""
-    library = hub.library(f"{source} is no folder here, but may be on the Hub")
-    try:
-        with working(f"asking the Hub for {repository}"), hub.quiet():
-            return Path(
-                library.snapshot_download(repository, revision=revision, allow_patterns=patterns)
-            )
-    except Exception as error:  # its own, and those of the network below it
-        raise ArtifactError(
-            f"{source} is no folder here, and could not be downloaded from the Hub: "
-            f"{hub.reason(error)}"
-        ) from error
+    from huggingface_hub import snapshot_download
+
+    with working(f"downloading {source}"):
+        return Path(snapshot_download(repository, revision=revision, allow_patterns=patterns))
 
 
 def _download_weights(source, repository, folder, inner):

@@ -6,16 +6,17 @@ are in `pretrained/`, and in an installed package.
 
 from __future__ import annotations
 
+import importlib
 import os
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Sequence
 from pathlib import Path
 
 from kdiffusion.object_store import downloaded, is_url
 
-from . import hub
-
 _PACKAGE = Path(__file__).parents[1]
 FOLDERS = (_PACKAGE / "pretrained", _PACKAGE.parent / "pretrained")  # installed, in a checkout
+# The scheme of a URL ► the module whose `downloaded(url, files)` gives the file.
+DOWNLOADS = {"hf": "kdiffusion.hub.download"}
 ARTIFACTS = ("denoiser_float16.onnx", "denoiser_int8.onnx")  # a model has one of them
 
 
@@ -27,6 +28,24 @@ def released_models() -> dict[str, Path]:
         for path in sorted(folder.glob("*/*.onnx"))
         if path.name in ARTIFACTS
     }
+
+
+def is_download(word: str | os.PathLike) -> bool:
+    """Whether a user's word is a URL of `DOWNLOADS`."""
+    scheme, colon, _ = os.fspath(word).partition(":/")
+    return bool(colon) and scheme in DOWNLOADS
+
+
+def as_written(word: str | os.PathLike) -> str:
+    """A user's word as it was written: a Path makes `hf:/owner/name` of `hf://owner/name`."""
+    scheme, _, rest = os.fspath(word).partition(":/")
+    return f"{scheme}://{rest.lstrip('/')}" if is_download(word) else os.fspath(word)
+
+
+def download(url: str | os.PathLike, files: Sequence[str] | None = None) -> Path:
+    """The file that a URL of `DOWNLOADS` stands for; of `files`, if it names none, the first."""
+    scheme = os.fspath(url).partition(":/")[0]
+    return importlib.import_module(DOWNLOADS[scheme]).downloaded(as_written(url), files)
 
 
 def resolved(
@@ -46,13 +65,12 @@ def resolved(
         where it is on the Hub or in a store, else the path as it is.
 
     Raises:
-        ArtifactError: as `hub.downloaded`.
-        ValueError, OSError: as `kdiffusion.object_store.downloaded`.
+        ValueError, OSError: as `download` and `kdiffusion.object_store.downloaded`.
     """
     if is_url(path):
         return downloaded(path, wanted)
-    if hub.is_on_hub(path):
-        return hub.downloaded(path)
+    if is_download(path):
+        return download(path)
     models, plain = released_models(), Path(path)
     if str(path) in models:
         return models[str(path)]
@@ -67,7 +85,7 @@ def existing(
 
     Raises:
         FileNotFoundError: it isn't.
-        ArtifactError, ValueError, OSError: as `resolved`.
+        ValueError, OSError: as `resolved`.
     """
     path = resolved(path, wanted)
     if not path.exists():

@@ -38,6 +38,6 @@ COMMANDS = {
         "write a network as a folder that diffusers reads",
     ),
     "pack": ("kdiffusion.commands.pack", "put a data set of any size on the disk for training"),
-    "hub": ("kdiffusion.commands.hub", "make a folder for the Hugging Face Hub, and upload it"),
-    "web": ("kdiffusion.commands.web", "make a page that samples in the browser"),
+    "hub": ("kdiffusion.hub.command", "make a folder for the Hugging Face Hub, and upload it"),
+    "web": ("kdiffusion.web.command", "make a page that samples in the browser"),
 }

@@ -12,8 +12,8 @@ from typing import TYPE_CHECKING, Any
 
 import tyro
 
-from kdiffusion.artifacts import hub, is_artifact, load_denoiser
-from kdiffusion.artifacts.released import existing
+from kdiffusion.artifacts import is_artifact, load_denoiser
+from kdiffusion.artifacts.released import as_written, existing
 from kdiffusion.checks import check_seed, check_whole
 from kdiffusion.data import load_dataset, name_and_directory
 from kdiffusion.diffusion.plan import make_plan
@@ -99,7 +99,7 @@ def main(
         )
     check_seed(seed)
     denoiser = None
-    name, path = hub.spelled(source), existing(source)
+    name, path = as_written(source), existing(source)
     if _is_images(path):
         if sampling != AS_RECOMMENDED:
             raise ValueError(f"Sampling options are for an exported file. Received: {path}")

@@ -13,14 +13,13 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from kdiffusion.artifacts import (
-    hub,
     is_artifact,
     network_description,
     onnx_loader,
     onnx_weights,
     safetensors_loader,
 )
-from kdiffusion.artifacts.released import resolved
+from kdiffusion.artifacts.released import as_written, download, is_download, resolved
 from kdiffusion.files import sha256_of
 from kdiffusion.networks.weights import LABEL_TABLE, named_weights
 from kdiffusion.object_store import is_url, spelled
@@ -31,6 +30,8 @@ from kdiffusion.runs.remote_run import to_draw
 if TYPE_CHECKING:
     from kdiffusion.training.diffusion_model import DiffusionModel
 
+# Of a repository on the Hub, the first that is there.
+HOLD_WEIGHTS = ("denoiser.safetensors", "model.keras", "onnx/model.onnx")
 MOST_NAMED = 8  # weights that don't fit, in an error
 _NEEDED = (
     "`run.init_from` must be a run's folder, a .safetensors or .onnx file that holds its weights, "
@@ -82,8 +83,8 @@ def read_parent(path: str | os.PathLike) -> InitialWeights:
         ValueError: what is there has no weights to start from, or is damaged; what is on the Hub
             can't be downloaded.
     """
-    if hub.is_on_hub(path):  # where it lies says nothing of what it is
-        return dataclasses.replace(read_parent(resolved(path)), name=hub.spelled(path))
+    if is_download(path):  # where it lies says nothing of what it is
+        return dataclasses.replace(read_parent(download(path, HOLD_WEIGHTS)), name=as_written(path))
     if is_url(path):
         return dataclasses.replace(read_parent(resolved(path, to_draw)), name=spelled(path))
     path = resolved(path)

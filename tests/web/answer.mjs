@@ -24,11 +24,6 @@ const ANSWERS = {
     return steps.map((count) => timestepPairs(T, count));
   },
 
-  async slerp({ a, b, fractions }) {
-    const { slerp } = await load("diffusion/interpolation.js");
-    return fractions.map((f) => [...slerp(Float64Array.from(a), Float64Array.from(b), f)]);
-  },
-
   async samplers() {
     const { SAMPLERS } = await load("diffusion/samplers.js");
     return Object.fromEntries(Object.entries(SAMPLERS).map(([name, row]) => [name, row.random]));
@@ -36,10 +31,6 @@ const ANSWERS = {
 
   async pixels({ x, channels }) {
     return [...(await load("pixels.js")).toRgba(Float64Array.from(x), channels)];
-  },
-
-  async origin({ card, runtime }) {
-    return (await load("words.js")).describeOrigin(card, runtime);
   },
 
   async queries({ queries, card }) {

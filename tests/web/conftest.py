@@ -10,7 +10,7 @@ from kdiffusion.diffusion.card import DenoiserCard
 from kdiffusion.diffusion.schedules import make_schedule
 
 ANSWER = Path(__file__).parent / "answer.mjs"
-PAGE = Path(__file__).parents[2] / "kdiffusion" / "commands" / "web_page"
+PAGE = Path(__file__).parents[2] / "kdiffusion" / "web" / "page"
 
 
 @pytest.fixture(scope="session")

@@ -33,30 +33,9 @@ def test_a_link_comes_back_as_it_was(read, query):
     assert read(query) == query
 
 
-def test_a_walk_begins_in_the_middle(read):
-    assert read("to=3").endswith("&to=3&at=0.5")
-
-
 @pytest.mark.parametrize(
-    ("query", "need"),
-    [
-        ("label=4", "“label” must be a whole number from 0 to 3"),
-        ("label=cat", "“label” must be a whole number from 0 to 3"),
-        ("seed=-1", "“seed” must be a whole number from 0 to 18446744073709551615"),
-        ("seed=18446744073709551616", "“seed” must be a whole number from 0"),
-        ("seed=1e3", "“seed” must be a whole number from 0"),
-        ("to=", "“to” must be a whole number from 0"),
-        ("steps=0", "“steps” must be a whole number from 1 to 1000"),
-        ("steps=1001", "“steps” must be a whole number from 1 to 1000"),
-        ("steps=2.5", "“steps” must be a whole number from 1 to 1000"),
-        ("guidance=", "“guidance” must be a number of at least -1"),
-        ("guidance=-1.5", "“guidance” must be a number of at least -1"),
-        ("guidance=Infinity", "“guidance” must be a number of at least -1"),
-        ("to=1&at=1.5", "“at” must be a number from 0 to 1"),
-        ("sampler=toString", "“sampler” must be one of ddpm, ddim, heun"),
-    ],
+    "query",
+    ["label=4", "seed=18446744073709551616", "steps=1001", "guidance=", "at=1.5", "sampler=x"],
 )
-def test_what_makes_no_sense_is_refused_with_the_reason(read, query, need):
-    answer = read(query)
-    assert answer.startswith(f"RangeError: {need}")
-    assert answer.endswith(f"Received: {query.split('&')[-1]}")
+def test_what_makes_no_sense_is_refused_by_name(read, query):
+    assert read(f"to=1&{query}").startswith(f"RangeError: “{query.split('=')[0]}” must be")

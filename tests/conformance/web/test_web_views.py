@@ -28,47 +28,6 @@ def test_what_draws_is_above_the_fold(visit, address, width, height):
         finished(page)
 
 
-def test_a_small_image_is_shown_at_a_size_that_reads(visit, address):
-    # 12 wide, 8 high: a whole number of pixels each, and no more than 256 a side.
-    page = visit(address)
-    assert page.evaluate("[canvas.clientWidth, canvas.clientHeight]") == [21 * 12, 21 * 8]
-
-
-@pytest.mark.parametrize("width", [280, 360])
-def test_the_image_fits_into_a_phone(visit, address, width):
-    page = visit(address, viewport={"width": width, "height": 740})
-    box, figure = (page.locator(place).bounding_box() for place in ("#canvas", "figure"))
-    assert box["x"] + box["width"] <= figure["x"] + figure["width"]
-    assert page.evaluate("document.documentElement.scrollWidth") == width
-
-
-# Pixels between the ring of what has the focus and the nearest side of the tiles' list.
-ROOM_FOR_RING = """() => {
-  const style = getComputedStyle(document.activeElement);
-  const ring = parseFloat(style.outlineWidth) + parseFloat(style.outlineOffset);
-  const inner = document.activeElement.getBoundingClientRect();
-  const outer = tiles.getBoundingClientRect();
-  return Math.min(
-    inner.left - outer.left, outer.right - inner.right,
-    inner.top - outer.top, outer.bottom - inner.bottom,
-  ) - ring;
-}"""
-
-
-@pytest.mark.parametrize("width", [280, 360, 1280])
-def test_the_ring_around_a_tile_is_seen_whole(visit, address, width):
-    """On all sides, also of those that the list must be scrolled to."""
-    page = visit(f"{address}?steps=2&view=classes", viewport={"width": width, "height": 740})
-    page.evaluate("""() => {
-      for (let more = 0; more < 40; more++) tiles.append(tiles.firstElementChild.cloneNode(true));
-    }""")
-    page.focus("#draw")
-    for key in [*40 * ["Shift+Tab"], *39 * ["Tab"]]:
-        page.keyboard.press(key)
-        assert page.evaluate("tiles.contains(document.activeElement)")
-        assert page.evaluate(ROOM_FOR_RING) >= 0
-
-
 def tile(page, label):
     """What a tile holds: uint8 [H, W, 3]."""
     size, *rgba = page.evaluate(

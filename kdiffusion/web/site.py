@@ -1,4 +1,4 @@
-"""A page that samples in the browser, as static files: what `web` and `hub` write."""
+"""The page as static files, with a network and ONNX Runtime."""
 
 from __future__ import annotations
 
@@ -8,11 +8,12 @@ import subprocess
 import tempfile
 from pathlib import Path
 
-from kdiffusion.artifacts import ArtifactError, onnx_loader
+from kdiffusion.artifacts import onnx_loader
 from kdiffusion.artifacts.released import existing
 from kdiffusion.files import staged
 
-PAGE = Path(__file__).parent / "web_page"
+PAGE = Path(__file__).parent / "page"
+MARK = ".kdiffusion-site"  # an empty file: a folder that holds it may be replaced
 # package.json pins the version and package-lock.json its checksum; neither belongs in the site.
 _NPM_FILES = ("package.json", "package-lock.json")
 # ONNX Runtime without and with WebGPU: a browser loads only the pair that it can use.
@@ -24,16 +25,13 @@ _RUNTIME_FILES = (
 )
 
 
-MARK = ".kdiffusion-site"  # an empty file: a folder that holds it may be replaced
-
-
 def write_site(
     artifact: str | os.PathLike, folder: str | os.PathLike, overwrite: bool = False
 ) -> None:
     """Writes a site that draws with an exported network in the reader's browser.
 
-    It is self-contained: the network with its card, the page and ONNX Runtime, which npm fetches
-    once at a pinned version and then has in its cache.
+    It holds the network with its card, the page and ONNX Runtime, which npm fetches once at a
+    pinned version and then has in its cache.
 
     Args:
         artifact: path of an ONNX file with its card, or a released model.
@@ -41,18 +39,12 @@ def write_site(
         overwrite: bool. Whether an earlier site may be replaced. Defaults to `False`.
 
     Raises:
-        FileNotFoundError: no file.
         ArtifactError: a file that is not ONNX, is damaged, or has no usable card.
         FileExistsError: `folder` exists, and `overwrite` is False or it is not a site.
         OSError: npm is missing or could not fetch ONNX Runtime.
     """
     artifact = existing(artifact)
-    if not onnx_loader.recognises(artifact):
-        raise ArtifactError(
-            f"{artifact} is not an ONNX file, the only kind that a browser can run; "
-            "`python -m kdiffusion export RUN_DIR --formats onnx` makes one"
-        )
-    onnx_loader.load(artifact)  # refuses what the page would, before npm is asked
+    onnx_loader.load(artifact)  # the page reads the card as it is
     with staged(folder, overwrite, MARK) as site:
         shutil.copytree(PAGE, site, ignore=shutil.ignore_patterns(*_NPM_FILES))
         shutil.copyfile(artifact, site / onnx_loader.ARTIFACT)
@@ -62,12 +54,7 @@ def write_site(
 
 def _fetch_runtime(folder):
     """Puts ONNX Runtime for browsers into a new folder; npm checks what it fetches."""
-    npm = shutil.which("npm")
-    if npm is None:
-        raise OSError(
-            "npm was not found; it comes with Node.js (https://nodejs.org) and fetches ONNX "
-            "Runtime for browsers"
-        )
+    npm = shutil.which("npm") or "npm"  # npm.cmd on Windows
     with tempfile.TemporaryDirectory() as temporary:
         for name in _NPM_FILES:
             shutil.copy(PAGE / name, temporary)

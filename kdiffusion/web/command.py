@@ -3,7 +3,8 @@
 import shlex
 from pathlib import Path
 
-from .sampling_flags import Artifact
+from kdiffusion.commands.sampling_flags import Artifact
+
 from .site import write_site
 
 

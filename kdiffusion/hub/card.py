@@ -1,0 +1,238 @@
+"""README.md of a model on the Hub and of its Space: metadata for the Hub, then text for readers.
+
+The text is card.md.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import re
+import string
+from collections.abc import Mapping
+from pathlib import Path
+
+from huggingface_hub import EvalResult, ModelCard, ModelCardData, SpaceCard, SpaceCardData
+
+from kdiffusion.diffusion.card import DenoiserCard
+
+TEMPLATE = Path(__file__).with_name("card.md")
+TASK = "unconditional-image-generation"  # the Hub has no task for images by class
+# Our names of data sets ► the Hub's: https://huggingface.co/datasets/NAME
+DATASETS = {
+    "cifar10": "uoft-cs/cifar10",
+    "cifar100": "uoft-cs/cifar100",
+    "mnist": "ylecun/mnist",
+    "fashion_mnist": "zalando-datasets/fashion_mnist",
+}
+# Files of the folder ► what each is.
+FILES = {
+    "onnx/model.onnx": "the network with its card, to sample with",
+    "onnx/model_fp16.onnx": "its weights stored in 16 bits, computed in float32",
+    "onnx/model_int8.onnx": "its large kernels stored in 8 bits, computed in float32",
+    "denoiser.safetensors": "its weights, to train on from (`--run.init-from`)",
+    "model.keras": "the same as a Keras model",
+}
+# The clean image by what the network predicts, where `a` is abar_t; as in diffusion/prediction.py.
+CLEAN_IMAGE = {
+    "epsilon": "(x - np.sqrt(1 - a) * prediction) / np.sqrt(a)",
+    "x0": "prediction",
+    "v": "np.sqrt(a) * x - np.sqrt(1 - a) * prediction",
+}
+# Keys of evaluation.json that the model index lists. No distance is called FID: that depends on the
+# features, which are named beside it.
+METRICS = (
+    "frechet_distance", "kernel_distance", "precision", "recall", "density", "coverage",
+    "share_as_asked",
+)  # fmt: skip
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class Facts:
+    """What a user says of a model beside what its files say.
+
+    Args:
+        name: str, `owner/name` on the Hub.
+        license: str. The Hub's identifier of a licence.
+        datasets: the data sets' names on the Hub; `None` for those of `DATASETS`.
+        tags: more tags.
+        evaluation: dict of evaluation.json.
+        notes: str, Markdown to put at the end.
+        space: bool. Whether a Space of the same name samples in the browser.
+    """
+
+    name: str = "OWNER/NAME"
+    license: str | None = None
+    datasets: tuple[str, ...] | None = None
+    tags: tuple[str, ...] = ()
+    evaluation: dict | None = None
+    notes: str = ""
+    space: bool = False
+
+
+def model_readme(
+    card: DenoiserCard, facts: Facts, files: Mapping[str, int], caption: str
+) -> ModelCard:
+    """README.md of a model.
+
+    Args:
+        card: DenoiserCard.
+        facts: Facts.
+        files: dict from each file, a key of `FILES`, to its bytes.
+        caption: str. What gallery.png shows.
+    """
+    text = string.Template(TEMPLATE.read_text(encoding="utf-8")).substitute(
+        name=facts.name,
+        dataset=_escaped(card.dataset),
+        size="{}x{}".format(*card.image_shape),
+        caption=caption,
+        classes=_classes(card),
+        prediction_type=card.prediction_type,
+        timesteps=len(card.alphas_cumprod),
+        last_timestep=len(card.alphas_cumprod) - 1,
+        null_label=card.null_label,
+        steps=card.steps,
+        sampler=card.sampler,
+        guidance=_guidance(card),
+        page=f" A [page](https://huggingface.co/spaces/{facts.name}) samples in your browser."
+        if facts.space
+        else "",
+        files=_table(
+            ("file", "size", "what it is"),
+            [(f"`{name}`", f"{size / 1e6:.1f} MB", FILES[name]) for name, size in files.items()],
+        ),
+        clean=CLEAN_IMAGE[card.prediction_type],
+        evaluation="" if facts.evaluation is None else _evaluation(facts.evaluation),
+        training=_training(card, files),
+        notes=facts.notes,
+    )
+    return ModelCard(f"---\n{_metadata(card, facts, files).to_yaml()}\n---\n\n{text.strip()}\n")
+
+
+def _metadata(card, facts, files):
+    datasets = facts.datasets
+    if datasets is None:
+        datasets = tuple(DATASETS[name] for name in (card.dataset,) if name in DATASETS)
+    tags = ["diffusion", "ddpm", "image-generation", "onnx"]
+    tags += ["class-conditional"] if card.null_label > 1 else []
+    tags += ["keras"] if "model.keras" in files else []
+    return ModelCardData(
+        library_name="kdiffusion",
+        pipeline_tag=TASK,
+        license=facts.license,
+        datasets=list(datasets) or None,
+        base_model=_parent_on_hub(card),
+        tags=[*tags, *facts.tags],
+        **_results(card, facts, datasets),
+    )
+
+
+def _parent_on_hub(card):
+    """`owner/name` of a parent that was read from the Hub."""
+    match = card.parent and re.match(r"hf://([^/]+/[^/@]+)", card.parent.name)
+    return match[1] if match else None
+
+
+def _results(card, facts, datasets):
+    figures = facts.evaluation
+    if figures is None:
+        return {}
+    results = [
+        EvalResult(
+            task_type=TASK,
+            dataset_type=datasets[0] if datasets else figures["data"],
+            dataset_name=figures["data"],
+            metric_type=key,
+            metric_value=figures[key],
+            metric_name=f"{_title(key)} (features: {figures['features']})",
+            metric_args={"images": figures["images"]},
+        )
+        for key in METRICS
+        if figures[key] is not None
+    ]
+    return {"model_name": facts.name.split("/")[-1], "eval_results": results}
+
+
+def _title(key):
+    return key.replace("_", " ").capitalize()
+
+
+def _classes(card):
+    names = card.class_names
+    if len(names) == 1:
+        return "It has no classes."
+    listed = ", ".join(map(_escaped, names[:20])) + (", ..." if len(names) > 20 else "")
+    return f"It samples {len(names)} classes: {listed}."
+
+
+def _guidance(card):
+    interval = card.guidance_interval
+    where = "" if interval is None else " at noise levels from {:g} to {:g}".format(*interval)
+    return f"{card.guidance_strength:g}{where}"
+
+
+def _evaluation(figures):
+    sampler = ", ".join(
+        f"{name.replace('_', ' ')} {value}"
+        for name, value in figures["sampler"].items()
+        if value is not None
+    )
+    rows = [(_title(key), f"{figures[key]:.4g}") for key in METRICS if figures[key] is not None]
+    return (
+        f"\n## Evaluation\n\n`kdiffusion evaluate`: {figures['images']:,} sampled images "
+        f"({sampler}) against {_escaped(figures['data'])}, by features of "
+        f"{_escaped(figures['features'])}. A Fréchet distance on other features than Inception's "
+        "is not FID. All figures are in `evaluation.json`.\n\n"
+        f"{_table(('measure', 'value'), rows)}\n"
+    )
+
+
+def _training(card, files):
+    said = f"Trained on {_escaped(card.dataset)} with the preset `{card.preset}`"
+    if card.images_seen:
+        said += f", on {card.images_seen:,} images counted with repetition"
+    if card.ema_decay:
+        said += f". The weights are their average (decay {card.ema_decay:g})"
+    if card.parent is not None:
+        said += f". It started from `{card.parent.name}` (SHA-256 `{card.parent.sha256}`)"
+    if card.data_split is not None:
+        said += (
+            f". The held-out images are those of seed {card.data_split.seed}, by "
+            "kdiffusion.load_dataset with "
+            f"validation_fraction={card.data_split.validation_fraction:g}"
+        )
+    if "model.keras" not in files:
+        return f"{said}."
+    return (
+        f"{said}.\n\n```python\nimport keras\n"
+        "import kdiffusion.networks.unet, kdiffusion.networks.unet2d  # the classes\n\n"
+        'network = keras.saving.load_model("model.keras")\n```'
+    )
+
+
+def _table(head, rows):
+    lines = [head, ["---"] * len(head), *rows]
+    return "\n".join(f"| {' | '.join(line)} |" for line in lines)
+
+
+def _escaped(text):
+    return re.sub(r"([\\`*_\[\]<>|#])", r"\\\1", text)
+
+
+def space_readme(card: DenoiserCard, facts: Facts) -> SpaceCard:
+    """README.md of a static Space, from which the Hub reads what to serve."""
+    data = SpaceCardData(
+        title=f"Images out of noise: {card.dataset}",
+        emoji="🎲",
+        colorFrom="gray",
+        colorTo="blue",
+        sdk="static",
+        app_file="index.html",
+        license=facts.license,
+        models=[facts.name],
+        short_description="A diffusion model samples in your browser",  # 60 characters at most
+    )
+    model = f"[{facts.name}](https://huggingface.co/{facts.name})"
+    return SpaceCard(
+        f"---\n{data.to_yaml()}\n---\n\nThe network of {model} samples in the reader's browser, "
+        "by WebGPU or WebAssembly. Nothing is sent anywhere.\n"
+    )

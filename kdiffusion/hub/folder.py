@@ -1,0 +1,171 @@
+"""A folder as the Hub wants it, README.md, networks, a gallery and a Space; and its upload."""
+
+from __future__ import annotations
+
+import dataclasses
+import json
+import os
+import re
+import shutil
+from pathlib import Path
+
+from kdiffusion.artifacts import load_denoiser, onnx_loader
+from kdiffusion.artifacts.released import existing, released_models
+from kdiffusion.commands.grids import draw_by_class
+from kdiffusion.commands.labels import label_names
+from kdiffusion.export import export_network
+from kdiffusion.export.read_source import read_source
+from kdiffusion.files import staged
+from kdiffusion.images import image_grid
+from kdiffusion.terminal import working
+
+from .card import FILES, Facts, model_readme, space_readme
+
+MARK = ".kdiffusion-hub"  # an empty file: a folder that holds it may be replaced
+SPACE = "space"
+MOST_ROWS = 10  # classes in the gallery
+# Formats ► the names that others look for (Transformers.js, Optimum).
+NAMES = {
+    "onnx": "onnx/model.onnx",
+    "onnx_float16": "onnx/model_fp16.onnx",
+    "onnx_int8": "onnx/model_int8.onnx",
+    "safetensors": "denoiser.safetensors",
+}
+
+
+def write_hub_folder(
+    source: str | os.PathLike,
+    folder: str | os.PathLike,
+    facts: Facts,
+    *,
+    per_label: int = 8,
+    space: bool = True,
+    best: bool = False,
+    overwrite: bool = False,
+) -> dict[str, int]:
+    """Writes all that a model on the Hub consists of, or nothing.
+
+    Args:
+        source: path of a run, of a folder that `import` wrote, of a file of weights (.safetensors)
+            or of an exported ONNX file, which is published as it is; or a released model, or one
+            on the Hub.
+        folder: path of the folder to make.
+        facts: Facts.
+        per_label: int. Images of each class in the gallery.
+        space: bool. Whether to write the page, as a static Space.
+        best: bool. Of a run, the checkpoint of the lowest validation loss, not the newest.
+        overwrite: bool. Whether an earlier folder may be replaced. Defaults to `False`.
+
+    Returns:
+        dict from each file of the networks to its bytes.
+
+    Raises:
+        FileNotFoundError, ValueError: `source` is none of these, or is damaged.
+        FileExistsError: `folder` exists, and `overwrite` is False or it is not such a folder.
+        OSError: npm, which the page needs, is missing or has no network.
+    """
+    facts = _with_released_licence(source, facts)
+    with staged(folder, overwrite, MARK) as place:
+        place.mkdir()
+        (place / MARK).touch()
+        with working(f"writing the networks of {source}", line=True):
+            _write_networks(source, place, best)
+        files = {name: (place / name).stat().st_size for name in FILES if (place / name).is_file()}
+        if space:
+            from kdiffusion.web.site import write_site
+
+            smaller = place / NAMES["onnx_float16"]  # half of the download
+            write_site(smaller if smaller.exists() else place / NAMES["onnx"], place / SPACE)
+        denoiser = load_denoiser(place / NAMES["onnx"])
+        caption = _draw_gallery(denoiser, per_label, place / "gallery.png")
+        model_readme(denoiser.card, facts, files, caption).save(place / "README.md")
+        if space:
+            space_readme(denoiser.card, facts).save(place / SPACE / "README.md")
+        if facts.evaluation is not None:
+            text = json.dumps(facts.evaluation, indent=1)
+            (place / "evaluation.json").write_text(text, encoding="utf-8")
+    return files
+
+
+def read_evaluation(path: Path) -> dict:
+    """The figures that `kdiffusion evaluate` wrote, without the paths of this machine."""
+    figures = json.loads(path.read_text(encoding="utf-8"))
+    return {**figures, **{key: Path(figures[key]).name for key in ("source", "data", "features")}}
+
+
+def upload(folder: Path, name: str, *, space: bool, private: bool) -> dict[str, str]:
+    """Uploads a folder that `write_hub_folder` made, the Space to a repository of its own.
+
+    All files land in one commit. Networks and figures of an earlier upload that the folder lacks
+    are removed.
+
+    Args:
+        folder: Path.
+        name: str, `owner/name`.
+        space: bool. Whether to upload the Space as well.
+        private: bool. Whether repositories that are new are private.
+
+    Returns:
+        dict from what was uploaded ("model", "space") to its address.
+    """
+    from huggingface_hub import HfApi
+
+    api = HfApi(library_name="kdiffusion")
+    # None: as the owner's settings say.
+    options = {"exist_ok": True, "private": private or None}
+    addresses = {"model": str(api.create_repo(name, **options))}
+    api.upload_folder(
+        repo_id=name,
+        folder_path=folder,
+        commit_message="Upload by kdiffusion hub",
+        ignore_patterns=[MARK, f"{SPACE}/*"],
+        delete_patterns=[*FILES, "evaluation.json"],
+    )
+    if space:
+        options |= {"repo_type": "space", "space_sdk": "static"}
+        addresses["space"] = str(api.create_repo(name, **options))
+        api.upload_folder(
+            repo_id=name,
+            repo_type="space",
+            folder_path=folder / SPACE,
+            commit_message="Upload by kdiffusion hub",
+            ignore_patterns=[".kdiffusion-*"],
+        )
+    return addresses
+
+
+def _with_released_licence(source, facts):
+    """A released model's README says its licence."""
+    file = released_models().get(str(source))
+    if file is None or facts.license is not None:
+        return facts
+    text = file.with_name("README.md").read_text(encoding="utf-8")
+    found = re.search(r"^license: (\S+)$", text, re.MULTILINE)
+    return facts if found is None else dataclasses.replace(facts, license=found.group(1))
+
+
+def _write_networks(source, place, best):
+    """Writes the files of `NAMES` and a Keras file; of an ONNX file, that alone."""
+    path = existing(source)
+    if onnx_loader.recognises(path) and str(source) not in released_models():
+        (place / "onnx").mkdir()
+        shutil.copyfile(path, place / NAMES["onnx"])
+        return
+    network, card = read_source(source, best)
+    written = export_network(network, card, place / "onnx", tuple(NAMES))
+    for name, file in written.items():
+        file.rename(place / NAMES[name])
+    # In float32, as anyone would train or build on it.
+    plain = type(network).from_config({**network.get_config(), "dtype": "float32"})
+    plain.set_weights(network.get_weights())
+    plain.save(place / "model.keras")
+
+
+def _draw_gallery(denoiser, per_label, path):
+    """Samples the first classes from the first seeds, as the card recommends; returns a caption."""
+    card = denoiser.card
+    labels = range(min(len(card.class_names), MOST_ROWS))
+    images, _, seeds = draw_by_class(denoiser, labels, per_label, seed=0)
+    names = label_names(labels, card.class_names) if len(card.class_names) > 1 else None
+    image_grid(images, per_label, row_labels=names).save(path, format="PNG")
+    return f"None picked: seeds 0 to {int(seeds[-1])}, sampled with `{NAMES['onnx']}`"

@@ -1,0 +1,1 @@
+"""A page that draws with an exported network in the reader's browser."""
