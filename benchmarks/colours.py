@@ -10,8 +10,8 @@ import numpy as np
 import tyro
 
 from kdiffusion.data import load_dataset
-from kdiffusion.evaluation.grain import grain_levels
 from kdiffusion.evaluation.image_sets import open_images
+from kdiffusion.evaluation.measures import grain_levels
 
 
 def figures(images: np.ndarray) -> dict[str, str]:
@@ -47,7 +47,7 @@ def main(drawn: Annotated[Path, tyro.conf.Positional], data: str = "cifar10") ->
         drawn: images, as `kdiffusion evaluate` takes them.
         data: name of the data set whose held-out images are the real ones.
     """
-    images = np.concatenate(list(open_images(drawn).read()))
+    images = open_images(drawn).images
     columns = figures(images), figures(load_dataset(data).validation_images)
     print("| | drawn | held-out real |\n|---|---|---|")
     for name in columns[0]:

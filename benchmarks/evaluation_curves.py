@@ -16,10 +16,9 @@ from PIL import Image, ImageFilter
 
 from kdiffusion.commands.outputs import refuse_outputs
 from kdiffusion.data import load_dataset
-from kdiffusion.evaluation.grain import grain_levels
-from kdiffusion.evaluation.job import Job
-from kdiffusion.evaluation.measures import FOUND, MEASURES, Drawn
-from kdiffusion.evaluation.reader import chunks
+from kdiffusion.evaluation.evaluation import measure
+from kdiffusion.evaluation.image_sets import ImageSet
+from kdiffusion.evaluation.real import read_real
 from kdiffusion.files import staged
 
 SHOWN = (
@@ -83,54 +82,33 @@ DEFECTS = {
 }
 
 
-def curve(prepared, dataset, counts, seed):
+def curve(real, counts, seed):
     """Rows of the measures over the number of images, by held-out images as they are."""
-    real, order = prepared.real, np.random.default_rng(seed).permutation
-    dimensions = real.features.shape[1]
+    dataset, order = real.dataset, np.random.default_rng(seed).permutation
     for count in counts:
-        chosen = np.sort(order(len(real.held_out_features))[:count])
-        drawn = Drawn(
-            real.held_out_features[chosen], None,
-            None if real.held_out_readings is None else real.held_out_readings[chosen],
-            dataset.validation_labels[chosen].astype(np.int64), dataset.class_names, seed,
-            grain_levels(dataset.validation_images[chosen]),
-        )  # fmt: skip
+        chosen = np.sort(order(len(dataset.validation_images))[:count])
         print(f"{count} images", flush=True)
-        names = [n for n, m in MEASURES.items() if n != "copies" and m.least(dimensions) <= count]
-        yield {"images": count, **_measure(prepared, drawn, names)}
+        images, labels = dataset.validation_images[chosen], dataset.validation_labels[chosen]
+        yield {"images": count, **_measure(images, labels, real, seed)}
 
 
-def defects(prepared, dataset, count, seed):
+def defects(real, count, seed):
     """Rows of the measures, by held-out images with one defect each."""
+    dataset = real.dataset
     chosen = np.sort(
         np.random.default_rng(seed).permutation(len(dataset.validation_images))[:count]
     )
     for name, spoil in DEFECTS.items():
         print(name, flush=True)
         images, labels = spoil(
-            dataset.validation_images[chosen],
-            dataset.validation_labels[chosen].astype(np.int64), dataset,
+            dataset.validation_images[chosen], dataset.validation_labels[chosen], dataset,
             np.random.default_rng(seed),
         )  # fmt: skip
-        features, readings = prepared.reader.read_all(chunks(images), count, name)
-        mirrored = None
-        if dataset.horizontal_flip:
-            mirrored, _ = prepared.reader.read_all(chunks(images), count, name, mirrored=True)
-        drawn = Drawn(
-            features, mirrored, readings, labels.astype(np.int64), dataset.class_names, seed,
-            grain_levels(images),
-        )  # fmt: skip
-        dimensions = features.shape[1]
-        names = [n for n, m in MEASURES.items() if m.least(dimensions) <= count]
-        yield {"defect": name, **_measure(prepared, drawn, names)}
+        yield {"defect": name, **_measure(images, labels, real, seed)}
 
 
-def _measure(prepared, drawn, names):
-    found = {}
-    for name in names:
-        if not (MEASURES[name].by_judge and prepared.reader.judge is None):
-            found |= MEASURES[name].compute(drawn, prepared.real)
-    found.pop(FOUND, None)
+def _measure(images, labels, real, seed):
+    found, _ = measure(ImageSet(images, labels.astype(np.int64)), real, seed=seed, progress=False)
     return {key: found[key] for key in SHOWN if found.get(key) is not None}
 
 
@@ -207,10 +185,10 @@ def main(
     dataset = load_dataset(data, directory=directory)
     most = len(dataset.validation_images)
     images = min(images, most)
-    job = Job(judge=judge, features=features, seed=seed)
-    prepared = job.prepare(dataset.image_shape, dataset.class_names, dataset)
-    of_count = list(curve(prepared, dataset, [n for n in counts if n <= most], seed))
-    of_defect = list(defects(prepared, dataset, images, seed))
+    shape, names = dataset.image_shape, dataset.class_names
+    real = read_real(dataset, shape, names, judge=judge, features=features)
+    of_count = list(curve(real, [n for n in counts if n <= most], seed))
+    of_defect = list(defects(real, images, seed))
     chosen = {
         "name": name,
         "directory": directory,
@@ -221,10 +199,10 @@ def main(
         "images": images,
     }
     options = "".join(f" --{key} {value}" for key, value in chosen.items() if value is not None)
-    read, accuracy = prepared.reader.judge, ""
+    read, accuracy = real.reader.judge, ""
     if read is not None:
-        shares = ", ".join(f"{100 * share:.1f} % ({k})" for k, share in read.card.accuracy.items())
-        command, separator, rest = read.card.how_made.partition(";")
+        shares = ", ".join(f"{100 * share:.1f} % ({k})" for k, share in read.accuracy.items())
+        command, separator, rest = read.how_made.partition(";")
         accuracy = (
             f"\n\nOf held-out images, the judge reads right: {shares}. It was made by "
             f"`{command}`{separator}{rest}."
@@ -232,7 +210,7 @@ def main(
     text = f"""# Real images as if drawn: {dataset.name}
 
 Held-out images of `{dataset.name}` against its {len(dataset.images):,} training images, on
-{prepared.real.features.shape[1]} features of {prepared.reader.name}. Made by
+{real.features.shape[1]} features of {real.reader.name}. Made by
 
     python -m benchmarks.evaluation_curves --data {data}{options}{accuracy}
 

@@ -20,10 +20,13 @@ from torch_fidelity.feature_extractor_base import FeatureExtractorBase
 from torch_fidelity.feature_extractor_inceptionv3 import FeatureExtractorInceptionV3
 
 from benchmarks.inception_onnx import LAYER, Pooled, write_onnx
-from kdiffusion.evaluation.distances import frechet_distance, kernel_distance
-from kdiffusion.evaluation.neighbours import precision_and_recall
-from kdiffusion.evaluation.onnx_features import OnnxFeatures
-from kdiffusion.evaluation.real_images import statistics_of
+from kdiffusion.evaluation.distances import (
+    frechet_distance,
+    gaussian_of,
+    kernel_distance,
+    precision_and_recall,
+)
+from kdiffusion.evaluation.features import open_network
 
 TOLERANCE = 1e-3
 SHAPE = (32, 32, 3)
@@ -111,11 +114,12 @@ class _Images(torch.utils.data.Dataset):
 
 def ours(sets, path, subset_size):
     """What we measure."""
-    drawn, real = (OnnxFeatures(path)(images) for images in sets)
+    _, extract = open_network(path)
+    drawn, real = map(extract, sets)
     estimates = kernel_distance(drawn, real, 100, subset_size, seed=0)
     precision, recall = precision_and_recall(real, drawn)
     return {
-        "Fréchet distance": frechet_distance(statistics_of(drawn), statistics_of(real)),
+        "Fréchet distance": frechet_distance(gaussian_of(drawn), gaussian_of(real)),
         "kernel distance": estimates.mean(),
         "kernel distance, s.d.": estimates.std(),
         "precision": precision,

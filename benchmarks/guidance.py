@@ -11,7 +11,6 @@ prints each row when it is measured.
 import dataclasses
 import json
 import math
-import tempfile
 import time
 from pathlib import Path
 from typing import Annotated
@@ -23,9 +22,9 @@ from kdiffusion.artifacts import load_denoiser
 from kdiffusion.data import load_dataset
 from kdiffusion.diffusion.denoiser import NetworkDenoiser
 from kdiffusion.diffusion.sampling import sample
-from kdiffusion.evaluation.evaluation import evaluate
-from kdiffusion.evaluation.image_sets import open_images
-from kdiffusion.evaluation.job import Job
+from kdiffusion.evaluation.evaluation import measure
+from kdiffusion.evaluation.image_sets import ImageSet
+from kdiffusion.evaluation.real import read_real
 from kdiffusion.files import staged
 from kdiffusion.images import to_uint8
 
@@ -117,8 +116,7 @@ def main(
         rows += [Row(w, auto=True) for w in auto_strengths]
         rows += [Row(w, interval, auto=True) for w in interval_strengths]
     card = denoiser.card
-    prepared = Job().prepare(card.image_shape, card.class_names, load_dataset(card.dataset))
-    names, _ = prepared.check(images, labelled=True)
+    real = read_real(load_dataset(card.dataset), card.image_shape, card.class_names)
     found = json.loads(out.read_text()) if out.exists() else {"about": about}
     if found.get("about") != about:
         raise ValueError(
@@ -130,14 +128,8 @@ def main(
             start = time.perf_counter()
             drawn, labels = draw(row, denoiser, guide, images), np.arange(images) % card.null_label
             seconds = time.perf_counter() - start
-            with tempfile.TemporaryDirectory() as folder:
-                path = Path(folder) / "drawn.npz"
-                np.savez(path, images=drawn, labels=labels)
-                result = evaluate(
-                    open_images(path), labels, prepared.real, prepared.reader, names, 0, False
-                )
-            figures = {name: result.figures[name] for name in FIGURES}
-            found[row.name] = figures | {"seconds": seconds}
+            figures, _ = measure(ImageSet(drawn, labels), real, progress=False)
+            found[row.name] = {name: figures[name] for name in FIGURES} | {"seconds": seconds}
             with staged(out, overwrite=True) as place:
                 place.write_text(json.dumps(found, indent=1))
         cells = " | ".join(f"{found[row.name][name]:.3f}" for name in FIGURES)

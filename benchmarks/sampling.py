@@ -23,7 +23,7 @@ from kdiffusion.commands.seed_files import read_folder, sample_to_folder
 from kdiffusion.data import load_dataset
 from kdiffusion.diffusion.samplers import SAMPLERS
 from kdiffusion.diffusion.sampling import network_evaluations
-from kdiffusion.evaluation.distances import GaussianStatistics, frechet_distance
+from kdiffusion.evaluation.distances import frechet_distance, gaussian_of
 from kdiffusion.evaluation.features import FEATURES
 from kdiffusion.files import staged
 
@@ -88,8 +88,7 @@ class Measures:
     def __init__(self, dataset):
         self.features = {name: fit(dataset.images) for name, fit in FEATURES.items()}
         self.real = {
-            name: GaussianStatistics().add(extract(dataset.images))
-            for name, extract in self.features.items()
+            name: gaussian_of(extract(dataset.images)) for name, extract in self.features.items()
         }
         few = slice(MOST_JUDGED_IMAGES)
         grey = dataset.image_shape[2] == 1
@@ -112,16 +111,16 @@ class Measures:
 
     def of(self, files):
         """The measures of the images in `(images, labels, seeds)` of each file: a dict."""
-        statistics = {name: GaussianStatistics() for name in self.features}
+        features = {name: [] for name in self.features}
         right, count = 0.0, 0
         for images, labels, _ in files:
             for name, extract in self.features.items():
-                statistics[name].add(extract(images))
+                features[name].append(extract(images))
             right += self._judge(images, labels) * len(images)
             count += len(images)
         distances = {
-            f"frechet_{name}": frechet_distance(statistics[name], self.real[name])
-            for name in self.features
+            f"frechet_{name}": frechet_distance(gaussian_of(np.concatenate(each)), self.real[name])
+            for name, each in features.items()
         }
         return {"images": count, **distances, "share_as_asked": right / count}
 

@@ -14,7 +14,7 @@ COMMANDS = {
         "train a model, export it, and sample from the exported file",
     ),
     "export": ("kdiffusion.commands.export", "write a run's averaged network into files"),
-    "evaluate": ("kdiffusion.commands.evaluate", "measure how good sampled images are"),
+    "evaluate": ("kdiffusion.evaluation.command", "measure how good sampled images are"),
     "models": ("kdiffusion.commands.models", "list the released models"),
     "sample_many": ("kdiffusion.many_images.command", "sample many images into files"),
     "interpolate": ("kdiffusion.commands.interpolate", "walk between two seeds, classes or images"),

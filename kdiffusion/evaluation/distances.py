@@ -1,103 +1,43 @@
-"""How far apart two sets of images are: the Fréchet distance of their features, as Gaussians."""
+"""How far apart two sets of images are, by their features: distances, neighbours, copies."""
 
 from __future__ import annotations
 
-from typing import Any, Self
+from typing import Any, NamedTuple
 
 import numpy as np
 
-
-class GaussianStatistics:
-    """Mean and covariance of features that arrive in batches (Chan et al. 1983): none are kept.
-
-    Attributes:
-        count: int. Features seen.
-        mean: float64 array `[D]`.
-    """
-
-    def __init__(self):
-        self.count = 0
-        # Arrays, once features came.
-        self.mean: Any = None
-        self._covariance = None  # of statistics that came whole
-        self._scatter: Any = None  # sum of the outer products of the deviations from the mean
-
-    @classmethod
-    def of(
-        cls, mean: np.ndarray, covariance: np.ndarray, count: int | None = None
-    ) -> GaussianStatistics:
-        """Statistics that are known already; `count` is None where it isn't.
-
-        Raises:
-            ValueError: numbers that are no mean `[D]` and covariance `[D, D]`.
-        """
-        mean, covariance = np.asarray(mean, np.float64), np.asarray(covariance, np.float64)
-        finite = np.isfinite(mean).all() and np.isfinite(covariance).all()
-        if mean.ndim != 1 or covariance.shape != 2 * mean.shape or not finite:
-            raise ValueError(
-                "`mean` must be finite [D] and `covariance` finite [D, D]. "
-                f"Received: shapes {mean.shape} and {covariance.shape}"
-            )
-        statistics = cls()
-        statistics.count, statistics.mean = count, mean
-        statistics._covariance = covariance
-        return statistics
-
-    def add(self, features: np.ndarray) -> Self:
-        """Takes in features `[N, D]` and returns itself."""
-        if self._covariance is not None:
-            raise ValueError("Statistics that came whole, by `of`, take in no more features")
-        features = np.asarray(features, np.float64)
-        if features.ndim != 2 or len(features) == 0 or not np.all(np.isfinite(features)):
-            raise ValueError(
-                "`features` must be finite numbers of shape [N, D], N at least 1. "
-                f"Received: features of shape {features.shape}"
-            )
-        if self.count and features.shape[1] != len(self.mean):
-            raise ValueError(
-                f"`features` must have {len(self.mean)} dimensions, as those before. "
-                f"Received: {features.shape[1]}"
-            )
-        mean = features.mean(axis=0)
-        centred = features - mean
-        scatter = centred.T @ centred
-        if self.count:
-            shift, total = mean - self.mean, self.count + len(features)
-            scatter += self._scatter
-            scatter += np.outer(shift, shift) * (self.count * len(features) / total)
-            mean = self.mean + shift * (len(features) / total)
-        self.count, self.mean, self._scatter = self.count + len(features), mean, scatter
-        return self
-
-    @property
-    def covariance(self) -> np.ndarray:
-        """float64 array `[D, D]`: the unbiased covariance; needs two features at least."""
-        if self._covariance is not None:
-            return self._covariance
-        if self.count < 2:
-            raise ValueError(f"A covariance needs 2 features at least. Received: {self.count}")
-        return self._scatter / (self.count - 1)
+BLOCK = 500  # rows of a matrix of distances that are held at a time
+NEAREST_SHARE = 0.01  # of the held-out images: as near as they is near
+COPIES = (
+    "copies", "copies_by_chance", "copies_share", "near_training_share",
+    "near_training_share_by_chance", "nearest_distance_ratio",
+)  # fmt: skip
 
 
-def frechet_distance(a: GaussianStatistics, b: GaussianStatistics) -> float:
+class Gaussian(NamedTuple):
+    """Mean, float64 `[D]`, and unbiased covariance, float64 `[D, D]`."""
+
+    mean: np.ndarray
+    covariance: np.ndarray
+
+
+def gaussian_of(features: np.ndarray) -> Gaussian:
+    """The Gaussian of features `[N, D]`, N at least 2."""
+    mean = features.mean(axis=0, dtype=np.float64)
+    scatter = np.zeros(2 * mean.shape)
+    for rows in _blocks(len(features)):
+        centred = features[rows] - mean
+        scatter += centred.T @ centred
+    return Gaussian(mean, scatter / (len(features) - 1))
+
+
+def frechet_distance(a: Gaussian, b: Gaussian) -> float:
     """|m_a - m_b|^2 + tr(C_a + C_b - 2 (C_a C_b)^(1/2)) (Dowson & Landau 1982; Heusel et al. 2017).
 
     The squared 2-Wasserstein distance of two Gaussians. On the features of an Inception network it
     is the FID; on other features it is not, and only numbers on the same features compare. With few
-    images it comes out too large, so only numbers of as many images compare.
-
-    Args:
-        a: GaussianStatistics.
-        b: GaussianStatistics of features of as many dimensions.
-
-    Returns:
-        float, at least 0.
+    images it comes out too large, so only numbers of equally many images compare.
     """
-    if len(a.mean) != len(b.mean):
-        raise ValueError(
-            "`a` and `b` must be of features of the same dimensions. "
-            f"Received: {len(a.mean)} and {len(b.mean)}"
-        )
     # The trace of (C_a C_b)^(1/2) is that of (S C_b S)^(1/2), S^2 = C_a, which is symmetric: no
     # complex numbers, however singular C_a and C_b are.
     values, vectors = np.linalg.eigh(a.covariance)
@@ -129,13 +69,6 @@ def kernel_distance(
     Returns:
         float64 array `[subsets]`: the estimate of each pair.
     """
-    most = min(len(a), len(b))
-    if not 2 <= subset_size <= most:
-        raise ValueError(
-            f"`subset_size` must be from 2 to the {most} images of the smaller set. "
-            f"Received: subset_size={subset_size}"
-        )
-    check_same_dimensions(a, b)
     rng = np.random.RandomState(seed % 2**32)
     estimates = np.empty(subsets)
     for index in range(subsets):
@@ -149,13 +82,135 @@ def kernel_distance(
     return estimates
 
 
-def check_same_dimensions(a: np.ndarray, b: np.ndarray) -> None:
-    """Refuses two arrays of features `[N, D]` that are not of the same D."""
-    if a.ndim != 2 or b.ndim != 2 or a.shape[1] != b.shape[1]:
-        raise ValueError(
-            "Both sets of features must be [N, D] with the same D. "
-            f"Received: shapes {a.shape} and {b.shape}"
-        )
+def precision_and_recall(real: np.ndarray, drawn: np.ndarray, k: int = 3) -> tuple[float, float]:
+    """Improved precision and recall (Kynkäänniemi et al. 2019, eq. 1 and 2).
+
+    A set's manifold is the union of balls around its members, each reaching to its k-th nearest
+    neighbour. Precision is the share of drawn images inside the real manifold, recall the share of
+    real images inside the drawn one.
+
+    Args:
+        real: array `[N, D]` of features, N above k.
+        drawn: array `[M, D]`, M above k.
+        k: int. Defaults to `3`.
+
+    Returns:
+        (float, float): precision and recall, each 0 .. 1.
+    """
+    real, drawn = _centred(real, drawn)
+    return _share_inside(drawn, real, _radii(real, k)), _share_inside(real, drawn, _radii(drawn, k))
+
+
+def density_and_coverage(real: np.ndarray, drawn: np.ndarray, k: int = 5) -> tuple[float, float]:
+    """Density and coverage (Naeem et al. 2020, eq. 2 and 3).
+
+    Both use the balls around the real images alone. Density counts in how many of them a drawn
+    image lies, over k: 1 for a perfect set, and it may exceed 1. Coverage is the share of balls
+    with a drawn image inside.
+
+    Args:
+        real: array `[N, D]` of features, N above k.
+        drawn: array `[M, D]`.
+        k: int. Defaults to `5`.
+
+    Returns:
+        (float, float): density, at least 0, and coverage, 0 .. 1.
+    """
+    real, drawn = _centred(real, drawn)
+    radii, inside, covered = _radii(real, k), 0, np.zeros(len(real), bool)
+    for rows in _blocks(len(drawn)):
+        within = _squared_distances(drawn[rows], real) < radii
+        inside += int(within.sum())
+        covered |= within.any(axis=0)
+    return inside / (k * len(drawn)), float(covered.mean())
+
+
+def copies(distances: np.ndarray, held_out_distances: np.ndarray) -> dict[str, Any]:
+    """How many samples may be copies of training images, by how near held-out images come.
+
+    Args:
+        distances: float64 array `[M]`. Of the samples to their nearest training images.
+        held_out_distances: float64 array `[K]`. Of held-out images to theirs; one at 0 is a
+            training image itself, and measures nothing.
+
+    Returns:
+        dict: `copies`, samples nearer than any held-out image; `near_training_share`, those as near
+        as the nearest 1 % of held-out images; what both are expected to be of samples that copy
+        nothing; `nearest_distance_ratio`, of the medians. None where no held-out image is fresh.
+    """
+    fresh = held_out_distances[held_out_distances > 0]
+    if not len(fresh):
+        return dict.fromkeys(COPIES)
+    nearer = int(np.sum(distances < fresh.min()))
+    # By this method, whatever their number, so many of other such images lie below it.
+    limit = np.quantile(fresh, NEAREST_SHARE, method="weibull")
+    return {
+        "copies": nearer,
+        "copies_by_chance": len(distances) / (len(fresh) + 1),
+        "copies_share": nearer / len(distances),
+        "near_training_share": float(np.mean(distances < limit)),
+        # Of fewer than 99 the nearest is the limit.
+        "near_training_share_by_chance": max(NEAREST_SHARE, 1 / (len(fresh) + 1)),
+        "nearest_distance_ratio": float(np.median(distances) / np.median(fresh)),
+    }
+
+
+def nearest(of: np.ndarray, among: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """The nearest of some features to each of others, in Euclidean distance.
+
+    Args:
+        of: array `[M, D]`.
+        among: array `[N, D]`.
+
+    Returns:
+        (int array `[M]`, float64 array `[M]`): indices into `among`, and distances: exactly 0 for
+        equal features.
+    """
+    mean = np.asarray(among[: 10 * BLOCK], np.float64).mean(axis=0)
+    # float32 finds the nearest; its distance is then taken again, without cancellation.
+    among_32 = (among - mean).astype(np.float32)
+    norms = np.einsum("nd,nd->n", among_32, among_32)
+    indices, distances = np.empty(len(of), np.int64), np.empty(len(of))
+    for rows in _blocks(len(of)):
+        block = (of[rows] - mean).astype(np.float32)
+        found = np.argmin(norms - 2.0 * (block @ among_32.T), axis=1)
+        gaps = np.asarray(of[rows], np.float64) - among[found]
+        indices[rows], distances[rows] = found, np.linalg.norm(gaps, axis=1)
+    return indices, distances
+
+
+def _centred(real, drawn):
+    """In float64; far from 0, squares would swamp the distances."""
+    real, drawn = np.asarray(real, np.float64), np.asarray(drawn, np.float64)
+    centre = real.mean(axis=0)
+    return real - centre, drawn - centre
+
+
+def _blocks(count):
+    return (slice(first, min(first + BLOCK, count)) for first in range(0, count, BLOCK))
+
+
+def _squared_distances(a, b):
+    """`[N, M]`; never below 0, and 0 where rounding would say otherwise."""
+    squares = np.einsum("nd,nd->n", a, a)[:, None] + np.einsum("nd,nd->n", b, b)
+    return np.maximum(squares - 2.0 * (a @ b.T), 0.0)
+
+
+def _radii(features, k):
+    """The squared distance of each to its k-th nearest other, `[N]`."""
+    radii = np.empty(len(features))
+    for rows in _blocks(len(features)):
+        squared = _squared_distances(features[rows], features)
+        squared[np.arange(len(squared)), np.arange(rows.start, rows.stop)] = 0.0  # to itself
+        radii[rows] = np.partition(squared, k, axis=1)[:, k]
+    return radii
+
+
+def _share_inside(points, centres, radii):
+    inside = 0
+    for rows in _blocks(len(points)):
+        inside += int((_squared_distances(points[rows], centres) <= radii).any(axis=1).sum())
+    return inside / len(points)
 
 
 def _cubic_kernel(x, y):

@@ -1,208 +1,250 @@
-"""From drawn images and real ones to every figure of an evaluation."""
+"""From samples and real images to every figure of an evaluation."""
 
 from __future__ import annotations
 
 import dataclasses
+import math
 import time
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from tqdm import tqdm
 
-from .grain import grain_of_all
-from .measures import FOUND, MEASURES, Drawn
-from .reader import chunks
-from .real_images import RealImages
+from kdiffusion.diffusion.sampling import sample
+from kdiffusion.images import to_uint8
+
+from .image_sets import ImageSet
+from .measures import MEASURES, NEAREST, Samples, grain_levels
+from .network_measures import FEWEST_IMAGES, measure_network
+from .real import Real, labels_to_sample, read_real
 
 if TYPE_CHECKING:
-    from kdiffusion.evaluation.reader import Reader
-    from kdiffusion.evaluation.real_images import SavedStatistics
+    from kdiffusion.data import ImageDataset
+    from kdiffusion.diffusion.denoiser import Denoiser
 
-FORMAT_VERSION = 1  # of what `evaluation.json` holds
+FORMAT_VERSION = 1  # of evaluation.json
 # What a reader of evaluation.json may count on finding; null where it could not be measured.
 KEYS = (
     "images", "frechet_distance", "kernel_distance", "precision", "recall", "density", "coverage",
     "share_as_asked",
 )  # fmt: skip
-
-
-@dataclasses.dataclass(frozen=True)
-class Evaluation:
-    """What was measured, and what the report shows of it.
-
-    Attributes:
-        figures: dict, as in evaluation.json.
-        copies: Copies, or None where the real images are not there.
-        drawn: Drawn.
-    """
-
-    figures: dict
-    copies: object
-    drawn: Drawn
-
-
-def check_measures(
-    names: Sequence[str] | None,
-    count: int,
-    real: RealImages | SavedStatistics,
-    reader: Reader,
-    labelled: bool,
-) -> tuple[list[str], dict[str, str]]:
-    """Which measures can be taken; refuses those that make no sense with so few images.
-
-    Called before images are drawn, which may take hours.
-
-    Args:
-        names: keys of `MEASURES`, or None for all that can be taken.
-        count: int. Of the images.
-        real: RealImages or SavedStatistics.
-        reader: Reader.
-        labelled: bool. Whether it is known what was asked for.
-
-    Returns:
-        (list of names, dict from the name of each that can't be taken to the reason).
-
-    Raises:
-        ValueError: a measure that is not known, that lacks what it needs although it was asked for,
-            or that needs more images: says how many, and what fewer would do.
-    """
-    unknown = sorted(set(names or ()) - set(MEASURES))
-    if unknown or (names is not None and not names):
-        raise ValueError(
-            f"`measures` must be some of {', '.join(MEASURES)}. Received: {', '.join(unknown)}"
-        )
-    dimensions = len(real.statistics.mean)
-    lacking = {
-        name: reason
-        for name, measure in MEASURES.items()
-        if (reason := _lacks(measure, real, reader, labelled))
-    }
-    for name in names or ():
-        if name in lacking:
-            raise ValueError(f"`measures` cannot include {name}: {lacking[name]}")
-    possible = [name for name in names or MEASURES if name not in lacking]
-    if not possible:
-        raise ValueError(f"Nothing can be measured: {'; '.join(lacking.values())}")
-    few = [name for name in possible if count < MEASURES[name].least(dimensions)]
-    if few:
-        _refuse_few(few, possible, count, real, dimensions)
-    return possible, lacking
-
-
-def _lacks(measure, real, reader, labelled):
-    if measure.by_judge and reader.judge is None:
-        return "there is no judge of this data set; name one by `--judge`"
-    if measure.by_judge and not labelled:
-        return "the images have no labels, so it is not known what was asked for"
-    if not isinstance(real, RealImages):
-        if measure.by_statistics:
-            return None
-        return "real images are needed, and there are only statistics of some"
-    least = measure.least(len(real.statistics.mean))
-    if len(real.features) < least:
-        return f"it needs {least} real images, as {measure.why}, and there are {len(real.features)}"
-    return None
-
-
-def _refuse_few(few, possible, count, real, dimensions):
-    needs = "; ".join(
-        f"{name} needs {MEASURES[name].least(dimensions)}, as {MEASURES[name].why}" for name in few
-    )
-    bias = ""
-    # Of the images that the distance is taken to, some lie nearer than a perfect model's would.
-    if (
-        "frechet" in few
-        and isinstance(real, RealImages)
-        and 2 <= count <= len(real.held_out_features)
-    ):
-        some = np.random.default_rng(0).choice(len(real.held_out_features), count, replace=False)
-        perfect = Drawn(real.held_out_features[np.sort(some)], None, None, None, ())
-        value = MEASURES["frechet"].compute(perfect, real)["frechet_distance"]
-        bias = f". As many held-out images are at a Fréchet distance of {value:.4g}, not 0"
-    others = [name for name in possible if name not in few]
-    instead = f", or choose others: `--measures {' '.join(others)}`" if others else ""
-    raise ValueError(
-        f"`images` must be more for these measures: {needs}{bias}. Draw more{instead}. "
-        f"Received: images={count}"
-    )
+IMAGES, NETWORK_IMAGES = 5000, 500  # at most, unless told otherwise
 
 
 def evaluate(
-    images: Any,
-    labels: np.ndarray | None,
-    real: RealImages | SavedStatistics,
-    reader: Reader,
-    names: Sequence[str],
+    source: Denoiser | ImageSet | np.ndarray,
+    data: ImageDataset | Real,
+    *,
+    count: int | None = None,
+    measures: Sequence[str] | None = None,
+    network_images: int = NETWORK_IMAGES,
     seed: int = 0,
     progress: bool = True,
-) -> Evaluation:
-    """Measures a set of images.
+    **reading: Any,
+) -> dict[str, Any]:
+    """Measures samples against real images: the dictionary that evaluation.json holds.
 
     Args:
-        images: ImageSet.
-        labels: int array `[N]`, what was asked for, as the judge counts classes; or None.
-        real: RealImages or SavedStatistics.
-        reader: Reader, the one that read `real`.
-        names: keys of `MEASURES`, as `check_measures` gives them.
-        seed: int. Of the subsets that measures take.
+        source: a Denoiser with its card, such as `load_denoiser` gives; or samples, uint8
+            `[N, H, W, C]` or an `ImageSet` with their labels.
+        data: ImageDataset, or what `read_real` made of one.
+        count: int. Samples of a Denoiser; as many as suit the data set if not given.
+        measures: keys of `MEASURES`; all that can be taken if not given.
+        network_images: int. Held-out images to measure a Denoiser on without sampling; 0 for none.
+        seed: int. Of the first sample, and of the subsets that measures take.
         progress: bool. Whether to show bars.
-
-    Returns:
-        Evaluation. Its figures hold those of held-out real images, scored as if they were drawn, at
-        `real`: what a perfect model would reach.
+        **reading: `judge`, `features` and the like, as for `read_real`.
     """
-    start = time.perf_counter()
-    with_images = isinstance(real, RealImages)
-    flip = with_images and real.dataset.horizontal_flip and "copies" in names
-    features, readings = reader.read_all(
-        images.read(), images.count, "Features of drawn images", progress=progress
-    )
-    mirrored = None
-    if flip:
-        mirrored, _ = reader.read_all(
-            images.read(), images.count, "Features, mirrored", True, progress
-        )
-    class_names = () if reader.judge is None else reader.judge.class_names
-    grain = grain_of_all(images.read()) if "grain" in names else None
-    drawn = Drawn(features, mirrored, readings, labels, class_names, seed, grain)
-    figures = {**dict.fromkeys(KEYS), "images": images.count}
-    figures |= _measure(names, drawn, real, "Measures", progress)
-    copies = figures.pop(FOUND, None)
-    figures["real"] = None
-    if with_images:
-        figures["real"] = _measure_held_out(names, len(features), real, class_names, seed, progress)
-    figures["seconds"] = round(time.perf_counter() - start, 1)
-    return Evaluation(figures, copies, drawn)
-
-
-def _measure(names, drawn, real, description, progress):
-    figures = {}
-    for name in tqdm(names, desc=description, unit="measure", disable=not progress):
-        figures |= MEASURES[name].compute(drawn, real)
+    if isinstance(source, ImageSet | np.ndarray):
+        denoiser, images = None, ImageSet(source) if isinstance(source, np.ndarray) else source
+        shape, names = images.images.shape[1:], images.class_names
+    else:
+        denoiser, images = source, None
+        shape, names = source.card.image_shape, source.card.class_names
+    real = data if isinstance(data, Real) else read_real(data, shape, names, progress, **reading)
+    if images is None:
+        count = fitting_count(real) if count is None else count
+        labels = np.resize(labels_to_sample(len(names), real), count)
+        pixels = sample(source, labels, range(seed, seed + count), progress=progress)
+        images = ImageSet(to_uint8(pixels), labels, names)
+    figures, _ = measure(images, real, measures, seed, progress)
+    if denoiser is not None:
+        figures["network"] = network_figures(denoiser, real, network_images, seed, progress)
     return figures
 
 
-def _measure_held_out(names, count, real, class_names, seed, progress):
-    """Held-out images as if drawn: as many, or as there are; measures that need more are left."""
-    available = len(real.held_out_features)
-    chosen = np.arange(available)
-    if count < available:
-        chosen = np.sort(np.random.default_rng(seed).choice(available, count, replace=False))
-    drawn = Drawn(
-        real.held_out_features[chosen],
-        None,
-        None if real.held_out_readings is None else np.asarray(real.held_out_readings)[chosen],
-        np.asarray(real.dataset.validation_labels)[chosen].astype(np.int64),
-        class_names,
+def measure(
+    samples: ImageSet,
+    real: Real,
+    measures: Sequence[str] | None = None,
+    seed: int = 0,
+    progress: bool = True,
+) -> tuple[dict[str, Any], tuple[np.ndarray, np.ndarray] | None]:
+    """The figures of samples, and of held-out real images measured as if they were samples.
+
+    Args:
+        samples, real, measures, seed, progress: as for `evaluate`.
+
+    Returns:
+        (dict, (indices of the nearest training images, their distances) or None where `copies` was
+        not measured).
+    """
+    start = time.perf_counter()
+    labels, count = _labels(samples, real.class_names), len(samples.images)
+    names, left_out = measurable(measures, count, labels is not None, real)
+    reader, judge = real.reader, real.reader.judge
+    flip = "copies" in names and real.held_out_mirrored is not None
+    features, classes = reader(samples.images, "samples", progress)
+    seen = Samples(
+        features,
+        reader(samples.images, "mirrored samples", progress, mirrored=True)[0] if flip else None,
+        classes,
+        labels,
+        () if judge is None else judge.class_names,
         seed,
-        grain_of_all(chunks(real.dataset.validation_images[chosen])) if "grain" in names else None,
+        grain_levels(samples.images) if "grain" in names else None,
     )
-    dimensions = drawn.features.shape[1]
+    found = _compute(names, seen, real, progress)
+    nearest = found.pop(NEAREST, None)
+    return {
+        "format_version": FORMAT_VERSION,
+        "source": "samples",
+        "data": real.name,
+        "held_out": None,
+        "features": reader.name,
+        "judge": None if judge is None else {
+            "name": judge.name, "accuracy": judge.accuracy, "sha256": judge.sha256
+        },
+        "sampler": _sampler(samples.settings),
+        "seed": seed,
+        **dict.fromkeys(KEYS),
+        "images": count,
+        **found,
+        "real": _figures_of_held_out(names, count, seen, real, progress),
+        "seconds": round(time.perf_counter() - start, 1),
+        "network": None,
+        "not_measured": left_out,
+    }, nearest  # fmt: skip
+
+
+def _compute(names, samples, real, progress):
+    figures = {}
+    for name in tqdm(names, desc="Measures", unit="measure", disable=not progress):
+        figures |= MEASURES[name].compute(samples, real)
+    return figures
+
+
+def _figures_of_held_out(names, count, seen, real, progress):
+    """Held-out images as if sampled: as many, or all; what needs more is left out."""
+    if real.dataset is None:
+        return None
+    chosen = _chosen(len(real.held_out), count, seen.seed)
+    images, labels = real.dataset.validation_images, real.dataset.validation_labels
+    samples = dataclasses.replace(
+        seen,
+        features=real.held_out[chosen],
+        mirrored=None,
+        classes=None if real.held_out_classes is None else real.held_out_classes[chosen],
+        labels=labels[chosen].astype(np.int64),
+        grain=grain_levels(images[chosen]) if "grain" in names else None,
+    )
+    dimensions = seen.features.shape[1]
     usable = [
         name
         for name in names
         if name != "copies" and MEASURES[name].least(dimensions) <= len(chosen)
     ]
-    figures = {"images": len(chosen)}
-    return figures | _measure(usable, drawn, real, "Measures of held-out images", progress)
+    return {"images": len(chosen), **_compute(usable, samples, real, progress)}
+
+
+def _chosen(available, count, seed):
+    """Indices, in order, of as many images, or all of fewer."""
+    if count >= available:
+        return np.arange(available)
+    return np.sort(np.random.default_rng(seed).choice(available, count, replace=False))
+
+
+def measurable(
+    names: Sequence[str] | None, count: int, labelled: bool, real: Real
+) -> tuple[list[str], dict[str, str]]:
+    """The measures that can be taken of so many samples, and why the others can't be.
+
+    Args:
+        names: keys of `MEASURES` that were asked for, of which each must be possible; None for all
+            that are.
+        count: int. Samples.
+        labelled: bool. Whether it is known which class each was to show.
+        real: Real.
+
+    Returns:
+        (list of names, dict from the name of each measure that was left out to the reason).
+    """
+    labelled = labelled and real.class_names is not None
+    reasons = {name: _reason(MEASURES[name], count, labelled, real) for name in names or MEASURES}
+    left_out = {name: reason for name, reason in reasons.items() if reason}
+    if names is not None and left_out:
+        said = "; ".join(f"{name}: {reason}" for name, reason in left_out.items())
+        raise ValueError(f"`measures` cannot be taken: {said}")
+    return [name for name in reasons if name not in left_out], left_out
+
+
+def _reason(measure, count, labelled, real):
+    if measure.by_judge and real.reader.judge is None:
+        return "there is no judge of this data (--judge names one)"
+    if measure.by_judge and not labelled:
+        return "the images have no labels"
+    if real.dataset is None and not measure.by_statistics:
+        return "it needs real images, not only their statistics"
+    least = measure.least(len(real.gaussian.mean))
+    if count < least:
+        return f"it needs {least} samples, there are {count}"
+    if real.features is not None and len(real.features) < least:
+        return f"it needs {least} real images, there are {len(real.features)}"
+    return None
+
+
+def fitting_count(real: Real) -> int:
+    """As many samples as there are training images, 5,000 at most: more of few say no more."""
+    return IMAGES if real.dataset is None else min(IMAGES, len(real.dataset.images))
+
+
+def network_figures(
+    denoiser: Denoiser, real: Real, count: int, seed: int = 0, progress: bool = True
+) -> dict[str, Any] | None:
+    """The network's errors on so many held-out images; None without any."""
+    if count == 0 or real.dataset is None or len(real.dataset.validation_images) < FEWEST_IMAGES:
+        return None
+    chosen = _chosen(len(real.dataset.validation_images), count, seed)
+    images = real.dataset.validation_images[chosen]
+    labels = real.dataset.validation_labels[chosen]
+    if real.class_names is None:  # a network of one class, which is any image's
+        labels = np.zeros_like(labels)
+    return dataclasses.asdict(
+        measure_network(denoiser, images, labels, seed=seed, progress=progress)
+    )
+
+
+def _sampler(settings: Mapping[str, Any]) -> dict[str, Any]:
+    """What was asked of the sampler, in numbers that JSON has: an interval may end at infinity."""
+    facts = ("class_names", "labels")  # of the images: their numbers are among the figures
+    asked = {name: value for name, value in settings.items() if name not in facts}
+    if asked.get("guidance_interval") is not None:
+        ends = asked["guidance_interval"]
+        asked["guidance_interval"] = [end if math.isfinite(end) else str(end) for end in ends]
+    return asked
+
+
+def _labels(samples, class_names):
+    """Labels as `class_names` counts them, which may have the names in another order."""
+    if samples.labels is None or class_names is None:
+        return None
+    own = samples.class_names or class_names
+    if np.all(samples.labels == len(own)):  # of no class, all of them
+        return None
+    if samples.labels.min() < 0 or samples.labels.max() >= len(own):
+        raise ValueError(
+            f"The labels must be from 0 to {len(own) - 1}. "
+            f"Received: {samples.labels.min()} to {samples.labels.max()}"
+        )
+    return np.array([class_names.index(name) for name in own])[samples.labels]

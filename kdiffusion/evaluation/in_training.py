@@ -15,11 +15,11 @@ from kdiffusion.diffusion.sampling import network_evaluations, sample
 from kdiffusion.images import to_uint8
 from kdiffusion.terminal import say
 
-from .class_shares import labels_in_turn
-from .job import Job
+from .evaluation import measure, network_figures
+from .image_sets import ImageSet
 from .judge import find_judge
-from .measures import MEASURES, Drawn
-from .network_measures import FEWEST_IMAGES, INTEGRATION_SIGMAS, measure_network
+from .network_measures import FEWEST_IMAGES, INTEGRATION_SIGMAS
+from .real import labels_in_turn, read_real
 
 if TYPE_CHECKING:
     from kdiffusion.data import ImageDataset
@@ -28,7 +28,6 @@ if TYPE_CHECKING:
     from kdiffusion.runs.run_directory import RunDirectory
 
 EVALUATIONS = 4  # of a run, where `every_epochs` is None
-SAMPLES_AT_A_TIME = 100
 WORDS = {
     "share_as_asked": "share read as the class asked for (higher is better)",
     "kernel_distance": "kernel distance to the training images (lower is better)",
@@ -132,47 +131,28 @@ class Evaluator:
     def __init__(
         self, dataset: ImageDataset, images: int, judge: str, seed: int = 0, progress: bool = True
     ):
-        job = Job(judge=judge, seed=seed)
-        prepared = job.prepare(dataset.image_shape, dataset.class_names, dataset, progress)
-        self._reader, self._real = prepared.reader, prepared.real
-        self._dataset, self._progress, self._seed = dataset, progress, seed
+        shape, names = dataset.image_shape, dataset.class_names
+        self._real = read_real(dataset, shape, names, progress, judge=judge)
+        self._progress, self._seed = progress, seed
         self.images = images
-        counts = np.bincount(dataset.labels, minlength=dataset.num_classes)
-        self._labels = np.resize(labels_in_turn(counts), images)
-        rng, most = np.random.default_rng(seed), len(dataset.validation_images)
-        self._held_out = np.sort(rng.choice(most, min(images, most), replace=False))
+        self._labels = np.resize(labels_in_turn(self._real.class_counts), images)
 
     def network_calls(self, card: Any) -> int:
         """How often an evaluation calls the network on an image."""
-        measured = 2 * len(self._held_out) * len(INTEGRATION_SIGMAS)
-        return self.images * network_evaluations(card) + measured
+        measured = min(self.images, len(self._real.dataset.validation_images))
+        return self.images * network_evaluations(card) + 2 * measured * len(INTEGRATION_SIGMAS)
 
     def __call__(self, denoiser: Denoiser) -> dict[str, float]:
         """`share_as_asked`, `kernel_distance`, `structure` and `detail` (docs/evaluation.md)."""
-        features, readings = self._reader.read_all(
-            self._sample(denoiser), self.images, "Evaluating", progress=self._progress
+        seeds = self._seed + np.arange(self.images)
+        pixels = sample(denoiser, self._labels, seeds, progress=self._progress)
+        samples = ImageSet(to_uint8(pixels), self._labels, self._real.class_names)
+        of_samples, _ = measure(
+            samples, self._real, ("share_as_asked", "kernel"), self._seed, progress=False
         )
-        names = self._reader.judge.class_names
-        drawn = Drawn(features, None, readings, self._labels, names, self._seed)
-        share = MEASURES["share_as_asked"].compute(drawn, self._real)
-        distance = MEASURES["kernel"].compute(drawn, self._real)
-        images, labels = self._dataset.validation_images, self._dataset.validation_labels
-        network = measure_network(
-            denoiser, images[self._held_out], labels[self._held_out], seed=self._seed,
-            progress=self._progress,
-        )  # fmt: skip
-        return {
-            "share_as_asked": share["share_as_asked"],
-            "kernel_distance": distance["kernel_distance"],
-            "structure": network.structure,
-            "detail": network.detail,
-        }
-
-    def _sample(self, denoiser):
-        for first in range(0, self.images, SAMPLES_AT_A_TIME):
-            labels = self._labels[first : first + SAMPLES_AT_A_TIME]
-            seeds = self._seed + first + np.arange(len(labels))
-            yield to_uint8(sample(denoiser, labels, seeds, progress=False))
+        network = network_figures(denoiser, self._real, self.images, self._seed, self._progress)
+        figures = {**of_samples, **(network or {})}
+        return {name: figures[name] for name in WORDS}
 
 
 def said_of(epoch: int, figures: Mapping[str, float], images: int, seconds: float) -> str:

@@ -40,6 +40,7 @@ class Judge:
         image_shape: `(height, width, channels)`.
         accuracy: dict from a kind of held-out image ("clean", "grain 10", ...) to the share, 0 ..
             1, of them that it reads right.
+        how_made: str. The command and what it cost.
         sha256: str. Of its file.
     """
 
@@ -47,6 +48,7 @@ class Judge:
     class_names: tuple[str, ...]
     image_shape: tuple[int, int, int]
     accuracy: dict[str, float]
+    how_made: str
     sha256: str
     session: Any = dataclasses.field(repr=False)
 
@@ -99,5 +101,5 @@ def load_judge(path_or_name: str | os.PathLike) -> Judge:
     card = json.loads(text)
     return Judge(
         path.stem, tuple(card["class_names"]), tuple(card["image_shape"]), card["accuracy"],
-        hashlib.sha256(path.read_bytes()).hexdigest(), session,
+        card["how_made"], hashlib.sha256(path.read_bytes()).hexdigest(), session,
     )  # fmt: skip

@@ -1,43 +1,54 @@
-"""The table of measures: each takes features and readings of drawn and real images to numbers."""
+"""The table of measures: each takes what was read of samples and of real images to numbers."""
 
 from __future__ import annotations
 
 import dataclasses
 from collections.abc import Callable, Sequence
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from .distances import frechet_distance, kernel_distance
-from .neighbours import Copies, density_and_coverage, precision_and_recall
-from .real_images import RealImages, SavedStatistics, statistics_of
+from .distances import (
+    copies,
+    density_and_coverage,
+    frechet_distance,
+    gaussian_of,
+    kernel_distance,
+    nearest,
+    precision_and_recall,
+)
+
+if TYPE_CHECKING:
+    from .real import Real
 
 # Precision, recall, density and coverage depend on how many images there are: the papers compare
 # 10,000 of each, and we take as many of each as there are, up to that.
 MOST_NEIGHBOURS = 10_000
-FOUND = "found"  # beside the figures of "copies": the Copies, for the report
 KERNEL_SUBSETS, KERNEL_SUBSET_SIZE = 100, 1000
+# Grain alone is left of what is flat, or rises evenly across or down (Immerkaer 1996, equation 1).
+GRAIN_MASK = ((1, -2, 1), (-2, 4, -2), (1, -2, 1))
+NEAREST = "nearest"  # beside the figures of `copies`, for the report: indices and distances
 
 
 @dataclasses.dataclass(frozen=True)
-class Drawn:
-    """What was read of images that are to be judged.
+class Samples:
+    """What was read of the images to measure.
 
     Attributes:
         features: float32 array `[N, D]`.
         mirrored: the same of their mirror images; None where those are no examples.
-        readings: int array `[N]`, what the judge reads; None without one.
-        labels: int array `[N]`, what was asked for, as the judge counts classes; None if unknown.
+        classes: int array `[N]`, as the judge reads them; None without one.
+        labels: int array `[N]`, the classes asked for; None if unknown.
         class_names: tuple of str.
         seed: int. Of subsets that measures take.
         grain: float array `[N]`, of `grain_levels`; None where that isn't measured.
     """
 
     features: np.ndarray
-    mirrored: np.ndarray | None
-    readings: np.ndarray | None
-    labels: np.ndarray | None
-    class_names: tuple[str, ...]
+    mirrored: np.ndarray | None = None
+    classes: np.ndarray | None = None
+    labels: np.ndarray | None = None
+    class_names: tuple[str, ...] = ()
     seed: int = 0
     grain: np.ndarray | None = None
 
@@ -47,41 +58,40 @@ class Measure:
     """A row of `MEASURES`.
 
     Attributes:
-        compute: function of (Drawn, RealImages or SavedStatistics) that gives a dict of plain
-            numbers, lists and dicts (and, at `FOUND`, what the report shows).
-        least: function of the number of features D: the fewest images that it makes sense with.
-        why: str. What fewer images do to it.
+        compute: function of (Samples, Real) that gives a dict of plain numbers, lists and dicts.
+        least: function of the number of features D: the fewest images, samples and real ones, that
+            it makes sense with.
         by_statistics: bool. Whether mean and covariance of the real features are enough.
         by_judge: bool. Whether it needs a judge, and labels.
     """
 
-    compute: Callable[[Drawn, RealImages | SavedStatistics], dict]
+    compute: Callable[[Samples, Real], dict]
     least: Callable[[int], int]
-    why: str
     by_statistics: bool = False
     by_judge: bool = False
 
 
-def _frechet(drawn, real):
+def _frechet(samples, real):
     """With what the distance would be for ever more images (Chong & Forsyth 2020)."""
-    whole = frechet_distance(statistics_of(drawn.features), real.statistics)
-    count, dimensions = drawn.features.shape
+    features, seed = samples.features, samples.seed
+    whole = frechet_distance(gaussian_of(features), real.gaussian)
+    count, dimensions = features.shape
     extrapolated = None
     if count // 2 > dimensions:
         # The bias falls as 1 / N: F(N) = F + c / N, so that F = 2 F(N) - F(N / 2).
-        order = np.random.default_rng(drawn.seed).permutation(count)
+        order = np.random.default_rng(seed).permutation(count)
         halves = [
-            frechet_distance(statistics_of(drawn.features[np.sort(half)]), real.statistics)
+            frechet_distance(gaussian_of(features[np.sort(half)]), real.gaussian)
             for half in (order[: count // 2], order[count // 2 :])
         ]
         extrapolated = 2.0 * whole - float(np.mean(halves))
     return {"frechet_distance": whole, "frechet_distance_extrapolated": extrapolated}
 
 
-def _kernel(drawn, real):
-    size = min(KERNEL_SUBSET_SIZE, len(drawn.features), len(real.features))
+def _kernel(samples, real):
+    size = min(KERNEL_SUBSET_SIZE, len(samples.features), len(real.features))
     estimates = kernel_distance(
-        drawn.features, real.features, KERNEL_SUBSETS, size, seed=drawn.seed
+        samples.features, real.features, KERNEL_SUBSETS, size, seed=samples.seed
     )
     return {
         "kernel_distance": float(estimates.mean()),
@@ -90,52 +100,51 @@ def _kernel(drawn, real):
     }
 
 
-def _precision_and_recall(drawn, real):
-    return _shares(("precision", "recall"), precision_and_recall, drawn, real)
+def _precision_and_recall(samples, real):
+    return _shares(("precision", "recall"), precision_and_recall, samples, real)
 
 
-def _density_and_coverage(drawn, real):
-    found = _shares(("density", "coverage"), density_and_coverage, drawn, real)
-    del found["density_standard_error"]  # it is no share
-    return found
+def _density_and_coverage(samples, real):
+    return _shares(("density", "coverage"), density_and_coverage, samples, real)
 
 
-def _shares(names, measure, drawn, real):
+def _shares(names, measure, samples, real):
     """With standard errors as of shares of independent images, the balls being given."""
-    count = min(len(drawn.features), len(real.features), MOST_NEIGHBOURS)
-    rng = np.random.default_rng(drawn.seed)
+    count = min(len(samples.features), len(real.features), MOST_NEIGHBOURS)
+    rng = np.random.default_rng(samples.seed)
     subsets = [
         each[np.sort(rng.choice(len(each), count, replace=False))]
-        for each in (real.features, drawn.features)
+        for each in (real.features, samples.features)
     ]
     found: dict[str, float] = {"neighbour_images": count}
     for name, value in zip(names, measure(*subsets), strict=True):
         found[name] = value
-        found[f"{name}_standard_error"] = _standard_error(value, count)
+        if name != "density":  # which is no share
+            found[f"{name}_standard_error"] = _standard_error(value, count)
     return found
 
 
-def _share_as_asked(drawn, real):
-    return shares_by_class(drawn.labels, drawn.readings, drawn.class_names)
+def _share_as_asked(samples, real):
+    return shares_by_class(samples.labels, samples.classes, samples.class_names)
 
 
 def shares_by_class(
-    labels: np.ndarray, readings: np.ndarray, class_names: Sequence[str]
+    labels: np.ndarray, classes: np.ndarray, class_names: Sequence[str]
 ) -> dict[str, Any]:
-    """How often the judge reads what was asked for, in all and by class.
+    """How often the judge reads the class that was asked for, in all and by class.
 
     Args:
-        labels: int array `[N]`, what was asked for.
-        readings: int array `[N]`, what was read.
+        labels: int array `[N]`, the classes asked for.
+        classes: int array `[N]`, as the judge reads them.
         class_names: tuple of str.
 
     Returns:
         dict: the share with its standard error, the share by class (None where none was asked for),
         and the confusion matrix, `[asked][read]` in numbers of images.
     """
-    classes = len(class_names)
-    confusion = np.bincount(labels * classes + readings, minlength=classes**2)
-    confusion = confusion.reshape(classes, classes)
+    number = len(class_names)
+    confusion = np.bincount(labels * number + classes, minlength=number**2)
+    confusion = confusion.reshape(number, number)
     asked, right = confusion.sum(axis=1), confusion.diagonal()
     share = float(right.sum() / len(labels))
     return {
@@ -159,45 +168,63 @@ def _standard_error(share, count):
     return float(np.sqrt(likely * (1.0 - likely) / count))
 
 
-def _copies(drawn, real):
-    indices, distances = real.nearest_to(drawn.features, drawn.mirrored)
-    found = Copies(indices, distances, real.held_out_distances)
-    copies = found.nearer_than_any
-    return {
-        "copies": copies,
-        "copies_by_chance": found.nearer_by_chance,
-        "copies_share": None if copies is None else copies / len(distances),
-        "near_training_share": found.near_share,
-        "near_training_share_by_chance": found.near_share_by_chance,
-        "nearest_distance_ratio": found.median_ratio,
-        FOUND: found,
-    }
+def _copies(samples, real):
+    found = nearest_of_both(samples.features, samples.mirrored, real.features)
+    held_out = nearest_of_both(real.held_out, real.held_out_mirrored, real.features)
+    return {**copies(found[1], held_out[1]), NEAREST: found}
 
 
-def _grain(drawn, real):
-    count = len(drawn.grain)
-    error = float(drawn.grain.std(ddof=1) / np.sqrt(count)) if count > 1 else None
-    return {"grain_levels": float(drawn.grain.mean()), "grain_levels_standard_error": error}
+def nearest_of_both(
+    features: np.ndarray, mirrored: np.ndarray | None, among: np.ndarray
+) -> tuple[np.ndarray, np.ndarray]:
+    """As `nearest`, of images as they are or mirrored, whichever is nearer."""
+    ways = [nearest(each, among) for each in (features, mirrored) if each is not None]
+    indices, distances = (np.stack(each) for each in zip(*ways, strict=True))
+    best = distances.argmin(axis=0), np.arange(len(features))
+    return indices[best], distances[best]
+
+
+def _grain(samples, real):
+    count = len(samples.grain)
+    error = float(samples.grain.std(ddof=1) / np.sqrt(count)) if count > 1 else None
+    return {"grain_levels": float(samples.grain.mean()), "grain_levels_standard_error": error}
+
+
+def grain_levels(images: np.ndarray) -> np.ndarray:
+    """The standard deviation of the grain in each image (Immerkaer 1996, "Fast Noise Variance").
+
+    Fine texture and edges count as grain, so images are compared with real ones; blur lowers it.
+
+    Args:
+        images: uint8 array `[N, H, W, C]`, of 3 pixels a side at least.
+
+    Returns:
+        float64 array `[N]`, in levels of 255. Of Gaussian noise on a flat image, its standard
+        deviation.
+    """
+    return np.concatenate([_grain_of(images[n : n + 500]) for n in range(0, len(images), 500)])
+
+
+def _grain_of(images):
+    pixels = np.asarray(images, np.float32)
+    height, width = pixels.shape[1] - 2, pixels.shape[2] - 2
+    response = np.zeros((len(pixels), height, width, pixels.shape[3]), np.float32)
+    for i, row in enumerate(GRAIN_MASK):
+        for j, weight in enumerate(row):
+            response += weight * pixels[:, i : i + height, j : j + width]
+    # A sum by these weights has 6 times the noise's deviation; the mean size of a normal variable
+    # is its deviation times sqrt(2 / pi).
+    return np.sqrt(np.pi / 2) / 6 * np.abs(response).mean(axis=(1, 2, 3), dtype=np.float64)
 
 
 MEASURES = {
-    "frechet": Measure(
-        _frechet, lambda dimensions: dimensions + 1,
-        "the covariance of fewer images is singular, and the distance comes out far too large",
-        by_statistics=True,
-    ),
-    "kernel": Measure(_kernel, lambda _: 100, "fewer images leave mostly noise, without bias"),
-    "precision_recall": Measure(
-        _precision_and_recall, lambda _: 500,
-        "the balls around fewer images are larger, so that both come out too high",
-    ),
-    "density_coverage": Measure(
-        _density_and_coverage, lambda _: 500,
-        "coverage by fewer images comes out too low, and both are noisy",
-    ),
-    "share_as_asked": Measure(
-        _share_as_asked, lambda _: 1, "", by_statistics=True, by_judge=True
-    ),
-    "grain": Measure(_grain, lambda _: 1, "", by_statistics=True),
-    "copies": Measure(_copies, lambda _: 1, ""),
-}  # fmt: skip
+    # A covariance of fewer images is singular, and the distance far too large.
+    "frechet": Measure(_frechet, lambda dimensions: dimensions + 1, by_statistics=True),
+    "kernel": Measure(_kernel, lambda _: 100),  # fewer leave mostly noise
+    # The balls around fewer images are larger: precision and recall come out too high.
+    "precision_recall": Measure(_precision_and_recall, lambda _: 500),
+    "density_coverage": Measure(_density_and_coverage, lambda _: 500),
+    "share_as_asked": Measure(_share_as_asked, lambda _: 1, by_statistics=True, by_judge=True),
+    "grain": Measure(_grain, lambda _: 1, by_statistics=True),
+    "copies": Measure(_copies, lambda _: 1),
+}

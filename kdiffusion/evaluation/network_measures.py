@@ -7,12 +7,11 @@ x_0 at a given noise level means the same for each of them, and so does what the
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 
 import numpy as np
 from tqdm import tqdm
 
-from kdiffusion.checks import check_whole
 from kdiffusion.diffusion.denoiser import Denoiser
 from kdiffusion.diffusion.prediction import to_x0_and_eps
 from kdiffusion.diffusion.seeded_noise import initial_latents
@@ -42,8 +41,9 @@ class NetworkMeasures:
             sigma^2 sd^2 / (sigma^2 + sd^2), sd^2 the variance of the images' values: 1 for a
             network that knows no more than mean and variance. A linear guess by all values, as
             Wiener's filter, would be well below 1.
-        structure: mean logarithm of the relative errors at sigma of 0.4 and more; lower is better.
-        detail: the same at sigma of 0.2 and less.
+        structure: log denoising error relative to the best per-pixel linear denoiser, averaged over
+            sigma >= 0.4; lower is better.
+        detail: the same over sigma <= 0.2.
         label_nats: what the label tells of the image, in nats; at best ln(classes) where every
             image shows its class.
         structure_se, detail_se, label_nats_se: their standard errors.
@@ -59,10 +59,6 @@ class NetworkMeasures:
     detail_se: float
     label_nats: float
     label_nats_se: float
-
-    def to_dict(self) -> dict:
-        """The attributes as plain data, for JSON."""
-        return asdict(self)
 
 
 def measure_network(
@@ -80,7 +76,7 @@ def measure_network(
     it) / sigma^2, the errors summed over an image's values: by the relation of mutual information
     and the least mean squared error (Guo, Shamai & Verdu 2005, eq. 17) it is I(image; label).
 
-    The noise level is exact, whatever the schedule: the network is told the timestep whose sigma is
+    The noise level is exact, whatever the schedule: the network gets the timestep whose sigma is
     nearest.
 
     Args:
@@ -90,13 +86,9 @@ def measure_network(
         seed: int. Image i is noised by the seed `seed + i` (modulo 2^64), the same at every level.
         batch_size: int. Images at a time; the network sees twice as many.
         progress: bool. Whether to show a bar on standard error.
-
-    Raises:
-        ValueError: images or labels that are not the card's, or too few of them.
     """
     card = denoiser.card
-    labels = _check_data(card, images, labels)
-    seed, batch_size = check_whole("seed", seed, 0), check_whole("batch_size", batch_size)
+    labels = np.asarray(labels, np.int32)
     total = len(images) * len(INTEGRATION_SIGMAS)
     with tqdm(total=total, desc="Measuring the network", unit="image", disable=not progress) as bar:
         parts = []
@@ -110,8 +102,8 @@ def measure_network(
                 bar.update(len(x0))
     levels = len(INTEGRATION_SIGMAS)
     by_level = [np.concatenate(parts[k::levels], axis=1) for k in range(levels)]
-    told, untold = np.stack(by_level, axis=1)  # each [levels, N]
-    return _summary(told, untold, _variance(images), int(np.prod(card.image_shape)))
+    with_label, without = np.stack(by_level, axis=1)  # each [levels, N]
+    return _summary(with_label, without, _variance(images), int(np.prod(card.image_shape)))
 
 
 def _errors(denoiser, x0, noise, labels, sigma):
@@ -130,22 +122,22 @@ def _errors(denoiser, x0, noise, labels, sigma):
     return errors.reshape(2, -1)
 
 
-def _summary(told, untold, variance, values):
+def _summary(with_label, without, variance, values):
     """`NetworkMeasures` from errors `[levels, N]`, with the label and without."""
     sigmas = np.array(INTEGRATION_SIGMAS)
-    count = told.shape[1]
+    count = with_label.shape[1]
     linear = sigmas**2 * variance / (sigmas**2 + variance)
-    means = told.mean(axis=1)
+    means = with_label.mean(axis=1)
     reported = [INTEGRATION_SIGMAS.index(sigma) for sigma in SIGMAS]
     # Of a mean logarithm, by the delta method: each image's share of it.
-    logs, influence = np.log(means / linear), told / means[:, None]
+    logs, influence = np.log(means / linear), with_label / means[:, None]
 
     def mean_log(levels):
         return logs[levels].mean(), influence[levels].mean(axis=0).std(ddof=1) / np.sqrt(count)
 
     structure = mean_log([k for k in reported if sigmas[k] > STRUCTURE_FROM - 1e-9])
     detail = mean_log([k for k in reported if sigmas[k] < DETAIL_UP_TO + 1e-9])
-    gained = values * (untold - told) / sigmas[:, None] ** 2  # [levels, N]
+    gained = values * (without - with_label) / sigmas[:, None] ** 2  # [levels, N]
     nats = np.trapezoid(gained, np.log(sigmas), axis=0)  # [N]
     return NetworkMeasures(
         images=count,
@@ -165,25 +157,3 @@ def _variance(images):
     """The variance of the images' values in the model's range, about each channel's mean."""
     x0 = to_model_range(images)
     return float(np.mean(x0.var(axis=(0, 1, 2), dtype=np.float64)))
-
-
-def _check_data(card, images, labels):
-    labels = np.asarray(labels)
-    if images.dtype != np.uint8 or images.shape[1:] != tuple(card.image_shape):
-        raise ValueError(
-            f"`images` must be uint8 [N, {', '.join(map(str, card.image_shape))}], as the card "
-            f"says. Received: {images.dtype} of shape {images.shape}"
-        )
-    if len(images) < FEWEST_IMAGES:
-        raise ValueError(
-            f"`images` must be {FEWEST_IMAGES} at least, for a standard error. "
-            f"Received: {len(images)}"
-        )
-    whole = labels.shape == (len(images),) and labels.dtype.kind in "iu"
-    if not (whole and labels.min() >= 0 and labels.max() < card.null_label):
-        raise ValueError(
-            f"`labels` must be {len(images)} classes from 0 to {card.null_label - 1}. "
-            f"Received: {labels.dtype} of shape {labels.shape}"
-            + (f", from {labels.min()} to {labels.max()}" if labels.size else "")
-        )
-    return labels.astype(np.int32)

@@ -1,4 +1,4 @@
-"""An evaluation as a person would rather see it: a table in text, and one HTML file."""
+"""An evaluation for a person: a table in text, and report.html."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ import html
 import io
 import string
 import textwrap
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -16,12 +16,12 @@ import numpy as np
 from kdiffusion.images import image_grid
 
 if TYPE_CHECKING:
-    from kdiffusion.evaluation.evaluation import Evaluation
-    from kdiffusion.evaluation.image_sets import ImageSet
+    from .image_sets import ImageSet
+    from .real import Real
 
 PAGE = Path(__file__).with_name("report.html")
-GRID_COLUMNS = 10
-PAIRS = 8  # drawn images that are shown beside the training image nearest to them
+GRID_COLUMNS, GRID_ROWS = 10, 20
+PAIRS = 8  # samples that are shown above the training image nearest to them
 
 # key ► (title, which way is better, what it tells)
 ROWS = {
@@ -32,44 +32,42 @@ ROWS = {
     ),
     "frechet_distance_extrapolated": (
         "… for ever more images", "lower",
-        ("The same with the bias of the number of drawn images taken out, by its value at half of "
-        "them."),
+        "The same without the bias of the number of samples, by its value at half of them.",
     ),
     "kernel_distance": (
         "Kernel distance", "lower",
         ("Quality and variety: near 0 for a perfect model, and below by chance. The spread is that "
         "of subsets."),
     ),
-    "precision": ("Precision", "higher", "The share of drawn images that look like a real one."),
-    "recall": ("Recall", "higher", "The share of real images that look like a drawn one."),
+    "precision": ("Precision", "higher", "The share of samples that look like a real image."),
+    "recall": ("Recall", "higher", "The share of real images that look like a sample."),
     "density": (
-        "Density", "near 1", ("How many real images a drawn one is like; above 1 where the drawn "
-        "keep to what is common."),
+        "Density", "near 1",
+        "How many real images a sample is like; above 1 where samples keep to what is common.",
     ),
-    "coverage": ("Coverage", "higher", "The share of real images with a drawn one beside them."),
+    "coverage": ("Coverage", "higher", "The share of real images with a sample beside them."),
     "share_as_asked": (
         "Share as asked", "higher",
-        "The share that the judge reads as the class that was asked for.",
+        "The share of samples that the judge, a classifier, reads as the class asked for.",
     ),
     "grain_levels": (
-        "Grain", "as of real",
+        "Grain", "as real images",
         ("Noise between neighbouring pixels, in levels of 255. Fine texture counts too, so compare "
         "it with that of real images: more is grain, less is blur."),
     ),
     "copies": (
         "Copies", "as by chance",
-        ("Drawn images nearer to a training image than any held-out image is. By chance alone "
-        "there are often twice as many, or none."),
+        ("Samples nearer to a training image than any held-out image is. By chance alone there are "
+        "often twice as many, or none."),
     ),
     "near_training_share": (
         "Near a training image", "as by chance",
-        ("The share of drawn images as near to a training image as the nearest 1 % of held-out "
-        "images."),
+        "The share of samples as near to a training image as the nearest 1 % of held-out images.",
     ),
     "nearest_distance_ratio": (
         "Distance to the nearest", "1",
         ("To the nearest training image, in the median, over that of held-out images; below 1 "
-        "where the drawn are too like the training images."),
+        "where samples are too like the training images."),
     ),
 }  # fmt: skip
 # What depends on how many images there are, so that fewer of them don't compare.
@@ -81,21 +79,21 @@ BY_COUNT = (
 NETWORK_ROWS = {
     "structure": (
         "Structure", "lower",
-        ("Error in the clean image at noise levels of 0.4 and more, as the mean logarithm of its "
-        "ratio to the best linear guess of each value by itself: layout and shapes."),
+        ("Log denoising error relative to the best per-pixel linear denoiser, averaged over "
+        "sigma >= 0.4: layout and shapes."),
     ),
-    "detail": ("Detail", "lower", "The same at noise levels of 0.2 and less: texture and edges."),
+    "detail": ("Detail", "lower", "The same over sigma <= 0.2: texture and edges."),
     "label_nats": (
         "Label information", "higher",
-        ("What the label tells the network of the image, in nats; for a perfect one at most ln "
-        "(classes). More says that the network is poor without a label."),
+        ("What the label says about the image, in nats; at most ln(classes) for a perfect network. "
+        "More: the network is poor without a label."),
     ),
 }  # fmt: skip
 
 
 def table(figures: Mapping[str, Any]) -> str:
-    """The figures in lines of text: drawn beside held-out real images."""
-    lines: list[tuple[str, ...]] = [("", "drawn", "", "held-out real", "better")]
+    """The figures in lines of text: samples beside held-out real images."""
+    lines: list[tuple[str, ...]] = [("", "samples", "", "held-out real", "better")]
     real = figures["real"] or {}
     lines.append(("images", f"{figures['images']}", "", f"{real.get('images', '')}", ""))
     for key, (title, better, _) in ROWS.items():
@@ -118,7 +116,7 @@ def _fewer_held_out(figures):
     titles = [ROWS[key][0] for key in BY_COUNT if real.get(key) is not None]
     if not titles or real["images"] >= figures["images"]:
         return ""
-    return f"Fewer images were held out than drawn. So these don't compare: {', '.join(titles)}."
+    return f"Fewer images were held out than sampled. So these don't compare: {', '.join(titles)}."
 
 
 def _value(figures, key):
@@ -136,185 +134,160 @@ def _value(figures, key):
 
 
 def report(
-    evaluation: Evaluation,
-    images: ImageSet,
-    labels: np.ndarray | None,
-    real_images: np.ndarray | None,
-    labels_of_asked: Sequence[str] | None,
+    figures: Mapping[str, Any],
+    samples: ImageSet,
+    real: Real,
+    nearest: tuple[np.ndarray, np.ndarray] | None,
 ) -> str:
     """The report as one HTML text that needs no other file.
 
     Args:
-        evaluation: Evaluation; its figures with all that evaluation.json says beside them.
-        images: ImageSet that was evaluated.
-        labels: int array `[N]` or None.
-        real_images: uint8 array `[M, H, W, C]`, the training images; None where there are none.
-        labels_of_asked: tuple of str, the names of the labels; None where there are no labels.
-
-    Returns:
-        str.
+        figures: dict of evaluation.json.
+        samples: ImageSet that was measured.
+        real: Real.
+        nearest: what `measure` gave beside the figures.
     """
-    figures = evaluation.figures
-    sections = [
-        _figures(figures),
-        _grid(images, labels, labels_of_asked),
-        _judged(figures),
-        _nearest(evaluation, images, real_images),
-        _network(figures),
-        _settings(figures),
-    ]
-    page = string.Template(PAGE.read_text(encoding="utf-8"))
-    return page.substitute(
+    sections = {
+        "Figures": _figures(figures),
+        "Samples": _grid(samples, real.class_names),
+        "Shares by class": _shares(figures),
+        "What the judge, a classifier, reads": _confusion(figures),
+        "Nearest training images": _nearest(samples, real, nearest),
+        "The network, without sampling": _network(figures["network"]),
+        "Settings": _settings(figures),
+    }
+    return string.Template(PAGE.read_text(encoding="utf-8")).substitute(
         title=f"Evaluation of {html.escape(Path(figures['source']).name)}",
         summary=f"{figures['images']:,} images against {html.escape(figures['data'])}, by features "
         f"of {html.escape(figures['features'])}",
-        body="\n".join(filter(None, sections)),
+        body="\n".join(f"<h2>{title}</h2>{text}" for title, text in sections.items() if text),
     )
+
+
+def _rows(rows: Iterable[Iterable[Any]], head: Iterable[str] = (), kind: str = "") -> str:
+    """A table: the first cell of a row is its heading, and names are escaped."""
+    lines = [
+        "".join(
+            f"<{tag}>{cell if isinstance(cell, _Html) else html.escape(str(cell))}</{tag}>"
+            for tag, cell in zip(["th", *99 * ["td"]], row, strict=False)
+        )
+        for row in rows
+    ]
+    heading = "".join(f"<th>{html.escape(name)}</th>" for name in head)
+    body = "".join(f"<tr>{line}</tr>" for line in lines)
+    return (
+        f"<div class='wide'><table class='{kind}'><thead><tr>{heading}</tr></thead>"
+        f"<tbody>{body}</tbody></table></div>"
+    )
+
+
+class _Html(str):
+    """Text that is HTML already."""
 
 
 def _figures(figures):
     real = figures["real"] or {}
-    rows = []
-    for key, (title, better, note) in ROWS.items():
-        if figures.get(key) is None:
-            continue
-        (value, error), (real_value, real_error) = _value(figures, key), _value(real, key)
-        kind = "number real" if real_value else "number real none"
-        rows.append(
-            f"<tr><th scope='row'>{title}</th>"
-            f"<td class='number'>{value} <span class='error'>{error}</span></td>"
-            f"<td class='{kind}'>{real_value or '–'} <span class='error'>{real_error}</span></td>"
-            f"<td class='note'>Better: {better}. {note}</td></tr>"
-        )
-    beside = f"held-out real, {real['images']:,}" if real else "held-out real"
-    text = "".join(
+    rows = [
+        (title, " ".join(_value(figures, key)), " ".join(_value(real, key)) or "–",
+         f"Better: {better}. {note}")
+        for key, (title, better, note) in ROWS.items()
+        if figures.get(key) is not None
+    ]  # fmt: skip
+    left_out = "".join(
         f"<li>{html.escape(name)} was not measured: {html.escape(reason)}.</li>"
         for name, reason in figures["not_measured"].items()
     )
     return (
-        "<h2>Figures</h2>"
-        "<p>Held-out real images are scored as if they had been drawn: that is what a perfect "
-        f"model would reach with so many images. {_fewer_held_out(figures)}</p>"
-        "<table class='figures'><thead><tr><th>measure</th><th class='number'>drawn</th>"
-        f"<th class='number'>{beside}</th><th>what it tells</th></tr></thead>"
-        f"<tbody>{''.join(rows)}</tbody></table>"
-        + (f"<ul class='faint'>{text}</ul>" if text else "")
+        "<p>Held-out real images are measured as if they were samples: a perfect model would reach "
+        f"that with so many. {_fewer_held_out(figures)}</p>"
+        + _rows(rows, ("measure", "samples", f"held-out real, {real.get('images', 0):,}", ""))
+        + f"<ul class='faint'>{left_out}</ul>"
     )
 
 
-def _grid(images, labels, names):
-    if labels is not None:
-        classes = np.unique(labels)
-        rows = {label: np.flatnonzero(labels == label)[:GRID_COLUMNS] for label in classes}
-        # A class of which few were drawn would make all rows as short as its own.
-        most = max(map(len, rows.values()))
-        rows = {label: row for label, row in rows.items() if len(row) > most / 2}
-        shown = list(rows)[:20]
-        columns = min(len(rows[label]) for label in shown)
-        indices = np.concatenate([rows[label][:columns] for label in shown])
-        row_names = [names[label] for label in shown]
-        return "<h2>Drawn images</h2>" + _embedded(
-            image_grid(images.pick(indices), columns, row_names), "Drawn images, a row per class"
-        )
-    first = np.arange(min(images.count, GRID_COLUMNS**2))
-    grid = image_grid(images.pick(first), GRID_COLUMNS)
-    return "<h2>Drawn images</h2>" + _embedded(grid, "The first drawn images")
+def _grid(samples, names):
+    images, labels = samples.images, samples.labels
+    if labels is None or names is None or labels.max() >= len(names):
+        first = images[: GRID_COLUMNS**2]
+        return _embedded(image_grid(first, GRID_COLUMNS), "The first samples")
+    names = samples.class_names or names
+    rows = {label: np.flatnonzero(labels == label)[:GRID_COLUMNS] for label in np.unique(labels)}
+    # A class of few samples would make all rows as short as its own.
+    most = max(map(len, rows.values()))
+    shown = [label for label, row in rows.items() if len(row) > most / 2][:GRID_ROWS]
+    columns = min(len(rows[label]) for label in shown)
+    indices = np.concatenate([rows[label][:columns] for label in shown])
+    grid = image_grid(images[indices], columns, [names[label] for label in shown])
+    return _embedded(grid, "Samples, a row per class")
 
 
-def _judged(figures):
+def _shares(figures):
     if figures.get("share_as_asked") is None:
         return ""
-    confusion, names = np.array(figures["confusion"]), list(figures["share_by_class"])
-    asked = np.maximum(confusion.sum(axis=1, keepdims=True), 1)
     real = (figures["real"] or {}).get("share_by_class", {})
-    shares = "".join(
-        f"<tr><th scope='row'>{html.escape(name)}</th><td><meter min='0' max='1' "
-        f"value='{share:.3f}'>{share:.3f}</meter></td><td class='number'>{share:.3f}</td>"
-        f"<td class='number faint'>{_or_dash(real.get(name))}</td>"
-        f"<td class='number faint'>{figures['share_read'][name]:.3f}</td></tr>"
+    rows = [
+        (name, _Html(f"<meter value='{share:.3f}'></meter> {share:.3f}"), _share(real.get(name)),
+         _share(figures["share_read"][name]))
         for name, share in figures["share_by_class"].items()
         if share is not None
-    )
-    head = "".join(f"<th scope='col'>{html.escape(name)}</th>" for name in names)
-    body = "".join(
-        f"<tr><th scope='row'>{html.escape(name)}</th>"
-        + "".join(_shaded(count, share) for count, share in zip(row, row / total, strict=True))
-        + "</tr>"
-        for name, row, total in zip(names, confusion, asked, strict=True)
-    )
+    ]  # fmt: skip
+    return _rows(rows, ("asked for", "read as asked", "held-out real", "read as this, of all"))
+
+
+def _confusion(figures):
+    if figures.get("share_as_asked") is None:
+        return ""
+    names = list(figures["share_by_class"])
+    rows = [
+        (name, *(_shaded(count, count / max(sum(row), 1)) for count in row))
+        for name, row in zip(names, figures["confusion"], strict=True)
+    ]
     return (
-        "<h2>Shares by class</h2><div class='wide'><table><thead><tr><th>asked for</th><th></th>"
-        "<th class='number'>read as asked</th><th class='number'>held-out real</th>"
-        "<th class='number'>of all images, read as this</th></tr></thead>"
-        f"<tbody>{shares}</tbody></table></div>"
-        "<h2>What the judge reads</h2><p>A row is the class that was asked for, a column what the "
-        f"judge reads, in numbers of images.</p><div class='wide'><table class='confusion'>"
-        f"<thead><tr><td></td>{head}</tr></thead><tbody>{body}</tbody></table></div>"
+        "<p>A row is the class that was asked for, a column the class that was read, in numbers of "
+        f"images.</p>{_rows(rows, ('', *names), 'confusion')}"
     )
 
 
 def _shaded(count, share):
-    tone = "dark" if share > 0.5 else "light"
-    lightness = 97 - 62 * share  # of 100
-    return f"<td class='{tone}' style='background: hsl(214 65% {lightness:.0f}%)'>{count}</td>"
+    ink = "#fff" if share > 0.5 else "#1d1f24"
+    style = f"background: hsl(214 65% {97 - 62 * share:.0f}%); color: {ink}"
+    return _Html(f"<span style='{style}'>{count}</span>")
 
 
-def _or_dash(value):
+def _share(value):
     return "–" if value is None else f"{value:.3f}"
 
 
-def _nearest(evaluation, images, real_images):
-    copies = evaluation.copies
-    if copies is None:
+def _nearest(samples, real, nearest):
+    if nearest is None:
         return ""
-    count = len(copies.distances)
-    closest = np.argsort(copies.distances, kind="stable")[:PAIRS]
-    rng = np.random.default_rng(evaluation.drawn.seed)
-    others = np.sort(rng.choice(count, min(PAIRS, count), replace=False))
+    indices, distances = nearest
+    closest = np.argsort(distances, kind="stable")[:PAIRS]
+    some = np.linspace(0, len(distances) - 1, min(PAIRS, len(distances))).astype(int)
     parts = []
-    for title, chosen in (("The nearest of all", closest), ("Some, by chance", others)):
-        pairs = np.concatenate([images.pick(chosen), real_images[copies.nearest[chosen]]])
-        grid = image_grid(pairs, len(chosen), ["drawn", "training"])
-        distances = ", ".join(f"{value:.3g}" for value in copies.distances[chosen])
+    for title, chosen in (("The nearest of all", closest), ("Some", some)):
+        pairs = np.concatenate([samples.images[chosen], real.dataset.images[indices[chosen]]])
+        said = ", ".join(f"{value:.3g}" for value in distances[chosen])
         parts.append(
-            f"<p>{title}. Distances: <span class='faint'>{distances}</span></p>"
-            + _embedded(grid, f"{title}: drawn images above the nearest training images")
+            f"<p>{title}. Distances: <span class='faint'>{said}</span></p>"
+            + _embedded(image_grid(pairs, len(chosen), ["sample", "training"]), title)
         )
-    held_out = copies.fresh_distances
-    known = "All held-out images are training images, too."
-    if len(held_out):
-        known = (
-            f"Held-out images lie at {np.median(held_out):.3g} from the nearest training image in "
-            f"the median; the nearest of them at {held_out.min():.3g}."
-        )
-    return f"<h2>Nearest training images</h2><p>{known}</p>{''.join(parts)}"
+    return "".join(parts)
 
 
-def _network(figures):
-    network = figures["network"]
+def _network(network):
     if not network:
         return ""
-    rows = "".join(
-        f"<tr><th scope='row'>{title}</th><td class='number'>{value} "
-        f"<span class='error'>{error}</span></td>"
-        f"<td class='note'>Better: {better}. {note}</td></tr>"
+    rows = [
+        (title, " ".join(_value(network, key)), f"Better: {better}. {note}")
         for key, (title, better, note) in NETWORK_ROWS.items()
-        for value, error in [_value(network, key)]
-    )
+    ]
     levels = zip(network["sigmas"], network["x0_errors"], network["relative_errors"], strict=True)
-    errors = "".join(
-        f"<tr><td class='number'>{sigma:g}</td><td class='number'>{error:.4g}</td>"
-        f"<td class='number'>{relative:.4g}</td></tr>"
-        for sigma, error, relative in levels
-    )
+    errors = [(f"{sigma:g}", f"{error:.4g}", f"{ratio:.4g}") for sigma, error, ratio in levels]
     return (
-        "<h2>The network, without drawing</h2><p>Measured on "
-        f"{network['images']:,} held-out images.</p>"
-        "<table class='figures'><thead><tr><th>measure</th><th class='number'>value</th>"
-        f"<th>what it tells</th></tr></thead><tbody>{rows}</tbody></table>"
-        "<div class='wide'><table><thead><tr><th class='number'>noise level</th>"
-        "<th class='number'>squared error</th><th class='number'>over the linear guess</th>"
-        f"</tr></thead><tbody>{errors}</tbody></table></div>"
+        f"<p>Measured on {network['images']:,} held-out images.</p>"
+        + _rows(rows, ("measure", "value", ""))
+        + _rows(errors, ("noise level", "squared error", "over the linear denoiser's"))
     )
 
 
@@ -331,12 +304,7 @@ def _settings(figures):
         "seed of subsets": figures["seed"],
         "seconds": figures["seconds"],
     }
-    rows = "".join(
-        f"<dt>{html.escape(name)}</dt><dd>{html.escape(str(value))}</dd>"
-        for name, value in entries.items()
-        if value is not None
-    )
-    return f"<h2>What was asked</h2><dl>{rows}</dl>"
+    return _rows([each for each in entries.items() if each[1] is not None])
 
 
 def _embedded(image, description):

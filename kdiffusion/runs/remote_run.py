@@ -29,7 +29,7 @@ import warnings
 from collections.abc import Callable, Iterable, Iterator
 from pathlib import Path
 
-from kdiffusion.evaluation.cache import cache_folder
+from kdiffusion.evaluation.real import cache_folder
 from kdiffusion.object_store import Store, is_url
 from kdiffusion.runs.run_directory import GRID, PARTS, locked
 

@@ -1,14 +1,20 @@
-"""The Fréchet distance against its closed forms, and statistics that arrive in pieces."""
+"""Distances and measures by neighbours: against closed forms, and their definitions written out."""
 
 import numpy as np
 import pytest
 from scipy.linalg import sqrtm
 
+from kdiffusion.evaluation import distances as room
 from kdiffusion.evaluation.distances import (
-    GaussianStatistics,
+    copies,
+    density_and_coverage,
     frechet_distance,
+    gaussian_of,
     kernel_distance,
+    nearest,
+    precision_and_recall,
 )
+from kdiffusion.evaluation.measures import nearest_of_both
 
 
 def _exactly(mean, covariance, count=1000):
@@ -19,7 +25,7 @@ def _exactly(mean, covariance, count=1000):
     white = noise @ np.linalg.inv(np.linalg.cholesky(np.atleast_2d(np.cov(noise, rowvar=False)))).T
     values, vectors = np.linalg.eigh(covariance)
     root = (vectors * np.sqrt(np.maximum(values, 0))) @ vectors.T
-    return GaussianStatistics().add(mean + white @ root)
+    return gaussian_of(mean + white @ root)
 
 
 def _random_covariance(seed, size=6):
@@ -57,55 +63,25 @@ def test_any_covariances_as_by_the_matrix_root_of_scipy(seed):
 
 def test_the_distance_to_itself_is_0_and_to_a_shifted_copy_the_shift():
     features = np.random.default_rng(0).standard_normal((50, 4))
-    a = GaussianStatistics().add(features)
+    a = gaussian_of(features)
     assert frechet_distance(a, a) == pytest.approx(0, abs=1e-12)
-    b = GaussianStatistics().add(features + np.array([3.0, 0, 4.0, 0]))
+    b = gaussian_of(features + np.array([3.0, 0, 4.0, 0]))
     assert frechet_distance(a, b) == pytest.approx(25)
 
 
 def test_fewer_features_than_dimensions_are_no_trouble():
     rng = np.random.default_rng(0)
-    a, b = (GaussianStatistics().add(rng.standard_normal((5, 20))) for _ in range(2))
+    a, b = (gaussian_of(rng.standard_normal((5, 20))) for _ in range(2))
     assert np.isfinite(frechet_distance(a, b))
     assert frechet_distance(a, a) == pytest.approx(0, abs=1e-9)
 
 
-@pytest.mark.parametrize("sizes", [[100], [1] * 100, [99, 1], [1, 99], [30, 50, 20]])
-def test_pieces_make_the_whole(sizes):
+def test_a_gaussian_is_the_mean_and_covariance_of_numpy(monkeypatch):
+    monkeypatch.setattr(room, "BLOCK", 7)
     features = np.random.default_rng(0).normal(1e4, 0.1, (100, 5))  # far from 0, nearly equal
-    statistics = GaussianStatistics()
-    for piece in np.split(features, np.cumsum(sizes)[:-1]):
-        statistics.add(piece)
-    assert statistics.count == 100
-    np.testing.assert_allclose(statistics.mean, features.mean(axis=0), rtol=1e-13)
-    np.testing.assert_allclose(statistics.covariance, np.cov(features, rowvar=False), rtol=1e-6)
-
-
-@pytest.mark.parametrize(
-    "features", [np.zeros(3), np.zeros((0, 3)), np.zeros((2, 4)), np.full((2, 3), np.nan)]
-)
-def test_what_are_no_features_are_refused(features):
-    statistics = GaussianStatistics().add(np.ones((2, 3)))
-    with pytest.raises(ValueError, match="`features`"):
-        statistics.add(features)
-
-
-def test_one_feature_has_no_covariance_and_dimensions_must_agree():
-    with pytest.raises(ValueError, match="2 features"):
-        _ = GaussianStatistics().add(np.ones((1, 3))).covariance
-    with pytest.raises(ValueError, match="Received: 3 and 2"):
-        frechet_distance(GaussianStatistics().add(np.eye(3)), GaussianStatistics().add(np.eye(2)))
-
-
-def test_statistics_that_are_known_serve_as_those_that_were_taken():
-    a, b = _exactly([1.0, 2.0], np.eye(2)), _exactly([0.0, 0.0], 4 * np.eye(2))
-    known = GaussianStatistics.of(a.mean, a.covariance)
-    assert frechet_distance(known, b) == frechet_distance(a, b)
-    with pytest.raises(ValueError, match="no more features"):
-        known.add(np.ones((3, 2)))
-    for mean, covariance in (([1.0], np.eye(2)), ([np.nan, 0], np.eye(2)), ([[1.0]], [[1.0]])):
-        with pytest.raises(ValueError, match="`mean` must be finite"):
-            GaussianStatistics.of(mean, covariance)
+    gaussian = gaussian_of(features)
+    np.testing.assert_allclose(gaussian.mean, features.mean(axis=0), rtol=1e-13)
+    np.testing.assert_allclose(gaussian.covariance, np.cov(features, rowvar=False), rtol=1e-6)
 
 
 def test_the_kernel_distance_is_the_u_statistic_written_out():
@@ -141,14 +117,126 @@ def test_the_kernel_distance_has_no_bias_of_few_images():
         assert abs(np.mean(estimates) - exact) < 4 * error
 
 
-def test_the_kernel_distance_takes_subsets_that_a_seed_decides_and_refuses_too_large_ones():
+def test_the_kernel_distance_takes_subsets_that_a_seed_decides():
     rng = np.random.default_rng(0)
     a, b = rng.standard_normal((2, 40, 3))
     estimates = kernel_distance(a, b, subsets=5, subset_size=10, seed=3)
     assert len(set(estimates)) == 5
-    # RandomState has 32 bits of a seed, and drawing takes 64.
+    # RandomState has 32 bits of a seed, and sampling takes 64.
     for seed in (3, 2**32 + 3, 2**64 - 2**32 + 3):
         np.testing.assert_array_equal(kernel_distance(a, b, 5, 10, seed=seed), estimates)
-    for size in (1, 41):
-        with pytest.raises(ValueError, match="from 2 to the 40 images"):
-            kernel_distance(a, b, subset_size=size)
+
+
+def _sets(seed=0, real=60, drawn=45, dimensions=3):
+    rng = np.random.default_rng(seed)
+    return rng.standard_normal((real, dimensions)), rng.normal(0.3, 0.8, (drawn, dimensions))
+
+
+def _distance(a, b):
+    return float(np.sqrt(sum((p - q) ** 2 for p, q in zip(a, b, strict=True))))
+
+
+def _radius(points, index, k):
+    others = [_distance(points[index], p) for i, p in enumerate(points) if i != index]
+    return sorted(others)[k - 1]
+
+
+@pytest.mark.parametrize("block", [7, 500])
+@pytest.mark.parametrize("k", [1, 3, 5])
+def test_all_four_are_their_definitions(k, block, monkeypatch):
+    monkeypatch.setattr(room, "BLOCK", block)
+    real, drawn = _sets()
+    real_radii = [_radius(real, i, k) for i in range(len(real))]
+    drawn_radii = [_radius(drawn, i, k) for i in range(len(drawn))]
+    inside = [[_distance(d, r) <= radius for r, radius in zip(real, real_radii, strict=True)]
+              for d in drawn]  # fmt: skip
+    recalled = [any(_distance(r, d) <= radius for d, radius in zip(drawn, drawn_radii, strict=True))
+                for r in real]  # fmt: skip
+    expected = np.mean([any(row) for row in inside]), np.mean(recalled)
+    assert precision_and_recall(real, drawn, k) == pytest.approx(expected)
+    expected = np.sum(inside) / (k * len(drawn)), np.mean(np.any(inside, axis=0))
+    assert density_and_coverage(real, drawn, k) == pytest.approx(expected)
+
+
+def test_a_set_against_itself_is_precise_and_covered():
+    real, _ = _sets()
+    assert precision_and_recall(real, real) == (1.0, 1.0)
+    assert density_and_coverage(real, real)[1] == 1.0
+
+
+def test_two_sets_of_one_kind_have_the_density_and_the_coverage_of_theory():
+    """Naeem et al. 2020: E density = 1, E coverage = 1 - prod (N - i) / (N + M - i), i = 1 .. k."""
+    rng = np.random.default_rng(0)
+    results = [density_and_coverage(*rng.standard_normal((2, 400, 4))) for _ in range(8)]
+    density, coverage = np.mean(results, axis=0)
+    outside = np.prod([(400 - i) / (800 - i) for i in range(1, 6)])
+    assert density == pytest.approx(1, abs=0.03)
+    assert coverage == pytest.approx(1 - outside, abs=0.01)
+
+
+def test_what_each_of_them_sees():
+    """A lost mode lowers recall and coverage; images far from all real ones lower the others."""
+    rng = np.random.default_rng(0)
+    real = np.concatenate([rng.normal(0, 1, (200, 2)), rng.normal(50, 1, (200, 2))])
+    one_mode = rng.normal(0, 1, (400, 2))
+    precision, recall = precision_and_recall(real, one_mode)
+    density, coverage = density_and_coverage(real, one_mode)
+    assert (precision > 0.9, recall < 0.55, density > 0.8, coverage < 0.55) == (True,) * 4
+    far = np.concatenate([real[::2] + 0.01, rng.normal(-1000, 100, (200, 2))])
+    assert precision_and_recall(real, far)[0] == 0.5
+    assert density_and_coverage(real, far)[0] < 0.7
+
+
+def test_distances_far_from_zero_are_no_trouble():
+    real, drawn = _sets()
+    assert precision_and_recall(real + 1e6, drawn + 1e6) == precision_and_recall(real, drawn)
+
+
+@pytest.mark.parametrize("block", [4, 500])
+def test_the_nearest_is_the_nearest_and_a_copy_is_at_0(block, monkeypatch):
+    monkeypatch.setattr(room, "BLOCK", block)
+    rng = np.random.default_rng(0)
+    among = (100 + rng.standard_normal((50, 6))).astype(np.float32)
+    of = np.concatenate([100 + rng.standard_normal((9, 6)), among[[7]]]).astype(np.float32)
+    indices, distances = nearest(of, among)
+    table = np.linalg.norm(of[:, None].astype(float) - among[None], axis=2)
+    np.testing.assert_array_equal(indices, table.argmin(axis=1))
+    np.testing.assert_allclose(distances, table.min(axis=1))
+    assert (indices[-1], distances[-1]) == (7, 0.0)
+
+
+def _copies(distances, held_out):
+    return copies(np.asarray(distances), np.asarray(held_out))
+
+
+def test_copies_are_counted_below_the_nearest_held_out_image_that_is_fresh():
+    found = _copies([0.0, 0.9, 1.0, 3.0], [1.0, 2.0, 4.0])
+    assert (found["copies"], found["copies_share"]) == (2, 0.5)
+    assert found["nearest_distance_ratio"] == pytest.approx(0.95 / 2)
+    # A held-out image that is a training image, too, is no yardstick.
+    assert _copies([0.0, 0.9, 1.0, 3.0], [0.0, 1.0, 2.0])["copies"] == 2
+    assert set(_copies([0.5, 1.0], [0.0, 0.0]).values()) == {None}
+
+
+def test_near_is_the_nearest_hundredth_of_the_held_out():
+    found = _copies([2.005, 10.0, 50.0], np.arange(1.0, 201.0))
+    assert found["near_training_share"] == pytest.approx(1 / 3)
+
+
+@pytest.mark.parametrize("held_out", [20, 98, 1000])
+def test_of_samples_that_copy_nothing_as_many_are_near_as_by_chance(held_out):
+    """Samples and held-out images of one kind: their distances are of one distribution."""
+    rng, count = np.random.default_rng(0), 200
+    found = [_copies(rng.random(count), rng.random(held_out)) for _ in range(4000)]
+    for name, chance in (
+        ("copies", "copies_by_chance"),
+        ("near_training_share", "near_training_share_by_chance"),
+    ):
+        values = [each[name] for each in found]
+        assert abs(np.mean(values) - found[0][chance]) < 4 * np.std(values) / len(values) ** 0.5
+
+
+def test_images_are_looked_for_mirrored_too():
+    of, mirrored, among = np.float32([[4.0]]), np.float32([[9.0]]), np.float32([[0.0], [10.0]])
+    indices, distances = nearest_of_both(of, mirrored, among)
+    assert (indices.tolist(), distances.tolist()) == ([1], [1.0])

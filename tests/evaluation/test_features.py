@@ -1,11 +1,22 @@
 """Features are what their formulas say, do not depend on batches, and see what they should."""
 
 import numpy as np
+import onnx
 import pytest
+from onnx import TensorProto, helper
+from PIL import Image
 
 from kdiffusion.evaluation import features as room
-from kdiffusion.evaluation.distances import GaussianStatistics, frechet_distance
-from kdiffusion.evaluation.features import FEATURES, fit_pixels, fit_random_conv
+from kdiffusion.evaluation.distances import frechet_distance, gaussian_of
+from kdiffusion.evaluation.features import (
+    FEATURES,
+    fit_pixels,
+    fit_random_conv,
+    make_reader,
+    open_network,
+)
+
+TYPES = {np.float32: TensorProto.FLOAT, np.uint8: TensorProto.UINT8}
 
 
 def _images(count, seed=0, shape=(8, 12, 3)):
@@ -28,17 +39,8 @@ def test_features_are_finite_and_one_row_an_image(fit, shape):
 def test_features_do_not_depend_on_the_batch(fit, monkeypatch):
     extract, images = fit(_images(60)), _images(10, 1)
     whole = extract(images)
-    monkeypatch.setattr(room, "BATCH_SIZE", 3)
+    monkeypatch.setattr(room, "CHUNK", 3)
     np.testing.assert_allclose(extract(images), whole, rtol=1e-10, atol=1e-12)
-
-
-def test_an_image_of_another_shape_is_refused(fit):
-    extract = fit(_images(60))
-    for images in (_images(2, shape=(12, 8, 3)), _images(2).astype(np.float32)):
-        with pytest.raises(ValueError, match="8, 12, 3"):
-            extract(images)
-    with pytest.raises(ValueError, match="`images`"):
-        fit(_images(1))
 
 
 def test_pixels_keep_distances_between_small_images():
@@ -86,11 +88,6 @@ def test_random_conv_is_a_convolution():
     np.testing.assert_allclose(ratio, ratio[0, 0], rtol=1e-4)
 
 
-def test_random_conv_needs_pixels_to_halve():
-    with pytest.raises(ValueError, match="8 pixels a side"):
-        fit_random_conv(_images(5, shape=(6, 8, 1)))
-
-
 def _blurred(images):
     wide = images.astype(float)
     return ((wide + np.roll(wide, 1, 1) + np.roll(wide, 1, 2)) / 3).astype(np.uint8)
@@ -108,18 +105,90 @@ def test_spoilt_images_are_further_away_than_others_of_the_kind(fit, spoil):
     extract = fit(draw(0))
 
     def distance(images):
-        statistics = [GaussianStatistics().add(extract(each)) for each in (draw(0), images)]
-        return frechet_distance(*statistics)
+        gaussians = [gaussian_of(extract(each)) for each in (draw(0), images)]
+        return frechet_distance(*gaussians)
 
     assert distance(spoil(draw(1))) > 3 * distance(draw(1))
 
 
-def test_pixels_tell_real_digits_apart():
-    from sklearn.datasets import load_digits
-    from sklearn.svm import SVC
+@pytest.fixture
+def network(tmp_path):
+    """Writes a network whose features are its input, flattened, and return its path."""
 
-    digits = load_digits()
-    images = np.rint(digits.images * (255 / 16)).astype(np.uint8)[..., None]
-    extract = fit_pixels(images[:1000])
-    classifier = SVC(C=10.0).fit(extract(images[:1000]), digits.target[:1000])
-    assert classifier.score(extract(images[1000:]), digits.target[1000:]) > 0.93
+    def write(shape, kind=np.float32, outputs=("features",), flat=True):
+        cast = helper.make_node("Cast", ["x"], ["float"], to=TensorProto.FLOAT)
+        flatten = [
+            helper.make_node("Flatten" if flat else "Identity", ["float"], [name])
+            for name in outputs
+        ]
+        ranks = [["batch", None] if flat else ["batch", None, None, None] for _ in outputs]
+        graph = helper.make_graph(
+            [cast, *flatten],
+            "flatten",
+            [helper.make_tensor_value_info("x", TYPES[kind], shape)],
+            [
+                helper.make_tensor_value_info(name, TensorProto.FLOAT, rank)
+                for name, rank in zip(outputs, ranks, strict=True)
+            ],
+        )
+        opset = [helper.make_opsetid("", 18)]
+        path = tmp_path / "network.onnx"
+        onnx.save(helper.make_model(graph, opset_imports=opset, ir_version=8), path)
+        return path
+
+    return write
+
+
+@pytest.fixture
+def images():
+    return np.random.default_rng(0).integers(0, 256, (7, 4, 6, 3), np.uint8)
+
+
+def _extract(path, **options):
+    return open_network(path, **options)[1]
+
+
+def test_pixels_arrive_in_the_order_and_the_range_that_the_network_takes(network, images):
+    features = _extract(network(["batch", 3, "height", "width"]), value_range=(-1, 1))(images)
+    expected = images.transpose(0, 3, 1, 2) / 127.5 - 1
+    np.testing.assert_allclose(features, expected.reshape(7, -1), atol=1e-6)
+    for kind in (np.float32, np.uint8):
+        features = _extract(network(["batch", "h", "w", 3], kind))(images)
+        np.testing.assert_array_equal(features, images.reshape(7, -1))
+
+
+def test_grey_is_three_times_the_same_and_pooled_features_need_not_be_flat(network, images):
+    grey = _extract(network(["batch", "h", "w", 3]))(images[..., :1]).reshape(7, 4, 6, 3)
+    np.testing.assert_array_equal(grey, np.repeat(images[..., :1], 3, axis=-1))
+    pixel = np.arange(6, dtype=np.uint8).reshape(2, 1, 1, 3)
+    pooled = _extract(network(["batch", 3, "h", "w"], flat=False))
+    np.testing.assert_array_equal(pooled(pixel), pixel.reshape(2, 3))
+
+
+def test_images_are_brought_to_the_size_asked_for_without_rounding(network, images):
+    features = _extract(network(["batch", "h", "w", 3]), size=12)(images).reshape(7, 12, 12, 3)
+    red = Image.fromarray(images[2, ..., 0].astype(np.float32))
+    expected = np.asarray(red.resize((12, 12), Image.Resampling.BICUBIC))
+    np.testing.assert_allclose(features[2, ..., 0], expected, rtol=1e-6)
+    fixed = _extract(network(["batch", 12, 12, 3]))(images).reshape(7, 12, 12, 3)
+    np.testing.assert_array_equal(fixed, features)
+
+
+def test_of_several_outputs_one_must_be_named(network):
+    path = network(["batch", "h", "w", 3], outputs=("a", "b"))
+    with pytest.raises(ValueError, match="`feature_output`"):
+        open_network(path)
+    identities = {
+        make_reader(str(path), None, None, size, value_range, output).identity
+        for size, value_range, output in (
+            (None, (0, 255), "a"), (None, (0, 255), "b"), (8, (0, 255), "a"), (None, (0, 1), "a"),
+        )
+    }  # fmt: skip
+    assert len(identities) == 4
+
+
+@pytest.mark.parametrize("images", [None, np.zeros((40, 8, 8, 1), np.uint8)])
+def test_features_that_are_not_there_are_refused(images):
+    for features in ("judge", "inception", *(() if images is not None else FEATURES)):
+        with pytest.raises(ValueError, match="`features`"):
+            make_reader(features, None, images)

@@ -1,0 +1,158 @@
+"""`python -m kdiffusion evaluate SOURCE`: how good samples are, by measures that people trust.
+
+It runs without TensorFlow, but for a data set of TFDS and a SavedModel.
+"""
+
+import contextlib
+import json
+import shutil
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Literal
+
+from kdiffusion.artifacts import is_artifact, load_denoiser
+from kdiffusion.artifacts.released import as_written, existing
+from kdiffusion.commands.held_out import load_as_split
+from kdiffusion.commands.outputs import refuse_outputs
+from kdiffusion.commands.sampling_flags import AS_RECOMMENDED, Artifact, Sampling
+from kdiffusion.commands.seed_files import JOB, file_name, files_of, sample_to_folder
+from kdiffusion.data import load_dataset, name_and_directory
+from kdiffusion.files import staged
+
+from .evaluation import NETWORK_IMAGES, fitting_count, measurable, measure, network_figures
+from .image_sets import open_images
+from .measures import MEASURES
+from .real import labels_to_sample, read_real, save_statistics
+from .report import report, table
+
+MeasureName = str if TYPE_CHECKING else Literal[tuple(MEASURES)]
+
+
+def main(
+    source: Artifact,
+    data: str | None = None,
+    directory: Path | None = None,
+    images: int | None = None,
+    measures: tuple[MeasureName, ...] | None = None,
+    features: str | None = None,
+    feature_size: int | None = None,
+    feature_range: tuple[float, float] = (0.0, 255.0),
+    feature_output: str | None = None,
+    judge: str | None = None,
+    network_images: int = NETWORK_IMAGES,
+    seed: int = 0,
+    sampling: Sampling = AS_RECOMMENDED,
+    out: Path = Path("evaluation"),
+    save_statistics: Path | None = None,
+    overwrite: bool = False,
+) -> None:
+    """Measures samples against real images: a table, evaluation.json and report.html.
+
+    Samples stay in the folder `drawn` of --out: stopped and started again, it goes on.
+    docs/evaluation.md explains each measure.
+
+    Args:
+        source: an exported file or folder, which is sampled from; a folder of images; a folder of
+            many samples in NPZ files; or an NPZ file with `images` or `arr_0`.
+        data: name of the real data set, a folder with a sub-folder for each class, or an NPZ file
+            of statistics (mu, sigma). What the model was trained on if not given.
+        directory: where it lies: an image folder's, or TFDS's data directory.
+        images: how many samples; as many as training images, 5000 at most, if not given. Or how
+            many of a folder's or a file's to take, all if not given.
+        measures: which; all that can be taken if not given.
+        features: `judge`, `pixels`, `random_conv`, or the path of an ONNX network. The judge's if
+            not given, or random_conv where there is no judge.
+        feature_size: height and width that such a network takes, where its file does not fix them.
+        feature_range: what pixels of 0 and of 255 become for such a network.
+        feature_output: name of its output with the features, where it has several.
+        judge: name or ONNX file of a judge, a classifier that reads samples; the one of the data
+            set if not given.
+        network_images: held-out images on which the network's errors are measured, without
+            sampling; 0 for none. Only for an exported file.
+        seed: of the first sample, and of the subsets that measures take.
+        out: folder to write into.
+        save_statistics: NPZ file for mean and covariance of the real features, if wanted.
+        overwrite: remove an earlier evaluation and its samples, and sample again.
+    """
+    paths = {name: out / name for name in ("evaluation.json", "report.html")}
+    refuse_outputs(*paths.values(), save_statistics, overwrite=overwrite)
+    path = existing(source)
+    given = denoiser = None
+    if _is_images(path):
+        given = open_images(path)
+        given = given if images is None else given.subset(images, seed)
+        shape, names = given.images.shape[1:], given.class_names
+    else:
+        denoiser = load_denoiser(path)
+        shape, names = denoiser.card.image_shape, denoiser.card.class_names
+    dataset, held_out = _load_data(data, directory, denoiser and denoiser.card, shape)
+    if given and not isinstance(dataset, Path) and set(names or ()) <= set(dataset.class_names):
+        names = dataset.class_names  # some of them, in another order: by name, not by place
+    real = read_real(
+        dataset, shape, names, judge=judge, features=features, feature_size=feature_size,
+        feature_range=feature_range, feature_output=feature_output,
+    )  # fmt: skip
+    count = len(given.images) if given else fitting_count(real) if images is None else images
+    _, left_out = measurable(measures, count, given is None or given.labels is not None, real)
+    if left_out:
+        print(_said_of(left_out))
+    samples = given or _sample(denoiser, real, range(seed, seed + count), out, sampling, overwrite)
+    figures, nearest = measure(samples, real, measures, seed)
+    figures |= {"source": as_written(source), "held_out": held_out}
+    if denoiser is not None:
+        figures["network"] = network_figures(denoiser, real, network_images, seed)
+    print(table(figures))
+    page = report(figures, samples, real, nearest)
+    _write(paths, figures, page, real, save_statistics, overwrite)
+
+
+def _is_images(path):
+    is_run = (path / "config.json").is_file()  # which holds images too
+    return path.suffix == ".npz" or (path.is_dir() and not is_run and not is_artifact(path))
+
+
+def _load_data(data, directory, card, image_shape) -> tuple[Any, str | None]:
+    """(ImageDataset or the path of a file of statistics, what is known of its split)."""
+    if data is None and card is None:
+        raise ValueError("`data` must be given: the images do not say what they should look like")
+    if data is not None and data.endswith(".npz"):
+        return Path(data), None
+    # What the card names is never a path: the file says it, not the user.
+    name, place = (card.dataset, directory) if data is None else name_and_directory(data, directory)
+    if card is not None:
+        return load_as_split(card, name, place)
+    return load_dataset(name, directory=place, image_size=image_shape[:2]), None
+
+
+def _said_of(left_out):
+    """One line: which measures are left out, and why."""
+    by_reason: dict[str, list[str]] = {}
+    for name, reason in left_out.items():
+        by_reason.setdefault(reason, []).append(name)
+    said = (f"{', '.join(names)} ({reason})" for reason, names in by_reason.items())
+    return f"Not measured: {'; '.join(said)}."
+
+
+def _sample(denoiser, real, seeds, out, sampling, overwrite):
+    folder = out / "drawn"
+    if overwrite:
+        sampling.options().resolve(denoiser.card)  # refuses before anything is removed
+        if (folder / JOB).is_file():  # ours, of an earlier evaluation
+            shutil.rmtree(folder)
+        for name in ("evaluation.json", "report.html"):  # so that, stopped, it goes on without
+            (out / name).unlink(missing_ok=True)
+    labels = labels_to_sample(len(denoiser.card.class_names), real)
+    sample_to_folder(denoiser, labels, seeds, folder, **sampling.given())
+    return open_images(folder, [file_name(file) for file in files_of(seeds)])
+
+
+def _write(paths, figures, page, real, statistics, overwrite):
+    contents = {
+        paths["evaluation.json"]: json.dumps(figures, indent=1, allow_nan=False),
+        paths["report.html"]: page,
+    }
+    with contextlib.ExitStack() as stack:
+        for path, text in contents.items():
+            stack.enter_context(staged(path, overwrite)).write_text(text, encoding="utf-8")
+        if statistics is not None:
+            save_statistics(real, stack.enter_context(staged(statistics, overwrite)))
+    print(f"Written: {', '.join(map(str, filter(None, (*contents, statistics))))}")

@@ -1,0 +1,192 @@
+"""The real images that samples are compared with: a data set that was read, or its statistics."""
+
+from __future__ import annotations
+
+import dataclasses
+import hashlib
+import os
+from collections.abc import Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from kdiffusion.files import staged
+
+from .distances import Gaussian, gaussian_of
+from .features import FEATURES, Reader, make_reader
+from .judge import find_judge, load_judge
+
+if TYPE_CHECKING:
+    from kdiffusion.data import ImageDataset
+
+CACHE_VERSION = 3  # raise it where the same images and judge give other features
+MOST_TURNS = 100_000  # after which unequal shares of classes begin again
+ALIKE = 1.1  # a largest class of so many times the smallest is of equal shares
+
+
+@dataclasses.dataclass(frozen=True)
+class Real:
+    """What samples are compared with: a data set that was read, or saved statistics of one.
+
+    Attributes:
+        name: str. Of the data.
+        reader: Reader, which reads the samples too.
+        class_names: tuple of str; None where labels say nothing.
+        gaussian: Gaussian of the training images' features.
+        class_counts: int array `[C]`, the training images of each class; None where unknown.
+        dataset: ImageDataset; None where there are only statistics, as is all that follows.
+        features: float32 array `[N, D]` of the training images.
+        held_out: float32 array `[M, D]` of the validation images.
+        held_out_mirrored: the same of their mirror images; None where those are no examples.
+        held_out_classes: int array `[M]`, as the judge reads them; None without one.
+    """
+
+    name: str
+    reader: Reader
+    class_names: tuple[str, ...] | None
+    gaussian: Gaussian
+    class_counts: np.ndarray | None
+    dataset: ImageDataset | None = None
+    features: np.ndarray | None = None
+    held_out: np.ndarray | None = None
+    held_out_mirrored: np.ndarray | None = None
+    held_out_classes: np.ndarray | None = None
+
+
+def read_real(
+    data: ImageDataset | str | os.PathLike,
+    image_shape: tuple[int, ...],
+    class_names: Sequence[str] | None,
+    progress: bool = True,
+    *,
+    judge: str | None = None,
+    features: str | None = None,
+    feature_size: int | None = None,
+    feature_range: tuple[float, float] = (0.0, 255.0),
+    feature_output: str | None = None,
+) -> Real:
+    """Reads the real images, or finds in the cache what was read of them before.
+
+    Args:
+        data: ImageDataset, or the path of an NPZ file of statistics.
+        image_shape: `(height, width, channels)` of the samples.
+        class_names: tuple of str, the meaning of their labels; None for the data set's. A single
+            class, where the data set has several, says nothing.
+        progress: bool. Whether to show bars.
+        judge: name or path of a judge; None for the one of the data set, if it has one.
+        features, feature_size, feature_range, feature_output: as for `make_reader`.
+    """
+    dataset = None if isinstance(data, str | os.PathLike) else data
+    unlabelled = dataset is not None and len(class_names or ()) == 1 != dataset.num_classes
+    class_names = None if unlabelled or class_names is None else tuple(class_names)
+    if judge is None and dataset is not None:
+        judge = find_judge(dataset.name, image_shape, class_names or dataset.class_names)
+    opened = None if judge is None else load_judge(judge)
+    names = class_names
+    for argument, each in (("data", dataset), ("judge", opened)):
+        if each is not None:
+            names = names or each.class_names
+            if each.image_shape != tuple(image_shape) or each.class_names != names:
+                raise ValueError(
+                    f"`{argument}` must have images {tuple(image_shape)} of the classes "
+                    f"{', '.join(names)}. Received: {each.name}, {each.image_shape}, "
+                    f"{', '.join(each.class_names)}"
+                )
+    reader = make_reader(
+        features, opened, dataset and dataset.images, feature_size, feature_range, feature_output
+    )
+    names = None if unlabelled else names
+    if dataset is None:
+        return _load_statistics(Path(data), reader, image_shape, names)
+    arrays = _cached(dataset, reader, progress)
+    counts = np.bincount(dataset.labels, minlength=dataset.num_classes)
+    gaussian = gaussian_of(arrays["features"])
+    return Real(dataset.name, reader, names, gaussian, counts, dataset, **arrays)
+
+
+def _cached(dataset, reader, progress):
+    """What is read of a data set: of 50,000 images it takes minutes, so it is kept on disk."""
+    judge = None if reader.judge is None else reader.judge.sha256
+    known_by = f"{dataset.content_hash()} {dataset.horizontal_flip} {reader.identity} {judge}"
+    key = hashlib.sha256(known_by.encode()).hexdigest()
+    path = cache_folder() / "evaluation" / f"v{CACHE_VERSION}-{key}.npz"
+    if path.exists():
+        with np.load(path) as arrays:
+            return dict(arrays)
+    # A judge beside other features needn't read the training images.
+    alone = reader if reader.extract is None else dataclasses.replace(reader, judge=None)
+    found = {"features": alone(dataset.images, "training images", progress)[0]}
+    images = dataset.validation_images
+    found["held_out"], classes = reader(images, "held-out images", progress)
+    if classes is not None:
+        found["held_out_classes"] = classes
+    if dataset.horizontal_flip:
+        found["held_out_mirrored"], _ = alone(images, "mirrored images", progress, mirrored=True)
+    with staged(path, overwrite=True) as temporary, open(temporary, "wb") as file:
+        np.savez(file, **found)
+    return found
+
+
+def cache_folder() -> Path:
+    """$KDIFFUSION_CACHE_DIR, or ~/.cache/kdiffusion."""
+    return Path(os.environ.get("KDIFFUSION_CACHE_DIR") or Path.home() / ".cache" / "kdiffusion")
+
+
+def save_statistics(real: Real, path: Path) -> None:
+    """Writes mean and covariance of the training images as other tools read them: NPZ, mu, sigma.
+
+    And, for `read_real`, what the features are, and how many images each class has.
+    """
+    if real.dataset is None or real.reader.name in FEATURES:
+        raise ValueError(
+            "`save_statistics` needs real images, and the features of a judge or of an ONNX "
+            f"network. Received: features={real.reader.name!r}"
+        )
+    with open(path, "wb") as file:
+        np.savez(
+            file, mu=real.gaussian.mean, sigma=real.gaussian.covariance, images=len(real.features),
+            features=real.reader.name, identity=real.reader.identity,
+            class_counts=real.class_counts,
+        )  # fmt: skip
+
+
+def _load_statistics(path, reader, image_shape, class_names):
+    with np.load(path, allow_pickle=False) as arrays:
+        gaussian = Gaussian(arrays["mu"], arrays["sigma"])
+        identity = str(arrays["identity"]) if "identity" in arrays else reader.identity
+        counts = arrays.get("class_counts")
+    dimensions = reader(np.zeros((1, *image_shape), np.uint8))[0].shape[1]
+    if identity != reader.identity or dimensions != len(gaussian.mean):
+        raise ValueError(f"`data` must hold statistics of {reader.name}. Received: {path}")
+    return Real(str(path), reader, class_names, gaussian, counts)
+
+
+def labels_to_sample(classes: int, real: Real) -> Sequence[int]:
+    """Labels to sample in turn: in the shares of the real images where these have such classes."""
+    counts = real.class_counts
+    if counts is None or len(counts) != classes:
+        return range(classes)
+    return labels_in_turn(counts)
+
+
+def labels_in_turn(counts: np.ndarray) -> list[int]:
+    """Labels to sample one after another, and again from the first.
+
+    Distances between sets of images see the shares of classes, too. Where the real classes are
+    nearly alike, each is sampled as often; else as often as there are real images of it, and any
+    beginning of the turns is within an image of that.
+
+    Args:
+        counts: int array `[C]`. How many of the real images each class has.
+
+    Returns:
+        list of int: C of them; or as many as real images, but at most `MOST_TURNS`.
+    """
+    if counts.min() > 0 and counts.max() <= ALIKE * counts.min():
+        return list(range(len(counts)))
+    shares, sampled, turns = counts / counts.sum(), np.zeros(len(counts)), []
+    for turn in range(min(counts.sum(), MOST_TURNS)):
+        turns.append(int(np.argmax((turn + 1) * shares - sampled)))
+        sampled[turns[-1]] += 1
+    return turns

@@ -1,0 +1,208 @@
+"""The command on real digits: from an exported file, from folders, and stopped and started."""
+
+import dataclasses
+import json
+import math
+import os
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from kdiffusion.artifacts import load_denoiser
+from kdiffusion.commands.sampling_flags import SamplingFlags
+from kdiffusion.commands.seed_files import read_folder
+from kdiffusion.data import load_dataset
+from kdiffusion.evaluation.command import main
+
+
+@pytest.fixture(autouse=True)
+def cache(monkeypatch, tmp_path_factory):
+    monkeypatch.setenv("KDIFFUSION_CACHE_DIR", str(tmp_path_factory.mktemp("cache")))
+    monkeypatch.setattr("kdiffusion.evaluation.measures.KERNEL_SUBSETS", 4)
+
+
+@pytest.fixture
+def digits_file(toy_file, card, tmp_path):
+    """Writes the toy denoiser as if it had learnt the digits, with some fields of its card."""
+
+    def write(**fields):
+        changed = {
+            "image_shape": (8, 8, 1), "class_names": tuple("0123456789"), "null_label": 10,
+            "dataset": "digits", **fields,
+        }  # fmt: skip
+        text = dataclasses.replace(card, **changed).to_json()
+        file = dataclasses.replace(toy_file, card_text=text, image_shape=(8, 8, 1))
+        return file.write(tmp_path / "digits.onnx")
+
+    return write
+
+
+@pytest.fixture
+def write_folder(tmp_path):
+    """Writes a folder with a sub-folder for each class, of so many digits of each."""
+
+    def write(name, counts, images="images", labels="labels"):
+        digits = load_dataset("digits")
+        pixels, of_each = getattr(digits, images), getattr(digits, labels)
+        for label, count in counts.items():
+            folder = tmp_path / name / str(label)
+            folder.mkdir(parents=True)
+            for index in np.flatnonzero(of_each == label)[:count]:
+                Image.fromarray(pixels[index, ..., 0]).save(folder / f"{index}.png")
+        return str(tmp_path / name)
+
+    return write
+
+
+QUICK = {
+    "features": "pixels",
+    "measures": ("kernel", "copies"),
+    "network_images": 5,
+    "sampling": SamplingFlags(steps=2, sampler="ddim", guidance_interval=(0.5, math.inf)),
+}
+
+
+def _figures(out):
+    return json.loads((out / "evaluation.json").read_text(encoding="utf-8"))
+
+
+def test_it_samples_measures_and_writes_and_goes_on_where_it_stopped(digits_file, tmp_path, capsys):
+    file, out = digits_file(), tmp_path / "out"
+    main(file, images=110, seed=7, out=out, **QUICK)
+    assert "Kernel distance" in capsys.readouterr().out
+    assert sorted(os.listdir(out)) == ["drawn", "evaluation.json", "report.html"]
+    figures = _figures(out)
+    assert (figures["images"], figures["data"], figures["copies"]) == (110, "digits", 0)
+    asked = {name: figures["sampler"][name] for name in ("sampler", "steps", "guidance_interval")}
+    assert asked == {"sampler": "ddim", "steps": 2, "guidance_interval": [0.5, "inf"]}
+    assert figures["network"]["images"] == 5
+    assert "The network, without sampling" in (out / "report.html").read_text(encoding="utf-8")
+    assert figures["kernel_distance"] > 0.1  # half of the noise is no digit
+    ((_, labels, seeds),) = read_folder(out / "drawn")
+    assert seeds.tolist() == list(range(7, 117))
+    assert labels.tolist() == [seed % 10 for seed in seeds]
+    # As if stopped before the last file: what is there is not sampled again.
+    (out / "evaluation.json").unlink()
+    (out / "report.html").unlink()
+    sampled = next((out / "drawn").glob("images_*"))
+    before = sampled.stat()
+    main(file, images=110, seed=7, out=out, **QUICK)
+    assert sampled.stat() == before
+    assert _figures(out)["kernel_distance"] == figures["kernel_distance"]
+    # Samples that are there are measured alike.
+    options = {"features": QUICK["features"], "measures": QUICK["measures"]}
+    main(out / "drawn", data="digits", out=tmp_path / "again", seed=7, **options)
+    again = _figures(tmp_path / "again")
+    for key in ("images", "kernel_distance", "near_training_share", "sampler"):
+        assert again[key] == figures[key]
+    with pytest.raises(FileExistsError, match="--overwrite"):
+        main(file, images=120, out=out, **QUICK)
+    main(file, images=120, out=out, overwrite=True, **QUICK)
+    assert [path.name for path in (out / "drawn").glob("images_*")] == [
+        "images_00000000-00000119.npz"
+    ]
+
+
+def test_a_small_folder_gets_as_many_samples_as_it_has_and_one_line_for_the_rest(
+    digits_file, write_folder, tmp_path, capsys
+):
+    """5,000 images were sampled for a set of 200, and `--images 180` was refused."""
+    folder = write_folder("mine", dict.fromkeys(range(10), 20))
+    file = digits_file(dataset="folder")
+    for images, out in ((None, tmp_path / "chosen"), (150, tmp_path / "asked")):
+        main(file, data=folder, images=images, out=out, sampling=QUICK["sampling"])
+        figures = _figures(out)
+        assert figures["images"] == images or 180
+        assert figures["kernel_distance"] is not None
+        assert figures["precision"] is figures["share_as_asked"] is None
+        (line,) = (
+            line for line in capsys.readouterr().out.splitlines() if line.startswith("Not measured")
+        )
+        assert (
+            f"precision_recall, density_coverage (it needs 500 samples, there are {images or 180})"
+            in line
+        )
+        assert "share_as_asked (there is no judge" in line
+
+
+def test_classes_are_sampled_in_the_shares_of_the_data(digits_file, write_folder, tmp_path):
+    counts = {label: 100 if label == 3 else 20 for label in range(10)}
+    file, few, saved = digits_file(), write_folder("few", counts), tmp_path / "few.npz"
+    options = {**QUICK, "features": None, "judge": "digits", "images": 140, "network_images": 0}
+    main(file, data=few, save_statistics=saved, out=tmp_path / "out", **options)
+    options["measures"] = ("share_as_asked",)
+    main(file, data=str(saved), out=tmp_path / "saved", **options)
+    for out in ("out", "saved"):
+        ((_, labels, _),) = read_folder(tmp_path / out / "drawn")
+        assert np.bincount(labels).tolist() == [10, 10, 10, 50, 10, 10, 10, 10, 10, 10]
+    del options["judge"]
+    with pytest.raises(ValueError, match=r"`features`.*--judge"):
+        main(file, data=str(saved), out=tmp_path / "unread", **options)
+    assert not (tmp_path / "unread").exists()
+
+
+def test_the_images_that_the_training_held_out_are_held_out(digits_file, tmp_path):
+    split = {"seed": 5, "validation_fraction": 0.2}
+    digits = load_dataset("digits", **split)
+    file = digits_file(data_split={**split, "sha256": digits.content_hash()})
+    main(file, images=100, out=tmp_path / "out", **QUICK)
+    figures = _figures(tmp_path / "out")
+    assert figures["held_out"].startswith("Held out of the training: digits, split by seed 5")
+    assert figures["copies_by_chance"] == 100 / (len(digits.validation_images) + 1)
+    main(digits_file(), images=100, out=tmp_path / "unknown", **QUICK)
+    assert _figures(tmp_path / "unknown")["held_out"].startswith("Not known")
+
+
+def test_a_network_of_no_classes_is_measured_by_all_but_labels(digits_file, tmp_path):
+    file = digits_file(class_names=("image",), null_label=1)
+    options = {"features": "pixels", "measures": None, "images": 100}
+    main(file, out=tmp_path / "out", sampling=QUICK["sampling"], **options)
+    main(tmp_path / "out" / "drawn", data="digits", out=tmp_path / "again", **options)
+    for out in ("out", "again"):
+        figures = _figures(tmp_path / out)
+        assert figures["kernel_distance"] > 0
+        assert "no labels" in figures["not_measured"]["share_as_asked"]
+
+
+def test_real_digits_score_as_real_and_their_statistics_are_saved(tmp_path):
+    digits = load_dataset("digits")
+    np.savez(tmp_path / "real.npz", arr_0=digits.validation_images)
+    options = {"judge": "digits", "measures": ("frechet", "kernel"), "out": tmp_path / "out"}
+    main(tmp_path / "real.npz", data="digits", save_statistics=tmp_path / "digits.npz", **options)
+    figures = _figures(tmp_path / "out")
+    assert figures["frechet_distance"] == figures["real"]["frechet_distance"]
+    assert abs(figures["kernel_distance"]) < 2 * figures["kernel_distance_sd"]
+    assert set(np.load(tmp_path / "digits.npz")) == {
+        "mu", "sigma", "images", "features", "identity", "class_counts",
+    }  # fmt: skip
+
+
+@pytest.mark.parametrize("names", ["3", "93"])
+def test_sub_folders_are_the_classes_of_the_data_by_name(write_folder, tmp_path, names):
+    real = {"images": "validation_images", "labels": "validation_labels"}
+    drawn = write_folder("drawn", {int(name): 30 for name in names}, **real)
+    main(drawn, data="digits", measures=("share_as_asked",), out=tmp_path / "out")
+    figures = _figures(tmp_path / "out")
+    assert figures["share_as_asked"] > 0.9
+    asked = [name for name, share in figures["share_by_class"].items() if share is not None]
+    assert asked == sorted(names)
+
+
+@pytest.mark.parametrize("named", ["mine", "mine.npz"])
+def test_a_path_that_a_file_names_as_its_data_is_not_opened(
+    digits_file, tmp_path, monkeypatch, named
+):
+    (tmp_path / "mine" / "a").mkdir(parents=True)
+    np.savez(tmp_path / "mine.npz", mu=np.zeros(2), sigma=np.eye(2))
+    monkeypatch.chdir(tmp_path)
+    with pytest.raises(ValueError, match="`name` must be"):
+        main(digits_file(dataset=named), out=tmp_path / "out", **QUICK)
+
+
+def test_data_that_nobody_names_are_asked_for(digits_file, tmp_path):
+    np.savez(tmp_path / "set.npz", arr_0=np.zeros((120, 8, 8, 1), np.uint8))
+    for source in (tmp_path / "set.npz", digits_file(dataset="folder")):
+        with pytest.raises(ValueError, match="`data`"):
+            main(source, out=tmp_path / "out")
+    assert load_denoiser(digits_file()).card.dataset == "digits"

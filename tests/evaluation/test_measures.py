@@ -1,0 +1,68 @@
+"""The figures that rows of the table make: grain, shares by class, errors, and who is sampled."""
+
+from types import SimpleNamespace
+
+import numpy as np
+import pytest
+
+from kdiffusion.evaluation import real as room
+from kdiffusion.evaluation.distances import Gaussian
+from kdiffusion.evaluation.measures import MEASURES, Samples, grain_levels, shares_by_class
+from kdiffusion.evaluation.real import labels_in_turn
+
+
+@pytest.mark.parametrize("level", [2.0, 10.0, 25.0])
+def test_of_noise_it_is_its_standard_deviation(level):
+    noise = np.random.default_rng(0).normal(128, level, (40, 32, 32, 3))
+    assert grain_levels(noise).mean() == pytest.approx(level, rel=0.01)
+
+
+def test_of_what_is_even_or_rises_evenly_it_is_nothing():
+    row, column = np.arange(8), 3 * np.arange(12)
+    ramps = [np.full((8, 12), 200), row[:, None] + column, 40 + row[:, None] + 0 * column]
+    np.testing.assert_array_equal(grain_levels(np.stack(ramps).astype(np.uint8)[..., None]), 0)
+
+
+def test_shares_by_class_are_counted():
+    labels, readings = np.array([0, 0, 0, 1, 1]), np.array([0, 2, 0, 1, 0])
+    found = shares_by_class(labels, readings, ("a", "b", "c"))
+    assert found["share_as_asked"] == 0.6
+    assert found["share_as_asked_standard_error"] == pytest.approx((4 / 7 * 3 / 7 / 5) ** 0.5)
+    all_right = shares_by_class(labels, labels, ("a", "b", "c"))
+    assert all_right["share_as_asked_standard_error"] == pytest.approx((6 / 7 * 1 / 7 / 5) ** 0.5)
+    assert found["share_by_class"] == {"a": pytest.approx(2 / 3), "b": 0.5, "c": None}
+    assert found["confusion"] == [[2, 0, 1], [1, 1, 0], [0, 0, 0]]
+    assert found["share_read"] == {"a": 0.6, "b": 0.2, "c": 0.2}
+
+
+def test_the_extrapolated_distance_is_without_the_bias_of_few_images():
+    rng, dimensions = np.random.default_rng(0), 20
+    real = SimpleNamespace(gaussian=Gaussian(np.zeros(dimensions), np.eye(dimensions)))
+    found = MEASURES["frechet"].compute(Samples(rng.standard_normal((400, dimensions))), real)
+    assert found["frechet_distance"] > 0.1  # of images that are perfect
+    assert abs(found["frechet_distance_extrapolated"]) < 0.3 * found["frechet_distance"]
+
+
+def test_classes_of_nearly_equal_shares_take_turns():
+    assert labels_in_turn(np.array([100, 105, 110])) == [0, 1, 2]
+
+
+MANY = tuple(np.random.default_rng(0).integers(1, 20, 500))
+
+
+@pytest.mark.parametrize("counts", [(160, 164, 20), (1, 0, 3), (1, 900, 95), MANY])
+def test_any_beginning_has_the_shares_of_the_data_to_an_image_and_all_turns_have_them(counts):
+    classes, total = len(counts), sum(counts)
+    turns = labels_in_turn(np.array(counts))
+    assert np.bincount(turns, minlength=classes).tolist() == list(counts)
+    drawn = np.cumsum(np.eye(classes)[turns], axis=0)
+    expected = np.outer(np.arange(1, total + 1), np.array(counts) / total)
+    assert np.abs(drawn - expected).max() <= 1
+
+
+def test_of_very_many_images_the_turns_are_fewer_and_still_of_their_shares(monkeypatch):
+    monkeypatch.setattr(room, "MOST_TURNS", 4000)
+    counts = np.random.default_rng(0).integers(300, 900, 50)
+    turns = labels_in_turn(counts)
+    assert len(turns) == 4000
+    assert np.abs(np.bincount(turns) - 4000 * counts / counts.sum()).max() <= 1
