@@ -90,7 +90,7 @@ def existing(
     path = resolved(path, wanted)
     if not path.exists():
         raise FileNotFoundError(
-            f"There is no model {path}: no such file, and none of the released models, "
+            f"The model {path} does not exist. Released models, by name: "
             f"{', '.join(released_models())}. `python -m kdiffusion export RUN_DIR` exports a run"
         )
     return path
