@@ -32,8 +32,6 @@ class Command:
     """Go on with the run there, or begin it; --resume DIR goes on with the one in DIR."""
     overwrite: tyro.conf.FlagCreatePairsOff[bool] = False
     """Replace the run there."""
-    trial_export: bool = True
-    """Try to export the network during the first steps."""
 
     @property
     def folder(self) -> Path:

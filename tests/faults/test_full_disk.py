@@ -22,7 +22,6 @@ def _arguments(epochs, run_dir):
         "digits", "--model.base-channels", "16", "--model.channel-multipliers", "1",
         "--optimizer.batch-size", "512", "--sampling.steps", "2", "--run.sample-every-epochs",
         "100", "--optimizer.epochs", str(epochs), "--run-dir", str(run_dir), "--resume",
-        "--no-trial-export",
     ]  # fmt: skip
 
 

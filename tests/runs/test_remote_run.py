@@ -399,7 +399,7 @@ def test_the_command_trains_to_a_url_and_goes_on_from_it(s3, tmp_path, monkeypat
     arguments = (
         "digits", "--model.base-channels", "4", "--model.channel-multipliers", "1",
         "--optimizer.batch-size", "512", "--sampling.steps", "2", "--run.sample-every-epochs",
-        "100", "--optimizer.epochs", "1", "--no-trial-export",
+        "100", "--optimizer.epochs", "1",
     )  # fmt: skip
     said = run(*arguments, "--run-dir", url)
     for line in (f"folder      {url}", f"exported      {url}/export/denoiser.onnx"):

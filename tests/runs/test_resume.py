@@ -213,7 +213,7 @@ def test_a_process_killed_before_the_best_is_copied_keeps_it_when_it_goes_on(tin
 )
 def test_a_command_that_is_told_to_stop_saves_and_says_so(tmp_path, number, cause, status):
     arguments = ["digits", "--optimizer.epochs", "9999", "--model.base-channels", "4"]
-    arguments += ["--model.channel-multipliers", "1", "--no-trial-export"]
+    arguments += ["--model.channel-multipliers", "1"]
     options = ["--run.checkpoint-every-steps", "2", "--run-dir", str(tmp_path / "run"), "--resume"]
     process = subprocess.Popen(
         [sys.executable, "train.py", *arguments, *options],

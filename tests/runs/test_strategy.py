@@ -18,7 +18,6 @@ TINY = [
     "digits", "--optimizer.epochs", "2", "--optimizer.batch-size", "256",
     "--model.base-channels", "4", "--model.channel-multipliers", "1", "--model.dropout", "0.2",
     "--sampling.steps", "2", "--run.strategy", "mirrored", "--run.deterministic", "--resume",
-    "--no-trial-export",
 ]  # fmt: skip
 
 TWO_DEVICES = """

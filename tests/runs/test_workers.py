@@ -22,7 +22,7 @@ TINY = [
     "digits", "--optimizer.epochs", "2", "--optimizer.batch-size", "256",
     "--model.base-channels", "4", "--model.channel-multipliers", "1", "--model.dropout", "0.2",
     "--sampling.steps", "2", "--run.strategy", "multi_worker", "--run.checkpoint-every-steps", "1",
-    "--run.checkpoint-every-epochs", "1", "--resume", "--no-trial-export",
+    "--run.checkpoint-every-epochs", "1", "--resume",
 ]  # fmt: skip
 
 # `python train.py`, but for the export, and with a digest of the weights at the end.
