@@ -45,13 +45,9 @@ ROOMS = {
     "artifacts": (ABOVE_DIFFUSION | {"networks"}, True),
     "training": (ABOVE_DIFFUSION | {"networks"}, True),
     "runs": (ABOVE_DIFFUSION | {"networks", "training", "data", "evaluation", "artifacts"}, True),
-    "export": (
-        ABOVE_DIFFUSION | {"networks", "training", "data", "evaluation", "artifacts", "runs"},
-        True,
-    ),
+    "export": (ABOVE_DIFFUSION | {"networks", "training", "data", "artifacts", "runs"}, True),
     "commands": (
-        ABOVE_DIFFUSION
-        | {"networks", "training", "data", "evaluation", "artifacts", "runs", "export"},
+        ABOVE_DIFFUSION | {"networks", "training", "data", "artifacts", "runs", "export"},
         True,
     ),
     **dict.fromkeys(PARTS, (CORE, True)),

@@ -29,35 +29,20 @@ def load_as_split(
     options = {"directory": directory, "image_size": card.image_shape[:2]}
     if split is not None:
         options |= {"validation_fraction": split.validation_fraction, "seed": split.seed}
-    if name == card.dataset == "folder" and directory is None:
-        raise ValueError(
-            "`data` must be the folder of images, or `directory` be given: the file was trained on "
-            "a folder, and doesn't say which. Received: neither"
-        )
     dataset = load_dataset(name, **options)
-    origin = _origin(split, dataset.content_hash(), name)
-    if card.parent is not None:
-        origin += (
-            f" The weights that the training began with ({card.parent.name}) may have been trained "
-            "on them."
-        )
-    return dataset, origin
+    return dataset, _origin(card, dataset.content_hash(), name)
 
 
-def _origin(split, sha256, name):
+def _origin(card, sha256, name):
+    split = card.data_split
     if split is None:
-        return (
-            "Not known: whether the model was trained on these images. The file does not say how "
-            "its data was split (an export by this version does)."
-        )
-    how = f"{name}, split by seed {split.seed} and fraction {split.validation_fraction:g}"
-    if name == "packed":  # not by what the run was told
-        how = "packed, split when it was packed"
-    if split.sha256 is None:
-        return f"Held out, if the data is still the same ({how}): the file has no hash of it."
-    if split.sha256 != sha256:
-        return (
-            f"Not known: whether the model was trained on these images. {name} is not the data "
-            "that it was trained on: the SHA-256 differs."
-        )
-    return f"Held out of the training: {how}, SHA-256 as in training."
+        said = "Not known: whether these images were held out of the training."
+    elif split.sha256 is None:
+        said = "Held out of the training, if the data are the same still: the file has no hash."
+    elif split.sha256 != sha256:
+        said = f"Not known: {name} is not the data that the model was trained on (its SHA-256)."
+    else:
+        said = f"Held out of the training: {name}, SHA-256 as in training."
+    if card.parent is not None:
+        said += f" The weights to start from ({card.parent.name}) may have been trained on them."
+    return said

@@ -40,7 +40,8 @@ def main(
 
     Args:
         artifact: an exported file or folder, such as denoiser.onnx; or a released model.
-        images: of those that were held out of the training, spread over the classes.
+        images: how many, at least 2, of those held out of the training, spread over the classes;
+            all of them where there are fewer.
         steps: from noise to image; fewer than the T of the training bound a shorter chain. All T if
             not given.
         variance: of a step's distribution; fixed_large is the tighter bound where steps are many.
@@ -53,14 +54,21 @@ def main(
         overwrite: replace an existing file.
     """
     refuse_outputs(out, overwrite=overwrite)
-    if images < 1:
-        raise ValueError(f"`images` must be at least 1. Received: images={images}")
     denoiser = load_denoiser(artifact)
     card = denoiser.card
     name, place = card.dataset, directory  # never a path: it is the file that says it
     if data is not None:
         name, place = name_and_directory(data, directory)
-    pixels, labels, origin = _held_out_images(card, name, place, images)
+    dataset, origin = load_as_split(card, name, place)
+    if (dataset.image_shape, dataset.class_names) != (card.image_shape, card.class_names):
+        raise ValueError(
+            f"`data` must have the model's images {card.image_shape} and its classes "
+            f"{', '.join(card.class_names)}. Received: {name}, {dataset.image_shape}, "
+            f"{', '.join(dataset.class_names)}"
+        )
+    images = min(images, len(dataset.validation_images))
+    rows = spread_over_classes(dataset.validation_labels, images)
+    pixels, labels = dataset.validation_images[rows], dataset.validation_labels[rows]
     start = time.perf_counter()
     bound = variational_bound(
         denoiser, pixels, labels, range(seed, seed + len(pixels)),
@@ -74,33 +82,6 @@ def main(
         with staged(out, overwrite) as file, open(file, "w", newline="") as stream:
             csv.writer(stream).writerows(_rows(bound))
         print(f"The terms: {out}")
-
-
-def _held_out_images(card, name, directory, count):
-    """uint8 images, int32 labels, and a sentence on whether they were held out of the training."""
-    dataset, origin = load_as_split(card, name, directory)
-    if (dataset.image_shape, dataset.class_names) != (card.image_shape, card.class_names):
-        theirs, ours = dataset.class_names, card.class_names
-        pairs = enumerate(zip(theirs, ours, strict=False))
-        first = next((place for place, (there, here) in pairs if there != here), 0)
-        raise ValueError(
-            f"`data` must have the model's images {card.image_shape} and its "
-            f"{_named(ours, first)}. Received: {name}, {dataset.image_shape}, "
-            f"{_named(theirs, first)}"
-        )
-    if count > len(dataset.validation_images):
-        raise ValueError(
-            f"`images` must be at most the {len(dataset.validation_images)} validation images of "
-            f"{name!r}. Received: images={count}"
-        )
-    rows = spread_over_classes(dataset.validation_labels, count)
-    return dataset.validation_images[rows], dataset.validation_labels[rows], origin
-
-
-def _named(class_names, first):
-    """How many classes there are, and some of their names from that number on."""
-    names = ", ".join(class_names[first : first + 3])
-    return f"{len(class_names)} classes ({names}, number {first} on)"
 
 
 def spread_over_classes(labels: np.ndarray, count: int) -> np.ndarray:
@@ -118,9 +99,8 @@ def spread_over_classes(labels: np.ndarray, count: int) -> np.ndarray:
 
 
 def _mean_and_error(values):
-    """Mean and its standard error, of one value an image; of one image there is no error: None."""
-    error = values.std(ddof=1) / np.sqrt(len(values)) if len(values) > 1 else None
-    return values.mean(), error
+    """Mean and its standard error, of one value an image."""
+    return values.mean(), values.std(ddof=1) / np.sqrt(len(values))
 
 
 def _report(bound):
@@ -133,7 +113,7 @@ def _report(bound):
     lines = ["bits per dimension  mean    standard error"]
     for name, values in parts.items():
         mean, error = _mean_and_error(values)
-        lines.append(f"{name:18}  {mean:.4f}  {'–' if error is None else f'{error:.4f}'}")
+        lines.append(f"{name:18}  {mean:.4f}  {error:.4f}")
     return "\n".join(lines)
 
 
