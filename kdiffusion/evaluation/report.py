@@ -25,70 +25,30 @@ PAIRS = 8  # samples that are shown above the training image nearest to them
 
 # key ► (title, which way is better, what it tells)
 ROWS = {
-    "frechet_distance": (
-        "Fréchet distance", "lower",
-        ("Quality and variety in one number. Too large with few images: compare it only with "
-        "numbers of as many images, on the same features."),
-    ),
-    "frechet_distance_extrapolated": (
-        "… for ever more images", "lower",
-        "The same without the bias of the number of samples, by its value at half of them.",
-    ),
-    "kernel_distance": (
-        "Kernel distance", "lower",
-        ("Quality and variety: near 0 for a perfect model, and below by chance. The spread is that "
-        "of subsets."),
-    ),
-    "precision": ("Precision", "higher", "The share of samples that look like a real image."),
-    "recall": ("Recall", "higher", "The share of real images that look like a sample."),
-    "density": (
-        "Density", "near 1",
-        "How many real images a sample is like; above 1 where samples keep to what is common.",
-    ),
-    "coverage": ("Coverage", "higher", "The share of real images with a sample beside them."),
-    "share_as_asked": (
-        "Share as asked", "higher",
-        "The share of samples that the judge, a classifier, reads as the class asked for.",
-    ),
-    "grain_levels": (
-        "Grain", "as real images",
-        ("Noise between neighbouring pixels, in levels of 255. Fine texture counts too, so compare "
-        "it with that of real images: more is grain, less is blur."),
-    ),
-    "copies": (
-        "Copies", "as by chance",
-        ("Samples nearer to a training image than any held-out image is. By chance alone there are "
-        "often twice as many, or none."),
-    ),
-    "near_training_share": (
-        "Near a training image", "as by chance",
-        "The share of samples as near to a training image as the nearest 1 % of held-out images.",
-    ),
-    "nearest_distance_ratio": (
-        "Distance to the nearest", "1",
-        ("To the nearest training image, in the median, over that of held-out images; below 1 "
-        "where samples are too like the training images."),
-    ),
-}  # fmt: skip
-# What depends on how many images there are, so that fewer of them don't compare.
-BY_COUNT = (
-    "frechet_distance", "kernel_distance", "precision", "recall", "density", "coverage",
-)  # fmt: skip
-
-
+    "frechet_distance": ("Fréchet distance", "lower", "quality and variety; too large of few"),
+    "frechet_distance_extrapolated": ("… for ever more images", "lower", "by its value at half"),
+    "kernel_distance": ("Kernel distance", "lower", "quality and variety; by chance below 0, too"),
+    "precision": ("Precision", "higher", "samples that look like a real image"),
+    "recall": ("Recall", "higher", "real images that look like a sample"),
+    "density": ("Density", "near 1", "above 1, samples keep to what is common"),
+    "coverage": ("Coverage", "higher", "real images with a sample beside them"),
+    "share_as_asked": ("Share as asked", "higher", "samples whose class the judge reads"),
+    "grain_levels": ("Grain", "as real images", "levels of 255: more is grain, less is blur"),
+    "copies": ("Copies", "as by chance", "nearer to a training image than any held-out image"),
+    "near_training_share": ("Near a training image", "as by chance", "as the nearest 1 % held out"),
+    "nearest_distance_ratio": ("Distance to the nearest", "1", "below 1, too like training images"),
+}
 NETWORK_ROWS = {
     "structure": (
         "Structure", "lower",
         ("Log denoising error relative to the best per-pixel linear denoiser, averaged over "
-        "sigma >= 0.4: layout and shapes."),
+        "sigma >= 0.4."),
     ),
-    "detail": ("Detail", "lower", "The same over sigma <= 0.2: texture and edges."),
-    "label_nats": (
-        "Label information", "higher",
-        ("What the label says about the image, in nats; at most ln(classes) for a perfect network. "
-        "More: the network is poor without a label."),
-    ),
+    "detail": ("Detail", "lower", "The same over sigma <= 0.2."),
+    "label_nats": ("Label information", "higher", "In nats; at most ln(classes) is possible."),
 }  # fmt: skip
+# What depends on how many images there are, so that fewer of them don't compare.
+BY_COUNT = ("frechet_distance", "kernel_distance", "precision", "recall", "density", "coverage")
 
 
 def table(figures: Mapping[str, Any]) -> str:
@@ -150,67 +110,49 @@ def report(
     sections = {
         "Figures": _figures(figures),
         "Samples": _grid(samples, real.class_names),
-        "Shares by class": _shares(figures),
-        "What the judge, a classifier, reads": _confusion(figures),
+        "What the judge, a classifier, reads": _judged(figures),
         "Nearest training images": _nearest(samples, real, nearest),
         "The network, without sampling": _network(figures["network"]),
         "Settings": _settings(figures),
     }
     return string.Template(PAGE.read_text(encoding="utf-8")).substitute(
         title=f"Evaluation of {html.escape(Path(figures['source']).name)}",
-        summary=f"{figures['images']:,} images against {html.escape(figures['data'])}, by features "
-        f"of {html.escape(figures['features'])}",
+        summary=f"{figures['images']:,} samples against {html.escape(figures['data'])}, by features"
+        f" of {html.escape(figures['features'])}. {_fewer_held_out(figures)}",
         body="\n".join(f"<h2>{title}</h2>{text}" for title, text in sections.items() if text),
     )
 
 
-def _rows(rows: Iterable[Iterable[Any]], head: Iterable[str] = (), kind: str = "") -> str:
-    """A table: the first cell of a row is its heading, and names are escaped."""
-    lines = [
-        "".join(
-            f"<{tag}>{cell if isinstance(cell, _Html) else html.escape(str(cell))}</{tag}>"
-            for tag, cell in zip(["th", *99 * ["td"]], row, strict=False)
-        )
-        for row in rows
-    ]
-    heading = "".join(f"<th>{html.escape(name)}</th>" for name in head)
-    body = "".join(f"<tr>{line}</tr>" for line in lines)
-    return (
-        f"<div class='wide'><table class='{kind}'><thead><tr>{heading}</tr></thead>"
-        f"<tbody>{body}</tbody></table></div>"
-    )
+def _rows(head: Iterable[Any], rows: Iterable[Iterable[Any]]) -> str:
+    """A table; the first cell of a row is its heading."""
 
+    def line(cells, tag):
+        first, *others = (html.escape(str(cell)) for cell in cells)
+        return f"<tr><th>{first}</th>{''.join(f'<{tag}>{cell}</{tag}>' for cell in others)}</tr>"
 
-class _Html(str):
-    """Text that is HTML already."""
+    body = "".join(line(row, "td") for row in rows)
+    return f"<div><table><thead>{line(head, 'th')}</thead><tbody>{body}</tbody></table></div>"
 
 
 def _figures(figures):
     real = figures["real"] or {}
     rows = [
-        (title, " ".join(_value(figures, key)), " ".join(_value(real, key)) or "–",
-         f"Better: {better}. {note}")
+        (title, " ".join(_value(figures, key)), " ".join(_value(real, key)) or "–", better, note)
         for key, (title, better, note) in ROWS.items()
         if figures.get(key) is not None
-    ]  # fmt: skip
-    left_out = "".join(
-        f"<li>{html.escape(name)} was not measured: {html.escape(reason)}.</li>"
-        for name, reason in figures["not_measured"].items()
-    )
-    return (
-        "<p>Held-out real images are measured as if they were samples: a perfect model would reach "
-        f"that with so many. {_fewer_held_out(figures)}</p>"
-        + _rows(rows, ("measure", "samples", f"held-out real, {real.get('images', 0):,}", ""))
-        + f"<ul class='faint'>{left_out}</ul>"
-    )
+    ]
+    rows += [
+        (name, "–", "–", "", f"not measured: {why}")
+        for name, why in figures["not_measured"].items()
+    ]
+    held_out = f"{real.get('images', 0):,} held-out real images"
+    return _rows(("measure", "samples", held_out, "better", "what it tells"), rows)
 
 
 def _grid(samples, names):
-    images, labels = samples.images, samples.labels
+    images, labels, names = samples.images, samples.labels, samples.class_names or names
     if labels is None or names is None or labels.max() >= len(names):
-        first = images[: GRID_COLUMNS**2]
-        return _embedded(image_grid(first, GRID_COLUMNS), "The first samples")
-    names = samples.class_names or names
+        return _embedded(image_grid(images[: GRID_COLUMNS**2], GRID_COLUMNS), "Samples")
     rows = {label: np.flatnonzero(labels == label)[:GRID_COLUMNS] for label in np.unique(labels)}
     # A class of few samples would make all rows as short as its own.
     most = max(map(len, rows.values()))
@@ -221,37 +163,18 @@ def _grid(samples, names):
     return _embedded(grid, "Samples, a row per class")
 
 
-def _shares(figures):
+def _judged(figures):
+    """A row for each class that was asked for: its share, and the classes that were read."""
     if figures.get("share_as_asked") is None:
         return ""
-    real = (figures["real"] or {}).get("share_by_class", {})
+    held_out = (figures["real"] or {}).get("share_by_class", {})
+    shares = figures["share_by_class"]
     rows = [
-        (name, _Html(f"<meter value='{share:.3f}'></meter> {share:.3f}"), _share(real.get(name)),
-         _share(figures["share_read"][name]))
-        for name, share in figures["share_by_class"].items()
-        if share is not None
-    ]  # fmt: skip
-    return _rows(rows, ("asked for", "read as asked", "held-out real", "read as this, of all"))
-
-
-def _confusion(figures):
-    if figures.get("share_as_asked") is None:
-        return ""
-    names = list(figures["share_by_class"])
-    rows = [
-        (name, *(_shaded(count, count / max(sum(row), 1)) for count in row))
-        for name, row in zip(names, figures["confusion"], strict=True)
+        (name, _share(shares[name]), _share(held_out.get(name)), *read)
+        for name, read in zip(shares, figures["confusion"], strict=True)
     ]
-    return (
-        "<p>A row is the class that was asked for, a column the class that was read, in numbers of "
-        f"images.</p>{_rows(rows, ('', *names), 'confusion')}"
-    )
-
-
-def _shaded(count, share):
-    ink = "#fff" if share > 0.5 else "#1d1f24"
-    style = f"background: hsl(214 65% {97 - 62 * share:.0f}%); color: {ink}"
-    return _Html(f"<span style='{style}'>{count}</span>")
+    head = ("asked for", "read as asked", "held-out real", *(f"as {name}" for name in shares))
+    return _rows(head, rows)
 
 
 def _share(value):
@@ -259,6 +182,7 @@ def _share(value):
 
 
 def _nearest(samples, real, nearest):
+    """Pairs of the samples nearest to a training image, and of some of all."""
     if nearest is None:
         return ""
     indices, distances = nearest
@@ -267,11 +191,9 @@ def _nearest(samples, real, nearest):
     parts = []
     for title, chosen in (("The nearest of all", closest), ("Some", some)):
         pairs = np.concatenate([samples.images[chosen], real.dataset.images[indices[chosen]]])
+        grid = image_grid(pairs, len(chosen), ["sample", "training"])
         said = ", ".join(f"{value:.3g}" for value in distances[chosen])
-        parts.append(
-            f"<p>{title}. Distances: <span class='faint'>{said}</span></p>"
-            + _embedded(image_grid(pairs, len(chosen), ["sample", "training"]), title)
-        )
+        parts.append(f"<p>{title}. Distances: {said}</p>{_embedded(grid, title)}")
     return "".join(parts)
 
 
@@ -279,32 +201,35 @@ def _network(network):
     if not network:
         return ""
     rows = [
-        (title, " ".join(_value(network, key)), f"Better: {better}. {note}")
+        (title, " ".join(_value(network, key)), better, note)
         for key, (title, better, note) in NETWORK_ROWS.items()
     ]
-    levels = zip(network["sigmas"], network["x0_errors"], network["relative_errors"], strict=True)
-    errors = [(f"{sigma:g}", f"{error:.4g}", f"{ratio:.4g}") for sigma, error, ratio in levels]
-    return (
-        f"<p>Measured on {network['images']:,} held-out images.</p>"
-        + _rows(rows, ("measure", "value", ""))
-        + _rows(errors, ("noise level", "squared error", "over the linear denoiser's"))
-    )
+    errors = zip(network["sigmas"], network["relative_errors"], strict=True)
+    rows += [
+        (
+            f"at sigma {sigma:g}",
+            f"{error:.4g}",
+            "lower",
+            "Squared error over the linear denoiser's.",
+        )
+        for sigma, error in errors
+    ]
+    return _rows((f"{network['images']:,} held-out images", "", "better", "what it tells"), rows)
 
 
 def _settings(figures):
-    judge = figures["judge"] or {}
-    accuracy = ", ".join(f"{kind} {share:.3f}" for kind, share in judge.get("accuracy", {}).items())
+    judge = figures["judge"] or {"name": "none", "accuracy": {}}
     entries = {
         "source": figures["source"],
         "data": figures["data"],
         "validation images": figures["held_out"],
-        "features": figures["features"],
-        "judge": f"{judge['name']}; held-out images read right: {accuracy}" if judge else "none",
+        "judge": judge["name"],
+        **{f"held-out images read right, {kind}": n for kind, n in judge["accuracy"].items()},
         **{f"sampler: {name}": value for name, value in figures["sampler"].items()},
         "seed of subsets": figures["seed"],
         "seconds": figures["seconds"],
     }
-    return _rows([each for each in entries.items() if each[1] is not None])
+    return _rows(("", ""), [each for each in entries.items() if each[1] is not None])
 
 
 def _embedded(image, description):

@@ -259,7 +259,7 @@ def test_the_report_is_one_whole_page_that_needs_nothing_else(dataset, judge_fil
     assert all(source.startswith("data:image/png;base64,") for source in page.sources)
     assert len(page.sources) == 3  # the grid, the nearest of all, some
     figures, text = read(dataset, judge=str(judge_file))
-    assert "Shares by class" in text
+    assert "What the judge, a classifier, reads" in text
     for line, key in (("Precision", "precision"), ("Copies", "copies")):
         row = next(row for row in table(figures).splitlines() if row.startswith(line))
         assert float(row.split()[1]) == pytest.approx(figures[key], rel=1e-3)
