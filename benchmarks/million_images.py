@@ -6,7 +6,7 @@ The form in memory needs 50 GB of memory for a million, and 20 for --images 4000
 
 Images are generated, encoded as JPEG and written into WebDataset tars, by all cores. `pack` reads
 these. Then a process for each form opens the data set, reads batches alone, and trains. Its memory
-is what the system counts as resident, at its highest.
+is its own, without the pages of files, which the system takes back when it needs them.
 """
 
 import dataclasses
@@ -26,7 +26,7 @@ import tyro
 from PIL import Image
 
 from kdiffusion.data import ImageDataset, load_dataset, training_batches
-from kdiffusion.data.packing import pack
+from kdiffusion.packing.pack import pack
 
 SHARD = 20_000  # images a tar
 FORMS = ("packed", "in memory")
@@ -57,7 +57,7 @@ def main(folder: Path, images: int = 1_000_000, side: int = 64, steps: int = 40,
         pack(folder / "tars", folder / "packed", validation_fraction=0.01)
         seconds = time.perf_counter() - start
         print(f"packed in {seconds:.0f} s, {images / seconds:,.0f} images per second", flush=True)
-    print("| | seconds to open | batches alone, images/s | training, images/s | resident, GB |")
+    print("| | seconds to open | batches alone, images/s | training, images/s | memory, GB |")
     print("|---|---|---|---|---|")
     for name in FORMS:
         command = [sys.executable, "-m", "benchmarks.million_images", "--folder", str(folder)]
@@ -93,7 +93,7 @@ def _add(tar, name, content):
 
 
 def _measure(packed, form, steps, batch_size=64):
-    """(seconds to open, images/s of batches, images/s of training, GB resident)."""
+    """(seconds to open, images/s of batches, images/s of training, GB of memory)."""
     from kdiffusion.runs import PRESETS
     from kdiffusion.runs.build import build_model
 
@@ -101,7 +101,7 @@ def _measure(packed, form, steps, batch_size=64):
     dataset = load_dataset("packed", directory=packed)
     if form == "in memory":
         dataset = ImageDataset(
-            "in memory", dataset.images[:], dataset.labels, dataset.validation_images[:],
+            "in memory", np.array(dataset.images), dataset.labels, dataset.validation_images,
             dataset.validation_labels, dataset.class_names, dataset.horizontal_flip,
         )  # fmt: skip
     opened = time.perf_counter() - start
@@ -122,13 +122,13 @@ def _measure(packed, form, steps, batch_size=64):
     start = time.perf_counter()
     model.fit(data, steps_per_epoch=steps, verbose=0)
     trained = steps * batch_size / (time.perf_counter() - start)
-    return opened, alone, trained, _resident_at_most()
+    return opened, alone, trained, _own_memory()
 
 
-def _resident_at_most():
-    """GB. `ru_maxrss` of a child begins at what its parent had at most; VmHWM is its own."""
+def _own_memory():
+    """GB of memory that is no file's."""
     status = Path("/proc/self/status").read_text(encoding="ascii")
-    return int(re.search(r"VmHWM:\s+(\d+) kB", status)[1]) / 1e6
+    return int(re.search(r"RssAnon:\s+(\d+) kB", status)[1]) / 1e6
 
 
 if __name__ == "__main__":

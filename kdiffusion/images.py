@@ -5,21 +5,16 @@ from __future__ import annotations
 import io
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Any, BinaryIO, NamedTuple
+from typing import Any, BinaryIO
 
 import numpy as np
 from PIL import Image, ImageDraw, ImageFont, ImageOps
-from PIL.TiffImagePlugin import BITSPERSAMPLE, TiffImageFile
 
-from kdiffusion.checks import check_whole
 from kdiffusion.files import staged
 
-# Pillow modes with 8 bits a sample, by whether they hold colour. Its other modes (16-bit, float)
-# have no agreed white, and Pillow's own conversion would clip them.
-GREY_MODES = {"1", "L", "LA", "La"}
-COLOUR_MODES = {"P", "PA", "RGB", "RGBA", "RGBa", "RGBX", "CMYK", "YCbCr", "LAB", "HSV"}
+ImageSize = int | tuple[int, int]  # pixels: the side of a square, or (height, width)
 
-
+GREY_MODES = {"1", "L", "LA"}  # Pillow's
 # What is opened, whatever a file is called: Pillow would hand an EPS to Ghostscript, a program of
 # its own, and has decoders that nobody needs here.
 FILE_FORMATS = ("PNG", "JPEG", "WEBP", "GIF", "BMP", "TIFF", "PPM")
@@ -51,96 +46,62 @@ def to_uint8(images: np.ndarray) -> np.ndarray:
         images: float array of any shape.
 
     Raises:
-        ValueError: no floats, or one that isn't finite.
+        ValueError: no floats, or one that isn't finite: the pixels would be noise without notice.
     """
     images = np.asarray(images)
-    if images.dtype.kind != "f":
-        raise ValueError(f"`images` must be floats from -1 to 1. Received: {images.dtype}")
-    if not np.all(np.isfinite(images)):
-        raise ValueError("`images` must be finite numbers. Received: NaN or infinity among them")
+    if images.dtype.kind != "f" or not np.isfinite(images).all():
+        raise ValueError(f"`images` must be finite floats from -1 to 1. Received: {images.dtype}")
     return np.clip(np.rint((images + 1.0) * 127.5), 0, 255).astype(np.uint8)
 
 
 def read_image(path: str | Path, file: BinaryIO | None = None) -> np.ndarray:
-    """Reads an image file, one of `FILE_FORMATS`, upright, transparency laid on white.
+    """Reads an image file, one of `FILE_FORMATS`, upright, with transparency laid on white.
 
     Args:
         path: path of the file.
-        file: what to read where that is inside of another file; `path` is then its name.
+        file: the file itself where it is inside another one; `path` is then its name.
 
     Returns:
         uint8 array `[H, W, 1]` when the file is grey, `[H, W, 3]` otherwise.
 
     Raises:
-        ValueError: a file that isn't there, isn't an image, is cut short or isn't of 8 bits.
+        ValueError: a file that can't be read as an image, by its name.
     """
     try:
         with Image.open(file or path, formats=FILE_FORMATS) as opened:
-            cut_to_8_bits = _is_cut_to_8_bits(opened)
-            image = ImageOps.exif_transpose(opened)  # reads all of it, so a cut file shows here
-            image.load()
-        pixels = _on_white(image) if image.mode in GREY_MODES | COLOUR_MODES else None
-    except Exception as error:  # Pillow's decoders raise a dozen kinds for damaged files.
+            return _on_white(ImageOps.exif_transpose(opened))
+    except Exception as error:  # Pillow's decoders raise a dozen kinds, most without the file.
         raise ValueError(f"{path} cannot be read as an image: {error}") from error
-    if pixels is None:
-        raise ValueError(
-            f"{path} must have 8 bits a sample. Received: an image of mode {image.mode!r}"
-        )
-    if cut_to_8_bits:
-        raise ValueError(f"{path} must have 8 bits a sample. Received: an image with more")
-    return pixels
 
 
-def _on_white(image: Image.Image) -> np.ndarray:
+def _on_white(image):
     """uint8 `[H, W, 1]` of a grey image, `[H, W, 3]` of another."""
+    if image.mode.startswith(("I", "F")):  # Pillow would clip them at 255
+        raise ValueError(f"more than 8 bits a sample (mode {image.mode}). Save it with 8 bits")
     grey = image.mode in GREY_MODES
-    if image.mode == "La":  # of which Pillow makes nothing else
-        image = image.convert("LA")
     if image.has_transparency_data:
         # What lies under transparent pixels was never meant to be seen.
         image = image.convert("RGBA")
-        white = Image.new("RGBA", image.size, "white")
-        image = Image.alpha_composite(white, image)
+        image = Image.alpha_composite(Image.new("RGBA", image.size, "white"), image)
     pixels = np.asarray(image.convert("L" if grey else "RGB"))
     return pixels.reshape(*pixels.shape[:2], -1)
 
 
-def _is_cut_to_8_bits(opened: Image.Image) -> bool:
-    """Whether Pillow drops bits of each sample as it decodes: of colour it only knows 8.
-
-    Before the image is loaded, Pillow tells how its data lies in the file: `RGB;16B`, or for PPM
-    the greatest value. `BGR;16` has 16 bits a pixel. TIFF has a tag, and Pillow takes each plane of
-    16 bits for one of 8.
-    """
-    if isinstance(opened, TiffImageFile) and max(opened.tag_v2.get(BITSPERSAMPLE, (8,))) > 8:
-        return True
-    for tile in getattr(opened, "tile", ()):  # of what was read from a file
-        arguments = tile[3] if isinstance(tile[3], tuple) else (tile[3],)
-        if any(isinstance(each, str) and ";16" in each and each != "BGR;16" for each in arguments):
-            return True
-        greatest = arguments[-1]
-        if tile[0] in ("ppm", "ppm_plain") and isinstance(greatest, int) and greatest > 255:
-            return True
-    return False
-
-
-def fit_to_size(pixels: np.ndarray, height: int, width: int) -> np.ndarray:
-    """The largest centred part of an image with the shape asked for, resampled with Lanczos.
+def fit_image(pixels: np.ndarray, image_size: ImageSize) -> np.ndarray:
+    """The largest centred part of an image of the size's proportions, resampled with Lanczos.
 
     Args:
         pixels: uint8 array `[H, W, C]`, C = 1 or 3.
-        height: int. Of the result, in pixels.
-        width: int. Of the result, in pixels.
+        image_size: int or (height, width) of the result, in pixels.
 
     Returns:
         uint8 array `[height, width, C]`; the input itself where it has that size.
     """
+    height, width = (image_size, image_size) if isinstance(image_size, int) else image_size
     if pixels.shape[:2] == (height, width):
         return pixels
     # Pillow counts width first.
-    fitted = ImageOps.fit(
-        _to_pil("pixels", pixels), (width, height), method=Image.Resampling.LANCZOS
-    )
+    fitted = ImageOps.fit(_to_pil(pixels), (width, height), method=Image.Resampling.LANCZOS)
     return np.asarray(fitted).reshape(height, width, -1)
 
 
@@ -154,37 +115,30 @@ def image_grid(
     """Images side by side, row after row, with a label before each row.
 
     Args:
-        images: uint8 array `[N, H, W, C]`, C 1 or 3.
-        columns: int, at least 1. Images per row; the last row may be shorter.
+        images: uint8 array `[N, H, W, C]`, C = 1 or 3.
+        columns: int. Images per row; the last row may be shorter.
         row_labels: a str for each row, or None.
-        scale: int, at least 1. Width of a pixel in pixels; by default images become at least 48
-            wide.
-        padding: int, 0 or more. Pixels between images. Defaults to `2`.
+        scale: int. Width of a pixel in pixels; by default images become at least 48 wide.
+        padding: int. Pixels between images. Defaults to `2`.
 
     Returns:
         A PIL image of mode RGB.
-
-    Raises:
-        ValueError: a value outside those given here.
     """
-    images = _check_images(images)
-    columns = check_whole("columns", columns)
     count, height, width, _ = images.shape
     rows = -(-count // columns)
-    if row_labels is not None and len(row_labels) != rows:
-        raise ValueError(f"`row_labels` must have {rows} entries. Received: {len(row_labels)}")
-    layout = _grid_layout(images.shape[1:], columns, rows, row_labels, scale, padding)
-    scale, cell_width, cell_height, margin = layout.scale, *layout.cell, layout.margin
-    grid = Image.new("RGB", layout.size, "white")
+    scale = scale or _default_scale(width)
+    font, margin = _label_layout(row_labels, height * scale + padding)
+    size = grid_size(images.shape[1:], columns, rows, row_labels, scale, padding)
+    grid = Image.new("RGB", size, "white")
     for index, image in enumerate(images):
         row, column = divmod(index, columns)
-        drawn = _to_pil("images", image)
-        drawn = drawn.resize((width * scale, height * scale), Image.Resampling.NEAREST)
-        grid.paste(drawn, (margin + padding + column * cell_width, padding + row * cell_height))
+        enlarged = _to_pil(image).resize((width * scale, height * scale), Image.Resampling.NEAREST)
+        x = margin + padding + column * (width * scale + padding)
+        grid.paste(enlarged, (x, padding + row * (height * scale + padding)))
     draw = ImageDraw.Draw(grid)
     for row, text in enumerate(row_labels or ()):
-        middle = padding + row * cell_height + height * scale // 2
-        draw.text((margin - 6, middle), text, fill="black", font=layout.font, anchor="rm")
+        middle = padding + row * (height * scale + padding) + height * scale // 2
+        draw.text((margin - 6, middle), text, fill="black", font=font, anchor="rm")
     return grid
 
 
@@ -196,40 +150,35 @@ def grid_size(
     scale: int | None = None,
     padding: int = 2,
 ) -> tuple[int, int]:
-    """Width and height in pixels of what `image_grid` makes.
+    """Width and height in pixels of what `image_grid` makes of images `[rows * columns, H, W, C]`.
 
     Args:
         image_shape: (height, width, channels) of each image.
         columns, rows: ints.
-        row_labels, scale, padding: as of `image_grid`.
+        row_labels, scale, padding: as for `image_grid`.
     """
-    return _grid_layout(image_shape, columns, rows, row_labels, scale, padding).size
-
-
-class _GridLayout(NamedTuple):
-    scale: int
-    cell: tuple[int, int]  # width and height of an image with the padding after it
-    margin: int  # before the images, for the labels
-    font: ImageFont.ImageFont | ImageFont.FreeTypeFont
-    size: tuple[int, int]
-
-
-def _grid_layout(image_shape, columns, rows, row_labels, scale, padding):
     height, width = image_shape[:2]
-    scale = max(1, -(-48 // width)) if scale is None else check_whole("scale", scale)
-    padding = check_whole("padding", padding, 0)
+    scale = scale or _default_scale(width)
     cell_width, cell_height = width * scale + padding, height * scale + padding
+    _, margin = _label_layout(row_labels, cell_height)
+    return margin + columns * cell_width + padding, rows * cell_height + padding
+
+
+def _default_scale(width):
+    return max(1, -(-48 // width))
+
+
+def _label_layout(row_labels, cell_height):
+    """The font of the labels, and how wide the margin is in which they stand."""
     font = ImageFont.load_default(size=max(12, min(cell_height // 3, 20)))
-    margin = max((int(font.getlength(text)) + 12 for text in row_labels or ()), default=0)
-    size = (margin + columns * cell_width + padding, rows * cell_height + padding)
-    return _GridLayout(scale, (cell_width, cell_height), margin, font, size)
+    return font, max((int(font.getlength(text)) + 12 for text in row_labels or ()), default=0)
 
 
 def save_png(image: Image.Image | np.ndarray, path: str | Path, overwrite: bool = False) -> Path:
     """Writes a PNG that is whole or not there at all.
 
     Args:
-        image: PIL image, or uint8 array `[H, W]` or `[H, W, C]` with C 1 or 3.
+        image: PIL image, or uint8 array `[H, W]` or `[H, W, C]`, C = 1 or 3.
         path: where to.
         overwrite: bool. Whether a file that is there may be replaced. Defaults to `False`.
 
@@ -237,19 +186,17 @@ def save_png(image: Image.Image | np.ndarray, path: str | Path, overwrite: bool 
         The path.
 
     Raises:
-        FileExistsError: when the file is there and may not be replaced, or is no regular file.
-        ValueError: an array that is no image.
+        FileExistsError: the file is there and may not be replaced.
     """
-    drawn = image if isinstance(image, Image.Image) else _to_pil("image", np.asarray(image))
     with staged(path, overwrite) as temporary:
-        drawn.save(temporary, format="PNG")
+        _to_pil(image).save(temporary, format="PNG")
     return Path(path)
 
 
-def png_bytes(image: np.ndarray) -> bytes:
-    """What a PNG file of an image holds; of a uint8 array `[H, W]` or `[H, W, 1 or 3]`."""
+def png_bytes(image: Image.Image | np.ndarray) -> bytes:
+    """The content of a PNG file; `image` as for `save_png`."""
     file = io.BytesIO()
-    _to_pil("image", image).save(file, format="PNG")
+    _to_pil(image).save(file, format="PNG")
     return file.getvalue()
 
 
@@ -260,38 +207,16 @@ def save_gif(
     overwrite: bool = False,
 ) -> Path:
     """Writes frames as an endless GIF film, whole or not at all; arguments as for `save_png`."""
-    frames = [
-        frame if isinstance(frame, Image.Image) else _to_pil("frames", np.asarray(frame))
-        for frame in frames
-    ]
-    if not frames:
-        raise ValueError("`frames` must hold at least one image. Received: none")
+    first, *others = map(_to_pil, frames)
     with staged(path, overwrite) as temporary:
-        frames[0].save(
-            temporary, format="GIF", save_all=True, append_images=frames[1:],
+        first.save(
+            temporary, format="GIF", save_all=True, append_images=others,
             duration=frame_milliseconds, loop=0,
         )  # fmt: skip
     return Path(path)
 
 
-def _check_images(images) -> np.ndarray:
-    images = np.asarray(images)
-    if images.dtype != np.uint8 or images.ndim != 4 or images.shape[-1] not in (1, 3):
-        raise ValueError(
-            "`images` must be uint8 of shape [N, height, width, 1 or 3]. "
-            f"Received: {images.dtype} of shape {images.shape}"
-        )
-    if len(images) == 0:
-        raise ValueError("`images` must hold at least one image. Received: none")
-    return images
-
-
-def _to_pil(name: str, image: np.ndarray) -> Image.Image:
-    """The PIL image of an array; `name` is the argument's."""
-    is_shape = image.ndim == 2 or (image.ndim == 3 and image.shape[-1] in (1, 3))
-    if image.dtype != np.uint8 or not is_shape:
-        raise ValueError(
-            f"`{name}` must be uint8 of shape [height, width] or [height, width, 1 or 3]. "
-            f"Received: {image.dtype} of shape {image.shape}"
-        )
+def _to_pil(image) -> Image.Image:
+    if isinstance(image, Image.Image):
+        return image
     return Image.fromarray(image[..., 0] if image.shape[2:] == (1,) else image)

@@ -7,14 +7,14 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from kdiffusion.images import fit_to_size, read_image, to_model_range
+from kdiffusion.images import fit_image, read_image, to_model_range
 
 if TYPE_CHECKING:
     from kdiffusion.diffusion.card import DenoiserCard
 
 
 def read_given_image(path: str | Path, card: DenoiserCard, resize: bool = False) -> np.ndarray:
-    """Reads an image file in the shape and range of a model; grey and colour as the model has it.
+    """Reads an image file in the shape and range of a model, grey or RGB as the model is.
 
     Args:
         path: path of a file of one of `kdiffusion.images.FILE_FORMATS`.
@@ -28,7 +28,7 @@ def read_given_image(path: str | Path, card: DenoiserCard, resize: bool = False)
     Raises:
         ValueError: not an image, or of another size and `resize` is False.
     """
-    pixels = _fitted(read_image(path), path, card, resize)
+    pixels = _read_fitted(path, card, resize)
     if card.image_shape[2] == 1:
         pixels = _to_grey(pixels)
     return to_model_range(np.broadcast_to(pixels, card.image_shape))
@@ -42,27 +42,18 @@ def read_mask(path: str | Path, card: DenoiserCard, resize: bool = False) -> np.
 
     Returns:
         bool array `[H, W]`: True is painted anew, as in most other tools.
-
-    Raises:
-        ValueError: not an image, of another size and `resize` is False, or nothing in it is white.
     """
-    mask = _to_grey(_fitted(read_image(path), path, card, resize))[..., 0] >= 128
-    if not mask.any():
-        raise ValueError(
-            f"`mask` must be white where the image is painted anew. Received: {path}, in which "
-            "nothing is"
-        )
-    return mask
+    return _to_grey(_read_fitted(path, card, resize))[..., 0] >= 128
 
 
-def _fitted(pixels, path, card, resize):
-    height, width, _ = card.image_shape
+def _read_fitted(path, card, resize):
+    pixels, (height, width, _) = read_image(path), card.image_shape
     if pixels.shape[:2] != (height, width) and not resize:
         raise ValueError(
-            f"{path} must be {width}x{height} pixels, as the model draws; pass `--resize` to crop "
-            f"and resample it. Received: {pixels.shape[1]}x{pixels.shape[0]} pixels"
+            f"{path} must be {width}x{height} pixels; `--resize` crops and resamples it. "
+            f"Received: {pixels.shape[1]}x{pixels.shape[0]} pixels"
         )
-    return fit_to_size(pixels, height, width)
+    return fit_image(pixels, (height, width))
 
 
 def _to_grey(pixels):

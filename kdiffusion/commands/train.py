@@ -11,7 +11,6 @@ import time
 from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
-from kdiffusion.data import look_up_dataset
 from kdiffusion.object_store import spelled
 from kdiffusion.runs import Interrupted
 from kdiffusion.runs.remote_run import begun
@@ -51,12 +50,11 @@ def run(arguments: Sequence[str], program: str = "train.py") -> None:
 
 
 def announce(command: Command) -> None:
-    """Says what will be trained; refuses an unknown data set before TensorFlow's seconds."""
+    """Says what will be trained."""
     config, folder = command.config, command.folder
-    images, classes = look_up_dataset(config.data.name, config.data.directory)
     goes_on = command.resume and holds_run(begun(folder))
     say(f"{'Going on with' if goes_on else 'Training'} {config.preset}")
-    say("\n".join(settings_lines(config, spelled(folder), images, classes)))
+    say("\n".join(settings_lines(config, spelled(folder))))
 
 
 def finish(run: Run) -> str:

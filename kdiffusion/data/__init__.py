@@ -1,13 +1,12 @@
 """Where images come from (`load_dataset`, `DATASETS`) and how they reach the network (tf.data).
 
-The table can be read without TensorFlow, so that a configuration is checked before the slow import;
-the pipeline, which needs it, is imported when first asked for (PEP 562).
+Only the batches need TensorFlow; they are imported when first asked for (PEP 562).
 """
 
 from typing import TYPE_CHECKING
 
 from .image_dataset import ImageDataset
-from .loading import DATASETS, load_dataset, look_up_dataset, name_and_directory
+from .loading import DATASETS, load_dataset, name_and_directory
 
 if TYPE_CHECKING:
     from .pipeline import training_batches, validation_batches
@@ -16,7 +15,6 @@ __all__ = [
     "DATASETS",
     "ImageDataset",
     "load_dataset",
-    "look_up_dataset",
     "name_and_directory",
     "training_batches",
     "validation_batches",

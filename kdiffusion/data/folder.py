@@ -1,18 +1,18 @@
 """A folder of images with a sub-folder for each class, read with Pillow."""
 
 import os
+from collections.abc import Sequence
 from pathlib import Path
 
 import numpy as np
 
-from kdiffusion.images import read_image
+from kdiffusion.images import ImageSize, fit_image, read_image
 
 from .holdout import split_by_holdout
 from .image_dataset import ImageDataset
-from .resize import ImageSize, fit_image
 
 
-def load_folder(
+def load(
     name: str,
     *,
     directory: str | os.PathLike | None,
@@ -20,42 +20,27 @@ def load_folder(
     validation_fraction: float,
     seed: int,
 ) -> ImageDataset:
-    """Load `directory/CLASS/IMAGE`, classes and images in alphabetical order.
+    """Loads `directory/CLASS/IMAGE`, classes and images in alphabetical order.
 
     The images are grey if all are, else RGB; transparent ones are laid on white. Hidden files
     (`.name`) are passed over, and so are files beside the class folders; all else in a class
     folder must be an image. Images are not mirrored in training unless that is asked for.
 
-    Args:
-        name: str. Becomes the data set's name.
-        directory: str or path. The folder that holds one sub-folder for each class.
-        image_size: int or (height, width) in pixels, by centre crop and resampling. `None` means
-            that all images must have one size.
-        validation_fraction: float in (0, 1). Share that is held out.
-        seed: int, >= 0. Decides which images are held out.
+    Arguments as for `load_dataset`.
 
     Raises:
-        ValueError: There are no class folders, one is empty, or a file (named) is not readable
-            as an image, not of 8 bits, or of another size than the first.
+        ValueError: There are no class folders, one is empty, a file can't be read as an image, or
+            the images have several sizes and `image_size` is None.
     """
-    files = list_images(check_directory(name, directory))  # {class name: [path, ...]}
-    paths = [path for inside in files.values() for path in inside]
+    files = list_images(directory)
     images = []
-    for path in paths:
+    for path in (path for paths in files.values() for path in paths):
         pixels = read_image(path)
-        if image_size is not None:  # before the next is read: photographs are large
-            pixels = fit_image(pixels, image_size)
-        if images and pixels.shape[:2] != images[0].shape[:2]:
-            raise ValueError(
-                f"{path} is {_size(pixels)} where {paths[0]} is {_size(images[0])}: images must "
-                "be of one size unless `image_size` is set. Received: image_size=None"
-            )
-        images.append(pixels)
-    channels = max(pixels.shape[-1] for pixels in images)
-    images = [np.broadcast_to(pixels, (*pixels.shape[:2], channels)) for pixels in images]
+        # At once, before the next is read: photographs are large.
+        images.append(pixels if image_size is None else fit_image(pixels, image_size))
     return split_by_holdout(
         name,
-        np.stack(images),
+        np.stack(_with_equal_channels(images)),
         np.repeat(np.arange(len(files), dtype=np.int32), [len(paths) for paths in files.values()]),
         tuple(files),
         horizontal_flip=False,
@@ -64,52 +49,39 @@ def load_folder(
     )
 
 
-def look_up_folder(name: str, *, directory: str | os.PathLike | None) -> tuple[int, int]:
-    """(files, classes) of `directory`, before any is read: both parts together.
+def list_images(directory: str | os.PathLike | None) -> dict[str, list[Path]]:
+    """{class name: paths of its images}, in alphabetical order.
 
     Raises:
-        ValueError: as `load_folder`, but for what shows only in the images.
+        ValueError: There are no class folders, or one is empty.
     """
-    files = list_images(check_directory(name, directory))
-    return sum(len(paths) for paths in files.values()), len(files)
-
-
-def check_directory(name: str, directory: str | os.PathLike | None) -> Path:
-    """The folder of images; one that is not named is refused."""
     if directory is None:
+        raise ValueError("`directory` must be the folder that holds a sub-folder for each class")
+    files = {path.name: _visible(path) for path in _visible(Path(directory)) if path.is_dir()}
+    if not files or not all(files.values()):
+        empty = [name for name, paths in files.items() if not paths]
         raise ValueError(
-            f"`directory` must be given for {name!r}: the folder with a sub-folder for each class"
+            "`directory` must hold a sub-folder of images for each class, or one for all. "
+            f"Received: {directory}, " + (f"where {empty} are empty" if empty else "which has none")
         )
-    return Path(directory)
+    return files
 
 
-def list_images(directory: Path) -> dict[str, list[Path]]:
-    if not directory.is_dir():
-        raise ValueError(f"`directory` must be a folder. Received: directory={str(directory)!r}")
-    folders = [path for path in _visible(directory) if path.is_dir()]
-    if not folders:
-        raise ValueError(
-            "`directory` must hold a sub-folder of images for each class, or one for all; it holds "
-            "none. "
-            f"Received: directory={str(directory)!r}"
-        )
-    for folder in folders:
-        if not _visible(folder):
-            raise ValueError(f"{folder} has no images. Every class folder needs at least one.")
-        try:
-            folder.name.encode()
-        except UnicodeEncodeError as error:  # the system lets names be any bytes; a card is text
-            raise ValueError(
-                "the name of a class folder must be UTF-8. "
-                f"Received: {os.fsencode(folder.name)!r} in {directory}"
-            ) from error
-    return {folder.name: _visible(folder) for folder in folders}
-
-
-def _visible(folder: Path) -> list[Path]:
+def _visible(folder):
     return sorted(path for path in folder.iterdir() if not path.name.startswith("."))
 
 
-def _size(pixels: np.ndarray) -> str:
-    height, width, _ = pixels.shape
-    return f"{width}x{height} pixels"
+def check_one_size(shapes: Sequence[tuple[int, ...]]) -> None:
+    """Refuses images of several (height, width, ...), naming the option that makes them equal."""
+    sizes = sorted({shape[:2] for shape in shapes})
+    if len(sizes) > 1:
+        raise ValueError(
+            "`image_size` must be given, as the images have several sizes (height, width): "
+            f"{sizes[0]} and {sizes[1]} among them"
+        )
+
+
+def _with_equal_channels(images):
+    check_one_size([pixels.shape for pixels in images])
+    channels = max(pixels.shape[-1] for pixels in images)
+    return [np.broadcast_to(pixels, (*pixels.shape[:2], channels)) for pixels in images]

@@ -25,16 +25,8 @@ def split_by_holdout(
         horizontal_flip: bool. Whether a mirror image is as good an example.
         validation_fraction: float in (0, 1). Share of the images that is held out.
         seed: int, >= 0. Decides which images these are.
-
-    Raises:
-        ValueError: No class has an image to spare.
     """
     held_out = holdout_mask(labels, validation_fraction, seed)
-    if not held_out.any():
-        raise ValueError(
-            f"{name!r} has one image for each class, so none can be held out for validation. "
-            "Each image needs company: at least one class must have two."
-        )
     return ImageDataset(
         name=name,
         images=images[~held_out],
@@ -59,6 +51,9 @@ def holdout_mask(labels: np.ndarray, fraction: float, seed: int) -> np.ndarray:
 
     Returns:
         bool array `[N]`, true for the held-out examples.
+
+    Raises:
+        ValueError: No class has an image to spare.
     """
     classes, counts = np.unique(labels, return_counts=True)
     shares = fraction * counts
@@ -71,4 +66,6 @@ def holdout_mask(labels: np.ndarray, fraction: float, seed: int) -> np.ndarray:
     mask = np.zeros(len(labels), bool)
     for label, quota in zip(classes, quotas, strict=True):
         mask[random.permutation(np.flatnonzero(labels == label))[:quota]] = True
+    if not mask.any():
+        raise ValueError("one class at least must have two images, so that one can be held out")
     return mask

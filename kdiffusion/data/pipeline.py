@@ -4,6 +4,8 @@ A training batch is a pure function of (seed, step), so a run that stops at any 
 exactly the batches it would have seen: there is no iterator state to save.
 """
 
+from types import SimpleNamespace
+
 import numpy as np
 import tensorflow as tf
 
@@ -42,24 +44,16 @@ def training_batches(
     Returns:
         `tf.data.Dataset` of (float32 images `[B, H, W, C]` in [-1, 1], int32 labels `[B]`), with a
         static B = batch_size / count.
-
-    Raises:
-        ValueError: An argument is out of its range; the message names it.
     """
     steps_per_epoch = dataset.steps_per_epoch(batch_size)
     rows = _shard_rows(batch_size, shard)
-    _check_not_negative("seed", seed)
-    _check_not_negative("first_step", first_step)
     flip = dataset.horizontal_flip if flip is None else flip
     flip_seed = _derived_seed(seed, "flip")
-    # On a machine with a GPU a constant would land there, and each batch would be copied back.
-    with tf.device("CPU:0"):
-        labels = tf.constant(dataset.labels)
-        read_images = _reader(dataset.images)
+    images, labels = _tensors(dataset.images, dataset.labels)
 
     def make_batch(step, indices):
         indices = indices[rows]  # [B / count]
-        batch = read_images(indices)
+        batch = tf.gather(images, indices)
         if flip:
             # Drawn for the global batch, so that a shard gets what the whole would get.
             draws = tf.random.stateless_uniform([batch_size], (flip_seed, step), alg="philox")
@@ -82,58 +76,37 @@ def validation_batches(dataset: ImageDataset, batch_size: int) -> tf.data.Datase
 
     Args:
         dataset: ImageDataset. Only its validation part is read.
-        batch_size: int, >= 1. Examples in the global batch.
+        batch_size: int. Examples in the global batch.
 
     Returns:
         `tf.data.Dataset` of (float32 images `[B, H, W, C]` in [-1, 1], int32 labels `[B]`).
-
-    Raises:
-        ValueError: `batch_size` is not positive.
     """
-    if batch_size < 1:
-        raise ValueError(f"`batch_size` must be at least 1. Received: batch_size={batch_size}")
 
     def convert(images, labels):
         return to_model_range(tf.cast(images, tf.float32)), labels
 
-    if isinstance(dataset.validation_images, np.ndarray):
-        whole = dataset.validation_images, dataset.validation_labels
-        batches = tf.data.Dataset.from_tensor_slices(whole).batch(batch_size)
-    else:
-        read_images, labels = _reader(dataset.validation_images), dataset.validation_labels
-        rows = tf.data.Dataset.range(len(labels)).batch(batch_size)
-        batches = rows.map(lambda rows: (read_images(rows), tf.gather(labels, rows)))
+    whole = _tensors(dataset.validation_images, dataset.validation_labels)
     return (
-        batches.map(convert, num_parallel_calls=tf.data.AUTOTUNE, deterministic=True)
+        tf.data.Dataset.from_tensor_slices(whole)
+        .batch(batch_size)
+        .map(convert, num_parallel_calls=tf.data.AUTOTUNE, deterministic=True)
         .prefetch(PREFETCH_BATCHES)
         .with_options(_options())
     )
 
 
-def _reader(images):
-    """A function from indices `[B]` to images, uint8 `[B, H, W, C]`, in memory or in a file."""
-    if isinstance(images, np.ndarray):
-        in_memory = tf.constant(images)
-        return lambda indices: tf.gather(in_memory, indices)
-
-    def record(index):
-        # Of the file from this record on, the first.
-        records = tf.raw_ops.TFRecordDatasetV2(
-            filenames=[str(images.path)],
-            compression_type="",
-            buffer_size=images.record_bytes,
-            byte_offsets=[index * images.record_bytes],
-        )
-        return tf.data.experimental.from_variant(records, tf.TensorSpec((), tf.string)).take(1)
-
-    def read(indices):
-        records = tf.data.Dataset.from_tensor_slices(indices).flat_map(record)
-        content = records.batch(tf.size(indices, tf.int64)).get_single_element()
-        shape = images.shape[1:]
-        batch = tf.io.decode_raw(content, tf.uint8)
-        return tf.ensure_shape(tf.reshape(batch, (-1, *shape)), (indices.shape[0], *shape))
-
-    return read
+def _tensors(images, labels):
+    """Images and labels as tensors; images that are memory-mapped stay in their file."""
+    # On a machine with a GPU a constant would land there, and each batch would be copied back.
+    with tf.device("CPU:0"):
+        labels = tf.constant(labels)
+        if not isinstance(images, np.memmap):
+            return tf.constant(images), labels
+        # The tensor takes over the array's memory. TensorFlow reads only arrays that may be written
+        # to from DLPack, though it never writes to a tensor.
+        interface = {**images.__array_interface__, "data": (images.ctypes.data, False)}
+        mapped = np.asarray(SimpleNamespace(__array_interface__=interface, owner=images))
+        return tf.experimental.dlpack.from_dlpack(mapped.__dlpack__()), labels
 
 
 def _batch_indices(num_examples, batch_size, steps_per_epoch, seed, first_step):
@@ -165,20 +138,13 @@ def _derived_seed(seed: int, purpose: str) -> int:
 
 def _shard_rows(batch_size: int, shard: tuple[int, int]) -> slice:
     index, count = shard
-    if count < 1 or not 0 <= index < count:
-        raise ValueError(f"`shard` must be (index, count), 0 <= index < count. Received: {shard}")
     if batch_size % count:
         raise ValueError(
-            f"`batch_size` must be divisible by the {count} shards, so that all are equal. "
+            f"`batch_size` must be divisible by the {count} shards. "
             f"Received: batch_size={batch_size}"
         )
     size = batch_size // count
     return slice(index * size, (index + 1) * size)
-
-
-def _check_not_negative(name: str, value: int):
-    if value < 0:
-        raise ValueError(f"`{name}` must not be negative. Received: {name}={value}")
 
 
 def _options() -> tf.data.Options:

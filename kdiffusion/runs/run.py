@@ -220,7 +220,7 @@ def _train(model, strategy, workers, dataset, directory, before, remote, own_cal
     with catching_signals() as what_came, closing(lines), closing(checkpoints):
         # Last: what an epoch leaves is whole before the checkpoint that says it is done.
         callbacks.append(SaveCheckpoint(checkpoints, config, steps_per_epoch, what_came, workers))
-        with _telling_what_saves_memory(), _naming_damaged_data(config):
+        with _telling_what_saves_memory():
             _fit(model, strategy, dataset, config, step, callbacks)
         checkpoints.wait()
         stop = what_came()
@@ -242,19 +242,6 @@ def _telling_what_saves_memory():
             "a training step in N parts, `--optimizer.rematerialise` keeps less of it, "
             "`--run.sample-per-label` draws fewer images for a grid; a run can go on with any of "
             f"them. TensorFlow said: {said[0]}"
-        ) from error
-
-
-@contextlib.contextmanager
-def _naming_damaged_data(config):
-    try:
-        yield
-    except (tf.errors.DataLossError, tf.errors.NotFoundError) as error:
-        if config.data.name != "packed":  # of which alone images are read while it trains
-            raise
-        raise ValueError(
-            f"The packed data in {config.data.directory} have an image that is damaged or gone: "
-            f"{error.message.splitlines()[0]}"
         ) from error
 
 

@@ -18,24 +18,16 @@ if TYPE_CHECKING:
     from kdiffusion.training.diffusion_model import DiffusionModel
 
 
-def settings_lines(
-    config: Config,
-    run_dir: str | os.PathLike,
-    num_images: int | None = None,
-    num_classes: int | None = None,
-) -> list[str]:
+def settings_lines(config: Config, run_dir: str | os.PathLike) -> list[str]:
     """What a configuration says of a run by itself, for the first second: lines of text.
 
     Args:
         config: `Config`.
         run_dir: path of the run's folder.
-        num_images, num_classes: int. Of the data set, where they are known by then.
     """
-    counts = ((num_images, "images"), (num_classes, "classes"))
-    known = [f"{number:,} {what}" for number, what in counts if number]
     diffusion, optimizer = config.diffusion, config.optimizer
     return [
-        f"  data set    {', '.join([config.data.name, *known])}",
+        f"  data set    {config.data.name}",
         f"  folder      {run_dir}",
         f"  network     {_network(config)}",
         f"  objective   {diffusion.prediction_type}, {diffusion.schedule} schedule",

@@ -1,4 +1,4 @@
-"""Images and masks of every kind that a user may have, in the shape of the model."""
+"""Images and masks that a user may have, in the shape of the model."""
 
 import dataclasses
 
@@ -17,16 +17,9 @@ def pixels():
     return np.random.default_rng(0).integers(0, 256, (HEIGHT, WIDTH, 3), np.uint8)
 
 
-@pytest.fixture
-def grey_card(card):
-    return dataclasses.replace(card, image_shape=(HEIGHT, WIDTH, 1))
-
-
-@pytest.mark.parametrize("name", ["image.png", "image.bmp", "image.webp", "image.tiff"])
-def test_an_image_of_the_models_size_is_taken_as_it_is(card, tmp_path, pixels, name):
-    options = {"lossless": True} if name.endswith("webp") else {}
-    Image.fromarray(pixels).save(tmp_path / name, **options)
-    given = read_given_image(tmp_path / name, card)
+def test_an_image_of_the_models_size_is_taken_as_it_is(card, tmp_path, pixels):
+    Image.fromarray(pixels).save(tmp_path / "image.png")
+    given = read_given_image(tmp_path / "image.png", card)
     assert given.dtype == np.float32
     np.testing.assert_array_equal(to_uint8(given), pixels)
 
@@ -37,34 +30,23 @@ def test_a_grey_image_serves_a_colour_model(card, tmp_path, pixels):
     np.testing.assert_array_equal(given, np.repeat(pixels[..., :1], 3, axis=-1))
 
 
-def test_a_colour_image_becomes_grey_as_pillow_makes_it(grey_card, tmp_path, pixels):
+def test_a_colour_image_becomes_grey_as_pillow_makes_it(card, tmp_path, pixels):
     image = Image.fromarray(pixels)
     image.save(tmp_path / "colour.png")
+    grey_card = dataclasses.replace(card, image_shape=(HEIGHT, WIDTH, 1))
     given = to_uint8(read_given_image(tmp_path / "colour.png", grey_card))
     difference = given[..., 0].astype(int) - np.asarray(image.convert("L"))
     assert np.abs(difference).max() <= 1
 
 
-def test_another_size_is_refused_and_resized_only_when_asked(card, tmp_path):
-    Image.new("RGB", (40, 30), (10, 200, 77)).save(tmp_path / "large.png")
-    with pytest.raises(ValueError, match=r"4x6 pixels.*`--resize`.*Received: 40x30 pixels"):
-        read_given_image(tmp_path / "large.png", card)
-    given = to_uint8(read_given_image(tmp_path / "large.png", card, resize=True))
-    np.testing.assert_array_equal(given, np.full((HEIGHT, WIDTH, 3), (10, 200, 77)))
-
-
 @pytest.mark.parametrize("read", [read_given_image, read_mask])
-def test_what_is_no_image_is_refused(card, tmp_path, read):
-    (tmp_path / "notes.png").write_text("not an image")
-    for name in ("notes.png", "nowhere.png"):
-        with pytest.raises(ValueError, match=name):
-            read(tmp_path / name, card)
-
-
-def test_sixteen_bits_are_refused(card, tmp_path):
-    Image.fromarray(np.full((HEIGHT, WIDTH), 40000, np.uint16)).save(tmp_path / "deep.png")
-    with pytest.raises(ValueError, match="8 bits"):
-        read_given_image(tmp_path / "deep.png", card)
+def test_another_size_is_resized_only_when_asked(card, tmp_path, read):
+    Image.new("RGB", (40, 30), (10, 200, 77)).save(tmp_path / "large.png")
+    with pytest.raises(ValueError, match=r"large\.png must be 4x6 pixels.*`--resize`.*40x30"):
+        read(tmp_path / "large.png", card)
+    given = read(tmp_path / "large.png", card, resize=True)
+    if read is read_given_image:
+        np.testing.assert_array_equal(to_uint8(given), np.full((HEIGHT, WIDTH, 3), (10, 200, 77)))
 
 
 def test_white_is_painted_anew(card, tmp_path):
@@ -73,16 +55,3 @@ def test_white_is_painted_anew(card, tmp_path):
     mask[0, 0], mask[0, 1] = 127, 128  # a soft brush or a JPEG leaves greys: the middle decides
     Image.fromarray(mask).save(tmp_path / "mask.png")
     np.testing.assert_array_equal(read_mask(tmp_path / "mask.png", card), mask >= 128)
-
-
-def test_a_mask_of_another_size_is_refused(card, tmp_path):
-    Image.new("L", (HEIGHT, WIDTH), 255).save(tmp_path / "mask.png")  # height and width swapped
-    with pytest.raises(ValueError, match=r"mask.png must be 4x6 pixels.*Received: 6x4"):
-        read_mask(tmp_path / "mask.png", card)
-    assert read_mask(tmp_path / "mask.png", card, resize=True).shape == (HEIGHT, WIDTH)
-
-
-def test_a_mask_that_marks_nothing_is_refused(card, tmp_path):
-    Image.new("L", (WIDTH, HEIGHT), 0).save(tmp_path / "mask.png")
-    with pytest.raises(ValueError, match="`mask` must be white where"):
-        read_mask(tmp_path / "mask.png", card)

@@ -3,7 +3,7 @@ import json
 
 import pytest
 
-from kdiffusion.data.tfds_catalog import MIRRORABLE
+from kdiffusion.data.tfds import MIRRORABLE
 from kdiffusion.runs.config import Config
 from kdiffusion.runs.presets import PRESET_DOCS, PRESETS
 

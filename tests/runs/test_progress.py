@@ -160,9 +160,9 @@ def test_fit_writes_these_lines_and_no_others(tiny_model, data, capsys):
 
 @pytest.mark.parametrize("name", PRESETS)
 def test_a_summary_says_what_the_settings_say_and_fits(name):
-    lines = settings_lines(PRESETS[name], f"runs/{name}", 50_000, 10)
+    lines = settings_lines(PRESETS[name], f"runs/{name}")
     text = "\n".join(lines)
-    assert f"{PRESETS[name].data.name}, 50,000 images, 10 classes" in text
+    assert PRESETS[name].data.name in text
     assert f"runs/{name}" in text
     assert f"{PRESETS[name].optimizer.epochs:,} epochs" in text
     assert max(map(len, lines)) <= 80

@@ -6,11 +6,11 @@ Training reads them from the disk: `--data.name packed --data.directory FOLDER`.
 import shlex
 import time
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Literal
 
 import tyro
 
-from .mirroring import HORIZONTAL_FLIP, Mirroring
+from .pack import pack
 
 
 def main(
@@ -21,38 +21,33 @@ def main(
     validation_fraction: float = 0.1,
     seed: int = 0,
     class_names: tuple[str, ...] = (),
-    horizontal_flip: Mirroring = "auto",
-    processes: int | None = None,
+    horizontal_flip: Literal["auto", "yes", "no"] = "auto",
     overwrite: bool = False,
 ) -> None:
     """Packs images into a folder that training reads without holding them in memory.
 
-    Stopped and given again, the command goes on. Each image is decoded and resized once, here.
+    Each image is decoded and resized once, here. The folder appears when it is whole.
 
     Args:
         source: a folder with a sub-folder of images for each class; WebDataset tars: one, a folder
-            of them, or NAME-{000..123}.tar; or the name of a data set, as of TFDS.
-        out: folder to write. Until it is whole it has .packing at the end of its name.
-        directory: of a data set that is named: TFDS data directory; TFDS_DATA_DIR, or TFDS's own,
-            if not given.
+            of them, or NAME-{000..123}.tar; or the name of a data set.
+        out: folder to write.
+        directory: TFDS data directory of a data set; TFDS_DATA_DIR, or TFDS's own, if not given.
         image_size: side in pixels to which images are resized, or height and width; their own if
             not given.
         validation_fraction: share of the images held out where the data set has no test split.
         seed: decides which images are held out.
         class_names: of WebDataset tars, whose classes are numbers; those if not given.
-        horizontal_flip: whether a mirror image shows the same class; auto knows it of data sets,
-            and says no of files.
-        processes: that decode files at a time; one per core if not given.
+        horizontal_flip: whether a mirror image shows the same class; auto is what is known of a
+            data set, and no for files.
         overwrite: replace a packed folder.
     """
-    from kdiffusion.data.packing import pack
-
     start = time.perf_counter()
     packed = pack(
         source, out, directory=directory, image_size=image_size,
         validation_fraction=validation_fraction, seed=seed, class_names=class_names,
-        horizontal_flip=HORIZONTAL_FLIP[horizontal_flip],
-        processes=processes, overwrite=overwrite,
+        horizontal_flip={"auto": None, "yes": True, "no": False}[horizontal_flip],
+        overwrite=overwrite,
     )  # fmt: skip
     seconds = time.perf_counter() - start
     height, width, channels = packed["image_shape"]

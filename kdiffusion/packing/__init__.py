@@ -1,0 +1,1 @@
+"""Data sets larger than memory: written once as plain arrays, from which training reads."""

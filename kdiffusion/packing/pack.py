@@ -1,0 +1,91 @@
+"""Packs a data set of any size into a folder that training reads (`reader.py`)."""
+
+import json
+import os
+from collections.abc import Sequence
+from pathlib import Path
+
+import numpy as np
+from tqdm import tqdm
+
+from kdiffusion.files import staged
+from kdiffusion.images import ImageSize
+
+from .reader import DESCRIPTION, IMAGES, LABELS, PARTS, load
+from .sources import Source, open_source
+
+
+def pack(
+    source: str | os.PathLike,
+    out: str | os.PathLike,
+    *,
+    directory: str | os.PathLike | None = None,
+    image_size: ImageSize | None = None,
+    validation_fraction: float = 0.1,
+    seed: int = 0,
+    class_names: Sequence[str] = (),
+    horizontal_flip: bool | None = None,
+    overwrite: bool = False,
+    progress: bool = True,
+) -> dict:
+    """Packs a data set into a folder, which appears when it is whole.
+
+    Args:
+        source: str. A folder with a sub-folder of images for each class; WebDataset tars: one, a
+            folder of them, or NAME-{000..123}.tar; or the name of a data set.
+        out: path of the folder to write.
+        directory: path. Where a data set of that name lies, as for `load_dataset`.
+        image_size, validation_fraction, seed: as for `load_dataset`.
+        class_names: texts, for WebDataset tars, whose classes are numbers. Defaults to those.
+        horizontal_flip: bool. Whether a mirror image is as good an example. Defaults to `None`:
+            what is known of the data set, and False for files.
+        overwrite: bool. Whether a packed folder may be replaced. Defaults to `False`.
+        progress: bool. Whether to show a bar. Defaults to `True`.
+
+    Returns:
+        dict: the content of `packed.json`.
+
+    Raises:
+        ValueError: a source that can't be read, by the name of the file at fault.
+        FileExistsError: `out` exists.
+    """
+    with staged(out, overwrite, mark=DESCRIPTION) as folder:
+        folder.mkdir()
+        found = open_source(
+            source, directory, image_size, validation_fraction, seed, tuple(class_names)
+        )
+        _write_arrays(folder, found, progress)
+        if horizontal_flip is None:
+            horizontal_flip = found.horizontal_flip
+        description = {
+            "source": Path(source).name,
+            "class_names": found.class_names,
+            "horizontal_flip": horizontal_flip,
+            "image_shape": found.image_shape,
+            "images": {part: len(found.labels[part]) for part in PARTS},
+        }
+        _write(folder, description)
+        description["content_hash"] = load("packed", directory=folder).content_hash()
+        _write(folder, description)
+    return description
+
+
+def _write_arrays(folder: Path, found: Source, progress: bool):
+    total = sum(map(len, found.labels.values()))
+    with tqdm(total=total, desc="Packing", unit="image", disable=not progress) as bar:
+        for part in PARTS:
+            labels, first = found.labels[part], 0
+            np.save(folder / LABELS[part], labels)
+            array = np.lib.format.open_memmap(
+                folder / IMAGES[part], "w+", np.uint8, (len(labels), *found.image_shape)
+            )
+            for images in found.read(part):
+                array[first : first + len(images)] = images
+                first += len(images)
+                bar.update(len(images))
+            array.flush()
+
+
+def _write(folder, description):
+    text = json.dumps(description, indent=2) + "\n"
+    (folder / DESCRIPTION).write_text(text, encoding="utf-8")

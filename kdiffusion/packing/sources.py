@@ -1,0 +1,154 @@
+"""What is packed: images in files, a data set of TFDS, or any other; block after block."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from typing import NamedTuple
+
+import numpy as np
+
+from kdiffusion.data import DATASETS, load_dataset, name_and_directory
+from kdiffusion.data.folder import check_one_size, list_images
+from kdiffusion.data.holdout import holdout_mask
+from kdiffusion.data.loading import FOLDER, TFDS
+from kdiffusion.images import ImageSize, fit_image
+
+from .image_files import ImageFile, index_tar, tar_files
+from .reader import PARTS
+
+BLOCK = 128  # images in memory at a time
+
+
+class Source(NamedTuple):
+    """A data set, split; its images are read when they are asked for.
+
+    Attributes:
+        class_names: tuple of str, in label order.
+        horizontal_flip: bool. Whether a mirror image is as good an example.
+        image_shape: (height, width, channels).
+        labels: {part: int32 `[N]`}.
+        read: function from a part to its images, uint8 `[B, H, W, C]`, one block after another.
+    """
+
+    class_names: tuple[str, ...]
+    horizontal_flip: bool
+    image_shape: tuple[int, int, int]
+    labels: dict[str, np.ndarray]
+    read: Callable[[str], Iterable[np.ndarray]]
+
+
+def open_source(
+    source: str | os.PathLike,
+    directory: str | os.PathLike | None,
+    image_size: ImageSize | None,
+    validation_fraction: float,
+    seed: int,
+    class_names: tuple[str, ...],
+) -> Source:
+    """Finds out what a source is and how its images are split; arguments as for `pack`."""
+    options = (image_size, validation_fraction, seed)
+    tars = tar_files(source)
+    if tars:
+        files = [file for tar in tars for file in index_tar(tar)]
+        class_names = class_names or tuple(map(str, range(max(file.label for file in files) + 1)))
+        return _from_files(files, class_names, *options)
+    name, directory = name_and_directory(str(source), directory)
+    return READERS.get(DATASETS.get(name, TFDS), _from_memory)(name, directory, *options)
+
+
+def _from_folder(name, directory, *options):
+    classes = list_images(directory)
+    files = [
+        ImageFile(path, label) for label, paths in enumerate(classes.values()) for path in paths
+    ]
+    return _from_files(files, tuple(classes), *options)
+
+
+def _from_files(files: Sequence[ImageFile], class_names, image_size, validation_fraction, seed):
+    """Images in files, decoded by a thread for each core: Pillow works outside Python's lock."""
+    labels = np.array([file.label for file in files], np.int32)
+    if labels.min() < 0 or labels.max() >= len(class_names):
+        raise ValueError(
+            f"classes must lie in [0, {len(class_names)}), one for each of `class_names`. "
+            f"Received: {labels.min()} to {labels.max()}"
+        )
+    held_out = holdout_mask(labels, validation_fraction, seed)
+    rows = dict(zip(PARTS, (np.flatnonzero(~held_out), np.flatnonzero(held_out)), strict=True))
+
+    def decode(file):
+        pixels = file.read()
+        return pixels if image_size is None else fit_image(pixels, image_size)
+
+    def decoded(files) -> Iterator[list[np.ndarray]]:
+        with ThreadPoolExecutor(os.cpu_count()) as pool:
+            for first in range(0, len(files), BLOCK):
+                yield list(pool.map(decode, files[first : first + BLOCK]))
+
+    # The first image with colours ends the search, so that only grey images are decoded twice.
+    has_colours = any(pixels.shape[-1] == 3 for block in decoded(files) for pixels in block)
+    height, width, _ = decode(files[0]).shape
+    shape = (height, width, 3 if has_colours else 1)
+
+    def read(part):
+        for block in decoded([files[row] for row in rows[part].tolist()]):
+            check_one_size([shape, *(pixels.shape for pixels in block)])
+            yield np.stack([np.broadcast_to(pixels, shape) for pixels in block])
+
+    labels_of_parts = {part: labels[rows[part]] for part in PARTS}
+    return Source(class_names, False, shape, labels_of_parts, read)
+
+
+def _from_tfds(name, directory, image_size, validation_fraction, seed):
+    from kdiffusion.data import tfds
+
+    builder = tfds.prepared_builder(name, directory)
+    labels = tfds.read_labels(builder, "train")
+    split = tfds.validation_split(builder)
+    # {part: (split, which of its examples)}
+    if split is None:
+        held_out = holdout_mask(labels, validation_fraction, seed)
+        chosen = {"train": ("train", ~held_out), "validation": ("train", held_out)}
+        labels_of_parts = {"train": labels[~held_out], "validation": labels[held_out]}
+    else:
+        held_out_labels = tfds.read_labels(builder, split)
+        labels_of_parts = {"train": labels, "validation": held_out_labels}
+        chosen = {
+            "train": ("train", np.ones(len(labels), bool)),
+            "validation": (split, np.ones(len(held_out_labels), bool)),
+        }
+
+    def read(part):
+        split, mask = chosen[part]
+        first = 0
+        for images, _ in tfds.read_batches(builder, split, image_size):
+            yield images[mask[first : first + len(images)]]
+            first += len(images)
+
+    images, _ = next(tfds.read_batches(builder, "train", image_size))
+    class_names = tuple(builder.info.features["label"].names)
+    return Source(class_names, tfds.is_mirrorable(name), images.shape[1:], labels_of_parts, read)
+
+
+def _from_memory(name, directory, image_size, validation_fraction, seed):
+    dataset = load_dataset(
+        name,
+        directory=directory,
+        image_size=image_size,
+        validation_fraction=validation_fraction,
+        seed=seed,
+    )
+    images = {"train": dataset.images, "validation": dataset.validation_images}
+    labels = {"train": dataset.labels, "validation": dataset.validation_labels}
+    return Source(
+        dataset.class_names,
+        dataset.horizontal_flip,
+        dataset.image_shape,
+        labels,
+        lambda part: [images[part]],
+    )
+
+
+# By the module in `DATASETS`: those that are read without all their images in memory.
+READERS = {FOLDER: _from_folder, TFDS: _from_tfds}

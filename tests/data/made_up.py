@@ -1,0 +1,55 @@
+"""Data sets on the disk, made for the tests: a TFDS directory, a folder of images."""
+
+from pathlib import Path
+
+import numpy as np
+from PIL import Image
+
+from kdiffusion.data import ImageDataset
+
+
+def random_pixels(count, shape=(6, 6, 3), seed=0):
+    return np.random.default_rng(seed).integers(0, 256, (count, *shape), np.uint8)
+
+
+def write_folder(directory, files):
+    """Writes {"class/file": pixels `[H, W]` or `[H, W, C]`} and returns the folder."""
+    for name, pixels in files.items():
+        path = Path(directory, name)
+        path.parent.mkdir(parents=True, exist_ok=True)
+        Image.fromarray(pixels).save(path)
+    return Path(directory)
+
+
+def store_tfds(directory, features, splits, name="little", version="1.0.0"):
+    """Writes {split: (images, labels)} with TFDS's own writer and returns the data directory."""
+    import tensorflow_datasets as tfds
+
+    others = {
+        key: "" if feature.np_dtype == np.object_ else 0
+        for key, feature in features.items()
+        if key not in ("image", "label")
+    }
+    tfds.dataset_builders.store_as_tfds_dataset(
+        name=name,
+        version=version,
+        features=features,
+        split_datasets={
+            split: [
+                (index, {**others, "image": image, "label": label})
+                for index, (image, label) in enumerate(zip(images, labels, strict=True))
+            ]
+            for split, (images, labels) in splits.items()
+        },
+        data_dir=directory,
+        disable_shuffling=True,
+    )
+    return directory
+
+
+def assert_same_data(one: ImageDataset, other: ImageDataset):
+    for part in ("images", "labels", "validation_images", "validation_labels"):
+        np.testing.assert_array_equal(getattr(one, part), getattr(other, part))
+    assert one.class_names == other.class_names
+    assert one.horizontal_flip == other.horizontal_flip
+    assert one.content_hash() == other.content_hash()

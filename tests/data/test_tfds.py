@@ -1,0 +1,117 @@
+"""TFDS data sets beyond the table: what is read, and which split is held out."""
+
+import os
+import subprocess
+import sys
+
+import numpy as np
+import pytest
+import tensorflow_datasets as tfds
+from PIL import Image
+
+from kdiffusion.data import load_dataset
+from tests.data.made_up import random_pixels, store_tfds
+
+SHAPE = (6, 7, 3)
+
+
+def features(image=None, label=None, **others):
+    return tfds.features.FeaturesDict(
+        {
+            "image": image or tfds.features.Image(shape=SHAPE, encoding_format="png"),
+            "label": label or tfds.features.ClassLabel(names=["no", "yes"]),
+            **others,
+        }
+    )
+
+
+def examples(count, shape=SHAPE, classes=2):
+    return random_pixels(count, shape, seed=count), np.arange(count) % classes
+
+
+def load(directory, name="little", **arguments):
+    return load_dataset(name, directory=directory, **arguments)
+
+
+@pytest.mark.parametrize("held_out", ["test", "validation"])
+def test_images_are_read_as_stored_and_a_split_is_the_validation_part(tmp_path, held_out):
+    splits = {"train": examples(20), held_out: examples(6)}
+    kinds = features(count=tfds.features.Scalar(np.int64))  # which is passed over
+    dataset = load(store_tfds(tmp_path, kinds, splits))
+    np.testing.assert_array_equal(dataset.images, splits["train"][0])
+    np.testing.assert_array_equal(dataset.labels, splits["train"][1])
+    np.testing.assert_array_equal(dataset.validation_images, splits[held_out][0])
+    np.testing.assert_array_equal(dataset.validation_labels, splits[held_out][1])
+    assert dataset.class_names == ("no", "yes")
+    assert not dataset.horizontal_flip
+
+
+def test_test_goes_before_validation_unless_its_labels_are_unknown(tmp_path):
+    splits = {"train": examples(20), "validation": examples(6), "test": examples(4)}
+    dataset = load(store_tfds(tmp_path, features(), splits))
+    assert len(dataset.validation_labels) == 4
+    splits["test"] = (splits["test"][0], np.full(4, -1))
+    dataset = load(store_tfds(tmp_path, features(), splits, version="1.1.0"), name="little:1.1.0")
+    assert len(dataset.validation_labels) == 6
+
+
+def test_a_part_of_train_is_held_out_where_no_split_serves(tmp_path):
+    images, labels = examples(20)
+    splits = {"train": (images, labels), "test": (images[:3], np.full(3, -1))}
+    dataset = load(store_tfds(tmp_path, features(), splits), validation_fraction=0.2)
+    np.testing.assert_array_equal(np.bincount(dataset.validation_labels), [2, 2])
+    together = [*dataset.images, *dataset.validation_images]
+    assert {image.tobytes() for image in together} == {image.tobytes() for image in images}
+
+
+def test_jpegs_are_decoded_as_pillow_decodes_them(tmp_path):
+    paths = [str(tmp_path / f"{index}.jpg") for index in range(20)]
+    for path, image in zip(paths, random_pixels(20, (8, 8, 3)), strict=True):
+        Image.fromarray(image).resize((32, 32)).save(path)
+    jpeg = features(image=tfds.features.Image(shape=(32, 32, 3), encoding_format="jpeg"))
+    splits = dict.fromkeys(("train", "test"), (paths, np.arange(20) % 2))
+    dataset = load(store_tfds(tmp_path / "tfds", jpeg, splits))
+    np.testing.assert_array_equal(
+        dataset.images, np.stack([np.asarray(Image.open(path)) for path in paths])
+    )
+
+
+def test_grey_images_and_numbered_classes(tmp_path):
+    grey = features(
+        image=tfds.features.Image(shape=(5, 5, 1)), label=tfds.features.ClassLabel(num_classes=3)
+    )
+    dataset = load(store_tfds(tmp_path, grey, {"train": examples(12, (5, 5, 1), classes=3)}))
+    assert dataset.image_shape == (5, 5, 1)
+    assert dataset.class_names == ("0", "1", "2")
+
+
+def test_images_of_different_sizes_take_an_image_size(tmp_path):
+    free = features(image=tfds.features.Image(shape=(None, None, 3)))
+    images = [*examples(10)[0], *examples(10, (9, 5, 3))[0]]
+    directory = store_tfds(tmp_path, free, {"train": (images, np.arange(20) % 2)})
+    assert load(directory, image_size=4).image_shape == (4, 4, 3)
+
+
+def test_examples_without_an_image_or_a_label_are_refused(tmp_path):
+    kinds = tfds.features.FeaturesDict({"image": tfds.features.Image(shape=SHAPE)})
+    writer = tfds.dataset_builders.store_as_tfds_dataset
+    writer(
+        "bare", "1.0.0", kinds, {"train": [(0, {"image": examples(1)[0][0]})]}, data_dir=tmp_path
+    )
+    with pytest.raises(ValueError, match=r"'bare' must have .* `label`"):
+        load(tmp_path, "bare")
+
+
+@pytest.mark.slow
+def test_the_data_directory_may_come_from_the_environment_and_tensorflow_says_nothing(tmp_path):
+    directory = store_tfds(tmp_path, features(), {"train": examples(20)})
+    program = (
+        "from kdiffusion.data import load_dataset; "
+        f"assert load_dataset('little').image_shape == {SHAPE}"
+    )
+    # Another process, because TFDS reads the variable when it is imported.
+    environment = {**os.environ, "TFDS_DATA_DIR": str(directory)}
+    done = subprocess.run(
+        [sys.executable, "-c", program], env=environment, check=True, capture_output=True, text=True
+    )
+    assert done.stderr == ""
