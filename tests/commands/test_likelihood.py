@@ -65,14 +65,15 @@ def test_the_classes_have_their_shares_however_few_images_are_taken():
         np.testing.assert_allclose(shares, np.array([0.6, 0.3, 0.1]) * count, atol=1)
 
 
-@pytest.mark.parametrize("steps", [None, 5])
-def test_it_tells_the_bound_of_validation_images(digits_file, tmp_path, capsys, steps):
-    main(digits_file, images=12, steps=steps, seed=3, batch_size=5, out=tmp_path / "terms.csv")
+@pytest.mark.parametrize(("steps", "variance"), [(None, "fixed_large"), (5, "fixed_small")])
+def test_it_tells_the_bound_of_validation_images(digits_file, tmp_path, capsys, steps, variance):
+    options = {"images": 12, "steps": steps, "seed": 3, "batch_size": 5}
+    main(digits_file, **options, variance=variance, out=tmp_path / "terms.csv")
     denoiser, digits = load_denoiser(digits_file), load_dataset("digits")
     rows = spread_over_classes(digits.validation_labels, 12)
     bound = variational_bound(
         denoiser, digits.validation_images[rows], digits.validation_labels[rows],
-        range(3, 15), steps=steps, progress=False,
+        range(3, 15), steps=steps, variance=variance, progress=False,
     )  # fmt: skip
     lines = capsys.readouterr().out.splitlines()
     total, error = (float(word) for word in lines[1].split()[2:])

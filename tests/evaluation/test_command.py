@@ -6,7 +6,9 @@ import math
 import os
 
 import numpy as np
+import onnx
 import pytest
+from onnx import TensorProto, helper
 from PIL import Image
 
 from kdiffusion.artifacts import load_denoiser
@@ -206,3 +208,30 @@ def test_data_that_nobody_names_are_asked_for(digits_file, tmp_path):
         with pytest.raises(ValueError, match=r"`data`|`directory`"):
             main(source, out=tmp_path / "out")
     assert load_denoiser(digits_file()).card.dataset == "digits"
+
+
+def test_a_network_of_ones_own_is_given_pixels_in_the_range_that_is_asked_for(
+    tmp_path,
+):
+    graph = helper.make_graph(
+        [
+            helper.make_node("AveragePool", ["x"], ["small"], kernel_shape=[4, 4], strides=[4, 4]),
+            helper.make_node("Flatten", ["small"], ["features"]),
+        ],
+        "means",
+        [helper.make_tensor_value_info("x", TensorProto.FLOAT, ["batch", 1, 8, 8])],
+        [helper.make_tensor_value_info("features", TensorProto.FLOAT, ["batch", 4])],
+    )
+    opset = [helper.make_opsetid("", 18)]
+    onnx.save(helper.make_model(graph, opset_imports=opset, ir_version=8), tmp_path / "n.onnx")
+    digits = load_dataset("digits")
+    np.savez(tmp_path / "set.npz", arr_0=digits.validation_images // 2)
+    found = []
+    for feature_range in ((0.0, 255.0), (0.0, 1.0)):
+        out = tmp_path / str(feature_range[1])
+        main(
+            tmp_path / "set.npz", data="digits", measures=("frechet",), out=out,
+            features=str(tmp_path / "n.onnx"), feature_range=feature_range,
+        )  # fmt: skip
+        found.append(json.loads((out / "evaluation.json").read_text())["frechet_distance"])
+    assert found[0] == pytest.approx(255**2 * found[1], rel=1e-3)

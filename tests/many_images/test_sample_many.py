@@ -147,7 +147,7 @@ def test_each_format_is_read_by_its_own_library(run, toy, tmp_path, name):
 def test_the_folder_can_be_evaluated(run, toy, tmp_path, card):
     run(*FEW, "--out", tmp_path)
     images = open_images(tmp_path)
-    assert (images.count, images.class_names) == (10, card.class_names)
+    assert (len(images.images), images.class_names) == (10, card.class_names)
     assert images.settings["steps"] == 2
 
 
