@@ -31,11 +31,9 @@ def with_network_of(
     if config.model.network != PARENT:
         return config
     if parent is None or parent.network is None or parent.network_class is None:
-        path = None if parent is None else parent.path
         raise ValueError(
-            f"`model.network` must be the network itself: {path} holds its weights, but not what "
-            "it is made of. A run's folder and an exported .safetensors or .onnx file do. "
-            "Received: parent"
+            "`model.network` parent needs `run.init_from` to be a run or an exported file, which "
+            f"say what their network is made of. Received: {config.run.init_from}"
         )
     known = {field.name for field in dataclasses.fields(ModelConfig)}
     arguments = {

@@ -9,8 +9,10 @@ from sklearn.datasets import load_digits
 from sklearn.svm import SVC
 
 from kdiffusion.__main__ import main
+from kdiffusion.artifacts import load_denoiser
 from kdiffusion.commands import train
 from kdiffusion.commands.train_arguments import parse
+from kdiffusion.data import load_dataset
 from kdiffusion.images import to_uint8
 from kdiffusion.runs.presets import PRESETS
 
@@ -49,6 +51,15 @@ def test_what_will_be_trained_is_said(begun, capsys):
     assert "data set    digits" in said
 
 
+def test_a_name_is_refused_as_what_it_was_given_for_with_those_there_are():
+    with pytest.raises(ValueError, match=r"`preset` must be one of digits, cifar10_paper"):
+        parse(["cifar10_5m"])
+    with pytest.raises(ValueError, match=r"no data set 'cifar10_small'.* A data set is one of"):
+        load_dataset("cifar10_small")
+    with pytest.raises(OSError, match=r"model cifar10_small .* Released models, by name: cifar10"):
+        load_denoiser("cifar10_small")
+
+
 def test_the_commands_to_go_on_with_are_spelled_as_the_user_calls_them():
     lines = train.closing_lines("my runs/a", "sea lion", "kdiffusion train")
     sample = "kdiffusion sample 'my runs/a/export/denoiser.onnx' --labels 'sea lion'"
@@ -84,7 +95,6 @@ def test_the_quickstart_says_where_each_thing_is_a_line_an_epoch_and_nothing_els
 @pytest.mark.slow
 def test_the_quickstart_draws_the_digits_that_were_asked_for(quickstart):
     """An SVM fitted on the real digits reads at least 90 % of 200 drawn ones as their label."""
-    from kdiffusion.artifacts import load_denoiser
     from kdiffusion.diffusion.sampling import sample
 
     run, _ = quickstart
@@ -106,7 +116,6 @@ def test_the_quickstart_draws_the_digits_that_were_asked_for(quickstart):
 @pytest.mark.slow
 def test_images_from_the_quickstarts_rounded_weights_are_within_8_levels(quickstart):
     """By the samplers without noise, which keep what an early step got wrong (docs/formats.md)."""
-    from kdiffusion.artifacts import load_denoiser
     from kdiffusion.diffusion.sampling import sample
 
     run, _ = quickstart

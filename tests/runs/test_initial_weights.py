@@ -324,7 +324,7 @@ def test_a_parents_network_is_taken_whatever_it_is(tiny, tiny_model, tmp_path):
     with pytest.raises(ValueError, match=r"or its own network by --model\.network parent"):
         start_from(tiny_model(), read, DIGITS)
     unknown = _parent(parent, tmp_path)
-    with pytest.raises(ValueError, match="holds its weights, but not what it is made of"):
+    with pytest.raises(ValueError, match=r"`run\.init_from` to be a run"):
         with_network_of(asked, unknown, (8, 8, 1))
 
 
