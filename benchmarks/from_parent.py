@@ -1,8 +1,8 @@
 """How many images a run saves that starts from a released model's weights.
 
-    python -m benchmarks.from_parent          # 8 minutes on two cores
-    python -m benchmarks.from_parent cifar10  # half an hour where the processor multiplies bfloat16
-    python -m benchmarks.from_parent cifar10 --lengths 5 --picture from_parent.png  # two runs of it
+    python -m benchmarks.from_parent             # 8 minutes on two cores
+    python -m benchmarks.from_parent cifar10_5m  # half an hour on two cores with bfloat16
+    python -m benchmarks.from_parent cifar10_5m --lengths 5 --picture from_parent.png  # two runs
 
 Runs of several lengths, each with its own end, from noise and from the model, on images that the
 model hasn't seen the like of: the digits in black on white; 2,000 held-out images of CIFAR-10 in
@@ -75,7 +75,7 @@ TASKS = {
     "digits": Task(
         "digits", write_inverted_digits, ((5, 10, 20, 40, 80), (5, 10)), {"warmup_steps": 20}
     ),
-    "cifar10": Task(
+    "cifar10_5m": Task(
         "cifar10_small", write_grey_cifar10, ((5, 10, 20, 40), (2, 5, 10)),
         {"warmup_steps": 20, "batch_size": 64},
     ),

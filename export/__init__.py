@@ -1,10 +1,7 @@
 """Writing: the averaged network of a run, with its card, into files. It needs TensorFlow and Keras.
 
-Its import name is `kdiffusion.export`, in a checkout as installed; `import export`, where this
-folder is on the path, gives the same modules. Importing it imports no runtime.
+Its import name is `kdiffusion.export`, in a checkout as installed. Importing it imports no runtime.
 """
-
-import sys
 
 from kdiffusion.export.diffusers_import import import_diffusers
 from kdiffusion.export.diffusers_writer import export_diffusers
@@ -17,8 +14,3 @@ __all__ = [
     "export_run",
     "import_diffusers",
 ]
-
-if __name__ == "export":
-    from kdiffusion.export.former_names import FormerNames
-
-    sys.meta_path.insert(0, FormerNames)

@@ -183,9 +183,7 @@ def _own_card(model, facts):
 def _network(model, table, card, source):
     """`UNet2D` with the weights, each of which must be there in its shape, and no other."""
     arguments = {**model.arguments, "num_classes": card.null_label}
-    held = sum(value.size for value in model.tensors.values())
     try:
-        arguments = network_description.checked("unet2d", arguments, held, len(model.tensors))
         import_tensorflow()
         network = network_description.build("unet2d", arguments)
     except (TypeError, ValueError) as error:

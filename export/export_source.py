@@ -11,8 +11,6 @@ if TYPE_CHECKING:
 
     from kdiffusion.diffusion.card import DenoiserCard
 
-    from .onnx_weights_list import Entries
-
 
 class ExportSource:
     """A float32 network and its card, and the graph that several formats are made of.
@@ -32,10 +30,3 @@ class ExportSource:
         from .onnx_writer import convert
 
         return convert(self.network, self.card)
-
-    @functools.cached_property
-    def onnx_weights(self) -> Entries:
-        """Where in that graph each weight lies, as of `weights_list`."""
-        from .onnx_weights_list import weights_list
-
-        return weights_list(self.onnx_model, self.network)

@@ -24,17 +24,10 @@ __all__ = ["ARTIFACT", "MARK", "PARTS", "TOLERANCE", "load", "write"]
 PARTS = ()  # one file
 MARK = None
 TOLERANCE = 1e-4  # from the live network, any predicted number
-RUNTIME = ("ai_edge_litert", "`pip install ai-edge-litert`")
-DATE = (1980, 1, 1, 0, 0, 0)  # the first that a ZIP file can have
 
 
 def write(source: ExportSource, path: Path) -> None:
-    """Converts a SavedModel of the network by TensorFlow, to built-in operations alone.
-
-    Args:
-        source: ExportSource.
-        path: Path. The file to make.
-    """
+    """Converts a SavedModel of the network by TensorFlow, to built-in operations alone."""
     import tensorflow as tf
 
     with tempfile.TemporaryDirectory(dir=path.parent) as folder:
@@ -44,6 +37,5 @@ def write(source: ExportSource, path: Path) -> None:
         )
         path.write_bytes(converter.convert())
     with zipfile.ZipFile(path, "a") as archive:
-        # Dated: the same weights give the same file at any time.
-        archive.writestr(zipfile.ZipInfo(CARD_NAME, DATE), source.card.to_json())
+        archive.writestr(CARD_NAME, source.card.to_json())
         archive.comment = UNSEALED.encode()

@@ -12,7 +12,6 @@ import numpy as np
 
 from kdiffusion.artifacts.onnx_loader import load as load
 
-from .onnx_weights_list import FLOAT16_SUFFIX, located, network_text, weights_text
 from .onnx_writer import save
 
 if TYPE_CHECKING:
@@ -30,15 +29,8 @@ WEIGHT_INPUTS = {"Conv": 1, "ConvTranspose": 1, "MatMul": 1, "Gemm": 1, "Gather"
 
 
 def write(source: ExportSource, path: Path) -> None:
-    """Writes the ONNX graph with float16 weights.
-
-    Args:
-        source: ExportSource.
-        path: Path. The file to make.
-    """
-    model = with_float16_weights(source.onnx_model)
-    weights = weights_text(located(source.onnx_weights, model, rounded=True))
-    save(model, source.card, path, weights, network_text(source.network))
+    """Writes the ONNX graph with float16 weights."""
+    save(with_float16_weights(source.onnx_model), source.card, path)
 
 
 def with_float16_weights(model: onnx.ModelProto) -> onnx.ModelProto:
@@ -46,12 +38,6 @@ def with_float16_weights(model: onnx.ModelProto) -> onnx.ModelProto:
 
     The converters of onnxconverter-common and ONNX Runtime round what flows between the operations
     as well.
-
-    Args:
-        model: onnx.ModelProto.
-
-    Returns:
-        onnx.ModelProto.
     """
     import onnx_ir as ir
 
@@ -59,7 +45,7 @@ def with_float16_weights(model: onnx.ModelProto) -> onnx.ModelProto:
     graph: Any = rewritten.graph
     for weight in [value for value in graph.initializers.values() if _is_weight(value)]:
         rounded = ir.tensor(weight.const_value.numpy().astype(np.float16))
-        stored = ir.Value(name=f"{weight.name}{FLOAT16_SUFFIX}", const_value=rounded)
+        stored = ir.Value(name=f"{weight.name}/float16", const_value=rounded)
         graph.register_initializer(stored)
         restore = ir.node("Cast", [stored], {"to": ir.DataType.FLOAT})
         graph.insert_before(graph[0], restore)

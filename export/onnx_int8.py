@@ -23,13 +23,6 @@ import numpy as np
 from kdiffusion.artifacts.onnx_loader import load as load
 
 from .onnx_float16 import with_float16_weights
-from .onnx_weights_list import (
-    INT8_SUFFIX,
-    located,
-    network_text,
-    weights_text,
-    without_copies,
-)
 from .onnx_writer import save
 
 if TYPE_CHECKING:
@@ -48,34 +41,20 @@ LARGEST = 127  # of int8 with zero in the middle
 
 
 def write(source: ExportSource, path: Path) -> None:
-    """Writes the ONNX graph with 8-bit convolution kernels.
-
-    Args:
-        source: ExportSource.
-        path: Path. The file to make.
-    """
+    """Writes the ONNX graph with 8-bit convolution kernels."""
     model = with_float16_weights(with_int8_kernels(source.onnx_model))
-    entries = without_copies(source.onnx_weights, source.onnx_model)
-    weights = weights_text(located(entries, model, rounded=True))
-    save(model, source.card, path, weights, network_text(source.network))
+    save(model, source.card, path)
 
 
 def with_int8_kernels(model: onnx.ModelProto) -> onnx.ModelProto:
-    """A copy of an ONNX model whose large convolution kernels are stored as int8.
-
-    Args:
-        model: onnx.ModelProto.
-
-    Returns:
-        onnx.ModelProto.
-    """
+    """A copy of an ONNX model whose large convolution kernels are stored as int8."""
     import onnx_ir as ir
 
     rewritten = ir.from_proto(model)
     graph: Any = rewritten.graph
     for kernel in _large_kernels(graph):
         rounded, scales = round_to_int8(kernel.const_value.numpy())
-        stored = ir.Value(name=f"{kernel.name}{INT8_SUFFIX}", const_value=ir.tensor(rounded))
+        stored = ir.Value(name=f"{kernel.name}/int8", const_value=ir.tensor(rounded))
         scale = ir.Value(name=f"{kernel.name}/scale", const_value=ir.tensor(scales))
         for value in (stored, scale):
             graph.register_initializer(value)

@@ -7,9 +7,6 @@ from __future__ import annotations
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from kdiffusion.artifacts.denoiser import (
-    import_runtime,
-)
 from kdiffusion.artifacts.openvino_loader import ARTIFACT, CARD_KEY, GRAPH, PARTS, SEAL_KEY, load
 from kdiffusion.artifacts.seal import UNSEALED
 
@@ -20,21 +17,12 @@ __all__ = ["ARTIFACT", "MARK", "PARTS", "TOLERANCE", "load", "write"]
 
 TOLERANCE = 1e-4  # from the live network, any predicted number
 MARK = GRAPH
-RUNTIME = ("openvino", "`pip install openvino`")
 
 
 def write(source: ExportSource, path: Path) -> None:
-    """Converts the ONNX graph and writes it, with float32 weights and the card.
+    """Converts the ONNX graph and writes it, with float32 weights and the card."""
+    import openvino
 
-    Args:
-        source: ExportSource.
-        path: Path. The folder to make.
-
-    Raises:
-        ArtifactError: OpenVINO is not installed.
-        OSError: the files could not be written.
-    """
-    openvino = import_runtime("openvino", path, "openvino")
     graph = type(source.onnx_model)()
     graph.CopyFrom(source.onnx_model)
     graph.ClearField("metadata_props")  # OpenVINO would keep it beside its own
@@ -42,7 +30,4 @@ def write(source: ExportSource, path: Path) -> None:
     model.set_rt_info(source.card.to_json(), CARD_KEY)
     model.set_rt_info(UNSEALED, SEAL_KEY)
     path.mkdir()
-    try:
-        openvino.save_model(model, path / GRAPH, compress_to_fp16=False)
-    except RuntimeError as error:
-        raise OSError(f"{path.name} could not be written: {error}") from error
+    openvino.save_model(model, path / GRAPH, compress_to_fp16=False)

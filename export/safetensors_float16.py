@@ -21,10 +21,5 @@ TOLERANCE = 1e-2  # of any predicted number: what rounding every weight to 11 bi
 
 
 def write(source: ExportSource, path: Path) -> None:
-    """Writes the weights of a network, the large ones in float16.
-
-    Args:
-        source: ExportSource.
-        path: Path. The file to make.
-    """
+    """Writes the weights of a network, the large ones in float16."""
     save(source, path, np.float16)

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from kdiffusion.artifacts.network_description import DEFAULT, describe
+from kdiffusion.artifacts.network_description import describe
 from kdiffusion.artifacts.safetensors_loader import (
     ARTIFACT,
     CARD,
@@ -31,12 +31,7 @@ TOLERANCE = 1e-4  # from the live network, any predicted number
 
 
 def write(source: ExportSource, path: Path) -> None:
-    """Writes the weights of a network in float32, with its card.
-
-    Args:
-        source: ExportSource.
-        path: Path. The file to make.
-    """
+    """Writes the weights of a network in float32, with its card."""
     save(source, path, np.float32)
 
 
@@ -46,7 +41,7 @@ def save(source: ExportSource, path: Path, dtype: type) -> None:
     Args:
         source: ExportSource.
         path: Path. The file to make.
-        dtype: NumPy dtype of kernels and tables; what has one dimension stays float32.
+        dtype: NumPy dtype of kernels and tables; weights of one dimension stay float32.
     """
     from safetensors.numpy import save as to_bytes
 
@@ -57,8 +52,9 @@ def save(source: ExportSource, path: Path, dtype: type) -> None:
     for name, variable in named_weights(source.network).items():
         value = np.ascontiguousarray(variable, np.float32)
         tensors[name] = value.astype(dtype) if value.ndim > 1 else value
-    facts = {CARD: source.card.to_json(), NETWORK: arguments, SEAL: UNSEALED}
-    if network_class != DEFAULT:
-        facts[NETWORK_CLASS] = network_class
+    facts = {
+        CARD: source.card.to_json(), NETWORK_CLASS: network_class, NETWORK: arguments,
+        SEAL: UNSEALED,
+    }  # fmt: skip
     # Its `save_file` makes files that their owner alone may read.
     path.write_bytes(to_bytes(tensors, {METADATA_KEY: json.dumps(facts)}))

@@ -6,13 +6,14 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from kdiffusion.artifacts import saved_model_loader
+from kdiffusion.artifacts.denoiser import LoadedDenoiser
 from kdiffusion.artifacts.saved_model_loader import (
     ARTIFACT,
     CARD_PATH,
     PARTS,
     SEAL_PATH,
     SIGNATURE,
-    load,
 )
 from kdiffusion.artifacts.seal import UNSEALED
 
@@ -27,13 +28,13 @@ TOLERANCE = 1e-4  # from the live network, any predicted number
 MARK = CARD_PATH
 
 
-def write(source: ExportSource, path: Path) -> None:
-    """Writes a network as a SavedModel with one signature, `serving_default`.
+def load(path: Path) -> LoadedDenoiser:
+    """Opens a SavedModel that was written just now, and is trusted for that."""
+    return saved_model_loader.load(path, trust=True)
 
-    Args:
-        source: ExportSource.
-        path: Path. The folder to make.
-    """
+
+def write(source: ExportSource, path: Path) -> None:
+    """Writes a network as a SavedModel with one signature, `serving_default`."""
     serve, _ = serving_function(source.network, source.card.image_shape)
     write_signature(source, serve, path)
 
@@ -45,21 +46,15 @@ def write_signature(source: ExportSource, serve: Callable, path: Path) -> None:
         source: ExportSource. Its network's weights are those that `serve` uses.
         serve: tf.function with an input signature, or a concrete one.
         path: Path. The folder to make.
-
-    Raises:
-        OSError: the files could not be written.
     """
     import tensorflow as tf
 
     module: Any = tf.Module()
     # A module, not the Keras model: the folder must load where Keras is not installed.
     module.weights = [variable.value for variable in source.network.weights]
-    try:
-        # Nobody trains it: without the gradients of its activations.
-        options = tf.saved_model.SaveOptions(experimental_custom_gradients=False)
-        tf.saved_model.save(module, str(path), {SIGNATURE: serve}, options)
-    except tf.errors.OpError as error:
-        raise OSError(f"{path.name} could not be written: {error.message}") from error
+    # Nobody trains it: without the gradients of its activations.
+    options = tf.saved_model.SaveOptions(experimental_custom_gradients=False)
+    tf.saved_model.save(module, str(path), {SIGNATURE: serve}, options)
     (path / CARD_PATH).parent.mkdir(exist_ok=True)
     (path / CARD_PATH).write_text(source.card.to_json(), encoding="utf-8")
     (path / SEAL_PATH).write_text(UNSEALED, encoding="utf-8")

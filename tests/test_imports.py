@@ -94,7 +94,7 @@ def test_imports_point_down(room):
     ours = {f"kdiffusion.{name}" for name in (*others, room.removesuffix(".py"))}
     doors = {"kdiffusion.commands", "kdiffusion.__main__"}
     for path in _files(room):
-        is_door = path.name in ("__main__.py", "former_names.py")
+        is_door = path.name == "__main__.py"
         for name in _imports(path):
             if name.split(".")[0] in ("kdiffusion", "export", "train"):
                 allowed = _within(name, ours) or (is_door and _within(name, doors))

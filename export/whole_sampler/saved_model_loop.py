@@ -5,13 +5,13 @@ The denoiser is the body of a `tf.while_loop`; schedule, sampler and guidance ar
 
 from __future__ import annotations
 
+import functools
 import json
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from kdiffusion.artifacts.saved_model_loader import CARD_PATH
-from kdiffusion.artifacts.whole_sampler import OUTPUT_NAME
-from kdiffusion.artifacts.whole_sampler import load_sampler as load
+from kdiffusion.artifacts.whole_sampler import OUTPUT_NAME, load_sampler
 
 from ..saved_model_writer import MARK, PARTS, write_signature
 
@@ -23,6 +23,9 @@ __all__ = ["ARTIFACT", "MARK", "PARTS", "load", "write"]
 
 ARTIFACT = "sampler_saved_model"
 SAMPLER_PATH = CARD_PATH.with_name("sampler.json")
+
+
+load = functools.partial(load_sampler, trust=True)  # what was written just now
 
 
 def write(source: ExportSource, tables: SamplerTables, path: Path) -> None:

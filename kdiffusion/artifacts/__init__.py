@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import os
 from pathlib import Path
+from typing import Protocol
 
 from . import litert_loader, onnx_loader, openvino_loader, safetensors_loader, saved_model_loader
 from .denoiser import ArtifactError, LoadedDenoiser
@@ -17,21 +18,35 @@ __all__ = [
     "LOADERS",
     "ArtifactError",
     "LoadedDenoiser",
+    "Loader",
     "is_artifact",
     "load_denoiser",
     "released_models",
 ]
 
-# One file per format. Each has ARTIFACT, the name of what is exported, recognises(path) and
-# load(path) -> LoadedDenoiser.
-LOADERS = {
+
+class Loader(Protocol):
+    """A module that opens one format; ARTIFACT is the name of the exported file or folder."""
+
+    @property
+    def ARTIFACT(self) -> str: ...
+
+    def recognises(self, path: Path) -> bool:
+        """Whether a path looks like a file of this format."""
+        ...
+
+    def load(self, path: Path, trust: bool = False) -> LoadedDenoiser:
+        """Opens a file; a format whose files are programs refuses those that aren't trusted."""
+        ...
+
+
+LOADERS: dict[str, Loader] = {
     "onnx": onnx_loader,
     "saved_model": saved_model_loader,
     "openvino": openvino_loader,
     "litert": litert_loader,
     "safetensors": safetensors_loader,
 }
-
 # Of a folder of exported files, or of a run: the first that is there.
 OPENED = ("denoiser.onnx", "export/denoiser.onnx", "denoiser.safetensors")
 
@@ -41,7 +56,7 @@ def is_artifact(path: str | os.PathLike) -> bool:
     return _loader_of(_within(Path(path))) is not None
 
 
-def load_denoiser(path: str | os.PathLike) -> LoadedDenoiser:
+def load_denoiser(path: str | os.PathLike, trust: bool = False) -> LoadedDenoiser:
     """Opens an exported file in the runtime that its format needs.
 
     Args:
@@ -50,14 +65,15 @@ def load_denoiser(path: str | os.PathLike) -> LoadedDenoiser:
             model, such as `"digits"`; a model on the Hugging Face Hub, as `"hf://owner/name"`,
             `"hf://owner/name@revision"` or `"hf://owner/name@revision/file"`; or the URL of one in
             an object store, as `"s3://bucket/denoiser.onnx"`.
+        trust: bool. Whether a SavedModel, which is a program, may run. Defaults to `False`.
 
     Returns:
         LoadedDenoiser: a callable on NumPy arrays, with its `.card`.
 
     Raises:
         FileNotFoundError: nothing at `path`.
-        ArtifactError: a format that is not known, a damaged file, or no usable card; what is on
-            the Hub can't be downloaded.
+        ArtifactError: a format that is not known, a damaged file, no usable card, or a SavedModel
+            that isn't trusted; what is on the Hub can't be downloaded.
     """
     path = _within(existing(path))
     loader = _loader_of(path)
@@ -67,7 +83,7 @@ def load_denoiser(path: str | os.PathLike) -> LoadedDenoiser:
             f"{path} is none of the formats that can be read, which look like: {known}; nor a "
             "folder with a denoiser.onnx, which `kdiffusion export RUN_DIR` makes of a run"
         )
-    return loader.load(path)
+    return loader.load(path, trust)
 
 
 def _within(path):

@@ -21,7 +21,7 @@ from kdiffusion.files import sha256_of
 from kdiffusion.terminal import working
 
 from . import diffusers_network, diffusers_scheduler
-from .denoiser import ArtifactError, import_runtime
+from .denoiser import ArtifactError
 
 INDEX, NETWORK_CONFIG, SCHEDULER_CONFIG = "model_index.json", "config.json", "scheduler_config.json"
 WEIGHTS = "diffusion_pytorch_model.safetensors"
@@ -191,7 +191,8 @@ def _tensors(folder):
     """(float32 arrays by diffusers' current names, SHA-256 of the files)."""
     tensors, digests = {}, []
     for path in _weight_files(folder):
-        safetensors = import_runtime("safetensors", path, "safetensors")
+        import safetensors
+
         digests.append(sha256_of(path))
         try:
             with safetensors.safe_open(path, framework="numpy") as file:

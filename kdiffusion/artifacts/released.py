@@ -1,14 +1,14 @@
 """Released models by name: `kdiffusion sample digits`, wherever an exported file could be given.
 
-A released model is a folder with the network as ONNX, in 16 or in 8 bits, and a model card. They
-are in `pretrained/`, and in an installed package.
+A released model is a folder with the network as ONNX, to draw from, its weights in safetensors, to
+train on from, and a model card. They are in `pretrained/`, and in an installed package.
 """
 
 from __future__ import annotations
 
 import importlib
 import os
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Sequence
 from pathlib import Path
 
 from kdiffusion.object_store import downloaded, is_url
@@ -18,6 +18,9 @@ FOLDERS = (_PACKAGE / "pretrained", _PACKAGE.parent / "pretrained")  # installed
 # The scheme of a URL ► the module whose `downloaded(url, files)` gives the file.
 DOWNLOADS = {"hf": "kdiffusion.hub.download"}
 ARTIFACTS = ("denoiser_float16.onnx", "denoiser_int8.onnx")  # a model has one of them
+WEIGHTS = "denoiser_float16.safetensors"
+# Of a model that is downloaded, the first that is there.
+HOLD_WEIGHTS = ("denoiser.safetensors", "model.keras")
 
 
 def released_models() -> dict[str, Path]:
@@ -48,9 +51,7 @@ def download(url: str | os.PathLike, files: Sequence[str] | None = None) -> Path
     return importlib.import_module(DOWNLOADS[scheme]).downloaded(as_written(url), files)
 
 
-def resolved(
-    path: str | os.PathLike, wanted: Callable[[Iterable[str]], Iterable[str]] = tuple
-) -> Path:
+def resolved(path: str | os.PathLike, weights: bool = False) -> Path:
     """The path that a user's word stands for.
 
     `digits` is always the released model; `./digits` is a file or folder of that name.
@@ -58,36 +59,30 @@ def resolved(
 
     Args:
         path: str or Path, as it was given.
-        wanted: as of `kdiffusion.object_store.downloaded`.
+        weights: bool. Of a model by name, its file of weights, not that which draws.
 
     Returns:
-        Path. That of a released model's file where the word is its name, of what was downloaded
-        where it is on the Hub or in a store, else the path as it is.
-
-    Raises:
-        ValueError, OSError: as `download` and `kdiffusion.object_store.downloaded`.
+        Path: of a released model's file, of a downloaded one, else the path as it is.
     """
     if is_url(path):
-        return downloaded(path, wanted)
+        return downloaded(path)
     if is_download(path):
-        return download(path)
+        return download(path, HOLD_WEIGHTS if weights else None)
     models, plain = released_models(), Path(path)
     if str(path) in models:
-        return models[str(path)]
+        file = models[str(path)]
+        return file.with_name(WEIGHTS) if weights else file
     # Of `./digits` the whole path, or who resolves it again would take it for the model.
     return plain.absolute() if str(plain) in models else plain
 
 
-def existing(
-    path: str | os.PathLike, wanted: Callable[[Iterable[str]], Iterable[str]] = tuple
-) -> Path:
+def existing(path: str | os.PathLike, weights: bool = False) -> Path:
     """`resolved`, of what must be there.
 
     Raises:
         FileNotFoundError: it isn't.
-        ValueError, OSError: as `resolved`.
     """
-    path = resolved(path, wanted)
+    path = resolved(path, weights)
     if not path.exists():
         raise FileNotFoundError(
             f"The model {path} does not exist. Released models, by name: "

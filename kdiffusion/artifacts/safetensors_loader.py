@@ -6,26 +6,45 @@ the card and the arguments of the network's class. No code is in such a file, an
 
 from __future__ import annotations
 
+import dataclasses
 import json
 import os
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from kdiffusion.diffusion.card import DenoiserCard
+from kdiffusion.tensorflow_start import import_tensorflow
+
 from . import network_description
-from .denoiser import ArtifactError, card_from_text, import_runtime, opened
+from .denoiser import ArtifactError, LoadedDenoiser, card_from_text
 from .seal import check_seal
-from .stored_weights import StoredWeights, build, stored_weights
 
 if TYPE_CHECKING:
-    from kdiffusion.artifacts.denoiser import LoadedDenoiser
+    import keras
 
 ARTIFACT = "denoiser.safetensors"
-# One entry, JSON of the three: safetensors writes several in an order of chance.
+# One entry, JSON of the four: safetensors writes several in an order of chance.
 METADATA_KEY = "kdiffusion"
-# NETWORK_CLASS is there where it is another than DEFAULT.
-CARD, NETWORK, NETWORK_CLASS, SEAL = "card", "network", "network_class", "seal"
+CARD, NETWORK_CLASS, NETWORK, SEAL = "card", "network_class", "network", "seal"
+
+
+@dataclasses.dataclass(frozen=True)
+class StoredWeights:
+    """What a file of weights holds.
+
+    Attributes:
+        card: DenoiserCard.
+        weights: dict from name, as in `named_weights`, to float32 array.
+        network_class: str. A row of `NETWORK_CLASSES`.
+        network: dict. The arguments of the network's class.
+    """
+
+    card: DenoiserCard
+    weights: dict[str, np.ndarray]
+    network_class: str
+    network: dict[str, Any]
 
 
 def recognises(path: Path) -> bool:
@@ -34,92 +53,70 @@ def recognises(path: Path) -> bool:
 
 
 def file_at(path: str | os.PathLike) -> Path | None:
-    """The file of weights that a path is, or that a folder which `import` wrote holds; or None."""
+    """The file of weights that a path is, or that a folder of exported files holds; or None."""
     path = Path(path)
-    # A run's folder has its files in `export`, and is told by its config.json.
-    if path.is_dir() and not (path / "config.json").exists():
-        path = path / ARTIFACT
+    path = path / ARTIFACT if path.is_dir() else path
     return path if recognises(path) else None
 
 
 def read(path: str | os.PathLike) -> StoredWeights:
     """Reads a file of weights; neither Keras nor TensorFlow is needed.
 
-    Args:
-        path: path of the file.
+    Raises:
+        ArtifactError: a damaged file, or no usable card.
+    """
+    import safetensors
 
-    Returns:
-        StoredWeights.
+    path = Path(path)
+    check_seal(path)
+    with safetensors.safe_open(path, framework="numpy") as file:
+        facts = json.loads((file.metadata() or {}).get(METADATA_KEY, "{}"))
+        weights = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118
+    card = card_from_text(facts.get(CARD), path)
+    weights = {name: value.astype(np.float32) for name, value in weights.items()}
+    return StoredWeights(card, weights, facts[NETWORK_CLASS], facts[NETWORK])
+
+
+def build(stored: StoredWeights) -> keras.Model:
+    """The network of a file, in float32, with its weights.
 
     Raises:
-        ArtifactError: a file that is damaged, has no usable card, or isn't of this project.
+        ArtifactError: other weights than those of the network.
     """
-    path = Path(path)
-    safetensors = import_runtime("safetensors", path, "safetensors")
-    check_seal(path)
-    try:
-        with safetensors.safe_open(path, framework="numpy") as file:
-            metadata = file.metadata() or {}
-            weights = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118
-    except Exception as error:  # its own, the system's, and those of types that NumPy lacks
-        raise ArtifactError(
-            f"{path} cannot be read as a whole safetensors file: {error}"
-        ) from error
-    facts: dict = _facts(metadata.get(METADATA_KEY), path)
-    card = card_from_text(facts.get(CARD), path)
-    unlike = [
-        name for name, value in weights.items() if value.dtype not in (np.float16, np.float32)
-    ]
-    if unlike or not weights:
-        raise ArtifactError(
-            f"{path} must hold weights in float32 or float16. Received: {unlike[:3] or 'none'}"
-        )
-    network_class = facts.get(NETWORK_CLASS, network_description.DEFAULT)
-    weights = {name: value.astype(np.float32) for name, value in weights.items()}
-    return stored_weights(path, card, weights, network_class, facts.get(NETWORK))
+    from kdiffusion.networks.weights import named_weights
+
+    network = network_description.build(stored.network_class, stored.network)
+    variables = named_weights(network)
+    differing = variables.keys() ^ stored.weights.keys()
+    if differing:
+        raise ArtifactError(f"A file must hold the weights of its network. Received: {differing}")
+    for name, variable in variables.items():
+        variable.assign(stored.weights[name])
+    return network
 
 
-def load(path: Path) -> LoadedDenoiser:
+def load(path: Path, trust: bool = False) -> LoadedDenoiser:
     """Opens a file of weights as a Denoiser, by building its network in Keras.
 
-    Args:
-        path: path of the file.
-
-    Returns:
-        LoadedDenoiser.
-
     Raises:
-        ArtifactError: as `read`; weights that aren't the network's; Keras isn't installed.
+        ArtifactError: as `read` and `build`.
     """
-    path = Path(path)
-    tf = import_runtime("tensorflow", path, "tensorflow")
+    tf = import_tensorflow()
     stored = read(path)
-    network = build(stored, path)
+    network = build(stored)
 
-    signature = [
-        tf.TensorSpec((None, *stored.card.image_shape), tf.float32),
-        tf.TensorSpec((None,), tf.int32),
-        tf.TensorSpec((None,), tf.int32),
-    ]
-
-    @tf.function(input_signature=signature)
+    @tf.function(
+        input_signature=[
+            tf.TensorSpec((None, *stored.card.image_shape), tf.float32),
+            tf.TensorSpec((None,), tf.int32),
+            tf.TensorSpec((None,), tf.int32),
+        ]
+    )
     def serve(noisy_image, timestep, label):
         inputs = {"noisy_image": noisy_image, "timestep": timestep, "label": label}
         return network(inputs, training=False)
 
     def predict(noisy_images, timesteps, labels):
-        return serve(tf.constant(noisy_images), tf.constant(timesteps), tf.constant(labels)).numpy()
+        return serve(noisy_images, timesteps, labels).numpy()
 
-    return opened(stored.card, path, predict)
-
-
-def _facts(text, path):
-    if text is None:
-        return {}
-    try:
-        facts = json.loads(text)
-        if not isinstance(facts, dict) or not isinstance(facts.get(CARD), str | None):
-            raise ValueError("it must be a JSON object with the text of a card")
-    except (ValueError, RecursionError) as error:
-        raise ArtifactError(f"{path} carries metadata that cannot be read: {error}") from error
-    return facts
+    return LoadedDenoiser(stored.card, Path(path), predict)

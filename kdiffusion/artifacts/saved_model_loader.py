@@ -1,28 +1,23 @@
-"""Opens a SavedModel by TensorFlow, without Keras; the card is in its `assets.extra/`."""
+"""Opens a SavedModel by TensorFlow, without Keras; the card is in its `assets.extra/`.
+
+A SavedModel is a program: TensorFlow runs functions of it as it opens, and has operations that
+write files or run Python. So it is opened only for those who say that they trust it.
+"""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from kdiffusion.diffusion.denoiser import INPUT_NAMES, OUTPUT_NAME
+from kdiffusion.tensorflow_start import import_tensorflow
 
-from .denoiser import (
-    card_from_text,
-    check_label_rows,
-    check_names,
-    check_shape,
-    import_runtime,
-    opened,
-)
-from .saved_model_reader import read_signature
+from .denoiser import ArtifactError, LoadedDenoiser, card_from_text
 from .seal import check_seal
 
 if TYPE_CHECKING:
     import numpy as np
 
-    from kdiffusion.artifacts.denoiser import LoadedDenoiser
     from kdiffusion.diffusion.card import DenoiserCard
 
 ARTIFACT = "saved_model"
@@ -30,7 +25,7 @@ SIGNATURE = "serving_default"  # what TensorFlow Serving answers to when a reque
 # The folder that SavedModel reserves for files that TensorFlow itself does not read.
 CARD_PATH = Path("assets.extra", "denoiser_card.json")
 SEAL_PATH = Path("assets.extra", "denoiser_seal.txt")
-# Not fingerprint.pb, which TensorFlow does without, nor what a server is given beside the card.
+# Not what a server is given beside the card, nor fingerprint.pb.
 PARTS = ("saved_model.pb", "variables/*", str(CARD_PATH), str(SEAL_PATH))
 
 
@@ -39,54 +34,47 @@ def recognises(path: Path) -> bool:
     return (path / "saved_model.pb").is_file()
 
 
-def load(path: Path) -> LoadedDenoiser:
-    """Opens a SavedModel by TensorFlow; Keras is not needed.
+def load(path: Path, trust: bool = False) -> LoadedDenoiser:
+    """Opens a SavedModel by TensorFlow.
 
     Args:
         path: path of the folder.
-
-    Returns:
-        LoadedDenoiser.
+        trust: bool. Whether its code may run. Defaults to `False`.
 
     Raises:
-        ArtifactError: a folder that is damaged, has no usable card, or has other inputs.
+        ArtifactError: it isn't trusted, is damaged, or has no usable card.
     """
-    path = Path(path)
-    serve, card = open_signature(path, INPUT_NAMES, OUTPUT_NAME)
+    run, card = open_signature(path, trust)
 
     def predict(noisy_images, timesteps, labels):
-        return serve(noisy_image=noisy_images, timestep=timesteps, label=labels)
+        return run(noisy_image=noisy_images, timestep=timesteps, label=labels)
 
-    return opened(card, path, predict)
+    return LoadedDenoiser(card, Path(path), predict)
 
 
 def open_signature(
-    path: Path, input_names: Sequence[str], output_name: str
+    path: Path, trust: bool = False
 ) -> tuple[Callable[..., np.ndarray], DenoiserCard]:
-    """The function that a SavedModel of this project serves, and its card.
-
-    Args:
-        path: Path of the folder.
-        input_names: names that its inputs must have.
-        output_name: str. The name of its output.
-
-    Returns:
-        (callable on NumPy arrays by name, DenoiserCard).
+    """(function of arrays by the names of the signature's inputs, card) of a SavedModel of ours.
 
     Raises:
         ArtifactError: as `load`.
     """
+    if not trust:
+        raise ArtifactError(
+            f"{path} is a SavedModel, which is a program: sample from the denoiser.onnx of the "
+            "same run, or say that you trust it: `--trust` (trust=True)"
+        )
+    path = Path(path)
     check_seal(path, PARTS)
     card_path = path / CARD_PATH
     card = card_from_text(card_path.read_bytes() if card_path.is_file() else None, path)
-    tf = import_runtime("tensorflow", path, "tensorflow")
-    specs, outputs, serve, label_rows = read_signature(path, SIGNATURE)
-    check_names("inputs", list(specs), input_names, path)
-    check_names("outputs", outputs, [output_name], path)
-    check_shape(card, specs[input_names[0]].shape.as_list(), path)
-    check_label_rows(card, label_rows, path)
+    tf = import_tensorflow()
+    model = tf.saved_model.load(str(path))
 
     def run(**arrays):
-        return serve(**{name: tf.constant(array) for name, array in arrays.items()}).numpy()
+        tensors = {name: tf.constant(array) for name, array in arrays.items()}
+        (output,) = model.signatures[SIGNATURE](**tensors).values()
+        return output.numpy()
 
     return run, card

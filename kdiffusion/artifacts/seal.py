@@ -12,9 +12,7 @@ import re
 from collections.abc import Sequence
 from pathlib import Path
 
-from .denoiser import (
-    ArtifactError,
-)
+from .denoiser import ArtifactError
 
 # A format writes this, uncompressed, in one place among its bytes, and `seal` fills it in.
 UNSEALED = "kdiffusion-sha256:" + 64 * "0"
@@ -27,32 +25,26 @@ def seal(path: Path, parts: Sequence[str]) -> None:
     Args:
         path: Path of the file or the folder.
         parts: patterns of the files that belong to it, below a folder; empty for a single file.
-
-    Raises:
-        ArtifactError: the format left no place, or several.
     """
     contents = _contents(path, parts)
-    places = [file for file, content in contents.items() if UNSEALED.encode() in content]
-    if len(places) != 1 or contents[places[0]].count(UNSEALED.encode()) != 1:
-        raise ArtifactError(f"{path} must have one place for its seal. Received: {places}")
-    digest = _digest(path, contents)
-    sealed = contents[places[0]].replace(UNSEALED.encode(), UNSEALED.encode()[:-64] + digest)
-    places[0].write_bytes(sealed)
+    sealed = (UNSEALED[:-64] + _digest(path, contents)).encode()
+    for file, content in contents.items():
+        if UNSEALED.encode() in content:
+            file.write_bytes(content.replace(UNSEALED.encode(), sealed))
 
 
 def check_seal(path: Path, parts: Sequence[str] = ()) -> None:
     """Refuses an artifact whose bytes are not those that it was exported with.
 
     Args:
-        path: Path of the file or the folder.
-        parts: as of `seal`.
+        path, parts: as in `seal`.
 
     Raises:
         ArtifactError: they differ.
     """
     contents = _contents(path, parts)
     seals = {match.group(1) for content in contents.values() for match in _SEAL.finditer(content)}
-    if seals and seals != {UNSEALED.encode()[-64:]} and seals != {_digest(path, contents)}:
+    if seals and seals != {UNSEALED[-64:].encode()} and seals != {_digest(path, contents).encode()}:
         raise ArtifactError(
             f"{path} is damaged, or was changed by another tool: its SHA-256 is not that of its "
             "export. Export it again with `python -m kdiffusion export RUN_DIR`"
@@ -68,7 +60,7 @@ def _contents(path, parts):
 
 
 def _digest(path, contents):
-    """SHA-256 over names and bytes as they were before the seal, in hexadecimal ASCII."""
+    """SHA-256 over names and bytes as they were before the seal, in hexadecimal."""
     total = hashlib.sha256()
     for file, content in contents.items():
         unsealed = _SEAL.sub(UNSEALED.encode(), content)
@@ -76,4 +68,4 @@ def _digest(path, contents):
         name = "" if file == path else file.relative_to(path).as_posix()
         total.update(f"{name}\0{len(unsealed)}\0".encode())
         total.update(unsealed)
-    return total.hexdigest().encode()
+    return total.hexdigest()

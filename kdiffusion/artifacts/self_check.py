@@ -3,7 +3,7 @@
 The seal proves that the file is whole; a faulty driver, a runtime's bug or a reduced precision can
 still make other numbers of it. So the file carries some numbers of its own prediction, made on one
 thread of the processor, for inputs that anyone can make: the noise of seeds 0 and 1. The browser
-page compares them too. A file without them, from before or after another tool, opens unchecked.
+page compares them too. A file without them opens unchecked.
 """
 
 from __future__ import annotations
@@ -17,9 +17,7 @@ import numpy as np
 
 from kdiffusion.diffusion.seeded_noise import initial_latents
 
-from .denoiser import (
-    ArtifactError,
-)
+from .denoiser import ArtifactError
 
 if TYPE_CHECKING:
     from kdiffusion.diffusion.card import DenoiserCard
@@ -31,14 +29,10 @@ TOLERANCE = 1e-3
 
 
 def example_inputs(card: DenoiserCard) -> dict[str, np.ndarray]:
-    """What the golden predictions are of.
+    """Inputs of the golden predictions, by the contract's names.
 
-    Args:
-        card: DenoiserCard.
-
-    Returns:
-        dict of arrays under the contract's names, a batch of two: the noise of seeds 0 and 1, at
-        the last timestep and a quarter of it, of class 0 and of no class.
+    A batch of two: the noise of seeds 0 and 1, at the last timestep and a quarter of it, of class 0
+    and of no class.
     """
     last = len(card.alphas_cumprod) - 1
     return {
@@ -49,20 +43,12 @@ def example_inputs(card: DenoiserCard) -> dict[str, np.ndarray]:
 
 
 def golden_text(prediction: np.ndarray) -> str:
-    """Evenly spread numbers of a prediction as JSON, the text that a file carries.
-
-    Args:
-        prediction: float32 array, of `example_inputs`.
-    """
+    """Evenly spread numbers of a prediction of `example_inputs`, as JSON."""
     return json.dumps({"prediction": [round(float(value), 6) for value in _spread(prediction)]})
 
 
 def check_runtime(
-    text: str | None,
-    run: Callable[..., np.ndarray],
-    card: DenoiserCard,
-    path: Path,
-    runtime: str,
+    text: str | None, run: Callable[..., np.ndarray], card: DenoiserCard, path: Path
 ) -> None:
     """Refuses a runtime that doesn't predict the numbers that the file carries.
 
@@ -71,36 +57,19 @@ def check_runtime(
         run: callable on arrays under the contract's names, to the prediction.
         card: DenoiserCard.
         path: Path. The file, for the error.
-        runtime: str. What computes, for the error.
 
     Raises:
-        ArtifactError: other numbers, or a text that can't be read.
+        ArtifactError: other numbers.
     """
     if text is None:
         return
-    try:
-        predicted = _spread(run(**example_inputs(card)))
-    except Exception as error:  # runtimes' errors share no base class
+    golden = np.array(json.loads(text)["prediction"])
+    difference = np.abs(_spread(run(**example_inputs(card))) - golden).max()
+    if not difference <= TOLERANCE * max(1.0, np.abs(golden).max()):  # a NaN must not pass
         raise ArtifactError(
-            f"{path} carries the card of another network: its graph predicts nothing for the "
-            f"card's image_shape={card.image_shape} and null_label={card.null_label}: {error}"
-        ) from error
-    try:
-        golden = np.array(json.loads(text)["prediction"], np.float64)
-    except (TypeError, KeyError, ValueError, OverflowError, RecursionError) as error:
-        raise ArtifactError(f"{path} carries a self-check that cannot be read: {error}") from error
-    if golden.shape != predicted.shape or not np.all(np.isfinite(golden)):
-        raise ArtifactError(
-            f"{path} carries a self-check that cannot be used: it must hold {predicted.size} "
-            f"finite numbers. Received: an array of shape {golden.shape}"
-        )
-    allowed = TOLERANCE * max(1.0, np.abs(golden).max())
-    difference = np.abs(predicted - golden).max()
-    if not difference <= allowed:  # not `>`: a NaN must not pass
-        raise ArtifactError(
-            f"{path}: {runtime} does not compute what this file predicts, so its images would be "
-            f"others; a driver, a library or the file is at fault. A number may differ by "
-            f"{allowed:.0e}. Received: a difference of {difference:.0e}"
+            f"{path}: the runtime does not compute what this file predicts, so its images would be "
+            f"wrong; a driver, a library or the file is at fault. Largest difference: "
+            f"{difference:.0e}"
         )
 
 

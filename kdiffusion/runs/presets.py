@@ -86,7 +86,7 @@ def cifar10_small() -> Config:
 
     7.4 M parameters, 0.29 G multiplications per image. Timesteps whose loss is large are drawn more
     often, and count less. What was tried, and what it gave: docs/results/recipe.md. The released
-    models `cifar10` and `cifar10_5m` are of it, but for their noise levels:
+    model `cifar10_5m` is of it, but for its noise levels:
     `--diffusion.timestep-sampling log_normal --diffusion.loss-weighting edm`.
     """
     return Config(

@@ -19,34 +19,23 @@ def test_the_runtime_sees_the_types_of_the_contract(denoiser):
     assert (images.dtype, timesteps.dtype, labels.dtype) == (np.float32, np.int32, np.int32)
 
 
-@pytest.mark.parametrize(
-    ("name", "spoil"),
-    [
-        ("noisy_images", lambda images, timesteps, labels: (images[0], timesteps, labels)),
-        ("noisy_images", lambda images, timesteps, labels: (images[:, :3], timesteps, labels)),
-        ("timesteps", lambda images, timesteps, labels: (images, timesteps[:1], labels)),
-        ("timesteps", lambda images, timesteps, labels: (images, timesteps + 18, labels)),
-        ("timesteps", lambda images, timesteps, labels: (images, timesteps * 1.0, labels)),
-        ("labels", lambda images, timesteps, labels: (images, timesteps, labels + 1)),
-        ("labels", lambda images, timesteps, labels: (images, timesteps, labels - 3)),
-        ("labels", lambda images, timesteps, labels: (images, timesteps, labels[:, None])),
-    ],
-)
-def test_other_shapes_and_numbers_are_refused(denoiser, name, spoil):
-    arrays = np.zeros((2, 6, 4, 3), np.float32), np.array([1, 2]), np.array([2, 3])
-    denoiser(*arrays)
-    with pytest.raises(ValueError, match=f"`{name}` must.*Received: {name}"):
-        denoiser(*spoil(*arrays))
+@pytest.mark.parametrize(("name", "timestep", "label"), [("timesteps", 20, 0), ("labels", 0, 4)])
+def test_numbers_that_some_runtimes_would_draw_from_are_refused(denoiser, name, timestep, label):
+    with pytest.raises(ValueError, match=f"`{name}`"):
+        denoiser(np.zeros((1, 6, 4, 3)), [timestep], [label])
+    with pytest.raises(ValueError, match=f"`{name}`"):
+        denoiser(np.zeros((1, 6, 4, 3)), [-1 if timestep else 0], [-1 if label else 0])
+
+
+def test_a_batch_of_nothing_is_predicted_as_nothing(denoiser):
+    assert denoiser(np.zeros((0, 6, 4, 3)), [], []).shape == (0, 6, 4, 3)
 
 
 def test_a_path_of_no_known_format_is_refused(tmp_path):
     with pytest.raises(FileNotFoundError, match=r"nowhere\.onnx does not exist"):
         load_denoiser(tmp_path / "nowhere.onnx")
-    (tmp_path / "model.h5").write_bytes(b"x")
-    for path in (tmp_path, tmp_path / "model.h5"):
-        with pytest.raises(ArtifactError, match=r"denoiser\.onnx, .*saved_model") as error:
-            load_denoiser(path)
-        assert str(path) in str(error.value)
+    with pytest.raises(ArtifactError, match=r"denoiser\.onnx, .*saved_model"):
+        load_denoiser(tmp_path)
 
 
 @pytest.mark.parametrize("folder", [".", "export"])

@@ -9,7 +9,7 @@ from sklearn.datasets import load_digits
 from sklearn.neighbors import KNeighborsClassifier
 
 from kdiffusion.artifacts import load_denoiser, released_models
-from kdiffusion.artifacts.released import ARTIFACTS, resolved
+from kdiffusion.artifacts.released import ARTIFACTS, WEIGHTS, resolved
 from kdiffusion.commands import sample
 from kdiffusion.export import FORMATS
 from kdiffusion.export.read_source import read_source
@@ -17,17 +17,15 @@ from kdiffusion.export.read_source import read_source
 MODELS = released_models()
 
 
-def test_the_quickstarts_network_is_among_them():
-    assert "digits" in MODELS
-
-
 def test_their_files_are_called_as_exports_call_them():
     assert (FORMATS["onnx_float16"].ARTIFACT, FORMATS["onnx_int8"].ARTIFACT) == ARTIFACTS
+    assert FORMATS["safetensors_float16"].ARTIFACT == WEIGHTS
 
 
 @pytest.mark.parametrize("name", MODELS)
-def test_a_model_is_one_file(name):
-    assert [path.name for path in MODELS[name].parent.glob("*.onnx")] == [MODELS[name].name]
+def test_a_model_is_one_file_to_draw_from_and_one_of_its_weights(name):
+    files = {path.name for path in MODELS[name].parent.glob("denoiser*")}
+    assert files == {MODELS[name].name, WEIGHTS}
 
 
 @pytest.mark.parametrize("name", MODELS)
@@ -52,12 +50,13 @@ def test_its_weights_make_a_network_that_predicts_what_the_file_does(name):
 
 
 @pytest.mark.parametrize("name", MODELS)
-def test_a_model_has_a_card_for_people_with_the_checksum_of_its_file(name):
+def test_a_model_has_a_card_for_people_with_the_checksums_of_its_files(name):
     text = MODELS[name].with_name("README.md").read_text(encoding="utf-8")
     assert text.startswith("---\n")
     for needed in ("license:", "tags:", "## Evaluation", "## Known failures"):
         assert needed in text
-    assert hashlib.sha256(MODELS[name].read_bytes()).hexdigest() in text
+    for file in (MODELS[name], resolved(name, weights=True)):
+        assert hashlib.sha256(file.read_bytes()).hexdigest() in text
 
 
 def test_a_name_is_the_model_and_a_path_is_a_path(tmp_path, monkeypatch):

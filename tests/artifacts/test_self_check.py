@@ -25,14 +25,6 @@ def texts_of(path):
     return {entry.key: entry.value for entry in onnx.load(path).metadata_props}
 
 
-def with_golden(path, text):
-    """The same file with another text for its golden predictions."""
-    model = onnx.load(path)
-    onnx.helper.set_model_props(model, texts_of(path) | {SELF_CHECK_KEY: text})
-    onnx.save(model, path)
-    return path
-
-
 def test_a_file_carries_what_it_predicts(checked, toy, card):
     texts = texts_of(checked)
     assert texts[CARD_KEY] == card.to_json()
@@ -45,41 +37,17 @@ def test_a_file_carries_what_it_predicts(checked, toy, card):
     assert inputs["label"].tolist() == [0, card.null_label]
 
 
-def test_the_same_graph_gives_the_same_file(toy, card, tmp_path):
-    paths = tmp_path / "one.onnx", tmp_path / "two.onnx"
-    for path in paths:
-        save(onnx.load(toy), card, path)
-    assert paths[0].read_bytes() == paths[1].read_bytes()
-
-
-def test_a_runtime_that_computes_the_same_is_let_by(checked):
-    load_denoiser(checked)
-
-
 @pytest.mark.parametrize("error", [3e-3, np.nan, -1.0])
 def test_one_that_computes_something_else_is_refused(checked, error):
     golden = json.loads(texts_of(checked)[SELF_CHECK_KEY])["prediction"]
     golden[-1] += error
-    with_golden(checked, json.dumps({"prediction": golden}))
-    with pytest.raises(ArtifactError, match=r"checked.onnx") as refused:
+    load_denoiser(checked)
+    model = onnx.load(checked)
+    texts = texts_of(checked) | {SELF_CHECK_KEY: json.dumps({"prediction": golden})}
+    onnx.helper.set_model_props(model, texts)
+    onnx.save(model, checked)
+    with pytest.raises(ArtifactError, match=r"checked.onnx.*does not compute what this file"):
         load_denoiser(checked)
-    assert np.isnan(error) or "does not compute what this file predicts" in str(refused.value)
-
-
-@pytest.mark.parametrize(
-    "text",
-    [
-        "nonsense",
-        "[]",
-        '{"prediction": 1}',
-        '{"prediction": ["x"]}',
-        '{"prediction": [1]}',
-        f'{{"prediction": [{10**400}]}}',
-    ],
-)
-def test_a_text_that_cannot_be_compared_is_refused_by_name(checked, text):
-    with pytest.raises(ArtifactError, match=r"checked.onnx carries a self-check that cannot be"):
-        load_denoiser(with_golden(checked, text))
 
 
 def test_a_file_without_golden_predictions_opens(toy):

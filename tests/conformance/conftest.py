@@ -88,7 +88,7 @@ def exported(network, card, tmp_path_factory):
 @pytest.fixture(scope="session")
 def denoisers(exported):
     """Format name ► LoadedDenoiser."""
-    return {name: load_denoiser(path) for name, path in exported.items()}
+    return {name: load_denoiser(path, trust=True) for name, path in exported.items()}
 
 
 @pytest.fixture(params=FORMATS)

