@@ -22,7 +22,7 @@ from kdiffusion.images import image_grid, to_uint8
 from .grids import one_label_after_another
 from .labels import label_names, labels_from_text
 from .outputs import choose_output, write_outputs
-from .sampling_flags import AS_RECOMMENDED, Labels, Model, Sampling
+from .sampling_flags import AS_RECOMMENDED, Labels, Model, Sampling, Trust
 
 if TYPE_CHECKING:
     from kdiffusion.diffusion.arguments import Integers
@@ -104,6 +104,7 @@ def main(
     out: Path | None = None,
     strip: Path | None = None,
     overwrite: bool = False,
+    trust: Trust = False,
     sampling: Sampling = AS_RECOMMENDED,
 ) -> None:
     """Samples images and films them on their way from noise: a GIF, and a strip as PNG.
@@ -121,7 +122,7 @@ def main(
             given, beside the GIF under its name.
         overwrite: replace existing files.
     """
-    denoiser = load_denoiser(artifact)
+    denoiser = load_denoiser(artifact, trust)
     card = denoiser.card
     numbers = labels_from_text(labels, card.class_names)
     out = choose_output(out, "film.gif", overwrite)

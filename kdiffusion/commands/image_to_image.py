@@ -19,7 +19,7 @@ from .given_images import read_given_image
 from .grids import grid_beside, one_label_after_another
 from .labels import labels_from_text
 from .outputs import choose_output, refuse_outputs, write_outputs
-from .sampling_flags import AS_RECOMMENDED, Labels, Model, Sampling
+from .sampling_flags import AS_RECOMMENDED, Labels, Model, Sampling, Trust
 
 
 def main(
@@ -34,6 +34,7 @@ def main(
     out: Path | None = None,
     npz: Path | None = None,
     overwrite: bool = False,
+    trust: Trust = False,
     sampling: Sampling = AS_RECOMMENDED,
 ) -> None:
     """Noises an image part of the way and denoises it again, as its class would have it.
@@ -55,7 +56,7 @@ def main(
         npz: file for the arrays `images` (uint8 [N, H, W, C]), `labels` and `seeds`, if wanted.
         overwrite: replace existing files.
     """
-    denoiser = load_denoiser(artifact)
+    denoiser = load_denoiser(artifact, trust)
     card = denoiser.card
     numbers = labels_from_text(labels, card.class_names)
     given = read_given_image(image, card, resize)

@@ -19,7 +19,7 @@ from .given_images import read_given_image, read_mask
 from .grids import grid_beside, one_label_after_another
 from .labels import labels_from_text
 from .outputs import choose_output, refuse_outputs, write_outputs
-from .sampling_flags import AS_RECOMMENDED, Labels, Model, Sampling
+from .sampling_flags import AS_RECOMMENDED, Labels, Model, Sampling, Trust
 
 
 def main(
@@ -36,6 +36,7 @@ def main(
     out: Path | None = None,
     npz: Path | None = None,
     overwrite: bool = False,
+    trust: Trust = False,
     sampling: Sampling = AS_RECOMMENDED,
 ) -> None:
     """Paints anew what a mask marks in an image, in harmony with what it leaves.
@@ -60,7 +61,7 @@ def main(
         npz: file for the arrays `images` (uint8 [N, H, W, C]), `labels` and `seeds`, if wanted.
         overwrite: replace existing files.
     """
-    denoiser = load_denoiser(artifact)
+    denoiser = load_denoiser(artifact, trust)
     card = denoiser.card
     numbers = labels_from_text(labels, card.class_names)
     given, marked = read_given_image(image, card, resize), read_mask(mask, card, resize)

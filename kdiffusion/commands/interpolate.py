@@ -15,7 +15,7 @@ from kdiffusion.images import image_grid, to_uint8
 from .given_images import read_given_image
 from .labels import labels_from_text
 from .outputs import choose_output, refuse_outputs, write_outputs
-from .sampling_flags import AS_RECOMMENDED, Labels, Model, Sampling
+from .sampling_flags import AS_RECOMMENDED, Labels, Model, Sampling, Trust
 
 
 def main(
@@ -29,6 +29,7 @@ def main(
     out: Path | None = None,
     npz: Path | None = None,
     overwrite: bool = False,
+    trust: Trust = False,
     sampling: Sampling = AS_RECOMMENDED,
 ) -> None:
     """Samples a walk from one image to another, in a row, with a deterministic sampler.
@@ -50,7 +51,7 @@ def main(
         npz: file for the array `images` (uint8 [N, H, W, C]), if wanted.
         overwrite: replace existing files.
     """
-    denoiser = load_denoiser(artifact)
+    denoiser = load_denoiser(artifact, trust)
     card = denoiser.card
     numbers = labels_from_text(labels, card.class_names)
     label = numbers[0] if len(numbers) == 1 else tuple(numbers)

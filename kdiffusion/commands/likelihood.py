@@ -18,7 +18,7 @@ from kdiffusion.files import staged
 
 from .held_out import load_as_split
 from .outputs import refuse_outputs
-from .sampling_flags import Artifact
+from .sampling_flags import Artifact, Trust
 
 
 def main(
@@ -32,6 +32,7 @@ def main(
     batch_size: int = 64,
     out: Path | None = None,
     overwrite: bool = False,
+    trust: Trust = False,
 ) -> None:
     """Bounds the negative log-likelihood of held-out images, in bits per dimension (DDPM, eq. 5).
 
@@ -54,7 +55,7 @@ def main(
         overwrite: replace an existing file.
     """
     refuse_outputs(out, overwrite=overwrite)
-    denoiser = load_denoiser(artifact)
+    denoiser = load_denoiser(artifact, trust)
     card = denoiser.card
     name, place = card.dataset, directory  # never a path: it is the file that says it
     if data is not None:

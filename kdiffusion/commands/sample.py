@@ -14,7 +14,7 @@ from kdiffusion.terminal import counted
 from .grids import draw_by_class
 from .labels import label_names, labels_from_text
 from .outputs import choose_output, refuse_outputs, write_outputs
-from .sampling_flags import AS_RECOMMENDED, Labels, Model, Sampling
+from .sampling_flags import AS_RECOMMENDED, Labels, Model, Sampling, Trust
 
 
 def main(
@@ -26,6 +26,7 @@ def main(
     out: Path | None = None,
     npz: Path | None = None,
     overwrite: bool = False,
+    trust: Trust = False,
     sampling: Sampling = AS_RECOMMENDED,
 ) -> None:
     """Samples one image, or a grid with one row per class, from an exported file.
@@ -41,7 +42,7 @@ def main(
         npz: file for the arrays `images` (uint8 [N, H, W, C]), `labels` and `seeds`, if wanted.
         overwrite: replace existing files.
     """
-    denoiser = load_denoiser(artifact)
+    denoiser = load_denoiser(artifact, trust)
     card = denoiser.card
     numbers = labels_from_text(labels, card.class_names)
     out = choose_output(out, "samples.png", overwrite)

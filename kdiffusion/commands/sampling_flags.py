@@ -19,10 +19,11 @@ Model = Annotated[
     tyro.conf.Positional,
     tyro.conf.arg(
         metavar="MODEL",
-        help="an exported file or folder, such as denoiser.onnx; the name of a released model "
-        "(`kdiffusion models` lists them); or one on the Hugging Face Hub, hf://owner/name.",
+        help="an exported file or folder, such as denoiser.onnx; a run; the name of a released "
+        "model (`kdiffusion models` lists them); or one on the Hugging Face Hub, hf://owner/name.",
     ),
 ]
+Trust = Annotated[bool, tyro.conf.arg(help="run a SavedModel, which is a program.")]
 Labels = tuple[str, ...]
 
 

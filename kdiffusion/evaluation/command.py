@@ -13,7 +13,7 @@ from kdiffusion.artifacts import is_artifact, load_denoiser
 from kdiffusion.artifacts.released import as_written, existing
 from kdiffusion.commands.held_out import load_as_split
 from kdiffusion.commands.outputs import refuse_outputs
-from kdiffusion.commands.sampling_flags import AS_RECOMMENDED, Artifact, Sampling
+from kdiffusion.commands.sampling_flags import AS_RECOMMENDED, Artifact, Sampling, Trust
 from kdiffusion.commands.seed_files import JOB, file_name, files_of, sample_to_folder
 from kdiffusion.data import load_dataset, name_and_directory
 from kdiffusion.files import staged
@@ -44,6 +44,7 @@ def main(
     out: Path = Path("evaluation"),
     save_statistics: Path | None = None,
     overwrite: bool = False,
+    trust: Trust = False,
 ) -> None:
     """Measures samples against real images: a table, evaluation.json and report.html.
 
@@ -82,7 +83,7 @@ def main(
         given = given if images is None else given.subset(images, seed)
         shape, names = given.images.shape[1:], given.class_names
     else:
-        denoiser = load_denoiser(path)
+        denoiser = load_denoiser(path, trust)
         shape, names = denoiser.card.image_shape, denoiser.card.class_names
     dataset, held_out = _load_data(data, directory, denoiser and denoiser.card, shape)
     if given and not isinstance(dataset, Path) and set(names or ()) <= set(dataset.class_names):

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Literal
 
 from kdiffusion.artifacts import load_denoiser
 from kdiffusion.commands.labels import labels_from_text
-from kdiffusion.commands.sampling_flags import AS_RECOMMENDED, Labels, Model, Sampling
+from kdiffusion.commands.sampling_flags import AS_RECOMMENDED, Labels, Model, Sampling, Trust
 from kdiffusion.commands.seed_files import IMAGES_PER_FILE, sample_to_folder
 from kdiffusion.terminal import counted
 
@@ -30,6 +30,7 @@ def main(
     format: FormatName = "npz",
     images_per_file: int = IMAGES_PER_FILE,
     out: Path = Path("samples"),
+    trust: Trust = False,
     sampling: Sampling = AS_RECOMMENDED,
 ) -> None:
     """Samples many images, one for each seed, into files of a folder.
@@ -48,7 +49,7 @@ def main(
         images_per_file: the last file may hold fewer.
         out: folder to write into.
     """
-    denoiser = load_denoiser(artifact)
+    denoiser = load_denoiser(artifact, trust)
     card = denoiser.card
     start = time.perf_counter()
     sampled, skipped = sample_to_folder(
