@@ -1,8 +1,6 @@
 """A packed data set is the data set: the same images and batches, from the disk."""
 
 import io
-import subprocess
-import sys
 import tarfile
 import tracemalloc
 
@@ -11,7 +9,9 @@ import pytest
 import tensorflow_datasets as tfds
 from PIL import Image
 
+from kdiffusion.commands.train_arguments import parse
 from kdiffusion.data import load_dataset, training_batches, validation_batches
+from kdiffusion.packing import command
 from kdiffusion.packing.pack import pack
 from tests.data.made_up import assert_same_data, random_pixels, store_tfds, write_folder
 
@@ -154,17 +154,11 @@ def test_batches_read_the_file_when_they_are_made(folder, tmp_path):
         assert (images.numpy() == -1).all()  # black, as the file is now: no copy was made
 
 
-@pytest.mark.slow
-def test_the_command_packs_and_a_training_reads(tmp_path):
-    run = [sys.executable, "-m", "kdiffusion"]
-    out = str(tmp_path / "out")
-    packed = subprocess.run(
-        [*run, "pack", "digits", "--out", out], check=True, capture_output=True, text=True
-    )
-    assert "1,617 images of 8x8x1 and 180 held out, 10 classes" in packed.stdout
-    advised = packed.stdout.split("Train on it: ")[1].split()
-    subprocess.run(
-        [*run, "train", "digits", *advised, "--optimizer.epochs", "1", "--model.base-channels", "4",
-         "--run-dir", str(tmp_path / "run")],
-        check=True,
-    )  # fmt: skip
+def test_the_command_says_how_to_train_on_what_it_packed(tmp_path, capsys):
+    command.main("digits", tmp_path / "out", horizontal_flip="yes")
+    said = capsys.readouterr().out
+    assert "1,617 images of 8x8x1 and 180 held out, 10 classes" in said
+    config = parse(["digits", *said.split("Train on it: ")[1].split()]).config
+    dataset = load_dataset(config.data.name, directory=config.data.directory)
+    assert len(dataset.images) == 1617
+    assert dataset.horizontal_flip
