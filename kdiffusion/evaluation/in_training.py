@@ -11,15 +11,13 @@ import keras
 import numpy as np
 import tensorflow as tf
 
-from kdiffusion.diffusion.sampling import network_evaluations, sample
-from kdiffusion.images import to_uint8
+from kdiffusion.diffusion.sampling import network_evaluations
 from kdiffusion.terminal import say
 
-from .evaluation import measure, network_figures
-from .image_sets import ImageSet
+from .evaluation import evaluate
 from .judge import find_judge
 from .network_measures import FEWEST_IMAGES, INTEGRATION_SIGMAS
-from .real import labels_in_turn, read_real
+from .real import Real, read_real
 
 if TYPE_CHECKING:
     from kdiffusion.data import ImageDataset
@@ -47,22 +45,21 @@ def make_callback(
     if judge is None or len(dataset.validation_images) < FEWEST_IMAGES:
         say("No evaluation in training: no judge reads this data (--evaluation.judge names one).")
         return None
-    evaluate = Evaluator(dataset, chosen.images, judge, config.run.seed)
-    return EvaluationInTraining(evaluate, directory)
+    real = read_real(dataset, dataset.image_shape, dataset.class_names, judge=judge)
+    return EvaluationInTraining(real, directory)
 
 
 class EvaluationInTraining(keras.callbacks.Callback):
     """Evaluates every so many epochs, counted back from the last, for the terminal and TensorBoard.
 
     Args:
-        evaluate: function of a Denoiser that gives a dict of floats, such as `Evaluator`, with
-            `network_calls(card)`, how often that calls the network on an image.
+        real: Real, read by a judge.
         directory: `RunDirectory`.
     """
 
-    def __init__(self, evaluate: Evaluator, directory: RunDirectory):
+    def __init__(self, real: Real, directory: RunDirectory):
         super().__init__()
-        self._evaluate, self._directory = evaluate, directory
+        self._real, self._directory = real, directory
         self._config = directory.config
         self._epochs = self._config.optimizer.epochs
         every = self._config.evaluation.every_epochs
@@ -85,7 +82,11 @@ class EvaluationInTraining(keras.callbacks.Callback):
         """
         each = self._seconds
         if each is None:
-            each = seconds_per_image / 3 * self._evaluate.network_calls(self._card())
+            images = self._config.evaluation.images
+            measured = min(images, len(self._real.held_out))
+            calls = images * network_evaluations(self._card())
+            calls += 2 * measured * len(INTEGRATION_SIGMAS)
+            each = seconds_per_image / 3 * calls
         return each * sum(map(self.is_due, range(epoch, self._epochs + 1)))
 
     def on_train_begin(self, logs: Any = None) -> None:
@@ -99,10 +100,10 @@ class EvaluationInTraining(keras.callbacks.Callback):
         if not self.is_due(epoch + 1):
             return
         start = time.perf_counter()
-        figures = self._evaluate(self.model.denoiser(self._card()))
+        figures = self.figures(self.model.denoiser(self._card()))
         self._seconds = time.perf_counter() - start
         self.seconds_spent += self._seconds
-        say(said_of(epoch + 1, figures, self._evaluate.images, self._seconds))
+        say(said_of(epoch + 1, figures, self._config.evaluation.images, self._seconds))
         step = int(self.model.step.numpy())
         batch_size = self._config.optimizer.batch_size
         axes = {"steps": step, "images": step * batch_size, "epochs": epoch + 1}
@@ -111,48 +112,19 @@ class EvaluationInTraining(keras.callbacks.Callback):
                 tf.summary.scalar(f"evaluation/{name}", np.float32(value))
         self._writer.flush()  # a checkpoint follows, and says that this is done
 
+    def figures(self, denoiser: Denoiser, progress: bool = True) -> dict[str, float]:
+        """`share_as_asked`, `kernel_distance`, `structure` and `detail` (docs/evaluation.md)."""
+        images = self._config.evaluation.images
+        found = evaluate(
+            denoiser, self._real, count=images, measures=("share_as_asked", "kernel"),
+            network_images=images, seed=self._config.run.seed, progress=progress,
+        )  # fmt: skip
+        return {name: (found | found["network"])[name] for name in WORDS}
+
     def _card(self):
         from kdiffusion.runs.trained_run import make_card
 
         return make_card(self.model, self._directory)
-
-
-class Evaluator:
-    """Samples each class in its share, and measures the samples and the network.
-
-    Args:
-        dataset: ImageDataset that is trained on.
-        images: int, at least 100: samples, and held-out images to measure the network on.
-        judge: str. Name or ONNX file of a judge.
-        seed: int. Of the first sample.
-        progress: bool. Whether to show bars.
-    """
-
-    def __init__(
-        self, dataset: ImageDataset, images: int, judge: str, seed: int = 0, progress: bool = True
-    ):
-        shape, names = dataset.image_shape, dataset.class_names
-        self._real = read_real(dataset, shape, names, progress, judge=judge)
-        self._progress, self._seed = progress, seed
-        self.images = images
-        self._labels = np.resize(labels_in_turn(self._real.class_counts), images)
-
-    def network_calls(self, card: Any) -> int:
-        """How often an evaluation calls the network on an image."""
-        measured = min(self.images, len(self._real.dataset.validation_images))
-        return self.images * network_evaluations(card) + 2 * measured * len(INTEGRATION_SIGMAS)
-
-    def __call__(self, denoiser: Denoiser) -> dict[str, float]:
-        """`share_as_asked`, `kernel_distance`, `structure` and `detail` (docs/evaluation.md)."""
-        seeds = self._seed + np.arange(self.images)
-        pixels = sample(denoiser, self._labels, seeds, progress=self._progress)
-        samples = ImageSet(to_uint8(pixels), self._labels, self._real.class_names)
-        of_samples, _ = measure(
-            samples, self._real, ("share_as_asked", "kernel"), self._seed, progress=False
-        )
-        network = network_figures(denoiser, self._real, self.images, self._seed, self._progress)
-        figures = {**of_samples, **(network or {})}
-        return {name: figures[name] for name in WORDS}
 
 
 def said_of(epoch: int, figures: Mapping[str, float], images: int, seconds: float) -> str:

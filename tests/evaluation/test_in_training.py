@@ -11,7 +11,6 @@ from kdiffusion.diffusion.card import DenoiserCard
 from kdiffusion.diffusion.denoiser import NetworkDenoiser
 from kdiffusion.evaluation.in_training import (
     EvaluationInTraining,
-    Evaluator,
     make_callback,
     said_of,
 )
@@ -61,13 +60,23 @@ def digits_judge(tmp_path, digits, write_linear_judge):
     return write_linear_judge(tmp_path / "nearest.onnx", np.eye(64), templates.T, bias, card)
 
 
+def _directory(epochs, tmp_path, every_epochs=None, judge=None, images=100):
+    config = Config(
+        preset="digits", data=DataConfig(name="digits"),
+        optimizer=OptimizerConfig(epochs=epochs),
+        evaluation=EvaluationConfig(every_epochs=every_epochs, images=images, judge=judge),
+    )  # fmt: skip
+    return SimpleNamespace(config=config, tensorboard=tmp_path)
+
+
 def test_a_network_that_draws_what_is_asked_for_is_told_from_one_that_swaps_classes(
-    digits, card, of_each_class, digits_judge
+    digits, card, of_each_class, digits_judge, tmp_path
 ):
-    evaluate = Evaluator(digits, 100, judge=str(digits_judge), progress=False)
+    directory = _directory(1, tmp_path, judge=str(digits_judge))
+    callback = make_callback(directory.config, digits, directory)
     right, wrong = (
-        evaluate(_draws(of_each_class, card)),
-        evaluate(_draws(of_each_class[::-1].copy(), card)),
+        callback.figures(_draws(images, card), progress=False)
+        for images in (of_each_class, of_each_class[::-1].copy())
     )
     assert right["share_as_asked"] == 1.0
     assert wrong["share_as_asked"] == 0.0
@@ -76,10 +85,11 @@ def test_a_network_that_draws_what_is_asked_for_is_told_from_one_that_swaps_clas
     assert wrong["structure"] > right["structure"]
 
 
-def test_the_network_is_measured_as_the_command_measures_it(digits, card, of_each_class):
+def test_the_network_is_measured_as_by_itself(digits, card, of_each_class, tmp_path):
     """On all held-out images, where more are asked for than there are."""
-    denoiser = _draws(of_each_class, card)
-    figures = Evaluator(digits, 300, "digits", progress=False)(denoiser)
+    denoiser, directory = _draws(of_each_class, card), _directory(1, tmp_path, images=300)
+    callback = make_callback(directory.config, digits, directory)
+    figures = callback.figures(denoiser, progress=False)
     expected = measure_network(
         denoiser, digits.validation_images, digits.validation_labels, progress=False
     )
@@ -96,15 +106,6 @@ def test_what_it_found_is_in_words_for_a_terminal_of_80_columns():
     assert max(map(len, lines)) <= 80
     assert lines[1].split()[:2] == ["0.988", "share"]
     assert "kernel distance to the training images (lower is better)" in lines[2]
-
-
-def _directory(epochs, tmp_path, every_epochs=None, judge=None):
-    config = Config(
-        preset="digits", data=DataConfig(name="digits"),
-        optimizer=OptimizerConfig(epochs=epochs),
-        evaluation=EvaluationConfig(every_epochs=every_epochs, images=100, judge=judge),
-    )  # fmt: skip
-    return SimpleNamespace(config=config, tensorboard=tmp_path)
 
 
 @pytest.mark.parametrize(("epochs", "due"), [(150, [36, 74, 112, 150]), (13, [1, 5, 9, 13])])
