@@ -220,9 +220,7 @@ def network_figures(
     labels = real.dataset.validation_labels[chosen]
     if real.class_names is None:  # a network of one class, which is any image's
         labels = np.zeros_like(labels)
-    return dataclasses.asdict(
-        measure_network(denoiser, images, labels, seed=seed, progress=progress)
-    )
+    return measure_network(denoiser, images, labels, seed=seed, progress=progress)
 
 
 def _sampler(settings: Mapping[str, Any]) -> dict[str, Any]:

@@ -7,7 +7,7 @@ x_0 at a given noise level means the same for each of them, and so does what the
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 from tqdm import tqdm
@@ -29,38 +29,6 @@ DETAIL_UP_TO = 0.2
 FEWEST_IMAGES = 2
 
 
-@dataclass(frozen=True)
-class NetworkMeasures:
-    """What `measure_network` found. A standard error is that over the images.
-
-    Attributes:
-        images: int. How many were measured on.
-        sigmas: noise levels of the errors.
-        x0_errors: mean squared error in x_0 of one value of an image, for each of `sigmas`.
-        relative_errors: those over that of the best linear guess of each value by itself,
-            sigma^2 sd^2 / (sigma^2 + sd^2), sd^2 the variance of the images' values: 1 for a
-            network that knows no more than mean and variance. A linear guess by all values, as
-            Wiener's filter, would be well below 1.
-        structure: log denoising error relative to the best per-pixel linear denoiser, averaged over
-            sigma >= 0.4; lower is better.
-        detail: the same over sigma <= 0.2.
-        label_nats: what the label tells of the image, in nats; at best ln(classes) where every
-            image shows its class.
-        structure_se, detail_se, label_nats_se: their standard errors.
-    """
-
-    images: int
-    sigmas: tuple[float, ...]
-    x0_errors: tuple[float, ...]
-    relative_errors: tuple[float, ...]
-    structure: float
-    structure_se: float
-    detail: float
-    detail_se: float
-    label_nats: float
-    label_nats_se: float
-
-
 def measure_network(
     denoiser: Denoiser,
     images: np.ndarray,
@@ -69,7 +37,7 @@ def measure_network(
     seed: int = 0,
     batch_size: int = 128,
     progress: bool = True,
-) -> NetworkMeasures:
+) -> dict[str, Any]:
     """Errors in x_0 at fixed noise levels, and the information of the label.
 
     The label's information is the integral over ln sigma of (error without the label - error with
@@ -86,6 +54,19 @@ def measure_network(
         seed: int. Image i is noised by the seed `seed + i` (modulo 2^64), the same at every level.
         batch_size: int. Images at a time; the network sees twice as many.
         progress: bool. Whether to show a bar on standard error.
+
+    Returns:
+        dict of plain numbers and tuples:
+        - `images`: how many were measured on; `sigmas`: the noise levels of the errors;
+        - `x0_errors`: mean squared error in x_0 of one value of an image, for each of `sigmas`;
+        - `relative_errors`: those over the error of the best linear denoiser of each value by
+          itself, sigma^2 sd^2 / (sigma^2 + sd^2), sd^2 the variance of the images' values: 1 for a
+          network that knows no more than mean and variance;
+        - `structure`: log denoising error relative to the best per-pixel linear denoiser, averaged
+          over sigma >= 0.4; `detail`: the same over sigma <= 0.2; lower is better;
+        - `label_nats`: what the label says about the image, in nats; at best ln(classes) where
+          every image shows its class;
+        - `structure_se`, `detail_se`, `label_nats_se`: their standard errors over the images.
     """
     card = denoiser.card
     labels = np.asarray(labels, np.int32)
@@ -123,7 +104,7 @@ def _errors(denoiser, x0, noise, labels, sigma):
 
 
 def _summary(with_label, without, variance, values):
-    """`NetworkMeasures` from errors `[levels, N]`, with the label and without."""
+    """The measures from errors `[levels, N]`, with the label and without."""
     sigmas = np.array(INTEGRATION_SIGMAS)
     count = with_label.shape[1]
     linear = sigmas**2 * variance / (sigmas**2 + variance)
@@ -139,18 +120,18 @@ def _summary(with_label, without, variance, values):
     detail = mean_log([k for k in reported if sigmas[k] < DETAIL_UP_TO + 1e-9])
     gained = values * (without - with_label) / sigmas[:, None] ** 2  # [levels, N]
     nats = np.trapezoid(gained, np.log(sigmas), axis=0)  # [N]
-    return NetworkMeasures(
-        images=count,
-        sigmas=SIGMAS,
-        x0_errors=tuple(means[reported].tolist()),
-        relative_errors=tuple((means / linear)[reported].tolist()),
-        structure=float(structure[0]),
-        structure_se=float(structure[1]),
-        detail=float(detail[0]),
-        detail_se=float(detail[1]),
-        label_nats=float(nats.mean()),
-        label_nats_se=float(nats.std(ddof=1) / np.sqrt(count)),
-    )
+    return {
+        "images": count,
+        "sigmas": SIGMAS,
+        "x0_errors": tuple(means[reported].tolist()),
+        "relative_errors": tuple((means / linear)[reported].tolist()),
+        "structure": float(structure[0]),
+        "structure_se": float(structure[1]),
+        "detail": float(detail[0]),
+        "detail_se": float(detail[1]),
+        "label_nats": float(nats.mean()),
+        "label_nats_se": float(nats.std(ddof=1) / np.sqrt(count)),
+    }
 
 
 def _variance(images):

@@ -93,8 +93,8 @@ def test_the_network_is_measured_as_by_itself(digits, card, of_each_class, tmp_p
     expected = measure_network(
         denoiser, digits.validation_images, digits.validation_labels, progress=False
     )
-    np.testing.assert_allclose(figures["structure"], expected.structure)
-    np.testing.assert_allclose(figures["detail"], expected.detail)
+    np.testing.assert_allclose(figures["structure"], expected["structure"])
+    np.testing.assert_allclose(figures["detail"], expected["detail"])
 
 
 def test_what_it_found_is_in_words_for_a_terminal_of_80_columns():

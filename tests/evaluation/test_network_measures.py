@@ -61,11 +61,11 @@ def test_a_mixtures_errors_and_label_information_are_those_in_closed_form(
     images, labels = _draw(3000)
     found = measure_network(_best_network(card), images, labels, progress=False)
     expected = [sigma**2 * SPREAD**2 / (sigma**2 + SPREAD**2) for sigma in SIGMAS]
-    np.testing.assert_allclose(found.x0_errors, expected, rtol=0.05)
+    np.testing.assert_allclose(found["x0_errors"], expected, rtol=0.05)
     # Far apart, so that an image shows its class: ln 3 nats.
-    assert found.label_nats == pytest.approx(np.log(3), abs=4 * found.label_nats_se + 0.02)
-    assert 0 < found.label_nats_se < 0.05
-    assert found.images == 3000
+    assert found["label_nats"] == pytest.approx(np.log(3), abs=4 * found["label_nats_se"] + 0.02)
+    assert 0 < found["label_nats_se"] < 0.05
+    assert found["images"] == 3000
 
 
 def test_one_gaussian_is_as_good_as_the_linear_guess_and_its_label_tells_nothing():
@@ -73,10 +73,10 @@ def test_one_gaussian_is_as_good_as_the_linear_guess_and_its_label_tells_nothing
     card = _card(classes=1)
     images, labels = _draw(4000, means)
     found = measure_network(_best_network(card, means), images, labels, progress=False)
-    np.testing.assert_allclose(found.relative_errors, np.ones(7), rtol=0.05)
-    assert abs(found.structure) < 4 * found.structure_se + 0.01
-    assert abs(found.detail) < 4 * found.detail_se + 0.01
-    assert found.label_nats == 0.0
+    np.testing.assert_allclose(found["relative_errors"], np.ones(7), rtol=0.05)
+    assert abs(found["structure"]) < 4 * found["structure_se"] + 0.01
+    assert abs(found["detail"]) < 4 * found["detail_se"] + 0.01
+    assert found["label_nats"] == 0.0
 
 
 def test_a_worse_network_moves_the_measure_that_is_meant_to_see_it():
@@ -98,11 +98,11 @@ def test_a_worse_network_moves_the_measure_that_is_meant_to_see_it():
         return measure_network(NetworkDenoiser(card, network), images, labels, progress=False)
 
     whole, coarse, fine = (measure(each) for each in (best, worse_at(0.3, 99), worse_at(0, 0.3)))
-    assert coarse.structure > whole.structure + 0.1
-    assert coarse.detail == whole.detail
-    assert fine.detail > whole.detail + 0.1
-    assert fine.structure == whole.structure
-    assert measure(deaf).label_nats == 0.0
+    assert coarse["structure"] > whole["structure"] + 0.1
+    assert coarse["detail"] == whole["detail"]
+    assert fine["detail"] > whole["detail"] + 0.1
+    assert fine["structure"] == whole["structure"]
+    assert measure(deaf)["label_nats"] == 0.0
 
 
 def test_a_networks_standard_errors_are_the_spread_of_repetitions():
@@ -114,6 +114,6 @@ def test_a_networks_standard_errors_are_the_spread_of_repetitions():
             measure_network(network, images, labels, seed=1000 * repetition, progress=False)
         )
     for name in ("structure", "detail", "label_nats"):
-        values = [getattr(each, name) for each in found]
-        errors = [getattr(each, f"{name}_se") for each in found]
+        values = [each[name] for each in found]
+        errors = [each[f"{name}_se"] for each in found]
         assert np.mean(errors) == pytest.approx(np.std(values, ddof=1), rel=0.4), name
