@@ -126,52 +126,21 @@ def image_grid(
     """
     count, height, width, _ = images.shape
     rows = -(-count // columns)
-    scale = scale or _default_scale(width)
-    font, margin = _label_layout(row_labels, height * scale + padding)
-    size = grid_size(images.shape[1:], columns, rows, row_labels, scale, padding)
+    scale = scale or max(1, -(-48 // width))
+    cell_width, cell_height = width * scale + padding, height * scale + padding
+    font = ImageFont.load_default(size=max(12, min(cell_height // 3, 20)))
+    margin = max((int(font.getlength(text)) + 12 for text in row_labels or ()), default=0)
+    size = (margin + columns * cell_width + padding, rows * cell_height + padding)
     grid = Image.new("RGB", size, "white")
     for index, image in enumerate(images):
         row, column = divmod(index, columns)
         enlarged = _to_pil(image).resize((width * scale, height * scale), Image.Resampling.NEAREST)
-        x = margin + padding + column * (width * scale + padding)
-        grid.paste(enlarged, (x, padding + row * (height * scale + padding)))
+        grid.paste(enlarged, (margin + padding + column * cell_width, padding + row * cell_height))
     draw = ImageDraw.Draw(grid)
     for row, text in enumerate(row_labels or ()):
-        middle = padding + row * (height * scale + padding) + height * scale // 2
+        middle = padding + row * cell_height + height * scale // 2
         draw.text((margin - 6, middle), text, fill="black", font=font, anchor="rm")
     return grid
-
-
-def grid_size(
-    image_shape: Sequence[int],
-    columns: int,
-    rows: int,
-    row_labels: Sequence[str] | None = None,
-    scale: int | None = None,
-    padding: int = 2,
-) -> tuple[int, int]:
-    """Width and height in pixels of what `image_grid` makes of images `[rows * columns, H, W, C]`.
-
-    Args:
-        image_shape: (height, width, channels) of each image.
-        columns, rows: ints.
-        row_labels, scale, padding: as for `image_grid`.
-    """
-    height, width = image_shape[:2]
-    scale = scale or _default_scale(width)
-    cell_width, cell_height = width * scale + padding, height * scale + padding
-    _, margin = _label_layout(row_labels, cell_height)
-    return margin + columns * cell_width + padding, rows * cell_height + padding
-
-
-def _default_scale(width):
-    return max(1, -(-48 // width))
-
-
-def _label_layout(row_labels, cell_height):
-    """The font of the labels, and how wide the margin is in which they stand."""
-    font = ImageFont.load_default(size=max(12, min(cell_height // 3, 20)))
-    return font, max((int(font.getlength(text)) + 12 for text in row_labels or ()), default=0)
 
 
 def save_png(image: Image.Image | np.ndarray, path: str | Path, overwrite: bool = False) -> Path:
