@@ -151,7 +151,7 @@ def _begin_job(folder, denoiser, labels, options):
     }  # fmt: skip
     settings = json.loads(json.dumps(settings))  # with lists for tuples
     path = folder / JOB
-    if path.exists():
+    if path.exists() and any(_ranges_in(folder)):
         job = json.loads(path.read_text(encoding="utf-8"))
         differing = [name for name in settings if settings[name] != job["settings"].get(name)]
         if not np.allclose(job["prediction"], prediction, rtol=0, atol=SAME_NETWORK):

@@ -91,6 +91,13 @@ def test_a_folder_of_another_job_is_refused(run, toy, tmp_path, change, said):
     _check(toy, out)
 
 
+def test_a_job_that_failed_at_once_does_not_keep_its_folder(run, toy, tmp_path):
+    with pytest.raises(SystemExit, match="`steps`"):
+        run(*FEW, "--steps", 5000, "--out", tmp_path / "many")
+    run(*FEW, "--out", tmp_path / "many")
+    _check(toy, tmp_path / "many")
+
+
 def test_a_folder_of_another_model_is_refused(toy, tmp_path):
     first = kd.load_denoiser(toy)
     second = kd.NetworkDenoiser(first.card, lambda x, t, y: first(x, t, y) + np.float32(0.01))
