@@ -4,7 +4,7 @@
 weights and a scheduler, saved by diffusers and imported. Its predictions must agree to 1e-5, and
 each step of DDIM with 50 steps to one of 255 levels. What `export_diffusers` writes of it, opened
 by diffusers, must predict the same. `--write-fixtures FOLDER` writes the small cases with what
-diffusers computed, which `tests/artifacts/test_diffusers.py` compares with where there is no torch.
+diffusers computed, which `tests/diffusers/test_models.py` compares with where there is no torch.
 
 Needs `pip install -r requirements.txt -r benchmarks/requirements-torch.txt`.
 """
@@ -29,10 +29,11 @@ from diffusers import (
 from safetensors.numpy import load_file, save_file
 
 from kdiffusion.artifacts import load_denoiser
-from kdiffusion.artifacts.diffusers_network import OLDER_NAMES
+from kdiffusion.diffusers.network import OLDER_NAMES
+from kdiffusion.diffusers.reader import import_diffusers
+from kdiffusion.diffusers.writer import export_diffusers
 from kdiffusion.diffusion.sampling import sampling_steps
 from kdiffusion.diffusion.seeded_noise import initial_latents
-from kdiffusion.export import export_diffusers, import_diffusers
 from kdiffusion.export.read_source import read_source
 
 STEPS, LARGEST, LEVELS = 50, 1e-5, 1.0

@@ -3,14 +3,10 @@
 Its import name is `kdiffusion.export`, in a checkout as installed. Importing it imports no runtime.
 """
 
-from kdiffusion.export.diffusers_import import import_diffusers
-from kdiffusion.export.diffusers_writer import export_diffusers
 from kdiffusion.export.formats import FORMATS, export_network, export_run
 
 __all__ = [
     "FORMATS",
-    "export_diffusers",
     "export_network",
     "export_run",
-    "import_diffusers",
 ]

@@ -11,6 +11,8 @@ if TYPE_CHECKING:  # for editors and type checkers, which do not run `__getattr_
     from kdiffusion.artifacts import load_denoiser
     from kdiffusion.artifacts.whole_sampler import load_sampler
     from kdiffusion.data import load_dataset, training_batches, validation_batches
+    from kdiffusion.diffusers.reader import import_diffusers
+    from kdiffusion.diffusers.writer import export_diffusers
     from kdiffusion.diffusion.card import DenoiserCard
     from kdiffusion.diffusion.denoiser import NetworkDenoiser
     from kdiffusion.diffusion.image_to_image import image_to_image
@@ -20,7 +22,7 @@ if TYPE_CHECKING:  # for editors and type checkers, which do not run `__getattr_
     from kdiffusion.diffusion.likelihood import variational_bound
     from kdiffusion.diffusion.sampling import sample, sampling_steps
     from kdiffusion.diffusion.schedules import NoiseSchedule, make_schedule
-    from kdiffusion.export import export_diffusers, export_network, export_run, import_diffusers
+    from kdiffusion.export import export_network, export_run
     from kdiffusion.export.whole_sampler import export_sampler
     from kdiffusion.images import image_grid, to_model_range, to_uint8
     from kdiffusion.networks import UNet
@@ -32,6 +34,8 @@ _NAMES = {
     "kdiffusion.artifacts": "load_denoiser",
     "kdiffusion.artifacts.whole_sampler": "load_sampler",
     "kdiffusion.data": "load_dataset training_batches validation_batches",
+    "kdiffusion.diffusers.reader": "import_diffusers",
+    "kdiffusion.diffusers.writer": "export_diffusers",
     "kdiffusion.diffusion.card": "DenoiserCard",
     "kdiffusion.diffusion.denoiser": "NetworkDenoiser",
     "kdiffusion.diffusion.image_to_image": "image_to_image",
@@ -41,7 +45,7 @@ _NAMES = {
     "kdiffusion.diffusion.likelihood": "variational_bound",
     "kdiffusion.diffusion.sampling": "sample sampling_steps",
     "kdiffusion.diffusion.schedules": "NoiseSchedule make_schedule",
-    "kdiffusion.export": "export_diffusers export_network export_run import_diffusers",
+    "kdiffusion.export": "export_network export_run",
     "kdiffusion.export.whole_sampler": "export_sampler",
     "kdiffusion.images": "image_grid to_model_range to_uint8",
     "kdiffusion.networks": "UNet",

@@ -30,11 +30,11 @@ COMMANDS = {
         "write the whole sampler of a run as one graph, loop and all",
     ),
     "import": (
-        "kdiffusion.commands.import",
+        "kdiffusion.diffusers.import_command",
         "read a model of diffusers, to sample, export or train from",
     ),
     "export_diffusers": (
-        "kdiffusion.commands.export_diffusers",
+        "kdiffusion.diffusers.export_command",
         "write a network as a folder that diffusers reads",
     ),
     "pack": ("kdiffusion.packing.command", "put a data set of any size on the disk for training"),

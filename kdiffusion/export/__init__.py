@@ -7,14 +7,10 @@ from pathlib import Path
 
 __path__ = [str(Path(__file__).parents[2] / "export")]
 
-from kdiffusion.export.diffusers_import import import_diffusers
-from kdiffusion.export.diffusers_writer import export_diffusers
 from kdiffusion.export.formats import FORMATS, export_network, export_run
 
 __all__ = [
     "FORMATS",
-    "export_diffusers",
     "export_network",
     "export_run",
-    "import_diffusers",
 ]

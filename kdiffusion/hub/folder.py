@@ -152,7 +152,8 @@ def _write_networks(source, place, best):
         shutil.copyfile(path, place / NAMES["onnx"])
         return
     network, card = read_source(source, best)
-    written = export_network(network, card, place / "onnx", tuple(NAMES))
+    formats = [name for name in NAMES if name.startswith("onnx")]  # the weights come with them
+    written = export_network(network, card, place / "onnx", formats)
     for name, file in written.items():
         file.rename(place / NAMES[name])
     # In float32, as anyone would train or build on it.

@@ -5,10 +5,10 @@ from typing import Annotated
 
 import tyro
 
-from kdiffusion.export import export_diffusers
-from kdiffusion.export.diffusers_writer import free_path
 from kdiffusion.export.read_source import default_folder, read_source
 from kdiffusion.terminal import working
+
+from .writer import export_diffusers, free_path
 
 
 def main(

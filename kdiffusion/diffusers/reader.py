@@ -10,15 +10,13 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from kdiffusion.artifacts import diffusers_folder, diffusers_network, network_description
-from kdiffusion.artifacts.denoiser import ArtifactError
-from kdiffusion.artifacts.diffusers_folder import DiffusersModel
-from kdiffusion.checks import check_whole
+from kdiffusion.artifacts import network_description, safetensors_loader
 from kdiffusion.diffusion.card import DenoiserCard
 from kdiffusion.files import refuse_existing
 from kdiffusion.tensorflow_start import import_tensorflow
 
-from . import formats, safetensors_writer
+from .folder import CARD, DiffusersModel, read
+from .network import our_layout, their_name
 
 if TYPE_CHECKING:
     import keras
@@ -59,7 +57,7 @@ def import_diffusers(
 
     Args:
         source: path of a folder, or owner/name of a Hub repository: see
-            `kdiffusion.artifacts.diffusers_folder.read`.
+            `kdiffusion.diffusers.folder.read`.
         out: folder to write into; made if need be.
         class_names: names of the classes, in label order; numbers unless given.
         null_row: int. The row of the label table that stands for no label, if the model was trained
@@ -73,16 +71,14 @@ def import_diffusers(
         Imported.
 
     Raises:
-        FileNotFoundError: nothing at `source`.
         FileExistsError: a file of an earlier import, and `overwrite` is False.
-        ArtifactError: a model that cannot be read or isn't supported: names what, and why. Nothing
-            is written.
-        ValueError: names or a row that its label table doesn't have.
+        ValueError, OSError: as `kdiffusion.diffusers.folder.read`.
     """
-    folder = Path(out)
-    refuse_existing(folder / safetensors_writer.ARTIFACT, overwrite)
+    refuse_existing(Path(out, safetensors_loader.ARTIFACT), overwrite)
     network, card, model = network_and_card(source, class_names, null_row, image_size, dataset)
-    (path,) = formats.export_network(network, card, folder, ("safetensors",), overwrite).values()
+    from kdiffusion.export import export_network
+
+    (path,) = export_network(network, card, out, ("safetensors",), overwrite).values()
     return Imported(path, card, model)
 
 
@@ -102,46 +98,29 @@ def network_and_card(
         (keras.Model, DenoiserCard, DiffusersModel).
 
     Raises:
-        FileNotFoundError, ArtifactError, ValueError: as `import_diffusers`.
+        ValueError, OSError: as `import_diffusers`.
     """
-    model = diffusers_folder.read(source, image_size)
+    model = read(source, image_size)
     table, card = _labels_and_card(model, class_names, null_row, dataset)
-    return _network(model, table, card, source), card, model
+    return _network(model, table, card), card, model
 
 
 def _labels_and_card(model, class_names, null_row, dataset):
     """(our label table or None where theirs has none, card)."""
-    table, rows = model.tensors.get(LABEL_TENSOR), model.num_class_embeds
-    if rows is not None and (table is None or table.ndim != 2 or len(table) != rows):
-        found = "none" if table is None else table.shape
-        raise ArtifactError(
-            f"{model.name} must hold {LABEL_TENSOR} with a row for each of its `num_class_embeds`, "
-            f"{rows}. Received: {found}"
-        )
-    if rows is None:  # a table too many is refused later
-        if class_names is not None or null_row is not None:
-            raise ValueError(
-                "`class_names` and `null_row` must be left out: this model has no classes. A run "
-                "that starts from it may have them. "
-                f"Received: class_names={class_names}, null_row={null_row}"
-            )
+    rows = model.num_class_embeds
+    if rows is None:
         return None, _card(model, UNCONDITIONAL, dataset)
+    table = model.tensors[LABEL_TENSOR]
     if null_row is None and model.card is not None:
         null_row = rows - 1
     if null_row is None:
         null, classes = table.mean(axis=0), table
     else:
-        null_row = check_whole("null_row", null_row, -rows, rows - 1) % rows
         null, classes = table[null_row], np.delete(table, null_row, axis=0)
     if class_names is None and model.card is not None:
         class_names = model.card.class_names
     if class_names is None:
         class_names = tuple(str(label) for label in range(len(classes)))
-    if len(class_names) != len(classes):
-        raise ValueError(
-            f"`class_names` must be {len(classes)}, one for each row of the label table that is a "
-            f"class. Received: {len(class_names)}"
-        )
     return np.concatenate([classes, null[None]]), _card(model, tuple(class_names), dataset)
 
 
@@ -173,54 +152,33 @@ def _own_card(model, facts):
     written = model.card.schedule.alphas_cumprod
     read = model.schedule.alphas_cumprod
     if written.shape != read.shape or not np.allclose(written, read, rtol=1e-6, atol=1e-12):
-        raise ArtifactError(
-            f"{diffusers_folder.CARD} must have the noise schedule of the scheduler beside it; "
+        raise ValueError(
+            f"{CARD} must have the noise schedule of the scheduler beside it; "
             "remove it if that was changed"
         )
     return dataclasses.replace(model.card, **facts)
 
 
-def _network(model, table, card, source):
-    """`UNet2D` with the weights, each of which must be there in its shape, and no other."""
-    arguments = {**model.arguments, "num_classes": card.null_label}
-    try:
-        import_tensorflow()
-        network = network_description.build("unet2d", arguments)
-    except (TypeError, ValueError) as error:
-        raise ArtifactError(f"{source} describes a network that cannot be: {error}") from error
+def _network(model, table, card):
+    """`UNet2D` with the weights, each of which must be there, and no other."""
+    import_tensorflow()
+    network = network_description.build(
+        "unet2d", {**model.arguments, "num_classes": card.null_label}
+    )
     from kdiffusion.networks.weights import LABEL_TABLE, named_weights
 
+    levels = len(model.arguments["widths"])
     variables = named_weights(network)
-    levels, taken, wrong = len(arguments["widths"]), {}, []
-    for name, variable in variables.items():
-        theirs = diffusers_network.their_name(name, levels)
-        if name == LABEL_TABLE:
-            taken[theirs] = np.zeros(variable.shape, np.float32) if table is None else table
-        elif theirs not in model.tensors:
-            wrong.append(f"{theirs} is missing")
-            continue
-        else:
-            taken[theirs] = model.tensors[theirs]
-        if _shape(name, taken[theirs]) != tuple(variable.shape):
-            there = diffusers_network.their_layout(name, np.empty(variable.shape)).shape
-            wrong.append(f"{theirs} is {taken[theirs].shape}, and must be {there}")
-    if table is None:
-        taken.pop(LABEL_TENSOR)
-    wrong += [f"{name} is one too many" for name in model.tensors if name not in taken]
+    names = {name: their_name(name, levels) for name in variables}
+    if table is None:  # a label says nothing
+        table = np.zeros(variables[LABEL_TABLE].shape, np.float32)
+    tensors = {**model.tensors, LABEL_TENSOR: table}
+    wrong = sorted(set(names.values()) ^ tensors.keys())
     if wrong:
-        more = f", and {len(wrong) - 5} more" if len(wrong) > 5 else ""
-        raise ArtifactError(
-            f"{source} must hold the weights of its network: {'; '.join(wrong[:5])}{more}"
+        raise ValueError(
+            f"{model.name} must hold the tensors of its network and no others. It differs in "
+            f"{', '.join(wrong[:5])}"
         )
     for name, variable in variables.items():
-        theirs = diffusers_network.their_name(name, levels)
-        if theirs in taken:
-            variable.assign(diffusers_network.our_layout(name, taken[theirs]))
+        variable.assign(our_layout(name, tensors[names[name]]))
     return network
-
-
-def _shape(name, value):
-    try:
-        return diffusers_network.our_layout(name, value).shape
-    except ValueError:  # axes that a tensor of its dimensions doesn't have
-        return None

@@ -1,5 +1,6 @@
 """diffusers' scheduler_config.json ◄► the noise schedule, and how the pipeline there draws."""
 
+from collections.abc import Collection
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -61,41 +62,36 @@ def schedule_of(config: dict[str, Any]) -> tuple[NoiseSchedule, str]:
     Raises:
         ValueError: names the field that isn't supported, the values that are, and what it is.
     """
-    _one_of(config, "_class_name", SAMPLERS)
+    one_of(config, "_class_name", SAMPLERS)
+    one_of(config, "timestep_spacing", SPACINGS, "leading")
+    theirs = one_of(config, "prediction_type", PREDICTION_TYPES, "epsilon")
     unknown = sorted(name for name in config if name not in KNOWN and not name.startswith("_"))
     if unknown:
         raise ValueError(
             f"`{unknown[0]}` is no field of a scheduler that is known here. "
             f"Received: {unknown[0]}={config[unknown[0]]!r}"
         )
-    _one_of(config, "timestep_spacing", SPACINGS, "leading")
-    prediction_type = PREDICTION_TYPES[
-        _one_of(config, "prediction_type", PREDICTION_TYPES, "epsilon")
-    ]
-    if str(config.get("variance_type", "")).startswith("learned"):
-        raise ValueError(
-            "`variance_type` must be a fixed one: a variance that is learnt is not supported. "
-            f"Received: {config['variance_type']!r}"
-        )
-    timesteps = config.get("num_train_timesteps", 1000)
-    if isinstance(timesteps, bool) or not isinstance(timesteps, int) or not 2 <= timesteps <= 10**6:
-        raise ValueError(
-            "`num_train_timesteps` must be a whole number from 2 to 1,000,000. "
-            f"Received: {timesteps!r}"
-        )
     betas = config.get("trained_betas")
     if betas is None:
-        make = BETAS[_one_of(config, "beta_schedule", BETAS, "linear")]
-        ends = _number(config, "beta_start", 1e-4), _number(config, "beta_end", 0.02)
-        betas = make(*ends, timesteps)
-    else:
-        betas = _trained(betas, timesteps)
-    alphas_cumprod = np.cumprod(1.0 - betas)
+        make = BETAS[one_of(config, "beta_schedule", BETAS, "linear")]
+        ends = config.get("beta_start", 1e-4), config.get("beta_end", 0.02)
+        betas = make(*ends, config.get("num_train_timesteps", 1000))
+    alphas_cumprod = np.cumprod(1.0 - np.array(betas, np.float64))
     if config.get("rescale_betas_zero_snr"):
         alphas_cumprod = zero_terminal_snr(alphas_cumprod)
     schedule = NoiseSchedule(alphas_cumprod)
-    check_prediction_type(prediction_type, schedule)
-    return schedule, prediction_type
+    check_prediction_type(PREDICTION_TYPES[theirs], schedule)
+    return schedule, PREDICTION_TYPES[theirs]
+
+
+def one_of(
+    config: dict[str, Any], name: str, table: Collection[str], default: str | None = None
+) -> str:
+    """A field that must be a key of a table."""
+    value = config.get(name, default)
+    if not isinstance(value, str) or value not in table:
+        raise ValueError(f"`{name}` must be one of {', '.join(table)}. Received: {value!r}")
+    return value
 
 
 class Drawing(NamedTuple):
@@ -198,38 +194,3 @@ def config_of(card: DenoiserCard) -> tuple[dict[str, Any], str]:
 
 def _betas(alphas_cumprod):
     return np.minimum(NoiseSchedule(alphas_cumprod).betas, MAX_BETA)
-
-
-def _trained(betas, timesteps):
-    try:
-        betas = np.array(betas, np.float64)
-    except (TypeError, ValueError) as error:
-        raise ValueError("`trained_betas` must be a list of numbers") from error
-    if betas.ndim != 1 or len(betas) < 2:
-        raise ValueError(f"`trained_betas` must be a list of numbers. Received: {betas.shape}")
-    if len(betas) != timesteps:
-        raise ValueError(
-            f"`trained_betas` must have `num_train_timesteps`, {timesteps}, numbers. "
-            f"Received: {len(betas)}"
-        )
-    wrong = np.flatnonzero(~((betas > 0) & (betas <= 1)))  # NaN too
-    if len(wrong):
-        raise ValueError(
-            "`trained_betas` must be numbers above 0 and at most 1. "
-            f"Received: {betas[wrong[0]]} in place {wrong[0]}"
-        )
-    return betas
-
-
-def _one_of(config, name, table, default=None):
-    value = config.get(name, default)
-    if not isinstance(value, str) or value not in table:
-        raise ValueError(f"`{name}` must be one of {', '.join(table)}. Received: {value!r}")
-    return value
-
-
-def _number(config, name, default):
-    value = config.get(name, default)
-    if isinstance(value, bool) or not isinstance(value, int | float) or not 0 < value < 1:
-        raise ValueError(f"`{name}` must be a number above 0 and below 1. Received: {value!r}")
-    return value

@@ -9,11 +9,15 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from kdiffusion.artifacts import diffusers_folder, diffusers_network, diffusers_scheduler
 from kdiffusion.artifacts.denoiser import LoadedDenoiser
 from kdiffusion.artifacts.network_description import describe
 from kdiffusion.diffusion.card import DenoiserCard
 from kdiffusion.files import refuse_existing, staged
+
+from . import folder as layout
+from . import network as theirs
+from . import scheduler as their_scheduler
+from .reader import LABEL_TENSOR, network_and_card
 
 if TYPE_CHECKING:
     import keras
@@ -53,28 +57,28 @@ def export_diffusers(
             f"Received: {type(network).__name__}"
         )
     tensors = _tensors(network, len(arguments["widths"]))
-    table = tensors["class_embedding.weight"]
+    table = tensors[LABEL_TENSOR]
     if len(table) == 2 and not table.any():
         table = None
-        del tensors["class_embedding.weight"]
-    config = diffusers_network.config_of(arguments, None if table is None else len(table))
-    scheduler, pipeline = diffusers_scheduler.config_of(card)
+        del tensors[LABEL_TENSOR]
+    config = theirs.config_of(arguments, None if table is None else len(table))
+    scheduler, pipeline = their_scheduler.config_of(card)
     index = {
         "_class_name": pipeline,
         "scheduler": ["diffusers", scheduler["_class_name"]],
-        "unet": ["diffusers", diffusers_network.CLASS],
+        "unet": ["diffusers", theirs.CLASS],
     }
-    from .inference import inference_network
-    from .verify import check_deviation
+    from kdiffusion.export.inference import inference_network
+    from kdiffusion.export.verify import check_deviation
 
-    with staged(path, overwrite, diffusers_folder.CARD) as temporary:
-        _write_json(temporary / diffusers_folder.INDEX, index)
+    with staged(path, overwrite, layout.CARD) as temporary:
+        _write_json(temporary / layout.INDEX, index)
         inner = temporary / "unet"
-        config = {"_class_name": diffusers_network.CLASS, **config}
-        _write_json(inner / diffusers_folder.NETWORK_CONFIG, config)
-        _write_json(temporary / "scheduler" / diffusers_folder.SCHEDULER_CONFIG, scheduler)
-        (temporary / diffusers_folder.CARD).write_text(card.to_json() + "\n", encoding="utf-8")
-        _write_tensors(inner / diffusers_folder.WEIGHTS, tensors)
+        config = {"_class_name": theirs.CLASS, **config}
+        _write_json(inner / layout.NETWORK_CONFIG, config)
+        _write_json(temporary / "scheduler" / layout.SCHEDULER_CONFIG, scheduler)
+        (temporary / layout.CARD).write_text(card.to_json() + "\n", encoding="utf-8")
+        _write_tensors(inner / layout.WEIGHTS, tensors)
         check_deviation(inference_network(network), _read_back(temporary), TOLERANCE)
     return path
 
@@ -82,7 +86,7 @@ def export_diffusers(
 def free_path(folder: str | os.PathLike, overwrite: bool) -> Path:
     """The path to write; one that may not be written is refused, before the work."""
     path = Path(folder, ARTIFACT)
-    refuse_existing(path, overwrite, diffusers_folder.CARD)
+    refuse_existing(path, overwrite, layout.CARD)
     return path
 
 
@@ -90,9 +94,7 @@ def _tensors(network, levels):
     from kdiffusion.networks.weights import named_weights
 
     return {
-        diffusers_network.their_name(name, levels): diffusers_network.their_layout(
-            name, np.asarray(variable, np.float32)
-        )
+        theirs.their_name(name, levels): theirs.their_layout(name, np.asarray(variable, np.float32))
         for name, variable in named_weights(network).items()
     }
 
@@ -111,8 +113,7 @@ def _write_tensors(path, tensors):
 
 def _read_back(path):
     """The folder as a Denoiser, by way of what `import_diffusers` reads."""
-    from .diffusers_import import network_and_card
-    from .inference import inference_network
+    from kdiffusion.export.inference import inference_network
 
     network, card, _ = network_and_card(path)
     network = inference_network(network)

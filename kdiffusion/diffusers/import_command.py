@@ -6,8 +6,9 @@ from typing import Annotated
 
 import tyro
 
-from kdiffusion.export import import_diffusers
 from kdiffusion.terminal import working
+
+from .reader import import_diffusers
 
 
 def main(

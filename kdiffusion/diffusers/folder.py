@@ -1,0 +1,145 @@
+"""Reads a model that diffusers saved: a folder or a Hub repository, its weights in safetensors.
+
+Neither torch nor diffusers is needed. Pickles (`.bin`), which run code when they are opened, are
+not read.
+"""
+
+import dataclasses
+import hashlib
+import json
+import os
+from collections.abc import Sequence
+from pathlib import Path
+
+import numpy as np
+
+from kdiffusion.diffusion.card import DenoiserCard
+from kdiffusion.diffusion.schedules import NoiseSchedule
+from kdiffusion.files import sha256_of
+
+from . import network, scheduler
+
+INDEX, NETWORK_CONFIG, SCHEDULER_CONFIG = "model_index.json", "config.json", "scheduler_config.json"
+WEIGHTS = "diffusion_pytorch_model.safetensors"
+WEIGHTS_INDEX = f"{WEIGHTS}.index.json"
+VARIANTS = "diffusion_pytorch_model.*.safetensors"  # such as diffusion_pytorch_model.fp16...
+CARD = "kdiffusion_card.json"  # which `export_diffusers` leaves beside what diffusers reads
+CONFIGS = ["*.json", "unet/*.json", "scheduler/*.json"]
+
+
+@dataclasses.dataclass(frozen=True)
+class DiffusersModel:
+    """What a folder of diffusers holds.
+
+    Attributes:
+        name: str. Of the folder or the Hub repository.
+        sha256: str. Of the file of weights; of all in their order, where there are several.
+        arguments: dict. The arguments of `UNet2D` but `num_classes`.
+        num_class_embeds: int or None. Rows of its label table; None where it has none.
+        tensors: dict from diffusers' name to float32 array, in PyTorch's layout.
+        schedule: NoiseSchedule.
+        prediction_type: str, a key of `TARGETS`.
+        drawing: Drawing. How its pipeline samples.
+        card: DenoiserCard that `export_diffusers` left, or None.
+    """
+
+    name: str
+    sha256: str
+    arguments: dict
+    num_class_embeds: int | None
+    tensors: dict[str, np.ndarray]
+    schedule: NoiseSchedule
+    prediction_type: str
+    drawing: scheduler.Drawing
+    card: DenoiserCard | None
+
+
+def read(
+    source: str | os.PathLike, image_size: int | Sequence[int] | None = None
+) -> DiffusersModel:
+    """Reads a model of diffusers: `UNet2DModel` with `DDPMScheduler` or `DDIMScheduler`.
+
+    Args:
+        source: path of a folder that `save_pretrained` wrote, of the pipeline or with all in one
+            place; or `owner/name` or `owner/name@revision` of a Hub repository, which
+            `huggingface_hub` downloads.
+        image_size: int or (height, width) in pixels, in place of the model's own.
+
+    Returns:
+        DiffusersModel.
+
+    Raises:
+        ValueError: a model that isn't supported: names the field.
+        OSError: a file is missing, or can't be downloaded.
+    """
+    folder, name, is_download = Path(source), Path(source).resolve().name, False
+    if not folder.exists():
+        name, is_download = str(source).removeprefix("hf://"), True
+        folder = _download(name, CONFIGS)
+    pipeline = None
+    if (folder / INDEX).is_file():
+        pipeline = scheduler.one_of(_read_json(folder / INDEX), "_class_name", scheduler.PIPELINES)
+    inner = folder / "unet" if (folder / "unet").is_dir() else folder
+    config = _read_json(inner / NETWORK_CONFIG)
+    arguments = network.arguments_of(config, image_size)
+    inner_scheduler = folder / "scheduler" if (folder / "scheduler").is_dir() else folder
+    scheduler_config = _read_json(inner_scheduler / SCHEDULER_CONFIG)
+    schedule, prediction_type = scheduler.schedule_of(scheduler_config)
+    if is_download:  # only now: without the weights of what isn't supported
+        prefix = "" if inner == folder else "unet/"
+        files = [prefix + file for file in _listed(inner)]
+        _download(name, files)
+        if not any((folder / file).exists() for file in files):
+            _download(name, [prefix + VARIANTS])
+    tensors, sha256 = _read_tensors(inner)
+    card = None
+    if (folder / CARD).is_file():
+        card = DenoiserCard.from_json((folder / CARD).read_text(encoding="utf-8"))
+    return DiffusersModel(
+        name=name,
+        sha256=sha256,
+        arguments=arguments,
+        num_class_embeds=config.get("num_class_embeds"),
+        tensors=tensors,
+        schedule=schedule,
+        prediction_type=prediction_type,
+        drawing=scheduler.drawing_of(scheduler_config, schedule.num_timesteps, pipeline),
+        card=card,
+    )
+
+
+def _download(name, patterns):
+    """The folder of a Hub repository's files; `name` is owner/name, with @revision or without."""
+    from huggingface_hub import snapshot_download
+
+    repository, _, revision = name.partition("@")
+    return Path(snapshot_download(repository, revision=revision or None, allow_patterns=patterns))
+
+
+def _read_json(path):
+    return json.loads(path.read_text(encoding="utf-8"))
+
+
+def _listed(folder):
+    """The names of the files of weights, in order: one, or the parts that an index lists."""
+    if not (folder / WEIGHTS_INDEX).is_file():
+        return [WEIGHTS]
+    return sorted(set(_read_json(folder / WEIGHTS_INDEX)["weight_map"].values()))
+
+
+def _read_tensors(folder):
+    """(float32 arrays by diffusers' current names, SHA-256 of the files)."""
+    from safetensors.numpy import load_file
+
+    paths = [folder / name for name in _listed(folder)]
+    variants = sorted(folder.glob(VARIANTS))
+    if not paths[0].exists() and len(variants) == 1:
+        paths = variants
+    tensors, digests = {}, []
+    for path in paths:
+        digests.append(sha256_of(path))
+        for name, value in load_file(path).items():
+            tensors[network.current_name(name)] = value.astype(np.float32)
+    if len(digests) > 1:
+        digests = [hashlib.sha256("".join(digests).encode()).hexdigest()]
+    return tensors, digests[0]

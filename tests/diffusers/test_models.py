@@ -1,0 +1,325 @@
+"""Models that diffusers saved, against what diffusers computed; there and back.
+
+The folders and the numbers in `examples` are diffusers' own, written by
+`python -m benchmarks.diffusers_exactness --write-fixtures tests/diffusers/examples`.
+"""
+
+import dataclasses
+import json
+import pickle
+import shutil
+from pathlib import Path
+
+import numpy as np
+import pytest
+from safetensors.numpy import load_file, save_file
+
+from kdiffusion.artifacts import load_denoiser
+from kdiffusion.diffusers import network
+from kdiffusion.diffusers.folder import WEIGHTS, read
+from kdiffusion.diffusers.reader import import_diffusers, network_and_card
+from kdiffusion.diffusers.scheduler import config_of, drawing_of, schedule_of
+from kdiffusion.diffusers.writer import export_diffusers
+from kdiffusion.diffusion.sampling import sampling_steps
+from kdiffusion.diffusion.schedules import make_schedule
+from kdiffusion.export import FORMATS, export_run
+from kdiffusion.export.read_source import read_source
+
+EXAMPLES = Path(__file__).parent / "examples"
+# Name ► (row of no label, shape, classes).
+CASES = {
+    "cifar10": (None, (8, 8, 3), 1),
+    "unconditional": (None, (8, 8, 3), 1),
+    "classes": (3, (8, 8, 1), 3),
+    "half": (None, (8, 16, 3), 1),
+}
+
+
+@pytest.fixture(scope="module")
+def imported(tmp_path_factory):
+    """Name ► Imported, made when it is asked for."""
+    made = {}
+
+    def of(name):
+        if name not in made:
+            folder = tmp_path_factory.mktemp(name)
+            made[name] = import_diffusers(EXAMPLES / name, folder, null_row=CASES[name][0])
+        return made[name]
+
+    return of
+
+
+@pytest.fixture(scope="module")
+def recorded():
+    return {name: np.load(EXAMPLES / f"{name}.npz") for name in CASES}
+
+
+@pytest.mark.parametrize("name", CASES)
+def test_it_predicts_and_samples_what_diffusers_did(imported, recorded, name):
+    denoiser, numbers = load_denoiser(imported(name).path), recorded[name]
+    _, shape, classes = CASES[name]
+    assert denoiser.card.image_shape == shape
+    assert denoiser.card.null_label == classes
+    predicted = denoiser(numbers["noisy_images"], numbers["timesteps"], numbers["labels"])
+    np.testing.assert_allclose(predicted, numbers["prediction"], rtol=0, atol=1e-5)
+    assert predicted.std() > 0.1
+    np.testing.assert_allclose(
+        denoiser.card.alphas_cumprod, numbers["alphas_cumprod"], rtol=1e-4, atol=1e-9
+    )
+    steps = sampling_steps(
+        denoiser, numbers["labels"][-2:], [0, 1], sampler="ddim", steps=50, spacing="leading",
+        guidance_strength=0,
+    )  # fmt: skip
+    trajectory = np.stack([step.x for step in steps])[[0, 24, 49]]
+    assert np.abs(127.5 * (trajectory - numbers["trajectory"])).max() < 1
+
+
+def test_the_card_says_what_the_pipeline_samples_with_and_whence_it_came(imported, recorded):
+    made = imported("cifar10")
+    card = made.card
+    assert (card.sampler, card.steps, card.prediction_type) == ("ddpm", 1000, "epsilon")
+    assert card.schedule == make_schedule("linear", 1000)  # to the bit, so that a run says nothing
+    assert made.model.drawing.options == ["--spacing leading", "--variance fixed_large"]
+    assert made.model.drawing.without == []
+    assert (card.parent.name, card.parent.sha256) == ("cifar10", made.model.sha256)
+    assert card.class_names == ("image",)
+    denoiser, numbers = load_denoiser(made.path), recorded["cifar10"]
+    assert denoiser.card == card
+    # Its label says nothing.
+    arrays = numbers["noisy_images"], numbers["timesteps"]
+    np.testing.assert_array_equal(denoiser(*arrays, [0, 0]), denoiser(*arrays, [1, 1]))
+
+
+@pytest.mark.slow
+def test_rows_of_the_label_table_are_classes_and_no_class(tmp_path):
+    table = load_file(EXAMPLES / "classes" / "unet" / WEIGHTS)["class_embedding.weight"]
+
+    def rows(**options):
+        path = import_diffusers(EXAMPLES / "classes", tmp_path, overwrite=True, **options).path
+        card = load_denoiser(path).card
+        return load_file(path)["condition/embed_label/embeddings"], card.class_names
+
+    found, names = rows(null_row=-1)
+    np.testing.assert_array_equal(found, table)
+    assert names == ("0", "1", "2")
+    found, names = rows(null_row=1, class_names=("a", "b", "c"))
+    np.testing.assert_array_equal(found, table[[0, 2, 3, 1]])
+    assert names == ("a", "b", "c")
+    found, names = rows()
+    np.testing.assert_array_equal(found[:4], table)
+    np.testing.assert_allclose(found[4], table.mean(axis=0), atol=1e-7)
+
+
+@pytest.mark.slow
+def test_another_image_size_is_taken_where_it_is_asked_for(tmp_path):
+    path = import_diffusers(EXAMPLES / "cifar10", tmp_path, image_size=16).path
+    denoiser = load_denoiser(path)
+    assert denoiser(np.zeros((1, 16, 16, 3)), [5], [0]).shape == (1, 16, 16, 3)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("name", CASES)
+def test_what_is_written_for_diffusers_is_what_it_wrote(imported, tmp_path, name):
+    """Tensor for tensor and field for field; diffusers itself opens it in the benchmark."""
+    path = export_diffusers(*read_source(imported(name).path.parent), tmp_path)
+    original, written = read(EXAMPLES / name), read(path)
+    assert written.tensors.keys() == original.tensors.keys()
+    for tensor, value in original.tensors.items():
+        np.testing.assert_array_equal(written.tensors[tensor], value)
+    assert written.arguments == original.arguments
+    assert written.drawing.sampler == original.drawing.sampler
+    np.testing.assert_allclose(
+        written.schedule.alphas_cumprod, original.schedule.alphas_cumprod, rtol=1e-9
+    )
+    _, card, _ = network_and_card(path, dataset="cifar10")
+    expected = dataclasses.replace(imported(name).card, dataset="cifar10")
+    assert {**vars(card), "parent": None} == {**vars(expected), "parent": None}
+    # A scheduler that was changed since has another schedule than the card.
+    file = path / "scheduler" / "scheduler_config.json"
+    changes = {"beta_end": 0.2, "trained_betas": None, "beta_schedule": "linear"}
+    file.write_text(json.dumps(json.loads(file.read_text()) | changes))
+    with pytest.raises(ValueError, match="must have the noise schedule of the scheduler"):
+        network_and_card(path)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("name", ["cifar10", "classes"])
+def test_every_format_is_written_of_an_import_and_predicts_what_diffusers_did(
+    imported, recorded, tmp_path, name
+):
+    paths = export_run(imported(name).path.parent, tuple(FORMATS), tmp_path / "export")
+    numbers = recorded[name]
+    for format_name, path in paths.items():
+        denoiser = load_denoiser(path)
+        predicted = denoiser(numbers["noisy_images"], numbers["timesteps"], numbers["labels"])
+        tolerance = max(FORMATS[format_name].TOLERANCE, 1e-5)
+        np.testing.assert_allclose(predicted, numbers["prediction"], rtol=0, atol=tolerance)
+        assert denoiser.card == imported(name).card
+
+
+def test_a_network_that_concatenates_labels_is_not_written(card, tmp_path):
+    from kdiffusion.networks import UNet
+
+    with pytest.raises(ValueError, match=r"`network` must be a UNet2D.*Received: UNet"):
+        export_diffusers(UNet(card.image_shape, 3, 8, (1,), 1, ()), card, tmp_path / "new")
+
+
+@pytest.mark.parametrize(
+    ("field", "value"),
+    [
+        ("_class_name", "UNet2DConditionModel"), ("up_block_types", ["SkipUpBlock2D"] * 3),
+        ("time_embedding_type", "fourier"), ("act_fn", "gelu"), ("out_channels", 6),
+        ("a_new_field", 3),
+    ],
+)  # fmt: skip
+def test_a_network_that_is_not_supported_is_refused_by_its_field(field, value):
+    config = json.loads((EXAMPLES / "unconditional" / "unet" / "config.json").read_text())
+    with pytest.raises(ValueError, match=f"`{field}`"):
+        network.arguments_of({**config, field: value})
+
+
+@pytest.mark.parametrize(
+    "field", ["_class_name", "prediction_type", "beta_schedule", "timestep_spacing", "a_new_field"]
+)
+def test_a_scheduler_that_is_not_supported_is_refused_by_its_field(field):
+    with pytest.raises(ValueError, match=f"`{field}`"):
+        schedule_of({"_class_name": "DDPMScheduler", field: "another"})
+
+
+@pytest.fixture
+def copy(tmp_path):
+    """A folder of diffusers' that a test may spoil."""
+    return Path(shutil.copytree(EXAMPLES / "unconditional", tmp_path / "theirs"))
+
+
+def test_a_pickle_is_never_opened(copy):
+    opened = copy / "opened"
+
+    class Bomb:
+        def __reduce__(self):
+            return (Path.touch, (opened,))
+
+    weights = copy / "unet" / WEIGHTS
+    weights.unlink()
+    (weights.parent / "diffusion_pytorch_model.bin").write_bytes(pickle.dumps(Bomb()))
+    with pytest.raises(FileNotFoundError, match=WEIGHTS):
+        read(copy)
+    weights.write_bytes(pickle.dumps(Bomb()))  # under the name of the other format
+    with pytest.raises(Exception, match="header"):
+        read(copy)
+    assert not opened.exists()
+
+
+def test_tensors_that_are_missing_or_too_many_are_named(copy):
+    tensors = load_file(copy / "unet" / WEIGHTS)
+    first = "down_blocks.0.resnets.0.conv1.weight"
+    save_file({**tensors, "more": tensors[first]}, copy / "unet" / WEIGHTS)
+    with pytest.raises(ValueError, match="differs in more"):
+        network_and_card(copy)
+    del tensors[first]
+    save_file(tensors, copy / "unet" / WEIGHTS)
+    with pytest.raises(ValueError, match=f"differs in {first}"):
+        network_and_card(copy)
+
+
+LEADING, CLIPPED = "--spacing leading", "use_clipped_model_output=False"
+DDPM = {"_class_name": "DDPMScheduler"}
+
+
+@pytest.mark.parametrize(
+    ("fields", "pipeline", "drawing"),
+    [
+        ({}, None, ("ddim", 50, [LEADING], [CLIPPED])),
+        ({}, "DDPMPipeline", ("ddim", 1000, [LEADING], [CLIPPED])),
+        (DDPM, None, ("ddpm", 1000, [LEADING], [])),
+        (DDPM, "DDIMPipeline", ("ddim", 50, [LEADING], [CLIPPED])),
+        (
+            {**DDPM, "variance_type": "fixed_large", "clip_sample": False},
+            "DDPMPipeline",
+            ("ddpm", 1000, [LEADING, "--no-clip", "--variance fixed_large"], []),
+        ),
+        (
+            {"timestep_spacing": "trailing", "clip_sample": False},
+            None,
+            ("ddim", 50, ["--no-clip"], []),
+        ),
+        # A threshold between 1 and 1 clips.
+        ({"thresholding": True, "clip_sample": False}, None, ("ddim", 50, [LEADING], [CLIPPED])),
+        (
+            {
+                "steps_offset": 1, "thresholding": True, "sample_max_value": 2.0,
+                "clip_sample": False, "set_alpha_to_one": False,
+            },
+            None,
+            (
+                "ddim", 50, [LEADING],
+                ["thresholding=True", "set_alpha_to_one=False", "steps_offset=1", CLIPPED],
+            ),
+        ),
+    ],
+)  # fmt: skip
+def test_it_says_how_the_pipeline_samples(fields, pipeline, drawing):
+    assert drawing_of({"_class_name": "DDIMScheduler", **fields}, 1000, pipeline) == drawing
+
+
+@pytest.mark.parametrize(
+    ("spacing", "timesteps", "is_said"),
+    [("leading", 1010, False), ("trailing", 1000, False), ("trailing", 1010, True),
+     ("linspace", 1000, True), ("linspace", 50, False)],
+)  # fmt: skip
+def test_it_says_that_steps_of_ddim_miss_the_next_timestep(spacing, timesteps, is_said):
+    config = {"_class_name": "DDIMScheduler", "timestep_spacing": spacing, "clip_sample": False}
+    assert bool(drawing_of(config, timesteps).without) == is_said
+
+
+@pytest.mark.parametrize("steps", [2, 1000])
+def test_a_schedule_that_ends_in_pure_noise_goes_there_and_back(imported, steps):
+    schedule = make_schedule("linear", steps, zero_terminal_snr=True)
+    card = dataclasses.replace(
+        imported("classes").card, prediction_type="v",
+        alphas_cumprod=tuple(schedule.alphas_cumprod.tolist()), steps=2,
+    )  # fmt: skip
+    back = schedule_of(config_of(card)[0])[0]
+    np.testing.assert_allclose(back.alphas_cumprod, schedule.alphas_cumprod, atol=1e-12)
+
+
+def test_schedules_by_name_are_those_of_their_formulas():
+    def of(**fields):
+        return schedule_of({"_class_name": "DDPMScheduler", **fields})[0]
+
+    assert of(beta_schedule="squaredcos_cap_v2") == make_schedule("cosine", 1000)
+    assert of() == make_schedule("linear", 1000)
+    ends = {"beta_start": 0.01, "beta_end": 0.04, "num_train_timesteps": 3}
+    scaled = of(beta_schedule="scaled_linear", **ends).betas
+    np.testing.assert_allclose(scaled, [0.01, 0.0225, 0.04])
+    sigmoid = 1 / (1 + np.exp([6, 0, -6])) * 0.03 + 0.01
+    np.testing.assert_allclose(of(beta_schedule="sigmoid", **ends).betas, sigmoid)
+    zero = of(rescale_betas_zero_snr=True, prediction_type="v_prediction")
+    assert zero == make_schedule("linear", 1000, zero_terminal_snr=True)
+
+
+def test_every_field_of_a_network_goes_there_and_back():
+    arguments = network.arguments_of({
+        "sample_size": [8, 16], "in_channels": 1, "out_channels": 1, "time_embedding_dim": 12,
+        "freq_shift": 1, "flip_sin_to_cos": False, "down_block_types": ["DownBlock2D"],
+        "up_block_types": ["AttnUpBlock2D"], "block_out_channels": [6], "layers_per_block": 3,
+        "downsample_padding": 0, "dropout": 0.5, "attention_head_dim": 2, "norm_num_groups": 3,
+        "attn_norm_num_groups": 2, "norm_eps": 0.25, "resnet_time_scale_shift": "scale_shift",
+        "add_attention": False,
+    })  # fmt: skip
+    assert arguments == {
+        "image_shape": (8, 16, 1), "widths": (6,), "blocks_per_level": 3,
+        "down_attention": (False,), "up_attention": (True,), "middle_attention": False,
+        "head_channels": 2, "norm_groups": 3, "norm_epsilon": 0.25, "middle_norm_groups": 2,
+        "symmetric_padding": False, "cosine_first": False, "frequency_shift": 1,
+        "embedding_channels": 12, "dropout": 0.5, "scale_shift": True,
+    }  # fmt: skip
+    assert network.arguments_of(network.config_of(arguments, None)) == arguments
+    for groups, scale_shift in [(None, False), (None, True), (0, True), (2, False)]:
+        changed = {**arguments, "middle_norm_groups": groups, "scale_shift": scale_shift}
+        config = network.config_of(changed, None)
+        back = network.arguments_of(config)["middle_norm_groups"]
+        assert (back or (0 if back == 0 else 3)) == (groups or (0 if groups == 0 else 3))
+    without_norm = {**arguments, "middle_norm_groups": 0, "scale_shift": False}
+    with pytest.raises(ValueError, match="`middle_norm_groups` must be 1 or more"):
+        network.config_of(without_norm, None)
