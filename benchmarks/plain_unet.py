@@ -7,7 +7,7 @@ import keras
 from keras import layers, ops
 
 from kdiffusion.networks.embeddings import ConditionEmbedding
-from kdiffusion.networks.normalisation import MIN_GROUP_CHANNELS
+from kdiffusion.networks.layers import MIN_GROUP_CHANNELS
 
 
 def plain_unet(image_shape, num_classes, width, multipliers, blocks_per_level, attention):

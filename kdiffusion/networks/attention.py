@@ -2,16 +2,12 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any, ClassVar, Literal
+from typing import Any, ClassVar, Literal
 
 import keras
 from keras import ops
 
-from kdiffusion.networks.normalisation import GroupNorm
-from kdiffusion.networks.pointwise import pointwise
-
-if TYPE_CHECKING:
-    from kdiffusion.networks.types import Shape, Tensor
+from kdiffusion.networks.layers import GroupNorm, Shape, Tensor, pointwise
 
 
 @keras.saving.register_keras_serializable("kdiffusion")
@@ -49,10 +45,9 @@ class SelfAttention2D(keras.layers.Layer):
 
     def build(self, input_shape: Shape) -> None:
         channels = input_shape[-1]
-        if channels % self.heads:
+        if channels % self.heads:  # the reshape would mix the images of a batch
             raise ValueError(
-                f"`heads` must divide the channels of the input, {channels}. "
-                f"Received: heads={self.heads}"
+                f"`heads` must divide the {channels} channels. Received: heads={self.heads}"
             )
         policy = self.dtype_policy
         self.query = keras.layers.Dense(channels, dtype=policy, name="query")

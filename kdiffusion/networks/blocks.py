@@ -1,28 +1,134 @@
-"""What the U-Net is stacked from: down and up blocks, and the resolution changes between them."""
+"""What the U-Net is stacked from: the residual block, alone or with self-attention after it."""
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any, ClassVar
+from typing import Any, ClassVar
 
 import keras
-from keras import ops
 
 from kdiffusion.networks.attention import SelfAttention2D
-from kdiffusion.networks.residual import ResidualBlock
-
-if TYPE_CHECKING:
-    from kdiffusion.networks.types import Shape, Tensor
+from kdiffusion.networks.layers import GroupNorm, PointwiseDense, Shape, Tensor, silu
 
 
-def _register(layer_class):
-    return keras.saving.register_keras_serializable("kdiffusion")(layer_class)
+@keras.saving.register_keras_serializable("kdiffusion")
+class ResidualBlock(keras.layers.Layer):
+    """Residual block that is told the time and the label (Ho et al. 2020, appendix B).
 
+    norm, SiLU, conv; plus the projected condition; norm, SiLU, dropout, conv; plus the raw input.
 
-class _Block(keras.layers.Layer):
-    """A residual block and, where asked for, self-attention after it."""
+    Args:
+        channels: int. Output channels; the shortcut is projected where the input's differ.
+        dropout: float in [0, 1). Rate before the last convolution. Defaults to `0.0`.
+        scale_shift: bool. The condition scales and shifts the second norm's result, in place of
+            being added before it (AdaGN, Dhariwal & Nichol 2021). Defaults to `False`.
+        norm: dict of arguments of `GroupNorm`; None for its defaults.
+
+    Call: `[B, H, W, C]` map, `[B, E]` condition ► `[B, H, W, channels]`.
+
+    Attributes:
+        form: str, a key of `FORMS`. `"rematerialised"` keeps two of a block's maps for the gradient
+            and computes the others again: less memory, more time. See `kdiffusion.networks.forms`.
+    """
+
+    FORMS: ClassVar = {"plain": "_plain", "rematerialised": "_rematerialised"}
 
     def __init__(
-        self, channels, attention_heads=0, dropout=0.0, scale_shift=False, norm=None, **kwargs
+        self,
+        channels: int,
+        dropout: float = 0.0,
+        scale_shift: bool = False,
+        norm: dict[str, Any] | None = None,
+        **kwargs: Any,
+    ):
+        super().__init__(**kwargs)
+        self.channels = channels
+        self.dropout = dropout
+        self.scale_shift = scale_shift
+        self.form = "plain"
+        policy = self.dtype_policy
+        self.norm_in = GroupNorm(**(norm or {}), dtype=policy, name="norm_in")
+        self.conv_in = keras.layers.Conv2D(
+            channels, 3, padding="same", dtype=policy, name="conv_in"
+        )
+        self.project_condition = keras.layers.Dense(
+            2 * channels if scale_shift else channels, dtype=policy, name="project_condition"
+        )
+        self.norm_out = GroupNorm(**(norm or {}), dtype=policy, name="norm_out")
+        self.drop = keras.layers.Dropout(dropout, dtype=policy, name="drop")
+        # Zero init: each block starts as the identity, as in DDPM.
+        self.conv_out = keras.layers.Conv2D(
+            channels, 3, padding="same", kernel_initializer="zeros", dtype=policy, name="conv_out"
+        )
+        self.shortcut = None
+
+    def build(self, inputs_shape: Shape, condition_shape: Shape) -> None:
+        output_shape = (*inputs_shape[:-1], self.channels)
+        self.norm_in.build(inputs_shape)
+        self.conv_in.build(inputs_shape)
+        self.project_condition.build(condition_shape)
+        self.norm_out.build(output_shape)
+        self.conv_out.build(output_shape)
+        if inputs_shape[-1] != self.channels:
+            self.shortcut = PointwiseDense(self.channels, dtype=self.dtype_policy, name="shortcut")
+            self.shortcut.build(inputs_shape)
+
+    def call(self, inputs: Tensor, condition: Tensor, training: bool | None = None) -> Tensor:
+        return getattr(self, self.FORMS[self.form])(inputs, condition, training)
+
+    def _plain(self, inputs, condition, training):
+        x = self.drop(self._before_dropout(inputs, condition), training=training)
+        return self._after_dropout(x, inputs)
+
+    def _rematerialised(self, inputs, condition, training):
+        # Dropout stays outside: computed again, it would draw again.
+        x = keras.remat(self._before_dropout)(inputs, condition)
+        x = self.drop(x, training=training)
+        return keras.remat(self._after_dropout)(x, inputs)
+
+    def _before_dropout(self, inputs, condition):
+        x = self.conv_in(silu(self.norm_in(inputs)))
+        told = {"modulation" if self.scale_shift else "shift": self.project_condition(condition)}
+        return silu(self.norm_out(x, **told))
+
+    def _after_dropout(self, x, inputs):
+        residual = self.conv_out(x)
+        return residual + (inputs if self.shortcut is None else self.shortcut(inputs))
+
+    def compute_output_shape(self, inputs_shape: Shape, condition_shape: Shape) -> Shape:
+        return (*inputs_shape[:-1], self.channels)
+
+    def get_config(self) -> dict[str, Any]:
+        return {
+            **super().get_config(),
+            "channels": self.channels,
+            "dropout": self.dropout,
+            "scale_shift": self.scale_shift,
+            "norm": self.norm_in.arguments,
+        }
+
+
+@keras.saving.register_keras_serializable("kdiffusion")
+class DownBlock(keras.layers.Layer):
+    """A residual block and, where asked for, self-attention after it.
+
+    Args:
+        channels: int. Output channels.
+        attention_heads: int. Heads of the self-attention after it; 0 for none. Defaults to `0`.
+        dropout: float in [0, 1). Defaults to `0.0`.
+        scale_shift: bool. See `ResidualBlock`. Defaults to `False`.
+        norm: dict of arguments of `GroupNorm`, of all norms in it; None for its defaults.
+
+    Call: `[B, H, W, C]` map, `[B, E]` condition ► `[B, H, W, channels]`.
+    """
+
+    def __init__(
+        self,
+        channels: int,
+        attention_heads: int = 0,
+        dropout: float = 0.0,
+        scale_shift: bool = False,
+        norm: dict[str, Any] | None = None,
+        **kwargs: Any,
     ):
         super().__init__(**kwargs)
         self.channels = channels
@@ -38,16 +144,19 @@ class _Block(keras.layers.Layer):
                 attention_heads, norm, dtype=self.dtype_policy, name="attention"
             )
 
-    def _build(self, inputs_shape, condition_shape):
+    def build(self, inputs_shape: Shape, condition_shape: Shape) -> None:
         self.residual.build(inputs_shape, condition_shape)
         if self.attention is not None:
             self.attention.build((*inputs_shape[:-1], self.channels))
 
-    def _apply(self, inputs, condition, training):
+    def call(self, inputs: Tensor, condition: Tensor, training: bool | None = None) -> Tensor:
         x = self.residual(inputs, condition, training=training)
         return x if self.attention is None else self.attention(x)
 
-    def get_config(self):
+    def compute_output_shape(self, inputs_shape: Shape, condition_shape: Shape) -> Shape:
+        return (*inputs_shape[:-1], self.channels)
+
+    def get_config(self) -> dict[str, Any]:
         return {
             **super().get_config(),
             "channels": self.channels,
@@ -58,204 +167,6 @@ class _Block(keras.layers.Layer):
         }
 
 
-@_register
-class DownBlock(_Block):
-    """Residual block on the way down; its output is also the skip of its up block.
-
-    Args:
-        channels: int. Output channels.
-        attention_heads: int. Heads of the self-attention after it; 0 for none. Defaults to `0`.
-        dropout: float in [0, 1). Defaults to `0.0`.
-        scale_shift: bool. See `ResidualBlock`. Defaults to `False`.
-        norm: dict of arguments of `GroupNorm`, of all norms in it; None for its defaults.
-
-    Call: `[B, H, W, C]` map, `[B, E]` condition ► `[B, H, W, channels]`.
-    """
-
-    def build(self, inputs_shape: Shape, condition_shape: Shape) -> None:
-        self._build(inputs_shape, condition_shape)
-
-    def call(self, inputs: Tensor, condition: Tensor, training: bool | None = None) -> Tensor:
-        return self._apply(inputs, condition, training)
-
-    def compute_output_shape(self, inputs_shape: Shape, condition_shape: Shape) -> Shape:
-        return (*inputs_shape[:-1], self.channels)
-
-
-@_register
-class UpBlock(_Block):
-    """Residual block on the way up, on the input concatenated with the skip of its down block.
-
-    Args: those of `DownBlock`.
-
-    Call: `[B, H, W, C]` map, `[B, H, W, S]` skip, `[B, E]` condition ► `[B, H, W, channels]`.
-    """
-
-    def build(self, inputs_shape: Shape, skip_shape: Shape, condition_shape: Shape) -> None:
-        self._build((*inputs_shape[:-1], inputs_shape[-1] + skip_shape[-1]), condition_shape)
-
-    def call(
-        self, inputs: Tensor, skip: Tensor, condition: Tensor, training: bool | None = None
-    ) -> Tensor:
-        return self._apply(ops.concatenate([inputs, skip], axis=-1), condition, training)
-
-    def compute_output_shape(
-        self, inputs_shape: Shape, skip_shape: Shape, condition_shape: Shape
-    ) -> Shape:
-        return (*inputs_shape[:-1], self.channels)
-
-
-@_register
-class Downsample(keras.layers.Layer):
-    """Halves height and width by a 3x3 convolution with stride 2, as in DDPM.
-
-    Args:
-        channels: int. Output channels.
-        symmetric: bool. A row of zeros on each side, as PyTorch pads; else below and on the right
-            alone, as TensorFlow and so DDPM do. Defaults to `False`.
-
-    Call: `[B, H, W, C]` ► `[B, H / 2, W / 2, channels]`.
-    """
-
-    def __init__(self, channels: int, symmetric: bool = False, **kwargs: Any):
-        super().__init__(**kwargs)
-        self.channels = channels
-        self.symmetric = symmetric
-        padding = "valid" if symmetric else "same"
-        self.conv = keras.layers.Conv2D(
-            channels, 3, strides=2, padding=padding, dtype=self.dtype_policy, name="conv"
-        )
-
-    def build(self, input_shape: Shape) -> None:
-        if self.symmetric:  # Keras refuses a map that the kernel doesn't fit in
-            batch, height, width, channels = input_shape
-            input_shape = (batch, height + 2, width + 2, channels)
-        self.conv.build(input_shape)
-
-    def call(self, inputs: Tensor) -> Tensor:
-        if self.symmetric:
-            inputs = ops.pad(inputs, ((0, 0), (1, 1), (1, 1), (0, 0)))
-        return self.conv(inputs)
-
-    def compute_output_shape(self, input_shape: Shape) -> Shape:
-        batch, height, width, _ = input_shape
-        return (batch, height // 2, width // 2, self.channels)
-
-    def get_config(self) -> dict[str, Any]:
-        return {**super().get_config(), "channels": self.channels, "symmetric": self.symmetric}
-
-
-@_register
-class Upsample(keras.layers.Layer):
-    """Doubles height and width by nearest neighbour and a 3x3 convolution, as in DDPM.
-
-    Args:
-        channels: int. Output channels.
-
-    Call: `[B, H, W, C]` ► `[B, 2 H, 2 W, channels]`.
-
-    Attributes:
-        form: str, a key of `FORMS`. `"resized"` doubles the map, then convolves; `"transposed"` is
-            one transposed convolution. See `kdiffusion.networks.forms`.
-    """
-
-    FORMS: ClassVar = {"resized": "_resized", "transposed": "_transposed"}
-
-    def __init__(self, channels: int, **kwargs: Any):
-        super().__init__(**kwargs)
-        self.channels = channels
-        # In bfloat16 on a processor, TensorFlow's transposed convolution is slower on maps of 8x8.
-        self.form = "transposed" if self.compute_dtype == "float32" else "resized"
-        self.conv = keras.layers.Conv2D(
-            channels, 3, padding="same", dtype=self.dtype_policy, name="conv"
-        )
-
-    def build(self, input_shape: Shape) -> None:
-        batch, height, width, channels = input_shape
-        self.conv.build((batch, 2 * height, 2 * width, channels))
-
-    def call(self, inputs: Tensor) -> Tensor:
-        return getattr(self, self.FORMS[self.form])(inputs)
-
-    def _resized(self, inputs):
-        _, height, width, _ = inputs.shape
-        return self.conv(ops.image.resize(inputs, (2 * height, 2 * width), interpolation="nearest"))
-
-    def _transposed(self, inputs):
-        """The same as one transposed convolution, by four ninths of the multiplications.
-
-        Its 4x4 kernel sums the taps that meet the same input pixel.
-        """
-        taps = ops.pad(self.conv.kernel, ((1, 1), (1, 1), (0, 0), (0, 0)))
-        taps = taps[1:] + taps[:-1]
-        taps = taps[:, 1:] + taps[:, :-1]
-        kernel = ops.transpose(ops.flip(taps, (0, 1)), (0, 1, 3, 2))
-        return ops.conv_transpose(inputs, kernel, strides=2, padding="same") + self.conv.bias
-
-    def compute_output_shape(self, input_shape: Shape) -> Shape:
-        batch, height, width, _ = input_shape
-        return (batch, 2 * height, 2 * width, self.channels)
-
-    def get_config(self) -> dict[str, Any]:
-        return {**super().get_config(), "channels": self.channels}
-
-
-@_register
-class SpaceToDepth(keras.layers.Layer):
-    """Each patch of pixels becomes the channels of one position; `DepthToSpace` is its inverse.
-
-    Args:
-        patch_size: int. Side of the square patch, pixels.
-
-    Call: `[B, H, W, C]` ► `[B, H / patch, W / patch, C patch^2]`.
-    """
-
-    def __init__(self, patch_size: int, **kwargs: Any):
-        super().__init__(**kwargs)
-        self.patch_size = patch_size
-
-    def call(self, inputs: Tensor) -> Tensor:
-        _, height, width, channels = inputs.shape
-        p = self.patch_size
-        x = ops.reshape(inputs, (-1, height // p, p, width // p, p, channels))
-        x = ops.transpose(x, (0, 1, 3, 2, 4, 5))  # [B, H/p, W/p, p, p, C]
-        return ops.reshape(x, (-1, height // p, width // p, p * p * channels))
-
-    def compute_output_shape(self, input_shape: Shape) -> Shape:
-        batch, height, width, channels = input_shape
-        p = self.patch_size
-        return (batch, height // p, width // p, channels * p * p)
-
-    def get_config(self) -> dict[str, Any]:
-        return {**super().get_config(), "patch_size": self.patch_size}
-
-
-@_register
-class DepthToSpace(keras.layers.Layer):
-    """The inverse of `SpaceToDepth`.
-
-    Args:
-        patch_size: int. Side of the square patch, pixels.
-
-    Call: `[B, H, W, C patch^2]` ► `[B, H patch, W patch, C]`.
-    """
-
-    def __init__(self, patch_size: int, **kwargs: Any):
-        super().__init__(**kwargs)
-        self.patch_size = patch_size
-
-    def call(self, inputs: Tensor) -> Tensor:
-        _, height, width, depth = inputs.shape
-        p = self.patch_size
-        channels = depth // (p * p)
-        x = ops.reshape(inputs, (-1, height, width, p, p, channels))
-        x = ops.transpose(x, (0, 1, 3, 2, 4, 5))  # [B, H, p, W, p, C]
-        return ops.reshape(x, (-1, height * p, width * p, channels))
-
-    def compute_output_shape(self, input_shape: Shape) -> Shape:
-        batch, height, width, depth = input_shape
-        p = self.patch_size
-        return (batch, height * p, width * p, depth // (p * p))
-
-    def get_config(self) -> dict[str, Any]:
-        return {**super().get_config(), "patch_size": self.patch_size}
+@keras.saving.register_keras_serializable("kdiffusion")
+class UpBlock(DownBlock):
+    """A `DownBlock` on the way up, where its input holds the skip too: saved under its own name."""

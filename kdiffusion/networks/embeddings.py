@@ -1,21 +1,15 @@
-"""What a network is told beside the image: the time and the label, each as a vector.
-
-In `keras.ops` alone, under any dtype policy, and serialisable, as all layers here.
-"""
+"""The condition of a network: embeddings of the timestep and the label."""
 
 from __future__ import annotations
 
 import math
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import keras
 import numpy as np
 from keras import ops
 
-from kdiffusion.networks.activation import silu
-
-if TYPE_CHECKING:
-    from kdiffusion.networks.types import Shape, Tensor
+from kdiffusion.networks.layers import Shape, Tensor, silu
 
 
 @keras.saving.register_keras_serializable("kdiffusion")
@@ -42,10 +36,6 @@ class TimestepEmbedding(keras.layers.Layer):
         **kwargs: Any,
     ):
         super().__init__(**kwargs)
-        if channels < 2 or channels % 2:
-            raise ValueError(
-                f"`channels` must be even and at least 2. Received: channels={channels}"
-            )
         self.channels = channels
         self.max_period = max_period
         self.cosine_first = cosine_first

@@ -2,29 +2,17 @@
 
 from __future__ import annotations
 
-import math
 from collections.abc import Callable, Collection, Sequence
-from typing import TYPE_CHECKING, Any, Literal
+from typing import Any, Literal
 
 import keras
 from keras import ops
 
-from kdiffusion.checks import check_whole
 from kdiffusion.networks.attention import SelfAttention2D
-from kdiffusion.networks.blocks import (
-    DepthToSpace,
-    DownBlock,
-    Downsample,
-    SpaceToDepth,
-    UpBlock,
-    Upsample,
-)
+from kdiffusion.networks.blocks import DownBlock, ResidualBlock, UpBlock
 from kdiffusion.networks.embeddings import ConditionEmbedding
-from kdiffusion.networks.normalisation import GroupNorm
-from kdiffusion.networks.residual import ResidualBlock
-
-if TYPE_CHECKING:
-    from kdiffusion.networks.types import Tensor
+from kdiffusion.networks.layers import GroupNorm, Tensor
+from kdiffusion.networks.resampling import DepthToSpace, Downsample, SpaceToDepth, Upsample
 
 
 @keras.saving.register_keras_serializable("kdiffusion")
@@ -58,8 +46,7 @@ class UNet(keras.Model):
     float32 `[B, H, W, C]`.
 
     Raises:
-        ValueError: an `image_shape` that the levels do not divide, `attention_heads` that do not
-            divide the channels, or a value outside those given here.
+        ValueError: an `image_shape` that the levels do not divide.
     """
 
     def __init__(
@@ -78,39 +65,14 @@ class UNet(keras.Model):
         dtype: Any | None = None,
         name: str | None = None,
     ):
-        image_shape = tuple(image_shape)
-        num_classes = check_whole("num_classes", num_classes)
-        base_channels = check_whole("base_channels", base_channels, 2)
-        if base_channels % 2:
-            raise ValueError(
-                "`base_channels` must be even, for the sines and cosines of the time. "
-                f"Received: base_channels={base_channels}"
-            )
-        blocks_per_level = check_whole("blocks_per_level", blocks_per_level)
-        channel_multipliers = check_multipliers(channel_multipliers)
-        patch_size = check_whole("patch_size", patch_size)
-        if not isinstance(attention_resolutions, Collection):
-            raise ValueError(
-                "`attention_resolutions` must be a collection of heights, such as (16,). "
-                f"Received: attention_resolutions={attention_resolutions!r}"
-            )
-        attention_resolutions = tuple(
-            check_whole("attention_resolutions", height) for height in attention_resolutions
-        )
+        image_shape, num_classes = tuple(image_shape), int(num_classes)
+        channel_multipliers = tuple(channel_multipliers)
+        attention_resolutions = tuple(attention_resolutions)
         check_image_shape(image_shape, patch_size, len(channel_multipliers))
         policy = keras.dtype_policies.get(dtype or keras.config.dtype_policy())
         residual = {"dropout": dropout, "scale_shift": scale_shift, "dtype": policy}
         widths = [base_channels * multiplier for multiplier in channel_multipliers]
-        heights = [image_shape[0] // patch_size // 2**level for level in range(len(widths))]
-        attended = [
-            width
-            for width, height in zip(widths, heights, strict=True)
-            if height in attention_resolutions
-        ]
-        attention_heads = check_divides("attention_heads", attention_heads, attended + widths[-1:])
-        if embedding_channels is None:
-            embedding_channels = 4 * base_channels
-        embedding_channels = check_whole("embedding_channels", embedding_channels)
+        embedding_channels = embedding_channels or 4 * base_channels
 
         def heads(level, feature_map):
             return attention_heads if feature_map.shape[1] in attention_resolutions else 0
@@ -232,45 +194,21 @@ def down_and_up(
 
     for level, width in reversed(list(enumerate(widths))):
         for block in range(blocks_per_level + 1):
-            x = UpBlock(width, up_heads(level, x), **residual, name=f"up_{level}_block_{block}")(
-                x, skips.pop(), condition
-            )
+            name, heads_here = f"up_{level}_block_{block}", up_heads(level, x)
+            # Beside its block by name, too: TensorFlow adds up gradients in the order of names.
+            join = keras.layers.Concatenate(dtype=policy, name=f"{name}_concatenate")
+            x = join([x, skips.pop()])  # [B, H, W, C + skip]
+            x = UpBlock(width, heads_here, **residual, name=name)(x, condition)
         if level > 0:
             x = Upsample(width, dtype=policy, name=f"up_{level}_upsample")(x)
     return x
 
 
-def check_multipliers(channel_multipliers: Sequence[int]) -> tuple[int, ...]:
-    """The widths of the levels as a tuple of int; refuses none, and what is no whole number."""
-    is_list = isinstance(channel_multipliers, Sequence) and not isinstance(channel_multipliers, str)
-    if not is_list or not channel_multipliers:
-        raise ValueError(
-            "`channel_multipliers` must hold a whole number for each level, at least one. "
-            f"Received: channel_multipliers={channel_multipliers!r}"
-        )
-    return tuple(check_whole("channel_multipliers", each) for each in channel_multipliers)
-
-
-def check_divides(name: str, value: int, widths: Sequence[int]) -> int:
-    """A whole number that divides all the widths; `name` is the argument's."""
-    value = check_whole(name, value)
-    if any(width % value for width in widths):
-        raise ValueError(f"`{name}` must divide the widths {widths}. Received: {name}={value}")
-    return value
-
-
 def check_image_shape(image_shape: tuple[int, ...], patch_size: int, levels: int) -> None:
-    """Refuses a size that the levels do not divide, or another number of channels than 1 or 3."""
-    if len(image_shape) != 3 or image_shape[-1] not in (1, 3):
-        raise ValueError(
-            "`image_shape` must be (height, width, channels) with 1 or 3 channels. "
-            f"Received: image_shape={image_shape}"
-        )
+    """Refuses a size that the stem and the levels do not divide."""
     factor = patch_size * 2 ** (levels - 1)
-    if any(side <= 0 or side % factor for side in image_shape[:2]):
-        stem = "" if patch_size == 1 else f" times the stem's patch of {patch_size}"
+    if any(side % factor for side in image_shape[:2]):
         raise ValueError(
             f"`image_shape` height and width must be divisible by {factor} (one halving per level "
-            f"after the first{stem}; {math.log2(factor):.0f} halvings in all). "
-            f"Received: image_shape={image_shape}"
+            f"after the first, times `patch_size`). Received: image_shape={image_shape}"
         )

@@ -8,10 +8,9 @@ from typing import Any
 import keras
 from keras import ops
 
-from kdiffusion.checks import check_whole
 from kdiffusion.networks.embeddings import AddedConditionEmbedding
-from kdiffusion.networks.normalisation import GroupNorm
-from kdiffusion.networks.unet import check_divides, check_image_shape, down_and_up
+from kdiffusion.networks.layers import GroupNorm
+from kdiffusion.networks.unet import check_image_shape, down_and_up
 
 
 @keras.saving.register_keras_serializable("kdiffusion")
@@ -49,8 +48,7 @@ class UNet2D(keras.Model):
     float32 `[B, H, W, C]`.
 
     Raises:
-        ValueError: sizes that do not divide, lists of different lengths, or a value outside those
-            given here.
+        ValueError: an `image_shape` that the levels do not divide.
     """
 
     def __init__(
@@ -77,20 +75,8 @@ class UNet2D(keras.Model):
     ):
         image_shape, widths = tuple(image_shape), tuple(widths)
         down_attention, up_attention = tuple(down_attention), tuple(up_attention)
-        num_classes = check_whole("num_classes", num_classes)
-        blocks_per_level = check_whole("blocks_per_level", blocks_per_level)
-        if embedding_channels is not None:
-            embedding_channels = check_whole("embedding_channels", embedding_channels)
-        _check_levels(widths, down_attention, up_attention)
+        num_classes = int(num_classes)
         check_image_shape(image_shape, 1, len(widths))
-        check_divides("norm_groups", norm_groups, widths)
-        if middle_norm_groups:
-            check_divides("middle_norm_groups", middle_norm_groups, widths[-1:])
-        if head_channels is not None:
-            has_attention = map(any, zip(down_attention, up_attention, strict=True))
-            attended = [width for width, has in zip(widths, has_attention, strict=True) if has]
-            attended += widths[-1:] if middle_attention else ()
-            check_divides("head_channels", head_channels, attended)
         policy = keras.dtype_policies.get(dtype or keras.config.dtype_policy())
         norm = {"groups": norm_groups, "epsilon": norm_epsilon, "min_group_channels": 1}
         middle_norm = False
@@ -203,12 +189,10 @@ def unet2d(
     Raises:
         ValueError: settings that this network has no place for.
     """
-    if patch_size != 1:
-        raise ValueError(f"`patch_size` must be 1: unet2d has no stem. Received: {patch_size}")
-    if attention_heads != 1:
+    if patch_size != 1 or attention_heads != 1:
         raise ValueError(
-            "`attention_heads` must be 1: unet2d has heads of a width, `head_channels`. "
-            f"Received: {attention_heads}"
+            "`patch_size` and `attention_heads` must be 1: unet2d has no stem, and heads of "
+            f"`head_channels`. Received: {patch_size} and {attention_heads}"
         )
     heights = [image_shape[0] // 2**level for level in range(len(channel_multipliers))]
     attention = tuple(height in attention_resolutions for height in heights)
@@ -221,12 +205,3 @@ def unet2d(
         "scale_shift": scale_shift,
     }
     return UNet2D(image_shape, num_classes, **{**settings, **own})
-
-
-def _check_levels(widths, down_attention, up_attention):
-    if not widths or not len(widths) == len(down_attention) == len(up_attention):
-        raise ValueError(
-            "`widths`, `down_attention` and `up_attention` must hold one value for each level, at "
-            f"least one. Received: widths={widths}, down_attention={down_attention}, "
-            f"up_attention={up_attention}"
-        )

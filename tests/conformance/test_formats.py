@@ -20,8 +20,8 @@ from kdiffusion.export.export_source import ExportSource
 from kdiffusion.export.inference import inference_network, serving_function
 from kdiffusion.export.verify import largest_deviation
 from kdiffusion.images import to_uint8
-from kdiffusion.networks.blocks import Upsample
-from kdiffusion.networks.normalisation import GroupNorm
+from kdiffusion.networks.layers import GroupNorm
+from kdiffusion.networks.resampling import Upsample
 
 pytestmark = pytest.mark.slow
 

@@ -1,5 +1,4 @@
 import numpy as np
-import pytest
 
 from kdiffusion.networks import embeddings
 
@@ -24,9 +23,3 @@ def test_a_label_starts_as_strong_as_the_time():
     sines = np.asarray(condition.embed_time(np.arange(1000, dtype="int32")))
     label = np.asarray(condition.embed_label(np.arange(1000, dtype="int32")))
     np.testing.assert_allclose(np.std(label), np.sqrt(np.mean(sines**2)), rtol=0.02)
-
-
-@pytest.mark.parametrize("channels", [0, 5])
-def test_an_odd_or_empty_embedding_is_refused(channels):
-    with pytest.raises(ValueError, match="`channels` must be even"):
-        embeddings.TimestepEmbedding(channels)

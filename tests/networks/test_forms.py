@@ -2,15 +2,14 @@
 
 import itertools
 
-import keras
 import numpy as np
 import pytest
 
 from kdiffusion.networks import UNet
 from kdiffusion.networks.attention import SelfAttention2D
-from kdiffusion.networks.blocks import Upsample
+from kdiffusion.networks.blocks import ResidualBlock
 from kdiffusion.networks.forms import choose_forms
-from kdiffusion.networks.residual import ResidualBlock
+from kdiffusion.networks.resampling import Upsample
 
 WITH_FORMS = [SelfAttention2D, Upsample, ResidualBlock]
 
@@ -43,20 +42,3 @@ def test_all_forms_of_a_network_predict_the_same(network):
         np.testing.assert_allclose(prediction, expected, atol=1e-5, err_msg=str(forms))
         if "folded" in forms or "resized" not in forms:  # another way to get there
             assert np.any(prediction != expected), forms
-
-
-@pytest.mark.parametrize("layer_class", WITH_FORMS, ids=lambda each: each.__name__)
-def test_a_form_that_a_layer_does_not_have_is_refused(network, layer_class):
-    name = layer_class.__name__
-    with pytest.raises(ValueError, match=f"`form of {name}` must be one of .*Received: .*'quick'"):
-        choose_forms(network, {name: "quick"})
-
-
-def test_a_layer_of_somebody_elses_of_the_same_name_is_left_aside():
-    own = type("Upsample", (keras.layers.Dense,), {})
-    inputs = keras.Input((4,))
-    choose_forms(keras.Model(inputs, own(4)(inputs)), {"Upsample": "quick"})
-
-
-def test_classes_that_the_network_has_none_of_are_left_aside(network):
-    choose_forms(network, {"Convolver": "quick"})

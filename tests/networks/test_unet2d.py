@@ -1,4 +1,3 @@
-import keras
 import numpy as np
 import pytest
 
@@ -55,13 +54,6 @@ def test_the_config_returns_every_argument_that_was_passed():
     assert UNet2D(**SETTINGS).get_config() == SETTINGS
 
 
-def test_a_copy_from_the_config_with_the_same_weights_computes_the_same():
-    network = _random(UNet2D(**SETTINGS))
-    copy = keras.saving.deserialize_keras_object(keras.saving.serialize_keras_object(network))
-    copy.set_weights(network.get_weights())
-    np.testing.assert_array_equal(copy(_inputs(network)), network(_inputs(network)))
-
-
 def test_a_label_is_not_heard_before_it_is_learnt():
     network = _random(UNet2D(**{**SETTINGS, "dtype": "float32"}))
     named_weights(network)[LABEL_TABLE].assign(np.zeros((4, 10)))
@@ -112,39 +104,12 @@ def test_weights_that_unet_has_too_have_the_same_names():
     assert differing == {LABEL_TABLE, "condition/hidden/kernel"}
 
 
-@pytest.mark.parametrize(
-    ("change", "message"),
-    [
-        ({"widths": ()}, "one value for each level"),
-        ({"up_attention": (True,)}, "one value for each level"),
-        ({"image_shape": (15, 8, 3)}, "`image_shape` height and width must be divisible by 2"),
-        ({"image_shape": (16, 8, 2)}, "1 or 3 channels"),
-        ({"norm_groups": 3}, r"`norm_groups` must divide the widths \(8, 16\)"),
-        ({"head_channels": 5}, "`head_channels` must divide"),
-        ({"num_classes": 0}, "`num_classes`"),
-        ({"blocks_per_level": 0}, "`blocks_per_level` must be a whole number"),
-        ({"embedding_channels": 0}, "`embedding_channels` must be a whole number"),
-        ({"dropout": 1.0}, r"`dropout` must be a number in \[0, 1\)"),
-    ],
-)
-def test_what_cannot_be_is_refused(change, message):
-    with pytest.raises(ValueError, match=message):
-        UNet2D(**{**SETTINGS, **change})
-
-
-@pytest.mark.parametrize(
-    ("change", "message"),
-    [
-        ({"patch_size": 2}, "`patch_size` must be 1"),
-        ({"attention_heads": 2}, "`attention_heads` must be 1"),
-        ({"attention_heads": 2, "head_channels": 8}, "`attention_heads` must be 1"),
-    ],
-)
-def test_settings_of_a_run_that_it_has_no_place_for_are_refused(change, message):
+@pytest.mark.parametrize("change", [{"patch_size": 2}, {"attention_heads": 2}])
+def test_settings_of_a_run_that_it_has_no_place_for_are_refused(change):
     settings = {
         "base_channels": 32, "channel_multipliers": (1,), "blocks_per_level": 1,
         "attention_resolutions": (), "attention_heads": 1, "dropout": 0.0, "scale_shift": False,
         "patch_size": 1,
     }  # fmt: skip
-    with pytest.raises(ValueError, match=message):
+    with pytest.raises(ValueError, match="`patch_size` and `attention_heads` must be 1"):
         unet2d((8, 8, 1), 3, **{**settings, **change})

@@ -1,19 +1,70 @@
-"""Group normalisation over channels-last maps, written for a small graph in `keras.ops` alone."""
+"""The elementary layers: SiLU, a Dense layer at each position, group normalisation.
+
+In `keras.ops` alone, and written so that an exported graph stays small.
+"""
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import keras
 import numpy as np
 from keras import ops
 
-if TYPE_CHECKING:
-    from kdiffusion.networks.types import Shape, Tensor
+# A tensor of whichever backend, or a `keras.KerasTensor` while a functional graph is built.
+Tensor = Any
+# Sizes of a tensor's axes: ints, and None for one that is not known yet, which the batch's is.
+Shape = tuple[Any, ...]
 
 # A group of one channel would subtract exactly the condition that a block has just added to it,
 # and of two, half of it; DDPM's narrowest map, 128 channels in 32 groups, has four.
 MIN_GROUP_CHANNELS = 4
+
+
+def silu(x: Tensor) -> Tensor:
+    """x sigmoid(x) (Elfwing et al. 2018).
+
+    In half precision the gradient is computed in float32 and rounded once: TensorFlow's own rounds
+    after each of its five operations, and on a processor emulates every one of them.
+
+    Args:
+        x: tensor of any shape.
+    """
+    return ops.silu(x) if ops.dtype(x) == "float32" else _half_precision_silu(x)
+
+
+@ops.custom_gradient
+def _half_precision_silu(x):
+    def gradient(*args, upstream=None):
+        (upstream,) = args if upstream is None else (upstream,)
+        x32 = ops.cast(x, "float32")
+        gate = ops.sigmoid(x32)
+        slope = gate * (1.0 + x32 * (1.0 - gate))
+        return ops.cast(ops.cast(upstream, "float32") * slope, x.dtype)
+
+    return ops.silu(x), gradient
+
+
+def pointwise(x: Tensor, kernel: Tensor, bias: Tensor) -> Tensor:
+    """`[B, H, W, C]`, `[C, D]`, `[D]` ► `[B, H, W, D]`: what is dense at each position.
+
+    As a convolution with a 1x1 kernel: in an exported graph it needs no change of layout.
+    """
+    return ops.conv(x, kernel[None, None]) + bias
+
+
+@keras.saving.register_keras_serializable("kdiffusion")
+class PointwiseDense(keras.layers.Dense):
+    """A Dense layer at each position of a map.
+
+    Args: those of `keras.layers.Dense`.
+
+    Call: `[B, H, W, C]` ► `[B, H, W, units]`.
+    """
+
+    def call(self, inputs: Tensor) -> Tensor:
+        x = pointwise(inputs, self.kernel, self.bias if self.use_bias else 0.0)
+        return x if self.activation is None else self.activation(x)
 
 
 def _group_count(channels, most, min_group_channels):

@@ -1,0 +1,125 @@
+import keras
+import numpy as np
+import pytest
+
+from kdiffusion.networks import attention, blocks, embeddings, layers, resampling
+from tests.networks.layer_values import CONDITION, MAP, random_inputs, randomise
+
+NORM = {"groups": 8, "epsilon": 0.5, "min_group_channels": 1}
+
+# Every layer at values that are not its defaults, and the shapes of its inputs.
+CASES = {
+    "TimestepEmbedding": (
+        embeddings.TimestepEmbedding,
+        {"channels": 6, "max_period": 50.0},
+        [(2,)],
+    ),
+    "ConditionEmbedding": (
+        embeddings.ConditionEmbedding,
+        {"num_classes": 3, "time_channels": 4, "label_channels": 6, "channels": 8},
+        [(2,), (2,)],
+    ),
+    "AddedConditionEmbedding": (
+        embeddings.AddedConditionEmbedding,
+        {
+            "num_classes": 3,
+            "time_channels": 4,
+            "channels": 8,
+            "cosine_first": True,
+            "frequency_shift": 0,
+        },
+        [(2,), (2,)],
+    ),
+    "GroupNorm": (layers.GroupNorm, {"groups": 2, "epsilon": 0.5}, [MAP]),
+    "GroupNorm narrow": (layers.GroupNorm, {"groups": 8, "min_group_channels": 2}, [MAP]),
+    "GroupNorm shifted": (layers.GroupNorm, {"groups": 2}, [MAP, (2, 16)]),
+    "GroupNorm modulated": (layers.GroupNorm, {"groups": 2}, [MAP, (2, 16), (2, 32)]),
+    "PointwiseDense": (layers.PointwiseDense, {"units": 6}, [MAP]),
+    "ResidualBlock": (blocks.ResidualBlock, {"channels": 8, "dropout": 0.25}, [MAP, CONDITION]),
+    "ResidualBlock scaled": (
+        blocks.ResidualBlock,
+        {"channels": 8, "scale_shift": True},
+        [MAP, CONDITION],
+    ),
+    "ResidualBlock with norms of its own": (
+        blocks.ResidualBlock,
+        {"channels": 8, "norm": NORM},
+        [MAP, CONDITION],
+    ),
+    "SelfAttention2D with a norm of its own": (
+        attention.SelfAttention2D,
+        {"heads": 2, "norm": NORM},
+        [MAP],
+    ),
+    "SelfAttention2D without": (attention.SelfAttention2D, {"norm": False}, [MAP]),
+    "SelfAttention2D": (attention.SelfAttention2D, {"heads": 4}, [MAP]),
+    "SelfAttention2D one head": (attention.SelfAttention2D, {"heads": 1}, [MAP]),
+    "DownBlock": (
+        blocks.DownBlock,
+        {"channels": 8, "attention_heads": 2, "dropout": 0.25, "scale_shift": True, "norm": NORM},
+        [MAP, CONDITION],
+    ),
+    "UpBlock": (
+        blocks.UpBlock,
+        {"channels": 8, "attention_heads": 2, "dropout": 0.25, "scale_shift": True},
+        [MAP, CONDITION],
+    ),
+    "Downsample": (resampling.Downsample, {"channels": 8}, [MAP]),
+    "Downsample symmetric": (resampling.Downsample, {"channels": 8, "symmetric": True}, [MAP]),
+    "Upsample": (resampling.Upsample, {"channels": 8}, [MAP]),
+    "SpaceToDepth": (resampling.SpaceToDepth, {"patch_size": 2}, [MAP]),
+    "DepthToSpace": (resampling.DepthToSpace, {"patch_size": 2}, [MAP]),
+}
+
+
+@pytest.mark.parametrize("case", CASES)
+def test_the_config_returns_every_argument_that_was_passed(case):
+    layer_class, arguments, _ = CASES[case]
+    config = layer_class(**arguments, name="of_mine").get_config()
+    assert {name: config[name] for name in arguments} == arguments
+    assert config["name"] == "of_mine"
+
+
+@pytest.mark.parametrize("case", CASES)
+def test_a_layer_serialised_and_back_computes_the_same(case):
+    layer_class, arguments, shapes = CASES[case]
+    layer = layer_class(**arguments)
+    inputs = random_inputs(shapes)
+    layer(*inputs)
+    randomise(layer)
+    copy = keras.saving.deserialize_keras_object(keras.saving.serialize_keras_object(layer))
+    copy(*inputs)
+    copy.set_weights(layer.get_weights())
+    np.testing.assert_array_equal(copy(*inputs), layer(*inputs))
+
+
+@pytest.mark.parametrize("case", CASES)
+def test_shapes_are_what_compute_output_shape_says(case):
+    layer_class, arguments, shapes = CASES[case]
+    layer = layer_class(**arguments)
+    assert layer(*random_inputs(shapes)).shape == layer.compute_output_shape(*shapes)
+
+
+@pytest.mark.parametrize("case", CASES)
+def test_mixed_precision_computes_in_bfloat16_and_stays_close(case):
+    layer_class, arguments, shapes = CASES[case]
+    inputs = random_inputs(shapes)
+    exact, half = layer_class(**arguments), layer_class(**arguments, dtype="mixed_bfloat16")
+    exact(*inputs), half(*inputs)
+    randomise(exact)
+    half.set_weights(exact.get_weights())
+    result = half(*inputs)
+    assert keras.backend.standardize_dtype(result.dtype) == "bfloat16"
+    assert all(variable.dtype == "float32" for variable in half.trainable_variables)
+    want = np.asarray(exact(*inputs))
+    error = np.abs(np.asarray(result, "float32") - want).max()
+    assert error < 0.05 * np.abs(want).max() + 0.05
+
+
+@pytest.mark.parametrize("layer_class", [blocks.ResidualBlock, attention.SelfAttention2D])
+def test_residual_layers_start_as_the_identity(layer_class):
+    x, condition = random_inputs([MAP, CONDITION])
+    if layer_class is blocks.ResidualBlock:
+        np.testing.assert_array_equal(layer_class(MAP[-1])(x, condition), x)
+    else:
+        np.testing.assert_array_equal(layer_class()(x), x)
