@@ -65,19 +65,19 @@ class ModelConfig:
     """The network."""
 
     network: Annotated[str, OneOf([*NETWORKS, PARENT])] = "unet"
-    """parent takes the network of run.init_from, and keeps only dropout and dtype_policy."""
+    """parent: the network of run.init_from, with this dropout and dtype_policy."""
     network_options: tuple[str, ...] = ()
     """More arguments of the network, NAME=JSON: norm_epsilon=1e-5 for unet2d."""
     base_channels: Annotated[int, Field(ge=2, multiple_of=2)] = 64
     """Channels at multiplier 1."""
     channel_multipliers: Annotated[tuple[Positive, ...], Field(min_length=1)] = (1, 2, 2)
-    """Of each level; the next halves the size."""
+    """Of each level, from the finest."""
     blocks_per_level: Positive = 2
     """Residual blocks on the way down; one more up."""
     attention_resolutions: tuple[Positive, ...] = (16,)
     """Heights of maps with self-attention."""
     attention_heads: Positive = 1
-    """They divide the channels of their levels."""
+    """Heads of self-attention; must divide the channels."""
     dropout: BelowOne = 0.0
     """Dropout rate in the residual blocks."""
     scale_shift: bool = False
@@ -103,9 +103,9 @@ class DiffusionConfig:
     prediction_type: Annotated[str, OneOf(TARGETS)] = "epsilon"
     """What the network predicts."""
     loss_weighting: Annotated[str, OneOf(LOSS_WEIGHTINGS)] = "simple"
-    """All timesteps alike, min-SNR with gamma 5, or EDM's."""
+    """Weight of each timestep: the same, min-SNR with gamma 5, or EDM's."""
     timestep_sampling: Annotated[str, OneOf(TIMESTEP_SAMPLING_NAMES)] = "stratified"
-    """How t is drawn; loss_second_moment: more often where the loss is large, counting less."""
+    """How t is drawn. loss_second_moment: more often where the loss is large, with less weight."""
     log_sigma_mean: FiniteFloat = -0.4
     """Mean of ln sigma under log_normal."""
     log_sigma_std: PositiveFloat = 1.0
@@ -173,7 +173,7 @@ class ExecutionConfig:
     """Weights to start from: a run, an exported or imported file or folder, a released model,
     hf://owner/name. Label rows are matched by class name."""
     init_partial: bool = False
-    """Take those of the weights that fit."""
+    """Take only those weights that fit."""
     strategy: Annotated[str, OneOf(STRATEGIES)] = "auto"
     """tf.distribute strategy; auto: multi_worker if TF_CONFIG is set, else all GPUs or the CPU."""
     deterministic: bool = False
@@ -189,13 +189,13 @@ class ExecutionConfig:
     x_axis: Annotated[str, OneOf(X_AXES)] = "steps"
     """Axis of TensorBoard."""
     validate_every_epochs: Positive | None = None
-    """Epochs; None: about 40 a run."""
+    """Between validations; None: about 40 a run."""
     loss_by_class: bool = False
     """Validation loss of each class, too."""
     checkpoint_every_steps: Positive | None = None
-    """Within an epoch; None: at its end only."""
+    """Between checkpoints; None: only at ends of epochs."""
     checkpoint_every_epochs: Positive | None = None
-    """None: about 40 a run."""
+    """Between checkpoints; None: about 40 a run."""
     checkpoints_to_keep: Positive = 3
     """The newest, beside the one of the lowest validation loss."""
 

@@ -1,4 +1,4 @@
-"""What a run says on the terminal while it trains: what it is doing, and a line for each epoch.
+"""What a run prints while it trains: what it is doing, and a line for each epoch.
 
 All other numbers are in TensorBoard (`callbacks.Monitor`).
 """

@@ -19,10 +19,10 @@ if TYPE_CHECKING:
 
 
 class OneProcessor(tf.distribute.OneDeviceStrategy):
-    """The processor alone, where batches are made too: they need not be brought to it.
+    """The CPU alone, where batches are made, too: they stay where they are.
 
-    What TensorFlow would bring them by tunes itself in a thread that often sleeps through the end:
-    the training was over, and waited for it for up to a minute.
+    TensorFlow would copy them by a thread that tunes itself and often sleeps on after the last
+    step: a finished training waited for it for up to a minute.
     """
 
     def __init__(self):
@@ -36,7 +36,7 @@ class OneProcessor(tf.distribute.OneDeviceStrategy):
 
 
 def one_device() -> tf.distribute.Strategy:
-    """The first GPU, or the processor."""
+    """The first GPU, or the CPU."""
     if tf.config.list_logical_devices("GPU"):
         return tf.distribute.OneDeviceStrategy("/gpu:0")
     return OneProcessor()

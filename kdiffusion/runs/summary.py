@@ -1,4 +1,4 @@
-"""What a run is, in a few lines: first what its settings say, then what is found. No TensorFlow."""
+"""A run in a few lines: its settings, then what its data and devices are. No TensorFlow."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 
 
 def settings_lines(config: Config, run_dir: str | os.PathLike) -> list[str]:
-    """What a configuration says of a run by itself, for the first second: lines of text.
+    """What a configuration says about a run before TensorFlow is loaded: lines of text.
 
     Args:
         config: `Config`.
@@ -48,7 +48,7 @@ def _network(config):
 def found_lines(
     model: DiffusionModel, dataset: ImageDataset, config: Config, strategy: tf.distribute.Strategy
 ) -> list[str]:
-    """What is known of a run when data set, network and devices are there: lines of text."""
+    """What is known about a run once data set, network and devices are there: lines of text."""
     shape = "x".join(str(side) for side in dataset.image_shape)
     held_out = len(dataset.validation_images)
     steps = dataset.steps_per_epoch(config.optimizer.batch_size)
@@ -74,7 +74,7 @@ def notes(config: Config, height: int, total_steps: int) -> Iterator[str]:
     if 2 * warmup > total_steps:
         yield f"optimizer.warmup_steps {warmup}: the learning rate rises for most of the run"
     if config.diffusion.label_dropout == 0 and config.sampling.guidance_strength != 0:
-        yield "diffusion.label_dropout 0: guidance is not learnt, so samples are not guided"
+        yield "diffusion.label_dropout 0: no guidance is learnt, so samples have none"
     heights = [height // (model.patch_size * 2**n) for n in range(len(model.channel_multipliers))]
     unused = sorted({*model.attention_resolutions} - {*heights})
     if model.network == "unet" and unused:
