@@ -30,7 +30,10 @@ def load(
         ValueError: A `directory` is given, whose images would not be read.
     """
     if directory is not None:
-        raise ValueError(f"`directory` is not read for {name!r}: a folder's name is 'folder'")
+        raise ValueError(
+            f"`directory` must not be given for {name!r}. A folder of images is the data set "
+            f"'folder'. Received: directory={str(directory)!r}"
+        )
     digits = load_digits()
     images = np.rint(digits.images * (255 / MAX_LEVEL)).astype(np.uint8)[..., None]  # [N, 8, 8, 1]
     if image_size is not None:
