@@ -35,7 +35,7 @@ def main(run_dir: Annotated[Path, tyro.conf.Positional], images: int = 20, steps
         print("| `--formats` | MB | deviation | tolerance | levels of 255, at most | in the mean |")
         print("|---|---|---|---|---|---|")
         for name, path in paths.items():
-            denoiser = load_denoiser(path)
+            denoiser = load_denoiser(path, trust=True)
             drawn = sample(
                 denoiser, labels, range(images), progress=False,
                 sampler="ddim", steps=steps, guidance_strength=1.0,

@@ -5,8 +5,10 @@ ONNX Runtime turns the weights back when it opens the file, so speed and memory 
 
 from __future__ import annotations
 
+import collections
+from collections.abc import Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import numpy as np
 
@@ -39,26 +41,31 @@ def with_float16_weights(model: onnx.ModelProto) -> onnx.ModelProto:
     The converters of onnxconverter-common and ONNX Runtime round what flows between the operations
     as well.
     """
-    import onnx_ir as ir
+    from onnx import TensorProto, helper, numpy_helper
 
-    rewritten = ir.from_proto(model)
-    graph: Any = rewritten.graph
-    for weight in [value for value in graph.initializers.values() if _is_weight(value)]:
-        rounded = ir.tensor(weight.const_value.numpy().astype(np.float16))
-        stored = ir.Value(name=f"{weight.name}/float16", const_value=rounded)
-        graph.register_initializer(stored)
-        restore = ir.node("Cast", [stored], {"to": ir.DataType.FLOAT})
-        graph.insert_before(graph[0], restore)
-        weight.replace_all_uses_with(restore.outputs[0])
-        del graph.initializers[weight.name]
-    return ir.to_proto(rewritten)
+    rounded, restored = type(model)(), []
+    rounded.CopyFrom(model)
+    uses = collections.defaultdict(list)
+    for node in model.graph.node:
+        for place, name in enumerate(node.input):
+            uses[name].append(WEIGHT_INPUTS.get(node.op_type) == place)
+    for stored in rounded.graph.initializer:
+        value, name = numpy_helper.to_array(stored), stored.name
+        if all(uses[name] or [False]) and _is_weight(value):
+            stored.CopyFrom(numpy_helper.from_array(value.astype(np.float16), f"{name}/float16"))
+            restored.append(helper.make_node("Cast", [stored.name], [name], to=TensorProto.FLOAT))
+    prepend(restored, rounded)
+    return rounded
 
 
 def _is_weight(value):
-    if value.dtype.name != "FLOAT" or len(value.shape) < 2:
-        return False
-    uses = value.uses()
-    as_weight = all(WEIGHT_INPUTS.get(use.node.op_type) == use.idx for use in uses)
     # A norm's constant matrices, of zeros and one other number, must not be rounded: from a mean
     # of squares a squared mean is subtracted.
-    return bool(uses) and as_weight and len(np.unique(value.const_value.numpy())) > 2
+    return value.dtype == np.float32 and value.ndim >= 2 and len(np.unique(value)) > 2
+
+
+def prepend(nodes: Sequence[onnx.NodeProto], model: onnx.ModelProto) -> None:
+    """Puts nodes before all others of a graph."""
+    others = list(model.graph.node)
+    del model.graph.node[:]
+    model.graph.node.extend([*nodes, *others])

@@ -15,14 +15,15 @@ would depend on those it is drawn with.
 
 from __future__ import annotations
 
+import math
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import numpy as np
 
 from kdiffusion.artifacts.onnx_loader import load as load
 
-from .onnx_float16 import with_float16_weights
+from .onnx_float16 import prepend, with_float16_weights
 from .onnx_writer import save
 
 if TYPE_CHECKING:
@@ -48,40 +49,40 @@ def write(source: ExportSource, path: Path) -> None:
 
 def with_int8_kernels(model: onnx.ModelProto) -> onnx.ModelProto:
     """A copy of an ONNX model whose large convolution kernels are stored as int8."""
-    import onnx_ir as ir
+    from onnx import helper, numpy_helper
 
-    rewritten = ir.from_proto(model)
-    graph: Any = rewritten.graph
-    for kernel in _large_kernels(graph):
-        rounded, scales = round_to_int8(kernel.const_value.numpy())
-        stored = ir.Value(name=f"{kernel.name}/int8", const_value=ir.tensor(rounded))
-        scale = ir.Value(name=f"{kernel.name}/scale", const_value=ir.tensor(scales))
-        for value in (stored, scale):
-            graph.register_initializer(value)
-        restore = ir.node("DequantizeLinear", [stored, scale], {"axis": 0})
-        graph.insert_before(graph[0], restore)
-        kernel.replace_all_uses_with(restore.outputs[0])
-        del graph.initializers[kernel.name]
-    return ir.to_proto(rewritten)
+    rounded, restored, scales = type(model)(), [], []
+    rounded.CopyFrom(model)
+    large = _large_kernels(model.graph)
+    for stored in [each for each in rounded.graph.initializer if each.name in large]:
+        name = stored.name
+        value, scale = round_to_int8(numpy_helper.to_array(stored))
+        stored.CopyFrom(numpy_helper.from_array(value, f"{name}/int8"))
+        scales.append(numpy_helper.from_array(scale, f"{name}/scale"))
+        inputs = [stored.name, scales[-1].name]
+        restored.append(helper.make_node("DequantizeLinear", inputs, [name], axis=0))
+    rounded.graph.initializer.extend(scales)
+    prepend(restored, rounded)
+    return rounded
 
 
 def _large_kernels(graph):
-    """The kernels of convolutions, but for the first, the last and the smallest."""
+    """Names of the kernels of convolutions, but for the first, the last and the smallest."""
+    size = {each.name: math.prod(each.dims) for each in graph.initializer}
     convolutions = [
-        node
-        for node in graph
-        if node.op_type in ("Conv", "ConvTranspose") and node.inputs[1].const_value is not None
+        (node.op_type, node.input[1])
+        for node in graph.node
+        if node.op_type in ("Conv", "ConvTranspose") and node.input[1] in size
     ]
     if not convolutions:
-        return []
-    kernels = [node.inputs[1] for node in convolutions]
-    budget = FLOAT16_SHARE * sum(kernel.const_value.size for kernel in kernels)
-    by_size = sorted(kernels, key=lambda kernel: kernel.const_value.size)  # stable: graph's order
-    total = np.cumsum([kernel.const_value.size for kernel in by_size])
-    small = {kernel.name for kernel, upto in zip(by_size, total, strict=True) if upto <= budget}
-    kept = small | {kernels[0].name, kernels[-1].name}
-    large = [node.inputs[1] for node in convolutions if node.op_type == "Conv"]
-    return [kernel for kernel in dict.fromkeys(large) if kernel.name not in kept]
+        return set()
+    kernels = [kernel for _, kernel in convolutions]
+    budget = FLOAT16_SHARE * sum(size[kernel] for kernel in kernels)
+    by_size = sorted(kernels, key=size.__getitem__)  # stable: the graph's order
+    total = np.cumsum([size[kernel] for kernel in by_size])
+    small = {kernel for kernel, upto in zip(by_size, total, strict=True) if upto <= budget}
+    kept = small | {kernels[0], kernels[-1]}
+    return {kernel for kind, kernel in convolutions if kind == "Conv"} - kept
 
 
 def round_to_int8(kernels: np.ndarray) -> tuple[np.ndarray, np.ndarray]:

@@ -52,9 +52,7 @@ def write_signature(source: ExportSource, serve: Callable, path: Path) -> None:
     module: Any = tf.Module()
     # A module, not the Keras model: the folder must load where Keras is not installed.
     module.weights = [variable.value for variable in source.network.weights]
-    # Nobody trains it: without the gradients of its activations.
-    options = tf.saved_model.SaveOptions(experimental_custom_gradients=False)
-    tf.saved_model.save(module, str(path), {SIGNATURE: serve}, options)
+    tf.saved_model.save(module, str(path), {SIGNATURE: serve})
     (path / CARD_PATH).parent.mkdir(exist_ok=True)
     (path / CARD_PATH).write_text(source.card.to_json(), encoding="utf-8")
     (path / SEAL_PATH).write_text(UNSEALED, encoding="utf-8")

@@ -18,6 +18,8 @@ PACKAGES = {
     "tensorflow_datasets": "tensorflow-datasets tensorflow",
     "pyarrow": "pyarrow",
     "webdataset": "webdataset",
+    "openvino": "openvino",
+    "ai_edge_litert": "ai-edge-litert",
 }
 
 ENDED_BY_SIGPIPE = 128 + 13  # as a shell has it, of a program that prints to a reader that has gone
