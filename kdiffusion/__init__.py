@@ -15,13 +15,14 @@ if TYPE_CHECKING:  # for editors and type checkers, which do not run `__getattr_
     from kdiffusion.diffusers.writer import export_diffusers
     from kdiffusion.diffusion.card import DenoiserCard
     from kdiffusion.diffusion.denoiser import NetworkDenoiser
+    from kdiffusion.diffusion.forward_process import NoiseSchedule
     from kdiffusion.diffusion.image_to_image import image_to_image
     from kdiffusion.diffusion.inpainting import inpaint
     from kdiffusion.diffusion.interpolation import interpolate, interpolate_images
     from kdiffusion.diffusion.inversion import invert
     from kdiffusion.diffusion.likelihood import variational_bound
     from kdiffusion.diffusion.sampling import sample, sampling_steps
-    from kdiffusion.diffusion.schedules import NoiseSchedule, make_schedule
+    from kdiffusion.diffusion.schedules import make_schedule
     from kdiffusion.export import export_network, export_run
     from kdiffusion.export.whole_sampler import export_sampler
     from kdiffusion.images import image_grid, to_model_range, to_uint8
@@ -38,13 +39,14 @@ _NAMES = {
     "kdiffusion.diffusers.writer": "export_diffusers",
     "kdiffusion.diffusion.card": "DenoiserCard",
     "kdiffusion.diffusion.denoiser": "NetworkDenoiser",
+    "kdiffusion.diffusion.forward_process": "NoiseSchedule",
     "kdiffusion.diffusion.image_to_image": "image_to_image",
     "kdiffusion.diffusion.inpainting": "inpaint",
     "kdiffusion.diffusion.interpolation": "interpolate interpolate_images",
     "kdiffusion.diffusion.inversion": "invert",
     "kdiffusion.diffusion.likelihood": "variational_bound",
     "kdiffusion.diffusion.sampling": "sample sampling_steps",
-    "kdiffusion.diffusion.schedules": "NoiseSchedule make_schedule",
+    "kdiffusion.diffusion.schedules": "make_schedule",
     "kdiffusion.export": "export_network export_run",
     "kdiffusion.export.whole_sampler": "export_sampler",
     "kdiffusion.images": "image_grid to_model_range to_uint8",

@@ -10,7 +10,6 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from kdiffusion.diffusion.arguments import check_labels
-from kdiffusion.diffusion.guidance import check_strength
 
 from . import onnx_loader, saved_model_loader
 
@@ -65,4 +64,4 @@ def graph_inputs(
     """
     noise = np.asarray(noise, np.float32)
     labels = check_labels(card, labels, len(noise))
-    return noise, labels, np.asarray(check_strength(guidance_strength), np.float32)
+    return noise, labels, np.asarray(guidance_strength, np.float32)

@@ -14,7 +14,7 @@ from pathlib import Path
 import numpy as np
 
 from kdiffusion.diffusion.card import DenoiserCard
-from kdiffusion.diffusion.schedules import NoiseSchedule
+from kdiffusion.diffusion.forward_process import NoiseSchedule
 from kdiffusion.files import sha256_of
 
 from . import network, scheduler

@@ -6,13 +6,9 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from kdiffusion.diffusion.card import DenoiserCard
+from kdiffusion.diffusion.forward_process import NoiseSchedule
 from kdiffusion.diffusion.prediction import check_prediction_type
-from kdiffusion.diffusion.schedules import (
-    MAX_BETA,
-    NoiseSchedule,
-    cosine_alphas_cumprod,
-    zero_terminal_snr,
-)
+from kdiffusion.diffusion.schedules import MAX_BETA, cosine_alphas_cumprod, zero_terminal_snr
 from kdiffusion.diffusion.spacing import SPACINGS
 
 SAMPLERS = {"DDPMScheduler": "ddpm", "DDIMScheduler": "ddim"}  # class ► the sampler it is here

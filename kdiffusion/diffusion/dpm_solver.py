@@ -17,7 +17,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from kdiffusion.diffusion.schedules import NoiseSchedule
+from kdiffusion.diffusion.forward_process import NoiseSchedule
 
 if TYPE_CHECKING:
     from kdiffusion.diffusion.prediction import Estimate, Predict

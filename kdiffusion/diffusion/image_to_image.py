@@ -2,12 +2,10 @@
 
 from __future__ import annotations
 
-import math
 from typing import Any
 
 import numpy as np
 
-from kdiffusion.checks import check_number, whole_number
 from kdiffusion.diffusion.arguments import (
     Integers,
     Labels,
@@ -55,10 +53,7 @@ def image_to_image(
     seeds = check_seeds(seeds)
     images = check_images(card, images, len(seeds))
     labels = check_labels(card, labels, len(seeds))
-    need = "a number above 0 and at most 1"
-    check_number("noise_level", noise_level, need, math.ulp(0.0), 1)
     start = max(round(noise_level * card.schedule.num_timesteps) - 1, 0)
-    _check_steps(options.get("steps"), start + 1, noise_level, card.schedule.num_timesteps)
     plan = make_plan(denoiser, SamplingOptions(**options), start)
     first = plan.pairs[0][0]
 
@@ -69,13 +64,3 @@ def image_to_image(
 
     batches = in_batches(run, len(seeds), len(plan.pairs), batch_size, progress)
     return gather(batches, len(seeds), card.image_shape, np.float32)
-
-
-def _check_steps(steps, most, noise_level, num_timesteps):
-    """Refuses more steps than there are below the noise level, and says that it is to blame."""
-    if (whole_number(steps) or 0) > most:
-        raise ValueError(
-            f"`steps` must be a whole number from 1 to {most}, for `noise_level` (`--strength`) "
-            f"goes up so many of the {num_timesteps} noising steps. "
-            f"Received: steps={steps}, noise_level={noise_level}"
-        )

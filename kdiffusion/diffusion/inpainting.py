@@ -7,7 +7,6 @@ from typing import Any
 
 import numpy as np
 
-from kdiffusion.checks import check_whole
 from kdiffusion.diffusion.arguments import (
     Integers,
     Labels,
@@ -64,20 +63,16 @@ def inpaint(
     images = check_images(card, images, len(seeds))
     keep = check_mask(card, keep_mask, len(seeds))
     labels = check_labels(card, labels, len(seeds))
-    resamplings = check_whole("resamplings", resamplings)
-    jump_steps = check_whole("jump_steps", jump_steps)
     plan = make_plan(denoiser, SamplingOptions(sampler=sampler, **options))
     if plan.sampler.multistep:
         raise ValueError(
-            "`sampler` must be one without history for inpainting: pasting the kept pixels in "
-            "breaks the path that the history is of. Received: "
-            f"sampler={sampler!r}"
+            "`sampler` must be one without history: pasting the kept pixels in breaks the path "
+            f"that the history is of. Received: sampler={sampler!r}"
         )
     if resamplings > 1 and jump_steps >= len(plan.pairs):
         raise ValueError(
-            f"`jump_steps` must be below the number of steps, {len(plan.pairs)}, for the "
-            f"{resamplings} `resamplings` to go back; or `resamplings` must be 1. "
-            f"Received: jump_steps={jump_steps}"
+            f"`jump_steps` must be below the number of steps, {len(plan.pairs)}, unless "
+            f"`resamplings` is 1. Received: jump_steps={jump_steps}"
         )
     moves = repaint_moves(len(plan.pairs), resamplings, jump_steps)
 

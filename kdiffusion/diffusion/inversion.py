@@ -6,15 +6,13 @@ from typing import Any
 
 import numpy as np
 
-from kdiffusion.checks import check_whole
 from kdiffusion.diffusion.arguments import Labels, check_images, check_labels
 from kdiffusion.diffusion.denoiser import Denoiser
+from kdiffusion.diffusion.forward_process import NoiseSchedule
 from kdiffusion.diffusion.options import SamplingOptions
 from kdiffusion.diffusion.plan import Plan, make_plan
 from kdiffusion.diffusion.prediction import Estimate
-from kdiffusion.diffusion.samplers import find_sampler
 from kdiffusion.diffusion.sampling import gather, in_batches
-from kdiffusion.diffusion.schedules import NoiseSchedule
 
 # Root mean square of noise that nobody meets: of N(0, 1), six numbers in one of a billion draws.
 LARGEST_NOISE = 3.0
@@ -74,11 +72,14 @@ def invert(
         sampler=sampler, guidance_strength=guidance_strength, clip=clip, **options
     )
     plan = make_plan(denoiser, chosen)
-    _check_invertible(sampler, chosen.eta or 0.0)
-    iterations = check_whole("fixed_point_iterations", fixed_point_iterations)
+    if sampler != "ddim" or chosen.eta:
+        raise ValueError(
+            "`sampler` must be 'ddim' with `eta` 0, whose step can be run backwards here. "
+            f"Received: sampler={sampler!r}, eta={chosen.eta}"
+        )
 
     def run(indices, on_step):
-        return _climb(plan, labels[indices], images[indices], iterations, on_step)
+        return _climb(plan, labels[indices], images[indices], fixed_point_iterations, on_step)
 
     batches = in_batches(run, len(images), len(plan.pairs), batch_size, progress, "Inverting")
     return gather(batches, len(images), card.image_shape, np.float64)
@@ -136,16 +137,3 @@ def _by_either(estimate: Estimate, x_s, schedule: NoiseSchedule, t: int, s: int)
         return _by_noise(estimate, x_s, schedule, t, s)
     eps = (x_s - np.sqrt(abar_s) * estimate.x0) / np.sqrt(1.0 - abar_s)
     return np.sqrt(abar_t) * estimate.x0 + np.sqrt(1.0 - abar_t) * eps
-
-
-def _check_invertible(sampler: str, eta: float) -> None:
-    if find_sampler(sampler).is_random(eta):
-        raise ValueError(
-            "`sampler` must be deterministic to be inverted: one that draws fresh noise leads from "
-            f"one latent to many images. Received: sampler={sampler!r}, eta={eta}"
-        )
-    if sampler != "ddim":
-        raise ValueError(
-            "`sampler` must be 'ddim', the only one whose step can be run backwards here. "
-            f"Received: sampler={sampler!r}"
-        )

@@ -18,7 +18,6 @@ from kdiffusion.diffusion.denoiser import Denoiser
 from kdiffusion.diffusion.options import SamplingOptions
 from kdiffusion.diffusion.plan import Plan, make_plan
 from kdiffusion.diffusion.sampling import gather, in_batches
-from kdiffusion.diffusion.schedules import check_variance
 from kdiffusion.diffusion.seeded_noise import ImageNoise
 from kdiffusion.images import to_model_range
 
@@ -86,14 +85,11 @@ def variational_bound(
         raise ValueError(f"`images` must be uint8 pixels. Received: {images.dtype}")
     images = check_images(card, to_model_range(images), len(seeds))
     labels = check_labels(card, labels, len(seeds))
-    check_variance(variance)
     steps = card.schedule.num_timesteps if steps is None else steps
     options = SamplingOptions(
         sampler="ddim", steps=steps, spacing=spacing, guidance_strength=0.0, clip=clip
     )
     plan = make_plan(denoiser, options)
-    if len(plan.pairs) < 2:
-        raise ValueError(f"`steps` must be at least 2. Received: steps={steps}")
 
     def run(indices, on_step):
         noise = ImageNoise([seeds[i] for i in indices], card.image_shape)

@@ -11,9 +11,8 @@ from typing import TYPE_CHECKING, Any, Literal
 
 from kdiffusion.checks import check_number
 from kdiffusion.diffusion.card import DenoiserCard
-from kdiffusion.diffusion.guidance import check_strength
+from kdiffusion.diffusion.forward_process import VARIANCES
 from kdiffusion.diffusion.samplers import SAMPLERS, find_sampler
-from kdiffusion.diffusion.schedules import VARIANCES, check_variance
 from kdiffusion.diffusion.spacing import SPACINGS
 
 if TYPE_CHECKING:  # A type checker can't know the tables' names.
@@ -82,7 +81,6 @@ class SamplingOptions(RecommendedSampling):
                 chosen[field.name] = getattr(card, field.name)
         if self.steps is None and start is not None:
             chosen["steps"] = min(card.steps, start + 1)
-        check_strength(chosen["guidance_strength"])
         self._check_sampler_options(chosen["sampler"])
         return SamplingOptions(**chosen)
 
@@ -98,5 +96,3 @@ class SamplingOptions(RecommendedSampling):
                 )
         if self.eta is not None:
             check_number("eta", self.eta, "a number from 0 to 1", 0, 1)
-        if self.variance is not None:
-            check_variance(self.variance)

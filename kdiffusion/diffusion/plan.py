@@ -10,13 +10,17 @@ from typing import Any
 import numpy as np
 
 from kdiffusion.diffusion.denoiser import Denoiser
+from kdiffusion.diffusion.forward_process import NoiseSchedule
 from kdiffusion.diffusion.guidance import guided, within_interval
 from kdiffusion.diffusion.options import SamplingOptions
-from kdiffusion.diffusion.prediction import Predict, predictor
+from kdiffusion.diffusion.prediction import (
+    Predict,
+    dynamic_threshold,
+    predictor,
+    static_threshold,
+)
 from kdiffusion.diffusion.samplers import Sampler, find_sampler
-from kdiffusion.diffusion.schedules import NoiseSchedule
 from kdiffusion.diffusion.spacing import timestep_pairs
-from kdiffusion.diffusion.thresholding import dynamic_threshold, static_threshold
 
 
 @dataclass(frozen=True)

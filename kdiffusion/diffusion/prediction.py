@@ -13,14 +13,11 @@ from typing import Any
 import numpy as np
 
 from kdiffusion.checks import check_name
-from kdiffusion.diffusion.schedules import NoiseSchedule
+from kdiffusion.diffusion.forward_process import NoiseSchedule
 
 # network(noisy_images [B, H, W, C] float32, timesteps [B] int32, labels [B] int32) -> prediction: a
 # Denoiser without its card.
 Network = Callable[[np.ndarray, np.ndarray, np.ndarray], np.ndarray]
-
-# Beyond it images are no longer noise or images, whatever the seed: a network may give anything.
-FAR_FROM_NOISE = 1e3
 
 
 @dataclass(frozen=True)
@@ -71,22 +68,18 @@ class Estimate:
 Predict = Callable[[np.ndarray, int], Estimate]
 
 
-def check_prediction_type(prediction_type: str, schedule: NoiseSchedule | None = None) -> None:
+def check_prediction_type(prediction_type: str, schedule: NoiseSchedule) -> None:
     """Refuses an unknown target, and one that can't be learned under the schedule.
 
     Args:
         prediction_type: str. A key of `TARGETS`.
-        schedule: `NoiseSchedule`, or None to look at the name only.
-
-    Raises:
-        ValueError: for an unknown name; for "epsilon" with zero terminal SNR.
+        schedule: `NoiseSchedule`.
     """
     check_name("prediction_type", prediction_type, TARGETS)
-    if schedule is not None and schedule.ends_in_pure_noise and prediction_type == "epsilon":
+    if schedule.ends_in_pure_noise and prediction_type == "epsilon":
         raise ValueError(
             '`prediction_type` must be "x0" or "v" when the schedule ends in pure noise (zero '
-            "terminal SNR): there x_t is the noise itself, so predicting it says nothing about the "
-            "image and x_0 = (x_t - eps) / 0. Received: prediction_type='epsilon'"
+            "terminal SNR): there x_0 = (x_t - eps) / 0. Received: prediction_type='epsilon'"
         )
 
 
@@ -104,14 +97,12 @@ def to_x0_and_eps(
     Returns:
         Two arrays of the same shape.
     """
-    check_prediction_type(prediction_type)
     signal, noise = np.sqrt(alpha_bar), np.sqrt(1.0 - alpha_bar)
     return TARGETS[prediction_type].to_x0_and_eps(prediction, x, signal, noise)
 
 
 def from_x0_and_eps(x0: Any, eps: Any, alpha_bar: float | np.ndarray, prediction_type: str) -> Any:
     """The network's target for an image and its noise: the inverse of `to_x0_and_eps`."""
-    check_prediction_type(prediction_type)
     # Powers, not np.sqrt: training calls this on tensors.
     signal, noise = alpha_bar**0.5, (1.0 - alpha_bar) ** 0.5
     return TARGETS[prediction_type].of_x0_and_eps(x0, eps, signal, noise)
@@ -139,28 +130,14 @@ def predictor(
     Returns:
         `predict(x, t) -> Estimate` with float64 arrays `[B, H, W, C]`.
     """
-    check_prediction_type(prediction_type, schedule)
     labels = np.asarray(labels, np.int32)
 
     def predict(x, t):
         timesteps = np.full(len(x), t, np.int32)
-        with np.errstate(over="ignore"):
-            single = x.astype(np.float32)
-        prediction = np.asarray(network(single, timesteps, labels), np.float64)
-        if prediction.shape != x.shape:
-            raise ValueError(
-                "`denoiser` must return predictions of the shape of its images, "
-                f"{x.shape}. Received: {prediction.shape}"
-            )
-        if not np.all(np.isfinite(prediction)):
-            largest = np.abs(x).max()
-            if not largest < FAR_FROM_NOISE:
-                raise ValueError(
-                    f"The sampling left every noise level: at timestep {t} its images had numbers "
-                    f"up to {largest:.3g}, and the denoiser gave some that aren't finite. "
-                    "`guidance_strength` or `latents` are too large, or there is no clipping."
-                )
+        prediction = np.asarray(network(x.astype(np.float32), timesteps, labels), np.float64)
+        if not np.all(np.isfinite(prediction)):  # NaN would come out as a black image
             raise ValueError(f"`denoiser` must return finite numbers; it did not at timestep {t}.")
+        prediction = prediction.reshape(x.shape)  # one of another size would be broadcast
         alpha_bar = schedule.alpha_bar(t)
         x0, eps = to_x0_and_eps(prediction, x, alpha_bar, prediction_type)
         if threshold is not None:
@@ -169,3 +146,34 @@ def predictor(
         return Estimate(t, x, x0, eps)
 
     return predict
+
+
+def static_threshold(value_range: tuple[float, float]) -> Callable[[np.ndarray], np.ndarray]:
+    """Clips x_0 to the value range (Ho et al. 2020's code, `clip_denoised`)."""
+    low, high = value_range
+    return lambda x0: np.clip(x0, low, high)
+
+
+def dynamic_threshold(
+    value_range: tuple[float, float], quantile: float
+) -> Callable[[np.ndarray], np.ndarray]:
+    """Dynamic thresholding: strong guidance without saturation (Saharia et al. 2022, Imagen, 2.3).
+
+    An image whose |x_0| exceeds the range is clipped at its `quantile` and scaled back into it.
+
+    Args:
+        value_range: `(low, high)`; what is said of |x_0| holds about the middle of the range.
+        quantile: float in (0, 1]. Imagen's is 0.995.
+
+    Returns:
+        A function x0 -> x0 of arrays `[B, H, W, C]`, each image on its own.
+    """
+    middle, half = (value_range[0] + value_range[1]) / 2, (value_range[1] - value_range[0]) / 2
+
+    def threshold(x0):
+        centred = (x0 - middle) / half
+        limit = np.quantile(np.abs(centred), quantile, axis=(1, 2, 3), keepdims=True)
+        limit = np.maximum(limit, 1.0)
+        return middle + half * np.clip(centred, -limit, limit) / limit
+
+    return threshold

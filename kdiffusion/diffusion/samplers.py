@@ -22,8 +22,8 @@ from kdiffusion.diffusion.prediction import Estimate
 from kdiffusion.diffusion.unipc import unipc_step
 
 if TYPE_CHECKING:
+    from kdiffusion.diffusion.forward_process import NoiseSchedule
     from kdiffusion.diffusion.prediction import Predict
-    from kdiffusion.diffusion.schedules import NoiseSchedule
 
 
 def ddpm_step(

@@ -9,7 +9,6 @@ from typing import Any
 import numpy as np
 from tqdm import tqdm
 
-from kdiffusion.checks import check_whole
 from kdiffusion.diffusion.arguments import Integers, Labels, check_labels, check_seeds
 from kdiffusion.diffusion.card import DenoiserCard
 from kdiffusion.diffusion.denoiser import Denoiser, NetworkDenoiser
@@ -133,13 +132,6 @@ def _checked(card: DenoiserCard, labels, seeds, latents):
     seeds = check_seeds(seeds, np.size(labels))
     labels = check_labels(card, labels, len(seeds))
     latents = None if latents is None else np.asarray(latents)
-    if latents is not None and latents.shape != (len(seeds), *card.image_shape):
-        raise ValueError(
-            f"`latents` must have the shape {(len(seeds), *card.image_shape)}. "
-            f"Received: {latents.shape}"
-        )
-    if latents is not None and not np.all(np.isfinite(latents)):
-        raise ValueError("`latents` must be finite numbers. Received: NaN or infinity among them")
     return seeds, labels, latents
 
 
@@ -168,7 +160,6 @@ def in_batches(
         progress: bool. Whether to show the bar.
         description: str. What the bar says.
     """
-    batch_size = check_whole("batch_size", batch_size)
     batches = range(0, count, batch_size)
 
     def generate():

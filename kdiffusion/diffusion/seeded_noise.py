@@ -15,11 +15,10 @@ The first draw is x_T. Random samplers take one further draw for each noisy step
 
 from __future__ import annotations
 
+import operator
 from collections.abc import Sequence
 
 import numpy as np
-
-from kdiffusion.checks import check_seed
 
 
 class ImageNoise:
@@ -33,7 +32,7 @@ class ImageNoise:
     def __init__(self, seeds: Sequence[int] | np.ndarray, image_shape: Sequence[int]):
         self.image_shape = tuple(int(size) for size in image_shape)
         self._generators = [
-            np.random.Philox(key=np.array([check_seed(seed), 0], np.uint64)) for seed in seeds
+            np.random.Philox(key=np.array([operator.index(seed), 0], np.uint64)) for seed in seeds
         ]
 
     def normal(self) -> np.ndarray:

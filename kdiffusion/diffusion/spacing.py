@@ -6,8 +6,8 @@ from collections.abc import Callable
 
 import numpy as np
 
-from kdiffusion.checks import check_name, check_whole
-from kdiffusion.diffusion.schedules import NoiseSchedule
+from kdiffusion.checks import check_name
+from kdiffusion.diffusion.forward_process import NoiseSchedule
 
 RHO, SIGMA_MAX = 7.0, 80.0  # Karras et al. 2022, table 1
 
@@ -74,12 +74,12 @@ def timestep_pairs(
         `steps` pairs of ints, t falling, each s the next t.
 
     Raises:
-        ValueError: for an unknown spacing, or fewer than 1 or more steps than there are timesteps.
+        ValueError: for an unknown spacing, or more steps than there are timesteps.
     """
     check_name("spacing", spacing, SPACINGS)
     start = schedule.num_timesteps - 1 if start is None else start
-    start = check_whole("start", start, 0, schedule.num_timesteps - 1)
-    steps = check_whole("steps", steps, 1, start + 1)
+    if not 1 <= steps <= start + 1:
+        raise ValueError(f"`steps` must be from 1 to {start + 1}. Received: steps={steps}")
     timesteps = _distinct(SPACINGS[spacing](schedule.noise_levels[: start + 1], steps), start)
     return list(zip(timesteps, [*timesteps[1:], -1], strict=True))
 

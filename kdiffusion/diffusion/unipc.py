@@ -15,8 +15,8 @@ import numpy as np
 from kdiffusion.diffusion.dpm_solver import decay, first_order, slope_over_step
 
 if TYPE_CHECKING:
+    from kdiffusion.diffusion.forward_process import NoiseSchedule
     from kdiffusion.diffusion.prediction import Estimate, Predict
-    from kdiffusion.diffusion.schedules import NoiseSchedule
 
 
 def unipc_step(

