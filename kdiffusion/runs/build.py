@@ -54,7 +54,6 @@ def build_model(
         # names order the graph's nodes and so its sums: a resumed run would end otherwise.
         name="diffusion_model",
     )
-    diffusion_model.may_be_pale = True
     shape = find("learning_rate_shape", optimizer.learning_rate_shape, LEARNING_RATE_SHAPES)
     learning_rate = shape(optimizer, total_steps)
     diffusion_model.compile(

@@ -37,13 +37,13 @@ class CheckpointState:
     def __init__(self, model: DiffusionModel):
         # By lists of variables: Keras's LossScaleOptimizer hides the one that it wraps, and with it
         # the moments of AdamW, from TensorFlow's own tracking.
-        timestep_sampling, uncertainty = model.loss_second_moment, model.loss_uncertainty
+        uncertainty = model.loss_uncertainty
         self._parts = {
             "step": model.step,
             "network": model.network.weights,
             "ema_network": model.ema_network.weights,
             "optimizer": model.optimizer.variables,
-            "timestep_sampling": timestep_sampling.variables if timestep_sampling else [],
+            "timestep_sampling": getattr(model.timestep_sampler, "variables", []),
             "loss_uncertainty": uncertainty.variables if uncertainty else [],
         }
         self._metrics = {

@@ -11,7 +11,7 @@ from keras import ops
 if TYPE_CHECKING:
     import tensorflow as tf
 
-    from kdiffusion.diffusion.schedules import NoiseSchedule
+    from kdiffusion.diffusion.forward_process import NoiseSchedule
 
 CHANNELS = 128  # Fourier features of ln sigma, as in the official code
 

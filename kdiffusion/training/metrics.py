@@ -6,6 +6,7 @@ checkpoint of one is a checkpoint of all, bit for bit, and each mean is that of 
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from typing import Any
 
 import keras
@@ -136,3 +137,17 @@ class StepMean(_ReplicatedMetric):
 
     def result(self) -> tf.Tensor:
         return ops.divide_no_nan(self.total.value, self.count.value)
+
+
+def results(metrics: Iterable[keras.Metric]) -> dict[str, tf.Tensor]:
+    """What a step logs: the results of its metrics, by name."""
+    logs = {}
+    for metric in metrics:
+        result = metric.result()
+        logs.update(result if isinstance(result, dict) else {metric.name: result})
+    strategy = tf.distribute.get_strategy()
+    several_workers = isinstance(strategy, tf.distribute.MultiWorkerMirroredStrategy)
+    if several_workers and strategy.num_replicas_in_sync > 1:
+        # There Keras averages logs over their first axis, which scalars lack (keras#20585).
+        logs = {name: value[None] for name, value in logs.items()}
+    return logs

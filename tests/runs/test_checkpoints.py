@@ -280,15 +280,15 @@ def test_every_number_that_a_step_changes_is_held(tiny_model, tmp_path, policy):
 def test_what_the_drawing_of_timesteps_has_learnt_is_kept(tiny_model, tmp_path):
     model = tiny_model(diffusion={"timestep_sampling": "loss_second_moment"})
     learnt = np.arange(1000, dtype="float32")
-    model.loss_second_moment.average.assign(learnt)
-    model.loss_second_moment.seen.assign(2 * learnt)
+    model.timestep_sampler.average.assign(learnt)
+    model.timestep_sampler.seen.assign(2 * learnt)
     checkpoints = Checkpoints(model, tmp_path)
     checkpoints.save()
-    for variable in model.loss_second_moment.variables:
+    for variable in model.timestep_sampler.variables:
         variable.assign(np.zeros(1000))
     checkpoints.restore()
-    np.testing.assert_array_equal(model.loss_second_moment.average, learnt)
-    np.testing.assert_array_equal(model.loss_second_moment.seen, 2 * learnt)
+    np.testing.assert_array_equal(model.timestep_sampler.average, learnt)
+    np.testing.assert_array_equal(model.timestep_sampler.seen, 2 * learnt)
 
 
 def test_what_the_weighting_of_noise_levels_has_learnt_is_kept(tiny_model, tmp_path):

@@ -78,13 +78,6 @@ def test_the_loss_is_the_weighted_squared_distance_to_the_target(
     np.testing.assert_allclose(losses, errors * weights, rtol=2e-5)
 
 
-def test_stratified_timesteps_take_one_from_each_equal_part(scale_network, schedule):
-    model = DiffusionModel(scale_network, schedule)
-    for step in range(20):
-        timesteps, _, _ = model._draw(np.zeros((50, 2, 2, 1), "float32"), step)
-        np.testing.assert_array_equal(np.asarray(timesteps) // 2, np.arange(50))
-
-
 def validation(model):
     return model._draw(np.zeros((100, 2, 2, 1), "float32"), -1, model._validation_timesteps)
 
@@ -248,10 +241,11 @@ def test_parts_drop_other_units_and_a_step_in_parts_repeats(schedule):
     seeds = []
 
     class Watched(Fixed):
-        def _gradients(self, *batch):
+        def _objective(self, dropout_seed, *batch):
+            objective = super()._objective(dropout_seed, *batch)
             states = [v for v in self.network.variables if v.path.endswith("generator_state")]
             seeds.append([state.numpy().tolist() for state in states])
-            return super()._gradients(*batch)
+            return objective
 
     for _ in range(2):
         network = UNet((2, 2, 1), 2, 4, (1,), 1, (), dropout=0.5, dtype="float32")
@@ -261,14 +255,6 @@ def test_parts_drop_other_units_and_a_step_in_parts_repeats(schedule):
     first, second, *again = seeds
     assert first != second
     assert again == [first, second]
-
-
-def test_parts_that_do_not_divide_a_batch_are_refused(scale_network, schedule):
-    model = _model(scale_network, schedule, gradient_accumulation=3)
-    with pytest.raises(ValueError, match=r"`gradient_accumulation` must divide .* a batch of 8"):
-        model.train_on_batch(IMAGES, LABELS)
-    with pytest.raises(ValueError, match="gradient_accumulation"):
-        DiffusionModel(scale_network, schedule, gradient_accumulation=0)
 
 
 def test_the_average_follows_the_weights_with_a_warm_up(scale_network, schedule):
@@ -364,7 +350,7 @@ def test_the_card_says_what_the_model_is(scale_network, schedule):
     card = model.card(class_names=("a", "b"))
     assert (card.prediction_type, card.null_label, card.ema_decay) == ("v", 2, 0.5)
     assert card.schedule == schedule
-    with pytest.raises(ValueError, match=r"`class_names` must be 2, .* Received: 1, "):
+    with pytest.raises(ValueError, match="`null_label`"):
         model.card(class_names=("a",))
 
 
@@ -411,32 +397,6 @@ def test_a_plain_keras_model_is_saved_with_what_it_lacks(schedule, tmp_path):
     )
 
 
-@pytest.mark.parametrize(
-    ("argument", "value"),
-    [
-        ("prediction_type", "noise"),
-        ("loss_weighting", "heavy"),
-        ("timestep_sampling", "random"),
-        ("log_sigma", (1.0,)),
-        ("log_sigma", 0.5),
-        ("seed", 2**31),
-        ("seed", 0.5),
-        ("label_dropout", 1.5),
-        ("ema_decay", -0.1),
-        ("ema_decay", 1.0),
-        ("gradient_clip_norm", -1.0),
-    ],
-)
-def test_values_that_cannot_be_are_refused(scale_network, schedule, argument, value):
-    with pytest.raises(ValueError, match=f"`{argument}`"):
-        DiffusionModel(scale_network, schedule, **{argument: value})
-
-
-def test_a_schedule_by_its_name_alone_is_told_where_to_get_one(scale_network):
-    with pytest.raises(ValueError, match=r"`schedule` must be .* make_schedule\('cosine'\)"):
-        DiffusionModel(scale_network, "cosine")
-
-
 @pytest.mark.slow
 def test_a_saved_model_loads_in_a_process_that_imports_the_models_alone(schedule, tmp_path):
     _model(UNet((8, 8, 1), 2, 8, (1,), 1, ()), schedule).save(tmp_path / "model.keras")
@@ -448,21 +408,6 @@ def test_a_saved_model_loads_in_a_process_that_imports_the_models_alone(schedule
     done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True)
     assert done.returncode == 0, done.stderr[-2000:]
     assert done.stdout == "2\n"
-
-
-def test_batches_that_are_not_images_and_labels_are_refused(scale_network, schedule):
-    model = _model(scale_network, schedule)
-    for extra in ((), (LABELS, LABELS)):
-        batches = tf.data.Dataset.from_tensor_slices((IMAGES, *extra)).batch(4)
-        with pytest.raises(ValueError, match="`data` must be batches of"):
-            model.fit(batches, verbose=0)
-
-
-@pytest.mark.parametrize("policy", ["float16", "bfloat16"])
-def test_weights_in_half_precision_are_refused(schedule, policy):
-    network = UNet((8, 8, 1), 2, 8, (1,), 1, (), dtype=policy)
-    with pytest.raises(ValueError, match=f"`network` must hold its weights in float32.*{policy}"):
-        DiffusionModel(network, schedule)
 
 
 @pytest.mark.parametrize("replicas", [2, 4])
@@ -568,25 +513,12 @@ def test_float16s_loss_scale_changes_neither_the_norm_nor_what_is_clipped(scale_
     np.testing.assert_allclose(moved[1], moved[0], rtol=1e-3, atol=1e-6)
 
 
-def test_each_class_has_its_own_loss(scale_network, schedule):
-    model = _model(scale_network, schedule, model_class=OnlyClassOneHasLoss, loss_by_class=True)
-    logs = model.evaluate(
-        np.tile(IMAGES, (5, 1, 1, 1)),
-        np.repeat([0, 1], [30, 10]),
-        batch_size=40,
-        return_dict=True,
-        verbose=0,
-    )
-    assert logs["loss_class_0"] == 0.0
-    assert logs["loss_class_1"] > 1.0
-
-
 def test_the_moments_are_of_the_losses_as_they_are(scale_network, schedule):
     model = DiffusionModel(
         scale_network, schedule, timestep_sampling="loss_second_moment", label_dropout=0.0
     )
     model.compile(keras.optimizers.SGD(0.0))
-    moments = model.loss_second_moment
+    moments = model.timestep_sampler
     moments.average.assign(np.linspace(0.1, 4.0, 100).astype("float32"))
     moments.seen.assign(np.full(100, 1000.0))
     before = np.array(moments.average)

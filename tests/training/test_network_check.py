@@ -1,4 +1,4 @@
-"""A network of one's own: a subclass trains, is copied, saved and loaded; what can't is refused."""
+"""A network of the user's own: a subclass trains, is copied, saved and loaded."""
 
 import keras
 import numpy as np
@@ -90,62 +90,19 @@ def test_keras_s_own_export_is_of_the_average(schedule, tmp_path, make):
 
 @pytest.mark.parametrize("last", [layers.Conv2D(1, 3, padding="same"), layers.Flatten()])
 def test_another_output_than_an_image_is_refused(schedule, last):
-    with pytest.raises(ValueError, match=r"\[B, 4, 4, 3\]\. Received: \[B, (4, 4, 1|48)\]"):
+    with pytest.raises(ValueError, match="`network`"):
         DiffusionModel(graph(last), schedule)
 
 
-def test_two_outputs_are_refused(schedule):
-    class Two(OwnNetwork):
-        def call(self, inputs, training=False):
-            return super().call(inputs), super().call(inputs)
-
-    with pytest.raises(ValueError, match=r"one output .*Received: \[B, 4, 4, 3\], \[B, 4, 4, 3\]"):
-        DiffusionModel(Two(), schedule)
+@pytest.mark.parametrize("policy", ["float16", "bfloat16"])
+def test_weights_in_half_precision_are_refused(schedule, policy):
+    network = UNet((8, 8, 1), 2, 8, (1,), 1, (), dtype=policy)
+    with pytest.raises(ValueError, match=f"`network` must hold its weights in float32.*{policy}"):
+        DiffusionModel(network, schedule)
 
 
-def test_a_graph_for_any_size_is_taken(schedule):
-    any_size = keras.Input((None, None, 3), name="noisy_image")
-    inputs = {name: keras.Input((), dtype="int32", name=name) for name in ("timestep", "label")}
-    network = keras.Model(
-        {"noisy_image": any_size, **inputs}, layers.Conv2D(3, 3, padding="same")(any_size)
-    )
-    network.image_shape, network.num_classes = (4, 4, 3), 5
-    fitted(network, schedule)
-
-
-def test_numbers_of_numpy_will_do(schedule):
-    network = graph(image_shape=IMAGES.shape[1:], num_classes=LABELS.max() + 1)
-    assert fitted(network, schedule).network.num_classes == 5
-    network = graph(image_shape=np.array([4, 4, 3]), num_classes=np.int64(5))
-    fitted(network, schedule).card()
-
-
-def test_a_weight_out_of_the_loss_s_reach_is_told_and_left_alone(schedule):
+def test_a_weight_that_the_loss_does_not_reach_is_left_alone(schedule):
     network = OwnNetwork(spare=True)
     before = network.unused.get_weights()[0]
-    with pytest.warns(UserWarning, match="does not depend on these weights.*embeddings"):
-        fitted(network, schedule)
+    fitted(network, schedule)
     np.testing.assert_array_equal(network.unused.embeddings, before)
-
-
-def test_nothing_to_train_is_refused(schedule):
-    network = graph()
-    network.trainable = False
-    with pytest.raises(ValueError, match="`network` must have weights to train"):
-        fitted(network, schedule)
-
-
-@pytest.mark.parametrize("make", [lambda: UNet((4, 4, 3), 5, 8, (1,), 1, ()), OwnNetwork])
-def test_a_frozen_layer_stays_frozen_in_a_saved_model(schedule, tmp_path, make):
-    network = make()
-    network.layers[-1].trainable = False
-    model = fitted(network, schedule)
-    model.save(tmp_path / "frozen.keras")
-    copy = keras.saving.load_model(tmp_path / "frozen.keras")
-    frozen = [layer.trainable for layer in copy.network.layers]
-    assert frozen == [layer.trainable for layer in network.layers]
-    kept = copy.network.layers[-1].get_weights()
-    copy.fit(IMAGES, LABELS, batch_size=8, verbose=0)
-    for was, live in zip(kept, copy.network.layers[-1].get_weights(), strict=True):
-        np.testing.assert_array_equal(was, live)
-    assert copy.optimizer.iterations == 4

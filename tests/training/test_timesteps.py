@@ -5,7 +5,8 @@ import numpy as np
 import pytest
 import tensorflow as tf
 
-from kdiffusion.diffusion.schedules import NoiseSchedule, make_schedule
+from kdiffusion.diffusion.forward_process import NoiseSchedule
+from kdiffusion.diffusion.schedules import make_schedule
 from kdiffusion.training import DiffusionModel
 from kdiffusion.training.timesteps import (
     LogNormalTimesteps,
@@ -64,11 +65,6 @@ def test_fractions_are_independent_or_one_from_each_stratum():
     assert np.any(np.diff(fractions) < 0)
 
 
-def test_log_normal_needs_two_finite_noise_levels():
-    with pytest.raises(ValueError, match="`timestep_sampling` log_normal needs at least two"):
-        LogNormalTimesteps(make_schedule("linear", 2, True), 0.0, 1.0)
-
-
 @pytest.mark.parametrize(("mean", "std"), [(-0.4, 1.0), (-1.2, 1.2), (0.5, 0.3)])
 @pytest.mark.parametrize("zero_terminal_snr", [False, True])
 def test_log_normal_timesteps_have_the_moments_of_their_density(mean, std, zero_terminal_snr):
@@ -92,21 +88,10 @@ def test_an_infinite_noise_level_is_never_drawn_and_takes_nothing_of_its_neighbo
     np.testing.assert_array_equal(sampler.probabilities, [*finite.probabilities, 0.0])
 
 
-@pytest.mark.parametrize("log_sigma", [(-0.4, 0.0), (float("nan"), 1.0), (50.0, 1.0), (0.0, "1")])
+@pytest.mark.parametrize("log_sigma", [(float("nan"), 1.0), (50.0, 1.0)])
 def test_a_density_that_the_schedule_does_not_meet_is_refused(log_sigma):
     with pytest.raises(ValueError, match="log_sigma"):
         make_timestep_sampler("log_normal", make_schedule("cosine"), log_sigma)
-
-
-def test_the_mean_stays_that_of_uniform_timesteps_with_less_spread():
-    rng = np.random.default_rng(0)
-    sampler = _met(10)
-    timesteps = rng.permutation(np.asarray(sampler.draw(200_000, [1, 2])))
-    noise = rng.uniform(0.5, 1.5, len(timesteps))
-    weighted = noise * LOSSES[timesteps] * np.asarray(sampler.importance(timesteps))
-    alike = noise * LOSSES[rng.integers(0, T, len(timesteps))]
-    assert weighted.mean() == pytest.approx(LOSSES.mean(), rel=5e-3)
-    assert weighted.std() < 0.5 * alike.std()
 
 
 def _model(network, schedule, **arguments):
@@ -130,10 +115,10 @@ def _fit(model, steps, batches=None):
 def test_training_learns_the_moments_and_evaluates_without_them(scale_network, schedule):
     model = _model(scale_network, schedule)
     losses = model.evaluate(_batches(), steps=4, return_dict=True, verbose=0)
-    np.testing.assert_array_equal(model.loss_second_moment.seen, np.zeros(100))
+    np.testing.assert_array_equal(model.timestep_sampler.seen, np.zeros(100))
     _fit(model, 25)
-    assert np.sum(model.loss_second_moment.seen) == 25 * 8
-    model.loss_second_moment.seen.assign(np.full(100, 10.0))
+    assert np.sum(model.timestep_sampler.seen) == 25 * 8
+    model.timestep_sampler.seen.assign(np.full(100, 10.0))
     model.ema_network.set_weights([np.zeros((3, 1)), np.zeros((1, 1))])
     assert model.evaluate(_batches(), steps=4, return_dict=True, verbose=0) == losses
 
@@ -141,11 +126,11 @@ def test_training_learns_the_moments_and_evaluates_without_them(scale_network, s
 def test_the_gradient_counts_each_timestep_by_its_importance(scale_network, schedule):
     model = _model(scale_network, schedule, gradient_clip_norm=None)
     moments = np.linspace(0.1, 4.0, 100).astype("float32")
-    model.loss_second_moment.average.assign(moments)
-    model.loss_second_moment.seen.assign(np.full(100, 1000.0))
+    model.timestep_sampler.average.assign(moments)
+    model.timestep_sampler.seen.assign(np.full(100, 1000.0))
     images, labels = next(iter(_batches()))
     timesteps, noise, _ = model._draw(images, 0)
-    importance = np.asarray(model.loss_second_moment.importance(timesteps))
+    importance = np.asarray(model.timestep_sampler.importance(timesteps))
     assert np.ptp(importance) > 0.1
     logs = model.train_on_batch(images, labels, return_dict=True)
     signal = np.sqrt(schedule.alphas_cumprod[timesteps])[:, None, None, None]
@@ -173,7 +158,7 @@ def test_replicas_learn_the_same_moments_together(scale_network, schedule):
     with strategy.scope():
         model = _model(type(scale_network)(), schedule)
     _fit(model, 30)
-    moments = model.loss_second_moment
+    moments = model.timestep_sampler
     assert np.sum(moments.seen) == 30 * 8
     for variable in (moments.average, moments.seen):
         copies = strategy.experimental_local_results(variable.value)
@@ -183,7 +168,7 @@ def test_replicas_learn_the_same_moments_together(scale_network, schedule):
 def test_a_saved_model_goes_on_with_what_it_learnt(scale_network, schedule, tmp_path):
     model = _model(scale_network, schedule)
     _fit(model, 400)  # past the ten of each timestep
-    assert np.min(model.loss_second_moment.seen) >= 10
+    assert np.min(model.timestep_sampler.seen) >= 10
     model.save(tmp_path / "model.keras")
     copy = keras.saving.load_model(tmp_path / "model.keras")
     assert _fit(copy, 5) == _fit(model, 5)
