@@ -31,10 +31,10 @@ def choose_output(named: Path | None, default: str, overwrite: bool) -> Path:
         overwrite: bool. Whether an existing file may be replaced.
     """
     if named is not None:
+        refuse_existing(named, overwrite)
         suffixes = IMAGES if Path(default).suffix in IMAGES else (Path(default).suffix,)
         if named.suffix.lower() not in suffixes:  # else the work would be lost at its end
             raise ValueError(f"The name must end in {', '.join(suffixes)}. Received: {named}")
-        refuse_existing(named, overwrite)
         return named
     path, number = Path(default), 2
     while path.exists() and not overwrite:
