@@ -25,19 +25,37 @@ PAIRS = 8  # samples that are shown above the training image nearest to them
 
 # key ► (title, which way is better, what it tells)
 ROWS = {
-    "frechet_distance": ("Fréchet distance", "lower", "quality and variety; too large of few"),
-    "frechet_distance_extrapolated": ("… for ever more images", "lower", "by its value at half"),
-    "kernel_distance": ("Kernel distance", "lower", "quality and variety; by chance below 0, too"),
-    "precision": ("Precision", "higher", "samples that look like a real image"),
-    "recall": ("Recall", "higher", "real images that look like a sample"),
-    "density": ("Density", "near 1", "above 1, samples keep to what is common"),
-    "coverage": ("Coverage", "higher", "real images with a sample beside them"),
-    "share_as_asked": ("Share as asked", "higher", "samples whose class the judge reads"),
-    "grain_levels": ("Grain", "as real images", "levels of 255: more is grain, less is blur"),
-    "copies": ("Copies", "as by chance", "nearer to a training image than any held-out image"),
-    "near_training_share": ("Near a training image", "as by chance", "as the nearest 1 % held out"),
-    "nearest_distance_ratio": ("Distance to the nearest", "1", "below 1, too like training images"),
-}
+    "frechet_distance": (
+        "Fréchet distance", "lower", "Quality and variety; far too large with few images."
+    ),
+    "frechet_distance_extrapolated": (
+        "… for ever more images", "lower", "The same without the bias of few samples."
+    ),
+    "kernel_distance": (
+        "Kernel distance", "lower", "Quality and variety; by chance it may be below 0."
+    ),
+    "precision": ("Precision", "higher", "The share of samples that look like a real image."),
+    "recall": ("Recall", "higher", "The share of real images that look like a sample."),
+    "density": ("Density", "near 1", "Above 1 where samples keep to common images."),
+    "coverage": ("Coverage", "higher", "The share of real images with a sample beside them."),
+    "share_as_asked": (
+        "Share as asked", "higher", "The share that the judge reads as the class asked for."
+    ),
+    "grain_levels": (
+        "Grain", "as real images", "Noise in levels of 255: more is grain, less is blur."
+    ),
+    "copies": (
+        "Copies", "as by chance", "Samples nearer to a training image than any held-out image."
+    ),
+    "near_training_share": (
+        "Near a training image", "as by chance",
+        "The share of samples as near as the nearest 1 % of held-out images.",
+    ),
+    "nearest_distance_ratio": (
+        "Distance to the nearest", "1",
+        "Over that of held-out images; below 1 where samples are too like training images.",
+    ),
+}  # fmt: skip
 NETWORK_ROWS = {
     "structure": (
         "Structure", "lower",
@@ -58,7 +76,7 @@ def table(figures: Mapping[str, Any]) -> str:
     lines.append(("images", f"{figures['images']}", "", f"{real.get('images', '')}", ""))
     for key, (title, better, _) in ROWS.items():
         if figures.get(key) is not None:
-            lines.append((title, *_value(figures, key), " ".join(_value(real, key)), better))
+            lines.append((title, *_value(figures, key), _text(real, key), better))
     for key, (title, better, _) in NETWORK_ROWS.items():
         if figures.get("network"):
             lines.append((title, *_value(figures["network"], key), "", better))
@@ -91,6 +109,10 @@ def _value(figures, key):
         if figures.get(f"{key}_{ending}") is not None:
             return text, words.format(figures[f"{key}_{ending}"])
     return text, ""
+
+
+def _text(figures, key):
+    return " ".join(_value(figures, key)).strip()
 
 
 def report(
@@ -137,7 +159,13 @@ def _rows(head: Iterable[Any], rows: Iterable[Iterable[Any]]) -> str:
 def _figures(figures):
     real = figures["real"] or {}
     rows = [
-        (title, " ".join(_value(figures, key)), " ".join(_value(real, key)) or "–", better, note)
+        (
+            title,
+            " ".join(_value(figures, key)),
+            " ".join(_value(real, key)).strip() or "–",
+            better,
+            note,
+        )
         for key, (title, better, note) in ROWS.items()
         if figures.get(key) is not None
     ]
@@ -201,7 +229,7 @@ def _network(network):
     if not network:
         return ""
     rows = [
-        (title, " ".join(_value(network, key)), better, note)
+        (title, _text(network, key), better, note)
         for key, (title, better, note) in NETWORK_ROWS.items()
     ]
     errors = zip(network["sigmas"], network["relative_errors"], strict=True)
