@@ -1,4 +1,5 @@
 import os
+import re
 import subprocess
 import sys
 from pathlib import Path
@@ -84,7 +85,7 @@ def test_the_quickstart_says_where_each_thing_is_a_line_an_epoch_and_nothing_els
         assert str(run / path) in done.stdout
     assert sorted(run.glob("samples/*.png"))
     lines = done.stdout.splitlines()
-    epochs = [line for line in lines if line.startswith("epoch ")]
+    epochs = [line for line in lines if re.match("epoch +[0-9]+/[0-9]+  loss", line)]
     assert len(epochs) == PRESETS["digits"].optimizer.epochs
     assert lines[0] == "Training digits"
     assert max(map(len, epochs)) <= 80

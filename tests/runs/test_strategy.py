@@ -9,7 +9,6 @@ from pathlib import Path
 import pytest
 import tensorflow as tf
 
-from kdiffusion.runs.choices import STRATEGIES
 from kdiffusion.runs.strategy import OneProcessor, make_strategy
 
 ROOT = Path(__file__).parent.parent.parent
@@ -62,11 +61,6 @@ def _on_two_devices(script, run, status=0):
 
 def _losses(output):
     return re.findall(r"validation ([0-9.]+)", output)
-
-
-def test_an_unknown_strategy_comes_with_the_known_ones():
-    with pytest.raises(ValueError, match=", ".join(STRATEGIES)):
-        make_strategy("parameter_server")
 
 
 def test_batches_of_the_processor_are_not_brought_to_it_by_a_thread_that_may_outlast_them():
