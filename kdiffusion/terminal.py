@@ -3,24 +3,11 @@
 from __future__ import annotations
 
 import contextlib
-import logging
 import sys
 import warnings
 from collections.abc import Iterator
 
 from tqdm import tqdm
-
-
-@contextlib.contextmanager
-def errors_alone(logger: str) -> Iterator[None]:
-    """Keeps a library's logger, by its name, from printing anything below an error."""
-    named = logging.getLogger(logger)
-    before = named.level
-    named.setLevel(logging.ERROR)
-    try:
-        yield
-    finally:
-        named.setLevel(before)
 
 
 def say(text: str = "") -> None:
