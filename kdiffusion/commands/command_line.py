@@ -17,6 +17,7 @@ PACKAGES = {
     "sklearn": "scikit-learn",
     "tensorflow_datasets": "tensorflow-datasets tensorflow",
     "pyarrow": "pyarrow",
+    "huggingface_hub": "huggingface_hub",
     "webdataset": "webdataset",
     "openvino": "openvino",
     "ai_edge_litert": "ai-edge-litert",

@@ -39,7 +39,7 @@ class DiffusersModel:
         tensors: dict from diffusers' name to float32 array, in PyTorch's layout.
         schedule: NoiseSchedule.
         prediction_type: str, a key of `TARGETS`.
-        drawing: Drawing. How its pipeline samples.
+        sampling: PipelineSampling. How its pipeline samples.
         card: DenoiserCard that `export_diffusers` left, or None.
     """
 
@@ -50,7 +50,7 @@ class DiffusersModel:
     tensors: dict[str, np.ndarray]
     schedule: NoiseSchedule
     prediction_type: str
-    drawing: scheduler.Drawing
+    sampling: scheduler.PipelineSampling
     card: DenoiserCard | None
 
 
@@ -103,7 +103,7 @@ def read(
         tensors=tensors,
         schedule=schedule,
         prediction_type=prediction_type,
-        drawing=scheduler.drawing_of(scheduler_config, schedule.num_timesteps, pipeline),
+        sampling=scheduler.sampling_of(scheduler_config, schedule.num_timesteps, pipeline),
         card=card,
     )
 

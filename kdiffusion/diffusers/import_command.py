@@ -20,7 +20,7 @@ def main(
     dataset: str | None = None,
     overwrite: bool = False,
 ) -> None:
-    """Reads a model of diffusers, to draw, export and go on training here.
+    """Reads a model of diffusers, to sample with, export and train on here.
 
     A UNet2DModel with a DDPM or DDIM scheduler, its weights in safetensors. Neither torch nor
     diffusers is needed. What isn't supported is refused by name.
@@ -47,13 +47,13 @@ def main(
     labels = len(card.class_names)
     classes = "no classes" if model.num_class_embeds is None else f"{labels} classes"
     print(f"{model.name}: {height}x{width}x{channels}, {classes}, predicts {card.prediction_type}.")
-    drawing = model.drawing
+    sampling = model.sampling
     options = " ".join(
-        [f"--sampler {drawing.sampler}", f"--steps {drawing.steps}", *drawing.options]
+        [f"--sampler {sampling.sampler}", f"--steps {sampling.steps}", *sampling.options]
     )
-    print(f"Its pipeline draws as `sample` does with {options}")
-    if drawing.without:
-        print(f"but for what has no option here: {', '.join(drawing.without)}")
+    print(f"Its pipeline samples as `sample` does with {options}")
+    if sampling.without:
+        print(f"except for what has no option here: {', '.join(sampling.without)}")
     print(f"Written: {imported.path}")
     folder = shlex.quote(str(out))
     print(f"Export it: python -m kdiffusion export {folder}")

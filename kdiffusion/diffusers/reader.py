@@ -92,7 +92,7 @@ def network_and_card(
     """What `import_diffusers` writes, before it is written.
 
     Args:
-        source, class_names, null_row, image_size, dataset: as of `import_diffusers`.
+        source, class_names, null_row, image_size, dataset: as in `import_diffusers`.
 
     Returns:
         (keras.Model, DenoiserCard, DiffusersModel).
@@ -141,8 +141,8 @@ def _card(model, class_names, dataset):
         preset=model.name,
         images_seen=0,
         ema_decay=0.0,
-        sampler=model.drawing.sampler,
-        steps=model.drawing.steps,
+        sampler=model.sampling.sampler,
+        steps=model.sampling.steps,
         guidance_strength=0.0,
     )
 

@@ -1,4 +1,4 @@
-"""diffusers' scheduler_config.json ◄► the noise schedule, and how the pipeline there draws."""
+"""diffusers' scheduler_config.json ◄► the noise schedule, and how the pipeline samples."""
 
 from collections.abc import Collection
 from typing import Any, NamedTuple
@@ -13,7 +13,7 @@ from kdiffusion.diffusion.spacing import SPACINGS
 
 SAMPLERS = {"DDPMScheduler": "ddpm", "DDIMScheduler": "ddim"}  # class ► the sampler it is here
 # Pipeline ► the sampler that it makes of its scheduler, None for the scheduler's own; and the steps
-# that it takes unless told.
+# that it takes by default.
 PIPELINES = {"DDPMPipeline": (None, 1000), "DDIMPipeline": ("ddim", 50)}
 USUAL = {"ddpm": "DDPMPipeline", "ddim": "DDIMPipeline"}  # of a scheduler by itself
 PREDICTION_TYPES = {"epsilon": "epsilon", "sample": "x0", "v_prediction": "v"}
@@ -34,11 +34,11 @@ BETAS = {
     "sigmoid": _sigmoid,
     "squaredcos_cap_v2": lambda start, end, steps: _betas(cosine_alphas_cumprod(steps)),
 }
-# Fields that change how the pipeline there draws, with the values that do as our samplers do.
+# Fields that change how the pipeline samples, with the values that our samplers agree with.
 DRAWN_ALIKE = {
     "thresholding": False, "clip_sample_range": 1.0, "set_alpha_to_one": True, "steps_offset": 0,
 }  # fmt: skip
-# What else such a file may have: what is read here, and what says nothing of drawing.
+# What else such a file may have: what is read here, and what has no effect on sampling.
 KNOWN = {
     *DRAWN_ALIKE, "num_train_timesteps", "beta_start", "beta_end", "beta_schedule", "trained_betas",
     "variance_type", "clip_sample", "prediction_type", "timestep_spacing", "rescale_betas_zero_snr",
@@ -90,12 +90,12 @@ def one_of(
     return value
 
 
-class Drawing(NamedTuple):
-    """How a pipeline draws.
+class PipelineSampling(NamedTuple):
+    """How a pipeline samples by default.
 
     Attributes:
-        sampler, steps: as of `sample`.
-        options: other options of `sample`, where it draws in another way unless it is told.
+        sampler, steps: options of `sample`.
+        options: other options of `sample`, where its defaults differ.
         without: fields for which `sample` has no option.
     """
 
@@ -105,16 +105,18 @@ class Drawing(NamedTuple):
     without: list[str]
 
 
-def drawing_of(config: dict[str, Any], timesteps: int, pipeline: str | None = None) -> Drawing:
-    """How the pipeline there draws, unless it is told otherwise.
+def sampling_of(
+    config: dict[str, Any], timesteps: int, pipeline: str | None = None
+) -> PipelineSampling:
+    """How the pipeline samples by default.
 
     Args:
-        config: as of `schedule_of`, which has accepted it.
+        config: the content of scheduler_config.json, which `schedule_of` has accepted.
         timesteps: int, T.
         pipeline: str. A key of `PIPELINES`; the scheduler's usual one if not given.
 
     Returns:
-        Drawing.
+        PipelineSampling.
     """
     sampler = SAMPLERS[config["_class_name"]]
     made, steps = PIPELINES[pipeline or USUAL[sampler]]
@@ -144,7 +146,7 @@ def drawing_of(config: dict[str, Any], timesteps: int, pipeline: str | None = No
     if sampler == "ddim" and clips:
         # There the noise stays as it was predicted; here it follows from the clipped image.
         without.append("use_clipped_model_output=False")
-    return Drawing(sampler, steps, options, without)
+    return PipelineSampling(sampler, steps, options, without)
 
 
 def config_of(card: DenoiserCard) -> tuple[dict[str, Any], str]:

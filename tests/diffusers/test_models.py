@@ -18,7 +18,7 @@ from kdiffusion.artifacts import load_denoiser
 from kdiffusion.diffusers import network
 from kdiffusion.diffusers.folder import WEIGHTS, read
 from kdiffusion.diffusers.reader import import_diffusers, network_and_card
-from kdiffusion.diffusers.scheduler import config_of, drawing_of, schedule_of
+from kdiffusion.diffusers.scheduler import config_of, sampling_of, schedule_of
 from kdiffusion.diffusers.writer import export_diffusers
 from kdiffusion.diffusion.sampling import sampling_steps
 from kdiffusion.diffusion.schedules import make_schedule
@@ -79,8 +79,8 @@ def test_the_card_says_what_the_pipeline_samples_with_and_whence_it_came(importe
     card = made.card
     assert (card.sampler, card.steps, card.prediction_type) == ("ddpm", 1000, "epsilon")
     assert card.schedule == make_schedule("linear", 1000)  # to the bit, so that a run says nothing
-    assert made.model.drawing.options == ["--spacing leading", "--variance fixed_large"]
-    assert made.model.drawing.without == []
+    assert made.model.sampling.options == ["--spacing leading", "--variance fixed_large"]
+    assert made.model.sampling.without == []
     assert (card.parent.name, card.parent.sha256) == ("cifar10", made.model.sha256)
     assert card.class_names == ("image",)
     denoiser, numbers = load_denoiser(made.path), recorded["cifar10"]
@@ -127,7 +127,7 @@ def test_what_is_written_for_diffusers_is_what_it_wrote(imported, tmp_path, name
     for tensor, value in original.tensors.items():
         np.testing.assert_array_equal(written.tensors[tensor], value)
     assert written.arguments == original.arguments
-    assert written.drawing.sampler == original.drawing.sampler
+    assert written.sampling.sampler == original.sampling.sampler
     np.testing.assert_allclose(
         written.schedule.alphas_cumprod, original.schedule.alphas_cumprod, rtol=1e-9
     )
@@ -227,7 +227,7 @@ DDPM = {"_class_name": "DDPMScheduler"}
 
 
 @pytest.mark.parametrize(
-    ("fields", "pipeline", "drawing"),
+    ("fields", "pipeline", "sampling"),
     [
         ({}, None, ("ddim", 50, [LEADING], [CLIPPED])),
         ({}, "DDPMPipeline", ("ddim", 1000, [LEADING], [CLIPPED])),
@@ -258,8 +258,8 @@ DDPM = {"_class_name": "DDPMScheduler"}
         ),
     ],
 )  # fmt: skip
-def test_it_says_how_the_pipeline_samples(fields, pipeline, drawing):
-    assert drawing_of({"_class_name": "DDIMScheduler", **fields}, 1000, pipeline) == drawing
+def test_it_says_how_the_pipeline_samples(fields, pipeline, sampling):
+    assert sampling_of({"_class_name": "DDIMScheduler", **fields}, 1000, pipeline) == sampling
 
 
 @pytest.mark.parametrize(
@@ -269,7 +269,7 @@ def test_it_says_how_the_pipeline_samples(fields, pipeline, drawing):
 )  # fmt: skip
 def test_it_says_that_steps_of_ddim_miss_the_next_timestep(spacing, timesteps, is_said):
     config = {"_class_name": "DDIMScheduler", "timestep_spacing": spacing, "clip_sample": False}
-    assert bool(drawing_of(config, timesteps).without) == is_said
+    assert bool(sampling_of(config, timesteps).without) == is_said
 
 
 @pytest.mark.parametrize("steps", [2, 1000])
