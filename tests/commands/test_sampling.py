@@ -191,7 +191,7 @@ def test_a_film_and_its_strip_are_of_the_images_that_were_asked_for(run, toy, sh
         ("sample", ["--guidance-interval", 1e8, 1e9], "`guidance_interval`"),
         ("sample", ["--out", "grid.bmp"], "must end in .png, .jpg, .jpeg, .webp"),
         ("film", ["--out", "film.png"], "must end in .gif"),
-        ("interpolate", ["--labels", "all"], "`label`"),
+        ("interpolate", ["--labels", "all"], "`labels`"),
         ("interpolate", ["--labels", "cat", "--sampler", "ddpm"], "`sampler`"),
         ("film", ["--frames", 1], "`frames`"),
     ],
