@@ -11,10 +11,8 @@ from collections.abc import Callable
 
 import tensorflow as tf
 
-Resolver = tf.distribute.cluster_resolver.ClusterResolver
 
-
-def find_cluster() -> Resolver:
+def find_cluster() -> tf.distribute.cluster_resolver.ClusterResolver:
     """The resolver of the first variable of `RESOLVERS` that the environment has.
 
     Raises:
@@ -29,7 +27,7 @@ def find_cluster() -> Resolver:
     )
 
 
-def slurm() -> Resolver:
+def slurm() -> tf.distribute.cluster_resolver.ClusterResolver:
     """The tasks of a Slurm job step."""
     tasks = int(os.environ["SLURM_STEP_NUM_TASKS"])
     resolver = tf.distribute.cluster_resolver.SlurmClusterResolver(
@@ -45,7 +43,7 @@ def slurm() -> Resolver:
     return _simple(cluster, *resolver.get_task_info())
 
 
-def sagemaker() -> Resolver:
+def sagemaker() -> tf.distribute.cluster_resolver.ClusterResolver:
     """The hosts of a SageMaker job. TensorFlow's resolver of them is not in its public API."""
     hosts = json.loads(os.environ["SM_HOSTS"])
     cluster = tf.train.ClusterSpec({"worker": [f"{host}:2223" for host in hosts]})
@@ -69,7 +67,7 @@ def _simple(cluster, task_type, index):
 
 
 # Environment variable that a launcher sets ► resolver, in this order.
-RESOLVERS: dict[str, Callable[[], Resolver]] = {
+RESOLVERS: dict[str, Callable[[], tf.distribute.cluster_resolver.ClusterResolver]] = {
     "TF_CONFIG": tf.distribute.cluster_resolver.TFConfigClusterResolver,
     "SLURM_STEP_NODELIST": slurm,
     "SM_HOSTS": sagemaker,
