@@ -22,7 +22,6 @@ import tyro
 from kdiffusion.precision import resolve_policy
 from kdiffusion.runs import PRESETS
 from kdiffusion.runs.build import build_model
-from kdiffusion.training.batches import images_and_labels
 
 SHAPE, CLASSES = (32, 32, 3), 10
 PresetName = tyro.extras.literal_type_from_choices(list(PRESETS))
@@ -155,14 +154,6 @@ def _seconds(run):
     return time.perf_counter() - start
 
 
-def check_step(network, batch_size):
-    """A callable that gives the seconds that a batch's own check takes, which is in the step."""
-    images = tf.random.uniform((batch_size, *SHAPE), -1, 1)
-    labels = tf.zeros(batch_size, tf.int32)
-    checked = tf.function(lambda: images_and_labels((images, labels), network)[2], autograph=False)
-    return lambda: min(_seconds(checked) for _ in range(3))
-
-
 def measure(steps, parts, rounds):
     """{name: seconds `[rounds]`} of the steps and the parts, in turns."""
     for step in steps.values():  # compiles, and touches the memory
@@ -200,7 +191,6 @@ def main(preset: Annotated[PresetName, tyro.conf.Positional] = "cifar10_small", 
     dtype = keras.dtype_policies.get(resolve_policy(config.model.dtype_policy)).compute_dtype
     parts = {
         f"its 3x3 convolutions alone, {dtype}": convolution_step(model.network, size, dtype),
-        "the check of a batch alone": check_step(model.network, size),
     }
     seconds = measure(steps, parts, rounds)
     print("| training step | ms | images per second |\n|---|---|---|")

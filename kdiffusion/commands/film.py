@@ -13,7 +13,6 @@ import numpy as np
 from tqdm import tqdm
 
 from kdiffusion.artifacts import load_denoiser
-from kdiffusion.checks import check_whole
 from kdiffusion.diffusion.options import SamplingOptions
 from kdiffusion.diffusion.sampling import sampling_steps
 from kdiffusion.diffusion.seeded_noise import initial_latents
@@ -87,7 +86,6 @@ def film(
 
 def _kept(card, frames, show, options):
     """After how many steps the frames are: ints, from the first to the last."""
-    frames = check_whole("frames", frames, 2)
     steps = options.resolve(card).steps
     first = 0 if show == "image" else 1
     return np.unique(np.linspace(first, steps, min(frames, steps + 1 - first)).round().astype(int))

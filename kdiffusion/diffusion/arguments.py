@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
+import operator
 import reprlib
 from collections.abc import Sequence
 
 import numpy as np
 
-from kdiffusion.checks import check_seed
 from kdiffusion.diffusion.card import DenoiserCard
 
 # One whole number for each image: labels, seeds.
@@ -41,7 +41,7 @@ def check_labels(card: DenoiserCard, labels: Labels, count: int) -> np.ndarray:
 
 def check_seeds(seeds: Integers | None, count: int = 1) -> list[int]:
     """The seeds as Python ints; 0, 1, ... for `count` images where they are None."""
-    return [check_seed(seed) for seed in (range(count) if seeds is None else seeds)]
+    return [operator.index(seed) for seed in (range(count) if seeds is None else seeds)]
 
 
 def check_images(card: DenoiserCard, images: np.ndarray, count: int | None = None) -> np.ndarray:

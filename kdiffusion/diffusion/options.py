@@ -9,7 +9,6 @@ import dataclasses
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Literal
 
-from kdiffusion.checks import check_number
 from kdiffusion.diffusion.card import DenoiserCard
 from kdiffusion.diffusion.forward_process import VARIANCES
 from kdiffusion.diffusion.samplers import SAMPLERS, find_sampler
@@ -94,5 +93,5 @@ class SamplingOptions(RecommendedSampling):
                     f"`{option}` has no meaning for the sampler {name!r}. "
                     f"Received: {option}={value!r}"
                 )
-        if self.eta is not None:
-            check_number("eta", self.eta, "a number from 0 to 1", 0, 1)
+        if self.eta is not None and not 0 <= self.eta <= 1:
+            raise ValueError(f"`eta` must be from 0 to 1. Received: eta={self.eta!r}")
