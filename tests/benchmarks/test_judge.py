@@ -74,6 +74,7 @@ def test_both_sides_are_the_mean_of_an_image_and_its_mirror_image(trained):
         assert np.abs(sides[0] - sides[1]).max() > 1e-3
 
 
+@pytest.mark.slow
 def test_the_command_writes_a_judge_that_reads(tmp_path):
     file = tmp_path / "judge.onnx"
     options = ["--images", "30000", "--width", "16", "--dtype-policy", "float32"]
