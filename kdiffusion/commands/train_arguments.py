@@ -23,7 +23,7 @@ from kdiffusion.runs.run_directory import RunDirectory, holds_run
 
 @dataclass(frozen=True)
 class Command:
-    """Train a class-conditional diffusion model, export it, and sample with the exported file."""
+    """Train a class-conditional diffusion model, export it, and sample with it."""
 
     config: Annotated[Config, tyro.conf.arg(name="")]
     run_dir: Path | None = None
@@ -101,7 +101,9 @@ def help_of_preset(name: str, program: str) -> str:
     """
     width = min(shutil.get_terminal_size().columns, 100)
     config = PRESETS[name]
-    lines = [f"usage: {program} {name} [OPTION ...]", "", *PRESET_DOCS[name].splitlines()]
+    lines = [f"usage: {program} {name} [OPTION ...]"]
+    for paragraph in PRESET_DOCS[name].split("\n\n"):
+        lines += ["", *textwrap.wrap(paragraph, width)]
     groups = {"": Command(config)} | {
         f"{section}.": getattr(config, section) for section in list(vars(config))[1:]
     }

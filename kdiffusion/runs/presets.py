@@ -19,12 +19,13 @@ from kdiffusion.runs.config import (
 
 
 def digits() -> Config:
-    """Handwritten digits, 8x8, from scikit-learn: the quickstart, minutes on two cores.
+    """Handwritten digits, 8x8: the quickstart, minutes on two cores.
 
     `python -m kdiffusion train digits`
 
-    0.7 M parameters. Two minutes in all, with both exports and 80 images, on idle cores with AMX.
-    An SVM on the real digits read 100 % of 200 drawn ones as the label that was asked for.
+    From scikit-learn. 0.7 M parameters. Two minutes in all, with both exports and 80 images, on
+    idle cores with AMX. An SVM on the real digits read 100 % of 200 drawn ones as the label that
+    was asked for.
     """
     return Config(
         data=DataConfig(name="digits"),
@@ -53,14 +54,14 @@ def digits() -> Config:
 
 
 def cifar10_paper() -> Config:
-    """The model that this project set out to reproduce: CIFAR-10, 600 epochs, for a GPU.
+    """CIFAR-10, the model that this project reproduces, for a GPU.
 
     `python -m kdiffusion train cifar10_paper`
 
-    Linear schedule, epsilon objective, AdamW at 1e-3, self-attention after each block at 16x16, 8x8
-    and 4x4, ancestral sampling with guidance strength 3. 43.9 M parameters; 9.1 s per step of 128
-    on two cores (`python -m benchmarks.step_time cifar10_paper --steps 4`). Trained here for 4
-    steps, exported and sampled: the rest needs a GPU.
+    600 epochs, linear schedule, epsilon objective, AdamW at 1e-3, self-attention after each block
+    at 16x16, 8x8 and 4x4, ancestral sampling with guidance strength 3. 43.9 M parameters; 9.1 s per
+    step of 128 on two cores (`python -m benchmarks.step_time cifar10_paper --steps 4`). Trained
+    here for 4 steps, exported and sampled: the rest needs a GPU.
     """
     return Config(
         data=DataConfig(name="cifar10", horizontal_flip=False),
@@ -80,14 +81,14 @@ def cifar10_paper() -> Config:
 
 
 def cifar10_small() -> Config:
-    """CIFAR-10 on two CPU cores in hours: half the resolution inside, Muon, min-SNR weighting.
+    """CIFAR-10 on two CPU cores, in hours.
 
     `python -m kdiffusion train cifar10_small`
 
-    7.4 M parameters, 0.29 G multiplications per image. Timesteps whose loss is large are drawn more
-    often, and count less. What was tried, and what it gave: docs/results/recipe.md. The released
-    model `cifar10_5m` is of it, but for its noise levels:
-    `--diffusion.timestep-sampling log_normal --diffusion.loss-weighting edm`.
+    Half the resolution inside, Muon, min-SNR weighting. 7.4 M parameters, 0.29 G multiplications
+    per image. Timesteps whose loss is large are drawn more often, and count less. What was tried,
+    and what it gave: docs/results/recipe.md. The released model `cifar10_5m` was trained with it and
+    other noise levels: `--diffusion.timestep-sampling log_normal --diffusion.loss-weighting edm`.
     """
     return Config(
         data=DataConfig(name="cifar10"),
@@ -125,14 +126,15 @@ def cifar10_small() -> Config:
 
 
 def cifar10_medium() -> Config:
-    """CIFAR-10 on one GPU of 16 GB in an hour or two: the recipe of `cifar10_small`, more network.
+    """CIFAR-10 on one GPU of 16 GB, in an hour or two.
 
     `python -m kdiffusion train cifar10_medium`
 
-    27.8 M parameters, 1.43 G multiplications per image, 3 M images. A step of 256 takes at most
-    10.3 GiB in float32: 9.8 for all that its operations give, were each kept to its end, and 0.4
-    for weights, gradient, momentum and average. Not trained here: it needs a GPU, and its time is
-    reckoned for one of 8 TFLOP/s that reaches half of that.
+    The recipe of `cifar10_small`, with more network. 27.8 M parameters, 1.43 G multiplications per
+    image, 3 M images. A step of 256 takes at most 10.3 GiB in float32: 9.8 for what its
+    operations give, if all of it is kept, and 0.4 for weights, gradient, momentum and average.
+    Not trained here: it needs a GPU, and the time is an estimate for one of 8 TFLOP/s that reaches
+    half of that.
     """
     changes = {
         "model.base_channels": 128,
@@ -149,13 +151,13 @@ def cifar10_medium() -> Config:
 
 
 def cifar10() -> Config:
-    """CIFAR-10 on a large GPU: a network as wide as DDPM's, by the recipe of `cifar10_small`.
+    """CIFAR-10 on a large GPU: a network as wide as DDPM's.
 
     `python -m kdiffusion train cifar10`
 
-    38.4 M parameters, full resolution inside, dropout and flips; 51 M images, half of those of Ho
-    et al. 2020. Not trained here: it needs a GPU. That the recipe is as good for so much more
-    training has not been tried.
+    The recipe of `cifar10_small`. 38.4 M parameters, full resolution inside, dropout and flips; 51
+    M images, half of those of Ho et al. 2020. Not trained here: it needs a GPU. That the recipe is
+    as good for so much more training has not been tried.
     """
     changes = {
         "model.base_channels": 128,
@@ -177,13 +179,14 @@ def cifar10() -> Config:
 
 
 def stl10_small() -> Config:
-    """64x64 on two CPU cores in hours: the recipe of `cifar10_small`, a quarter of the resolution.
+    """STL-10 at 64x64 on two CPU cores, in hours.
 
     `python -m kdiffusion train stl10_small`
 
-    7.4 M parameters and 0.29 G multiplications per image, as `cifar10_small`: patches of 4x4 pixels
-    make 16x16 of 64x64. STL-10 has 5,000 labelled images; --data.name takes others. An hour of it
-    on CIFAR-10, enlarged, is in docs/results.
+    The recipe of `cifar10_small` at a quarter of the resolution inside. 7.4 M parameters and 0.29 G
+    multiplications per image, as `cifar10_small`: patches of 4x4 pixels make 16x16 of 64x64. STL-10
+    has 5,000 labelled images; --data.name takes others. An hour of it on CIFAR-10, enlarged, is in
+    docs/results.
     """
     changes = {
         "data.name": "stl10",
@@ -199,11 +202,11 @@ def stl10_small() -> Config:
 
 
 def stl10() -> Config:
-    """Higher resolution: STL-10 at 64x64, from its 5,000 labelled images, for a GPU.
+    """STL-10 at 64x64, for a GPU.
 
     `python -m kdiffusion train stl10`
 
-    Not trained here: it needs a GPU. Dropout and flips, for there are few images.
+    Not trained here: it needs a GPU. Dropout and flips, because it has only 5,000 labelled images.
     """
     return Config(
         data=DataConfig(name="stl10", image_size=64),
