@@ -87,8 +87,8 @@ def cifar10_small() -> Config:
 
     Half the resolution inside, Muon, min-SNR weighting. 7.4 M parameters, 0.29 G multiplications
     per image. Timesteps whose loss is large are drawn more often, and count less. What was tried,
-    and what it gave: docs/results/recipe.md. The released model `cifar10_5m` was trained with it and
-    other noise levels: `--diffusion.timestep-sampling log_normal --diffusion.loss-weighting edm`.
+    and what it gave: docs/results/recipe.md. The released model `cifar10_5m` has other noise
+    levels: `--diffusion.timestep-sampling log_normal --diffusion.loss-weighting edm`.
     """
     return Config(
         data=DataConfig(name="cifar10"),
