@@ -24,8 +24,7 @@ from kdiffusion.commands.outputs import refuse_outputs
 from kdiffusion.data import load_dataset
 from kdiffusion.images import image_grid, save_png, to_uint8
 from kdiffusion.runs import PRESETS, train
-from kdiffusion.runs.checkpoints import RECORD
-from kdiffusion.runs.sealed import read_sealed
+from kdiffusion.runs.checkpoints import verify
 
 DRAWN = 12  # of each class, by each run
 
@@ -153,7 +152,7 @@ def _train(task, images, run_dir, epochs, parent):
     )
     run = train(config, run_dir)
     newest = max((run_dir / "checkpoints").glob("step_*"))
-    return run, read_sealed(newest / RECORD)["logs"]["val_loss"]
+    return run, verify(newest)["logs"]["val_loss"]
 
 
 if __name__ == "__main__":

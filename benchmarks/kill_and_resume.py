@@ -18,10 +18,10 @@ import tempfile
 import time
 from pathlib import Path
 
-import tensorflow as tf
+import numpy as np
 import tyro
 
-from kdiffusion.runs.checkpoints import verify
+from kdiffusion.runs.checkpoints import STATE, verify
 
 POLL_SECONDS = 0.0005  # a checkpoint of this size takes some 20 ms to write
 
@@ -44,8 +44,9 @@ def _newest_whole(checkpoints):
     folders = sorted(checkpoints.glob("step_????????"), reverse=True)
     for folder in folders:
         try:
-            return verify(folder)["step"]
-        except ValueError:
+            verify(folder)
+            return int(folder.name.removeprefix("step_"))
+        except (OSError, ValueError, KeyError):
             continue
     return 0
 
@@ -103,20 +104,14 @@ def _is_writing_after(checkpoints, step, skipped):
 
 
 def _compare(one, other):
-    """Tensors compared, and the names of those that differ, of two runs' last checkpoints."""
+    """Arrays compared, and the names of those that differ, of two runs' last checkpoints."""
     folders = [max((run / "checkpoints").glob("step_????????")) for run in (one, other)]
     records = [verify(folder) for folder in folders]
-    readers = [tf.train.load_checkpoint(str(folder / "state")) for folder in folders]
-    names = set().union(*(reader.get_variable_to_shape_map() for reader in readers))
-    names -= {"_CHECKPOINTABLE_OBJECT_GRAPH"}
-    differing = [
-        name
-        for name in sorted(names)
-        if readers[0].get_tensor(name).tobytes() != readers[1].get_tensor(name).tobytes()
-    ]
-    for field in ("step", "logs"):
-        if records[0][field] != records[1][field]:
-            differing.append(field)
+    states = [np.load(folder / STATE) for folder in folders]
+    names = sorted({*states[0], *states[1]})
+    differing = [name for name in names if states[0][name].tobytes() != states[1][name].tobytes()]
+    if records[0]["logs"] != records[1]["logs"]:
+        differing.append("logs")
     return len(names), differing
 
 

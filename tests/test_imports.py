@@ -31,7 +31,7 @@ ROOMS = {
     "checks.py": (set(), False),
     "files.py": ({"checks"}, False),
     "images.py": ({"checks", "files"}, False),
-    "object_store.py": ({"terminal"}, False),
+    "object_store.py": ({"terminal"}, True),
     "onnx_session.py": (set(), True),
     "precision.py": (set(), True),
     "terminal.py": (set(), False),
@@ -42,7 +42,7 @@ ROOMS = {
     # A file of weights alone has no graph: opening it builds the network.
     "artifacts": (ABOVE_DIFFUSION | {"networks"}, True),
     "training": (ABOVE_DIFFUSION | {"networks"}, True),
-    "runs": (ABOVE_DIFFUSION | {"networks", "training", "data", "evaluation", "artifacts"}, True),
+    "runs": (ABOVE_DIFFUSION | {"networks", "training", "data", "artifacts"}, True),
     "export": (ABOVE_DIFFUSION | {"networks", "training", "data", "artifacts", "runs"}, True),
     "commands": (
         ABOVE_DIFFUSION | {"networks", "training", "data", "artifacts", "runs", "export"},

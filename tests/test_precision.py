@@ -42,7 +42,7 @@ def test_a_run_keeps_the_policy_that_auto_took_when_it_began():
     def config(policy):
         return PRESETS["digits"].replace(**{"model.dtype_policy": policy})
 
-    begun = run_module._with_policy(config("auto"))
+    begun = run_module._resolved(config("auto"), None)
     assert begun.model.dtype_policy == resolve_policy("auto")
     elsewhere = "float32" if begun.model.dtype_policy == "mixed_bfloat16" else "mixed_bfloat16"
     before = RunDirectory("run", config(elsewhere), (8, 8, 1), ("0",), 1)

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING
 
 from kdiffusion.object_store import spelled
 from kdiffusion.runs import Interrupted
-from kdiffusion.runs.remote_run import begun
+from kdiffusion.runs.remote_run import local_folder
 from kdiffusion.runs.run_directory import holds_run
 from kdiffusion.runs.summary import settings_lines
 from kdiffusion.tensorflow_start import import_tensorflow
@@ -52,7 +52,7 @@ def run(arguments: Sequence[str], program: str = "train.py") -> None:
 def announce(command: Command) -> None:
     """Says what will be trained."""
     config, folder = command.config, command.folder
-    goes_on = command.resume and holds_run(begun(folder))
+    goes_on = command.resume and holds_run(local_folder(folder))
     say(f"{'Going on with' if goes_on else 'Training'} {config.preset}")
     say("\n".join(settings_lines(config, spelled(folder))))
 
@@ -74,9 +74,8 @@ def finish(run: Run) -> str:
     save_png(grid, folder / "samples.png", overwrite=True)
     if run.remote is None:
         return str(folder)
-    with working(f"sending the run to {run.remote.url}", line=True):
+    with working(f"copying the run to {run.remote.url}", line=True):
         run.remote.send()
-    run.remote.close()
     return run.remote.url
 
 

@@ -17,7 +17,7 @@ from pydantic.dataclasses import dataclass
 from kdiffusion.checks import check_name
 from kdiffusion.runs import PRESET_DOCS, PRESETS, Config
 from kdiffusion.runs.config import OneOf
-from kdiffusion.runs.remote_run import begun
+from kdiffusion.runs.remote_run import local_folder
 from kdiffusion.runs.run_directory import RunDirectory, holds_run
 
 
@@ -57,7 +57,7 @@ def parse(arguments: Sequence[str], program: str = "train.py") -> Command:
         return tyro.cli(Command, args=options, default=Command(config), prog=f"{program} {preset}")
 
     command = parsed(PRESETS[preset])
-    folder = begun(command.folder)
+    folder = local_folder(command.folder)
     if not (command.resume and holds_run(folder)):
         if is_resumed_by_name and not named:
             raise ValueError(

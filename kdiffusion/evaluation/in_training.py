@@ -12,6 +12,7 @@ import numpy as np
 import tensorflow as tf
 
 from kdiffusion.diffusion.sampling import network_evaluations
+from kdiffusion.runs.tensorboard import event_writer, x_of
 from kdiffusion.terminal import say
 
 from .evaluation import evaluate
@@ -60,6 +61,7 @@ class EvaluationInTraining(keras.callbacks.Callback):
     def __init__(self, real: Real, directory: RunDirectory):
         super().__init__()
         self._real, self._directory = real, directory
+        self._writer: tf.summary.SummaryWriter | None = None
         self._config = directory.config
         self._epochs = self._config.optimizer.epochs
         every = self._config.evaluation.every_epochs
@@ -90,11 +92,9 @@ class EvaluationInTraining(keras.callbacks.Callback):
         return each * sum(map(self.is_due, range(epoch, self._epochs + 1)))
 
     def on_train_begin(self, logs: Any = None) -> None:
-        folder = self._directory.tensorboard / "evaluation"
-        self._writer = tf.summary.create_file_writer(str(folder))
-
-    def on_train_end(self, logs: Any = None) -> None:
-        self._writer.close()
+        if self._writer is None:  # `fit` begins twice where a run goes on amid an epoch
+            step = int(self.model.step.numpy())
+            self._writer = event_writer(self._directory, "evaluation", step)
 
     def on_epoch_end(self, epoch: int, logs: Any = None) -> None:
         if not self.is_due(epoch + 1):
@@ -105,9 +105,7 @@ class EvaluationInTraining(keras.callbacks.Callback):
         self.seconds_spent += self._seconds
         say(said_of(epoch + 1, figures, self._config.evaluation.images, self._seconds))
         step = int(self.model.step.numpy())
-        batch_size = self._config.optimizer.batch_size
-        axes = {"steps": step, "images": step * batch_size, "epochs": epoch + 1}
-        with self._writer.as_default(step=np.int64(axes[self._config.run.x_axis])):
+        with self._writer.as_default(step=x_of(self._config, step)):
             for name, value in {**figures, "seconds": self._seconds}.items():
                 tf.summary.scalar(f"evaluation/{name}", np.float32(value))
         self._writer.flush()  # a checkpoint follows, and says that this is done

@@ -23,7 +23,7 @@ from kdiffusion.runs.choices import LEARNING_RATE_SHAPES, NETWORKS, OPTIMIZERS, 
 PARENT = "parent"  # the network of the weights to start from
 IN_A_RUN = 40  # validations, grids and checkpoints, about, by default
 DTYPE_POLICIES = ("auto", "float32", "mixed_bfloat16", "mixed_float16")
-X_AXES = ("steps", "images", "epochs")
+X_AXES = ("steps", "images")
 
 
 class OneOf(tuple[str, ...]):

@@ -1,11 +1,16 @@
 """The network of a run beyond the settings that all networks share: options, and a parent's."""
 
+from __future__ import annotations
+
 import dataclasses
 import json
 from fractions import Fraction
+from typing import TYPE_CHECKING
 
 from kdiffusion.runs.config import PARENT, Config, ModelConfig
-from kdiffusion.runs.initial_weights import InitialWeights
+
+if TYPE_CHECKING:
+    from kdiffusion.runs.initial_weights import InitialWeights
 
 # What the data set decides, and what a run that starts from another chooses for itself.
 NOT_THE_PARENTS = ("image_shape", "num_classes", "dropout")

@@ -1,6 +1,6 @@
 """What a run prints while it trains: what it is doing, and a line for each epoch.
 
-All other numbers are in TensorBoard (`callbacks.Monitor`).
+All other numbers are in TensorBoard (`tensorboard.py`).
 """
 
 from __future__ import annotations

@@ -2,57 +2,22 @@
 
 from __future__ import annotations
 
-import contextlib
+import dataclasses
 import json
 import os
 import shutil
-import weakref
-from collections.abc import Iterator
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
-from filelock import FileLock, Timeout
-
-from kdiffusion.files import refuse_existing
+from kdiffusion.files import staged, sync
 from kdiffusion.runs.config import PARENT, Config
-from kdiffusion.runs.history import changed_settings
-from kdiffusion.runs.sealed import read_sealed, write_sealed
 
-# What may differ when a run is resumed, as "section" or "section.field": where it ends, how fast it
-# goes there, in how much memory, how it is watched and sampled. The rest would make it another run.
-RESUMABLE = (
-    "run",
-    "sampling",
-    "evaluation",
-    "optimizer.epochs",
-    "optimizer.learning_rate",
-    "optimizer.learning_rate_shape",
-    "optimizer.warmup_steps",
-    "optimizer.cooldown_fraction",
-    "optimizer.final_learning_rate_fraction",
-    "optimizer.gradient_accumulation",
-    "optimizer.rematerialise",
-    "data.directory",
-)
-
-# The parts of a run's folder, and the files that each may hold when it is removed: what a run, its
-# exports and their killed writers leave.
-_EXPORTED = (
-    r"denoiser(_float16|_int8)?\.onnx|denoiser(_float16)?\.safetensors|sampler\.onnx|denoiser\.tflite|openvino/denoiser\.(xml|bin)"
-    r"|(sampler_)?saved_model/(\w+\.pb|variables/variables\.[\w-]+|assets\.extra/\w+\.(json|txt))"
-    r"|diffusers/((model_index|kdiffusion_card)\.json|scheduler/scheduler_config\.json"
-    r"|unet/(config\.json|diffusion_pytorch_model\.safetensors))"
-)
-PARTS = {
-    "checkpoints": r"(\w+/)?step_\d+(/(record\.json|state\.[\w-]+)|\.partial/.*)",
-    "tensorboard": r"((train|validation)/)?events\.out\.tfevents\.[^/]+",
-    "samples": r"epoch_\d+\.png|\.epoch_\d+\.png\.\w+",
-    "export": rf"{_EXPORTED}|\.(denoiser|sampler|saved_model|openvino|diffusers)[^/]*\.\w{{8}}/.*",
-}
-GRID = "samples.png"  # what `train.py` draws at the end
-# By folder: locks that trainings of this process have left held, as long as somebody has them.
-_LEFT_HELD: weakref.WeakValueDictionary[Path, FileLock] = weakref.WeakValueDictionary()
+GRID = "samples.png"  # what `train.py` samples at the end
+PARTS = ("checkpoints", "tensorboard", "samples", "export", GRID)
+# What makes another run of it: "section" or "section.field". The rest may change as a run goes on.
+KEPT = ("model", "diffusion", "optimizer.name", "optimizer.batch_size", "run.seed", "run.x_axis")
+DATA = ("image_shape", "class_names", "data_sha256", "mirrored")
 
 
 @dataclass(frozen=True)
@@ -65,14 +30,10 @@ class RunDirectory:
         image_shape: (height, width, channels) of the data set.
         class_names: names of its classes, in label order.
         num_images: int. How many images it is trained on.
-        data_sha256: str, `ImageDataset.content_hash` of the data set as it is split. None in the
-            folder of a run that was begun before it was written.
-        mirrored: bool. Whether half of the images are mirrored: `data.horizontal_flip`, or what the
-            data set says. None as for `data_sha256`.
+        data_sha256: str, `ImageDataset.content_hash` of the data set as it is split.
+        mirrored: bool. Whether half of the images are mirrored.
         parent: dict of `name` and `sha256`, what the run's first weights are of; None where they
             are random.
-        history: tuple of entries of `kdiffusion.runs.history`: which settings and versions hold
-            from which step on.
     """
 
     path: Path
@@ -82,7 +43,6 @@ class RunDirectory:
     num_images: int
     data_sha256: str | None = None
     mirrored: bool | None = None
-    history: tuple[dict, ...] = ()
     parent: dict | None = None
 
     @property
@@ -105,17 +65,11 @@ class RunDirectory:
         """Makes the folders and writes config.json, whole or not at all."""
         for folder in (self.checkpoints, self.tensorboard, self.samples):
             folder.mkdir(parents=True, exist_ok=True)
-        content = {
-            "image_shape": self.image_shape,
-            "class_names": self.class_names,
-            "num_images": self.num_images,
-            "data_sha256": self.data_sha256,
-            "mirrored": self.mirrored,
-            "config": json.loads(self.config.to_json()),
-            "history": self.history,
-            "parent": self.parent,
-        }
-        write_sealed(self.path / "config.json", content)
+        content = {field.name: getattr(self, field.name) for field in dataclasses.fields(self)[2:]}
+        content["config"] = json.loads(self.config.to_json())
+        with staged(self.path / "config.json", overwrite=True) as temporary:
+            temporary.write_text(json.dumps(content, indent=2) + "\n", encoding="utf-8")
+            sync(temporary)
 
     @classmethod
     def read(cls, path: str | os.PathLike) -> RunDirectory:
@@ -123,7 +77,7 @@ class RunDirectory:
 
         Raises:
             FileNotFoundError: the folder holds no run.
-            ValueError: its config.json can't be read by this version.
+            ValueError: its config.json is not that of a run.
         """
         file = Path(path) / "config.json"
         if not file.is_file():
@@ -132,53 +86,13 @@ class RunDirectory:
                 f"Received: run_dir={path}"
             )
         try:
-            content: Any = read_sealed(file)
-            height, width, channels = map(int, content["image_shape"])
-            # Its log was begun before there was a choice.
-            content["config"]["run"].setdefault("x_axis", "epochs")
-            return cls(
-                path=Path(path),
-                config=Config.from_json(json.dumps(content["config"])),
-                image_shape=(height, width, channels),
-                class_names=tuple(str(name) for name in content["class_names"]),
-                num_images=int(content["num_images"]),
-                data_sha256=content.get("data_sha256"),
-                mirrored=content.get("mirrored"),
-                history=tuple(content.get("history", ())),
-                parent=content.get("parent"),
-            )
-        except (ValueError, KeyError, TypeError, RecursionError) as error:
-            raise ValueError(f"{file} is not a valid run configuration: {error}") from error
-
-
-@contextlib.contextmanager
-def locked(path: Path) -> Iterator[FileLock]:
-    """Keeps other processes from training in a folder.
-
-    Yields:
-        FileLock: held as long as somebody has it, after the block too, unless that raises. This
-        process may take it again when the block is done.
-
-    Raises:
-        BlockingIOError: another training is at work there.
-    """
-    path.mkdir(parents=True, exist_ok=True)
-    left_held = _LEFT_HELD.pop(path.resolve(), None)
-    if left_held is not None:
-        left_held.release()
-    lock = FileLock(path / "run.lock", thread_local=False)
-    try:
-        lock.acquire(timeout=0)
-    except Timeout as error:
-        raise BlockingIOError(
-            f"Another process trains in {path}: it holds {lock.lock_file}"
-        ) from error
-    try:
-        yield lock
-    except BaseException:
-        lock.release()  # the error's traceback still has it
-        raise
-    _LEFT_HELD[path.resolve()] = lock
+            content = json.loads(file.read_text(encoding="utf-8"))
+            content["config"] = Config.from_json(json.dumps(content["config"]))
+            for name in ("image_shape", "class_names"):
+                content[name] = tuple(content[name])
+            return cls(path=Path(path), **content)
+        except (ValueError, KeyError, TypeError) as error:
+            raise ValueError(f"{file} is not the configuration of a run: {error}") from error
 
 
 def holds_run(path: str | os.PathLike) -> bool:
@@ -187,72 +101,46 @@ def holds_run(path: str | os.PathLike) -> bool:
 
 
 def check_free(path: str | os.PathLike, overwrite: bool = False) -> None:
-    """Refuses to begin a run where there is one, or what may be somebody's work.
+    """Refuses to begin a run where there is one, or where files of another kind would be mixed up.
 
     Raises:
-        FileExistsError: the folder holds a run, and `overwrite` is False; or a config.json that no
-            run wrote; or no config.json, and something under the name of a part.
+        FileExistsError: the folder holds a run, and `overwrite` is False; or no run, and something
+            under the name of one of its parts.
+        ValueError: its config.json is not that of a run.
     """
     path = Path(path)
-    if os.path.lexists(path) and not path.is_dir():
-        raise FileExistsError(f"{path} is not a folder. Choose another --run-dir.")
-    if holds_run(path):
-        if not overwrite:
-            raise FileExistsError(
-                f"{path} holds a run already. Go on with it by --resume, replace it by "
-                "--overwrite, or choose another --run-dir."
-            )
-        refuse_existing(path / "config.json", overwrite=True)
-        if not _is_ours(path / "config.json"):
-            raise FileExistsError(
-                f"{path / 'config.json'} is not that of a run, so nothing beside it is removed. "
-                "Choose another --run-dir, or remove it yourself."
-            )
+    if not holds_run(path):
+        for part in (path / name for name in PARTS):
+            if part.is_file() or (part.is_dir() and any(part.iterdir())):
+                raise FileExistsError(
+                    f"{part} is there, and {path} holds no run. Choose another --run-dir, or move "
+                    "it away."
+                )
         return
-    if any(path.glob("checkpoints/**/step_*")):
+    if not overwrite:
         raise FileExistsError(
-            f"{path} holds checkpoints without the config.json that tells what they are of. "
-            "Choose another --run-dir, or remove them yourself."
+            "`--run-dir` holds a run already. Go on with it by --resume, replace it by "
+            "--overwrite, or choose another."
         )
-    for name in (*PARTS, GRID):
-        part = path / name
-        is_empty = part.is_dir() and not part.is_symlink() and not any(part.iterdir())
-        if os.path.lexists(part) and not is_empty:
-            raise FileExistsError(
-                f"{part} is there, and {path} holds no run whose part it is. Choose another "
-                "--run-dir, or move it away."
-            )
-
-
-def _is_ours(file):
-    try:
-        content = json.loads(file.read_text(encoding="utf-8"))
-    except (ValueError, RecursionError):
-        return False
-    return isinstance(content, dict) and {"format_version", "config"} <= content.keys()
+    RunDirectory.read(path)  # our mark: a folder without it is never removed
 
 
 def clear(path: str | os.PathLike) -> None:
-    """Removes a run, if there is one, and nothing else from its folder.
-
-    Raises:
-        OSError: a part of it could not be removed, such as a symbolic link.
-    """
+    """Removes a run, if there is one, and nothing else from its folder."""
     path = Path(path)
-    if holds_run(path):
-        check_free(path, overwrite=True)  # again: time has passed, and others may have written
-        for name in PARTS:
-            if (path / name).exists():
-                shutil.rmtree(path / name)
-        (path / GRID).unlink(missing_ok=True)
-        (path / "config.json").unlink()
+    if not holds_run(path):
+        return
+    check_free(path, overwrite=True)
+    for part in (path / name for name in PARTS):
+        if part.is_dir():
+            shutil.rmtree(part)  # raises for a symbolic link
+        else:
+            part.unlink(missing_ok=True)
+    (path / "config.json").unlink()
 
 
 def as_begun(config: Config, before: RunDirectory) -> Config:
-    """The configuration with what a run keeps as it began, of what was asked for by other words.
-
-    These are what `"auto"` and a parent's network meant then. A run from before there was a choice
-    of the axis of TensorBoard's log keeps its own.
+    """The configuration with what `"auto"` and a parent's network meant when the run began.
 
     Args:
         config: `Config` that was asked for.
@@ -264,56 +152,48 @@ def as_begun(config: Config, before: RunDirectory) -> Config:
         model = replace(before.config.model, **own)
     if model.dtype_policy == "auto":
         model = replace(model, dtype_policy=before.config.model.dtype_policy)
-    run = config.run
-    if before.config.run.x_axis == "epochs":
-        run = replace(run, x_axis="epochs")
-    return replace(config, model=model, run=run)
+    return replace(config, model=model)
 
 
-def check_resumable(before: Config, now: Config) -> None:
-    """Refuses to go on with a run under settings that would make it another run.
-
-    Args:
-        before: `Config` of the run.
-        now: `Config` that was asked for, `as_begun`.
-
-    Raises:
-        ValueError: names each setting that differs, and those that may.
-    """
-    kept = ("run.seed", "run.init_from", "run.init_partial", "run.x_axis")
-    differing = [
-        f"{name} was {change['was']!r}, is {change['is']!r}"
-        for name, change in changed_settings(before, now).items()
-        if name in kept or not {name, name.split(".")[0]} & set(RESUMABLE)
-    ]
-    if differing:
-        raise ValueError(
-            f"A resumed run must keep its settings, but for {', '.join(RESUMABLE)} (not "
-            f"{', '.join(kept)}). Received: {'; '.join(differing)}"
-        )
+def flat_settings(config: Config) -> dict[str, Any]:
+    """{"section.field": value} of a `Config`, the values as in JSON."""
+    content = json.loads(config.to_json())
+    return {
+        f"{section}.{name}": value
+        for section, fields in content.items()
+        if isinstance(fields, dict)
+        for name, value in fields.items()
+    }
 
 
-def check_same_data(before: RunDirectory, now: RunDirectory) -> None:
-    """Refuses to go on with a run on other images.
-
-    That is other classes, shape, number, pixels, another split, or mirrored where they were not.
+def check_resumable(before: RunDirectory, now: RunDirectory) -> None:
+    """Refuses to go on with a run as another: with other data, or another network or objective.
 
     Args:
         before: `RunDirectory` of the run.
         now: `RunDirectory` that it would become.
 
     Raises:
-        ValueError: names what differs.
+        ValueError: names each setting, and each fact about the data, that differs.
     """
-    names = ["class_names", "image_shape", "num_images"]
-    names += [name for name in ("data_sha256", "mirrored") if getattr(before, name) is not None]
+    was, is_now = (
+        {
+            **{
+                name: value
+                for name, value in flat_settings(each.config).items()
+                if {name, name.split(".")[0]} & set(KEPT)
+            },
+            **{name: getattr(each, name) for name in DATA},
+        }
+        for each in (before, now)
+    )
     differing = [
-        f"{name} was {getattr(before, name)!r}, is {getattr(now, name)!r}"
-        for name in names
-        if getattr(before, name) != getattr(now, name)
+        f"{name} was {was[name]!r}, is {is_now[name]!r}"
+        for name in was
+        if was[name] != is_now[name]
     ]
     if differing:
         raise ValueError(
-            f"A resumed run must keep its data. Received: {'; '.join(differing)} in "
-            f"{now.config.data.name!r}"
+            f"A resumed run must keep its data, network and objective. Received: "
+            f"{'; '.join(differing)}"
         )

@@ -1,4 +1,4 @@
-"""When a run is saved, how it stops when told to, and how a saved one goes on amid an epoch."""
+"""When a run is saved, how it stops, and how a saved one goes on amid an epoch."""
 
 from __future__ import annotations
 
@@ -6,11 +6,15 @@ from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
 
 import keras
+import numpy as np
 
+from kdiffusion.runs.checkpoints import newest_first
 from kdiffusion.runs.config import epochs_between
 from kdiffusion.runs.interruptions import Preempted, StoppedByUser
 
 if TYPE_CHECKING:
+    from pathlib import Path
+
     from kdiffusion.runs.checkpoints import Checkpoints
     from kdiffusion.runs.config import Config
     from kdiffusion.runs.interruptions import Interrupted
@@ -18,13 +22,39 @@ if TYPE_CHECKING:
     from kdiffusion.training.diffusion_model import DiffusionModel
 
 
+class StopAtNonFinite(keras.callbacks.Callback):
+    """Stops training at the first step whose loss or gradient is not a finite number.
+
+    Args:
+        checkpoints: Path of the folder that holds them. The newest is from before that step.
+
+    Raises:
+        FloatingPointError: naming the step, and the checkpoint from which the run can go on.
+    """
+
+    def __init__(self, checkpoints: Path):
+        super().__init__()
+        self._checkpoints = checkpoints
+
+    def on_train_batch_end(self, batch: int, logs: Any = None) -> None:
+        for name in ("loss", "gradient_norm"):
+            value = float(np.mean(logs[name]))
+            if not np.isfinite(value):
+                last = next(iter(newest_first(self._checkpoints)), None)
+                after = "Begin again, with --overwrite" if last is None else "Go on by --resume"
+                raise FloatingPointError(
+                    f"The {name} is {value} at step {int(self.model.step.numpy())}: training "
+                    f"stops. The last checkpoint is {last}. {after} and a lower "
+                    "--optimizer.learning-rate."
+                )
+
+
 class SaveCheckpoint(keras.callbacks.Callback):
     """Writes a checkpoint every so many steps and epochs, after the last, and when told to stop.
 
-    And where another callback stopped the training.
-
-    What is due at a step that ends an epoch is done with the epoch, when its validation is over:
-    a checkpoint, and the stop that SIGTERM or Ctrl-C asks for.
+    And where another callback stopped the training. What is due at a step that ends an epoch is
+    done with the epoch, when its validation is over: a checkpoint, and the stop that SIGTERM or
+    Ctrl-C asks for.
 
     Args:
         checkpoints: `Checkpoints`.
@@ -32,6 +62,7 @@ class SaveCheckpoint(keras.callbacks.Callback):
         steps_per_epoch: int.
         what_came: function without arguments: that of `catching_signals`.
         workers: `Workers`. One writes; all stop at the same step.
+        after_save: function without arguments, called when a checkpoint is written; or None.
 
     Raises:
         Preempted, StoppedByUser: naming the step, when the checkpoint is written.
@@ -44,6 +75,7 @@ class SaveCheckpoint(keras.callbacks.Callback):
         steps_per_epoch: int,
         what_came: Callable[[], type[Interrupted] | None],
         workers: Workers,
+        after_save: Callable[[], None] | None = None,
     ):
         super().__init__()
         self._checkpoints = checkpoints
@@ -53,6 +85,7 @@ class SaveCheckpoint(keras.callbacks.Callback):
         self._steps_per_epoch = steps_per_epoch
         self._what_came = what_came
         self._workers = workers
+        self._after_save = after_save
 
     def on_epoch_begin(self, epoch: int, logs: Any = None) -> None:
         self._last_step = int(self.model.step.numpy())
@@ -73,13 +106,15 @@ class SaveCheckpoint(keras.callbacks.Callback):
 
     def _save_if(self, is_due, step, logs=None):
         came, stop = self._what_came(), False
-        # One reduction a step; more where there is something to tell.
+        # One reduction a step; more where a worker stops.
         if self._workers.any(came is not None or self.model.stop_training):
             stop = self._workers.any(came is not None)
             # The callback that stops a training may be the chief's alone.
             self.model.stop_training = self._workers.any(self.model.stop_training)
         if self._workers.is_chief and (is_due or stop or self.model.stop_training):
-            self._checkpoints.save(logs, wait=stop)
+            self._checkpoints.save(logs)
+            if self._after_save is not None:
+                self._after_save()
         if stop:
             # This returns when all are here: none leaves while one writes.
             kind = Preempted if self._workers.any(came is Preempted) else StoppedByUser

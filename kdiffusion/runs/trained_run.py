@@ -13,26 +13,22 @@ from kdiffusion.runs.run_directory import RunDirectory
 from kdiffusion.training import DiffusionModel
 
 if TYPE_CHECKING:
-    from filelock import FileLock
-
-    from kdiffusion.runs.remote_run import RemoteRun
+    from kdiffusion.runs.remote_run import RunCopy
 
 
 @dataclass(frozen=True)
 class Run:
     """A run in memory: its `model`, the model's `card`, its `directory`.
 
-    `is_chief` tells whether this process writes what all workers share. `remote` is the run in an
-    object store whose copy the directory is; None where that is the run's own folder. `lock` is
-    the folder's, in what `train` returned: no other process trains there as long as it is used.
+    `is_chief` says whether this process writes what all workers share. `remote` is the run at a URL
+    whose copy the directory is; None where that is the run itself.
     """
 
     model: DiffusionModel
     card: DenoiserCard
     directory: RunDirectory
     is_chief: bool = True
-    remote: RemoteRun | None = None
-    lock: FileLock | None = None
+    remote: RunCopy | None = None
 
 
 def load_run(run_dir: str | os.PathLike, best: bool = False) -> Run:
@@ -43,14 +39,13 @@ def load_run(run_dir: str | os.PathLike, best: bool = False) -> Run:
         best: bool. Take the checkpoint of the lowest validation loss instead.
 
     Raises:
-        FileNotFoundError: no run there, or none of its checkpoints was written yet.
-        ValueError: its config.json or all of its checkpoints are damaged.
+        FileNotFoundError: no run there, or no whole checkpoint of it.
     """
     directory = RunDirectory.read(run_dir)
     model = build_model(
         directory.config, directory.image_shape, len(directory.class_names), total_steps=1
     )
-    Checkpoints(model, directory.checkpoints).restore(best, to_draw=True)
+    Checkpoints(model, directory.checkpoints).restore(best, to_sample=True)
     return Run(model, make_card(model, directory), directory)
 
 

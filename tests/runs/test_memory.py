@@ -6,7 +6,7 @@ import gc
 import pytest
 from scipy.stats import theilslopes
 
-from kdiffusion.runs import run as run_module
+from kdiffusion.runs import fit as fit_module
 from kdiffusion.runs import train
 
 C_LIBRARY = ctypes.CDLL(None)
@@ -48,11 +48,11 @@ def test_an_epoch_with_all_that_is_written_at_its_end_leaves_nothing_behind(
     in_use = []
     gc.freeze()  # what tests before left is looked through at each epoch else
 
-    class Watch(run_module.StopAtNonFinite):
+    class Watch(fit_module.StopAtNonFinite):
         def on_epoch_end(self, epoch, logs=None):
             in_use.append(_bytes_in_use())
 
-    monkeypatch.setattr(run_module, "StopAtNonFinite", Watch)
+    monkeypatch.setattr(fit_module, "StopAtNonFinite", Watch)
     train(
         tiny(
             optimizer={"epochs": EPOCHS},

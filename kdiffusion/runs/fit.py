@@ -1,0 +1,122 @@
+"""`model.fit` of a run, from any step on."""
+
+from __future__ import annotations
+
+import contextlib
+from collections.abc import Callable, Sequence
+from typing import TYPE_CHECKING
+
+from kdiffusion.data import validation_batches
+from kdiffusion.runs.config import epochs_between
+from kdiffusion.runs.interruptions import catching_signals
+from kdiffusion.runs.progress import EpochLines
+from kdiffusion.runs.saving import ContinueEpoch, SaveCheckpoint, StopAtNonFinite
+from kdiffusion.runs.strategy import distributed_batches
+from kdiffusion.runs.tensorboard import TensorBoardLog
+from kdiffusion.runs.trained_run import make_card
+
+if TYPE_CHECKING:
+    import keras
+
+    from kdiffusion.runs.config import Config
+    from kdiffusion.runs.run import Training
+
+
+def fit(
+    training: Training,
+    own_callbacks: Sequence[keras.callbacks.Callback],
+    after_save: Callable[[], None] | None,
+) -> None:
+    """`model.fit` from any step on: first the rest of a broken epoch, then whole ones.
+
+    Args:
+        training: `Training`, begun or resumed.
+        own_callbacks: the user's.
+        after_save: function without arguments, called when a checkpoint is written; or None.
+    """
+    config, model, workers = training.config, training.model, training.workers
+    steps_per_epoch, directory = training.steps_per_epoch, training.directory
+    lines = EpochLines(config, steps_per_epoch)
+    lines.evaluation = training.evaluation
+    callbacks = [StopAtNonFinite(directory.checkpoints), lines]
+    if workers.is_chief:
+        log = TensorBoardLog(directory, make_card(model, directory), steps_per_epoch)
+        callbacks += [log, *filter(None, [training.evaluation]), *own_callbacks]
+    with catching_signals() as what_came, contextlib.closing(lines):
+        # Last: what an epoch leaves is whole before the checkpoint that says it is done.
+        callbacks.append(
+            SaveCheckpoint(
+                training.checkpoints, config, steps_per_epoch, what_came, workers, after_save
+            )
+        )
+        epoch, done = divmod(int(model.step.numpy()), steps_per_epoch)
+        if done and epoch < config.optimizer.epochs:
+            rest = [ContinueEpoch(model), *callbacks]
+            _fit_epochs(training, epoch + 1, steps_per_epoch - done, rest)
+        if not model.stop_training:  # which the next `fit` would forget
+            _fit_epochs(training, config.optimizer.epochs, steps_per_epoch, callbacks)
+        stop = what_came()
+        if stop is not None:
+            raise stop(f"{stop.cause} came after the last step; the run is whole.")
+
+
+def _fit_epochs(training, epochs, steps, callbacks):
+    """`model.fit` from the model's step on, to the end of an epoch; each has so many steps."""
+    config, model, strategy = training.config, training.model, training.strategy
+    step = int(model.step.numpy())
+    check_steps_per_execution(config, steps)
+    options = {"seed": config.run.seed, "flip": config.data.horizontal_flip}
+    batch_size = config.optimizer.batch_size
+    validation, validation_steps = _validation(strategy, training.dataset, config)
+    model.fit(
+        distributed_batches(strategy, training.dataset, batch_size, first_step=step, **options),
+        steps_per_epoch=steps,
+        initial_epoch=step // training.steps_per_epoch,
+        epochs=epochs,
+        validation_data=validation,
+        validation_steps=validation_steps,
+        validation_freq=validated_epochs(config),
+        callbacks=callbacks,
+        verbose=0,  # EpochLines says what there is to say.
+        shuffle=False,  # The batches are.
+    )
+
+
+def check_steps_per_execution(config: Config, steps: int) -> None:
+    """Refuses steps of an epoch, or of the rest of one, that calls of several don't divide.
+
+    Keras would run the last call in full, into the next epoch's batches.
+    """
+    if steps % config.run.steps_per_execution:
+        raise ValueError(
+            f"`run.steps_per_execution` must divide the {steps} steps of an epoch, or of the rest "
+            f"of one. Received: {config.run.steps_per_execution}"
+        )
+
+
+def _validation(strategy, dataset, config):
+    """The validation batches, and how many are one pass; None where they end by themselves.
+
+    An iterator begun for each epoch would leave 0.1 MiB behind each time, so one goes round and
+    round, where it can: replicas divide a batch that is not full in a way of their own.
+    """
+    batches = validation_batches(dataset, config.optimizer.batch_size)
+    steps = int(batches.cardinality())
+    if strategy.num_replicas_in_sync > 1 or steps % config.run.steps_per_execution:
+        return batches, None
+    return batches.repeat(), steps
+
+
+def validated_epochs(config: Config) -> list[int]:
+    """Numbers of the epochs, from 1, after which the validation loss is measured.
+
+    A validation at each of many short epochs would cost more than a twentieth of the run.
+    """
+    epochs, settings = config.optimizer.epochs, config.run
+    every = epochs_between(settings.validate_every_epochs, epochs)
+    saved = epochs_between(settings.checkpoint_every_epochs, epochs)
+    return [
+        epoch
+        for epoch in range(1, epochs + 1)
+        if epoch % every == 0 or epoch % saved == 0 or epoch == epochs
+    ]

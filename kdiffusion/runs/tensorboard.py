@@ -1,0 +1,183 @@
+"""What TensorBoard shows of a run, and the sample grids."""
+
+from __future__ import annotations
+
+import json
+import time
+from typing import TYPE_CHECKING, Any
+
+import keras
+import numpy as np
+import tensorflow as tf
+from tensorboard.plugins.hparams import api as hparams_api
+
+from kdiffusion.diffusion.sampling import sample
+from kdiffusion.images import image_grid, save_png, to_uint8
+from kdiffusion.runs.config import epochs_between
+from kdiffusion.runs.run_directory import flat_settings
+from kdiffusion.terminal import working
+from kdiffusion.training.metrics import LOSS_OF_CLASS
+
+if TYPE_CHECKING:
+    from kdiffusion.diffusion.card import DenoiserCard
+    from kdiffusion.runs.config import Config
+    from kdiffusion.runs.run_directory import RunDirectory
+
+# Grids stay readable: a data set of a hundred classes shows its first ten.
+MOST_LABELS = 10
+PARTS = ("train", "validation")
+
+
+def x_of(config: Config, step: int) -> np.int64:
+    """Where a step is along the axis of a run's log: steps, or the images in them."""
+    return np.int64(step * (config.optimizer.batch_size if config.run.x_axis == "images" else 1))
+
+
+def event_writer(directory: RunDirectory, part: str, step: int) -> tf.summary.SummaryWriter:
+    """A writer of one part of a run's log, from a step on.
+
+    TensorBoard hides what a killed process wrote after that step: the checkpoint gone on from.
+
+    Args:
+        directory: `RunDirectory`.
+        part: str. Name of the folder in `tensorboard/`.
+        step: int. The last that was trained.
+    """
+    writer = tf.summary.create_file_writer(str(directory.tensorboard / part))
+    event = tf.compat.v1.Event(
+        wall_time=time.time(),
+        step=int(x_of(directory.config, step)) + 1,
+        session_log=tf.compat.v1.SessionLog(status=tf.compat.v1.SessionLog.START),
+    )
+    tf.raw_ops.ImportEvent(writer=writer._resource, event=event.SerializeToString())
+    return writer
+
+
+class TensorBoardLog(keras.callbacks.Callback):
+    """Writes what TensorBoard shows of a diffusion run.
+
+    Scalars of each epoch, in training and validation, and within it every `log_every_steps`, the
+    learning rate, images per second, the network's graph, the configuration as text, and a grid of
+    samples by class from fixed seeds, so that it can be watched improving. The same grids are
+    written as PNG. The settings are in the HParams tab, beside each run's losses. All is along one
+    axis, `run.x_axis`.
+
+    Keras's own callback is no base for it: it hands TensorFlow Python numbers (see
+    `_write_scalars`), drops an epoch's scalars unless its last step is one of every `update_freq`,
+    and finds no graph to write.
+
+    Args:
+        directory: `RunDirectory`.
+        card: `DenoiserCard` with the recommended sampler, for the grids.
+        steps_per_epoch: int.
+    """
+
+    def __init__(self, directory: RunDirectory, card: DenoiserCard, steps_per_epoch: int):
+        super().__init__()
+        self._directory = directory
+        self._card = card
+        self._steps_per_epoch = steps_per_epoch
+        config = directory.config
+        self._run = config.run
+        self._batch_size = config.optimizer.batch_size
+        self._epochs = config.optimizer.epochs
+        self._sample_every = epochs_between(self._run.sample_every_epochs, self._epochs)
+        self._writers: dict[str, tf.summary.SummaryWriter] = {}
+
+    def on_train_begin(self, logs: Any = None) -> None:
+        if self._writers:  # `fit` begins twice where a run goes on amid an epoch
+            return
+        self._write_settings()
+        for part in PARTS:
+            self._writers[part] = event_writer(self._directory, part, self._step())
+        lines = self._directory.config.to_json().split("\n")
+        with self._writers["train"].as_default():
+            text = "\n".join(f"    {line}" for line in lines)
+            tf.summary.text("config", text, step=self._x())
+            if self._step() == 0:
+                function = self.model.prediction_function.get_concrete_function()
+                tf.summary.graph(function.graph)
+        self._flush()
+
+    def on_epoch_begin(self, epoch: int, logs: Any = None) -> None:
+        self._epoch = epoch + 1
+        self._last_step = self._step()
+        self._epoch_start = time.perf_counter(), self._last_step
+
+    def on_train_batch_end(self, batch: int, logs: Any = None) -> None:
+        step, every = self._step(), self._run.log_every_steps
+        # Not every step is seen where one call of the compiled function makes several.
+        if step // every > self._last_step // every:
+            self._write_scalars("train", "batch", logs | self._learning_rate())
+            self._flush()
+        self._last_step = step
+        # Validation and sampling are not training: the clock stops when the last step is done.
+        self._epoch_done = time.perf_counter()
+
+    def on_epoch_end(self, epoch: int, logs: Any = None) -> None:
+        if self._step() % self._steps_per_epoch:  # stopped amid it: it is written when it is whole
+            return
+        start_time, start_step = self._epoch_start
+        images = (self._step() - start_step) * self._batch_size
+        speed = {"images_per_second": images / (self._epoch_done - start_time)}
+        self._write_scalars("train", "batch", speed)
+        training = {name: value for name, value in logs.items() if not name.startswith("val_")}
+        validation = {name[4:]: value for name, value in logs.items() if name.startswith("val_")}
+        self._write_scalars("train", "epoch", training | self._learning_rate())
+        self._write_scalars("validation", "epoch", self._with_class_names(validation))
+        if self._epoch % self._sample_every == 0 or self._epoch == self._epochs:
+            self._write_samples()
+        self._flush()
+
+    def _flush(self):
+        # A checkpoint may follow: what it says is done must be in the log, too.
+        for writer in self._writers.values():
+            writer.flush()
+
+    def _step(self):
+        return int(self.model.step.numpy())
+
+    def _x(self):
+        return x_of(self._directory.config, self._step())
+
+    def _learning_rate(self):
+        return {"learning_rate": self.model.optimizer.learning_rate}
+
+    def _write_settings(self):
+        """The settings, for TensorBoard's table of runs: a session of the run's whole log."""
+        values = {
+            name: value if isinstance(value, (bool, int, float, str)) else json.dumps(value)
+            for name, value in flat_settings(self._directory.config).items()
+        }
+        folder = self._directory.tensorboard
+        # A session has one start: the settings that a run goes on with take the place of those.
+        for file in folder.glob("events.out.tfevents.*"):
+            file.unlink()
+        with tf.summary.create_file_writer(str(folder)).as_default():
+            hparams_api.hparams(values)
+
+    def _with_class_names(self, values):
+        """Losses by class under the classes' names, which the model doesn't know."""
+        names = {f"{LOSS_OF_CLASS}{n}": each for n, each in enumerate(self._card.class_names)}
+        return {
+            f"loss_by_class/{names[name]}" if name in names else name: value
+            for name, value in values.items()
+        }
+
+    def _write_scalars(self, part, group, values):
+        # NumPy's numbers: TensorFlow keeps each Python number that it is handed, some 800 bytes
+        # of it, as long as the process lives.
+        with self._writers[part].as_default():
+            for name, value in values.items():
+                tf.summary.scalar(f"{group}/{name}", np.asarray(value, "float32"), self._x())
+
+    def _write_samples(self):
+        names = self._card.class_names[:MOST_LABELS]
+        labels = np.repeat(np.arange(len(names)), self._run.sample_per_label)
+        seeds = self._run.seed + np.arange(len(labels))
+        with working("sampling for TensorBoard"):
+            images = sample(self.model.denoiser(self._card), labels, seeds, progress=False)
+        grid = image_grid(to_uint8(images), self._run.sample_per_label, row_labels=names)
+        with self._writers["train"].as_default():
+            tf.summary.image("samples", np.asarray(grid.convert("RGB"))[None], self._x())
+        save_png(grid, self._directory.samples / f"epoch_{self._epoch:04d}.png", overwrite=True)
