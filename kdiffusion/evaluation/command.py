@@ -24,7 +24,10 @@ from .measures import MEASURES
 from .real import labels_to_sample, read_real, save_statistics
 from .report import report, table
 
-MeasureName = str if TYPE_CHECKING else Literal[tuple(MEASURES)]
+if TYPE_CHECKING:  # A type checker can't know the table's names.
+    MeasureName = str
+else:
+    MeasureName = Literal[tuple(MEASURES)]
 
 
 def main(

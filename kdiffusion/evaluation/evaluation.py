@@ -56,22 +56,27 @@ def evaluate(
         progress: bool. Whether to show bars.
         **reading: `judge`, `features` and the like, as for `read_real`.
     """
-    if isinstance(source, ImageSet | np.ndarray):
-        denoiser, images = None, ImageSet(source) if isinstance(source, np.ndarray) else source
-        shape, names = images.images.shape[1:], images.class_names
+    if isinstance(source, np.ndarray):
+        source = ImageSet(source)
+    if isinstance(source, ImageSet):
+        shape, names = source.images.shape[1:], source.class_names
     else:
-        denoiser, images = source, None
         shape, names = source.card.image_shape, source.card.class_names
     real = data if isinstance(data, Real) else read_real(data, shape, names, progress, **reading)
-    if images is None:
-        count = fitting_count(real) if count is None else count
-        labels = np.resize(labels_to_sample(len(names), real), count)
-        pixels = sample(source, labels, range(seed, seed + count), progress=progress)
-        images = ImageSet(to_uint8(pixels), labels, names)
-    figures, _ = measure(images, real, measures, seed, progress)
-    if denoiser is not None:
-        figures["network"] = network_figures(denoiser, real, network_images, seed, progress)
-    return figures
+    if isinstance(source, ImageSet):
+        return measure(source, real, measures, seed, progress)[0]
+    samples = _sample(source, real, count, seed, progress)
+    figures, _ = measure(samples, real, measures, seed, progress)
+    network = network_figures(source, real, network_images, seed, progress)
+    return {**figures, "network": network}
+
+
+def _sample(denoiser, real, count, seed, progress):
+    names = denoiser.card.class_names
+    count = fitting_count(real) if count is None else count
+    labels = np.resize(labels_to_sample(len(names), real), count)
+    pixels = sample(denoiser, labels, range(seed, seed + count), progress=progress)
+    return ImageSet(to_uint8(pixels), labels, names)
 
 
 def measure(

@@ -64,11 +64,11 @@ class Reader:
         for first in range(0, len(images), CHUNK):
             chunk = np.asarray(images[first : first + CHUNK])
             chunk = np.ascontiguousarray(chunk[:, :, ::-1]) if mirrored else chunk
+            of_chunk = None if self.extract is None else self.extract(chunk)
             if self.judge is not None:
-                logits, of_chunk = self.judge.read(chunk)
+                logits, of_judge = self.judge.read(chunk)
+                of_chunk = of_judge if of_chunk is None else of_chunk
                 classes.append(logits.argmax(axis=1))
-            if self.extract is not None:
-                of_chunk = self.extract(chunk)
             features.append(np.asarray(of_chunk, np.float32))
             bar.update(len(chunk))
         bar.close()

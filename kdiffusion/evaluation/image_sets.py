@@ -58,10 +58,10 @@ def open_images(path: str | os.PathLike, files: Sequence[str] | None = None) -> 
 
 def _of_arrays(paths):
     sets = [_read_arrays(path) for path in paths]
-    labels = [found.labels for found in sets]
+    labels = [found.labels for found in sets if found.labels is not None]
     return sets[0]._replace(
         images=np.concatenate([found.images for found in sets]),
-        labels=None if any(each is None for each in labels) else np.concatenate(labels),
+        labels=np.concatenate(labels) if len(labels) == len(sets) else None,
     )
 
 

@@ -68,7 +68,7 @@ def judge_names() -> list[str]:
 
 
 def find_judge(
-    dataset: str, image_shape: tuple[int, int, int], class_names: Sequence[str]
+    dataset: str, image_shape: tuple[int, ...], class_names: Sequence[str]
 ) -> str | None:
     """The name of the package's judge of a data set, if it reads these images and classes."""
     if dataset not in judge_names():

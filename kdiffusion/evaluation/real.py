@@ -7,7 +7,7 @@ import hashlib
 import os
 from collections.abc import Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
@@ -46,12 +46,12 @@ class Real:
     reader: Reader
     class_names: tuple[str, ...] | None
     gaussian: Gaussian
-    class_counts: np.ndarray | None
-    dataset: ImageDataset | None = None
-    features: np.ndarray | None = None
-    held_out: np.ndarray | None = None
-    held_out_mirrored: np.ndarray | None = None
-    held_out_classes: np.ndarray | None = None
+    class_counts: Any
+    dataset: Any = None
+    features: Any = None  # arrays; Any, as measures that need them are not taken without them
+    held_out: Any = None
+    held_out_mirrored: Any = None
+    held_out_classes: Any = None
 
 
 def read_real(
@@ -98,7 +98,7 @@ def read_real(
     )
     names = None if unlabelled else names
     if dataset is None:
-        return _load_statistics(Path(data), reader, image_shape, names)
+        return _load_statistics(Path(str(data)), reader, image_shape, names)
     arrays = _cached(dataset, reader, progress)
     counts = np.bincount(dataset.labels, minlength=dataset.num_classes)
     gaussian = gaussian_of(arrays["features"])
