@@ -60,8 +60,7 @@ def cifar10_paper() -> Config:
 
     600 epochs, linear schedule, epsilon objective, AdamW at 1e-3, self-attention after each block
     at 16x16, 8x8 and 4x4, ancestral sampling with guidance strength 3. 43.9 M parameters; 9.1 s per
-    step of 128 on two cores (`python -m benchmarks.step_time cifar10_paper --steps 4`). Trained
-    here for 4 steps, exported and sampled: the rest needs a GPU.
+    step of 128 on two cores. Trained here for 4 steps, exported and sampled: the rest needs a GPU.
     """
     return Config(
         data=DataConfig(name="cifar10", horizontal_flip=False),
