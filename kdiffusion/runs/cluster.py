@@ -39,8 +39,7 @@ def slurm() -> tf.distribute.cluster_resolver.ClusterResolver:
         auto_set_gpu=False,  # Slurm has done so.
     )
     cluster = resolver.cluster_spec()
-    # The strategy would believe the number of GPUs above; with this resolver it counts them itself.
-    return _simple(cluster, *resolver.get_task_info())
+    return _simple(cluster, *resolver.get_task_info())  # which counts the GPUs that are there
 
 
 def sagemaker() -> tf.distribute.cluster_resolver.ClusterResolver:
@@ -62,7 +61,12 @@ def _listed(index_variable):
 
 def _simple(cluster, task_type, index):
     return tf.distribute.cluster_resolver.SimpleClusterResolver(
-        cluster, task_type=task_type, task_id=index, rpc_layer="grpc"
+        cluster,
+        task_type=task_type,
+        task_id=index,
+        # By default it has none, and the strategy would take the CPU.
+        num_accelerators={"GPU": len(tf.config.list_physical_devices("GPU"))},
+        rpc_layer="grpc",
     )
 
 
