@@ -1,7 +1,7 @@
 """ONNX with its large convolution kernels in 8 bits, a scale for each output channel.
 
 ONNX Runtime turns them back when it opens the file and computes in float32. Three things keep
-images near those of float32, measured in docs/formats.md:
+images near those of float32, measured in docs/results/exported_graphs.md:
 
 - The small kernels stay float16. They lie where the image enters and leaves and in the shortcuts
   between: a quarter of the weights, and most of what rounding does to an image.
