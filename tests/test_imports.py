@@ -1,4 +1,4 @@
-"""Who may import whom: the direction of imports, and what each room needs installed."""
+"""Who may import whom: imports point down, and nothing in the core knows a part."""
 
 import ast
 import subprocess
@@ -10,59 +10,28 @@ import pytest
 from kdiffusion.commands import COMMANDS
 
 ROOT = Path(__file__).parent.parent
-LIBRARIES_BELOW = set(sys.stdlib_module_names) | {"numpy", "PIL", "tqdm"}
+PACKAGE = ROOT / "kdiffusion"
 
-BASE = {
-    "checks",
-    "files",
-    "images",
-    "object_store",
-    "onnx_session",
-    "precision",
-    "terminal",
-    "tensorflow_start",
-}
-ABOVE_DIFFUSION = BASE | {"diffusion"}
-CORE = ABOVE_DIFFUSION | {"networks", "training", "data", "artifacts", "runs", "export", "commands"}
-# Each imports the core, and is found through a row of a table of the core.
-PARTS = ("diffusers", "evaluation", "hub", "many_images", "packing", "web")
-# room: (our other rooms that it may import, whether any library is fine). Whole folders.
-ROOMS = {
-    "checks.py": (set(), False),
-    "files.py": ({"checks"}, False),
-    "images.py": ({"checks", "files"}, False),
-    "object_store.py": ({"terminal"}, True),
-    "onnx_session.py": (set(), True),
-    "precision.py": (set(), True),
-    "terminal.py": (set(), False),
-    "tensorflow_start.py": (set(), True),
-    "diffusion": ({"checks", "files", "images"}, False),
-    "networks": ({"checks", "diffusion"}, True),
-    "data": (BASE, True),
-    # A file of weights alone has no graph: opening it builds the network.
-    "artifacts": (ABOVE_DIFFUSION | {"networks"}, True),
-    "training": (ABOVE_DIFFUSION | {"networks"}, True),
-    "runs": (ABOVE_DIFFUSION | {"networks", "training", "data", "artifacts"}, True),
-    "export": (ABOVE_DIFFUSION | {"networks", "training", "data", "artifacts", "runs"}, True),
-    "commands": (
-        ABOVE_DIFFUSION | {"networks", "training", "data", "artifacts", "runs", "export"},
-        True,
-    ),
-    **dict.fromkeys(PARTS, (CORE, True)),
-    "hub": (CORE | {"web"}, True),  # a Space is the page
-    "__main__.py": ({"commands"}, False),
-}
-# Where the room `export` lies, and the door to it in a checkout.
-EXPORT = (ROOT / "export", ROOT / "kdiffusion" / "export")
+# Each line may import the lines above it. The single files of the package are the first.
+CORE = (
+    {path.stem for path in PACKAGE.glob("*.py")} - {"__init__", "__main__"},
+    {"diffusion"},
+    {"networks", "data"},
+    {"training", "artifacts"},
+    {"runs"},
+    {"export"},
+    {"commands"},
+)
+PARTS = {"evaluation", "diffusers", "hub", "packing", "many_images", "web"}
+LEVEL = {name: level for level, names in enumerate((*CORE, PARTS)) for name in names}
+BETWEEN_PARTS = {("hub", "web")}  # a Space of the Hub is the page
 
 
-def _files(room):
-    folders = EXPORT if room == "export" else [ROOT / "kdiffusion" / room]
-    return [
-        file
-        for path in folders
-        for file in ([path] if path.is_file() else sorted(path.rglob("*.py")))
-    ]
+def _files(name):
+    if name == "export":
+        return sorted((ROOT / "export").rglob("*.py"))
+    folder = PACKAGE / name
+    return sorted(folder.rglob("*.py")) if folder.is_dir() else [folder.with_suffix(".py")]
 
 
 def _imports(path):
@@ -78,73 +47,83 @@ def _imports(path):
             yield ".".join([*base, *filter(None, [node.module])])
 
 
-def _within(name, rooms):
-    return any(name == room or name.startswith(f"{room}.") for room in rooms)
+def test_every_package_has_a_level():
+    packages = {path.parent.name for path in PACKAGE.glob("*/__init__.py")}
+    assert packages | {"export"} == set().union(*CORE[1:], PARTS)
 
 
-def test_every_file_of_the_package_is_in_a_room():
-    in_rooms = {path for room in ROOMS for path in _files(room)}
-    package = set((ROOT / "kdiffusion").rglob("*.py")) | set((ROOT / "export").rglob("*.py"))
-    assert package - in_rooms == {ROOT / "kdiffusion/__init__.py"}
+@pytest.mark.parametrize("name", LEVEL)
+def test_imports_point_down(name):
+    for path in _files(name):
+        for imported in _imports(path):
+            first, *rest = imported.split(".")
+            assert first not in ("export", "train"), f"{path} imports {imported}"
+            if first == "kdiffusion" and rest and rest[0] != name:
+                may = LEVEL[rest[0]] < LEVEL[name] or LEVEL[name] == LEVEL[rest[0]] == 0
+                may = may or (name, rest[0]) in BETWEEN_PARTS
+                assert may, f"{path.relative_to(ROOT)} imports {imported}"
 
 
-@pytest.mark.parametrize("room", ROOMS)
-def test_imports_point_down(room):
-    others, any_library = ROOMS[room]
-    ours = {f"kdiffusion.{name}" for name in (*others, room.removesuffix(".py"))}
-    doors = {"kdiffusion.commands", "kdiffusion.__main__"}
-    for path in _files(room):
-        is_door = path.name == "__main__.py"
-        for name in _imports(path):
-            if name.split(".")[0] in ("kdiffusion", "export", "train"):
-                allowed = _within(name, ours) or (is_door and _within(name, doors))
-                assert allowed, f"{path.relative_to(ROOT)} imports {name}"
-            else:
-                assert any_library or name.split(".")[0] in LIBRARIES_BELOW, (
-                    f"{path.relative_to(ROOT)} imports {name}"
-                )
+def test_the_loop_needs_numpy_alone():
+    allowed = {*sys.stdlib_module_names, "kdiffusion", "numpy", "tqdm"}
+    for path in _files("diffusion"):
+        assert {name.split(".")[0] for name in _imports(path)} <= allowed, path
+
+
+def test_networks_are_plain_keras():
+    for path in _files("networks"):
+        assert "tensorflow" not in {name.split(".")[0] for name in _imports(path)}, path
 
 
 def test_no_command_imports_another():
-    modules = {module for module, _ in COMMANDS.values()}
-    sources = {path for name in COMMANDS for path in _beside(name)}
-    for path in sources:
-        own = f"kdiffusion.{path.relative_to(ROOT / 'kdiffusion').with_suffix('')}".replace(
-            "/", "."
-        )
-        for imported in _imports(path):
-            assert not _within(imported, modules - {own}), f"{path} imports {imported}"
+    package = PACKAGE / "commands"
+    commands = {module for module, _ in COMMANDS.values() if ".commands." in module}
+    for path in package.glob("*.py"):
+        own = f"kdiffusion.commands.{path.stem}"
+        assert not commands.intersection(_imports(path)) - {own}, path
 
 
-def _beside(command):
-    """The modules in the folder of a command."""
-    module, _ = COMMANDS[command]
-    return (ROOT / module.rpartition(".")[0].replace(".", "/")).glob("*.py")
-
-
-def test_networks_know_keras_but_not_tensorflow():
-    for path in _files("networks"):
-        assert not any(_within(name, {"tensorflow"}) for name in _imports(path)), path
-
-
-def test_images_are_measured_without_keras():
-    for path in _files("evaluation"):
-        if path.name != "in_training.py":
-            assert not any(_within(name, {"tensorflow", "keras"}) for name in _imports(path)), path
+def _run(statements, cwd=ROOT):
+    done = subprocess.run(
+        [sys.executable, "-c", statements], cwd=cwd, capture_output=True, text=True
+    )
+    assert done.returncode == 0, done.stderr
 
 
 @pytest.mark.parametrize(
     "statement",
     [
-        "import kdiffusion",
         "from kdiffusion import sample, make_schedule, DenoiserCard",
         "import kdiffusion.artifacts, kdiffusion.export",
-        "from kdiffusion.commands import train; train.parse(['digits', '--optimizer.epochs', '3'])",
+        "from kdiffusion.commands import train",
     ],
 )
 def test_these_load_neither_tensorflow_nor_keras(statement):
-    check = "import sys; assert not {'tensorflow', 'keras'} & set(sys.modules), 'loaded'"
-    done = subprocess.run(
-        [sys.executable, "-c", f"{statement}; {check}"], cwd=ROOT, capture_output=True, text=True
+    _run(f"{statement}; import sys; assert not {{'tensorflow', 'keras'}} & set(sys.modules)")
+
+
+@pytest.mark.slow
+def test_the_core_works_where_no_part_is_there(tmp_path):
+    core = sorted(set().union(*CORE[1:]))
+    _run(
+        f"""
+import importlib, pkgutil, sys
+
+class NoParts:
+    def find_spec(self, name, path=None, target=None):
+        if name.split(".")[1:2] and name.split(".")[1] in {PARTS!r}:
+            raise ModuleNotFoundError(name, name=name)
+
+sys.meta_path.insert(0, NoParts())
+sys.path.insert(0, {str(ROOT)!r})
+for name in {core!r}:
+    package = importlib.import_module("kdiffusion." + name)
+    for module in pkgutil.walk_packages(package.__path__, package.__name__ + "."):
+        if not module.name.endswith("__main__"):
+            importlib.import_module(module.name)
+from kdiffusion.__main__ import main
+main(["sample", "digits", "--labels", "3", "--per-label", "1", "--steps", "2"])
+""",
+        cwd=tmp_path,
     )
-    assert done.returncode == 0, done.stderr
+    assert (tmp_path / "samples.png").is_file()

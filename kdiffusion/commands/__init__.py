@@ -37,7 +37,7 @@ COMMANDS = {
         "kdiffusion.diffusers.export_command",
         "write a network as a folder that diffusers reads",
     ),
-    "pack": ("kdiffusion.packing.command", "put a data set of any size on the disk for training"),
+    "pack": ("kdiffusion.packing.pack", "put a data set of any size on the disk for training"),
     "hub": ("kdiffusion.hub.command", "make a folder for the Hugging Face Hub, and upload it"),
-    "web": ("kdiffusion.web.command", "make a page that samples in the browser"),
+    "web": ("kdiffusion.web.site", "make a page that samples in the browser"),
 }

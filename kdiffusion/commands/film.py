@@ -18,10 +18,8 @@ from kdiffusion.diffusion.sampling import sampling_steps
 from kdiffusion.diffusion.seeded_noise import initial_latents
 from kdiffusion.images import image_grid, to_uint8
 
-from .grids import one_label_after_another
-from .labels import label_names, labels_from_text
-from .outputs import choose_output, write_outputs
-from .sampling_flags import AS_RECOMMENDED, Labels, Model, Sampling, Trust
+from .inputs import AS_RECOMMENDED, Labels, Model, Sampling, Trust, label_names, labels_from_text
+from .outputs import choose_output, one_label_after_another, write_outputs
 
 if TYPE_CHECKING:
     from kdiffusion.diffusion.arguments import Integers

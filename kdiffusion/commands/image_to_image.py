@@ -15,11 +15,22 @@ from kdiffusion.diffusion.image_to_image import image_to_image
 from kdiffusion.images import to_uint8
 from kdiffusion.terminal import counted
 
-from .given_images import read_given_image
-from .grids import grid_beside, one_label_after_another
-from .labels import labels_from_text
-from .outputs import choose_output, refuse_outputs, write_outputs
-from .sampling_flags import AS_RECOMMENDED, Labels, Model, Sampling, Trust
+from .inputs import (
+    AS_RECOMMENDED,
+    Labels,
+    Model,
+    Sampling,
+    Trust,
+    labels_from_text,
+    read_given_image,
+)
+from .outputs import (
+    choose_output,
+    grid_beside,
+    one_label_after_another,
+    refuse_outputs,
+    write_outputs,
+)
 
 
 def main(

@@ -15,11 +15,23 @@ from kdiffusion.diffusion.inpainting import inpaint
 from kdiffusion.images import to_uint8
 from kdiffusion.terminal import counted
 
-from .given_images import read_given_image, read_mask
-from .grids import grid_beside, one_label_after_another
-from .labels import labels_from_text
-from .outputs import choose_output, refuse_outputs, write_outputs
-from .sampling_flags import AS_RECOMMENDED, Labels, Model, Sampling, Trust
+from .inputs import (
+    AS_RECOMMENDED,
+    Labels,
+    Model,
+    Sampling,
+    Trust,
+    labels_from_text,
+    read_given_image,
+    read_mask,
+)
+from .outputs import (
+    choose_output,
+    grid_beside,
+    one_label_after_another,
+    refuse_outputs,
+    write_outputs,
+)
 
 
 def main(

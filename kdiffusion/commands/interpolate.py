@@ -12,10 +12,16 @@ from kdiffusion.artifacts import load_denoiser
 from kdiffusion.diffusion.interpolation import interpolate, interpolate_images
 from kdiffusion.images import image_grid, to_uint8
 
-from .given_images import read_given_image
-from .labels import labels_from_text
+from .inputs import (
+    AS_RECOMMENDED,
+    Labels,
+    Model,
+    Sampling,
+    Trust,
+    labels_from_text,
+    read_given_image,
+)
 from .outputs import choose_output, refuse_outputs, write_outputs
-from .sampling_flags import AS_RECOMMENDED, Labels, Model, Sampling, Trust
 
 
 def main(

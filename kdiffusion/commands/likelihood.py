@@ -12,13 +12,13 @@ import numpy as np
 
 from kdiffusion.artifacts import load_denoiser
 from kdiffusion.data import name_and_directory
+from kdiffusion.data.loading import load_as_split
 from kdiffusion.diffusion.likelihood import variational_bound
 from kdiffusion.diffusion.options import VarianceName
 from kdiffusion.files import staged
 
-from .held_out import load_as_split
+from .inputs import Artifact, Trust
 from .outputs import refuse_outputs
-from .sampling_flags import Artifact, Trust
 
 
 def main(

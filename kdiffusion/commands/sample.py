@@ -11,10 +11,8 @@ from kdiffusion.artifacts import load_denoiser
 from kdiffusion.images import image_grid
 from kdiffusion.terminal import counted
 
-from .grids import draw_by_class
-from .labels import label_names, labels_from_text
-from .outputs import choose_output, refuse_outputs, write_outputs
-from .sampling_flags import AS_RECOMMENDED, Labels, Model, Sampling, Trust
+from .inputs import AS_RECOMMENDED, Labels, Model, Sampling, Trust, label_names, labels_from_text
+from .outputs import choose_output, draw_by_class, refuse_outputs, write_outputs
 
 
 def main(

@@ -19,7 +19,7 @@ from kdiffusion.runs.summary import settings_lines
 from kdiffusion.tensorflow_start import import_tensorflow
 from kdiffusion.terminal import say, working
 
-from .grids import draw_by_class
+from .outputs import draw_by_class
 from .train_arguments import Command, parse
 
 if TYPE_CHECKING:

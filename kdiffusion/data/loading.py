@@ -1,12 +1,18 @@
-"""The table of data sets and the one way to load them."""
+"""The table of data sets, the one way to load them, and how to load one as a model saw it."""
+
+from __future__ import annotations
 
 import importlib
 import os
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from kdiffusion.images import ImageSize
 
 from .image_dataset import ImageDataset
+
+if TYPE_CHECKING:
+    from kdiffusion.diffusion.card import DenoiserCard
 
 FOLDER = "kdiffusion.data.folder"
 TFDS = "kdiffusion.data.tfds"  # where a name that isn't in the table is looked for
@@ -75,3 +81,39 @@ def name_and_directory(
         return data, directory
     kinds = [name for mark, name in MARKS.items() if Path(data, mark).is_file()]
     return (kinds or ["folder"])[0], data
+
+
+def load_as_split(
+    card: DenoiserCard, name: str, directory: str | os.PathLike | None = None
+) -> tuple[ImageDataset, str]:
+    """Loads a data set for a model, in its image size and split as its card says.
+
+    Args:
+        card: DenoiserCard.
+        name: str. The data set's name.
+        directory: where it lies, as for `load_dataset`.
+
+    Returns:
+        (ImageDataset, str): the str says whether its validation part was held out of the training.
+    """
+    split = card.data_split
+    options = {"directory": directory, "image_size": card.image_shape[:2]}
+    if split is not None:
+        options |= {"validation_fraction": split.validation_fraction, "seed": split.seed}
+    dataset = load_dataset(name, **options)
+    return dataset, _origin(card, dataset.content_hash(), name)
+
+
+def _origin(card, sha256, name):
+    split = card.data_split
+    if split is None:
+        said = "Not known: whether these images were held out of the training."
+    elif split.sha256 is None:
+        said = "Held out of the training, if the data are the same still: the file has no hash."
+    elif split.sha256 != sha256:
+        said = f"Not known: {name} is not the data that the model was trained on (its SHA-256)."
+    else:
+        said = f"Held out of the training: {name}, SHA-256 as in training."
+    if card.parent is not None:
+        said += f" The weights to start from ({card.parent.name}) may have been trained on them."
+    return said

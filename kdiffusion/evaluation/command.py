@@ -11,11 +11,11 @@ from typing import TYPE_CHECKING, Any, Literal
 
 from kdiffusion.artifacts import is_artifact, load_denoiser
 from kdiffusion.artifacts.released import as_written, existing
-from kdiffusion.commands.held_out import load_as_split
+from kdiffusion.commands.inputs import AS_RECOMMENDED, Artifact, Sampling, Trust
 from kdiffusion.commands.outputs import refuse_outputs
-from kdiffusion.commands.sampling_flags import AS_RECOMMENDED, Artifact, Sampling, Trust
 from kdiffusion.commands.seed_files import JOB, file_name, files_of, sample_to_folder
 from kdiffusion.data import load_dataset, name_and_directory
+from kdiffusion.data.loading import load_as_split
 from kdiffusion.files import staged
 
 from .evaluation import NETWORK_IMAGES, fitting_count, measurable, measure, network_figures

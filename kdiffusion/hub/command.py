@@ -6,7 +6,7 @@ from typing import Annotated
 
 import tyro
 
-from kdiffusion.commands.sampling_flags import Artifact
+from kdiffusion.commands.inputs import Artifact
 from kdiffusion.files import refuse_existing
 
 from .card import Facts

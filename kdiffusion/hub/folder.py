@@ -11,8 +11,8 @@ from pathlib import Path
 
 from kdiffusion.artifacts import load_denoiser, onnx_loader
 from kdiffusion.artifacts.released import existing, released_models
-from kdiffusion.commands.grids import draw_by_class
-from kdiffusion.commands.labels import label_names
+from kdiffusion.commands.inputs import label_names
+from kdiffusion.commands.outputs import draw_by_class
 from kdiffusion.export import export_network
 from kdiffusion.export.read_source import read_source
 from kdiffusion.files import staged

@@ -9,8 +9,14 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Literal
 
 from kdiffusion.artifacts import load_denoiser
-from kdiffusion.commands.labels import labels_from_text
-from kdiffusion.commands.sampling_flags import AS_RECOMMENDED, Labels, Model, Sampling, Trust
+from kdiffusion.commands.inputs import (
+    AS_RECOMMENDED,
+    Labels,
+    Model,
+    Sampling,
+    Trust,
+    labels_from_text,
+)
 from kdiffusion.commands.seed_files import IMAGES_PER_FILE, sample_to_folder
 from kdiffusion.terminal import counted
 

@@ -1,8 +1,9 @@
-"""The page as static files, with a network and ONNX Runtime."""
+"""`python -m kdiffusion web MODEL --out FOLDER`: a page that samples in the browser."""
 
 from __future__ import annotations
 
 import os
+import shlex
 import shutil
 import subprocess
 import tempfile
@@ -10,6 +11,7 @@ from pathlib import Path
 
 from kdiffusion.artifacts import onnx_loader
 from kdiffusion.artifacts.released import existing
+from kdiffusion.commands.inputs import Artifact
 from kdiffusion.files import staged
 
 PAGE = Path(__file__).parent / "page"
@@ -67,3 +69,21 @@ def _fetch_runtime(folder):
         folder.mkdir()
         for name in _RUNTIME_FILES:
             shutil.copy(Path(temporary, "node_modules/onnxruntime-web/dist", name), folder)
+
+
+def main(
+    artifact: Artifact,
+    out: Path = Path("site"),
+    overwrite: bool = False,
+) -> None:
+    """Makes a page that draws with an exported network in the browser: a folder of static files.
+
+    Args:
+        artifact: denoiser.onnx, or a released model; no other format runs in a browser.
+        out: folder to make.
+        overwrite: replace an earlier site.
+    """
+    write_site(artifact, out, overwrite)
+    serve = f"python -m http.server --directory {shlex.quote(str(out))}"
+    print(f"{out}: serve it, for example by `{serve}`,")
+    print("then open http://localhost:8000")

@@ -7,9 +7,9 @@ import numpy as np
 import pytest
 
 from kdiffusion.artifacts import load_denoiser
-from kdiffusion.commands.held_out import load_as_split
 from kdiffusion.commands.likelihood import main, spread_over_classes
 from kdiffusion.data import load_dataset
+from kdiffusion.data.loading import load_as_split
 from kdiffusion.diffusion.card import DataSplit, Parent
 from kdiffusion.diffusion.likelihood import variational_bound
 

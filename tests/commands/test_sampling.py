@@ -12,9 +12,8 @@ from PIL import Image
 import kdiffusion as kd
 from kdiffusion.__main__ import main
 from kdiffusion.commands.film import film
-from kdiffusion.commands.given_images import read_given_image
-from kdiffusion.commands.grids import grid_beside
-from kdiffusion.commands.outputs import write_outputs
+from kdiffusion.commands.inputs import read_given_image
+from kdiffusion.commands.outputs import grid_beside, write_outputs
 
 LABELS, TWO = ["--labels", "ape", "cat", "--per-label", 2, "--seed", 7], [2, 2, 0, 0]
 SEEDS = range(7, 11)

@@ -11,7 +11,7 @@ import pytest
 from onnx import TensorProto, helper
 from PIL import Image
 
-from kdiffusion.commands.sampling_flags import SamplingFlags
+from kdiffusion.commands.inputs import SamplingFlags
 from kdiffusion.commands.seed_files import read_folder
 from kdiffusion.data import load_dataset
 from kdiffusion.evaluation.command import main

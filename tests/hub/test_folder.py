@@ -12,7 +12,7 @@ from huggingface_hub.repocard import SpaceCard
 from PIL import Image
 
 from kdiffusion.artifacts import load_denoiser
-from kdiffusion.commands.grids import draw_by_class
+from kdiffusion.commands.outputs import draw_by_class
 from kdiffusion.diffusion.card import Parent
 from kdiffusion.diffusion.prediction import TARGETS
 from kdiffusion.diffusion.sampling import sample

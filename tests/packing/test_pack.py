@@ -11,8 +11,7 @@ from PIL import Image
 
 from kdiffusion.commands.train_arguments import parse
 from kdiffusion.data import load_dataset, training_batches, validation_batches
-from kdiffusion.packing import command
-from kdiffusion.packing.pack import pack
+from kdiffusion.packing.pack import main, pack
 from tests.data.made_up import assert_same_data, random_pixels, store_tfds, write_folder
 
 
@@ -155,7 +154,7 @@ def test_batches_read_the_file_when_they_are_made(folder, tmp_path):
 
 
 def test_the_command_says_how_to_train_on_what_it_packed(tmp_path, capsys):
-    command.main("digits", tmp_path / "out", horizontal_flip="yes")
+    main("digits", tmp_path / "out", horizontal_flip="yes")
     said = capsys.readouterr().out
     assert "1,617 images of 8x8x1 and 180 held out, 10 classes" in said
     config = parse(["digits", *said.split("Train on it: ")[1].split()]).config

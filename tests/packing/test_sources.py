@@ -1,11 +1,11 @@
-"""WebDataset tars: which are meant, and what is in them."""
+"""Tars of WebDataset as a source of images."""
 
 import io
 import tarfile
 
 import pytest
 
-from kdiffusion.packing.image_files import index_tar, tar_files
+from kdiffusion.packing.sources import index_tar, tar_files
 
 
 def write_tar(path, files):

@@ -1,0 +1,156 @@
+"""What the commands that sample take: the model, the classes, the sampling options, images."""
+
+from __future__ import annotations
+
+import dataclasses
+import unicodedata
+from collections.abc import Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+
+import numpy as np
+import tyro
+
+from kdiffusion.diffusion.options import SamplingOptions
+from kdiffusion.images import fit_image, read_image, to_model_range
+
+if TYPE_CHECKING:
+    from kdiffusion.diffusion.card import DenoiserCard
+
+# A word, not a Path, which would make `./digits`, a file, into `digits`, the released model.
+Artifact = Annotated[str, tyro.conf.Positional, tyro.conf.arg(metavar="PATH")]
+Model = Annotated[
+    str,
+    tyro.conf.Positional,
+    tyro.conf.arg(
+        metavar="MODEL",
+        help="an exported file or folder, such as denoiser.onnx; a run; the name of a released "
+        "model (`kdiffusion models` lists them); or one on the Hugging Face Hub, hf://owner/name.",
+    ),
+]
+Trust = Annotated[bool, tyro.conf.arg(help="run a SavedModel, which is a program.")]
+Labels = tuple[str, ...]
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class SamplingFlags(SamplingOptions):
+    """How images are sampled; what is not given is what the model recommends.
+
+    Args:
+        batch_size: images that are sampled at a time. It does not change them.
+    """
+
+    batch_size: int = 64
+
+    def options(self, **defaults: Any) -> SamplingOptions:
+        """The options without the batch size; `defaults` stand where none was given."""
+        given = {**defaults, **self.given()}
+        given.pop("batch_size", None)
+        return SamplingOptions(**given)
+
+    def described(self, card: DenoiserCard, **defaults: Any) -> str:
+        """Sampler, steps and guidance in words, as they are for this card."""
+        options = self.options(**defaults).resolve(card)
+        return (
+            f"{options.sampler}, {options.steps} steps, "
+            f"guidance strength {options.guidance_strength:g}"
+        )
+
+
+AS_RECOMMENDED = SamplingFlags()
+Sampling = Annotated[SamplingFlags, tyro.conf.OmitArgPrefixes]
+
+
+ALL_CLASSES = "all"
+NO_CLASS = "none"
+
+
+def labels_from_text(texts: Sequence[str], class_names: Sequence[str]) -> list[int]:
+    """Reads class names, label numbers, `all` and `none`.
+
+    A name comes before a number: where classes are called "3" and "5", 3 is that name.
+
+    Args:
+        texts: strings, each `all`, `none` (the label for no class), a class name (capitals matter
+            only between classes that differ in nothing else) or a label.
+        class_names: strings; label i is `class_names[i]`.
+
+    Returns:
+        list of ints, in the order given.
+    """
+    labels_of = {str(label): label for label in range(len(class_names))}
+    labels_of |= {_folded(name): label for label, name in enumerate(class_names)}
+    labels_of |= {name: label for label, name in enumerate(class_names)}
+    labels_of[NO_CLASS] = len(class_names)
+    labels = []
+    for text in texts:
+        if text == ALL_CLASSES:
+            labels.extend(range(len(class_names)))
+        elif text in labels_of or _folded(text) in labels_of:
+            labels.append(labels_of.get(text, labels_of.get(_folded(text))))
+        else:
+            raise ValueError(
+                f"`labels` must be `all`, `{NO_CLASS}`, numbers in [0, {len(class_names) - 1}] or "
+                f"some of {list(class_names)}. Received: {text!r}"
+            )
+    return labels
+
+
+def _folded(name):
+    """A name without capitals, its accents stored in one way."""
+    return unicodedata.normalize("NFC", name).casefold()
+
+
+def label_names(labels: Sequence[int], class_names: Sequence[str]) -> list[str]:
+    """What the labels are called; the one for no class is `none`."""
+    return [(*class_names, NO_CLASS)[label] for label in labels]
+
+
+def read_given_image(path: str | Path, card: DenoiserCard, resize: bool = False) -> np.ndarray:
+    """Reads an image file in the shape and range of a model, grey or RGB as the model is.
+
+    Args:
+        path: path of a file of one of `kdiffusion.images.FILE_FORMATS`.
+        card: DenoiserCard.
+        resize: bool. Whether an image of another size is cropped about its centre and resampled.
+            Defaults to `False`.
+
+    Returns:
+        float32 array `[H, W, C]` in the card's value range.
+
+    Raises:
+        ValueError: not an image, or of another size and `resize` is False.
+    """
+    pixels = _read_fitted(path, card, resize)
+    if card.image_shape[2] == 1:
+        pixels = _to_grey(pixels)
+    return to_model_range(np.broadcast_to(pixels, card.image_shape))
+
+
+def read_mask(path: str | Path, card: DenoiserCard, resize: bool = False) -> np.ndarray:
+    """Reads which pixels to paint anew: those that are white (at least half) in an image file.
+
+    Args:
+        path, card, resize: as for `read_given_image`.
+
+    Returns:
+        bool array `[H, W]`: True is painted anew, as in most other tools.
+    """
+    return _to_grey(_read_fitted(path, card, resize))[..., 0] >= 128
+
+
+def _read_fitted(path, card, resize):
+    pixels, (height, width, _) = read_image(path), card.image_shape
+    if pixels.shape[:2] != (height, width) and not resize:
+        raise ValueError(
+            f"{path} must be {width}x{height} pixels; `--resize` crops and resamples it. "
+            f"Received: {pixels.shape[1]}x{pixels.shape[0]} pixels"
+        )
+    return fit_image(pixels, (height, width))
+
+
+def _to_grey(pixels):
+    """Luminance (ITU-R 601-2, as Pillow's) of uint8 `[H, W, 1 or 3]` as uint8 `[H, W, 1]`."""
+    if pixels.shape[-1] == 1:
+        return pixels
+    return np.rint(pixels @ np.array([0.299, 0.587, 0.114])).astype(np.uint8)[..., None]

@@ -1,0 +1,154 @@
+"""What the commands that sample take: sampling options, classes, images and masks."""
+
+import dataclasses
+
+import numpy as np
+import pytest
+import tyro
+from PIL import Image
+
+from kdiffusion.commands.inputs import (
+    AS_RECOMMENDED,
+    Sampling,
+    SamplingFlags,
+    labels_from_text,
+    read_given_image,
+    read_mask,
+)
+from kdiffusion.diffusion.options import RecommendedSampling
+from kdiffusion.images import to_uint8
+from kdiffusion.runs.config import SamplingConfig
+
+_OTHER_VALUES = {
+    "sampler": ("heun", "heun"),
+    "steps": ("7", 7),
+    "spacing": ("karras", "karras"),
+    "guidance_strength": ("0", 0.0),  # not the same as none given
+    "guidance_interval": ("0.5 3", (0.5, 3.0)),
+    "guidance_rescale": ("0.7", 0.7),
+    "eta": ("0.25", 0.25),
+    "variance": ("fixed_large", "fixed_large"),
+    "clip": ("", False),
+    "dynamic_threshold": ("0.995", 0.995),
+    "batch_size": ("16", 16),
+}
+
+
+def _parse(arguments):
+    def command(sampling: Sampling = AS_RECOMMENDED):
+        return sampling
+
+    return tyro.cli(command, args=arguments, config=(tyro.conf.FlagCreatePairsOff,))
+
+
+def test_each_option_is_a_flag():
+    assert {field.name for field in dataclasses.fields(SamplingFlags)} == set(_OTHER_VALUES)
+    assert _parse([]).given() == {}
+
+
+@pytest.mark.parametrize("name", _OTHER_VALUES)
+def test_a_flag_is_given_as_it_was_typed_and_alone(name):
+    text, value = _OTHER_VALUES[name]
+    flag = "--no-clip" if name == "clip" else f"--{name.replace('_', '-')}"
+    assert _parse([flag, *text.split()]).given() == {name: value}
+
+
+@pytest.mark.parametrize(("flag", "known"), [("sampler", "unipc"), ("spacing", "quadratic")])
+def test_an_unknown_name_is_refused_with_those_that_are_known(flag, known, capsys):
+    with pytest.raises(SystemExit):
+        _parse([f"--{flag}", "best"])
+    assert known in capsys.readouterr().err
+
+
+def test_a_runs_settings_and_the_card_have_the_recommended_options(card):
+    names = {field.name for field in dataclasses.fields(RecommendedSampling)}
+    assert {field.name for field in dataclasses.fields(SamplingConfig)} == names
+    assert names <= {field.name for field in dataclasses.fields(card)}
+    resolved = _parse(["--steps", "3"]).options().resolve(card)
+    assert (resolved.sampler, resolved.steps, resolved.guidance_strength) == ("ddim", 3, 1.0)
+
+
+ANIMALS = ("cat", "dog", "Great Ape")
+
+
+@pytest.mark.parametrize(
+    ("texts", "expected"),
+    [
+        (["all"], [0, 1, 2]),
+        (["none"], [3]),
+        (["DOG", "great ape", "0"], [1, 2, 0]),
+        (["2", "2"], [2, 2]),
+        (["dog", "all"], [1, 0, 1, 2]),
+    ],
+)
+def test_names_numbers_all_and_none(texts, expected):
+    assert labels_from_text(texts, ANIMALS) == expected
+
+
+@pytest.mark.parametrize(
+    ("names", "texts", "expected"),
+    [
+        (("3", "7"), ["7"], [1]),  # a name comes before a number
+        (("rest", "all", "none"), ["all", "none", "1"], [0, 1, 2, 3, 1]),
+        (("Cat", "cat", "Dog"), ["Cat", "cat", "DOG"], [0, 1, 2]),
+        # An accent is a part of its letter, or a character of its own, as on macOS.
+        (("tea", "cafe\u0301"), ["caf\u00e9", "CAFE\u0301"], [1, 1]),
+    ],
+)
+def test_names_that_could_be_something_else(names, texts, expected):
+    assert labels_from_text(texts, names) == expected
+
+
+@pytest.mark.parametrize("text", ["bird", "3", "-1", "1.0", ""])
+def test_an_unknown_class_is_refused_with_the_classes_listed(text):
+    with pytest.raises(ValueError, match=r"\[0, 2\].*cat.*dog.*Great Ape") as error:
+        labels_from_text([text], ANIMALS)
+    assert repr(text) in str(error.value)
+
+
+HEIGHT, WIDTH = 6, 4  # as the card of conftest.py
+
+
+@pytest.fixture
+def pixels():
+    return np.random.default_rng(0).integers(0, 256, (HEIGHT, WIDTH, 3), np.uint8)
+
+
+def test_an_image_of_the_models_size_is_taken_as_it_is(card, tmp_path, pixels):
+    Image.fromarray(pixels).save(tmp_path / "image.png")
+    given = read_given_image(tmp_path / "image.png", card)
+    assert given.dtype == np.float32
+    np.testing.assert_array_equal(to_uint8(given), pixels)
+
+
+def test_a_grey_image_serves_a_colour_model(card, tmp_path, pixels):
+    Image.fromarray(pixels[..., 0]).save(tmp_path / "grey.png")
+    given = to_uint8(read_given_image(tmp_path / "grey.png", card))
+    np.testing.assert_array_equal(given, np.repeat(pixels[..., :1], 3, axis=-1))
+
+
+def test_a_colour_image_becomes_grey_as_pillow_makes_it(card, tmp_path, pixels):
+    image = Image.fromarray(pixels)
+    image.save(tmp_path / "colour.png")
+    grey_card = dataclasses.replace(card, image_shape=(HEIGHT, WIDTH, 1))
+    given = to_uint8(read_given_image(tmp_path / "colour.png", grey_card))
+    difference = given[..., 0].astype(int) - np.asarray(image.convert("L"))
+    assert np.abs(difference).max() <= 1
+
+
+@pytest.mark.parametrize("read", [read_given_image, read_mask])
+def test_another_size_is_resized_only_when_asked(card, tmp_path, read):
+    Image.new("RGB", (40, 30), (10, 200, 77)).save(tmp_path / "large.png")
+    with pytest.raises(ValueError, match=r"large\.png must be 4x6 pixels.*`--resize`.*40x30"):
+        read(tmp_path / "large.png", card)
+    given = read(tmp_path / "large.png", card, resize=True)
+    if read is read_given_image:
+        np.testing.assert_array_equal(to_uint8(given), np.full((HEIGHT, WIDTH, 3), (10, 200, 77)))
+
+
+def test_white_is_painted_anew(card, tmp_path):
+    mask = np.zeros((HEIGHT, WIDTH), np.uint8)
+    mask[2:, 1] = 255
+    mask[0, 0], mask[0, 1] = 127, 128  # a soft brush or a JPEG leaves greys: the middle decides
+    Image.fromarray(mask).save(tmp_path / "mask.png")
+    np.testing.assert_array_equal(read_mask(tmp_path / "mask.png", card), mask >= 128)
