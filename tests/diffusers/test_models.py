@@ -143,18 +143,16 @@ def test_what_is_written_for_diffusers_is_what_it_wrote(imported, tmp_path, name
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("name", ["cifar10", "classes"])
 def test_every_format_is_written_of_an_import_and_predicts_what_diffusers_did(
-    imported, recorded, tmp_path, name
+    imported, recorded, tmp_path
 ):
-    paths = export_run(imported(name).path.parent, tuple(FORMATS), tmp_path / "export")
-    numbers = recorded[name]
-    for format_name, path in paths.items():
-        denoiser = load_denoiser(path)
+    made, numbers = imported("classes"), recorded["classes"]
+    for name, path in export_run(made.path.parent, tuple(FORMATS), tmp_path).items():
+        denoiser = load_denoiser(path, trust=True)
         predicted = denoiser(numbers["noisy_images"], numbers["timesteps"], numbers["labels"])
-        tolerance = max(FORMATS[format_name].TOLERANCE, 1e-5)
+        tolerance = max(FORMATS[name].TOLERANCE, 1e-5)
         np.testing.assert_allclose(predicted, numbers["prediction"], rtol=0, atol=tolerance)
-        assert denoiser.card == imported(name).card
+        assert denoiser.card == made.card
 
 
 def test_a_network_that_concatenates_labels_is_not_written(card, tmp_path):
