@@ -19,7 +19,7 @@ from kdiffusion.evaluation.image_sets import ImageSet
 from kdiffusion.evaluation.judge import load_judge
 from kdiffusion.evaluation.measures import grain_levels
 from kdiffusion.evaluation.real import read_real, save_statistics
-from kdiffusion.evaluation.report import _grid, report, table
+from kdiffusion.evaluation.report import report, table
 
 SHAPE = (4, 6, 1)
 
@@ -276,18 +276,3 @@ def test_columns_that_do_not_compare_are_said_not_to():
     assert "don't compare: Kernel distance." in " ".join(lines[-2:])
     figures["real"]["images"] = 50_000
     assert "compare" not in table(figures)
-
-
-@pytest.mark.parametrize(
-    ("counts", "columns", "shown"), [((30, 30, 30), 10, "abc"), ((30, 1, 30), 10, "ac")]
-)
-def test_a_class_of_few_images_does_not_shorten_the_rows_of_the_others(
-    monkeypatch, counts, columns, shown
-):
-    labels, grids = np.repeat(np.arange(3), counts), []
-    samples = ImageSet(np.zeros((len(labels), 4, 4, 1), np.uint8), labels)
-    monkeypatch.setattr("kdiffusion.evaluation.report.image_grid", lambda *grid: grids.append(grid))
-    monkeypatch.setattr("kdiffusion.evaluation.report._embedded", lambda *_: "")
-    _grid(samples, tuple("abc"))
-    ((pixels, width, names),) = grids
-    assert (len(pixels), width, "".join(names)) == (columns * len(shown), columns, shown)
