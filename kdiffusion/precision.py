@@ -1,18 +1,18 @@
-"""Whether the machine multiplies bfloat16 itself: where it doesn't, it is slower than float32."""
+"""Whether the hardware multiplies bfloat16; where it doesn't, bfloat16 is slower than float32."""
 
 from pathlib import Path
 
-# A processor says so by one of these words (x86: AVX-512 or AMX; Arm: `bf16`).
+# Flags of a CPU that does (x86: AVX-512 or AMX; Arm: `bf16`).
 BFLOAT16_FLAGS = {"avx512_bf16", "amx_bf16", "bf16"}
-# NVIDIA's first generation that does (Ampere).
+# NVIDIA's first generation that does is Ampere.
 BFLOAT16_COMPUTE_CAPABILITY = (8, 0)
 
 
 def resolve_policy(name: str) -> str:
-    """A Keras dtype policy by name, where `"auto"` is what suits the devices that are there.
+    """A Keras dtype policy by name; `"auto"` depends on the devices.
 
-    That is mixed_bfloat16 on a TPU, on GPUs and on a processor that multiply it, else float32. On
-    a processor with AVX2 alone a step of the digits took 8 times the processor time in bfloat16.
+    It is mixed_bfloat16 on a TPU, and on GPUs or a CPU that multiply bfloat16, else float32. On a
+    CPU with AVX2 alone a step of the digits took 8 times the CPU time in bfloat16.
     """
     if name != "auto":
         return name
@@ -30,10 +30,10 @@ def _devices_have_bfloat16():
 
 
 def cpu_has_bfloat16(description: Path = Path("/proc/cpuinfo")) -> bool:
-    """Whether the system's own description of the processor names bfloat16 arithmetic.
+    """Whether the system's description of the CPU names bfloat16 arithmetic.
 
     Args:
-        description: Path. Where there is none, as on macOS, it is taken to have none.
+        description: Path. Without such a file, as on macOS, the answer is False.
     """
     try:
         return not BFLOAT16_FLAGS.isdisjoint(description.read_text().split())

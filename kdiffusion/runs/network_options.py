@@ -1,4 +1,4 @@
-"""The network of a run beyond the settings that all networks share: options, and a parent's."""
+"""The network of the weights that a run starts from, as settings of the run."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ def with_network_of(
             levels of the network where the parent has it, whatever their maps' heights are here.
 
     Returns:
-        `Config` that needs the parent no more: its settings and options make that network.
+        A `Config` whose own settings and options make that network.
 
     Raises:
         ValueError: the parent doesn't say what network it is.
