@@ -79,15 +79,7 @@ def main(
     """
     paths = {name: out / name for name in ("evaluation.json", "report.html")}
     refuse_outputs(*paths.values(), save_statistics, overwrite=overwrite)
-    path = existing(source)
-    given = denoiser = None
-    if _is_images(path):
-        given = open_images(path)
-        given = given if images is None else given.subset(images, seed)
-        shape, names = given.images.shape[1:], given.class_names
-    else:
-        denoiser = load_denoiser(path, trust)
-        shape, names = denoiser.card.image_shape, denoiser.card.class_names
+    given, denoiser, shape, names = _open(existing(source), images, seed, trust)
     dataset, held_out = _load_data(data, directory, denoiser and denoiser.card, shape)
     if given and not isinstance(dataset, Path) and set(names or ()) <= set(dataset.class_names):
         names = dataset.class_names  # some of them, in another order: by name, not by place
@@ -107,6 +99,16 @@ def main(
     print(table(figures))
     page = report(figures, samples, real, nearest)
     _write(paths, figures, page, real, save_statistics, overwrite)
+
+
+def _open(path, images, seed, trust):
+    """(ImageSet or None, Denoiser or None, image shape, class names or None)."""
+    if _is_images(path):
+        given = open_images(path)
+        given = given if images is None else given.subset(images, seed)
+        return given, None, given.images.shape[1:], given.class_names
+    denoiser = load_denoiser(path, trust)
+    return None, denoiser, denoiser.card.image_shape, denoiser.card.class_names
 
 
 def _is_images(path):

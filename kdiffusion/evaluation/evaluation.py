@@ -98,18 +98,8 @@ def measure(
     start = time.perf_counter()
     labels, count = _labels(samples, real.class_names), len(samples.images)
     names, left_out = measurable(measures, count, labels is not None, real)
-    reader, judge = real.reader, real.reader.judge
-    flip = "copies" in names and real.held_out_mirrored is not None
-    features, classes = reader(samples.images, "samples", progress)
-    seen = Samples(
-        features,
-        reader(samples.images, "mirrored samples", progress, mirrored=True)[0] if flip else None,
-        classes,
-        labels,
-        () if judge is None else judge.class_names,
-        seed,
-        grain_levels(samples.images) if "grain" in names else None,
-    )
+    judge = real.reader.judge
+    seen = _read(samples.images, labels, names, real, seed, progress)
     found = _compute(names, seen, real, progress)
     nearest = found.pop(NEAREST, None)
     return {
@@ -117,7 +107,7 @@ def measure(
         "source": "samples",
         "data": real.name,
         "held_out": None,
-        "features": reader.name,
+        "features": real.reader.name,
         "judge": None if judge is None else {
             "name": judge.name, "accuracy": judge.accuracy, "sha256": judge.sha256
         },
@@ -131,6 +121,16 @@ def measure(
         "network": None,
         "not_measured": left_out,
     }, nearest  # fmt: skip
+
+
+def _read(images, labels, names, real, seed, progress):
+    reader, mirrored = real.reader, None
+    features, classes = reader(images, "samples", progress)
+    if "copies" in names and real.held_out_mirrored is not None:
+        mirrored, _ = reader(images, "mirrored samples", progress, mirrored=True)
+    class_names = () if reader.judge is None else reader.judge.class_names
+    grain = grain_levels(images) if "grain" in names else None
+    return Samples(features, mirrored, classes, labels, class_names, seed, grain)
 
 
 def _compute(names, samples, real, progress):
