@@ -61,7 +61,7 @@ class EvaluationInTraining(keras.callbacks.Callback):
     def __init__(self, real: Real, directory: RunDirectory):
         super().__init__()
         self._real, self._directory = real, directory
-        self._writer: tf.summary.SummaryWriter | None = None
+        self._writer: Any = None  # opened when training begins
         self._config = directory.config
         self._epochs = self._config.optimizer.epochs
         every = self._config.evaluation.every_epochs
