@@ -30,11 +30,11 @@ COMMANDS = {
         "write the whole sampler of a run as one graph, loop and all",
     ),
     "import": (
-        "kdiffusion.diffusers.import_command",
+        "kdiffusion.diffusers.reader",
         "read a model of diffusers, to sample, export or train from",
     ),
     "export_diffusers": (
-        "kdiffusion.diffusers.export_command",
+        "kdiffusion.diffusers.writer",
         "write a network as a folder that diffusers reads",
     ),
     "pack": ("kdiffusion.packing.pack", "put a data set of any size on the disk for training"),
