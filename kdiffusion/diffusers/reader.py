@@ -1,4 +1,4 @@
-"""`python -m kdiffusion import`: reads a model of diffusers into a folder to sample or train from."""
+"""`python -m kdiffusion import`: a model of diffusers becomes a file of weights, with its card."""
 
 from __future__ import annotations
 
