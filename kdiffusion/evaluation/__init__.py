@@ -1,1 +1,1 @@
-"""How good drawn images are: features, distances between sets of them, a judge of their class."""
+"""How good samples are: distances of features to real images, a classifier of their class."""

@@ -82,47 +82,49 @@ def kernel_distance(
     return estimates
 
 
-def precision_and_recall(real: np.ndarray, drawn: np.ndarray, k: int = 3) -> tuple[float, float]:
+def precision_and_recall(real: np.ndarray, samples: np.ndarray, k: int = 3) -> tuple[float, float]:
     """Improved precision and recall (Kynkäänniemi et al. 2019, eq. 1 and 2).
 
     A set's manifold is the union of balls around its members, each reaching to its k-th nearest
-    neighbour. Precision is the share of drawn images inside the real manifold, recall the share of
-    real images inside the drawn one.
+    neighbour. Precision is the share of samples inside the real manifold, recall the share of
+    real images inside the samples'.
 
     Args:
         real: array `[N, D]` of features, N above k.
-        drawn: array `[M, D]`, M above k.
+        samples: array `[M, D]`, M above k.
         k: int. Defaults to `3`.
 
     Returns:
         (float, float): precision and recall, each 0 .. 1.
     """
-    real, drawn = _centred(real, drawn)
-    return _share_inside(drawn, real, _radii(real, k)), _share_inside(real, drawn, _radii(drawn, k))
+    real, samples = _centred(real, samples)
+    return _share_inside(samples, real, _radii(real, k)), _share_inside(
+        real, samples, _radii(samples, k)
+    )
 
 
-def density_and_coverage(real: np.ndarray, drawn: np.ndarray, k: int = 5) -> tuple[float, float]:
+def density_and_coverage(real: np.ndarray, samples: np.ndarray, k: int = 5) -> tuple[float, float]:
     """Density and coverage (Naeem et al. 2020, eq. 2 and 3).
 
-    Both use the balls around the real images alone. Density counts in how many of them a drawn
-    image lies, over k: 1 for a perfect set, and it may exceed 1. Coverage is the share of balls
-    with a drawn image inside.
+    Both use the balls around the real images alone. Density counts in how many of them a sample
+    lies, over k: 1 for a perfect set, and it may exceed 1. Coverage is the share of balls
+    with a sample inside.
 
     Args:
         real: array `[N, D]` of features, N above k.
-        drawn: array `[M, D]`.
+        samples: array `[M, D]`.
         k: int. Defaults to `5`.
 
     Returns:
         (float, float): density, at least 0, and coverage, 0 .. 1.
     """
-    real, drawn = _centred(real, drawn)
+    real, samples = _centred(real, samples)
     radii, inside, covered = _radii(real, k), 0, np.zeros(len(real), bool)
-    for rows in _blocks(len(drawn)):
-        within = _squared_distances(drawn[rows], real) < radii
+    for rows in _blocks(len(samples)):
+        within = _squared_distances(samples[rows], real) < radii
         inside += int(within.sum())
         covered |= within.any(axis=0)
-    return inside / (k * len(drawn)), float(covered.mean())
+    return inside / (k * len(samples)), float(covered.mean())
 
 
 def copies(distances: np.ndarray, held_out_distances: np.ndarray) -> dict[str, Any]:
@@ -179,11 +181,11 @@ def nearest(of: np.ndarray, among: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
     return indices, distances
 
 
-def _centred(real, drawn):
+def _centred(real, samples):
     """In float64; far from 0, squares would swamp the distances."""
-    real, drawn = np.asarray(real, np.float64), np.asarray(drawn, np.float64)
+    real, samples = np.asarray(real, np.float64), np.asarray(samples, np.float64)
     centre = real.mean(axis=0)
-    return real - centre, drawn - centre
+    return real - centre, samples - centre
 
 
 def _blocks(count):
