@@ -61,7 +61,7 @@ def model_card(model: DiffusionModel, **facts: Any) -> DenoiserCard:
         "preset": "none",
         "images_seen": 0,
         "ema_decay": model.ema_decay,
-        # The best of SAMPLERS at 20 evaluations: docs/results/sampling_cifar10_small.md.
+        # The best of SAMPLERS at 20 evaluations: docs/results/sampling.md.
         "sampler": "unipc",
         "steps": min(20, model.schedule.num_timesteps),
         # Guidance leans on predictions without a label, which are learnt by dropping labels.
