@@ -8,8 +8,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Protocol
 
 from kdiffusion.artifacts.denoiser import LoadedDenoiser
+from kdiffusion.artifacts.integrity import seal
 from kdiffusion.artifacts.network_description import is_described
-from kdiffusion.artifacts.seal import seal
 from kdiffusion.checks import check_name
 from kdiffusion.files import refuse_existing, staged
 
@@ -30,7 +30,7 @@ if TYPE_CHECKING:
 
     from kdiffusion.diffusion.card import DenoiserCard
 
-    from .export_source import ExportSource
+    from .inference import ExportSource
 
 
 class Format(Protocol):
@@ -155,8 +155,7 @@ def export_network(
         ValueError, FileExistsError, ArtifactError: as `export_run`.
     """
     paths = _free_paths(formats, Path(folder), overwrite)
-    from .export_source import ExportSource
-    from .inference import inference_network
+    from .inference import ExportSource, inference_network
     from .verify import check_deviation
 
     weights = Path(folder, safetensors_writer.ARTIFACT)

@@ -11,13 +11,13 @@ import zipfile
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from kdiffusion.artifacts.integrity import UNSEALED
 from kdiffusion.artifacts.litert_loader import ARTIFACT, CARD_NAME, SIGNATURE, load
-from kdiffusion.artifacts.seal import UNSEALED
 
 from . import saved_model_writer
 
 if TYPE_CHECKING:
-    from kdiffusion.export.export_source import ExportSource
+    from kdiffusion.export.inference import ExportSource
 
 __all__ = ["ARTIFACT", "MARK", "PARTS", "TOLERANCE", "load", "write"]
 

@@ -9,11 +9,9 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from kdiffusion.artifacts.denoiser import ArtifactError
-from kdiffusion.artifacts.onnx_loader import ARTIFACT, CARD_KEY, SEAL_KEY, load
-from kdiffusion.artifacts.seal import UNSEALED
-from kdiffusion.artifacts.self_check import SELF_CHECK_KEY, example_inputs, golden_text
+from kdiffusion.artifacts.integrity import SELF_CHECK_KEY, UNSEALED, example_inputs, golden_text
+from kdiffusion.artifacts.onnx_loader import ARTIFACT, CARD_KEY, SEAL_KEY, load, open_session
 from kdiffusion.diffusion.denoiser import OUTPUT_NAME
-from kdiffusion.onnx_session import open_session
 
 from .inference import serving_function
 
@@ -22,7 +20,7 @@ if TYPE_CHECKING:
     import onnx
 
     from kdiffusion.diffusion.card import DenoiserCard
-    from kdiffusion.export.export_source import ExportSource
+    from kdiffusion.export.inference import ExportSource
 
 __all__ = ["ARTIFACT", "MARK", "OPSET", "PARTS", "TOLERANCE", "convert", "load", "save", "write"]
 

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from kdiffusion.artifacts.integrity import UNSEALED
 from kdiffusion.artifacts.network_description import describe
 from kdiffusion.artifacts.safetensors_loader import (
     ARTIFACT,
@@ -18,10 +19,9 @@ from kdiffusion.artifacts.safetensors_loader import (
     SEAL,
     load,
 )
-from kdiffusion.artifacts.seal import UNSEALED
 
 if TYPE_CHECKING:
-    from kdiffusion.export.export_source import ExportSource
+    from kdiffusion.export.inference import ExportSource
 
 __all__ = ["ARTIFACT", "MARK", "PARTS", "TOLERANCE", "load", "save", "write"]
 

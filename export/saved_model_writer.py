@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 from kdiffusion.artifacts import saved_model_loader
 from kdiffusion.artifacts.denoiser import LoadedDenoiser
+from kdiffusion.artifacts.integrity import UNSEALED
 from kdiffusion.artifacts.saved_model_loader import (
     ARTIFACT,
     CARD_PATH,
@@ -15,12 +16,11 @@ from kdiffusion.artifacts.saved_model_loader import (
     SEAL_PATH,
     SIGNATURE,
 )
-from kdiffusion.artifacts.seal import UNSEALED
 
 from .inference import serving_function
 
 if TYPE_CHECKING:
-    from kdiffusion.export.export_source import ExportSource
+    from kdiffusion.export.inference import ExportSource
 
 __all__ = ["ARTIFACT", "MARK", "PARTS", "TOLERANCE", "load", "write", "write_signature"]
 

@@ -15,9 +15,8 @@ if TYPE_CHECKING:  # for editors and type checkers, which do not run `__getattr_
     from kdiffusion.diffusers.writer import export_diffusers
     from kdiffusion.diffusion.card import DenoiserCard
     from kdiffusion.diffusion.denoiser import NetworkDenoiser
+    from kdiffusion.diffusion.editing import image_to_image, inpaint
     from kdiffusion.diffusion.forward_process import NoiseSchedule
-    from kdiffusion.diffusion.image_to_image import image_to_image
-    from kdiffusion.diffusion.inpainting import inpaint
     from kdiffusion.diffusion.interpolation import interpolate, interpolate_images
     from kdiffusion.diffusion.inversion import invert
     from kdiffusion.diffusion.likelihood import variational_bound
@@ -40,8 +39,7 @@ _NAMES = {
     "kdiffusion.diffusion.card": "DenoiserCard",
     "kdiffusion.diffusion.denoiser": "NetworkDenoiser",
     "kdiffusion.diffusion.forward_process": "NoiseSchedule",
-    "kdiffusion.diffusion.image_to_image": "image_to_image",
-    "kdiffusion.diffusion.inpainting": "inpaint",
+    "kdiffusion.diffusion.editing": "image_to_image inpaint",
     "kdiffusion.diffusion.interpolation": "interpolate interpolate_images",
     "kdiffusion.diffusion.inversion": "invert",
     "kdiffusion.diffusion.likelihood": "variational_bound",

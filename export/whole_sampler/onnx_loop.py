@@ -13,14 +13,14 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from kdiffusion.artifacts.integrity import UNSEALED
 from kdiffusion.artifacts.onnx_loader import CARD_KEY, SEAL_KEY
-from kdiffusion.artifacts.seal import UNSEALED
 from kdiffusion.artifacts.whole_sampler import load_sampler as load
 
 from ..onnx_writer import OPSET
 
 if TYPE_CHECKING:
-    from kdiffusion.export.export_source import ExportSource
+    from kdiffusion.export.inference import ExportSource
     from kdiffusion.export.whole_sampler.tables import SamplerTables
 
 __all__ = ["ARTIFACT", "MARK", "PARTS", "load", "write"]

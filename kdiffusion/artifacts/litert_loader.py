@@ -7,8 +7,8 @@ import zipfile
 from pathlib import Path
 
 from .denoiser import LoadedDenoiser, card_from_text
+from .integrity import check_seal
 from .saved_model_loader import SIGNATURE
-from .seal import check_seal
 
 ARTIFACT = "denoiser.tflite"
 CARD_NAME = "denoiser_card.json"

@@ -5,7 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 
 from .denoiser import LoadedDenoiser, card_from_text
-from .seal import check_seal
+from .integrity import check_seal
 
 ARTIFACT = "openvino"
 GRAPH = "denoiser.xml"

@@ -19,7 +19,7 @@ from kdiffusion.tensorflow_start import import_tensorflow
 
 from . import network_description
 from .denoiser import ArtifactError, LoadedDenoiser, card_from_text
-from .seal import check_seal
+from .integrity import check_seal
 
 if TYPE_CHECKING:
     import keras

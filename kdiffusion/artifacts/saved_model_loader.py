@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING
 from kdiffusion.tensorflow_start import import_tensorflow
 
 from .denoiser import ArtifactError, LoadedDenoiser, card_from_text
-from .seal import check_seal
+from .integrity import check_seal
 
 if TYPE_CHECKING:
     import numpy as np

@@ -22,8 +22,8 @@ from .inputs import AS_RECOMMENDED, Labels, Model, Sampling, Trust, label_names,
 from .outputs import choose_output, one_label_after_another, write_outputs
 
 if TYPE_CHECKING:
-    from kdiffusion.diffusion.arguments import Integers
     from kdiffusion.diffusion.denoiser import Denoiser
+    from kdiffusion.diffusion.plan import Integers
 
 STRIP_FRAMES = 10
 LAST_FRAME_REPEATS = 20  # the finished images stay to be looked at

@@ -11,7 +11,7 @@ import numpy as np
 import tyro
 
 from kdiffusion.artifacts import load_denoiser
-from kdiffusion.diffusion.image_to_image import image_to_image
+from kdiffusion.diffusion.editing import image_to_image
 from kdiffusion.images import to_uint8
 from kdiffusion.terminal import counted
 

@@ -11,7 +11,7 @@ import numpy as np
 import tyro
 
 from kdiffusion.artifacts import load_denoiser
-from kdiffusion.diffusion.inpainting import inpaint
+from kdiffusion.diffusion.editing import inpaint
 from kdiffusion.images import to_uint8
 from kdiffusion.terminal import counted
 

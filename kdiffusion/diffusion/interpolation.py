@@ -8,11 +8,11 @@ from typing import Any
 
 import numpy as np
 
-from kdiffusion.diffusion.arguments import Labels, check_images, check_labels
 from kdiffusion.diffusion.card import DenoiserCard
 from kdiffusion.diffusion.denoiser import Denoiser, NetworkDenoiser
 from kdiffusion.diffusion.inversion import invert
 from kdiffusion.diffusion.options import SamplingOptions
+from kdiffusion.diffusion.plan import Labels, check_images, check_labels
 from kdiffusion.diffusion.samplers import find_sampler
 from kdiffusion.diffusion.sampling import Callback, sample
 from kdiffusion.diffusion.seeded_noise import initial_latents

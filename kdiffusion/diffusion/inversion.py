@@ -6,11 +6,10 @@ from typing import Any
 
 import numpy as np
 
-from kdiffusion.diffusion.arguments import Labels, check_images, check_labels
 from kdiffusion.diffusion.denoiser import Denoiser
 from kdiffusion.diffusion.forward_process import NoiseSchedule
 from kdiffusion.diffusion.options import SamplingOptions
-from kdiffusion.diffusion.plan import Plan, make_plan
+from kdiffusion.diffusion.plan import Labels, Plan, check_images, check_labels, make_plan
 from kdiffusion.diffusion.prediction import Estimate
 from kdiffusion.diffusion.sampling import gather, in_batches
 

@@ -7,16 +7,17 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from kdiffusion.diffusion.arguments import (
+from kdiffusion.diffusion.denoiser import Denoiser
+from kdiffusion.diffusion.options import SamplingOptions
+from kdiffusion.diffusion.plan import (
     Integers,
     Labels,
+    Plan,
     check_images,
     check_labels,
     check_seeds,
+    make_plan,
 )
-from kdiffusion.diffusion.denoiser import Denoiser
-from kdiffusion.diffusion.options import SamplingOptions
-from kdiffusion.diffusion.plan import Plan, make_plan
 from kdiffusion.diffusion.sampling import gather, in_batches
 from kdiffusion.diffusion.seeded_noise import ImageNoise
 from kdiffusion.images import to_model_range

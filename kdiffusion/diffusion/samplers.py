@@ -17,9 +17,8 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from kdiffusion.checks import check_name
-from kdiffusion.diffusion.dpm_solver import dpmpp_2m_sde_step, dpmpp_2m_step, heun_step
 from kdiffusion.diffusion.prediction import Estimate
-from kdiffusion.diffusion.unipc import unipc_step
+from kdiffusion.diffusion.solvers import dpmpp_2m_sde_step, dpmpp_2m_step, heun_step, unipc_step
 
 if TYPE_CHECKING:
     from kdiffusion.diffusion.forward_process import NoiseSchedule

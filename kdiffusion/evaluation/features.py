@@ -15,9 +15,9 @@ import numpy as np
 from PIL import Image
 from tqdm import tqdm
 
+from kdiffusion.artifacts.onnx_loader import open_session, run_in_batches
 from kdiffusion.files import sha256_of
 from kdiffusion.images import to_model_range
-from kdiffusion.onnx_session import open_session, run_in_batches
 
 from .judge import Judge
 

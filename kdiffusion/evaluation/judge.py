@@ -23,7 +23,7 @@ from typing import Any
 
 import numpy as np
 
-from kdiffusion.onnx_session import open_session, run_in_batches
+from kdiffusion.artifacts.onnx_loader import open_session, run_in_batches
 
 JUDGES = Path(__file__).parent / "judges"  # NAME.onnx of each that comes with the package
 CARD_KEY = "kdiffusion_judge"

@@ -27,7 +27,7 @@ class ResidualBlock(keras.layers.Layer):
 
     Attributes:
         form: str, a key of `FORMS`. `"rematerialised"` keeps two of a block's maps for the gradient
-            and computes the others again: less memory, more time. See `kdiffusion.networks.forms`.
+            and computes the others again: less memory, more time. See `kdiffusion.networks.layers`.
     """
 
     FORMS: ClassVar = {"plain": "_plain", "rematerialised": "_rematerialised"}

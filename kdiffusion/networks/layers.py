@@ -1,15 +1,15 @@
-"""The elementary layers: SiLU, a Dense layer at each position, group normalisation.
-
-In `keras.ops` alone, and written so that an exported graph stays small.
-"""
+"""The small layers of the U-Net, and the forms in which a layer can be computed."""
 
 from __future__ import annotations
 
+from collections.abc import Iterator, Mapping
 from typing import Any
 
 import keras
 import numpy as np
 from keras import ops
+
+from kdiffusion.checks import check_name
 
 # A tensor of whichever backend, or a `keras.KerasTensor` while a functional graph is built.
 Tensor = Any
@@ -181,3 +181,33 @@ class GroupNorm(keras.layers.Layer):
 
     def get_config(self) -> dict[str, Any]:
         return {**super().get_config(), **self.arguments}
+
+
+# Computed again for the gradient (Chen et al. 2016), block by block, rather than kept.
+REMATERIALISED = {"ResidualBlock": "rematerialised", "SelfAttention2D": "rematerialised"}
+
+
+def choose_forms(network: keras.Model, forms: Mapping[str, str]) -> None:
+    """Makes the layers of a network compute in the named forms, from its next trace on.
+
+    Args:
+        network: keras.Model, such as `UNet`, whose layers hold their parts as attributes.
+        forms: from the name of a layer's class to one of its `FORMS`. Classes that the network
+            has none of are left aside.
+
+    Raises:
+        ValueError: a layer's class has no form of that name.
+    """
+    for layer in _layers(network):
+        name = type(layer).__name__
+        if name in forms and hasattr(type(layer), "FORMS"):  # not another's of that name
+            layer.form = check_name(f"form of {name}", forms[name], type(layer).FORMS)
+
+
+def _layers(parent: keras.layers.Layer) -> Iterator[keras.layers.Layer]:
+    """All layers in a layer, at any depth."""
+    within = parent.layers if isinstance(parent, keras.Model) else vars(parent).values()
+    for layer in within:
+        if isinstance(layer, keras.layers.Layer):
+            yield layer
+            yield from _layers(layer)

@@ -61,7 +61,7 @@ class Upsample(keras.layers.Layer):
 
     Attributes:
         form: str, a key of `FORMS`. `"resized"` doubles the map, then convolves; `"transposed"` is
-            one transposed convolution. See `kdiffusion.networks.forms`.
+            one transposed convolution. See `kdiffusion.networks.layers`.
     """
 
     FORMS: ClassVar = {"resized": "_resized", "transposed": "_transposed"}

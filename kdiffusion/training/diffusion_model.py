@@ -12,21 +12,20 @@ import numpy as np
 import tensorflow as tf
 from keras import ops
 
-from kdiffusion.diffusion.arguments import Integers, Labels
 from kdiffusion.diffusion.card import DenoiserCard
 from kdiffusion.diffusion.denoiser import NetworkDenoiser
 from kdiffusion.diffusion.forward_process import NoiseSchedule, q_sample
+from kdiffusion.diffusion.plan import Integers, Labels
 from kdiffusion.diffusion.prediction import check_prediction_type, from_x0_and_eps
 from kdiffusion.diffusion.sampling import sample
 from kdiffusion.diffusion.weighting import loss_weights
-from kdiffusion.networks.forms import REMATERIALISED, choose_forms
-from kdiffusion.training.batches import check_first_batch, images_and_labels
+from kdiffusion.networks.layers import REMATERIALISED, choose_forms
+from kdiffusion.training.batches import check_first_batch, check_network, images_and_labels
 from kdiffusion.training.denoiser import model_card, numpy_denoiser, prediction_function
 from kdiffusion.training.ema import averaged_copy, update_average
 from kdiffusion.training.gradients import apply_gradients, gradients_in_parts
 from kdiffusion.training.loss_uncertainty import LossUncertainty
 from kdiffusion.training.metrics import LossByClass, LossByTimestep, StepMean, results
-from kdiffusion.training.network_check import check_network
 from kdiffusion.training.step_seeds import (
     DROPOUT,
     LABELS,

@@ -7,8 +7,8 @@ import onnx
 import pytest
 
 from kdiffusion.artifacts import ArtifactError, load_denoiser
+from kdiffusion.artifacts.integrity import SELF_CHECK_KEY, VALUES, example_inputs, golden_text
 from kdiffusion.artifacts.onnx_loader import CARD_KEY
-from kdiffusion.artifacts.self_check import SELF_CHECK_KEY, VALUES, example_inputs, golden_text
 from kdiffusion.export.onnx_writer import save
 
 

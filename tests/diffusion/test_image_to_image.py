@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 from kdiffusion.diffusion.denoiser import NetworkDenoiser
-from kdiffusion.diffusion.image_to_image import image_to_image
+from kdiffusion.diffusion.editing import image_to_image
 from kdiffusion.diffusion.samplers import SAMPLERS
 from kdiffusion.diffusion.seeded_noise import initial_latents
 

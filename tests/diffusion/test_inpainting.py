@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from kdiffusion.diffusion.denoiser import NetworkDenoiser
-from kdiffusion.diffusion.inpainting import inpaint, repaint_moves
+from kdiffusion.diffusion.editing import inpaint, repaint_moves
 from kdiffusion.diffusion.prediction import from_x0_and_eps
 from kdiffusion.diffusion.samplers import SAMPLERS
 

@@ -9,7 +9,7 @@ from kdiffusion.artifacts import ArtifactError, load_denoiser
 from kdiffusion.export import export_network
 from kdiffusion.export.inference import inference_network
 from kdiffusion.export.verify import largest_deviation
-from kdiffusion.training.network_check import check_network
+from kdiffusion.training.batches import check_network
 
 
 def made_of_layers(card, policy, last=keras.layers.Conv2D):

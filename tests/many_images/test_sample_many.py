@@ -17,7 +17,7 @@ import kdiffusion as kd
 from kdiffusion.__main__ import main
 from kdiffusion.commands.seed_files import read_folder, sample_to_folder
 from kdiffusion.evaluation.image_sets import open_images
-from kdiffusion.many_images.formats import FORMATS
+from kdiffusion.many_images.command import FORMATS
 
 ROOT = Path(__file__).parents[2]
 SEEDS = range(5, 15)

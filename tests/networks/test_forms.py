@@ -8,7 +8,7 @@ import pytest
 from kdiffusion.networks import UNet
 from kdiffusion.networks.attention import SelfAttention2D
 from kdiffusion.networks.blocks import ResidualBlock
-from kdiffusion.networks.forms import choose_forms
+from kdiffusion.networks.layers import choose_forms
 from kdiffusion.networks.resampling import Upsample
 
 WITH_FORMS = [SelfAttention2D, Upsample, ResidualBlock]

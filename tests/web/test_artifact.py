@@ -7,9 +7,16 @@ import onnx
 import pytest
 from onnx import TensorProto, helper
 
+from kdiffusion.artifacts.integrity import (
+    SELF_CHECK_KEY,
+    TOLERANCE,
+    UNSEALED,
+    check_seal,
+    example_inputs,
+    golden_text,
+    seal,
+)
 from kdiffusion.artifacts.onnx_loader import CARD_KEY, SEAL_KEY
-from kdiffusion.artifacts.seal import UNSEALED, check_seal, seal
-from kdiffusion.artifacts.self_check import SELF_CHECK_KEY, TOLERANCE, example_inputs, golden_text
 from kdiffusion.export.onnx_writer import save
 
 

@@ -5,11 +5,11 @@ import { ImageNoise } from "./diffusion/seeded_noise.js";
 const CARD_VERSION = 1;
 const SEAL = bytesOf("kdiffusion-sha256:");
 const DIGEST_LENGTH = 64; // hexadecimal, after SEAL
-const VALUES = 64; // as in kdiffusion/artifacts/self_check.py, and so is the next
+const VALUES = 64; // as in kdiffusion/artifacts/integrity.py, and so is the next
 const TOLERANCE = 1e-3;
 
 /**
- * Refuses a file whose bytes are not those of its export, as `kdiffusion/artifacts/seal.py` does.
+ * Refuses a file whose bytes are not those of its export, as `kdiffusion/artifacts/integrity.py` does.
  *
  * A file without a seal is let by; so is every file where the browser has no SHA-256, which is on a
  * page that came neither over HTTPS nor from this machine.
@@ -70,7 +70,7 @@ export function readCard(file) {
 }
 
 /**
- * Refuses a runtime that doesn't predict the numbers that the file carries: `kdiffusion/artifacts/self_check.py`.
+ * Refuses a runtime that doesn't predict the numbers that the file carries: `kdiffusion/artifacts/integrity.py`.
  *
  * @param {Denoiser} denoiser
  * @param {object} card

@@ -1,18 +1,22 @@
-"""The seal of an exported file: the SHA-256 of its own bytes, so that damage is never drawn from.
-
-A flipped bit in a weight leaves a file that every runtime opens, and that draws other images. The
-seal shows damage, not fraud: whoever can change the file can seal it again. A tool that means to
-rewrite an exported file drops the seal with its metadata; without one, nothing is compared.
-"""
+"""Damage is noticed before images come of it: the seal of a file, and its golden predictions."""
 
 from __future__ import annotations
 
 import hashlib
+import json
 import re
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from kdiffusion.diffusion.seeded_noise import initial_latents
 
 from .denoiser import ArtifactError
+
+if TYPE_CHECKING:
+    from kdiffusion.diffusion.card import DenoiserCard
 
 # A format writes this, uncompressed, in one place among its bytes, and `seal` fills it in.
 UNSEALED = "kdiffusion-sha256:" + 64 * "0"
@@ -69,3 +73,59 @@ def _digest(path, contents):
         total.update(f"{name}\0{len(unsealed)}\0".encode())
         total.update(unsealed)
     return total.hexdigest()
+
+
+SELF_CHECK_KEY = "kdiffusion.self_check"
+VALUES = 64  # at most: a wrong kernel spoils nearly all
+# Of the largest number. Float32 differs by 1e-5 between runtimes; TensorFloat-32's 10 bits by more.
+TOLERANCE = 1e-3
+
+
+def example_inputs(card: DenoiserCard) -> dict[str, np.ndarray]:
+    """Inputs of the golden predictions, by the contract's names.
+
+    A batch of two: the noise of seeds 0 and 1, at the last timestep and a quarter of it, of class 0
+    and of no class.
+    """
+    last = len(card.alphas_cumprod) - 1
+    return {
+        "noisy_image": initial_latents([0, 1], card.image_shape).astype(np.float32),
+        "timestep": np.array([last, last // 4], np.int32),
+        "label": np.array([0, card.null_label], np.int32),
+    }
+
+
+def golden_text(prediction: np.ndarray) -> str:
+    """Evenly spread numbers of a prediction of `example_inputs`, as JSON."""
+    return json.dumps({"prediction": [round(float(value), 6) for value in _spread(prediction)]})
+
+
+def check_runtime(
+    text: str | None, run: Callable[..., np.ndarray], card: DenoiserCard, path: Path
+) -> None:
+    """Refuses a runtime that doesn't predict the numbers that the file carries.
+
+    Args:
+        text: str or None. What `golden_text` made; None: nothing is compared.
+        run: callable on arrays under the contract's names, to the prediction.
+        card: DenoiserCard.
+        path: Path. The file, for the error.
+
+    Raises:
+        ArtifactError: other numbers.
+    """
+    if text is None:
+        return
+    golden = np.array(json.loads(text)["prediction"])
+    difference = np.abs(_spread(run(**example_inputs(card))) - golden).max()
+    if not difference <= TOLERANCE * max(1.0, np.abs(golden).max()):  # a NaN must not pass
+        raise ArtifactError(
+            f"{path}: the runtime does not compute what this file predicts, so its images would be "
+            f"wrong; a driver, a library or the file is at fault. Largest difference: "
+            f"{difference:.0e}"
+        )
+
+
+def _spread(prediction):
+    numbers = np.asarray(prediction).ravel()
+    return numbers[:: -(-numbers.size // VALUES)]

@@ -1,17 +1,22 @@
-"""Exponential integrators for the probability-flow ODE, in the image x_0 (Lu et al. 2022).
+"""Solvers of the probability-flow ODE and SDE in the image x_0: DPM-Solver++, Heun and UniPC.
 
 With lambda = log(alpha / sigma), alpha = sqrt(abar) and sigma = sqrt(1 - abar), the solution from
-t to s is (proposition 4.1)
+t to s is (Lu et al. 2022, proposition 4.1)
 
     x_s = (sigma_s / sigma_t) x_t + sigma_s (integral of e^lambda x_0(lambda) from t to s),
 
 so only x_0(lambda) is approximated. A constant x_0 gives DDIM, a straight line in lambda second
 order. All is written with e^-h, h = lambda_s - lambda_t, which is 0 when either end has infinite
 lambda: pure noise (zero terminal SNR) and the clean image need no case of their own.
+
+UniPC of order 2, with B(h) = e^h - 1 (Zhao et al. 2023, algorithms 1 and 2): the evaluation at t,
+which the next step needs anyway, first corrects x at t itself (UniC); then a predictor (UniP)
+steps on. So each evaluation is used twice, and order 3 costs one evaluation a step.
 """
 
 from __future__ import annotations
 
+import dataclasses
 from collections.abc import Callable
 from typing import TYPE_CHECKING
 
@@ -117,3 +122,48 @@ def heun_step(
     # The integral of e^lambda times a line from 0 to 1: 1 - (1 - e^-h) / h, which is 1 for h = inf.
     weight = 1.0 - (1.0 - decay(schedule, t, s)) / h
     return x_s + np.sqrt(schedule.alpha_bar(s)) * weight * change, estimate
+
+
+def unipc_step(
+    predict: Predict,
+    x: np.ndarray,
+    t: int,
+    s: int,
+    schedule: NoiseSchedule,
+    history: tuple[Estimate, ...],
+    normal: Callable[[], np.ndarray],
+) -> tuple[np.ndarray, Estimate]:
+    """One evaluation at the predicted x, the correction of x, and the prediction of x_s.
+
+    The estimate that is handed back holds the corrected x, from which the next correction starts.
+    """
+    estimate = predict(x, t)
+    if history:
+        estimate = dataclasses.replace(estimate, x=_corrected(estimate, history, schedule))
+    x0 = estimate.x0 + 0.5 * slope_over_step(estimate, history, schedule, s)  # UniP-2
+    return first_order(estimate.x, x0, schedule, t, s), estimate
+
+
+def _corrected(estimate, history, schedule) -> np.ndarray:
+    """x at t again, with the prediction made there (UniC, theorem 3.1).
+
+    Over the step that led to t, of length h in lambda, x_0 is its value at the start plus multiples
+    of the differences to the value before (r_1 h away, r_1 < 0) and to the one at t (h away).
+    """
+    start, t = history[-1], estimate.t
+    ahead = estimate.x0 - start.x0
+    if len(history) == 1:  # UniC-1
+        return first_order(start.x, start.x0 + 0.5 * ahead, schedule, start.t, t)
+    before = history[-2]
+    h = schedule.half_log_snr(t) - schedule.half_log_snr(start.t)
+    r_1 = (schedule.half_log_snr(before.t) - schedule.half_log_snr(start.t)) / h
+    # phi_k of -h, by phi_k+1 = (phi_k - 1 / k!) / -h, against B(-h) = e^-h - 1.
+    b = decay(schedule, start.t, t) - 1.0
+    phi_2 = b / -h - 1.0
+    phi_3 = phi_2 / -h - 0.5
+    target_1, target_2 = phi_2 / b, 2.0 * phi_3 / b
+    # rho_1 + rho_2 = target_1 and r_1 rho_1 + rho_2 = target_2.
+    rho_1 = (target_1 - target_2) / (1.0 - r_1)
+    rho_2 = target_1 - rho_1
+    x0 = start.x0 + rho_1 / r_1 * (before.x0 - start.x0) + rho_2 * ahead
+    return first_order(start.x, x0, schedule, start.t, t)
