@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 
 from kdiffusion.commands import COMMANDS
-from kdiffusion.commands.train_arguments import parse
+from kdiffusion.commands.train import parse
 from kdiffusion.diffusion.samplers import SAMPLERS
 from kdiffusion.diffusion.schedules import SCHEDULES
 from kdiffusion.runs.presets import PRESETS

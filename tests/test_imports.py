@@ -52,7 +52,7 @@ def test_every_package_has_a_level():
     assert packages | {"export"} == set().union(*CORE[1:], PARTS)
 
 
-@pytest.mark.parametrize("name", LEVEL)
+@pytest.mark.parametrize("name", sorted(LEVEL))
 def test_imports_point_down(name):
     for path in _files(name):
         for imported in _imports(path):

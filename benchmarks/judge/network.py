@@ -16,7 +16,7 @@ import keras
 import numpy as np
 from keras import ops
 
-from kdiffusion.precision import resolve_policy
+from kdiffusion.runs.build import resolve_policy
 
 PATCH = 2  # pixels a side of the patches that the first layer whitens
 # Relative to pixels in 0 .. 1. Directions of less variance than this are not blown up to one.

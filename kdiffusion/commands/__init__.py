@@ -38,6 +38,6 @@ COMMANDS = {
         "write a network as a folder that diffusers reads",
     ),
     "pack": ("kdiffusion.packing.pack", "put a data set of any size on the disk for training"),
-    "hub": ("kdiffusion.hub.command", "make a folder for the Hugging Face Hub, and upload it"),
+    "hub": ("kdiffusion.hub.publish", "make a folder for the Hugging Face Hub, and upload it"),
     "web": ("kdiffusion.web.site", "make a page that samples in the browser"),
 }

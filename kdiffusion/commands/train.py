@@ -5,25 +5,159 @@ In a checkout `python train.py` is the same.
 
 from __future__ import annotations
 
+import inspect
 import shlex
+import shutil
 import sys
+import textwrap
 import time
-from collections.abc import Sequence
-from typing import TYPE_CHECKING
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any, Literal, get_args, get_origin
 
+import docstring_parser
+import tyro
+from pydantic.dataclasses import dataclass
+
+from kdiffusion.checks import check_name
 from kdiffusion.object_store import spelled
-from kdiffusion.runs import Interrupted
+from kdiffusion.runs import PRESET_DOCS, PRESETS, Config, Interrupted
+from kdiffusion.runs.config import OneOf
 from kdiffusion.runs.remote_run import local_folder
-from kdiffusion.runs.run_directory import holds_run
+from kdiffusion.runs.run_directory import RunDirectory, holds_run
 from kdiffusion.runs.summary import settings_lines
 from kdiffusion.tensorflow_start import import_tensorflow
 from kdiffusion.terminal import say, working
 
 from .outputs import draw_by_class
-from .train_arguments import Command, parse
 
 if TYPE_CHECKING:
     from kdiffusion.runs import Run
+
+
+@dataclass(frozen=True)
+class Command:
+    """Train a class-conditional diffusion model, export it, and sample with it."""
+
+    config: Annotated[Config, tyro.conf.arg(name="")]
+    run_dir: Path | None = None
+    """Folder or URL of the run, such as s3://bucket/run; None: runs/PRESET."""
+    resume: tyro.conf.FlagCreatePairsOff[bool] = False
+    """Go on with the run there, or begin it; --resume DIR goes on with the one in DIR."""
+    overwrite: tyro.conf.FlagCreatePairsOff[bool] = False
+    """Replace the run there."""
+
+    @property
+    def folder(self) -> Path:
+        """Path of the run's folder; a URL that went through a Path is still known as one."""
+        return self.run_dir or Path("runs", self.config.preset)
+
+
+def parse(arguments: Sequence[str], program: str = "train.py") -> Command:
+    """The `Command` of a command line; without a preset, of the preset digits.
+
+    Raises:
+        ValueError: an unknown preset; a run of another preset is to go on; no run to go on with.
+        SystemExit: with status 0 after the help, 2 where tyro has said what it can't read.
+    """
+    named = [argument for argument in arguments[:1] if not argument.startswith("-")]
+    preset = check_name("preset", named[0], PRESETS) if named else "digits"
+    if {"-h", "--help"} & {*arguments}:
+        print(help_of_preset(preset, program) if named else help_of_presets(program))
+        sys.exit(0)
+    options, is_resumed_by_name = _split_resume(arguments[len(named) :])
+
+    def parsed(config):
+        return tyro.cli(Command, args=options, default=Command(config), prog=f"{program} {preset}")
+
+    command = parsed(PRESETS[preset])
+    folder = local_folder(command.folder)
+    if not (command.resume and holds_run(folder)):
+        if is_resumed_by_name and not named:
+            raise ValueError(
+                f"{command.folder} holds no run to go on with. To begin one there, name its "
+                f"preset: `{program} PRESET --resume {command.folder}`"
+            )
+        return command
+    before = RunDirectory.read(folder).config
+    if named and before.preset != preset:
+        raise ValueError(
+            f"{command.folder} holds a run of the preset {before.preset}. Received: {preset}"
+        )
+    return parsed(before)
+
+
+def _split_resume(arguments):
+    """The arguments with `--resume DIR` as `--run-dir DIR --resume`, and whether it was there."""
+    for place, argument in enumerate(arguments):
+        flag, equals, folder = argument.partition("=")
+        rest = list(arguments[place + 1 :])
+        if flag == "--resume" and not equals and rest and not rest[0].startswith("-"):
+            folder = rest.pop(0)
+        if flag == "--resume" and folder:
+            return [*arguments[:place], "--run-dir", folder, "--resume", *rest], True
+    return list(arguments), False
+
+
+def help_of_presets(program: str) -> str:
+    """The help of `train` without a preset."""
+    width = max(map(len, PRESETS))
+    rows = (f"  {name:{width}}  {doc.splitlines()[0]}" for name, doc in PRESET_DOCS.items())
+    usage = f"usage: {program} [PRESET] [OPTION ...]\n\n{inspect.getdoc(Command)}"
+    ending = f"`{program} PRESET --help` lists the options with the preset's values."
+    return "\n".join([usage, "", "presets (digits is the default):", *rows, "", ending])
+
+
+def help_of_preset(name: str, program: str) -> str:
+    """The help of `train PRESET`: each option with the preset's value, in as few lines as it takes.
+
+    tyro's own gives every option of this length two lines or three.
+    """
+    width = min(shutil.get_terminal_size().columns, 100)
+    config = PRESETS[name]
+    lines = [f"usage: {program} {name} [OPTION ...]"]
+    for paragraph in PRESET_DOCS[name].split("\n\n"):
+        lines += ["", *textwrap.wrap(paragraph, width)]
+    groups = {"": Command(config)} | {
+        f"{section}.": getattr(config, section) for section in list(vars(config))[1:]
+    }
+    for prefix, values in groups.items():
+        lines += ["", (inspect.getdoc(type(values)) or "") if prefix else "The run's folder."]
+        for option in _options(prefix, values):
+            lines += textwrap.wrap(
+                option, width, initial_indent="  ", subsequent_indent=6 * " ",
+                break_on_hyphens=False,
+            )  # fmt: skip
+    return "\n".join(lines)
+
+
+def _options(prefix: str, values: Any) -> Iterator[str]:
+    """Of each field of a dataclass: its option, value and meaning."""
+    kind = type(values)
+    meanings = {
+        each.arg_name: " ".join((each.description or "").split())
+        for described in reversed(kind.__mro__[:-1])
+        for each in docstring_parser.parse_from_object(described).params
+    }
+    for field, meaning in meanings.items():
+        value, name = getattr(values, field), field.replace("_", "-")
+        choices = _choices(kind.__pydantic_fields__[field])
+        if choices:
+            meaning = f"{meaning} {{{', '.join(choices)}}}"
+        if isinstance(value, bool):
+            name, shown = f"[no-]{name}" if prefix or value else name, ""
+            meaning += " (default: yes)" if value else ""
+        else:
+            shown = " " + (" ".join(map(str, value)) if isinstance(value, tuple) else str(value))
+        yield f"--{prefix}{name}{shown}  {meaning}"
+
+
+def _choices(field):
+    """The names that a field's value is one of; none where it may be anything."""
+    literals = [kind for kind in get_args(field.annotation) if get_origin(kind) is Literal]
+    named = [names for names in field.metadata if isinstance(names, OneOf)]
+    return get_args(literals[0]) if literals else named[0] if named else ()
+
 
 IMAGES_PER_LABEL = 8
 

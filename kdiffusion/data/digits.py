@@ -7,8 +7,7 @@ from sklearn.datasets import load_digits
 
 from kdiffusion.images import ImageSize, fit_image
 
-from .holdout import split_by_holdout
-from .image_dataset import ImageDataset
+from .image_dataset import ImageDataset, split_by_holdout
 
 # Grey levels count the inked pixels in 4x4 blocks of the 32x32 scan.
 MAX_LEVEL = 16

@@ -8,8 +8,7 @@ import numpy as np
 
 from kdiffusion.images import ImageSize, fit_image, read_image
 
-from .holdout import split_by_holdout
-from .image_dataset import ImageDataset
+from .image_dataset import ImageDataset, split_by_holdout
 
 
 def load(

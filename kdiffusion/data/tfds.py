@@ -11,8 +11,7 @@ import numpy as np
 from kdiffusion.images import ImageSize, fit_image
 from kdiffusion.tensorflow_start import import_tensorflow
 
-from .holdout import split_by_holdout
-from .image_dataset import ImageDataset
+from .image_dataset import ImageDataset, split_by_holdout
 from .loading import DATASETS
 
 # NAME, NAME/CONFIG or NAME:1.0.0. Not NAMESPACE:NAME, whose code TFDS would fetch and run.

@@ -16,7 +16,7 @@ import numpy as np
 
 from kdiffusion.data import DATASETS, load_dataset, name_and_directory
 from kdiffusion.data.folder import check_one_size, list_images
-from kdiffusion.data.holdout import holdout_mask
+from kdiffusion.data.image_dataset import holdout_mask
 from kdiffusion.data.loading import FOLDER, TFDS
 from kdiffusion.images import ImageSize, fit_image, read_image
 

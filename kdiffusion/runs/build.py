@@ -1,19 +1,23 @@
-"""The compiled model of a configuration."""
+"""The compiled model of a configuration: its network, dtype policy, schedule and optimizer."""
 
 from __future__ import annotations
 
+import dataclasses
+import json
+from fractions import Fraction
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 import keras
 
 from kdiffusion.diffusion.schedules import make_schedule, options_from_text
-from kdiffusion.precision import resolve_policy
 from kdiffusion.runs.choices import LEARNING_RATE_SHAPES, NETWORKS, OPTIMIZERS, find
-from kdiffusion.runs.config import network_options
+from kdiffusion.runs.config import PARENT, Config, ModelConfig, network_options
 from kdiffusion.training import DiffusionModel
 
 if TYPE_CHECKING:
     from kdiffusion.runs.config import Config
+    from kdiffusion.runs.initial_weights import InitialWeights
 
 
 def build_model(
@@ -78,3 +82,108 @@ def _network(model, image_shape, num_classes):
             f"`model.network_options` must be arguments of {name}: {error}. "
             f"Received: {', '.join(model.network_options)}"
         ) from error
+
+
+# What the data set decides, and what a run that starts from another chooses for itself.
+NOT_THE_PARENTS = ("image_shape", "num_classes", "dropout")
+
+
+def with_network_of(
+    config: Config, parent: InitialWeights | None, image_shape: tuple[int, int, int]
+) -> Config:
+    """The configuration with the network of the weights that the run starts from.
+
+    Args:
+        config: `Config`, whose network may be "parent".
+        parent: `InitialWeights`, or None.
+        image_shape: `(height, width, channels)` of the run's images. Self-attention stays at the
+            levels of the network where the parent has it, whatever their maps' heights are here.
+
+    Returns:
+        A `Config` whose own settings and options make that network.
+
+    Raises:
+        ValueError: the parent doesn't say what network it is.
+    """
+    if config.model.network != PARENT:
+        return config
+    if parent is None or parent.network is None or parent.network_class is None:
+        raise ValueError(
+            "`model.network` parent needs `run.init_from` to be a run or an exported file, which "
+            f"say what their network is made of. Received: {config.run.init_from}"
+        )
+    known = {field.name for field in dataclasses.fields(ModelConfig)}
+    arguments = {
+        name: value
+        for name, value in parent.network.items()
+        if name not in NOT_THE_PARENTS and value is not None
+    }
+    if "attention_resolutions" in arguments:
+        arguments["attention_resolutions"] = _at_the_same_levels(parent.network, image_shape[0])
+    options = tuple(
+        f"{name}={json.dumps(value)}"
+        for name, value in sorted(arguments.items())
+        if name not in known
+    )
+    model = ModelConfig(
+        network=parent.network_class,
+        network_options=options,
+        dropout=config.model.dropout,
+        dtype_policy=config.model.dtype_policy,
+        **{name: value for name, value in arguments.items() if name in known},
+    )
+    return dataclasses.replace(config, model=model)
+
+
+def _at_the_same_levels(network, height):
+    """The heights of the maps with attention, for images of another height than the network's."""
+    own = network["image_shape"][0]
+    # Each level halves the maps: what one is of the image's height, it is of any.
+    heights = (Fraction(each * height, own) for each in network["attention_resolutions"])
+    return tuple(int(each) for each in heights if each.denominator == 1)
+
+
+# Flags of a CPU that does (x86: AVX-512 or AMX; Arm: `bf16`).
+BFLOAT16_FLAGS = {"avx512_bf16", "amx_bf16", "bf16"}
+# NVIDIA's first generation that does is Ampere.
+BFLOAT16_COMPUTE_CAPABILITY = (8, 0)
+
+
+def resolve_policy(name: str) -> str:
+    """A Keras dtype policy by name; `"auto"` depends on the devices.
+
+    It is mixed_bfloat16 on a TPU, and on GPUs or a CPU that multiply bfloat16, else float32. On a
+    CPU with AVX2 alone a step of the digits took 8 times the CPU time in bfloat16.
+    """
+    if name != "auto":
+        return name
+    return "mixed_bfloat16" if _devices_have_bfloat16() else "float32"
+
+
+def _devices_have_bfloat16():
+    import tensorflow as tf
+
+    if tf.config.list_logical_devices("TPU"):
+        return True
+    gpus = tf.config.list_physical_devices("GPU")
+    details = [tf.config.experimental.get_device_details(gpu) for gpu in gpus]
+    return all(_gpu_has_bfloat16(each) for each in details) if gpus else cpu_has_bfloat16()
+
+
+def cpu_has_bfloat16(description: Path = Path("/proc/cpuinfo")) -> bool:
+    """Whether the system's description of the CPU names bfloat16 arithmetic.
+
+    Args:
+        description: Path. Without such a file, as on macOS, the answer is False.
+    """
+    try:
+        return not BFLOAT16_FLAGS.isdisjoint(description.read_text().split())
+    except OSError:
+        return False
+
+
+def _gpu_has_bfloat16(details):
+    # One that names no compute capability is not NVIDIA's: those that TensorFlow runs on have it.
+    return details.get("compute_capability", BFLOAT16_COMPUTE_CAPABILITY) >= (
+        BFLOAT16_COMPUTE_CAPABILITY
+    )

@@ -15,12 +15,10 @@ from filelock import FileLock
 
 from kdiffusion.data import load_dataset
 from kdiffusion.object_store import is_url, spelled
-from kdiffusion.precision import resolve_policy
 from kdiffusion.runs import run_directory
-from kdiffusion.runs.build import build_model
+from kdiffusion.runs.build import build_model, resolve_policy, with_network_of
 from kdiffusion.runs.checkpoints import Checkpoints, all_checkpoints
 from kdiffusion.runs.fit import check_steps_per_execution, fit
-from kdiffusion.runs.network_options import with_network_of
 from kdiffusion.runs.remote_run import run_copy
 from kdiffusion.runs.run_directory import RunDirectory
 from kdiffusion.runs.strategy import make_strategy

@@ -1,6 +1,6 @@
 import pytest
 
-from kdiffusion.commands.train_arguments import parse
+from kdiffusion.commands.train import parse
 from kdiffusion.runs.run_directory import RunDirectory
 
 

@@ -12,7 +12,7 @@ from sklearn.svm import SVC
 from kdiffusion.__main__ import main
 from kdiffusion.artifacts import load_denoiser
 from kdiffusion.commands import train
-from kdiffusion.commands.train_arguments import parse
+from kdiffusion.commands.train import parse
 from kdiffusion.data import load_dataset
 from kdiffusion.images import to_uint8
 from kdiffusion.runs.presets import PRESETS

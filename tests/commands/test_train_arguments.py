@@ -4,7 +4,7 @@ from pathlib import Path
 
 import pytest
 
-from kdiffusion.commands.train_arguments import parse
+from kdiffusion.commands.train import parse
 from kdiffusion.diffusion.samplers import SAMPLERS
 from kdiffusion.diffusion.schedules import SCHEDULES
 from kdiffusion.runs.presets import PRESETS

@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from kdiffusion.data.holdout import holdout_mask, split_by_holdout
+from kdiffusion.data.image_dataset import holdout_mask, split_by_holdout
 
 LABELS = {
     "balanced": np.repeat(np.arange(10), 37),

@@ -17,9 +17,9 @@ from kdiffusion.diffusion.card import Parent
 from kdiffusion.diffusion.prediction import TARGETS
 from kdiffusion.diffusion.sampling import sample
 from kdiffusion.export import export_run
-from kdiffusion.hub import command
+from kdiffusion.hub import publish as command
 from kdiffusion.hub.card import DATASETS, METRICS, Facts, model_readme, space_readme
-from kdiffusion.hub.folder import MARK, NAMES, write_hub_folder
+from kdiffusion.hub.publish import MARK, NAMES, write_hub_folder
 from kdiffusion.runs.initial_weights import read_parent
 
 RUN = Path(__file__).parents[1] / "golden" / "run"

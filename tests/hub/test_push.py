@@ -8,8 +8,8 @@ from huggingface_hub import constants
 from huggingface_hub.errors import LocalTokenNotFoundError
 
 from kdiffusion.artifacts import load_denoiser
-from kdiffusion.hub import command
-from kdiffusion.hub.folder import upload
+from kdiffusion.hub import publish as command
+from kdiffusion.hub.publish import upload
 from kdiffusion.runs.initial_weights import read_parent
 
 ROOT = Path(__file__).parents[2]

@@ -9,7 +9,7 @@ import pytest
 import tensorflow_datasets as tfds
 from PIL import Image
 
-from kdiffusion.commands.train_arguments import parse
+from kdiffusion.commands.train import parse
 from kdiffusion.data import load_dataset, training_batches, validation_batches
 from kdiffusion.packing.pack import main, pack
 from tests.data.made_up import assert_same_data, random_pixels, store_tfds, write_folder

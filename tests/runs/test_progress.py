@@ -4,7 +4,7 @@ import re
 
 import pytest
 
-from kdiffusion.commands.train_arguments import parse
+from kdiffusion.commands.train import parse
 from kdiffusion.data import load_dataset, training_batches, validation_batches
 from kdiffusion.runs import PRESETS
 from kdiffusion.runs.progress import SHOWN, EpochLines
