@@ -16,7 +16,6 @@ import torch
 import tyro
 from torch_fidelity.feature_extractor_inceptionv3 import FeatureExtractorInceptionV3
 
-from kdiffusion.commands.outputs import refuse_outputs
 from kdiffusion.files import staged
 
 LAYER = "2048"
@@ -66,7 +65,6 @@ def main(
             to them.
         overwrite: replace an existing file.
     """
-    refuse_outputs(out, overwrite=overwrite)
     with staged(out, overwrite) as temporary:
         write_onnx(Pooled(weights), temporary, (3, size, size))
     print(f"Written: {out}")

@@ -1,19 +1,15 @@
-"""What each part of a recipe gives: whole short runs, one after another, measured alike.
+"""What each part of the recipe gives: whole short runs, one after another, measured alike.
 
-    python -m benchmarks.ladder docs/results/ladder.csv --arms recipe AdamW --runs runs/ladder
+    python -m benchmarks.ladder my_ladder.csv --arms recipe AdamW
 
-An arm is the preset `cifar10_small` with some of its settings changed. It is trained for --epochs,
-with its own end of the learning rate, and then drawn from. Each arm adds a row to the table, which
-is printed in Markdown at the end. Stopped and started again, the ladder goes on. An arm takes half
-an hour on two cores where the processor multiplies bfloat16.
-
-All arms see as many images, so rows compare whatever else the machine does. Validation losses don't
-compare, since arms weigh noise levels differently; errors of the network and drawn images do.
+An arm is the preset `cifar10_small` with some settings changed. Each adds a row to the table, which
+is printed in Markdown at the end; rows that the table has are not run again. An arm takes half an
+hour on two cores where the processor multiplies bfloat16. Validation losses of arms don't compare,
+since arms weigh noise levels differently; errors of the network and samples do.
 """
 
 import csv
 import json
-import os
 import shlex
 import subprocess
 import sys
@@ -22,8 +18,7 @@ from typing import Annotated
 
 import tyro
 
-from kdiffusion.artifacts import load_denoiser
-from kdiffusion.files import staged
+from kdiffusion import load_denoiser
 
 # The noise levels that the released models were trained with, and the first arms.
 LOG_NORMAL = "--diffusion.timestep-sampling log_normal --diffusion.loss-weighting edm"
@@ -60,19 +55,10 @@ ARMS = {
         for name, change in CHANGES.items()
     },
 }
-# Column ► format in the printed table.
-COLUMNS = {
-    "images": "{:,.0f}",
-    "processor_minutes": "{:.0f}",
-    "structure": "{:.3f}",
-    "detail": "{:.3f}",
-    "label_nats": "{:.2f}",
-    "share_as_asked": "{:.3f}",
-    "kernel_distance": "{:.2f}",
-    "frechet_distance": "{:.1f}",
-    "recall": "{:.3f}",
-    "coverage": "{:.3f}",
-}
+COLUMNS = (
+    "images", "structure", "detail", "label_nats", "share_as_asked", "kernel_distance",
+    "frechet_distance", "recall", "coverage",
+)  # fmt: skip
 EVALUATION = shlex.split(
     "--images 2000 --network-images 2048 --guidance-strength 1 --guidance-interval 0 inf"
 )
@@ -92,75 +78,37 @@ def main(
         epochs: length of each run.
         runs: folder for the runs and their evaluations.
     """
-    unknown = [arm for arm in arms if arm not in ARMS]
-    if unknown:
-        raise ValueError(f"`arms` must be of {', '.join(ARMS)}. Received: {', '.join(unknown)}")
-    rows = _read(table)
+    rows = []
+    if table.exists():
+        with table.open(encoding="utf-8", newline="") as file:
+            rows = list(csv.DictReader(file))
     for arm in arms:
-        if arm not in rows:
+        if all(row["arm"] != arm for row in rows):
             name = f"{arm}_{epochs}_epochs".replace(" ", "_").replace(",", "")
-            rows[arm] = _measure(arm, epochs, runs / name)
-            _write(table, rows)
-            print(_markdown({arm: rows[arm]}), flush=True)
-    print(_markdown(rows))
+            rows.append({"arm": arm} | _measure(ARMS[arm], epochs, runs / name))
+            with table.open("w", encoding="utf-8", newline="") as file:
+                writer = csv.DictWriter(file, ["arm", *COLUMNS], extrasaction="ignore")
+                writer.writeheader()
+                writer.writerows(rows)
+    print(f"| arm | {' | '.join(COLUMNS)} |".replace("_", " "))
+    print("|---" * (1 + len(COLUMNS)) + "|")
+    for row in rows:
+        cells = (f"{float(row[name]):.4g}" for name in COLUMNS[1:])
+        print(f"| {row['arm']} | {int(row['images']):,} | {' | '.join(cells)} |")
 
 
-def _measure(arm, epochs, run_dir):
-    options = ["--resume", "--optimizer.epochs", str(epochs), *shlex.split(ARMS[arm])]
-    train = ["train.py", "cifar10_small", "--run-dir", str(run_dir), *options]
+def _measure(options, epochs, run_dir):
+    """Trains a run, or goes on with it, and evaluates its export: {column: figure}."""
+    train = ["train.py", "cifar10_small", "--run-dir", str(run_dir), "--resume"]
+    train += ["--optimizer.epochs", str(epochs), *shlex.split(options)]
     print(shlex.join(["python", *train]), flush=True)
-    whole = not run_dir.exists()
-    before = os.times()
     subprocess.run([sys.executable, *train], check=True)
-    after = os.times()
-    spent = after.children_user + after.children_system
-    spent -= before.children_user + before.children_system
-    network = run_dir / "export" / "denoiser.onnx"
-    out = run_dir / "evaluation"
-    subprocess.run(
-        [
-            sys.executable, "-m", "kdiffusion", "evaluate", network, "--out", out, "--overwrite",
-            *EVALUATION,
-        ],
-        check=True,
-    )  # fmt: skip
+    network, out = run_dir / "export" / "denoiser.onnx", run_dir / "evaluation"
+    evaluate = ["-m", "kdiffusion", "evaluate", network, "--out", out, "--overwrite", *EVALUATION]
+    subprocess.run([sys.executable, *evaluate], check=True)
     figures = json.loads((out / "evaluation.json").read_text(encoding="utf-8"))
-    figures |= figures["network"]
-    figures["images"] = load_denoiser(network).card.images_seen
-    # What an earlier process spent on the run is not known.
-    figures["processor_minutes"] = spent / 60 if whole else None
+    figures |= figures["network"] | {"images": load_denoiser(network).card.images_seen}
     return {column: figures[column] for column in COLUMNS}
-
-
-def _read(table):
-    """Name of an arm ► its figures, None where there is none."""
-    if not table.exists():
-        return {}
-    with table.open(encoding="utf-8", newline="") as file:
-        return {
-            row["arm"]: {name: json.loads(row[name] or "null") for name in COLUMNS}
-            for row in csv.DictReader(file)
-        }
-
-
-def _write(table, rows):
-    with (
-        staged(table, overwrite=True) as path,
-        path.open("w", encoding="utf-8", newline="") as file,
-    ):
-        writer = csv.DictWriter(file, ["arm", *COLUMNS], lineterminator="\n")
-        writer.writeheader()
-        writer.writerows({"arm": arm, **figures} for arm, figures in rows.items())
-
-
-def _markdown(rows):
-    lines = [["arm", *(name.replace("_", " ") for name in COLUMNS)], ["---"] * (len(COLUMNS) + 1)]
-    for arm, row in rows.items():
-        cells = (
-            "–" if row[name] is None else form.format(row[name]) for name, form in COLUMNS.items()
-        )
-        lines.append([arm, *cells])
-    return "\n".join(f"| {' | '.join(line)} |" for line in lines)
 
 
 if __name__ == "__main__":

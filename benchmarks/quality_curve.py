@@ -26,6 +26,7 @@ SHOWN = {
     "recall": ("recall", False),
     "structure": ("structure (the network's error)", True),
 }
+TICKS = (0.2, 0.5, 1, 2, 5, 10, 20)  # millions of images
 
 
 def main(table: Annotated[Path, tyro.conf.Positional], law_from: float = 1e6):
@@ -57,6 +58,8 @@ def main(table: Annotated[Path, tyro.conf.Positional], law_from: float = 1e6):
             panel.axhline(real[column], color="grey", linewidth=1, label="held-out real images")
             panel.legend()
         panel.set(title=title, xscale="log", xlabel="training images, millions")
+        panel.set_xticks(TICKS, TICKS)
+        panel.minorticks_off()
         panel.grid(alpha=0.3)
     figure.savefig(table.with_suffix(".png"), dpi=110)
 

@@ -53,7 +53,7 @@ def test_its_weights_make_a_network_that_predicts_what_the_file_does(name):
 def test_a_model_has_a_card_for_people_with_the_checksums_of_its_files(name):
     text = MODELS[name].with_name("README.md").read_text(encoding="utf-8")
     assert text.startswith("---\n")
-    for needed in ("license:", "tags:", "## Evaluation", "## Known failures"):
+    for needed in ("license:", "tags:", "## Evaluation", "## Limitations"):
         assert needed in text
     for file in (MODELS[name], resolved(name, weights=True)):
         assert hashlib.sha256(file.read_bytes()).hexdigest() in text
