@@ -56,17 +56,7 @@ def main(
     """
     refuse_outputs(out, overwrite=overwrite)
     denoiser = load_denoiser(artifact, trust)
-    card = denoiser.card
-    name, place = card.dataset, directory  # never a path: it is the file that says it
-    if data is not None:
-        name, place = name_and_directory(data, directory)
-    dataset, origin = load_as_split(card, name, place)
-    if (dataset.image_shape, dataset.class_names) != (card.image_shape, card.class_names):
-        raise ValueError(
-            f"`data` must have the model's images {card.image_shape} and its classes "
-            f"{', '.join(card.class_names)}. Received: {name}, {dataset.image_shape}, "
-            f"{', '.join(dataset.class_names)}"
-        )
+    dataset, origin = _load(denoiser.card, data, directory)
     images = min(images, len(dataset.validation_images))
     rows = spread_over_classes(dataset.validation_labels, images)
     pixels, labels = dataset.validation_images[rows], dataset.validation_labels[rows]
@@ -83,6 +73,21 @@ def main(
         with staged(out, overwrite) as file, open(file, "w", newline="") as stream:
             csv.writer(stream).writerows(_rows(bound))
         print(f"The terms: {out}")
+
+
+def _load(card, data, directory):
+    """The data set split as for the training, and whether its images were held out of it."""
+    name, place = card.dataset, directory  # never a path: it is the file that says it
+    if data is not None:
+        name, place = name_and_directory(data, directory)
+    dataset, origin = load_as_split(card, name, place)
+    if (dataset.image_shape, dataset.class_names) != (card.image_shape, card.class_names):
+        raise ValueError(
+            f"`data` must have the model's images {card.image_shape} and its classes "
+            f"{', '.join(card.class_names)}. Received: {name}, {dataset.image_shape}, "
+            f"{', '.join(dataset.class_names)}"
+        )
+    return dataset, origin
 
 
 def spread_over_classes(labels: np.ndarray, count: int) -> np.ndarray:

@@ -176,6 +176,12 @@ def _draw_gallery(denoiser, per_label, path):
     return f"None picked: seeds 0 to {int(seeds[-1])}, sampled with `{NAMES['onnx']}`"
 
 
+def _check_token():
+    from huggingface_hub import HfApi
+
+    HfApi().whoami()
+
+
 def main(
     source: Artifact,
     out: Path,
@@ -220,10 +226,8 @@ def main(
         overwrite: replace an earlier folder.
     """
     refuse_existing(out, overwrite, MARK)
-    if push is not None:  # an error about the token comes before the work
-        from huggingface_hub import HfApi
-
-        HfApi().whoami()
+    if push is not None:
+        _check_token()  # an error comes before the work
     facts = Facts(
         name=name or push or Facts.name,
         license=license,
@@ -240,8 +244,7 @@ def main(
         print(f"{size / 1e6:8.1f} MB  {out / file}")
     print(f"Written: {out}. Read {out / 'README.md'} before others do.")
     if push is None:
-        place = shlex.quote(str(out))
-        print(f'Upload it: hf upload {facts.name} {place} --exclude "{SPACE}/*"')
+        print(f'Upload it: hf upload {facts.name} {shlex.quote(str(out))} --exclude "{SPACE}/*"')
         return
     for kind, where in upload(out, push, space=push_space, private=private).items():
         print(f"Uploaded the {kind}: {where}")

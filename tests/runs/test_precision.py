@@ -1,7 +1,7 @@
 import pytest
 
-from kdiffusion.runs import build as precision
 from kdiffusion.runs import PRESETS
+from kdiffusion.runs import build as precision
 from kdiffusion.runs import run as run_module
 from kdiffusion.runs.build import cpu_has_bfloat16, resolve_policy
 from kdiffusion.runs.run_directory import RunDirectory, as_begun
