@@ -89,16 +89,15 @@ def main(
     )  # fmt: skip
     count = len(given.images) if given else fitting_count(real) if images is None else images
     _, left_out = measurable(measures, count, given is None or given.labels is not None, real)
-    if left_out:
-        print(_said_of(left_out))
+    _say_left_out(left_out)
     samples = given or _sample(denoiser, real, range(seed, seed + count), out, sampling, overwrite)
     figures, nearest = measure(samples, real, measures, seed)
-    figures |= {"source": as_written(source), "held_out": held_out}
+    figures.update(source=as_written(source), held_out=held_out)
     if denoiser is not None:
         figures["network"] = network_figures(denoiser, real, network_images, seed)
     print(table(figures))
-    page = report(figures, samples, real, nearest)
-    _write(paths, figures, page, real, save_statistics, overwrite)
+    html = report(figures, samples, real, nearest)
+    _write(paths, html, figures, real, save_statistics, overwrite)
 
 
 def _open(path, images, seed, trust):
@@ -129,13 +128,14 @@ def _load_data(data, directory, card, image_shape) -> tuple[Any, str | None]:
     return load_dataset(name, directory=place, image_size=image_shape[:2]), None
 
 
-def _said_of(left_out):
-    """One line: which measures are left out, and why."""
+def _say_left_out(left_out):
+    """Prints one line: which measures are left out, and why."""
     by_reason: dict[str, list[str]] = {}
     for name, reason in left_out.items():
         by_reason.setdefault(reason, []).append(name)
     said = (f"{', '.join(names)} ({reason})" for reason, names in by_reason.items())
-    return f"Not measured: {'; '.join(said)}."
+    if left_out:
+        print(f"Not measured: {'; '.join(said)}.")
 
 
 def _sample(denoiser, real, seeds, out, sampling, overwrite):
@@ -151,7 +151,7 @@ def _sample(denoiser, real, seeds, out, sampling, overwrite):
     return open_images(folder, [file_name(file) for file in files_of(seeds)])
 
 
-def _write(paths, figures, page, real, statistics, overwrite):
+def _write(paths, page, figures, real, statistics, overwrite):
     contents = {
         paths["evaluation.json"]: json.dumps(figures, indent=1, allow_nan=False),
         paths["report.html"]: page,
