@@ -34,8 +34,9 @@ def _newest_whole(checkpoints):
     """The step of the newest checkpoint that a resumed run would take; 0 without one."""
     for folder in newest_first(checkpoints):
         try:
-            return verify(folder)["step"]
-        except (OSError, ValueError, KeyError):
+            verify(folder)
+            return int(folder.name.removeprefix("step_"))
+        except (OSError, ValueError):
             continue
     return 0
 
@@ -78,7 +79,7 @@ def _differences(one, other):
         if any(name not in state for state in states)
         or states[0][name].tobytes() != states[1][name].tobytes()
     ]
-    differing += [field for field in ("step", "logs") if records[0][field] != records[1][field]]
+    differing += ["results"] if records[0]["logs"] != records[1]["logs"] else []
     return len(names), differing
 
 
