@@ -30,7 +30,7 @@ if TYPE_CHECKING:
 
     from kdiffusion.diffusion.card import DenoiserCard
 
-    from .inference import ExportSource
+    from .export_source import ExportSource
 
 
 class Format(Protocol):
@@ -155,7 +155,8 @@ def export_network(
         ValueError, FileExistsError, ArtifactError: as `export_run`.
     """
     paths = _free_paths(formats, Path(folder), overwrite)
-    from .inference import ExportSource, inference_network
+    from .export_source import ExportSource
+    from .inference import inference_network
     from .verify import check_deviation
 
     weights = Path(folder, safetensors_writer.ARTIFACT)

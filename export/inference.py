@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import functools
 from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
 
@@ -11,10 +10,8 @@ from kdiffusion.diffusion.denoiser import OUTPUT_NAME
 
 if TYPE_CHECKING:
     import keras
-    import onnx
     import tensorflow as tf
 
-    from kdiffusion.diffusion.card import DenoiserCard
 
 # By the class of a layer, the form of it that makes the smaller and faster graph.
 FORMS = {"SelfAttention2D": "folded", "Upsample": "transposed"}
@@ -106,23 +103,3 @@ def serving_function(
         return {OUTPUT_NAME: network(inputs, training=False)}  # training=False: no dropout
 
     return serve, signature
-
-
-class ExportSource:
-    """A float32 network and its card, and the graph that several formats are made of.
-
-    Args:
-        network: keras.Model on a dictionary of the contract's inputs, from `inference_network`.
-        card: DenoiserCard.
-    """
-
-    def __init__(self, network: keras.Model, card: DenoiserCard):
-        self.network = network
-        self.card = card
-
-    @functools.cached_property
-    def onnx_model(self) -> onnx.ModelProto:
-        """onnx.ModelProto with the card: converted once, however many formats are made of it."""
-        from .onnx_writer import convert
-
-        return convert(self.network, self.card)

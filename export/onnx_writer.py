@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     import onnx
 
     from kdiffusion.diffusion.card import DenoiserCard
-    from kdiffusion.export.inference import ExportSource
+    from kdiffusion.export.export_source import ExportSource
 
 __all__ = ["ARTIFACT", "MARK", "OPSET", "PARTS", "TOLERANCE", "convert", "load", "save", "write"]
 

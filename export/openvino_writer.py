@@ -11,7 +11,7 @@ from kdiffusion.artifacts.integrity import UNSEALED
 from kdiffusion.artifacts.openvino_loader import ARTIFACT, CARD_KEY, GRAPH, PARTS, SEAL_KEY, load
 
 if TYPE_CHECKING:
-    from kdiffusion.export.inference import ExportSource
+    from kdiffusion.export.export_source import ExportSource
 
 __all__ = ["ARTIFACT", "MARK", "PARTS", "TOLERANCE", "load", "write"]
 

@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import contextlib
 from collections.abc import Callable, Sequence
-from typing import TYPE_CHECKING
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
 
 from kdiffusion.data import validation_batches
+from kdiffusion.runs.checkpoints import Checkpoints
 from kdiffusion.runs.config import epochs_between
 from kdiffusion.runs.interruptions import catching_signals
 from kdiffusion.runs.progress import EpochLines
@@ -17,9 +19,40 @@ from kdiffusion.runs.trained_run import make_card
 
 if TYPE_CHECKING:
     import keras
+    import tensorflow as tf
 
+    from kdiffusion.data import ImageDataset
     from kdiffusion.runs.config import Config
-    from kdiffusion.runs.run import Training
+    from kdiffusion.runs.initial_weights import InitialWeights
+    from kdiffusion.runs.run_directory import RunDirectory
+    from kdiffusion.runs.workers import Workers
+    from kdiffusion.training import DiffusionModel
+
+
+@dataclass(frozen=True)
+class Training:
+    """A run that is ready to begin or to go on."""
+
+    directory: RunDirectory
+    dataset: ImageDataset
+    strategy: tf.distribute.Strategy
+    workers: Workers
+    model: DiffusionModel
+    parent: InitialWeights | None
+    evaluation: Any  # the callback that evaluates, or None
+
+    @property
+    def config(self) -> Config:
+        return self.directory.config
+
+    @property
+    def steps_per_epoch(self) -> int:
+        return self.dataset.steps_per_epoch(self.config.optimizer.batch_size)
+
+    @property
+    def checkpoints(self) -> Checkpoints:
+        keep = self.config.run.checkpoints_to_keep
+        return Checkpoints(self.model, self.directory.checkpoints, keep)
 
 
 def fit(

@@ -6,9 +6,9 @@ import contextlib
 import importlib
 import os
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import tensorflow as tf
 from filelock import FileLock
@@ -16,9 +16,10 @@ from filelock import FileLock
 from kdiffusion.data import load_dataset
 from kdiffusion.object_store import is_url, spelled
 from kdiffusion.runs import run_directory
-from kdiffusion.runs.build import build_model, resolve_policy, with_network_of
-from kdiffusion.runs.checkpoints import Checkpoints, all_checkpoints
-from kdiffusion.runs.fit import check_steps_per_execution, fit
+from kdiffusion.runs.build import build_model, resolve_policy
+from kdiffusion.runs.checkpoints import all_checkpoints
+from kdiffusion.runs.fit import Training, check_steps_per_execution, fit
+from kdiffusion.runs.initial_weights import read_parent, start_from, with_network_of
 from kdiffusion.runs.remote_run import run_copy
 from kdiffusion.runs.run_directory import RunDirectory
 from kdiffusion.runs.strategy import make_strategy
@@ -30,10 +31,7 @@ from kdiffusion.terminal import say, working
 if TYPE_CHECKING:
     import keras
 
-    from kdiffusion.data import ImageDataset
     from kdiffusion.runs.config import Config
-    from kdiffusion.runs.initial_weights import InitialWeights
-    from kdiffusion.training import DiffusionModel
 
 EVALUATION = "kdiffusion.evaluation.in_training"  # a part: imported where it is asked for
 
@@ -96,32 +94,6 @@ def train(
     return Run(model, make_card(model, directory), directory, workers.is_chief, remote)
 
 
-@dataclass(frozen=True)
-class Training:
-    """A run that is ready to begin or to go on."""
-
-    directory: RunDirectory
-    dataset: ImageDataset
-    strategy: tf.distribute.Strategy
-    workers: Workers
-    model: DiffusionModel
-    parent: InitialWeights | None
-    evaluation: Any  # the callback that evaluates, or None
-
-    @property
-    def config(self) -> Config:
-        return self.directory.config
-
-    @property
-    def steps_per_epoch(self) -> int:
-        return self.dataset.steps_per_epoch(self.config.optimizer.batch_size)
-
-    @property
-    def checkpoints(self) -> Checkpoints:
-        keep = self.config.run.checkpoints_to_keep
-        return Checkpoints(self.model, self.directory.checkpoints, keep)
-
-
 def _prepare(
     config: Config,
     folder: Path,
@@ -168,8 +140,6 @@ def _begin(training: Training) -> None:
     directory, parent = training.directory, training.parent
     lines = []
     if parent is not None:
-        from kdiffusion.runs.initial_weights import start_from
-
         partial = training.config.run.init_partial
         lines = start_from(training.model, parent, directory.class_names, partial)
     if training.workers.is_chief:
@@ -199,8 +169,6 @@ def _resolved(config, before):
 def _read_parent(config):
     if config.run.init_from is None:
         return None
-    from kdiffusion.runs.initial_weights import read_parent
-
     with working(f"reading {config.run.init_from}"):
         return read_parent(config.run.init_from)
 

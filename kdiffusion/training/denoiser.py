@@ -3,16 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import keras
 import tensorflow as tf
 
 from kdiffusion.diffusion.card import DenoiserCard
 from kdiffusion.diffusion.denoiser import NetworkDenoiser
-
-if TYPE_CHECKING:
-    from kdiffusion.training.diffusion_model import DiffusionModel
 
 
 def prediction_function(
@@ -48,8 +45,8 @@ def numpy_denoiser(card: DenoiserCard, predict: Callable[..., tf.Tensor]) -> Net
     return NetworkDenoiser(card, network)
 
 
-def model_card(model: DiffusionModel, **facts: Any) -> DenoiserCard:
-    """The card of a model's averaged network; `facts` are fields that it doesn't know itself."""
+def model_card(model: keras.Model, **facts: Any) -> DenoiserCard:
+    """A `DiffusionModel`'s card; `facts` are fields that the model doesn't know itself."""
     num_classes = int(model.network.num_classes)
     defaults = {
         "image_shape": model.network.image_shape,

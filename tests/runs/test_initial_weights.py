@@ -16,8 +16,13 @@ from kdiffusion.export import export_network, export_run
 from kdiffusion.networks.unet2d import UNet2D
 from kdiffusion.networks.weights import LABEL_TABLE, named_weights
 from kdiffusion.runs import train
-from kdiffusion.runs.build import build_model, with_network_of
-from kdiffusion.runs.initial_weights import InitialWeights, read_parent, start_from
+from kdiffusion.runs.build import build_model
+from kdiffusion.runs.initial_weights import (
+    InitialWeights,
+    read_parent,
+    start_from,
+    with_network_of,
+)
 from kdiffusion.runs.run_directory import RunDirectory
 
 DIGITS = tuple("0123456789")
