@@ -74,9 +74,6 @@ class Handler(BaseHTTPRequestHandler):
         for pattern, method in ROUTES:
             match = re.fullmatch(pattern, f"{self.command} {path}")
             if match:
-                if method in WRITES and self.headers.get("Authorization") != f"Bearer {TOKEN}":
-                    self._answer(401, {"error": "Invalid username or password."})
-                    return
                 method(self, **match.groupdict())
                 return
         self._answer(404, {"error": f"the stand-in knows no {self.command} {path}"})
@@ -113,9 +110,7 @@ class Handler(BaseHTTPRequestHandler):
         name = f"{asked['organization']}/{asked['name']}"
         prefix = "" if kind == "models" else f"{kind}/"
         answer = {"url": f"{self.server.url}/{prefix}{name}"}
-        if asked["organization"] != "someone":
-            self._answer(403, {"error": "You don't have the rights to create a model here"})
-        elif (kind, name) in self.server.repositories:
+        if (kind, name) in self.server.repositories:
             self._answer(409, {**answer, "error": "You already created this repo"})
         else:
             self.server.facts[kind, name] = asked
@@ -128,23 +123,16 @@ class Handler(BaseHTTPRequestHandler):
         self._answer(200, {"errors": [], "warnings": []})
 
     def preupload(self, kind, name, revision):
-        files = [
-            {
-                "path": file["path"],
-                "uploadMode": "lfs" if re.search(r"\.(onnx|keras|wasm|png)$", file["path"]) else
-                "regular",
-                "shouldIgnore": False,
-            }
-            for file in json.loads(self.body)["files"]
-        ]  # fmt: skip
+        files = []
+        for file in json.loads(self.body)["files"]:
+            large = re.search(r"\.(onnx|keras|wasm|png)$", file["path"])
+            mode = {"uploadMode": "lfs" if large else "regular", "shouldIgnore": False}
+            files.append({"path": file["path"], **mode})
         self._answer(200, {"files": files})
 
     def batch(self, name):
         objects = [
-            {
-                **each,
-                "actions": {"upload": {"href": f"{self.server.url}/large/{each['oid']}"}},
-            }
+            {**each, "actions": {"upload": {"href": f"{self.server.url}/large/{each['oid']}"}}}
             for each in json.loads(self.body)["objects"]
         ]
         self._answer(200, {"objects": objects, "transfer": "basic"})
@@ -224,7 +212,6 @@ ROUTES = [
     (rf"GET /api/{REPOSITORY}/tree/(?P<revision>[^/]+)/?", Handler.tree),
     (rf"(?:GET|HEAD) /{FILE}", Handler.resolve),
 ]
-WRITES = (Handler.whoami, Handler.create, Handler.preupload, Handler.batch, Handler.commit)
 
 
 @pytest.fixture

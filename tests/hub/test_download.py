@@ -81,20 +81,6 @@ def test_a_damaged_file_is_refused(published):
         load_denoiser(f"hf://{NAME}")
 
 
-@pytest.mark.parametrize(
-    ("url", "says"),
-    [
-        ("hf://someone", "hf://owner/name"),
-        ("hf://someone/none", "Repository Not Found"),
-        (f"hf://{NAME}@none", "Revision Not Found"),
-        (f"hf://{NAME}/none.onnx", r"must hold one of none\.onnx"),
-    ],
-)
-def test_what_is_not_there_is_said(published, url, says):
-    with pytest.raises((OSError, ValueError), match=says):
-        load_denoiser(url)
-
-
 def test_a_command_samples_from_it_in_a_process_of_its_own(published, tmp_path):
     command = [sys.executable, "-m", "kdiffusion", "sample", f"hf://{NAME}", "--labels", "3"]
     command += ["--per-label", "1", "--out", str(tmp_path / "x.png")]
