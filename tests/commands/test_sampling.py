@@ -13,7 +13,7 @@ import kdiffusion as kd
 from kdiffusion.__main__ import main
 from kdiffusion.commands.film import film
 from kdiffusion.commands.inputs import read_given_image
-from kdiffusion.commands.outputs import grid_beside, write_outputs
+from kdiffusion.commands.outputs import grid_beside
 
 LABELS, TWO = ["--labels", "ape", "cat", "--per-label", 2, "--seed", 7], [2, 2, 0, 0]
 SEEDS = range(7, 11)
@@ -183,13 +183,9 @@ def test_a_film_and_its_strip_are_of_the_images_that_were_asked_for(run, toy, sh
     ("name", "options", "said"),
     [
         ("sample", ["--labels", "bird"], "'cat', 'dog', 'ape'"),
-        ("sample", ["--steps", 21], "`steps`"),
-        ("sample", ["--per-label", 0], "`labels`"),
         ("sample", ["--eta", 0.5, "--sampler", "heun"], "`eta`"),
-        ("sample", ["--guidance-interval", 1e8, 1e9], "`guidance_interval`"),
         ("sample", ["--out", "grid.bmp"], "must end in .png, .jpg, .jpeg, .webp"),
         ("film", ["--out", "film.png"], "must end in .gif"),
-        ("interpolate", ["--labels", "all"], "`labels`"),
         ("interpolate", ["--labels", "cat", "--sampler", "ddpm"], "`sampler`"),
     ],
 )
@@ -199,13 +195,6 @@ def test_what_cannot_be_is_one_line_and_nothing_is_written(run, tmp_path, name, 
     assert ended.value.code.startswith("error: ")
     assert said in ended.value.code
     assert list((tmp_path / "here").iterdir()) == []
-
-
-def test_when_one_output_fails_none_appears(tmp_path):
-    image = Image.new("RGB", (8, 6))
-    with pytest.raises(ValueError, match="unpack"):  # a film without frames
-        write_outputs({tmp_path / "a.png": image, tmp_path / "a.gif": []}, overwrite=False)
-    assert list(tmp_path.iterdir()) == []
 
 
 def _without_training(folder, *lines):
@@ -240,20 +229,3 @@ def test_sampling_needs_neither_tensorflow_nor_keras(toy, pictures, tmp_path):
     for name in ("samples", "walk", "variations", "inpainted", "film"):
         assert (tmp_path / f"{name}.png").is_file()
     assert (tmp_path / "samples" / "images_00000000-00000001.npz").is_file()
-
-
-@pytest.mark.parametrize("name", ["export", "export_sampler"])
-def test_exporting_without_tensorflow_says_what_to_install(name, tmp_path):
-    done = _without_training(tmp_path, [name, "."])
-    assert done.returncode == 1
-    assert "pip install '.[train]'" in done.stderr
-    assert len(done.stderr.splitlines()) == 1
-
-
-def test_importing_the_package_imports_no_runtime():
-    heavy = {*_WITHOUT, "onnxruntime"}
-    program = (
-        "import sys, kdiffusion.artifacts, kdiffusion.export; "
-        f"print(sorted({heavy} & set(sys.modules)))"
-    )
-    assert subprocess.check_output([sys.executable, "-c", program], text=True).strip() == "[]"

@@ -142,11 +142,3 @@ def test_resuming_a_finished_run_keeps_its_step_and_draws_the_same(quickstart, c
     main(["train", "--resume", str(run)])
     assert "Going on from step 480 of 480." in capsys.readouterr().out
     assert (run / "samples.png").read_bytes() == before
-
-
-@pytest.mark.slow
-def test_a_run_of_its_parents_network_trains_exports_and_draws(tmp_path):
-    parent = ["--model.network", "parent", "--run.init-from", "digits"]
-    train.run(["digits", *parent, "--optimizer.epochs", "1", "--run-dir", str(tmp_path / "run")])
-    assert (tmp_path / "run/export/denoiser.onnx").is_file()
-    assert (tmp_path / "run/samples.png").is_file()

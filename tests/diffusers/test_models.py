@@ -155,19 +155,10 @@ def test_every_format_is_written_of_an_import_and_predicts_what_diffusers_did(
         assert denoiser.card == made.card
 
 
-def test_a_network_that_concatenates_labels_is_not_written(card, tmp_path):
-    from kdiffusion.networks import UNet
-
-    with pytest.raises(ValueError, match=r"`network` must be a UNet2D.*Received: UNet"):
-        export_diffusers(UNet(card.image_shape, 3, 8, (1,), 1, ()), card, tmp_path / "new")
-
-
 @pytest.mark.parametrize(
     ("field", "value"),
     [
-        ("_class_name", "UNet2DConditionModel"), ("up_block_types", ["SkipUpBlock2D"] * 3),
-        ("time_embedding_type", "fourier"), ("act_fn", "gelu"), ("out_channels", 6),
-        ("a_new_field", 3),
+        ("up_block_types", ["SkipUpBlock2D"] * 3), ("act_fn", "gelu"), ("a_new_field", 3),
     ],
 )  # fmt: skip
 def test_a_network_that_is_not_supported_is_refused_by_its_field(field, value):
@@ -176,9 +167,7 @@ def test_a_network_that_is_not_supported_is_refused_by_its_field(field, value):
         network.arguments_of({**config, field: value})
 
 
-@pytest.mark.parametrize(
-    "field", ["_class_name", "prediction_type", "beta_schedule", "timestep_spacing", "a_new_field"]
-)
+@pytest.mark.parametrize("field", ["prediction_type", "beta_schedule", "a_new_field"])
 def test_a_scheduler_that_is_not_supported_is_refused_by_its_field(field):
     with pytest.raises(ValueError, match=f"`{field}`"):
         schedule_of({"_class_name": "DDPMScheduler", field: "another"})
@@ -229,7 +218,6 @@ DDPM = {"_class_name": "DDPMScheduler"}
     [
         ({}, None, ("ddim", 50, [LEADING], [CLIPPED])),
         ({}, "DDPMPipeline", ("ddim", 1000, [LEADING], [CLIPPED])),
-        (DDPM, None, ("ddpm", 1000, [LEADING], [])),
         (DDPM, "DDIMPipeline", ("ddim", 50, [LEADING], [CLIPPED])),
         (
             {**DDPM, "variance_type": "fixed_large", "clip_sample": False},
@@ -241,8 +229,6 @@ DDPM = {"_class_name": "DDPMScheduler"}
             None,
             ("ddim", 50, ["--no-clip"], []),
         ),
-        # A threshold between 1 and 1 clips.
-        ({"thresholding": True, "clip_sample": False}, None, ("ddim", 50, [LEADING], [CLIPPED])),
         (
             {
                 "steps_offset": 1, "thresholding": True, "sample_max_value": 2.0,
@@ -258,16 +244,6 @@ DDPM = {"_class_name": "DDPMScheduler"}
 )  # fmt: skip
 def test_it_says_how_the_pipeline_samples(fields, pipeline, sampling):
     assert sampling_of({"_class_name": "DDIMScheduler", **fields}, 1000, pipeline) == sampling
-
-
-@pytest.mark.parametrize(
-    ("spacing", "timesteps", "is_said"),
-    [("leading", 1010, False), ("trailing", 1000, False), ("trailing", 1010, True),
-     ("linspace", 1000, True), ("linspace", 50, False)],
-)  # fmt: skip
-def test_it_says_that_steps_of_ddim_miss_the_next_timestep(spacing, timesteps, is_said):
-    config = {"_class_name": "DDIMScheduler", "timestep_spacing": spacing, "clip_sample": False}
-    assert bool(sampling_of(config, timesteps).without) == is_said
 
 
 @pytest.mark.parametrize("steps", [2, 1000])
@@ -318,6 +294,3 @@ def test_every_field_of_a_network_goes_there_and_back():
         config = network.config_of(changed, None)
         back = network.arguments_of(config)["middle_norm_groups"]
         assert (back or (0 if back == 0 else 3)) == (groups or (0 if groups == 0 else 3))
-    without_norm = {**arguments, "middle_norm_groups": 0, "scale_shift": False}
-    with pytest.raises(ValueError, match="`middle_norm_groups` must be 1 or more"):
-        network.config_of(without_norm, None)

@@ -12,9 +12,8 @@ from kdiffusion.diffusion.denoiser import NetworkDenoiser
 from kdiffusion.evaluation.in_training import (
     EvaluationInTraining,
     make_callback,
-    said_of,
 )
-from kdiffusion.evaluation.network_measures import INTEGRATION_SIGMAS, measure_network
+from kdiffusion.evaluation.network_measures import measure_network
 from kdiffusion.images import to_model_range
 from kdiffusion.runs.config import Config, DataConfig, EvaluationConfig, OptimizerConfig
 
@@ -97,17 +96,6 @@ def test_the_network_is_measured_as_by_itself(digits, card, of_each_class, tmp_p
     np.testing.assert_allclose(figures["detail"], expected["detail"])
 
 
-def test_what_it_found_is_in_words_for_a_terminal_of_80_columns():
-    figures = {
-        "share_as_asked": 0.98765, "kernel_distance": -12.3456, "structure": -1.23456,
-        "detail": -1.23456,
-    }  # fmt: skip
-    lines = said_of(1000, figures, 50_000, 12345.0).splitlines()
-    assert max(map(len, lines)) <= 80
-    assert lines[1].split()[:2] == ["0.988", "share"]
-    assert "kernel distance to the training images (lower is better)" in lines[2]
-
-
 @pytest.mark.parametrize(("epochs", "due"), [(150, [36, 74, 112, 150]), (13, [1, 5, 9, 13])])
 def test_a_run_is_evaluated_four_times_the_last_epoch_among_them(epochs, due, tmp_path):
     directory = _directory(epochs, tmp_path)
@@ -123,13 +111,3 @@ def test_a_folder_which_no_judge_reads_is_not_evaluated(digits, tmp_path, capsys
     assert "--evaluation.judge" in capsys.readouterr().out
     directory = _directory(10, tmp_path, every_epochs=0)
     assert make_callback(directory.config, digits, directory) is None
-
-
-def test_its_time_is_foreseen_from_the_first_step_on(digits, card, tmp_path):
-    directory = _directory(8, tmp_path)
-    callback = make_callback(directory.config, digits, directory)
-    callback._card = lambda: card
-    calls = 100 * 2 + 2 * 100 * len(INTEGRATION_SIGMAS)  # two steps, unguided, and the measures
-    assert callback.seconds_left(3, seconds_per_image=0.03) == pytest.approx(3 * 0.01 * calls)
-    callback._seconds = 7.0  # as long as the last one took
-    assert callback.seconds_left(8, seconds_per_image=0.03) == 7.0

@@ -1,12 +1,10 @@
 """A run that starts from weights: which are taken, and what is refused by name."""
 
-import json
 import os
 import subprocess
 import sys
 from pathlib import Path
 
-import keras
 import numpy as np
 import pytest
 
@@ -68,13 +66,6 @@ def test_both_networks_start_from_the_average_in_a_file(tiny_model, tmp_path):
                 np.testing.assert_array_equal(have, want)
 
 
-def test_what_is_no_source_is_refused(toy, tmp_path):
-    with pytest.raises(FileNotFoundError):
-        read_parent(tmp_path / "nothing")
-    with pytest.raises(ValueError, match=r"`run\.init_from` must be .*toy\.onnx"):
-        read_parent(toy)  # an ONNX file is for drawing
-
-
 def test_rows_of_labels_go_by_the_name_of_the_class(tiny_model, tmp_path):
     parent = _random(tiny_model())
     child = tiny_model()
@@ -122,15 +113,6 @@ def test_what_does_not_fit_is_named_and_only_what_fits_is_taken_if_asked_for(tin
         start_from(deeper, nothing, DIGITS, partial=True)
 
 
-def test_another_target_and_schedule_are_said(tiny_model, tmp_path):
-    parent = tiny_model(diffusion={"prediction_type": "epsilon", "schedule": "cosine"})
-    parent = _parent(_random(parent), tmp_path)
-    other = tiny_model(diffusion={"prediction_type": "v", "schedule": "linear"})
-    lines = start_from(other, parent, DIGITS)
-    assert "It predicted epsilon; this run trains it to predict v." in lines
-    assert "It was trained on another noise schedule." in lines
-
-
 @pytest.mark.slow
 def test_a_run_starts_from_another_and_says_so_in_its_folder_and_its_file(tiny, tmp_path, capsys):
     first = train(tiny(), tmp_path / "first")
@@ -170,52 +152,6 @@ def test_resume_needs_the_parent_no_more_and_stays_exact(tiny, tmp_path, last_ch
     assert resumed.card.parent.name == "denoiser.safetensors"
     with pytest.raises(ValueError, match=r"run\.init_from was"):
         train(child(2, init_from="other"), tmp_path / "parts", resume=True)
-
-
-class Killed(keras.callbacks.Callback):
-    def on_train_batch_end(self, batch, logs=None):
-        raise KeyboardInterrupt
-
-
-@pytest.mark.slow
-def test_a_run_killed_before_its_first_checkpoint_begins_with_its_parent_again(
-    tiny, tiny_model, tmp_path
-):
-    source, other = tmp_path / "network.keras", tmp_path / "other.keras"
-    parent, another = _random(tiny_model()), _random(tiny_model(), seed=1)
-    parent.ema_network.save(source)
-    another.ema_network.save(other)
-    still = {"epochs": 1, "learning_rate": 1e-30}
-    config = tiny(run={"init_from": str(source)}, optimizer=still)
-    with pytest.raises(KeyboardInterrupt):
-        train(config, tmp_path / "run", callbacks=[Killed()])
-    assert not list(tmp_path.glob("run/checkpoints/step_*"))
-    source.rename(tmp_path / "moved.keras")
-    other.rename(source)
-    with pytest.raises(ValueError, match=r"`run\.init_from` must be what it was: SHA-256"):
-        train(config, tmp_path / "run", resume=True)
-    (tmp_path / "moved.keras").rename(source)
-    resumed = train(config, tmp_path / "run", resume=True)
-    for have, want in zip(
-        resumed.model.network.get_weights(), parent.ema_network.get_weights(), strict=True
-    ):
-        np.testing.assert_allclose(have, want, atol=1e-6)
-
-
-@pytest.mark.slow
-def test_weights_that_do_not_fit_leave_the_folder_as_it_was(tiny, tmp_path):
-    train(tiny(optimizer={"epochs": 1}), tmp_path / "parent")
-    run = {"init_from": str(tmp_path / "parent")}
-    with pytest.raises(ValueError, match=r"`run\.init_from` must hold"):
-        train(tiny(run=run, model={"base_channels": 8}), tmp_path / "child")
-    assert not (tmp_path / "child" / "config.json").exists()
-
-
-def test_a_card_of_a_parent_is_json(tiny_model):
-    parent = {"name": "first", "sha256": 64 * "a"}
-    card = _card(tiny_model(), parent=parent)
-    assert json.loads(card.to_json())["parent"] == parent
-    assert DenoiserCard.from_json(card.to_json()) == card
 
 
 def _without_classes(folder):
@@ -293,15 +229,6 @@ def test_a_parents_network_is_taken_whatever_it_is(tiny, tiny_model, tmp_path):
     assert config.model.network == "unet"
     assert (config.model.channel_multipliers, config.model.scale_shift) == ((1, 2), True)
     start_from(build_model(config, (8, 8, 1), 10, total_steps=12), read, DIGITS)
-    unknown = _parent(parent, tmp_path)
-    with pytest.raises(ValueError, match=r"`run\.init_from` to be a run"):
-        with_network_of(asked, unknown, (8, 8, 1))
-
-
-def test_an_option_that_the_network_does_not_have_is_refused(tiny):
-    config = tiny(model={"network": "unet2d", "network_options": ["nothing=1"]})
-    with pytest.raises(ValueError, match=r"must be arguments of unet2d: .*nothing=1"):
-        build_model(config, (8, 8, 1), 10, total_steps=12)
 
 
 @pytest.mark.slow

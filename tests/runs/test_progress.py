@@ -7,7 +7,7 @@ import pytest
 from kdiffusion.commands.train import parse
 from kdiffusion.data import load_dataset, training_batches, validation_batches
 from kdiffusion.runs import PRESETS
-from kdiffusion.runs.progress import SHOWN, EpochLines
+from kdiffusion.runs.progress import EpochLines
 from kdiffusion.runs.strategy import make_strategy
 from kdiffusion.runs.summary import found_lines, notes, settings_lines
 
@@ -103,16 +103,6 @@ def test_the_time_left_is_of_steps_validations_and_evaluations_apart(model, monk
         clock[0] += 1000
         lines.evaluation.seconds_spent += 1000
     assert at_ends == [20 + 2 * 100 + 2000, 10 + 100 + 2000]
-
-
-def test_the_longest_line_fits_an_old_terminal(model, capsys, monkeypatch, clock):
-    monkeypatch.setattr("kdiffusion.runs.progress.duration", lambda seconds: "99.9 h")
-    monkeypatch.setattr(EpochLines, "_speed", lambda self: "  12345 images/s")
-    lines = _lines(model, step=0, epochs=9999)
-    lines.on_epoch_begin(0)
-    _train(lines, clock, 10 * [1])
-    lines.on_epoch_end(0, dict.fromkeys(SHOWN, 12.3456))
-    assert len(capsys.readouterr().out.splitlines()[-1]) <= 80
 
 
 @pytest.mark.parametrize("name", PRESETS)

@@ -78,29 +78,6 @@ def test_a_link_reproduces_the_image(visit, address):
     assert copy.evaluate(values) == page.evaluate(values)
 
 
-WATCH = """() => {
-  window.seen = [];
-  new MutationObserver(() => seen.push([
-    document.getElementById("progress").value,
-    document.getElementById("status").textContent,
-    canvas.toDataURL(),
-  ])).observe(document.body, { subtree: true, childList: true, attributes: true });
-}"""
-
-
-def test_the_image_appears_step_by_step_with_its_progress(visit, address):
-    page = visit(f"{address}?steps=8")
-    page.evaluate(WATCH)
-    page.click("button:text('Draw')")
-    finished(page)
-    values, said, images = zip(*page.evaluate("seen"), strict=True)
-    assert set(range(1, 9)) <= set(values)
-    assert len(set(images)) >= 8
-    said = list(dict.fromkeys(said))
-    assert said[:5] == ["Drawing", *(f"Step {step} of 8" for step in (2, 4, 6, 8))]
-    assert said[5].startswith("Drawn in ")
-
-
 def test_the_slider_walks_as_python_does(visit, address, denoisers):
     page = visit(f"{address}?label=1&seed=4&steps=6&guidance=0.5&to=9&at=0")
     # Neighbours on a walk must not differ by fresh noise: ddim stands in, as in Python.

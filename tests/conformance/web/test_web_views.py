@@ -18,16 +18,6 @@ from tests.conformance.web.canvas import (
 pytestmark = [pytest.mark.slow, pytest.mark.browser]
 
 
-@pytest.mark.parametrize(("width", "height"), [(1280, 800), (390, 844)])
-def test_what_draws_is_above_the_fold(visit, address, width, height):
-    page = visit(f"{address}?steps=2", viewport={"width": width, "height": height})
-    for view in ("image", "classes"):
-        box = page.locator("#draw").bounding_box()
-        assert box["y"] + box["height"] <= height, view
-        page.click("#all")
-        finished(page)
-
-
 def tile(page, label):
     """What a tile holds: uint8 [H, W, 3]."""
     size, *rgba = page.evaluate(
