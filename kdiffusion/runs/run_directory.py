@@ -16,7 +16,10 @@ from kdiffusion.runs.config import PARENT, Config
 GRID = "samples.png"  # what `train.py` samples at the end
 PARTS = ("checkpoints", "tensorboard", "samples", "export", GRID)
 # What makes another run of it: "section" or "section.field". The rest may change as a run goes on.
-KEPT = ("model", "diffusion", "optimizer.name", "optimizer.batch_size", "run.seed", "run.x_axis")
+KEPT = (
+    "model", "diffusion", "optimizer.name", "optimizer.batch_size",
+    "run.seed", "run.x_axis", "run.init_from",
+)  # fmt: skip
 DATA = ("image_shape", "class_names", "data_sha256", "mirrored")
 
 
