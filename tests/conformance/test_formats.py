@@ -16,7 +16,8 @@ from kdiffusion.artifacts import ArtifactError, load_denoiser
 from kdiffusion.diffusion.denoiser import NetworkDenoiser
 from kdiffusion.diffusion.sampling import sample
 from kdiffusion.export import FORMATS, export_network
-from kdiffusion.export.inference import ExportSource, inference_network, serving_function
+from kdiffusion.export.export_source import ExportSource
+from kdiffusion.export.inference import inference_network, serving_function
 from kdiffusion.export.verify import largest_deviation
 from kdiffusion.images import to_uint8
 from kdiffusion.networks.layers import GroupNorm
