@@ -27,7 +27,7 @@ class RecommendedSampling:
     """How a model is best sampled: what its training previews use and its card carries.
 
     Args:
-        sampler: how to go from noise to image, a key of `SAMPLERS`.
+        sampler: how to go from noise to image.
         steps: from noise to image, at most the T of the training.
         guidance_strength: w of classifier-free guidance (Ho & Salimans 2022), where 0 is the plain
             conditional model. Many libraries write s = 1 + w.
@@ -46,11 +46,11 @@ class SamplingOptions(RecommendedSampling):
     """How images are sampled; None stands for the card's recommendation, or the sampler's default.
 
     Args:
-        spacing: which of the T timesteps are visited, a key of `SPACINGS`; trailing if not given.
+        spacing: which of the T timesteps are visited; trailing if not given.
         guidance_rescale: 0 .. 1, how far guidance is kept from raising the contrast.
         eta: 0 .. 1, how much fresh noise ddim adds; 0 if not given.
         variance: of the noise that ddpm adds; fixed_small if not given.
-        clip: whether predicted images are clipped to the range of pixels at each step.
+        clip: clip predicted images to the range of pixels at each step.
         dynamic_threshold: clip at this quantile of an image's pixels, such as 0.995, and scale back
             into range: against saturated colours under strong guidance.
     """
