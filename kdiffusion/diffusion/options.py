@@ -50,7 +50,8 @@ class SamplingOptions(RecommendedSampling):
         guidance_rescale: 0 .. 1, how far guidance is kept from raising the contrast.
         eta: 0 .. 1, how much fresh noise ddim adds; 0 if not given.
         variance: of the noise that ddpm adds; fixed_small if not given.
-        clip: clip predicted images to the range of pixels at each step.
+        clip: predicted images are clipped to the range of pixels at each step; `--no-clip` leaves
+            them as they are.
         dynamic_threshold: clip at this quantile of an image's pixels, such as 0.995, and scale back
             into range: against saturated colours under strong guidance.
     """
