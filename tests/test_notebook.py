@@ -4,6 +4,7 @@ import io
 import subprocess
 from base64 import b64decode
 
+import nbformat
 import numpy as np
 import pytest
 from PIL import Image
@@ -21,7 +22,6 @@ nbformat.write(notebook, "executed.ipynb")
 
 @pytest.mark.slow
 def test_the_notebook_installs_trains_exports_and_samples(checkout, bare_environment):
-    nbformat = pytest.importorskip("nbformat")
     folder, python = checkout / "docs", bare_environment() / "python"
     # The kernel that nbclient starts is of the environment that it runs in.
     done = subprocess.run([python, "-c", EXECUTE], cwd=folder, capture_output=True, text=True)

@@ -47,7 +47,6 @@ def test_names_that_are_loaded_late_are_those_that_type_checkers_see():
 
 @pytest.mark.slow
 def test_pyright_finds_nothing_in_what_is_shipped(tmp_path):
-    pytest.importorskip("pyright")
     # As a wheel has it, with `export/` in its place.
     shutil.copy(ROOT / "pyproject.toml", tmp_path)
     shutil.copytree(ROOT / "kdiffusion", tmp_path / "kdiffusion")
