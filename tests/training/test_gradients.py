@@ -1,0 +1,168 @@
+import keras
+import numpy as np
+import pytest
+import tensorflow as tf
+
+from kdiffusion.networks import UNet
+from kdiffusion.training.timesteps import TIMESTEP_SAMPLING
+from tests.training.toy import IMAGES, LABELS, Fixed, compiled
+
+
+def test_a_step_of_sgd_follows_the_gradient_by_hand(scale_network, schedule):
+    model = compiled(
+        scale_network,
+        schedule,
+        keras.optimizers.SGD(0.5),
+        model_class=Fixed,
+        gradient_clip_norm=None,
+    )
+    logs = model.train_on_batch(IMAGES, LABELS, return_dict=True)
+    timesteps, noise, dropped = (np.asarray(draw) for draw in model._draw(IMAGES, 0))
+    signal = np.sqrt(schedule.alphas_cumprod[timesteps])[:, None, None, None]
+    noisy = signal * IMAGES + np.sqrt(1 - signal**2) * noise
+    scale_gradient = np.mean(-2 * noise * noisy)
+    table_gradient = np.zeros(3)
+    np.add.at(table_gradient, np.where(dropped, 2, LABELS), np.mean(-2 * noise, axis=(1, 2, 3)) / 8)
+    table, scale = scale_network.get_weights()
+    np.testing.assert_allclose(scale[0, 0], -0.5 * scale_gradient, rtol=1e-5)
+    np.testing.assert_allclose(table[:, 0], -0.5 * table_gradient, rtol=1e-5, atol=1e-8)
+    norm = np.sqrt(scale_gradient**2 + (table_gradient**2).sum())
+    np.testing.assert_allclose(logs["gradient_norm"], norm, rtol=1e-5)
+    np.testing.assert_allclose(logs["loss"], np.mean(noise**2), rtol=1e-5)
+
+
+def test_the_gradient_is_clipped_to_its_global_norm(scale_network, schedule):
+    before = scale_network.get_weights()
+    model = compiled(scale_network, schedule, keras.optimizers.SGD(1.0), gradient_clip_norm=1e-3)
+    logs = model.train_on_batch(IMAGES, LABELS, return_dict=True)
+    moved = [now - was for now, was in zip(scale_network.get_weights(), before, strict=True)]
+    np.testing.assert_allclose(np.sqrt(sum((m**2).sum() for m in moved)), 1e-3, rtol=1e-4)
+    assert logs["gradient_norm"] > 1e-2
+
+
+def _trained(network, schedule, **arguments):
+    """(logs of the second step, all weights) after two steps of gradient descent."""
+    model = compiled(network, schedule, keras.optimizers.SGD(0.5), **arguments)
+    logs = [model.train_on_batch(IMAGES, LABELS, return_dict=True) for _ in range(2)]
+    return logs[1], [np.array(w) for w in (*network.weights, *model.ema_network.weights)]
+
+
+def _same_training(one, other):
+    assert one[0] == pytest.approx(other[0], rel=1e-4, nan_ok=True)  # no example of a quarter
+    for whole, in_parts in zip(one[1], other[1], strict=True):
+        np.testing.assert_allclose(in_parts, whole, rtol=1e-4, atol=1e-6)
+
+
+@pytest.mark.parametrize("timestep_sampling", TIMESTEP_SAMPLING)
+def test_a_batch_in_parts_is_the_whole_batch_under_every_timestep_sampling(
+    scale_network, schedule, timestep_sampling
+):
+    start = [np.array(weight) for weight in scale_network.get_weights()]
+    trained = []
+    for parts in (1, 2):  # of 4: at 2, its image's side, this network takes the batch for it
+        scale_network.set_weights(start)
+        arguments = {"timestep_sampling": timestep_sampling, "gradient_accumulation": parts}
+        trained.append(_trained(scale_network, schedule, **arguments))
+    _same_training(*trained)
+
+
+def test_a_batch_in_parts_has_the_gradient_of_the_whole_for_a_u_net(schedule):
+    trained = []
+    for parts in (1, 4):
+        keras.utils.set_random_seed(0)
+        network = UNet((2, 2, 1), 2, 4, (1,), 1, (2,), dtype="float32")
+        network.get_layer("conv_out").kernel.assign_add(tf.ones([3, 3, 4, 1]) * 0.1)
+        arguments = {"learned_weighting": True, "gradient_accumulation": parts}
+        trained.append(_trained(network, schedule, **arguments))
+    _same_training(*trained)
+
+
+def test_blocks_that_are_computed_again_have_the_gradient_of_those_that_are_kept(schedule):
+    trained, convolutions = [], []
+    for rematerialise in (False, True):
+        keras.utils.set_random_seed(0)
+        network = UNet(
+            (4, 4, 1), 2, 8, (1,), 1, (4,), dropout=0.5, scale_shift=True, dtype="float32"
+        )
+        rng = np.random.default_rng(0)
+        network.set_weights([rng.normal(size=w.shape, scale=0.2) for w in network.get_weights()])
+        arguments = {"rematerialise": rematerialise, "gradient_accumulation": 2}
+        batch = (tf.constant(np.tile(IMAGES, (1, 2, 2, 1))), tf.constant(LABELS))
+        step = tf.function(compiled(network, schedule, **arguments).train_step)
+        graph = step.get_concrete_function(batch).graph
+        nodes = [*graph.as_graph_def().node]
+        nodes += [node for f in graph.as_graph_def().library.function for node in f.node_def]
+        convolutions.append(sum(node.op == "Conv2D" for node in nodes))
+        for _ in range(2):
+            step(batch)
+        trained.append([np.array(weight) for weight in network.get_weights()])
+    for kept, again in zip(*trained, strict=True):
+        np.testing.assert_allclose(again, kept, rtol=1e-4, atol=1e-6)
+    assert convolutions[1] > 1.5 * convolutions[0]
+
+
+def test_parts_drop_other_units_and_a_step_in_parts_repeats(schedule):
+    seeds = []
+
+    class Watched(Fixed):
+        def _objective(self, dropout_seed, *batch):
+            objective = super()._objective(dropout_seed, *batch)
+            states = [v for v in self.network.variables if v.path.endswith("generator_state")]
+            seeds.append([state.numpy().tolist() for state in states])
+            return objective
+
+    for _ in range(2):
+        network = UNet((2, 2, 1), 2, 4, (1,), 1, (), dropout=0.5, dtype="float32")
+        model = Watched(network, schedule, gradient_accumulation=2)
+        model.compile("sgd", run_eagerly=True)
+        model.train_on_batch(IMAGES, LABELS)
+    first, second, *again = seeds
+    assert first != second
+    assert again == [first, second]
+
+
+@pytest.mark.parametrize("replicas", [2, 4])
+def test_replicas_take_the_step_and_measure_the_losses_that_one_does(
+    scale_network, schedule, replicas
+):
+    """With SGD: AdamW would hide a constant factor in the gradient. Same draws for each image."""
+    results = {}
+    for devices in (1, replicas):
+        names = [f"/cpu:{device}" for device in range(devices)]
+        # TensorFlow's collectives allow one size of group in a process, and that is two here.
+        reduction = tf.distribute.ReductionToOneDevice() if devices > 2 else None
+        with tf.distribute.MirroredStrategy(names, reduction).scope():
+            model = compiled(
+                type(scale_network)(),
+                schedule,
+                keras.optimizers.SGD(0.5),
+                model_class=Fixed,
+                gradient_clip_norm=0.05,
+            )
+        batches = tf.data.Dataset.from_tensor_slices((IMAGES, LABELS))
+        # Of seven images, no replica gets as many as the next.
+        history = model.fit(
+            batches.batch(8), epochs=3, verbose=0, validation_data=batches.take(7).batch(7)
+        ).history
+        assert len(history) == 11  # loss, its four quarters, the norm; and the first five again
+        results[devices] = [*model.get_weights(), *history.values()]
+    for one, several in zip(results[1], results[replicas], strict=True):
+        np.testing.assert_allclose(several, one, rtol=1e-5, atol=1e-7)
+
+
+def test_float16s_loss_scale_changes_neither_the_norm_nor_what_is_clipped(scale_network, schedule):
+    start = [np.array(w) for w in scale_network.get_weights()]
+    norms, moved = [], []
+    for policy in ("float32", "mixed_float16"):
+        scale_network.set_weights(start)
+        model = compiled(
+            scale_network, schedule, keras.optimizers.SGD(1.0), model_class=Fixed,
+            gradient_clip_norm=0.05, dtype=policy,
+        )  # fmt: skip
+        norms.append(model.train_on_batch(IMAGES, LABELS, return_dict=True)["gradient_norm"])
+        now = scale_network.get_weights()
+        moved.append(np.concatenate([(n - s).ravel() for n, s in zip(now, start, strict=True)]))
+    assert isinstance(model.optimizer, keras.optimizers.LossScaleOptimizer)
+    assert norms[1] == pytest.approx(norms[0], rel=1e-3)
+    assert np.linalg.norm(moved[0]) == pytest.approx(0.05, rel=1e-3)
+    np.testing.assert_allclose(moved[1], moved[0], rtol=1e-3, atol=1e-6)
