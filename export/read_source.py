@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from kdiffusion.artifacts import safetensors_loader
-from kdiffusion.artifacts.released import existing, is_download, released_models
+from kdiffusion.artifacts.released import existing, released_models
 from kdiffusion.diffusion.card import DenoiserCard
 from kdiffusion.object_store import is_url
 from kdiffusion.tensorflow_start import import_tensorflow
@@ -22,7 +22,7 @@ def default_folder(source: str | os.PathLike) -> Path:
     Raises:
         ValueError: a source that is in no folder of the user's.
     """
-    if is_download(source) or is_url(source) or str(source) in released_models():
+    if is_url(source) or str(source) in released_models():
         raise ValueError(f"`out` must be given for {source}, which is in no folder of yours")
     source = Path(source)
     return source.parent if source.is_file() else source / "export"

@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import atexit
 import os
-import re
 import shutil
 import tempfile
 from pathlib import Path
@@ -16,32 +15,22 @@ from typing import Any
 
 from kdiffusion.terminal import working
 
-# A Path has one slash where two were. One letter is a drive of Windows; `hf` is the Hub, and a file
-# of this machine needs no URL.
-_URL = re.compile(r"(?!(hf|file|local):)(?P<scheme>[a-z][a-z0-9+.-]+):/+(?P<rest>.*)")
+
+def is_url(place: str | os.PathLike) -> bool:
+    """Whether a place is a URL, and no path of this machine."""
+    return "://" in os.fspath(place)
 
 
-def is_url(word: str | os.PathLike) -> bool:
-    """Whether a user's word is the URL of something in an object store."""
-    return _URL.fullmatch(os.fspath(word)) is not None
-
-
-def spelled(word: str | os.PathLike) -> str:
-    """A URL as it was written, without a slash at its end: a Path drops one of its two."""
-    match = _URL.fullmatch(os.fspath(word))
-    return f"{match['scheme']}://{match['rest'].rstrip('/')}" if match else os.fspath(word)
-
-
-def opened(url: str | os.PathLike) -> tuple[Any, str]:
+def opened(url: str) -> tuple[Any, str]:
     """(fsspec's file system, the path in it) of a URL."""
     import fsspec
 
-    system, root = fsspec.url_to_fs(spelled(url))
+    system, root = fsspec.url_to_fs(url)
     system.invalidate_cache()
     return system, root.rstrip("/")
 
 
-def download(url: str | os.PathLike, folder: Path) -> list[str]:
+def download(url: str, folder: Path) -> list[str]:
     """Copies all that is below a URL into a folder of this machine.
 
     Returns:
@@ -55,13 +44,13 @@ def download(url: str | os.PathLike, folder: Path) -> list[str]:
     for name in names:
         path = folder / name
         if not path.resolve().is_relative_to(folder.resolve()):
-            raise ValueError(f"{spelled(url)} holds a name that leads out of its folder: {name}")
+            raise ValueError(f"{url} holds a name that leads out of its folder: {name}")
         path.parent.mkdir(parents=True, exist_ok=True)
         system.get_file(f"{root}/{name}".rstrip("/"), os.fspath(path))
     return names
 
 
-def downloaded(url: str | os.PathLike) -> Path:
+def downloaded(url: str) -> Path:
     """A copy of the file or the folder at a URL, which lasts as long as this process.
 
     Raises:
@@ -69,8 +58,8 @@ def downloaded(url: str | os.PathLike) -> Path:
     """
     folder = tempfile.mkdtemp(prefix="kdiffusion-")
     atexit.register(shutil.rmtree, folder, ignore_errors=True)
-    path = Path(folder, spelled(url).rpartition("/")[2])
-    with working(f"downloading {spelled(url)}"):
+    path = Path(folder, url.rstrip("/").rpartition("/")[2])
+    with working(f"downloading {url}"):
         if not download(url, path):
-            raise FileNotFoundError(f"{spelled(url)} does not exist")
+            raise FileNotFoundError(f"{url} does not exist")
     return path

@@ -8,14 +8,14 @@ from __future__ import annotations
 
 import importlib
 import os
-from collections.abc import Sequence
 from pathlib import Path
 
 from kdiffusion.object_store import downloaded, is_url
 
 _PACKAGE = Path(__file__).parents[1]
 FOLDERS = (_PACKAGE / "pretrained", _PACKAGE.parent / "pretrained")  # installed, in a checkout
-# The scheme of a URL ► the module whose `downloaded(url, files)` gives the file.
+# The scheme of a URL ► the module whose `downloaded(url, files)` gives the file; others are left
+# to fsspec.
 DOWNLOADS = {"hf": "kdiffusion.hub.download"}
 ARTIFACTS = ("denoiser_float16.onnx", "denoiser_int8.onnx")  # a model has one of them
 WEIGHTS = "denoiser_float16.safetensors"
@@ -33,24 +33,6 @@ def released_models() -> dict[str, Path]:
     }
 
 
-def is_download(word: str | os.PathLike) -> bool:
-    """Whether a user's word is a URL of `DOWNLOADS`."""
-    scheme, colon, _ = os.fspath(word).partition(":/")
-    return bool(colon) and scheme in DOWNLOADS
-
-
-def as_written(word: str | os.PathLike) -> str:
-    """A user's word as it was written: a Path makes `hf:/owner/name` of `hf://owner/name`."""
-    scheme, _, rest = os.fspath(word).partition(":/")
-    return f"{scheme}://{rest.lstrip('/')}" if is_download(word) else os.fspath(word)
-
-
-def download(url: str | os.PathLike, files: Sequence[str] | None = None) -> Path:
-    """The file that a URL of `DOWNLOADS` stands for; of `files`, if it names none, the first."""
-    scheme = os.fspath(url).partition(":/")[0]
-    return importlib.import_module(DOWNLOADS[scheme]).downloaded(as_written(url), files)
-
-
 def resolved(path: str | os.PathLike, weights: bool = False) -> Path:
     """The path that a user's word stands for.
 
@@ -65,9 +47,11 @@ def resolved(path: str | os.PathLike, weights: bool = False) -> Path:
         Path: of a released model's file, of a downloaded one, else the path as it is.
     """
     if is_url(path):
-        return downloaded(path)
-    if is_download(path):
-        return download(path, HOLD_WEIGHTS if weights else None)
+        url = os.fspath(path)
+        part = DOWNLOADS.get(url.partition("://")[0])
+        if part is None:
+            return downloaded(url)
+        return importlib.import_module(part).downloaded(url, HOLD_WEIGHTS if weights else None)
     models, plain = released_models(), Path(path)
     if str(path) in models:
         file = models[str(path)]

@@ -12,7 +12,6 @@ import sys
 import textwrap
 import time
 from collections.abc import Iterator, Sequence
-from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, Literal, get_args, get_origin
 
 import docstring_parser
@@ -20,7 +19,6 @@ import tyro
 from pydantic.dataclasses import dataclass
 
 from kdiffusion.checks import check_name
-from kdiffusion.object_store import spelled
 from kdiffusion.runs import PRESET_DOCS, PRESETS, Config, Interrupted
 from kdiffusion.runs.config import OneOf
 from kdiffusion.runs.remote_run import local_folder
@@ -40,7 +38,7 @@ class Command:
     """Train a class-conditional diffusion model, export it, and sample with it."""
 
     config: Annotated[Config, tyro.conf.arg(name="")]
-    run_dir: Path | None = None
+    run_dir: str | None = None
     """Folder or URL of the run, such as s3://bucket/run; None: runs/PRESET."""
     resume: tyro.conf.FlagCreatePairsOff[bool] = False
     """Go on with the run there, or begin it; --resume DIR goes on with the one in DIR."""
@@ -48,9 +46,9 @@ class Command:
     """Replace the run there."""
 
     @property
-    def folder(self) -> Path:
-        """Path of the run's folder; a URL that went through a Path is still known as one."""
-        return self.run_dir or Path("runs", self.config.preset)
+    def folder(self) -> str:
+        """Path or URL of the run's folder."""
+        return self.run_dir or f"runs/{self.config.preset}"
 
 
 def parse(arguments: Sequence[str], program: str = "train.py") -> Command:
@@ -188,7 +186,7 @@ def announce(command: Command) -> None:
     config, folder = command.config, command.folder
     goes_on = command.resume and holds_run(local_folder(folder))
     say(f"{'Going on with' if goes_on else 'Training'} {config.preset}")
-    say("\n".join(settings_lines(config, spelled(folder))))
+    say("\n".join(settings_lines(config, folder)))
 
 
 def finish(run: Run) -> str:

@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
 from kdiffusion.artifacts import is_artifact, load_denoiser
-from kdiffusion.artifacts.released import as_written, existing
+from kdiffusion.artifacts.released import existing
 from kdiffusion.commands.inputs import AS_RECOMMENDED, Artifact, Sampling, Trust
 from kdiffusion.commands.outputs import refuse_outputs
 from kdiffusion.commands.seed_files import JOB, file_name, files_of, sample_to_folder
@@ -92,7 +92,7 @@ def main(
     _say_left_out(left_out)
     samples = given or _sample(denoiser, real, range(seed, seed + count), out, sampling, overwrite)
     figures, nearest = measure(samples, real, measures, seed)
-    figures.update(source=as_written(source), held_out=held_out)
+    figures.update(source=source, held_out=held_out)
     if denoiser is not None:
         figures["network"] = network_figures(denoiser, real, network_images, seed)
     print(table(figures))

@@ -14,7 +14,7 @@ from pathlib import Path
 # What `hf://owner/name` stands for: the first that is there. `kdiffusion hub` writes the first.
 FILES = ("onnx/model.onnx", "onnx/model_fp16.onnx", "onnx/model_int8.onnx", "denoiser.onnx")
 _SOURCE = re.compile(
-    r"hf:/+(?P<repository>[\w.-]+/[\w.-]+)(@(?P<revision>refs/pr/\d+|[^/@]+))?(/(?P<file>.+))?"
+    r"hf://(?P<repository>[\w.-]+/[\w.-]+)(@(?P<revision>refs/pr/\d+|[^/@]+))?(/(?P<file>.+))?"
 )
 
 

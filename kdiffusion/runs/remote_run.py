@@ -14,7 +14,7 @@ import tempfile
 import warnings
 from pathlib import Path
 
-from kdiffusion.object_store import download, is_url, opened, spelled
+from kdiffusion.object_store import download, is_url, opened
 from kdiffusion.runs.checkpoints import PARTIAL
 from kdiffusion.terminal import working
 
@@ -23,11 +23,11 @@ class RunCopy:
     """A copy of the run at a URL, in a temporary folder that is removed with this process.
 
     Args:
-        url: str or Path. There may be no run yet.
+        url: str. There may be no run yet.
     """
 
-    def __init__(self, url: str | os.PathLike):
-        self.url = spelled(url)
+    def __init__(self, url: str):
+        self.url = url.rstrip("/")
         self.folder = Path(tempfile.mkdtemp(prefix="kdiffusion-run-"))
         with working(f"copying {self.url}"):
             download(url, self.folder)
@@ -71,11 +71,11 @@ class RunCopy:
 
 
 @functools.cache
-def run_copy(url: str | os.PathLike) -> RunCopy:
+def run_copy(url: str) -> RunCopy:
     """The one copy that this process has of the run at a URL."""
     return RunCopy(url)
 
 
 def local_folder(run_dir: str | os.PathLike) -> Path:
     """The folder of a run on this machine: that of its copy, where it is at a URL."""
-    return run_copy(spelled(run_dir)).folder if is_url(run_dir) else Path(run_dir)
+    return run_copy(os.fspath(run_dir)).folder if is_url(run_dir) else Path(run_dir)

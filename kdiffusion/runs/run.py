@@ -14,7 +14,7 @@ import tensorflow as tf
 from filelock import FileLock
 
 from kdiffusion.data import load_dataset
-from kdiffusion.object_store import is_url, spelled
+from kdiffusion.object_store import is_url
 from kdiffusion.runs import run_directory
 from kdiffusion.runs.build import build_model, resolve_policy
 from kdiffusion.runs.checkpoints import all_checkpoints
@@ -70,7 +70,7 @@ def train(
         raise ValueError("Only one of `resume` and `overwrite` may be given. Received: both")
     if config.run.deterministic:
         tf.config.experimental.enable_op_determinism()
-    remote = run_copy(spelled(run_dir)) if is_url(run_dir) else None
+    remote = run_copy(os.fspath(run_dir)) if is_url(run_dir) else None
     folder = Path(run_dir) if remote is None else remote.folder
     goes_on = resume and all_checkpoints(folder / "checkpoints")
     before = RunDirectory.read(folder) if goes_on else None

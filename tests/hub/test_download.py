@@ -9,7 +9,6 @@ import pytest
 from PIL import Image
 
 from kdiffusion.artifacts import ArtifactError, load_denoiser
-from kdiffusion.artifacts.released import as_written, is_download
 from kdiffusion.commands import sample
 from kdiffusion.hub.download import FILES, downloaded
 
@@ -24,20 +23,6 @@ def published(stand_in):
     """The stand-in, with a repository of one commit."""
     stand_in.put(NAME, {"onnx/model.onnx": GOLDEN.read_bytes()})
     return stand_in
-
-
-@pytest.mark.parametrize(
-    ("given", "written"),
-    [
-        ("hf://a/b", "hf://a/b"),
-        (Path("hf://a/b@v1/x.onnx"), "hf://a/b@v1/x.onnx"),
-        ("hf/a", "hf/a"),
-        (Path("runs/hf:/a"), "runs/hf:/a"),
-    ],
-)
-def test_a_path_keeps_what_was_written(given, written):
-    assert as_written(given) == written
-    assert is_download(given) == written.startswith("hf://")
 
 
 def test_a_revision_stays_what_it_was(published):
