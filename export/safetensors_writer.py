@@ -45,7 +45,7 @@ def save(source: ExportSource, path: Path, dtype: type) -> None:
     """
     from safetensors.numpy import save as to_bytes
 
-    from kdiffusion.networks.weights import named_weights
+    from kdiffusion.artifacts.network_description import named_weights
 
     network_class, arguments = describe(source.network)
     tensors = {}

@@ -1,4 +1,4 @@
-"""What a file of weights says of its network: a class of this package and its arguments."""
+"""What a file of weights says of its network: its class, its arguments, its weights by name."""
 
 from __future__ import annotations
 
@@ -9,31 +9,33 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     import keras
 
-# A file may be a stranger's: it names a row, never a class to import. The names are those of
-# `kdiffusion.runs.choices.NETWORKS` too.
-NETWORK_CLASSES = {
+# Classes that `train` makes and a file of weights names. A file may be a stranger's: it names a
+# row, never a class to import.
+NETWORKS = {
     "unet": "kdiffusion.networks.unet:UNet",
     "unet2d": "kdiffusion.networks.unet2d:UNet2D",
 }
+# The table that a label chooses a row from: one row per class, then that of no class.
+LABEL_TABLE = "condition/embed_label/embeddings"
 
 
 def is_described(network: keras.Model) -> bool:
     """Whether a network is of one of the classes, so that a file can say what it is."""
-    return _home(network) in NETWORK_CLASSES.values()
+    return _home(network) in NETWORKS.values()
 
 
 def describe(network: keras.Model) -> tuple[str, dict[str, Any]]:
-    """(row of `NETWORK_CLASSES`, arguments) of a network, as plain data.
+    """(row of `NETWORKS`, arguments) of a network, as plain data.
 
     Raises:
         ValueError: a network of another class.
     """
-    for name, each in NETWORK_CLASSES.items():
+    for name, each in NETWORKS.items():
         if each == _home(network):
             config = network.get_config()
             return name, {key: config[key] for key in sorted(config.keys() - {"name", "dtype"})}
     raise ValueError(
-        f"`network` must be of a class in {list(NETWORK_CLASSES.values())} for its weights to be "
+        f"`network` must be of a class in {list(NETWORKS.values())} for its weights to be "
         f"kept in a file. Received: {_home(network)}"
     )
 
@@ -44,5 +46,13 @@ def _home(network):
 
 def build(name: str, arguments: Mapping[str, Any]) -> keras.Model:
     """The network of a description, in float32, with new weights."""
-    module, _, cls = NETWORK_CLASSES[name].partition(":")
+    module, _, cls = NETWORKS[name].partition(":")
     return getattr(importlib.import_module(module), cls)(**arguments, dtype="float32")
+
+
+def named_weights(network: keras.Model) -> dict[str, keras.Variable]:
+    """The variables of a network by their paths, such as `down_0_block_0/residual/norm_in/scale`.
+
+    Layers have names of their own here: Keras's automatic ones count what a process made.
+    """
+    return {variable.path: variable for variable in network.weights}

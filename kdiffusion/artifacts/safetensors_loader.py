@@ -37,7 +37,7 @@ class StoredWeights:
     Attributes:
         card: DenoiserCard.
         weights: dict from name, as in `named_weights`, to float32 array.
-        network_class: str. A row of `NETWORK_CLASSES`.
+        network_class: str. A row of `NETWORKS`.
         network: dict. The arguments of the network's class.
     """
 
@@ -83,7 +83,7 @@ def build(stored: StoredWeights) -> keras.Model:
     Raises:
         ArtifactError: other weights than those of the network.
     """
-    from kdiffusion.networks.weights import named_weights
+    from kdiffusion.artifacts.network_description import named_weights
 
     network = network_description.build(stored.network_class, stored.network)
     variables = named_weights(network)

@@ -70,7 +70,7 @@ def arguments_of(
         image_size: int or (height, width) in pixels, in place of the config's own.
 
     Returns:
-        dict: all fields of the row "unet2d" of `NETWORK_CLASSES` but `num_classes`.
+        dict: all fields of the row "unet2d" of `NETWORKS` but `num_classes`.
 
     Raises:
         ValueError: names the field that isn't supported, the values that are, and what it is.

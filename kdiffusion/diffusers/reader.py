@@ -168,7 +168,7 @@ def _network(model, table, card):
     network = network_description.build(
         "unet2d", {**model.arguments, "num_classes": card.null_label}
     )
-    from kdiffusion.networks.weights import LABEL_TABLE, named_weights
+    from kdiffusion.artifacts.network_description import LABEL_TABLE, named_weights
 
     levels = len(model.arguments["widths"])
     variables = named_weights(network)

@@ -94,7 +94,7 @@ def free_path(folder: str | os.PathLike, overwrite: bool) -> Path:
 
 
 def _tensors(network, levels):
-    from kdiffusion.networks.weights import named_weights
+    from kdiffusion.artifacts.network_description import named_weights
 
     return {
         theirs.their_name(name, levels): theirs.their_layout(name, np.asarray(variable, np.float32))

@@ -149,6 +149,47 @@ class UNet2D(keras.Model):
             "name": self.name,
         }
 
+    @classmethod
+    def from_settings(
+        cls,
+        image_shape: Sequence[int],
+        num_classes: int,
+        base_channels: int,
+        channel_multipliers: Sequence[int],
+        blocks_per_level: int,
+        attention_resolutions: Collection[int],
+        attention_heads: int,
+        dropout: float,
+        scale_shift: bool,
+        patch_size: int,
+        **own: Any,
+    ) -> UNet2D:
+        """The network of a run's settings, which are the arguments of `UNet`.
+
+        Args:
+            image_shape, ..., patch_size: as of `UNet`.
+            **own: arguments of this class, which go before them; and `dtype`.
+
+        Raises:
+            ValueError: settings that this network has no place for.
+        """
+        if patch_size != 1 or attention_heads != 1:
+            raise ValueError(
+                "`patch_size` and `attention_heads` must be 1: unet2d has no stem, and heads of "
+                f"`head_channels`. Received: {patch_size} and {attention_heads}"
+            )
+        heights = [image_shape[0] // 2**level for level in range(len(channel_multipliers))]
+        attention = tuple(height in attention_resolutions for height in heights)
+        settings = {
+            "widths": tuple(base_channels * each for each in channel_multipliers),
+            "blocks_per_level": blocks_per_level,
+            "down_attention": attention,
+            "up_attention": attention,
+            "dropout": dropout,
+            "scale_shift": scale_shift,
+        }
+        return cls(image_shape, num_classes, **{**settings, **own})
+
     @property
     def image_shape(self) -> tuple[int, int, int]:
         """(height, width, channels)."""
@@ -165,43 +206,3 @@ class UNet2D(keras.Model):
     @classmethod
     def from_config(cls, config: dict, custom_objects: dict | None = None) -> UNet2D:
         return cls(**config)
-
-
-def unet2d(
-    image_shape: Sequence[int],
-    num_classes: int,
-    base_channels: int,
-    channel_multipliers: Sequence[int],
-    blocks_per_level: int,
-    attention_resolutions: Collection[int],
-    attention_heads: int,
-    dropout: float,
-    scale_shift: bool,
-    patch_size: int,
-    **own: Any,
-) -> UNet2D:
-    """A `UNet2D` of the settings of a run, which are those of `UNet`.
-
-    Args:
-        image_shape, ..., patch_size: as of `UNet`.
-        **own: arguments of `UNet2D`, which go before them; and `dtype`.
-
-    Raises:
-        ValueError: settings that this network has no place for.
-    """
-    if patch_size != 1 or attention_heads != 1:
-        raise ValueError(
-            "`patch_size` and `attention_heads` must be 1: unet2d has no stem, and heads of "
-            f"`head_channels`. Received: {patch_size} and {attention_heads}"
-        )
-    heights = [image_shape[0] // 2**level for level in range(len(channel_multipliers))]
-    attention = tuple(height in attention_resolutions for height in heights)
-    settings = {
-        "widths": tuple(base_channels * each for each in channel_multipliers),
-        "blocks_per_level": blocks_per_level,
-        "down_attention": attention,
-        "up_attention": attention,
-        "dropout": dropout,
-        "scale_shift": scale_shift,
-    }
-    return UNet2D(image_shape, num_classes, **{**settings, **own})

@@ -7,9 +7,9 @@ from typing import TYPE_CHECKING
 
 import keras
 
+from kdiffusion.artifacts.network_description import NETWORKS
 from kdiffusion.diffusion.schedules import make_schedule, options_from_text
-from kdiffusion.runs.choices import LEARNING_RATE_SHAPES, NETWORKS, OPTIMIZERS, find
-from kdiffusion.runs.config import Config, network_options
+from kdiffusion.runs.choices import LEARNING_RATE_SHAPES, OPTIMIZERS, find
 from kdiffusion.training import DiffusionModel
 
 if TYPE_CHECKING:
@@ -67,8 +67,9 @@ def _network(model, image_shape, num_classes):
     fields = {**vars(model)}
     name, policy = fields.pop("network"), fields.pop("dtype_policy")
     del fields["network_options"]
-    options = network_options(model)
-    make = find("network", name, NETWORKS)
+    options, network_class = model.own_arguments, find("network", name, NETWORKS)
+    # Of another network than UNet the settings need a translation.
+    make = getattr(network_class, "from_settings", network_class)
     try:
         return make(image_shape, num_classes, **fields, **options, dtype=resolve_policy(policy))
     except TypeError as error:

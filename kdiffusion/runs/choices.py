@@ -1,8 +1,8 @@
 """The tables of what is chosen by name and needs Keras or TensorFlow: name ► "module:function".
 
 A row is loaded when it is chosen, so that the command line and a configuration know the names where
-neither is installed. A new network, optimizer, shape or strategy is a function or a class, and a
-row.
+neither is installed. A new optimizer, shape or strategy is a function and a row. Networks
+are in `kdiffusion.artifacts.network_description`.
 """
 
 from __future__ import annotations
@@ -12,12 +12,6 @@ from collections.abc import Mapping
 from typing import Any
 
 from kdiffusion.checks import check_name
-
-# Each takes `image_shape`, `num_classes`, the fields of `ModelConfig`, and `dtype`.
-NETWORKS = {
-    "unet": "kdiffusion.networks:UNet",
-    "unet2d": "kdiffusion.networks.unet2d:unet2d",
-}
 
 # Each takes an `OptimizerConfig` and a learning-rate schedule.
 OPTIMIZERS = {

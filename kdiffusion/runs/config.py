@@ -14,11 +14,12 @@ from pydantic import BeforeValidator, ConfigDict, Field, FiniteFloat, TypeAdapte
 from pydantic.dataclasses import dataclass
 from pydantic_core import core_schema
 
+from kdiffusion.artifacts.network_description import NETWORKS
 from kdiffusion.diffusion.options import RecommendedSampling
 from kdiffusion.diffusion.prediction import TARGETS
 from kdiffusion.diffusion.schedules import SCHEDULES
 from kdiffusion.diffusion.weighting import LOSS_WEIGHTINGS, TIMESTEP_SAMPLING_NAMES
-from kdiffusion.runs.choices import LEARNING_RATE_SHAPES, NETWORKS, OPTIMIZERS, STRATEGIES
+from kdiffusion.runs.choices import LEARNING_RATE_SHAPES, OPTIMIZERS, STRATEGIES
 
 PARENT = "parent"  # the network of the weights to start from
 IN_A_RUN = 40  # validations, grids and checkpoints, about, by default
@@ -86,6 +87,12 @@ class ModelConfig:
     """Side of the stem's patches; 2 is 5 times cheaper."""
     dtype_policy: Annotated[str, OneOf(DTYPE_POLICIES)] = "float32"
     """Keras dtype policy; auto is mixed_bfloat16 where the hardware multiplies it, else float32."""
+
+    @property
+    def own_arguments(self) -> dict[str, Any]:
+        """`network_options` as arguments of the network's class."""
+        pairs = (text.partition("=") for text in self.network_options)
+        return {name.strip(): json.loads(value) for name, _, value in pairs}
 
 
 @dataclass(frozen=True, config=STRICT)
@@ -253,9 +260,3 @@ class Config:
 def epochs_between(every: int | None, epochs: int) -> int:
     """Epochs from one to the next of what a run does now and then; None makes about 40 of them."""
     return every or max(1, epochs // IN_A_RUN)
-
-
-def network_options(model: ModelConfig) -> dict[str, Any]:
-    """The options of a network, NAME=JSON, as arguments of its class."""
-    pairs = (text.partition("=") for text in model.network_options)
-    return {name.strip(): json.loads(value) for name, _, value in pairs}

@@ -14,10 +14,15 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from kdiffusion.artifacts import network_description, safetensors_loader
-from kdiffusion.artifacts.released import as_written, existing
-from kdiffusion.networks.weights import LABEL_TABLE, named_weights
-from kdiffusion.runs.choices import NETWORKS
+from kdiffusion.artifacts import safetensors_loader
+from kdiffusion.artifacts.network_description import (
+    LABEL_TABLE,
+    NETWORKS,
+    describe,
+    is_described,
+    named_weights,
+)
+from kdiffusion.artifacts.released import existing
 from kdiffusion.runs.config import PARENT, Config, ModelConfig
 from kdiffusion.runs.run_directory import holds_run
 
@@ -79,7 +84,7 @@ def read_parent(path: str | os.PathLike) -> InitialWeights:
         ValueError: what is there has no weights to start from, or is damaged.
     """
     found = existing(path, weights=True)
-    name = as_written(path) if found != Path(path) else None
+    name = os.fspath(path) if found != Path(path) else None
     file = safetensors_loader.file_at(found)
     if file is not None:
         stored = safetensors_loader.read(file)
@@ -102,10 +107,7 @@ def read_parent(path: str | os.PathLike) -> InitialWeights:
 
 def _of_network(network, path, name, card=None):
     weights = {key: np.asarray(each, np.float32) for key, each in named_weights(network).items()}
-    described = ()
-    if network_description.is_described(network):
-        described = network_description.describe(network)
-    network_class, arguments = described or (None, None)
+    network_class, arguments = describe(network) if is_described(network) else (None, None)
     return InitialWeights(path, weights, card, network_class, arguments, name)
 
 
@@ -162,7 +164,7 @@ def start_from(
     lines = [f"Starting from {len(taken)} of {len(targets)} weights of {parent.path}."]
     if unlike:
         lines.append(f"Not taken: {_listed(unlike)}.")
-    return [*lines, *_differences(model.card(), parent.card, class_names)]
+    return [*lines, *_differences(model, parent.card, class_names)]
 
 
 def _label_rows(table, card, class_names):
@@ -172,19 +174,19 @@ def _label_rows(table, card, class_names):
     return table[[old.get(name, null) for name in class_names] + [null]]
 
 
-def _differences(own, card, class_names):
+def _differences(model, card, class_names):
     """Lines on what the parent was trained for, if it is known."""
     if card is None:
         return []
     lines, new = [], [name for name in class_names if name not in card.class_names]
     if new:
         lines.append(f"New classes, which start as no class: {_listed(new)}.")
-    if own.prediction_type != card.prediction_type:
+    if model.prediction_type != card.prediction_type:
         lines.append(
             f"It predicted {card.prediction_type}; this run trains it to predict "
-            f"{own.prediction_type}."
+            f"{model.prediction_type}."
         )
-    if own.alphas_cumprod != card.alphas_cumprod:
+    if not np.array_equal(model.schedule.alphas_cumprod, card.alphas_cumprod):
         lines.append("It was trained on another noise schedule.")
     return lines
 

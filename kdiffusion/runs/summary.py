@@ -6,7 +6,7 @@ import os
 from collections.abc import Iterator
 from typing import TYPE_CHECKING
 
-from kdiffusion.runs.config import PARENT, network_options
+from kdiffusion.runs.config import PARENT
 
 NVIDIA_DEVICES = ("/dev/nvidia0", "/dev/nvidiactl", "/dev/dxg")
 
@@ -40,7 +40,7 @@ def _network(config):
     if model.network == PARENT:  # read later: the settings beside it are not this network's
         return f"that of {config.run.init_from}"
     widths = [model.base_channels * multiplier for multiplier in model.channel_multipliers]
-    widths = network_options(model).get("widths", widths)  # of a network that takes them so
+    widths = model.own_arguments.get("widths", widths)  # of a network that takes them so
     channels = " ".join(map(str, widths))
     return f"{model.network}, {channels} channels, blocks per level: {model.blocks_per_level}"
 

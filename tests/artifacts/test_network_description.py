@@ -1,7 +1,5 @@
-import keras
-
+from kdiffusion.artifacts.network_description import LABEL_TABLE, named_weights
 from kdiffusion.networks import UNet
-from kdiffusion.networks.weights import LABEL_TABLE, named_weights
 
 
 def _network():
@@ -29,11 +27,3 @@ def test_names_say_where_a_weight_is():
     assert named[LABEL_TABLE].shape == (11, 8)
     assert named["down_1_block_0/residual/conv_out/kernel"].shape == (3, 3, 16, 16)
     assert named["middle_attention/query/kernel"].shape == (16, 16)
-
-
-def test_weights_of_lists_and_of_a_sequence_have_names_of_their_own():
-    inputs = keras.Input((4,))
-    dense = keras.Sequential([keras.layers.Dense(4), keras.layers.Dense(4)], name="mlp")
-    network = keras.Model(inputs, dense(inputs))
-    named = named_weights(network)
-    assert [id(variable) for variable in named.values()] == [id(v) for v in network.weights]

@@ -4,11 +4,11 @@ import numpy as np
 import pytest
 
 from kdiffusion.artifacts import ArtifactError, load_denoiser
+from kdiffusion.artifacts.network_description import named_weights
 from kdiffusion.artifacts.safetensors_loader import StoredWeights, build, read
 from kdiffusion.export import export_network
 from kdiffusion.networks import UNet
 from kdiffusion.networks.unet2d import UNet2D
-from kdiffusion.networks.weights import named_weights
 
 
 @pytest.fixture(scope="module", params=["unet", "unet2d"])

@@ -1,9 +1,9 @@
 import numpy as np
 import pytest
 
+from kdiffusion.artifacts.network_description import LABEL_TABLE, named_weights
 from kdiffusion.networks import UNet
-from kdiffusion.networks.unet2d import UNet2D, unet2d
-from kdiffusion.networks.weights import LABEL_TABLE, named_weights
+from kdiffusion.networks.unet2d import UNet2D
 
 DDPM_CIFAR10_PARAMETERS = 35_746_307  # Ho et al. 2020: "35.7 million"; google/ddpm-cifar10-32
 
@@ -93,7 +93,7 @@ def test_weights_that_unet_has_too_have_the_same_names():
     arguments = {"image_shape": (16, 16, 3), "num_classes": 3}
     theirs = named_weights(UNet(**arguments, base_channels=8, channel_multipliers=(1, 2)))
     ours = named_weights(
-        unet2d(
+        UNet2D.from_settings(
             **arguments, base_channels=8, channel_multipliers=(1, 2), blocks_per_level=2,
             attention_resolutions=(16,), attention_heads=1, dropout=0.0, scale_shift=False,
             patch_size=1, norm_groups=4,
@@ -112,4 +112,4 @@ def test_settings_of_a_run_that_it_has_no_place_for_are_refused(change):
         "patch_size": 1,
     }  # fmt: skip
     with pytest.raises(ValueError, match="`patch_size` and `attention_heads` must be 1"):
-        unet2d((8, 8, 1), 3, **{**settings, **change})
+        UNet2D.from_settings((8, 8, 1), 3, **{**settings, **change})
