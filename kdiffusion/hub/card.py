@@ -32,12 +32,6 @@ FILES = {
     "denoiser.safetensors": "its weights, to train on from (`--run.init-from`)",
     "model.keras": "the same as a Keras model",
 }
-# The clean image by what the network predicts, where `a` is abar_t; as in diffusion/prediction.py.
-CLEAN_IMAGE = {
-    "epsilon": "(x - np.sqrt(1 - a) * prediction) / np.sqrt(a)",
-    "x0": "prediction",
-    "v": "np.sqrt(a) * x - np.sqrt(1 - a) * prediction",
-}
 # Keys of evaluation.json that the model index lists. No distance is called FID: that depends on the
 # features, which are named beside it.
 METRICS = (
@@ -100,7 +94,6 @@ def model_readme(
             ("file", "size", "what it is"),
             [(f"`{name}`", f"{size / 1e6:.1f} MB", FILES[name]) for name, size in files.items()],
         ),
-        clean=CLEAN_IMAGE[card.prediction_type],
         evaluation="" if facts.evaluation is None else _evaluation(facts.evaluation),
         training=_training(card, files),
         notes=facts.notes,
