@@ -52,7 +52,7 @@ def main(
     """Measures samples against real images: a table, evaluation.json and report.html.
 
     Samples stay in the folder `drawn` of --out: stopped and started again, it goes on.
-    docs/evaluation.md explains each measure.
+    docs/evaluate.md explains each measure.
 
     Args:
         source: an exported file or folder, which is sampled from; a folder of images; a folder of

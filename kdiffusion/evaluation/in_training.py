@@ -111,7 +111,7 @@ class EvaluationInTraining(keras.callbacks.Callback):
         self._writer.flush()  # a checkpoint follows, and says that this is done
 
     def figures(self, denoiser: Denoiser, progress: bool = True) -> dict[str, float]:
-        """`share_as_asked`, `kernel_distance`, `structure` and `detail` (docs/evaluation.md)."""
+        """`share_as_asked`, `kernel_distance`, `structure` and `detail` (docs/evaluate.md)."""
         images = self._config.evaluation.images
         found = evaluate(
             denoiser, self._real, count=images, measures=("share_as_asked", "kernel"),

@@ -209,7 +209,7 @@ class ExecutionConfig:
 
 @dataclass(frozen=True, config=STRICT)
 class EvaluationConfig:
-    """How good the images are during training (docs/evaluation.md)."""
+    """How good the images are during training (docs/evaluate.md)."""
 
     every_epochs: NotNegative | None = 0
     """Epochs; 0 for none, None for 4 evaluations a run."""

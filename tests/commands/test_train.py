@@ -116,7 +116,7 @@ def test_the_quickstart_draws_the_digits_that_were_asked_for(quickstart):
 
 @pytest.mark.slow
 def test_images_from_the_quickstarts_rounded_weights_are_within_8_levels(quickstart):
-    """By the samplers without noise, which keep what an early step got wrong (docs/formats.md)."""
+    """By the samplers without noise, which keep what an early step got wrong (docs/export.md)."""
     from kdiffusion.diffusion.sampling import sample
 
     run, _ = quickstart

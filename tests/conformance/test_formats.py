@@ -25,7 +25,7 @@ from kdiffusion.networks.resampling import Upsample
 
 pytestmark = pytest.mark.slow
 
-# Those that round the weights, as docs/formats.md states; the others agree to 1e-4 and one level.
+# Those that round the weights, as docs/export.md states; the others agree to 1e-4 and one level.
 _TOLERANCES = {"onnx_float16": 1e-2, "onnx_int8": 2e-1, "safetensors_float16": 1e-2}
 _MEAN_LEVELS = {"onnx_float16": 0.1, "onnx_int8": 2.0, "safetensors_float16": 0.1}
 

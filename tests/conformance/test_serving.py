@@ -1,4 +1,4 @@
-"""Exported files as others see them: no code of ours, no Keras, and what docs/formats.md shows."""
+"""Exported files as others see them: no code of ours, no Keras, and what docs/export.md shows."""
 
 import json
 import re
@@ -51,8 +51,8 @@ def test_the_signature_is_the_contract(exported):
 
 @pytest.fixture(scope="module")
 def snippets():
-    """The Python blocks of docs/formats.md, in order."""
-    text = (Path(__file__).parents[2] / "docs" / "formats.md").read_text(encoding="utf-8")
+    """The Python blocks of docs/export.md, in order."""
+    text = (Path(__file__).parents[2] / "docs" / "export.md").read_text(encoding="utf-8")
     return re.findall(r"```python\n(.*?)```", text, re.DOTALL)
 
 
@@ -94,7 +94,7 @@ def test_the_documented_rest_client_draws(snippets, samplers, card):
     with HTTPServer(("127.0.0.1", 0), ColumnarPredict) as server:
         threading.Thread(target=server.handle_request, daemon=True).start()
         url = f"http://127.0.0.1:{server.server_port}/v1/models/toy:predict"
-        images = names["draw"](url, noise, [0, 1], 1.0)
+        images = names["sample"](url, noise, [0, 1], 1.0)
     # What the client draws is what this graph gives, to the decimals that JSON carries.
     serve = model.signatures["serving_default"]
     specs = serve.structured_input_signature[1]

@@ -223,7 +223,7 @@ def dpmpp_2m_sde_midpoint(denoise, x, sigmas, eta, normal):
     ],
 )
 def test_it_is_what_k_diffusion_calls_otherwise(schedule_name, name, options, solver, eta):
-    """The table of names in docs/choices.md."""
+    """The table of names in docs/sampling.md."""
     schedule, latents = SCHEDULES[schedule_name], np.random.default_rng(0).normal(size=20)
     pairs = timestep_pairs(schedule, 12, "karras")
     timestep = {schedule.noise_levels[t]: t for t, _ in pairs}

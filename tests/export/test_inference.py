@@ -63,7 +63,7 @@ def test_a_layer_that_stays_in_half_precision_is_refused_by_name(card):
 
 @keras.saving.register_keras_serializable("test_inference")
 class Tiny(keras.Model):
-    """A plain subclass, as library.md describes: `call` and `get_config`, and no `build`."""
+    """A plain subclass, as train.md describes: `call` and `get_config`, and no `build`."""
 
     def __init__(self, image_shape, num_classes, activation):
         super().__init__()
