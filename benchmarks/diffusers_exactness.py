@@ -4,7 +4,8 @@
 weights and a scheduler, saved by diffusers and imported. Its predictions must agree to 1e-5, and
 each step of DDIM with 50 steps to one of 255 levels. What `export_diffusers` writes of it, opened
 by diffusers, must predict the same. `--write-fixtures FOLDER` writes the small cases with what
-diffusers computed, which `tests/diffusers/test_models.py` compares with where there is no torch.
+diffusers computed, and the images that its schedulers make with a small file, which
+`tests/diffusers/test_models.py` compares with where there is no torch.
 
 Needs `pip install -r requirements.txt -r benchmarks/requirements-torch.txt`.
 """
@@ -17,6 +18,7 @@ import tempfile
 import time
 from pathlib import Path
 
+import diffusers
 import numpy as np
 import torch
 from diffusers import (
@@ -31,12 +33,17 @@ from safetensors.numpy import load_file, save_file
 from kdiffusion.artifacts import load_denoiser
 from kdiffusion.diffusers.network import OLDER_NAMES
 from kdiffusion.diffusers.reader import import_diffusers
+from kdiffusion.diffusers.scheduler import SCHEDULERS, config_of
 from kdiffusion.diffusers.writer import export_diffusers
+from kdiffusion.diffusion.guidance import guided
+from kdiffusion.diffusion.samplers import find_sampler
 from kdiffusion.diffusion.sampling import sampling_steps
 from kdiffusion.diffusion.seeded_noise import initial_latents
 from kdiffusion.export.read_source import read_source
+from kdiffusion.images import to_uint8
 
 STEPS, LARGEST, LEVELS = 50, 1e-5, 1.0
+GOLDEN = Path(__file__).parents[1] / "tests" / "golden" / "denoiser.onnx"
 
 
 @dataclasses.dataclass(frozen=True)
@@ -276,6 +283,38 @@ def compare(case, folder):
     return deviation, levels, again, again_levels, np.std(theirs[-1])
 
 
+def scheduler_images(config, denoiser, labels, seeds):
+    """uint8 images `[B, H, W, C]` of their scheduler around a file, as its card recommends."""
+    card = denoiser.card
+    network = guided(
+        denoiser, card.guidance_strength, card.null_label, interval=card.guidance_interval,
+        noise_levels=card.schedule.noise_levels,
+    )  # fmt: skip
+    scheduler = getattr(diffusers, config["_class_name"]).from_config(config)
+    scheduler.set_timesteps(card.steps)
+    clipped = {"use_clipped_model_output": True} if isinstance(scheduler, DDIMScheduler) else {}
+    x = torch.tensor(initial_latents(seeds, card.image_shape).transpose(0, 3, 1, 2).copy())
+    for t in scheduler.timesteps:
+        images = x.numpy().transpose(0, 2, 3, 1).astype(np.float32)
+        predicted = network(images, np.full(len(seeds), int(t)), np.array(labels))
+        predicted = torch.tensor(predicted.transpose(0, 3, 1, 2).copy())
+        x = scheduler.step(predicted, t, x, **clipped).prev_sample
+    return to_uint8(x.numpy().transpose(0, 2, 3, 1).astype(np.float32))
+
+
+def scheduler_fixtures():
+    """Each sampler without noise, around a small file: (name, config and images)."""
+    denoiser = load_denoiser(GOLDEN)
+    for sampler in SCHEDULERS:
+        card = dataclasses.replace(denoiser.card, sampler=sampler)
+        if not find_sampler(sampler).is_random():
+            config, _ = config_of(card)
+            images = scheduler_images(
+                config, dataclasses.replace(denoiser, card=card), [3, 8], [0, 7]
+            )
+            yield sampler, {"config": config, "images": images.tolist()}
+
+
 def write_fixtures(folder, names):
     """The small cases of these names, and what diffusers computes of them."""
     for name, case in FIXTURES.items():
@@ -296,6 +335,8 @@ def write_fixtures(folder, names):
                 case.scheduler.alphas_cumprod.numpy()
             ),
         )  # fmt: skip
+    text = json.dumps(dict(scheduler_fixtures()))
+    (folder / "schedulers.json").write_text(text + "\n", encoding="utf-8")
 
 
 def main():

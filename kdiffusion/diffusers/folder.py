@@ -57,7 +57,7 @@ class DiffusersModel:
 def read(
     source: str | os.PathLike, image_size: int | Sequence[int] | None = None
 ) -> DiffusersModel:
-    """Reads a model of diffusers: `UNet2DModel` with `DDPMScheduler` or `DDIMScheduler`.
+    """Reads a model of diffusers: `UNet2DModel` with a scheduler of `SCHEDULERS`.
 
     Args:
         source: path of a folder that `save_pretrained` wrote, of the pipeline or with all in one

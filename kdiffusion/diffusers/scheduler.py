@@ -11,11 +11,33 @@ from kdiffusion.diffusion.prediction import check_prediction_type
 from kdiffusion.diffusion.schedules import MAX_BETA, cosine_alphas_cumprod, zero_terminal_snr
 from kdiffusion.diffusion.spacing import SPACINGS
 
-SAMPLERS = {"DDPMScheduler": "ddpm", "DDIMScheduler": "ddim"}  # class ► the sampler it is here
+# Fields of the solvers, with the values that ours agree with.
+SOLVER = {
+    "solver_order": 2, "lower_order_final": True, "final_sigmas_type": "zero",
+    "use_karras_sigmas": False, "use_exponential_sigmas": False, "use_beta_sigmas": False,
+    "use_flow_sigmas": False,
+}  # fmt: skip
+UNIPC = {**SOLVER, "solver_type": "bh2", "predict_x0": True, "disable_corrector": []}
+DPM = {
+    **SOLVER, "solver_type": "midpoint", "algorithm_type": "dpmsolver++", "euler_at_final": False,
+    "use_lu_lambdas": False,
+}  # fmt: skip
+# Sampler here ► its class there, and what makes the two agree. DDIMPipeline turns any scheduler
+# into DDIM; DDPMPipeline takes those whose step has a `generator`, which UniPC's lacks.
+SCHEDULERS = {
+    "ddpm": ("DDPMScheduler", {}, "DDPMPipeline"),
+    "ddim": ("DDIMScheduler", {"set_alpha_to_one": True}, "DDIMPipeline"),
+    "unipc": ("UniPCMultistepScheduler", UNIPC, "DDIMPipeline"),
+    "dpmpp_2m": ("DPMSolverMultistepScheduler", DPM, "DDPMPipeline"),
+    "dpmpp_2m_sde": (
+        "DPMSolverMultistepScheduler",
+        {**DPM, "algorithm_type": "sde-dpmsolver++"},
+        "DDPMPipeline",
+    ),
+}
 # Pipeline ► the sampler that it makes of its scheduler, None for the scheduler's own; and the steps
 # that it takes by default.
 PIPELINES = {"DDPMPipeline": (None, 1000), "DDIMPipeline": ("ddim", 50)}
-USUAL = {"ddpm": "DDPMPipeline", "ddim": "DDIMPipeline"}  # of a scheduler by itself
 PREDICTION_TYPES = {"epsilon": "epsilon", "sample": "x0", "v_prediction": "v"}
 
 
@@ -37,12 +59,15 @@ BETAS = {
 # Fields that change how the pipeline samples, with the values that our samplers agree with.
 DRAWN_ALIKE = {
     "thresholding": False, "clip_sample_range": 1.0, "set_alpha_to_one": True, "steps_offset": 0,
+    "flow_shift": 1.0, "use_dynamic_shifting": False, "solver_p": None, "sigma_min": None,
+    "sigma_max": None, "shift_terminal": None,
 }  # fmt: skip
 # What else such a file may have: what is read here, and what has no effect on sampling.
 KNOWN = {
-    *DRAWN_ALIKE, "num_train_timesteps", "beta_start", "beta_end", "beta_schedule", "trained_betas",
-    "variance_type", "clip_sample", "prediction_type", "timestep_spacing", "rescale_betas_zero_snr",
-    "dynamic_thresholding_ratio", "sample_max_value", "tensor_format",
+    *DRAWN_ALIKE, *UNIPC, *DPM, "num_train_timesteps", "beta_start", "beta_end", "beta_schedule",
+    "trained_betas", "variance_type", "clip_sample", "prediction_type", "timestep_spacing",
+    "rescale_betas_zero_snr", "dynamic_thresholding_ratio", "sample_max_value", "tensor_format",
+    "lambda_min_clipped", "time_shift_type",
 }  # fmt: skip
 
 
@@ -58,7 +83,7 @@ def schedule_of(config: dict[str, Any]) -> tuple[NoiseSchedule, str]:
     Raises:
         ValueError: names the field that isn't supported, the values that are, and what it is.
     """
-    one_of(config, "_class_name", SAMPLERS)
+    one_of(config, "_class_name", {name for name, *_ in SCHEDULERS.values()})
     one_of(config, "timestep_spacing", SPACINGS, "leading")
     theirs = one_of(config, "prediction_type", PREDICTION_TYPES, "epsilon")
     unknown = sorted(name for name in config if name not in KNOWN and not name.startswith("_"))
@@ -113,27 +138,31 @@ def sampling_of(
     Args:
         config: the content of scheduler_config.json, which `schedule_of` has accepted.
         timesteps: int, T.
-        pipeline: str. A key of `PIPELINES`; the scheduler's usual one if not given.
+        pipeline: str. A key of `PIPELINES`; none for the scheduler by itself.
 
     Returns:
         PipelineSampling.
     """
-    sampler = SAMPLERS[config["_class_name"]]
-    made, steps = PIPELINES[pipeline or USUAL[sampler]]
+    sampler = _sampler_of(config)
+    made, steps = PIPELINES[pipeline] if pipeline else (None, 1000 if sampler == "ddpm" else 50)
     sampler, steps = made or sampler, min(steps, timesteps)
-    fields = {name: config.get(name, alike) for name, alike in DRAWN_ALIKE.items()}
-    clips = bool(config.get("clip_sample", True)) or bool(fields["thresholding"])
+    alike = DRAWN_ALIKE | SCHEDULERS[sampler][1]
+    fields = {name: config.get(name, value) for name, value in alike.items()}
+    is_solver = "solver_order" in alike  # which clips by thresholding alone
+    clips = bool(config.get("clip_sample", not is_solver)) or bool(fields["thresholding"])
     if config.get("sample_max_value", 1.0) == 1.0:
         fields["thresholding"] = False  # by a threshold of 1 at least and at most: it clips
     options = []
-    spacing = config.get("timestep_spacing", "leading")
-    if spacing != "trailing":
+    spacing = config.get("timestep_spacing", "linspace" if is_solver else "leading")
+    if spacing != "trailing" and not is_solver:
         options.append(f"--spacing {spacing}")
     if not clips:
         options.append("--no-clip")
     if sampler == "ddpm" and str(config.get("variance_type")).startswith("fixed_large"):
         options.append("--variance fixed_large")
-    without = [f"{name}={value!r}" for name, value in fields.items() if value != DRAWN_ALIKE[name]]
+    without = [f"{name}={value!r}" for name, value in fields.items() if value != alike[name]]
+    if spacing != "trailing" and is_solver:
+        without.append(f"timestep_spacing={spacing!r}")
     between = timesteps // steps
     if sampler == "ddim" and (
         (spacing == "linspace" and steps < timesteps)
@@ -149,10 +178,19 @@ def sampling_of(
     return PipelineSampling(sampler, steps, options, without)
 
 
+def _sampler_of(config):
+    """The sampler that a scheduler is here: by its class, and its algorithm if it has two."""
+    found = [name for name, row in SCHEDULERS.items() if row[0] == config["_class_name"]]
+    algorithm = config.get("algorithm_type")
+    by_algorithm = (n for n in found if SCHEDULERS[n][1].get("algorithm_type") == algorithm)
+    return next(by_algorithm, found[0])
+
+
 def config_of(card: DenoiserCard) -> tuple[dict[str, Any], str]:
     """The scheduler_config.json of a card, and the name of its pipeline.
 
-    A schedule that has no name there is written out, as `trained_betas`.
+    A schedule that has no name there is written out, as `trained_betas`. For `heun`, which theirs
+    takes in sigma, it is DDIM.
 
     Args:
         card: DenoiserCard.
@@ -170,24 +208,24 @@ def config_of(card: DenoiserCard) -> tuple[dict[str, Any], str]:
     if betas[-1] >= 1:  # zero terminal SNR, which no name there has
         name = None
     theirs = {ours: name for name, ours in PREDICTION_TYPES.items()}
-    is_ddpm = card.sampler == "ddpm"
+    class_name, fields, pipeline = SCHEDULERS.get(card.sampler, SCHEDULERS["ddim"])
     config = {
-        "_class_name": "DDPMScheduler" if is_ddpm else "DDIMScheduler",
+        "_class_name": class_name,
         "num_train_timesteps": steps,
         "beta_schedule": name or "linear",
         "beta_start": float(betas[0]) if name == "linear" else 1e-4,
         "beta_end": float(betas[-1]) if name == "linear" else 0.02,
         "trained_betas": None if name else betas.tolist(),
         "prediction_type": theirs[card.prediction_type],
-        "clip_sample": True,
-        "clip_sample_range": 1.0,
         "timestep_spacing": "trailing",
         "steps_offset": 0,
-        "thresholding": False,
+        **fields,
     }
-    if is_ddpm:
-        return config | {"variance_type": "fixed_small"}, "DDPMPipeline"
-    return config | {"set_alpha_to_one": True}, "DDIMPipeline"
+    if "solver_order" in fields:
+        # Between 1 and 1 it clips. Their solvers need a last sigma that is finite.
+        clip = {"thresholding": True, "sample_max_value": 1.0}
+        return config | clip | {"rescale_betas_zero_snr": bool(betas[-1] >= 1)}, pipeline
+    return config | {"clip_sample": True, "clip_sample_range": 1.0, "thresholding": False}, pipeline
 
 
 def _betas(alphas_cumprod):

@@ -20,12 +20,14 @@ from kdiffusion.diffusers.folder import WEIGHTS, read
 from kdiffusion.diffusers.reader import import_diffusers, network_and_card
 from kdiffusion.diffusers.scheduler import config_of, sampling_of, schedule_of
 from kdiffusion.diffusers.writer import export_diffusers
-from kdiffusion.diffusion.sampling import sampling_steps
+from kdiffusion.diffusion.sampling import sample, sampling_steps
 from kdiffusion.diffusion.schedules import make_schedule
 from kdiffusion.export import FORMATS, export_run
 from kdiffusion.export.read_source import read_source
+from kdiffusion.images import to_uint8
 
 EXAMPLES = Path(__file__).parent / "examples"
+GOLDEN = Path(__file__).parents[1] / "golden" / "denoiser.onnx"
 # Name ► (row of no label, shape, classes).
 CASES = {
     "cifar10": (None, (8, 8, 3), 1),
@@ -246,14 +248,36 @@ def test_it_says_how_the_pipeline_samples(fields, pipeline, sampling):
     assert sampling_of({"_class_name": "DDIMScheduler", **fields}, 1000, pipeline) == sampling
 
 
+@pytest.mark.parametrize("sampler", ["ddim", "unipc", "dpmpp_2m"])
+def test_the_scheduler_that_is_written_makes_the_same_images(sampler):
+    recorded = json.loads((EXAMPLES / "schedulers.json").read_text())[sampler]
+    denoiser = load_denoiser(GOLDEN)
+    config, _ = config_of(dataclasses.replace(denoiser.card, sampler=sampler))
+    assert config == recorded["config"]
+    assert sampling_of(config, 1000)[:3] == (sampler, 50, [])
+    ours = to_uint8(sample(denoiser, [3, 8], [0, 7], sampler=sampler, progress=False))
+    assert np.abs(ours.astype(int) - recorded["images"]).max() <= 1
+    assert ours.std() > 30
+
+
+def test_a_solver_that_differs_is_said_to():
+    fields = {"_class_name": "UniPCMultistepScheduler", "solver_order": 3, "solver_type": "bh1"}
+    told = sampling_of({**fields, "timestep_spacing": "trailing"}, 1000)
+    assert told == ("unipc", 50, ["--no-clip"], ["solver_order=3", "solver_type='bh1'"])
+
+
+@pytest.mark.parametrize("sampler", ["ddim", "unipc", "dpmpp_2m_sde"])
 @pytest.mark.parametrize("steps", [2, 1000])
-def test_a_schedule_that_ends_in_pure_noise_goes_there_and_back(imported, steps):
+def test_a_schedule_that_ends_in_pure_noise_goes_there_and_back(imported, steps, sampler):
     schedule = make_schedule("linear", steps, zero_terminal_snr=True)
     card = dataclasses.replace(
         imported("classes").card, prediction_type="v",
         alphas_cumprod=tuple(schedule.alphas_cumprod.tolist()), steps=2,
+        sampler=sampler,
     )  # fmt: skip
-    back = schedule_of(config_of(card)[0])[0]
+    config, _ = config_of(card)
+    assert sampling_of(config, steps).sampler == sampler
+    back = schedule_of(config)[0]
     np.testing.assert_allclose(back.alphas_cumprod, schedule.alphas_cumprod, atol=1e-12)
 
 
