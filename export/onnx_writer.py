@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from kdiffusion import __version__
 from kdiffusion.artifacts.denoiser import ArtifactError
 from kdiffusion.artifacts.integrity import SELF_CHECK_KEY, UNSEALED, example_inputs, golden_text
 from kdiffusion.artifacts.onnx_loader import ARTIFACT, CARD_KEY, SEAL_KEY, load, open_session
@@ -22,7 +23,18 @@ if TYPE_CHECKING:
     from kdiffusion.diffusion.card import DenoiserCard
     from kdiffusion.export.export_source import ExportSource
 
-__all__ = ["ARTIFACT", "MARK", "OPSET", "PARTS", "TOLERANCE", "convert", "load", "save", "write"]
+__all__ = [
+    "ARTIFACT",
+    "MARK",
+    "OPSET",
+    "PARTS",
+    "TOLERANCE",
+    "convert",
+    "introduce",
+    "load",
+    "save",
+    "write",
+]
 
 PARTS = ()  # one file
 MARK = None
@@ -79,9 +91,37 @@ def convert(network: keras.Model, card: DenoiserCard) -> onnx.ModelProto:
     )
     _name_batch(model.graph)
     model = simplify(model)
+    introduce(model, card, "A denoiser: predicts from a noisy image")
     onnx.helper.set_model_props(model, {CARD_KEY: card.to_json(), SEAL_KEY: UNSEALED})
     onnx.checker.check_model(model, full_check=True)
     return model
+
+
+def introduce(model: onnx.ModelProto, card: DenoiserCard, what: str) -> None:
+    """Says in a model who wrote it, and what it takes and gives; viewers and clients show that.
+
+    Args:
+        model: onnx.ModelProto, which is changed.
+        card: DenoiserCard.
+        what: str. What the graph is.
+    """
+    model.producer_name, model.producer_version = "kdiffusion", __version__
+    model.doc_string, model.graph.name = what, "kdiffusion"
+    used = {node.domain for node in model.graph.node}
+    kept = [each for each in model.opset_import if each.domain in used]
+    del model.opset_import[:]
+    model.opset_import.extend(kept)
+    meanings = {
+        "noisy_image": "x_t [B, H, W, C]: clean images are in [-1, 1]",
+        "timestep": f"t [B], from 0 (one noising step) to {len(card.alphas_cumprod) - 1} (noise)",
+        "label": f"class [B], from 0 to {card.null_label - 1}; {card.null_label} is no class",
+        OUTPUT_NAME: f"{card.prediction_type} [B, H, W, C]",
+        "noise": "standard normal x_T [B, H, W, C]",
+        "guidance_strength": "w: 0 is the plain conditional model",
+        "image": "[B, H, W, C] in [-1, 1]",
+    }
+    for value in (*model.graph.input, *model.graph.output):
+        value.doc_string = meanings[value.name]
 
 
 def _erfc(graph, node, name, arguments):

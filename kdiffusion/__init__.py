@@ -29,6 +29,8 @@ if TYPE_CHECKING:  # for editors and type checkers, which do not run `__getattr_
     from kdiffusion.runs import load_run
     from kdiffusion.training import DiffusionModel
 
+__version__ = "0.1.0"
+
 # Module: the names that come from it.
 _NAMES = {
     "kdiffusion.artifacts": "load_denoiser",

@@ -4,12 +4,11 @@ from __future__ import annotations
 
 import difflib
 import importlib
-import importlib.metadata
 import sys
-import tomllib
 from collections.abc import Sequence
 from pathlib import Path
 
+from kdiffusion import __version__
 from kdiffusion.commands import COMMANDS
 
 FIRST = 5  # commands that the help shows above the others
@@ -28,7 +27,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
         print(_help(program))
         return
     if name == "--version":
-        print(f"kdiffusion {_version()}")
+        print(f"kdiffusion {__version__}")
         return
     name = name.replace("-", "_")  # `image-to-image` too
     if name not in COMMANDS:
@@ -55,14 +54,6 @@ def _help(program):
         f"usage: {program} COMMAND ...\n\n{first}\n\n{more}\n\n"
         f"COMMAND --help shows the options of a command, --version the version."
     )
-
-
-def _version():
-    try:
-        return importlib.metadata.version("kdiffusion")
-    except importlib.metadata.PackageNotFoundError:  # a checkout
-        project = Path(__file__).parents[1] / "pyproject.toml"
-        return tomllib.loads(project.read_text(encoding="utf-8"))["project"]["version"]
 
 
 if __name__ == "__main__":

@@ -17,7 +17,7 @@ from kdiffusion.artifacts.integrity import UNSEALED
 from kdiffusion.artifacts.onnx_loader import CARD_KEY, SEAL_KEY
 from kdiffusion.artifacts.whole_sampler import load_sampler as load
 
-from ..onnx_writer import OPSET
+from ..onnx_writer import OPSET, introduce
 
 if TYPE_CHECKING:
     from kdiffusion.export.export_source import ExportSource
@@ -121,6 +121,7 @@ def write(source: ExportSource, tables: SamplerTables, path: Path) -> None:
         SAMPLER_KEY: json.dumps(tables.description),
         SEAL_KEY: UNSEALED,
     }
+    introduce(model, source.card, "A sampler: makes images from noise, by its denoiser")
     onnx.helper.set_model_props(model, properties)
     onnx.checker.check_model(model)
     onnx.save(model, path)
