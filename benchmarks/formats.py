@@ -76,8 +76,6 @@ def _samples(denoiser, images, options):
 
 
 def _bytes(path):
-    # An OpenVINO file has its weights beside it, in a folder of its own.
-    path = path.parent if path.suffix == ".xml" else path
     files = path.rglob("*") if path.is_dir() else [path]
     return sum(file.stat().st_size for file in files if file.is_file())
 

@@ -10,7 +10,7 @@ import os
 from pathlib import Path
 from typing import Protocol
 
-from . import litert_loader, onnx_loader, openvino_loader, safetensors_loader, saved_model_loader
+from . import litert_loader, onnx_loader, safetensors_loader, saved_model_loader
 from .denoiser import ArtifactError, LoadedDenoiser
 from .released import existing, released_models
 
@@ -43,7 +43,6 @@ class Loader(Protocol):
 LOADERS: dict[str, Loader] = {
     "onnx": onnx_loader,
     "saved_model": saved_model_loader,
-    "openvino": openvino_loader,
     "litert": litert_loader,
     "safetensors": safetensors_loader,
 }

@@ -19,7 +19,6 @@ PACKAGES = {
     "pyarrow": "pyarrow",
     "huggingface_hub": "huggingface_hub",
     "webdataset": "webdataset",
-    "openvino": "openvino",
     "ai_edge_litert": "ai-edge-litert",
 }
 
