@@ -36,9 +36,10 @@ def export_sampler(
     card: DenoiserCard,
     folder: str | os.PathLike,
     *,
-    sampler: str = "unipc",
-    steps: int = 20,
-    spacing: str = "trailing",
+    sampler: str | None = None,
+    steps: int | None = None,
+    spacing: str | None = None,
+    timesteps: Sequence[int] | None = None,
     formats: Sequence[str] = tuple(SAMPLER_FORMATS),
     overwrite: bool = False,
 ) -> dict[str, Path]:
@@ -48,9 +49,9 @@ def export_sampler(
         network: keras.Model on the contract's inputs, such as `DiffusionModel.ema_network`.
         card: DenoiserCard.
         folder: path to write into; made if need be.
-        sampler: str. One of `GRAPH_SAMPLERS`. Defaults to `"unipc"`.
-        steps: int. Fixed in the graph. Defaults to `20`.
-        spacing: str. A key of `SPACINGS`. Defaults to `"trailing"`.
+        sampler: str. One of `GRAPH_SAMPLERS`. Defaults to the card's if it is, else `"unipc"`.
+        steps, spacing, timesteps: as in `SamplingOptions`; fixed in the graph. They default to the
+            card's recommendation.
         formats: keys of `SAMPLER_FORMATS`. Defaults to both.
         overwrite: bool. Whether existing files may be replaced. Defaults to `False`.
 
@@ -62,7 +63,9 @@ def export_sampler(
         FileExistsError: an existing file, and `overwrite` is False.
         ArtifactError: a graph whose images differ from the loop's.
     """
-    tables = sampler_tables(card, sampler, steps, spacing)
+    tables = sampler_tables(
+        card, sampler=sampler, steps=steps, spacing=spacing, timesteps=timesteps
+    )
     paths = free_paths(formats, Path(folder), overwrite)
     from ..export_source import ExportSource
     from ..inference import inference_network
@@ -74,7 +77,7 @@ def export_sampler(
             SAMPLER_FORMATS[name].write(source, tables, temporary)
             seal(temporary, SAMPLER_FORMATS[name].PARTS)
             draw, _ = SAMPLER_FORMATS[name].load(temporary)
-            _check_images(source, draw, path, sampler=sampler, steps=steps, spacing=spacing)
+            _check_images(source, draw, path, **tables.description)
     return paths
 
 

@@ -41,7 +41,7 @@ class SamplerTables:
     """The numbers of a sampling run, a row per step.
 
     Args:
-        sampler, spacing: str. One of `GRAPH_SAMPLERS`, and a key of `SPACINGS`.
+        options: `SamplingOptions`, nothing of which is left to the card.
         timesteps: int32 `[steps]`.
         guides: float32 `[steps]`: 1 where guidance applies, 0 outside of the card's interval.
         estimate: float32 `[steps, 2]`: from_x, from_prediction.
@@ -49,8 +49,7 @@ class SamplerTables:
         step: float32 `[steps, 5]`: the next x of the state.
     """
 
-    sampler: str
-    spacing: str
+    options: SamplingOptions
     timesteps: np.ndarray
     guides: np.ndarray
     estimate: np.ndarray
@@ -61,22 +60,18 @@ class SamplerTables:
     def description(self) -> dict[str, Any]:
         """dict: what a file that holds these tables says of them, beside its card."""
         return {
-            "sampler": self.sampler,
-            "steps": len(self.timesteps),
-            "spacing": self.spacing,
+            name: getattr(self.options, name)
+            for name in ("sampler", "steps", "spacing", "timesteps")
         }
 
 
-def sampler_tables(
-    card: DenoiserCard, sampler: str, steps: int, spacing: str = "trailing"
-) -> SamplerTables:
+def sampler_tables(card: DenoiserCard, **options: Any) -> SamplerTables:
     """The tables of a sampler under a card's schedule.
 
     Args:
         card: DenoiserCard.
-        sampler: str. One of `GRAPH_SAMPLERS`.
-        steps: int, 1 .. T.
-        spacing: str. A key of `SPACINGS`. Defaults to `"trailing"`.
+        **options: sampler, one of `GRAPH_SAMPLERS`, steps, spacing, timesteps, as for
+            `export_sampler`. The strength of guidance is an input of the graph.
 
     Returns:
         SamplerTables.
@@ -84,13 +79,15 @@ def sampler_tables(
     Raises:
         ValueError: another sampler, or options that can't be.
     """
-    if sampler not in GRAPH_SAMPLERS:
+    recommended = card.sampler if card.sampler in GRAPH_SAMPLERS else "unipc"
+    options["sampler"] = options.get("sampler") or recommended
+    if options["sampler"] not in GRAPH_SAMPLERS:
         raise ValueError(
-            f"`sampler` must be one of {', '.join(GRAPH_SAMPLERS)} in a graph: the others draw "
-            f"fresh noise or look further back. Received: sampler={sampler!r}"
+            f"`sampler` must be one of {', '.join(GRAPH_SAMPLERS)} in a graph: the others add "
+            f"fresh noise or look twice a step. Received: sampler={options['sampler']!r}"
         )
-    options = SamplingOptions(sampler=sampler, steps=steps, spacing=spacing, guidance_strength=0)
-    plan = make_plan(NetworkDenoiser(card, None), options)  # pyright: ignore[reportArgumentType]
+    chosen = SamplingOptions(**options, guidance_strength=0).resolve(card)
+    plan = make_plan(NetworkDenoiser(card, None), chosen)  # pyright: ignore[reportArgumentType]
     x, x0, x_before, x0_before, x0_earlier = np.eye(STATE)  # each in turn alone not 0
     estimates, corrected, rows, history = [], [], [], ()
     for t, s in plan.pairs:
@@ -112,4 +109,4 @@ def sampler_tables(
     if card.guidance_interval is not None:
         guides = within_interval(card.schedule.noise_levels, card.guidance_interval)[timesteps]
     tables = [np.asarray(values, np.float32) for values in (guides, estimates, corrected, rows)]
-    return SamplerTables(sampler, spacing, timesteps, *tables)
+    return SamplerTables(chosen, timesteps, *tables)

@@ -26,9 +26,10 @@ else:
 
 def main(
     run_dir: Annotated[str, tyro.conf.Positional],
-    sampler: GraphSampler = "unipc",
-    steps: int = 20,
-    spacing: SpacingName = "trailing",
+    sampler: GraphSampler | None = None,
+    steps: int | None = None,
+    spacing: SpacingName | None = None,
+    timesteps: tuple[int, ...] | None = None,
     formats: tuple[SamplerFormat, ...] = tuple(SAMPLER_FORMATS),
     out: Path | None = None,
     overwrite: bool = False,
@@ -39,9 +40,10 @@ def main(
     Args:
         run_dir: run directory of a training, folder that `import` wrote, file of weights
             (.safetensors, .onnx), or the name of a released model.
-        sampler: a deterministic one, fixed in the graph.
-        steps: fixed in the graph.
+        sampler: a deterministic one, fixed in the graph; the model's recommendation if not given.
+        steps: fixed in the graph; as recommended if not given.
         spacing: which of the T timesteps are visited.
+        timesteps: the timesteps themselves, in place of steps and spacing.
         formats: what to write, sampler.onnx and a sampler_saved_model folder.
         out: folder to write into; RUN_DIR/export if not given.
         overwrite: replace the files of an earlier export.
@@ -52,7 +54,7 @@ def main(
     network, card = read_source(run_dir, best)
     paths = export_sampler(
         network, card, folder, sampler=sampler, steps=steps, spacing=spacing,
-        formats=formats, overwrite=overwrite,
+        timesteps=timesteps, formats=formats, overwrite=overwrite,
     )  # fmt: skip
     for name, path in paths.items():
         print(f"{name:12} {path}")

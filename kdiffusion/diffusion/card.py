@@ -14,12 +14,13 @@ import numpy as np
 from kdiffusion.diffusion.forward_process import NoiseSchedule
 from kdiffusion.diffusion.prediction import check_prediction_type
 from kdiffusion.diffusion.samplers import SAMPLERS, find_sampler
+from kdiffusion.diffusion.spacing import check_timesteps
 
 # A reader refuses another version, and opens every minor version of its own: what a newer one adds,
 # an older reader may leave aside. Minor version 1 added `data_split`, 2 `parent`, 3
-# `guidance_interval`.
+# `guidance_interval`, 4 `timesteps`.
 CARD_VERSION = 1
-CARD_MINOR_VERSION = 3
+CARD_MINOR_VERSION = 4
 MINOR_VERSION_KEY = "format_minor_version"  # in the JSON text alone; 0 where it is missing
 
 
@@ -73,6 +74,8 @@ class DenoiserCard:
         ema_decay: float, 0 .. 1, of the average that the weights are.
         sampler: str. Recommended sampler, a key of `SAMPLERS`.
         steps: int, 1 .. T. Recommended number of steps.
+        timesteps: tuple of int, falling. Recommended timesteps to visit, `steps` of them. None is
+            even spacing ("trailing"), and what files of minor versions before 4 have.
         guidance_strength: float. Recommended strength, the w of Ho & Salimans 2022.
         guidance_interval: `(low, high)`. Noise levels sigma between which guidance is recommended
             (Kynkäänniemi et al. 2024). None is everywhere, and what files of minor versions before
@@ -101,6 +104,7 @@ class DenoiserCard:
     steps: int
     guidance_strength: float
     guidance_interval: tuple[float, float] | None = None
+    timesteps: tuple[int, ...] | None = None
     data_split: DataSplit | None = None
     parent: Parent | None = None
     value_range: tuple[float, float] = (-1.0, 1.0)
@@ -116,7 +120,7 @@ class DenoiserCard:
                 object.__setattr__(self, name, value)
         for name, convert in (
             ("image_shape", int), ("class_names", str), ("alphas_cumprod", float),
-            ("value_range", float), ("guidance_interval", float),
+            ("value_range", float), ("guidance_interval", float), ("timesteps", int),
         ):  # fmt: skip
             value = getattr(self, name)
             if value is not None:
@@ -128,9 +132,16 @@ class DenoiserCard:
             )
         if self.value_range != (-1.0, 1.0):
             raise CardError(f"`value_range` must be (-1.0, 1.0). Received: {self.value_range}")
+        if self.timesteps is not None and len(self.timesteps) != self.steps:
+            raise CardError(
+                f"`steps` must be the number of `timesteps`, {len(self.timesteps)}. "
+                f"Received: steps={self.steps!r}"
+            )
         try:
             check_prediction_type(self.prediction_type, self.schedule)
             find_sampler(self.sampler)
+            if self.timesteps is not None:
+                check_timesteps(self.timesteps, self.schedule.num_timesteps)
         except ValueError as error:
             raise CardError(str(error)) from error
 

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any, Literal
 from kdiffusion.diffusion.card import DenoiserCard
 from kdiffusion.diffusion.forward_process import VARIANCES
 from kdiffusion.diffusion.samplers import SAMPLERS, find_sampler
-from kdiffusion.diffusion.spacing import SPACINGS
+from kdiffusion.diffusion.spacing import SPACINGS, check_timesteps
 
 if TYPE_CHECKING:  # A type checker can't know the tables' names.
     SamplerName = SpacingName = VarianceName = str
@@ -29,6 +29,7 @@ class RecommendedSampling:
     Args:
         sampler: how to go from noise to image.
         steps: from noise to image, at most the T of the training.
+        timesteps: the timesteps themselves, such as 999 640 320 90, in place of steps and spacing.
         guidance_strength: w of classifier-free guidance (Ho & Salimans 2022), where 0 is the plain
             conditional model. Many libraries write s = 1 + w.
         guidance_interval: low and high noise level (sigma) between which guidance applies;
@@ -37,6 +38,7 @@ class RecommendedSampling:
 
     sampler: SamplerName | None = None
     steps: int | None = None
+    timesteps: tuple[int, ...] | None = None
     guidance_strength: float | None = None
     guidance_interval: tuple[float, float] | None = None
 
@@ -75,14 +77,38 @@ class SamplingOptions(RecommendedSampling):
             card: `DenoiserCard`.
             start: int. The noisiest timestep that will be visited; T-1 unless given.
         """
-        chosen: dict[str, Any] = vars(self) | {"spacing": self.spacing or "trailing"}
-        for field in dataclasses.fields(RecommendedSampling):
-            if chosen[field.name] is None:
-                chosen[field.name] = getattr(card, field.name)
-        if self.steps is None and start is not None:
-            chosen["steps"] = min(card.steps, start + 1)
+        recommended = {
+            field.name: getattr(card, field.name)
+            for field in dataclasses.fields(RecommendedSampling)
+        }
+        if self.steps is not None or self.spacing is not None:
+            recommended["timesteps"] = None  # the caller's own choice of timesteps
+        elif start is not None:
+            recommended["steps"] = min(card.steps, start + 1)
+        given = {name: value for name, value in vars(self).items() if value is not None}
+        chosen: dict[str, Any] = {"spacing": "trailing", **recommended, **given}
+        if chosen["timesteps"] is not None:
+            chosen |= {"spacing": None, **self._named(chosen["timesteps"], card, start)}
         self._check_sampler_options(chosen["sampler"])
         return SamplingOptions(**chosen)
+
+    def _named(self, timesteps, card, start):
+        """The named timesteps that are not above `start`, and their number."""
+        check_timesteps(timesteps, card.schedule.num_timesteps)
+        visited = tuple(t for t in timesteps if start is None or t <= start)
+        if not visited:
+            raise ValueError(
+                f"`timesteps` must hold one that is at most {start}, where the images begin. "
+                f"Received: timesteps={[*timesteps]}"
+            )
+        for name, implied in (("steps", len(visited)), ("spacing", None)):
+            value = getattr(self, name)
+            if value not in (None, implied):
+                raise ValueError(
+                    f"`{name}` must be left out where `timesteps` are given. "
+                    f"Received: {name}={value!r}"
+                )
+        return {"timesteps": visited, "steps": len(visited)}
 
     def _check_sampler_options(self, name):
         """An option that this sampler would silently ignore is refused."""

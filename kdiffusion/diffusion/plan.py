@@ -18,7 +18,7 @@ from kdiffusion.diffusion.guidance import guided, within_interval
 from kdiffusion.diffusion.options import SamplingOptions
 from kdiffusion.diffusion.prediction import Predict, dynamic_threshold, predictor, static_threshold
 from kdiffusion.diffusion.samplers import Sampler, find_sampler
-from kdiffusion.diffusion.spacing import timestep_pairs
+from kdiffusion.diffusion.spacing import pairs_between, timestep_pairs
 
 # One whole number for each image: labels, seeds.
 Integers = Sequence[int] | np.ndarray
@@ -113,7 +113,10 @@ def make_plan(denoiser: Denoiser, options: SamplingOptions, start: int | None = 
     sampler = find_sampler(chosen.sampler)
     own = {name: getattr(chosen, name) for name in sampler.options}
     own = {name: value for name, value in own.items() if value is not None}
-    pairs = timestep_pairs(card.schedule, chosen.steps, chosen.spacing, start)
+    if chosen.timesteps is None:
+        pairs = timestep_pairs(card.schedule, chosen.steps, chosen.spacing, start)
+    else:
+        pairs = pairs_between(chosen.timesteps)
     if options.guidance_interval is not None and chosen.guidance_strength != 0:
         _check_interval_is_visited(options.guidance_interval, card.schedule, pairs)
     network = guided(

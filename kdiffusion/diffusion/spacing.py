@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+import itertools
+from collections.abc import Callable, Sequence
 
 import numpy as np
 
@@ -81,7 +82,22 @@ def timestep_pairs(
     if not 1 <= steps <= start + 1:
         raise ValueError(f"`steps` must be from 1 to {start + 1}. Received: steps={steps}")
     timesteps = _distinct(SPACINGS[spacing](schedule.noise_levels[: start + 1], steps), start)
+    return pairs_between(timesteps)
+
+
+def pairs_between(timesteps: Sequence[int]) -> list[tuple[int, int]]:
+    """The steps (t, s) through named timesteps to the clean image, which is s = -1."""
     return list(zip(timesteps, [*timesteps[1:], -1], strict=True))
+
+
+def check_timesteps(timesteps: Sequence[int], num_timesteps: int) -> None:
+    """Refuses named timesteps that don't fall, one by one, within T-1 .. 0."""
+    edges = (num_timesteps, *timesteps, -1)
+    if not len(timesteps) or any(t <= s for t, s in itertools.pairwise(edges)):
+        raise ValueError(
+            f"`timesteps` must fall from at most {num_timesteps - 1} to at least 0. "
+            f"Received: timesteps={[*timesteps]}"
+        )
 
 
 def _distinct(timesteps: np.ndarray, last: int) -> list[int]:

@@ -168,6 +168,8 @@ class SamplingConfig(RecommendedSampling):
         for name, value in defaults.items():
             if getattr(self, name) is None:
                 object.__setattr__(self, name, value)
+        if self.timesteps is not None:
+            object.__setattr__(self, "steps", len(self.timesteps))
 
 
 @dataclass(frozen=True, config=STRICT)

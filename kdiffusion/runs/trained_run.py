@@ -65,6 +65,7 @@ def make_card(model: DiffusionModel, directory: RunDirectory) -> DenoiserCard:
         images_seen=int(model.step.numpy()) * config.optimizer.batch_size,
         sampler=config.sampling.sampler,
         steps=config.sampling.steps,
+        timesteps=config.sampling.timesteps,
         data_split=DataSplit(
             seed=config.run.seed,
             validation_fraction=config.data.validation_fraction,

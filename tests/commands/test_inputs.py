@@ -22,6 +22,7 @@ from kdiffusion.runs.config import SamplingConfig
 _OTHER_VALUES = {
     "sampler": ("heun", "heun"),
     "steps": ("7", 7),
+    "timesteps": ("99 64 32 9", (99, 64, 32, 9)),
     "spacing": ("karras", "karras"),
     "guidance_strength": ("0", 0.0),  # not the same as none given
     "guidance_interval": ("0.5 3", (0.5, 3.0)),

@@ -17,13 +17,14 @@ from kdiffusion.images import to_uint8
 
 pytestmark = pytest.mark.slow
 LABELS, SEEDS = [0, 1, 2, 3, 2], [7, 8, 9, 10, 11]
+TIMESTEPS = (99, 71, 40, 22, 3)
 
 
 @pytest.fixture(scope="module", params=GRAPH_SAMPLERS)
 def exported_samplers(request, network, card, tmp_path_factory):
-    """(sampler, format ► path): 7 steps, which no recommendation says."""
+    """(sampler, format ► path): at timesteps that no recommendation or spacing says."""
     folder = tmp_path_factory.mktemp(request.param)
-    paths = export_sampler(network, card, folder, sampler=request.param, steps=7)
+    paths = export_sampler(network, card, folder, sampler=request.param, timesteps=TIMESTEPS)
     return request.param, paths
 
 
@@ -35,7 +36,7 @@ def test_its_images_are_those_of_the_loop(exported_samplers, denoisers, card, na
     noise = initial_latents(SEEDS, card.image_shape)
     for strength in (0.0, 2.5):
         expected = sample(
-            denoisers["onnx"], LABELS, SEEDS, sampler=sampler, steps=7,
+            denoisers["onnx"], LABELS, SEEDS, sampler=sampler, timesteps=TIMESTEPS,
             guidance_strength=strength, progress=False,
         )  # fmt: skip
         received = draw(noise, LABELS, strength)
@@ -76,7 +77,7 @@ def test_the_graph_itself_refuses_what_the_loop_refuses(exported_samplers, card,
 def test_a_file_says_what_it_draws_with(exported_samplers):
     sampler, paths = exported_samplers
     for name, row in SAMPLER_FORMATS.items():
-        expected = {"sampler": sampler, "steps": 7, "spacing": "trailing"}
+        expected = {"sampler": sampler, "steps": 5, "spacing": None, "timesteps": [*TIMESTEPS]}
         assert row.description(paths[name]) == expected
 
 
@@ -108,12 +109,12 @@ def test_an_existing_file_is_refused_before_any_work(exported_samplers, card):
 @pytest.mark.parametrize("sampler", ["ddpm", "heun", "dpmpp_2m_sde"])
 def test_samplers_that_no_table_holds_are_refused(card, sampler):
     with pytest.raises(ValueError, match=r"must be one of ddim, dpmpp_2m, unipc.*Received"):
-        sampler_tables(card, sampler, 5)
+        sampler_tables(card, sampler=sampler)
 
 
 def test_a_sampler_of_an_epsilon_network_has_these_rows(card):
     """Two steps of DDIM from t to s: x_s = sigma_s / sigma_t x + (alpha_s - ...) x_0."""
-    tables = sampler_tables(card, "ddim", 2)
+    tables = sampler_tables(card, sampler="ddim", steps=2)
     abar = np.array([*card.alphas_cumprod, 1.0])  # the last is that of s = -1
     t, s = np.array([99, 49]), np.array([49, -1])
     np.testing.assert_array_equal(tables.timesteps, t)

@@ -27,7 +27,8 @@ FIELDS = {
     "images_seen": 102_400_000,
     "ema_decay": 0.9999,
     "sampler": "ddim",
-    "steps": 50,
+    "steps": 4,
+    "timesteps": (999, 640, 320, 90),
     "guidance_strength": 0.3,
     "guidance_interval": (0.25, 4.0),
     "data_split": DataSplit(seed=7, validation_fraction=0.25, sha256="0123456789abcdef" * 4),
@@ -85,7 +86,7 @@ def test_a_recommended_sampler_that_is_not_known_is_replaced_and_told():
 
 
 @pytest.mark.parametrize(
-    "lacking", [["guidance_interval"], ["guidance_interval", "data_split", "parent"]]
+    "lacking", [["guidance_interval"], ["guidance_interval", "data_split", "parent", "timesteps"]]
 )
 def test_a_card_of_an_older_minor_version_opens(lacking):
     text = json.dumps(changed(format_minor_version="remove", **dict.fromkeys(lacking, "remove")))
@@ -102,6 +103,8 @@ def test_a_card_of_an_older_minor_version_opens(lacking):
         ("value_range", (0.0, 1.0)),
         ("prediction_type", "score"),
         ("alphas_cumprod", (0.5, 0.6)),
+        ("timesteps", (999, 640, 640, 90)),
+        ("steps", 5),
     ],
 )
 def test_a_card_that_would_sample_wrongly_is_refused(name, value):

@@ -132,6 +132,25 @@ def test_seeds_count_up_from_0_unless_given(make_card, gaussian):
         np.testing.assert_array_equal(sample(denoiser, labels, progress=False), given)
 
 
+@pytest.mark.parametrize("sampler", SAMPLERS)
+def test_named_timesteps_are_visited_by_every_sampler(make_card, gaussian, sampler):
+    named = (999, 640, 320, 90)
+
+    def images(card, **options):
+        return sample(gaussian(card), [0, 1], sampler=sampler, progress=False, **options)
+
+    steps = sampling_steps(gaussian(make_card()), [0], sampler=sampler, timesteps=named)
+    assert [step.t for step in steps] == [640, 320, 90, -1]
+    recommended = make_card(steps=4, timesteps=named)
+    np.testing.assert_array_equal(images(recommended), images(make_card(), timesteps=named))
+    # Those that trailing spacing visits are no other choice than trailing spacing.
+    even = images(make_card(), timesteps=(999, 749, 499, 249))
+    np.testing.assert_array_equal(even, images(make_card(), steps=4))
+    # Whoever asks for steps or a spacing does not want the card's timesteps.
+    for options in ({"steps": 4}, {"spacing": "trailing"}):
+        np.testing.assert_array_equal(images(recommended, **options), even)
+
+
 def test_the_loop_is_a_generator_of_steps(make_card, gaussian):
     denoiser = gaussian(make_card(steps=4))
     steps = list(sampling_steps(denoiser, [0, 1], [3, 4]))
@@ -184,6 +203,10 @@ def test_an_option_reaches_the_images(options, make_card):
         ({"labels": [0]}, "labels"),
         ({"sampler": "ddpm", "eta": 0.5}, "eta"),
         ({"eta": 1.5}, "eta"),
+        ({"timesteps": (999, 320, 640)}, "timesteps"),
+        ({"timesteps": (1000, 320)}, "timesteps"),
+        ({"timesteps": (999, 320), "steps": 3}, "steps"),
+        ({"timesteps": (999, 320), "spacing": "karras"}, "spacing"),
     ],
 )
 def test_what_would_be_silently_wrong_is_refused_before_the_network_runs(changes, name, make_card):

@@ -86,6 +86,23 @@ def test_every_iterate_is_that_of_python(ask, make_card, schedule, prediction_ty
     assert any(np.any(np.abs(x0) == 1) for _, _, x0 in iterates)  # something was clipped
 
 
+@pytest.mark.parametrize("sampler", SAMPLERS)
+def test_named_timesteps_lead_where_python_leads(ask, make_card, sampler):
+    named = (999, 640, 320, 90)
+    card = make_card(sampler=sampler, steps=4, timesteps=named, guidance_strength=0.5)
+    for link, options in (
+        ({}, {}),
+        ({"timesteps": "900 500 3"}, {"timesteps": (900, 500, 3)}),
+        ({"steps": 3}, {"steps": 3}),
+    ):
+        recorder, iterates = Recorder(card), []
+        sample(
+            recorder, [0], [0], progress=False, **options,
+            callback=lambda index, s, x, x0, iterates=iterates: iterates.append((s, x, x0)),
+        )  # fmt: skip
+        assert_same_loop(asked(ask, recorder, **link), recorder, iterates)
+
+
 @pytest.mark.parametrize("label", [0, 3])  # 3 is no class
 def test_what_is_not_said_comes_from_the_card(ask, make_card, label):
     card = make_card(sampler="dpmpp_2m_sde", steps=4, guidance_strength=0.5)

@@ -33,9 +33,33 @@ def test_a_link_comes_back_as_it_was(read, query):
     assert read(query) == query
 
 
+def test_named_timesteps_stay_until_the_number_of_steps_changes(ask, make_card):
+    card = json.loads(make_card(steps=3, timesteps=(999, 640, 90)).to_json())
+    expected = {
+        "": "steps=3&timesteps=999+640+90",
+        "steps=3&timesteps=999+640+90": "steps=3&timesteps=999+640+90",
+        "timesteps=5+4": "steps=2&timesteps=5+4",
+        "steps=4&timesteps=999+640+90": "steps=4",
+        "steps=3&timesteps=": "steps=3&timesteps=999+640+90",
+    }
+    for link, read in zip(expected, ask("queries", queries=[*expected], card=card), strict=True):
+        fields = [pair for pair in read.split("&") if "steps=" in pair]
+        assert "&".join(fields) == expected[link], link
+
+
 @pytest.mark.parametrize(
     "query",
-    ["label=4", "seed=18446744073709551616", "steps=1001", "guidance=", "at=1.5", "sampler=x"],
+    [
+        "label=4",
+        "seed=18446744073709551616",
+        "steps=1001",
+        "guidance=",
+        "at=1.5",
+        "sampler=x",
+        "timesteps=5+5",
+        "timesteps=1000",
+        "timesteps=3,2",
+    ],
 )
 def test_what_makes_no_sense_is_refused_by_name(read, query):
     assert read(f"to=1&{query}").startswith(f"RangeError: “{query.split('=')[0]}” must be")

@@ -14,6 +14,7 @@ export function offer(form, card) {
 
 /** Shows settings. */
 export function fill(form, settings) {
+  form.timesteps.value = ""; // a link may have none
   for (const [name, value] of new URLSearchParams(toQuery(settings))) form[name].value = value;
   form.walking.checked = settings.walk !== null;
   showWalk(form);

@@ -8,6 +8,7 @@ import { SAMPLERS } from "./diffusion/samplers.js";
  * @property {number} label a class, or the card's null label for no class
  * @property {bigint} seed
  * @property {number} steps
+ * @property {null | number[]} timesteps to visit, falling, `steps` of them; null: evenly spaced
  * @property {number} guidance w of Ho & Salimans 2022
  * @property {string} sampler a key of SAMPLERS
  * @property {null | {seed: bigint, at: number}} walk a second seed and how far towards it, 0 .. 1
@@ -19,6 +20,7 @@ export function recommended(card) {
     label: 0,
     seed: 0n,
     steps: card.steps,
+    timesteps: card.timesteps ?? null, // files of minor versions before 4 lack it
     guidance: card.guidance_strength,
     sampler: Object.hasOwn(SAMPLERS, card.sampler) ? card.sampler : "ddim", // which is said
     walk: null,
@@ -26,8 +28,9 @@ export function recommended(card) {
 }
 
 /** The settings as the query of a link, every one of them, so that it outlives other defaults. */
-export function toQuery({ label, seed, steps, guidance, sampler, walk }) {
+export function toQuery({ label, seed, steps, timesteps, guidance, sampler, walk }) {
   const query = new URLSearchParams({ label, seed, steps, guidance, sampler });
+  if (timesteps !== null) query.set("timesteps", timesteps.join(" "));
   if (walk !== null) {
     query.set("to", walk.seed);
     query.set("at", walk.at);
@@ -49,6 +52,12 @@ export function fromQuery(query, card) {
   for (const name of ["label", "seed", "steps", "guidance", "sampler"]) {
     if (query.has(name)) settings[name] = readers[name](name, query.get(name));
   }
+  if (query.get("timesteps")) {
+    settings.timesteps = readers.timesteps("timesteps", query.get("timesteps"));
+    if (!query.has("steps")) settings.steps = settings.timesteps.length;
+  }
+  // The number in the form was changed since: so many, evenly spaced.
+  if (settings.timesteps?.length !== settings.steps) settings.timesteps = null;
   if (query.has("to")) {
     const at = query.has("at") ? readers.at("at", query.get("at")) : 0.5;
     settings.walk = { seed: readers.seed("to", query.get("to")), at };
@@ -61,6 +70,7 @@ function readersFor(card) {
     label: whole(0, card.null_label),
     seed: readSeed,
     steps: whole(1, card.alphas_cumprod.length),
+    timesteps: falling(card.alphas_cumprod.length - 1),
     guidance: number(-1, Infinity),
     sampler: oneOf(Object.keys(SAMPLERS)),
     at: number(0, 1),
@@ -72,6 +82,14 @@ function whole(least, most) {
     const value = /^\d+$/.test(text) ? Number(text) : NaN;
     if (value >= least && value <= most) return value;
     throw refused(name, `a whole number from ${least} to ${most}`, text);
+  };
+}
+
+function falling(most) {
+  return (name, text) => {
+    const values = text.split(" ").map((word) => (/^\d+$/.test(word) ? Number(word) : NaN));
+    if (values.every((value, i) => value <= most - i && !(value >= values[i - 1]))) return values;
+    throw refused(name, `falling whole numbers from ${most} to 0`, text);
   };
 }
 

@@ -19,7 +19,7 @@ import { timestepPairs } from "./spacing.js";
  */
 export async function* samplingSteps(denoiser, card, settings) {
   const schedule = new NoiseSchedule(card.alphas_cumprod);
-  const pairs = timestepPairs(schedule.numTimesteps, settings.steps);
+  const pairs = timestepPairs(schedule.numTimesteps, settings.steps, settings.timesteps);
   const interval = card.guidance_interval ?? null; // files of minor versions before 3 lack it
   const guide = guided(denoiser, settings.guidance, card.null_label, schedule, interval);
   const predict = predictor(guide, settings.label, schedule, card);
