@@ -15,12 +15,13 @@ from kdiffusion.commands import COMMANDS
 from kdiffusion.commands.train import parse
 from kdiffusion.diffusion.samplers import SAMPLERS
 
-ROOT = Path(__file__).parents[1]
-DOCUMENTS = [*ROOT.glob("*.md"), *(ROOT / "docs").rglob("*.md"), *ROOT.glob("pretrained/*/*.md")]
+ROOT = Path(__file__).resolve().parents[1]
+DOCS = ROOT / "docs"
+DOCUMENTS = [*ROOT.glob("*.md"), *DOCS.rglob("*.md"), *ROOT.glob("pretrained/*/*.md")]
 # The specification is formulas.
 PAGES = [
     "README.md",
-    *(f"docs/{path.stem}.md" for path in ROOT.glob("docs/*.md") if path.stem != "spec"),
+    *(f"docs/{path.stem}.md" for path in DOCS.glob("*.md") if path.stem != "spec"),
 ]
 each_document = pytest.mark.parametrize(
     "document", DOCUMENTS, ids=lambda path: str(path.relative_to(ROOT))
@@ -70,6 +71,8 @@ def test_what_a_document_links_to_is_there(document):
             path, _, anchor = target.partition("#")
             linked = document.parent / path if path else document
             assert linked.exists(), target
+            # The site has docs/ alone.
+            assert not document.is_relative_to(DOCS) or linked.resolve().is_relative_to(DOCS)
             assert not anchor or anchor in _anchors(linked), target
 
 

@@ -50,7 +50,7 @@ def sampling_steps(
     Arguments are checked at the call, before the first step is asked for.
 
     Args:
-        denoiser, labels, seeds, latents, **options: as of `sample`.
+        denoiser: as in `sample`, like all others.
 
     Yields:
         `Step`.

@@ -150,8 +150,10 @@ class DiffusionModel(keras.Model):
 
         Args:
             network: the live or the averaged network.
-            images, noise: float32 `[B, H, W, C]`: x_0 and eps.
-            labels, timesteps: int `[B]`; null labels included.
+            images: float32 `[B, H, W, C]`: x_0.
+            labels: int `[B]`; null labels included.
+            timesteps: int `[B]`.
+            noise: float32 `[B, H, W, C]`: eps.
             training: bool. Whether dropout acts.
 
         Returns:
