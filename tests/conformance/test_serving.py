@@ -74,7 +74,7 @@ def test_the_documented_onnx_client_draws(snippets, samplers, monkeypatch):
 
 def test_the_documented_rest_client_draws(snippets, samplers, card):
     names = {}
-    exec(snippets[1], names)
+    exec(snippets[2], names)
     model = tf.saved_model.load(str(samplers["saved_model"]))
 
     class ColumnarPredict(BaseHTTPRequestHandler):
