@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -9,8 +10,10 @@ import keras
 
 from kdiffusion.artifacts.network_description import NETWORKS
 from kdiffusion.diffusion.schedules import make_schedule, options_from_text
+from kdiffusion.diffusion.spacing import timestep_pairs
 from kdiffusion.runs.choices import LEARNING_RATE_SHAPES, OPTIMIZERS, find
 from kdiffusion.training import DiffusionModel
+from kdiffusion.training.student import StudentModel
 
 if TYPE_CHECKING:
     from kdiffusion.runs.config import Config
@@ -30,14 +33,21 @@ def build_model(
     keras.utils.set_random_seed(config.run.seed)  # for the initial weights and dropout
     model, diffusion, optimizer = config.model, config.diffusion, config.optimizer
     network = _network(model, image_shape, num_classes)
-    diffusion_model = DiffusionModel(
+    schedule = make_schedule(
+        diffusion.schedule,
+        diffusion.num_timesteps,
+        diffusion.zero_terminal_snr,
+        **options_from_text(diffusion.schedule_options),
+    )
+    kind, updates_per_step = DiffusionModel, 1
+    if config.student.teacher_steps:
+        pairs = timestep_pairs(schedule, config.sampling.steps)
+        timesteps = config.sampling.timesteps or [t for t, _ in pairs]
+        kind = functools.partial(StudentModel, timesteps=timesteps, **vars(config.student))
+        updates_per_step = len(timesteps)
+    diffusion_model = kind(
         network,
-        make_schedule(
-            diffusion.schedule,
-            diffusion.num_timesteps,
-            diffusion.zero_terminal_snr,
-            **options_from_text(diffusion.schedule_options),
-        ),
+        schedule,
         prediction_type=diffusion.prediction_type,
         loss_weighting=diffusion.loss_weighting,
         timestep_sampling=diffusion.timestep_sampling,
@@ -55,7 +65,7 @@ def build_model(
         name="diffusion_model",
     )
     shape = find("learning_rate_shape", optimizer.learning_rate_shape, LEARNING_RATE_SHAPES)
-    learning_rate = shape(optimizer, total_steps)
+    learning_rate = shape(optimizer, total_steps * updates_per_step)
     diffusion_model.compile(
         find("optimizer", optimizer.name, OPTIMIZERS)(optimizer, learning_rate),
         steps_per_execution=config.run.steps_per_execution,

@@ -45,6 +45,7 @@ def variables_of(model: DiffusionModel) -> dict[str, Any]:
     lists = {
         "network": model.network.weights,
         "ema_network": model.ema_network.weights,
+        "teacher": getattr(model.teacher, "weights", []),
         "optimizer": model.optimizer.variables,
         "timestep_sampling": getattr(model.timestep_sampler, "variables", []),
         "loss_uncertainty": getattr(model.loss_uncertainty, "variables", []),

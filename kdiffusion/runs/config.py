@@ -173,6 +173,18 @@ class SamplingConfig(RecommendedSampling):
 
 
 @dataclass(frozen=True, config=STRICT)
+class StudentConfig:
+    """A student that samples in few steps; run.init_from is its teacher (docs/train.md)."""
+
+    teacher_steps: NotNegative = 0
+    """Steps of the teacher in each of the student's, which are those of sampling; 0: no student."""
+    guidance_strength: FiniteFloat | None = None
+    """Of the teacher; None: as its card recommends."""
+    guidance_interval: tuple[NotNegativeFloat, NotNegativeFloat] | None = None
+    """Noise levels between which the teacher is guided; None: as its card recommends."""
+
+
+@dataclass(frozen=True, config=STRICT)
 class ExecutionConfig:
     """How to carry out and watch the run."""
 
@@ -232,6 +244,7 @@ class Config:
     diffusion: DiffusionConfig = dataclasses.field(default_factory=DiffusionConfig)
     optimizer: OptimizerConfig = dataclasses.field(default_factory=OptimizerConfig)
     sampling: SamplingConfig = dataclasses.field(default_factory=SamplingConfig)
+    student: StudentConfig = dataclasses.field(default_factory=StudentConfig)
     run: ExecutionConfig = dataclasses.field(default_factory=ExecutionConfig)
     evaluation: EvaluationConfig = dataclasses.field(default_factory=EvaluationConfig)
 

@@ -138,8 +138,11 @@ def start_from(
         list of str: lines that say what was taken, and what is to be known of it.
 
     Raises:
-        ValueError: weights that don't fit, by name; with `partial`, only if none does.
+        ValueError: weights that don't fit, by name; with `partial`, only if none does. A teacher
+            of other images, classes, schedule or target than its student.
     """
+    if model.teacher is not None:
+        _check_teacher(model, parent, class_names)
     targets, averages = named_weights(model.network), named_weights(model.ema_network)
     offered = dict(parent.weights)
     if parent.card is not None and LABEL_TABLE in offered:
@@ -161,10 +164,28 @@ def start_from(
     for name in taken:
         targets[name].assign(offered[name])
         averages[name].assign(offered[name])
+    if model.teacher is not None:
+        model.teacher.set_weights(model.network.get_weights())
     lines = [f"Starting from {len(taken)} of {len(targets)} weights of {parent.path}."]
     if unlike:
         lines.append(f"Not taken: {_listed(unlike)}.")
     return [*lines, *_differences(model, parent.card, class_names)]
+
+
+def _check_teacher(model, parent, class_names):
+    card = parent.card
+    facts = {
+        "image_shape": (card.image_shape, model.network.image_shape),
+        "class_names": (card.class_names, class_names),
+        "prediction_type": (card.prediction_type, model.prediction_type),
+        "alphas_cumprod": (card.alphas_cumprod, model.schedule.alphas_cumprod),
+    }
+    differing = [name for name, pair in facts.items() if not np.array_equal(*pair)]
+    if differing:
+        raise ValueError(
+            f"`run.init_from` must have the {', '.join(facts)} of its student. It differs in "
+            f"{', '.join(differing)}. Received: {parent.path}"
+        )
 
 
 def _label_rows(table, card, class_names):
@@ -245,6 +266,16 @@ def with_network_of(
         **{name: value for name, value in arguments.items() if name in known},
     )
     return dataclasses.replace(config, model=model)
+
+
+def with_guidance_of(config: Config, parent: InitialWeights | None) -> Config:
+    """The configuration of a student with the guidance that its teacher's card recommends."""
+    student = config.student
+    if not student.teacher_steps or parent is None or parent.card is None:
+        return config
+    names = ("guidance_strength", "guidance_interval")
+    left_out = [name for name in names if getattr(student, name) is None]
+    return config.replace(**{f"student.{name}": getattr(parent.card, name) for name in left_out})
 
 
 def _at_the_same_levels(network, height):

@@ -19,7 +19,12 @@ from kdiffusion.runs import run_directory
 from kdiffusion.runs.build import build_model, resolve_policy
 from kdiffusion.runs.checkpoints import all_checkpoints
 from kdiffusion.runs.fit import Training, check_steps_per_execution, fit
-from kdiffusion.runs.initial_weights import read_parent, start_from, with_network_of
+from kdiffusion.runs.initial_weights import (
+    read_parent,
+    start_from,
+    with_guidance_of,
+    with_network_of,
+)
 from kdiffusion.runs.remote_run import run_copy
 from kdiffusion.runs.run_directory import RunDirectory
 from kdiffusion.runs.strategy import make_strategy
@@ -116,6 +121,7 @@ def _prepare(
         dataset = _load_dataset(config)
     if before is None:
         config = with_network_of(config, parent, dataset.image_shape)
+        config = with_guidance_of(config, parent)
     flip, steps = config.data.horizontal_flip, dataset.steps_per_epoch(config.optimizer.batch_size)
     total_steps = config.optimizer.epochs * steps
     directory = RunDirectory(

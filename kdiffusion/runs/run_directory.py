@@ -17,7 +17,7 @@ GRID = "samples.png"  # what `train.py` samples at the end
 PARTS = ("checkpoints", "tensorboard", "samples", "export", GRID)
 # What makes another run of it: "section" or "section.field". The rest may change as a run goes on.
 KEPT = (
-    "model", "diffusion", "optimizer.name", "optimizer.batch_size",
+    "model", "diffusion", "student", "sampling.timesteps", "optimizer.name", "optimizer.batch_size",
     "run.seed", "run.x_axis", "run.init_from",
 )  # fmt: skip
 DATA = ("image_shape", "class_names", "data_sha256", "mirrored")
@@ -143,7 +143,7 @@ def clear(path: str | os.PathLike) -> None:
 
 
 def as_begun(config: Config, before: RunDirectory) -> Config:
-    """The configuration with what `"auto"` and a parent's network meant when the run began.
+    """The configuration with what "auto" and a parent stood for when the run began.
 
     Args:
         config: `Config` that was asked for.
@@ -155,7 +155,9 @@ def as_begun(config: Config, before: RunDirectory) -> Config:
         model = replace(before.config.model, **own)
     if model.dtype_policy == "auto":
         model = replace(model, dtype_policy=before.config.model.dtype_policy)
-    return replace(config, model=model)
+    found = {name: value for name, value in vars(config.student).items() if value is not None}
+    student = replace(config.student, **{**vars(before.config.student), **found})
+    return replace(config, model=model, student=student)
 
 
 def flat_settings(config: Config) -> dict[str, Any]:

@@ -25,12 +25,15 @@ def settings_lines(config: Config, run_dir: str | os.PathLike) -> list[str]:
         config: `Config`.
         run_dir: path of the run's folder.
     """
-    diffusion, optimizer = config.diffusion, config.optimizer
+    diffusion, optimizer, student = config.diffusion, config.optimizer, config.student
+    objective = f"{diffusion.prediction_type}, {diffusion.schedule} schedule"
+    if student.teacher_steps:
+        objective = f"{config.sampling.steps} steps for {student.teacher_steps} each of a teacher"
     return [
         f"  data set    {config.data.name}",
         f"  folder      {run_dir}",
         f"  network     {_network(config)}",
-        f"  objective   {diffusion.prediction_type}, {diffusion.schedule} schedule",
+        f"  objective   {objective}",
         f"  length      {optimizer.epochs:,} epochs, {optimizer.batch_size:,} images per step",
     ]
 

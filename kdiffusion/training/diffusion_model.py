@@ -75,6 +75,8 @@ class DiffusionModel(keras.Model):
         loss_by_class: bool. Whether validation gives the loss of each class. Defaults to `False`.
     """
 
+    teacher: keras.Model | None = None  # of a `StudentModel`
+
     def __init__(
         self,
         network: keras.Model,
@@ -184,10 +186,7 @@ class DiffusionModel(keras.Model):
         importance = self.timestep_sampler.importance(timesteps)
         self.timestep_sampler.update(losses, timesteps)
         self._loss_by_timestep.update_state(losses, timesteps, importance)
-        scaled = isinstance(self.optimizer, keras.optimizers.LossScaleOptimizer)
-        # float16's scale is found by going too far: such a step is left out, and is no fault.
-        counts = ops.isfinite(gradient_norm) if scaled else True
-        self._gradient_norm.update_state(gradient_norm, counts)
+        self._gradient_norm.update_state(gradient_norm, self._counts(gradient_norm))
         return results([self._loss_by_timestep, self._gradient_norm])
 
     def test_step(self, data: Any) -> dict[str, tf.Tensor]:
@@ -222,6 +221,12 @@ class DiffusionModel(keras.Model):
             weighted = self.loss_uncertainty.weighted(losses, timesteps)
         importance = self.timestep_sampler.importance(timesteps)
         return self.optimizer.scale_loss(ops.mean(importance * weighted)), losses
+
+    def _counts(self, gradient_norm):
+        """Whether a step's gradient counts in the mean of its norm."""
+        # float16's scale is found by going too far: such a step is left out, and is no fault.
+        scaled = isinstance(self.optimizer, keras.optimizers.LossScaleOptimizer)
+        return ops.isfinite(gradient_norm) if scaled else True
 
     @property
     def learnt_variables(self) -> list[keras.Variable]:

@@ -1,5 +1,6 @@
 """A run that starts from weights: which are taken, and what is refused by name."""
 
+import dataclasses
 import os
 import subprocess
 import sys
@@ -113,6 +114,25 @@ def test_what_does_not_fit_is_named_and_only_what_fits_is_taken_if_asked_for(tin
         start_from(deeper, nothing, DIGITS, partial=True)
 
 
+@pytest.mark.parametrize(
+    ("change", "named"),
+    [
+        ({"class_names": tuple("abcdefghij")}, "class_names"),
+        ({"prediction_type": "x0"}, "prediction_type"),
+        ({"image_shape": (16, 16, 1)}, "image_shape"),
+    ],
+)
+def test_a_teacher_must_be_like_its_student(tiny_model, tmp_path, change, named):
+    student = tiny_model(student={"teacher_steps": 2, "guidance_strength": 1.0})
+    parent = _parent(_random(tiny_model()), tmp_path)
+    other = dataclasses.replace(parent, card=dataclasses.replace(parent.card, **change))
+    with pytest.raises(ValueError, match=rf"run\.init_from.*{named}"):
+        start_from(student, other, DIGITS)
+    start_from(student, parent, DIGITS)
+    for have, want in zip(student.teacher.weights, student.network.weights, strict=True):
+        np.testing.assert_array_equal(have, want)
+
+
 @pytest.mark.slow
 def test_a_run_starts_from_another_and_says_so_in_its_folder_and_its_file(tiny, tmp_path, capsys):
     first = train(tiny(), tmp_path / "first")
@@ -135,13 +155,14 @@ def test_a_run_starts_from_another_and_says_so_in_its_folder_and_its_file(tiny, 
 
 
 @pytest.mark.slow
-def test_resume_needs_the_parent_no_more_and_stays_exact(tiny, tmp_path, last_checkpoint):
+@pytest.mark.parametrize("student", [{}, {"teacher_steps": 2}])
+def test_resume_needs_the_parent_no_more_and_stays_exact(student, tiny, tmp_path, last_checkpoint):
     train(tiny(optimizer={"epochs": 1}), tmp_path / "parent")
     path = export_run(tmp_path / "parent", ("safetensors",))["safetensors"]
 
     def child(epochs, **run):
         constant = {"epochs": epochs, "final_learning_rate_fraction": 1.0}
-        return tiny(run={"init_from": str(path), **run}, optimizer=constant)
+        return tiny(run={"init_from": str(path), **run}, optimizer=constant, student=student)
 
     train(child(2), tmp_path / "whole")
     train(child(1), tmp_path / "parts")

@@ -1,0 +1,213 @@
+"""StudentModel: a network that learns to sample in few steps (SFD, Zhou et al. 2024).
+
+The student visits a few timesteps by DDIM, t_0 > t_1 > ... > -1. From its own image at t_k the
+teacher, a frozen copy of the network at the start, goes to t_{k+1} by several steps of
+DPM-Solver++(2M), with guidance. The student's one step is drawn to where the teacher arrives
+(arXiv 2409.19681, algorithm 1). So an image costs one evaluation a step, guidance included, and a
+seed keeps its image.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import functools
+from collections.abc import Sequence
+from typing import Any
+
+import keras
+import numpy as np
+import tensorflow as tf
+from keras import ops
+
+from kdiffusion.diffusion.forward_process import NoiseSchedule
+from kdiffusion.diffusion.guidance import within_interval
+from kdiffusion.diffusion.prediction import TARGETS, Estimate
+from kdiffusion.diffusion.solvers import dpmpp_2m_step
+from kdiffusion.training.batches import images_and_labels
+from kdiffusion.training.diffusion_model import DiffusionModel
+from kdiffusion.training.ema import averaged_copy, update_average
+from kdiffusion.training.gradients import apply_gradients, gradients_in_parts
+from kdiffusion.training.metrics import results
+from kdiffusion.training.step_seeds import DROPOUT, NOISE, fold_in, seed_dropout, step_seeds
+
+VALUE_RANGE = (-1.0, 1.0)
+OWN_SETTINGS = ("timesteps", "teacher_steps", "guidance_strength", "guidance_interval")
+
+
+@dataclasses.dataclass(frozen=True)
+class Path:
+    """Steps of DPM-Solver++(2M) as numbers: x_s = a x + b x_0 + c (x_0 of the step before).
+
+    Args:
+        timesteps: int32 `[steps]`.
+        rows: float32 `[steps, 3]`: a, b, c.
+        guides: bool `[steps]`: whether guidance applies.
+    """
+
+    timesteps: np.ndarray
+    rows: np.ndarray
+    guides: np.ndarray
+
+
+def solver_path(
+    schedule: NoiseSchedule, start: int, end: int, steps: int, guides: np.ndarray
+) -> Path:
+    """The path from one timestep to another; one of a single step is DDIM's.
+
+    Args:
+        schedule: `NoiseSchedule`.
+        start, end: int. Timesteps, end < start; -1 is the clean image.
+        steps: int. At most as many as there are timesteps between the two.
+        guides: bool `[T]`.
+    """
+    timesteps = np.linspace(start, end, min(steps, start - end), endpoint=False).round().astype(int)
+    x, x0, x0_before = np.eye(3)
+    rows, history = [], ()
+    for t, s in zip(timesteps, [*timesteps[1:], end], strict=True):
+        seen = Estimate(int(t), x, x0, None)  # pyright: ignore[reportArgumentType]
+        # The solver itself is asked: its step is linear, so one look at the basis is the row.
+        row, _ = dpmpp_2m_step(
+            lambda *_, seen=seen: seen, x, int(t), int(s), schedule, history, None
+        )
+        rows.append(row)
+        history = (dataclasses.replace(seen, x0=x0_before),)
+    return Path(timesteps.astype(np.int32), np.asarray(rows, np.float32), guides[timesteps])
+
+
+@keras.saving.register_keras_serializable("kdiffusion")
+class StudentModel(DiffusionModel):
+    """A network under training to sample in few steps, its average, and its frozen teacher.
+
+    Of a batch `fit` uses the labels and the number of images: noise is the student's only input.
+    Each step of the student is a step of the optimizer. The loss is the mean absolute difference
+    from where the teacher arrives. In validation it is the root mean square difference of the
+    averaged student's images from the teacher's of the same noise, after each step.
+
+    Args:
+        network, schedule: as of `DiffusionModel`; the teacher begins with the network's weights.
+        timesteps: decreasing ints in [0, T - 1]: those that the student visits.
+        teacher_steps: int. The teacher's steps in each of the student's. Defaults to `4`.
+        guidance_strength: float, w of the teacher. Defaults to `0.0`.
+        guidance_interval: (low, high), between which noise levels the teacher is guided; None is
+            everywhere.
+        **options: as of `DiffusionModel`; those that choose timesteps and weigh losses do nothing.
+    """
+
+    def __init__(
+        self,
+        network: keras.Model,
+        schedule: NoiseSchedule | Sequence[float],
+        *,
+        timesteps: Sequence[int],
+        teacher_steps: int = 4,
+        guidance_strength: float = 0.0,
+        guidance_interval: tuple[float, float] | None = None,
+        **options: Any,
+    ):
+        super().__init__(network, schedule, **{"label_dropout": 0.0, **options})
+        self.timesteps = tuple(timesteps)
+        self.teacher_steps = teacher_steps
+        self.guidance_strength = guidance_strength
+        self.guidance_interval = guidance_interval
+        self.teacher = averaged_copy(network)
+        guides = np.full(self.schedule.num_timesteps, guidance_strength != 0)
+        if guidance_interval is not None:
+            guides &= within_interval(self.schedule.noise_levels, tuple(guidance_interval))
+        ends = (*self.timesteps[1:], -1)
+        spans = list(zip(self.timesteps, ends, strict=True))
+        self.paths = [solver_path(self.schedule, *span, teacher_steps, guides) for span in spans]
+        self.own_steps = [solver_path(self.schedule, *span, 1, guides & False) for span in spans]
+
+    def train_step(self, data: Any) -> dict[str, tf.Tensor]:
+        """From noise to images in the student's steps, each of which learns from the teacher."""
+        x, labels, seed = self._begin(data, self.step)
+        for number, (own, taught) in enumerate(zip(self.own_steps, self.paths, strict=True)):
+            target = self.follow(taught, self.teacher, x, labels)
+            gradients, losses = gradients_in_parts(
+                functools.partial(self._step_objective, own),
+                self.learnt_variables,
+                self.gradient_accumulation,
+                fold_in(seed, number),
+                (x, labels, target),
+            )
+            norm = apply_gradients(
+                self.optimizer, gradients, self.learnt_variables, self.gradient_clip_norm
+            )
+            updates = self.step * len(self.own_steps) + number + 1
+            update_average(self.ema_network, self.network, self.ema_decay, updates)
+            self._count(losses, own)
+            self._gradient_norm.update_state(norm, self._counts(norm))
+            x = self.follow(own, self.network, x, labels)
+        self.step.assign_add(1)
+        return results([self._loss_by_timestep, self._gradient_norm])
+
+    def test_step(self, data: Any) -> dict[str, tf.Tensor]:
+        """How far the averaged student's images are from the teacher's, from the same noise."""
+        x, labels, _ = self._begin(data, -1)
+        goal = x
+        for own, taught in zip(self.own_steps, self.paths, strict=True):
+            x = self.follow(own, self.ema_network, x, labels)
+            goal = self.follow(taught, self.teacher, goal, labels)
+            self._count(ops.sqrt(ops.mean(ops.square(x - goal), axis=(1, 2, 3))), own)
+        return results([self._loss_by_timestep])
+
+    def _begin(self, data, step):
+        """The noise that a batch begins with, its labels, and the seed of its dropout."""
+        images, labels = images_and_labels(data, self.network)
+        seeds = step_seeds(self.seed, step)
+        noise = tf.random.stateless_normal(tf.shape(images), seeds[NOISE])
+        return tf.ensure_shape(noise, images.shape), labels, seeds[DROPOUT]
+
+    def _count(self, losses, own):
+        self._loss_by_timestep.update_state(losses, tf.fill(tf.shape(losses), own.timesteps[0]))
+
+    def _step_objective(self, own, dropout_seed, x, labels, target):
+        """(What is minimised: a scalar, scaled as float16 needs it; the losses `[B]`)."""
+        seed_dropout(self.network, dropout_seed)
+        # Not clipped: outside of the range of pixels, the gradient would vanish.
+        reached, _ = self._move(own, 0, self.network, x, x, labels, training=True, clip=False)
+        losses = ops.mean(ops.abs(reached - target), axis=(1, 2, 3))
+        return self.optimizer.scale_loss(ops.mean(losses)), losses
+
+    def follow(self, path, network, x, labels):
+        """x at the end of a path."""
+        if len(path.timesteps) == 1:
+            return self._move(path, 0, network, x, x, labels)[0]
+        _, x, _ = tf.while_loop(
+            lambda i, *_: i < len(path.timesteps),
+            lambda i, x, x0_before: (i + 1, *self._move(path, i, network, x, x0_before, labels)),
+            (tf.constant(0), x, x),
+            maximum_iterations=len(path.timesteps),
+        )
+        return x
+
+    def _move(self, path, i, network, x, x0_before, labels, training=False, clip=True):
+        """(x, x_0) after step i of a path."""
+        alpha_bar = tf.constant(self._alphas_cumprod[path.timesteps])[i]
+        timesteps = tf.fill(tf.shape(labels), tf.constant(path.timesteps)[i])
+
+        def predict(x, timesteps, labels):
+            inputs = {"noisy_image": x, "timestep": timesteps, "label": labels}
+            return ops.cast(network(inputs, training=training), "float32")
+
+        def guided():
+            null = tf.fill(tf.shape(labels), int(self.network.num_classes))
+            twice = (tf.concat(pair, axis=0) for pair in ((x, x), (timesteps,) * 2, (labels, null)))
+            conditional, unconditional = tf.split(predict(*twice), 2)
+            return conditional + self.guidance_strength * (conditional - unconditional)
+
+        def plain():
+            return predict(x, timesteps, labels)
+
+        guides = tf.constant(path.guides)[i]
+        prediction = tf.cond(guides, guided, plain) if path.guides.any() else plain()
+        x0, _ = TARGETS[self.prediction_type].to_x0_and_eps(
+            prediction, x, tf.sqrt(alpha_bar), tf.sqrt(1.0 - alpha_bar)
+        )
+        if clip:
+            x0 = tf.clip_by_value(x0, *VALUE_RANGE)
+        from_x, from_x0, from_before = tf.unstack(tf.constant(path.rows)[i])
+        return from_x * x + from_x0 * x0 + from_before * x0_before, x0
+
+    def get_config(self) -> dict[str, Any]:
+        return {**super().get_config(), **{name: getattr(self, name) for name in OWN_SETTINGS}}
