@@ -68,6 +68,7 @@ FORMATS: dict[str, Format] = {
     "safetensors_float16": safetensors_float16,
 }
 DEFAULT_FORMATS = ("onnx", "saved_model")
+CARD = "card.json"  # beside every export: the newest, for who looks without a runtime
 WEIGHTS = ("safetensors", "safetensors_float16")  # one is beside every export, to start from
 
 
@@ -137,7 +138,7 @@ def export_network(
     """Exports a network with its card, and keeps the files only if they compute the same.
 
     Each format appears after it was loaded back in its own runtime and compared with the network.
-    The weights are written too, if the network is of a class of this package.
+    Beside them lies the card; and the weights, if the network is of a class of this package.
 
     Args:
         network: keras.Model on the contract's inputs, such as `DiffusionModel.ema_network`.
@@ -168,6 +169,7 @@ def export_network(
             row.write(source, temporary)
             seal(temporary, row.PARTS)
             check_deviation(source.network, row.load(temporary), row.TOLERANCE)
+    Path(folder, CARD).write_text(card.to_json() + "\n", encoding="utf-8")
     return paths
 
 

@@ -61,7 +61,7 @@ def save(model: onnx.ModelProto, card: DenoiserCard, path: Path) -> None:
     graph = model.SerializeToString()
     # One thread: the same sums in the same order.
     session = open_session(graph, ArtifactError, threads=1)
-    golden = golden_text(session.run([OUTPUT_NAME], example_inputs(card))[0])
+    golden = golden_text(session.run([OUTPUT_NAME], example_inputs(card))[0], card)
     entry = onnx.StringStringEntryProto(key=SELF_CHECK_KEY, value=golden)
     # Protocol buffers one after another are one, with the lists of both.
     path.write_bytes(graph + onnx.ModelProto(metadata_props=[entry]).SerializeToString())

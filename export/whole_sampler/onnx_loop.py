@@ -151,7 +151,7 @@ def _weighted_sum(table, result):
 def _constants(card, tables):
     from onnx import numpy_helper
 
-    low, high = np.array(card.value_range, np.float32)
+    low, high = np.array(tables.limits, np.float32)
     arrays = {
         "steps": np.int64(len(tables.timesteps)),
         "timesteps": tables.timesteps,

@@ -82,7 +82,7 @@ def _sampling_function(network, card, tables):
             conditional, unconditional = tf.split(network(inputs, training=False), 2)
             w = guidance_strength * guides[i]
             guided = conditional + w * (conditional - unconditional)
-            x0 = tf.clip_by_value(estimate[i, 0] * x + estimate[i, 1] * guided, *card.value_range)
+            x0 = tf.clip_by_value(estimate[i, 0] * x + estimate[i, 1] * guided, *tables.limits)
             state = (x, x0, x_before, x0_before, x0_earlier)
             x_corrected, x = (
                 tf.add_n([table[i, k] * part for k, part in enumerate(state)])

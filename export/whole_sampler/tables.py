@@ -57,6 +57,11 @@ class SamplerTables:
     step: np.ndarray
 
     @property
+    def limits(self) -> tuple[float, float]:
+        """What the predicted image is clipped to."""
+        return (-1.0, 1.0) if self.options.clip else (-np.inf, np.inf)
+
+    @property
     def description(self) -> dict[str, Any]:
         """dict: what a file that holds these tables says of them, beside its card."""
         return {

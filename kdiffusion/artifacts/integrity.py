@@ -81,6 +81,9 @@ VALUES = 64  # at most: a wrong kernel spoils nearly all
 TOLERANCE = 1e-3
 
 
+EXAMPLE_SEEDS = [0, 1]
+
+
 def example_inputs(card: DenoiserCard) -> dict[str, np.ndarray]:
     """Inputs of the golden predictions, by the contract's names.
 
@@ -89,15 +92,17 @@ def example_inputs(card: DenoiserCard) -> dict[str, np.ndarray]:
     """
     last = len(card.alphas_cumprod) - 1
     return {
-        "noisy_image": initial_latents([0, 1], card.image_shape).astype(np.float32),
+        "noisy_image": initial_latents(EXAMPLE_SEEDS, card.image_shape).astype(np.float32),
         "timestep": np.array([last, last // 4], np.int32),
         "label": np.array([0, card.null_label], np.int32),
     }
 
 
-def golden_text(prediction: np.ndarray) -> str:
-    """Evenly spread numbers of a prediction of `example_inputs`, as JSON."""
-    return json.dumps({"prediction": [round(float(value), 6) for value in _spread(prediction)]})
+def golden_text(prediction: np.ndarray, card: DenoiserCard) -> str:
+    """Evenly spread numbers of a prediction of `example_inputs`, and what those are, as JSON."""
+    inputs = {name: example_inputs(card)[name].tolist() for name in ("timestep", "label")}
+    numbers = [round(float(value), 6) for value in _spread(prediction)]
+    return json.dumps({"seeds": EXAMPLE_SEEDS, **inputs, "prediction": numbers})
 
 
 def check_runtime(

@@ -52,6 +52,8 @@ def main(
     folder = Path(default_folder(run_dir)) if out is None else out
     free_paths(formats, folder, overwrite)  # refuse before the seconds that loading takes
     network, card = read_source(run_dir, best)
+    if sampler is None and card.sampler not in GRAPH_SAMPLERS:
+        print(f"The recommended {card.sampler} fits in no graph: it is unipc in its place.")
     paths = export_sampler(
         network, card, folder, sampler=sampler, steps=steps, spacing=spacing,
         timesteps=timesteps, formats=formats, overwrite=overwrite,

@@ -38,15 +38,18 @@ class FileFormat:
     """A format of image files.
 
     Attributes:
-        write: function of (path, uint8 images `[N, H, W, C]`, int32 labels `[N]`, range of seeds).
+        write: function of (path, uint8 images `[N, H, W, C]`, int32 labels `[N]`, range of seeds,
+            names of the classes).
         suffix: str. What the name of a file ends in.
     """
 
-    write: Callable[[Path, np.ndarray, np.ndarray, range], None]
+    write: Callable[[Path, np.ndarray, np.ndarray, range, Sequence[str]], None]
     suffix: str
 
 
-def write_npz(path: Path, images: np.ndarray, labels: np.ndarray, seeds: range) -> None:
+def write_npz(
+    path: Path, images: np.ndarray, labels: np.ndarray, seeds: range, class_names: Sequence[str]
+) -> None:
     """Writes an NPZ with the arrays `images`, `labels` and `seeds`."""
     with open(path, "wb") as file:
         np.savez_compressed(file, images=images, labels=labels, seeds=np.array(seeds, np.uint64))
@@ -108,7 +111,7 @@ def sample_to_folder(
             for indices, batch in batches:
                 images[indices] = to_uint8(batch)
             with staged(folder / file_name(file, file_format.suffix), overwrite=True) as path:
-                file_format.write(path, images, file_labels, file)
+                file_format.write(path, images, file_labels, file, card.class_names)
     return total - skipped, skipped
 
 

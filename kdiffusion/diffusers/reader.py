@@ -146,6 +146,9 @@ def _card(model, class_names, dataset):
         ema_decay=0.0,
         sampler=model.sampling.sampler,
         steps=model.sampling.steps,
+        spacing=model.sampling.spacing,
+        clip=model.sampling.clip,
+        variance=model.sampling.variance,
         guidance_strength=0.0,
     )
 
@@ -224,12 +227,9 @@ def main(
     classes = "no classes" if model.num_class_embeds is None else f"{labels} classes"
     print(f"{model.name}: {height}x{width}x{channels}, {classes}, predicts {card.prediction_type}.")
     sampling = model.sampling
-    options = " ".join(
-        [f"--sampler {sampling.sampler}", f"--steps {sampling.steps}", *sampling.options]
-    )
-    print(f"Its pipeline samples as `sample` does with {options}")
+    print(f"Its card recommends what the pipeline does: {sampling.sampler}, {sampling.steps} steps")
     if sampling.without:
-        print(f"except for what has no option here: {', '.join(sampling.without)}")
+        print(f"except for what has no field there: {', '.join(sampling.without)}")
     print(f"Written: {imported.path}")
     folder = shlex.quote(str(out))
     print(f"Export it: python -m kdiffusion export {folder}")

@@ -119,14 +119,15 @@ class PipelineSampling(NamedTuple):
     """How a pipeline samples by default.
 
     Attributes:
-        sampler, steps: options of `sample`.
-        options: other options of `sample`, where its defaults differ.
-        without: fields for which `sample` has no option.
+        sampler, steps, spacing, clip, variance: fields of a card.
+        without: fields for which a card has none.
     """
 
     sampler: str
     steps: int
-    options: list[str]
+    spacing: str
+    clip: bool
+    variance: str
     without: list[str]
 
 
@@ -152,17 +153,12 @@ def sampling_of(
     clips = bool(config.get("clip_sample", not is_solver)) or bool(fields["thresholding"])
     if config.get("sample_max_value", 1.0) == 1.0:
         fields["thresholding"] = False  # by a threshold of 1 at least and at most: it clips
-    options = []
     spacing = config.get("timestep_spacing", "linspace" if is_solver else "leading")
-    if spacing != "trailing" and not is_solver:
-        options.append(f"--spacing {spacing}")
-    if not clips:
-        options.append("--no-clip")
-    if sampler == "ddpm" and str(config.get("variance_type")).startswith("fixed_large"):
-        options.append("--variance fixed_large")
+    is_large = sampler == "ddpm" and str(config.get("variance_type")).startswith("fixed_large")
     without = [f"{name}={value!r}" for name, value in fields.items() if value != alike[name]]
     if spacing != "trailing" and is_solver:
         without.append(f"timestep_spacing={spacing!r}")
+        spacing = "trailing"
     between = timesteps // steps
     if sampler == "ddim" and (
         (spacing == "linspace" and steps < timesteps)
@@ -175,7 +171,8 @@ def sampling_of(
     if sampler == "ddim" and clips:
         # There the noise stays as it was predicted; here it follows from the clipped image.
         without.append("use_clipped_model_output=False")
-    return PipelineSampling(sampler, steps, options, without)
+    variance = "fixed_large" if is_large else "fixed_small"
+    return PipelineSampling(sampler, steps, spacing, clips, variance, without)
 
 
 def _sampler_of(config):
@@ -190,7 +187,7 @@ def config_of(card: DenoiserCard) -> tuple[dict[str, Any], str]:
     """The scheduler_config.json of a card, and the name of its pipeline.
 
     A schedule that has no name there is written out, as `trained_betas`. For `heun`, which theirs
-    takes in sigma, it is DDIM.
+    takes in sigma, it is DDIM; for a spacing that they lack, "trailing".
 
     Args:
         card: DenoiserCard.
@@ -209,6 +206,8 @@ def config_of(card: DenoiserCard) -> tuple[dict[str, Any], str]:
         name = None
     theirs = {ours: name for name, ours in PREDICTION_TYPES.items()}
     class_name, fields, pipeline = SCHEDULERS.get(card.sampler, SCHEDULERS["ddim"])
+    # Their solvers place `linspace` and `leading` elsewhere.
+    spacings = () if "solver_order" in fields else ("linspace", "leading")
     config = {
         "_class_name": class_name,
         "num_train_timesteps": steps,
@@ -217,15 +216,18 @@ def config_of(card: DenoiserCard) -> tuple[dict[str, Any], str]:
         "beta_end": float(betas[-1]) if name == "linear" else 0.02,
         "trained_betas": None if name else betas.tolist(),
         "prediction_type": theirs[card.prediction_type],
-        "timestep_spacing": "trailing",
+        "timestep_spacing": card.spacing if card.spacing in spacings else "trailing",
         "steps_offset": 0,
         **fields,
     }
     if "solver_order" in fields:
         # Between 1 and 1 it clips. Their solvers need a last sigma that is finite.
-        clip = {"thresholding": True, "sample_max_value": 1.0}
+        clip = {"thresholding": card.clip, "sample_max_value": 1.0}
         return config | clip | {"rescale_betas_zero_snr": bool(betas[-1] >= 1)}, pipeline
-    return config | {"clip_sample": True, "clip_sample_range": 1.0, "thresholding": False}, pipeline
+    if card.sampler == "ddpm":
+        config["variance_type"] = card.variance
+    clip = {"clip_sample": card.clip, "clip_sample_range": 1.0, "thresholding": False}
+    return config | clip, pipeline
 
 
 def _betas(alphas_cumprod):

@@ -11,14 +11,15 @@ from typing import Any
 
 import numpy as np
 
-from kdiffusion.diffusion.forward_process import NoiseSchedule
+from kdiffusion.checks import check_name
+from kdiffusion.diffusion.forward_process import VARIANCES, NoiseSchedule
 from kdiffusion.diffusion.prediction import check_prediction_type
 from kdiffusion.diffusion.samplers import SAMPLERS, find_sampler
-from kdiffusion.diffusion.spacing import check_timesteps
+from kdiffusion.diffusion.spacing import SPACINGS, check_timesteps
 
 # A reader refuses another version, and opens every minor version of its own: what a newer one adds,
 # an older reader may leave aside. Minor version 1 added `data_split`, 2 `parent`, 3
-# `guidance_interval`, 4 `timesteps`.
+# `guidance_interval`, 4 `timesteps`, `spacing`, `clip` and `variance`.
 CARD_VERSION = 1
 CARD_MINOR_VERSION = 4
 MINOR_VERSION_KEY = "format_minor_version"  # in the JSON text alone; 0 where it is missing
@@ -75,7 +76,10 @@ class DenoiserCard:
         sampler: str. Recommended sampler, a key of `SAMPLERS`.
         steps: int, 1 .. T. Recommended number of steps.
         timesteps: tuple of int, falling. Recommended timesteps to visit, `steps` of them. None is
-            even spacing ("trailing"), and what files of minor versions before 4 have.
+            what `spacing` gives, and what files of minor versions before 4 have.
+        spacing: str, a key of `SPACINGS`. Of the timesteps, where they aren't named.
+        clip: bool. Whether the predicted image is clipped to `value_range` at each step.
+        variance: str, of `VARIANCES`. Of the noise that "ddpm" adds.
         guidance_strength: float. Recommended strength, the w of Ho & Salimans 2022.
         guidance_interval: `(low, high)`. Noise levels sigma between which guidance is recommended
             (Kynkäänniemi et al. 2024). None is everywhere, and what files of minor versions before
@@ -105,6 +109,9 @@ class DenoiserCard:
     guidance_strength: float
     guidance_interval: tuple[float, float] | None = None
     timesteps: tuple[int, ...] | None = None
+    spacing: str = "trailing"
+    clip: bool = True
+    variance: str = "fixed_small"
     data_split: DataSplit | None = None
     parent: Parent | None = None
     value_range: tuple[float, float] = (-1.0, 1.0)
@@ -140,6 +147,8 @@ class DenoiserCard:
         try:
             check_prediction_type(self.prediction_type, self.schedule)
             find_sampler(self.sampler)
+            check_name("spacing", self.spacing, SPACINGS)
+            check_name("variance", self.variance, VARIANCES)
             if self.timesteps is not None:
                 check_timesteps(self.timesteps, self.schedule.num_timesteps)
         except ValueError as error:

@@ -54,7 +54,7 @@ def variational_bound(
     steps: int | None = None,
     spacing: str = "trailing",
     variance: str = "fixed_large",
-    clip: bool = True,
+    clip: bool | None = None,
     batch_size: int = 64,
     progress: bool = True,
 ) -> VariationalBound:

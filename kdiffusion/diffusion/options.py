@@ -48,12 +48,11 @@ class SamplingOptions(RecommendedSampling):
     """How images are sampled; None stands for the card's recommendation, or the sampler's default.
 
     Args:
-        spacing: which of the T timesteps are visited; trailing if not given.
+        spacing: which of the T timesteps are visited.
         guidance_rescale: 0 .. 1, how far guidance is kept from raising the contrast.
         eta: 0 .. 1, how much fresh noise ddim adds; 0 if not given.
-        variance: of the noise that ddpm adds; fixed_small if not given.
-        clip: predicted images are clipped to the range of pixels at each step; `--no-clip` leaves
-            them as they are.
+        variance: of the noise that ddpm adds.
+        clip: whether predicted images are clipped to the range of pixels at each step.
         dynamic_threshold: clip at this quantile of an image's pixels, such as 0.995, and scale back
             into range: against saturated colours under strong guidance.
     """
@@ -62,7 +61,7 @@ class SamplingOptions(RecommendedSampling):
     guidance_rescale: float = 0.0
     eta: float | None = None
     variance: VarianceName | None = None
-    clip: bool = True
+    clip: bool | None = None
     dynamic_threshold: float | None = None
 
     def given(self) -> dict[str, Any]:
@@ -80,13 +79,15 @@ class SamplingOptions(RecommendedSampling):
         recommended = {
             field.name: getattr(card, field.name)
             for field in dataclasses.fields(RecommendedSampling)
-        }
+        } | {"spacing": card.spacing, "clip": card.clip}
         if self.steps is not None or self.spacing is not None:
             recommended["timesteps"] = None  # the caller's own choice of timesteps
         elif start is not None:
             recommended["steps"] = min(card.steps, start + 1)
         given = {name: value for name, value in vars(self).items() if value is not None}
-        chosen: dict[str, Any] = {"spacing": "trailing", **recommended, **given}
+        chosen: dict[str, Any] = {**recommended, **given}
+        if "variance" in find_sampler(chosen["sampler"]).options:
+            chosen.setdefault("variance", card.variance)
         if chosen["timesteps"] is not None:
             chosen |= {"spacing": None, **self._named(chosen["timesteps"], card, start)}
         self._check_sampler_options(chosen["sampler"])

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import re
 import time
+from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Literal
 
@@ -13,6 +14,7 @@ import numpy as np
 from kdiffusion.artifacts import load_denoiser
 from kdiffusion.commands.inputs import (
     AS_RECOMMENDED,
+    NO_CLASS,
     Labels,
     Model,
     Sampling,
@@ -24,7 +26,9 @@ from kdiffusion.images import png_bytes
 from kdiffusion.terminal import counted
 
 
-def write_webdataset(path: Path, images: np.ndarray, labels: np.ndarray, seeds: range) -> None:
+def write_webdataset(
+    path: Path, images: np.ndarray, labels: np.ndarray, seeds: range, class_names: Sequence[str]
+) -> None:
     """Writes a tar of WebDataset: SEED.png, and SEED.cls with the label as a number."""
     from webdataset.writer import TarWriter
 
@@ -34,10 +38,13 @@ def write_webdataset(path: Path, images: np.ndarray, labels: np.ndarray, seeds: 
             tar.write({"__key__": name, "png": png_bytes(image), "cls": number})
 
 
-def write_parquet(path: Path, images: np.ndarray, labels: np.ndarray, seeds: range) -> None:
+def write_parquet(
+    path: Path, images: np.ndarray, labels: np.ndarray, seeds: range, class_names: Sequence[str]
+) -> None:
     """Writes a Parquet file, a row per image: `image`, `label`, `seed`.
 
     The image is the struct of PNG `bytes` and `path` that Hugging Face's `datasets` shows as one.
+    There the label has the names of the classes.
     """
     import pyarrow
     from pyarrow import parquet
@@ -49,14 +56,16 @@ def write_parquet(path: Path, images: np.ndarray, labels: np.ndarray, seeds: ran
     columns = {"image": rows, "label": labels.astype(np.int64), "seed": np.array(seeds, np.uint64)}
     features = {
         "image": {"_type": "Image"},
-        "label": {"dtype": "int64", "_type": "Value"},
+        "label": {"names": [*class_names, NO_CLASS], "_type": "ClassLabel"},
         "seed": {"dtype": "uint64", "_type": "Value"},
     }
     hints = {"huggingface": json.dumps({"info": {"features": features}})}
     parquet.write_table(pyarrow.table(columns).replace_schema_metadata(hints), path)
 
 
-def write_png_folder(path: Path, images: np.ndarray, labels: np.ndarray, seeds: range) -> None:
+def write_png_folder(
+    path: Path, images: np.ndarray, labels: np.ndarray, seeds: range, class_names: Sequence[str]
+) -> None:
     """Writes a folder of SEED_labelLABEL.png."""
     path.mkdir()
     for image, label, seed in zip(images, labels, seeds, strict=True):

@@ -30,11 +30,13 @@ def test_a_file_carries_what_it_predicts(checked, toy, card):
     assert texts[CARD_KEY] == card.to_json()
     inputs = example_inputs(card)
     prediction = load_denoiser(toy)(*inputs.values())
-    assert texts[SELF_CHECK_KEY] == golden_text(prediction)
-    golden = json.loads(texts[SELF_CHECK_KEY])["prediction"]
+    assert texts[SELF_CHECK_KEY] == golden_text(prediction, card)
+    said = json.loads(texts[SELF_CHECK_KEY])
+    golden = said["prediction"]
     assert VALUES // 2 < len(golden) <= VALUES
-    assert inputs["timestep"].tolist() == [19, 4]
-    assert inputs["label"].tolist() == [0, card.null_label]
+    assert inputs["timestep"].tolist() == said["timestep"] == [19, 4]
+    assert inputs["label"].tolist() == said["label"] == [0, card.null_label]
+    assert said["seeds"] == [0, 1]
 
 
 @pytest.mark.parametrize("error", [3e-3, np.nan, -1.0])
@@ -55,11 +57,11 @@ def test_a_file_without_golden_predictions_opens(toy):
     load_denoiser(toy)
 
 
-def test_the_numbers_are_of_all_that_is_predicted():
+def test_the_numbers_are_of_all_that_is_predicted(card):
     """Of both examples and of every row: a kernel may fail for one of them alone."""
     prediction = np.random.default_rng(0).standard_normal((2, 32, 32, 3)).astype(np.float32)
-    text = golden_text(prediction)
+    text = golden_text(prediction, card)
     for part in (np.s_[0, :16], np.s_[0, 16:], np.s_[1, :16], np.s_[1, 16:]):
         other = prediction.copy()
         other[part] += 1
-        assert golden_text(other) != text
+        assert golden_text(other, card) != text

@@ -81,7 +81,7 @@ def test_the_card_says_what_the_pipeline_samples_with_and_whence_it_came(importe
     card = made.card
     assert (card.sampler, card.steps, card.prediction_type) == ("ddpm", 1000, "epsilon")
     assert card.schedule == make_schedule("linear", 1000)  # to the bit, so that a run says nothing
-    assert made.model.sampling.options == ["--spacing leading", "--variance fixed_large"]
+    assert (card.spacing, card.clip, card.variance) == ("leading", True, "fixed_large")
     assert made.model.sampling.without == []
     assert (card.parent.name, card.parent.sha256) == ("cifar10", made.model.sha256)
     assert card.class_names == ("image",)
@@ -129,7 +129,7 @@ def test_what_is_written_for_diffusers_is_what_it_wrote(imported, tmp_path, name
     for tensor, value in original.tensors.items():
         np.testing.assert_array_equal(written.tensors[tensor], value)
     assert written.arguments == original.arguments
-    assert written.sampling.sampler == original.sampling.sampler
+    assert written.sampling == original.sampling
     np.testing.assert_allclose(
         written.schedule.alphas_cumprod, original.schedule.alphas_cumprod, rtol=1e-9
     )
@@ -211,25 +211,26 @@ def test_tensors_that_are_missing_or_too_many_are_named(copy):
         network_and_card(copy)
 
 
-LEADING, CLIPPED = "--spacing leading", "use_clipped_model_output=False"
+CLIPPED = "use_clipped_model_output=False"
+LEADING = ("leading", True, "fixed_small")
 DDPM = {"_class_name": "DDPMScheduler"}
 
 
 @pytest.mark.parametrize(
     ("fields", "pipeline", "sampling"),
     [
-        ({}, None, ("ddim", 50, [LEADING], [CLIPPED])),
-        ({}, "DDPMPipeline", ("ddim", 1000, [LEADING], [CLIPPED])),
-        (DDPM, "DDIMPipeline", ("ddim", 50, [LEADING], [CLIPPED])),
+        ({}, None, ("ddim", 50, *LEADING, [CLIPPED])),
+        ({}, "DDPMPipeline", ("ddim", 1000, *LEADING, [CLIPPED])),
+        (DDPM, "DDIMPipeline", ("ddim", 50, *LEADING, [CLIPPED])),
         (
             {**DDPM, "variance_type": "fixed_large", "clip_sample": False},
             "DDPMPipeline",
-            ("ddpm", 1000, [LEADING, "--no-clip", "--variance fixed_large"], []),
+            ("ddpm", 1000, "leading", False, "fixed_large", []),
         ),
         (
             {"timestep_spacing": "trailing", "clip_sample": False},
             None,
-            ("ddim", 50, ["--no-clip"], []),
+            ("ddim", 50, "trailing", False, "fixed_small", []),
         ),
         (
             {
@@ -238,7 +239,7 @@ DDPM = {"_class_name": "DDPMScheduler"}
             },
             None,
             (
-                "ddim", 50, [LEADING],
+                "ddim", 50, *LEADING,
                 ["thresholding=True", "set_alpha_to_one=False", "steps_offset=1", CLIPPED],
             ),
         ),
@@ -254,7 +255,7 @@ def test_the_scheduler_that_is_written_makes_the_same_images(sampler):
     denoiser = load_denoiser(GOLDEN)
     config, _ = config_of(dataclasses.replace(denoiser.card, sampler=sampler))
     assert config == recorded["config"]
-    assert sampling_of(config, 1000)[:3] == (sampler, 50, [])
+    assert sampling_of(config, 1000)[:4] == (sampler, 50, "trailing", True)
     ours = to_uint8(sample(denoiser, [3, 8], [0, 7], sampler=sampler, progress=False))
     assert np.abs(ours.astype(int) - recorded["images"]).max() <= 1
     assert ours.std() > 30
@@ -263,7 +264,8 @@ def test_the_scheduler_that_is_written_makes_the_same_images(sampler):
 def test_a_solver_that_differs_is_said_to():
     fields = {"_class_name": "UniPCMultistepScheduler", "solver_order": 3, "solver_type": "bh1"}
     told = sampling_of({**fields, "timestep_spacing": "trailing"}, 1000)
-    assert told == ("unipc", 50, ["--no-clip"], ["solver_order=3", "solver_type='bh1'"])
+    assert told.without == ["solver_order=3", "solver_type='bh1'"]
+    assert not told.clip
 
 
 @pytest.mark.parametrize("sampler", ["ddim", "unipc", "dpmpp_2m_sde"])

@@ -29,6 +29,9 @@ FIELDS = {
     "sampler": "ddim",
     "steps": 4,
     "timesteps": (999, 640, 320, 90),
+    "spacing": "leading",
+    "clip": False,
+    "variance": "fixed_large",
     "guidance_strength": 0.3,
     "guidance_interval": (0.25, 4.0),
     "data_split": DataSplit(seed=7, validation_fraction=0.25, sha256="0123456789abcdef" * 4),
@@ -86,11 +89,16 @@ def test_a_recommended_sampler_that_is_not_known_is_replaced_and_told():
 
 
 @pytest.mark.parametrize(
-    "lacking", [["guidance_interval"], ["guidance_interval", "data_split", "parent", "timesteps"]]
+    "lacking",
+    [
+        ["guidance_interval"],
+        ["guidance_interval", "data_split", "parent", "timesteps", "spacing", "clip", "variance"],
+    ],
 )
 def test_a_card_of_an_older_minor_version_opens(lacking):
     text = json.dumps(changed(format_minor_version="remove", **dict.fromkeys(lacking, "remove")))
-    expected = DenoiserCard(**{**FIELDS, **dict.fromkeys(lacking)})
+    expected = DenoiserCard(**{name: FIELDS[name] for name in FIELDS.keys() - set(lacking)})
+    assert "spacing" not in lacking or expected.clip
     assert DenoiserCard.from_json(text) == expected
     assert DenoiserCard.from_json(expected.to_json()) == expected
 
@@ -105,6 +113,8 @@ def test_a_card_of_an_older_minor_version_opens(lacking):
         ("alphas_cumprod", (0.5, 0.6)),
         ("timesteps", (999, 640, 640, 90)),
         ("steps", 5),
+        ("spacing", "wide"),
+        ("variance", "learned"),
     ],
 )
 def test_a_card_that_would_sample_wrongly_is_refused(name, value):

@@ -1,6 +1,11 @@
 /** Classifier-free guidance (Ho & Salimans 2022): a Denoiser in, a Denoiser out. */
 
 /**
+ * @import { Denoiser } from "../denoiser.js"
+ * @import { NoiseSchedule } from "./schedule.js"
+ */
+
+/**
  * (1 + w) prediction(x, label) - w prediction(x, null label), both from one call.
  *
  * @param {Denoiser} denoiser async (noisyImages Float32Array, timesteps Int32Array [B],

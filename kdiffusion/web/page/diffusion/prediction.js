@@ -1,5 +1,11 @@
 /** Between the float64 mathematics and the network: `kdiffusion/diffusion/prediction.py`. */
 
+/**
+ * @import { Card } from "../artifact.js"
+ * @import { Denoiser } from "../denoiser.js"
+ * @import { NoiseSchedule } from "./schedule.js"
+ */
+
 import { weightedSum } from "./weighted_sum.js";
 
 /** (prediction, x, sqrt(abar), sqrt(1 - abar)) -> x_0 (Ho et al. 2020; Salimans & Ho 2022). */
@@ -17,11 +23,11 @@ export const TO_X0 = {
  * @param {Denoiser} denoiser
  * @param {number} label
  * @param {NoiseSchedule} schedule
- * @param {object} card
+ * @param {Card} card
  * @returns {(x: Float64Array, t: number) => Promise<Estimate>}
  */
 export function predictor(denoiser, label, schedule, card) {
-  const [low, high] = card.value_range;
+  const [low, high] = (card.clip ?? true) ? [-1, 1] : [-Infinity, Infinity];
   const toX0 = TO_X0[card.prediction_type];
   return async (x, t) => {
     const prediction = await denoiser(Float32Array.from(x), Int32Array.of(t), Int32Array.of(label));

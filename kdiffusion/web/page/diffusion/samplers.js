@@ -2,19 +2,19 @@
  * Samplers: one function each, that takes x from timestep t to s < t, as in
  * `kdiffusion/diffusion/samplers.py`, with their options left at the defaults.
  *
- *     await step(predict, x, t, s, schedule, history, normal) -> { x, estimate }
+ *     await step(predict, x, t, s, schedule, history, normal, card) -> { x, estimate }
  */
 
 import { dpmpp2mSdeStep, dpmpp2mStep, heunStep } from "./dpm_solver.js";
 import { unipcStep } from "./unipc.js";
 import { weightedSum } from "./weighted_sum.js";
 
-/** Ancestral sampling (Ho et al. 2020, algorithm 2) with the variance of q(x_s | x_t, x_0). */
-export async function ddpmStep(predict, x, t, s, schedule, history, normal) {
+/** Ancestral sampling (Ho et al. 2020, algorithm 2), with the variance that the card says. */
+export async function ddpmStep(predict, x, t, s, schedule, history, normal, { variance }) {
   const estimate = await predict(x, t);
   const mean = schedule.posteriorMean(estimate.x0, x, t, s);
   if (s < 0) return { x: mean, estimate }; // no noise on the last step
-  const spread = Math.sqrt(schedule.posteriorVariance(t, s));
+  const spread = Math.sqrt(schedule.posteriorVariance(t, s, variance));
   return { x: weightedSum(1, mean, spread, normal()), estimate };
 }
 

@@ -1,5 +1,11 @@
 /** The sampling loop, one image at a time: `kdiffusion/diffusion/sampling.py`. */
 
+/**
+ * @import { Card } from "../artifact.js"
+ * @import { Denoiser } from "../denoiser.js"
+ * @import { Settings } from "../settings.js"
+ */
+
 import { guided } from "./guidance.js";
 import { deterministic, slerp } from "./interpolation.js";
 import { ImageNoise } from "./seeded_noise.js";
@@ -12,14 +18,14 @@ import { timestepPairs } from "./spacing.js";
  * The image of a label and a seed, step by step; whoever takes no further step stops it.
  *
  * @param {Denoiser} denoiser as `guided` takes it
- * @param {object} card what the exported file says of itself
+ * @param {Card} card what the exported file says of itself
  * @param {Settings} settings see `settings.js`
  * @yields {{index: number, s: number, x: Float64Array, x0: Float64Array}} x is now at timestep s
  *   (-1 at the end); x0 is what the network took the clean image to be
  */
 export async function* samplingSteps(denoiser, card, settings) {
   const schedule = new NoiseSchedule(card.alphas_cumprod);
-  const pairs = timestepPairs(schedule.numTimesteps, settings.steps, settings.timesteps);
+  const pairs = timestepPairs(schedule, settings.steps, settings.timesteps, card.spacing);
   const interval = card.guidance_interval ?? null; // files of minor versions before 3 lack it
   const guide = guided(denoiser, settings.guidance, card.null_label, schedule, interval);
   const predict = predictor(guide, settings.label, schedule, card);
@@ -27,7 +33,7 @@ export async function* samplingSteps(denoiser, card, settings) {
   let x = latent;
   let history = [];
   for (const [index, [t, s]] of pairs.entries()) {
-    const step = await SAMPLERS[sampler].step(predict, x, t, s, schedule, history, normal);
+    const step = await SAMPLERS[sampler].step(predict, x, t, s, schedule, history, normal, card);
     x = step.x;
     history = [...history.slice(-1), step.estimate]; // no solver looks further back than two
     yield { index, s, x, x0: step.estimate.x0 };

@@ -40,9 +40,10 @@ export class NoiseSchedule {
     );
   }
 
-  /** The variance of q(x_s | x_t, x_0) (Ho et al. 2020, eq. 7), in Python "fixed_small". */
-  posteriorVariance(t, s) {
+  /** The variance of p(x_s | x_t), s >= 0 (Ho et al. 2020, section 3.2). */
+  posteriorVariance(t, s, variance = "fixed_small") {
     const [abarT, abarS] = [this.alphaBar(t), this.alphaBar(s)];
-    return ((1 - abarT / abarS) * (1 - abarS)) / (1 - abarT);
+    const beta = 1 - abarT / abarS;
+    return variance === "fixed_large" ? beta : (beta * (1 - abarS)) / (1 - abarT);
   }
 }

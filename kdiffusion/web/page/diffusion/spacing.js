@@ -1,22 +1,71 @@
-/** Which timesteps are visited: named ones, or "trailing" of `kdiffusion/diffusion/spacing.py`. */
+/** Which timesteps are visited: `kdiffusion/diffusion/spacing.py`. */
+
+/** @import { NoiseSchedule } from "./schedule.js" */
+
+const [RHO, SIGMA_MAX] = [7, 80]; // Karras et al. 2022, table 1
+
+/** Each takes (schedule, steps) and gives `steps` falling numbers, still to be rounded. */
+const SPACINGS = {
+  linspace: ({ numTimesteps: T }, steps) => line(T - 1, 0, steps),
+  leading: ({ numTimesteps: T }, steps) =>
+    upTo(steps, (i) => (steps - 1 - i) * Math.floor(T / steps)),
+  // Lin et al. 2024, table 2.
+  trailing: ({ numTimesteps: T }, steps) => upTo(steps, (i) => i * (-T / steps) + T - 1),
+  quadratic: ({ numTimesteps: T }, steps) => line(Math.sqrt(T - 1), 0, steps).map((x) => x ** 2),
+  karras,
+};
 
 /**
  * The steps (t, s) from noise to the clean image, which is s = -1.
  *
- * @param {number} numTimesteps T
+ * @param {NoiseSchedule} schedule
  * @param {number} steps 1 .. T
- * @param {number[] | null} timesteps to visit, falling; null: evenly spaced
+ * @param {number[] | null} timesteps to visit, falling; null: as `spacing` places them
+ * @param {string} spacing a key of SPACINGS
  * @returns {[number, number][]} pairs (t, s), t falling, each s the next t, the last -1
  */
-export function timestepPairs(numTimesteps, steps, timesteps = null) {
-  const visited = timesteps ?? trailing(numTimesteps, steps);
+export function timestepPairs(schedule, steps, timesteps = null, spacing = "trailing") {
+  const last = schedule.numTimesteps - 1;
+  const visited = timesteps ?? distinct(SPACINGS[spacing](schedule, steps).map(rint), last);
   return visited.map((t, i) => [t, i + 1 < visited.length ? visited[i + 1] : -1]);
 }
 
-/** Evenly spaced from T-1 to the clean image at -1 (Lin et al. 2024, table 2). */
-function trailing(numTimesteps, steps) {
-  const stride = -numTimesteps / steps; // at least 1 long, so that no two round to the same
-  return Array.from({ length: steps }, (_, i) => rint(i * stride + numTimesteps - 1));
+/** Karras et al. 2022, eq. 5: each noise level at the nearest timestep in log sigma. */
+function karras(schedule, steps) {
+  const T = schedule.numTimesteps;
+  const sigma = upTo(T, (t) => schedule.noiseLevel(t));
+  const logs = sigma.filter(Number.isFinite).map(Math.log);
+  const [low, high] = [sigma[0], Math.min(sigma[T - 1], SIGMA_MAX)].map((s) => s ** (1 / RHO));
+  return line(high, low, steps).map((root, i) => {
+    if (i === 0) return T - 1;
+    const wanted = Math.log(root ** RHO);
+    const above = logs.findIndex((log) => log >= wanted);
+    if (above <= 0) return above === 0 ? 0 : logs.length - 1;
+    return above - (logs[above] - wanted) / (logs[above] - logs[above - 1]);
+  });
+}
+
+/** Moves those that collide apart, within 0 .. last: `timesteps` fall. */
+function distinct(timesteps, last) {
+  const most = last + 1 - timesteps.length;
+  let offset = 0;
+  return timesteps
+    .toReversed()
+    .map((t, i) => {
+      offset = Math.max(offset, Math.min(t - i, most));
+      return offset + i;
+    })
+    .toReversed();
+}
+
+/** Evenly spaced from `start` to `end`, both included. */
+function line(start, end, steps) {
+  const slope = steps > 1 ? (end - start) / (steps - 1) : 0;
+  return upTo(steps, (i) => (i > 0 && i === steps - 1 ? end : i * slope + start));
+}
+
+function upTo(count, make) {
+  return Array.from({ length: count }, (_, i) => make(i));
 }
 
 /** To the nearest integer, a half to the even one, as NumPy does. */
