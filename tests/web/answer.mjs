@@ -9,19 +9,16 @@ const folder = pathToFileURL(`${process.argv[2]}/`);
 const load = (name) => import(new URL(name, folder));
 
 const ANSWERS = {
-  async words({ seed, count }) {
-    const words = (await load("diffusion/seeded_noise.js")).philoxWords(BigInt(seed));
-    return Array.from({ length: count }, () => String(words.next().value));
-  },
-
   async draws({ seed, size, count }) {
     const noise = new (await load("diffusion/seeded_noise.js")).ImageNoise(BigInt(seed), size);
     return Array.from({ length: count }, () => [...noise.normal()]);
   },
 
-  async pairs({ T, steps }) {
+  async timesteps({ alphas_cumprod, steps, spacing }) {
     const { timestepPairs } = await load("diffusion/spacing.js");
-    return steps.map((count) => timestepPairs(T, count));
+    const { NoiseSchedule } = await load("diffusion/schedule.js");
+    const schedule = new NoiseSchedule(alphas_cumprod);
+    return steps.map((count) => timestepPairs(schedule, count, null, spacing).map(([t]) => t));
   },
 
   async samplers() {
@@ -72,22 +69,28 @@ const ANSWERS = {
     }
   },
 
-  // The loop, on a network that gives the recorded predictions in turn: what it was asked, and
-  // where each step led.
-  async sample({ query, card, predictions }) {
+  // The loop, on a network that says what it said before: what it was asked, and where each step led.
+  async sample({ query, card, looks }) {
     const { fromQuery } = await load("settings.js");
     const { samplingSteps } = await load("diffusion/sampling.js");
-    const calls = [];
+    const steps = [];
+    let calls = [];
     const denoiser = async (images, timesteps, labels) => {
-      calls.push({ images: [...images], timesteps: [...timesteps], labels: [...labels] });
-      return Float32Array.from(predictions[calls.length - 1]);
+      const size = images.length / labels.length;
+      const found = [...labels].flatMap((label, i) => {
+        const x = [...images.subarray(i * size, (i + 1) * size)];
+        calls.push({ t: timesteps[i], label, x });
+        const look = looks[steps.length].find((each) => each.t === timesteps[i] && each.label === label);
+        return look?.prediction ?? Array(size).fill(0);
+      });
+      return Float32Array.from(found);
     };
-    const iterates = [];
     const settings = fromQuery(new URLSearchParams(query), card);
     for await (const { s, x, x0 } of samplingSteps(denoiser, card, settings)) {
-      iterates.push({ s, x: [...x], x0: [...x0] });
+      steps.push({ s, looks: calls, x: [...x], x0: [...x0] });
+      calls = [];
     }
-    return { calls, iterates };
+    return steps;
   },
 };
 

@@ -67,7 +67,7 @@ def test_the_runtime_is_asked_what_python_asks_and_held_to_it(ask, make_card, er
     card = make_card()
     inputs = example_inputs(card)
     prediction = np.linspace(-1, 1, inputs["noisy_image"].size, dtype=np.float32)
-    text = golden_text(prediction)
+    text = golden_text(prediction, card)
     prediction[-1] += np.float32(error)
     answer = ask(
         "runtime", card=json.loads(card.to_json()), text=text, prediction=prediction.tolist()

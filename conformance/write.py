@@ -1,0 +1,205 @@
+"""Writes the vectors by which a port of the sampling loop checks itself.
+
+docs/spec.md says what they hold. Run `python -m conformance.write` when they get another case, or a
+released model is replaced. The tests hold the loops in Python and JavaScript to them.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import json
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from kdiffusion.artifacts import load_denoiser
+from kdiffusion.artifacts.integrity import SELF_CHECK_KEY, example_inputs
+from kdiffusion.artifacts.onnx_loader import open_session
+from kdiffusion.diffusion.card import DenoiserCard
+from kdiffusion.diffusion.forward_process import NoiseSchedule
+from kdiffusion.diffusion.prediction import from_x0_and_eps
+from kdiffusion.diffusion.samplers import SAMPLERS
+from kdiffusion.diffusion.sampling import sample, sampling_steps
+from kdiffusion.diffusion.schedules import make_schedule
+from kdiffusion.diffusion.seeded_noise import ImageNoise
+from kdiffusion.diffusion.spacing import SPACINGS, timestep_pairs
+from kdiffusion.files import sha256_of
+from kdiffusion.images import to_uint8
+
+FOLDER = Path(__file__).parent / "v1"
+SEEDS = (0, 1, 7, 2**32, 2**64 - 1)
+STEPS, LABEL, SEED = 5, 2, 2**60 + 1
+VARIANCE = 1.5
+Case = dict[str, Any]
+
+
+class AnalyticDenoiser:
+    """The optimal denoiser of Gaussian pixels whose mean depends on the label; it keeps its looks.
+
+    Their variance takes some pixels out of range, so that clipping shows.
+    """
+
+    def __init__(self, card: DenoiserCard):
+        self.card = card
+        self.looks: list[Case] = []
+
+    def __call__(self, images: np.ndarray, timesteps: np.ndarray, labels: np.ndarray) -> np.ndarray:
+        x = images.astype(np.float64)
+        alpha_bar = self.card.schedule.alpha_bar(timesteps)[:, None, None, None]
+        mean = np.where(labels == self.card.null_label, 0.0, (labels - 1) / 2)[:, None, None, None]
+        gain = np.sqrt(alpha_bar) * VARIANCE / (alpha_bar * VARIANCE + 1 - alpha_bar)
+        x0 = mean + gain * (x - np.sqrt(alpha_bar) * mean)
+        eps = (x - np.sqrt(alpha_bar) * x0) / np.sqrt(1 - alpha_bar)
+        prediction = from_x0_and_eps(x0, eps, alpha_bar, self.card.prediction_type)
+        prediction = prediction.astype(np.float32)
+        for image, t, label, predicted in zip(images, timesteps, labels, prediction, strict=True):
+            look = {"t": int(t), "label": int(label), "x": image, "prediction": predicted}
+            self.looks.append({**look, "x": _numbers(image), "prediction": _numbers(predicted)})
+        return prediction
+
+
+def make_card(schedule: NoiseSchedule, **fields: Any) -> DenoiserCard:
+    """A card of grey images of five pixels and three classes."""
+    facts = {
+        "image_shape": (1, 5, 1), "class_names": ("cat", "dog", "ship"), "null_label": 3,
+        "prediction_type": "epsilon", "alphas_cumprod": tuple(schedule.alphas_cumprod.tolist()),
+        "dataset": "toy", "preset": "toy", "images_seen": 0, "ema_decay": 0.0, "sampler": "ddim",
+        "steps": STEPS, "guidance_strength": 1.3,
+    }  # fmt: skip
+    return DenoiserCard(**{**facts, **fields})
+
+
+def noise() -> Iterator[Case]:
+    """Words of Philox, and two draws of an image, of an even and an odd size."""
+    for seed in SEEDS:
+        words = np.random.Philox(key=np.array([seed, 0], np.uint64)).random_raw(6)
+        for shape in ((2, 3, 1), (1, 5, 1)):
+            stream = ImageNoise([seed], shape)
+            draws = [_numbers(stream.normal()) for _ in range(2)]
+            words_of = [f"{word:016x}" for word in words.tolist()]
+            yield {"seed": str(seed), "image_shape": shape, "words": words_of, "draws": draws}
+
+
+def timesteps() -> Iterator[Case]:
+    """Which timesteps are visited: by the noise levels in the spacing "karras" alone."""
+    long, short = make_schedule("linear", 1000), make_schedule("cosine", 21)
+    levels = {"alphas_cumprod": short.alphas_cumprod.tolist()}
+    for spacing in SPACINGS:
+        for schedule, facts in ((short, levels), *([] if spacing == "karras" else [(long, {})])):
+            for steps in (1, 3, 16, 20):
+                visited = [t for t, _ in timestep_pairs(schedule, steps, spacing)]
+                case = {"spacing": spacing, "steps": steps, "timesteps": visited}
+                yield {"T": schedule.num_timesteps, **case, **facts}
+
+
+def cards_of_traces() -> Iterator[tuple[str, DenoiserCard]]:
+    """Every sampler, under three targets and schedules."""
+    smooth, ends = make_schedule("cosine", 31), make_schedule("linear", 50, zero_terminal_snr=True)
+    sigma = smooth.noise_levels[[t for t, _ in timestep_pairs(smooth, STEPS)]]
+    for sampler in SAMPLERS:
+        yield f"{sampler}, epsilon", make_card(smooth, sampler=sampler)
+        yield (
+            f"{sampler}, v, guidance in an interval whose ends are visited",
+            make_card(
+                smooth, sampler=sampler, prediction_type="v", guidance_interval=(sigma[3], sigma[1])
+            ),
+        )
+        yield (
+            f"{sampler}, x0, from pure noise",
+            make_card(ends, sampler=sampler, prediction_type="x0"),
+        )
+    yield "no guidance", make_card(smooth, guidance_strength=0.0)
+    yield "no clipping, leading", make_card(smooth, sampler="unipc", clip=False, spacing="leading")
+    yield "fixed_large", make_card(smooth, sampler="ddpm", variance="fixed_large")
+    yield "named timesteps", make_card(smooth, sampler="unipc", timesteps=(30, 20, 9, 4, 0))
+
+
+def traces() -> Iterator[Case]:
+    """The recommended image of an analytic network, step by step."""
+    for name, card in cards_of_traces():
+        denoiser, steps = AnalyticDenoiser(card), []
+        for step in sampling_steps(denoiser, [LABEL], [SEED]):
+            looks, denoiser.looks = denoiser.looks, []
+            x0, x = _numbers(step.x0), _numbers(step.x)
+            steps.append({"t": looks[0]["t"], "s": step.t, "looks": looks, "x0": x0, "x": x})
+        yield {
+            "name": name, "card": json.loads(card.to_json()), "label": LABEL, "seed": str(SEED),
+            "steps": steps,
+        }  # fmt: skip
+
+
+def pixels() -> Iterator[Case]:
+    """Numbers within [-1, 1] and beyond, and their levels: ties, and what lies beside them."""
+    ties = ((np.arange(0, 256, 15) + 0.5) / 127.5 - 1).astype(np.float32)
+    around = [np.nextafter(ties, np.float32(side)) for side in (-2, 2)]
+    x = np.sort(np.concatenate([ties, *around, np.float32([-1.5, -1, 0, 1, 1.5])]))
+    yield {"x": _numbers(x), "pixels": to_uint8(x).tolist()}
+
+
+def cards() -> Iterator[Case]:
+    """Cards that a reader must accept, and some that it must refuse."""
+    card = json.loads(make_card(make_schedule("cosine", 8)).to_json())
+    yield {"name": "of this version", "accepted": True, "card": card}
+    newer = {**card, "format_minor_version": 99, "of_the_future": [1]}
+    yield {"name": "of a newer minor version, with a field more", "accepted": True, "card": newer}
+    optional = {
+        field.name for field in dataclasses.fields(DenoiserCard)
+        if field.default is not dataclasses.MISSING
+    } | {"format_minor_version"}  # fmt: skip
+    oldest = {name: card[name] for name in card if name not in optional - {"format_version"}}
+    yield {"name": "of minor version 0", "accepted": True, "card": oldest}
+    unknown = {**card, "sampler": "of_the_future"}
+    yield {"name": "an unknown sampler, for which ddim stands", "accepted": True, "card": unknown}
+    for name, change in {
+        "a newer version": {"format_version": 2},
+        "an unknown prediction type": {"prediction_type": "score"},
+        "a null label that is a class": {"null_label": 2},
+    }.items():
+        yield {"name": name, "accepted": False, "card": {**card, **change}}
+
+
+def predictions() -> Iterator[Case]:
+    """The golden predictions of a released file, with their inputs."""
+    file = load_denoiser("digits")
+    metadata = open_session(file.path).get_modelmeta().custom_metadata_map
+    golden = json.loads(metadata[SELF_CHECK_KEY])["prediction"]
+    inputs = {name: array.ravel() for name, array in example_inputs(file.card).items()}
+    yield {
+        "file": _file(file.path), "noisy_image": _numbers(inputs["noisy_image"]),
+        "timestep": inputs["timestep"].tolist(), "label": inputs["label"].tolist(),
+        "stride": -(-inputs["noisy_image"].size // 64), "prediction": golden,
+    }  # fmt: skip
+
+
+def images() -> Iterator[Case]:
+    """The recommended images of released files."""
+    for name, label, seed in (("digits", 3, 0), ("digits", 8, 2**64 - 1), ("cifar10_5m", 8, 7)):
+        file = load_denoiser(name)
+        image = to_uint8(sample(file, [label], [seed], progress=False))
+        yield {
+            "file": _file(file.path), "label": label, "seed": str(seed),
+            "image_shape": file.card.image_shape, "pixels": image.ravel().tolist(),
+        }  # fmt: skip
+
+
+def _file(path):
+    return {"path": "/".join(path.parts[-3:]), "sha256": sha256_of(path)}
+
+
+def _numbers(array):
+    """The shortest decimals that are the array's numbers, in float32 or float64."""
+    return [float(str(number)) for number in np.ravel(array)]
+
+
+def main() -> None:
+    """Writes every file."""
+    FOLDER.mkdir(exist_ok=True)
+    for make in (noise, timesteps, traces, pixels, cards, predictions, images):
+        cases = ",\n".join(json.dumps(case) for case in make())
+        (FOLDER / f"{make.__name__}.json").write_text(f"[\n{cases}\n]\n", encoding="utf-8")
+
+
+if __name__ == "__main__":
+    main()

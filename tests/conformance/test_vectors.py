@@ -1,0 +1,147 @@
+"""The sampling loop against `conformance/v1`, whose vectors other languages read too."""
+
+import json
+
+import numpy as np
+import pytest
+
+from kdiffusion.artifacts.released import released_models
+from kdiffusion.diffusion import plan, prediction, seeded_noise, solvers, spacing
+from kdiffusion.diffusion.card import CardError, DenoiserCard
+from kdiffusion.diffusion.denoiser import NetworkDenoiser
+from kdiffusion.diffusion.forward_process import NoiseSchedule
+from kdiffusion.diffusion.samplers import SAMPLERS
+from kdiffusion.diffusion.sampling import sampling_steps
+from kdiffusion.diffusion.schedules import make_schedule
+from kdiffusion.diffusion.spacing import timestep_pairs
+from kdiffusion.files import sha256_of
+from kdiffusion.images import to_uint8
+from tests.conformance.vectors import TRACES, first_difference, read
+
+EXACT = 1e-12
+
+
+def trace(case):
+    """What the loop does where the network says what it said in the case."""
+    card, steps, looks = DenoiserCard.from_json(json.dumps(case["card"])), [], []
+
+    def network(images, timesteps, labels):
+        said = {(each["t"], each["label"]): each for each in case["steps"][len(steps)]["looks"]}
+        predictions = []
+        for image, t, label in zip(images, timesteps.tolist(), labels.tolist(), strict=True):
+            looks.append({"t": t, "label": label, "x": image.ravel()})
+            look = said.get((t, label), {"prediction": 0 * image})
+            predictions.append(np.reshape(look["prediction"], image.shape))
+        return np.array(predictions, np.float32)
+
+    for step in sampling_steps(
+        NetworkDenoiser(card, network), [case["label"]], [int(case["seed"])]
+    ):
+        steps.append({"s": step.t, "looks": [*looks], "x0": step.x0.ravel(), "x": step.x.ravel()})
+        looks.clear()
+    return steps
+
+
+@pytest.mark.parametrize("name", TRACES)
+def test_the_loop_goes_where_the_trace_goes(name):
+    assert first_difference(TRACES[name], trace(TRACES[name]), EXACT) is None
+
+
+def test_the_traces_show_what_they_are_for():
+    cards = [case["card"] for case in TRACES.values()]
+    assert {card["sampler"] for card in cards} == set(SAMPLERS)
+    assert {card["prediction_type"] for card in cards} == set(prediction.TARGETS)
+    assert any(card["alphas_cumprod"][-1] == 0 for card in cards)
+    clipped = [
+        np.any(np.abs(step["x0"]) == 1) for case in TRACES.values() for step in case["steps"]
+    ]
+    assert np.mean(clipped) > 0.5
+
+
+def _open_above(noise_levels, interval):
+    return (noise_levels >= interval[0]) & (noise_levels < interval[1])
+
+
+# Mistake of a port ► where it is made, a case, and where that tells.
+MISTAKES = {
+    "the labels of guidance are swapped": (
+        plan, "guided",
+        lambda true: lambda network, w, null, **options: true(network, -1 - w, null, **options),
+        "unipc, epsilon", "step 0: x0",
+    ),
+    "the interval is open above": (
+        "kdiffusion.diffusion.guidance", "within_interval", lambda true: _open_above,
+        "ddim, v, guidance in an interval whose ends are visited", "step 1: what the network",
+    ),
+    "timesteps are cut off, not rounded": (
+        spacing.np, "rint", lambda true: np.floor, "ddim, epsilon", "step 0: s",
+    ),
+    "sine comes before cosine": (
+        seeded_noise.np, "cos", lambda true: np.sin, "ddpm, epsilon", "step 0: x before",
+    ),
+    "nothing is clipped": (
+        plan, "static_threshold", lambda true: lambda value_range: lambda x0: x0,
+        "ddim, epsilon", "step 0: x0",
+    ),
+    "UniPC doesn't correct": (
+        solvers, "_corrected", lambda true: lambda estimate, *_: estimate.x,
+        "unipc, epsilon", "step 1: x",
+    ),
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("mistake", MISTAKES)
+def test_a_mistake_shows_at_its_step(mistake, monkeypatch):
+    module, name, wrong, case, where = MISTAKES[mistake]
+    if isinstance(module, str):
+        monkeypatch.setattr(f"{module}.{name}", wrong(None))
+    else:
+        monkeypatch.setattr(module, name, wrong(getattr(module, name)))
+    assert first_difference(TRACES[case], trace(TRACES[case]), 1e-5).startswith(where)
+
+
+@pytest.mark.parametrize("case", read("noise"), ids=lambda case: case["seed"])
+def test_noise(case):
+    words = np.random.Philox(key=np.array([int(case["seed"]), 0], np.uint64)).random_raw(6)
+    assert [int(word, 16) for word in case["words"]] == words.tolist()
+    stream = seeded_noise.ImageNoise([int(case["seed"])], case["image_shape"])
+    for draw in case["draws"]:
+        np.testing.assert_allclose(stream.normal().ravel(), draw, rtol=1e-14, atol=1e-15)
+
+
+def test_timesteps():
+    for case in read("timesteps"):
+        schedule = make_schedule("linear", case["T"])
+        if "alphas_cumprod" in case:
+            schedule = NoiseSchedule(np.array(case["alphas_cumprod"]))
+        pairs = timestep_pairs(schedule, case["steps"], case["spacing"])
+        assert [t for t, _ in pairs] == case["timesteps"], case
+
+
+def test_pixels():
+    (case,) = read("pixels")
+    assert to_uint8(np.float32(case["x"])).tolist() == case["pixels"]
+
+
+@pytest.mark.filterwarnings("ignore:The file recommends")
+@pytest.mark.parametrize("case", read("cards"), ids=lambda case: case["name"])
+def test_cards(case):
+    text = json.dumps(case["card"])
+    if case["accepted"]:
+        assert DenoiserCard.from_json(text).steps == 5
+    else:
+        with pytest.raises(CardError):
+            DenoiserCard.from_json(text)
+
+
+def test_images():
+    """Where one of these fails because a released model was replaced, write the vectors again."""
+    from kdiffusion import load_denoiser, sample
+
+    files = {path.parent.name: path for path in released_models().values()}
+    for case in read("images"):
+        path = files[case["file"]["path"].split("/")[1]]
+        assert sha256_of(path) == case["file"]["sha256"]
+        image = sample(load_denoiser(path), [case["label"]], [int(case["seed"])], progress=False)
+        difference = to_uint8(image).ravel().astype(int) - case["pixels"]
+        assert np.abs(difference).max() <= 1
