@@ -176,17 +176,11 @@ class DiffusionModel(keras.Model):
         timesteps, noise, dropped = self._draw(images, self.step)
         labels = tf.where(dropped, int(self.network.num_classes), labels)
         seed, batch = step_seeds(self.seed, self.step)[DROPOUT], (images, labels, timesteps, noise)
-        variables, parts = self.learnt_variables, self.gradient_accumulation
-        gradients, losses = gradients_in_parts(self._objective, variables, parts, seed, batch)
-        gradient_norm = apply_gradients(
-            self.optimizer, gradients, variables, self.gradient_clip_norm
-        )
+        losses = self._learn(self._objective, seed, batch, self.step + 1)
         self.step.assign_add(1)
-        update_average(self.ema_network, self.network, self.ema_decay, self.step)
         importance = self.timestep_sampler.importance(timesteps)
         self.timestep_sampler.update(losses, timesteps)
         self._loss_by_timestep.update_state(losses, timesteps, importance)
-        self._gradient_norm.update_state(gradient_norm, self._counts(gradient_norm))
         return results([self._loss_by_timestep, self._gradient_norm])
 
     def test_step(self, data: Any) -> dict[str, tf.Tensor]:
@@ -222,11 +216,18 @@ class DiffusionModel(keras.Model):
         importance = self.timestep_sampler.importance(timesteps)
         return self.optimizer.scale_loss(ops.mean(importance * weighted)), losses
 
-    def _counts(self, gradient_norm):
-        """Whether a step's gradient counts in the mean of its norm."""
+    def _learn(self, objective, seed, batch, updates):
+        """One step of the optimizer and of the average, the `updates`-th; the losses `[B]`."""
+        variables = self.learnt_variables
+        gradients, losses = gradients_in_parts(
+            objective, variables, self.gradient_accumulation, seed, batch
+        )
+        norm = apply_gradients(self.optimizer, gradients, variables, self.gradient_clip_norm)
+        update_average(self.ema_network, self.network, self.ema_decay, updates)
         # float16's scale is found by going too far: such a step is left out, and is no fault.
         scaled = isinstance(self.optimizer, keras.optimizers.LossScaleOptimizer)
-        return ops.isfinite(gradient_norm) if scaled else True
+        self._gradient_norm.update_state(norm, ops.isfinite(norm) if scaled else True)
+        return losses
 
     @property
     def learnt_variables(self) -> list[keras.Variable]:

@@ -25,8 +25,7 @@ from kdiffusion.diffusion.prediction import TARGETS, Estimate
 from kdiffusion.diffusion.solvers import dpmpp_2m_step
 from kdiffusion.training.batches import images_and_labels
 from kdiffusion.training.diffusion_model import DiffusionModel
-from kdiffusion.training.ema import averaged_copy, update_average
-from kdiffusion.training.gradients import apply_gradients, gradients_in_parts
+from kdiffusion.training.ema import averaged_copy
 from kdiffusion.training.metrics import results
 from kdiffusion.training.step_seeds import DROPOUT, NOISE, fold_in, seed_dropout, step_seeds
 
@@ -123,20 +122,10 @@ class StudentModel(DiffusionModel):
         x, labels, seed = self._begin(data, self.step)
         for number, (own, taught) in enumerate(zip(self.own_steps, self.paths, strict=True)):
             target = self.follow(taught, self.teacher, x, labels)
-            gradients, losses = gradients_in_parts(
-                functools.partial(self._step_objective, own),
-                self.learnt_variables,
-                self.gradient_accumulation,
-                fold_in(seed, number),
-                (x, labels, target),
-            )
-            norm = apply_gradients(
-                self.optimizer, gradients, self.learnt_variables, self.gradient_clip_norm
-            )
+            objective = functools.partial(self._step_objective, own)
             updates = self.step * len(self.own_steps) + number + 1
-            update_average(self.ema_network, self.network, self.ema_decay, updates)
+            losses = self._learn(objective, fold_in(seed, number), (x, labels, target), updates)
             self._count(losses, own)
-            self._gradient_norm.update_state(norm, self._counts(norm))
             x = self.follow(own, self.network, x, labels)
         self.step.assign_add(1)
         return results([self._loss_by_timestep, self._gradient_norm])
