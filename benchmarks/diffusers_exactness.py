@@ -39,7 +39,7 @@ from kdiffusion.diffusion.guidance import guided
 from kdiffusion.diffusion.samplers import find_sampler
 from kdiffusion.diffusion.sampling import sampling_steps
 from kdiffusion.diffusion.seeded_noise import initial_latents
-from kdiffusion.export.read_source import read_source
+from kdiffusion.export.source import read_source
 from kdiffusion.images import to_uint8
 
 STEPS, LARGEST, LEVELS = 50, 1e-5, 1.0

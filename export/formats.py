@@ -22,14 +22,14 @@ from . import (
     safetensors_writer,
     saved_model_writer,
 )
-from .read_source import default_folder, read_source
+from .source import default_folder, read_source
 
 if TYPE_CHECKING:
     import keras
 
     from kdiffusion.diffusion.card import DenoiserCard
 
-    from .export_source import ExportSource
+    from .source import ExportSource
 
 
 class Format(Protocol):
@@ -154,8 +154,8 @@ def export_network(
         ValueError, FileExistsError, ArtifactError: as `export_run`.
     """
     paths = _free_paths(formats, Path(folder), overwrite)
-    from .export_source import ExportSource
     from .inference import inference_network
+    from .source import ExportSource
     from .verify import check_deviation
 
     weights = Path(folder, safetensors_writer.ARTIFACT)

@@ -17,7 +17,7 @@ from kdiffusion.artifacts.litert_loader import ARTIFACT, CARD_NAME, SIGNATURE, l
 from . import saved_model_writer
 
 if TYPE_CHECKING:
-    from kdiffusion.export.export_source import ExportSource
+    from kdiffusion.export.source import ExportSource
 
 __all__ = ["ARTIFACT", "MARK", "PARTS", "TOLERANCE", "load", "write"]
 

@@ -19,7 +19,7 @@ from .onnx_writer import save
 if TYPE_CHECKING:
     import onnx
 
-    from kdiffusion.export.export_source import ExportSource
+    from kdiffusion.export.source import ExportSource
 
 ARTIFACT = "denoiser_float16.onnx"
 PARTS = ()  # one file

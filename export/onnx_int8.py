@@ -29,7 +29,7 @@ from .onnx_writer import save
 if TYPE_CHECKING:
     import onnx
 
-    from kdiffusion.export.export_source import ExportSource
+    from kdiffusion.export.source import ExportSource
 
 ARTIFACT = "denoiser_int8.onnx"
 PARTS = ()  # one file

@@ -21,7 +21,7 @@ if TYPE_CHECKING:
     import onnx
 
     from kdiffusion.diffusion.card import DenoiserCard
-    from kdiffusion.export.export_source import ExportSource
+    from kdiffusion.export.source import ExportSource
 
 __all__ = [
     "ARTIFACT",

@@ -12,7 +12,7 @@ from kdiffusion.artifacts.safetensors_loader import load as load
 from .safetensors_writer import save
 
 if TYPE_CHECKING:
-    from kdiffusion.export.export_source import ExportSource
+    from kdiffusion.export.source import ExportSource
 
 ARTIFACT = "denoiser_float16.safetensors"
 PARTS = ()  # one file

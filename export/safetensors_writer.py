@@ -21,7 +21,7 @@ from kdiffusion.artifacts.safetensors_loader import (
 )
 
 if TYPE_CHECKING:
-    from kdiffusion.export.export_source import ExportSource
+    from kdiffusion.export.source import ExportSource
 
 __all__ = ["ARTIFACT", "MARK", "PARTS", "TOLERANCE", "load", "save", "write"]
 

@@ -20,7 +20,7 @@ from kdiffusion.artifacts.saved_model_loader import (
 from .inference import serving_function
 
 if TYPE_CHECKING:
-    from kdiffusion.export.export_source import ExportSource
+    from kdiffusion.export.source import ExportSource
 
 __all__ = ["ARTIFACT", "MARK", "PARTS", "TOLERANCE", "load", "write", "write_signature"]
 

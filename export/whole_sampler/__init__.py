@@ -67,8 +67,8 @@ def export_sampler(
         card, sampler=sampler, steps=steps, spacing=spacing, timesteps=timesteps
     )
     paths = free_paths(formats, Path(folder), overwrite)
-    from ..export_source import ExportSource
     from ..inference import inference_network
+    from ..source import ExportSource
 
     source = ExportSource(inference_network(network), card)
     with contextlib.ExitStack() as stack:

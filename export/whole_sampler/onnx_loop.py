@@ -20,7 +20,7 @@ from kdiffusion.artifacts.whole_sampler import load_sampler as load
 from ..onnx_writer import OPSET, introduce
 
 if TYPE_CHECKING:
-    from kdiffusion.export.export_source import ExportSource
+    from kdiffusion.export.source import ExportSource
     from kdiffusion.export.whole_sampler.tables import SamplerTables
 
 __all__ = ["ARTIFACT", "MARK", "PARTS", "load", "write"]

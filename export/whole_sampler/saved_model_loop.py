@@ -16,7 +16,7 @@ from kdiffusion.artifacts.whole_sampler import OUTPUT_NAME, load_sampler
 from ..saved_model_writer import MARK, PARTS, write_signature
 
 if TYPE_CHECKING:
-    from kdiffusion.export.export_source import ExportSource
+    from kdiffusion.export.source import ExportSource
     from kdiffusion.export.whole_sampler.tables import SamplerTables
 
 __all__ = ["ARTIFACT", "MARK", "PARTS", "load", "write"]

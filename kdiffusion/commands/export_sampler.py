@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Annotated
 import tyro
 
 from kdiffusion.diffusion.spacing import SPACINGS
-from kdiffusion.export.read_source import default_folder, read_source
+from kdiffusion.export.source import default_folder, read_source
 from kdiffusion.export.whole_sampler import (
     GRAPH_SAMPLERS,
     SAMPLER_FORMATS,

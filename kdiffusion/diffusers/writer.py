@@ -13,7 +13,7 @@ import tyro
 from kdiffusion.artifacts.denoiser import LoadedDenoiser
 from kdiffusion.artifacts.network_description import describe
 from kdiffusion.diffusion.card import DenoiserCard
-from kdiffusion.export.read_source import default_folder, read_source
+from kdiffusion.export.source import default_folder, read_source
 from kdiffusion.files import refuse_existing, staged
 from kdiffusion.terminal import working
 

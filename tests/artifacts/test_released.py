@@ -12,7 +12,7 @@ from kdiffusion.artifacts import load_denoiser, released_models
 from kdiffusion.artifacts.released import ARTIFACTS, WEIGHTS, resolved
 from kdiffusion.commands import sample
 from kdiffusion.export import FORMATS
-from kdiffusion.export.read_source import read_source
+from kdiffusion.export.source import read_source
 
 MODELS = released_models()
 

@@ -23,7 +23,7 @@ from kdiffusion.diffusers.writer import export_diffusers
 from kdiffusion.diffusion.sampling import sample, sampling_steps
 from kdiffusion.diffusion.schedules import make_schedule
 from kdiffusion.export import FORMATS, export_run
-from kdiffusion.export.read_source import read_source
+from kdiffusion.export.source import read_source
 from kdiffusion.images import to_uint8
 
 EXAMPLES = Path(__file__).parent / "examples"

@@ -1,7 +1,8 @@
-"""The network to export: that of a run, or of a file of weights."""
+"""What is exported: the network of a run or of a file of weights, with its card."""
 
 from __future__ import annotations
 
+import functools
 import os
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -14,6 +15,7 @@ from kdiffusion.tensorflow_start import import_tensorflow
 
 if TYPE_CHECKING:
     import keras
+    import onnx
 
 
 def default_folder(source: str | os.PathLike) -> Path:
@@ -52,3 +54,23 @@ def read_source(source: str | os.PathLike, best: bool = False) -> tuple[keras.Mo
 
     run = load_run(path, best)
     return run.model.ema_network, run.card
+
+
+class ExportSource:
+    """A float32 network and its card, and the graph that several formats are made of.
+
+    Args:
+        network: keras.Model on a dictionary of the contract's inputs, from `inference_network`.
+        card: DenoiserCard.
+    """
+
+    def __init__(self, network: keras.Model, card: DenoiserCard):
+        self.network = network
+        self.card = card
+
+    @functools.cached_property
+    def onnx_model(self) -> onnx.ModelProto:
+        """onnx.ModelProto with the card: converted once, however many formats are made of it."""
+        from .onnx_writer import convert
+
+        return convert(self.network, self.card)
