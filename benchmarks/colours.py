@@ -1,6 +1,6 @@
 """Are the colours of samples those of real images? Means, spreads and saturation, side by side.
 
-python -m benchmarks.colours evaluation/drawn --data cifar10
+python -m benchmarks.colours evaluation/samples --data cifar10
 """
 
 from pathlib import Path

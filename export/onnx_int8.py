@@ -10,7 +10,7 @@ images near those of float32, measured in docs/results/exported_graphs.md:
   neighbouring pixels.
 
 Rounding activations too (`quantize_dynamic`) takes one scale for a whole batch, so that an image
-would depend on those it is drawn with.
+would depend on its batch.
 """
 
 from __future__ import annotations

@@ -25,7 +25,7 @@ def default_folder(source: str | os.PathLike) -> Path:
         ValueError: a source that is in no folder of the user's.
     """
     if is_url(source) or str(source) in released_models():
-        raise ValueError(f"`out` must be given for {source}, which is in no folder of yours")
+        raise ValueError(f"`out` must be given for {source}, which has no folder of its own")
     source = Path(source)
     return source.parent if source.is_file() else source / "export"
 
@@ -35,7 +35,7 @@ def read_source(source: str | os.PathLike, best: bool = False) -> tuple[keras.Mo
 
     Args:
         source: path of a run, of a .safetensors file, or of a folder that holds a
-            denoiser.safetensors; the name of a released model; `hf://owner/name` on the Hub; or
+            denoiser.safetensors; the name of a pretrained model; `hf://owner/name` on the Hub; or
             the URL of any of these in an object store.
         best: bool. Of a run, the checkpoint of the lowest validation loss, not the newest.
 

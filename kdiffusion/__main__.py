@@ -33,7 +33,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
     if name not in COMMANDS:
         near = difflib.get_close_matches(name, COMMANDS, 1)
         hint = f"Did you mean {near[0]}?" if near else f"`{program} --help` lists the commands."
-        print(f"error: there is no command {name}. {hint}", file=sys.stderr)
+        print(f"error: unknown command {name}. {hint}", file=sys.stderr)
         sys.exit(2)
     from kdiffusion.commands.command_line import call, reporting_errors
 

@@ -18,7 +18,7 @@ def refuse_existing(
 ) -> None:
     """Raises FileExistsError unless `path` is free, or what is there may be replaced.
 
-    A URL is refused too: it would become a folder on this machine.
+    It does so for a URL too, which would become a folder on this machine.
 
     Args:
         path: path of a file or a folder.

@@ -43,7 +43,7 @@ def export_sampler(
     formats: Sequence[str] = tuple(SAMPLER_FORMATS),
     overwrite: bool = False,
 ) -> dict[str, Path]:
-    """Exports noise ► images as one graph, kept only if it draws what the NumPy loop draws.
+    """Exports noise ► images as one graph, kept only if its images are the NumPy loop's.
 
     Args:
         network: keras.Model on the contract's inputs, such as `DiffusionModel.ema_network`.
@@ -82,7 +82,7 @@ def export_sampler(
 
 
 def free_paths(formats: Sequence[str], folder: Path, overwrite: bool) -> dict[str, Path]:
-    """Format ► path to write; what can't be written is refused, before the work."""
+    """Format ► path to write; raises an error before the work if one can't be written."""
     if not formats or any(name not in SAMPLER_FORMATS for name in formats):
         raise ValueError(
             f"`formats` must be some of {list(SAMPLER_FORMATS)}. Received: formats={formats}"
@@ -116,6 +116,6 @@ def _check_images(source, draw, path, **options):
         difference = np.abs(to_uint8(received).astype(int) - to_uint8(expected)).max()
     if difference > 1:
         raise ArtifactError(
-            f"{path.name} must draw what the sampling loop draws, to one of 255 levels. Received: "
+            f"{path.name} must give the sampling loop's images within one of 255 levels. Received: "
             f"a largest difference of {difference}; the file was not kept"
         )

@@ -27,7 +27,7 @@ from kdiffusion.diffusion.samplers import SAMPLERS
 if TYPE_CHECKING:
     from kdiffusion.diffusion.card import DenoiserCard
 
-# Those that draw no fresh noise and look at the network once a step.
+# Those that add no fresh noise and evaluate the network once per step.
 GRAPH_SAMPLERS = tuple(
     name
     for name, row in SAMPLERS.items()
@@ -89,7 +89,7 @@ def sampler_tables(card: DenoiserCard, **options: Any) -> SamplerTables:
     if options["sampler"] not in GRAPH_SAMPLERS:
         raise ValueError(
             f"`sampler` must be one of {', '.join(GRAPH_SAMPLERS)} in a graph: the others add "
-            f"fresh noise or look twice a step. Received: sampler={options['sampler']!r}"
+            f"fresh noise or evaluate twice a step. Received: sampler={options['sampler']!r}"
         )
     chosen = SamplingOptions(**options, guidance_strength=0).resolve(card)
     plan = make_plan(NetworkDenoiser(card, None), chosen)  # pyright: ignore[reportArgumentType]

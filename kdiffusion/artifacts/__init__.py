@@ -79,8 +79,8 @@ def load_denoiser(path: str | os.PathLike, trust: bool = False) -> LoadedDenoise
     if loader is None:
         known = ", ".join(loader.ARTIFACT for loader in LOADERS.values())
         raise ArtifactError(
-            f"{path} is none of the formats that can be read, which look like: {known}; nor a "
-            "folder with a denoiser.onnx, which `kdiffusion export RUN_DIR` makes of a run"
+            f"{path} has no known format. Known are: {known}; nor a "
+            "folder with a denoiser.onnx, which `kdiffusion export RUN_DIR` writes"
         )
     return loader.load(path, trust)
 

@@ -70,7 +70,7 @@ def card_from_text(text: str | bytes | None, path: Path) -> DenoiserCard:
         ArtifactError: no card, one of a newer version, or one whose numbers do not validate.
     """
     if not text:
-        raise ArtifactError(f"{path} carries no denoiser card: kdiffusion did not export it")
+        raise ArtifactError(f"{path} has no kdiffusion card: kdiffusion did not export it")
     try:
         return DenoiserCard.from_json(text)
     except CardError as error:

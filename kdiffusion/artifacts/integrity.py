@@ -50,8 +50,8 @@ def check_seal(path: Path, parts: Sequence[str] = ()) -> None:
     seals = {match.group(1) for content in contents.values() for match in _SEAL.finditer(content)}
     if seals and seals != {UNSEALED[-64:].encode()} and seals != {_digest(path, contents).encode()}:
         raise ArtifactError(
-            f"{path} is damaged, or was changed by another tool: its SHA-256 is not that of its "
-            "export. Export it again with `python -m kdiffusion export RUN_DIR`"
+            f"{path} is damaged, or was changed by another tool: its SHA-256 has changed "
+            "since its export. Export it again with `python -m kdiffusion export RUN_DIR`"
         )
 
 

@@ -1,6 +1,6 @@
-"""Released models by name: `kdiffusion sample digits`, wherever an exported file could be given.
+"""Pretrained models by name: `kdiffusion sample digits`, wherever an exported file could be given.
 
-A released model is a folder with the network as ONNX, to draw from, its weights in safetensors, to
+A pretrained model is a folder with the network as ONNX, to sample from, its weights, to
 train on from, and a model card. They are in `pretrained/`, and in an installed package.
 """
 
@@ -36,15 +36,15 @@ def released_models() -> dict[str, Path]:
 def resolved(path: str | os.PathLike, weights: bool = False) -> Path:
     """The path that a user's word stands for.
 
-    `digits` is always the released model; `./digits` is a file or folder of that name.
+    `digits` is always the pretrained model; `./digits` is a file or folder of that name.
     `hf://owner/name` is a model on the Hub, and other URLs are in an object store.
 
     Args:
         path: str or Path, as it was given.
-        weights: bool. Of a model by name, its file of weights, not that which draws.
+        weights: bool. Of a model by name, its file of weights, not the one to sample from.
 
     Returns:
-        Path: of a released model's file, of a downloaded one, else the path as it is.
+        Path: of a pretrained model's file, of a downloaded one, else the path as it is.
     """
     if is_url(path):
         url = os.fspath(path)
@@ -69,7 +69,7 @@ def existing(path: str | os.PathLike, weights: bool = False) -> Path:
     path = resolved(path, weights)
     if not path.exists():
         raise FileNotFoundError(
-            f"The model {path} does not exist. Released models, by name: "
+            f"The model {path} does not exist. The pretrained models are "
             f"{', '.join(released_models())}. `python -m kdiffusion export RUN_DIR` exports a run"
         )
     return path

@@ -1,4 +1,4 @@
-"""Opens a file of weights: to go on training from, or as a Denoiser, which needs Keras.
+"""Opens a file of weights: to train from, or as a Denoiser, which needs Keras.
 
 The weights lie in the format of safetensors under the names of `named_weights`; in its metadata are
 the card and the arguments of the network's class. No code is in such a file, and none is run.

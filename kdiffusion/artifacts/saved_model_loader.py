@@ -62,8 +62,8 @@ def open_signature(
     """
     if not trust:
         raise ArtifactError(
-            f"{path} is a SavedModel, which is a program: sample from the denoiser.onnx of the "
-            "same run, or say that you trust it: `--trust` (trust=True)"
+            f"{path} is a SavedModel, which can run any code. Use the denoiser.onnx of the same "
+            "run, or, if you trust this file, `--trust` (trust=True)"
         )
     path = Path(path)
     check_seal(path, PARTS)

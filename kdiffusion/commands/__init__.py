@@ -13,13 +13,16 @@ COMMANDS = {
         "kdiffusion.commands.train",
         "train a model, export it, and sample from the exported file",
     ),
-    "export": ("kdiffusion.commands.export", "write a run's averaged network into files"),
+    "export": ("kdiffusion.commands.export", "export a run's averaged network to files"),
     "evaluate": ("kdiffusion.evaluation.command", "measure how good sampled images are"),
-    "models": ("kdiffusion.commands.models", "list the released models"),
+    "models": ("kdiffusion.commands.models", "list the pretrained models"),
     "sample_many": ("kdiffusion.many_images.command", "sample many images into files"),
     "interpolate": ("kdiffusion.commands.interpolate", "walk between two seeds, classes or images"),
-    "image_to_image": ("kdiffusion.commands.image_to_image", "redraw an image from a noise level"),
-    "inpaint": ("kdiffusion.commands.inpaint", "redraw what a mask marks"),
+    "image_to_image": (
+        "kdiffusion.commands.image_to_image",
+        "turn an image into one of another class",
+    ),
+    "inpaint": ("kdiffusion.commands.inpaint", "fill in what a mask marks"),
     "film": ("kdiffusion.commands.film", "show how an image appears out of the noise"),
     "likelihood": (
         "kdiffusion.commands.likelihood",
@@ -27,17 +30,17 @@ COMMANDS = {
     ),
     "export_sampler": (
         "kdiffusion.commands.export_sampler",
-        "write the whole sampler of a run as one graph, loop and all",
+        "export a run's whole sampling loop as one graph",
     ),
     "import": (
         "kdiffusion.diffusers.reader",
-        "read a model of diffusers, to sample, export or train from",
+        "import a diffusers model, to sample, export or train from",
     ),
     "export_diffusers": (
         "kdiffusion.diffusers.writer",
-        "write a network as a folder that diffusers reads",
+        "write a network as a folder that diffusers opens",
     ),
-    "pack": ("kdiffusion.packing.pack", "put a data set of any size on the disk for training"),
+    "pack": ("kdiffusion.packing.pack", "pack a data set of any size for training from disk"),
     "hub": ("kdiffusion.hub.publish", "make a folder for the Hugging Face Hub, and upload it"),
     "web": ("kdiffusion.web.site", "make a page that samples in the browser"),
 }

@@ -57,13 +57,13 @@ def reporting_errors() -> Iterator[None]:
         sys.exit(
             f"error: {error}. `pip install {package}` installs it"
             if package
-            else f"error: {error}. In a checkout of kdiffusion, `pip install '.[train]'` installs "
-            "what training and exporting need, `pip install .` what sampling does"
+            else f"error: {error}. Training and exporting need "
+            "`pip install '.[train]'` in a checkout of kdiffusion, sampling `pip install .`"
         )
     except MemoryError as error:
         sys.exit(f"error: not enough memory: {' '.join(str(error).split())}")
     except (ValueError, OSError, ImportError, FloatingPointError) as error:
         sys.exit(f"error: {' '.join(str(error).split())}")
     except KeyboardInterrupt:
-        print("interrupted: by Ctrl-C", file=sys.stderr)
+        print("interrupted by Ctrl-C", file=sys.stderr)
         sys.exit(130)

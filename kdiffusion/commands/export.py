@@ -27,7 +27,7 @@ def main(
 
     Args:
         run_dir: run directory of a training; or a folder that `import` wrote, a .safetensors or
-            .onnx file that this wrote, a released model, or hf://owner/name.
+            .onnx file that this wrote, a pretrained model, or hf://owner/name.
         formats: what to write.
         out: folder to write into; RUN_DIR/export if not given, or where the file is; needed for
             a model on the Hub.

@@ -39,7 +39,7 @@ def main(
 
     Args:
         run_dir: run directory of a training, folder that `import` wrote, file of weights
-            (.safetensors, .onnx), or the name of a released model.
+            (.safetensors, .onnx), or the name of a pretrained model.
         sampler: a deterministic one, fixed in the graph; the model's recommendation if not given.
         steps: fixed in the graph; as recommended if not given.
         spacing: which of the T timesteps are visited.

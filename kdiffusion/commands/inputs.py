@@ -17,7 +17,7 @@ from kdiffusion.images import fit_image, read_image, to_model_range
 if TYPE_CHECKING:
     from kdiffusion.diffusion.card import DenoiserCard
 
-# A word, not a Path, which would make `./digits`, a file, into `digits`, the released model.
+# A word, not a Path, which would make `./digits`, a file, into `digits`, the pretrained model.
 Artifact = Annotated[str, tyro.conf.Positional, tyro.conf.arg(metavar="PATH")]
 Model = Annotated[
     str,

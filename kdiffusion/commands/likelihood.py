@@ -40,7 +40,7 @@ def main(
     of the image; L_1 to L_T-1, one for each step; L_0, the last one, to 8-bit pixels.
 
     Args:
-        artifact: an exported file or folder, such as denoiser.onnx; or a released model.
+        artifact: an exported file or folder, such as denoiser.onnx; or a pretrained model.
         images: how many, at least 2, of those held out of the training, spread over the classes;
             all of them where there are fewer.
         steps: from noise to image; fewer than the T of the training bound a shorter chain. All T if

@@ -1,7 +1,7 @@
 """Images of a range of seeds, in a folder of files of a thousand each.
 
 An image depends on its seed alone, so any machine can sample any file, at any time. A file that is
-there is skipped, so a stopped job goes on.
+there is skipped, so a stopped job resumes.
 """
 
 from __future__ import annotations
@@ -143,7 +143,7 @@ def labels_of_seeds(labels: Sequence[int], seeds: Sequence[int]) -> np.ndarray:
 
 
 def _begin_job(folder, denoiser, labels, options):
-    """Notes what the images are sampled with; a folder of other images is refused."""
+    """Notes what the images are sampled with; a folder of other images is an error."""
     card = denoiser.card
     noise = initial_latents([0], card.image_shape)
     middle = np.array([card.schedule.num_timesteps // 2], np.int32)

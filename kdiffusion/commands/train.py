@@ -41,7 +41,7 @@ class Command:
     run_dir: str | None = None
     """Folder or URL of the run, such as s3://bucket/run; None: runs/PRESET."""
     resume: tyro.conf.FlagCreatePairsOff[bool] = False
-    """Go on with the run there, or begin it; --resume DIR goes on with the one in DIR."""
+    """Resume the run there, or start it; --resume DIR resumes the one in DIR."""
     overwrite: tyro.conf.FlagCreatePairsOff[bool] = False
     """Replace the run there."""
 
@@ -55,7 +55,7 @@ def parse(arguments: Sequence[str], program: str = "train.py") -> Command:
     """The `Command` of a command line; without a preset, of the preset digits.
 
     Raises:
-        ValueError: an unknown preset; a run of another preset is to go on; no run to go on with.
+        ValueError: an unknown preset; a run of another preset to resume; no run to resume.
         SystemExit: with status 0 after the help, 2 where tyro has said what it can't read.
     """
     named = [argument for argument in arguments[:1] if not argument.startswith("-")]
@@ -73,7 +73,7 @@ def parse(arguments: Sequence[str], program: str = "train.py") -> Command:
     if not (command.resume and holds_run(folder)):
         if is_resumed_by_name and not named:
             raise ValueError(
-                f"{command.folder} holds no run to go on with. To begin one there, name its "
+                f"{command.folder} holds no run to resume. To start one there, name its "
                 f"preset: `{program} PRESET --resume {command.folder}`"
             )
         return command
@@ -185,7 +185,7 @@ def announce(command: Command) -> None:
     """Says what will be trained."""
     config, folder = command.config, command.folder
     goes_on = command.resume and holds_run(local_folder(folder))
-    say(f"{'Going on with' if goes_on else 'Training'} {config.preset}")
+    say(f"{'Resuming' if goes_on else 'Training'} {config.preset}")
     say("\n".join(settings_lines(config, folder)))
 
 
@@ -212,7 +212,7 @@ def finish(run: Run) -> str:
 
 
 def closing_lines(place: str, label: str, program: str) -> list[str]:
-    """What a finished run has made, and commands to go on with.
+    """What a finished run has made, and commands to try next.
 
     Args:
         place: str. Path or URL of the run's folder.

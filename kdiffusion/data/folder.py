@@ -60,7 +60,7 @@ def list_images(directory: str | os.PathLike | None) -> dict[str, list[Path]]:
     if not files or not all(files.values()):
         empty = [name for name, paths in files.items() if not paths]
         raise ValueError(
-            "`directory` must hold a sub-folder of images for each class, or one for all. "
+            "`directory` must have a sub-folder of images for each class, or one for all. "
             f"Received: {directory}, " + (f"where {empty} are empty" if empty else "which has none")
         )
     return files

@@ -143,5 +143,5 @@ def holdout_mask(labels: np.ndarray, fraction: float, seed: int) -> np.ndarray:
     for label, quota in zip(classes, quotas, strict=True):
         mask[random.permutation(np.flatnonzero(labels == label))[:quota]] = True
     if not mask.any():
-        raise ValueError("one class at least must have two images, so that one can be held out")
+        raise ValueError("at least one class must have two images, so that one can be held out")
     return mask

@@ -1,6 +1,6 @@
 """From uint8 images to batches for the network: order, flips, range (tf.data).
 
-A training batch is a pure function of (seed, step), so a run that stops at any step goes on with
+A training batch is a pure function of (seed, step), so a run that stops at any step resumes with
 exactly the batches it would have seen: there is no iterator state to save.
 """
 

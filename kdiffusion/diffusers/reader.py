@@ -182,7 +182,7 @@ def _network(model, table, card):
     wrong = sorted(set(names.values()) ^ tensors.keys())
     if wrong:
         raise ValueError(
-            f"{model.name} must hold the tensors of its network and no others. It differs in "
+            f"{model.name} must hold the tensors of its network and no others. These differ: "
             f"{', '.join(wrong[:5])}"
         )
     for name, variable in variables.items():
@@ -199,10 +199,10 @@ def main(
     dataset: str | None = None,
     overwrite: bool = False,
 ) -> None:
-    """Reads a model of diffusers, to sample with, export and train on here.
+    """Imports a diffusers model, to sample, export or train from.
 
     A UNet2DModel with a DDPM or DDIM scheduler, its weights in safetensors. Neither torch nor
-    diffusers is needed. What isn't supported is refused by name.
+    diffusers is needed. Anything unsupported is an error that names it.
 
     Args:
         source: folder that diffusers' save_pretrained wrote; or owner/name or owner/name@revision

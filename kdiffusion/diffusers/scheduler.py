@@ -89,7 +89,7 @@ def schedule_of(config: dict[str, Any]) -> tuple[NoiseSchedule, str]:
     unknown = sorted(name for name in config if name not in KNOWN and not name.startswith("_"))
     if unknown:
         raise ValueError(
-            f"`{unknown[0]}` is no field of a scheduler that is known here. "
+            f"`{unknown[0]}` is an unknown scheduler field. "
             f"Received: {unknown[0]}={config[unknown[0]]!r}"
         )
     betas = config.get("trained_betas")

@@ -87,7 +87,7 @@ def export_diffusers(
 
 
 def free_path(folder: str | os.PathLike, overwrite: bool) -> Path:
-    """The path to write; one that may not be written is refused, before the work."""
+    """The path to write; raises an error before the work if it may not be written."""
     path = Path(folder, ARTIFACT)
     refuse_existing(path, overwrite, layout.CARD)
     return path

@@ -183,7 +183,7 @@ class DenoiserCard:
             if facts["sampler"] not in SAMPLERS:
                 warnings.warn(
                     f"The file recommends the sampler {facts['sampler']!r}, which this version "
-                    "lacks: unless another is asked for, ddim is used.",
+                    "lacks. It uses ddim unless you choose another.",
                     stacklevel=2,
                 )
                 facts["sampler"] = "ddim"
@@ -191,7 +191,7 @@ class DenoiserCard:
         except CardError:
             raise
         except (KeyError, TypeError, ValueError) as error:
-            raise CardError(f"The text is no card ({error!r}). Received: {text[:80]!r}") from error
+            raise CardError(f"Not a card ({error!r}). Received: {text[:80]!r}") from error
 
 
 def _check_version(version):

@@ -1,4 +1,4 @@
-"""The contract between a network and all that draws with it: names, types, and the card.
+"""The contract between a network and all that samples with it: names, types, and the card.
 
 A Denoiser is a callable, of arrays whose batch is of any size:
 
@@ -8,7 +8,7 @@ A Denoiser is a callable, of arrays whose batch is of any size:
     prediction   float32 [B, H, W, C]   what `card.prediction_type` says
 
 These are the names in every exported graph. The averaged network in training, an exported file in
-any runtime, and an oracle in a test are all Denoisers: one loop draws with each.
+any runtime, and an oracle in a test are all Denoisers: one loop samples from each.
 """
 
 from __future__ import annotations
@@ -26,7 +26,7 @@ OUTPUT_NAME = "prediction"
 
 
 class Denoiser(Protocol):
-    """What draws images: a prediction, and the card that says what it means."""
+    """What images are sampled from: a prediction, and the card that says what it means."""
 
     @property
     def card(self) -> DenoiserCard:
@@ -55,5 +55,5 @@ class NetworkDenoiser:
     def __call__(
         self, noisy_images: np.ndarray, timesteps: np.ndarray, labels: np.ndarray
     ) -> np.ndarray:
-        """As of a `Denoiser`; what the function refuses is refused by it."""
+        """See `Denoiser`; the function raises its own errors."""
         return self.network(noisy_images, timesteps, labels)

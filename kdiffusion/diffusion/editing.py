@@ -35,7 +35,7 @@ def image_to_image(
     callback: Callback | None = None,
     **options: Any,
 ) -> np.ndarray:
-    """Draws variations of images, as their labels would have them (SDEdit, algorithm 2).
+    """Samples variations of images, as other classes (SDEdit, algorithm 2).
 
     Args:
         denoiser: a Denoiser.
@@ -113,8 +113,8 @@ def inpaint(
     plan = make_plan(denoiser, SamplingOptions(sampler=sampler, **options))
     if plan.sampler.multistep:
         raise ValueError(
-            "`sampler` must be one without history: pasting the kept pixels in breaks the path "
-            f"that the history is of. Received: sampler={sampler!r}"
+            "`sampler` must use no earlier steps: pasting the kept pixels in changes the path. "
+            f"Received: sampler={sampler!r}"
         )
     if resamplings > 1 and jump_steps >= len(plan.pairs):
         raise ValueError(

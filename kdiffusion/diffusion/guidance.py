@@ -63,7 +63,7 @@ def guided(
 
 
 def within_interval(noise_levels: np.ndarray, interval: tuple[float, float]) -> np.ndarray:
-    """bool `[T]`: which timesteps have low < sigma <= high; an empty interval is refused.
+    """bool `[T]`: which timesteps have low < sigma <= high; an empty interval is an error.
 
     Args:
         noise_levels: float array `[T]`, sigma of each timestep.

@@ -116,7 +116,7 @@ def interpolate_images(
         fixed_point_iterations: int. As in `invert`.
         batch_size: int. Images at a time.
         progress: bool. Whether to show bars.
-        callback: as of `sample`, of the walk.
+        callback: as in `sample`, of the walk.
         **options: the other fields of `SamplingOptions`.
 
     Returns:
@@ -176,7 +176,7 @@ def _deterministic(sampler: str | None, card: DenoiserCard, options: dict[str, A
     eta = SamplingOptions(sampler=chosen, **options).resolve(card).eta or 0.0
     if find_sampler(chosen).is_random(eta):
         raise ValueError(
-            "`sampler` must be deterministic for a walk: fresh noise makes neighbouring frames "
-            f"unlike. Received: sampler={chosen!r}, eta={eta}"
+            "`sampler` must be deterministic: with fresh noise, neighbouring frames would differ. "
+            f"Received: sampler={chosen!r}, eta={eta}"
         )
     return chosen

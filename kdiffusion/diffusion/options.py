@@ -32,7 +32,7 @@ class RecommendedSampling:
         timesteps: the timesteps themselves, such as 999 640 320 90, in place of steps and spacing.
         guidance_strength: w of classifier-free guidance (Ho & Salimans 2022), where 0 is the plain
             conditional model. Many libraries write s = 1 + w.
-        guidance_interval: low and high noise level (sigma) between which guidance applies;
+        guidance_interval: lowest and highest noise level (sigma) where guidance applies;
             elsewhere a step costs half. 0 inf is everywhere.
     """
 
@@ -49,12 +49,12 @@ class SamplingOptions(RecommendedSampling):
 
     Args:
         spacing: which of the T timesteps are visited.
-        guidance_rescale: 0 .. 1, how far guidance is kept from raising the contrast.
+        guidance_rescale: 0 .. 1, how much to undo the contrast that guidance adds.
         eta: 0 .. 1, how much fresh noise ddim adds; 0 if not given.
         variance: of the noise that ddpm adds.
-        clip: whether predicted images are clipped to the range of pixels at each step.
+        clip: whether to clip the predicted image to the range of pixels at each step.
         dynamic_threshold: clip at this quantile of an image's pixels, such as 0.995, and scale back
-            into range: against saturated colours under strong guidance.
+            into range. Prevents saturated colours under strong guidance.
     """
 
     spacing: SpacingName | None = None
@@ -70,7 +70,7 @@ class SamplingOptions(RecommendedSampling):
         return {field.name: value for field, value in fields if value != field.default}
 
     def resolve(self, card: DenoiserCard, start: int | None = None) -> SamplingOptions:
-        """Fills what was left out from the card, and refuses options that the sampler lacks.
+        """Fills what was left out from the card; an option that the sampler lacks is an error.
 
         Args:
             card: `DenoiserCard`.
@@ -112,7 +112,7 @@ class SamplingOptions(RecommendedSampling):
         return {"timesteps": visited, "steps": len(visited)}
 
     def _check_sampler_options(self, name):
-        """An option that this sampler would silently ignore is refused."""
+        """An option that this sampler would silently ignore is an error."""
         own = find_sampler(name).options
         for option in dict.fromkeys(each for row in SAMPLERS.values() for each in row.options):
             value = getattr(self, option, None)

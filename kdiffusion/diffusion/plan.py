@@ -89,7 +89,7 @@ def check_mask(card: DenoiserCard, keep_mask: np.ndarray, count: int) -> np.ndar
         )
     if not np.all((keep_mask == 0) | (keep_mask == 1)):
         raise ValueError(
-            "`keep_mask` must hold only 1 (keep) and 0 (paint anew). "
+            "`keep_mask` must hold only 1 (keep) and 0 (fill in). "
             f"Received: values from {keep_mask.min()} to {keep_mask.max()}"
         )
     return np.broadcast_to(keep_mask.astype(bool)[..., None], (count, height, width, 1))

@@ -101,5 +101,5 @@ SAMPLERS: dict[str, Sampler] = {
 
 
 def find_sampler(name: str) -> Sampler:
-    """The row called `name`; a name that isn't there is refused with the list of those that are."""
+    """The row called `name`; an unknown name is an error that lists the known ones."""
     return SAMPLERS[check_name("sampler", name, SAMPLERS)]

@@ -45,7 +45,7 @@ def sampling_steps(
     latents: np.ndarray | None = None,
     **options: Any,
 ) -> Iterator[Step]:
-    """The sampling loop of one batch, step by step; whoever takes no further step stops it.
+    """The sampling loop of one batch, step by step; stop iterating to stop it.
 
     Arguments are checked at the call, before the first step is asked for.
 
@@ -71,7 +71,7 @@ def sample(
     callback: Callback | None = None,
     **options: Any,
 ) -> np.ndarray:
-    """Draws one image for each label and seed (Ho et al. 2020, algorithm 2, or another sampler).
+    """Samples one image for each label and seed (Ho et al. 2020, algorithm 2, or another sampler).
 
     Args:
         denoiser: a Denoiser.
@@ -79,7 +79,7 @@ def sample(
             serves all.
         seeds: ints `[N]`. An image depends on its own seed and label alone. Defaults to 0, 1, ...
             for the labels.
-        latents: array `[N, H, W, C]` to begin from; drawn from the seeds unless given.
+        latents: array `[N, H, W, C]` to start from; sampled from the seeds unless given.
         batch_size: int. Images at a time; with guidance the network sees twice as many.
         progress: bool. Whether to show a bar on standard error.
         callback: `callback(index, t, x, x0)` after each step of each batch: the fields of `Step`.

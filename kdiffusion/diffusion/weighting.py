@@ -17,7 +17,7 @@ LOSS_WEIGHTINGS = {
     "min_snr": lambda snr: np.minimum(snr, GAMMA),
     "edm": lambda snr: snr + SIGMA_DATA**-2,
 }
-# How often each timestep is drawn: the rows of `TIMESTEP_SAMPLING` in training/timesteps.py, which
+# How to sample timesteps: the rows of `TIMESTEP_SAMPLING` in training/timesteps.py, which
 # needs TensorFlow. A test holds them to it.
 TIMESTEP_SAMPLING_NAMES = ("uniform", "stratified", "log_normal", "loss_second_moment")
 

@@ -51,7 +51,7 @@ def main(
 ) -> None:
     """Measures samples against real images: a table, evaluation.json and report.html.
 
-    Samples stay in the folder `drawn` of --out: stopped and started again, it goes on.
+    The samples are kept in the folder `samples` of --out, so an interrupted command can continue.
     docs/evaluate.md explains each measure.
 
     Args:
@@ -92,7 +92,7 @@ def main(
     _say_left_out(left_out)
     samples = given or _sample(denoiser, real, range(seed, seed + count), out, sampling, overwrite)
     figures, nearest = measure(samples, real, measures, seed)
-    figures.update(source=source, held_out=held_out)
+    figures.update(source=str(source), held_out=held_out)
     if denoiser is not None:
         figures["network"] = network_figures(denoiser, real, network_images, seed)
     print(table(figures))
@@ -118,7 +118,7 @@ def _is_images(path):
 def _load_data(data, directory, card, image_shape) -> tuple[Any, str | None]:
     """(ImageDataset or the path of a file of statistics, what is known of its split)."""
     if data is None and card is None:
-        raise ValueError("`data` must be given: the images do not say what they should look like")
+        raise ValueError("`data` must be given: images, unlike models, don't name their data set")
     if data is not None and data.endswith(".npz"):
         return Path(data), None
     # What the card names is never a path: the file says it, not the user.
@@ -139,7 +139,7 @@ def _say_left_out(left_out):
 
 
 def _sample(denoiser, real, seeds, out, sampling, overwrite):
-    folder = out / "drawn"
+    folder = out / "samples"
     if overwrite:
         sampling.options().resolve(denoiser.card)  # refuses before anything is removed
         if (folder / JOB).is_file():  # ours, of an earlier evaluation

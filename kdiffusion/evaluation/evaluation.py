@@ -29,7 +29,7 @@ KEYS = (
     "images", "frechet_distance", "kernel_distance", "precision", "recall", "density", "coverage",
     "share_as_asked",
 )  # fmt: skip
-IMAGES, NETWORK_IMAGES = 5000, 500  # at most, unless told otherwise
+IMAGES, NETWORK_IMAGES = 5000, 500  # at most, unless given
 
 
 def evaluate(

@@ -44,7 +44,7 @@ def make_callback(
         return None
     judge = chosen.judge or find_judge(dataset.name, dataset.image_shape, dataset.class_names)
     if judge is None or len(dataset.validation_images) < FEWEST_IMAGES:
-        say("No evaluation in training: no judge reads this data (--evaluation.judge names one).")
+        say("No evaluation in training: no classifier of this data (--evaluation.judge names one).")
         return None
     real = read_real(dataset, dataset.image_shape, dataset.class_names, judge=judge)
     return EvaluationInTraining(real, directory)
@@ -92,7 +92,7 @@ class EvaluationInTraining(keras.callbacks.Callback):
         return each * sum(map(self.is_due, range(epoch, self._epochs + 1)))
 
     def on_train_begin(self, logs: Any = None) -> None:
-        if self._writer is None:  # `fit` begins twice where a run goes on amid an epoch
+        if self._writer is None:  # `fit` begins twice where a run resumes within an epoch
             step = int(self.model.step.numpy())
             self._writer = event_writer(self._directory, "evaluation", step)
 

@@ -1,4 +1,4 @@
-"""How well a network denoises, measured without drawing: comparable across targets and schedules.
+"""How well a network denoises, measured without sampling: comparable across targets and schedules.
 
 Losses of networks with other targets, weights or densities of timesteps don't compare. The error in
 x_0 at a given noise level means the same for each of them, and so does what the label is worth.

@@ -140,8 +140,8 @@ def save_statistics(real: Real, path: Path) -> None:
     """
     if real.dataset is None or real.reader.name in FEATURES:
         raise ValueError(
-            "`save_statistics` needs real images, and the features of a judge or of an ONNX "
-            f"network. Received: features={real.reader.name!r}"
+            "`save_statistics` needs real images, and the features of a classifier or another "
+            f"ONNX network. Received: features={real.reader.name!r}"
         )
     with open(path, "wb") as file:
         np.savez(

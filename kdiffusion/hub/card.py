@@ -42,7 +42,7 @@ METRICS = (
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class Facts:
-    """What a user says of a model beside what its files say.
+    """What a user says about a model, beyond its files.
 
     Args:
         name: str, `owner/name` on the Hub.

@@ -51,7 +51,7 @@ def write_hub_folder(
 
     Args:
         source: path of a run, of a folder that `import` wrote, of a file of weights (.safetensors)
-            or of an exported ONNX file, which is published as it is; or a released model, or one
+            or of an exported ONNX file, which is published as it is; or a pretrained model, or one
             on the Hub.
         folder: path of the folder to make.
         facts: Facts.
@@ -139,7 +139,7 @@ def upload(folder: Path, name: str, *, space: bool, private: bool) -> dict[str, 
 
 
 def _with_released_licence(source, facts):
-    """A released model's README says its licence."""
+    """A pretrained model's README says its licence."""
     file = released_models().get(str(source))
     if file is None or facts.license is not None:
         return facts
@@ -173,7 +173,7 @@ def _draw_gallery(denoiser, per_label, path):
     images, _, seeds = draw_by_class(denoiser, labels, per_label, seed=0)
     names = label_names(labels, card.class_names) if len(card.class_names) > 1 else None
     image_grid(images, per_label, row_labels=names).save(path, format="PNG")
-    return f"None picked: seeds 0 to {int(seeds[-1])}, sampled with `{NAMES['onnx']}`"
+    return f"Uncurated: seeds 0 to {int(seeds[-1])}, sampled with `{NAMES['onnx']}`"
 
 
 def _check_token():
@@ -207,14 +207,14 @@ def main(
 
     Args:
         source: run directory, folder that `import` wrote, .safetensors file, exported .onnx file
-            (published alone), the name of a released model, or hf://owner/name.
+            (published alone), the name of a pretrained model, or hf://owner/name.
         out: folder to make.
         push: owner/name to upload to, by huggingface_hub and its token (`hf auth login`); made if
             need be.
         push_space: upload the page too, as a Space of the same name.
         private: make repositories that are new private.
         name: owner/name that README.md speaks of; that of --push if not given.
-        license: the Hub's identifier of a licence, such as apache-2.0; a released model's own if
+        license: the Hub's identifier of a licence, such as apache-2.0; a pretrained model's own if
             not given, else none.
         datasets: the data sets' names on the Hub; found by the file's card if not given.
         tags: more tags.
@@ -242,7 +242,7 @@ def main(
     )
     for file, size in files.items():
         print(f"{size / 1e6:8.1f} MB  {out / file}")
-    print(f"Written: {out}. Read {out / 'README.md'} before others do.")
+    print(f"Written: {out}. Read {out / 'README.md'} before you publish it.")
     if push is None:
         print(f'Upload it: hf upload {facts.name} {shlex.quote(str(out))} --exclude "{SPACE}/*"')
         return

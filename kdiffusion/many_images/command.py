@@ -99,7 +99,7 @@ def main(
 ) -> None:
     """Samples many images, one for each seed, into files of a folder.
 
-    Files that are there are skipped: stopped and started again, it goes on. With --shard, several
+    Existing files are skipped, so an interrupted command can continue. With --shard, several
     machines share the job.
 
     Args:
@@ -123,7 +123,8 @@ def main(
     )  # fmt: skip
     seconds = time.perf_counter() - start
     how = sampling.described(card)
-    print(f"{counted(sampled, 'image')} ({how}) in {seconds:.1f} s, {skipped} were there: {out}")
+    done = f"{counted(sampled, 'image')} ({how}) in {seconds:.1f} s"
+    print(f"{done}, {skipped} existed already: {out}")
 
 
 def seeds_from_text(text: str) -> range:

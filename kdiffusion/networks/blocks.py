@@ -12,7 +12,7 @@ from kdiffusion.networks.layers import GroupNorm, PointwiseDense, Shape, Tensor,
 
 @keras.saving.register_keras_serializable("kdiffusion")
 class ResidualBlock(keras.layers.Layer):
-    """Residual block that is told the time and the label (Ho et al. 2020, appendix B).
+    """Residual block, conditioned on time and label (Ho et al. 2020, appendix B).
 
     norm, SiLU, conv; plus the projected condition; norm, SiLU, dropout, conv; plus the raw input.
 

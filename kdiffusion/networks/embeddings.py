@@ -146,7 +146,7 @@ class AddedConditionEmbedding(keras.layers.Layer):
         num_classes: int. Real classes; the null label is `num_classes`.
         time_channels: int. Width of the sinusoidal embedding of the timestep.
         channels: int. Width of the result, and of the label's rows.
-        cosine_first, frequency_shift: as of `TimestepEmbedding`.
+        cosine_first, frequency_shift: as in `TimestepEmbedding`.
 
     Call: int `[B]` timesteps, int `[B]` labels ► `[B, channels]`, after the last SiLU, so that a
     block only has to project it.

@@ -169,8 +169,8 @@ def down_and_up(
         middle_heads: int. Heads of the attention in the middle; 0 for none.
         residual: dict of arguments of the blocks, and the `dtype` of all layers.
         up_heads: as `heads`, on the way up; None for the same.
-        middle_norm: `norm` of the attention in the middle, as of `SelfAttention2D`.
-        symmetric: bool. As of `Downsample`.
+        middle_norm: `norm` of the attention in the middle, as in `SelfAttention2D`.
+        symmetric: bool. As in `Downsample`.
 
     Returns:
         `[B, H, W, widths[0]]` map.

@@ -37,11 +37,11 @@ class UNet2D(keras.Model):
         norm_epsilon: float. Added to variances. Defaults to `1e-6`.
         middle_norm_groups: int. Groups of the norm before the attention in the middle; 0 for no
             norm, None for `norm_groups`.
-        symmetric_padding: bool. As of `Downsample`. Defaults to `False`.
-        cosine_first, frequency_shift: as of `TimestepEmbedding`.
+        symmetric_padding: bool. As in `Downsample`. Defaults to `False`.
+        cosine_first, frequency_shift: as in `TimestepEmbedding`.
         embedding_channels: int or None. Width of the condition; None for `4 * widths[0]`.
         dropout: float in [0, 1). In every residual block. Defaults to `0.0`.
-        scale_shift: bool. As of `UNet`. Defaults to `False`.
+        scale_shift: bool. As in `UNet`. Defaults to `False`.
         dtype: a Keras dtype policy. The output is float32 under every policy.
 
     Call: `{"noisy_image": [B, H, W, C], "timestep": int [B], "label": int [B]}` ►
@@ -167,7 +167,7 @@ class UNet2D(keras.Model):
         """The network of a run's settings, which are the arguments of `UNet`.
 
         Args:
-            image_shape, ..., patch_size: as of `UNet`.
+            image_shape, ..., patch_size: as in `UNet`.
             **own: arguments of this class, which go before them; and `dtype`.
 
         Raises:

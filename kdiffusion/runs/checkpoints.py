@@ -146,7 +146,7 @@ class Checkpoints:
             try:
                 verify(folder)
             except (OSError, ValueError, KeyError) as error:
-                warnings.warn(f"{folder} is damaged, and skipped: {error!r}", stacklevel=2)
+                warnings.warn(f"{folder} is damaged and was skipped: {error!r}", stacklevel=2)
                 continue
             self._read(folder / STATE, to_sample)
             return int(self._model.step.numpy())
@@ -176,7 +176,7 @@ def verify(folder: Path) -> dict[str, Any]:
     """
     record = json.loads((folder / RECORD).read_text(encoding="utf-8"))
     if record["sha256"] != sha256_of(folder / STATE):
-        raise ValueError(f"{STATE} does not have the SHA-256 that it was written with")
+        raise ValueError(f"{STATE} has changed since it was written (by its SHA-256)")
     return record
 
 
@@ -187,7 +187,7 @@ def newest_first(directory: Path) -> list[Path]:
 
 
 def all_checkpoints(directory: Path) -> list[Path]:
-    """Those that a run may go on from, the newest first and the best last."""
+    """Those that a run may resume from, the newest first and the best last."""
     return newest_first(directory) + newest_first(directory / "best")
 
 

@@ -112,7 +112,7 @@ class DiffusionConfig:
     loss_weighting: Annotated[str, OneOf(LOSS_WEIGHTINGS)] = "simple"
     """Weight of each timestep: the same, min-SNR with gamma 5, or EDM's."""
     timestep_sampling: Annotated[str, OneOf(TIMESTEP_SAMPLING_NAMES)] = "stratified"
-    """How t is drawn. loss_second_moment: more often where the loss is large, with less weight."""
+    """How to sample t. loss_second_moment: more often where the loss is large, with less weight."""
     log_sigma_mean: FiniteFloat = -0.4
     """Mean of ln sigma under log_normal."""
     log_sigma_std: PositiveFloat = 1.0
@@ -191,7 +191,7 @@ class ExecutionConfig:
     seed: Annotated[int, Field(ge=0, lt=2**31)] = 0
     """Every random number of the run derives from it."""
     init_from: Text | None = None
-    """Weights to start from: a run, an exported or imported file or folder, a released model,
+    """Weights to start from: a run, an exported or imported file or folder, a pretrained model,
     hf://owner/name. Label rows are matched by class name."""
     init_partial: bool = False
     """Take only those weights that fit."""

@@ -31,7 +31,7 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class Training:
-    """A run that is ready to begin or to go on."""
+    """A run that is ready to start or resume."""
 
     directory: RunDirectory
     dataset: ImageDataset
@@ -90,7 +90,7 @@ def fit(
             _fit_epochs(training, config.optimizer.epochs, steps_per_epoch, callbacks)
         stop = what_came()
         if stop is not None:
-            raise stop(f"{stop.cause} came after the last step; the run is whole.")
+            raise stop(f"{stop.cause} came after the last step; the run is complete.")
 
 
 def _fit_epochs(training, epochs, steps, callbacks):

@@ -76,7 +76,7 @@ def read_parent(path: str | os.PathLike) -> InitialWeights:
     Args:
         path: path of a run's folder (the average of its newest checkpoint is taken), of a
             .safetensors file or a folder that holds a denoiser.safetensors, or of a .keras file of
-            the network; or the name of a released model, `hf://owner/name` on the Hub, or the URL
+            the network; or the name of a pretrained model, `hf://owner/name` on the Hub, or the URL
             of any of these in an object store.
 
     Raises:
@@ -158,7 +158,7 @@ def start_from(
     if not taken or (unlike and not partial):
         raise ValueError(
             f"`run.init_from` must hold the weights of this network; it differs in "
-            f"{_listed(unlike)}. Take what fits by --run.init-partial, or its own network by "
+            f"{_listed(unlike)}. Load what fits with --run.init-partial, or use its network with "
             f"--model.network parent. Received: {parent.path}"
         )
     for name in taken:
@@ -243,7 +243,7 @@ def with_network_of(
     if parent is None or parent.network is None or parent.network_class is None:
         raise ValueError(
             "`model.network` parent needs `run.init_from` to be a run or an exported file, which "
-            f"say what their network is made of. Received: {config.run.init_from}"
+            f"describe their network. Received: {config.run.init_from}"
         )
     known = {field.name for field in dataclasses.fields(ModelConfig)}
     arguments = {

@@ -10,7 +10,7 @@ from collections.abc import Callable, Iterator
 
 
 class Interrupted(Exception):
-    """A run was ended from outside and can go on by `--resume`."""
+    """A run was ended from outside; `--resume` continues it."""
 
     cause = "an interruption"
     exit_status = 1

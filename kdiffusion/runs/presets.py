@@ -24,7 +24,7 @@ def digits() -> Config:
     `python -m kdiffusion train digits`
 
     From scikit-learn. 0.7 M parameters. Two minutes in all, with both exports and 80 images, on
-    idle cores with AMX. An SVM on the real digits read 100 % of 200 drawn ones as the label that
+    idle cores with AMX. An SVM on the real digits read 100 % of 200 samples as the label that
     was asked for.
     """
     return Config(
@@ -127,8 +127,8 @@ def cifar10_small() -> Config:
     `python -m kdiffusion train cifar10_small`
 
     Half the resolution inside, Muon, min-SNR weighting. 7.4 M parameters, 0.29 G multiplications
-    per image. Timesteps whose loss is large are drawn more often, and count less. What was tried,
-    and what it gave: docs/results/recipe.md. The released model `cifar10_5m` has other noise
+    per image. Timesteps whose loss is large are sampled more often, and count less. What was tried,
+    and what it gave: docs/results/recipe.md. The pretrained model `cifar10_5m` has other noise
     levels: `--diffusion.timestep-sampling log_normal --diffusion.loss-weighting edm`.
     """
     return Config(

@@ -104,7 +104,7 @@ class EpochLines(keras.callbacks.Callback):
     def _left(self):
         """Of the whole run: each step, and what each epoch ends with, as long as they took so far.
 
-        Apart, as a run may go on in the middle of an epoch: few steps, and a whole validation.
+        Apart, as a run may resume in the middle of an epoch: few steps, and a whole validation.
         """
         (start, first), (done, step) = self._begun, self._epoch_done
         steps_left = self._epochs * self._steps_per_epoch - step

@@ -53,7 +53,7 @@ def train(
     Args:
         config: `Config`.
         run_dir: path of the run's folder, or its URL in an object store, as `s3://bucket/run`.
-        resume: bool. Go on from the newest checkpoint of the run in that folder, to end with the
+        resume: bool. Resume from the newest checkpoint of the run in that folder, to end with the
             very numbers of a run that was never stopped. Without a checkpoint, it begins.
         overwrite: bool. Replace the run in that folder.
         callbacks: more Keras callbacks, for the process that writes the run: the first worker.
@@ -111,7 +111,7 @@ def _prepare(
     Args:
         config: `Config` as it was asked for.
         folder: Path of the run.
-        before: `RunDirectory` of the run that goes on; None for one that begins.
+        before: `RunDirectory` of the run to resume; None for a new one.
         strategy: `tf.distribute.Strategy`.
         workers: `Workers` of that strategy.
     """
@@ -156,11 +156,11 @@ def _begin(training: Training) -> None:
 
 
 def _resume(training: Training) -> None:
-    """Restores the newest whole checkpoint, and writes the settings that the run goes on with."""
+    """Restores the newest whole checkpoint, and writes the settings that it resumes with."""
     step = training.checkpoints.restore()
     if training.workers.is_chief:
         total = training.config.optimizer.epochs * training.steps_per_epoch
-        say(f"Going on from step {step:,} of {total:,}.")
+        say(f"Resuming from step {step:,} of {total:,}.")
         training.directory.write()
 
 
@@ -199,7 +199,7 @@ def _what_must_agree(directory, before):
         **{name: value for name, value in settings.items() if name not in own},
         "data (SHA-256)": directory.data_sha256,
         "weights to start from": directory.parent,
-        "checkpoint to go on from, in a folder that all share": newest,
+        "checkpoint to resume from, in a folder that all share": newest,
     }
 
 

@@ -15,7 +15,7 @@ from kdiffusion.runs.config import PARENT, Config
 
 GRID = "samples.png"  # what `train.py` samples at the end
 PARTS = ("checkpoints", "tensorboard", "samples", "export", GRID)
-# What makes another run of it: "section" or "section.field". The rest may change as a run goes on.
+# What makes another run of it: "section" or "section.field". The rest may change when it resumes.
 KEPT = (
     "model", "diffusion", "student", "sampling.timesteps", "optimizer.name", "optimizer.batch_size",
     "run.seed", "run.x_axis", "run.init_from",
@@ -116,13 +116,13 @@ def check_free(path: str | os.PathLike, overwrite: bool = False) -> None:
         for part in (path / name for name in PARTS):
             if part.is_file() or (part.is_dir() and any(part.iterdir())):
                 raise FileExistsError(
-                    f"{part} is there, and {path} holds no run. Choose another --run-dir, or move "
+                    f"{part} exists, but {path} holds no run. Choose another --run-dir, or move "
                     "it away."
                 )
         return
     if not overwrite:
         raise FileExistsError(
-            "`--run-dir` holds a run already. Go on with it by --resume, replace it by "
+            "`--run-dir` already holds a run. Continue it with --resume, replace it with "
             "--overwrite, or choose another."
         )
     RunDirectory.read(path)  # our mark: a folder without it is never removed
@@ -147,7 +147,7 @@ def as_begun(config: Config, before: RunDirectory) -> Config:
 
     Args:
         config: `Config` that was asked for.
-        before: `RunDirectory` of the run that goes on.
+        before: `RunDirectory` of the run to resume.
     """
     model = config.model
     if model.network == PARENT:
@@ -172,7 +172,7 @@ def flat_settings(config: Config) -> dict[str, Any]:
 
 
 def check_resumable(before: RunDirectory, now: RunDirectory) -> None:
-    """Refuses to go on with a run as another: with other data, or another network or objective.
+    """Raises an error if a run would resume with other data, or another network or objective.
 
     Args:
         before: `RunDirectory` of the run.

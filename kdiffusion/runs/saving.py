@@ -1,4 +1,4 @@
-"""When a run is saved, how it stops, and how a saved one goes on amid an epoch."""
+"""When a run is saved, how it stops, and how a saved one resumes within an epoch."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ class StopAtNonFinite(keras.callbacks.Callback):
         checkpoints: Path of the folder that holds them. The newest is from before that step.
 
     Raises:
-        FloatingPointError: naming the step, and the checkpoint from which the run can go on.
+        FloatingPointError: naming the step, and the checkpoint to resume from.
     """
 
     def __init__(self, checkpoints: Path):
@@ -41,7 +41,7 @@ class StopAtNonFinite(keras.callbacks.Callback):
             value = float(np.mean(logs[name]))
             if not np.isfinite(value):
                 last = next(iter(newest_first(self._checkpoints)), None)
-                after = "Begin again, with --overwrite" if last is None else "Go on by --resume"
+                after = "Start again with --overwrite" if last is None else "Resume with --resume"
                 raise FloatingPointError(
                     f"The {name} is {value} at step {int(self.model.step.numpy())}: training "
                     f"stops. The last checkpoint is {last}. {after} and a lower "
@@ -119,8 +119,8 @@ class SaveCheckpoint(keras.callbacks.Callback):
             # This returns when all are here: none leaves while one writes.
             kind = Preempted if self._workers.any(came is Preempted) else StoppedByUser
             raise kind(
-                f"Stopped by {kind.cause} after step {step}, which is saved. Go on by the same "
-                "command with --resume, without --overwrite."
+                f"Stopped by {kind.cause} after step {step}, which was saved. Continue with "
+                "the same command with --resume, without --overwrite."
             )
 
 

@@ -36,7 +36,7 @@ def x_of(config: Config, step: int) -> np.int64:
 def event_writer(directory: RunDirectory, part: str, step: int) -> tf.summary.SummaryWriter:
     """A writer of one part of a run's log, from a step on.
 
-    TensorBoard hides what a killed process wrote after that step: the checkpoint gone on from.
+    TensorBoard hides what a killed process wrote after that step, from which the run resumes.
 
     Args:
         directory: `RunDirectory`.
@@ -85,7 +85,7 @@ class TensorBoardLog(keras.callbacks.Callback):
         self._writers: dict[str, tf.summary.SummaryWriter] = {}
 
     def on_train_begin(self, logs: Any = None) -> None:
-        if self._writers:  # `fit` begins twice where a run goes on amid an epoch
+        if self._writers:  # `fit` begins twice where a run resumes within an epoch
             return
         self._write_settings()
         for part in PARTS:
@@ -150,7 +150,7 @@ class TensorBoardLog(keras.callbacks.Callback):
             for name, value in flat_settings(self._directory.config).items()
         }
         folder = self._directory.tensorboard
-        # A session has one start: the settings that a run goes on with take the place of those.
+        # A session has one start: the settings that a run resumes with take the place of those.
         for file in folder.glob("events.out.tfevents.*"):
             file.unlink()
         with tf.summary.create_file_writer(str(folder)).as_default():

@@ -38,7 +38,7 @@ class Workers:
         return self._sum([flag])[0] > 0 if self.several else bool(flag)
 
     def check_agree(self, facts: dict[str, Any]) -> None:
-        """Refuses to go on where workers differ in a fact. All must call it.
+        """Raises an error where workers differ in a fact. All must call it.
 
         Args:
             facts: {name: value that JSON can hold}, the names alike on all workers.
@@ -77,6 +77,6 @@ class Workers:
             if not self.several:
                 raise
             raise WorkerLost(
-                "Another worker of the cluster was lost, so this one stops. Start all of them "
-                "again by the same commands with --resume, without --overwrite."
+                "Another worker of the cluster was lost, so this one stops. Restart all of them "
+                "with the same commands, with --resume and without --overwrite."
             ) from error

@@ -1,4 +1,4 @@
-"""One training step: draw t and noise, noise the images, predict, weigh the loss, average."""
+"""One training step: sample t and noise, noise the images, predict, weigh the loss, average."""
 
 # With the networks: a saved model of either loads where one of the two is imported.
 from kdiffusion.networks import UNet

@@ -77,7 +77,7 @@ def check_first_batch(x: Any, y: Any, num_classes: int) -> None:
     It looks at arrays and at `tf.data`. A generator would lose its first batch, so is left alone.
 
     Args:
-        x, y: as of `keras.Model.fit`.
+        x, y: as in `keras.Model.fit`.
         num_classes: int.
 
     Raises:

@@ -129,8 +129,9 @@ class DiffusionModel(keras.Model):
         self._loss_weights = weights.astype("float32")
         if schedule.ends_in_pure_noise and (timestep_sampling == "log_normal" or weights[-1] == 0):
             warnings.warn(
-                "Pure noise, where sampling begins, is never learnt from: `timestep_sampling` "
-                f"{timestep_sampling} and `loss_weighting` {loss_weighting} leave it out.",
+                "The network never learns from pure noise, where sampling starts: "
+                f"`timestep_sampling` {timestep_sampling} and `loss_weighting` {loss_weighting} "
+                "leave it out.",
                 stacklevel=2,
             )
         self.step = self.add_weight((), "zeros", dtype="int64", trainable=False, name="step")
@@ -241,12 +242,12 @@ class DiffusionModel(keras.Model):
         return [self._loss_by_timestep, self._gradient_norm, *by_class]
 
     def fit(self, x: Any = None, y: Any = None, *args: Any, **options: Any) -> Any:
-        """As of any Keras model; the first images and labels are looked at before it begins."""
+        """As for any Keras model; the first images and labels are looked at before it begins."""
         check_first_batch(x, y, self.network.num_classes)
         return super().fit(x, y, *args, **options)
 
     def compile(self, optimizer: Any = "rmsprop", loss: None = None, **options: Any) -> None:
-        """As of any Keras model, but for the loss and the metrics, which are the model's own."""
+        """As for any Keras model, but for the loss and the metrics, which are the model's own."""
         if loss is not None:
             raise ValueError("`loss` must be None: choose `prediction_type` and `loss_weighting`")
         super().compile(optimizer, **options)

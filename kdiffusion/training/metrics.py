@@ -46,7 +46,7 @@ class LossByTimestep(_ReplicatedMetric):
         num_timesteps: int. T.
 
     Its name is that of its first result, so that Keras puts the loss first among numbers without
-    names, as of `train_on_batch`.
+    names, as in `train_on_batch`.
 
     `result()` is a dictionary of five scalars: `loss`, `loss_t0_249` and so on; of fewer where T is
     below 4. That of a quarter without an example, as small batches may leave, is NaN.

@@ -1,4 +1,4 @@
-"""How training draws its timesteps: alike, from a density of noise levels, or by importance.
+"""How training samples its timesteps: alike, from a density of noise levels, or by importance.
 
 All that the training step sees of a timestep sampler are the methods of `TimestepSampler`.
 """
@@ -39,7 +39,7 @@ def draw_fractions(batch_size: Any, seed: tf.Tensor, stratified: bool) -> tf.Ten
 
     Args:
         batch_size: int or int32 scalar, B.
-        seed: int32 `[2]`, as of `tf.random.stateless_uniform`.
+        seed: int32 `[2]`, as in `tf.random.stateless_uniform`.
         stratified: bool. Place i in [i / B, (i + 1) / B), in place of B independent ones: the mean
             over a batch then varies less.
 

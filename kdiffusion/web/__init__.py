@@ -1,1 +1,1 @@
-"""A page that draws with an exported network in the reader's browser."""
+"""A page that samples from an exported network in the reader's browser."""

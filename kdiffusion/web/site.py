@@ -30,13 +30,13 @@ _RUNTIME_FILES = (
 def write_site(
     artifact: str | os.PathLike, folder: str | os.PathLike, overwrite: bool = False
 ) -> None:
-    """Writes a site that draws with an exported network in the reader's browser.
+    """Writes a site that samples from an exported network in the reader's browser.
 
     It holds the network with its card, the page and ONNX Runtime, which npm fetches once at a
     pinned version and then has in its cache.
 
     Args:
-        artifact: path of an ONNX file with its card, or a released model.
+        artifact: path of an ONNX file with its card, or a pretrained model.
         folder: path of the folder to make.
         overwrite: bool. Whether an earlier site may be replaced. Defaults to `False`.
 
@@ -76,10 +76,10 @@ def main(
     out: Path = Path("site"),
     overwrite: bool = False,
 ) -> None:
-    """Makes a page that draws with an exported network in the browser: a folder of static files.
+    """Makes a page that samples from an exported network in the browser: a folder of static files.
 
     Args:
-        artifact: denoiser.onnx, or a released model; no other format runs in a browser.
+        artifact: denoiser.onnx, or a pretrained model; no other format runs in a browser.
         out: folder to make.
         overwrite: replace an earlier site.
     """

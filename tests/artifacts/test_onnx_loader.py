@@ -23,7 +23,7 @@ def test_the_card_comes_back_equal(toy, card):
 def test_a_file_without_a_usable_card_is_refused_by_name(toy_file, tmp_path, text):
     toy_file.card_text = text
     path = toy_file.write(tmp_path / "spoilt.onnx")
-    with pytest.raises(ArtifactError, match=r"spoilt\.onnx carries .* card"):
+    with pytest.raises(ArtifactError, match=r"spoilt\.onnx (has|carries)"):
         load_denoiser(path)
 
 

@@ -70,7 +70,9 @@ def test_a_name_is_the_model_and_a_path_is_a_path(tmp_path, monkeypatch):
 
 def test_a_word_that_is_no_model_lists_them(tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
-    with pytest.raises(FileNotFoundError, match=r"no_model does not exist.*by name: .*digits"):
+    with pytest.raises(
+        FileNotFoundError, match=r"no_model does not exist.*pretrained models are .*digits"
+    ):
         load_denoiser("no_model")
 
 

@@ -48,7 +48,7 @@ def test_a_mistake_is_told_at_once_and_leaves_nothing(tmp_path, arguments):
 def test_what_will_be_trained_is_said(begun, capsys):
     train.announce(parse(["--resume", str(begun.path)]))
     said = capsys.readouterr().out
-    assert said.startswith("Going on with cifar10\n")
+    assert said.startswith("Resuming cifar10\n")
     assert "data set    digits" in said
 
 
@@ -57,7 +57,7 @@ def test_a_name_is_refused_as_what_it_was_given_for_with_those_there_are():
         parse(["cifar10_5m"])
     with pytest.raises(ValueError, match=r"no data set 'cifar10_small'.* A data set is one of"):
         load_dataset("cifar10_small")
-    with pytest.raises(OSError, match=r"model cifar10_small .* Released models, by name: cifar10"):
+    with pytest.raises(OSError, match=r"model cifar10_small .* The pretrained models are cifar10"):
         load_denoiser("cifar10_small")
 
 
@@ -140,5 +140,5 @@ def test_resuming_a_finished_run_keeps_its_step_and_draws_the_same(quickstart, c
     run, _ = quickstart
     before = (run / "samples.png").read_bytes()
     main(["train", "--resume", str(run)])
-    assert "Going on from step 480 of 480." in capsys.readouterr().out
+    assert "Resuming from step 480 of 480." in capsys.readouterr().out
     assert (run / "samples.png").read_bytes() == before

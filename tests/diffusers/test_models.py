@@ -203,11 +203,11 @@ def test_tensors_that_are_missing_or_too_many_are_named(copy):
     tensors = load_file(copy / "unet" / WEIGHTS)
     first = "down_blocks.0.resnets.0.conv1.weight"
     save_file({**tensors, "more": tensors[first]}, copy / "unet" / WEIGHTS)
-    with pytest.raises(ValueError, match="differs in more"):
+    with pytest.raises(ValueError, match="These differ: more"):
         network_and_card(copy)
     del tensors[first]
     save_file(tensors, copy / "unet" / WEIGHTS)
-    with pytest.raises(ValueError, match=f"differs in {first}"):
+    with pytest.raises(ValueError, match=f"These differ: {first}"):
         network_and_card(copy)
 
 

@@ -124,5 +124,5 @@ def test_a_card_that_would_sample_wrongly_is_refused(name, value):
 
 @pytest.mark.parametrize("text", ["", "[1]", "{}", json.dumps({"format_version": 1})])
 def test_text_that_is_no_card_is_refused(text):
-    with pytest.raises(CardError, match="no card"):
+    with pytest.raises(CardError, match="Not a card"):
         DenoiserCard.from_json(text)

@@ -72,7 +72,7 @@ def test_it_samples_measures_and_writes_and_goes_on_where_it_stopped(digits_file
     file, out = digits_file(), tmp_path / "out"
     main(file, images=110, seed=7, out=out, **QUICK)
     assert "Kernel distance" in capsys.readouterr().out
-    assert sorted(os.listdir(out)) == ["drawn", "evaluation.json", "report.html"]
+    assert sorted(os.listdir(out)) == ["evaluation.json", "report.html", "samples"]
     figures = _figures(out)
     assert (figures["images"], figures["data"], figures["copies"]) == (110, "digits", 0)
     assert figures["held_out"].startswith("Not known")
@@ -81,27 +81,27 @@ def test_it_samples_measures_and_writes_and_goes_on_where_it_stopped(digits_file
     assert figures["network"]["images"] == 5
     assert "The network, without sampling" in (out / "report.html").read_text(encoding="utf-8")
     assert figures["kernel_distance"] > 0.1  # half of the noise is no digit
-    ((_, labels, seeds),) = read_folder(out / "drawn")
+    ((_, labels, seeds),) = read_folder(out / "samples")
     assert seeds.tolist() == list(range(7, 117))
     assert labels.tolist() == [seed % 10 for seed in seeds]
     # As if stopped before the last file: what is there is not sampled again.
     (out / "evaluation.json").unlink()
     (out / "report.html").unlink()
-    sampled = next((out / "drawn").glob("images_*"))
+    sampled = next((out / "samples").glob("images_*"))
     before = sampled.stat()
     main(file, images=110, seed=7, out=out, **QUICK)
     assert sampled.stat() == before
     assert _figures(out)["kernel_distance"] == figures["kernel_distance"]
     # Samples that are there are measured alike.
     options = {"features": QUICK["features"], "measures": QUICK["measures"]}
-    main(out / "drawn", data="digits", out=tmp_path / "again", seed=7, **options)
+    main(out / "samples", data="digits", out=tmp_path / "again", seed=7, **options)
     again = _figures(tmp_path / "again")
     for key in ("images", "kernel_distance", "near_training_share", "sampler"):
         assert again[key] == figures[key]
     with pytest.raises(FileExistsError, match="--overwrite"):
         main(file, images=120, out=out, **QUICK)
     main(file, images=120, out=out, overwrite=True, **QUICK)
-    assert [path.name for path in (out / "drawn").glob("images_*")] == [
+    assert [path.name for path in (out / "samples").glob("images_*")] == [
         "images_00000000-00000119.npz"
     ]
 
@@ -128,7 +128,7 @@ def test_classes_are_sampled_in_the_shares_of_the_data(digits_file, write_folder
     options["measures"] = ("share_as_asked",)
     main(file, data=str(saved), out=tmp_path / "saved", **options)
     for out in ("out", "saved"):
-        ((_, labels, _),) = read_folder(tmp_path / out / "drawn")
+        ((_, labels, _),) = read_folder(tmp_path / out / "samples")
         assert np.bincount(labels).tolist() == [10, 10, 10, 50, 10, 10, 10, 10, 10, 10]
     del options["judge"]
     with pytest.raises(ValueError, match=r"`features`.*--judge"):
@@ -140,7 +140,7 @@ def test_a_network_of_no_classes_is_measured_by_all_but_labels(digits_file, tmp_
     file = digits_file(class_names=("image",), null_label=1)
     options = {"features": "pixels", "measures": None, "images": 100}
     main(file, out=tmp_path / "out", sampling=QUICK["sampling"], **options)
-    main(tmp_path / "out" / "drawn", data="digits", out=tmp_path / "again", **options)
+    main(tmp_path / "out" / "samples", data="digits", out=tmp_path / "again", **options)
     for out in ("out", "again"):
         figures = _figures(tmp_path / out)
         assert figures["kernel_distance"] > 0
@@ -163,7 +163,7 @@ def test_real_digits_score_as_real_and_their_statistics_are_saved(tmp_path):
 @pytest.mark.parametrize("names", ["3", "93"])
 def test_sub_folders_are_the_classes_of_the_data_by_name(write_folder, tmp_path, names):
     real = {"images": "validation_images", "labels": "validation_labels"}
-    drawn = write_folder("drawn", {int(name): 30 for name in names}, **real)
+    drawn = write_folder("samples", {int(name): 30 for name in names}, **real)
     main(drawn, data="digits", measures=("share_as_asked",), out=tmp_path / "out")
     figures = _figures(tmp_path / "out")
     assert figures["share_as_asked"] > 0.9

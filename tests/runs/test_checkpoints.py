@@ -71,7 +71,7 @@ DAMAGES = {
 def test_a_damaged_newest_is_named_and_skipped(model, tmp_path, name, damage):
     checkpoints = _save(model, tmp_path, 1, 2)
     DAMAGES[damage](tmp_path / "step_00000002" / name)
-    with pytest.warns(UserWarning, match=r"step_00000002 is damaged, and skipped"):
+    with pytest.warns(UserWarning, match=r"step_00000002 is damaged and was skipped"):
         assert checkpoints.restore() == 1
     assert _holds(model, 1)
     _save(model, tmp_path, 2, keep=1)  # and it does not push out those that follow

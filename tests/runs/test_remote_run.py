@@ -129,10 +129,10 @@ def test_a_url_serves_wherever_a_run_or_a_file_does(s3, tiny, tmp_path, capsys):
     for line in (f"folder      {url}", f"exported      {url}/export/denoiser.onnx"):
         assert line in said
     assert s3.exists(f"{BUCKET}/by-command/samples.png")
-    with pytest.raises(SystemExit, match="holds a run already"):
+    with pytest.raises(SystemExit, match="already holds a run"):
         run(*arguments, "--run-dir", url)
     capsys.readouterr()
-    assert "Going on from step 3 of 6." in run("--resume", url, "--optimizer.epochs", "2")
+    assert "Resuming from step 3 of 6." in run("--resume", url, "--optimizer.epochs", "2")
     assert load_denoiser(f"{url}/export/denoiser.onnx").card.images_seen == 6 * 512
     (file,) = export_run(url, ("safetensors",), out=tmp_path).values()
     assert file.is_file()

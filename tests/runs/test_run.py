@@ -183,7 +183,7 @@ def test_a_run_that_cannot_begin_replaces_none(run, sections):
     before = sorted(run.directory.path.rglob("*"))
     with pytest.raises((ValueError, FileNotFoundError)):
         train(_tiny(**sections), run.directory.path, overwrite=True)
-    with pytest.raises(FileExistsError, match="holds a run already"):
+    with pytest.raises(FileExistsError, match="already holds a run"):
         train(_tiny(), run.directory.path)
     assert sorted(run.directory.path.rglob("*")) == before
 

@@ -247,7 +247,7 @@ def test_pure_noise_that_is_never_learnt_from_is_told(scale_network, options, is
     with warnings.catch_warnings(record=True) as caught:
         warnings.simplefilter("always")
         DiffusionModel(scale_network, schedule, "v", **options)
-    assert ["Pure noise" in str(warning.message) for warning in caught] == [True] * is_told
+    assert ["pure noise" in str(warning.message) for warning in caught] == [True] * is_told
 
 
 @pytest.mark.slow

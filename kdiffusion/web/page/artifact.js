@@ -11,7 +11,7 @@ const TOLERANCE = 1e-3;
 /**
  * Refuses a file whose bytes are not those of its export, as `kdiffusion/artifacts/integrity.py` does.
  *
- * A file without a seal is let by; so is every file where the browser has no SHA-256, which is on a
+ * A file without a seal passes; so does every file where the browser has no SHA-256, which is on a
  * page that came neither over HTTPS nor from this machine.
  *
  * @param {Uint8Array} file

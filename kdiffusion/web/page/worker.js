@@ -76,7 +76,7 @@ function messagesReceived() {
   });
 }
 
-/** A file's bytes; the page is told how far it is. */
+/** A file's bytes; reports its progress to the page. */
 async function download(name) {
   const response = await fetch(new URL(name, import.meta.url));
   if (!response.ok) {

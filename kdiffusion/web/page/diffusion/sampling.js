@@ -15,7 +15,7 @@ import { NoiseSchedule } from "./schedule.js";
 import { timestepPairs } from "./spacing.js";
 
 /**
- * The image of a label and a seed, step by step; whoever takes no further step stops it.
+ * The image of a label and a seed, step by step; stop iterating to stop it.
  *
  * @param {Denoiser} denoiser as `guided` takes it
  * @param {Card} card what the exported file says of itself
