@@ -97,7 +97,7 @@ def interpolate_images(
     frames: int = 10,
     sampler: str = "ddim",
     guidance_strength: float = 0.0,
-    clip: bool | None = None,
+    clip: bool = True,
     fixed_point_iterations: int = 5,
     batch_size: int = 64,
     progress: bool = True,

@@ -54,7 +54,7 @@ def variational_bound(
     steps: int | None = None,
     spacing: str = "trailing",
     variance: str = "fixed_large",
-    clip: bool | None = None,
+    clip: bool = True,
     batch_size: int = 64,
     progress: bool = True,
 ) -> VariationalBound:

@@ -52,7 +52,8 @@ class SamplingOptions(RecommendedSampling):
         guidance_rescale: 0 .. 1, how much to undo the contrast that guidance adds.
         eta: 0 .. 1, how much fresh noise ddim adds; 0 if not given.
         variance: of the noise that ddpm adds.
-        clip: whether to clip the predicted image to the range of pixels at each step.
+        clip: clip the predicted image to the range of pixels at each step, as the card recommends;
+            `--no-clip` never does.
         dynamic_threshold: clip at this quantile of an image's pixels, such as 0.995, and scale back
             into range. Prevents saturated colours under strong guidance.
     """
@@ -61,7 +62,7 @@ class SamplingOptions(RecommendedSampling):
     guidance_rescale: float = 0.0
     eta: float | None = None
     variance: VarianceName | None = None
-    clip: bool | None = None
+    clip: bool = True
     dynamic_threshold: float | None = None
 
     def given(self) -> dict[str, Any]:
@@ -79,13 +80,13 @@ class SamplingOptions(RecommendedSampling):
         recommended = {
             field.name: getattr(card, field.name)
             for field in dataclasses.fields(RecommendedSampling)
-        } | {"spacing": card.spacing, "clip": card.clip}
+        } | {"spacing": card.spacing}
         if self.steps is not None or self.spacing is not None:
             recommended["timesteps"] = None  # the caller's own choice of timesteps
         elif start is not None:
             recommended["steps"] = min(card.steps, start + 1)
         given = {name: value for name, value in vars(self).items() if value is not None}
-        chosen: dict[str, Any] = {**recommended, **given}
+        chosen: dict[str, Any] = {**recommended, **given, "clip": self.clip and card.clip}
         if "variance" in find_sampler(chosen["sampler"]).options:
             chosen.setdefault("variance", card.variance)
         if chosen["timesteps"] is not None:

@@ -29,7 +29,7 @@ _OTHER_VALUES = {
     "guidance_rescale": ("0.7", 0.7),
     "eta": ("0.25", 0.25),
     "variance": ("fixed_large", "fixed_large"),
-    "clip": ("False", False),
+    "clip": ("", False),
     "dynamic_threshold": ("0.995", 0.995),
     "batch_size": ("16", 16),
 }
@@ -50,7 +50,8 @@ def test_each_option_is_a_flag():
 @pytest.mark.parametrize("name", _OTHER_VALUES)
 def test_a_flag_is_given_as_it_was_typed_and_alone(name):
     text, value = _OTHER_VALUES[name]
-    assert _parse([f"--{name.replace('_', '-')}", *text.split()]).given() == {name: value}
+    flag = "--no-clip" if name == "clip" else f"--{name.replace('_', '-')}"
+    assert _parse([flag, *text.split()]).given() == {name: value}
 
 
 @pytest.mark.parametrize(("flag", "known"), [("sampler", "unipc"), ("spacing", "quadratic")])
