@@ -1,22 +1,31 @@
-"""Networks whose smallest map has one row or one column are converted to what they compute."""
+"""Maps of one row or one column are converted to what the network computes."""
 
 import dataclasses
 
+import keras
 import numpy as np
 import pytest
 
 from kdiffusion.export import export_network
-from kdiffusion.networks import UNet
+from kdiffusion.networks.embeddings import ConditionEmbedding
+from kdiffusion.networks.layers import GroupNorm
 
 
 # Widths that divide the channels, and widths that don't.
 @pytest.mark.parametrize(
-    ("smallest", "channels"),
-    [((1, 1), 8), ((1, 2), 8), ((2, 1), 8), ((1, 3), 8), ((1, 5), 8), ((1, 5), 10), ((1, 4), 10)],
+    ("rows", "columns", "channels"),
+    [(1, 1, 8), (1, 2, 8), (2, 1, 8), (1, 3, 8), (1, 5, 8), (1, 5, 10), (1, 4, 10)],
 )
-def test_a_map_of_one_row_or_column_is_converted(card, tmp_path, smallest, channels):
-    shape = (2 * smallest[0], 2 * smallest[1], 3)
-    network, rng = UNet(shape, 3, channels, (1, 1), 1, ()), np.random.default_rng(0)
+def test_a_map_of_one_row_or_column_is_converted(card, tmp_path, rows, columns, channels):
+    shape = (rows, columns, 3)
+    noisy_image = keras.Input(shape, name="noisy_image")
+    timestep, label = (keras.Input((), dtype="int32", name=n) for n in ("timestep", "label"))
+    shift = ConditionEmbedding(3, 8, 8, channels)(timestep, label)
+    x = keras.layers.Conv2D(channels, 3, padding="same")(noisy_image)
+    x = keras.activations.silu(GroupNorm()(x, shift))
+    prediction = keras.layers.Conv2D(3, 3, padding="same")(x)
+    inputs = {"noisy_image": noisy_image, "timestep": timestep, "label": label}
+    network, rng = keras.Model(inputs, prediction), np.random.default_rng(0)
     network.set_weights([w + 0.1 * rng.standard_normal(w.shape) for w in network.get_weights()])
     own = dataclasses.replace(card, image_shape=shape)
     export_network(network, own, tmp_path, ("onnx",))  # compares it with the network
