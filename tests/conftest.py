@@ -7,9 +7,6 @@ import dataclasses
 import gc
 import os
 import shutil
-import subprocess
-import sys
-import sysconfig
 from pathlib import Path
 
 import numpy as np
@@ -24,10 +21,21 @@ os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
 IMAGE_SHAPE = (6, 4, 3)  # height and width differ, so that a swap shows
 
 
+TOGETHER = ("conformance",)  # folders whose files share what was exported
+
+
+@pytest.hookimpl(tryfirst=True)  # before xdist reads the marks
 def pytest_collection_modifyitems(items):
-    """Files with slow tests come first, so that several processes end at about the same time."""
+    """What one process of several takes at a time, in which order: files, or folders of them.
+
+    The slow come first, so that all end at about the same time.
+    """
     slow = {item.path for item in items if item.get_closest_marker("slow")}
     items.sort(key=lambda item: item.path not in slow)
+    for item in items:
+        path = item.path.relative_to(Path(__file__).parent)
+        group = path.parts[0] if path.parts[0] in TOGETHER else path.as_posix()
+        item.add_marker(pytest.mark.xdist_group(group))
 
 
 def pytest_collection_finish():
@@ -61,36 +69,6 @@ def find_program():
         return path
 
     return find
-
-
-SHIPPED = ("kdiffusion", "export", "pretrained", "docs", "train.py", "pyproject.toml", "README.md")
-SHIPPED += ("requirements.txt", "tests/requirements.txt", "LICENSE")
-
-
-@pytest.fixture(scope="module")
-def checkout(tmp_path_factory):
-    """A copy of what is shipped: a build leaves files behind."""
-    root, folder = Path(__file__).parents[1], tmp_path_factory.mktemp("checkout")
-    for name in SHIPPED:
-        (folder / name).parent.mkdir(exist_ok=True)
-        copy = shutil.copytree if (root / name).is_dir() else shutil.copyfile
-        copy(root / name, folder / name)
-    return folder
-
-
-@pytest.fixture(scope="module")
-def bare_environment(tmp_path_factory):
-    """`bare_environment()`: the programs of an environment with all that is here but kdiffusion."""
-
-    def make():
-        folder = tmp_path_factory.mktemp("environment")
-        subprocess.run([sys.executable, "-m", "venv", "--without-pip", folder], check=True)
-        site = sysconfig.get_path("purelib", vars={"base": folder, "platbase": folder})
-        here = sysconfig.get_path("purelib")
-        Path(site, "here.pth").write_text(f"import site; site.addsitedir({here!r})\n")
-        return folder / "bin"
-
-    return make
 
 
 @pytest.fixture(scope="session")

@@ -1,12 +1,17 @@
 """The package as a wheel, and with nothing beside it but what it says that it needs."""
 
+import io
 import os
+import shutil
 import subprocess
 import sys
+import sysconfig
 import tomllib
 import zipfile
+from base64 import b64decode
 from pathlib import Path
 
+import nbformat
 import numpy as np
 import pytest
 from PIL import Image
@@ -15,6 +20,21 @@ from kdiffusion.commands import COMMANDS
 
 pytestmark = pytest.mark.slow
 ROOT = Path(__file__).parents[1]
+
+
+SHIPPED = ("kdiffusion", "export", "pretrained", "docs", "train.py", "pyproject.toml", "README.md")
+SHIPPED += ("requirements.txt", "tests/requirements.txt", "LICENSE")
+
+
+@pytest.fixture(scope="module")
+def checkout(tmp_path_factory):
+    """A copy of what is shipped: a build leaves files behind."""
+    folder = tmp_path_factory.mktemp("checkout")
+    for name in SHIPPED:
+        (folder / name).parent.mkdir(exist_ok=True)
+        copy = shutil.copytree if (ROOT / name).is_dir() else shutil.copyfile
+        copy(ROOT / name, folder / name)
+    return folder
 
 
 @pytest.fixture(scope="module")
@@ -40,19 +60,55 @@ def test_a_wheel_holds_every_module_and_all_that_they_read(wheel):
         assert names
 
 
-def test_an_installed_wheel_exports_and_samples(wheel, bare_environment, tmp_path):
-    programs = bare_environment()
-    python = programs / "python"
-    pip = ["-m", "pip", "--disable-pip-version-check", "install", "--quiet", "--no-deps", wheel]
-    subprocess.run([python, *pip], check=True)
+EXECUTE = """
+import sys, nbclient, nbformat
+notebook = nbformat.read("digits.ipynb", as_version=4)
+(parameters,) = (c for c in notebook.cells if "parameters" in c.metadata.get("tags", ()))
+assert parameters.source.startswith("EPOCHS = ")
+parameters.source = "EPOCHS = 1"
+nbclient.NotebookClient(notebook, timeout=600).execute()
+nbformat.write(notebook, "executed.ipynb")
+"""
+
+
+@pytest.fixture
+def environment(tmp_path):
+    """The programs of an environment with all that is here but kdiffusion."""
+    subprocess.run([sys.executable, "-m", "venv", "--without-pip", tmp_path], check=True)
+    site = sysconfig.get_path("purelib", vars={"base": tmp_path, "platbase": tmp_path})
+    here = sysconfig.get_path("purelib")
+    Path(site, "here.pth").write_text(f"import site; site.addsitedir({here!r})\n")
+    return tmp_path / "bin"
+
+
+def test_the_notebook_installs_trains_exports_and_samples(checkout, environment):
+    folder, python = checkout / "docs", environment / "python"
+    # The kernel that nbclient starts is of the environment that it runs in.
+    done = subprocess.run([python, "-c", EXECUTE], cwd=folder, capture_output=True, text=True)
+    assert done.returncode == 0, done.stderr
+    before, after = (
+        nbformat.read(folder / name, as_version=4) for name in ("digits.ipynb", "executed.ipynb")
+    )
+    assert not any(cell.get("outputs") for cell in before.cells)  # a small file, clean diffs
+    outputs = [output for cell in after.cells for output in cell.get("outputs", ())]
+    shown = [output["data"] for output in outputs if "image/png" in output.get("data", {})]
+    digits, samples, walk = (
+        np.asarray(Image.open(io.BytesIO(b64decode(data["image/png"])))) for data in shown
+    )
+    assert digits.std() > 30
+    assert samples.shape[0] > 2 * samples.shape[1]  # ten rows of four
+    assert walk.shape[1] > 5 * walk.shape[0]  # one row of ten
+    texts = [output.text for output in outputs if "text" in output]
+    (difference,) = (text for text in texts if text.startswith("largest difference"))
+    assert int(difference.split()[-3]) <= 2
+
+    # What it has installed is a wheel, whose program samples from the file that it has exported.
     where = "import kdiffusion.export; print(kdiffusion.export.__file__)"
-    said = subprocess.run([python, "-c", where], cwd=tmp_path, capture_output=True, text=True)
+    said = subprocess.run([python, "-c", where], cwd=folder, capture_output=True, text=True)
     assert said.stdout.strip().endswith("site-packages/kdiffusion/export/__init__.py"), said.stderr
-    export = ["export", "digits", "--formats", "onnx", "--out", "exported"]
-    subprocess.run([programs / "kdiffusion", *export], cwd=tmp_path, check=True)
     sample = ["sample", "exported/denoiser.onnx", "--per-label", "1", "--steps", "2"]
-    subprocess.run([programs / "kdiffusion", *sample], cwd=tmp_path, check=True)
-    assert (tmp_path / "samples.png").is_file()
+    subprocess.run([environment / "kdiffusion", *sample], cwd=folder, check=True)
+    assert (folder / "samples.png").is_file()
 
 
 # Runs commands where nothing is there but what the packages of the first argument bring.
