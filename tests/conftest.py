@@ -7,35 +7,37 @@ import dataclasses
 import gc
 import os
 import shutil
-from pathlib import Path
 
 import numpy as np
 import onnx
 import pytest
 from onnx import TensorProto, helper, numpy_helper
+from xdist.scheduler import LoadFileScheduling
 
 from kdiffusion.artifacts.onnx_loader import CARD_KEY
 from kdiffusion.diffusion.card import CARD_VERSION, DenoiserCard
 
 os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
 IMAGE_SHAPE = (6, 4, 3)  # height and width differ, so that a swap shows
+TOGETHER = "tests/conformance/"
 
 
-TOGETHER = ("conformance",)  # folders whose files share what was exported
-
-
-@pytest.hookimpl(tryfirst=True)  # before xdist reads the marks
 def pytest_collection_modifyitems(items):
-    """What one process of several takes at a time, in which order: files, or folders of them.
-
-    The slow come first, so that all end at about the same time.
-    """
+    """Files with slow tests come first, so that several processes end at about the same time."""
     slow = {item.path for item in items if item.get_closest_marker("slow")}
     items.sort(key=lambda item: item.path not in slow)
-    for item in items:
-        path = item.path.relative_to(Path(__file__).parent)
-        group = path.parts[0] if path.parts[0] in TOGETHER else path.as_posix()
-        item.add_marker(pytest.mark.xdist_group(group))
+
+
+class ByFile(LoadFileScheduling):
+    """A file at a time to each process, but the conformance tests to one: they share exports."""
+
+    def _split_scope(self, nodeid):
+        return TOGETHER if nodeid.startswith(TOGETHER) else super()._split_scope(nodeid)
+
+
+@pytest.hookimpl(optionalhook=True)
+def pytest_xdist_make_scheduler(config, log):
+    return ByFile(config, log)
 
 
 def pytest_collection_finish():
