@@ -1,6 +1,7 @@
 """A small run for real: trained, watched, stopped, resumed, read back."""
 
-import json
+import contextlib
+import io
 
 import keras
 import numpy as np
@@ -13,8 +14,8 @@ from tensorboard.plugins.hparams import plugin_data_pb2
 from tensorboard.util.tensor_util import make_ndarray
 
 from kdiffusion.data import load_dataset, training_batches
-from kdiffusion.runs import PRESETS, load_run, train
 from kdiffusion.runs import fit as fit_module
+from kdiffusion.runs import load_run, train
 from kdiffusion.runs.checkpoints import verify
 from kdiffusion.runs.run_directory import RunDirectory, flat_settings
 from kdiffusion.training import DiffusionModel, diffusion_model
@@ -22,23 +23,22 @@ from kdiffusion.training import DiffusionModel, diffusion_model
 pytestmark = pytest.mark.slow
 
 
-def _tiny(**sections):
-    """The digits preset, small enough to train in seconds."""
-    content = json.loads(PRESETS["digits"].to_json())
-    content["model"].update(base_channels=8, attention_resolutions=[], dtype_policy="float32")
-    content["optimizer"].update(epochs=2, batch_size=256)
-    content["sampling"].update(steps=3)
-    content["run"].update(
-        log_every_steps=5, sample_every_epochs=1, checkpoint_every_epochs=1, sample_per_label=2
-    )
-    for section, values in sections.items():
-        content[section].update(values)
-    return type(PRESETS["digits"]).from_json(json.dumps(content))
-
-
 @pytest.fixture(scope="module")
-def run(tmp_path_factory):
-    return train(_tiny(), tmp_path_factory.mktemp("run"))
+def run(tiny, tmp_path_factory):
+    """One run for most of these tests: evaluated, and with several steps in a call."""
+    config = tiny(
+        diffusion={"label_dropout": 0.0},
+        sampling={"guidance_strength": 2.0},
+        evaluation={"every_epochs": 1, "images": 100},
+        run={
+            "steps_per_execution": 3, "log_every_steps": 2, "sample_every_epochs": 1,
+            "loss_by_class": True,
+        },
+    )  # fmt: skip
+    with contextlib.redirect_stdout(io.StringIO()) as printed:
+        trained = train(config, tmp_path_factory.mktemp("run"))
+    assert "Epoch 2, evaluated" in printed.getvalue()
+    return trained
 
 
 def _weights(model):
@@ -75,7 +75,8 @@ def test_tensorboard_shows_what_a_run_is_watched_by(run):
     assert tags >= {"batch/images_per_second", "samples", "config", "batch/loss"}
     assert [event.step for event in events.Tensors("epoch/loss")] == [6, 12]
     assert [event.step for event in events.Tensors("samples")] == [6, 12]
-    assert [event.step for event in events.Tensors("batch/learning_rate")] == [5, 10]
+    # Due every two steps, where a call makes three.
+    assert [event.step for event in events.Tensors("batch/learning_rate")] == [3, 6, 9, 12]
     assert events.Graph().node
     assert "epoch/loss" in _events(run, "validation").Tags()["tensors"]
     (rate, *_) = events.Tensors("batch/images_per_second")
@@ -97,14 +98,9 @@ def test_the_table_of_runs_has_the_settings_and_the_losses(run):
     assert start.hparams.keys() == flat_settings(run.directory.config).keys()
 
 
-def test_steps_are_logged_where_one_call_makes_several(tiny, tmp_path):
-    config = tiny(
-        run={"steps_per_execution": 3, "log_every_steps": 2},
-        diffusion={"label_dropout": 0.0}, sampling={"guidance_strength": 2.0},
-    )  # fmt: skip
-    run = train(config, tmp_path)
-    assert [event.step for event in _events(run, "train").Tensors("batch/loss")] == [3, 6, 9, 12]
-    assert run.card.guidance_strength == 0  # it learnt nothing without a label
+def test_a_network_that_learnt_nothing_without_a_label_is_not_guided(run):
+    assert run.directory.config.sampling.guidance_strength == 2
+    assert run.card.guidance_strength == 0
 
 
 def test_sample_grids_are_written_and_change_as_training_goes_on(run):
@@ -130,15 +126,17 @@ def _spoil_gradients(monkeypatch, number):
 def test_the_first_step_that_is_not_finite_stops_and_the_checkpoint_before_is_named(
     tiny, tmp_path, monkeypatch
 ):
-    with monkeypatch.context() as patch:
-        _spoil_gradients(patch, float("inf"))
-        with pytest.raises(FloatingPointError, match=r"step 8.*step_00000007"):
-            train(tiny(run={"checkpoint_every_steps": 1}), tmp_path)
+    _spoil_gradients(monkeypatch, float("inf"))
+    every = {"checkpoint_every_steps": 1, "checkpoint_every_epochs": 100, "checkpoints_to_keep": 9}
+    with pytest.raises(FloatingPointError, match=r"step 8.*step_00000007"):
+        train(tiny(run=every), tmp_path)
     kept = load_run(tmp_path)
     assert kept.card.images_seen == 7 * 256
     assert all(np.all(np.isfinite(weights)) for weights in _weights(kept.model))
-    run = train(tiny(optimizer={"learning_rate": 1e-3}), tmp_path, resume=True)
-    assert int(run.model.step) == 12
+    # What is due at the last step of an epoch is saved with the epoch.
+    logs = {path.name[-1]: verify(path)["logs"] for path in tmp_path.glob("checkpoints/step_*")}
+    assert [step for step in sorted(logs) if "val_loss" in logs[step]] == ["6"]
+    assert sorted(logs) == list("1234567")
 
 
 def test_a_step_that_float16_leaves_out_is_no_fault(tiny, tmp_path, monkeypatch):
@@ -148,18 +146,12 @@ def test_a_step_that_float16_leaves_out_is_no_fault(tiny, tmp_path, monkeypatch)
     assert all(np.all(np.isfinite(weights)) for weights in _weights(finished.model))
 
 
-def test_evaluations_are_in_the_log_and_on_the_terminal(tiny, tmp_path, capsys):
-    config = tiny(
-        evaluation={"every_epochs": 1, "images": 100},
-        run={"loss_by_class": True, "x_axis": "images"},
-    )
-    run = train(config, tmp_path)
+def test_evaluations_and_losses_by_class_are_in_the_log(run):
     scalars = _events(run, "evaluation")
     for name in ("share_as_asked", "kernel_distance", "structure", "detail", "seconds"):
         values = scalars.Tensors(f"evaluation/{name}")
-        assert [event.step for event in values] == [6 * 256, 12 * 256]
+        assert [event.step for event in values] == [6, 12]
         assert all(np.isfinite(make_ndarray(event.tensor_proto)) for event in values)
-    assert "Epoch 2, evaluated" in capsys.readouterr().out
     events = _events(run, "validation")
     by_class = [f"epoch/loss_by_class/{digit}" for digit in range(10)]
     assert set(by_class) <= set(events.Tags()["tensors"])
@@ -179,12 +171,12 @@ def test_evaluations_are_in_the_log_and_on_the_terminal(tiny, tmp_path, capsys):
         {"evaluation": {"every_epochs": 1, "judge": "nobody"}},
     ],
 )
-def test_a_run_that_cannot_begin_replaces_none(run, sections):
+def test_a_run_that_cannot_begin_replaces_none(run, tiny, sections):
     before = sorted(run.directory.path.rglob("*"))
     with pytest.raises((ValueError, FileNotFoundError)):
-        train(_tiny(**sections), run.directory.path, overwrite=True)
+        train(tiny(**sections), run.directory.path, overwrite=True)
     with pytest.raises(FileExistsError, match="already holds a run"):
-        train(_tiny(), run.directory.path)
+        train(tiny(), run.directory.path)
     assert sorted(run.directory.path.rglob("*")) == before
 
 
@@ -232,22 +224,19 @@ class Stop(keras.callbacks.Callback):
     def on_train_batch_end(self, batch, logs=None):
         self.model.stop_training |= int(self.model.step.numpy()) == 8
 
-    def on_epoch_end(self, epoch, logs=None):
-        self.model.stop_training |= epoch == 0
-
 
 def test_a_run_that_a_callback_stops_is_saved_where_it_stopped(tiny, tmp_path):
-    config = tiny(optimizer={"epochs": 3}, run={"checkpoint_every_epochs": 100})
+    config = tiny(run={"checkpoint_every_epochs": 100})
     train(config, tmp_path, callbacks=[Stop()])
-    assert [path.name for path in tmp_path.glob("checkpoints/step_*")] == ["step_00000006"]
-    assert "val_loss" in verify(tmp_path / "checkpoints/step_00000006")["logs"]
-    train(config, tmp_path, resume=True, callbacks=[Stop()])
     run = RunDirectory.read(tmp_path)
-    assert sorted(path.name for path in run.checkpoints.glob("step_*"))[-1] == "step_00000008"
+    assert [path.name for path in run.checkpoints.glob("step_*")] == ["step_00000008"]
     assert verify(run.checkpoints / "step_00000008")["logs"] == {}
+
     # The log has epochs that are whole, and each once.
-    events = EventAccumulator(str(run.tensorboard / "train"), {"tensors": 0}).Reload()
-    assert [event.step for event in events.Tensors("epoch/loss")] == [6]
+    def logged():
+        events = EventAccumulator(str(run.tensorboard / "train"), {"tensors": 0}).Reload()
+        return [event.step for event in events.Tensors("epoch/loss")]
+
+    assert logged() == [6]
     train(config, tmp_path, resume=True)
-    events = EventAccumulator(str(run.tensorboard / "train"), {"tensors": 0}).Reload()
-    assert [event.step for event in events.Tensors("epoch/loss")] == [6, 12, 18]
+    assert logged() == [6, 12]
