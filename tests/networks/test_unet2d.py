@@ -64,6 +64,11 @@ def test_a_label_is_not_heard_before_it_is_learnt():
     assert np.abs(np.asarray(network(inputs)) - first).max() > 1e-3
 
 
+@pytest.fixture(scope="module")
+def float32_network():
+    return _random(UNet2D(**{**SETTINGS, "dtype": "float32"}))
+
+
 @pytest.mark.parametrize(
     "change",
     [
@@ -73,13 +78,12 @@ def test_a_label_is_not_heard_before_it_is_learnt():
     ],
     ids=str,
 )  # fmt: skip
-def test_every_choice_changes_what_is_predicted(change):
-    base = {**SETTINGS, "dtype": "float32"}
-    network, other = _random(UNet2D(**base)), UNet2D(**{**base, **change})
-    source = named_weights(network)
+def test_every_choice_changes_what_is_predicted(change, float32_network):
+    other = UNet2D(**{**SETTINGS, "dtype": "float32", **change})
+    source, inputs = named_weights(float32_network), _inputs(float32_network)
     for name, variable in named_weights(other).items():
         variable.assign(source[name])
-    difference = np.asarray(network(_inputs(network))) - np.asarray(other(_inputs(network)))
+    difference = np.asarray(float32_network(inputs)) - np.asarray(other(inputs))
     assert np.abs(difference).max() > 1e-6
 
 
