@@ -55,8 +55,10 @@ class AnalyticDenoiser:
         prediction = from_x0_and_eps(x0, eps, alpha_bar, self.card.prediction_type)
         prediction = prediction.astype(np.float32)
         for image, t, label, predicted in zip(images, timesteps, labels, prediction, strict=True):
-            look = {"t": int(t), "label": int(label), "x": image, "prediction": predicted}
-            self.looks.append({**look, "x": _numbers(image), "prediction": _numbers(predicted)})
+            # Float32 numbers in full: those in short differ by what 1 / alpha enlarges.
+            exact = predicted.ravel().astype(np.float64).tolist()
+            look = {"t": int(t), "label": int(label), "x": _numbers(image), "prediction": exact}
+            self.looks.append(look)
         return prediction
 
 

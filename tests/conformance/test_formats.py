@@ -17,6 +17,7 @@ from kdiffusion import __version__
 from kdiffusion.artifacts import ArtifactError, load_denoiser
 from kdiffusion.artifacts.integrity import SELF_CHECK_KEY
 from kdiffusion.artifacts.onnx_loader import CARD_KEY, SEAL_KEY
+from kdiffusion.diffusion.card import DenoiserCard
 from kdiffusion.diffusion.denoiser import NetworkDenoiser
 from kdiffusion.diffusion.sampling import sample
 from kdiffusion.export import FORMATS, export_network
@@ -237,8 +238,9 @@ def test_an_existing_file_is_refused_before_any_work(exported, card, format_name
         export_network(no_network, card, exported[format_name].parent, [format_name])
 
 
-def test_the_weights_are_beside_every_export(small_network, card, tmp_path):
+def test_the_card_and_the_weights_are_beside_every_export(small_network, card, tmp_path):
     paths = export_network(small_network, card, tmp_path, ["litert"])
+    assert DenoiserCard.from_json((tmp_path / "card.json").read_text(encoding="utf-8")) == card
     assert paths["safetensors"] == tmp_path / "denoiser.safetensors"
     before = paths["safetensors"].stat().st_mtime_ns
     # Those that are there stay, unless they may be replaced.
