@@ -16,8 +16,9 @@ from kdiffusion.files import staged
 
 PAGE = Path(__file__).parent / "page"
 MARK = ".kdiffusion-site"  # an empty file: a folder that holds it may be replaced
-# package.json pins the version and package-lock.json its checksum; neither belongs in the site.
+# package.json pins the version and package-lock.json its checksum.
 _NPM_FILES = ("package.json", "package-lock.json")
+_NOT_OF_THE_SITE = (*_NPM_FILES, "README.md")  # the folder is an npm package too
 # ONNX Runtime without and with WebGPU: a browser loads only the pair that it can use.
 _RUNTIME_FILES = (
     "ort.wasm.bundle.min.mjs",
@@ -48,7 +49,7 @@ def write_site(
     artifact = existing(artifact)
     onnx_loader.load(artifact)  # the page reads the card as it is
     with staged(folder, overwrite, MARK) as site:
-        shutil.copytree(PAGE, site, ignore=shutil.ignore_patterns(*_NPM_FILES))
+        shutil.copytree(PAGE, site, ignore=shutil.ignore_patterns(*_NOT_OF_THE_SITE))
         shutil.copyfile(artifact, site / onnx_loader.ARTIFACT)
         _fetch_runtime(site / "runtime")
         (site / MARK).touch()
@@ -62,7 +63,11 @@ def _fetch_runtime(folder):
             shutil.copy(PAGE / name, temporary)
         options = ["--ignore-scripts", "--prefer-offline", "--no-audit", "--no-fund"]
         done = subprocess.run(
-            [npm, "ci", *options], cwd=temporary, capture_output=True, text=True, check=False
+            [npm, "ci", "--include=dev", *options],
+            cwd=temporary,
+            capture_output=True,
+            text=True,
+            check=False,
         )
         if done.returncode:
             raise OSError(f"npm could not fetch ONNX Runtime for browsers: {done.stderr}")

@@ -1,5 +1,7 @@
 /** What an exported ONNX file holds beside its graph: its seal, its card, its golden predictions. */
 
+/** @import { Denoiser } from "./denoiser.js" */
+
 import { ImageNoise } from "./diffusion/seeded_noise.js";
 
 const CARD_VERSION = 1;
@@ -55,14 +57,32 @@ export function metadata(file, key) {
 }
 
 /**
- * The card of a file, which Python has checked when it made the site.
+ * @typedef {object} Card what an exported file says of itself; docs/spec.md has all fields
+ * @property {number} format_version
+ * @property {[number, number, number]} image_shape height, width, channels
+ * @property {string[]} class_names
+ * @property {number} null_label
+ * @property {"epsilon" | "x0" | "v"} prediction_type
+ * @property {number[]} alphas_cumprod
+ * @property {string} sampler
+ * @property {number} steps
+ * @property {number[] | null} [timesteps]
+ * @property {string} [spacing]
+ * @property {boolean} [clip]
+ * @property {string} [variance]
+ * @property {number} guidance_strength
+ * @property {[number, number] | null} [guidance_interval]
+ */
+
+/**
+ * The card of a file.
  *
  * @param {Uint8Array} file
- * @returns {object}
+ * @returns {Card}
  * @throws {Error} there is none, or one of another version
  */
 export function readCard(file) {
-  const card = JSON.parse(metadata(file, "kdiffusion.card"));
+  const card = JSON.parse(metadata(file, "kdiffusion.card") ?? "null");
   if (card?.format_version !== CARD_VERSION) {
     throw new Error(`The card must have version ${CARD_VERSION}, not ${card?.format_version}`);
   }
@@ -73,7 +93,7 @@ export function readCard(file) {
  * Refuses a runtime that doesn't predict the numbers that the file carries: `kdiffusion/artifacts/integrity.py`.
  *
  * @param {Denoiser} denoiser
- * @param {object} card
+ * @param {Card} card
  * @param {string | null} text of the metadata; null: nothing is compared
  * @throws {Error} the runtime computes something else
  */

@@ -1,20 +1,25 @@
 /** The network in ONNX Runtime, on WebGPU where there is one and in WebAssembly elsewhere. */
 
-import { checkRuntime, metadata } from "./artifact.js";
+/**
+ * @import { Card } from "./artifact.js"
+ * @import { Denoiser } from "./denoiser.js"
+ */
+
+import { openDenoiser } from "./denoiser.js";
 
 const FOLDER = new URL("runtime/", import.meta.url);
 const LIBRARIES = { webgpu: "ort.webgpu.bundle.min.mjs", wasm: "ort.wasm.bundle.min.mjs" };
 const NAMES = { webgpu: "WebGPU", wasm: "WebAssembly" };
 
 /**
- * Opens a network and compares some of its numbers with those that the file carries.
+ * Opens a network on the best that there is.
  *
  * @param {Uint8Array} model an ONNX file with the contract's inputs and output
- * @param {object} card
+ * @param {Card} card
  * @param {string | null} wanted a key of LIBRARIES; null for the best that there is
  * @returns {Promise<{denoiser: Denoiser, name: string}>} name: what it runs on, for people
  */
-export async function openDenoiser(model, card, wanted) {
+export async function openOnBest(model, card, wanted) {
   const isKnown = Object.hasOwn(LIBRARIES, wanted ?? "");
   const first = isKnown ? wanted : (await hasWebGpu()) ? "webgpu" : "wasm";
   try {
@@ -42,19 +47,8 @@ async function hasWebGpu() {
 async function open(provider, model, card) {
   const ort = await import(new URL(LIBRARIES[provider], FOLDER).href);
   ort.env.wasm.numThreads = 1; // more would need headers that a plain file server does not send
-  const session = await ort.InferenceSession.create(model, {
+  return openDenoiser(ort, model, card, {
     executionProviders: [provider],
     logSeverityLevel: 3, // errors only: that WebGPU leaves small operations to others is none
   });
-  const denoiser = async (noisyImages, timesteps, labels) => {
-    const shape = [timesteps.length, ...card.image_shape];
-    const { prediction } = await session.run({
-      noisy_image: new ort.Tensor("float32", noisyImages, shape),
-      timestep: new ort.Tensor("int32", timesteps, [timesteps.length]),
-      label: new ort.Tensor("int32", labels, [labels.length]),
-    });
-    return prediction.data;
-  };
-  await checkRuntime(denoiser, card, metadata(model, "kdiffusion.self_check"));
-  return denoiser;
 }

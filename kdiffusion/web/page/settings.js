@@ -14,7 +14,11 @@ import { SAMPLERS } from "./diffusion/samplers.js";
  * @property {null | {seed: bigint, at: number}} walk a second seed and how far towards it, 0 .. 1
  */
 
-/** The card's recommendation for its first class and seed 0. */
+/**
+ * The card's recommendation for its first class and seed 0.
+ *
+ * @returns {Settings}
+ */
 export function recommended(card) {
   return {
     label: 0,
@@ -53,8 +57,9 @@ export function fromQuery(query, card) {
     if (query.has(name)) settings[name] = readers[name](name, query.get(name));
   }
   if (query.get("timesteps")) {
-    settings.timesteps = readers.timesteps("timesteps", query.get("timesteps"));
-    if (!query.has("steps")) settings.steps = settings.timesteps.length;
+    const timesteps = readers.timesteps("timesteps", query.get("timesteps"));
+    settings.timesteps = timesteps;
+    if (!query.has("steps")) settings.steps = timesteps.length;
   }
   // The number in the form was changed since: so many, evenly spaced.
   if (settings.timesteps?.length !== settings.steps) settings.timesteps = null;

@@ -11,7 +11,7 @@
 import { checkSeal, readCard } from "./artifact.js";
 import { samplingSteps } from "./diffusion/sampling.js";
 import { toRgba } from "./pixels.js";
-import { openDenoiser } from "./runtime.js";
+import { openOnBest } from "./runtime.js";
 
 const WANTED_RUNTIME = new URL(import.meta.url).searchParams.get("runtime");
 
@@ -33,7 +33,7 @@ async function load() {
     const model = await download("denoiser.onnx");
     await checkSeal(model);
     const card = readCard(model);
-    const { denoiser, name } = await openDenoiser(model, card, WANTED_RUNTIME);
+    const { denoiser, name } = await openOnBest(model, card, WANTED_RUNTIME);
     postMessage({ kind: "ready", card, runtime: name });
     return { denoiser, card };
   } catch (error) {

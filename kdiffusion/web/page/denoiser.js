@@ -1,0 +1,35 @@
+/** The network of an exported file in an ONNX Runtime, which the caller brings. */
+
+/** @import { Card } from "./artifact.js" */
+
+import { checkRuntime, metadata } from "./artifact.js";
+
+/**
+ * @typedef {(noisyImages: Float32Array, timesteps: Int32Array, labels: Int32Array) =>
+ *   Promise<Float32Array>} Denoiser of images [B, H, W, C], timesteps [B] and labels [B]
+ */
+
+/**
+ * Opens a network and compares some of its numbers with those that the file carries.
+ *
+ * @param {any} ort the module onnxruntime-web or onnxruntime-node
+ * @param {Uint8Array} file an ONNX file with the contract's inputs and output
+ * @param {Card} card
+ * @param {object} [options] of `ort.InferenceSession.create`
+ * @returns {Promise<Denoiser>}
+ */
+export async function openDenoiser(ort, file, card, options) {
+  const session = await ort.InferenceSession.create(file, options);
+  /** @type {Denoiser} */
+  const denoiser = async (noisyImages, timesteps, labels) => {
+    const shape = [timesteps.length, ...card.image_shape];
+    const { prediction } = await session.run({
+      noisy_image: new ort.Tensor("float32", noisyImages, shape),
+      timestep: new ort.Tensor("int32", timesteps, [timesteps.length]),
+      label: new ort.Tensor("int32", labels, [labels.length]),
+    });
+    return prediction.data;
+  };
+  await checkRuntime(denoiser, card, metadata(file, "kdiffusion.self_check"));
+  return denoiser;
+}

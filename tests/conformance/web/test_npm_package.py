@@ -1,0 +1,99 @@
+"""The npm package, from its tarball: in Node, in Chromium, and by its types."""
+
+import json
+import re
+import shutil
+import subprocess
+from pathlib import Path
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from kdiffusion.artifacts.released import released_models
+from tests.conformance.vectors import FOLDER, read
+from tests.examples.test_ports import EXAMPLES, assert_the_ship
+
+pytestmark = pytest.mark.slow
+PAGE = Path(__file__).parents[3] / "kdiffusion" / "web" / "page"
+NPM = ["--ignore-scripts", "--no-audit", "--no-fund", "--silent"]
+TSC = [
+    "--noEmit", "--checkJs", "--maxNodeModuleJsDepth", "3", "--noImplicitAny", "false",
+    "--skipLibCheck", "--target", "es2023", "--module", "nodenext",
+    "--lib", "es2023,dom,dom.iterable",
+]  # fmt: skip
+CALLER = """
+import { open } from "kdiffusion";
+const model = await open({}, new Uint8Array());
+for await (const { s, data } of model.steps({ label: "ship", seed: %s })) s.toFixed() + data.length;
+export const width = (await model.draw({ seed: 7, timesteps: [3, 2] })).width.toFixed();
+"""
+NODE_EXAMPLE, PAGE_EXAMPLE = re.findall(
+    r"```js\n(.*?)```", (PAGE / "README.md").read_text(encoding="utf-8"), re.DOTALL
+)
+OWN_PAGE = f"""<!doctype html><canvas width=32 height=32></canvas><script type="importmap">
+{{"imports": {{"kdiffusion": "./node_modules/kdiffusion/index.js",
+"onnxruntime-web": "./node_modules/onnxruntime-web/dist/ort.wasm.bundle.min.mjs"}}}}</script>
+<script type="module">{PAGE_EXAMPLE} document.body.ariaBusy = "false";</script>"""
+
+
+@pytest.fixture(scope="module")
+def project(find_program, tmp_path_factory):
+    """A folder into which npm installed the packed package, and what its callers bring."""
+    folder, npm = tmp_path_factory.mktemp("project"), find_program("npm", "npm")
+    subprocess.run([npm, "pack", "--silent", PAGE], cwd=folder, check=True)
+    (tarball,) = folder.glob("kdiffusion-*.tgz")
+    assert tarball.stat().st_size < 20_000
+    (folder / "package.json").write_text('{"type": "module"}')
+    pinned = json.loads((PAGE / "package.json").read_text())["devDependencies"]["onnxruntime-web"]
+    packages = [tarball, "onnxruntime-node", f"onnxruntime-web@{pinned}", "typescript"]
+    subprocess.run([npm, "install", *NPM, *packages], cwd=folder, check=True)
+    shutil.copy(released_models()["cifar10_5m"], folder / "denoiser.onnx")
+    return folder
+
+
+@pytest.fixture(scope="module")
+def ship():
+    """The image that both examples of the README sample, int [H, W, C]."""
+    (case,) = [case for case in read("images") if case["seed"] == "7"]
+    return np.reshape(case["pixels"], case["image_shape"])
+
+
+def test_the_example_of_node_agrees_with_the_vectors(project, find_program):
+    node = [find_program("node", "Node.js"), "sample.mjs"]
+    shutil.copy(EXAMPLES / "node" / "sample.mjs", project)
+    done = subprocess.run([*node, "--check", FOLDER], cwd=project, capture_output=True, text=True)
+    assert done.stdout == "agrees with the vectors\n", done.stderr
+    assert_the_ship(node, project)
+
+
+def test_the_readme_samples_in_node(project, find_program, ship):
+    (project / "readme.mjs").write_text(NODE_EXAMPLE, encoding="utf-8")
+    subprocess.run([find_program("node", "Node.js"), "readme.mjs"], cwd=project, check=True)
+    off = np.asarray(Image.open(project / "ship.ppm")).astype(int) - ship
+    assert np.abs(off).max() <= 1
+
+
+@pytest.mark.browser
+def test_the_readme_samples_in_a_page(project, serve, launch, ship):
+    (project / "own.html").write_text(OWN_PAGE, encoding="utf-8")
+    with launch("--disable-gpu") as browser:
+        page = browser.new_page()
+        page.goto(f"{serve(project)}own.html")
+        page.wait_for_selector("body[aria-busy=false]", timeout=120_000)
+        rgba = page.evaluate(
+            "[...document.querySelector('canvas').getContext('2d').getImageData(0, 0, 32, 32).data]"
+        )
+    assert np.abs(np.reshape(rgba, (32, 32, 4))[..., :3] - ship).max() <= 1
+
+
+def test_its_types_hold_and_are_seen(project):
+    def check(file):
+        command = [project / "node_modules" / ".bin" / "tsc", *TSC, file]
+        return subprocess.run(command, cwd=project, capture_output=True, text=True)
+
+    own = check(PAGE / "index.js")
+    assert own.returncode == 0, own.stdout
+    for name, seed, passes in (("good.js", "7n", True), ("bad.js", "true", False)):
+        (project / name).write_text(CALLER % seed)
+        assert (check(name).returncode == 0) is passes

@@ -1,0 +1,45 @@
+"""The ports in `examples/`, against the vectors and the image of a released model."""
+
+import os
+import subprocess
+import sysconfig
+from pathlib import Path
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from tests.conformance.vectors import FOLDER, read
+
+EXAMPLES = Path(__file__).parents[2] / "examples"
+
+
+def assert_the_ship(command, folder):
+    """That a port samples the ship of seed 7, by `command FILE LABEL SEED OUT`."""
+    (case,) = [case for case in read("images") if case["seed"] == "7"]
+    file = EXAMPLES.parent / case["file"]["path"]
+    subprocess.run([*command, file, str(case["label"]), "7", "ship.ppm"], cwd=folder, check=True)
+    image = np.asarray(Image.open(folder / "ship.ppm"))
+    assert image.shape == tuple(case["image_shape"])
+    assert np.abs(image.ravel().astype(int) - case["pixels"]).max() <= 1
+
+
+@pytest.mark.slow
+def test_the_port_to_cpp(tmp_path, find_program):
+    """With the library of the Python package, and the headers of the system's."""
+    headers = Path("/usr/include/onnxruntime")
+    compiler = find_program("g++", "a C++ compiler")
+    if not headers.exists():
+        leave = pytest.fail if os.environ.get("CI") == "true" else pytest.skip
+        leave("needs the Debian packages libonnxruntime-dev and nlohmann-json3-dev")
+    packages = Path(sysconfig.get_paths()["purelib"])
+    (library,) = packages.glob("onnxruntime/capi/libonnxruntime.so.*")
+    for name in ("libonnxruntime.so", "libonnxruntime.so.1"):
+        (tmp_path / name).symlink_to(library)
+    program = tmp_path / "sample"
+    command = [compiler, "-std=c++17", "-O1", "-Wall", "-Werror", EXAMPLES / "cpp" / "sample.cpp"]
+    command += [f"-I{headers}", f"-L{tmp_path}", "-lonnxruntime", f"-Wl,-rpath,{tmp_path}"]
+    subprocess.run([*command, "-o", program], check=True)
+    done = subprocess.run([program, "--check", FOLDER], capture_output=True, text=True)
+    assert done.stdout == "agrees with the vectors\n", done.stderr
+    assert_the_ship([program], tmp_path)
