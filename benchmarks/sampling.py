@@ -26,7 +26,7 @@ FIGURES = ("frechet_distance", "kernel_distance", "share_as_asked", "recall", "c
 
 def main(
     artifact: Annotated[Path, tyro.conf.Positional],
-    samplers: tuple[str, ...] = tuple(SAMPLERS),
+    samplers: tuple[str, ...] = tuple(name for name, row in SAMPLERS.items() if not row.fitted),
     steps: tuple[int, ...] = (5, 10, 20, 50),
     strengths: tuple[float, ...] = (0.0,),
     interval: tuple[float, float] = (0.0, float("inf")),

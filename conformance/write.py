@@ -101,21 +101,32 @@ def cards_of_traces() -> Iterator[tuple[str, DenoiserCard]]:
     smooth, ends = make_schedule("cosine", 31), make_schedule("linear", 50, zero_terminal_snr=True)
     sigma = smooth.noise_levels[[t for t, _ in timestep_pairs(smooth, STEPS)]]
     for sampler in SAMPLERS:
-        yield f"{sampler}, epsilon", make_card(smooth, sampler=sampler)
+        of_smooth, of_ends = ({}, {}) if not SAMPLERS[sampler].fitted else map(_fit, (smooth, ends))
+        yield f"{sampler}, epsilon", make_card(smooth, sampler=sampler, **of_smooth)
         yield (
             f"{sampler}, v, guidance in an interval whose ends are visited",
             make_card(
-                smooth, sampler=sampler, prediction_type="v", guidance_interval=(sigma[3], sigma[1])
+                smooth,
+                sampler=sampler,
+                prediction_type="v",
+                **of_smooth,
+                guidance_interval=(sigma[3], sigma[1]),
             ),
         )
         yield (
             f"{sampler}, x0, from pure noise",
-            make_card(ends, sampler=sampler, prediction_type="x0"),
+            make_card(ends, sampler=sampler, prediction_type="x0", **of_ends),
         )
     yield "no guidance", make_card(smooth, guidance_strength=0.0)
     yield "no clipping, leading", make_card(smooth, sampler="unipc", clip=False, spacing="leading")
     yield "fixed_large", make_card(smooth, sampler="ddpm", variance="fixed_large")
     yield "named timesteps", make_card(smooth, sampler="unipc", timesteps=(30, 20, 9, 4, 0))
+
+
+def _fit(schedule):
+    """Timesteps, and coefficients that are not 0 where there is history for them."""
+    rows = [[0.1 - 0.01 * k, -0.2, 0.1 * (k > 0), 0.05 * (k > 1)] for k in range(STEPS)]
+    return {"timesteps": [t for t, _ in timestep_pairs(schedule, STEPS)], "coefficients": rows}
 
 
 def traces() -> Iterator[Case]:

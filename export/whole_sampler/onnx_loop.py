@@ -18,6 +18,7 @@ from kdiffusion.artifacts.onnx_loader import CARD_KEY, SEAL_KEY
 from kdiffusion.artifacts.whole_sampler import load_sampler as load
 
 from ..onnx_writer import OPSET, introduce
+from .tables import STATE
 
 if TYPE_CHECKING:
     from kdiffusion.export.source import ExportSource
@@ -29,8 +30,6 @@ ARTIFACT = "sampler.onnx"
 PARTS = ()  # one file
 MARK = None
 SAMPLER_KEY = "kdiffusion.sampler"
-# As the tables have it, by the names in the graph below.
-STATE = ("x", "x0", "x_before", "x0_before", "x0_earlier")
 PREFIX = "denoiser_"  # of all names of the denoiser's own graph
 
 # In ONNX's own text form. The denoiser's nodes go where the body says so.
@@ -54,12 +53,11 @@ sampler (float[batch, {shape}] noise, int32[batch] label, float guidance_strengt
   strengths = Unsqueeze (guidance_strength, first_axis)
   w = Gather (strengths, strength_row)
   nothing = Sub (noise, noise)
-  image, last_x, last_x0, earlier_x0 = Loop (steps, , noise, noise, nothing, nothing) <body = step (
-      int64 i, bool go_on, float[batch, {shape}] x, float[batch, {shape}] x_before,
-      float[batch, {shape}] x0_before, float[batch, {shape}] x0_earlier
+  image, {last} = Loop (steps, , noise, {nothing}) <body = step (
+      int64 i, bool go_on, float[batch, {shape}] x, {remembered}
     ) => (
       bool goes_on, float[batch, {shape}] x_next, float[batch, {shape}] x_corrected,
-      float[batch, {shape}] x0, float[batch, {shape}] x0_kept
+      float[batch, {shape}] x0, {kept}
     ) {{
     goes_on = Identity (go_on)
     {prefix}noisy_image = Concat <axis = 0> (x, x)
@@ -77,8 +75,7 @@ sampler (float[batch, {shape}] noise, int32[batch] label, float guidance_strengt
     x0_of_prediction = Mul (from_prediction, guided)
     x0_unclipped = Add (x0_of_x, x0_of_prediction)
     x0 = Clip (x0_unclipped, low, high)
-{sums}    x0_kept = Identity (x0_before)
-  }}>
+{sums}{keeping}  }}>
 }}
 """
 
@@ -93,9 +90,16 @@ def write(source: ExportSource, tables: SamplerTables, path: Path) -> None:
     """
     import onnx
 
+    shape, remembered = ", ".join(map(str, source.card.image_shape)), STATE[2:]
+    kept = remembered[:-2]  # the oldest step is forgotten
     text = _GRAPH.format(
         opset=OPSET,
-        shape=", ".join(map(str, source.card.image_shape)),
+        shape=shape,
+        last=", ".join(f"last_{name}" for name in remembered),
+        nothing=", ".join(["nothing"] * len(remembered)),
+        remembered=", ".join(f"float[batch, {shape}] {name}" for name in remembered),
+        kept=", ".join(f"float[batch, {shape}] {name}_kept" for name in kept),
+        keeping="".join(f"    {name}_kept = Identity ({name})\n" for name in kept),
         prefix=PREFIX,
         sums=_weighted_sum("corrected", "x_corrected") + _weighted_sum("step", "x_next"),
     )

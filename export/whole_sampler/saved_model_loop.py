@@ -14,6 +14,7 @@ from kdiffusion.artifacts.saved_model_loader import CARD_PATH
 from kdiffusion.artifacts.whole_sampler import OUTPUT_NAME, load_sampler
 
 from ..saved_model_writer import MARK, PARTS, write_signature
+from .tables import STATE
 
 if TYPE_CHECKING:
     from kdiffusion.export.source import ExportSource
@@ -73,7 +74,7 @@ def _sampling_function(network, card, tables):
             (tables.timesteps, tables.guides, tables.estimate, tables.corrected, tables.step),
         )
 
-        def move(i, x, x_before, x0_before, x0_earlier):
+        def move(i, x, *remembered):
             inputs = {
                 "noisy_image": tf.concat([x, x], axis=0),
                 "timestep": tf.fill(tf.shape(labels), timesteps[i]),
@@ -83,15 +84,16 @@ def _sampling_function(network, card, tables):
             w = guidance_strength * guides[i]
             guided = conditional + w * (conditional - unconditional)
             x0 = tf.clip_by_value(estimate[i, 0] * x + estimate[i, 1] * guided, *tables.limits)
-            state = (x, x0, x_before, x0_before, x0_earlier)
+            state = (x, x0, *remembered)
             x_corrected, x = (
                 tf.add_n([table[i, k] * part for k, part in enumerate(state)])
                 for table in (corrected, step)
             )
-            moved = (x, x_corrected, x0, x0_before)
+            moved = (x, x_corrected, x0, *remembered[:-2])
             return i + 1, *(tf.ensure_shape(part, noise.shape) for part in moved)
 
-        start = (tf.constant(0), noise, noise, tf.zeros_like(noise), tf.zeros_like(noise))
+        nothing = [tf.zeros_like(noise)] * (len(STATE) - 2)
+        start = (tf.constant(0), noise, *nothing)
         _, image, *_ = tf.while_loop(lambda i, *_: i < len(tables.timesteps), move, start)
         return {OUTPUT_NAME: image}
 

@@ -1,9 +1,9 @@
 """A deterministic sampler as three tables, for graphs that hold the whole loop.
 
-With one evaluation per step, and at most two steps before remembered, every step is linear:
+With one evaluation per step, and at most three steps before remembered, every step is linear:
 
     x_0 = clip(from_x x + from_prediction prediction)
-    state = (x, x_0, corrected x of the step before, its x_0, x_0 of the one before that)
+    state = (x, x_0, then corrected x and x_0 of the step before, of two and of three before)
     corrected x, next x = two rows of numbers times the state
 
 UniPC corrects x by the evaluation at it; for the others the corrected x is x. So one loop over the
@@ -33,7 +33,8 @@ GRAPH_SAMPLERS = tuple(
     for name, row in SAMPLERS.items()
     if not row.always_random and row.predictions_per_step == 1
 )
-STATE = 5
+# The state, by the names in the graphs: x_2 is the corrected x of two steps before.
+STATE = ("x", "x0", "x_1", "x0_1", "x_2", "x0_2", "x_3", "x0_3")
 
 
 @dataclasses.dataclass(frozen=True)
@@ -45,8 +46,8 @@ class SamplerTables:
         timesteps: int32 `[steps]`.
         guides: float32 `[steps]`: 1 where guidance applies, 0 outside of the card's interval.
         estimate: float32 `[steps, 2]`: from_x, from_prediction.
-        corrected: float32 `[steps, 5]`: corrected x of the state.
-        step: float32 `[steps, 5]`: the next x of the state.
+        corrected: float32 `[steps, 8]`: corrected x of the state.
+        step: float32 `[steps, 8]`: the next x of the state.
     """
 
     options: SamplingOptions
@@ -93,8 +94,8 @@ def sampler_tables(card: DenoiserCard, **options: Any) -> SamplerTables:
         )
     chosen = SamplingOptions(**options, guidance_strength=0).resolve(card)
     plan = make_plan(NetworkDenoiser(card, None), chosen)  # pyright: ignore[reportArgumentType]
-    x, x0, x_before, x0_before, x0_earlier = np.eye(STATE)  # each in turn alone not 0
-    estimates, corrected, rows, history = [], [], [], ()
+    x, x0, *remembered = np.eye(len(STATE))  # each in turn alone not 0
+    estimates, corrected, rows, before = [], [], [], []
     for t, s in plan.pairs:
         alpha_bar = card.schedule.alpha_bar(t)
         # What x alone and the prediction alone contribute to x_0.
@@ -102,16 +103,22 @@ def sampler_tables(card: DenoiserCard, **options: Any) -> SamplerTables:
             to_x0_and_eps(np.eye(2)[1], np.eye(2)[0], alpha_bar, card.prediction_type)[0]
         )
         # The sampler itself is asked: its step is linear, so one look at the basis is the row.
-        eps = (x - np.sqrt(alpha_bar) * x0) / np.sqrt(1.0 - alpha_bar)
-        seen = Estimate(t, x, x0, eps)
-        row, seen = plan.step(lambda x, t, seen=seen: seen, x, t, s, plan.schedule, history, None)
+        states = zip([t, *before], [x, *remembered[::2]], [x0, *remembered[1::2]], strict=False)
+        seen, *history = [_estimate(plan.schedule, *state) for state in states]
+        row, seen = plan.step(
+            lambda x, t, seen=seen: seen, x, t, s, plan.schedule, tuple(history[::-1]), None
+        )
         corrected.append(seen.x)
         rows.append(row)
-        before = [dataclasses.replace(history[-1], x0=x0_earlier)] if history else []
-        history = (*before, Estimate(t, x_before, x0_before, None))  # pyright: ignore[reportArgumentType]
+        before = [t, *before]
     timesteps = np.array([t for t, _ in plan.pairs], np.int32)
     guides = np.ones(len(timesteps))
     if card.guidance_interval is not None:
         guides = within_interval(card.schedule.noise_levels, card.guidance_interval)[timesteps]
     tables = [np.asarray(values, np.float32) for values in (guides, estimates, corrected, rows)]
     return SamplerTables(chosen, timesteps, *tables)
+
+
+def _estimate(schedule, t, x, x0):
+    alpha_bar = schedule.alpha_bar(t)
+    return Estimate(t, x, x0, (x - np.sqrt(alpha_bar) * x0) / np.sqrt(1.0 - alpha_bar))

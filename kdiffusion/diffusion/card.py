@@ -19,7 +19,7 @@ from kdiffusion.diffusion.spacing import SPACINGS, check_timesteps
 
 # A reader refuses another version, and opens every minor version of its own: what a newer one adds,
 # an older reader may leave aside. Minor version 1 added `data_split`, 2 `parent`, 3
-# `guidance_interval`, 4 `timesteps`, `spacing`, `clip` and `variance`.
+# `guidance_interval`, 4 `timesteps`, `coefficients`, `spacing`, `clip` and `variance`.
 CARD_VERSION = 1
 CARD_MINOR_VERSION = 4
 MINOR_VERSION_KEY = "format_minor_version"  # in the JSON text alone; 0 where it is missing
@@ -77,6 +77,8 @@ class DenoiserCard:
         steps: int, 1 .. T. Recommended number of steps.
         timesteps: tuple of int, falling. Recommended timesteps to visit, `steps` of them. None is
             what `spacing` gives, and what files of minor versions before 4 have.
+        coefficients: tuple of `(c0, c1, c2, c3)`, one for each of `timesteps`, of the sampler that
+            `fit_sampler` fitted to the model. None where there is no such sampler.
         spacing: str, a key of `SPACINGS`. Of the timesteps, where they aren't named.
         clip: bool. Whether the predicted image is clipped to `value_range` at each step.
         variance: str, of `VARIANCES`. Of the noise that "ddpm" adds.
@@ -109,6 +111,7 @@ class DenoiserCard:
     guidance_strength: float
     guidance_interval: tuple[float, float] | None = None
     timesteps: tuple[int, ...] | None = None
+    coefficients: tuple[tuple[float, ...], ...] | None = None
     spacing: str = "trailing"
     clip: bool = True
     variance: str = "fixed_small"
@@ -128,6 +131,7 @@ class DenoiserCard:
         for name, convert in (
             ("image_shape", int), ("class_names", str), ("alphas_cumprod", float),
             ("value_range", float), ("guidance_interval", float), ("timesteps", int),
+            ("coefficients", _four),
         ):  # fmt: skip
             value = getattr(self, name)
             if value is not None:
@@ -139,20 +143,30 @@ class DenoiserCard:
             )
         if self.value_range != (-1.0, 1.0):
             raise CardError(f"`value_range` must be (-1.0, 1.0). Received: {self.value_range}")
-        if self.timesteps is not None and len(self.timesteps) != self.steps:
-            raise CardError(
-                f"`steps` must be the number of `timesteps`, {len(self.timesteps)}. "
-                f"Received: steps={self.steps!r}"
-            )
         try:
             check_prediction_type(self.prediction_type, self.schedule)
-            find_sampler(self.sampler)
-            check_name("spacing", self.spacing, SPACINGS)
-            check_name("variance", self.variance, VARIANCES)
-            if self.timesteps is not None:
-                check_timesteps(self.timesteps, self.schedule.num_timesteps)
+            self._check_sampling()
         except ValueError as error:
             raise CardError(str(error)) from error
+
+    def _check_sampling(self):
+        row = find_sampler(self.sampler)
+        check_name("spacing", self.spacing, SPACINGS)
+        check_name("variance", self.variance, VARIANCES)
+        if self.timesteps is not None:
+            check_timesteps(self.timesteps, self.schedule.num_timesteps)
+            if len(self.timesteps) != self.steps:
+                raise ValueError(
+                    f"`steps` must be the number of `timesteps`, {len(self.timesteps)}. "
+                    f"Received: steps={self.steps!r}"
+                )
+        if row.fitted or self.coefficients is not None:
+            rows, steps = len(self.coefficients or ()), len(self.timesteps or ())
+            if rows != steps or steps == 0:
+                raise ValueError(
+                    "`coefficients` must be one row for each of `timesteps`. "
+                    f"Received: {rows} rows for {steps} timesteps"
+                )
 
     @functools.cached_property
     def schedule(self) -> NoiseSchedule:
@@ -192,6 +206,11 @@ class DenoiserCard:
             raise
         except (KeyError, TypeError, ValueError) as error:
             raise CardError(f"Not a card ({error!r}). Received: {text[:80]!r}") from error
+
+
+def _four(row):
+    c0, c1, c2, c3 = map(float, row)
+    return c0, c1, c2, c3
 
 
 def _check_version(version):

@@ -119,6 +119,8 @@ def make_plan(denoiser: Denoiser, options: SamplingOptions, start: int | None = 
         pairs = pairs_between(chosen.timesteps)
     if options.guidance_interval is not None and chosen.guidance_strength != 0:
         _check_interval_is_visited(options.guidance_interval, card.schedule, pairs)
+    if sampler.fitted:
+        own["corrections"] = _corrections(card, pairs)
     network = guided(
         denoiser,
         chosen.guidance_strength,
@@ -137,6 +139,23 @@ def make_plan(denoiser: Denoiser, options: SamplingOptions, start: int | None = 
             network, labels, card.schedule, card.prediction_type, threshold
         ),
     )
+
+
+def _corrections(card: DenoiserCard, pairs: list[tuple[int, int]]) -> dict[int, tuple[float, ...]]:
+    """t ► the coefficients of the step from t; those of other steps than `pairs` don't serve."""
+    if card.timesteps is None or card.coefficients is None:
+        raise ValueError(
+            "`sampler` must be one that needs no coefficients: this model has none, until "
+            "`kdiffusion fit_sampler` fits them. Received: sampler='fitted'"
+        )
+    rows = dict(zip(pairs_between(card.timesteps), card.coefficients, strict=True))
+    if not rows.keys() >= set(pairs):
+        raise ValueError(
+            "`timesteps` must be those that the sampler was fitted to, "
+            f"{' '.join(map(str, card.timesteps))}; other samplers take any. "
+            f"Received: timesteps={[t for t, _ in pairs]}"
+        )
+    return {t: rows[t, s] for t, s in pairs}
 
 
 def _threshold(options: SamplingOptions, value_range: tuple[float, float]):

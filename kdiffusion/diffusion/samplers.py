@@ -2,7 +2,7 @@
 
     step(predict, x, t, s, schedule, history, normal, **options) -> (x_s, estimate)
 
-`predict(x, t)` is the network; `history` holds the estimates of the last two steps, newest last,
+`predict(x, t)` is the network; `history` holds the estimates of the last three steps, newest last,
 for the solvers that use them; `normal()` draws fresh noise, each image's from its own stream.
 `estimate` is what the network said of x at t. A sampler remembers nothing: the loop owns the
 history.
@@ -18,7 +18,14 @@ import numpy as np
 
 from kdiffusion.checks import check_name
 from kdiffusion.diffusion.prediction import Estimate
-from kdiffusion.diffusion.solvers import dpmpp_2m_sde_step, dpmpp_2m_step, heun_step, unipc_step
+from kdiffusion.diffusion.solvers import (
+    dpmpp_2m_sde_step,
+    dpmpp_2m_step,
+    fitted_step,
+    heun_step,
+    ipndm_step,
+    unipc_step,
+)
 
 if TYPE_CHECKING:
     from kdiffusion.diffusion.forward_process import NoiseSchedule
@@ -81,6 +88,7 @@ class Sampler:
     options: tuple[str, ...] = ()  # its own keyword arguments, fields of `SamplingOptions`
     always_random: bool = False  # draws fresh noise whatever its options
     multistep: bool = False  # looks at the history
+    fitted: bool = False  # to a model and its timesteps: takes the card's coefficients
     predictions_per_step: int = 1  # the last step, to s = -1, always takes one
     order: int | None = None  # of the global error as steps double, where nothing is random
 
@@ -97,6 +105,9 @@ SAMPLERS: dict[str, Sampler] = {
     "dpmpp_2m_sde": Sampler(dpmpp_2m_sde_step, always_random=True, multistep=True),
     # Its corrector adds one to its predictor's two.
     "unipc": Sampler(unipc_step, multistep=True, order=3),
+    "ipndm": Sampler(ipndm_step, multistep=True, order=2),
+    # Without coefficients it is DDIM.
+    "fitted": Sampler(fitted_step, multistep=True, fitted=True, order=1),
 }
 
 

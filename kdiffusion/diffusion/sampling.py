@@ -192,7 +192,7 @@ def denoise(
     history = ()
     for index, (t, s) in enumerate(plan.pairs):
         x, estimate = plan.step(predict, x, t, s, plan.schedule, history, normal)
-        history = (*history[-1:], estimate)  # no solver here looks further back than two
+        history = (*history[-2:], estimate)  # no solver here looks further back than three
         yield Step(index, s, x, estimate.x0)
 
 

@@ -1,4 +1,4 @@
-"""Solvers of the probability-flow ODE and SDE in the image x_0: DPM-Solver++, Heun and UniPC.
+"""Solvers of the probability-flow ODE and SDE: DPM-Solver++, Heun, UniPC, iPNDM, and fitted ones.
 
 With lambda = log(alpha / sigma), alpha = sqrt(abar) and sigma = sqrt(1 - abar), the solution from
 t to s is (Lu et al. 2022, proposition 4.1)
@@ -17,7 +17,8 @@ steps on. So each evaluation is used twice, and order 3 costs one evaluation a s
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Callable
+import types
+from collections.abc import Callable, Mapping, Sequence
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -167,3 +168,62 @@ def _corrected(estimate, history, schedule) -> np.ndarray:
     rho_2 = target_1 - rho_1
     x0 = start.x0 + rho_1 / r_1 * (before.x0 - start.x0) + rho_2 * ahead
     return first_order(start.x, x0, schedule, start.t, t)
+
+
+# The weights of the newest look and of those before it, by how many there are.
+ADAMS_BASHFORTH = (
+    (1.0,),
+    (3 / 2, -1 / 2),
+    (23 / 12, -16 / 12, 5 / 12),
+    (55 / 24, -59 / 24, 37 / 24, -9 / 24),
+)
+
+
+def ipndm_step(
+    predict: Predict,
+    x: np.ndarray,
+    t: int,
+    s: int,
+    schedule: NoiseSchedule,
+    history: tuple[Estimate, ...],
+    normal: Callable[[], np.ndarray],
+) -> tuple[np.ndarray, Estimate]:
+    """Adams-Bashforth on the predicted noise, up to order 4 (iPNDM, Zhang & Chen 2023).
+
+    The weights are those of equal steps in sigma. Where steps differ, and after the lower orders of
+    the first three, the error falls as that of order 2; with few steps it is still a small one.
+    """
+    estimate = predict(x, t)
+    looks = (estimate, *reversed(history))
+    eps = sum(w * look.eps for w, look in zip(ADAMS_BASHFORTH[len(history)], looks, strict=True))
+    x0 = estimate.x0
+    if history:  # never at pure noise, where sigma is infinite
+        x0 = x0 - schedule.noise_levels[t] * (eps - estimate.eps)
+    abar_s = schedule.alpha_bar(s)
+    return np.sqrt(abar_s) * x0 + np.sqrt(1.0 - abar_s) * eps, estimate
+
+
+def fitted_step(
+    predict: Predict,
+    x: np.ndarray,
+    t: int,
+    s: int,
+    schedule: NoiseSchedule,
+    history: tuple[Estimate, ...],
+    normal: Callable[[], np.ndarray],
+    corrections: Mapping[int, Sequence[float]] = types.MappingProxyType({}),
+) -> tuple[np.ndarray, Estimate]:
+    """DDIM + c0 x + c1 x_0 + c2 (x_0 of the step before) + c3 (x_0 of the one before that).
+
+    Args:
+        corrections: t ► (c0, c1, c2, c3) of the step from t, as `fit_sampler` found them. A step
+            without a row is DDIM, as is one without the history that its row is for: the first
+            steps of `image_to_image`.
+    """
+    estimate = predict(x, t)
+    x_s = first_order(x, estimate.x0, schedule, t, s)
+    terms = (x, estimate.x0, *(before.x0 for before in reversed(history[-2:])))
+    row = corrections.get(t, ())
+    if not any(row[len(terms) :]):
+        x_s = x_s + sum(c * term for c, term in zip(row, terms, strict=False))
+    return x_s, estimate

@@ -10,6 +10,7 @@ import tensorflow as tf
 
 from kdiffusion.artifacts import ArtifactError
 from kdiffusion.artifacts.whole_sampler import load_sampler
+from kdiffusion.diffusion.denoiser import NetworkDenoiser
 from kdiffusion.diffusion.sampling import sample
 from kdiffusion.diffusion.seeded_noise import initial_latents
 from kdiffusion.export.whole_sampler import SAMPLER_FORMATS, export_sampler
@@ -22,25 +23,33 @@ TIMESTEPS = (99, 71, 40, 22, 3)
 NOT_CLIPPED = "ddim"  # by its card
 
 
+@pytest.fixture(scope="module")
+def served(card):
+    """A card with coefficients too, so that it serves every sampler."""
+    rows = np.random.default_rng(0).normal(0, 0.1, (5, 4)) * np.tri(5, 4, 1)
+    return dataclasses.replace(card, steps=5, timesteps=TIMESTEPS, coefficients=rows)
+
+
 @pytest.fixture(scope="module", params=GRAPH_SAMPLERS)
-def exported_samplers(request, network, card, tmp_path_factory):
+def exported_samplers(request, network, served, tmp_path_factory):
     """(sampler, format ► path): at timesteps that no recommendation or spacing says."""
     folder = tmp_path_factory.mktemp(request.param)
-    card = dataclasses.replace(card, clip=request.param != NOT_CLIPPED)
+    card = dataclasses.replace(served, clip=request.param != NOT_CLIPPED)
     paths = export_sampler(network, card, folder, sampler=request.param, timesteps=TIMESTEPS)
     return request.param, paths
 
 
 @pytest.mark.parametrize("name", SAMPLER_FORMATS)
-def test_its_images_are_those_of_the_loop(exported_samplers, denoisers, card, name):
+def test_its_images_are_those_of_the_loop(exported_samplers, denoisers, served, name):
     sampler, paths = exported_samplers
     draw, card_of_file = SAMPLER_FORMATS[name].load(paths[name])
-    assert card_of_file == dataclasses.replace(card, clip=sampler != NOT_CLIPPED)
-    noise = initial_latents(SEEDS, card.image_shape)
+    assert card_of_file == dataclasses.replace(served, clip=sampler != NOT_CLIPPED)
+    noise = initial_latents(SEEDS, served.image_shape)
     for strength in (0.0, 2.5):
         expected = sample(
-            denoisers["onnx"], LABELS, SEEDS, sampler=sampler, timesteps=TIMESTEPS,
-            guidance_strength=strength, clip=sampler != NOT_CLIPPED, progress=False,
+            NetworkDenoiser(served, denoisers["onnx"]), LABELS, SEEDS, sampler=sampler,
+            timesteps=TIMESTEPS, guidance_strength=strength, clip=sampler != NOT_CLIPPED,
+            progress=False,
         )  # fmt: skip
         received = draw(noise, LABELS, strength)
         assert received.dtype == np.float32
@@ -111,7 +120,7 @@ def test_an_existing_file_is_refused_before_any_work(exported_samplers, card):
 
 @pytest.mark.parametrize("sampler", ["ddpm", "heun", "dpmpp_2m_sde"])
 def test_samplers_that_no_table_holds_are_refused(card, sampler):
-    with pytest.raises(ValueError, match=r"must be one of ddim, dpmpp_2m, unipc.*Received"):
+    with pytest.raises(ValueError, match=r"must be one of ddim, dpmpp_2m, unipc, ipndm.*Received"):
         sampler_tables(card, sampler=sampler)
 
 
@@ -123,8 +132,8 @@ def test_a_sampler_of_an_epsilon_network_has_these_rows(card):
     np.testing.assert_array_equal(tables.timesteps, t)
     ratio = np.sqrt((1 - abar[s]) / (1 - abar[t]))
     towards = np.sqrt(abar[s]) - ratio * np.sqrt(abar[t])
-    want = np.stack([ratio, towards, 0 * t, 0 * t, 0 * t], axis=1)
+    want = np.stack([ratio, towards, *[0 * t] * 6], axis=1)
     np.testing.assert_allclose(tables.step, want, atol=1e-6)
-    np.testing.assert_array_equal(tables.corrected, np.eye(5)[[0, 0]])
+    np.testing.assert_array_equal(tables.corrected, np.eye(8)[[0, 0]])
     from_x, from_prediction = 1 / np.sqrt(abar[t]), -np.sqrt(1 / abar[t] - 1)
     np.testing.assert_allclose(tables.estimate, np.stack([from_x, from_prediction], 1), rtol=1e-6)

@@ -32,6 +32,7 @@ FIELDS = {
     "spacing": "leading",
     "clip": False,
     "variance": "fixed_large",
+    "coefficients": ((0.1, -0.1, 0.0, 0.0), (0.2, 0.3, 1 / 3, 0.0), (1e-9, 0, 0, 1), (1, 2, 3, 4)),
     "guidance_strength": 0.3,
     "guidance_interval": (0.25, 4.0),
     "data_split": DataSplit(seed=7, validation_fraction=0.25, sha256="0123456789abcdef" * 4),
@@ -92,7 +93,16 @@ def test_a_recommended_sampler_that_is_not_known_is_replaced_and_told():
     "lacking",
     [
         ["guidance_interval"],
-        ["guidance_interval", "data_split", "parent", "timesteps", "spacing", "clip", "variance"],
+        [
+            "guidance_interval",
+            "data_split",
+            "parent",
+            "timesteps",
+            "coefficients",
+            "spacing",
+            "clip",
+            "variance",
+        ],
     ],
 )
 def test_a_card_of_an_older_minor_version_opens(lacking):
@@ -115,6 +125,7 @@ def test_a_card_of_an_older_minor_version_opens(lacking):
         ("steps", 5),
         ("spacing", "wide"),
         ("variance", "learned"),
+        ("coefficients", ((0.1, 0.2, 0.3, 0.4),)),
     ],
 )
 def test_a_card_that_would_sample_wrongly_is_refused(name, value):

@@ -33,7 +33,7 @@ def test_it_starts_from_the_image_noised_to_the_level(make_card, gaussian):
     np.testing.assert_allclose(seen[0][0], start, atol=1e-6)
 
 
-@pytest.mark.parametrize("sampler", SAMPLERS)
+@pytest.mark.parametrize("sampler", [name for name, row in SAMPLERS.items() if not row.fitted])
 def test_little_noise_keeps_the_image_and_much_forgets_it(sampler, make_card, gaussian):
     card = make_card(image_shape=(16, 16, 3))
     known = np.random.default_rng(0).uniform(-0.9, 0.9, (3, 16, 16, 3))

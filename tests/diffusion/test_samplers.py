@@ -26,7 +26,7 @@ def iterates(step, predict, x, schedule, pairs, normal=None, **options):
     history, all_x = (), [x]
     for t, s in pairs:
         x, estimate = step(predict, x, t, s, schedule, history, normal, **options)
-        history = (*history[-1:], estimate)
+        history = (*history[-2:], estimate)
         all_x.append(x)
     return all_x
 
@@ -130,10 +130,13 @@ def test_stochastic_samplers_reproduce_mean_and_variance(case):
 @pytest.mark.parametrize("name", SAMPLERS)
 @pytest.mark.parametrize("prediction_type", TARGETS)
 def test_all_targets_give_the_same_trajectory(name, prediction_type, make_card, gaussian):
+    fitted = {"timesteps": (999, 600, 300), "coefficients": np.eye(3, 4) / 10, "steps": 3}
+
     def path(target):
-        card, xs = make_card(prediction_type=target), []
+        card, xs = make_card(prediction_type=target, **fitted), []
+        steps = {} if SAMPLERS[name].fitted else {"steps": 12}
         sample(
-            gaussian(card), [0, 1], [5, 6], sampler=name, steps=12, progress=False,
+            gaussian(card), [0, 1], [5, 6], sampler=name, progress=False, **steps,
             callback=lambda index, t, x, x0: xs.append(x),
         )  # fmt: skip
         return xs
@@ -184,6 +187,48 @@ def test_second_order_on_a_line_by_hand():
     decayed = np.exp(-(lam[2] - lam[1]))
     expected = np.sqrt((1 - abar_s) / (1 - abar_t)) * 0.7 - np.sqrt(abar_s) * (decayed - 1) * middle
     assert x_s[0] == pytest.approx(expected, rel=1e-12)
+
+
+def test_ipndm_follows_a_noise_that_is_cubic_in_sigma():
+    """With equal steps in sigma, Adams-Bashforth of order 4 integrates it exactly."""
+    schedule = make_schedule("linear", 1_000_000)
+    wanted = np.linspace(3.0, 1.0, 6)
+    visited = np.interp(np.log(wanted), np.log(schedule.noise_levels), np.arange(1_000_000))
+    timesteps = np.rint(visited).astype(int)
+    cubic = np.polynomial.Polynomial([0.3, -0.2, 0.4, 0.1])
+    levels = schedule.noise_levels[timesteps]
+
+    def at(t, y):
+        """x / sqrt(abar) = y."""
+        root, eps = np.sqrt(schedule.alpha_bar(t)), cubic(schedule.noise_levels[t])
+        return Estimate(t, root * y, y - schedule.noise_levels[t] * eps, eps)
+
+    history = tuple(at(t, np.zeros(1)) for t in timesteps[1:4])
+    t, s = timesteps[4:]
+    now = at(t, np.ones(1))
+    x_s, _ = SAMPLERS["ipndm"].step(lambda x, t: now, now.x, t, s, schedule, history, None)
+    change = cubic.integ()(levels[5]) - cubic.integ()(levels[4])
+    assert x_s[0] / np.sqrt(schedule.alpha_bar(s)) == pytest.approx(1.0 + change, abs=1e-5)
+
+
+def test_a_fitted_step_is_ddim_and_its_four_terms():
+    schedule, rng = SCHEDULES["cosine"], np.random.default_rng(0)
+    x, *images = rng.normal(size=(5, 3))
+    looks = [Estimate(t, x, x0, x0) for t, x0 in zip((900, 800, 700, 600), images, strict=True)]
+    row, step = (0.1, -0.2, 0.3, -0.4), SAMPLERS["fitted"].step
+
+    def stepped(history, corrections):
+        return step(
+            lambda x, t: looks[3], x, 600, 500, schedule, history, None, corrections=corrections
+        )[0]
+
+    ddim = SAMPLERS["ddim"].step(knows(images[3], schedule), x, 600, 500, schedule, (), None)[0]
+    terms = (x, images[3], images[2], images[1])
+    expected = ddim + sum(c * term for c, term in zip(row, terms, strict=True))
+    np.testing.assert_allclose(stepped(tuple(looks[:3]), {600: row}), expected, atol=1e-12)
+    # Without the history that the row is for, as where image_to_image begins, it is DDIM.
+    for history, corrections in (((looks[2],), {600: row}), ((), {600: row}), ((), {700: row})):
+        np.testing.assert_allclose(stepped(history, corrections), ddim, atol=1e-12)
 
 
 def euler_ancestral(denoise, x, sigmas, eta, normal):

@@ -14,11 +14,14 @@ from kdiffusion.diffusion.sampling import (
 )
 from kdiffusion.diffusion.seeded_noise import initial_latents
 
+TIMESTEPS = (999, 640, 320, 90)
+FITTED = {"timesteps": TIMESTEPS, "steps": 4, "coefficients": np.eye(4) / 10}
+
 
 @pytest.mark.parametrize("sampler", SAMPLERS)
 @pytest.mark.parametrize("guidance", [0.0, 2.0])
 def test_an_image_does_not_depend_on_its_batch(sampler, guidance, make_card, knows_x0):
-    card = make_card(guidance_strength=guidance)
+    card = make_card(guidance_strength=guidance, **FITTED)
     denoiser = knows_x0(card, np.random.default_rng(0).uniform(-1, 1, (4, 2, 3, 1)))
     labels, seeds = [0, 1, 2, 3, 0], [5, 4, 3, 2, 1]
     images = [
@@ -66,14 +69,14 @@ def test_the_card_recommends_and_the_user_decides(make_card, gaussian):
 @pytest.mark.parametrize("sampler", SAMPLERS)
 @pytest.mark.parametrize("guidance", [0.0, 2.0])
 def test_network_evaluations_are_what_is_really_spent(sampler, guidance, make_card, gaussian):
-    card, rows = make_card(), []
+    card, rows = make_card(**FITTED), []
     denoiser = gaussian(card)
 
     def counted(noisy_image, timestep, label):
         rows.append(len(label))
         return denoiser(noisy_image, timestep, label)
 
-    options = {"sampler": sampler, "steps": 6, "guidance_strength": guidance}
+    options = {"sampler": sampler, "guidance_strength": guidance}
     sample(NetworkDenoiser(card, counted), [0, 1, 2], [0, 1, 2], progress=False, **options)
     assert sum(rows) == 3 * network_evaluations(card, **options)
 
@@ -132,23 +135,32 @@ def test_seeds_count_up_from_0_unless_given(make_card, gaussian):
         np.testing.assert_array_equal(sample(denoiser, labels, progress=False), given)
 
 
-@pytest.mark.parametrize("sampler", SAMPLERS)
+@pytest.mark.parametrize("sampler", [name for name, row in SAMPLERS.items() if not row.fitted])
 def test_named_timesteps_are_visited_by_every_sampler(make_card, gaussian, sampler):
-    named = (999, 640, 320, 90)
-
     def images(card, **options):
         return sample(gaussian(card), [0, 1], sampler=sampler, progress=False, **options)
 
-    steps = sampling_steps(gaussian(make_card()), [0], sampler=sampler, timesteps=named)
+    steps = sampling_steps(gaussian(make_card()), [0], sampler=sampler, timesteps=TIMESTEPS)
     assert [step.t for step in steps] == [640, 320, 90, -1]
-    recommended = make_card(steps=4, timesteps=named)
-    np.testing.assert_array_equal(images(recommended), images(make_card(), timesteps=named))
+    recommended = make_card(steps=4, timesteps=TIMESTEPS)
+    np.testing.assert_array_equal(images(recommended), images(make_card(), timesteps=TIMESTEPS))
     # Those that trailing spacing visits are no other choice than trailing spacing.
     even = images(make_card(), timesteps=(999, 749, 499, 249))
     np.testing.assert_array_equal(even, images(make_card(), steps=4))
     # Whoever asks for steps or a spacing does not want the card's timesteps.
     for options in ({"steps": 4}, {"spacing": "trailing"}):
         np.testing.assert_array_equal(images(recommended, **options), even)
+
+
+def test_a_fitted_sampler_serves_its_own_timesteps_alone(make_card, gaussian):
+    denoiser = gaussian(make_card(sampler="fitted", **FITTED))
+    assert [step.t for step in sampling_steps(denoiser, [0])] == [640, 320, 90, -1]
+    for options in ({"steps": 4}, {"timesteps": (999, 320, 90)}):
+        with pytest.raises(ValueError, match=r"`timesteps` must be those .* 999 640 320 90; other"):
+            sampling_steps(denoiser, [0], **options)
+        assert list(sampling_steps(denoiser, [0], sampler="ddim", **options))
+    with pytest.raises(ValueError, match="`sampler` must be one that needs no coefficients"):
+        sampling_steps(gaussian(make_card()), [0], sampler="fitted")
 
 
 def test_the_loop_is_a_generator_of_steps(make_card, gaussian):

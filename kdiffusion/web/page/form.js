@@ -1,14 +1,13 @@
 /** The form: its fields have the names of the link's settings, so that one reads as the other. */
 
-import { SAMPLERS } from "./diffusion/samplers.js";
-import { fromQuery, toQuery } from "./settings.js";
+import { fromQuery, samplersFor, toQuery } from "./settings.js";
 import { className } from "./words.js";
 
 /** Offers what the card has. */
 export function offer(form, card) {
   const labels = [...card.class_names.keys(), card.null_label];
   form.label.replaceChildren(...labels.map((label) => new Option(className(card, label), label)));
-  form.sampler.replaceChildren(...Object.keys(SAMPLERS).map((name) => new Option(name)));
+  form.sampler.replaceChildren(...samplersFor(card).map((name) => new Option(name)));
   form.steps.max = card.alphas_cumprod.length;
 }
 

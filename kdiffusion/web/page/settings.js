@@ -63,11 +63,20 @@ export function fromQuery(query, card) {
   }
   // The number in the form was changed since: so many, evenly spaced.
   if (settings.timesteps?.length !== settings.steps) settings.timesteps = null;
+  if (SAMPLERS[settings.sampler].fitted && `${settings.timesteps}` !== `${card.timesteps}`) {
+    throw refused("steps", `${card.steps} for the sampler fitted to them`, settings.steps);
+  }
   if (query.has("to")) {
     const at = query.has("at") ? readers.at("at", query.get("at")) : 0.5;
     settings.walk = { seed: readers.seed("to", query.get("to")), at };
   }
   return settings;
+}
+
+/** The names of the samplers that serve a model. */
+export function samplersFor(card) {
+  const fitted = Boolean(card.coefficients); // files of minor versions before 4 have none
+  return Object.keys(SAMPLERS).filter((name) => fitted || !SAMPLERS[name].fitted);
 }
 
 function readersFor(card) {
@@ -77,7 +86,7 @@ function readersFor(card) {
     steps: whole(1, card.alphas_cumprod.length),
     timesteps: falling(card.alphas_cumprod.length - 1),
     guidance: number(-1, Infinity),
-    sampler: oneOf(Object.keys(SAMPLERS)),
+    sampler: oneOf(samplersFor(card)),
     at: number(0, 1),
   };
 }

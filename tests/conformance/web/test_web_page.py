@@ -55,7 +55,7 @@ def test_every_sampler_draws_what_python_draws(visit, address, drawn_by_python):
     page.fill("#seed", "18446744073709551615")
     page.fill("#guidance", "0.75")
     page.fill("#steps", "7")
-    for name in SAMPLERS:
+    for name in [name for name, row in SAMPLERS.items() if not row.fitted]:
         page.select_option("#sampler", name)
         finished(page)
         options = {"sampler": name, "steps": 7, "guidance_strength": 0.75}

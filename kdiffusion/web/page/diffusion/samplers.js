@@ -6,6 +6,7 @@
  */
 
 import { dpmpp2mSdeStep, dpmpp2mStep, heunStep } from "./dpm_solver.js";
+import { fittedStep, ipndmStep } from "./multistep.js";
 import { unipcStep } from "./unipc.js";
 import { weightedSum } from "./weighted_sum.js";
 
@@ -28,7 +29,7 @@ export async function ddimStep(predict, x, t, s, schedule) {
   };
 }
 
-/** The step, and whether two runs from the same latent differ. */
+/** The step, whether two runs from the same latent differ, and whether it needs coefficients. */
 export const SAMPLERS = {
   ddpm: { step: ddpmStep, random: true },
   ddim: { step: ddimStep, random: false },
@@ -36,4 +37,6 @@ export const SAMPLERS = {
   dpmpp_2m: { step: dpmpp2mStep, random: false },
   dpmpp_2m_sde: { step: dpmpp2mSdeStep, random: true },
   unipc: { step: unipcStep, random: false },
+  ipndm: { step: ipndmStep, random: false },
+  fitted: { step: fittedStep, random: false, fitted: true },
 };
