@@ -1,4 +1,4 @@
-"""The package as a wheel, and with nothing beside it but what it says that it needs."""
+"""The package as it is published, and with nothing beside it but what it says that it needs."""
 
 import io
 import os
@@ -40,10 +40,17 @@ def checkout(tmp_path_factory):
 @pytest.fixture(scope="module")
 def wheel(checkout, tmp_path_factory):
     folder = tmp_path_factory.mktemp("wheel")
-    pip = [sys.executable, "-m", "pip", "wheel", "--quiet", "--no-deps", "--no-build-isolation"]
-    subprocess.run([*pip, "--wheel-dir", folder, checkout], check=True)
-    (path,) = folder.iterdir()
+    build = [sys.executable, "-m", "build", "--no-isolation", "--outdir", folder, checkout]
+    subprocess.run(build, check=True, stdout=subprocess.DEVNULL)
+    (path,) = folder.glob("*.whl")  # of the sdist beside it
     return path
+
+
+def test_an_index_would_take_it(wheel):
+    check = [sys.executable, "-m", "twine", "check", "--strict", *wheel.parent.iterdir()]
+    subprocess.run(check, check=True)
+    assert wheel.name.startswith("kdiffusion_keras-")
+    assert wheel.stat().st_size < 100e6  # what PyPI takes
 
 
 def test_a_wheel_holds_every_module_and_all_that_they_read(wheel):
