@@ -356,6 +356,21 @@ std::string check(const std::string& folder) {
     if (accepted != item.at("accepted")) return "card: " + item.at("name").get<std::string>();
   }
   if (auto wrong = check_traces(read(folder + "/traces.json")); !wrong.empty()) return wrong;
+  for (const auto& item : read(folder + "/predictions.json")) {
+    File file(folder + "/../../" + item.at("file").at("path").get<std::string>());
+    const Card card = file.card();
+    const auto images = item.at("noisy_image").get<Image>();
+    Image all;
+    for (size_t i = 0; i < item.at("label").size(); ++i) {
+      const auto first = images.begin() + i * card.size();
+      const Image one = file.network(card)(Image(first, first + card.size()),
+                                           item.at("timestep")[i], item.at("label")[i]);
+      all.insert(all.end(), one.begin(), one.end());
+    }
+    Image golden;
+    for (size_t i = 0; i < all.size(); i += item.at("stride").get<size_t>()) golden.push_back(all[i]);
+    if (difference(golden, item.at("prediction")) > 1e-3) return "golden predictions";
+  }
   for (const auto& item : read(folder + "/images.json")) {
     File file(folder + "/../../" + item.at("file").at("path").get<std::string>());
     const Card card = file.card();

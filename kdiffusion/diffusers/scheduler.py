@@ -196,25 +196,14 @@ def config_of(card: DenoiserCard) -> tuple[dict[str, Any], str]:
         (dict, str).
     """
     betas = card.schedule.betas
-    steps = len(betas)
-    by_name = {
-        "linear": np.linspace(betas[0], betas[-1], steps),
-        "squaredcos_cap_v2": _betas(cosine_alphas_cumprod(steps)),
-    }
-    name = next((name for name, same in by_name.items() if np.allclose(betas, same, 1e-9, 0)), None)
-    if betas[-1] >= 1:  # zero terminal SNR, which no name there has
-        name = None
     theirs = {ours: name for name, ours in PREDICTION_TYPES.items()}
     class_name, fields, pipeline = SCHEDULERS.get(card.sampler, SCHEDULERS["ddim"])
     # Their solvers place `linspace` and `leading` elsewhere.
     spacings = () if "solver_order" in fields else ("linspace", "leading")
     config = {
         "_class_name": class_name,
-        "num_train_timesteps": steps,
-        "beta_schedule": name or "linear",
-        "beta_start": float(betas[0]) if name == "linear" else 1e-4,
-        "beta_end": float(betas[-1]) if name == "linear" else 0.02,
-        "trained_betas": None if name else betas.tolist(),
+        "num_train_timesteps": len(betas),
+        **_beta_fields(betas),
         "prediction_type": theirs[card.prediction_type],
         "timestep_spacing": card.spacing if card.spacing in spacings else "trailing",
         "steps_offset": 0,
@@ -228,6 +217,23 @@ def config_of(card: DenoiserCard) -> tuple[dict[str, Any], str]:
         config["variance_type"] = card.variance
     clip = {"clip_sample": card.clip, "clip_sample_range": 1.0, "thresholding": False}
     return config | clip, pipeline
+
+
+def _beta_fields(betas):
+    """The noise schedule by its name there, or as `trained_betas`."""
+    by_name = {
+        "linear": np.linspace(betas[0], betas[-1], len(betas)),
+        "squaredcos_cap_v2": _betas(cosine_alphas_cumprod(len(betas))),
+    }
+    name = next((name for name, same in by_name.items() if np.allclose(betas, same, 1e-9, 0)), None)
+    if betas[-1] >= 1:  # zero terminal SNR, which no name there has
+        name = None
+    return {
+        "beta_schedule": name or "linear",
+        "beta_start": float(betas[0]) if name == "linear" else 1e-4,
+        "beta_end": float(betas[-1]) if name == "linear" else 0.02,
+        "trained_betas": None if name else betas.tolist(),
+    }
 
 
 def _betas(alphas_cumprod):

@@ -5,13 +5,14 @@ import json
 import numpy as np
 import pytest
 
+from kdiffusion.artifacts import load_denoiser
 from kdiffusion.artifacts.released import released_models
 from kdiffusion.diffusion import plan, prediction, seeded_noise, solvers, spacing
 from kdiffusion.diffusion.card import CardError, DenoiserCard
 from kdiffusion.diffusion.denoiser import NetworkDenoiser
 from kdiffusion.diffusion.forward_process import NoiseSchedule
 from kdiffusion.diffusion.samplers import SAMPLERS
-from kdiffusion.diffusion.sampling import sampling_steps
+from kdiffusion.diffusion.sampling import sample, sampling_steps
 from kdiffusion.diffusion.schedules import make_schedule
 from kdiffusion.diffusion.spacing import timestep_pairs
 from kdiffusion.files import sha256_of
@@ -134,10 +135,16 @@ def test_cards(case):
             DenoiserCard.from_json(text)
 
 
+def test_golden_predictions():
+    (case,) = read("predictions")
+    denoiser = load_denoiser("digits")
+    images = np.reshape(case["noisy_image"], (2, *denoiser.card.image_shape))
+    prediction = denoiser(images, case["timestep"], case["label"]).ravel()[:: case["stride"]]
+    np.testing.assert_allclose(prediction, case["prediction"], rtol=0, atol=1e-3)
+
+
 def test_images():
     """Where one of these fails because a released model was replaced, write the vectors again."""
-    from kdiffusion import load_denoiser, sample
-
     files = {path.parent.name: path for path in released_models().values()}
     for case in read("images"):
         path = files[case["file"]["path"].split("/")[1]]

@@ -53,6 +53,16 @@ const ANSWERS = {
     }
   },
 
+  async card({ card }) {
+    const { checkCard } = await load("artifact.js");
+    const { recommended } = await load("settings.js");
+    try {
+      return recommended(checkCard(card)).sampler;
+    } catch (error) {
+      return { refused: error.message };
+    }
+  },
+
   // The runtime's check, where the network gives what is passed in.
   async runtime({ card, text, prediction }) {
     const { checkRuntime } = await load("artifact.js");

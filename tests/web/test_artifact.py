@@ -18,6 +18,7 @@ from kdiffusion.artifacts.integrity import (
 )
 from kdiffusion.artifacts.onnx_loader import CARD_KEY, SEAL_KEY
 from kdiffusion.export.onnx_writer import save
+from tests.conformance.vectors import read
 
 
 @pytest.fixture
@@ -60,6 +61,11 @@ def test_every_changed_byte_is_damage(ask, file):
         damaged[place] ^= 4
         file.write_bytes(damaged)
         assert "SHA-256 is not that of its export" in ask("artifact", path=str(file))["refused"]
+
+
+@pytest.mark.parametrize("case", read("cards"), ids=lambda case: case["name"])
+def test_cards(ask, case):
+    assert ("refused" in ask("card", card=case["card"])) is not case["accepted"]
 
 
 @pytest.mark.parametrize(("error", "let_by"), [(TOLERANCE / 2, True), (-3 * TOLERANCE, False)])

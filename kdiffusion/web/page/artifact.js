@@ -2,6 +2,7 @@
 
 /** @import { Denoiser } from "./denoiser.js" */
 
+import { TO_X0 } from "./diffusion/prediction.js";
 import { ImageNoise } from "./diffusion/seeded_noise.js";
 
 const CARD_VERSION = 1;
@@ -82,9 +83,25 @@ export function metadata(file, key) {
  * @throws {Error} there is none, or one of another version
  */
 export function readCard(file) {
-  const card = JSON.parse(metadata(file, "kdiffusion.card") ?? "null");
+  return checkCard(JSON.parse(metadata(file, "kdiffusion.card") ?? "null"));
+}
+
+/**
+ * Gives a card back, or refuses one that would sample wrongly.
+ *
+ * @param {any} card
+ * @returns {Card}
+ * @throws {Error}
+ */
+export function checkCard(card) {
   if (card?.format_version !== CARD_VERSION) {
     throw new Error(`The card must have version ${CARD_VERSION}, not ${card?.format_version}`);
+  }
+  if (!Object.hasOwn(TO_X0, card.prediction_type)) {
+    throw new Error(`The card has an unknown prediction_type, ${card.prediction_type}`);
+  }
+  if (card.null_label !== card.class_names.length) {
+    throw new Error(`The card's null_label must be its number of classes, not ${card.null_label}`);
   }
   return card;
 }
