@@ -16,6 +16,7 @@ if TYPE_CHECKING:  # for editors and type checkers, which do not run `__getattr_
     from kdiffusion.diffusion.card import DenoiserCard
     from kdiffusion.diffusion.denoiser import NetworkDenoiser
     from kdiffusion.diffusion.editing import image_to_image, inpaint
+    from kdiffusion.diffusion.fitted_sampler import fit_sampler
     from kdiffusion.diffusion.forward_process import NoiseSchedule
     from kdiffusion.diffusion.interpolation import interpolate, interpolate_images
     from kdiffusion.diffusion.inversion import invert
@@ -40,6 +41,7 @@ _NAMES = {
     "kdiffusion.diffusers.writer": "export_diffusers",
     "kdiffusion.diffusion.card": "DenoiserCard",
     "kdiffusion.diffusion.denoiser": "NetworkDenoiser",
+    "kdiffusion.diffusion.fitted_sampler": "fit_sampler",
     "kdiffusion.diffusion.forward_process": "NoiseSchedule",
     "kdiffusion.diffusion.editing": "image_to_image inpaint",
     "kdiffusion.diffusion.interpolation": "interpolate interpolate_images",
@@ -58,11 +60,11 @@ _HOMES = {name: module for module, names in _NAMES.items() for name in names.spl
 
 __all__ = [
     "DenoiserCard", "DiffusionModel", "NetworkDenoiser", "NoiseSchedule", "UNet",
-    "export_diffusers", "export_network", "export_run", "export_sampler", "image_grid",
-    "image_to_image", "import_diffusers", "inpaint", "interpolate", "interpolate_images",
-    "invert", "load_dataset", "load_denoiser", "load_run", "load_sampler", "make_schedule",
-    "sample", "sampling_steps", "to_model_range", "to_uint8", "training_batches",
-    "validation_batches", "variational_bound",
+    "export_diffusers", "export_network", "export_run", "export_sampler", "fit_sampler",
+    "image_grid", "image_to_image", "import_diffusers", "inpaint", "interpolate",
+    "interpolate_images", "invert", "load_dataset", "load_denoiser", "load_run", "load_sampler",
+    "make_schedule", "sample", "sampling_steps", "to_model_range", "to_uint8",
+    "training_batches", "validation_batches", "variational_bound",
 ]  # fmt: skip
 
 

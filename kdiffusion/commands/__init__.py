@@ -28,6 +28,10 @@ COMMANDS = {
         "kdiffusion.commands.likelihood",
         "bound the bits per dimension of held-out images",
     ),
+    "fit_sampler": (
+        "kdiffusion.commands.fit_sampler",
+        "fit a sampler of few steps to a model",
+    ),
     "export_sampler": (
         "kdiffusion.commands.export_sampler",
         "export a run's whole sampling loop as one graph",

@@ -1,0 +1,68 @@
+"""Copies an exported file with another card: all else in it stays as it is."""
+
+from __future__ import annotations
+
+import importlib
+import json
+from collections.abc import Callable
+from pathlib import Path
+
+from kdiffusion.diffusion.card import DenoiserCard
+
+from . import onnx_loader, safetensors_loader
+from .denoiser import ArtifactError
+from .integrity import UNSEALED, seal
+
+
+def check_can_copy(source: Path) -> None:
+    """Refuses a file whose card can't be replaced, before the work and not after.
+
+    Raises:
+        ArtifactError: neither an ONNX file nor one of safetensors.
+        ModuleNotFoundError: the library that writes it isn't installed.
+    """
+    importlib.import_module(_writer_for(source).__name__[1:])  # "_onnx" needs onnx
+
+
+def copy_with_card(source: Path, card: DenoiserCard, path: Path) -> None:
+    """Writes a copy of an exported file whose card is another, and seals it.
+
+    Args:
+        source: Path of an ONNX file or one of safetensors.
+        card: DenoiserCard.
+        path: Path. The file to make.
+    """
+    _writer_for(source)(source, card, path)
+    seal(path, ())
+
+
+def _writer_for(source) -> Callable[[Path, DenoiserCard, Path], None]:
+    for loader, write in ((onnx_loader, _onnx), (safetensors_loader, _safetensors)):
+        if loader.recognises(source):
+            return write
+    raise ArtifactError(
+        f"{source} must be an ONNX file or one of safetensors: the card of other formats can't be "
+        "replaced. Fit to one of these, and export it to the others"
+    )
+
+
+def _onnx(source, card, path):
+    import onnx
+
+    model = onnx.load(source)
+    for entry in model.metadata_props:
+        entry.value = {
+            onnx_loader.CARD_KEY: card.to_json(), onnx_loader.SEAL_KEY: UNSEALED,
+        }.get(entry.key, entry.value)  # fmt: skip
+    onnx.save(model, path)
+
+
+def _safetensors(source, card, path):
+    import safetensors
+    from safetensors.numpy import save
+
+    with safetensors.safe_open(source, framework="numpy") as file:
+        facts = json.loads(file.metadata()[safetensors_loader.METADATA_KEY])
+        tensors = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118
+    facts |= {safetensors_loader.CARD: card.to_json(), safetensors_loader.SEAL: UNSEALED}
+    path.write_bytes(save(tensors, {safetensors_loader.METADATA_KEY: json.dumps(facts)}))

@@ -1,0 +1,70 @@
+"""`fit_sampler`: a copy of the file, whose card recommends a sampler of few steps."""
+
+import shutil
+
+import numpy as np
+import pytest
+
+from kdiffusion.__main__ import main
+from kdiffusion.artifacts import load_denoiser, safetensors_loader
+from kdiffusion.artifacts.new_card import copy_with_card
+from kdiffusion.artifacts.released import released_models
+from kdiffusion.diffusion.sampling import sample
+
+
+@pytest.fixture(scope="module")
+def fitted(tmp_path_factory):
+    """The file that the command makes of the pretrained model `digits`, at 4 steps."""
+    path = tmp_path_factory.mktemp("fitted") / "digits_4.onnx"
+    main(["fit_sampler", "digits", "--steps", "4", "--seeds", "40", "--out", str(path)])
+    return path
+
+
+def test_its_images_are_nearer_to_those_of_many_steps(fitted):
+    seeds, labels = range(40), np.arange(40) % 10
+    model = load_denoiser(fitted)
+
+    def images(**options):
+        return sample(model, labels, seeds, progress=False, **options)
+
+    fine = images(sampler="unipc", steps=60)
+    errors = [
+        np.sqrt(np.mean((few - fine) ** 2)) for few in (images(), images(sampler="unipc", steps=4))
+    ]
+    assert errors[0] < 0.6 * errors[1]
+
+
+def test_all_else_in_the_file_is_as_it_was(fitted):
+    before, after = load_denoiser("digits"), load_denoiser(fitted)
+    assert (after.card.sampler, after.card.steps) == ("fitted", 4)
+    changed = {"sampler", "steps", "timesteps", "coefficients"}
+    for name, value in vars(before.card).items():
+        assert name in changed or getattr(after.card, name) == value, name
+    x = np.random.default_rng(0).normal(size=(3, 8, 8, 1)).astype(np.float32)
+    inputs = (x, [900, 500, 3], [0, 5, 10])
+    np.testing.assert_array_equal(after(*inputs), before(*inputs))
+
+
+def test_a_file_of_weights_keeps_them_too(fitted, tmp_path):
+    source = released_models()["digits"].with_name("denoiser_float16.safetensors")
+    card = load_denoiser(fitted).card
+    copy_with_card(source, card, tmp_path / "copy.safetensors")
+    before, after = (safetensors_loader.read(p) for p in (source, tmp_path / "copy.safetensors"))
+    assert after.card == card
+    assert (after.network_class, after.network) == (before.network_class, before.network)
+    for name, weight in before.weights.items():
+        np.testing.assert_array_equal(after.weights[name], weight)
+
+
+def test_what_cannot_be_is_one_line_before_the_work(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    shutil.copy(released_models()["digits"], "digits.onnx")
+    for arguments, said in (
+        (["./digits.onnx", "--steps", "60"], "`steps` must be from 1 to 59"),
+        (["./digits.onnx", "--out", "digits.onnx"], "--overwrite"),
+        (["./digits.onnx", "--out", "digits.safetensors"], "must end in .onnx"),
+    ):
+        with pytest.raises(SystemExit) as ended:
+            main(["fit_sampler", *arguments])
+        assert said in str(ended.value.code)
+    assert [path.name for path in tmp_path.iterdir()] == ["digits.onnx"]

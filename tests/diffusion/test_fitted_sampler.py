@@ -1,0 +1,72 @@
+"""A fitted sampler where the exact image is known, and what its timesteps are chosen by."""
+
+import itertools
+
+import numpy as np
+import pytest
+
+from kdiffusion.diffusion.denoiser import NetworkDenoiser
+from kdiffusion.diffusion.fitted_sampler import FIRST_SEED, best_path, fit_sampler
+from kdiffusion.diffusion.sampling import network_evaluations, sample
+from kdiffusion.diffusion.seeded_noise import initial_latents
+
+MEAN = np.linspace(-0.5, 0.5, 6).reshape(2, 3, 1)
+STD = np.linspace(0.05, 0.9, 6).reshape(2, 3, 1)  # no four numbers are exact for all pixels
+
+
+def exact(card, seeds):
+    """The ODE of Gaussian pixels in closed form: (x - root mean) / spread is kept."""
+    abar = card.schedule.alpha_bar(card.schedule.num_timesteps - 1)
+    spread = np.sqrt(abar * STD**2 + 1 - abar)
+    latents = initial_latents(seeds, card.image_shape)
+    return MEAN + STD / spread * (latents - np.sqrt(abar) * MEAN)
+
+
+@pytest.mark.parametrize("steps", [3, 6])
+def test_it_is_nearer_to_the_exact_image_than_unipc_in_as_many_steps(make_card, gaussian, steps):
+    card = make_card(clip=False)
+    denoiser = gaussian(card, MEAN, STD)
+    fitted = fit_sampler(denoiser, steps, seeds=64, progress=False)
+    assert (fitted.sampler, fitted.steps, len(fitted.coefficients)) == ("fitted", steps, steps)
+
+    def error(seeds, **options):
+        labels = [0] * len(seeds)
+        images = sample(NetworkDenoiser(fitted, denoiser), labels, seeds, progress=False, **options)
+        return np.sqrt(np.mean((images - exact(card, seeds)) ** 2))
+
+    held_out, fitted_to = range(64), range(FIRST_SEED, FIRST_SEED + 64)
+    assert error(held_out) < 0.5 * error(held_out, sampler="unipc", steps=steps)
+    assert error(held_out) < 0.5 * error(held_out, sampler="unipc", timesteps=fitted.timesteps)
+    assert error(held_out) < 1.5 * error(fitted_to)
+
+
+def test_guidance_is_inside_and_counted(make_card, gaussian):
+    card = make_card(guidance_strength=1.0, guidance_interval=(0.25, 4.0))
+    calls = []
+
+    def counted(images, timesteps, labels):
+        calls.append((len(images), timesteps[0], set(labels.tolist())))
+        return gaussian(card)(images, timesteps, labels)
+
+    fitted = fit_sampler(NetworkDenoiser(card, counted), 4, seeds=6, batch_size=3, progress=False)
+    levels = card.schedule.noise_levels
+    guided = [0.25 < levels[t] <= 4 for t in fitted.timesteps]
+    assert network_evaluations(fitted) == 4 + sum(guided)
+    for size, t, labels in calls:
+        inside = 0.25 < levels[t] <= 4
+        assert (size, labels) == ((6, {0, 1, 2, 3}) if inside else (3, {0, 1, 2}))
+
+
+def test_the_path_is_the_best_of_all():
+    errors = np.random.default_rng(0).uniform(size=(8, 8))
+    errors[np.tril_indices(8)] = np.inf
+    for steps in range(1, 8):
+        every = [(0, *middle, 7) for middle in itertools.combinations(range(1, 7), steps - 1)]
+        totals = [sum(errors[i, j] for i, j in itertools.pairwise(path)) for path in every]
+        assert best_path(errors, steps) == [*every[np.argmin(totals)]]
+
+
+@pytest.mark.parametrize("steps", [0, 60])
+def test_more_steps_than_the_fine_trajectory_has_are_refused(make_card, gaussian, steps):
+    with pytest.raises(ValueError, match="`steps` must be from 1 to 59"):
+        fit_sampler(gaussian(make_card()), steps)
