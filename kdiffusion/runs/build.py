@@ -11,9 +11,9 @@ import keras
 from kdiffusion.artifacts.network_description import NETWORKS
 from kdiffusion.diffusion.schedules import make_schedule, options_from_text
 from kdiffusion.diffusion.spacing import timestep_pairs
-from kdiffusion.runs.choices import LEARNING_RATE_SHAPES, OPTIMIZERS, find
+from kdiffusion.runs.choices import LEARNING_RATE_SHAPES, OPTIMIZERS, STUDENTS, find
+from kdiffusion.runs.config import NO_STUDENT
 from kdiffusion.training import DiffusionModel
-from kdiffusion.training.student import StudentModel
 
 if TYPE_CHECKING:
     from kdiffusion.runs.config import Config
@@ -39,12 +39,9 @@ def build_model(
         diffusion.zero_terminal_snr,
         **options_from_text(diffusion.schedule_options),
     )
-    kind, updates_per_step = DiffusionModel, 1
-    if config.student.teacher_steps:
-        pairs = timestep_pairs(schedule, config.sampling.steps)
-        timesteps = config.sampling.timesteps or [t for t, _ in pairs]
-        kind = functools.partial(StudentModel, timesteps=timesteps, **vars(config.student))
-        updates_per_step = len(timesteps)
+    kind = DiffusionModel
+    if config.student.method != NO_STUDENT:
+        kind = _student(config, schedule)
     diffusion_model = kind(
         network,
         schedule,
@@ -65,12 +62,20 @@ def build_model(
         name="diffusion_model",
     )
     shape = find("learning_rate_shape", optimizer.learning_rate_shape, LEARNING_RATE_SHAPES)
-    learning_rate = shape(optimizer, total_steps * updates_per_step)
+    learning_rate = shape(optimizer, total_steps * diffusion_model.updates_per_step)
     diffusion_model.compile(
         find("optimizer", optimizer.name, OPTIMIZERS)(optimizer, learning_rate),
         steps_per_execution=config.run.steps_per_execution,
     )
     return diffusion_model
+
+
+def _student(config, schedule):
+    """The class of a student, with the arguments that are its own."""
+    kind = find("student.method", config.student.method, STUDENTS)
+    pairs = timestep_pairs(schedule, config.sampling.steps)
+    own = {**vars(config.student), "timesteps": config.sampling.timesteps or [t for t, _ in pairs]}
+    return functools.partial(kind, **{name: own[name] for name in kind.settings})
 
 
 def _network(model, image_shape, num_classes):

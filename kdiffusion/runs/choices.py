@@ -25,6 +25,12 @@ LEARNING_RATE_SHAPES = {
     "trapezoid": "kdiffusion.runs.optimizers:trapezoid",
 }
 
+# Each is a class of `DiffusionModel` that learns from another, its teacher.
+STUDENTS = {
+    "trajectory": "kdiffusion.training.student:StudentModel",
+    "consistency": "kdiffusion.training.consistency:ConsistencyModel",
+}
+
 # Each makes a `tf.distribute.Strategy` of the devices that are there.
 STRATEGIES = {
     "auto": "kdiffusion.runs.strategy:auto",

@@ -19,8 +19,9 @@ from kdiffusion.diffusion.options import RecommendedSampling
 from kdiffusion.diffusion.prediction import TARGETS
 from kdiffusion.diffusion.schedules import SCHEDULES
 from kdiffusion.diffusion.weighting import LOSS_WEIGHTINGS, TIMESTEP_SAMPLING_NAMES
-from kdiffusion.runs.choices import LEARNING_RATE_SHAPES, OPTIMIZERS, STRATEGIES
+from kdiffusion.runs.choices import LEARNING_RATE_SHAPES, OPTIMIZERS, STRATEGIES, STUDENTS
 
+NO_STUDENT = "none"
 PARENT = "parent"  # the network of the weights to start from
 IN_A_RUN = 40  # validations, grids and checkpoints, about, by default
 DTYPE_POLICIES = ("auto", "float32", "mixed_bfloat16", "mixed_float16")
@@ -176,8 +177,12 @@ class SamplingConfig(RecommendedSampling):
 class StudentConfig:
     """A student that samples in few steps; run.init_from is its teacher (docs/train.md)."""
 
-    teacher_steps: NotNegative = 0
-    """Steps of the teacher in each of the student's, which are those of sampling; 0: no student."""
+    method: Annotated[str, OneOf([NO_STUDENT, *STUDENTS])] = NO_STUDENT
+    """How it learns: the teacher's path to each of the sampling steps, or consistency."""
+    teacher_steps: Positive = 4
+    """Steps of the teacher to each of the student's."""
+    images_per_stage: Positive = 800_000
+    """Of consistency: images after which the compared noise levels come nearer."""
     guidance_strength: FiniteFloat | None = None
     """Of the teacher; None: as its card recommends."""
     guidance_interval: tuple[NotNegativeFloat, NotNegativeFloat] | None = None

@@ -23,7 +23,7 @@ from kdiffusion.artifacts.network_description import (
     named_weights,
 )
 from kdiffusion.artifacts.released import existing
-from kdiffusion.runs.config import PARENT, Config, ModelConfig
+from kdiffusion.runs.config import NO_STUDENT, PARENT, Config, ModelConfig
 from kdiffusion.runs.run_directory import holds_run
 
 if TYPE_CHECKING:
@@ -271,7 +271,7 @@ def with_network_of(
 def with_guidance_of(config: Config, parent: InitialWeights | None) -> Config:
     """The configuration of a student with the guidance that its teacher's card recommends."""
     student = config.student
-    if not student.teacher_steps or parent is None or parent.card is None:
+    if student.method == NO_STUDENT or parent is None or parent.card is None:
         return config
     names = ("guidance_strength", "guidance_interval")
     left_out = [name for name in names if getattr(student, name) is None]

@@ -85,7 +85,7 @@ def _student(config, teacher, epochs):
         "optimizer.final_learning_rate_fraction": 0.1,
         "optimizer.warmup_steps": 0,
         "optimizer.ema_decay": 0.999,
-        "student.teacher_steps": 4,
+        "student.method": "trajectory",
         "run.init_from": teacher,
         "evaluation.every_epochs": 0,
     }

@@ -6,7 +6,7 @@ import os
 from collections.abc import Iterator
 from typing import TYPE_CHECKING
 
-from kdiffusion.runs.config import PARENT
+from kdiffusion.runs.config import NO_STUDENT, PARENT
 
 NVIDIA_DEVICES = ("/dev/nvidia0", "/dev/nvidiactl", "/dev/dxg")
 
@@ -27,8 +27,8 @@ def settings_lines(config: Config, run_dir: str | os.PathLike) -> list[str]:
     """
     diffusion, optimizer, student = config.diffusion, config.optimizer, config.student
     objective = f"{diffusion.prediction_type}, {diffusion.schedule} schedule"
-    if student.teacher_steps:
-        objective = f"{config.sampling.steps} steps for {student.teacher_steps} each of a teacher"
+    if student.method != NO_STUDENT:
+        objective = f"{student.method} of a teacher, in {config.sampling.steps} steps"
     return [
         f"  data set    {config.data.name}",
         f"  folder      {run_dir}",

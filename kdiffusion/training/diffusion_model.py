@@ -76,6 +76,7 @@ class DiffusionModel(keras.Model):
     """
 
     teacher: keras.Model | None = None  # of a `StudentModel`
+    updates_per_step: int = 1  # steps of the optimizer in a training step
 
     def __init__(
         self,

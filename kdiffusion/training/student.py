@@ -30,7 +30,6 @@ from kdiffusion.training.metrics import results
 from kdiffusion.training.step_seeds import DROPOUT, NOISE, fold_in, seed_dropout, step_seeds
 
 VALUE_RANGE = (-1.0, 1.0)
-OWN_SETTINGS = ("timesteps", "teacher_steps", "guidance_strength", "guidance_interval")
 
 
 @dataclasses.dataclass(frozen=True)
@@ -92,6 +91,9 @@ class StudentModel(DiffusionModel):
         **options: as of `DiffusionModel`; those that choose timesteps and weigh losses do nothing.
     """
 
+    # Arguments of the constructor, beside those of `DiffusionModel`.
+    settings = ("timesteps", "teacher_steps", "guidance_strength", "guidance_interval")
+
     def __init__(
         self,
         network: keras.Model,
@@ -112,9 +114,11 @@ class StudentModel(DiffusionModel):
         guides = np.full(self.schedule.num_timesteps, guidance_strength != 0)
         if guidance_interval is not None:
             guides &= within_interval(self.schedule.noise_levels, tuple(guidance_interval))
+        self.guides = guides  # bool [T]: at which timesteps the teacher is guided
         ends = (*self.timesteps[1:], -1)
         spans = list(zip(self.timesteps, ends, strict=True))
         self.paths = [solver_path(self.schedule, *span, teacher_steps, guides) for span in spans]
+        self.updates_per_step = len(spans)
         self.own_steps = [solver_path(self.schedule, *span, 1, guides & False) for span in spans]
 
     def train_step(self, data: Any) -> dict[str, tf.Tensor]:
@@ -123,7 +127,7 @@ class StudentModel(DiffusionModel):
         for number, (own, taught) in enumerate(zip(self.own_steps, self.paths, strict=True)):
             target = self.follow(taught, self.teacher, x, labels)
             objective = functools.partial(self._step_objective, own)
-            updates = self.step * len(self.own_steps) + number + 1
+            updates = self.step * self.updates_per_step + number + 1
             losses = self._learn(objective, fold_in(seed, number), (x, labels, target), updates)
             self._count(losses, own)
             x = self.follow(own, self.network, x, labels)
@@ -158,8 +162,10 @@ class StudentModel(DiffusionModel):
         losses = ops.mean(ops.abs(reached - target), axis=(1, 2, 3))
         return self.optimizer.scale_loss(ops.mean(losses)), losses
 
-    def follow(self, path, network, x, labels):
-        """x at the end of a path."""
+    def follow(
+        self, path: Path, network: keras.Model, x: tf.Tensor, labels: tf.Tensor
+    ) -> tf.Tensor:
+        """x at the end of a path, by the predictions of a network; all float32 `[B, H, W, C]`."""
         if len(path.timesteps) == 1:
             return self._move(path, 0, network, x, x, labels)[0]
         _, x, _ = tf.while_loop(
@@ -172,31 +178,44 @@ class StudentModel(DiffusionModel):
 
     def _move(self, path, i, network, x, x0_before, labels, training=False, clip=True):
         """(x, x_0) after step i of a path."""
-        alpha_bar = tf.constant(self._alphas_cumprod[path.timesteps])[i]
         timesteps = tf.fill(tf.shape(labels), tf.constant(path.timesteps)[i])
 
-        def predict(x, timesteps, labels):
-            inputs = {"noisy_image": x, "timestep": timesteps, "label": labels}
-            return ops.cast(network(inputs, training=training), "float32")
+        def plain():
+            return self.clean_images(network, x, timesteps, labels, training=training)
 
         def guided():
-            null = tf.fill(tf.shape(labels), int(self.network.num_classes))
-            twice = (tf.concat(pair, axis=0) for pair in ((x, x), (timesteps,) * 2, (labels, null)))
-            conditional, unconditional = tf.split(predict(*twice), 2)
-            return conditional + self.guidance_strength * (conditional - unconditional)
+            return self.guided_clean_images(network, x, timesteps, labels)
 
-        def plain():
-            return predict(x, timesteps, labels)
-
-        guides = tf.constant(path.guides)[i]
-        prediction = tf.cond(guides, guided, plain) if path.guides.any() else plain()
-        x0, _ = TARGETS[self.prediction_type].to_x0_and_eps(
-            prediction, x, tf.sqrt(alpha_bar), tf.sqrt(1.0 - alpha_bar)
-        )
+        x0 = tf.cond(tf.constant(path.guides)[i], guided, plain) if path.guides.any() else plain()
         if clip:
             x0 = tf.clip_by_value(x0, *VALUE_RANGE)
         from_x, from_x0, from_before = tf.unstack(tf.constant(path.rows)[i])
         return from_x * x + from_x0 * x0 + from_before * x0_before, x0
 
+    def clean_images(
+        self,
+        network: keras.Model,
+        x: tf.Tensor,
+        timesteps: tf.Tensor,
+        labels: tf.Tensor,
+        training: bool = False,
+    ) -> tf.Tensor:
+        """x_0 as a network predicts it: float32 `[B, H, W, C]` of x, with `[B]` of the others."""
+        inputs = {"noisy_image": x, "timestep": timesteps, "label": labels}
+        prediction = ops.cast(network(inputs, training=training), "float32")
+        alpha_bar = tf.gather(self._alphas_cumprod, timesteps)[:, None, None, None]
+        to_x0_and_eps = TARGETS[self.prediction_type].to_x0_and_eps
+        return to_x0_and_eps(prediction, x, tf.sqrt(alpha_bar), tf.sqrt(1.0 - alpha_bar))[0]
+
+    def guided_clean_images(
+        self, network: keras.Model, x: tf.Tensor, timesteps: tf.Tensor, labels: tf.Tensor
+    ) -> tf.Tensor:
+        """`clean_images` with guidance, in one call of twice the batch."""
+        null = tf.fill(tf.shape(labels), int(self.network.num_classes))
+        # Guidance is linear, and so is x_0 in the prediction: either may be guided.
+        twice = (tf.concat(pair, axis=0) for pair in ((x, x), (timesteps,) * 2, (labels, null)))
+        conditional, unconditional = tf.split(self.clean_images(network, *twice), 2)
+        return conditional + self.guidance_strength * (conditional - unconditional)
+
     def get_config(self) -> dict[str, Any]:
-        return {**super().get_config(), **{name: getattr(self, name) for name in OWN_SETTINGS}}
+        return {**super().get_config(), **{name: getattr(self, name) for name in self.settings}}

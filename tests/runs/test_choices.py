@@ -4,7 +4,7 @@ from kdiffusion.diffusion.weighting import TIMESTEP_SAMPLING_NAMES
 from kdiffusion.runs import choices
 from kdiffusion.training.timesteps import TIMESTEP_SAMPLING
 
-TABLES = ("OPTIMIZERS", "LEARNING_RATE_SHAPES", "STRATEGIES")
+TABLES = ("OPTIMIZERS", "LEARNING_RATE_SHAPES", "STRATEGIES", "STUDENTS")
 
 
 @pytest.mark.parametrize("name", TABLES)

@@ -123,7 +123,7 @@ def test_what_does_not_fit_is_named_and_only_what_fits_is_taken_if_asked_for(tin
     ],
 )
 def test_a_teacher_must_be_like_its_student(tiny_model, tmp_path, change, named):
-    student = tiny_model(student={"teacher_steps": 2, "guidance_strength": 1.0})
+    student = tiny_model(student={"method": "trajectory", "guidance_strength": 1.0})
     parent = _parent(_random(tiny_model()), tmp_path)
     other = dataclasses.replace(parent, card=dataclasses.replace(parent.card, **change))
     with pytest.raises(ValueError, match=rf"run\.init_from.*{named}"):
@@ -155,7 +155,7 @@ def test_a_run_starts_from_another_and_says_so_in_its_folder_and_its_file(tiny, 
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("student", [{}, {"teacher_steps": 2}])
+@pytest.mark.parametrize("student", [{}, {"method": "trajectory", "teacher_steps": 2}])
 def test_resume_needs_the_parent_no_more_and_stays_exact(student, tiny, tmp_path, last_checkpoint):
     train(tiny(optimizer={"epochs": 1}), tmp_path / "parent")
     path = export_run(tmp_path / "parent", ("safetensors",))["safetensors"]
