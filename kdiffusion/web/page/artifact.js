@@ -68,6 +68,7 @@ export function metadata(file, key) {
  * @property {string} sampler
  * @property {number} steps
  * @property {number[] | null} [timesteps]
+ * @property {number[][] | null} [coefficients]
  * @property {string} [spacing]
  * @property {boolean} [clip]
  * @property {string} [variance]

@@ -1,5 +1,7 @@
 /** What an image is made of, in the form and in the link that reproduces it. */
 
+/** @import { Card } from "./artifact.js" */
+
 import { LARGEST_SEED } from "./diffusion/seeded_noise.js";
 import { SAMPLERS } from "./diffusion/samplers.js";
 
@@ -46,7 +48,7 @@ export function toQuery({ label, seed, steps, timesteps, guidance, sampler, walk
  * Reads a link or a form; what it leaves out is as recommended.
  *
  * @param {URLSearchParams} query
- * @param {object} card
+ * @param {Card} card
  * @returns {Settings}
  * @throws {RangeError} names the setting, what it must be and what was received
  */
