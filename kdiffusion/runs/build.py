@@ -33,12 +33,7 @@ def build_model(
     keras.utils.set_random_seed(config.run.seed)  # for the initial weights and dropout
     model, diffusion, optimizer = config.model, config.diffusion, config.optimizer
     network = _network(model, image_shape, num_classes)
-    schedule = make_schedule(
-        diffusion.schedule,
-        diffusion.num_timesteps,
-        diffusion.zero_terminal_snr,
-        **options_from_text(diffusion.schedule_options),
-    )
+    schedule = _schedule(diffusion)
     kind = DiffusionModel
     if config.student.method != NO_STUDENT:
         kind = _student(config, schedule)
@@ -68,6 +63,13 @@ def build_model(
         steps_per_execution=config.run.steps_per_execution,
     )
     return diffusion_model
+
+
+def _schedule(diffusion):
+    options = options_from_text(diffusion.schedule_options)
+    return make_schedule(
+        diffusion.schedule, diffusion.num_timesteps, diffusion.zero_terminal_snr, **options
+    )
 
 
 def _student(config, schedule):
