@@ -21,7 +21,8 @@ def check_can_copy(source: Path) -> None:
         ArtifactError: neither an ONNX file nor one of safetensors.
         ModuleNotFoundError: the library that writes it isn't installed.
     """
-    importlib.import_module(_writer_for(source).__name__[1:])  # "_onnx" needs onnx
+    library, _ = _writer_for(source)
+    importlib.import_module(library)
 
 
 def copy_with_card(source: Path, card: DenoiserCard, path: Path) -> None:
@@ -32,14 +33,17 @@ def copy_with_card(source: Path, card: DenoiserCard, path: Path) -> None:
         card: DenoiserCard.
         path: Path. The file to make.
     """
-    _writer_for(source)(source, card, path)
+    _, write = _writer_for(source)
+    write(source, card, path)
     seal(path, ())
 
 
-def _writer_for(source) -> Callable[[Path, DenoiserCard, Path], None]:
-    for loader, write in ((onnx_loader, _onnx), (safetensors_loader, _safetensors)):
-        if loader.recognises(source):
-            return write
+def _writer_for(source) -> tuple[str, Callable[[Path, DenoiserCard, Path], None]]:
+    """What a file's format is written by: the name of a library, and a function."""
+    if onnx_loader.recognises(source):
+        return "onnx", _onnx
+    if safetensors_loader.recognises(source):
+        return "safetensors", _safetensors
     raise ArtifactError(
         f"{source} must be an ONNX file or one of safetensors: the card of other formats can't be "
         "replaced. Fit to one of these, and export it to the others"
