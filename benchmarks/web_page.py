@@ -1,6 +1,6 @@
 """Times the browser page, from opening it to its first and its next image, and photographs it.
 
-python benchmarks/web_page.py SITE --query view=classes --out docs/results/web_page.png
+python benchmarks/web_page.py SITE --query "" --out docs/results/web_page.png
 
 Needs Playwright, of tests/requirements.txt, and Chromium.
 """
@@ -16,17 +16,17 @@ import numpy as np
 import tyro
 from playwright.sync_api import sync_playwright
 
-DRAWN = "#canvas[aria-busy=false]"  # hidden where all classes are shown
+FINISHED = "#canvas[aria-busy=false]"  # hidden where all classes are shown
 # The page's own clock, in milliseconds since it was opened: Playwright looks twice a second.
 WATCH = """
 const options = { subtree: true, attributeFilter: ["aria-busy"] };
 new MutationObserver(([{ target }]) => {
-  if (target.ariaBusy === "false") window.drawnAt = performance.now();
+  if (target.ariaBusy === "false") window.finishedAt = performance.now();
 }).observe(document, options);
 """
-DRAW_AGAIN = """
+GENERATE_AGAIN = """
 window.askedAt = performance.now();
-document.getElementById("draw").click();
+document.getElementById("generate").click();
 """
 VIEWPORT = {"width": 1100, "height": 1000}  # pixels
 
@@ -36,12 +36,12 @@ def _visit(browser, address, out):
     page = browser.new_page(viewport=VIEWPORT)  # each with a cache of its own: nothing is at hand
     page.add_init_script(WATCH)
     page.goto(address)
-    page.wait_for_selector(DRAWN, state="attached")
-    first = page.evaluate("window.drawnAt") / 1000
+    page.wait_for_selector(FINISHED, state="attached")
+    first = page.evaluate("window.finishedAt") / 1000
     page.screenshot(path=out, full_page=True)
-    page.evaluate(DRAW_AGAIN)
-    page.wait_for_selector(DRAWN, state="attached")
-    following = page.evaluate("window.drawnAt - window.askedAt") / 1000
+    page.evaluate(GENERATE_AGAIN)
+    page.wait_for_selector(FINISHED, state="attached")
+    following = page.evaluate("window.finishedAt - window.askedAt") / 1000
     print(f"{page.inner_text('#caption')}. {page.inner_text('#origin')}")
     page.close()
     return first, following
@@ -49,7 +49,7 @@ def _visit(browser, address, out):
 
 def main(
     site: Annotated[Path, tyro.conf.Positional],
-    query: str = "",
+    query: str = "label=0",
     visits: int = 5,
     out: Path = Path("web_page.png"),
 ):
@@ -57,7 +57,7 @@ def main(
 
     Args:
         site: folder that `python -m kdiffusion web` made.
-        query: what the link asks for; what the model recommends if not given.
+        query: what the link asks for; nothing for all classes.
         visits: how often it is opened.
         out: PNG of the page to write.
     """

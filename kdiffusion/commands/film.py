@@ -103,19 +103,18 @@ def main(
     trust: Trust = False,
     sampling: Sampling = AS_RECOMMENDED,
 ) -> None:
-    """Samples images and films them on their way from noise: a GIF, and a strip as PNG.
+    """Shows how images appear out of the noise: a GIF, and a strip as PNG.
 
     Args:
-        labels: `all`, `none` (of no class), class names or label numbers.
-        per_label: images of each.
+        labels: class names or numbers, `all`, or `none` for no class.
+        per_label: images of each class.
         seed: of the first image; the next ones have seed + 1, seed + 2, ...
-        frames: most frames in the GIF, spread evenly over the steps.
-        show: the image on its way, or what the network predicts that it will be.
-        scale: pixels that a pixel is wide in both; if not given, enough for images to be at least
-            48 wide.
-        out: GIF to write; if not given, film.gif, or film_2.gif and so on where that is there.
-        strip: PNG, JPEG or WebP to write, by its name, one row per image, noise on the left; if not
-            given, beside the GIF under its name.
+        frames: at most so many frames in the GIF, spread evenly over the steps.
+        show: the noisy image, or the network's prediction of the clean one.
+        scale: upscaling factor; by default, images become at least 48 pixels wide.
+        out: GIF to write; film.gif by default, or film_2.gif and so on if that exists.
+        strip: PNG, JPEG or WebP file to write, one row per image, noise on the left; by default
+            beside the GIF, with its name.
         overwrite: replace existing files.
     """
     denoiser = load_denoiser(artifact, trust)

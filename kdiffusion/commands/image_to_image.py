@@ -48,23 +48,22 @@ def main(
     trust: Trust = False,
     sampling: Sampling = AS_RECOMMENDED,
 ) -> None:
-    """Noises an image part of the way and denoises it again, as its class would have it.
+    """Noises an image part of the way, and denoises it as another class (SDEdit).
 
-    The grid has one row per class: the image, then what became of it.
+    The grid has one row per class: the image, then its variations.
 
     Args:
-        image: image file, of the size that the model samples.
-        labels: class names, label numbers, `all` or `none`: what to make of the image.
-        noise_level: above 0 .. 1, the part of the noising steps that the image goes up. Near 0 it
-            stays as it is, at 1 hardly anything of it is left.
+        image: image file, of the model's image size.
+        labels: classes to turn it into: names or numbers, `all`, or `none`.
+        noise_level: above 0, at most 1: share of the noising steps. Near 0 the image stays as it
+            is; at 1 hardly anything of it is left.
         per_label: variations for each class.
         seed: of the first variation; the next ones have seed + 1, seed + 2, ...
-        resize: crop and resample an image of another size than the model's.
-        scale: pixels that a pixel is wide in the grid; if not given, enough for images to be at
-            least 48 wide.
-        out: PNG, JPEG or WebP to write, by its name; if not given, variations.png, or
-            variations_2.png and so on where that is there.
-        npz: file for the arrays `images` (uint8 [N, H, W, C]), `labels` and `seeds`, if wanted.
+        resize: crop and resize an image that has another size than the model.
+        scale: upscaling factor; by default, images become at least 48 pixels wide.
+        out: PNG, JPEG or WebP file to write; variations.png by default, or variations_2.png
+            and so on if that exists.
+        npz: file for the arrays `images` (uint8 [N, H, W, C]), `labels` and `seeds`.
         overwrite: replace existing files.
     """
     denoiser = load_denoiser(artifact, trust)

@@ -1,4 +1,4 @@
-"""`python -m kdiffusion inpaint ARTIFACT IMAGE MASK`: paints a part of an image anew (RePaint).
+"""`python -m kdiffusion inpaint ARTIFACT IMAGE MASK`: fills in a part of an image (RePaint).
 
 It imports neither TensorFlow nor Keras, unless the file is a SavedModel.
 """
@@ -51,26 +51,25 @@ def main(
     trust: Trust = False,
     sampling: Sampling = AS_RECOMMENDED,
 ) -> None:
-    """Paints anew what a mask marks in an image, in harmony with what it leaves.
+    """Fills in the masked part of an image (RePaint).
 
-    The grid has one row per class: the image, the image with the marked part in grey, and what
-    was painted. The sampler is ddpm if not given; samplers that look back at earlier steps can't.
+    The grid has one row per class: the image, the image with the masked part in grey, and the
+    results. The sampler is ddpm by default, or ddim.
 
     Args:
-        image: image file, of the size that the model samples.
-        mask: image file of the same size: white is painted anew, black is kept.
-        labels: class names, label numbers, `all` or `none`: what to paint.
-        per_label: paintings for each class.
-        seed: of the first painting; the next ones have seed + 1, seed + 2, ...
-        resamplings: how often each stretch of steps is gone through, so that the new part comes to
-            fit the old. Cost grows with it; 1 never goes back.
-        jump_steps: length of such a stretch.
-        resize: crop and resample an image and a mask of another size than the model's.
-        scale: pixels that a pixel is wide in the grid; if not given, enough for images to be at
-            least 48 wide.
-        out: PNG, JPEG or WebP to write, by its name; if not given, inpainted.png, or
-            inpainted_2.png and so on where that is there.
-        npz: file for the arrays `images` (uint8 [N, H, W, C]), `labels` and `seeds`, if wanted.
+        image: image file, of the model's image size.
+        mask: image file of the same size: white is filled in, black is kept.
+        labels: classes to fill in: names or numbers, `all`, or `none`.
+        per_label: results for each class.
+        seed: of the first result; the next ones have seed + 1, seed + 2, ...
+        resamplings: how often each group of steps is repeated, so that the new part fits the old.
+            The cost grows with it.
+        jump_steps: steps in such a group.
+        resize: crop and resize image and mask if they have another size than the model.
+        scale: upscaling factor; by default, images become at least 48 pixels wide.
+        out: PNG, JPEG or WebP file to write; inpainted.png by default, or inpainted_2.png
+            and so on if that exists.
+        npz: file for the arrays `images` (uint8 [N, H, W, C]), `labels` and `seeds`.
         overwrite: replace existing files.
     """
     denoiser = load_denoiser(artifact, trust)

@@ -24,20 +24,20 @@ Model = Annotated[
     tyro.conf.Positional,
     tyro.conf.arg(
         metavar="MODEL",
-        help="an exported file or folder, such as denoiser.onnx; a run; the name of a released "
-        "model (`kdiffusion models` lists them); or one on the Hugging Face Hub, hf://owner/name.",
+        help="an exported file or folder, such as denoiser.onnx; a run; the name of a "
+        "pretrained model (`kdiffusion models` lists them); or one on the Hugging Face Hub, hf://owner/name.",
     ),
 ]
-Trust = Annotated[bool, tyro.conf.arg(help="run a SavedModel, which is a program.")]
+Trust = Annotated[bool, tyro.conf.arg(help="open a SavedModel, which can run any code.")]
 Labels = tuple[str, ...]
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class SamplingFlags(SamplingOptions):
-    """How images are sampled; what is not given is what the model recommends.
+    """How to sample; by default, as the model recommends.
 
     Args:
-        batch_size: images that are sampled at a time. It does not change them.
+        batch_size: images sampled at a time. It doesn't change them.
     """
 
     batch_size: int = 64

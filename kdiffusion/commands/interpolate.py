@@ -38,23 +38,21 @@ def main(
     trust: Trust = False,
     sampling: Sampling = AS_RECOMMENDED,
 ) -> None:
-    """Samples a walk from one image to another, in a row, with a deterministic sampler.
+    """Interpolates between two seeds, two classes, or two image files.
 
-    From one seed's image to another's, from one class to another, or both; or from one image file
-    to another, through the noise that DDIM would have sampled them from.
+    Between image files, it interpolates the noise that DDIM would sample them from.
 
     Args:
-        labels: class name, label number or `none`; two of them to walk from one to the other.
-        between_seeds: of the first and the last image; the same twice keeps the noise, and only
-            the class changes.
-        images: two image files to walk between, in place of seeds. Guidance is off unless given.
-        frames: images in the row, both ends included.
-        resize: crop and resample image files of another size than the model's.
-        scale: pixels that a pixel is wide in the strip; if not given, enough for images to be at
-            least 48 wide.
-        out: PNG, JPEG or WebP to write, by its name; if not given, walk.png, or walk_2.png and so
-            on where that is there.
-        npz: file for the array `images` (uint8 [N, H, W, C]), if wanted.
+        labels: class name or number, or `none`; two of them to interpolate between classes.
+        between_seeds: seeds of the first and the last image. If they are equal, only the class
+            changes.
+        images: two image files to interpolate between. Guidance is off unless given.
+        frames: images in the row, including both ends.
+        resize: crop and resize images that have another size than the model.
+        scale: upscaling factor; by default, images become at least 48 pixels wide.
+        out: PNG, JPEG or WebP file to write; walk.png by default, or walk_2.png and so on if
+            that exists.
+        npz: file for the array `images` (uint8 [N, H, W, C]).
         overwrite: replace existing files.
     """
     denoiser = load_denoiser(artifact, trust)

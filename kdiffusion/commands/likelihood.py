@@ -36,8 +36,8 @@ def main(
 ) -> None:
     """Bounds the negative log-likelihood of held-out images, in bits per dimension (DDPM, eq. 5).
 
-    A dimension is one colour of one pixel. The bound has one term a step: L_T, what noising leaves
-    of the image; L_1 to L_T-1, one for each step; L_0, the last one, to 8-bit pixels.
+    A dimension is one colour of one pixel. The bound has one term per step: L_T for what the noise
+    leaves of the image, L_1 to L_T-1, and L_0 for the last step, to 8-bit pixels.
 
     Args:
         artifact: an exported file or folder, such as denoiser.onnx; or a pretrained model.
@@ -51,7 +51,7 @@ def main(
         directory: where it lies: an image folder's, or TFDS's data directory.
         seed: of the first image's noise; the next have seed + 1, seed + 2, ...
         batch_size: images at a time. It does not change the bound.
-        out: CSV for the terms, step by step, if wanted.
+        out: CSV for the terms, step by step.
         overwrite: replace an existing file.
     """
     refuse_outputs(out, overwrite=overwrite)

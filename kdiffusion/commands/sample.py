@@ -30,14 +30,14 @@ def main(
     """Samples one image, or a grid with one row per class, from an exported file.
 
     Args:
-        labels: `all`, `none` (of no class), class names or label numbers.
-        per_label: images of each.
+        labels: class names or numbers, `all`, or `none` for no class.
+        per_label: images of each class.
         seed: of the first image; the next have seed + 1, seed + 2, ...
-        scale: pixels that a pixel is wide in the grid; if not given, enough for images to be at
-            least 48 wide. One image alone is written plain, a pixel a pixel if not given.
-        out: PNG, JPEG or WebP to write, by its name; if not given, samples.png, or samples_2.png
-            and so on where that is there.
-        npz: file for the arrays `images` (uint8 [N, H, W, C]), `labels` and `seeds`, if wanted.
+        scale: upscaling factor; by default, images become at least 48 pixels wide. A single
+            image keeps its own size.
+        out: PNG, JPEG or WebP file to write; samples.png by default, or samples_2.png
+            and so on if that exists.
+        npz: file for the arrays `images` (uint8 [N, H, W, C]), `labels` and `seeds`.
         overwrite: replace existing files.
     """
     denoiser = load_denoiser(artifact, trust)

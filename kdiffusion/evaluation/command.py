@@ -58,23 +58,22 @@ def main(
         source: an exported file or folder, which is sampled from; a folder of images; a folder of
             many samples in NPZ files; or an NPZ file with `images` or `arr_0`.
         data: name of the real data set, a folder with a sub-folder for each class, or an NPZ file
-            of statistics (mu, sigma). What the model was trained on if not given.
-        directory: where it lies: an image folder's, or TFDS's data directory.
-        images: how many samples; as many as training images, 5000 at most, if not given. Or how
-            many of a folder's or a file's to take, all if not given.
-        measures: which; all that can be taken if not given.
-        features: `judge`, `pixels`, `random_conv`, or the path of an ONNX network. The judge's if
-            not given, or random_conv where there is no judge.
+            of statistics (mu, sigma). By default what the model was trained on.
+        directory: its folder: of images, or TFDS's data directory.
+        images: how many samples; by default as many as training images, 5000 at most. Of a folder
+            or file of images: how many to use, by default all.
+        measures: which; by default all that are possible.
+        features: `judge` (the classifier's), `pixels`, `random_conv`, or the path of an ONNX
+            network. By default the classifier's, or random_conv where there is none.
         feature_size: height and width that such a network takes, where its file does not fix them.
         feature_range: what pixels of 0 and of 255 become for such a network.
         feature_output: name of its output with the features, where it has several.
-        judge: name or ONNX file of a judge, a classifier that reads samples; the one of the data
-            set if not given.
+        judge: name or ONNX file of a classifier of real images; by default that of the data set.
         network_images: held-out images on which the network's errors are measured, without
             sampling; 0 for none. Only for an exported file.
         seed: of the first sample, and of the subsets that measures take.
         out: folder to write into.
-        save_statistics: NPZ file for mean and covariance of the real features, if wanted.
+        save_statistics: NPZ file for mean and covariance of the real features.
         overwrite: remove an earlier evaluation and its samples, and sample again.
     """
     paths = {name: out / name for name in ("evaluation.json", "report.html")}

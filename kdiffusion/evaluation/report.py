@@ -29,7 +29,7 @@ ROWS = {
         "Fréchet distance", "lower", "Quality and variety; far too large with few images."
     ),
     "frechet_distance_extrapolated": (
-        "… for ever more images", "lower", "The same without the bias of few samples."
+        "Fréchet distance, extrapolated", "lower", "The same without the bias of few samples."
     ),
     "kernel_distance": (
         "Kernel distance", "lower", "Quality and variety; by chance it may be below 0."
@@ -39,7 +39,7 @@ ROWS = {
     "density": ("Density", "near 1", "Above 1 where samples keep to common images."),
     "coverage": ("Coverage", "higher", "The share of real images with a sample beside them."),
     "share_as_asked": (
-        "Share as asked", "higher", "The share that the judge reads as the class asked for."
+        "Accuracy", "higher", "The share that the classifier assigns to the requested class."
     ),
     "grain_levels": (
         "Grain", "as real images", "Noise in levels of 255: more is grain, less is blur."

@@ -29,7 +29,7 @@ FILES = {
     "onnx/model.onnx": "the network with its card, to sample with",
     "onnx/model_fp16.onnx": "its weights stored in 16 bits, computed in float32",
     "onnx/model_int8.onnx": "its large kernels stored in 8 bits, computed in float32",
-    "denoiser.safetensors": "its weights, to train on from (`--run.init-from`)",
+    "denoiser.safetensors": "its weights, to train from (`--run.init-from`)",
     "model.keras": "the same as a Keras model",
 }
 # Keys of evaluation.json that the model index lists. No distance is called FID: that depends on the

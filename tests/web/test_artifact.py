@@ -60,7 +60,7 @@ def test_every_changed_byte_is_damage(ask, file):
         damaged = bytearray(whole)
         damaged[place] ^= 4
         file.write_bytes(damaged)
-        assert "SHA-256 is not that of its export" in ask("artifact", path=str(file))["refused"]
+        assert "SHA-256 has changed since its export" in ask("artifact", path=str(file))["refused"]
 
 
 @pytest.mark.parametrize("case", read("cards"), ids=lambda case: case["name"])

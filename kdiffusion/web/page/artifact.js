@@ -34,7 +34,7 @@ export async function checkSeal(file) {
   const digest = new Uint8Array(await crypto.subtle.digest("SHA-256", bytes));
   const computed = [...digest].map((byte) => byte.toString(16).padStart(2, "0")).join("");
   if (digests.size === 1 && digests.has(computed)) return;
-  throw new Error("The model is damaged: its SHA-256 is not that of its export");
+  throw new Error("The model is damaged: its SHA-256 has changed since its export");
 }
 
 /**

@@ -1,13 +1,13 @@
 /** Canvases, a pixel of the image each; how large they are shown; and their PNG. */
 
-const READS = 256; // pixels of the screen, a side: an 8x8 image wider than that is a wall
+const SHOWN = 416; // pixels of the screen, a side, at most
 const LARGEST_FILE = 4096; // pixels a side
 
 /** Gives a canvas the card's size, shown enlarged by a whole number where it is small. */
 export function resize(canvas, [height, width]) {
   canvas.width = width;
   canvas.height = height;
-  const enlarged = Math.max(1, Math.floor(READS / Math.max(height, width)));
+  const enlarged = Math.max(1, Math.floor(SHOWN / Math.max(height, width)));
   canvas.style.width = `${enlarged * width}px`;
 }
 

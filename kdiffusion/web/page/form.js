@@ -3,10 +3,15 @@
 import { fromQuery, samplersFor, toQuery } from "./settings.js";
 import { className } from "./words.js";
 
+export const EVERY = ""; // the choice of all classes
+
 /** Offers what the card has. */
 export function offer(form, card) {
   const labels = [...card.class_names.keys(), card.null_label];
-  form.label.replaceChildren(...labels.map((label) => new Option(className(card, label), label)));
+  form.label.replaceChildren(
+    new Option("all classes", EVERY),
+    ...labels.map((label) => new Option(className(card, label), label)),
+  );
   form.sampler.replaceChildren(...samplersFor(card).map((name) => new Option(name)));
   form.steps.max = card.alphas_cumprod.length;
 }
@@ -21,7 +26,9 @@ export function fill(form, settings) {
 
 /** The settings that it shows; a RangeError says which can't be. */
 export function read(form, card) {
-  return fromQuery(new URLSearchParams(new FormData(form)), card);
+  const query = new URLSearchParams(new FormData(form));
+  if (query.get("label") === EVERY) query.delete("label");
+  return fromQuery(query, card);
 }
 
 /** Opens the second seed and the slider, or closes them, as the box says; and says where it is. */

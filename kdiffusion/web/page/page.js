@@ -1,7 +1,7 @@
 /** Joins the form, the link, the worker and the canvas. */
 
 import { Film } from "./film.js";
-import { fill, offer, read, showWalk } from "./form.js";
+import { EVERY, fill, offer, read, showWalk } from "./form.js";
 import { clear, offerSizes, resize, save, show } from "./canvas.js";
 import { fromQuery, recommended, toQuery } from "./settings.js";
 import { layTiles } from "./tiles.js";
@@ -21,13 +21,12 @@ const canvas = element("canvas");
 const reducedMotion = matchMedia("(prefers-reduced-motion: reduce)"); // noise flickers
 // `runtime=wasm` or `runtime=webgpu` in the link asks for one; it changes no image.
 const runtime = new URLSearchParams(location.search).get("runtime");
-const ALL = "classes"; // `view=classes` in the link shows an image of each
 const wanted = runtime === null ? "" : `runtime=${encodeURIComponent(runtime)}`;
 const worker = new Worker(new URL(`worker.js?${wanted}`, import.meta.url), { type: "module" });
 
 let card = null;
-let drawn = null; // the settings of the newest image, drawn or being drawn
-let tilesShow = null; // the query of the tiles when all are drawn
+let current = null; // the settings of the newest image, finished or not
+let tilesShow = null; // the query of the tiles when all are finished
 let job = { id: 0, done: true, quiet: false, all: false, shown: new Set(), start: 0 };
 // Browsers let a page change its address some hundred times in ten seconds, or in thirty.
 const LINK_PAUSE = 400; // milliseconds
@@ -49,13 +48,13 @@ const RECEIVED = {
     offerSizes(element("size"), card.image_shape);
     layTiles(element("tiles"), card, open);
     offer(form, card);
-    for (const id of ["settings", "draw", "all", "size", "copy"]) element(id).disabled = false;
-    drawLinked();
+    for (const id of ["settings", "generate", "size", "copy"]) element(id).disabled = false;
+    generateLinked();
   },
 
   step({ label, index, steps, pixels }) {
     progress(index + 1, steps);
-    const inFull = (index + 1) % drawn.steps === 0;
+    const inFull = (index + 1) % current.steps === 0;
     if (inFull || !(job.quiet || reducedMotion.matches)) {
       const place = canvases()[job.all ? label : 0];
       show(place, pixels);
@@ -66,10 +65,10 @@ const RECEIVED = {
     if (quarter && !job.quiet) announce(`Step ${index + 1} of ${steps}`);
   },
 
-  drawn() {
-    if (job.all) tilesShow = toQuery({ ...drawn, label: 0 });
+  done() {
+    if (job.all) tilesShow = toQuery({ ...current, label: 0 });
     else film.end();
-    finish(`Drawn in ${((performance.now() - job.start) / 1000).toFixed(1)} s`);
+    finish(`Generated in ${((performance.now() - job.start) / 1000).toFixed(1)} s`);
     element("save").disabled = false;
   },
 
@@ -91,23 +90,26 @@ worker.onerror = (event) => RECEIVED.failed({ id: null, message: event.message ?
 
 form.onsubmit = (event) => {
   event.preventDefault();
-  draw();
+  generate();
 };
 form.oninput = ({ target }) => {
   // Two digits where it is dragged; a link may say more.
   if (target === form.at) form.at.value = Number(form.at.value).toFixed(2);
   showWalk(form);
   // While the slider is dragged; where it is left is a change.
-  if (target === form.at && job.done && !job.all) draw({ quiet: true });
+  if (target === form.at && job.done && !job.all) generate({ quiet: true });
 };
 form.onchange = ({ target }) => {
-  draw({ quiet: target === form.at, all: job.all && target !== form.label });
+  if (target !== element("plain")) generate({ quiet: target === form.at });
 };
 element("random").onclick = () => {
   [form.seed.value] = crypto.getRandomValues(new Uint32Array(1));
-  draw({ all: job.all });
+  generate();
 };
-element("all").onclick = () => draw({ all: true });
+element("all").onclick = () => open(EVERY);
+element("plain").onchange = ({ target }) => {
+  document.body.classList.toggle("pixels", target.checked);
+};
 element("stop").onclick = () => {
   if (job.done) return;
   job = { ...job, id: job.id + 1 };
@@ -115,7 +117,7 @@ element("stop").onclick = () => {
   giveUp("Stopped");
 };
 element("save").onclick = () => {
-  const name = fileName(card, drawn, { all: job.all, step: job.all ? null : film.shown });
+  const name = fileName(card, current, { all: job.all, step: job.all ? null : film.shown });
   save(canvases(), Number(element("size").value), name);
 };
 element("copy").onclick = async () => {
@@ -124,47 +126,50 @@ element("copy").onclick = async () => {
     announce("Link copied");
   } catch {
     // Only a page from this machine or over HTTPS may write to the clipboard.
-    announce("Copy the address of this page: it draws this image");
+    announce("Copy the address of this page: it makes this image");
   }
 };
 
-/** Draws what the link asks for, or what the card recommends if that can't be drawn. */
-function drawLinked() {
+/** Generates what the link asks for, or what the card recommends if the link makes no sense. */
+function generateLinked() {
   const query = new URLSearchParams(location.search);
   let settings = recommended(card);
   let warning = describeLack(card);
   try {
     settings = fromQuery(query, card);
   } catch (error) {
-    warning = `The link can't be drawn: ${error.message}. This is what the model recommends.`;
+    warning = `The link makes no sense: ${error.message}. This is what the model recommends.`;
   }
   fill(form, settings);
-  draw({ all: query.get("view") === ALL });
+  if (!query.has("label")) form.label.value = EVERY;
+  generate();
   warn(warning);
 }
 
-/** Shows the image of a tile, large and with its steps. */
+/** Shows the image of a class, large and with its steps; or all classes. */
 function open(label) {
+  const before = form.label.value;
   form.label.value = label;
-  if (!draw()) return;
-  element("all").focus({ preventScroll: true }); // the tile is gone, and this leads back to it
+  if (!generate()) form.label.value = before;
+  else if (label !== EVERY) element("all").focus({ preventScroll: true }); // which leads back
 }
 
 /**
- * Draws what the form says.
+ * Generates what the form says.
  *
  * @param {object} how
  * @param {boolean} how.quiet the finished image only, for a slider on its way
- * @param {boolean} how.all an image of each class, in tiles
- * @returns {boolean} whether the form can be drawn
+ * @returns {boolean} whether the form makes sense
  */
-function draw({ quiet = false, all = false } = {}) {
+function generate({ quiet = false } = {}) {
+  const all = form.label.value === EVERY;
+  if (!form.checkValidity()) element("advanced").open = true; // what is wrong may be in there
   if (!form.reportValidity()) {
     warn(""); // the browser says what is wrong now
     return false;
   }
   try {
-    drawn = read(form, card);
+    current = read(form, card);
   } catch (error) {
     warn(error.message);
     return false;
@@ -172,8 +177,8 @@ function draw({ quiet = false, all = false } = {}) {
   job = { id: job.id + 1, done: false, quiet, all, shown: new Set(), start: performance.now() };
   warn("");
   present();
-  if (all && tilesShow === toQuery({ ...drawn, label: 0 })) {
-    worker.postMessage({ id: job.id }); // they are there: only stop what is being drawn
+  if (all && tilesShow === toQuery({ ...current, label: 0 })) {
+    worker.postMessage({ id: job.id }); // they are there: only stop what is under way
     finish("");
     element("save").disabled = false;
     return true;
@@ -182,10 +187,10 @@ function draw({ quiet = false, all = false } = {}) {
   element("save").disabled = true;
   element("stop").ariaDisabled = "false"; // not `disabled`, which would drop the keyboard's focus
   if (all) tilesShow = null;
-  else film.begin(drawn.steps);
-  if (!quiet) announce("Drawing");
-  const labels = all ? [...card.class_names.keys()] : [drawn.label];
-  worker.postMessage({ id: job.id, settings: drawn, labels });
+  else film.begin(current.steps);
+  if (!quiet) announce("Generating");
+  const labels = all ? [...card.class_names.keys()] : [current.label];
+  worker.postMessage({ id: job.id, settings: current, labels });
   return true;
 }
 
@@ -198,17 +203,18 @@ function canvases() {
 function present() {
   const { all } = job;
   element("tiles").hidden = !all;
-  canvas.hidden = element("film-row").hidden = all;
+  canvas.hidden = element("film-row").hidden = element("all").hidden = all;
   showLink();
-  if (!all) canvas.setAttribute("aria-label", describe(card, drawn));
-  const what = all ? describeAll(drawn) : describe(card, drawn);
-  element("caption").textContent = `${what}; ${describeSampling(card, drawn)}`;
+  if (!all) canvas.setAttribute("aria-label", describe(card, current));
+  const what = all ? describeAll(current) : describe(card, current);
+  element("caption").textContent = `${what}; ${describeSampling(card, current)}`;
 }
 
-/** The link to what is drawn. */
+/** The link to what is shown; without a label, to all classes. */
 function link() {
-  const query = [toQuery(drawn), job.all && `view=${ALL}`, wanted];
-  return `?${query.filter(Boolean).join("&")}`;
+  const query = new URLSearchParams(toQuery(current));
+  if (job.all) query.delete("label");
+  return `?${[query.toString(), wanted].filter(Boolean).join("&")}`;
 }
 
 /** Puts the link into the address bar: of a burst of images those now and then, and the last. */
@@ -228,7 +234,7 @@ function showLink() {
   linkTimer = setTimeout(showLink, pause);
 }
 
-/** Ends what will not be drawn: words and link are its own, so no older image stays beside them. */
+/** Ends what will not be finished: words and link are its own, so no older image stays beside them. */
 function giveUp(text) {
   const old = job.done ? [] : canvases().filter((each) => !job.shown.has(each));
   for (const each of old) clear(each);

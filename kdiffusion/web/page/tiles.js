@@ -14,7 +14,7 @@ export function layTiles(list, card, open) {
   for (const label of card.class_names.keys()) {
     const canvas = document.createElement("canvas");
     resize(canvas, card.image_shape);
-    canvas.style.width = "100%";
+    canvas.style.width = "";
     const name = document.createElement("span");
     name.textContent = className(card, label);
     const button = document.createElement("button");

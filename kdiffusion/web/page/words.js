@@ -22,7 +22,7 @@ export function describeAll({ seed, walk }) {
   return `All classes, ${Math.round(100 * walk.at)} % of the way from seed ${seed} to ${walk.seed}`;
 }
 
-/** How it was drawn. */
+/** How it was sampled. */
 export function describeSampling(card, { steps, guidance, sampler, walk }) {
   const used = walk === null ? sampler : deterministic(sampler);
   const [low, high] = card.guidance_interval ?? [];
@@ -32,11 +32,10 @@ export function describeSampling(card, { steps, guidance, sampler, walk }) {
 
 /** What the model does. */
 export function describeModel(card) {
-  const [height, width, channels] = card.image_shape;
-  const kind = channels === 1 ? "grey" : "colour";
+  const [height, width] = card.image_shape;
   return (
-    `A diffusion model trained on ${card.dataset} draws ${kind} images of ` +
-    `${width} × ${height} pixels in your browser. Nothing leaves this machine.`
+    `A diffusion model trained on ${card.dataset} generates images of ${width} × ${height} pixels ` +
+    "in your browser. Nothing leaves this machine."
   );
 }
 
@@ -44,18 +43,16 @@ export function describeModel(card) {
 export function describeOrigin(card, runtime) {
   const seen = card.images_seen.toLocaleString("en");
   // The card counts this training alone; what its first weights had seen is not in the file.
-  const trained = card.parent
-    ? `${seen} further training images seen by weights that were trained before`
-    : `${seen} training images seen`;
-  return `Made with kdiffusion: preset ${card.preset}, ${trained}. Runs on ${runtime}.`;
+  const trained = `${card.parent ? "trained further" : "trained"} on ${seen} images`;
+  return `A class-conditional DDPM by kdiffusion, preset ${card.preset}, ${trained}. Runs on ${runtime}.`;
 }
 
 /** What of the card's recommendation the page can't do; empty if it can do all. */
 export function describeLack(card) {
   if (Object.hasOwn(SAMPLERS, card.sampler)) return "";
   return (
-    `The model recommends the sampler “${card.sampler}”, which this page lacks: ` +
-    "unless another is chosen, ddim draws."
+    `The model recommends the sampler “${card.sampler}”, which this page lacks. ` +
+    "It uses ddim unless you choose another."
   );
 }
 

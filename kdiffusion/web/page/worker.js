@@ -1,10 +1,10 @@
 /**
- * Loads the network and draws, so that the page stays alive.
+ * Loads the network and samples, so that the page stays alive.
  *
- * It is sent { id, settings } and draws the newest, { id, settings, labels } for an image of each
+ * It is sent { id, settings } and samples for the newest, { id, settings, labels } for an image of each
  * of these labels, or { id } alone to stop; an older image stops at its next step. It sends
  * { kind: "loading", loaded, total }, { kind: "ready", card, runtime }, { kind: "step", id, label,
- * index, steps, pixels } after each step, { kind: "drawn", id } and { kind: "failed", id, message },
+ * index, steps, pixels } after each step, { kind: "done", id } and { kind: "failed", id, message },
  * where id is null while loading. Of several labels, `index` and `steps` count those of all.
  */
 
@@ -18,12 +18,12 @@ const WANTED_RUNTIME = new URL(import.meta.url).searchParams.get("runtime");
 const toItself = new MessageChannel();
 
 let newest = null;
-let drawing = load(); // one after another: a session runs one batch at a time
+let sampling = load(); // one after another: a session runs one batch at a time
 
 onmessage = ({ data: { id, settings, labels } }) => {
   newest = id;
   if (settings) {
-    drawing = drawing.then((model) => draw(model, id, settings, labels ?? [settings.label]));
+    sampling = sampling.then((model) => generate(model, id, settings, labels ?? [settings.label]));
   }
 };
 
@@ -42,7 +42,7 @@ async function load() {
   }
 }
 
-async function draw(model, id, settings, labels) {
+async function generate(model, id, settings, labels) {
   if (model === null || id !== newest) return model;
   const { denoiser, card } = model;
   const steps = settings.steps * labels.length;
@@ -57,7 +57,7 @@ async function draw(model, id, settings, labels) {
         if (id !== newest) return model;
       }
     }
-    postMessage({ kind: "drawn", id });
+    postMessage({ kind: "done", id });
   } catch (error) {
     postMessage({ kind: "failed", id, message: error.message });
   }

@@ -1,4 +1,4 @@
-"""What the page's canvas holds, and when; what its worker has drawn."""
+"""What the page's canvas holds, and when; what its worker has made."""
 
 import numpy as np
 
@@ -17,7 +17,7 @@ RECORD = """
 
 
 def finished(page):
-    """Waits until the image is drawn, or the page says why it can't be."""
+    """Waits until the images are finished, or the page says why they can't be."""
     # By selector: the page's policy lets no function in that is made of a string.
     page.wait_for_selector("#canvas[aria-busy=false], #alert:not(:empty)", state="attached")
 

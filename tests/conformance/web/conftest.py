@@ -110,6 +110,7 @@ def visit(browser):
             page.on("pageerror", lambda error: errors.append(("error", str(error))))
         page.goto(address)
         finished(page)
+        page.locator("#advanced").evaluate("details => details.open = true")
         if not may_fail:
             assert f"{address.split('?')[0]}denoiser.onnx" in requests  # the worker's are seen too
         return page

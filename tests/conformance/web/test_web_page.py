@@ -29,14 +29,16 @@ pytestmark = [pytest.mark.slow, pytest.mark.browser]
 SOFTWARE_GPU = ("--enable-unsafe-webgpu", "--use-webgpu-adapter=swiftshader")
 
 
-def test_it_draws_at_once_what_the_card_recommends(visit, address, drawn_by_python, card):
-    page = visit(address)
+def test_it_samples_at_once_as_the_card_recommends(visit, address, drawn_by_python, card):
+    page = visit(f"{address}?label=0")
     assert_pixels(page, drawn_by_python(0, 0))
-    assert page.inner_text("#status").startswith("Drawn in ")
+    assert page.inner_text("#status").startswith("Generated in ")
     assert page.inner_text("#origin").endswith("Runs on WebAssembly.")
     assert page.inner_text("#caption").endswith("guidance 1.5 for noise from 0.2 to 2")
     assert len(page.workers) == 1
-    assert page.locator("#label option").all_inner_texts() == [*card.class_names, "no class"]
+    assert page.locator("#label option").all_inner_texts() == [
+        "all classes", *card.class_names, "no class",
+    ]  # fmt: skip
 
 
 @pytest.mark.parametrize("name", ["onnx_int8"])
@@ -45,12 +47,12 @@ def test_files_with_rounded_weights_draw_what_python_draws_from_them(
 ):
     done = export_web(exported[name], "--out", tmp_path / "site")
     assert done.returncode == 0, done.stderr
-    page = visit(serve(tmp_path / "site"))
+    page = visit(f"{serve(tmp_path / 'site')}?label=0")
     assert_pixels(page, sample(denoisers[name], [0], [0], progress=False)[0])
 
 
-def test_every_sampler_draws_what_python_draws(visit, address, drawn_by_python):
-    page = visit(address)
+def test_every_sampler_samples_as_python_does(visit, address, drawn_by_python):
+    page = visit(f"{address}?label=0")
     page.select_option("#label", "ape")
     page.fill("#seed", "18446744073709551615")
     page.fill("#guidance", "0.75")
@@ -63,7 +65,7 @@ def test_every_sampler_draws_what_python_draws(visit, address, drawn_by_python):
 
 
 def test_a_link_reproduces_the_image(visit, address):
-    page = visit(address)
+    page = visit(f"{address}?label=0")
     page.select_option("#label", "no class")
     page.fill("#steps", "4")
     page.select_option("#sampler", "dpmpp_2m_sde")
@@ -116,10 +118,10 @@ STOP_AT_A_STEP = """() => new MutationObserver((_, observer) => {
 
 
 def test_it_can_be_stopped_and_the_page_stays_alive(visit, address):
-    page = visit(f"{address}?steps=100&sampler=heun", script=RECORD)
+    page = visit(f"{address}?label=0&steps=100&sampler=heun", script=RECORD)
     assert steps_drawn(page) == 100
     page.evaluate(STOP_AT_A_STEP)
-    page.click("button:text('Draw')")
+    page.click("#generate")
     finished(page)
     assert page.inner_text("#status") == "Stopped"
     assert page.locator("#progress").evaluate("bar => bar.value") < 100
@@ -127,13 +129,13 @@ def test_it_can_be_stopped_and_the_page_stays_alive(visit, address):
     page.fill("#steps", "3")
     page.press("#steps", "Enter")
     finished(page)
-    assert page.inner_text("#status").startswith("Drawn in ")
+    assert page.inner_text("#status").startswith("Generated in ")
     # The worker has stopped too, not only the page.
     assert steps_drawn(page) < 100 + 100 + 3
 
 
 def test_the_newest_image_wins(visit, address, drawn_by_python):
-    page = visit(f"{address}?steps=3")
+    page = visit(f"{address}?label=0&steps=3")
     page.evaluate("""() => {
       const seed = document.getElementById("seed");
       for (const value of [1, 2, 3, 4]) {
@@ -146,9 +148,9 @@ def test_the_newest_image_wins(visit, address, drawn_by_python):
 
 
 def test_it_is_used_by_keyboard_alone(visit, address, drawn_by_python):
-    page = visit(f"{address}?steps=3")
+    page = visit(f"{address}?label=0&steps=3")
     reached = []
-    for _ in range(15):
+    for _ in range(14):
         page.keyboard.press("Tab")
         reached.append(
             page.evaluate("document.activeElement.id || document.activeElement.innerText")
@@ -162,16 +164,15 @@ def test_it_is_used_by_keyboard_alone(visit, address, drawn_by_python):
         if reached[-1] == "at":
             page.keyboard.press("End")
     assert reached == [
-        "film", "draw", "all", "stop", "size", "save", "copy",
-        "label", "seed", "random", "walking", "to", "at", "steps", "guidance",
+        "film", "generate", "all", "stop", "label", "seed", "random", "guidance",
+        "Advanced settings", "steps", "sampler", "walking", "to", "at",
     ]  # fmt: skip
-    page.keyboard.press("Enter")
     finished(page)
     assert_pixels(page, drawn_by_python(1, 1, steps=3))  # the slider's end
 
 
 def test_a_phone_and_a_screen_reader_can_use_it(visit, address):
-    page = visit(f"{address}?steps=0&to=1", viewport={"width": 360, "height": 740})
+    page = visit(f"{address}?label=0&steps=0&to=1", viewport={"width": 360, "height": 740})
     assert page.evaluate("document.documentElement.scrollWidth") == 360
     for scheme in ("light", "dark"):
         page.emulate_media(color_scheme=scheme)
@@ -180,7 +181,7 @@ def test_a_phone_and_a_screen_reader_can_use_it(visit, address):
 
 
 def test_what_makes_no_sense_is_said(visit, address, drawn_by_python):
-    page = visit(f"{address}?seed=7&steps=101")
+    page = visit(f"{address}?label=0&seed=7&steps=101")
     page.wait_for_selector("#canvas[aria-busy=false]")
     alert = page.locator("#alert")
     assert "“steps” must be" in alert.inner_text()
@@ -197,7 +198,7 @@ def test_webgpu_draws_what_python_draws(launch, visit, address, drawn_by_python)
     # step's division by sqrt(abar) has already enlarged: a value in a hundred may be further off.
     off = []
     with launch(*SOFTWARE_GPU) as browser:
-        page = visit(f"{address}?runtime=webgpu&steps=2", browser=browser)
+        page = visit(f"{address}?label=0&runtime=webgpu&steps=2", browser=browser)
         assert page.inner_text("#origin").endswith("Runs on WebGPU.")
         for seed in range(8):
             page.fill("#seed", str(seed))

@@ -31,12 +31,14 @@ def tile(page, label):
     return np.reshape(rgba, (-1, size, 4))[..., :3]
 
 
-def test_one_click_draws_every_class_and_a_tile_opens_its_own(
-    visit, address, drawn_by_python, card
-):
+def test_it_opens_on_every_class_and_a_tile_opens_its_own(visit, address, drawn_by_python, card):
     page = visit(f"{address}?seed=6&steps=4", script=RECORD)
-    page.click("#all")
-    finished(page)
+    assert "label=" not in address_of(page)
+    assert page.locator("#canvas").is_hidden()
+    widths = page.locator("#tiles canvas").evaluate_all(
+        "all => all.map((each) => each.clientWidth)"
+    )
+    assert min(widths) >= 96
     assert page.locator("#tiles button").all_inner_texts() == list(card.class_names)
     expected = [to_uint8(drawn_by_python(label, 6, steps=4)).astype(int) for label in range(3)]
     for label, image in enumerate(expected):
@@ -64,6 +66,7 @@ def test_one_click_draws_every_class_and_a_tile_opens_its_own(
     )  # more than the card has: no tile opens, and the reader is led there
     page.click("#tiles button:has-text('ape')")
     assert page.locator("#tiles").is_visible()
+    assert page.input_value("#label") == ""
     assert page.evaluate("document.activeElement.id") == "steps"
     page.fill("#steps", "4")
     page.select_option("#label", "dog")
@@ -94,3 +97,18 @@ def test_the_steps_can_be_gone_through(visit, address, denoisers, card):
     assert download.value.suggested_filename == "toy-ape-seed-3-step-2.png"
     with Image.open(download.value.path()) as image:
         np.testing.assert_array_equal(np.asarray(image.convert("RGB")), pixels(page))
+
+
+def test_images_are_smooth_until_plain_pixels_are_asked_for(visit, address):
+    page = visit(address, viewport={"width": 1280, "height": 800})
+    rendering = "canvas => getComputedStyle(canvas).imageRendering"
+    tile_canvas = page.locator("#tiles canvas").first
+    assert tile_canvas.evaluate(rendering) == "auto"
+    page.check("#plain")
+    assert tile_canvas.evaluate(rendering) == "pixelated"
+    page.locator("#advanced").evaluate("details => details.open = false")
+    page.click("#tiles button:has-text('dog')")
+    finished(page)
+    assert page.locator("#canvas").evaluate(rendering) == "pixelated"
+    # Everything is on the first screen.
+    assert page.evaluate("document.documentElement.scrollHeight") == 800
