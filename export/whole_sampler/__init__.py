@@ -50,8 +50,9 @@ def export_sampler(
         card: DenoiserCard.
         folder: path to write into; made if need be.
         sampler: str. One of `GRAPH_SAMPLERS`. Defaults to the card's if it is, else `"unipc"`.
-        steps, spacing, timesteps: as in `SamplingOptions`; fixed in the graph. They default to the
-            card's recommendation.
+        steps: int, fixed in the graph. Defaults to the card's, like `spacing` and `timesteps`.
+        spacing: as in `SamplingOptions`; fixed in the graph.
+        timesteps: as in `SamplingOptions`; fixed in the graph.
         formats: keys of `SAMPLER_FORMATS`. Defaults to both.
         overwrite: bool. Whether existing files may be replaced. Defaults to `False`.
 
