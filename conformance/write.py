@@ -120,6 +120,8 @@ def cards_of_traces() -> Iterator[tuple[str, DenoiserCard]]:
     yield "no guidance", make_card(smooth, guidance_strength=0.0)
     yield "no clipping, leading", make_card(smooth, sampler="unipc", clip=False, spacing="leading")
     yield "fixed_large", make_card(smooth, sampler="ddpm", variance="fixed_large")
+    unclipped = {"prediction_type": "v", "clip": False, **_fit(smooth)}
+    yield "fitted, no clipping", make_card(smooth, sampler="fitted", **unclipped)
     yield "named timesteps", make_card(smooth, sampler="unipc", timesteps=(30, 20, 9, 4, 0))
 
 

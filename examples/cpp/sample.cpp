@@ -152,6 +152,7 @@ class Sampler {
       if (c_.sampler == "unipc" && !history.empty()) look.x = corrected(look, history);
       x = next(look, s, label, history, noise);
       history.push_back(look);
+      if (s < 0) clip(x);
       if (step) step(s, look.x0, x);
     }
     return x;
@@ -165,9 +166,13 @@ class Sampler {
     const double alpha = std::sqrt(c_.abar(t)), beta = std::sqrt(1 - c_.abar(t));
     if (c_.prediction == "epsilon") p = sum(1 / alpha, x, -beta / alpha, p);
     if (c_.prediction == "v") p = sum(alpha, x, -beta, p);
-    if (c_.clip)
-      for (double& value : p) value = std::clamp(value, -1.0, 1.0);
+    clip(p);
     return p;
+  }
+
+  void clip(Image& image) const {
+    if (c_.clip)
+      for (double& value : image) value = std::clamp(value, -1.0, 1.0);
   }
 
   Image next(const Look& look, int s, int label, const std::vector<Look>& history, Noise& noise) {

@@ -53,7 +53,7 @@ sampler (float[batch, {shape}] noise, int32[batch] label, float guidance_strengt
   strengths = Unsqueeze (guidance_strength, first_axis)
   w = Gather (strengths, strength_row)
   nothing = Sub (noise, noise)
-  image, {last} = Loop (steps, , noise, {nothing}) <body = step (
+  last_x, {last} = Loop (steps, , noise, {nothing}) <body = step (
       int64 i, bool go_on, float[batch, {shape}] x, {remembered}
     ) => (
       bool goes_on, float[batch, {shape}] x_next, float[batch, {shape}] x_corrected,
@@ -76,6 +76,7 @@ sampler (float[batch, {shape}] noise, int32[batch] label, float guidance_strengt
     x0_unclipped = Add (x0_of_x, x0_of_prediction)
     x0 = Clip (x0_unclipped, low, high)
 {sums}{keeping}  }}>
+  image = Clip (last_x, low, high)
 }}
 """
 
@@ -95,7 +96,7 @@ def write(source: ExportSource, tables: SamplerTables, path: Path) -> None:
     text = _GRAPH.format(
         opset=OPSET,
         shape=shape,
-        last=", ".join(f"last_{name}" for name in remembered),
+        last=", ".join(f"unused_{name}" for name in remembered),
         nothing=", ".join(["nothing"] * len(remembered)),
         remembered=", ".join(f"float[batch, {shape}] {name}" for name in remembered),
         kept=", ".join(f"float[batch, {shape}] {name}_kept" for name in kept),

@@ -95,6 +95,6 @@ def _sampling_function(network, card, tables):
         nothing = [tf.zeros_like(noise)] * (len(STATE) - 2)
         start = (tf.constant(0), noise, *nothing)
         _, image, *_ = tf.while_loop(lambda i, *_: i < len(tables.timesteps), move, start)
-        return {OUTPUT_NAME: image}
+        return {OUTPUT_NAME: tf.clip_by_value(image, *tables.limits)}
 
     return draw

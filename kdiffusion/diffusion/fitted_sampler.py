@@ -94,11 +94,11 @@ def _fine_trajectory(plan: Plan, noise, labels, batches, bar) -> tuple[np.ndarra
 
 def _single_step_errors(schedule: NoiseSchedule, nodes, products: np.ndarray) -> np.ndarray:
     """`[F + 1, F + 1]`: mean square error of DDIM from node i straight to node j > i; else inf."""
-    last = len(nodes) - 1
+    last, (x, guess) = len(nodes) - 1, np.eye(2)  # DDIM is linear: its two weights
     errors = np.full((last + 1, last + 1), np.inf)
     for i in range(last):
         for j in range(i + 1, last + 1):
-            of_x, of_guess = first_order(*np.eye(2), schedule, nodes[i], nodes[j])
+            of_x, of_guess = first_order(x, guess, schedule, nodes[i], nodes[j])
             terms, weights = [j, i, last + 1 + i], np.array([1.0, -of_x, -of_guess])
             errors[i, j] = max(weights @ products[np.ix_(terms, terms)] @ weights, 0.0)
     return errors

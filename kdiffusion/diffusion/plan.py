@@ -104,6 +104,7 @@ class Plan:
     sampler: Sampler
     step: Callable
     predict_for: Callable[[np.ndarray], Predict]  # labels [B] -> predict(x, t)
+    finish: Callable[[np.ndarray], np.ndarray]  # keeps the last x within range, as each x_0 is
 
 
 def make_plan(denoiser: Denoiser, options: SamplingOptions, start: int | None = None) -> Plan:
@@ -130,6 +131,7 @@ def make_plan(denoiser: Denoiser, options: SamplingOptions, start: int | None = 
         rescale=chosen.guidance_rescale,
     )
     threshold = _threshold(chosen, card.value_range)
+    unclipped = threshold is None
     return Plan(
         schedule=card.schedule,
         pairs=pairs,
@@ -138,6 +140,7 @@ def make_plan(denoiser: Denoiser, options: SamplingOptions, start: int | None = 
         predict_for=lambda labels: predictor(
             network, labels, card.schedule, card.prediction_type, threshold
         ),
+        finish=(lambda x: x) if unclipped else static_threshold(card.value_range),
     )
 
 

@@ -45,6 +45,24 @@ def test_little_noise_keeps_the_image_and_much_forgets_it(sampler, make_card, ga
     assert errors[0] < errors[1] < errors[2]
 
 
+def test_named_timesteps_above_the_noise_level_are_left_out(make_card, gaussian):
+    coefficients = [(0.1, 0.0, 0.0, 0.0), (0.1, 0.0, 0.2, 0.0), (0.1, 0.0, 0.0, 0.3)]
+    named = {"timesteps": (999, 640, 320), "steps": 3, "coefficients": coefficients}
+    card, seen = make_card(sampler="fitted", **named), []
+
+    def watched(noisy_image, timestep, label):
+        seen.append(timestep[0])
+        return gaussian(card)(noisy_image, timestep, label)
+
+    fitted = run(NetworkDenoiser(card, watched), 0.7)
+    assert seen == [640, 320]
+    # Neither step has the history that its row is for.
+    ddim = run(gaussian(card), 0.7, sampler="ddim")
+    np.testing.assert_array_equal(fitted, ddim)
+    with pytest.raises(ValueError, match="`timesteps` must hold one that is at most 199"):
+        run(gaussian(card), 0.2)
+
+
 def test_steps_the_card_recommends_are_capped_and_one_image_serves_all_seeds(make_card, gaussian):
     card = make_card(steps=500)
     images = run(gaussian(card), 0.002, images=IMAGES[0], batch_size=2)

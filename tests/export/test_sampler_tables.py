@@ -31,4 +31,4 @@ def test_the_tables_lead_where_the_loop_leads(sampler):
         )
         remembered = [corrected, x0, *remembered[:-2]]
     expected = sample(AnalyticDenoiser(card), [2], [5], progress=False)
-    np.testing.assert_allclose(x, expected, atol=1e-4)
+    np.testing.assert_allclose(np.clip(x, *tables.limits), expected, atol=1e-4)

@@ -16,6 +16,11 @@ export const TO_X0 = {
   v: (prediction, x, signal, noise) => weightedSum(signal, x, -noise, prediction),
 };
 
+/** Keeps an image within the range of pixels, unless the card says not to. */
+export function clipped(image, card) {
+  return (card.clip ?? true) ? image.map((v) => Math.min(Math.max(v, -1), 1)) : image;
+}
+
 /**
  * What one look of the network at x says, with x_0 kept within the range of images.
  *
@@ -27,7 +32,6 @@ export const TO_X0 = {
  * @returns {(x: Float64Array, t: number) => Promise<Estimate>}
  */
 export function predictor(denoiser, label, schedule, card) {
-  const [low, high] = (card.clip ?? true) ? [-1, 1] : [-Infinity, Infinity];
   const toX0 = TO_X0[card.prediction_type];
   return async (x, t) => {
     const prediction = await denoiser(Float32Array.from(x), Int32Array.of(t), Int32Array.of(label));
@@ -36,7 +40,7 @@ export function predictor(denoiser, label, schedule, card) {
     }
     const signal = Math.sqrt(schedule.alphaBar(t));
     const noise = Math.sqrt(1 - schedule.alphaBar(t));
-    const x0 = toX0(prediction, x, signal, noise).map((v) => Math.min(Math.max(v, low), high));
+    const x0 = clipped(toX0(prediction, x, signal, noise), card);
     // From the clipped x_0, so that the two still make up x.
     const eps = weightedSum(1 / noise, x, -signal / noise, x0);
     return { t, x, x0, eps };

@@ -9,7 +9,7 @@
 import { guided } from "./guidance.js";
 import { deterministic, slerp } from "./interpolation.js";
 import { ImageNoise } from "./seeded_noise.js";
-import { predictor } from "./prediction.js";
+import { clipped, predictor } from "./prediction.js";
 import { SAMPLERS } from "./samplers.js";
 import { NoiseSchedule } from "./schedule.js";
 import { timestepPairs } from "./spacing.js";
@@ -34,7 +34,7 @@ export async function* samplingSteps(denoiser, card, settings) {
   let history = [];
   for (const [index, [t, s]] of pairs.entries()) {
     const step = await SAMPLERS[sampler].step(predict, x, t, s, schedule, history, normal, card);
-    x = step.x;
+    x = s < 0 ? clipped(step.x, card) : step.x; // of most samplers it is x_0 itself
     history = [...history.slice(-2), step.estimate]; // no solver looks further back than three
     yield { index, s, x, x0: step.estimate.x0 };
   }
