@@ -186,8 +186,9 @@ def _sampler_of(config):
 def config_of(card: DenoiserCard) -> tuple[dict[str, Any], str]:
     """The scheduler_config.json of a card, and the name of its pipeline.
 
-    A schedule that has no name there is written out, as `trained_betas`. For `heun`, which theirs
-    takes in sigma, it is DDIM; for a spacing that they lack, "trailing".
+    A schedule that has no name there is written out, as `trained_betas`. A sampler that
+    they lack becomes DDIM (`heun` of theirs is another: in sigma), a spacing "trailing". They have
+    no place for named timesteps.
 
     Args:
         card: DenoiserCard.
