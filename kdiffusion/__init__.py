@@ -1,7 +1,7 @@
 """kdiffusion: class-conditional denoising diffusion, trained with Keras, sampled anywhere.
 
-The names below are loaded when they are first used: importing kdiffusion, or sampling from an
-exported file, needs neither TensorFlow nor Keras.
+Names are loaded when they are first used. Importing kdiffusion, or sampling from an exported file,
+needs neither TensorFlow nor Keras.
 """
 
 import importlib

@@ -26,10 +26,10 @@ def load_sampler(
 
     Args:
         path: path of the file or the folder.
-        trust: bool. Whether a SavedModel, which is a program, may run. Defaults to `False`.
+        trust: bool. Whether to open a SavedModel, which can run any code. Defaults to `False`.
 
     Returns:
-        (callable, DenoiserCard): `draw(noise, labels, guidance_strength)`, from float32
+        (callable, DenoiserCard): `sample(noise, labels, guidance_strength)`, from float32
         `[B, H, W, C]`, int32 `[B]` and a float to float32 images `[B, H, W, C]`; and the card.
 
     Raises:
@@ -41,11 +41,11 @@ def load_sampler(
     else:
         run, card = onnx_loader.open_graph(path)
 
-    def draw(noise, labels, guidance_strength):
+    def sample(noise, labels, guidance_strength):
         noise, labels, strength = graph_inputs(card, noise, labels, guidance_strength)
         return run(noise=noise, label=labels, guidance_strength=strength)
 
-    return draw, card
+    return sample, card
 
 
 def graph_inputs(

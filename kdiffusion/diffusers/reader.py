@@ -56,7 +56,7 @@ def import_diffusers(
     """Reads a model that diffusers saved, and writes it as a file of weights: denoiser.safetensors.
 
     `export_run`, `export_diffusers` and `--run.init-from` take the folder; `load_denoiser` opens
-    the file. A network without classes has one class here, "image", whose label says nothing.
+    the file. A network without classes gets one class, "image".
 
     Args:
         source: path of a folder, or owner/name of a Hub repository: see

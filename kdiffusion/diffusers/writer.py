@@ -34,9 +34,9 @@ def export_diffusers(
 ) -> Path:
     """Writes a `UNet2D` as diffusers' `UNet2DModel`, with the scheduler of its card.
 
-    A network with one class whose labels all start at zero, as one imported without classes, has
-    none there. Else the last row of the label table is that of no label. Our card lies beside it,
-    for `import_diffusers`. The folder is kept only if it reads back as the same network.
+    A network that was imported without classes has none there either. Otherwise the last row of the
+    label table stands for no label. The card is written beside it, for `import_diffusers`. The
+    folder is kept only if it reads back as the same network.
 
     Args:
         network: keras.Model, a `UNet2D`.

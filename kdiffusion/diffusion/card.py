@@ -61,7 +61,7 @@ class Parent:
 
 @dataclass(frozen=True, kw_only=True)
 class DenoiserCard:
-    """All that a sampling loop needs to know of a denoiser, and where it came from.
+    """What a sampling loop needs to know about a denoiser, and where it came from.
 
     Args:
         image_shape: `(height, width, channels)`; channels 1 or 3.
@@ -72,7 +72,7 @@ class DenoiserCard:
         dataset: str. What it was trained on.
         preset: str. The recipe it was trained with.
         images_seen: int. Training images, counted with repetition.
-        ema_decay: float, 0 .. 1, of the average that the weights are.
+        ema_decay: float, 0 .. 1, of the weights' moving average.
         sampler: str. Recommended sampler, a key of `SAMPLERS`.
         steps: int, 1 .. T. Recommended number of steps.
         timesteps: tuple of int, falling. Recommended timesteps to visit, `steps` of them. None is
@@ -84,12 +84,11 @@ class DenoiserCard:
         variance: str, of `VARIANCES`. Of the noise that "ddpm" adds.
         guidance_strength: float. Recommended strength, the w of Ho & Salimans 2022.
         guidance_interval: `(low, high)`. Noise levels sigma between which guidance is recommended
-            (Kynkäänniemi et al. 2024). None is everywhere, and what files of minor versions before
-            3 have.
+            (Kynkäänniemi et al. 2024). None means everywhere, as in files before minor version 3.
         data_split: `DataSplit`, or its fields as a dict: which images it was trained on and which
             were held out. None where that isn't known, as in files of minor version 0.
-        parent: `Parent`, or its fields as a dict: what the first weights were. None where they were
-            random, and in files of minor versions before 2.
+        parent: `Parent`, or its fields as a dict: the weights that training started from. None if
+            they were random, and in files before minor version 2.
         value_range: `(low, high)` of pixels; version 1 knows `(-1.0, 1.0)` only.
         format_version: int. Version of this list of fields.
 

@@ -42,8 +42,8 @@ def image_to_image(
         images: float array `[N, H, W, C]` in the value range, or `[H, W, C]` for all seeds.
         labels: classes `[N]`, by number or name, or one for all.
         seeds: ints `[N]`.
-        noise_level: float in (0, 1]. Which part of the T noising steps the images go up; near 0
-            they stay as they are, at 1 hardly anything of them is left.
+        noise_level: float in (0, 1]. Share of the T noising steps; near 0 the images stay as they
+            are, at 1 hardly anything of them is left.
         batch_size: int. Images at a time.
         progress: bool. Whether to show a bar.
         callback: as in `sample`.
@@ -84,7 +84,7 @@ def inpaint(
     callback: Callback | None = None,
     **options: Any,
 ) -> np.ndarray:
-    """Paints anew what a mask doesn't keep, in harmony with what it keeps (RePaint, algorithm 1).
+    """Fills in what a mask doesn't keep, to fit what it keeps (RePaint, algorithm 1).
 
     Args:
         denoiser: a Denoiser.
@@ -93,9 +93,9 @@ def inpaint(
         labels: classes `[N]`, by number or name, or one for all.
         seeds: ints `[N]`.
         sampler: str. A sampler without history. Defaults to the paper's `"ddpm"`.
-        resamplings: int, r. How often each stretch is gone through; 1 doesn't go back. The paper's
+        resamplings: int, r. How often each group of steps is repeated; 1: never. The paper's
             is 10; the number of evaluations grows with it.
-        jump_steps: int, j. Length of a stretch in steps, below the number of steps unless
+        jump_steps: int, j. Steps in a group, below the number of steps unless
             `resamplings` is 1; the paper's is 10 of 250.
         batch_size: int. Images at a time.
         progress: bool. Whether to show a bar.

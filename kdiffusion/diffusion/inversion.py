@@ -35,12 +35,10 @@ def invert(
 ) -> np.ndarray:
     """The latents of images (Song et al. 2021, section 4.3; solved as in Pan et al. 2023, AIDI).
 
-    DDIM's step from t to s is run backwards. It uses the prediction at (x_t, t), where x_t is the
-    unknown; the original takes the noise predicted at (x_s, t), an error in every step. Here that
-    is the first iterate of a fixed-point iteration, so that sampling leads back to the image. Of
-    the iterates the one counts whose step leads nearest to x_s; one that leads further away, or is
-    larger than noise and than 1.2 times the first, as where the iteration diverges, is drawn
-    halfway back to it.
+    DDIM's step from t to s is solved for x_t. The step uses the prediction at (x_t, t), which is
+    unknown; the original takes the prediction at (x_s, t), which is a little wrong. Here that is
+    the first iterate of a fixed-point iteration, so that sampling leads back to the image. The best
+    iterate counts. One that diverges is moved halfway back to it.
 
     Sample from the latents with sampler "ddim" and the same `steps`, `spacing`, labels, guidance
     and `clip`.
@@ -51,7 +49,7 @@ def invert(
         labels: classes `[N]`, by number or name, or one for all.
         sampler: str. Only "ddim", with eta 0, has an inverse here.
         guidance_strength: float. Strong guidance makes the inversion unstable. Defaults to `0.0`.
-        clip: bool. Whether the predicted image is clipped to the value range at each step, as in
+        clip: bool. Whether to clip the predicted image to the value range at each step, as in
             sampling. Near pure noise an error in eps counts a hundredfold in x_0: without
             clipping, a trained network's latents are little better than the original's there, and
             do not lead back to the image. Defaults to `True`.

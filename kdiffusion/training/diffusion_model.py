@@ -46,7 +46,7 @@ SETTINGS = (
 
 @keras.saving.register_keras_serializable("kdiffusion")
 class DiffusionModel(keras.Model):
-    """A denoiser under training, and the moving average of its weights, which is what is used.
+    """A denoiser in training, and the moving average of its weights, which is used to sample.
 
     `fit`, `evaluate`, `save` and `keras.saving.load_model` work as for any Keras model, on batches
     of (images `[B, H, W, C]`, floats in [-1, 1] or uint8; int labels `[B]` or `[B, 1]`). The loss
@@ -186,7 +186,7 @@ class DiffusionModel(keras.Model):
         return results([self._loss_by_timestep, self._gradient_norm])
 
     def test_step(self, data: Any) -> dict[str, tf.Tensor]:
-        """The loss of the averaged network. Every batch, of every epoch, meets the same draws."""
+        """The loss of the averaged network; every batch has the same timesteps and noise."""
         images, labels = images_and_labels(data, self.network)
         timesteps, noise, _ = self._draw(images, -1, self._validation_timesteps)
         losses = self.diffusion_losses(
@@ -243,7 +243,7 @@ class DiffusionModel(keras.Model):
         return [self._loss_by_timestep, self._gradient_norm, *by_class]
 
     def fit(self, x: Any = None, y: Any = None, *args: Any, **options: Any) -> Any:
-        """As for any Keras model; the first images and labels are looked at before it begins."""
+        """As for any Keras model; checks the first images and labels before it starts."""
         check_first_batch(x, y, self.network.num_classes)
         return super().fit(x, y, *args, **options)
 
