@@ -47,7 +47,7 @@ def image_to_image(
         batch_size: int. Images at a time.
         progress: bool. Whether to show a bar.
         callback: as in `sample`.
-        **options: the fields of `SamplingOptions`; `steps` are spread over the part gone up.
+        **options: the fields of `SamplingOptions`; `steps` are spread over that share of the noise.
 
     Returns:
         float32 array `[N, H, W, C]`.
