@@ -1,20 +1,26 @@
-"""The commands on a run that was really trained: export it, then draw from each format."""
+"""A run on photographs, from the folder to the evaluation of what is drawn from its files."""
 
 import dataclasses
+import json
 import os
 
 import numpy as np
 import pytest
+from PIL import Image
 
 from kdiffusion.__main__ import main
 from kdiffusion.artifacts import load_denoiser
+from kdiffusion.commands import likelihood
+from kdiffusion.evaluation import command as evaluate
 from kdiffusion.export import FORMATS, export_run
-from kdiffusion.export.formats import export_again
+from kdiffusion.export.formats import CARD, export_again, formats_in
 from kdiffusion.export.inference import inference_network
 from kdiffusion.export.verify import largest_deviation
 from kdiffusion.export.whole_sampler import SAMPLER_FORMATS, export_sampler
+from kdiffusion.runs import train
 from kdiffusion.runs.config import (
     Config,
+    DataConfig,
     DiffusionConfig,
     ExecutionConfig,
     ModelConfig,
@@ -24,41 +30,82 @@ from kdiffusion.runs.config import (
 
 pytestmark = pytest.mark.slow
 
+SHAPE = (8, 12, 3)  # wider than high
 _CONFIG = Config(
     preset="tiny",
     model=ModelConfig(
-        base_channels=16,
+        base_channels=8,
         channel_multipliers=(1,),
         blocks_per_level=1,
         attention_resolutions=(),
         dtype_policy="mixed_bfloat16",
     ),
     diffusion=DiffusionConfig(num_timesteps=20),
-    optimizer=OptimizerConfig(epochs=1, batch_size=512, learning_rate=1e-2),
+    optimizer=OptimizerConfig(epochs=1, batch_size=24, learning_rate=2e-2),
     sampling=SamplingConfig(
         sampler="ddim", steps=3, guidance_strength=0.5, guidance_interval=(0.1, 10.0)
     ),
-    run=ExecutionConfig(strategy="one_device"),
+    run=ExecutionConfig(strategy="one_device", sample_per_label=1),
 )
+_OF_SAMPLER = {"sampler": "ddim", "steps": 2, "spacing": "leading"}
 
 
 @pytest.fixture(scope="module")
-def run(tmp_path_factory):
-    """A run of three steps on the digits: enough for weights and their average to differ."""
-    from kdiffusion.runs import train
+def photographs(tmp_path_factory):
+    """A folder of 80 images of 20x30 pixels in two classes."""
+    folder, rng = tmp_path_factory.mktemp("photographs"), np.random.default_rng(0)
+    for name, colour in {"dark": 40, "light": 190}.items():
+        (folder / name).mkdir()
+        for i in range(40):
+            pixels = np.clip(rng.normal(colour, 25, (20, 30, 3)), 0, 255).astype(np.uint8)
+            Image.fromarray(pixels).save(folder / name / f"{i}.png")
+    return folder
 
-    return train(_CONFIG, tmp_path_factory.mktemp("runs") / "tiny")
+
+@pytest.fixture(scope="module")
+def run(photographs, tmp_path_factory):
+    """A run of two epochs of three steps: enough for weights and their average to differ.
+
+    It was exported after the first, resumed, and exported again.
+    """
+    folder = tmp_path_factory.mktemp("run")
+    data = DataConfig(name="folder", directory=str(photographs), image_size=SHAPE[:2])
+    config = dataclasses.replace(_CONFIG, data=data)
+    first = train(config, folder)
+    export_run(folder, ["onnx_float16"])
+    export_sampler(first.model.ema_network, first.card, folder / "export", **_OF_SAMPLER)
+    longer = dataclasses.replace(config.optimizer, epochs=2)
+    resumed = train(dataclasses.replace(config, optimizer=longer), folder, resume=True)
+    export_again(folder)
+    return resumed
 
 
 @pytest.fixture(scope="module")
 def export_folder(run):
-    """RUN_DIR/export, as the command leaves it."""
-    main(["export", str(run.directory.path), "--formats", *FORMATS])
-    return run.directory.path / "export"
+    """RUN_DIR/export, to which the command has added the other formats."""
+    folder = run.directory.path / "export"
+    others = [name for name in FORMATS if name not in formats_in(folder)]
+    assert {"onnx", "onnx_float16", "saved_model", "safetensors"}.isdisjoint(others)
+    main(["export", str(run.directory.path), "--formats", *others])
+    return folder
 
 
-def test_the_command_writes_the_promised_files_and_no_others(export_folder):
-    assert sorted(os.listdir(export_folder)) == sorted(row.ARTIFACT for row in FORMATS.values())
+def test_after_a_resumed_training_every_sampler_is_of_the_new_checkpoint(run, export_folder):
+    for row in SAMPLER_FORMATS.values():
+        assert row.load(export_folder / row.ARTIFACT)[1] == run.card
+        assert row.description(export_folder / row.ARTIFACT) == {**_OF_SAMPLER, "timesteps": None}
+
+
+def test_the_promised_files_are_written_and_no_others(export_folder):
+    rows = [*FORMATS.values(), *SAMPLER_FORMATS.values()]
+    assert {*os.listdir(export_folder)} == {*(row.ARTIFACT for row in rows), CARD}
+
+
+def test_a_finished_run_that_is_resumed_stays_as_it_is(run, capsys):
+    again = train(run.directory.config, run.directory.path, resume=True)
+    assert "Resuming from step 6 of 6." in capsys.readouterr().out
+    for have, want in zip(again.model.get_weights(), run.model.get_weights(), strict=True):
+        np.testing.assert_array_equal(have, want)
 
 
 def test_what_is_exported_is_the_average_of_the_weights_with_the_runs_card(
@@ -72,8 +119,8 @@ def test_what_is_exported_is_the_average_of_the_weights_with_the_runs_card(
     assert largest_deviation(live, denoiser, [3]) > row.TOLERANCE
     card = denoiser.card
     assert card == run.card
-    assert card.images_seen == 3 * 512
-    assert (card.dataset, card.preset, card.steps) == ("digits", "tiny", 3)
+    assert card.images_seen == 2 * 3 * 24
+    assert (card.dataset, card.preset, card.steps) == ("folder", "tiny", 3)
     assert card.guidance_interval == (0.1, 10.0)
 
 
@@ -86,33 +133,19 @@ def test_the_command_samples_the_same_from_a_run_and_from_a_trusted_saved_model(
         options = ["--per-label", 2, "--out", npz.with_suffix(".png"), "--npz", npz]
         main([str(word) for word in ("sample", *source, *options)])
         images.append(np.load(npz)["images"].astype(int))
-    assert images[0].shape == (20, 8, 8, 1)
+    assert images[0].shape == (2 * 2, *SHAPE)
     assert np.abs(images[0] - images[1]).max() <= 1
 
 
-def test_a_second_export_is_refused_unless_told(run, export_folder):
-    before = (export_folder / "denoiser.onnx").stat().st_mtime_ns
-    with pytest.raises(FileExistsError, match=r"denoiser\.onnx"):
-        export_run(run.directory.path, ["onnx"])
-    assert (export_folder / "denoiser.onnx").stat().st_mtime_ns == before
-    export_run(run.directory.path, ["onnx"], overwrite=True)
-    assert (export_folder / "denoiser.onnx").stat().st_mtime_ns > before
-
-
-def test_after_a_resumed_training_every_file_is_of_the_new_checkpoint(tmp_path):
-    from kdiffusion.runs import train
-
-    folder = tmp_path / "run" / "export"
-    run = train(_CONFIG, tmp_path / "run")
-    export_run(run.directory.path, ["onnx", "onnx_float16"])
-    options = {"sampler": "ddim", "steps": 2, "spacing": "leading"}
-    export_sampler(run.model.ema_network, run.card, folder, **options)
-    longer = dataclasses.replace(_CONFIG.optimizer, epochs=2)
-    resumed = train(dataclasses.replace(_CONFIG, optimizer=longer), tmp_path / "run", resume=True)
-    assert resumed.card.images_seen == 2 * run.card.images_seen
-    export_again(tmp_path / "run")
-    for name in ("denoiser.onnx", "denoiser_float16.onnx"):
-        assert load_denoiser(folder / name).card == resumed.card
-    for row in SAMPLER_FORMATS.values():
-        assert row.load(folder / row.ARTIFACT)[1] == resumed.card
-        assert row.description(folder / row.ARTIFACT) == {**options, "timesteps": None}
+def test_what_it_draws_is_measured_against_its_images(export_folder, photographs, tmp_path, capsys):
+    artifact = export_folder / "denoiser.onnx"
+    evaluate.main(
+        artifact, data=str(photographs), images=20, measures=("grain", "copies"), features="pixels",
+        network_images=8, out=tmp_path / "out",
+    )  # fmt: skip
+    figures = json.loads((tmp_path / "out" / "evaluation.json").read_text())
+    assert figures["images"] == 20
+    likelihood.main(
+        artifact, data="folder", directory=photographs, images=4, steps=5, out=tmp_path / "bits"
+    )
+    assert "Held out of the training: folder" in capsys.readouterr().out
