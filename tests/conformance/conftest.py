@@ -5,6 +5,7 @@ import pytest
 
 from kdiffusion.artifacts import load_denoiser
 from kdiffusion.diffusion.card import CARD_VERSION, DenoiserCard
+from kdiffusion.diffusion.denoiser import NetworkDenoiser
 from kdiffusion.diffusion.schedules import make_schedule
 from kdiffusion.export import FORMATS, export_network
 
@@ -89,6 +90,23 @@ def exported(network, card, tmp_path_factory):
 def denoisers(exported):
     """Format name ► LoadedDenoiser."""
     return {name: load_denoiser(path, trust=True) for name, path in exported.items()}
+
+
+@pytest.fixture(scope="session")
+def live_denoiser(card):
+    """`live_denoiser(network)`: the Denoiser of a network that is not exported yet."""
+    from kdiffusion.export.inference import inference_network, serving_function
+
+    def denoiser(network):
+        serve, _ = serving_function(inference_network(network), card.image_shape)
+
+        def predict(images, timesteps, labels):
+            arrays = images.astype("float32"), timesteps.astype("int32"), labels.astype("int32")
+            return serve(*arrays)["prediction"].numpy()
+
+        return NetworkDenoiser(card, predict)
+
+    return denoiser
 
 
 @pytest.fixture(params=FORMATS)
