@@ -2,6 +2,7 @@
 
 import functools
 import http.server
+import shutil
 import subprocess
 import sys
 import threading
@@ -26,7 +27,7 @@ class QuietHandler(http.server.SimpleHTTPRequestHandler):
         pass
 
 
-@pytest.fixture(scope="module")
+@pytest.fixture(scope="session")
 def serve():
     """`serve(folder)`: its address on this machine."""
     servers = []
@@ -43,33 +44,25 @@ def serve():
         server.server_close()
 
 
-@pytest.fixture(scope="module")
-def export_web():
-    """`export_web(*arguments)`: the command, finished."""
-
-    def run(*arguments):
-        return subprocess.run(
-            [sys.executable, "-m", "kdiffusion", "web", *map(str, arguments)],
-            capture_output=True,
-            text=True,
-            check=False,
-        )
-
-    return run
-
-
-@pytest.fixture(scope="module")
-def site(exported, export_web, find_program, tmp_path_factory):
+@pytest.fixture(scope="session")
+def site(exported, find_program, tmp_path_factory):
     """The folder that the command makes. Do not change it; copy it."""
     find_program("npm", "npm, which comes with Node.js")
     folder = tmp_path_factory.mktemp("web") / "site"
-    done = export_web(exported["onnx"], "--out", folder)
+    command = [sys.executable, "-m", "kdiffusion", "web", exported["onnx"], "--out", folder]
+    done = subprocess.run([*map(str, command)], capture_output=True, text=True, check=False)
     assert done.returncode == 0, done.stderr
     assert f"python -m http.server --directory {folder}" in done.stdout
     return folder
 
 
-@pytest.fixture(scope="module")
+@pytest.fixture
+def copy(site, tmp_path):
+    """A copy of the site that a test may spoil."""
+    return shutil.copytree(site, tmp_path / "site")
+
+
+@pytest.fixture(scope="session")
 def address(site, serve):
     """Where the site is served."""
     return serve(site)

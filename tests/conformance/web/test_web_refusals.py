@@ -1,7 +1,6 @@
 """What the page refuses to draw from, and says: damage, bad cards, other numbers, foreign code."""
 
 import json
-import shutil
 
 import numpy as np
 import onnx
@@ -12,12 +11,6 @@ from kdiffusion.artifacts.onnx_loader import CARD_KEY, SEAL_KEY
 from tests.conformance.web.canvas import assert_pixels
 
 pytestmark = [pytest.mark.slow, pytest.mark.browser]
-
-
-@pytest.fixture
-def copy(site, tmp_path):
-    """A copy of the site that a test may spoil."""
-    return shutil.copytree(site, tmp_path / "site")
 
 
 def rewrite(site, change):
