@@ -60,7 +60,7 @@ def digits_few_steps() -> Config:
 
     It learns in four steps what the teacher does in sixteen, guidance included (Zhou et al. 2024).
     """
-    return _student(digits(), teacher="digits", epochs=20)
+    return _student(digits(), teacher="digits", epochs=12)
 
 
 def cifar10_few_steps() -> Config:
