@@ -1,6 +1,7 @@
 """A run at a URL: killed on one machine, it goes on on another."""
 
 import os
+import re
 import signal
 import subprocess
 import sys
@@ -12,10 +13,12 @@ import pytest
 
 from kdiffusion import load_denoiser
 from kdiffusion.__main__ import main
+from kdiffusion.commands.train import parse
 from kdiffusion.export import export_run
 from kdiffusion.object_store import download, downloaded
-from kdiffusion.runs import Config, train
-from kdiffusion.runs.remote_run import RunCopy, run_copy
+from kdiffusion.runs import train
+from kdiffusion.runs.initial_weights import read_parent
+from kdiffusion.runs.remote_run import RunCopy
 
 ROOT = Path(__file__).parent.parent.parent
 BUCKET = "kdiffusion"
@@ -72,28 +75,29 @@ def test_nothing_at_a_url_is_said(tmp_path):
         downloaded(f"memory://{tmp_path.name}/nothing")
 
 
-SCRIPT = """
-import sys
-from kdiffusion.runs import Config, train
-train(Config.from_json(open(sys.argv[1]).read()), sys.argv[2], resume=True)
-"""
+TINY = [
+    "digits", "--model.base-channels", "4", "--model.channel-multipliers", "1",
+    "--model.dtype-policy", "float32", "--optimizer.name", "adamw", "--optimizer.epochs", "20",
+    "--optimizer.batch-size", "256", "--sampling.steps", "2", "--run.sample-every-epochs", "100",
+    "--run.checkpoint-every-epochs", "4",
+]  # fmt: skip
 
 
 @pytest.mark.slow
-def test_a_run_in_s3_is_killed_and_goes_on_on_another_machine(s3, tiny, last_checkpoint, tmp_path):
-    config = tiny(optimizer={"epochs": 20}, run={"checkpoint_every_epochs": 4})
-    file, url = tmp_path / "config.json", f"s3://{BUCKET}/killed"
-    file.write_text(config.to_json())
+def test_a_run_in_s3_is_killed_and_goes_on_on_another_machine_and_serves_as_any(
+    s3, last_checkpoint, tmp_path
+):
+    url = f"s3://{BUCKET}/killed"
 
-    def start(machine):
+    def start(machine, *arguments):
         (tmp_path / machine).mkdir()
         return subprocess.Popen(
-            [sys.executable, "-c", SCRIPT, str(file), url],
+            [sys.executable, "train.py", *arguments],
             cwd=ROOT, env={**os.environ, "TMPDIR": str(tmp_path / machine)},
-            stderr=subprocess.PIPE, text=True,
+            stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True,
         )  # fmt: skip
 
-    process = start("first")
+    process = start("first", *TINY, "--run-dir", url)
     while not s3.exists(f"{BUCKET}/killed/checkpoints/step_00000024/record.json"):
         s3.invalidate_cache()
         assert process.poll() is None, process.stderr.read()
@@ -101,40 +105,21 @@ def test_a_run_in_s3_is_killed_and_goes_on_on_another_machine(s3, tiny, last_che
     process.send_signal(signal.SIGKILL)
     process.communicate()
     assert not s3.exists(f"{BUCKET}/killed/checkpoints/step_00000120")
-    process = start("second")
-    _, errors = process.communicate(timeout=600)
+    process = start("second", "--resume", url)
+    said, errors = process.communicate(timeout=1800)
     assert process.returncode == 0, errors
     assert not list((tmp_path / "second").glob("kdiffusion-run-*"))
-    here = downloaded(url)
-    train(config, tmp_path / "whole")
-    assert last_checkpoint(here) == last_checkpoint(tmp_path / "whole")
-    assert Config.from_json(file.read_text()) == config
-
-
-@pytest.mark.slow
-def test_a_url_serves_wherever_a_run_or_a_file_does(s3, tiny, tmp_path, capsys):
-    url = f"s3://{BUCKET}/by-command"
-
-    def run(*arguments):
-        run_copy.cache_clear()  # which is of a process
-        main(["train", *arguments])
-        return capsys.readouterr().out
-
-    arguments = (
-        "digits", "--model.base-channels", "4", "--model.channel-multipliers", "1",
-        "--optimizer.batch-size", "512", "--sampling.steps", "2", "--run.sample-every-epochs",
-        "100", "--optimizer.epochs", "1",
-    )  # fmt: skip
-    said = run(*arguments, "--run-dir", url)
     for line in (f"folder      {url}", f"exported      {url}/export/denoiser.onnx"):
         assert line in said
-    assert s3.exists(f"{BUCKET}/by-command/samples.png")
-    with pytest.raises(SystemExit, match="already holds a run"):
-        run(*arguments, "--run-dir", url)
-    capsys.readouterr()
-    assert "Resuming from step 3 of 6." in run("--resume", url, "--optimizer.epochs", "2")
-    assert load_denoiser(f"{url}/export/denoiser.onnx").card.images_seen == 6 * 512
+    assert re.search("Resuming from step (24|48|72|96) of 120", said)
+    train(parse(TINY).config, tmp_path / "whole")
+    assert last_checkpoint(downloaded(url)) == last_checkpoint(tmp_path / "whole")
+
+    # The URL serves wherever a run or a file does.
+    assert s3.exists(f"{BUCKET}/killed/samples.png")
+    assert load_denoiser(f"{url}/export/denoiser.onnx").card.images_seen == 120 * 256
     (file,) = export_run(url, ("safetensors",), out=tmp_path).values()
-    assert file.is_file()
-    further = train(tiny(run={"init_from": url}), f"s3://{BUCKET}/further")
-    assert further.directory.parent["name"] == url
+    parent = read_parent(url)
+    assert parent.to_dict() == {"name": url, "sha256": read_parent(file).sha256}
+    with pytest.raises(SystemExit, match="already holds a run"):
+        main(["train", *TINY, "--run-dir", url])
