@@ -91,16 +91,9 @@ def write(source: ExportSource, tables: SamplerTables, path: Path) -> None:
     """
     import onnx
 
-    shape, remembered = ", ".join(map(str, source.card.image_shape)), STATE[2:]
-    kept = remembered[:-2]  # the oldest step is forgotten
     text = _GRAPH.format(
         opset=OPSET,
-        shape=shape,
-        last=", ".join(f"unused_{name}" for name in remembered),
-        nothing=", ".join(["nothing"] * len(remembered)),
-        remembered=", ".join(f"float[batch, {shape}] {name}" for name in remembered),
-        kept=", ".join(f"float[batch, {shape}] {name}_kept" for name in kept),
-        keeping="".join(f"    {name}_kept = Identity ({name})\n" for name in kept),
+        **_memory(", ".join(map(str, source.card.image_shape))),
         prefix=PREFIX,
         sums=_weighted_sum("corrected", "x_corrected") + _weighted_sum("step", "x_next"),
     )
@@ -138,6 +131,20 @@ def description(path: Path) -> dict[str, Any]:
 
     metadata = {entry.key: entry.value for entry in onnx.load(path).metadata_props}
     return json.loads(metadata[SAMPLER_KEY])
+
+
+def _memory(shape):
+    """The steps before, as the loop passes them on."""
+    remembered = STATE[2:]
+    kept = remembered[:-2]  # the oldest step is forgotten
+    return {
+        "shape": shape,
+        "last": ", ".join(f"unused_{name}" for name in remembered),
+        "nothing": ", ".join(["nothing"] * len(remembered)),
+        "remembered": ", ".join(f"float[batch, {shape}] {name}" for name in remembered),
+        "kept": ", ".join(f"float[batch, {shape}] {name}_kept" for name in kept),
+        "keeping": "".join(f"    {name}_kept = Identity ({name})\n" for name in kept),
+    }
 
 
 def _weighted_sum(table, result):
