@@ -98,7 +98,7 @@ def main(
 
 
 def _measure(options, epochs, run_dir):
-    """Trains a run, or goes on with it, and evaluates its export: {column: figure}."""
+    """Trains a run, or resumes it, and evaluates its export: {column: figure}."""
     train = ["train.py", "cifar10_small", "--run-dir", str(run_dir), "--resume"]
     train += ["--optimizer.epochs", str(epochs), *shlex.split(options)]
     print(shlex.join(["python", *train]), flush=True)

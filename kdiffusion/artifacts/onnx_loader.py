@@ -107,7 +107,7 @@ def load(path: Path, trust: bool = False) -> LoadedDenoiser:
 
 
 def open_graph(path: Path) -> tuple[Callable[..., np.ndarray], DenoiserCard]:
-    """(function of arrays by the names of the graph's inputs, card) of an ONNX file of ours.
+    """(function of arrays by the names of the graph's inputs, card) of an exported ONNX file.
 
     Raises:
         ArtifactError: as `load`.

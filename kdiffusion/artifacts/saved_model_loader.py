@@ -55,7 +55,7 @@ def load(path: Path, trust: bool = False) -> LoadedDenoiser:
 def open_signature(
     path: Path, trust: bool = False
 ) -> tuple[Callable[..., np.ndarray], DenoiserCard]:
-    """(function of arrays by the names of the signature's inputs, card) of a SavedModel of ours.
+    """(function of arrays by the names of the signature's inputs, card) of an exported SavedModel.
 
     Raises:
         ArtifactError: as `load`.

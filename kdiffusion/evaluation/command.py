@@ -143,7 +143,7 @@ def _sample(denoiser, real, seeds, out, sampling, overwrite):
         sampling.options().resolve(denoiser.card)  # refuses before anything is removed
         if (folder / JOB).is_file():  # ours, of an earlier evaluation
             shutil.rmtree(folder)
-        for name in ("evaluation.json", "report.html"):  # so that, stopped, it goes on without
+        for name in ("evaluation.json", "report.html"):  # an interrupted command continues without
             (out / name).unlink(missing_ok=True)
     labels = labels_to_sample(len(denoiser.card.class_names), real)
     sample_to_folder(denoiser, labels, seeds, folder, **sampling.given())
