@@ -55,7 +55,7 @@ def _names(folder):
 
 @pytest.mark.slow
 def test_a_run_gives_all(of_run, exported):
-    others = {"README.md", "evaluation.json", "gallery.png", MARK, "model.keras"}
+    others = {"README.md", "evaluation.json", "gallery.png", MARK, "model.keras", "onnx/card.json"}
     assert _names(of_run) == {*NAMES.values(), *others}
     of_export = read_parent(exported["safetensors"]).weights
     for name in ("model.keras", "denoiser.safetensors"):

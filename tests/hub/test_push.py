@@ -78,7 +78,7 @@ def test_what_the_command_uploads_opens_and_starts_a_run(stand_in, tmp_path, cap
     assert f"python -m kdiffusion sample hf://{NAME}" in printed
     for file in ("onnx/model.onnx", "onnx/model_fp16.onnx", "onnx/model_int8.onnx"):
         assert load_denoiser(f"hf://{NAME}/{file}").card == load_denoiser("digits").card
-    parent, here = read_parent(Path(f"hf://{NAME}")), read_parent(tmp_path / "out")
+    parent, here = read_parent(f"hf://{NAME}"), read_parent(tmp_path / "out")
     assert parent.to_dict() == {"name": f"hf://{NAME}", "sha256": here.sha256}
     for name, weights in here.weights.items():
         np.testing.assert_array_equal(parent.weights[name], weights)
