@@ -19,11 +19,47 @@ pytestmark = pytest.mark.slow
 ROOT = Path(__file__).parent.parent.parent
 
 TINY = [
-    "digits", "--optimizer.epochs", "2", "--optimizer.batch-size", "256",
+    "digits", "--optimizer.epochs", "4", "--optimizer.batch-size", "256",
     "--model.base-channels", "4", "--model.channel-multipliers", "1", "--model.dropout", "0.2",
     "--sampling.steps", "2", "--run.strategy", "multi_worker", "--run.checkpoint-every-steps", "1",
     "--run.checkpoint-every-epochs", "1", "--resume",
 ]  # fmt: skip
+
+# What two workers do one thing after another: they read an epoch, print digests of the images that
+# each is given, and train with other settings, with a callback that stops, and to the end.
+TOGETHER = """
+import functools, hashlib, sys, keras
+from kdiffusion.commands import train
+from kdiffusion.data import load_dataset
+from kdiffusion.runs import run
+from kdiffusion.runs.strategy import distributed_batches
+
+run.make_strategy = functools.cache(run.make_strategy)  # a process can make one of this kind
+arguments, folder = sys.argv[1:-2], sys.argv[-1]
+
+def to(name, *options):
+    return [*arguments, *options, "--run-dir", f"{folder}/{name}"]
+
+strategy, dataset = run.make_strategy("multi_worker"), load_dataset("digits")
+batches = iter(distributed_batches(strategy, dataset, 64, seed=3))
+for _ in range(dataset.steps_per_epoch(64)):
+    images = strategy.experimental_local_results(next(batches)[0])[0].numpy()
+    print(*(hashlib.sha256(image.tobytes()).hexdigest() for image in images))
+
+is_first = strategy.cluster_resolver.task_id == 0
+try:
+    train.run(to("refused", "--optimizer.learning-rate", "0.1" if is_first else "0.2"))
+except ValueError as error:
+    print("refused:", error)
+
+class Stop(keras.callbacks.Callback):
+    def on_train_batch_end(self, batch, logs=None):
+        self.model.stop_training |= batch == 1
+
+# The first worker alone has the callback.
+run.train(train.parse(arguments).config, f"{folder}/stopped", callbacks=[Stop()])
+train.run(to("whole"))
+"""
 
 # `python train.py`, but for the export, and with a digest of the weights at the end.
 TRAIN_ONLY = """
@@ -34,27 +70,6 @@ command = train.parse(sys.argv[1:])
 model = run(command.config, command.run_dir, resume=command.resume).model
 numbers = [variable.numpy().tobytes() for variable in (*model.weights, *model.optimizer.variables)]
 print("digest", hashlib.sha256(b"".join(numbers)).hexdigest())
-"""
-
-# The same with a callback of the caller's, which the first worker alone has.
-STOPPED = f"""
-import keras
-class Stop(keras.callbacks.Callback):
-    def on_train_batch_end(self, batch, logs=None):
-        self.model.stop_training |= batch == 1
-{TRAIN_ONLY.replace("command.resume)", "command.resume, callbacks=[Stop()])")}
-"""
-
-# The digests of the images that a worker is given in an epoch.
-SEEN = """
-import hashlib
-from kdiffusion.data import load_dataset
-from kdiffusion.runs.strategy import distributed_batches, make_strategy
-strategy, dataset = make_strategy("multi_worker"), load_dataset("digits")
-batches = iter(distributed_batches(strategy, dataset, 64, seed=3))
-for _ in range(dataset.steps_per_epoch(64)):
-    images = strategy.experimental_local_results(next(batches)[0])[0].numpy()
-    print(*(hashlib.sha256(image.tobytes()).hexdigest() for image in images), flush=True)
 """
 
 
@@ -85,29 +100,34 @@ def _slurm_step():
     return [{**step, "SLURM_PROCID": str(index)} for index in range(2)]
 
 
-def _start(run, program=("train.py",), environments=_tf_config, options=([], [])):
+def _start(run, program=("train.py",), environments=_tf_config):
     return [
         subprocess.Popen(
-            [sys.executable, *program, *TINY, "--run-dir", str(run), *own],
+            [sys.executable, *program, *TINY, "--run-dir", str(run)],
             cwd=ROOT,
             env={**os.environ, "PYTHONPATH": str(ROOT), **environment},
             stdout=subprocess.PIPE,
             stderr=subprocess.STDOUT,
             text=True,
         )
-        for environment, own in zip(environments(), options, strict=True)
+        for environment in environments()
     ]
 
 
 def _outputs(workers, statuses):
-    outputs = [worker.communicate(timeout=400)[0] for worker in workers]
+    outputs = [worker.communicate(timeout=1800)[0] for worker in workers]
     assert [worker.returncode for worker in workers] == statuses, outputs
     return outputs
 
 
+def _newest(run):
+    """The newest checkpoint's step; 0 without one."""
+    return max((int(path.name[5:]) for path in run.glob("checkpoints/step_????????")), default=0)
+
+
 def _wait_for(run, step, worker):
     """Returns when a checkpoint of that step or a later one is there."""
-    while not any(path.name >= f"step_{step:08d}" for path in run.glob("checkpoints/step_*")):
+    while _newest(run) < step:
         assert worker.poll() is None, worker.stdout.read()
         time.sleep(0.02)
 
@@ -117,31 +137,28 @@ def _last(output, pattern):
 
 
 @pytest.fixture(scope="module")
-def whole(tmp_path_factory):
-    """A run of two workers by the documented command, and what each of them printed."""
-    run = tmp_path_factory.mktemp("whole")
-    return run, _outputs(_start(run), [0, 0])
+def together(tmp_path_factory):
+    """The folder of the runs of TOGETHER, and what each of the two workers printed."""
+    folder = tmp_path_factory.mktemp("together")
+    return folder, _outputs(_start(folder, ("-c", TOGETHER)), [0, 0])
 
 
-def test_two_workers_train_validate_and_export_as_one(whole):
-    run, outputs = whole
+def test_two_workers_train_validate_and_export_as_one(together):
+    folder, outputs = together
     assert _last(outputs[0], "validation [0-9.]+") == _last(outputs[1], "validation [0-9.]+")
-    assert (run / "export/denoiser.onnx").exists()
+    assert (folder / "whole/export/denoiser.onnx").exists()
     assert ["exporting" in output for output in outputs] == [True, False]
 
 
-def test_workers_of_other_settings_stop_before_the_first_step(tmp_path):
-    options = ([], ["--optimizer.learning-rate", "0.5"])
-    outputs = _outputs(_start(tmp_path, options=options), [1, 1])
-    said = "error: All workers must have the same optimizer.learning_rate."
+def test_workers_of_other_settings_stop_before_the_first_step(together):
+    folder, outputs = together
+    said = "refused: All workers must have the same optimizer.learning_rate."
     assert all(said in output for output in outputs)
-    assert not any("Traceback" in output for output in outputs)
-    assert not list(tmp_path.iterdir())
+    assert not (folder / "refused").exists()
 
 
-def test_no_image_is_seen_twice_in_an_epoch_and_both_see_what_one_would(tmp_path):
-    outputs = _outputs(_start(tmp_path, ("-c", SEEN)), [0, 0])
-    seen = [re.findall(r"\b[0-9a-f]{64}\b", output) for output in outputs]
+def test_no_image_is_seen_twice_in_an_epoch_and_both_see_what_one_would(together):
+    seen = [re.findall(r"\b[0-9a-f]{64}\b", output) for output in together[1]]
     dataset = load_dataset("digits")
     steps = dataset.steps_per_epoch(64)
     batches = training_batches(dataset, 64, seed=3).take(steps)
@@ -153,8 +170,12 @@ def test_no_image_is_seen_twice_in_an_epoch_and_both_see_what_one_would(tmp_path
     assert len(set(one)) == 64 * steps
 
 
-def test_a_worker_is_killed_and_both_started_again_end_as_the_whole_run(
-    whole, last_checkpoint, tmp_path
+def test_where_a_callback_stops_one_both_stop(together):
+    assert _newest(together[0] / "stopped") == 2
+
+
+def test_one_is_killed_then_one_told_to_stop_and_started_again_they_end_as_the_whole_run(
+    together, last_checkpoint, tmp_path
 ):
     workers = _start(tmp_path)
     _wait_for(tmp_path, 2, workers[0])
@@ -162,23 +183,16 @@ def test_a_worker_is_killed_and_both_started_again_end_as_the_whole_run(
     outputs = _outputs(workers, [69, -signal.SIGKILL])
     assert "interrupted: Another worker of the cluster was lost" in outputs[0]
     assert "Traceback" not in outputs[0]
-    outputs = _outputs(_start(tmp_path, ("-c", TRAIN_ONLY)), [0, 0])
-    assert _last(outputs[0], "digest .*") == _last(outputs[1], "digest .*")
-    assert last_checkpoint(tmp_path) == last_checkpoint(whole[0])
 
-
-def test_where_a_callback_stops_one_both_stop(tmp_path):
-    assert "Stop()" in STOPPED
-    _outputs(_start(tmp_path, ("-c", STOPPED)), [0, 0])
-    steps = sorted(path.name for path in tmp_path.glob("checkpoints/step_*"))
-    assert steps[-1] == "step_00000002"
-
-
-def test_sigterm_to_one_worker_of_a_slurm_step_stops_both_at_the_same_step(tmp_path):
+    reached = _newest(tmp_path)
     workers = _start(tmp_path, environments=_slurm_step)
-    _wait_for(tmp_path, 1, workers[0])
+    _wait_for(tmp_path, reached + 1, workers[0])
     workers[1].terminate()
     outputs = _outputs(workers, [75, 75])
     steps = [_last(output, "Stopped by SIGTERM after step ([0-9]+)") for output in outputs]
     assert steps[0] == steps[1]
-    assert (tmp_path / f"checkpoints/step_{int(steps[0]):08d}/record.json").exists()
+    assert reached < _newest(tmp_path) == int(steps[0]) < 24
+
+    outputs = _outputs(_start(tmp_path, ("-c", TRAIN_ONLY)), [0, 0])
+    assert _last(outputs[0], "digest .*") == _last(outputs[1], "digest .*")
+    assert last_checkpoint(tmp_path) == last_checkpoint(together[0] / "whole")
