@@ -16,25 +16,19 @@ from kdiffusion.commands.outputs import draw_by_class
 from kdiffusion.diffusion.card import Parent
 from kdiffusion.diffusion.prediction import TARGETS
 from kdiffusion.diffusion.sampling import sample
-from kdiffusion.export import export_run
 from kdiffusion.hub import publish as command
 from kdiffusion.hub.card import DATASETS, METRICS, Facts, model_readme, space_readme
-from kdiffusion.hub.publish import MARK, NAMES, write_hub_folder
+from kdiffusion.hub.publish import MARK, NAMES
 from kdiffusion.images import to_uint8
 from kdiffusion.runs.initial_weights import read_parent
 
 RUN = Path(__file__).parents[1] / "golden" / "run"
+GOLDEN = RUN.parent / "denoiser.onnx"
 FIGURES = {
     **dict.fromkeys(METRICS), "format_version": 1, "source": "/home/me/x.onnx",
     "data": "/home/me/digits", "features": "judge", "sampler": {"sampler": "ddim", "steps": 5},
     "images": 600, "frechet_distance": 1.25, "share_as_asked": 0.75,
 }  # fmt: skip
-
-
-@pytest.fixture(scope="module")
-def exported(tmp_path_factory):
-    """The files that `export` writes of the golden run."""
-    return export_run(RUN, ("onnx", "safetensors"), tmp_path_factory.mktemp("exported"))
 
 
 @pytest.fixture(scope="module")
@@ -54,15 +48,15 @@ def _names(folder):
 
 
 @pytest.mark.slow
-def test_a_run_gives_all(of_run, exported):
+def test_a_run_gives_all(of_run):
     others = {"README.md", "evaluation.json", "gallery.png", MARK, "model.keras", "onnx/card.json"}
     assert _names(of_run) == {*NAMES.values(), *others}
-    of_export = read_parent(exported["safetensors"]).weights
+    of_run_itself = read_parent(RUN).weights
     for name in ("model.keras", "denoiser.safetensors"):
         of_file = read_parent(of_run / name).weights
-        assert of_file.keys() == of_export.keys()
+        assert of_file.keys() == of_run_itself.keys()
         for name, value in of_file.items():
-            np.testing.assert_array_equal(value, of_export[name])
+            np.testing.assert_array_equal(value, of_run_itself[name])
 
 
 @pytest.mark.slow
@@ -140,24 +134,16 @@ def test_the_space_is_a_static_one(card):
 
 
 @pytest.mark.slow
-def test_an_onnx_file_is_published_with_a_page_and_replaced(tmp_path, exported, find_program):
+def test_an_onnx_file_is_published_with_a_page_and_replaced(tmp_path, find_program):
     find_program("npm", "npm, which comes with Node.js")
     out = tmp_path / "out"
-    command.main(exported["onnx"], out, per_label=1)
+    command.main(GOLDEN, out, per_label=1)
     for name in ("onnx/model.onnx", "space/denoiser.onnx"):
-        assert (out / name).read_bytes() == exported["onnx"].read_bytes()
+        assert (out / name).read_bytes() == GOLDEN.read_bytes()
     assert not (out / "model.keras").exists()
     assert (out / "space" / "index.html").is_file()
     assert SpaceCard.load(out / "space" / "README.md").data.sdk == "static"
     with pytest.raises(FileExistsError, match="--overwrite"):
-        command.main(exported["onnx"], out)
-    command.main(exported["onnx"], out, per_label=1, overwrite=True, space=False)
+        command.main(GOLDEN, out)
+    command.main(GOLDEN, out, per_label=1, overwrite=True, space=False)
     assert not (out / "space").exists()
-
-
-@pytest.mark.slow
-def test_a_released_model_brings_its_licence(tmp_path):
-    write_hub_folder("digits", tmp_path / "out", Facts(), space=False, per_label=1)
-    data = ModelCard.load(tmp_path / "out" / "README.md").data
-    assert data.license == "apache-2.0"
-    assert data.datasets is None  # the digits aren't on the Hub

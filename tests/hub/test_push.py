@@ -4,7 +4,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from huggingface_hub import constants
+from huggingface_hub import ModelCard, constants
 from huggingface_hub.errors import LocalTokenNotFoundError
 
 from kdiffusion.artifacts import load_denoiser
@@ -70,12 +70,13 @@ def test_a_second_upload_removes_what_the_first_had_and_nothing_of_others(stand_
 
 @pytest.mark.slow
 def test_what_the_command_uploads_opens_and_starts_a_run(stand_in, tmp_path, capsys):
-    command.main(
-        Path("digits"), tmp_path / "out", push=NAME, space=False, per_label=1, license="mit"
-    )
+    command.main(Path("digits"), tmp_path / "out", push=NAME, space=False, per_label=1)
     printed = capsys.readouterr().out
     assert f"Uploaded the model: {stand_in.url}/{NAME}" in printed
     assert f"python -m kdiffusion sample hf://{NAME}" in printed
+    data = ModelCard(stand_in.files(NAME)["README.md"].decode()).data
+    assert data.license == "apache-2.0"  # a released model brings its own
+    assert data.datasets is None  # the digits aren't on the Hub
     for file in ("onnx/model.onnx", "onnx/model_fp16.onnx", "onnx/model_int8.onnx"):
         assert load_denoiser(f"hf://{NAME}/{file}").card == load_denoiser("digits").card
     parent, here = read_parent(f"hf://{NAME}"), read_parent(tmp_path / "out")
