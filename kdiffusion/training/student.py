@@ -60,12 +60,13 @@ def solver_path(
     """
     timesteps = np.linspace(start, end, min(steps, start - end), endpoint=False).round().astype(int)
     x, x0, x0_before = np.eye(3)
+    unused: Any = None  # fresh noise: this solver adds none
     rows, history = [], ()
     for t, s in zip(timesteps, [*timesteps[1:], end], strict=True):
         seen = Estimate(int(t), x, x0, None)  # pyright: ignore[reportArgumentType]
         # The solver itself is asked: its step is linear, so one look at the basis is the row.
         row, _ = dpmpp_2m_step(
-            lambda *_, seen=seen: seen, x, int(t), int(s), schedule, history, None
+            lambda *_, seen=seen: seen, x, int(t), int(s), schedule, history, unused
         )
         rows.append(row)
         history = (dataclasses.replace(seen, x0=x0_before),)
@@ -113,7 +114,7 @@ class StudentModel(DiffusionModel):
         self.teacher = averaged_copy(network)
         guides = np.full(self.schedule.num_timesteps, guidance_strength != 0)
         if guidance_interval is not None:
-            guides &= within_interval(self.schedule.noise_levels, tuple(guidance_interval))
+            guides &= within_interval(self.schedule.noise_levels, guidance_interval)
         self.guides = guides  # bool [T]: at which timesteps the teacher is guided
         ends = (*self.timesteps[1:], -1)
         spans = list(zip(self.timesteps, ends, strict=True))
@@ -213,8 +214,9 @@ class StudentModel(DiffusionModel):
         """`clean_images` with guidance, in one call of twice the batch."""
         null = tf.fill(tf.shape(labels), int(self.network.num_classes))
         # Guidance is linear, and so is x_0 in the prediction: either may be guided.
-        twice = (tf.concat(pair, axis=0) for pair in ((x, x), (timesteps,) * 2, (labels, null)))
-        conditional, unconditional = tf.split(self.clean_images(network, *twice), 2)
+        x, timesteps = (tf.concat([each, each], axis=0) for each in (x, timesteps))
+        labels = tf.concat([labels, null], axis=0)
+        conditional, unconditional = tf.split(self.clean_images(network, x, timesteps, labels), 2)
         return conditional + self.guidance_strength * (conditional - unconditional)
 
     def get_config(self) -> dict[str, Any]:
