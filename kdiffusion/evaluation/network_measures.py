@@ -64,8 +64,8 @@ def measure_network(
           network that knows no more than mean and variance;
         - `structure`: log denoising error relative to the best per-pixel linear denoiser, averaged
           over sigma >= 0.4; `detail`: the same over sigma <= 0.2; lower is better;
-        - `label_nats`: what the label says about the image, in nats; at best ln(classes) where
-          every image shows its class;
+        - `label_nats`: what the label says about the image, in nats: at most ln(classes) for the
+          best denoiser; more tells that the network without a label is far from it;
         - `structure_se`, `detail_se`, `label_nats_se`: their standard errors over the images.
     """
     card = denoiser.card

@@ -63,7 +63,10 @@ NETWORK_ROWS = {
         "sigma >= 0.4."),
     ),
     "detail": ("Detail", "lower", "The same over sigma <= 0.2."),
-    "label_nats": ("Label information", "higher", "In nats; at most ln(classes) is possible."),
+    "label_nats": (
+        "Label information", "higher",
+        "In nats. Above ln(classes), predictions without a label are far from the best ones.",
+    ),
 }  # fmt: skip
 # What depends on how many images there are, so that fewer of them don't compare.
 BY_COUNT = ("frechet_distance", "kernel_distance", "precision", "recall", "density", "coverage")
