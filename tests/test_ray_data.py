@@ -1,4 +1,4 @@
-"""docs/ray_data.py on a Ray cluster on this machine: a head, and nodes that do the work."""
+"""docs/ray_data.py on a Ray cluster of two nodes, which are on this machine."""
 
 import io
 import os
@@ -29,11 +29,11 @@ _KILLED = """
 
 @pytest.fixture
 def address():
-    """The address of a head that does no work, and of two nodes of one core."""
+    """The address of two nodes of one core, the first of which is the head."""
     cluster = Cluster()
     try:
-        for cpus in (0, 1, 1):
-            cluster.add_node(num_cpus=cpus, object_store_memory=2**27)
+        for _ in range(2):
+            cluster.add_node(num_cpus=1, object_store_memory=2**27, include_dashboard=False)
         cluster.wait_for_nodes()
         yield cluster.address
     finally:
