@@ -25,7 +25,7 @@ from kdiffusion.diffusion.sampling import denoise
 from kdiffusion.diffusion.seeded_noise import ImageNoise
 from kdiffusion.diffusion.solvers import first_order
 
-FINE_STEPS = 60
+FINE_STEPS = 100
 FIRST_SEED = 1_000_000  # far from 0, 1, ..., on which models are compared
 RIDGE = 1e-4  # of the mean square of the terms
 

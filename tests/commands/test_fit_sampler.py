@@ -60,7 +60,7 @@ def test_what_cannot_be_is_one_line_before_the_work(tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     shutil.copy(released_models()["digits"], "digits.onnx")
     for arguments, said in (
-        (["./digits.onnx", "--steps", "60"], "`steps` must be from 1 to 59"),
+        (["./digits.onnx", "--steps", "100"], "`steps` must be from 1 to 99"),
         (["./digits.onnx", "--out", "digits.onnx"], "--overwrite"),
         (["./digits.onnx", "--out", "digits.safetensors"], "must end in .onnx"),
     ):
