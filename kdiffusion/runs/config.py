@@ -175,7 +175,7 @@ class SamplingConfig(RecommendedSampling):
 
 @dataclass(frozen=True, config=STRICT)
 class StudentConfig:
-    """A student that samples in few steps; run.init_from is its teacher (docs/train.md)."""
+    """A student of few steps; run.init_from is its teacher (docs/train.md)."""
 
     method: Annotated[str, OneOf([NO_STUDENT, *STUDENTS])] = NO_STUDENT
     """How it learns: the teacher's path to each of the sampling steps, or consistency."""

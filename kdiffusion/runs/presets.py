@@ -19,7 +19,7 @@ from kdiffusion.runs.config import (
 
 
 def digits() -> Config:
-    """Handwritten digits, 8x8: the quickstart, minutes on two cores.
+    """Handwritten digits, 8x8: minutes on two cores.
 
     `python -m kdiffusion train digits`
 
@@ -54,7 +54,7 @@ def digits() -> Config:
 
 
 def digits_few_steps() -> Config:
-    """A student of the pretrained model `digits` that samples in four evaluations: minutes.
+    """A student of `digits`, of four evaluations: minutes.
 
     `python -m kdiffusion train digits_few_steps`
 
@@ -64,7 +64,7 @@ def digits_few_steps() -> Config:
 
 
 def cifar10_few_steps() -> Config:
-    """A student of the pretrained CIFAR-10 model that samples in four evaluations: hours.
+    """A student of `cifar10_5m`, of four evaluations: hours.
 
     `python -m kdiffusion train cifar10_few_steps`
 
@@ -96,7 +96,7 @@ def _student(config, teacher, epochs):
 
 
 def cifar10_paper() -> Config:
-    """CIFAR-10, the model that this project reproduces, for a GPU.
+    """CIFAR-10, the model this project reproduces, for a GPU.
 
     `python -m kdiffusion train cifar10_paper`
 

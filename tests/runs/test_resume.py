@@ -72,7 +72,7 @@ def killed(config, tmp_path_factory):
 def test_sigterm_saves_the_step_or_the_epoch_that_is_under_way(killed):
     run, printed = killed
     for step in (5, 6):
-        assert f"after step {step}, which is saved." in printed
+        assert f"after step {step}, which was saved." in printed
     assert printed.count("without --overwrite. 75") == 2
     logs = [verify(run / f"checkpoints/step_{step:08d}")["logs"] for step in (5, 6)]
     assert ["val_loss" in each for each in logs] == [False, True]
@@ -116,7 +116,7 @@ def test_a_command_that_is_told_to_stop_saves_and_says_so(tmp_path):
     error = process.communicate()[1]
     assert process.returncode == 130, error
     assert "interrupted: Stopped by Ctrl-C after step" in error
-    assert "by the same command with --resume" in error
+    assert "with --resume" in error
     assert "Traceback" not in error
     step = error.split("after step ")[1].split(",")[0]
     assert verify(tmp_path / f"run/checkpoints/step_{int(step):08d}")
