@@ -88,12 +88,19 @@ def timesteps() -> Iterator[Case]:
     """Which timesteps are visited: by the noise levels in the spacing "karras" alone."""
     long, short = make_schedule("linear", 1000), make_schedule("cosine", 21)
     levels = {"alphas_cumprod": short.alphas_cumprod.tolist()}
-    for spacing in SPACINGS:
-        for schedule, facts in ((short, levels), *([] if spacing == "karras" else [(long, {})])):
-            for steps in (1, 3, 16, 20):
-                visited = [t for t, _ in timestep_pairs(schedule, steps, spacing)]
-                case = {"spacing": spacing, "steps": steps, "timesteps": visited}
-                yield {"T": schedule.num_timesteps, **case, **facts}
+    cases = [
+        (spacing, schedule, steps, facts)
+        for spacing in SPACINGS
+        for schedule, facts in ((short, levels), *([] if spacing == "karras" else [(long, {})]))
+        for steps in (1, 3, 16, 20)
+    ]
+    cases.append(("trailing", long, 240, {}))  # where the order of the sums shows
+    wide = make_schedule("cosine", 1000)  # where sigma spans more than the spacing follows
+    cases.append(("karras", wide, 20, {"alphas_cumprod": wide.alphas_cumprod.tolist()}))
+    for spacing, schedule, steps, facts in cases:
+        visited = [t for t, _ in timestep_pairs(schedule, steps, spacing)]
+        case = {"spacing": spacing, "steps": steps, "timesteps": visited}
+        yield {"T": schedule.num_timesteps, **case, **facts}
 
 
 def cards_of_traces() -> Iterator[tuple[str, DenoiserCard]]:
