@@ -54,10 +54,9 @@ def _onnx(source, card, path):
     import onnx
 
     model = onnx.load(source)
+    replaced = {onnx_loader.CARD_KEY: card.to_json(), onnx_loader.SEAL_KEY: UNSEALED}
     for entry in model.metadata_props:
-        entry.value = {
-            onnx_loader.CARD_KEY: card.to_json(), onnx_loader.SEAL_KEY: UNSEALED,
-        }.get(entry.key, entry.value)  # fmt: skip
+        entry.value = replaced.get(entry.key, entry.value)
     onnx.save(model, path)
 
 

@@ -33,7 +33,7 @@ VALUE_RANGE = (-1.0, 1.0)
 
 
 @dataclasses.dataclass(frozen=True)
-class Path:
+class SolverPath:
     """Steps of DPM-Solver++(2M) as numbers: x_s = a x + b x_0 + c (x_0 of the step before).
 
     Args:
@@ -49,7 +49,7 @@ class Path:
 
 def solver_path(
     schedule: NoiseSchedule, start: int, end: int, steps: int, guides: np.ndarray
-) -> Path:
+) -> SolverPath:
     """The path from one timestep to another; one of a single step is DDIM's.
 
     Args:
@@ -70,7 +70,7 @@ def solver_path(
         )
         rows.append(row)
         history = (dataclasses.replace(seen, x0=x0_before),)
-    return Path(timesteps.astype(np.int32), np.asarray(rows, np.float32), guides[timesteps])
+    return SolverPath(timesteps.astype(np.int32), np.asarray(rows, np.float32), guides[timesteps])
 
 
 @keras.saving.register_keras_serializable("kdiffusion")
@@ -164,7 +164,7 @@ class StudentModel(DiffusionModel):
         return self.optimizer.scale_loss(ops.mean(losses)), losses
 
     def follow(
-        self, path: Path, network: keras.Model, x: tf.Tensor, labels: tf.Tensor
+        self, path: SolverPath, network: keras.Model, x: tf.Tensor, labels: tf.Tensor
     ) -> tf.Tensor:
         """x at the end of a path, by the predictions of a network; all float32 `[B, H, W, C]`."""
         if len(path.timesteps) == 1:
