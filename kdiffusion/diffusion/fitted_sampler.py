@@ -19,11 +19,11 @@ from tqdm import tqdm
 from kdiffusion.diffusion.card import DenoiserCard
 from kdiffusion.diffusion.denoiser import Denoiser
 from kdiffusion.diffusion.forward_process import NoiseSchedule
+from kdiffusion.diffusion.higher_order_samplers import first_order
 from kdiffusion.diffusion.options import SamplingOptions
 from kdiffusion.diffusion.plan import Plan, make_plan
 from kdiffusion.diffusion.sampling import denoise
 from kdiffusion.diffusion.seeded_noise import ImageNoise
-from kdiffusion.diffusion.solvers import first_order
 
 FINE_STEPS = 100
 FIRST_SEED = 1_000_000  # far from 0, 1, ..., on which models are compared

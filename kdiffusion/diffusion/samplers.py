@@ -17,8 +17,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from kdiffusion.checks import check_name
-from kdiffusion.diffusion.prediction import Estimate
-from kdiffusion.diffusion.solvers import (
+from kdiffusion.diffusion.higher_order_samplers import (
     dpmpp_2m_sde_step,
     dpmpp_2m_step,
     fitted_step,
@@ -26,6 +25,7 @@ from kdiffusion.diffusion.solvers import (
     ipndm_step,
     unipc_step,
 )
+from kdiffusion.diffusion.prediction import Estimate
 
 if TYPE_CHECKING:
     from kdiffusion.diffusion.forward_process import NoiseSchedule

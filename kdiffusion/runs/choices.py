@@ -27,7 +27,7 @@ LEARNING_RATE_SHAPES = {
 
 # Each is a class of `DiffusionModel` that learns from another, its teacher.
 STUDENTS = {
-    "trajectory": "kdiffusion.training.student:StudentModel",
+    "trajectory": "kdiffusion.training.distillation:StudentModel",
     "consistency": "kdiffusion.training.consistency:ConsistencyModel",
 }
 

@@ -19,9 +19,9 @@ from keras import ops
 
 from kdiffusion.diffusion.forward_process import NoiseSchedule, q_sample
 from kdiffusion.training.batches import images_and_labels
+from kdiffusion.training.distillation import VALUE_RANGE, StudentModel
 from kdiffusion.training.metrics import results
 from kdiffusion.training.step_seeds import DROPOUT, seed_dropout, step_seeds
-from kdiffusion.training.student import VALUE_RANGE, StudentModel
 
 STAGES = 8  # by then r is the timestep below t, wherever it matters
 SHRINKING = 4.0  # q: how much nearer r is in each stage

@@ -7,7 +7,7 @@ import pytest
 
 from kdiffusion.artifacts import load_denoiser
 from kdiffusion.artifacts.released import released_models
-from kdiffusion.diffusion import plan, prediction, seeded_noise, solvers, spacing
+from kdiffusion.diffusion import higher_order_samplers, plan, prediction, seeded_noise, spacing
 from kdiffusion.diffusion.card import CardError, DenoiserCard
 from kdiffusion.diffusion.denoiser import NetworkDenoiser
 from kdiffusion.diffusion.forward_process import NoiseSchedule
@@ -85,7 +85,7 @@ MISTAKES = {
         "ddim, epsilon", "step 0: x0",
     ),
     "UniPC doesn't correct": (
-        solvers, "_corrected", lambda true: lambda estimate, *_: estimate.x,
+        higher_order_samplers, "_corrected", lambda true: lambda estimate, *_: estimate.x,
         "unipc, epsilon", "step 1: x",
     ),
 }  # fmt: skip

@@ -4,10 +4,10 @@ import keras
 import numpy as np
 import pytest
 
+from kdiffusion.diffusion.higher_order_samplers import first_order
 from kdiffusion.diffusion.options import SamplingOptions
 from kdiffusion.diffusion.plan import make_plan
 from kdiffusion.diffusion.schedules import SCHEDULES, make_schedule
-from kdiffusion.diffusion.solvers import first_order
 from kdiffusion.training.consistency import STAGES, ConsistencyModel, nearer_timesteps
 from tests.training.toy import BATCHES, IMAGES, LABELS
 

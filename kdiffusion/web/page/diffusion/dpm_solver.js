@@ -1,4 +1,4 @@
-/** Exponential integrators in x_0 (Lu et al. 2022): `kdiffusion/diffusion/solvers.py`. */
+/** Exponential integrators in x_0 (Lu et al. 2022): `higher_order_samplers.py`. */
 
 import { weightedSum } from "./weighted_sum.js";
 

@@ -1,4 +1,4 @@
-/** Linear multistep samplers: iPNDM and fitted ones, of `kdiffusion/diffusion/solvers.py`. */
+/** Linear multistep samplers: iPNDM and fitted ones, of `higher_order_samplers.py`. */
 
 import { firstOrder } from "./dpm_solver.js";
 import { weightedSum } from "./weighted_sum.js";

@@ -1,4 +1,4 @@
-/** UniPC of order 2 with B(h) = e^h - 1 (Zhao et al. 2023): `kdiffusion/diffusion/solvers.py`. */
+/** UniPC of order 2 with B(h) = e^h - 1 (Zhao et al. 2023): `higher_order_samplers.py`. */
 
 import { decay, extrapolated, firstOrder } from "./dpm_solver.js";
 import { weightedSum } from "./weighted_sum.js";

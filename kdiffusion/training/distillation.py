@@ -21,8 +21,8 @@ from keras import ops
 
 from kdiffusion.diffusion.forward_process import NoiseSchedule
 from kdiffusion.diffusion.guidance import within_interval
+from kdiffusion.diffusion.higher_order_samplers import dpmpp_2m_step
 from kdiffusion.diffusion.prediction import TARGETS, Estimate
-from kdiffusion.diffusion.solvers import dpmpp_2m_step
 from kdiffusion.training.batches import images_and_labels
 from kdiffusion.training.diffusion_model import DiffusionModel
 from kdiffusion.training.ema import averaged_copy

@@ -7,7 +7,7 @@ import tensorflow as tf
 
 from kdiffusion.diffusion.seeded_noise import initial_latents
 from kdiffusion.networks import UNet
-from kdiffusion.training.student import StudentModel
+from kdiffusion.training.distillation import StudentModel
 from tests.training.toy import BATCHES, LABELS
 
 SEEDS = np.arange(len(LABELS))
