@@ -17,13 +17,13 @@ COMMANDS = {
     "evaluate": ("kdiffusion.evaluation.command", "measure how good sampled images are"),
     "models": ("kdiffusion.commands.models", "list the pretrained models"),
     "sample_many": ("kdiffusion.many_images.command", "sample many images into files"),
-    "interpolate": ("kdiffusion.commands.interpolate", "walk between two seeds, classes or images"),
+    "interpolate": ("kdiffusion.commands.interpolate", "interpolate seeds, classes or images"),
     "image_to_image": (
         "kdiffusion.commands.image_to_image",
         "turn an image into one of another class",
     ),
-    "inpaint": ("kdiffusion.commands.inpaint", "fill in what a mask marks"),
-    "film": ("kdiffusion.commands.film", "show how an image appears out of the noise"),
+    "inpaint": ("kdiffusion.commands.inpaint", "fill in the masked part of an image"),
+    "film": ("kdiffusion.commands.film", "show how images appear out of noise"),
     "likelihood": (
         "kdiffusion.commands.likelihood",
         "bound the bits per dimension of held-out images",
@@ -34,7 +34,7 @@ COMMANDS = {
     ),
     "export_sampler": (
         "kdiffusion.commands.export_sampler",
-        "export a run's whole sampling loop as one graph",
+        "export a whole sampler as one graph",
     ),
     "import": (
         "kdiffusion.diffusers.reader",
@@ -42,7 +42,7 @@ COMMANDS = {
     ),
     "export_diffusers": (
         "kdiffusion.diffusers.writer",
-        "write a network as a folder that diffusers opens",
+        "export a network as a diffusers model",
     ),
     "pack": ("kdiffusion.packing.pack", "pack a data set of any size for training from disk"),
     "hub": ("kdiffusion.hub.publish", "make a folder for the Hugging Face Hub, and upload it"),

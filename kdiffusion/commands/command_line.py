@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import contextlib
+import inspect
 import os
+import re
 import sys
 from collections.abc import Callable, Iterator, Sequence
 from typing import Any
@@ -33,7 +35,10 @@ def call(command: Callable[..., Any], arguments: Sequence[str], program: str) ->
         arguments: list of str.
         program: str. How the command is called, for the help.
     """
-    return tyro.cli(command, args=arguments, prog=program, config=(tyro.conf.FlagCreatePairsOff,))
+    # tyro would keep the source's line breaks within the help of an option.
+    command.__doc__ = re.sub(r"\n {8,}", " ", inspect.getdoc(command) or "")
+    config = (tyro.conf.FlagCreatePairsOff, tyro.conf.DisallowNone)
+    return tyro.cli(command, args=arguments, prog=program, config=config)
 
 
 @contextlib.contextmanager

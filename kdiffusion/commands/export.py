@@ -17,22 +17,24 @@ else:
 
 
 def main(
-    run_dir: Annotated[str, tyro.conf.Positional],
+    run_dir: Annotated[str, tyro.conf.Positional, tyro.conf.arg(metavar="RUN")],
     formats: tuple[FormatName, ...] = DEFAULT_FORMATS,
     out: Path | None = None,
     overwrite: bool = False,
     best: bool = False,
 ) -> None:
-    """Exports the newest checkpoint of a run: its EMA network with its card, checked against it.
+    """Exports the averaged network (EMA) of a run's newest checkpoint.
+
+    Each file is compared with the network, and kept only if it agrees.
 
     Args:
-        run_dir: run directory of a training; or a folder that `import` wrote, a .safetensors or
-            .onnx file that this wrote, a pretrained model, or hf://owner/name.
-        formats: what to write.
-        out: folder to write into; RUN_DIR/export if not given, or where the file is; needed for
+        run_dir: a run's folder, an imported folder, a .safetensors or .onnx file that `export`
+            wrote, a pretrained model's name, or hf://owner/name.
+        formats: file formats to write.
+        out: folder to write into; by default RUN/export, or the folder of the file. Required for
             a model on the Hub.
         overwrite: replace the files of an earlier export.
-        best: export the checkpoint of the lowest validation loss, not the newest.
+        best: export the checkpoint with the lowest validation loss, not the newest.
     """
     start = time.perf_counter()
     with working("exporting, and checking the exported files", line=True):

@@ -25,7 +25,7 @@ else:
 
 
 def main(
-    run_dir: Annotated[str, tyro.conf.Positional],
+    run_dir: Annotated[str, tyro.conf.Positional, tyro.conf.arg(metavar="RUN")],
     sampler: GraphSampler | None = None,
     steps: int | None = None,
     spacing: SpacingName | None = None,
@@ -35,25 +35,27 @@ def main(
     overwrite: bool = False,
     best: bool = False,
 ) -> None:
-    """Exports the whole sampler of a run: noise, labels and guidance strength in, images out.
+    """Exports a whole sampler as one graph: noise and labels in, images out.
+
+    The sampler and its timesteps are fixed in the graph; guidance is an input.
 
     Args:
-        run_dir: run directory of a training, folder that `import` wrote, file of weights
-            (.safetensors, .onnx), or the name of a pretrained model.
-        sampler: a deterministic one, fixed in the graph; the model's recommendation if not given.
-        steps: fixed in the graph; as recommended if not given.
-        spacing: which of the T timesteps are visited.
-        timesteps: the timesteps themselves, in place of steps and spacing.
-        formats: what to write, sampler.onnx and a sampler_saved_model folder.
-        out: folder to write into; RUN_DIR/export if not given.
+        run_dir: a run's folder, an imported folder, a .safetensors or .onnx file that `export`
+            wrote, or a pretrained model's name.
+        sampler: sampling method; by default, as the model recommends.
+        steps: number of steps; by default, as the model recommends.
+        spacing: how the steps are spread over the T timesteps.
+        timesteps: timesteps to visit; replaces steps and spacing.
+        formats: file formats to write: sampler.onnx, and the folder sampler_saved_model.
+        out: folder to write into; by default RUN/export.
         overwrite: replace the files of an earlier export.
-        best: export the checkpoint of the lowest validation loss, not the newest.
+        best: export the checkpoint with the lowest validation loss, not the newest.
     """
     folder = Path(default_folder(run_dir)) if out is None else out
     free_paths(formats, folder, overwrite)  # refuse before the seconds that loading takes
     network, card = read_source(run_dir, best)
     if sampler is None and card.sampler not in GRAPH_SAMPLERS:
-        print(f"The recommended {card.sampler} fits in no graph: it is unipc in its place.")
+        print(f"The recommended {card.sampler} can't be exported as a graph; using unipc.")
     paths = export_sampler(
         network, card, folder, sampler=sampler, steps=steps, spacing=spacing,
         timesteps=timesteps, formats=formats, overwrite=overwrite,

@@ -103,18 +103,18 @@ def main(
     trust: Trust = False,
     sampling: Sampling = AS_RECOMMENDED,
 ) -> None:
-    """Shows how images appear out of the noise: a GIF, and a strip as PNG.
+    """Shows how images appear out of noise, as a GIF and as a strip of frames.
 
     Args:
         labels: class names or numbers, `all`, or `none` for no class.
         per_label: images of each class.
-        seed: of the first image; the next ones have seed + 1, seed + 2, ...
-        frames: at most so many frames in the GIF, spread evenly over the steps.
-        show: the noisy image, or the network's prediction of the clean one.
+        seed: seed of the first image; the next ones have seed + 1, seed + 2, ...
+        frames: largest number of frames in the GIF, spread evenly over the steps.
+        show: the noisy image, or the network's prediction of the clean image.
         scale: upscaling factor; by default, images become at least 48 pixels wide.
-        out: GIF to write; film.gif by default, or film_2.gif and so on if that exists.
+        out: GIF to write; by default film.gif, or film_2.gif and so on if that exists.
         strip: PNG, JPEG or WebP file to write, one row per image, noise on the left; by default
-            beside the GIF, with its name.
+            the GIF's name with the suffix .png.
         overwrite: replace existing files.
     """
     denoiser = load_denoiser(artifact, trust)

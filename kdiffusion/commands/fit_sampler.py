@@ -23,15 +23,14 @@ def main(
 ) -> None:
     """Fits a sampler of few steps to a model, and writes a copy that recommends it.
 
-    It comes near the images of many steps, under the guidance that the model recommends. The model
-    itself is not trained.
+    It approximates the images of 100 steps. The network isn't trained.
 
     Args:
-        steps: how many the sampler takes.
-        seeds: images to fit to, of the classes in turn.
-        batch_size: images at a time.
-        out: file to write, with the suffix of the model's; if not given, its name with the number
-            of steps, such as denoiser_8_steps.onnx, in this folder.
+        steps: number of steps of the fitted sampler.
+        seeds: number of images to fit to; the classes take turns.
+        batch_size: images per batch.
+        out: file to write, with the model's suffix; by default the model's name with the number
+            of steps, such as denoiser_8_steps.onnx, in the current folder.
         overwrite: replace an existing file.
     """
     denoiser = load_denoiser(artifact)
@@ -46,5 +45,5 @@ def main(
         f"({counted(network_evaluations(each), 'evaluation')} of the network)"
         for each in (denoiser.card, card)
     )
-    print(f"{out} recommends {after}, in place of {before}.")
-    print(f"Its timesteps: {' '.join(map(str, card.timesteps or ()))}")
+    print(f"{out} recommends {after}, instead of {before}.")
+    print(f"Timesteps: {' '.join(map(str, card.timesteps or ()))}")

@@ -48,21 +48,21 @@ def main(
     trust: Trust = False,
     sampling: Sampling = AS_RECOMMENDED,
 ) -> None:
-    """Noises an image part of the way, and denoises it as another class (SDEdit).
+    """Adds part of the noise to an image, and denoises it as another class (SDEdit).
 
-    The grid has one row per class: the image, then its variations.
+    The grid has a row for each class: the image, then its variations.
 
     Args:
-        image: image file, of the model's image size.
+        image: image file of the model's image size.
         labels: classes to turn it into: names or numbers, `all`, or `none`.
-        noise_level: above 0, at most 1: share of the noising steps. Near 0 the image stays as it
-            is; at 1 hardly anything of it is left.
+        noise_level: share of the noising steps, above 0 and at most 1. Near 0 the image hardly
+            changes; at 1 hardly anything of it is left.
         per_label: variations for each class.
-        seed: of the first variation; the next ones have seed + 1, seed + 2, ...
-        resize: crop and resize an image that has another size than the model.
+        seed: seed of the first variation; the next ones have seed + 1, seed + 2, ...
+        resize: crop and resize an image whose size differs from the model's.
         scale: upscaling factor; by default, images become at least 48 pixels wide.
-        out: PNG, JPEG or WebP file to write; variations.png by default, or variations_2.png
-            and so on if that exists.
+        out: PNG, JPEG or WebP file to write; by default variations.png, or variations_2.png and
+            so on if that exists.
         npz: file for the arrays `images` (uint8 [N, H, W, C]), `labels` and `seeds`.
         overwrite: replace existing files.
     """

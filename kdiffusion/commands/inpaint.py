@@ -51,24 +51,23 @@ def main(
     trust: Trust = False,
     sampling: Sampling = AS_RECOMMENDED,
 ) -> None:
-    """Fills in the masked part of an image (RePaint).
+    """Fills in the masked part of an image (RePaint), with ddpm or ddim.
 
-    The grid has one row per class: the image, the image with the masked part in grey, and the
-    results. The sampler is ddpm by default, or ddim.
+    The grid has a row for each class: the image, the masked image, and the results.
 
     Args:
-        image: image file, of the model's image size.
+        image: image file of the model's image size.
         mask: image file of the same size: white is filled in, black is kept.
         labels: classes to fill in: names or numbers, `all`, or `none`.
         per_label: results for each class.
-        seed: of the first result; the next ones have seed + 1, seed + 2, ...
-        resamplings: how often each group of steps is repeated, so that the new part fits the old.
+        seed: seed of the first result; the next ones have seed + 1, seed + 2, ...
+        resamplings: how often to repeat each group of steps, so that the new part fits the old.
             The cost grows with it.
-        jump_steps: steps in such a group.
-        resize: crop and resize image and mask if they have another size than the model.
+        jump_steps: steps in each group.
+        resize: crop and resize image and mask if their size differs from the model's.
         scale: upscaling factor; by default, images become at least 48 pixels wide.
-        out: PNG, JPEG or WebP file to write; inpainted.png by default, or inpainted_2.png
-            and so on if that exists.
+        out: PNG, JPEG or WebP file to write; by default inpainted.png, or inpainted_2.png and
+            so on if that exists.
         npz: file for the arrays `images` (uint8 [N, H, W, C]), `labels` and `seeds`.
         overwrite: replace existing files.
     """

@@ -24,22 +24,29 @@ Model = Annotated[
     tyro.conf.Positional,
     tyro.conf.arg(
         metavar="MODEL",
-        help="an exported file or folder, such as denoiser.onnx; a run; the name of a "
-        "pretrained model (`kdiffusion models` lists them); or one on the Hugging Face Hub, hf://owner/name.",
+        help="an exported file or folder, a run's folder, a pretrained model's name "
+        "(`kdiffusion models` lists them), or a model on the Hugging Face Hub, hf://owner/name.",
     ),
 ]
-Trust = Annotated[bool, tyro.conf.arg(help="open a SavedModel, which can run any code.")]
+Trust = Annotated[bool, tyro.conf.arg(help="open a SavedModel, which can run arbitrary code.")]
 Labels = tuple[str, ...]
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class SamplingFlags(SamplingOptions):
-    """How to sample; by default, as the model recommends.
+    """How to sample. By default, as the model recommends.
 
     Args:
-        batch_size: images sampled at a time. It doesn't change them.
+        batch_size: images per batch. It doesn't change the images.
     """
 
+    clip: Annotated[
+        bool,
+        tyro.conf.arg(
+            help="don't clip the predicted image to the pixel range at each step.",
+            help_behavior_hint="",
+        ),
+    ] = True
     batch_size: int = 64
 
     def options(self, **defaults: Any) -> SamplingOptions:

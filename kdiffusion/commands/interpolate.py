@@ -40,17 +40,17 @@ def main(
 ) -> None:
     """Interpolates between two seeds, two classes, or two image files.
 
-    Between image files, it interpolates the noise that DDIM would sample them from.
+    For image files, it interpolates the noise from which DDIM samples them.
 
     Args:
         labels: class name or number, or `none`; two of them to interpolate between classes.
         between_seeds: seeds of the first and the last image. If they are equal, only the class
             changes.
-        images: two image files to interpolate between. Guidance is off unless given.
+        images: two image files to interpolate between, by default without guidance.
         frames: images in the row, including both ends.
-        resize: crop and resize images that have another size than the model.
+        resize: crop and resize images whose size differs from the model's.
         scale: upscaling factor; by default, images become at least 48 pixels wide.
-        out: PNG, JPEG or WebP file to write; walk.png by default, or walk_2.png and so on if
+        out: PNG, JPEG or WebP file to write; by default walk.png, or walk_2.png and so on if
             that exists.
         npz: file for the array `images` (uint8 [N, H, W, C]).
         overwrite: replace existing files.

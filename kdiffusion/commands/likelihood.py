@@ -34,24 +34,23 @@ def main(
     overwrite: bool = False,
     trust: Trust = False,
 ) -> None:
-    """Bounds the negative log-likelihood of held-out images, in bits per dimension (DDPM, eq. 5).
+    """Bounds the bits per dimension of held-out images (Ho et al. 2020, eq. 5).
 
-    A dimension is one colour of one pixel. The bound has one term per step: L_T for what the noise
-    leaves of the image, L_1 to L_T-1, and L_0 for the last step, to 8-bit pixels.
+    Prints the bound and its terms L_T, L_1 .. L_T-1 and L_0 (for 8-bit pixels).
 
     Args:
         artifact: an exported file or folder, such as denoiser.onnx; or a pretrained model.
-        images: how many, at least 2, of those held out of the training, spread over the classes;
-            all of them where there are fewer.
-        steps: from noise to image; fewer than the T of the training bound a shorter chain. All T if
-            not given.
-        variance: of a step's distribution; fixed_large is the tighter bound where steps are many.
-        data: name of the data set, or a folder with a sub-folder for each class. What the model was
-            trained on if not given.
-        directory: where it lies: an image folder's, or TFDS's data directory.
-        seed: of the first image's noise; the next have seed + 1, seed + 2, ...
-        batch_size: images at a time. It does not change the bound.
-        out: CSV for the terms, step by step.
+        images: number of held-out images, at least 2, spread over the classes; all of them if
+            there are fewer.
+        steps: sampling steps; fewer than the T of the training give the bound of a shorter chain.
+            By default T.
+        variance: variance of each step; fixed_large gives the tighter bound with many steps.
+        data: name of the data set, or a folder with a sub-folder for each class. By default, what
+            the model was trained on.
+        directory: folder of the images, or TFDS's data directory.
+        seed: seed of the first image's noise; the next ones have seed + 1, seed + 2, ...
+        batch_size: images per batch. It doesn't change the bound.
+        out: CSV file to write, with the terms of each step.
         overwrite: replace an existing file.
     """
     refuse_outputs(out, overwrite=overwrite)

@@ -32,11 +32,11 @@ def main(
     Args:
         labels: class names or numbers, `all`, or `none` for no class.
         per_label: images of each class.
-        seed: of the first image; the next have seed + 1, seed + 2, ...
-        scale: upscaling factor; by default, images become at least 48 pixels wide. A single
-            image keeps its own size.
-        out: PNG, JPEG or WebP file to write; samples.png by default, or samples_2.png
-            and so on if that exists.
+        seed: seed of the first image; the next ones have seed + 1, seed + 2, ...
+        scale: upscaling factor; by default, images become at least 48 pixels wide, and a single
+            image keeps its size.
+        out: PNG, JPEG or WebP file to write; by default samples.png, or samples_2.png and so on
+            if that exists.
         npz: file for the arrays `images` (uint8 [N, H, W, C]), `labels` and `seeds`.
         overwrite: replace existing files.
     """

@@ -39,11 +39,11 @@ class Command:
 
     config: Annotated[Config, tyro.conf.arg(name="")]
     run_dir: str | None = None
-    """Folder or URL of the run, such as s3://bucket/run; None: runs/PRESET."""
+    """Folder or URL (s3://bucket/run); None: runs/PRESET."""
     resume: tyro.conf.FlagCreatePairsOff[bool] = False
-    """Resume the run there, or start it; --resume DIR resumes the one in DIR."""
+    """Resume the run in that folder, or start it. --resume DIR resumes the one in DIR."""
     overwrite: tyro.conf.FlagCreatePairsOff[bool] = False
-    """Replace the run there."""
+    """Replace the run in that folder."""
 
     @property
     def folder(self) -> str:

@@ -191,7 +191,7 @@ def _network(model, table, card):
 
 
 def main(
-    source: Annotated[str, tyro.conf.Positional],
+    source: Annotated[str, tyro.conf.Positional, tyro.conf.arg(metavar="SOURCE")],
     out: Path,
     class_names: tuple[str, ...] | None = None,
     null_row: int | None = None,
@@ -199,21 +199,20 @@ def main(
     dataset: str | None = None,
     overwrite: bool = False,
 ) -> None:
-    """Imports a diffusers model, to sample, export or train from.
+    """Imports a UNet2DModel of diffusers, to sample, export or train from.
 
-    A UNet2DModel with a DDPM or DDIM scheduler, its weights in safetensors. Neither torch nor
-    diffusers is needed. Anything unsupported is an error that names it.
+    It needs neither torch nor diffusers. docs/publish.md lists what is supported.
 
     Args:
         source: folder that diffusers' save_pretrained wrote; or owner/name or owner/name@revision
             of a Hub repository, which needs huggingface_hub.
         out: folder to write denoiser.safetensors into.
-        class_names: names of its classes, in label order; numbers if not given.
-        null_row: row of its label table that stands for no label, if it was trained with one; -1 is
-            the last.
-        image_size: side in pixels, or height and width, in place of the model's own.
-        dataset: what it was trained on, such as cifar10: `evaluate` compares with that; if not
-            given, what the card in the folder says, or unknown.
+        class_names: names of the classes, in label order; by default numbers.
+        null_row: row of the label embedding that stands for no label, if there is one; -1 is the
+            last.
+        image_size: side in pixels, or height and width; by default the model's own.
+        dataset: the training data set, such as cifar10, for `evaluate`; by default from the card
+            in the folder, else unknown.
         overwrite: replace the file of an earlier import.
     """
     with working(f"reading {source}", line=True):

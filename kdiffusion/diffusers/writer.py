@@ -129,23 +129,22 @@ def _read_back(path):
 
 
 def main(
-    run_dir: Annotated[str, tyro.conf.Positional],
+    run_dir: Annotated[str, tyro.conf.Positional, tyro.conf.arg(metavar="RUN")],
     out: Path | None = None,
     overwrite: bool = False,
     best: bool = False,
 ) -> None:
-    """Exports a network as a folder that diffusers opens: UNet2DModel, scheduler and pipeline.
+    """Exports a network as a diffusers folder: UNet2DModel, scheduler, pipeline.
 
-    The network must be a unet2d: one that `import` read, or that was trained as
-    `--model.network unet2d`.
+    The network must be imported, or trained with --model.network unet2d.
 
     Args:
-        run_dir: run directory of a training; or a folder that `import` wrote, a .safetensors or
-            .onnx file that `export` wrote, or hf://owner/name.
-        out: folder to write the folder diffusers into; RUN_DIR/export if not given; needed for a
+        run_dir: a run's folder, an imported folder, a .safetensors or .onnx file that `export`
+            wrote, or hf://owner/name.
+        out: folder to write the folder `diffusers` into; by default RUN/export. Required for a
             model on the Hub.
         overwrite: replace the folder of an earlier export.
-        best: of a run, export the checkpoint of the lowest validation loss, not the newest.
+        best: export the checkpoint with the lowest validation loss, not the newest.
     """
     folder = Path(default_folder(run_dir)) if out is None else out
     free_path(folder, overwrite)  # refuse before the seconds that loading takes

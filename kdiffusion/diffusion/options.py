@@ -27,13 +27,13 @@ class RecommendedSampling:
     """How a model is best sampled: what its training previews use and its card carries.
 
     Args:
-        sampler: how to go from noise to image.
-        steps: from noise to image, at most the T of the training.
-        timesteps: the timesteps themselves, such as 999 640 320 90, in place of steps and spacing.
-        guidance_strength: w of classifier-free guidance (Ho & Salimans 2022), where 0 is the plain
-            conditional model. Many libraries write s = 1 + w.
-        guidance_interval: lowest and highest noise level (sigma) where guidance applies;
-            elsewhere a step costs half. 0 inf is everywhere.
+        sampler: sampling method.
+        steps: number of steps, at most the T of the training.
+        timesteps: timesteps to visit, such as 999 640 320 90; replaces steps and spacing.
+        guidance_strength: w of classifier-free guidance (Ho & Salimans 2022); 0 is the plain
+            conditional model. Many libraries use the scale s = 1 + w.
+        guidance_interval: noise levels (sigma) between which to guide; steps outside cost half.
+            0 inf is everywhere.
     """
 
     sampler: SamplerName | None = None
@@ -48,14 +48,14 @@ class SamplingOptions(RecommendedSampling):
     """How images are sampled; None stands for the card's recommendation, or the sampler's default.
 
     Args:
-        spacing: which of the T timesteps are visited.
-        guidance_rescale: 0 .. 1, how much to undo the contrast that guidance adds.
-        eta: 0 .. 1, how much fresh noise ddim adds; 0 if not given.
-        variance: of the noise that ddpm adds.
-        clip: clip the predicted image to the range of pixels at each step, as the card recommends;
-            `--no-clip` never does.
-        dynamic_threshold: clip at this quantile of an image's pixels, such as 0.995, and scale back
-            into range. Prevents saturated colours under strong guidance.
+        spacing: how the steps are spread over the T timesteps.
+        guidance_rescale: from 0 to 1, how far to undo the contrast that guidance adds.
+        eta: from 0 to 1, how much fresh noise ddim adds; by default 0.
+        variance: variance of the noise that ddpm adds.
+        clip: whether to clip the predicted image to the pixel range at each step, if the card
+            recommends it.
+        dynamic_threshold: clip the predicted image at this quantile of its pixels, such as 0.995,
+            and rescale. Prevents saturated colours under strong guidance.
     """
 
     spacing: SpacingName | None = None

@@ -51,30 +51,29 @@ def main(
 ) -> None:
     """Measures samples against real images: a table, evaluation.json and report.html.
 
-    The samples are kept in the folder `samples` of --out, so an interrupted command can continue.
-    docs/evaluate.md explains each measure.
+    docs/evaluate.md explains the measures. An interrupted command can continue.
 
     Args:
-        source: an exported file or folder, which is sampled from; a folder of images; a folder of
-            many samples in NPZ files; or an NPZ file with `images` or `arr_0`.
+        source: an exported file or folder to sample from, or existing images: a folder, what
+            `sample_many` wrote, or an NPZ file with `images` or `arr_0`.
         data: name of the real data set, a folder with a sub-folder for each class, or an NPZ file
-            of statistics (mu, sigma). By default what the model was trained on.
-        directory: its folder: of images, or TFDS's data directory.
-        images: how many samples; by default as many as training images, 5000 at most. Of a folder
-            or file of images: how many to use, by default all.
-        measures: which; by default all that are possible.
+            of statistics (mu, sigma). By default, what the model was trained on.
+        directory: folder of the images, or TFDS's data directory.
+        images: number of samples; by default 5000, or the number of training images if that is
+            less. For existing images: how many to use, by default all.
+        measures: measures to compute; by default all that are possible.
         features: `judge` (the classifier's), `pixels`, `random_conv`, or the path of an ONNX
-            network. By default the classifier's, or random_conv where there is none.
-        feature_size: height and width that such a network takes, where its file does not fix them.
-        feature_range: what pixels of 0 and of 255 become for such a network.
-        feature_output: name of its output with the features, where it has several.
-        judge: name or ONNX file of a classifier of real images; by default that of the data set.
-        network_images: held-out images on which the network's errors are measured, without
+            network. By default judge, or random_conv without a classifier.
+        feature_size: input height and width of that network, if its file doesn't fix them.
+        feature_range: values that the network expects for pixels of 0 and 255.
+        feature_output: name of the network's feature output, if it has several.
+        judge: name or ONNX file of a classifier of real images; by default the data set's.
+        network_images: number of held-out images to measure the network's errors on, without
             sampling; 0 for none. Only for an exported file.
-        seed: of the first sample, and of the subsets that measures take.
+        seed: seed of the first sample, and of the subsets that some measures use.
         out: folder to write into.
-        save_statistics: NPZ file for mean and covariance of the real features.
-        overwrite: remove an earlier evaluation and its samples, and sample again.
+        save_statistics: NPZ file to write, with mean and covariance of the real features.
+        overwrite: delete an earlier evaluation and its samples, and sample again.
     """
     paths = {name: out / name for name in ("evaluation.json", "report.html")}
     refuse_outputs(*paths.values(), save_statistics, overwrite=overwrite)

@@ -199,30 +199,27 @@ def main(
     best: bool = False,
     overwrite: bool = False,
 ) -> None:
-    """Writes a folder that is ready for the Hugging Face Hub, and uploads it if asked to.
+    """Writes a folder for the Hugging Face Hub, and uploads it with --push.
 
-    README.md with the Hub's metadata, the network as ONNX in 32, 16 and 8 bits, as safetensors and
-    as a Keras file, a gallery, and the page of `web` as a static Space. Every command opens an
-    uploaded model as hf://owner/name.
+    It has a model card, the network in several formats, samples, and a Space.
 
     Args:
-        source: run directory, folder that `import` wrote, .safetensors file, exported .onnx file
-            (published alone), the name of a pretrained model, or hf://owner/name.
-        out: folder to make.
-        push: owner/name to upload to, by huggingface_hub and its token (`hf auth login`); made if
-            need be.
-        push_space: upload the page too, as a Space of the same name.
-        private: make repositories that are new private.
-        name: owner/name that README.md speaks of; that of --push if not given.
-        license: the Hub's identifier of a licence, such as apache-2.0; a pretrained model's own if
-            not given, else none.
-        datasets: the data sets' names on the Hub; found by the file's card if not given.
-        tags: more tags.
-        evaluation: evaluation.json that `evaluate` wrote of this model, for the model index.
-        notes: Markdown file to put at the end of README.md: intended use, limits, failures.
+        source: a run's folder, an imported folder, a .safetensors file, an exported .onnx file
+            (published alone), a pretrained model's name, or hf://owner/name.
+        out: folder to write.
+        push: owner/name to upload to, created if needed; log in with `hf auth login` first.
+        push_space: also upload the page, as a Space of the same name.
+        private: make new repositories private.
+        name: owner/name to use in README.md; by default that of --push.
+        license: the Hub's identifier of a licence, such as apache-2.0; by default that of a
+            pretrained model, else none.
+        datasets: names of the data sets on the Hub; by default from the model's card.
+        tags: additional tags.
+        evaluation: evaluation.json that `evaluate` wrote for this model.
+        notes: Markdown file to append to README.md: intended use, limits, failures.
         per_label: images of each class in the gallery.
-        space: leave the page out, which needs npm.
-        best: of a run, take the checkpoint of the lowest validation loss, not the newest.
+        space: leave out the page, which needs npm.
+        best: publish a run's checkpoint with the lowest validation loss, not the newest.
         overwrite: replace an earlier folder.
     """
     refuse_existing(out, overwrite, MARK)

@@ -99,18 +99,17 @@ def main(
 ) -> None:
     """Samples many images, one for each seed, into files of a folder.
 
-    Existing files are skipped, so an interrupted command can continue. With --shard, several
-    machines share the job.
+    Existing files are skipped, so an interrupted command can continue.
 
     Args:
         seeds: FIRST:END, such as 0:50000 for the seeds 0 to 49999.
-        labels: `all`, `none` (of no class), class names or label numbers. They take turns: seed s
-            has the label number s modulo the number of labels.
-        shard: K/N, such as 2/8 for the second of eight machines: every N-th file.
-        format: npz holds `images` (uint8 [N, H, W, C]), `labels` and `seeds`; webdataset is a tar
-            of SEED.png and SEED.cls; parquet has the columns `image`, `label` and `seed`; png is a
-            folder of SEED_labelLABEL.png.
-        images_per_file: the last file may hold fewer.
+        labels: class names or numbers, `all`, or `none` for no class. The labels take turns: seed
+            s has label number s modulo the number of labels.
+        shard: K/N, such as 2/8 on the second of eight machines: sample every N-th file.
+        format: npz has the arrays `images` (uint8 [N, H, W, C]), `labels` and `seeds`; webdataset
+            is a tar of SEED.png and SEED.cls; parquet has the columns `image`, `label` and `seed`;
+            png is a folder of SEED_labelLABEL.png.
+        images_per_file: number of images in each file; the last may have fewer.
         out: folder to write into.
     """
     denoiser = load_denoiser(artifact, trust)

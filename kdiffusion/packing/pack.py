@@ -99,7 +99,7 @@ def _write(folder, description):
 
 
 def main(
-    source: Annotated[str, tyro.conf.Positional],
+    source: Annotated[str, tyro.conf.Positional, tyro.conf.arg(metavar="SOURCE")],
     out: Path,
     directory: Path | None = None,
     image_size: int | tuple[int, int] | None = None,
@@ -109,22 +109,22 @@ def main(
     horizontal_flip: Literal["auto", "yes", "no"] = "auto",
     overwrite: bool = False,
 ) -> None:
-    """Packs images into a folder that training reads without holding them in memory.
+    """Packs images into a folder that training reads from disk, not from memory.
 
-    Each image is decoded and resized once, here. The folder appears when it is whole.
+    Each image is decoded and resized once, here.
 
     Args:
-        source: a folder with a sub-folder of images for each class; WebDataset tars: one, a folder
-            of them, or NAME-{000..123}.tar; or the name of a data set.
+        source: a folder with a sub-folder of images for each class; WebDataset tars (one, a folder
+            of them, or NAME-{000..123}.tar); or the name of a data set.
         out: folder to write.
-        directory: TFDS data directory of a data set; TFDS_DATA_DIR, or TFDS's own, if not given.
-        image_size: side in pixels to which images are resized, or height and width; their own if
-            not given.
-        validation_fraction: share of the images held out where the data set has no test split.
+        directory: TFDS's data directory; by default TFDS_DATA_DIR, or TFDS's own.
+        image_size: side in pixels to resize images to, or height and width; by default the
+            images' own.
+        validation_fraction: share of the images to hold out, if the data set has no test split.
         seed: decides which images are held out.
-        class_names: of WebDataset tars, whose classes are numbers; those if not given.
-        horizontal_flip: whether a mirror image shows the same class; auto is what is known of a
-            data set, and no for files.
+        class_names: names of the classes in WebDataset tars; by default their numbers.
+        horizontal_flip: whether training mirrors images at random; auto is the data set's
+            default, and no for files.
         overwrite: replace a packed folder.
     """
     start = time.perf_counter()

@@ -59,7 +59,7 @@ class DataConfig:
     validation_fraction: Annotated[FiniteFloat, Field(gt=0, lt=1)] = 0.1
     """Share of images to hold out where the data set has no test split."""
     horizontal_flip: bool | None = None
-    """Mirror half of the images; None: as the data set says."""
+    """Mirror at random; None: the data set's default."""
 
 
 @dataclass(frozen=True, config=STRICT)
@@ -67,13 +67,13 @@ class ModelConfig:
     """The network."""
 
     network: Annotated[str, OneOf([*NETWORKS, PARENT])] = "unet"
-    """parent: the network of run.init_from, with this dropout and dtype_policy."""
+    """Architecture; parent: that of --run.init-from, with this dropout and dtype_policy."""
     network_options: tuple[str, ...] = ()
-    """More arguments of the network, NAME=JSON: norm_epsilon=1e-5 for unet2d."""
+    """More arguments of the network, NAME=JSON, such as norm_epsilon=1e-5 for unet2d."""
     base_channels: Annotated[int, Field(ge=2, multiple_of=2)] = 64
     """Channels at multiplier 1."""
     channel_multipliers: Annotated[tuple[Positive, ...], Field(min_length=1)] = (1, 2, 2)
-    """Of each level, from the finest."""
+    """Multiplier of each level, from the finest."""
     blocks_per_level: Positive = 2
     """Residual blocks on the way down; one more up."""
     attention_resolutions: tuple[Positive, ...] = (16,)
@@ -87,7 +87,7 @@ class ModelConfig:
     patch_size: Positive = 1
     """Side of the stem's patches; 2 is 5 times cheaper."""
     dtype_policy: Annotated[str, OneOf(DTYPE_POLICIES)] = "float32"
-    """Keras dtype policy; auto is mixed_bfloat16 where the hardware multiplies it, else float32."""
+    """Keras dtype policy; auto: mixed_bfloat16 where the hardware supports it, else float32."""
 
     @property
     def own_arguments(self) -> dict[str, Any]:
@@ -103,7 +103,7 @@ class DiffusionConfig:
     schedule: Annotated[str, OneOf(SCHEDULES)] = "linear"
     """Noise schedule."""
     schedule_options: tuple[str, ...] = ()
-    """Parameters of the schedule, NAME=VALUE: offset=0.02 for cosine."""
+    """Parameters of the schedule, NAME=VALUE, such as offset=0.02 for cosine."""
     num_timesteps: Annotated[int, Field(ge=2)] = 1000
     """Noising steps, T."""
     zero_terminal_snr: bool = False
@@ -111,15 +111,15 @@ class DiffusionConfig:
     prediction_type: Annotated[str, OneOf(TARGETS)] = "epsilon"
     """What the network predicts."""
     loss_weighting: Annotated[str, OneOf(LOSS_WEIGHTINGS)] = "simple"
-    """Weight of each timestep: the same, min-SNR with gamma 5, or EDM's."""
+    """Weight of each timestep: equal, min-SNR with gamma 5, or EDM's."""
     timestep_sampling: Annotated[str, OneOf(TIMESTEP_SAMPLING_NAMES)] = "stratified"
     """How to sample t. loss_second_moment: more often where the loss is large, with less weight."""
     log_sigma_mean: FiniteFloat = -0.4
     """Mean of ln sigma under log_normal."""
     log_sigma_std: PositiveFloat = 1.0
-    """Its standard deviation."""
+    """Standard deviation of ln sigma."""
     learned_weighting: bool = False
-    """Weigh each noise level by a learnt estimate of its loss, too (EDM2)."""
+    """Also weight each noise level by a learned estimate of its loss (EDM2)."""
     label_dropout: Fraction = 0.1
     """Share of labels replaced by the null label, for classifier-free guidance."""
 
@@ -139,9 +139,9 @@ class OptimizerConfig:
     warmup_steps: NotNegative = 0
     """Steps over which the learning rate rises from 0."""
     learning_rate_shape: Annotated[str, OneOf(LEARNING_RATE_SHAPES)] = "cosine"
-    """Half a cosine, or the peak and then a straight fall."""
+    """Half a cosine, or constant and then a linear decay."""
     cooldown_fraction: Fraction = 0.3
-    """Share of the run in which a trapezoid falls."""
+    """Share of the run for a trapezoid's decay."""
     final_learning_rate_fraction: Fraction = 1.0
     """Share of the peak at the end."""
     beta_1: BelowOne = 0.9
@@ -153,16 +153,16 @@ class OptimizerConfig:
     gradient_clip_norm: PositiveFloat | None = 1.0
     """Largest global norm; None: no limit."""
     gradient_accumulation: Positive = 1
-    """Parts in which a device computes its share of a batch: less memory."""
+    """Parts that each device splits its batch into, to save memory."""
     rematerialise: bool = False
-    """Compute blocks again for the gradient: less memory, more time."""
+    """Recompute blocks in the backward pass: less memory, more time."""
     ema_decay: BelowOne = 0.9999
-    """Decay per step of the weights' average."""
+    """Decay of the weights' moving average, per step."""
 
 
 @dataclass(frozen=True, config=STRICT)
 class SamplingConfig(RecommendedSampling):
-    """How to sample: in the previews, and the exported file's recommendation."""
+    """How to sample: for the previews, and as the exported file's recommendation."""
 
     def __post_init__(self):
         defaults = {"sampler": "unipc", "steps": 20, "guidance_strength": 1.0}
@@ -175,67 +175,67 @@ class SamplingConfig(RecommendedSampling):
 
 @dataclass(frozen=True, config=STRICT)
 class StudentConfig:
-    """A student of few steps; run.init_from is its teacher (docs/train.md)."""
+    """A few-step student of --run.init-from, its teacher (docs/train.md)."""
 
     method: Annotated[str, OneOf([NO_STUDENT, *STUDENTS])] = NO_STUDENT
     """How it learns: the teacher's path to each of the sampling steps, or consistency."""
     teacher_steps: Positive = 4
-    """Steps of the teacher to each of the student's."""
+    """Steps of the teacher for each step of the student."""
     images_per_stage: Positive = 800_000
-    """Of consistency: images after which the compared noise levels come nearer."""
+    """For consistency: images after which the compared noise levels move closer."""
     guidance_strength: FiniteFloat | None = None
-    """Of the teacher; None: as its card recommends."""
+    """Guidance strength of the teacher; None: as its card recommends."""
     guidance_interval: tuple[NotNegativeFloat, NotNegativeFloat] | None = None
-    """Noise levels between which the teacher is guided; None: as its card recommends."""
+    """Noise levels between which to guide the teacher; None: as its card recommends."""
 
 
 @dataclass(frozen=True, config=STRICT)
 class ExecutionConfig:
-    """How to carry out and watch the run."""
+    """How to run and monitor the training."""
 
     seed: Annotated[int, Field(ge=0, lt=2**31)] = 0
-    """Every random number of the run derives from it."""
+    """Seed of every random number in the run."""
     init_from: Text | None = None
     """Weights to start from: a run, an exported or imported file or folder, a pretrained model,
-    hf://owner/name. Label rows are matched by class name."""
+    or hf://owner/name. Classes are matched by name."""
     init_partial: bool = False
-    """Take only those weights that fit."""
+    """Load only the weights that fit."""
     strategy: Annotated[str, OneOf(STRATEGIES)] = "auto"
     """tf.distribute strategy; auto: multi_worker if TF_CONFIG is set, else all GPUs or the CPU."""
     deterministic: bool = False
-    """The same bits each time on a GPU too, more slowly."""
+    """Reproduce the same bits on a GPU too, more slowly."""
     steps_per_execution: Positive = 1
-    """Steps in one call of the compiled function."""
+    """Steps per call of the compiled function."""
     sample_every_epochs: Positive | None = None
-    """Between sample grids; None: about 40 a run."""
+    """In epochs; None: about 40 sample grids."""
     sample_per_label: Positive = 4
-    """Images of a class in a grid."""
+    """Images of each class in a grid."""
     log_every_steps: Positive = 50
-    """Steps between TensorBoard's scalars."""
+    """Steps between TensorBoard scalars."""
     x_axis: Annotated[str, OneOf(X_AXES)] = "steps"
-    """Axis of TensorBoard."""
+    """Unit of TensorBoard's x axis."""
     validate_every_epochs: Positive | None = None
-    """Between validations; None: about 40 a run."""
+    """In epochs; None: about 40 validations."""
     loss_by_class: bool = False
-    """Validation loss of each class, too."""
+    """Also compute the validation loss of each class."""
     checkpoint_every_steps: Positive | None = None
-    """Between checkpoints; None: only at ends of epochs."""
+    """In steps; None: only at ends of epochs."""
     checkpoint_every_epochs: Positive | None = None
-    """Between checkpoints; None: about 40 a run."""
+    """In epochs; None: about 40 checkpoints."""
     checkpoints_to_keep: Positive = 3
-    """The newest, beside the one of the lowest validation loss."""
+    """Newest checkpoints to keep, besides the one with the lowest validation loss."""
 
 
 @dataclass(frozen=True, config=STRICT)
 class EvaluationConfig:
-    """How good the images are during training (docs/evaluate.md)."""
+    """Evaluation of samples during training (docs/evaluate.md)."""
 
     every_epochs: NotNegative | None = 0
-    """Epochs; 0 for none, None for 4 evaluations a run."""
+    """In epochs; 0: never; None: 4 times a run."""
     images: Annotated[int, Field(ge=100)] = 500
     """Images to sample, and held-out images to measure on."""
     judge: str | None = None
-    """Name or ONNX file; None: the data set's own."""
+    """Classifier: name or ONNX file; None: the default."""
 
 
 @dataclass(frozen=True, config=STRICT)

@@ -23,9 +23,8 @@ def digits() -> Config:
 
     `python -m kdiffusion train digits`
 
-    From scikit-learn. 0.7 M parameters. Two minutes in all, with both exports and 80 images, on
-    idle cores with AMX. An SVM on the real digits read 100 % of 200 samples as the label that
-    was asked for.
+    From scikit-learn. 0.7 M parameters. Two minutes, with both exports and 80 images, on idle
+    cores with AMX.
     """
     return Config(
         data=DataConfig(name="digits"),
@@ -54,7 +53,7 @@ def digits() -> Config:
 
 
 def digits_few_steps() -> Config:
-    """A student of `digits`, of four evaluations: minutes.
+    """A four-step student of `digits`: minutes on two cores.
 
     `python -m kdiffusion train digits_few_steps`
 
@@ -64,7 +63,7 @@ def digits_few_steps() -> Config:
 
 
 def cifar10_few_steps() -> Config:
-    """A student of `cifar10_5m`, of four evaluations: hours.
+    """A four-step student of `cifar10_5m`: hours on two cores.
 
     `python -m kdiffusion train cifar10_few_steps`
 
@@ -126,10 +125,10 @@ def cifar10_small() -> Config:
 
     `python -m kdiffusion train cifar10_small`
 
-    Half the resolution inside, Muon, min-SNR weighting. 7.4 M parameters, 0.29 G multiplications
-    per image. Timesteps whose loss is large are sampled more often, and count less. What was tried,
-    and what it gave: docs/results/recipe.md. The pretrained model `cifar10_5m` has other noise
-    levels: `--diffusion.timestep-sampling log_normal --diffusion.loss-weighting edm`.
+    Patches of 2x2 pixels, Muon, min-SNR weighting. 7.4 M parameters, 0.29 G multiplications per
+    image. Timesteps with a large loss are sampled more often, and count less.
+    docs/results/recipe.md compares the alternatives. The pretrained model `cifar10_5m` was trained
+    with `--diffusion.timestep-sampling log_normal --diffusion.loss-weighting edm`.
     """
     return Config(
         data=DataConfig(name="cifar10"),
@@ -171,11 +170,9 @@ def cifar10_medium() -> Config:
 
     `python -m kdiffusion train cifar10_medium`
 
-    The recipe of `cifar10_small`, with more network. 27.8 M parameters, 1.43 G multiplications per
-    image, 3 M images. A step of 256 takes at most 10.3 GiB in float32: 9.8 for what its
-    operations give, if all of it is kept, and 0.4 for weights, gradient, momentum and average.
-    Not trained here: it needs a GPU, and the time is an estimate for one of 8 TFLOP/s that reaches
-    half of that.
+    The recipe of `cifar10_small` with a larger network. 27.8 M parameters, 1.43 G multiplications
+    per image, 3 M training images. A step of 256 images needs at most 10.3 GiB in float32. Not
+    trained here: the time is an estimate for a GPU of 8 TFLOP/s at half its speed.
     """
     changes = {
         "model.base_channels": 128,
@@ -196,9 +193,9 @@ def cifar10() -> Config:
 
     `python -m kdiffusion train cifar10`
 
-    The recipe of `cifar10_small`. 38.4 M parameters, full resolution inside, dropout and flips; 51
-    M images, half of those of Ho et al. 2020. Not trained here: it needs a GPU. That the recipe is
-    as good for so much more training has not been tried.
+    The recipe of `cifar10_small` without patches, with dropout and flips. 38.4 M parameters, 51 M
+    training images, half as many as in Ho et al. 2020. Not trained here: it needs a GPU. Whether
+    the recipe suits so much training is untested.
     """
     changes = {
         "model.base_channels": 128,
@@ -224,10 +221,9 @@ def stl10_small() -> Config:
 
     `python -m kdiffusion train stl10_small`
 
-    The recipe of `cifar10_small` at a quarter of the resolution inside. 7.4 M parameters and 0.29 G
-    multiplications per image, as `cifar10_small`: patches of 4x4 pixels make 16x16 of 64x64. STL-10
-    has 5,000 labelled images; --data.name takes others. An hour of it on CIFAR-10, enlarged, is in
-    docs/results.
+    The recipe of `cifar10_small` on patches of 4x4 pixels, so with the same 7.4 M parameters and
+    0.29 G multiplications per image. STL-10 has 5,000 labelled images; --data.name takes others.
+    docs/results shows an hour of it on enlarged CIFAR-10 images.
     """
     changes = {
         "data.name": "stl10",
@@ -247,7 +243,8 @@ def stl10() -> Config:
 
     `python -m kdiffusion train stl10`
 
-    Not trained here: it needs a GPU. Dropout and flips, because it has only 5,000 labelled images.
+    Not trained here: it needs a GPU. Dropout and flips, because STL-10 has only 5,000 labelled
+    images.
     """
     return Config(
         data=DataConfig(name="stl10", image_size=64),
