@@ -85,7 +85,7 @@ def export_run(
         run_dir: path of a run directory, or another source of `read_source`.
         formats: keys of `FORMATS`. Defaults to `("onnx", "saved_model")`; the weights, as
             `denoiser.safetensors`, are always written beside them.
-        out: folder to write into, or None for `run_dir/export`; beside a file.
+        out: folder to write into; None: `run_dir/export`, or the folder of a file.
         overwrite: bool. Whether files of an earlier export may be replaced. Defaults to `False`.
         best: bool. Export the checkpoint of the lowest validation loss, not the newest.
 
@@ -94,7 +94,7 @@ def export_run(
 
     Raises:
         ValueError: an unknown format, or a run without a checkpoint.
-        FileExistsError: a file of an earlier export, and `overwrite` is False.
+        FileExistsError: a file of an earlier export exists, and `overwrite` is False.
         ArtifactError: a file that does not compute what the network computes.
     """
     folder = Path(default_folder(run_dir) if out is None else out)
@@ -135,13 +135,13 @@ def export_network(
     formats: Sequence[str] = DEFAULT_FORMATS,
     overwrite: bool = False,
 ) -> dict[str, Path]:
-    """Exports a network with its card, and keeps the files only if they compute the same.
+    """Exports a network with its card, and keeps only files that compute the same.
 
-    Each format appears after it was loaded back in its own runtime and compared with the network.
-    Beside them lies the card; and the weights, if the network is of a class of this package.
+    Each file is opened in its own runtime and compared with the network. The card is written beside
+    the files, and so are the weights of a network whose class is from this package.
 
     Args:
-        network: keras.Model on the contract's inputs, such as `DiffusionModel.ema_network`.
+        network: keras.Model with the inputs of `UNet`, such as `DiffusionModel.ema_network`.
         card: DenoiserCard.
         folder: path to write into; made if need be.
         formats: keys of `FORMATS`. Defaults to `("onnx", "saved_model")`.

@@ -46,7 +46,7 @@ def to_uint8(images: np.ndarray) -> np.ndarray:
         images: float array of any shape.
 
     Raises:
-        ValueError: no floats, or one that isn't finite: the pixels would be noise without notice.
+        ValueError: integers, or values that aren't finite.
     """
     images = np.asarray(images)
     if images.dtype.kind != "f" or not np.isfinite(images).all():
@@ -118,7 +118,7 @@ def image_grid(
         images: uint8 array `[N, H, W, C]`, C = 1 or 3.
         columns: int. Images per row; the last row may be shorter.
         row_labels: a str for each row, or None.
-        scale: int. Width of a pixel in pixels; by default images become at least 48 wide.
+        scale: int. Upscaling factor; by default images become at least 48 pixels wide.
         padding: int. Pixels between images. Defaults to `2`.
 
     Returns:

@@ -43,10 +43,10 @@ def export_sampler(
     formats: Sequence[str] = tuple(SAMPLER_FORMATS),
     overwrite: bool = False,
 ) -> dict[str, Path]:
-    """Exports noise ► images as one graph, kept only if its images are the NumPy loop's.
+    """Exports a whole sampler, noise ► images, if its images agree with the NumPy loop's.
 
     Args:
-        network: keras.Model on the contract's inputs, such as `DiffusionModel.ema_network`.
+        network: keras.Model with the inputs of `UNet`, such as `DiffusionModel.ema_network`.
         card: DenoiserCard.
         folder: path to write into; made if need be.
         sampler: str. One of `GRAPH_SAMPLERS`. Defaults to the card's if it is, else `"unipc"`.
@@ -60,8 +60,8 @@ def export_sampler(
         dict from each format's name to the Path written.
 
     Raises:
-        ValueError: options that can't be.
-        FileExistsError: an existing file, and `overwrite` is False.
+        ValueError: invalid options.
+        FileExistsError: a file exists, and `overwrite` is False.
         ArtifactError: a graph whose images differ from the loop's.
     """
     tables = sampler_tables(

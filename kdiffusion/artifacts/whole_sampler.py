@@ -22,7 +22,7 @@ OUTPUT_NAME = "image"
 def load_sampler(
     path: str | os.PathLike, trust: bool = False
 ) -> tuple[Callable[[np.ndarray, np.ndarray, float], np.ndarray], DenoiserCard]:
-    """Opens a sampler by ONNX Runtime, or by TensorFlow alone if it is a SavedModel.
+    """Opens an exported whole sampler, with ONNX Runtime, or TensorFlow for a SavedModel.
 
     Args:
         path: path of the file or the folder.

@@ -27,9 +27,8 @@ def training_batches(
 ) -> tf.data.Dataset:
     """Endless shuffled batches, element k being the batch of training step `first_step + k`.
 
-    Each epoch has its own permutation of the training images, cut into whole batches, so that
-    within an epoch no example is seen twice; the remainder that fills no batch is left out, and
-    another permutation leaves out others.
+    Each epoch has its own permutation of the training images, cut into whole batches. So no example
+    is seen twice in an epoch. The remainder is left out; it differs from epoch to epoch.
 
     Args:
         dataset: ImageDataset. Only its training part is read.

@@ -53,7 +53,7 @@ def import_diffusers(
     dataset: str | None = None,
     overwrite: bool = False,
 ) -> Imported:
-    """Reads a model that diffusers saved, and writes it as a file of weights: denoiser.safetensors.
+    """Imports a model that diffusers saved, and writes it as denoiser.safetensors.
 
     `export_run`, `export_diffusers` and `--run.init-from` take the folder; `load_denoiser` opens
     the file. A network without classes gets one class, "image".
@@ -63,8 +63,8 @@ def import_diffusers(
             `kdiffusion.diffusers.folder.read`.
         out: folder to write into; made if need be.
         class_names: names of the classes, in label order; numbers unless given.
-        null_row: int. The row of the label table that stands for no label, if the model was trained
-            with one; -1 is the last. Without, no label is the mean of all, which was never trained.
+        null_row: int. The row of the label embedding that stands for no label, if there is one; -1
+            is the last. Without one, no label is the mean of all rows, which was never trained.
         image_size: int or (height, width) in pixels, in place of the model's own.
         dataset: str. What it was trained on. None for what the card in the folder says, which
             `export_diffusers` leaves there, and `"unknown"` without one.
@@ -74,7 +74,7 @@ def import_diffusers(
         Imported.
 
     Raises:
-        FileExistsError: a file of an earlier import, and `overwrite` is False.
+        FileExistsError: a file of an earlier import exists, and `overwrite` is False.
         ValueError, OSError: as `kdiffusion.diffusers.folder.read`.
     """
     refuse_existing(Path(out, safetensors_loader.ARTIFACT), overwrite)

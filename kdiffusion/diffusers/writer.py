@@ -48,8 +48,8 @@ def export_diffusers(
         Path of the folder.
 
     Raises:
-        ValueError: a network that diffusers has no place for.
-        FileExistsError: the folder is there, and `overwrite` is False.
+        ValueError: a network that diffusers can't represent.
+        FileExistsError: the folder exists, and `overwrite` is False.
     """
     path = free_path(folder, overwrite)
     class_name, arguments = describe(network)

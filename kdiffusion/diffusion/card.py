@@ -72,28 +72,28 @@ class DenoiserCard:
         dataset: str. What it was trained on.
         preset: str. The recipe it was trained with.
         images_seen: int. Training images, counted with repetition.
-        ema_decay: float, 0 .. 1, of the weights' moving average.
+        ema_decay: float, 0 .. 1. Decay of the weights' moving average.
         sampler: str. Recommended sampler, a key of `SAMPLERS`.
         steps: int, 1 .. T. Recommended number of steps.
-        timesteps: tuple of int, falling. Recommended timesteps to visit, `steps` of them. None is
-            what `spacing` gives, and what files of minor versions before 4 have.
+        timesteps: tuple of int, falling. Recommended timesteps, `steps` of them. None for those of
+            `spacing`, and in files before minor version 4.
         coefficients: tuple of `(c0, c1, c2, c3)`, one for each of `timesteps`, of the sampler that
-            `fit_sampler` fitted to the model. None where there is no such sampler.
-        spacing: str, a key of `SPACINGS`. Of the timesteps, where they aren't named.
+            `fit_sampler` fitted to the model. None without such a sampler.
+        spacing: str, a key of `SPACINGS`. Places the timesteps, if `timesteps` is None.
         clip: bool. Whether the predicted image is clipped to `value_range` at each step.
-        variance: str, of `VARIANCES`. Of the noise that "ddpm" adds.
+        variance: str, of `VARIANCES`. Variance of the noise that "ddpm" adds.
         guidance_strength: float. Recommended strength, the w of Ho & Salimans 2022.
         guidance_interval: `(low, high)`. Noise levels sigma between which guidance is recommended
             (Kynkäänniemi et al. 2024). None means everywhere, as in files before minor version 3.
         data_split: `DataSplit`, or its fields as a dict: which images it was trained on and which
-            were held out. None where that isn't known, as in files of minor version 0.
+            were held out. None if that isn't known, as in files of minor version 0.
         parent: `Parent`, or its fields as a dict: the weights that training started from. None if
             they were random, and in files before minor version 2.
-        value_range: `(low, high)` of pixels; version 1 knows `(-1.0, 1.0)` only.
+        value_range: `(low, high)` of pixels; always `(-1.0, 1.0)` in version 1.
         format_version: int. Version of this list of fields.
 
     Raises:
-        CardError: says which field is wrong, and why.
+        CardError: a field is wrong; the message names it.
     """
 
     image_shape: tuple[int, int, int]

@@ -42,11 +42,11 @@ class Denoiser(Protocol):
 
 @dataclass(frozen=True)
 class NetworkDenoiser:
-    """A function that predicts, and its card: together a Denoiser.
+    """A Denoiser made of a card and a function.
 
     Args:
         card: `DenoiserCard`.
-        network: function of noisy images, timesteps and labels, to the prediction.
+        network: function from noisy images, timesteps and labels to the prediction.
     """
 
     card: DenoiserCard

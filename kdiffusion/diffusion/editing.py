@@ -42,8 +42,8 @@ def image_to_image(
         images: float array `[N, H, W, C]` in the value range, or `[H, W, C]` for all seeds.
         labels: classes `[N]`, by number or name, or one for all.
         seeds: ints `[N]`.
-        noise_level: float in (0, 1]. Share of the T noising steps; near 0 the images stay as they
-            are, at 1 hardly anything of them is left.
+        noise_level: float in (0, 1]. Share of the T noising steps; near 0 the images hardly change,
+            at 1 hardly anything of them is left.
         batch_size: int. Images at a time.
         progress: bool. Whether to show a bar.
         callback: as in `sample`.
@@ -84,12 +84,12 @@ def inpaint(
     callback: Callback | None = None,
     **options: Any,
 ) -> np.ndarray:
-    """Fills in what a mask doesn't keep, to fit what it keeps (RePaint, algorithm 1).
+    """Fills in the masked part of images, to fit the rest (RePaint, algorithm 1).
 
     Args:
         denoiser: a Denoiser.
         images: float array `[N, H, W, C]` in the value range, or `[H, W, C]` for all seeds.
-        keep_mask: bool array `[H, W]` or `[N, H, W]`. True (1) keeps a pixel, False (0) paints it.
+        keep_mask: bool array `[H, W]` or `[N, H, W]`. True (1) keeps a pixel, False (0) fills it.
         labels: classes `[N]`, by number or name, or one for all.
         seeds: ints `[N]`.
         sampler: str. A sampler without history. Defaults to the paper's `"ddpm"`.

@@ -42,13 +42,13 @@ def fit_sampler(
 
     Args:
         denoiser: a Denoiser.
-        steps: int, from 1 to `FINE_STEPS` - 1. How many the sampler takes. Defaults to `8`.
-        seeds: int. Images to fit to, of the classes in turn. Defaults to `256`.
+        steps: int, from 1 to `FINE_STEPS` - 1. Steps of the fitted sampler. Defaults to `8`.
+        seeds: int. Number of images to fit to; the classes take turns. Defaults to `256`.
         batch_size: int. Images at a time.
         progress: bool. Whether to show a bar.
 
     Returns:
-        The denoiser's card, which now recommends the fitted sampler.
+        A copy of the denoiser's card that recommends the fitted sampler.
     """
     card = denoiser.card
     fine_steps = min(FINE_STEPS, card.schedule.num_timesteps)

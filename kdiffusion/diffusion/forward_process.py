@@ -30,7 +30,7 @@ class NoiseSchedule:
         alphas_cumprod: float64 array `[T]`, falling, in (0, 1); the last may be 0.
 
     Raises:
-        ValueError: when the numbers aren't such a sequence: betas, for example.
+        ValueError: the numbers aren't such a sequence, for example because they are betas.
     """
 
     alphas_cumprod: np.ndarray

@@ -54,18 +54,18 @@ def interpolate(
     callback: Callback | None = None,
     **options: Any,
 ) -> np.ndarray:
-    """A walk from one seed's image to another's (Song et al. 2021, section 5.3).
+    """Interpolates between the images of two seeds (Song et al. 2021, section 5.3).
 
     Ancestral sampling adds fresh noise to every frame, so that neighbouring latents give unlike
     images; with a deterministic sampler an image is a smooth function of its latent.
 
     Args:
         denoiser: a Denoiser.
-        label: a class, by number or name, or two to walk from one to the other, by mixing their
+        label: a class, by number or name, or two to interpolate between, by mixing their
             predictions.
-        seeds: two ints; the same twice keeps the latent and walks between labels only.
+        seeds: two ints; if they are equal, only the label changes.
         frames: int, at least 2, both ends included. Defaults to `10`.
-        latents: array `[2, H, W, C]` to walk between, in place of those of the seeds.
+        latents: array `[2, H, W, C]` to interpolate between, instead of those of the seeds.
         sampler: str. A deterministic one; the card's if it is, "ddim" otherwise.
         batch_size: int. Frames at a time.
         progress: bool. Whether to show a bar.
@@ -104,7 +104,7 @@ def interpolate_images(
     callback: Callback | None = None,
     **options: Any,
 ) -> np.ndarray:
-    """A walk between two real images, through their latents (`invert`, then `interpolate`).
+    """Interpolates between two real images, by their latents (`invert`, then `interpolate`).
 
     Args:
         images: float array `[2, H, W, C]` in the value range.
@@ -116,7 +116,7 @@ def interpolate_images(
         fixed_point_iterations: int. As in `invert`.
         batch_size: int. Images at a time.
         progress: bool. Whether to show bars.
-        callback: as in `sample`, of the walk.
+        callback: as in `sample`.
         **options: the other fields of `SamplingOptions`.
 
     Returns:

@@ -33,12 +33,12 @@ def invert(
     progress: bool = True,
     **options: Any,
 ) -> np.ndarray:
-    """The latents of images (Song et al. 2021, section 4.3; solved as in Pan et al. 2023, AIDI).
+    """Latents of images (Song et al. 2021, section 4.3; solved as in Pan et al. 2023, AIDI).
 
-    DDIM's step from t to s is solved for x_t. The step uses the prediction at (x_t, t), which is
-    unknown; the original takes the prediction at (x_s, t), which is a little wrong. Here that is
-    the first iterate of a fixed-point iteration, so that sampling leads back to the image. The best
-    iterate counts. One that diverges is moved halfway back to it.
+    It solves DDIM's step from t to s for x_t. The step needs the prediction at (x_t, t), which is
+    unknown; the original method approximates it by the prediction at (x_s, t). Here that is only
+    the start of a fixed-point iteration, so that sampling leads back to the image. The best iterate
+    is kept. One that diverges is moved halfway back to it.
 
     Sample from the latents with sampler "ddim" and the same `steps`, `spacing`, labels, guidance
     and `clip`.
@@ -53,8 +53,8 @@ def invert(
             sampling. Near pure noise an error in eps counts a hundredfold in x_0: without
             clipping, a trained network's latents are little better than the original's there, and
             do not lead back to the image. Defaults to `True`.
-        fixed_point_iterations: int. Iterates of a step; 1 is the original's, of one evaluation. Of
-            more, each takes one, and one more tries the last. Defaults to `5`.
+        fixed_point_iterations: int. Iterations per step; 1 is the original method, with one
+            evaluation. With n > 1 a step takes n + 1. Defaults to `5`.
         batch_size: int. Images at a time.
         progress: bool. Whether to show a bar.
         **options: the other fields of `SamplingOptions`.

@@ -58,20 +58,20 @@ def variational_bound(
     batch_size: int = 64,
     progress: bool = True,
 ) -> VariationalBound:
-    """An upper bound on -log2 p(image) / dimensions (Ho et al. 2020, eq. 5; one draw per term).
+    """An upper bound on -log2 p(image) / dimensions (Ho et al. 2020, eq. 5; one sample per term).
 
     Args:
         denoiser: a Denoiser.
         images: uint8 array `[N, H, W, C]`: bits are of 8-bit pixels.
         labels: classes `[N]`, by number or name, or one for all.
         seeds: ints `[N]`, of the noise.
-        steps: int, 2 .. T. Evaluations per image; with fewer than T it is the bound of the shorter
-            chain (Nichol & Dhariwal 2021, section 4). Defaults to all T.
+        steps: int, 2 .. T. Evaluations per image; fewer than T give the bound of the shorter chain
+            (Nichol & Dhariwal 2021, section 4). Defaults to T.
         spacing: str. A key of `SPACINGS`.
-        variance: str. "fixed_small" or "fixed_large". Defaults to `"fixed_large"`: for Gaussian
-            pixels, whose entropy is known, it is 0.16 to 0.22 bits above it with 1000 steps, where
-            "fixed_small" is 0.38 to 0.83 (all three schedules, spreads of 0.05 to 1). Only where
-            steps are few and pixels nearly certain is "fixed_small" the tighter one.
+        variance: str. "fixed_small" or "fixed_large". Defaults to `"fixed_large"`, the tighter
+            bound unless steps are few and pixels nearly certain. For Gaussian pixels with 1000
+            steps it is 0.16 to 0.22 bits above the entropy, and "fixed_small" 0.38 to 0.83 (all
+            three schedules, standard deviations of 0.05 to 1).
         clip: bool. Whether the predicted image is clipped to the value range.
         batch_size: int. Images at a time.
         progress: bool. Whether to show a bar.

@@ -45,12 +45,12 @@ def sampling_steps(
     latents: np.ndarray | None = None,
     **options: Any,
 ) -> Iterator[Step]:
-    """The sampling loop of one batch, step by step; stop iterating to stop it.
+    """Samples one batch step by step, as `sample` does; stop iterating to stop sampling.
 
-    Arguments are checked at the call, before the first step is asked for.
+    Arguments are checked by the call, before the first step.
 
     Args:
-        denoiser: as in `sample`, like all others.
+        denoiser: as in `sample`, like the other arguments.
 
     Yields:
         `Step`.
@@ -75,11 +75,11 @@ def sample(
 
     Args:
         denoiser: a Denoiser.
-        labels: classes `[N]`, by number or name, or the card's `null_label` for no class; one
-            serves all.
+        labels: classes `[N]`, by number or name, or the card's `null_label` for no class; or one
+            for all.
         seeds: ints `[N]`. An image depends on its own seed and label alone. Defaults to 0, 1, ...
             for the labels.
-        latents: array `[N, H, W, C]` to start from; sampled from the seeds unless given.
+        latents: array `[N, H, W, C]` to start from, instead of the noise of the seeds.
         batch_size: int. Images at a time; with guidance the network sees twice as many.
         progress: bool. Whether to show a bar on standard error.
         callback: `callback(index, t, x, x0)` after each step of each batch: the fields of `Step`.
@@ -89,7 +89,7 @@ def sample(
         float32 array `[N, H, W, C]` in the card's value range.
 
     Raises:
-        ValueError: for a choice that can't be, with the reason.
+        ValueError: invalid options.
     """
     seeds = check_seeds(seeds, np.size(labels))
     batches = sample_batches(

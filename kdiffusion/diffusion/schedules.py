@@ -89,16 +89,16 @@ def zero_terminal_snr(alphas_cumprod: np.ndarray) -> np.ndarray:
 def make_schedule(
     name: str, num_timesteps: int = 1000, zero_terminal_snr: bool = False, **options: float
 ) -> NoiseSchedule:
-    """The schedule called `name` in `SCHEDULES`.
+    """Makes the noise schedule `name` of `SCHEDULES`.
 
     Args:
         name: str. A key of `SCHEDULES`.
         num_timesteps: int. Noising steps T, at least 2. Defaults to `1000`.
         zero_terminal_snr: bool. Whether to end in pure noise; needs an "x0" or "v" target.
-        **options: float. The schedule's own parameters, by name: such as `offset` of `"cosine"`.
+        **options: float. The schedule's own parameters, such as `offset` of `"cosine"`.
 
     Raises:
-        ValueError: for an unknown name, or values that make no schedule.
+        ValueError: an unknown name, or invalid parameters.
     """
     check_name("schedule", name, SCHEDULES)
     alphas_cumprod = SCHEDULES[name](num_timesteps, **options)

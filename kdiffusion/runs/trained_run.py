@@ -32,14 +32,14 @@ class Run:
 
 
 def load_run(run_dir: str | os.PathLike, best: bool = False) -> Run:
-    """A run's model as its newest checkpoint left it, for export and evaluation.
+    """Loads a run's model from its newest checkpoint, for export and evaluation.
 
     Args:
         run_dir: path of the run's folder.
-        best: bool. Take the checkpoint of the lowest validation loss instead.
+        best: bool. Load the checkpoint with the lowest validation loss instead.
 
     Raises:
-        FileNotFoundError: no run there, or no whole checkpoint of it.
+        FileNotFoundError: no run there, or no complete checkpoint.
     """
     directory = RunDirectory.read(run_dir)
     model = build_model(

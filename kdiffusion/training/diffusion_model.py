@@ -173,7 +173,7 @@ class DiffusionModel(keras.Model):
         return errors * ops.take(self._loss_weights, timesteps)
 
     def train_step(self, data: Any) -> dict[str, tf.Tensor]:
-        """Algorithm 1: noise a batch, predict, follow the gradient; then move the average."""
+        """Algorithm 1: adds noise to a batch, takes a gradient step and updates the average."""
         images, labels = images_and_labels(data, self.network)
         timesteps, noise, dropped = self._draw(images, self.step)
         labels = tf.where(dropped, int(self.network.num_classes), labels)
@@ -233,7 +233,7 @@ class DiffusionModel(keras.Model):
 
     @property
     def learnt_variables(self) -> list[keras.Variable]:
-        """What the optimizer moves: the live network, and the estimate of the loss, if any."""
+        """What the optimizer updates: the live network, and the loss estimate, if there is one."""
         weighting = [] if self.loss_uncertainty is None else self.loss_uncertainty.variables
         return self.network.trainable_variables + weighting
 
