@@ -41,6 +41,6 @@ def main(
         paths = export_run(run_dir, formats, out, overwrite, best)
     for name, path in paths.items():
         print(f"{name:12} {path}")
-    print(f"Exported and compared with the live network in {time.perf_counter() - start:.1f} s.")
+    print(f"Exported and compared with the network in {time.perf_counter() - start:.1f} s.")
     first = shlex.quote(str(next(iter(paths.values()))))
     print(f"Sample from it: python -m kdiffusion sample {first}")

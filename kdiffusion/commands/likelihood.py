@@ -71,7 +71,7 @@ def main(
     if out is not None:
         with staged(out, overwrite) as file, open(file, "w", newline="") as stream:
             csv.writer(stream).writerows(_rows(bound))
-        print(f"The terms: {out}")
+        print(f"Terms of each step: {out}")
 
 
 def _load(card, data, directory):

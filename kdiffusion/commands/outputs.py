@@ -42,7 +42,7 @@ def choose_output(named: Path | None, default: str, overwrite: bool) -> Path:
         refuse_existing(named, overwrite)
         suffixes = IMAGES if Path(default).suffix in IMAGES else (Path(default).suffix,)
         if named.suffix.lower() not in suffixes:  # else the work would be lost at its end
-            raise ValueError(f"The name must end in {', '.join(suffixes)}. Received: {named}")
+            raise ValueError(f"The file name must end in {', '.join(suffixes)}. Received: {named}")
         return named
     path, number = Path(default), 2
     while path.exists() and not overwrite:

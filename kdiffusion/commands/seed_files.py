@@ -161,8 +161,8 @@ def _begin_job(folder, denoiser, labels, options):
             differing.append("model")
         if differing:
             raise ValueError(
-                f"{folder} holds images with another {', '.join(differing)}. Choose another "
-                "folder, or delete that one"
+                f"{folder} has images sampled with another {', '.join(differing)}. Choose another "
+                "folder, or delete this one"
             )
         return
     with staged(path, overwrite=True) as temporary:
@@ -176,8 +176,8 @@ def _refuse_overlaps(folder, files):
     for before, after in itertools.pairwise(ranges):
         if after.start < before.stop:
             raise ValueError(
-                f"{folder} holds files divided otherwise: {file_name(before)} overlaps "
-                f"{file_name(after)}. Choose another folder, or delete that one"
+                f"{folder} has files with other ranges of seeds: {file_name(before)} overlaps "
+                f"{file_name(after)}. Choose another folder, or delete this one"
             )
 
 
