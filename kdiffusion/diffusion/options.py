@@ -31,7 +31,7 @@ class RecommendedSampling:
         steps: number of steps, at most the T of the training.
         timesteps: timesteps to visit, such as 999 640 320 90; replaces steps and spacing.
         guidance_strength: w of classifier-free guidance (Ho & Salimans 2022); 0 is the plain
-            conditional model. Many libraries use the scale s = 1 + w.
+            conditional model. Many libraries use a guidance scale of 1 + w.
         guidance_interval: noise levels (sigma) between which to guide; steps outside cost half.
             0 inf is everywhere.
     """

@@ -51,9 +51,9 @@ class DataConfig:
     """The images to learn from."""
 
     name: str = "digits"
-    """digits, cifar10, cifar100, stl10, folder, packed, or another name of TFDS."""
+    """digits, cifar10, cifar100, stl10, folder, packed, or a TFDS name."""
     directory: Path | None = None
-    """The folder of the images, what `pack` wrote, or TFDS's data directory (None: its default)."""
+    """Image folder, packed folder, or TFDS's data directory (None: its default)."""
     image_size: Positive | tuple[Positive, Positive] | None = None
     """Side in pixels, or height and width, to resize to."""
     validation_fraction: Annotated[FiniteFloat, Field(gt=0, lt=1)] = 0.1
