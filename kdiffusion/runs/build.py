@@ -56,10 +56,10 @@ def build_model(
         # names order the graph's nodes and so its sums: a resumed run would end otherwise.
         name="diffusion_model",
     )
-    shape = find("learning_rate_shape", optimizer.learning_rate_shape, LEARNING_RATE_SHAPES)
+    shape = find(optimizer.learning_rate_shape, LEARNING_RATE_SHAPES)
     learning_rate = shape(optimizer, total_steps * diffusion_model.updates_per_step)
     diffusion_model.compile(
-        find("optimizer", optimizer.name, OPTIMIZERS)(optimizer, learning_rate),
+        find(optimizer.name, OPTIMIZERS)(optimizer, learning_rate),
         steps_per_execution=config.run.steps_per_execution,
     )
     return diffusion_model
@@ -74,7 +74,7 @@ def _schedule(diffusion):
 
 def _student(config, schedule):
     """The class of a student, with the arguments that are its own."""
-    kind = find("student.method", config.student.method, STUDENTS)
+    kind = find(config.student.method, STUDENTS)
     pairs = timestep_pairs(schedule, config.sampling.steps)
     own = {**vars(config.student), "timesteps": config.sampling.timesteps or [t for t, _ in pairs]}
     return functools.partial(kind, **{name: own[name] for name in kind.settings})
@@ -84,7 +84,7 @@ def _network(model, image_shape, num_classes):
     fields = {**vars(model)}
     name, policy = fields.pop("network"), fields.pop("dtype_policy")
     del fields["network_options"]
-    options, network_class = model.own_arguments, find("network", name, NETWORKS)
+    options, network_class = model.own_arguments, find(name, NETWORKS)
     # Of another network than UNet the settings need a translation.
     make = getattr(network_class, "from_settings", network_class)
     try:

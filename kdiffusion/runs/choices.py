@@ -11,8 +11,6 @@ import importlib
 from collections.abc import Mapping
 from typing import Any
 
-from kdiffusion.checks import check_name
-
 # Each takes an `OptimizerConfig` and a learning-rate schedule.
 OPTIMIZERS = {
     "adamw": "kdiffusion.runs.optimizers:adamw",
@@ -41,11 +39,7 @@ STRATEGIES = {
 }
 
 
-def find(argument: str, name: str, table: Mapping[str, str]) -> Any:
-    """The function or the class of a row; `argument` is what the name was given for.
-
-    Raises:
-        ValueError: no such row.
-    """
-    module, _, attribute = table[check_name(argument, name, table)].partition(":")
+def find(name: str, table: Mapping[str, str]) -> Any:
+    """The function or the class of a row; a `Config` has checked the name."""
+    module, _, attribute = table[name].partition(":")
     return getattr(importlib.import_module(module), attribute)

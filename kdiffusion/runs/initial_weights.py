@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-import dataclasses
 import hashlib
 import importlib
 import json
 import os
 from collections.abc import Sequence
+from dataclasses import dataclass, fields, replace
 from fractions import Fraction
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -35,7 +35,7 @@ if TYPE_CHECKING:
 MOST_NAMED = 8  # weights that don't fit, in an error
 
 
-@dataclasses.dataclass(frozen=True)
+@dataclass(frozen=True)
 class InitialWeights:
     """Weights that another run may start from.
 
@@ -92,23 +92,21 @@ def read_parent(path: str | os.PathLike) -> InitialWeights:
             found, stored.weights, stored.card, stored.network_class, stored.network, name
         )
     if found.suffix == ".keras":
-        return _of_network(_keras_network(found), found, name)
-    if holds_run(found):
+        network, card = _keras_network(found), None
+    elif holds_run(found):
         from kdiffusion.runs.trained_run import load_run  # TensorFlow's seconds
 
         run = load_run(found)
-        return _of_network(run.model.ema_network, found, name, run.card)
-    raise ValueError(
-        "`run.init_from` must be a run's folder, a .safetensors file, a folder with a "
-        "denoiser.safetensors, which `export` and `import` write, or a .keras file. "
-        f"Received: {path}"
-    )
-
-
-def _of_network(network, path, name, card=None):
+        network, card = run.model.ema_network, run.card
+    else:
+        raise ValueError(
+            "`run.init_from` must be a run's folder, a .safetensors file, a folder with a "
+            "denoiser.safetensors, which `export` and `import` write, or a .keras file. "
+            f"Received: {path}"
+        )
     weights = {key: np.asarray(each, np.float32) for key, each in named_weights(network).items()}
-    network_class, arguments = describe(network) if is_described(network) else (None, None)
-    return InitialWeights(path, weights, card, network_class, arguments, name)
+    described = describe(network) if is_described(network) else (None, None)
+    return InitialWeights(found, weights, card, *described, name)
 
 
 def _keras_network(path) -> keras.Model:
@@ -221,16 +219,17 @@ def _listed(names):
 NOT_THE_PARENTS = ("image_shape", "num_classes", "dropout")
 
 
-def with_network_of(
+def with_settings_of(
     config: Config, parent: InitialWeights | None, image_shape: tuple[int, int, int]
 ) -> Config:
-    """The configuration with the network of the weights that the run starts from.
+    """The configuration with what is left to the weights that the run starts from.
+
+    That is the network "parent", and the guidance of a student's teacher.
 
     Args:
-        config: `Config`, whose network may be "parent".
+        config: `Config`.
         parent: `InitialWeights`, or None.
-        image_shape: `(height, width, channels)` of the run's images. Self-attention stays at the
-            levels of the network where the parent has it, whatever their maps' heights are here.
+        image_shape: `(height, width, channels)` of the run's images.
 
     Returns:
         A `Config` whose own settings and options make that network.
@@ -238,44 +237,48 @@ def with_network_of(
     Raises:
         ValueError: the parent doesn't say what network it is.
     """
-    if config.model.network != PARENT:
-        return config
-    if parent is None or parent.network is None or parent.network_class is None:
-        raise ValueError(
-            "`model.network` parent needs `run.init_from` to be a run or an exported file, which "
-            f"describe their network. Received: {config.run.init_from}"
-        )
-    known = {field.name for field in dataclasses.fields(ModelConfig)}
+    model, student = config.model, config.student
+    if model.network == PARENT:
+        if parent is None or parent.network is None or parent.network_class is None:
+            raise ValueError(
+                "`model.network` parent needs `run.init_from` to be a run or an exported file, "
+                f"which describe their network. Received: {config.run.init_from}"
+            )
+        model = _network_of(parent, image_shape[0], model)
+    if student.method != NO_STUDENT and parent is not None and parent.card is not None:
+        names = ("guidance_strength", "guidance_interval")
+        left_out = [name for name in names if getattr(student, name) is None]
+        guidance = {name: getattr(parent.card, name) for name in left_out}
+        student = replace(student, **guidance)
+    return replace(config, model=model, student=student)
+
+
+def _network_of(parent, height, asked):
+    """The `ModelConfig` of a parent's network, with the dropout and dtype policy asked for.
+
+    Self-attention stays at the levels of the network where the parent has it, whatever their maps'
+    heights are for images of this height.
+    """
+    known = {field.name for field in fields(ModelConfig)}
     arguments = {
         name: value
         for name, value in parent.network.items()
         if name not in NOT_THE_PARENTS and value is not None
     }
     if "attention_resolutions" in arguments:
-        arguments["attention_resolutions"] = _at_the_same_levels(parent.network, image_shape[0])
+        arguments["attention_resolutions"] = _at_the_same_levels(parent.network, height)
     options = tuple(
         f"{name}={json.dumps(value)}"
         for name, value in sorted(arguments.items())
         if name not in known
     )
-    model = ModelConfig(
+    return ModelConfig(
         network=parent.network_class,
         network_options=options,
-        dropout=config.model.dropout,
-        dtype_policy=config.model.dtype_policy,
+        dropout=asked.dropout,
+        dtype_policy=asked.dtype_policy,
         **{name: value for name, value in arguments.items() if name in known},
     )
-    return dataclasses.replace(config, model=model)
-
-
-def with_guidance_of(config: Config, parent: InitialWeights | None) -> Config:
-    """The configuration of a student with the guidance that its teacher's card recommends."""
-    student = config.student
-    if student.method == NO_STUDENT or parent is None or parent.card is None:
-        return config
-    names = ("guidance_strength", "guidance_interval")
-    left_out = [name for name in names if getattr(student, name) is None]
-    return config.replace(**{f"student.{name}": getattr(parent.card, name) for name in left_out})
 
 
 def _at_the_same_levels(network, height):

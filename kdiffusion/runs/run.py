@@ -22,8 +22,7 @@ from kdiffusion.runs.fit import Training, check_steps_per_execution, fit
 from kdiffusion.runs.initial_weights import (
     read_parent,
     start_from,
-    with_guidance_of,
-    with_network_of,
+    with_settings_of,
 )
 from kdiffusion.runs.remote_run import run_copy
 from kdiffusion.runs.run_directory import RunDirectory
@@ -120,8 +119,7 @@ def _prepare(
     with working(f"loading the data set {config.data.name}", line=workers.is_chief):
         dataset = _load_dataset(config)
     if before is None:
-        config = with_network_of(config, parent, dataset.image_shape)
-        config = with_guidance_of(config, parent)
+        config = with_settings_of(config, parent, dataset.image_shape)
     flip, steps = config.data.horizontal_flip, dataset.steps_per_epoch(config.optimizer.batch_size)
     total_steps = config.optimizer.epochs * steps
     directory = RunDirectory(
@@ -136,7 +134,7 @@ def _prepare(
     with strategy.scope(), working("building the network"):
         model = build_model(config, dataset.image_shape, dataset.num_classes, total_steps)
     if workers.is_chief:
-        say("\n".join(found_lines(model, dataset, config, strategy)))
+        say("\n".join(found_lines(model, dataset, config, strategy, total_steps)))
     evaluation = _evaluation(config, dataset, directory) if workers.is_chief else None
     return Training(directory, dataset, strategy, workers, model, parent, evaluation)
 

@@ -77,7 +77,7 @@ def auto() -> tf.distribute.Strategy:
 
 def make_strategy(name: str) -> tf.distribute.Strategy:
     """The `tf.distribute.Strategy` of a name in `STRATEGIES`, on the devices that are there."""
-    return find("strategy", name, STRATEGIES)()
+    return find(name, STRATEGIES)()
 
 
 def distributed_batches(

@@ -49,19 +49,22 @@ def _network(config):
 
 
 def found_lines(
-    model: DiffusionModel, dataset: ImageDataset, config: Config, strategy: tf.distribute.Strategy
+    model: DiffusionModel,
+    dataset: ImageDataset,
+    config: Config,
+    strategy: tf.distribute.Strategy,
+    total_steps: int,
 ) -> list[str]:
     """What is known about a run once data set, network and devices are there: lines of text."""
     shape = "x".join(str(side) for side in dataset.image_shape)
     held_out = len(dataset.validation_images)
-    steps = dataset.steps_per_epoch(config.optimizer.batch_size)
-    total = config.optimizer.epochs * steps
+    steps = total_steps // config.optimizer.epochs
     return [
         f"  images      {len(dataset.images):,} of {shape}, {held_out:,} more held out",
         f"  parameters  {model.network.count_params():,}, {config.model.dtype_policy}",
-        f"  steps       {total:,}: {steps:,} per epoch",
+        f"  steps       {total_steps:,}: {steps:,} per epoch",
         f"  devices     {_devices(strategy)}",
-        *(f"  note        {note}" for note in notes(config, dataset.image_shape[0], total)),
+        *(f"  note        {note}" for note in notes(config, dataset.image_shape[0], total_steps)),
     ]
 
 

@@ -8,12 +8,10 @@ TABLES = ("OPTIMIZERS", "LEARNING_RATE_SHAPES", "STRATEGIES", "STUDENTS")
 
 
 @pytest.mark.parametrize("name", TABLES)
-def test_every_row_is_there_and_another_is_refused_with_those_that_are(name):
+def test_every_row_is_there(name):
     table = getattr(choices, name)
     for row in table:
-        assert callable(choices.find("name", row, table))
-    with pytest.raises(ValueError, match=f"`name` must be one of {', '.join(table)}. Received"):
-        choices.find("name", "none such", table)
+        assert callable(choices.find(row, table))
 
 
 def test_the_ways_of_drawing_timesteps_have_one_list_of_names():

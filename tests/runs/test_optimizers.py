@@ -14,7 +14,7 @@ from kdiffusion.runs.optimizers import (
     trapezoid,
 )
 
-MAKERS = {name: find("optimizer", name, OPTIMIZERS) for name in OPTIMIZERS}
+MAKERS = {name: find(name, OPTIMIZERS) for name in OPTIMIZERS}
 
 
 def _moved(optimizer, variable, gradient):
@@ -92,7 +92,7 @@ def test_a_shape_starts_peaks_and_ends_where_it_says(shape, warmup_steps):
         warmup_steps=warmup_steps,
         final_learning_rate_fraction=0.1,
     )
-    rate = find("learning_rate_shape", shape, LEARNING_RATE_SHAPES)(config, 100)
+    rate = find(shape, LEARNING_RATE_SHAPES)(config, 100)
     assert float(rate(0)) == (0.0 if warmup_steps else 0.5)
     assert max(float(rate(step)) for step in range(100)) == pytest.approx(0.5)
     assert float(rate(100)) == pytest.approx(0.05)
