@@ -67,10 +67,9 @@ class DiffusionModel(keras.Model):
         ema_decay: float in [0, 1). Decay per step of the moving average; it warms up as
             min(ema_decay, (1 + step) / (10 + step)). Defaults to DDPM's `0.9999`.
         gradient_clip_norm: float above 0, or None. Largest global norm. Defaults to `1.0`.
-        gradient_accumulation: int. Parts of a replica's batch, computed one after another: the same
-            gradient, and memory for one part. Defaults to `1`.
-        rematerialise: bool. Whether blocks are computed again for the gradient (Chen et al. 2016):
-            less memory, more time. Defaults to `False`.
+        gradient_accumulation: int. Parts of a replica's batch, in turn. Defaults to `1`.
+        rematerialise: bool. Compute blocks again for the gradient (Chen et al. 2016): less memory,
+            more time. Defaults to `False`.
         seed: int of 32 bits. Defaults to `0`.
         loss_by_class: bool. Whether validation gives the loss of each class. Defaults to `False`.
     """
@@ -129,12 +128,8 @@ class DiffusionModel(keras.Model):
         weights = loss_weights(schedule, prediction_type, loss_weighting)
         self._loss_weights = weights.astype("float32")
         if schedule.ends_in_pure_noise and (timestep_sampling == "log_normal" or weights[-1] == 0):
-            warnings.warn(
-                "The network never learns from pure noise, where sampling starts: "
-                f"`timestep_sampling` {timestep_sampling} and `loss_weighting` {loss_weighting} "
-                "leave it out.",
-                stacklevel=2,
-            )
+            unseen = "No step learns from pure noise, where sampling starts"
+            warnings.warn(f"{unseen}: {timestep_sampling=}, {loss_weighting=}", stacklevel=2)
         self.step = self.add_weight((), "zeros", dtype="int64", trainable=False, name="step")
         self._loss_by_timestep = LossByTimestep(schedule.num_timesteps)
         self._gradient_norm = StepMean(name="gradient_norm")
@@ -166,9 +161,8 @@ class DiffusionModel(keras.Model):
         alphas_cumprod = ops.take(self._alphas_cumprod, timesteps)[:, None, None, None]
         noisy = q_sample(images, noise, alphas_cumprod)
         target = from_x0_and_eps(images, noise, alphas_cumprod, self.prediction_type)
-        prediction = network(
-            {"noisy_image": noisy, "timestep": timesteps, "label": labels}, training=training
-        )
+        inputs = {"noisy_image": noisy, "timestep": timesteps, "label": labels}
+        prediction = network(inputs, training=training)
         errors = ops.mean(ops.square(target - ops.cast(prediction, "float32")), axis=(1, 2, 3))
         return errors * ops.take(self._loss_weights, timesteps)
 
@@ -189,14 +183,12 @@ class DiffusionModel(keras.Model):
         """The loss of the averaged network; every batch has the same timesteps and noise."""
         images, labels = images_and_labels(data, self.network)
         timesteps, noise, _ = self._draw(images, -1, self._validation_timesteps)
-        losses = self.diffusion_losses(
-            self.ema_network, images, labels, timesteps, noise, training=False
-        )
+        batch = images, labels, timesteps, noise
+        losses = self.diffusion_losses(self.ema_network, *batch, training=False)
         self._loss_by_timestep.update_state(losses, timesteps)
-        if self._loss_by_class is None:
-            return results([self._loss_by_timestep])
-        self._loss_by_class.update_state(losses, labels)
-        return results([self._loss_by_timestep, self._loss_by_class])
+        if self._loss_by_class is not None:
+            self._loss_by_class.update_state(losses, labels)
+        return results([each for each in self.metrics if each is not self._gradient_norm])
 
     def _draw(self, images, step, timestep_sampler=None):
         """What chance decides of a batch: timesteps, noise, and whose label is dropped."""
@@ -221,9 +213,8 @@ class DiffusionModel(keras.Model):
     def _learn(self, objective, seed, batch, updates):
         """One step of the optimizer and of the average, the `updates`-th; the losses `[B]`."""
         variables = self.learnt_variables
-        gradients, losses = gradients_in_parts(
-            objective, variables, self.gradient_accumulation, seed, batch
-        )
+        parts = self.gradient_accumulation
+        gradients, losses = gradients_in_parts(objective, variables, parts, seed, batch)
         norm = apply_gradients(self.optimizer, gradients, variables, self.gradient_clip_norm)
         update_average(self.ema_network, self.network, self.ema_decay, updates)
         # float16's scale is found by going too far: such a step is left out, and is no fault.
