@@ -8,7 +8,6 @@ import signal
 import socket
 import subprocess
 import sys
-import time
 from pathlib import Path
 
 import pytest
@@ -19,19 +18,21 @@ pytestmark = pytest.mark.slow
 ROOT = Path(__file__).parent.parent.parent
 
 TINY = [
-    "digits", "--optimizer.epochs", "4", "--optimizer.batch-size", "256",
-    "--model.base-channels", "4", "--model.channel-multipliers", "1", "--model.dropout", "0.2",
-    "--sampling.steps", "2", "--run.strategy", "multi_worker", "--run.checkpoint-every-steps", "1",
-    "--run.checkpoint-every-epochs", "1", "--resume",
+    "digits", "--optimizer.epochs", "2", "--optimizer.batch-size", "256", "--optimizer.name",
+    "adamw", "--model.base-channels", "4", "--model.channel-multipliers", "1", "--model.dropout",
+    "0.2", "--model.dtype-policy", "float32", "--sampling.steps", "2", "--run.sample-every-epochs",
+    "100", "--run.strategy", "multi_worker", "--run.checkpoint-every-steps", "1", "--resume",
 ]  # fmt: skip
 
-# What two workers do one thing after another: they read an epoch, print digests of the images that
-# each is given, and train with other settings, with a callback that stops, and to the end.
+# What two workers do one thing after another: they read an epoch and print digests of the images
+# that each is given, start with other settings, and train twice. The second run is stopped by a
+# callback of the first worker, then by a SIGTERM to the second, which is killed in the end.
 TOGETHER = """
-import functools, hashlib, sys, keras
+import functools, hashlib, os, signal, sys, keras
 from kdiffusion.commands import train
 from kdiffusion.data import load_dataset
 from kdiffusion.runs import run
+from kdiffusion.runs.saving import SaveCheckpoint
 from kdiffusion.runs.strategy import distributed_batches
 
 run.make_strategy = functools.cache(run.make_strategy)  # a process can make one of this kind
@@ -51,14 +52,27 @@ try:
     train.run(to("refused", "--optimizer.learning-rate", "0.1" if is_first else "0.2"))
 except ValueError as error:
     print("refused:", error)
+train.run(to("whole"))
 
 class Stop(keras.callbacks.Callback):
     def on_train_batch_end(self, batch, logs=None):
         self.model.stop_training |= batch == 1
 
+def signal_and_save(self, batch, logs=None):
+    number = {4: signal.SIGTERM, 8: signal.SIGKILL}.get(int(self.model.step.numpy()))
+    if number and not is_first:
+        os.kill(os.getpid(), number)
+    save(self, batch, logs)
+
 # The first worker alone has the callback.
-run.train(train.parse(arguments).config, f"{folder}/stopped", callbacks=[Stop()])
-train.run(to("whole"))
+stopped = run.train(train.parse(arguments).config, f"{folder}/parts", callbacks=[Stop()])
+print("a callback stopped it after step", int(stopped.model.step.numpy()))
+save, SaveCheckpoint.on_train_batch_end = SaveCheckpoint.on_train_batch_end, signal_and_save
+try:
+    train.run(to("parts"))
+except SystemExit as end:
+    print("status", end.code, flush=True)
+train.run(to("parts"))
 """
 
 # `python train.py`, but for the export, and with a digest of the weights at the end.
@@ -73,17 +87,12 @@ print("digest", hashlib.sha256(b"".join(numbers)).hexdigest())
 """
 
 
-def _free_ports(count):
-    sockets = [socket.create_server(("127.0.0.1", 0)) for _ in range(count)]
-    ports = [each.getsockname()[1] for each in sockets]
-    for each in sockets:
-        each.close()
-    return ports
-
-
 def _tf_config():
     """The environment of each of two workers on this machine."""
-    addresses = [f"127.0.0.1:{port}" for port in _free_ports(2)]
+    sockets = [socket.create_server(("127.0.0.1", 0)) for _ in range(2)]
+    addresses = [f"127.0.0.1:{each.getsockname()[1]}" for each in sockets]
+    for each in sockets:
+        each.close()
     tasks = [{"type": "worker", "index": index} for index in range(2)]
     return [
         {"TF_CONFIG": json.dumps({"cluster": {"worker": addresses}, "task": task})}
@@ -100,36 +109,22 @@ def _slurm_step():
     return [{**step, "SLURM_PROCID": str(index)} for index in range(2)]
 
 
-def _start(run, program=("train.py",), environments=_tf_config):
-    return [
+def _run(script, folder, environments, statuses):
+    """What two workers print that run a script and end with these statuses."""
+    workers = [
         subprocess.Popen(
-            [sys.executable, *program, *TINY, "--run-dir", str(run)],
+            [sys.executable, "-c", script, *TINY, "--run-dir", str(folder)],
             cwd=ROOT,
             env={**os.environ, "PYTHONPATH": str(ROOT), **environment},
             stdout=subprocess.PIPE,
             stderr=subprocess.STDOUT,
             text=True,
         )
-        for environment in environments()
+        for environment in environments
     ]
-
-
-def _outputs(workers, statuses):
     outputs = [worker.communicate(timeout=1800)[0] for worker in workers]
     assert [worker.returncode for worker in workers] == statuses, outputs
     return outputs
-
-
-def _newest(run):
-    """The newest checkpoint's step; 0 without one."""
-    return max((int(path.name[5:]) for path in run.glob("checkpoints/step_????????")), default=0)
-
-
-def _wait_for(run, step, worker):
-    """Returns when a checkpoint of that step or a later one is there."""
-    while _newest(run) < step:
-        assert worker.poll() is None, worker.stdout.read()
-        time.sleep(0.02)
 
 
 def _last(output, pattern):
@@ -140,7 +135,7 @@ def _last(output, pattern):
 def together(tmp_path_factory):
     """The folder of the runs of TOGETHER, and what each of the two workers printed."""
     folder = tmp_path_factory.mktemp("together")
-    return folder, _outputs(_start(folder, ("-c", TOGETHER)), [0, 0])
+    return folder, _run(TOGETHER, folder, _tf_config(), [69, -signal.SIGKILL])
 
 
 def test_two_workers_train_validate_and_export_as_one(together):
@@ -170,29 +165,19 @@ def test_no_image_is_seen_twice_in_an_epoch_and_both_see_what_one_would(together
     assert len(set(one)) == 64 * steps
 
 
-def test_where_a_callback_stops_one_both_stop(together):
-    assert _newest(together[0] / "stopped") == 2
+def test_where_one_is_stopped_both_stop(together):
+    for output in together[1]:
+        assert "a callback stopped it after step 2" in output
+        assert "interrupted: Stopped by SIGTERM after step 4, which was saved." in output
+        assert "status 75" in output
 
 
-def test_one_is_killed_then_one_told_to_stop_and_started_again_they_end_as_the_whole_run(
-    together, last_checkpoint, tmp_path
-):
-    workers = _start(tmp_path)
-    _wait_for(tmp_path, 2, workers[0])
-    workers[1].kill()
-    outputs = _outputs(workers, [69, -signal.SIGKILL])
+def test_one_is_killed_and_both_started_again_end_as_the_whole_run(together, last_checkpoint):
+    folder, outputs = together
     assert "interrupted: Another worker of the cluster was lost" in outputs[0]
     assert "Traceback" not in outputs[0]
-
-    reached = _newest(tmp_path)
-    workers = _start(tmp_path, environments=_slurm_step)
-    _wait_for(tmp_path, reached + 1, workers[0])
-    workers[1].terminate()
-    outputs = _outputs(workers, [75, 75])
-    steps = [_last(output, "Stopped by SIGTERM after step ([0-9]+)") for output in outputs]
-    assert steps[0] == steps[1]
-    assert reached < _newest(tmp_path) == int(steps[0]) < 24
-
-    outputs = _outputs(_start(tmp_path, ("-c", TRAIN_ONLY)), [0, 0])
+    newest = max((folder / "parts/checkpoints").glob("step_????????"))
+    assert newest.name == "step_00000007"
+    outputs = _run(TRAIN_ONLY, folder / "parts", _slurm_step(), [0, 0])
     assert _last(outputs[0], "digest .*") == _last(outputs[1], "digest .*")
-    assert last_checkpoint(tmp_path) == last_checkpoint(together[0] / "whole")
+    assert last_checkpoint(folder / "parts") == last_checkpoint(folder / "whole")
