@@ -7,8 +7,7 @@ from pathlib import Path
 import pytest
 import tensorflow as tf
 
-from kdiffusion.runs.cluster import RESOLVERS, find_cluster
-from kdiffusion.runs.strategy import make_strategy
+from kdiffusion.runs.strategy import RESOLVERS, find_cluster, make_strategy
 
 DOCUMENT = Path(__file__).parents[2] / "docs" / "distributed.md"
 LISTED = {"KDIFFUSION_HOSTS": "a:1,b:2,c:3"}
