@@ -151,7 +151,9 @@ function positions(file, pattern) {
   const found = [];
   let at = file.indexOf(pattern[0]);
   for (; at !== -1; at = file.indexOf(pattern[0], at + 1)) {
-    if (pattern.every((byte, i) => file[at + i] === byte)) found.push(at);
+    let length = 1;
+    while (length < pattern.length && file[at + length] === pattern[length]) length += 1;
+    if (length === pattern.length) found.push(at);
   }
   return found;
 }

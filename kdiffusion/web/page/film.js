@@ -1,56 +1,72 @@
-/** The steps of the image that is shown, to go back and forth in. */
+/** The steps of the images on the page, to go back and forth in. */
 
 import { show } from "./canvas.js";
 
-const MOST_BYTES = 64 * 2 ** 20;
+const MOST_BYTES = 64 * 2 ** 20; // of all steps of all images
 
-/** Keeps what the canvas was at each step, or, of a long film of large images, at some. */
+/**
+ * @typedef {{step: number, noisy: Uint8ClampedArray, clean: Uint8ClampedArray}} Frame x after a
+ *   step, counted from 1, and the clean image as it was predicted there
+ */
 export class Film {
   /**
-   * @param {HTMLCanvasElement} canvas
    * @param {HTMLInputElement} slider
    * @param {HTMLOutputElement} output says which step is shown
+   * @param {HTMLInputElement} clean a box: whether the predicted clean image is shown, not x
+   * @param {() => void} change is called when another step is to be shown
    */
-  constructor(canvas, slider, output) {
-    Object.assign(this, { canvas, slider, output });
-    this.begin(1);
-    slider.oninput = () => {
-      const { step, pixels } = this.frames[slider.value];
-      show(canvas, pixels);
-      this.say(step);
+  constructor(slider, output, clean, change) {
+    Object.assign(this, { slider, output, clean, steps: 0, stride: 1 });
+    slider.oninput = clean.onchange = () => {
+      this.say();
+      change();
     };
   }
 
-  /** Forgets the last film; the next one has `steps` steps. */
-  begin(steps) {
-    this.frames = [];
+  /**
+   * Prepares for images of so many steps; where the number changes, the slider goes to the last.
+   *
+   * @param {number} steps
+   * @param {number} bytes of each step of all images
+   */
+  begin(steps, bytes) {
+    if (steps === this.steps) return;
     this.steps = steps;
-    const bytes = 4 * this.canvas.width * this.canvas.height;
-    this.stride = Math.max(1, Math.ceil((steps * bytes) / MOST_BYTES));
-    this.slider.disabled = true;
-    this.output.value = "";
+    this.stride = Math.max(1, Math.ceil((2 * steps * bytes) / MOST_BYTES));
+    this.slider.max = Math.ceil(steps / this.stride) - 1;
+    this.end();
   }
 
-  /** Takes the image after a step, counted from 1. */
-  add(step, pixels) {
-    if (step % this.stride === 0 || step === this.steps) this.frames.push({ step, pixels });
-  }
-
-  /** Lets the reader at it, from the end backwards. */
+  /** Goes to the last step. */
   end() {
-    this.slider.max = this.frames.length - 1;
-    this.slider.value = this.frames.length - 1;
-    this.slider.disabled = false;
-    this.say(this.steps);
+    this.slider.value = this.slider.max;
+    this.say();
+  }
+
+  /** Adds a step to the frames of an image; of a long film of large images now and then one. */
+  add(frames, frame) {
+    if (frame.step % this.stride === 0 || frame.step === this.steps) frames.push(frame);
+  }
+
+  /** Shows on canvases the step that the slider is at. */
+  show(frames, canvases) {
+    const frame = frames[this.slider.value];
+    if (frame) this.project(frame, canvases);
+  }
+
+  /** Shows a frame on canvases. */
+  project(frame, canvases) {
+    for (const canvas of canvases) show(canvas, this.clean.checked ? frame.clean : frame.noisy);
   }
 
   /** The step that is shown; null if it is the last. */
   get shown() {
-    const frame = this.slider.disabled ? undefined : this.frames[this.slider.value];
-    return frame === undefined || frame.step === this.steps ? null : frame.step;
+    const step = Math.min((Number(this.slider.value) + 1) * this.stride, this.steps);
+    return step === this.steps ? null : step;
   }
 
-  say(step) {
-    this.output.value = this.slider.ariaValueText = `${step} of ${this.steps}`;
+  say() {
+    const text = `${this.shown ?? this.steps} of ${this.steps}`;
+    this.output.value = this.slider.ariaValueText = text;
   }
 }

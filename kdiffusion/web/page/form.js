@@ -20,19 +20,12 @@ export function offer(form, card) {
 export function fill(form, settings) {
   form.timesteps.value = ""; // a link may have none
   for (const [name, value] of new URLSearchParams(toQuery(settings))) form[name].value = value;
-  form.walking.checked = settings.walk !== null;
-  showWalk(form);
 }
 
-/** The settings that it shows; a RangeError says which can't be. */
+/** Reads it; a RangeError says which setting can't be. At its start the walk is no walk. */
 export function read(form, card) {
   const query = new URLSearchParams(new FormData(form));
   if (query.get("label") === EVERY) query.delete("label");
+  if (Number(query.get("at")) === 0) query.delete("to");
   return fromQuery(query, card);
-}
-
-/** Opens the second seed and the slider, or closes them, as the box says; and says where it is. */
-export function showWalk(form) {
-  form.walk.disabled = !form.walking.checked;
-  form.share.value = form.at.ariaValueText = `${Math.round(100 * form.at.value)} %`;
 }

@@ -1,8 +1,9 @@
-/** Joins the form, the link, the worker and the canvas. */
+/** Joins the form, the link, the workers and the canvases. */
 
+import { clear, offerSizes, resize, save } from "./canvas.js";
 import { Film } from "./film.js";
-import { EVERY, fill, offer, read, showWalk } from "./form.js";
-import { clear, offerSizes, resize, save, show } from "./canvas.js";
+import { EVERY, fill, offer, read } from "./form.js";
+import { Pool, wantedRuntime } from "./pool.js";
 import { fromQuery, recommended, toQuery } from "./settings.js";
 import { layTiles } from "./tiles.js";
 import {
@@ -19,22 +20,23 @@ const element = (id) => document.getElementById(id);
 const form = element("form");
 const canvas = element("canvas");
 const reducedMotion = matchMedia("(prefers-reduced-motion: reduce)"); // noise flickers
-// `runtime=wasm` or `runtime=webgpu` in the link asks for one; it changes no image.
-const runtime = new URLSearchParams(location.search).get("runtime");
-const wanted = runtime === null ? "" : `runtime=${encodeURIComponent(runtime)}`;
-const worker = new Worker(new URL(`worker.js?${wanted}`, import.meta.url), { type: "module" });
+const PATIENCE = 300; // milliseconds: what takes no longer shows no bar, or it would flicker
 
 let card = null;
-let current = null; // the settings of the newest image, finished or not
-let tilesShow = null; // the query of the tiles when all are finished
-let job = { id: 0, done: true, quiet: false, all: false, shown: new Set(), start: 0 };
+let pictures = []; // of each class and of none: { label, tile, frames, version, query, begun }
+let current = null; // the newest settings
+let all = false; // whether they are meant for all classes
+let request = { version: 0, labels: [] };
+let [stepsTaken, start, patience] = [0, 0, null]; // of the request
 // Browsers let a page change its address some hundred times in ten seconds, or in thirty.
 const LINK_PAUSE = 400; // milliseconds
 let linkShown = -LINK_PAUSE;
 let linkTimer = null;
-const film = new Film(canvas, element("film"), element("film-step"));
+const film = new Film(element("film"), element("film-step"), element("clean"), () => {
+  for (const picture of visible()) film.show(picture.frames, canvasesOf(picture));
+});
 
-const RECEIVED = {
+const pool = new Pool({
   loading({ loaded, total }) {
     progress(loaded, total);
     announce("Loading the model");
@@ -46,29 +48,35 @@ const RECEIVED = {
     element("origin").textContent = describeOrigin(card, message.runtime);
     resize(canvas, card.image_shape);
     offerSizes(element("size"), card.image_shape);
-    layTiles(element("tiles"), card, open);
+    const tiles = layTiles(element("tiles"), card, open);
+    pictures = [...tiles, null].map((tile, label) => ({ label, tile, frames: [], version: 0 }));
     offer(form, card);
-    for (const id of ["settings", "generate", "size", "copy"]) element(id).disabled = false;
+    for (const id of ["settings", "walk", "film-row", "size", "copy"]) element(id).disabled = false;
     generateLinked();
   },
 
-  step({ label, index, steps, pixels }) {
-    progress(index + 1, steps);
-    const inFull = (index + 1) % current.steps === 0;
-    if (inFull || !(job.quiet || reducedMotion.matches)) {
-      const place = canvases()[job.all ? label : 0];
-      show(place, pixels);
-      job.shown.add(place);
-    }
-    if (!job.all) film.add(index + 1, pixels);
-    const quarter = Math.floor((4 * (index + 1)) / steps) > Math.floor((4 * index) / steps);
-    if (quarter && !job.quiet) announce(`Step ${index + 1} of ${steps}`);
+  step(task, { index, noisy, clean }) {
+    const frame = { step: index + 1, noisy, clean };
+    film.add((task.frames ??= []), frame);
+    if (task.request !== request) return;
+    stepsTaken += 1;
+    progress(stepsTaken, request.labels.length * current.steps);
+    if (request.live || reducedMotion.matches) return;
+    const picture = pictures[task.label];
+    Object.assign(picture, { query: null, begun: request });
+    film.project(frame, canvasesOf(picture));
   },
 
-  done() {
-    if (job.all) tilesShow = toQuery({ ...current, label: 0 });
-    else film.end();
-    finish(`Generated in ${((performance.now() - job.start) / 1000).toFixed(1)} s`);
+  done({ label, request: { version, query }, frames }) {
+    const picture = pictures[label];
+    if (version < picture.version) return; // another worker was faster with a newer one
+    Object.assign(picture, { version, query, frames });
+    film.show(frames, canvasesOf(picture));
+  },
+
+  finished() {
+    const seconds = (performance.now() - start) / 1000;
+    finish(stepsTaken > 0 ? `Generated in ${seconds.toFixed(1)} s` : "");
     element("save").disabled = false;
   },
 
@@ -76,49 +84,37 @@ const RECEIVED = {
     giveUp("");
     warn(id === null ? `The model could not be loaded. ${message}` : message);
   },
-};
-
-worker.onmessage = ({ data }) => {
-  if ((data.id ?? job.id) !== job.id) return;
-  try {
-    RECEIVED[data.kind](data);
-  } catch (error) {
-    RECEIVED.failed({ id: card && job.id, message: error.message }); // and not "Loading" for ever
-  }
-};
-worker.onerror = (event) => RECEIVED.failed({ id: null, message: event.message ?? "" });
+});
 
 form.onsubmit = (event) => {
   event.preventDefault();
-  generate();
+  for (const picture of visible()) picture.query = null;
+  generate({ live: false });
 };
-form.oninput = ({ target }) => {
-  // Two digits where it is dragged; a link may say more.
-  if (target === form.at) form.at.value = Number(form.at.value).toFixed(2);
-  showWalk(form);
-  // While the slider is dragged; where it is left is a change.
-  if (target === form.at && job.done && !job.all) generate({ quiet: true });
+const main = document.querySelector("main");
+// While a slider is dragged or a number is typed; where it ends is a change.
+main.oninput = ({ target }) => {
+  if (target === form.at) form.at.value = Number(form.at.value).toFixed(2); // a link may say more
+  if (!target.closest("#advanced, #film-row, #looks") && form.checkValidity()) generate();
 };
-form.onchange = ({ target }) => {
-  if (target !== element("plain")) generate({ quiet: target === form.at });
+main.onchange = ({ target }) => {
+  if (!target.closest("#film-row, #looks")) generate({ hurry: true });
 };
 element("random").onclick = () => {
-  [form.seed.value] = crypto.getRandomValues(new Uint32Array(1));
-  generate();
+  [form.seed.value, form.to.value] = crypto.getRandomValues(new Uint32Array(2));
+  generate({ hurry: true });
 };
 element("all").onclick = () => open(EVERY);
 element("plain").onchange = ({ target }) => {
   document.body.classList.toggle("pixels", target.checked);
 };
 element("stop").onclick = () => {
-  if (job.done) return;
-  job = { ...job, id: job.id + 1 };
-  worker.postMessage({ id: job.id });
-  giveUp("Stopped");
+  if (canvas.ariaBusy === "true") giveUp("Stopped");
 };
 element("save").onclick = () => {
-  const name = fileName(card, current, { all: job.all, step: job.all ? null : film.shown });
-  save(canvases(), Number(element("size").value), name);
+  const name = fileName(card, current, { all, step: film.shown });
+  const shown = all ? pictures.map(({ tile }) => tile).filter(Boolean) : [canvas];
+  save(shown, Number(element("size").value), name);
 };
 element("copy").onclick = async () => {
   try {
@@ -142,79 +138,101 @@ function generateLinked() {
   }
   fill(form, settings);
   if (!query.has("label")) form.label.value = EVERY;
-  generate();
+  generate({ live: false });
   warn(warning);
 }
 
-/** Shows the image of a class, large and with its steps; or all classes. */
+/** Shows the image of a class, large; or all classes. */
 function open(label) {
   const before = form.label.value;
   form.label.value = label;
-  if (!generate()) form.label.value = before;
+  if (!generate({ live: false, hurry: true })) form.label.value = before;
   else if (label !== EVERY) element("all").focus({ preventScroll: true }); // which leads back
 }
 
 /**
- * Generates what the form says.
+ * Generates what the form says and the page doesn't show yet.
  *
  * @param {object} how
- * @param {boolean} how.quiet the finished image only, for a slider on its way
+ * @param {boolean} how.live the finished images only, since noise between them would flicker
+ * @param {boolean} how.hurry ends the older images that are under way
  * @returns {boolean} whether the form makes sense
  */
-function generate({ quiet = false } = {}) {
-  const all = form.label.value === EVERY;
+function generate({ live = true, hurry = false } = {}) {
   if (!form.checkValidity()) element("advanced").open = true; // what is wrong may be in there
   if (!form.reportValidity()) {
     warn(""); // the browser says what is wrong now
     return false;
   }
+  let settings;
   try {
-    current = read(form, card);
+    settings = read(form, card);
   } catch (error) {
     warn(error.message);
     return false;
   }
-  job = { id: job.id + 1, done: false, quiet, all, shown: new Set(), start: performance.now() };
+  [current, all] = [settings, form.label.value === EVERY];
+  const query = toQuery({ ...current, label: 0 });
+  const labels = visible()
+    .filter((picture) => picture.query !== query)
+    .map(({ label }) => label);
   warn("");
-  present();
-  if (all && tilesShow === toQuery({ ...current, label: 0 })) {
-    worker.postMessage({ id: job.id }); // they are there: only stop what is under way
-    finish("");
-    element("save").disabled = false;
-    return true;
-  }
-  canvas.ariaBusy = "true";
-  element("save").disabled = true;
-  element("stop").ariaDisabled = "false"; // not `disabled`, which would drop the keyboard's focus
-  if (all) tilesShow = null;
-  else film.begin(current.steps);
-  if (!quiet) announce("Generating");
-  const labels = all ? [...card.class_names.keys()] : [current.label];
-  worker.postMessage({ id: job.id, settings: current, labels });
+  present(query);
+  const isUnderWay = labels.every((label) => request.labels.includes(label));
+  if (!(live && isBusy() && request.query === query && isUnderWay)) begin({ query, labels, live });
+  if (hurry) pool.hurry();
   return true;
 }
 
-/** Where the newest image is shown, or the newest of each class. */
-function canvases() {
-  return job.all ? [...element("tiles").querySelectorAll("canvas")] : [canvas];
+/** Asks for images. */
+function begin({ query, labels, live }) {
+  request = { version: request.version + 1, settings: current, query, labels, live };
+  [stepsTaken, start] = [0, performance.now()];
+  canvas.ariaBusy = "true";
+  film.begin(current.steps, 4 * canvas.width * canvas.height * pictures.length);
+  if (!live) film.end();
+  clearTimeout(patience);
+  if (live) patience = setTimeout(showBusy, PATIENCE);
+  else showBusy();
+  pool.ask(request, labels);
+}
+
+/** Whether what the form says is still being generated. */
+function isBusy() {
+  return canvas.ariaBusy === "true";
+}
+
+/** The pictures on the page. */
+function visible() {
+  if (current === null) return [];
+  return all ? pictures.filter(({ tile }) => tile) : [pictures[current.label]];
+}
+
+/** Where a picture is shown. */
+function canvasesOf({ label, tile }) {
+  const isOpen = !all && label === current.label;
+  return [tile, isOpen ? canvas : null].filter(Boolean);
 }
 
 /** Puts the canvas or the tiles on the page, with their words and their link. */
-function present() {
-  const { all } = job;
+function present(query) {
   element("tiles").hidden = !all;
-  canvas.hidden = element("film-row").hidden = element("all").hidden = all;
+  element("stage").hidden = element("all").hidden = all;
   showLink();
   if (!all) canvas.setAttribute("aria-label", describe(card, current));
   const what = all ? describeAll(current) : describe(card, current);
   element("caption").textContent = `${what}; ${describeSampling(card, current)}`;
+  for (const picture of visible()) {
+    if (picture.query === query) film.show(picture.frames, canvasesOf(picture));
+  }
 }
 
 /** The link to what is shown; without a label, to all classes. */
 function link() {
   const query = new URLSearchParams(toQuery(current));
-  if (job.all) query.delete("label");
-  return `?${[query.toString(), wanted].filter(Boolean).join("&")}`;
+  if (all) query.delete("label");
+  if (wantedRuntime !== null) query.set("runtime", wantedRuntime);
+  return `?${query}`;
 }
 
 /** Puts the link into the address bar: of a burst of images those now and then, and the last. */
@@ -236,16 +254,30 @@ function showLink() {
 
 /** Ends what will not be finished: words and link are its own, so no older image stays beside them. */
 function giveUp(text) {
-  const old = job.done ? [] : canvases().filter((each) => !job.shown.has(each));
-  for (const each of old) clear(each);
-  if (old.includes(canvas)) canvas.setAttribute("aria-label", "No image yet");
+  pool.stop();
+  for (const picture of visible()) {
+    if (picture.query === request.query || picture.begun === request) continue;
+    canvasesOf(picture).forEach(clear);
+    Object.assign(picture, { query: null, frames: [] });
+    canvas.setAttribute("aria-label", "No image yet");
+  }
   finish(text);
 }
 
+/** Shows that it takes a while. */
+function showBusy() {
+  document.body.classList.add("busy");
+  element("stop").ariaDisabled = "false"; // not `disabled`, which would drop the keyboard's focus
+  element("save").disabled = element("film").disabled = true;
+  announce("Generating");
+}
+
 function finish(text) {
-  job.done = true;
+  clearTimeout(patience);
+  document.body.classList.remove("busy");
   canvas.ariaBusy = "false";
   element("stop").ariaDisabled = "true";
+  element("film").disabled = false;
   announce(text);
 }
 

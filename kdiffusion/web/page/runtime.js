@@ -1,54 +1,62 @@
-/** The network in ONNX Runtime, on WebGPU where there is one and in WebAssembly elsewhere. */
-
 /**
- * @import { Card } from "./artifact.js"
- * @import { Denoiser } from "./denoiser.js"
+ * ONNX Runtime, on WebGPU where there is one and in WebAssembly elsewhere. It imports nothing, so that
+ * the runtime is on its way while the other modules are.
  */
-
-import { openDenoiser } from "./denoiser.js";
 
 const FOLDER = new URL("runtime/", import.meta.url);
 const LIBRARIES = { webgpu: "ort.webgpu.bundle.min.mjs", wasm: "ort.wasm.bundle.min.mjs" };
-const NAMES = { webgpu: "WebGPU", wasm: "WebAssembly" };
+export const NAMES = { webgpu: "WebGPU", wasm: "WebAssembly" };
+// An ONNX file of one node, y = x: to open it compiles the runtime while the model is on its way.
+const ONE_NODE = "CAg6LwoQCgF4EgF5IghJZGVudGl0eRIBZ1oLCgF4EgYKBAgBEgBiCwoBeRIGCgQIARIAQgQKABAS";
 
 /**
- * Opens a network on the best that there is.
+ * The options of `ort.InferenceSession.create`.
  *
- * @param {Uint8Array} model an ONNX file with the contract's inputs and output
- * @param {Card} card
- * @param {string | null} wanted a key of LIBRARIES; null for the best that there is
- * @returns {Promise<{denoiser: Denoiser, name: string}>} name: what it runs on, for people
+ * @param {string} provider a key of NAMES
  */
-export async function openOnBest(model, card, wanted) {
-  const isKnown = Object.hasOwn(LIBRARIES, wanted ?? "");
-  const first = isKnown ? wanted : (await hasWebGpu()) ? "webgpu" : "wasm";
-  try {
-    return { denoiser: await open(first, model, card), name: NAMES[first] };
-  } catch (error) {
-    if (first === "wasm") throw new Error(`${NAMES.wasm} could not be used: ${error.message}`);
-    // A driver may lack what the network needs, or compute it wrongly; the processor always can.
-    const name = `${NAMES.wasm}, because ${NAMES.webgpu} could not be used (${error.message})`;
-    return { denoiser: await open("wasm", model, card), name };
-  }
+export function optionsFor(provider) {
+  return {
+    executionProviders: [provider],
+    logSeverityLevel: 3, // errors only: that WebGPU leaves small operations to others is none
+    ...(provider === "wasm" && IN_WASM),
+  };
 }
 
-/** Whether there is a graphics adapter; one in software is slower than WebAssembly. */
-async function hasWebGpu() {
+// All optimisations take a third longer to open `cifar10_5m`, and its images come no sooner.
+const IN_WASM = {
+  graphOptimizationLevel: "basic",
+  extra: {
+    optimization: {
+      disable_specified_optimizers:
+        "CommonSubexpressionElimination;ConstantSharing;TransposeOptimizer",
+    },
+  },
+};
+
+/**
+ * The best that there is.
+ *
+ * @param {string | null} wanted a key of NAMES; null or another for the best
+ * @returns {Promise<string>} a key of NAMES
+ */
+export async function bestProvider(wanted) {
+  if (Object.hasOwn(LIBRARIES, wanted ?? "")) return wanted;
   let adapter;
   try {
     adapter = await navigator.gpu?.requestAdapter();
   } catch {
-    return false; // as Firefox does where the driver is known to be bad
+    return "wasm"; // Firefox throws where the driver is known to be bad
   }
-  // Older browsers say it of the adapter itself.
-  return Boolean(adapter) && !(adapter.info?.isFallbackAdapter ?? adapter.isFallbackAdapter);
+  // One in software is slower than WebAssembly; older browsers say it of the adapter itself.
+  const isFallback = adapter?.info?.isFallbackAdapter ?? adapter?.isFallbackAdapter;
+  return adapter && !isFallback ? "webgpu" : "wasm";
 }
 
-async function open(provider, model, card) {
+/** The library, compiled. */
+export async function start(provider) {
   const ort = await import(new URL(LIBRARIES[provider], FOLDER).href);
   ort.env.wasm.numThreads = 1; // more would need headers that a plain file server does not send
-  return openDenoiser(ort, model, card, {
-    executionProviders: [provider],
-    logSeverityLevel: 3, // errors only: that WebGPU leaves small operations to others is none
-  });
+  const bytes = Uint8Array.from(atob(ONE_NODE), (letter) => letter.charCodeAt(0));
+  await (await ort.InferenceSession.create(bytes, optionsFor(provider))).release();
+  return ort;
 }

@@ -9,9 +9,10 @@ import { className } from "./words.js";
  * @param {HTMLElement} list
  * @param {object} card
  * @param {(label: number) => void} open
+ * @returns {HTMLCanvasElement[]}
  */
 export function layTiles(list, card, open) {
-  for (const label of card.class_names.keys()) {
+  return card.class_names.map((_, label) => {
     const canvas = document.createElement("canvas");
     resize(canvas, card.image_shape);
     canvas.style.width = "";
@@ -24,5 +25,6 @@ export function layTiles(list, card, open) {
     const item = document.createElement("li");
     item.append(button);
     list.append(item);
-  }
+    return canvas;
+  });
 }

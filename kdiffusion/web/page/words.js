@@ -35,16 +35,19 @@ export function describeModel(card) {
   const [height, width] = card.image_shape;
   return (
     `A diffusion model trained on ${card.dataset} generates images of ${width} × ${height} pixels ` +
-    "in your browser. Nothing leaves this machine."
+    "in your browser."
   );
 }
 
-/** Where the model comes from and what it runs on. */
+/** What the model is, and what it runs on. */
 export function describeOrigin(card, runtime) {
   const seen = card.images_seen.toLocaleString("en");
   // The card counts this training alone; what its first weights had seen is not in the file.
   const trained = `${card.parent ? "trained further" : "trained"} on ${seen} images`;
-  return `A class-conditional DDPM by kdiffusion, preset ${card.preset}, ${trained}. Runs on ${runtime}.`;
+  return (
+    `A class-conditional DDPM by kdiffusion, preset ${card.preset}, ${trained}. ` +
+    `Runs on ${runtime}; nothing leaves this machine.`
+  );
 }
 
 /** What of the card's recommendation the page can't do; empty if it can do all. */

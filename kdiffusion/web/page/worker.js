@@ -1,40 +1,46 @@
 /**
  * Loads the network and samples, so that the page stays alive.
  *
- * It is sent { id, settings } and samples for the newest, { id, settings, labels } for an image of each
- * of these labels, or { id } alone to stop; an older image stops at its next step. It sends
- * { kind: "loading", loaded, total }, { kind: "ready", card, runtime }, { kind: "step", id, label,
- * index, steps, pixels } after each step, { kind: "done", id } and { kind: "failed", id, message },
- * where id is null while loading. Of several labels, `index` and `steps` count those of all.
+ * It is sent { id, settings } and samples an image, or { id } alone to stop; an older image stops at
+ * its next step. It sends { kind: "loading", loaded, total }, { kind: "ready", card, runtime },
+ * { kind: "step", id, index, noisy, clean } after each step, with the pixels of x and of the
+ * predicted clean image, { kind: "done", id } and { kind: "failed", id, message }, where id is null
+ * while loading.
  */
 
-import { checkSeal, readCard } from "./artifact.js";
-import { samplingSteps } from "./diffusion/sampling.js";
-import { toRgba } from "./pixels.js";
-import { openOnBest } from "./runtime.js";
+import { NAMES, bestProvider, optionsFor, start } from "./runtime.js";
 
 const WANTED_RUNTIME = new URL(import.meta.url).searchParams.get("runtime");
+
+// Before the modules: file and runtime take longer.
+const arriving = download("denoiser.onnx");
+const started = bestProvider(WANTED_RUNTIME).then((name) => ({ name, ort: start(name) }));
+const [{ checkSeal, readCard }, { openDenoiser }, { samplingSteps }, { toRgba }] = await Promise.all([
+  import("./artifact.js"),
+  import("./denoiser.js"),
+  import("./diffusion/sampling.js"),
+  import("./pixels.js"),
+]);
 
 const toItself = new MessageChannel();
 
 let newest = null;
 let sampling = load(); // one after another: a session runs one batch at a time
 
-onmessage = ({ data: { id, settings, labels } }) => {
+onmessage = ({ data: { id, settings } }) => {
   newest = id;
-  if (settings) {
-    sampling = sampling.then((model) => generate(model, id, settings, labels ?? [settings.label]));
-  }
+  if (settings) sampling = sampling.then((model) => generate(model, id, settings));
 };
 
 /** The network and its card; null, once the page knows why, if it can't be had. */
 async function load() {
   try {
-    const model = await download("denoiser.onnx");
-    await checkSeal(model);
-    const card = readCard(model);
-    const { denoiser, name } = await openOnBest(model, card, WANTED_RUNTIME);
-    postMessage({ kind: "ready", card, runtime: name });
+    // Of a damaged file the seal is what is said, before what damage leads to.
+    const [seal, model] = await Promise.allSettled([arriving.then(checkSeal), arriving.then(open)]);
+    if (seal.status === "rejected") throw seal.reason;
+    if (model.status === "rejected") throw model.reason;
+    const { denoiser, card, runtime } = model.value;
+    postMessage({ kind: "ready", card, runtime });
     return { denoiser, card };
   } catch (error) {
     postMessage({ kind: "failed", id: null, message: error.message });
@@ -42,20 +48,31 @@ async function load() {
   }
 }
 
-async function generate(model, id, settings, labels) {
+/** Opens the network on the best runtime that computes it. */
+async function open(file) {
+  const card = readCard(file);
+  const { name, ort } = await started;
+  try {
+    const denoiser = await openDenoiser(await ort, file, card, optionsFor(name));
+    return { denoiser, card, runtime: NAMES[name] };
+  } catch (error) {
+    if (name === "wasm") throw new Error(`${NAMES.wasm} could not be used: ${error.message}`);
+    // A driver may lack what the network needs, or compute it wrongly; the processor always can.
+    const denoiser = await openDenoiser(await start("wasm"), file, card, optionsFor("wasm"));
+    const why = `because ${NAMES[name]} could not be used (${error.message})`;
+    return { denoiser, card, runtime: `${NAMES.wasm}, ${why}` };
+  }
+}
+
+async function generate(model, id, settings) {
   if (model === null || id !== newest) return model;
   const { denoiser, card } = model;
-  const steps = settings.steps * labels.length;
-  let done = 0;
   try {
-    for (const label of labels) {
-      for await (const { x } of samplingSteps(denoiser, card, { ...settings, label })) {
-        const pixels = toRgba(x, card.image_shape[2]);
-        postMessage({ kind: "step", id, label, index: done, steps, pixels }, [pixels.buffer]);
-        done += 1;
-        await messagesReceived();
-        if (id !== newest) return model;
-      }
+    for await (const { index, x, x0 } of samplingSteps(denoiser, card, settings)) {
+      const [noisy, clean] = [x, x0].map((image) => toRgba(image, card.image_shape[2]));
+      postMessage({ kind: "step", id, index, noisy, clean }, [noisy.buffer, clean.buffer]);
+      await messagesReceived();
+      if (id !== newest) return model;
     }
     postMessage({ kind: "done", id });
   } catch (error) {

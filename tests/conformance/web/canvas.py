@@ -4,14 +4,20 @@ import numpy as np
 
 from kdiffusion.images import to_uint8
 
-# What the page's worker tells it, as an init script.
+# What the page's workers tell it, and how often it paints, as an init script.
 RECORD = """
   window.messages = [];
+  window.paints = 0;
   window.Worker = class extends Worker {
     constructor(...options) {
       super(...options);
       this.addEventListener("message", ({ data }) => messages.push(data));
     }
+  };
+  const { putImageData } = CanvasRenderingContext2D.prototype;
+  CanvasRenderingContext2D.prototype.putImageData = function (...options) {
+    paints += 1;
+    putImageData.apply(this, options);
   };
 """
 
@@ -22,9 +28,21 @@ def finished(page):
     page.wait_for_selector("#canvas[aria-busy=false], #alert:not(:empty)", state="attached")
 
 
-def pixels(page):
-    """What the canvas holds: uint8 [H, W, 3]."""
-    width, *rgba = page.evaluate("""() => {
+def choose(page, **fields):
+    """Fills in fields of the form by their names, and waits for what they ask for."""
+    page.evaluate(
+        """fields => {
+          for (const [name, value] of Object.entries(fields)) form.elements[name].value = value;
+          form.elements.label.dispatchEvent(new Event("change", { bubbles: true }));
+        }""",
+        {name: str(value) for name, value in fields.items()},
+    )
+    finished(page)
+
+
+def pixels(page, canvas="#canvas"):
+    """What a canvas holds: uint8 [H, W, 3]."""
+    width, *rgba = page.locator(canvas).evaluate("""canvas => {
       const { width, height } = canvas;
       return [width, ...canvas.getContext("2d").getImageData(0, 0, width, height).data];
     }""")
@@ -33,16 +51,21 @@ def pixels(page):
     return rgba[..., :3]
 
 
-def levels_off(page, image):
-    """How far each value of the canvas is from an image of Python's loop: int [H, W, 3]."""
-    expected = to_uint8(image).astype(int)
-    assert pixels(page).shape == expected.shape
-    return np.abs(pixels(page) - expected)
+def tile(label):
+    """The selector of a class's tile."""
+    return f"#tiles li:nth-child({label + 1}) canvas"
 
 
-def assert_pixels(page, image):
-    """The canvas holds an image of Python's loop, to one level."""
-    off = levels_off(page, image)
+def levels_off(page, image, canvas="#canvas"):
+    """How far each value of a canvas is from an image of Python's loop: int [H, W, 3]."""
+    shown, expected = pixels(page, canvas), to_uint8(image).astype(int)
+    assert shown.shape == expected.shape
+    return np.abs(shown - expected)
+
+
+def assert_pixels(page, image, canvas="#canvas"):
+    """A canvas holds an image of Python's loop, to one level."""
+    off = levels_off(page, image, canvas)
     assert off.max() <= 1, f"{np.sum(off > 1)} of {off.size} values are up to {off.max()} off"
 
 
@@ -52,6 +75,6 @@ def address_of(page):
     return page.url
 
 
-def steps_drawn(page):
-    """How many steps the worker has told of, of all images, to a page that has RECORD."""
-    return page.evaluate("messages.filter(({ kind }) => kind === 'step').length")
+def told(page, kind):
+    """How many messages of a kind the workers have sent."""
+    return page.evaluate("kind => messages.filter((each) => each.kind === kind).length", kind)

@@ -11,7 +11,7 @@ import pytest
 from playwright.sync_api import sync_playwright
 
 from kdiffusion.diffusion.sampling import sample
-from tests.conformance.web.canvas import finished
+from tests.conformance.web.canvas import RECORD, finished
 
 HEADLESS = (
     "--no-sandbox", "--no-first-run", "--disable-background-networking",
@@ -85,37 +85,57 @@ def browser(launch):
         yield browser
 
 
-@pytest.fixture
-def visit(browser):
-    """`visit(address, **of the context)`: a page that must ask no other machine for anything.
+@pytest.fixture(scope="module")
+def opened(browser):
+    """`opened(address, **of the context)`: a page that must ask no other machine for anything.
 
     Nor may it write an error to the console, unless told `may_fail=True`.
     """
-    errors, requests = [], []
+    errors, requests, contexts = [], [], []
 
-    def open_page(address, may_fail=False, browser=browser, script="", **context):
-        page = browser.new_context(**context).new_page()
+    def open_page(address, may_fail=False, browser=browser, **context):
+        contexts.append(browser.new_context(**context))
+        page = contexts[-1].new_page()
         page.set_default_timeout(120_000)  # milliseconds; a busy machine is slow, not wrong
-        page.add_init_script(script)
+        page.add_init_script(RECORD)
         page.on("request", lambda request: requests.append(request.url))
         if not may_fail:
             page.on("console", lambda message: errors.append((message.type, message.text)))
             page.on("pageerror", lambda error: errors.append(("error", str(error))))
         page.goto(address)
         finished(page)
-        page.locator("#advanced").evaluate("details => details.open = true")
         if not may_fail:
             assert f"{address.split('?')[0]}denoiser.onnx" in requests  # the worker's are seen too
         return page
 
     yield open_page
-    for context in browser.contexts:
+    for context in contexts:
         context.close()
     assert [text for kind, text in errors if kind == "error"] == []
     assert all(url.startswith("http://127.0.0.1:") for url in requests)
 
 
+@pytest.fixture(scope="module")
+def page(opened, address):
+    """The page, on all classes; `choose` sets what a test needs."""
+    return opened(address, viewport={"width": 1280, "height": 800})
+
+
 @pytest.fixture
+def visit(opened):
+    """As `opened`; the page is closed after the test."""
+    pages = []
+
+    def open_page(*arguments, **options):
+        pages.append(opened(*arguments, **options))
+        return pages[-1]
+
+    yield open_page
+    for page in pages:
+        page.close()
+
+
+@pytest.fixture(scope="module")
 def drawn_by_python(denoisers):
     """`drawn_by_python(label, seed, **options)`: the image of Python's loop, [H, W, 3]."""
     denoiser = denoisers["onnx"]
