@@ -66,10 +66,11 @@ const ANSWERS = {
   // The runtime's check, where the network gives what is passed in.
   async runtime({ card, text, prediction }) {
     const { checkRuntime } = await load("artifact.js");
-    let asked = null;
+    const asked = [[], [], []];
     const denoiser = async (...inputs) => {
-      asked = inputs.map((input) => [...input]);
-      return Float32Array.from(prediction);
+      const done = asked[0].length;
+      inputs.forEach((input, i) => asked[i].push(...input));
+      return Float32Array.from(prediction.slice(done, asked[0].length));
     };
     try {
       await checkRuntime(denoiser, card, text);

@@ -109,5 +109,11 @@ async function download(name) {
     loaded += value.length;
     postMessage({ kind: "loading", loaded, total });
   }
-  return new Uint8Array(await new Blob(chunks).arrayBuffer());
+  const bytes = new Uint8Array(loaded);
+  let at = 0;
+  for (const chunk of chunks) {
+    bytes.set(chunk, at);
+    at += chunk.length;
+  }
+  return bytes;
 }
