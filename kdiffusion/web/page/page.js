@@ -80,9 +80,9 @@ const pool = new Pool({
     element("save").disabled = false;
   },
 
-  failed({ id, message }) {
+  failed({ message }) {
     giveUp("");
-    warn(id === null ? `The model could not be loaded. ${message}` : message);
+    warn(card === null ? `The model could not be loaded. ${message}` : message);
   },
 });
 

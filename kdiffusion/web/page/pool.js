@@ -41,7 +41,7 @@ export class Pool {
     Object.assign(this, { receive, slots: [], waiting: [], request: null, count: 0 });
     this.begun = new Map(); // label -> when its newest image began, as a count of images
     this.add(first);
-    for (const message of early) this.take(this.slots[0], message);
+    queueMicrotask(() => early.forEach((message) => this.take(this.slots[0], message)));
   }
 
   /** Asks for an image of each label, in place of what was asked before. */
@@ -96,6 +96,14 @@ export class Pool {
   }
 
   take(slot, message) {
+    try {
+      this.receiveFrom(slot, message);
+    } catch (error) {
+      this.receive.failed({ message: error.message }); // and not "Loading" for ever
+    }
+  }
+
+  receiveFrom(slot, message) {
     const { kind, id = null } = message;
     if (id === null) this.opened(slot, message);
     else if (id === slot.task?.id) {

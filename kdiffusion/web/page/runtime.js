@@ -57,6 +57,6 @@ export async function start(provider) {
   const ort = await import(new URL(LIBRARIES[provider], FOLDER).href);
   ort.env.wasm.numThreads = 1; // more would need headers that a plain file server does not send
   const bytes = Uint8Array.from(atob(ONE_NODE), (letter) => letter.charCodeAt(0));
-  await (await ort.InferenceSession.create(bytes, optionsFor(provider))).release();
+  await ort.InferenceSession.create(bytes, optionsFor(provider));
   return ort;
 }
