@@ -16,7 +16,7 @@ import { checkRuntime, metadata } from "./artifact.js";
  * @param {Uint8Array} file an ONNX file with the contract's inputs and output
  * @param {Card} card
  * @param {object} [options] of `ort.InferenceSession.create`
- * @returns {Promise<Denoiser>}
+ * @returns {Promise<Denoiser & {release: () => Promise<void>}>} release: frees its memory
  */
 export async function openDenoiser(ort, file, card, options) {
   const session = await ort.InferenceSession.create(file, options);
@@ -31,5 +31,5 @@ export async function openDenoiser(ort, file, card, options) {
     return prediction.data;
   };
   await checkRuntime(denoiser, card, metadata(file, "kdiffusion.self_check"));
-  return denoiser;
+  return Object.assign(denoiser, { release: () => session.release() });
 }

@@ -39,9 +39,8 @@ async function load() {
     const [seal, model] = await Promise.allSettled([arriving.then(checkSeal), arriving.then(open)]);
     if (seal.status === "rejected") throw seal.reason;
     if (model.status === "rejected") throw model.reason;
-    const { denoiser, card, runtime } = model.value;
-    postMessage({ kind: "ready", card, runtime });
-    return { denoiser, card };
+    postMessage({ kind: "ready", card: model.value.card, runtime: model.value.runtime });
+    return model.value;
   } catch (error) {
     postMessage({ kind: "failed", id: null, message: error.message });
     return null;
@@ -53,15 +52,29 @@ async function open(file) {
   const card = readCard(file);
   const { name, ort } = await started;
   try {
-    const denoiser = await openDenoiser(await ort, file, card, optionsFor(name));
-    return { denoiser, card, runtime: NAMES[name] };
+    return await openIn(name, await ort, file, card);
   } catch (error) {
     if (name === "wasm") throw new Error(`${NAMES.wasm} could not be used: ${error.message}`);
     // A driver may lack what the network needs, or compute it wrongly; the processor always can.
-    const denoiser = await openDenoiser(await start("wasm"), file, card, optionsFor("wasm"));
+    const model = await openIn("wasm", await start("wasm"), file, card);
     const why = `because ${NAMES[name]} could not be used (${error.message})`;
-    return { denoiser, card, runtime: `${NAMES.wasm}, ${why}` };
+    return { ...model, runtime: `${model.runtime}, ${why}` };
   }
+}
+
+async function openIn(name, ort, file, card) {
+  const opened = (hasty) => openDenoiser(ort, file, card, optionsFor(name, hasty));
+  const denoiser = await opened(true);
+  return { denoiser, card, runtime: NAMES[name], opened: name === "wasm" ? opened : null };
+}
+
+/** After its first image, opens a network again that was opened in haste. */
+async function settle(model) {
+  const { denoiser, opened } = model;
+  model.opened = null;
+  if (!opened) return;
+  model.denoiser = await opened(false);
+  await denoiser.release();
 }
 
 async function generate(model, id, settings) {
@@ -75,6 +88,7 @@ async function generate(model, id, settings) {
       if (id !== newest) return model;
     }
     postMessage({ kind: "done", id });
+    await settle(model);
   } catch (error) {
     postMessage({ kind: "failed", id, message: error.message });
   }
