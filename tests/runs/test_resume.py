@@ -3,7 +3,6 @@
 import signal
 import subprocess
 import sys
-import time
 from pathlib import Path
 
 import pytest
@@ -31,17 +30,17 @@ def config(tiny):
     )
 
 
-# Told to stop amid an epoch and at the end of it; then killed as it writes a checkpoint, when the
-# epoch that the one before lies in is over and logged.
+# Stopped by Ctrl-C amid an epoch and by SIGTERM at the end of it; then killed as it writes a
+# checkpoint, when the epoch that the one before lies in is over and logged.
 STOPPED_TWICE_AND_KILLED = """
 import os, signal, sys
 from kdiffusion.runs import Config, train
-from kdiffusion.runs.interruptions import Preempted
+from kdiffusion.runs.interruptions import Interrupted
 from kdiffusion.runs.saving import SaveCheckpoint
 
 def stop_and_save(self, batch, logs=None):
     if int(self.model.step.numpy()) == stop_at:
-        os.kill(os.getpid(), signal.SIGTERM)
+        os.kill(os.getpid(), number)
     save(self, batch, logs)
 
 def rename(source, target):
@@ -51,29 +50,33 @@ def rename(source, target):
 
 save, SaveCheckpoint.on_train_batch_end = SaveCheckpoint.on_train_batch_end, stop_and_save
 move, os.rename = os.rename, rename
-for stop_at in (5, 6, None):
+# A shell's background jobs, of which this may be one, ignore it.
+signal.signal(signal.SIGINT, signal.default_int_handler)
+for stop_at, number in ((5, signal.SIGINT), (6, signal.SIGTERM), (None, None)):
     try:
         train(Config.from_json(sys.argv[1]), sys.argv[2], resume=True)
-    except Preempted as stop:
+    except Interrupted as stop:
         print(stop, stop.exit_status, flush=True)
 """
 
 
 @pytest.fixture(scope="module")
 def killed(config, tmp_path_factory):
-    """The folder of the run that the script above began, and what the script printed."""
+    """The folder of the run that the script above began, and what it printed."""
     run = tmp_path_factory.mktemp("killed")
     command = [sys.executable, "-c", STOPPED_TWICE_AND_KILLED, config.to_json(), str(run)]
     done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True)
     assert done.returncode == -signal.SIGKILL, done.stdout[-1000:] + done.stderr[-2000:]
+    assert "Ctrl-C again ends it at once" in done.stderr
     return run, done.stdout
 
 
-def test_sigterm_saves_the_step_or_the_epoch_that_is_under_way(killed):
+def test_a_signal_saves_the_step_or_the_epoch_that_is_under_way(killed):
     run, printed = killed
-    for step in (5, 6):
-        assert f"after step {step}, which was saved." in printed
-    assert printed.count("without --overwrite. 75") == 2
+    for cause, step in (("Ctrl-C", 5), ("SIGTERM", 6)):
+        assert f"Stopped by {cause} after step {step}, which was saved." in printed
+    for status in (130, 75):
+        assert f"without --overwrite. {status}\n" in printed
     logs = [verify(run / f"checkpoints/step_{step:08d}")["logs"] for step in (5, 6)]
     assert ["val_loss" in each for each in logs] == [False, True]
 
@@ -93,30 +96,3 @@ def test_a_run_stopped_twice_and_killed_as_it_saves_ends_as_the_whole_one(
     events = EventAccumulator(str(run / "tensorboard/train"), {"tensors": 0}).Reload()
     assert [event.step for event in events.Tensors("epoch/loss")] == [6, 12, 18]
     assert [event.step for event in events.Tensors("batch/loss")] == [*range(2, 20, 2)]
-
-
-def test_a_command_that_is_told_to_stop_saves_and_says_so(tmp_path):
-    """By Ctrl-C; tests/runs/test_workers.py sends SIGTERM."""
-    arguments = ["digits", "--optimizer.epochs", "9999", "--model.base-channels", "4"]
-    arguments += ["--model.channel-multipliers", "1"]
-    options = ["--run.checkpoint-every-steps", "2", "--run-dir", str(tmp_path / "run"), "--resume"]
-    process = subprocess.Popen(
-        [sys.executable, "train.py", *arguments, *options],
-        cwd=ROOT,
-        stdout=subprocess.DEVNULL,
-        stderr=subprocess.PIPE,
-        text=True,
-        # A shell's background jobs, of which this may be one, ignore it.
-        preexec_fn=lambda: signal.signal(signal.SIGINT, signal.default_int_handler),
-    )
-    while not list(tmp_path.glob("run/checkpoints/step_????????")):
-        assert process.poll() is None, process.stderr.read()
-        time.sleep(0.1)
-    process.send_signal(signal.SIGINT)
-    error = process.communicate()[1]
-    assert process.returncode == 130, error
-    assert "interrupted: Stopped by Ctrl-C after step" in error
-    assert "with --resume" in error
-    assert "Traceback" not in error
-    step = error.split("after step ")[1].split(",")[0]
-    assert verify(tmp_path / f"run/checkpoints/step_{int(step):08d}")
