@@ -9,8 +9,6 @@ from kdiffusion.data import load_dataset
 from kdiffusion.images import fit_image
 from tests.data.made_up import assert_same_data, random_pixels, write_folder
 
-WHITE = np.full((6, 6, 3), 255, np.uint8)
-
 
 def files(shape=(6, 6, 3)):
     names = [f"{name}/{index}.png" for name in ("cat", "ant", "bee") for index in range(4)]
@@ -50,12 +48,6 @@ def test_pixels_and_classes_are_those_of_the_files(tmp_path, shape):
         pixels.tobytes(): name.split("/")[0] for name, pixels in written.items()
     }
     np.testing.assert_array_equal(np.bincount(dataset.validation_labels), [1, 1, 1])
-
-
-@pytest.mark.parametrize("suffix", [".jpg", ".bmp", ".gif", ".webp", ".tif"])
-def test_other_formats_are_read(folder, suffix):
-    write_folder(folder, {f"ant/flat{suffix}": WHITE})
-    assert all_images(load(folder))[WHITE.tobytes()] == "ant"
 
 
 def test_image_size_brings_grey_and_coloured_images_to_one_size(folder):

@@ -1,8 +1,6 @@
 """Batches: a permutation an epoch, a pure function of (seed, step), shards, flips, range."""
 
 import itertools
-import subprocess
-import sys
 
 import numpy as np
 import pytest
@@ -158,30 +156,6 @@ def test_validation_batches_are_all_examples_in_order(numbered_dataset, batch_si
 def test_shards_of_unequal_size_are_refused(numbered_dataset):
     with pytest.raises(ValueError, match="`batch_size`"):
         training_batches(numbered_dataset, BATCH_SIZE, seed=0, shard=(0, 3))
-
-
-DISTRIBUTE = """
-import numpy as np, tensorflow as tf
-cpu = tf.config.list_physical_devices("CPU")[0]
-tf.config.set_logical_device_configuration(cpu, [tf.config.LogicalDeviceConfiguration()] * 2)
-from kdiffusion.data import load_dataset, training_batches, validation_batches
-dataset = load_dataset("digits")
-strategy = tf.distribute.MirroredStrategy(["CPU:0", "CPU:1"])
-for batches in (training_batches(dataset, 64, seed=3).take(30), validation_batches(dataset, 64)):
-    distributed = strategy.experimental_distribute_dataset(batches)
-    for whole, parts in zip(batches, distributed, strict=True):
-        for one, replicas in zip(whole, parts, strict=True):
-            replicas = [part.numpy() for part in strategy.experimental_local_results(replicas)]
-            assert len(replicas) == 2
-            assert len(replicas[0]) == len(replicas[1])
-            np.testing.assert_array_equal(np.concatenate(replicas), one)
-"""
-
-
-@pytest.mark.slow
-def test_two_replicas_share_each_batch():
-    # Another process, because logical devices must be set before TensorFlow's first operation.
-    subprocess.run([sys.executable, "-c", DISTRIBUTE], check=True)
 
 
 def test_no_thread_tunes_what_an_iterator_would_wait_for_at_its_end(numbered_dataset):

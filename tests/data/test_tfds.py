@@ -1,9 +1,5 @@
 """TFDS data sets beyond the table: what is read, and which split is held out."""
 
-import os
-import subprocess
-import sys
-
 import numpy as np
 import pytest
 import tensorflow_datasets as tfds
@@ -100,18 +96,3 @@ def test_examples_without_an_image_or_a_label_are_refused(tmp_path):
     )
     with pytest.raises(ValueError, match=r"'bare' must have .* `label`"):
         load(tmp_path, "bare")
-
-
-@pytest.mark.slow
-def test_the_data_directory_may_come_from_the_environment_and_tensorflow_says_nothing(tmp_path):
-    directory = store_tfds(tmp_path, features(), {"train": examples(20)})
-    program = (
-        "from kdiffusion.data import load_dataset; "
-        f"assert load_dataset('little').image_shape == {SHAPE}"
-    )
-    # Another process, because TFDS reads the variable when it is imported.
-    environment = {**os.environ, "TFDS_DATA_DIR": str(directory)}
-    done = subprocess.run(
-        [sys.executable, "-c", program], env=environment, check=True, capture_output=True, text=True
-    )
-    assert done.stderr == ""
