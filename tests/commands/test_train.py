@@ -67,7 +67,7 @@ def test_the_commands_to_go_on_with_are_spelled_as_the_user_calls_them():
     assert any(f"{sys.executable} -m kdiffusion sample runs/a/" in line for line in lines)
 
 
-EPOCHS = 16  # of the 40 that the preset has
+EPOCHS = 8  # of the 40 that the preset has
 
 
 @pytest.fixture(scope="module")
