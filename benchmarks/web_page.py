@@ -67,7 +67,7 @@ def _visit(browser, address, out):
     milliseconds = {"first picture, from opening the page": [page.evaluate("done[0]")]}
     # How long it took is this machine's, and no part of the picture.
     page.locator("#status").evaluate("element => element.style.visibility = 'hidden'")
-    page.screenshot(path=out)
+    page.locator("body").screenshot(path=out)
     page.wait_for_timeout(3000)  # for the other workers
     classes = page.locator("#tiles li").count()
     milliseconds[f"all {classes} classes"] = [
@@ -86,6 +86,7 @@ def _visit(browser, address, out):
 
 def main(
     site: Annotated[Path, tyro.conf.Positional],
+    query: str = "",
     visits: int = 5,
     out: Path = Path("web_page.png"),
 ):
@@ -93,6 +94,7 @@ def main(
 
     Args:
         site: folder that `python -m kdiffusion web` made.
+        query: what the link asks for, such as `steps=4&guidance=0`, of all classes.
         visits: how often it is opened.
         out: PNG of the page to write.
     """
@@ -103,7 +105,7 @@ def main(
     ):
         threading.Thread(target=server.serve_forever, daemon=True).start()
         browser = p.chromium.launch(executable_path=shutil.which("chromium"), args=["--no-sandbox"])
-        address = f"http://127.0.0.1:{server.server_port}/"
+        address = f"http://127.0.0.1:{server.server_port}/?{query}"
         times = [_visit(browser, address, out) for _ in range(visits)]
         browser.close()
         server.shutdown()
