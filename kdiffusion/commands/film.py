@@ -10,11 +10,10 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
 import numpy as np
-from tqdm import tqdm
 
 from kdiffusion.artifacts import load_denoiser
 from kdiffusion.diffusion.options import SamplingOptions
-from kdiffusion.diffusion.sampling import sampling_steps
+from kdiffusion.diffusion.sampling import sample
 from kdiffusion.diffusion.seeded_noise import initial_latents
 from kdiffusion.images import image_grid, to_uint8
 
@@ -58,27 +57,17 @@ def film(
     """
     card = denoiser.card
     kept = _kept(card, frames, show, SamplingOptions(**options))
-    steps = kept[-1]
     frames_of = {number: [] for number in kept.tolist()}
     if 0 in frames_of:
         frames_of[0].append(to_uint8(initial_latents(seeds, card.image_shape)))
 
-    firsts = range(0, len(seeds), batch_size)
-    # Begun before the bar: arguments are checked here.
-    batches = [
-        sampling_steps(
-            denoiser, labels[first : first + batch_size], seeds[first : first + batch_size],
-            **options,
-        )
-        for first in firsts
-    ]  # fmt: skip
-    with tqdm(total=len(batches) * steps, unit="step", disable=not progress) as bar:
-        for batch in batches:
-            for step in batch:
-                if step.index + 1 in frames_of:
-                    shown = step.x if show == "image" else step.x0
-                    frames_of[step.index + 1].append(to_uint8(np.asarray(shown)))
-                bar.update()
+    def keep(index, t, x, x0):
+        if index + 1 in frames_of:
+            frames_of[index + 1].append(to_uint8(x if show == "image" else x0))
+
+    sample(
+        denoiser, labels, seeds, batch_size=batch_size, progress=progress, callback=keep, **options
+    )
     return np.stack([np.concatenate(batches) for batches in frames_of.values()]), kept
 
 

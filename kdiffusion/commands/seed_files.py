@@ -19,7 +19,7 @@ import numpy as np
 from tqdm import tqdm
 
 from kdiffusion.diffusion.options import SamplingOptions
-from kdiffusion.diffusion.sampling import sample_batches
+from kdiffusion.diffusion.sampling import sample
 from kdiffusion.diffusion.seeded_noise import initial_latents
 from kdiffusion.files import staged
 from kdiffusion.images import to_uint8
@@ -103,15 +103,12 @@ def sample_to_folder(
     with image_bar(total, skipped, progress) as bar:
         for file in left:
             file_labels = labels_of_seeds(labels, file)
-            images = np.empty((len(file), *card.image_shape), np.uint8)
-            batches = sample_batches(
+            images = sample(
                 denoiser, file_labels, file, batch_size=batch_size, progress=False,
                 callback=lambda index, t, x, x0: bar.update(len(x) / options["steps"]), **options,
             )  # fmt: skip
-            for indices, batch in batches:
-                images[indices] = to_uint8(batch)
             with staged(folder / file_name(file, file_format.suffix), overwrite=True) as path:
-                file_format.write(path, images, file_labels, file, card.class_names)
+                file_format.write(path, to_uint8(images), file_labels, file, card.class_names)
     return total - skipped, skipped
 
 

@@ -19,7 +19,7 @@ from kdiffusion.diffusion.plan import (
     check_seeds,
     make_plan,
 )
-from kdiffusion.diffusion.sampling import Callback, Step, denoise, gather, in_batches, last_image
+from kdiffusion.diffusion.sampling import Callback, Step, denoise, in_batches, last_image
 from kdiffusion.diffusion.seeded_noise import ImageNoise
 
 
@@ -65,8 +65,7 @@ def image_to_image(
         x = card.schedule.q_sample(images[indices], first, noise.normal())
         return last_image(denoise(plan, labels[indices], x, noise.normal), callback, on_step)
 
-    batches = in_batches(run, len(seeds), len(plan.pairs), batch_size, progress)
-    return gather(batches, len(seeds), card.image_shape, np.float32)
+    return in_batches(run, len(seeds), len(plan.pairs), batch_size, progress)
 
 
 def inpaint(
@@ -128,8 +127,7 @@ def inpaint(
         steps = _repaint(plan, moves, images[indices], keep[indices], labels[indices], noise)
         return last_image(steps, callback, on_step)
 
-    batches = in_batches(run, len(seeds), len(moves), batch_size, progress)
-    return gather(batches, len(seeds), card.image_shape, np.float32)
+    return in_batches(run, len(seeds), len(moves), batch_size, progress)
 
 
 def repaint_moves(steps: int, resamplings: int, jump_steps: int) -> list[tuple[int, int]]:

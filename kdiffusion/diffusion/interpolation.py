@@ -10,7 +10,7 @@ import numpy as np
 
 from kdiffusion.diffusion.card import DenoiserCard
 from kdiffusion.diffusion.denoiser import Denoiser, NetworkDenoiser
-from kdiffusion.diffusion.inversion import invert
+from kdiffusion.diffusion.inversion import INVERTIBLE, invert
 from kdiffusion.diffusion.options import SamplingOptions
 from kdiffusion.diffusion.plan import Labels, check_images, check_labels
 from kdiffusion.diffusion.samplers import find_sampler
@@ -95,9 +95,6 @@ def interpolate_images(
     label: Labels,
     *,
     frames: int = 10,
-    sampler: str = "ddim",
-    guidance_strength: float = 0.0,
-    clip: bool = True,
     fixed_point_iterations: int = 5,
     batch_size: int = 64,
     progress: bool = True,
@@ -110,30 +107,24 @@ def interpolate_images(
         images: float array `[2, H, W, C]` in the value range.
         label: a class, by number or name, or one for each image.
         frames: int, at least 2, both ends included. Defaults to `10`.
-        sampler: str. Only "ddim", whose steps can be run backwards.
-        guidance_strength: float. Defaults to `0.0`, for which see `invert`.
-        clip: bool. As in `invert`.
         fixed_point_iterations: int. As in `invert`.
         batch_size: int. Images at a time.
         progress: bool. Whether to show bars.
         callback: as in `sample`.
-        **options: the other fields of `SamplingOptions`.
+        **options: the fields of `SamplingOptions`; see `invert` for their defaults.
 
     Returns:
         float32 array `[frames, H, W, C]`; the first and last are nearly the images.
     """
     card = denoiser.card
     images, labels = check_images(card, images), check_labels(card, label, 2)
+    options = {**INVERTIBLE, "batch_size": batch_size, "progress": progress, **options}
     latents = invert(
-        denoiser, images, labels, sampler=sampler, guidance_strength=guidance_strength, clip=clip,
-        fixed_point_iterations=fixed_point_iterations, batch_size=batch_size, progress=progress,
-        **options,
-    )  # fmt: skip
+        denoiser, images, labels, fixed_point_iterations=fixed_point_iterations, **options
+    )
     return interpolate(
-        denoiser, label, (0, 0), frames=frames, latents=latents, sampler=sampler,
-        guidance_strength=guidance_strength, clip=clip, batch_size=batch_size, progress=progress,
-        callback=callback, **options,
-    )  # fmt: skip
+        denoiser, label, (0, 0), frames=frames, latents=latents, callback=callback, **options
+    )
 
 
 def mix_labels(denoiser: Denoiser, labels: Labels, fractions: np.ndarray) -> Denoiser:

@@ -11,13 +11,15 @@ from kdiffusion.diffusion.forward_process import NoiseSchedule
 from kdiffusion.diffusion.options import SamplingOptions
 from kdiffusion.diffusion.plan import Labels, Plan, check_images, check_labels, make_plan
 from kdiffusion.diffusion.prediction import Estimate
-from kdiffusion.diffusion.sampling import gather, in_batches
+from kdiffusion.diffusion.sampling import in_batches
 
 # Root mean square of noise that nobody meets: of N(0, 1), six numbers in one of a billion draws.
 LARGEST_NOISE = 3.0
 # An image far from its class, or strong guidance, has a larger latent. There an iterate may be so
 # much larger than the step's first: solutions are, of 20 steps and more.
 LARGEST_GROWTH = 1.2
+# What is inverted unless other options are given.
+INVERTIBLE: dict[str, Any] = {"sampler": "ddim", "guidance_strength": 0.0}
 
 
 def invert(
@@ -25,9 +27,6 @@ def invert(
     images: np.ndarray,
     labels: Labels,
     *,
-    sampler: str = "ddim",
-    guidance_strength: float = 0.0,
-    clip: bool = True,
     fixed_point_iterations: int = 5,
     batch_size: int = 64,
     progress: bool = True,
@@ -40,46 +39,38 @@ def invert(
     the start of a fixed-point iteration, so that sampling leads back to the image. The best iterate
     is kept. One that diverges is moved halfway back to it.
 
-    Sample from the latents with sampler "ddim" and the same `steps`, `spacing`, labels, guidance
-    and `clip`.
+    Sample from the latents with sampler "ddim" and the same labels and options.
 
     Args:
         denoiser: a Denoiser.
         images: float array `[N, H, W, C]` in the value range.
         labels: classes `[N]`, by number or name, or one for all.
-        sampler: str. Only "ddim", with eta 0, has an inverse here.
-        guidance_strength: float. Strong guidance makes the inversion unstable. Defaults to `0.0`.
-        clip: bool. Whether to clip the predicted image to the value range at each step, as in
-            sampling. Near pure noise an error in eps counts a hundredfold in x_0: without
-            clipping, a trained network's latents are little better than the original's there, and
-            do not lead back to the image. Defaults to `True`.
         fixed_point_iterations: int. Iterations per step; 1 is the original method, with one
             evaluation. With n > 1 a step takes n + 1. Defaults to `5`.
         batch_size: int. Images at a time.
         progress: bool. Whether to show a bar.
-        **options: the other fields of `SamplingOptions`.
+        **options: the fields of `SamplingOptions`. Only "ddim" with eta 0, the default, has an
+            inverse here. `guidance_strength` defaults to `0.0`: strong guidance makes the inversion
+            unstable. Near pure noise an error in eps counts a hundredfold in x_0: without `clip`, a
+            trained network's latents do not lead back to the image.
 
     Returns:
         float64 array `[N, H, W, C]`: x at the noisiest timestep.
     """
-    card = denoiser.card
-    images = check_images(card, images)
-    labels = check_labels(card, labels, len(images))
-    chosen = SamplingOptions(
-        sampler=sampler, guidance_strength=guidance_strength, clip=clip, **options
-    )
+    images = check_images(denoiser.card, images)
+    labels = check_labels(denoiser.card, labels, len(images))
+    chosen = SamplingOptions(**{**INVERTIBLE, **options})
     plan = make_plan(denoiser, chosen)
-    if sampler != "ddim" or chosen.eta:
+    if chosen.sampler != "ddim" or chosen.eta:
         raise ValueError(
             "`sampler` must be 'ddim' with `eta` 0, whose step can be run backwards here. "
-            f"Received: sampler={sampler!r}, eta={chosen.eta}"
+            f"Received: sampler={chosen.sampler!r}, eta={chosen.eta}"
         )
 
     def run(indices, on_step):
         return _climb(plan, labels[indices], images[indices], fixed_point_iterations, on_step)
 
-    batches = in_batches(run, len(images), len(plan.pairs), batch_size, progress, "Inverting")
-    return gather(batches, len(images), card.image_shape, np.float64)
+    return in_batches(run, len(images), len(plan.pairs), batch_size, progress, "Inverting")
 
 
 def _climb(plan: Plan, labels, x, iterations: int, on_step) -> np.ndarray:

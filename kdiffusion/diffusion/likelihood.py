@@ -18,7 +18,7 @@ from kdiffusion.diffusion.plan import (
     check_seeds,
     make_plan,
 )
-from kdiffusion.diffusion.sampling import gather, in_batches
+from kdiffusion.diffusion.sampling import in_batches
 from kdiffusion.diffusion.seeded_noise import ImageNoise
 from kdiffusion.images import to_model_range
 
@@ -96,8 +96,8 @@ def variational_bound(
         noise = ImageNoise([seeds[i] for i in indices], card.image_shape)
         return _batch_terms(plan, variance, labels[indices], images[indices], noise, on_step)
 
-    batches = in_batches(run, len(seeds), len(plan.pairs), batch_size, progress, "Bounding")
-    terms = gather(batches, len(seeds), (len(plan.pairs) + 1,), np.float64) / math.log(2.0)
+    nats = in_batches(run, len(seeds), len(plan.pairs), batch_size, progress, "Bounding")
+    terms = nats / math.log(2.0)
     timesteps = np.array([t for t, _ in plan.pairs])
     return VariationalBound(timesteps=timesteps, terms=terms[:, 1:], prior=terms[:, 0])
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
 from typing import Any
 
@@ -91,29 +91,6 @@ def sample(
     Raises:
         ValueError: invalid options.
     """
-    seeds = check_seeds(seeds, np.size(labels))
-    batches = sample_batches(
-        denoiser, labels, seeds, latents=latents, batch_size=batch_size, progress=progress,
-        callback=callback, **options,
-    )  # fmt: skip
-    return gather(batches, len(seeds), denoiser.card.image_shape, np.float32)
-
-
-def sample_batches(
-    denoiser: Denoiser,
-    labels: Labels,
-    seeds: Integers | None = None,
-    *,
-    latents: np.ndarray | None = None,
-    batch_size: int = 64,
-    progress: bool = True,
-    callback: Callback | None = None,
-    **options: Any,
-) -> Iterator[tuple[np.ndarray, np.ndarray]]:
-    """As `sample`, but gives `(indices, images)` batch by batch: memory doesn't grow with N.
-
-    Arguments are checked at the call, before the first batch is asked for.
-    """
     card = denoiser.card
     seeds, labels, latents = _checked(card, labels, seeds, latents)
     plan = make_plan(denoiser, SamplingOptions(**options))
@@ -148,8 +125,8 @@ def in_batches(
     batch_size: int,
     progress: bool,
     description: str = "Sampling",
-) -> Iterator[tuple[np.ndarray, np.ndarray]]:
-    """Gives `(indices, run(indices, on_step))` for consecutive batches, under one progress bar.
+) -> np.ndarray:
+    """What `run(indices, on_step)` gives for consecutive batches, in one array.
 
     Args:
         run: does the work of one batch; calls `on_step()` after each of its steps.
@@ -158,27 +135,14 @@ def in_batches(
         batch_size: int, at least 1.
         progress: bool. Whether to show the bar.
         description: str. What the bar says.
+
+    Returns:
+        array `[N, ...]`.
     """
-    batches = range(0, count, batch_size)
-
-    def generate():
-        total = len(batches) * steps
-        with tqdm(total=total, desc=description, unit="step", disable=not progress) as bar:
-            for first in batches:
-                indices = np.arange(first, min(first + batch_size, count))
-                yield indices, run(indices, bar.update)
-
-    return generate()
-
-
-def gather(
-    batches: Iterator[tuple[np.ndarray, np.ndarray]], count: int, shape: Sequence[int], dtype: Any
-) -> np.ndarray:
-    """The batches of `in_batches` in one array `[count, *shape]`."""
-    results = np.empty((count, *shape), dtype)
-    for indices, batch in batches:
-        results[indices] = batch
-    return results
+    batches = [np.arange(i, min(i + batch_size, count)) for i in range(0, count, batch_size)]
+    total = len(batches) * steps
+    with tqdm(total=total, desc=description, unit="step", disable=not progress) as bar:
+        return np.concatenate([run(indices, bar.update) for indices in batches])
 
 
 def denoise(

@@ -9,7 +9,6 @@ from kdiffusion.diffusion.samplers import SAMPLERS
 from kdiffusion.diffusion.sampling import (
     network_evaluations,
     sample,
-    sample_batches,
     sampling_steps,
 )
 from kdiffusion.diffusion.seeded_noise import initial_latents
@@ -100,25 +99,6 @@ def test_callback_sees_every_step_of_every_batch(make_card, gaussian):
     ]
     np.testing.assert_array_equal(seen[3][2].astype(np.float32), images[:2])
     assert all(np.abs(x0).max() <= 1 for *_, x0 in seen)
-
-
-def test_batches_stream(make_card, gaussian):
-    card, calls = make_card(steps=2), []
-    denoiser = gaussian(card)
-
-    def counted(*args):
-        calls.append(1)
-        return denoiser(*args)
-
-    batches = sample_batches(
-        NetworkDenoiser(card, counted), [0] * 5, range(5), batch_size=2, progress=False
-    )
-    assert not calls
-    indices, images = next(batches)
-    assert indices.tolist() == [0, 1]
-    assert images.shape == (2, 2, 3, 1)
-    assert len(calls) == 2
-    assert [i.tolist() for i, _ in batches] == [[2, 3], [4]]
 
 
 @pytest.mark.parametrize(("names", "numbers"), [(["ship", "cat"], [2, 0]), ("ship", 2)])
@@ -232,4 +212,4 @@ def test_an_option_reaches_the_images(options, make_card):
 def test_what_would_be_silently_wrong_is_refused_before_the_network_runs(changes, name, make_card):
     arguments = {"labels": [0, 1], "seeds": [0, 1], "progress": False, **changes}
     with pytest.raises(ValueError, match=f"`{name}`"):
-        sample_batches(NetworkDenoiser(make_card(), None), **arguments)
+        sample(NetworkDenoiser(make_card(), None), **arguments)
