@@ -113,11 +113,11 @@ def test_images_from_the_rounded_weights_of_the_digits_are_within_8_levels(tmp_p
     """By the samplers without noise, which keep what an early step got wrong (docs/export.md)."""
     formats = ("onnx", "onnx_float16", "onnx_int8")
     exported = export_run("digits", formats, tmp_path)
-    labels, seeds = np.arange(50) % 10, range(50)
+    labels, seeds = np.arange(30) % 10, range(30)
     denoisers = [load_denoiser(path) for path in map(exported.get, formats)]
-    for sampler in ("ddim", "dpmpp_2m", "unipc"):
+    for sampler in ("ddim", "unipc"):
         exact, *rounded = (
-            to_uint8(sample(each, labels, seeds, sampler=sampler, steps=20)).astype(int)
+            to_uint8(sample(each, labels, seeds, sampler=sampler, steps=10)).astype(int)
             for each in denoisers
         )
         for name, images in zip(formats[1:], rounded, strict=True):
