@@ -226,17 +226,11 @@ class Stop(keras.callbacks.Callback):
 
 
 def test_a_run_that_a_callback_stops_is_saved_where_it_stopped(tiny, tmp_path):
-    config = tiny(run={"checkpoint_every_epochs": 100})
-    train(config, tmp_path, callbacks=[Stop()])
+    train(tiny(run={"checkpoint_every_epochs": 100}), tmp_path, callbacks=[Stop()])
     run = RunDirectory.read(tmp_path)
     assert [path.name for path in run.checkpoints.glob("step_*")] == ["step_00000008"]
     assert verify(run.checkpoints / "step_00000008")["logs"] == {}
 
-    # The log has epochs that are whole, and each once.
-    def logged():
-        events = EventAccumulator(str(run.tensorboard / "train"), {"tensors": 0}).Reload()
-        return [event.step for event in events.Tensors("epoch/loss")]
-
-    assert logged() == [6]
-    train(config, tmp_path, resume=True)
-    assert logged() == [6, 12]
+    # The log has epochs that are whole.
+    events = EventAccumulator(str(run.tensorboard / "train"), {"tensors": 0}).Reload()
+    assert [event.step for event in events.Tensors("epoch/loss")] == [6]
