@@ -38,12 +38,13 @@ def main(arguments: Sequence[str] | None = None) -> None:
     from kdiffusion.commands.command_line import call, reporting_errors
 
     with reporting_errors():
-        command = importlib.import_module(COMMANDS[name][0])
+        module, _, function = COMMANDS[name][0].partition(":")
+        command = getattr(importlib.import_module(f"kdiffusion.{module}"), function)
         program = script if script == "train.py" else f"{program} {name}"
-        if hasattr(command, "run"):
-            command.run(rest, program)
+        if function == "run":
+            command(rest, program)
         else:
-            call(command.main, rest, program)
+            call(command, rest, program)
 
 
 def _help(program):

@@ -169,22 +169,6 @@ def png_bytes(image: Image.Image | np.ndarray) -> bytes:
     return file.getvalue()
 
 
-def save_gif(
-    frames: Sequence[Image.Image | np.ndarray],
-    path: str | Path,
-    frame_milliseconds: int = 80,
-    overwrite: bool = False,
-) -> Path:
-    """Writes frames as an endless GIF film, whole or not at all; arguments as for `save_png`."""
-    first, *others = map(_to_pil, frames)
-    with staged(path, overwrite) as temporary:
-        first.save(
-            temporary, format="GIF", save_all=True, append_images=others,
-            duration=frame_milliseconds, loop=0,
-        )  # fmt: skip
-    return Path(path)
-
-
 def _to_pil(image) -> Image.Image:
     if isinstance(image, Image.Image):
         return image

@@ -105,7 +105,8 @@ def test_commands_are_as_they_are_called(document):
         if name == "train":
             parse(options)
         else:
-            main = importlib.import_module(COMMANDS[name][0]).main
+            module, function = COMMANDS[name][0].split(":")
+            main = getattr(importlib.import_module(f"kdiffusion.{module}"), function)
             stand_in = functools.wraps(main)(lambda **_: None)
             tyro.cli(stand_in, args=options, config=(tyro.conf.FlagCreatePairsOff,))
 

@@ -9,7 +9,6 @@ from kdiffusion.images import (
     image_grid,
     png_bytes,
     read_image,
-    save_gif,
     save_png,
     to_model_range,
     to_uint8,
@@ -78,16 +77,6 @@ def test_png_is_replaced_only_when_asked(tmp_path):
     assert np.asarray(Image.open(path)).max() == 0
     save_png(np.ones((2, 2), np.uint8), path, overwrite=True)
     assert np.asarray(Image.open(path)).min() == 1
-
-
-def test_gif_has_its_frames(tmp_path):
-    frames = [np.full((6, 6, 3), value, np.uint8) for value in (0, 120, 250)]
-    film = Image.open(save_gif(frames, tmp_path / "film.gif", frame_milliseconds=50))
-    assert film.n_frames == 3
-    assert film.info["duration"] == 50
-    for index in range(3):
-        film.seek(index)
-        np.testing.assert_array_equal(np.asarray(film.convert("RGB")), frames[index])
 
 
 def test_transparency_is_laid_on_white(tmp_path):

@@ -1,50 +1,32 @@
 """The commands: `python -m kdiffusion COMMAND`.
 
-A command is a row here and a module, which is imported when the command is called. The module has
-`main`, a function whose parameters are the options and whose docstring is the help; or
-`run(arguments, program)`, if it reads its command line itself. A part's command lies in the part's
-own folder. No command imports another.
+A command is a row here and a function in a module, which is imported when the command is called.
+The function's parameters are the options, and its docstring is the help; one called `run` takes the
+arguments and the program's name, and reads its command line itself. A part's command lies in the
+part's own folder. No command imports another.
 """
 
-# Name: (module, one line of help). The help shows the first five above the others.
+# Name: (module of `kdiffusion`:function, one line of help). The help shows the first five first.
 COMMANDS = {
-    "sample": ("kdiffusion.commands.sample", "sample one image, or a grid by class"),
-    "train": (
-        "kdiffusion.commands.train",
-        "train a model, export it, and sample from the exported file",
-    ),
-    "export": ("kdiffusion.commands.export", "export a run's averaged network to files"),
-    "evaluate": ("kdiffusion.evaluation.command", "measure how good sampled images are"),
-    "models": ("kdiffusion.commands.models", "list the pretrained models"),
-    "sample_many": ("kdiffusion.many_images.command", "sample many images into files"),
-    "interpolate": ("kdiffusion.commands.interpolate", "interpolate seeds, classes or images"),
-    "image_to_image": (
-        "kdiffusion.commands.image_to_image",
-        "turn an image into one of another class",
-    ),
-    "inpaint": ("kdiffusion.commands.inpaint", "fill in the masked part of an image"),
-    "film": ("kdiffusion.commands.film", "show how images appear out of noise"),
-    "likelihood": (
-        "kdiffusion.commands.likelihood",
-        "bound the bits per dimension of held-out images",
-    ),
-    "fit_sampler": (
-        "kdiffusion.commands.fit_sampler",
-        "fit a sampler of few steps to a model",
-    ),
-    "export_sampler": (
-        "kdiffusion.commands.export_sampler",
-        "export a whole sampler as one graph",
-    ),
+    "sample": ("commands.sample:sample", "sample one image, or a grid by class"),
+    "train": ("commands.train:run", "train a model, export it, and sample from the exported file"),
+    "export": ("commands.export:export", "export a run's averaged network to files"),
+    "evaluate": ("evaluation.command:main", "measure how good sampled images are"),
+    "models": ("commands.sample:models", "list the pretrained models"),
+    "sample_many": ("many_images.command:main", "sample many images into files"),
+    "interpolate": ("commands.edit:interpolate", "interpolate seeds, classes or images"),
+    "image_to_image": ("commands.edit:image_to_image", "turn an image into one of another class"),
+    "inpaint": ("commands.edit:inpaint", "fill in the masked part of an image"),
+    "film": ("commands.film:main", "show how images appear out of noise"),
+    "likelihood": ("commands.likelihood:main", "bound the bits per dimension of held-out images"),
+    "fit_sampler": ("commands.fit_sampler:main", "fit a sampler of few steps to a model"),
+    "export_sampler": ("commands.export:export_sampler", "export a whole sampler as one graph"),
     "import": (
-        "kdiffusion.diffusers.reader",
-        "import a diffusers model, to sample, export or train from",
+        "diffusers.reader:main",
+        "import a diffusers model to sample, export or train from",
     ),
-    "export_diffusers": (
-        "kdiffusion.diffusers.writer",
-        "export a network as a diffusers model",
-    ),
-    "pack": ("kdiffusion.packing.pack", "pack a data set of any size for training from disk"),
-    "hub": ("kdiffusion.hub.publish", "make a folder for the Hugging Face Hub, and upload it"),
-    "web": ("kdiffusion.web.site", "make a page that samples in the browser"),
+    "export_diffusers": ("diffusers.writer:main", "export a network as a diffusers model"),
+    "pack": ("packing.pack:main", "pack a data set of any size for training from disk"),
+    "hub": ("hub.publish:main", "make a folder for the Hugging Face Hub, and upload it"),
+    "web": ("web.site:main", "make a page that samples in the browser"),
 }

@@ -11,7 +11,7 @@ import numpy as np
 
 from kdiffusion.diffusion.sampling import sample
 from kdiffusion.files import refuse_existing, staged
-from kdiffusion.images import image_grid, save_gif, to_uint8
+from kdiffusion.images import image_grid, to_uint8
 
 from .inputs import label_names
 
@@ -27,9 +27,10 @@ IMAGES: dict[str, dict[str, Any]] = {
     ".jpeg": {"quality": 95, "subsampling": 0},
     ".webp": {"lossless": True},
 }
+FRAME_MILLISECONDS = 80  # of a GIF
 
 
-def choose_output(named: Path | None, default: str, overwrite: bool) -> Path:
+def choose_output(named: Path | None, default: str, overwrite: bool, *others: Path | None) -> Path:
     """The file to write.
 
     Args:
@@ -37,7 +38,9 @@ def choose_output(named: Path | None, default: str, overwrite: bool) -> Path:
         default: str. The name where the user named none; `samples.png` becomes `samples_2.png`
             where that is there.
         overwrite: bool. Whether an existing file may be replaced.
+        *others: more files to write, as for `refuse_outputs`.
     """
+    refuse_outputs(*others, overwrite=overwrite)
     if named is not None:
         refuse_existing(named, overwrite)
         suffixes = IMAGES if Path(default).suffix in IMAGES else (Path(default).suffix,)
@@ -68,7 +71,7 @@ def write_outputs(contents: Mapping[Path | None, Any], overwrite: bool) -> str:
 
     Args:
         contents: dict from path (None: not wanted) to a PIL image (of a suffix in `IMAGES`), a list
-            of PIL images (an endless GIF) or a dict of arrays (NPZ).
+            of PIL images (an endless GIF), a dict of arrays (NPZ) or a text.
         overwrite: bool. Whether files may be replaced.
 
     Returns:
@@ -83,7 +86,11 @@ def write_outputs(contents: Mapping[Path | None, Any], overwrite: bool) -> str:
                 with open(temporary, "wb") as file:  # given a name, NumPy would append ".npz"
                     np.savez_compressed(file, **content)
             elif isinstance(content, list):
-                save_gif(content, temporary)
+                first, *frames = content
+                options = {"duration": FRAME_MILLISECONDS, "loop": 0}
+                first.save(temporary, "GIF", save_all=True, append_images=frames, **options)
+            elif isinstance(content, str):
+                temporary.write_text(content, encoding="utf-8")
             else:
                 content.save(temporary, **IMAGES[path.suffix.lower()])
     return ", ".join(str(path) for path in contents if path is not None)
@@ -107,15 +114,15 @@ def draw_by_class(
     """
     label_of_image, seeds = one_label_after_another(labels, per_label, seed)
     images = sample(denoiser, label_of_image, seeds, **options)
-    return to_uint8(images), label_of_image, np.array(seeds, np.uint64)
+    return to_uint8(images), label_of_image, seeds
 
 
 def one_label_after_another(
     labels: Sequence[int], per_label: int, seed: int
-) -> tuple[np.ndarray, range]:
-    """The label, int32 `[N]`, and the seed, a Python int, of each image of a grid by label."""
+) -> tuple[np.ndarray, np.ndarray]:
+    """The label, int32 `[N]`, and the seed, uint64 `[N]`, of each image of a grid by label."""
     label_of_image = np.repeat(np.asarray(labels, np.int32), per_label)
-    return label_of_image, range(seed, seed + len(label_of_image))
+    return label_of_image, np.array(range(seed, seed + len(label_of_image)), np.uint64)
 
 
 def grid_beside(

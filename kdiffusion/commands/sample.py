@@ -1,21 +1,22 @@
 """`python -m kdiffusion sample ARTIFACT`: one image, or a grid by class, from an exported file.
 
-It imports neither TensorFlow nor Keras, unless the file is a SavedModel.
+And `models`, which lists the pretrained models. It imports neither TensorFlow nor Keras, unless the
+file is a SavedModel.
 """
 
 import time
 from pathlib import Path
 from typing import Any
 
-from kdiffusion.artifacts import load_denoiser
+from kdiffusion.artifacts import load_denoiser, released_models
 from kdiffusion.images import image_grid
 from kdiffusion.terminal import counted
 
 from .inputs import AS_RECOMMENDED, Labels, Model, Sampling, Trust, label_names, labels_from_text
-from .outputs import choose_output, draw_by_class, refuse_outputs, write_outputs
+from .outputs import choose_output, draw_by_class, write_outputs
 
 
-def main(
+def sample(
     artifact: Model,
     labels: Labels = ("all",),
     per_label: int = 8,
@@ -43,8 +44,7 @@ def main(
     denoiser = load_denoiser(artifact, trust)
     card = denoiser.card
     numbers = labels_from_text(labels, card.class_names)
-    out = choose_output(out, "samples.png", overwrite)
-    refuse_outputs(npz, overwrite=overwrite)
+    out = choose_output(out, "samples.png", overwrite, npz)
     start = time.perf_counter()
     images, label_of_image, seeds = draw_by_class(
         denoiser, numbers, per_label, seed, **sampling.given()
@@ -57,3 +57,12 @@ def main(
     written = write_outputs({out: image_grid(images, per_label, **layout), npz: arrays}, overwrite)
     how = sampling.described(card)
     print(f"{counted(len(images), 'image')} ({how}) in {seconds:.1f} s: {written}")
+
+
+def models() -> None:
+    """Lists the pretrained models: name, image size, data set and classes."""
+    for name in released_models():
+        card = load_denoiser(name).card
+        height, width, _ = card.image_shape
+        names = ", ".join(card.class_names)
+        print(f"{name:12} {width}x{height} pixels, trained on {card.dataset}: {names}")

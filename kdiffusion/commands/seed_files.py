@@ -11,7 +11,7 @@ import itertools
 import json
 import os
 import re
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -110,17 +110,6 @@ def sample_to_folder(
             with staged(folder / file_name(file, file_format.suffix), overwrite=True) as path:
                 file_format.write(path, to_uint8(images), file_labels, file, card.class_names)
     return total - skipped, skipped
-
-
-def read_folder(folder: Path) -> Iterator[tuple[np.ndarray, np.ndarray, np.ndarray]]:
-    """The NPZ files of a folder that `sample_to_folder` filled, in the order of seeds.
-
-    Yields:
-        (uint8 `[N, H, W, C]`, int32 `[N]` labels, `[N]` seeds) of each file.
-    """
-    for path in sorted(Path(folder).glob(f"images_*{NPZ.suffix}")):
-        with np.load(path, allow_pickle=False) as arrays:
-            yield arrays["images"], arrays["labels"], arrays["seeds"]
 
 
 def files_of(seeds: range, images_per_file: int = IMAGES_PER_FILE) -> list[range]:

@@ -21,7 +21,6 @@ import numpy as np
 from kdiffusion.diffusion.card import DenoiserCard
 from kdiffusion.diffusion.prediction import Network
 
-INPUT_NAMES = ("noisy_image", "timestep", "label")
 OUTPUT_NAME = "prediction"
 
 

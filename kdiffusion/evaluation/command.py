@@ -3,7 +3,6 @@
 It runs without TensorFlow, but for a data set of TFDS and a SavedModel.
 """
 
-import contextlib
 import json
 import shutil
 from pathlib import Path
@@ -12,22 +11,22 @@ from typing import TYPE_CHECKING, Any, Literal
 from kdiffusion.artifacts import is_artifact, load_denoiser
 from kdiffusion.artifacts.released import existing
 from kdiffusion.commands.inputs import AS_RECOMMENDED, Artifact, Sampling, Trust
-from kdiffusion.commands.outputs import refuse_outputs
+from kdiffusion.commands.outputs import refuse_outputs, write_outputs
 from kdiffusion.commands.seed_files import JOB, file_name, files_of, sample_to_folder
 from kdiffusion.data import load_dataset, name_and_directory
 from kdiffusion.data.loading import load_as_split
-from kdiffusion.files import staged
 
 from .evaluation import NETWORK_IMAGES, fitting_count, measurable, measure, network_figures
 from .image_sets import open_images
 from .measures import MEASURES
-from .real import labels_to_sample, read_real, save_statistics
+from .real import labels_to_sample, read_real, statistics_of
 from .report import report, table
 
 if TYPE_CHECKING:  # A type checker can't know the table's names.
     MeasureName = str
 else:
     MeasureName = Literal[tuple(MEASURES)]
+FILES = ("evaluation.json", "report.html")
 
 
 def main(
@@ -75,8 +74,7 @@ def main(
         save_statistics: NPZ file to write, with mean and covariance of the real features.
         overwrite: delete an earlier evaluation and its samples, and sample again.
     """
-    paths = {name: out / name for name in ("evaluation.json", "report.html")}
-    refuse_outputs(*paths.values(), save_statistics, overwrite=overwrite)
+    refuse_outputs(*(out / name for name in FILES), save_statistics, overwrite=overwrite)
     given, denoiser, shape, names = _open(existing(source), images, seed, trust)
     dataset, held_out = _load_data(data, directory, denoiser and denoiser.card, shape)
     if given and not isinstance(dataset, Path) and set(names or ()) <= set(dataset.class_names):
@@ -85,17 +83,18 @@ def main(
         dataset, shape, names, judge=judge, features=features, feature_size=feature_size,
         feature_range=feature_range, feature_output=feature_output,
     )  # fmt: skip
+    statistics = save_statistics and statistics_of(real)
     count = len(given.images) if given else fitting_count(real) if images is None else images
-    _, left_out = measurable(measures, count, given is None or given.labels is not None, real)
-    _say_left_out(left_out)
+    _say_left_out(measurable(measures, count, given is None or given.labels is not None, real)[1])
     samples = given or _sample(denoiser, real, range(seed, seed + count), out, sampling, overwrite)
     figures, nearest = measure(samples, real, measures, seed)
     figures.update(source=str(source), held_out=held_out)
     if denoiser is not None:
         figures["network"] = network_figures(denoiser, real, network_images, seed)
     print(table(figures))
-    html = report(figures, samples, real, nearest)
-    _write(paths, html, figures, real, save_statistics, overwrite)
+    texts = json.dumps(figures, indent=1, allow_nan=False), report(figures, samples, real, nearest)
+    contents = {out / name: text for name, text in zip(FILES, texts, strict=True)}
+    print(f"Written: {write_outputs({**contents, save_statistics: statistics}, overwrite)}")
 
 
 def _open(path, images, seed, trust):
@@ -142,21 +141,8 @@ def _sample(denoiser, real, seeds, out, sampling, overwrite):
         sampling.options().resolve(denoiser.card)  # refuses before anything is removed
         if (folder / JOB).is_file():  # ours, of an earlier evaluation
             shutil.rmtree(folder)
-        for name in ("evaluation.json", "report.html"):  # an interrupted command continues without
+        for name in FILES:  # an interrupted command continues without
             (out / name).unlink(missing_ok=True)
     labels = labels_to_sample(len(denoiser.card.class_names), real)
     sample_to_folder(denoiser, labels, seeds, folder, **sampling.given())
     return open_images(folder, [file_name(file) for file in files_of(seeds)])
-
-
-def _write(paths, page, figures, real, statistics, overwrite):
-    contents = {
-        paths["evaluation.json"]: json.dumps(figures, indent=1, allow_nan=False),
-        paths["report.html"]: page,
-    }
-    with contextlib.ExitStack() as stack:
-        for path, text in contents.items():
-            stack.enter_context(staged(path, overwrite)).write_text(text, encoding="utf-8")
-        if statistics is not None:
-            save_statistics(real, stack.enter_context(staged(statistics, overwrite)))
-    print(f"Written: {', '.join(map(str, filter(None, (*contents, statistics))))}")

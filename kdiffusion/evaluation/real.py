@@ -133,8 +133,8 @@ def cache_folder() -> Path:
     return Path(os.environ.get("KDIFFUSION_CACHE_DIR") or Path.home() / ".cache" / "kdiffusion")
 
 
-def save_statistics(real: Real, path: Path) -> None:
-    """Writes mean and covariance of the training images as other tools read them: NPZ, mu, sigma.
+def statistics_of(real: Real) -> dict[str, Any]:
+    """Mean and covariance of the training images, as other tools read them from an NPZ: mu, sigma.
 
     And, for `read_real`, what the features are, and how many images each class has.
     """
@@ -143,12 +143,11 @@ def save_statistics(real: Real, path: Path) -> None:
             "`save_statistics` needs real images, and the features of a classifier or another "
             f"ONNX network. Received: features={real.reader.name!r}"
         )
-    with open(path, "wb") as file:
-        np.savez(
-            file, mu=real.gaussian.mean, sigma=real.gaussian.covariance, images=len(real.features),
-            features=real.reader.name, identity=real.reader.identity,
-            class_counts=real.class_counts,
-        )  # fmt: skip
+    return {
+        "mu": real.gaussian.mean, "sigma": real.gaussian.covariance, "images": len(real.features),
+        "features": real.reader.name, "identity": real.reader.identity,
+        "class_counts": real.class_counts,
+    }  # fmt: skip
 
 
 def _load_statistics(path, reader, image_shape, class_names):

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import base64
 import html
-import io
 import string
 import textwrap
 from collections.abc import Iterable, Mapping
@@ -13,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from kdiffusion.images import image_grid
+from kdiffusion.images import image_grid, png_bytes
 
 if TYPE_CHECKING:
     from .image_sets import ImageSet
@@ -264,7 +263,5 @@ def _settings(figures):
 
 
 def _embedded(image, description):
-    with io.BytesIO() as file:
-        image.save(file, format="PNG")
-        content = base64.b64encode(file.getvalue()).decode()
+    content = base64.b64encode(png_bytes(image)).decode()
     return f"<img alt='{html.escape(description)}' src='data:image/png;base64,{content}'>"

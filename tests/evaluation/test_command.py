@@ -12,9 +12,9 @@ from onnx import TensorProto, helper
 from PIL import Image
 
 from kdiffusion.commands.inputs import SamplingFlags
-from kdiffusion.commands.seed_files import read_folder
 from kdiffusion.data import load_dataset
 from kdiffusion.evaluation.command import main
+from tests.seed_files import read_folder
 
 
 @pytest.fixture(autouse=True)

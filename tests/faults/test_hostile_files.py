@@ -12,9 +12,10 @@ from PIL import Image
 from kdiffusion.artifacts import ArtifactError, load_denoiser
 from kdiffusion.artifacts.onnx_loader import CARD_KEY
 from kdiffusion.artifacts.saved_model_loader import CARD_PATH, SIGNATURE
-from kdiffusion.commands.seed_files import read_folder, sample_to_folder
+from kdiffusion.commands.seed_files import sample_to_folder
 from kdiffusion.data import load_dataset
 from kdiffusion.diffusion.card import DenoiserCard
+from kdiffusion.evaluation.image_sets import open_images
 from kdiffusion.images import read_image
 
 ROOT = Path(__file__).parent.parent.parent
@@ -121,7 +122,7 @@ def test_names_in_a_card_are_no_paths_and_a_pickle_in_a_file_of_images_is_not_re
     pickle.loads(pickle.dumps(_Touch(tmp_path / "works")))
     assert (tmp_path / "works").exists()  # the attack is one
     with pytest.raises(ValueError, match="pickle"):
-        list(read_folder(folder))
+        open_images(folder)
     assert not mark.exists()
 
 

@@ -14,9 +14,10 @@ from PIL import Image
 
 import kdiffusion as kd
 from kdiffusion.__main__ import main
-from kdiffusion.commands.seed_files import read_folder, sample_to_folder
+from kdiffusion.commands.seed_files import sample_to_folder
 from kdiffusion.evaluation.image_sets import open_images
 from kdiffusion.many_images.command import FORMATS
+from tests.seed_files import read_folder
 
 ROOT = Path(__file__).parents[2]
 SEEDS = range(5, 15)
