@@ -11,7 +11,6 @@ from pathlib import Path
 import numpy as np
 
 from kdiffusion.artifacts import load_denoiser
-from kdiffusion.data import name_and_directory
 from kdiffusion.data.loading import load_as_split
 from kdiffusion.diffusion.likelihood import variational_bound
 from kdiffusion.diffusion.options import VarianceName
@@ -76,14 +75,11 @@ def main(
 
 def _load(card, data, directory):
     """The data set split as for the training, and whether its images were held out of it."""
-    name, place = card.dataset, directory  # never a path: it is the file that says it
-    if data is not None:
-        name, place = name_and_directory(data, directory)
-    dataset, origin = load_as_split(card, name, place)
+    dataset, origin = load_as_split(card, data, directory)
     if (dataset.image_shape, dataset.class_names) != (card.image_shape, card.class_names):
         raise ValueError(
             f"`data` must have the model's images {card.image_shape} and its classes "
-            f"{', '.join(card.class_names)}. Received: {name}, {dataset.image_shape}, "
+            f"{', '.join(card.class_names)}. Received: {dataset.name}, {dataset.image_shape}, "
             f"{', '.join(dataset.class_names)}"
         )
     return dataset, origin

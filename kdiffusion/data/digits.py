@@ -7,21 +7,14 @@ from sklearn.datasets import load_digits
 
 from kdiffusion.images import ImageSize, fit_image
 
-from .image_dataset import ImageDataset, split_by_holdout
+from .image_dataset import Images
 
 # Grey levels count the inked pixels in 4x4 blocks of the 32x32 scan.
 MAX_LEVEL = 16
 
 
-def load(
-    name: str,
-    *,
-    directory: str | os.PathLike | None,
-    image_size: ImageSize | None,
-    validation_fraction: float,
-    seed: int,
-) -> ImageDataset:
-    """1,797 grey 8x8 images of ten digits; a stratified hold-out is the validation part.
+def load(name: str, directory: str | os.PathLike | None, image_size: ImageSize | None) -> Images:
+    """1,797 grey 8x8 images of ten digits.
 
     Arguments as for `load_dataset`.
 
@@ -37,12 +30,5 @@ def load(
     images = np.rint(digits.images * (255 / MAX_LEVEL)).astype(np.uint8)[..., None]  # [N, 8, 8, 1]
     if image_size is not None:
         images = np.stack([fit_image(image, image_size) for image in images])
-    return split_by_holdout(
-        name,
-        images,
-        digits.target.astype(np.int32),
-        tuple(str(digit) for digit in digits.target_names),
-        horizontal_flip=False,
-        validation_fraction=validation_fraction,
-        seed=seed,
-    )
+    class_names = tuple(str(digit) for digit in digits.target_names)
+    return Images(images, digits.target.astype(np.int32), class_names)

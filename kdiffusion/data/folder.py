@@ -8,17 +8,10 @@ import numpy as np
 
 from kdiffusion.images import ImageSize, fit_image, read_image
 
-from .image_dataset import ImageDataset, split_by_holdout
+from .image_dataset import Images
 
 
-def load(
-    name: str,
-    *,
-    directory: str | os.PathLike | None,
-    image_size: ImageSize | None,
-    validation_fraction: float,
-    seed: int,
-) -> ImageDataset:
+def load(name: str, directory: str | os.PathLike | None, image_size: ImageSize | None) -> Images:
     """Loads `directory/CLASS/IMAGE`, classes and images in alphabetical order.
 
     The images are grey if all are, else RGB; transparent ones are laid on white. Hidden files
@@ -37,15 +30,8 @@ def load(
         pixels = read_image(path)
         # At once, before the next is read: photographs are large.
         images.append(pixels if image_size is None else fit_image(pixels, image_size))
-    return split_by_holdout(
-        name,
-        np.stack(_with_equal_channels(images)),
-        np.repeat(np.arange(len(files), dtype=np.int32), [len(paths) for paths in files.values()]),
-        tuple(files),
-        horizontal_flip=False,
-        validation_fraction=validation_fraction,
-        seed=seed,
-    )
+    labels = np.repeat(np.arange(len(files), dtype=np.int32), list(map(len, files.values())))
+    return Images(np.stack(_with_equal_channels(images)), labels, tuple(files))
 
 
 def list_images(directory: str | os.PathLike | None) -> dict[str, list[Path]]:

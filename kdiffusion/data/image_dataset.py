@@ -2,6 +2,7 @@
 
 import hashlib
 from dataclasses import dataclass
+from typing import NamedTuple
 
 import numpy as np
 
@@ -81,37 +82,25 @@ class ImageDataset:
         return len(self.images) // batch_size
 
 
-def split_by_holdout(
-    name: str,
-    images: np.ndarray,
-    labels: np.ndarray,
-    class_names: tuple[str, ...],
-    horizontal_flip: bool,
-    *,
-    validation_fraction: float,
-    seed: int,
-) -> ImageDataset:
-    """ImageDataset whose validation part is a stratified hold-out of the images.
+class Images(NamedTuple):
+    """Labelled images that are still to be split.
 
     Args:
-        name: str. The data set's name.
-        images: uint8 array `[N, H, W, C]`.
-        labels: int32 array `[N]`.
-        class_names: tuple of str, in label order.
-        horizontal_flip: bool. Whether a mirror image is as good an example.
-        validation_fraction: float in (0, 1). Share of the images that is held out.
-        seed: int, >= 0. Decides which images these are.
+        images, labels, class_names, horizontal_flip: as in `ImageDataset`, of both parts.
     """
-    held_out = holdout_mask(labels, validation_fraction, seed)
-    return ImageDataset(
-        name=name,
-        images=images[~held_out],
-        labels=labels[~held_out],
-        validation_images=images[held_out],
-        validation_labels=labels[held_out],
-        class_names=class_names,
-        horizontal_flip=horizontal_flip,
-    )
+
+    images: np.ndarray
+    labels: np.ndarray
+    class_names: tuple[str, ...]
+    horizontal_flip: bool = False
+
+    def split(self, name: str, validation_fraction: float, seed: int) -> ImageDataset:
+        """ImageDataset whose validation part is a stratified hold-out: see `holdout_mask`."""
+        held_out = holdout_mask(self.labels, validation_fraction, seed)
+        return ImageDataset(
+            name, self.images[~held_out], self.labels[~held_out], self.images[held_out],
+            self.labels[held_out], self.class_names, self.horizontal_flip,
+        )  # fmt: skip
 
 
 def holdout_mask(labels: np.ndarray, fraction: float, seed: int) -> np.ndarray:

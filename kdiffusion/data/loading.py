@@ -17,8 +17,8 @@ if TYPE_CHECKING:
 FOLDER = "kdiffusion.data.folder"
 TFDS = "kdiffusion.data.tfds"  # where a name that isn't in the table is looked for
 
-# Name: the module whose `load` reads it, with the arguments of `load_dataset`. It is imported when
-# the data set is loaded.
+# Name: the module whose `load(name, directory, image_size)` gives an `ImageDataset`, or `Images`,
+# which are split here. It is imported when the data set is loaded.
 DATASETS = {
     "digits": "kdiffusion.data.digits",
     "cifar10": TFDS,
@@ -55,13 +55,11 @@ def load_dataset(
     Raises:
         ValueError: There is no such data set, or its content can't be used.
     """
-    return importlib.import_module(DATASETS.get(name, TFDS)).load(
-        name,
-        directory=directory,
-        image_size=image_size,
-        validation_fraction=validation_fraction,
-        seed=seed,
-    )
+    module = importlib.import_module(DATASETS.get(name, TFDS))
+    found = module.load(name, directory, image_size)
+    if isinstance(found, ImageDataset):
+        return found
+    return found.split(name, validation_fraction, seed)
 
 
 def name_and_directory(
@@ -84,18 +82,21 @@ def name_and_directory(
 
 
 def load_as_split(
-    card: DenoiserCard, name: str, directory: str | os.PathLike | None = None
+    card: DenoiserCard, data: str | None = None, directory: str | os.PathLike | None = None
 ) -> tuple[ImageDataset, str]:
     """Loads a data set for a model, in its image size and split as its card says.
 
     Args:
         card: DenoiserCard.
-        name: str. The data set's name.
-        directory: where it lies, as for `load_dataset`.
+        data, directory: as for `name_and_directory`; by default, what the model was trained on.
 
     Returns:
         (ImageDataset, str): the str says whether its validation part was held out of the training.
     """
+    # What the card names is never a path: the file says it, not the user.
+    name = card.dataset
+    if data is not None:
+        name, directory = name_and_directory(data, directory)
     split = card.data_split
     options = {"directory": directory, "image_size": card.image_shape[:2]}
     if split is not None:

@@ -11,7 +11,7 @@ import numpy as np
 from kdiffusion.images import ImageSize, fit_image
 from kdiffusion.tensorflow_start import import_tensorflow
 
-from .image_dataset import ImageDataset, split_by_holdout
+from .image_dataset import ImageDataset, Images
 from .loading import DATASETS
 
 # NAME, NAME/CONFIG or NAME:1.0.0. Not NAMESPACE:NAME, whose code TFDS would fetch and run.
@@ -27,21 +27,16 @@ READ_BATCH = 512
 
 
 def load(
-    name: str,
-    *,
-    directory: str | os.PathLike | None,
-    image_size: ImageSize | None,
-    validation_fraction: float,
-    seed: int,
-) -> ImageDataset:
+    name: str, directory: str | os.PathLike | None, image_size: ImageSize | None
+) -> Images | ImageDataset:
     """Loads a TFDS data set, downloading and preparing it first where that has not been done.
 
-    The `test` split, else `validation`, is the validation part where it has labels; otherwise a
-    stratified hold-out of `train` is.
+    The `test` split, else `validation`, is the validation part where it has labels; otherwise the
+    images are those of `train`.
 
     Args:
         name: str. As for `tfds.load`: `name`, `name/config`, `name:1.0.0`.
-        directory, image_size, validation_fraction, seed: as for `load_dataset`.
+        directory, image_size: as for `load_dataset`.
 
     Raises:
         ValueError: There is no such data set, or it has no image and label.
@@ -51,25 +46,9 @@ def load(
     images, labels = _read_split(builder, "train", image_size)
     split = validation_split(builder)
     if split is None:
-        return split_by_holdout(
-            name,
-            images,
-            labels,
-            class_names,
-            is_mirrorable(name),
-            validation_fraction=validation_fraction,
-            seed=seed,
-        )
-    validation_images, validation_labels = _read_split(builder, split, image_size)
-    return ImageDataset(
-        name=name,
-        images=images,
-        labels=labels,
-        validation_images=validation_images,
-        validation_labels=validation_labels,
-        class_names=class_names,
-        horizontal_flip=is_mirrorable(name),
-    )
+        return Images(images, labels, class_names, is_mirrorable(name))
+    held_out = _read_split(builder, split, image_size)
+    return ImageDataset(name, images, labels, *held_out, class_names, is_mirrorable(name))
 
 
 def prepared_builder(name: str, directory: str | os.PathLike | None) -> Any:

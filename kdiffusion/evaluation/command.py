@@ -114,14 +114,13 @@ def _is_images(path):
 
 def _load_data(data, directory, card, image_shape) -> tuple[Any, str | None]:
     """(ImageDataset or the path of a file of statistics, what is known of its split)."""
-    if data is None and card is None:
-        raise ValueError("`data` must be given: images, unlike models, don't name their data set")
     if data is not None and data.endswith(".npz"):
         return Path(data), None
-    # What the card names is never a path: the file says it, not the user.
-    name, place = (card.dataset, directory) if data is None else name_and_directory(data, directory)
     if card is not None:
-        return load_as_split(card, name, place)
+        return load_as_split(card, data, directory)
+    if data is None:
+        raise ValueError("`data` must be given: images, unlike models, don't name their data set")
+    name, place = name_and_directory(data, directory)
     return load_dataset(name, directory=place, image_size=image_shape[:2]), None
 
 

@@ -72,7 +72,7 @@ def pack(
             "images": {part: len(found.labels[part]) for part in PARTS},
         }
         _write(folder, description)
-        description["content_hash"] = load("packed", directory=folder).content_hash()
+        description["content_hash"] = load("packed", folder).content_hash()
         _write(folder, description)
     return description
 

@@ -20,12 +20,7 @@ LABELS = {part: f"{part}_labels.npy" for part in PARTS}
 
 
 def load(
-    name: str,
-    *,
-    directory: str | os.PathLike | None,
-    image_size: ImageSize | None = None,
-    validation_fraction: float | None = None,
-    seed: int | None = None,
+    name: str, directory: str | os.PathLike | None, image_size: ImageSize | None = None
 ) -> ImageDataset:
     """Opens a folder that `pack` wrote. Its images were resized and split when they were packed.
 
@@ -33,7 +28,6 @@ def load(
         name: str. Becomes the data set's name.
         directory: path. The folder.
         image_size: int or (height, width). None, or the size of the packed images.
-        validation_fraction, seed: not used: they were given to `pack`.
 
     Raises:
         ValueError: no folder is given, or the images have another size.
@@ -51,12 +45,6 @@ def load(
             f"for another. Received: image_size={image_size}"
         )
     return ImageDataset(
-        name=name,
-        images=images[0],
-        labels=labels[0],
-        validation_images=images[1],
-        validation_labels=labels[1],
-        class_names=tuple(description["class_names"]),
-        horizontal_flip=description["horizontal_flip"],
-        known_hash=description.get("content_hash"),
-    )
+        name, images[0], labels[0], images[1], labels[1], tuple(description["class_names"]),
+        description["horizontal_flip"], description.get("content_hash"),
+    )  # fmt: skip

@@ -197,30 +197,23 @@ def _from_tfds(name, directory, image_size, validation_fraction, seed):
     from kdiffusion.data import tfds
 
     builder = tfds.prepared_builder(name, directory)
-    labels = tfds.read_labels(builder, "train")
     split = tfds.validation_split(builder)
-    # {part: (split, which of its examples)}
+    splits = {"train": "train", "validation": split or "train"}  # of TFDS
+    labels = {split: tfds.read_labels(builder, split) for split in {*splits.values()}}
+    chosen = {part: np.ones(len(labels[splits[part]]), bool) for part in PARTS}
     if split is None:
-        held_out = holdout_mask(labels, validation_fraction, seed)
-        chosen = {"train": ("train", ~held_out), "validation": ("train", held_out)}
-        labels_of_parts = {"train": labels[~held_out], "validation": labels[held_out]}
-    else:
-        held_out_labels = tfds.read_labels(builder, split)
-        labels_of_parts = {"train": labels, "validation": held_out_labels}
-        chosen = {
-            "train": ("train", np.ones(len(labels), bool)),
-            "validation": (split, np.ones(len(held_out_labels), bool)),
-        }
+        held_out = holdout_mask(labels["train"], validation_fraction, seed)
+        chosen = {"train": ~held_out, "validation": held_out}
 
     def read(part):
-        split, mask = chosen[part]
         first = 0
-        for images, _ in tfds.read_batches(builder, split, image_size):
-            yield images[mask[first : first + len(images)]]
+        for images, _ in tfds.read_batches(builder, splits[part], image_size):
+            yield images[chosen[part][first : first + len(images)]]
             first += len(images)
 
     images, _ = next(tfds.read_batches(builder, "train", image_size))
     class_names = tuple(builder.info.features["label"].names)
+    labels_of_parts = {part: labels[splits[part]][chosen[part]] for part in PARTS}
     return Source(class_names, tfds.is_mirrorable(name), images.shape[1:], labels_of_parts, read)
 
 

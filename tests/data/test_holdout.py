@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from kdiffusion.data.image_dataset import holdout_mask, split_by_holdout
+from kdiffusion.data.image_dataset import Images, holdout_mask
 
 LABELS = {
     "balanced": np.repeat(np.arange(10), 37),
@@ -43,9 +43,7 @@ def test_the_seed_decides():
 def test_parts_are_a_partition_in_the_stored_order():
     images = np.arange(100, dtype=np.uint8).reshape(100, 1, 1, 1)
     labels = np.repeat(np.arange(5, dtype=np.int32), 20)
-    dataset = split_by_holdout(
-        "few", images, labels, tuple("abcde"), True, validation_fraction=0.2, seed=3
-    )
+    dataset = Images(images, labels, tuple("abcde"), True).split("few", 0.2, seed=3)
     training, validation = dataset.images.ravel(), dataset.validation_images.ravel()
     assert sorted([*training, *validation]) == list(range(100))
     assert (np.diff(training.astype(int)) > 0).all()
