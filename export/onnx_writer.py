@@ -9,7 +9,6 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from kdiffusion import __version__
-from kdiffusion.artifacts.denoiser import ArtifactError
 from kdiffusion.artifacts.integrity import SELF_CHECK_KEY, UNSEALED, example_inputs, golden_text
 from kdiffusion.artifacts.onnx_loader import ARTIFACT, CARD_KEY, SEAL_KEY, load, open_session
 from kdiffusion.diffusion.denoiser import OUTPUT_NAME
@@ -60,7 +59,7 @@ def save(model: onnx.ModelProto, card: DenoiserCard, path: Path) -> None:
 
     graph = model.SerializeToString()
     # One thread: the same sums in the same order.
-    session = open_session(graph, ArtifactError, threads=1)
+    session = open_session(graph, threads=1)
     golden = golden_text(session.run([OUTPUT_NAME], example_inputs(card))[0], card)
     entry = onnx.StringStringEntryProto(key=SELF_CHECK_KEY, value=golden)
     # Protocol buffers one after another are one, with the lists of both.

@@ -15,11 +15,11 @@ import numpy as np
 from PIL import Image
 from tqdm import tqdm
 
-from kdiffusion.artifacts.onnx_loader import open_session, run_in_batches
+from kdiffusion.artifacts.onnx_loader import open_session
 from kdiffusion.files import sha256_of
 from kdiffusion.images import to_model_range
 
-from .judge import Judge
+from .judge import Judge, in_batches
 
 CHUNK = 500  # images at a time
 NETWORK_BATCH = 50  # a network like Inception makes 299 x 299 of each
@@ -159,7 +159,7 @@ def open_network(
         def run(batch):
             return session.run([output], {taken.name: prepared(batch)})
 
-        (features,) = run_in_batches(run, images, "Features", batch_size=NETWORK_BATCH)
+        (features,) = in_batches(run, images, NETWORK_BATCH)
         return features.reshape(features.shape[:2]) if features.ndim > 2 else features
 
     return f"{path.name}, output {output}", extract
@@ -251,8 +251,7 @@ FEATURES: dict[str, Callable[..., Features]] = {
 
 
 def _in_chunks(function, images):
-    firsts = range(0, len(images), CHUNK)
-    return np.concatenate([function(np.asarray(images[n : n + CHUNK])) for n in firsts])
+    return in_batches(lambda chunk: [function(chunk)], images, CHUNK)[0]
 
 
 def _averaged(images, side):

@@ -17,17 +17,33 @@ import dataclasses
 import hashlib
 import json
 import os
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
-from kdiffusion.artifacts.onnx_loader import open_session, run_in_batches
+from kdiffusion.artifacts.onnx_loader import open_session
 
 JUDGES = Path(__file__).parent / "judges"  # NAME.onnx of each that comes with the package
 CARD_KEY = "kdiffusion_judge"
 INPUT, OUTPUTS = "image", ("logits", "features")
+BATCH_SIZE = 250  # images at a time
+
+
+def in_batches(
+    read: Callable[[np.ndarray], Sequence[np.ndarray]], images: np.ndarray, batch_size: int
+) -> list[np.ndarray]:
+    """The arrays `[N, ...]` that a function of images `[B, H, W, C]` gives batch by batch.
+
+    Args:
+        read: function that returns a list of arrays `[B, ...]`.
+        images: array `[N, H, W, C]`; sliced, so that it may lie on disk.
+        batch_size: int.
+    """
+    firsts = range(0, len(images), batch_size)
+    pieces = [read(np.asarray(images[first : first + batch_size])) for first in firsts]
+    return [np.concatenate(parts) for parts in zip(*pieces, strict=True)]
 
 
 @dataclasses.dataclass(frozen=True)
@@ -52,13 +68,13 @@ class Judge:
     sha256: str
     session: Any = dataclasses.field(repr=False)
 
-    def read(self, images: np.ndarray, progress: bool = False) -> tuple[np.ndarray, np.ndarray]:
+    def read(self, images: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
         """(float32 `[N, classes]` logits, float32 `[N, D]` features) of uint8 `[N, H, W, C]`."""
 
         def run(batch):
             return self.session.run(list(OUTPUTS), {INPUT: batch.astype(np.float32)})
 
-        logits, features = run_in_batches(run, images, "Reading images", progress)
+        logits, features = in_batches(run, images, BATCH_SIZE)
         return logits, features
 
 
