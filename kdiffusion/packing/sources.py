@@ -20,8 +20,7 @@ from kdiffusion.data.image_dataset import holdout_mask
 from kdiffusion.data.loading import FOLDER, TFDS
 from kdiffusion.images import ImageSize, fit_image, read_image
 
-from .reader import PARTS
-
+PARTS = ("train", "validation")
 IMAGE_SUFFIXES = ("jpg", "jpeg", "png", "webp", "bmp", "ppm")
 _RANGE = re.compile(r"\{(\d+)\.\.(\d+)\}")
 
