@@ -1,9 +1,12 @@
 """`python -m kdiffusion fit_sampler FILE`: a sampler of few steps, fitted to the model."""
 
+import importlib
+import json
 from pathlib import Path
 
-from kdiffusion.artifacts import load_denoiser
-from kdiffusion.artifacts.new_card import check_can_copy, copy_with_card
+from kdiffusion.artifacts import ArtifactError, load_denoiser, onnx_loader, safetensors_loader
+from kdiffusion.artifacts.integrity import UNSEALED, seal
+from kdiffusion.diffusion.card import DenoiserCard
 from kdiffusion.diffusion.fitted_sampler import fit_sampler
 from kdiffusion.diffusion.sampling import network_evaluations
 from kdiffusion.files import staged
@@ -35,7 +38,12 @@ def main(
     """
     denoiser = load_denoiser(artifact)
     source = denoiser.path
-    check_can_copy(source)
+    if source.suffix not in COPIES:
+        raise ArtifactError(
+            f"{source} must be an ONNX file or one of safetensors: the card of other formats can't "
+            "be replaced. Fit to one of these, and export it to the others"
+        )
+    importlib.import_module(COPIES[source.suffix][0])  # an error comes before the work
     out = choose_output(out, f"{source.stem}_{steps}_steps{source.suffix}", overwrite)
     card = fit_sampler(denoiser, steps, seeds, batch_size=batch_size)
     with staged(out, overwrite) as path:
@@ -47,3 +55,41 @@ def main(
     )
     print(f"{out} recommends {after}, instead of {before}.")
     print(f"Timesteps: {' '.join(map(str, card.timesteps or ()))}")
+
+
+def copy_with_card(source: Path, card: DenoiserCard, path: Path) -> None:
+    """Writes a copy of an exported file whose card is another, and seals it.
+
+    Args:
+        source: Path of an ONNX file or one of safetensors.
+        card: DenoiserCard.
+        path: Path. The file to make.
+    """
+    _, write = COPIES[source.suffix]
+    write(source, card, path)
+    seal(path, ())
+
+
+def _onnx(source, card, path):
+    import onnx
+
+    model = onnx.load(source)
+    replaced = {onnx_loader.CARD_KEY: card.to_json(), onnx_loader.SEAL_KEY: UNSEALED}
+    for entry in model.metadata_props:
+        entry.value = replaced.get(entry.key, entry.value)
+    onnx.save(model, path)
+
+
+def _safetensors(source, card, path):
+    import safetensors
+    from safetensors.numpy import save
+
+    with safetensors.safe_open(source, framework="numpy") as file:
+        facts = json.loads(file.metadata()[safetensors_loader.METADATA_KEY])
+        tensors = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118
+    facts |= {safetensors_loader.CARD: card.to_json(), safetensors_loader.SEAL: UNSEALED}
+    path.write_bytes(save(tensors, {safetensors_loader.METADATA_KEY: json.dumps(facts)}))
+
+
+# By a file's suffix: the library that writes it, and the function that does.
+COPIES = {".onnx": ("onnx", _onnx), ".safetensors": ("safetensors", _safetensors)}

@@ -7,8 +7,8 @@ import pytest
 
 from kdiffusion.__main__ import main
 from kdiffusion.artifacts import load_denoiser, safetensors_loader
-from kdiffusion.artifacts.new_card import copy_with_card
 from kdiffusion.artifacts.released import released_models
+from kdiffusion.commands.fit_sampler import copy_with_card
 from kdiffusion.diffusion.sampling import sample
 
 
