@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 
 
 class TimestepSampler(Protocol):
-    """What chooses the timesteps of a batch."""
+    """What chooses the timesteps of a batch; most learn nothing, and let each draw count alike."""
 
     def draw(self, batch_size: Any, seed: tf.Tensor) -> tf.Tensor:
         """Timesteps, int32 `[B]`."""
@@ -28,7 +28,7 @@ class TimestepSampler(Protocol):
 
     def importance(self, timesteps: tf.Tensor) -> Any:
         """What each of them counts, float32 `[B]` or 1."""
-        ...
+        return ops.ones(())
 
     def update(self, losses: tf.Tensor, timesteps: tf.Tensor) -> None:
         """Learns from the losses of a step."""
@@ -53,7 +53,7 @@ def draw_fractions(batch_size: Any, seed: tf.Tensor, stratified: bool) -> tf.Ten
     return (places + fractions) / tf.cast(batch_size, tf.float32)
 
 
-class UniformTimesteps:
+class UniformTimesteps(TimestepSampler):
     """Each of the T timesteps is as likely as any other (Ho et al. 2020, algorithm 1).
 
     Args:
@@ -72,13 +72,6 @@ class UniformTimesteps:
         timesteps = tf.cast(fractions * self.num_timesteps, tf.int32)
         return tf.minimum(timesteps, self.num_timesteps - 1)
 
-    def importance(self, timesteps: tf.Tensor) -> Any:
-        """1: the draws stand for themselves."""
-        return ops.ones(())
-
-    def update(self, losses: tf.Tensor, timesteps: tf.Tensor) -> None:
-        """Nothing is learnt."""
-
 
 class ShuffledTimesteps(UniformTimesteps):
     """Uniform timesteps whose strata do not follow the order of the images.
@@ -93,7 +86,7 @@ class ShuffledTimesteps(UniformTimesteps):
         return tf.random.experimental.stateless_shuffle(super().draw(batch_size, seed), order_seed)  # pyright: ignore[reportAttributeAccessIssue]
 
 
-class LogNormalTimesteps:
+class LogNormalTimesteps(TimestepSampler):
     """Timesteps whose noise level has ln sigma ~ N(mean, std^2) (Karras et al. 2022, table 1).
 
     Every draw counts once, so the density is also what each noise level weighs: the middle, where
@@ -130,13 +123,6 @@ class LogNormalTimesteps:
             draw_fractions(batch_size, seed, stratified=True),
             np.cumsum(self.probabilities).astype("float32"),
         )
-
-    def importance(self, timesteps: tf.Tensor) -> Any:
-        """1: the density is the weight."""
-        return ops.ones(())
-
-    def update(self, losses: tf.Tensor, timesteps: tf.Tensor) -> None:
-        """Nothing is learnt."""
 
 
 def _timesteps_at(fractions, edges):
