@@ -1,5 +1,8 @@
 """One small network, exported once a session to every format."""
 
+import dataclasses
+import functools
+
 import numpy as np
 import pytest
 
@@ -8,8 +11,10 @@ from kdiffusion.diffusion.card import CARD_VERSION, DenoiserCard
 from kdiffusion.diffusion.denoiser import NetworkDenoiser
 from kdiffusion.diffusion.schedules import make_schedule
 from kdiffusion.export import FORMATS, export_network
+from kdiffusion.export.whole_sampler import export_sampler
 
 IMAGE_SHAPE = (8, 12, 3)  # height and width differ, so that a swap shows
+TIMESTEPS = (99, 71, 40, 22, 3)  # that no recommendation or spacing says
 
 
 @pytest.fixture(scope="session")
@@ -84,6 +89,27 @@ def float32_network(network):
 def exported(network, card, tmp_path_factory):
     """Format name ► path. Do not change the files; copy them."""
     return export_network(network, card, tmp_path_factory.mktemp("exported"), tuple(FORMATS))
+
+
+@pytest.fixture(scope="session")
+def served(card):
+    """A card with coefficients too, so that it serves every sampler."""
+    rows = np.random.default_rng(0).normal(0, 0.1, (5, 4)) * np.tri(5, 4, 1)
+    return dataclasses.replace(card, steps=5, timesteps=TIMESTEPS, coefficients=rows)
+
+
+@pytest.fixture(scope="session")
+def whole_samplers(small_network, served, tmp_path_factory):
+    """`whole_samplers(sampler, clip)`: format name ► path, at `TIMESTEPS`."""
+
+    @functools.cache
+    def exported(sampler, clip=True):
+        return export_sampler(
+            small_network, dataclasses.replace(served, clip=clip),
+            tmp_path_factory.mktemp(sampler), sampler=sampler, timesteps=TIMESTEPS,
+        )  # fmt: skip
+
+    return exported
 
 
 @pytest.fixture(scope="session")

@@ -73,7 +73,8 @@ def run(photographs, tmp_path_factory):
     config = dataclasses.replace(_CONFIG, data=data)
     first = train(config, folder)
     export_run(folder, ["onnx_float16"])
-    export_sampler(first.model.ema_network, first.card, folder / "export", **_OF_SAMPLER)
+    out = folder / "export"
+    export_sampler(first.model.ema_network, first.card, out, formats=["onnx"], **_OF_SAMPLER)
     longer = dataclasses.replace(config.optimizer, epochs=2)
     resumed = train(dataclasses.replace(config, optimizer=longer), folder, resume=True)
     export_again(folder)
@@ -90,14 +91,14 @@ def export_folder(run):
     return folder
 
 
-def test_after_a_resumed_training_every_sampler_is_of_the_new_checkpoint(run, export_folder):
-    for row in SAMPLER_FORMATS.values():
-        assert row.load(export_folder / row.ARTIFACT)[1] == run.card
-        assert row.description(export_folder / row.ARTIFACT) == {**_OF_SAMPLER, "timesteps": None}
+def test_after_a_resumed_training_the_sampler_is_of_the_new_checkpoint(run, export_folder):
+    row = SAMPLER_FORMATS["onnx"]
+    assert row.load(export_folder / row.ARTIFACT)[1] == run.card
+    assert row.description(export_folder / row.ARTIFACT) == {**_OF_SAMPLER, "timesteps": None}
 
 
 def test_the_promised_files_are_written_and_no_others(export_folder):
-    rows = [*FORMATS.values(), *SAMPLER_FORMATS.values()]
+    rows = [*FORMATS.values(), SAMPLER_FORMATS["onnx"]]
     assert {*os.listdir(export_folder)} == {*(row.ARTIFACT for row in rows), CARD}
 
 

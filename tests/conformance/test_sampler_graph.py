@@ -16,27 +16,17 @@ from kdiffusion.diffusion.seeded_noise import initial_latents
 from kdiffusion.export.whole_sampler import SAMPLER_FORMATS, export_sampler
 from kdiffusion.export.whole_sampler.tables import GRAPH_SAMPLERS, sampler_tables
 from kdiffusion.images import to_uint8
+from tests.conformance.conftest import TIMESTEPS
 
 pytestmark = pytest.mark.slow
 LABELS, SEEDS = [0, 1, 2, 3, 2], [7, 8, 9, 10, 11]
-TIMESTEPS = (99, 71, 40, 22, 3)
 NOT_CLIPPED = "ddim"  # by its card
 
 
-@pytest.fixture(scope="module")
-def served(card):
-    """A card with coefficients too, so that it serves every sampler."""
-    rows = np.random.default_rng(0).normal(0, 0.1, (5, 4)) * np.tri(5, 4, 1)
-    return dataclasses.replace(card, steps=5, timesteps=TIMESTEPS, coefficients=rows)
-
-
 @pytest.fixture(scope="module", params=GRAPH_SAMPLERS)
-def exported_samplers(request, small_network, served, tmp_path_factory):
-    """(sampler, format ► path): at timesteps that no recommendation or spacing says."""
-    folder = tmp_path_factory.mktemp(request.param)
-    card = dataclasses.replace(served, clip=request.param != NOT_CLIPPED)
-    paths = export_sampler(small_network, card, folder, sampler=request.param, timesteps=TIMESTEPS)
-    return request.param, paths
+def exported_samplers(request, whole_samplers):
+    """(sampler, format ► path)."""
+    return request.param, whole_samplers(request.param, clip=request.param != NOT_CLIPPED)
 
 
 @pytest.fixture(scope="module")
