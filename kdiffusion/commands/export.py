@@ -14,7 +14,9 @@ from kdiffusion.export.source import default_folder, read_source
 from kdiffusion.terminal import working
 
 if TYPE_CHECKING:  # A type checker can't know the tables' names.
-    FormatName = GraphSampler = SamplerFormat = str
+    FormatName = str
+    GraphSampler = str
+    SamplerFormat = str
 else:
     FormatName = Literal[tuple(FORMATS)]
     GraphSampler = Literal[whole_sampler.GRAPH_SAMPLERS]

@@ -10,7 +10,7 @@ from sklearn.neighbors import KNeighborsClassifier
 
 from kdiffusion.artifacts import load_denoiser, released_models
 from kdiffusion.artifacts.released import ARTIFACTS, WEIGHTS, resolved
-from kdiffusion.commands import sample
+from kdiffusion.commands.sample import sample
 from kdiffusion.export import FORMATS
 from kdiffusion.export.source import read_source
 
@@ -78,7 +78,7 @@ def test_a_word_that_is_no_model_lists_them(tmp_path, monkeypatch):
 
 def test_the_command_draws_the_digits_that_were_asked_for(tmp_path):
     """As the nearest real digits read them."""
-    sample.main(Path("digits"), out=tmp_path / "x.png", npz=tmp_path / "x.npz", per_label=4)
+    sample(Path("digits"), out=tmp_path / "x.png", npz=tmp_path / "x.npz", per_label=4)
     drawn = np.load(tmp_path / "x.npz")
     real = load_digits()
     reader = KNeighborsClassifier(5).fit(real.data * 255 / 16, real.target)

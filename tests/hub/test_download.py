@@ -9,7 +9,7 @@ import pytest
 from PIL import Image
 
 from kdiffusion.artifacts import ArtifactError, load_denoiser
-from kdiffusion.commands import sample
+from kdiffusion.commands.sample import sample
 from kdiffusion.hub.download import FILES, downloaded
 
 ROOT = Path(__file__).parents[2]
@@ -71,6 +71,6 @@ def test_a_command_samples_from_it_in_a_process_of_its_own(published, tmp_path):
     command += ["--per-label", "1", "--out", str(tmp_path / "x.png")]
     done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True)
     assert done.returncode == 0, done.stderr
-    sample.main(GOLDEN, labels=("3",), per_label=1, out=tmp_path / "y.png")
+    sample(GOLDEN, labels=("3",), per_label=1, out=tmp_path / "y.png")
     drawn, here = (np.asarray(Image.open(tmp_path / f"{name}.png")) for name in "xy")
     np.testing.assert_array_equal(drawn, here)
