@@ -35,6 +35,8 @@ def open_session(
 
     options = onnxruntime.SessionOptions()
     options.log_severity_level = 3  # errors only; what matters is raised
+    # Weights of 8 bits are decoded once, not at each evaluation.
+    options.add_session_config_entry("session.disable_quant_qdq", "1")
     providers = ["CPUExecutionProvider"]
     if threads is not None:
         options.intra_op_num_threads = threads
