@@ -4,6 +4,8 @@
 //     g++ -std=c++17 -O2 sample.cpp -I/usr/include/onnxruntime -lonnxruntime -o sample
 //     ./sample denoiser.onnx 8 7 ship.ppm       # the class 8 and the seed 7
 //     ./sample --check ../../conformance/v1     # this port against the vectors
+//
+// Debian's ONNX Runtime writes `Schema error` lines when it starts; they are harmless.
 
 #include <onnxruntime_cxx_api.h>
 

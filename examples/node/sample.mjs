@@ -1,6 +1,6 @@
 // Samples from a kdiffusion file in Node, by the package `kdiffusion`.
 //
-//     npm install
+//     npm install --ignore-scripts                   # those of ONNX Runtime fetch CUDA
 //     node sample.mjs denoiser.onnx 8 7 ship.ppm       # the class 8 and the seed 7
 //     node sample.mjs --check ../../conformance/v1     # the package against the vectors
 
