@@ -251,7 +251,8 @@ FEATURES: dict[str, Callable[..., Features]] = {
 
 
 def _in_chunks(function, images):
-    return in_batches(lambda chunk: [function(chunk)], images, CHUNK)[0]
+    firsts = range(0, len(images), CHUNK)
+    return np.concatenate([function(np.asarray(images[n : n + CHUNK])) for n in firsts])
 
 
 def _averaged(images, side):
