@@ -16,7 +16,7 @@ from PIL import Image
 
 from kdiffusion import load_dataset
 from kdiffusion.runs import PRESETS, train
-from kdiffusion.runs.checkpoints import newest_first, verify
+from kdiffusion.runs.checkpoints import logs_of, newest_first
 
 
 def main(
@@ -65,7 +65,7 @@ def _train(images, run_dir, epochs, parent):
         "run.checkpoint_every_epochs": epochs, "evaluation.every_epochs": 0,
     })  # fmt: skip
     train(config, run_dir)
-    return verify(newest_first(run_dir / "checkpoints")[0])["logs"]["val_loss"]
+    return logs_of(newest_first(run_dir / "checkpoints")[0])["val_loss"]
 
 
 if __name__ == "__main__":

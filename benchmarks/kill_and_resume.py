@@ -16,10 +16,9 @@ import tempfile
 import time
 from pathlib import Path
 
-import numpy as np
 import tyro
 
-from kdiffusion.runs.checkpoints import STATE, newest_first, verify
+from kdiffusion.runs.checkpoints import DAMAGE, logs_of, newest_first, read_state
 
 
 def _command(run_dir, epochs):
@@ -34,9 +33,9 @@ def _newest_whole(checkpoints):
     """The step of the newest checkpoint that a resumed run would take; 0 without one."""
     for folder in newest_first(checkpoints):
         try:
-            verify(folder)
+            read_state(folder)
             return int(folder.name.removeprefix("step_"))
-        except (OSError, ValueError):
+        except DAMAGE:
             continue
     return 0
 
@@ -70,8 +69,8 @@ def _kill_often(run_dir, command, log, kills, rng):
 def _differences(one, other):
     """(tensors compared, names of what differs) of two runs' last checkpoints."""
     folders = [newest_first(run / "checkpoints")[0] for run in (one, other)]
-    records = [verify(folder) for folder in folders]
-    states = [dict(np.load(folder / STATE)) for folder in folders]
+    logs = [logs_of(folder) for folder in folders]
+    states = [read_state(folder) for folder in folders]
     names = set(states[0]) | set(states[1])
     differing = [
         name
@@ -79,7 +78,7 @@ def _differences(one, other):
         if any(name not in state for state in states)
         or states[0][name].tobytes() != states[1][name].tobytes()
     ]
-    differing += ["results"] if records[0]["logs"] != records[1]["logs"] else []
+    differing += ["results"] if logs[0] != logs[1] else []
     return len(names), differing
 
 

@@ -4,7 +4,7 @@
 checkpoints/
   step_00000120/          the newest; `keep` of these
     state.npz             all that a step changes, as NumPy arrays by name
-    record.json           the epoch's results, and the SHA-256 of state.npz
+    record.json           the epoch's results
   best/step_00000096/     the lowest validation loss at the end of an epoch
 ```
 """
@@ -17,18 +17,20 @@ import os
 import re
 import shutil
 import warnings
+import zipfile
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from kdiffusion.files import sha256_of, sync
+from kdiffusion.files import sync
 
 if TYPE_CHECKING:
     from kdiffusion.training.diffusion_model import DiffusionModel
 
 STATE, RECORD = "state.npz", "record.json"
 PARTIAL = ".partial"  # ends the name of a folder that is being written or removed
+DAMAGE = (OSError, ValueError, KeyError, EOFError, zipfile.BadZipFile)  # what reading one raises
 # What the exported network is made of. To train on takes all.
 SAMPLED_WITH = ("step", "network", "ema_network")
 
@@ -95,8 +97,7 @@ class Checkpoints:
         partial.mkdir(parents=True)
         arrays = {name: each.numpy() for name, each in variables_of(self._model).items()}
         np.savez(partial / STATE, **arrays)
-        logs = {name: float(value) for name, value in (logs or {}).items()}
-        record = {"logs": logs, "sha256": sha256_of(partial / STATE)}
+        record = {"logs": {name: float(value) for name, value in (logs or {}).items()}}
         (partial / RECORD).write_text(json.dumps(record, indent=1), encoding="utf-8")
         # Newer ones were damaged: the run went on from one before.
         for other in [other for other in newest_first(self._directory) if _step_of(other) >= step]:
@@ -144,40 +145,45 @@ class Checkpoints:
         every = self._by_validation_loss() if best else all_checkpoints(self._directory)
         for folder in every:
             try:
-                verify(folder)
-            except (OSError, ValueError, KeyError) as error:
+                state = read_state(folder)
+            except DAMAGE as error:
                 warnings.warn(f"{folder} is damaged and was skipped: {error!r}", stacklevel=2)
                 continue
-            self._read(folder / STATE, to_sample)
+            self._assign(state, to_sample)
             return int(self._model.step.numpy())
         raise FileNotFoundError(
             f"{self._directory} holds no whole checkpoint{' of an epoch' if best else ''}"
         )
 
-    def _read(self, file, to_sample):
+    def _assign(self, state, to_sample):
         variables = variables_of(self._model)
         if to_sample:
             variables = {
                 name: each for name, each in variables.items()
                 if name.split("/")[0] in SAMPLED_WITH
             }  # fmt: skip
-        with np.load(file) as state:
-            for name, variable in variables.items():
-                # A metric may be new: `run.loss_by_class`.
-                if name in state or not name.startswith("metrics/"):
-                    variable.assign(state[name])
+        for name, variable in variables.items():
+            # A metric may be new: `run.loss_by_class`.
+            if name in state or not name.startswith("metrics/"):
+                variable.assign(state[name])
 
 
-def verify(folder: Path) -> dict[str, Any]:
-    """The record of a checkpoint, whose state is as it was written.
+def read_state(folder: Path) -> dict[str, np.ndarray]:
+    """{name: array} of a checkpoint. An NPZ holds a CRC-32 of each array, which is checked.
 
     Raises:
-        OSError, ValueError, KeyError: it is damaged.
+        One of `DAMAGE`.
     """
-    record = json.loads((folder / RECORD).read_text(encoding="utf-8"))
-    if record["sha256"] != sha256_of(folder / STATE):
-        raise ValueError(f"{STATE} has changed since it was written (by its SHA-256)")
-    return record
+    with np.load(folder / STATE) as state:
+        return dict(state)
+
+
+def logs_of(folder: Path) -> dict[str, float]:
+    """The epoch's results in a checkpoint; empty for one amid an epoch, or in a damaged record."""
+    try:
+        return json.loads((folder / RECORD).read_text(encoding="utf-8"))["logs"]
+    except DAMAGE:
+        return {}
 
 
 def newest_first(directory: Path) -> list[Path]:
@@ -196,11 +202,7 @@ def _step_of(folder):
 
 
 def _val_loss(folder):
-    """The validation loss in a checkpoint's record; NaN without one that can be read."""
-    try:
-        return json.loads((folder / RECORD).read_text(encoding="utf-8"))["logs"]["val_loss"]
-    except (OSError, ValueError, KeyError):
-        return math.nan
+    return logs_of(folder).get("val_loss", math.nan)
 
 
 def _partial(folder):

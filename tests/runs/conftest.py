@@ -9,7 +9,7 @@ from moto.server import ThreadedMotoServer
 
 from kdiffusion.runs import PRESETS
 from kdiffusion.runs.build import build_model
-from kdiffusion.runs.checkpoints import STATE, verify
+from kdiffusion.runs.checkpoints import STATE, logs_of
 from kdiffusion.runs.run_directory import RunDirectory
 
 
@@ -57,7 +57,7 @@ def _last_checkpoint(run):
         numbers = {name: state[name].tobytes() for name in state}
     parts = {"network", "ema_network", "optimizer", "step", "metrics"}
     assert {name.split("/")[0] for name in numbers} >= parts
-    logs = verify(folder)["logs"]
+    logs = logs_of(folder)
     quarter = RunDirectory.read(run).config.diffusion.num_timesteps // 4
     first = {f"loss_t0_{quarter - 1}", f"val_loss_t0_{quarter - 1}"}
     assert logs.keys() >= {"loss", "gradient_norm", "val_loss"} | first

@@ -55,7 +55,7 @@ def test_the_newest_are_kept_and_the_best_apart(model, tmp_path):
 
 def _flip_a_bit(path):
     content = bytearray(path.read_bytes())
-    content[len(content) // 2] ^= 1  # of a record: in the digest
+    content[len(content) // 2] ^= 1
     path.write_bytes(content)
 
 
@@ -67,15 +67,23 @@ DAMAGES = {
 
 
 @pytest.mark.parametrize("damage", DAMAGES)
-@pytest.mark.parametrize("name", [RECORD, STATE])
-def test_a_damaged_newest_is_named_and_skipped(model, tmp_path, name, damage):
+def test_a_damaged_newest_is_named_and_skipped(model, tmp_path, damage):
     checkpoints = _save(model, tmp_path, 1, 2)
-    DAMAGES[damage](tmp_path / "step_00000002" / name)
+    DAMAGES[damage](tmp_path / "step_00000002" / STATE)
     with pytest.warns(UserWarning, match=r"step_00000002 is damaged and was skipped"):
         assert checkpoints.restore() == 1
     assert _holds(model, 1)
     _save(model, tmp_path, 2, keep=1)  # and it does not push out those that follow
     assert _names(tmp_path) == ["step_00000002"]
+
+
+@pytest.mark.parametrize("damage", ["cut short", "gone"])
+def test_without_its_results_a_checkpoint_is_restored_but_is_not_the_best(model, tmp_path, damage):
+    checkpoints = _save(model, tmp_path, 1, 2, val_losses=[0.2, 0.1])
+    shutil.rmtree(tmp_path / "best")
+    DAMAGES[damage](tmp_path / "step_00000002" / RECORD)
+    assert checkpoints.restore() == 2
+    assert checkpoints.restore(best=True) == 1
 
 
 def test_when_the_newest_are_all_damaged_the_best_is_restored(model, tmp_path):

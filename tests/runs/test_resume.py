@@ -9,7 +9,7 @@ import pytest
 from tensorboard.backend.event_processing.plugin_event_accumulator import EventAccumulator
 
 from kdiffusion.runs import train
-from kdiffusion.runs.checkpoints import verify
+from kdiffusion.runs.checkpoints import logs_of
 
 pytestmark = pytest.mark.slow
 ROOT = Path(__file__).parent.parent.parent
@@ -77,7 +77,7 @@ def test_a_signal_saves_the_step_or_the_epoch_that_is_under_way(killed):
         assert f"Stopped by {cause} after step {step}, which was saved." in printed
     for status in (130, 75):
         assert f"without --overwrite. {status}\n" in printed
-    logs = [verify(run / f"checkpoints/step_{step:08d}")["logs"] for step in (5, 6)]
+    logs = [logs_of(run / f"checkpoints/step_{step:08d}") for step in (5, 6)]
     assert ["val_loss" in each for each in logs] == [False, True]
 
 

@@ -16,7 +16,7 @@ from tensorboard.util.tensor_util import make_ndarray
 from kdiffusion.data import load_dataset, training_batches
 from kdiffusion.runs import fit as fit_module
 from kdiffusion.runs import load_run, train
-from kdiffusion.runs.checkpoints import verify
+from kdiffusion.runs.checkpoints import logs_of
 from kdiffusion.runs.run_directory import RunDirectory, flat_settings
 from kdiffusion.training import DiffusionModel, diffusion_model
 
@@ -134,7 +134,7 @@ def test_the_first_step_that_is_not_finite_stops_and_the_checkpoint_before_is_na
     assert kept.card.images_seen == 7 * 256
     assert all(np.all(np.isfinite(weights)) for weights in _weights(kept.model))
     # What is due at the last step of an epoch is saved with the epoch.
-    logs = {path.name[-1]: verify(path)["logs"] for path in tmp_path.glob("checkpoints/step_*")}
+    logs = {path.name[-1]: logs_of(path) for path in tmp_path.glob("checkpoints/step_*")}
     assert [step for step in sorted(logs) if "val_loss" in logs[step]] == ["6"]
     assert sorted(logs) == list("1234567")
 
@@ -229,7 +229,7 @@ def test_a_run_that_a_callback_stops_is_saved_where_it_stopped(tiny, tmp_path):
     train(tiny(run={"checkpoint_every_epochs": 100}), tmp_path, callbacks=[Stop()])
     run = RunDirectory.read(tmp_path)
     assert [path.name for path in run.checkpoints.glob("step_*")] == ["step_00000008"]
-    assert verify(run.checkpoints / "step_00000008")["logs"] == {}
+    assert logs_of(run.checkpoints / "step_00000008") == {}
 
     # The log has epochs that are whole.
     events = EventAccumulator(str(run.tensorboard / "train"), {"tensors": 0}).Reload()
