@@ -20,8 +20,8 @@ import tyro
 from diffusers import UNet2DModel
 
 from kdiffusion import DiffusionModel, UNet, make_schedule
-from kdiffusion.export.inference import inference_network
 from kdiffusion.export.onnx_writer import convert
+from kdiffusion.export.source import inference_network
 
 SIDE, CLASSES, WIDTH, MULTIPLIERS, BLOCKS, ATTENTION = 32, 10, 64, (1, 2, 2), 2, (16, 8)
 INPUTS = ("noisy_image", "timestep", "label")

@@ -9,9 +9,9 @@ from typing import TYPE_CHECKING, Protocol
 
 from kdiffusion.artifacts.denoiser import LoadedDenoiser
 from kdiffusion.artifacts.integrity import seal
-from kdiffusion.artifacts.network_description import is_described
 from kdiffusion.checks import check_name
 from kdiffusion.files import refuse_existing, staged
+from kdiffusion.networks import is_described
 
 from . import (
     litert_writer,
@@ -154,8 +154,7 @@ def export_network(
         ValueError, FileExistsError, ArtifactError: as `export_run`.
     """
     paths = _free_paths(formats, Path(folder), overwrite)
-    from .inference import inference_network
-    from .source import ExportSource
+    from .source import ExportSource, inference_network
     from .verify import check_deviation
 
     weights = Path(folder, safetensors_writer.ARTIFACT)

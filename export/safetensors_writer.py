@@ -9,7 +9,6 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from kdiffusion.artifacts.integrity import UNSEALED
-from kdiffusion.artifacts.network_description import describe
 from kdiffusion.artifacts.safetensors_loader import (
     ARTIFACT,
     CARD,
@@ -19,6 +18,7 @@ from kdiffusion.artifacts.safetensors_loader import (
     SEAL,
     load,
 )
+from kdiffusion.networks import describe, named_weights
 
 if TYPE_CHECKING:
     from kdiffusion.export.source import ExportSource
@@ -44,8 +44,6 @@ def save(source: ExportSource, path: Path, dtype: type) -> None:
         dtype: NumPy dtype of kernels and tables; weights of one dimension stay float32.
     """
     from safetensors.numpy import save as to_bytes
-
-    from kdiffusion.artifacts.network_description import named_weights
 
     network_class, arguments = describe(source.network)
     tensors = {}

@@ -17,7 +17,7 @@ from kdiffusion.artifacts.saved_model_loader import (
     SIGNATURE,
 )
 
-from .inference import serving_function
+from .source import serving_function
 
 if TYPE_CHECKING:
     from kdiffusion.export.source import ExportSource

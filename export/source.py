@@ -1,21 +1,24 @@
-"""What is exported: the network of a run or of a file of weights, with its card."""
+"""What is exported: the network of a run or of a file of weights, float32 and in inference mode."""
 
 from __future__ import annotations
 
 import functools
 import os
+from collections.abc import Callable
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
-from kdiffusion.artifacts import safetensors_loader
+from kdiffusion.artifacts import ArtifactError, safetensors_loader
 from kdiffusion.artifacts.released import existing, released_models
 from kdiffusion.diffusion.card import DenoiserCard
+from kdiffusion.diffusion.denoiser import OUTPUT_NAME
 from kdiffusion.object_store import is_url
 from kdiffusion.tensorflow_start import import_tensorflow
 
 if TYPE_CHECKING:
     import keras
     import onnx
+    import tensorflow as tf
 
 
 def default_folder(source: str | os.PathLike) -> Path:
@@ -74,3 +77,95 @@ class ExportSource:
         from .onnx_writer import convert
 
         return convert(self.network, self.card)
+
+
+# By the class of a layer, the form of it that makes the smaller and faster graph.
+FORMS = {"SelfAttention2D": "folded", "Upsample": "transposed"}
+# Half precision in a layer's config: dtypes, and policies.
+HALVES = {"float16", "bfloat16", "mixed_float16", "mixed_bfloat16"}
+
+
+def inference_network(network: keras.Model) -> keras.Model:
+    """Rebuilds a network with the same weights, all in float32 and in the layers' `FORMS`.
+
+    A network trained in mixed precision keeps float32 weights but casts to bfloat16 on the way;
+    one trained under a `tf.distribute` strategy holds variables of that strategy. The copy does
+    neither.
+
+    Args:
+        network: keras.Model with `image_shape`: `UNet`, a graph of layers, or a subclass with
+            `call` and `get_config`.
+
+    Returns:
+        keras.Model of the same class.
+
+    Raises:
+        ArtifactError: a layer that computes in another precision, whatever its config says.
+    """
+    import keras
+
+    from kdiffusion.networks.layers import choose_forms
+    from kdiffusion.training.batches import call_once
+
+    policy = keras.config.dtype_policy()
+    keras.config.set_dtype_policy("float32")  # of layers that a subclass makes without one
+    try:
+        copy = type(network).from_config(_in_float32(network.get_config()))
+        if not copy.built:  # a subclass, whose layers are built by its first call
+            call_once(copy, network.image_shape)
+    finally:
+        keras.config.set_dtype_policy(policy)
+    _check_float32(copy)
+    copy.set_weights(network.get_weights())
+    choose_forms(copy, FORMS)
+    return copy
+
+
+def _in_float32(config: Any) -> Any:
+    """A config with float32 in place of half precision, at any depth."""
+    if isinstance(config, dict):
+        return {key: _in_float32(value) for key, value in config.items()}
+    if isinstance(config, (list, tuple)):
+        return type(config)(map(_in_float32, config))
+    return "float32" if isinstance(config, str) and config in HALVES else config
+
+
+def _check_float32(network):
+    import keras
+
+    for layer in network._flatten_layers():
+        dtype = layer.compute_dtype
+        if keras.backend.is_float_dtype(dtype) and dtype != "float32":
+            raise ArtifactError(
+                "`network` must be of layers that compute in float32 once their config says so. "
+                f"Received: {layer.name}, which computes in {dtype}"
+            )
+
+
+def serving_function(
+    network: keras.Model, image_shape: tuple[int, int, int]
+) -> tuple[Callable, list[tf.TensorSpec]]:
+    """Wraps a network as the graph function that all formats are converted from.
+
+    Args:
+        network: keras.Model on a dictionary of the contract's inputs.
+        image_shape: (height, width, channels).
+
+    Returns:
+        (tf.function, list of tf.TensorSpec): from noisy_image, timestep, label of any batch size to
+        a dictionary with `prediction`; and its input signature.
+    """
+    import tensorflow as tf
+
+    signature = [
+        tf.TensorSpec((None, *image_shape), tf.float32, name="noisy_image"),
+        tf.TensorSpec((None,), tf.int32, name="timestep"),
+        tf.TensorSpec((None,), tf.int32, name="label"),
+    ]
+
+    @tf.function(input_signature=signature)
+    def serve(noisy_image, timestep, label):
+        inputs = {"noisy_image": noisy_image, "timestep": timestep, "label": label}
+        return {OUTPUT_NAME: network(inputs, training=False)}  # training=False: no dropout
+
+    return serve, signature

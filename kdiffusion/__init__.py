@@ -4,7 +4,7 @@ Names are loaded when they are first used. Importing kdiffusion, or sampling fro
 needs neither TensorFlow nor Keras.
 """
 
-import importlib
+from pkgutil import resolve_name
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:  # for editors and type checkers, which do not run `__getattr__`
@@ -26,7 +26,7 @@ if TYPE_CHECKING:  # for editors and type checkers, which do not run `__getattr_
     from kdiffusion.export import export_network, export_run
     from kdiffusion.export.whole_sampler import export_sampler
     from kdiffusion.images import image_grid, to_model_range, to_uint8
-    from kdiffusion.networks import UNet
+    from kdiffusion.networks.unet import UNet
     from kdiffusion.runs import load_run
     from kdiffusion.training import DiffusionModel
 
@@ -52,7 +52,7 @@ _NAMES = {
     "kdiffusion.export": "export_network export_run",
     "kdiffusion.export.whole_sampler": "export_sampler",
     "kdiffusion.images": "image_grid to_model_range to_uint8",
-    "kdiffusion.networks": "UNet",
+    "kdiffusion.networks.unet": "UNet",
     "kdiffusion.runs": "load_run",
     "kdiffusion.training": "DiffusionModel",
 }
@@ -71,7 +71,7 @@ __all__ = [
 def __getattr__(name):
     if name not in _HOMES:
         raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
-    return getattr(importlib.import_module(_HOMES[name]), name)
+    return resolve_name(f"{_HOMES[name]}:{name}")
 
 
 def __dir__():

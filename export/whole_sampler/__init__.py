@@ -68,8 +68,7 @@ def export_sampler(
         card, sampler=sampler, steps=steps, spacing=spacing, timesteps=timesteps
     )
     paths = free_paths(formats, Path(folder), overwrite)
-    from ..inference import inference_network
-    from ..source import ExportSource
+    from ..source import ExportSource, inference_network
 
     source = ExportSource(inference_network(network), card)
     with contextlib.ExitStack() as stack:

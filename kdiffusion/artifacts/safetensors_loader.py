@@ -14,10 +14,10 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from kdiffusion import networks
 from kdiffusion.diffusion.card import DenoiserCard
 from kdiffusion.tensorflow_start import import_tensorflow
 
-from . import network_description
 from .denoiser import ArtifactError, LoadedDenoiser, card_from_text
 from .integrity import check_seal
 
@@ -83,10 +83,8 @@ def build(stored: StoredWeights) -> keras.Model:
     Raises:
         ArtifactError: other weights than those of the network.
     """
-    from kdiffusion.artifacts.network_description import named_weights
-
-    network = network_description.build(stored.network_class, stored.network)
-    variables = named_weights(network)
+    network = networks.build(stored.network_class, stored.network)
+    variables = networks.named_weights(network)
     differing = variables.keys() ^ stored.weights.keys()
     if differing:
         raise ArtifactError(f"A file must hold the weights of its network. Received: {differing}")

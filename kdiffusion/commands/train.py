@@ -19,9 +19,9 @@ import tyro
 from pydantic.dataclasses import dataclass
 
 from kdiffusion.checks import check_name
+from kdiffusion.object_store import local_folder
 from kdiffusion.runs import PRESET_DOCS, PRESETS, Config, Interrupted
 from kdiffusion.runs.config import OneOf
-from kdiffusion.runs.remote_run import local_folder
 from kdiffusion.runs.run_directory import RunDirectory, holds_run
 from kdiffusion.runs.summary import settings_lines
 from kdiffusion.tensorflow_start import import_tensorflow

@@ -12,9 +12,10 @@ from typing import TYPE_CHECKING, Annotated
 import numpy as np
 import tyro
 
-from kdiffusion.artifacts import network_description, safetensors_loader
+from kdiffusion.artifacts import safetensors_loader
 from kdiffusion.diffusion.card import DenoiserCard
 from kdiffusion.files import refuse_existing
+from kdiffusion.networks import LABEL_TABLE, build, named_weights
 from kdiffusion.tensorflow_start import import_tensorflow
 from kdiffusion.terminal import working
 
@@ -168,11 +169,7 @@ def _own_card(model, facts):
 def _network(model, table, card):
     """`UNet2D` with the weights, each of which must be there, and no other."""
     import_tensorflow()
-    network = network_description.build(
-        "unet2d", {**model.arguments, "num_classes": card.null_label}
-    )
-    from kdiffusion.artifacts.network_description import LABEL_TABLE, named_weights
-
+    network = build("unet2d", {**model.arguments, "num_classes": card.null_label})
     levels = len(model.arguments["widths"])
     variables = named_weights(network)
     names = {name: their_name(name, levels) for name in variables}

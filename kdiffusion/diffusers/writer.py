@@ -11,10 +11,10 @@ import numpy as np
 import tyro
 
 from kdiffusion.artifacts.denoiser import LoadedDenoiser
-from kdiffusion.artifacts.network_description import describe
 from kdiffusion.diffusion.card import DenoiserCard
 from kdiffusion.export.source import default_folder, read_source
 from kdiffusion.files import refuse_existing, staged
+from kdiffusion.networks import describe, named_weights
 from kdiffusion.terminal import working
 
 from . import folder as layout
@@ -71,7 +71,7 @@ def export_diffusers(
         "scheduler": ["diffusers", scheduler["_class_name"]],
         "unet": ["diffusers", theirs.CLASS],
     }
-    from kdiffusion.export.inference import inference_network
+    from kdiffusion.export.source import inference_network
     from kdiffusion.export.verify import check_deviation
 
     with staged(path, overwrite, layout.CARD) as temporary:
@@ -94,8 +94,6 @@ def free_path(folder: str | os.PathLike, overwrite: bool) -> Path:
 
 
 def _tensors(network, levels):
-    from kdiffusion.artifacts.network_description import named_weights
-
     return {
         theirs.their_name(name, levels): theirs.their_layout(name, np.asarray(variable, np.float32))
         for name, variable in named_weights(network).items()
@@ -116,7 +114,7 @@ def _write_tensors(path, tensors):
 
 def _read_back(path):
     """The folder as a Denoiser, by way of what `import_diffusers` reads."""
-    from kdiffusion.export.inference import inference_network
+    from kdiffusion.export.source import inference_network
 
     network, card, _ = network_and_card(path)
     network = inference_network(network)

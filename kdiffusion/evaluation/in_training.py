@@ -120,9 +120,7 @@ class EvaluationInTraining(keras.callbacks.Callback):
         return {name: (found | found["network"])[name] for name in WORDS}
 
     def _card(self):
-        from kdiffusion.runs.trained_run import make_card
-
-        return make_card(self.model, self._directory)
+        return self._directory.card(self.model)
 
 
 def said_of(epoch: int, figures: Mapping[str, float], images: int, seconds: float) -> str:

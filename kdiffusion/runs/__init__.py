@@ -4,7 +4,7 @@ The configuration can be made and checked without TensorFlow; `train` and `load_
 it, are loaded when they are first used.
 """
 
-import importlib
+from pkgutil import resolve_name
 from typing import TYPE_CHECKING
 
 from kdiffusion.runs.config import Config
@@ -12,18 +12,14 @@ from kdiffusion.runs.interruptions import Interrupted
 from kdiffusion.runs.presets import PRESET_DOCS, PRESETS
 
 if TYPE_CHECKING:
+    from kdiffusion.runs.build import Run, load_run
     from kdiffusion.runs.run import train
-    from kdiffusion.runs.trained_run import Run, load_run
 
 __all__ = ["PRESETS", "PRESET_DOCS", "Config", "Interrupted", "Run", "load_run", "train"]
-_HOMES = {
-    "Run": "kdiffusion.runs.trained_run",
-    "load_run": "kdiffusion.runs.trained_run",
-    "train": "kdiffusion.runs.run",
-}
+_MODULES = {"Run": "build", "load_run": "build", "train": "run"}
 
 
 def __getattr__(name):
-    if name in _HOMES:
-        return getattr(importlib.import_module(_HOMES[name]), name)
+    if name in _MODULES:
+        return resolve_name(f"kdiffusion.runs.{_MODULES[name]}:{name}")
     raise AttributeError(f"module {__name__!r} has no attribute {name!r}")

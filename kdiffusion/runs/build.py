@@ -1,21 +1,27 @@
-"""The compiled model of a configuration: its network, dtype policy, schedule and optimizer."""
+"""The compiled model of a configuration, new or with the weights of its run's checkpoint."""
 
 from __future__ import annotations
 
 import functools
+import os
+from dataclasses import dataclass
 from pathlib import Path
+from pkgutil import resolve_name
 from typing import TYPE_CHECKING
 
 import keras
 
-from kdiffusion.artifacts.network_description import NETWORKS
 from kdiffusion.diffusion.schedules import make_schedule, options_from_text
 from kdiffusion.diffusion.spacing import timestep_pairs
-from kdiffusion.runs.choices import LEARNING_RATE_SHAPES, OPTIMIZERS, STUDENTS, find
-from kdiffusion.runs.config import NO_STUDENT
+from kdiffusion.networks import NETWORKS
+from kdiffusion.runs.checkpoints import Checkpoints
+from kdiffusion.runs.config import LEARNING_RATE_SHAPES, NO_STUDENT, OPTIMIZERS, STUDENTS
+from kdiffusion.runs.run_directory import RunDirectory
 from kdiffusion.training import DiffusionModel
 
 if TYPE_CHECKING:
+    from kdiffusion.diffusion.card import DenoiserCard
+    from kdiffusion.object_store import RunCopy
     from kdiffusion.runs.config import Config
 
 
@@ -56,13 +62,50 @@ def build_model(
         # names order the graph's nodes and so its sums: a resumed run would end otherwise.
         name="diffusion_model",
     )
-    shape = find(optimizer.learning_rate_shape, LEARNING_RATE_SHAPES)
+    shape = resolve_name(LEARNING_RATE_SHAPES[optimizer.learning_rate_shape])
     learning_rate = shape(optimizer, total_steps * diffusion_model.updates_per_step)
     diffusion_model.compile(
-        find(optimizer.name, OPTIMIZERS)(optimizer, learning_rate),
+        resolve_name(OPTIMIZERS[optimizer.name])(optimizer, learning_rate),
         steps_per_execution=config.run.steps_per_execution,
     )
     return diffusion_model
+
+
+@dataclass(frozen=True)
+class Run:
+    """A run in memory: its `model` and its `directory`.
+
+    `is_chief` says whether this process writes what all workers share. `remote` is the run at a URL
+    whose copy the directory is; None where that is the run itself.
+    """
+
+    model: DiffusionModel
+    directory: RunDirectory
+    is_chief: bool = True
+    remote: RunCopy | None = None
+
+    @property
+    def card(self) -> DenoiserCard:
+        """The card that the model's exported file will have."""
+        return self.directory.card(self.model)
+
+
+def load_run(run_dir: str | os.PathLike, best: bool = False) -> Run:
+    """Loads a run's model from its newest checkpoint, for export and evaluation.
+
+    Args:
+        run_dir: path of the run's folder.
+        best: bool. Load the checkpoint with the lowest validation loss instead.
+
+    Raises:
+        FileNotFoundError: no run there, or no complete checkpoint.
+    """
+    directory = RunDirectory.read(run_dir)
+    model = build_model(
+        directory.config, directory.image_shape, len(directory.class_names), total_steps=1
+    )
+    Checkpoints(model, directory.checkpoints).restore(best, to_sample=True)
+    return Run(model, directory)
 
 
 def _schedule(diffusion):
@@ -74,7 +117,7 @@ def _schedule(diffusion):
 
 def _student(config, schedule):
     """The class of a student, with the arguments that are its own."""
-    kind = find(config.student.method, STUDENTS)
+    kind = resolve_name(STUDENTS[config.student.method])
     pairs = timestep_pairs(schedule, config.sampling.steps)
     own = {**vars(config.student), "timesteps": config.sampling.timesteps or [t for t, _ in pairs]}
     return functools.partial(kind, **{name: own[name] for name in kind.settings})
@@ -84,7 +127,7 @@ def _network(model, image_shape, num_classes):
     fields = {**vars(model)}
     name, policy = fields.pop("network"), fields.pop("dtype_policy")
     del fields["network_options"]
-    options, network_class = model.own_arguments, find(name, NETWORKS)
+    options, network_class = model.own_arguments, resolve_name(NETWORKS[name])
     # Of another network than UNet the settings need a translation.
     make = getattr(network_class, "from_settings", network_class)
     try:

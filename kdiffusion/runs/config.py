@@ -14,18 +14,36 @@ from pydantic import BeforeValidator, ConfigDict, Field, FiniteFloat, TypeAdapte
 from pydantic.dataclasses import dataclass
 from pydantic_core import core_schema
 
-from kdiffusion.artifacts.network_description import NETWORKS
 from kdiffusion.diffusion.options import RecommendedSampling
 from kdiffusion.diffusion.prediction import TARGETS
 from kdiffusion.diffusion.schedules import SCHEDULES
 from kdiffusion.diffusion.weighting import LOSS_WEIGHTINGS, TIMESTEP_SAMPLING_NAMES
-from kdiffusion.runs.choices import LEARNING_RATE_SHAPES, OPTIMIZERS, STRATEGIES, STUDENTS
+from kdiffusion.networks import NETWORKS
 
+# What needs Keras or TensorFlow: name ► "module:function", loaded when it is chosen, so that the
+# command line knows the names without either.
+OPTIMIZERS = {  # each takes an `OptimizerConfig` and a learning-rate schedule
+    "adamw": "kdiffusion.runs.optimizers:adamw",
+    "muon": "kdiffusion.runs.optimizers:muon",
+}
+LEARNING_RATE_SHAPES = {  # each takes an `OptimizerConfig` and the steps of the whole run
+    "cosine": "kdiffusion.runs.optimizers:cosine",
+    "trapezoid": "kdiffusion.runs.optimizers:trapezoid",
+}
+STUDENTS = {  # each is a class of `DiffusionModel` that learns from another, its teacher
+    "trajectory": "kdiffusion.training.distillation:StudentModel",
+    "consistency": "kdiffusion.training.consistency:ConsistencyModel",
+}
+STRATEGIES = {  # each makes a `tf.distribute.Strategy` of the devices that are there
+    "auto": "kdiffusion.runs.strategy:auto",
+    "one_device": "kdiffusion.runs.strategy:one_device",
+    "mirrored": "kdiffusion.runs.strategy:mirrored",
+    "multi_worker": "kdiffusion.runs.strategy:multi_worker",
+    "tpu": "kdiffusion.runs.strategy:tpu",
+}
 NO_STUDENT = "none"
 PARENT = "parent"  # the network of the weights to start from
-IN_A_RUN = 40  # validations, grids and checkpoints, about, by default
 DTYPE_POLICIES = ("auto", "float32", "mixed_bfloat16", "mixed_float16")
-X_AXES = ("steps", "images")
 
 
 class OneOf(tuple[str, ...]):
@@ -212,7 +230,7 @@ class ExecutionConfig:
     """Images of each class in a grid."""
     log_every_steps: Positive = 50
     """Steps between TensorBoard scalars."""
-    x_axis: Annotated[str, OneOf(X_AXES)] = "steps"
+    x_axis: Annotated[str, OneOf(["steps", "images"])] = "steps"
     """Unit of TensorBoard's x axis."""
     validate_every_epochs: Positive | None = None
     """In epochs; None: about 40 validations."""
@@ -279,4 +297,4 @@ class Config:
 
 def epochs_between(every: int | None, epochs: int) -> int:
     """Epochs from one to the next of what a run does now and then; None makes about 40 of them."""
-    return every or max(1, epochs // IN_A_RUN)
+    return every or max(1, epochs // 40)

@@ -15,7 +15,6 @@ from kdiffusion.runs.progress import EpochLines
 from kdiffusion.runs.saving import ContinueEpoch, SaveCheckpoint, StopAtNonFinite
 from kdiffusion.runs.strategy import distributed_batches
 from kdiffusion.runs.tensorboard import TensorBoardLog
-from kdiffusion.runs.trained_run import make_card
 
 if TYPE_CHECKING:
     import keras
@@ -25,7 +24,7 @@ if TYPE_CHECKING:
     from kdiffusion.runs.config import Config
     from kdiffusion.runs.initial_weights import InitialWeights
     from kdiffusion.runs.run_directory import RunDirectory
-    from kdiffusion.runs.workers import Workers
+    from kdiffusion.runs.strategy import Workers
     from kdiffusion.training import DiffusionModel
 
 
@@ -73,7 +72,7 @@ def fit(
     lines.evaluation = training.evaluation
     callbacks = [StopAtNonFinite(directory.checkpoints), lines]
     if workers.is_chief:
-        log = TensorBoardLog(directory, make_card(model, directory), steps_per_epoch)
+        log = TensorBoardLog(directory, steps_per_epoch)
         callbacks += [log, *filter(None, [training.evaluation]), *own_callbacks]
     with catching_signals() as what_came, contextlib.closing(lines):
         # Last: what an epoch leaves is whole before the checkpoint that says it is done.
@@ -100,18 +99,15 @@ def _fit_epochs(training, epochs, steps, callbacks):
     check_steps_per_execution(config, steps)
     options = {"seed": config.run.seed, "flip": config.data.horizontal_flip}
     batch_size = config.optimizer.batch_size
-    validation, validation_steps = _validation(strategy, training.dataset, config)
     model.fit(
         distributed_batches(strategy, training.dataset, batch_size, first_step=step, **options),
         steps_per_epoch=steps,
         initial_epoch=step // training.steps_per_epoch,
         epochs=epochs,
-        validation_data=validation,
-        validation_steps=validation_steps,
-        validation_freq=validated_epochs(config),
         callbacks=callbacks,
         verbose=0,  # EpochLines says what there is to say.
         shuffle=False,  # The batches are.
+        **_validation(strategy, training.dataset, config),
     )
 
 
@@ -128,7 +124,7 @@ def check_steps_per_execution(config: Config, steps: int) -> None:
 
 
 def _validation(strategy, dataset, config):
-    """The validation batches, and how many are one pass; None where they end by themselves.
+    """The arguments of `fit`: validation batches, how many are one pass, and after which epochs.
 
     An iterator begun for each epoch would leave 0.1 MiB behind each time, so one goes round and
     round, where it can: replicas divide a batch that is not full in a way of their own.
@@ -136,8 +132,14 @@ def _validation(strategy, dataset, config):
     batches = validation_batches(dataset, config.optimizer.batch_size)
     steps = int(batches.cardinality())
     if strategy.num_replicas_in_sync > 1 or steps % config.run.steps_per_execution:
-        return batches, None
-    return batches.repeat(), steps
+        steps = None  # They end by themselves.
+    else:
+        batches = batches.repeat()
+    return {
+        "validation_data": batches,
+        "validation_steps": steps,
+        "validation_freq": validated_epochs(config),
+    }
 
 
 def validated_epochs(config: Config) -> list[int]:

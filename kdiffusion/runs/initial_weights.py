@@ -15,14 +15,14 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from kdiffusion.artifacts import safetensors_loader
-from kdiffusion.artifacts.network_description import (
+from kdiffusion.artifacts.released import existing
+from kdiffusion.networks import (
     LABEL_TABLE,
     NETWORKS,
     describe,
     is_described,
     named_weights,
 )
-from kdiffusion.artifacts.released import existing
 from kdiffusion.runs.config import NO_STUDENT, PARENT, Config, ModelConfig
 from kdiffusion.runs.run_directory import holds_run
 
@@ -94,7 +94,7 @@ def read_parent(path: str | os.PathLike) -> InitialWeights:
     if found.suffix == ".keras":
         network, card = _keras_network(found), None
     elif holds_run(found):
-        from kdiffusion.runs.trained_run import load_run  # TensorFlow's seconds
+        from kdiffusion.runs.build import load_run  # TensorFlow's seconds
 
         run = load_run(found)
         network, card = run.model.ema_network, run.card

@@ -3,33 +3,31 @@
 from __future__ import annotations
 
 import contextlib
-import importlib
 import os
 from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
+from pkgutil import resolve_name
 from typing import TYPE_CHECKING
 
 import tensorflow as tf
 from filelock import FileLock
 
 from kdiffusion.data import load_dataset
-from kdiffusion.object_store import is_url
+from kdiffusion.object_store import is_url, run_copy
 from kdiffusion.runs import run_directory
-from kdiffusion.runs.build import build_model, resolve_policy
+from kdiffusion.runs.build import Run, build_model, resolve_policy
 from kdiffusion.runs.checkpoints import all_checkpoints
+from kdiffusion.runs.config import STRATEGIES
 from kdiffusion.runs.fit import Training, check_steps_per_execution, fit
 from kdiffusion.runs.initial_weights import (
     read_parent,
     start_from,
     with_settings_of,
 )
-from kdiffusion.runs.remote_run import run_copy
 from kdiffusion.runs.run_directory import RunDirectory
-from kdiffusion.runs.strategy import make_strategy
+from kdiffusion.runs.strategy import Workers
 from kdiffusion.runs.summary import found_lines
-from kdiffusion.runs.trained_run import Run, make_card
-from kdiffusion.runs.workers import Workers
 from kdiffusion.terminal import say, working
 
 if TYPE_CHECKING:
@@ -37,7 +35,7 @@ if TYPE_CHECKING:
 
     from kdiffusion.runs.config import Config
 
-EVALUATION = "kdiffusion.evaluation.in_training"  # a part: imported where it is asked for
+EVALUATION = "kdiffusion.evaluation.in_training:make_callback"  # of a part, imported if wanted
 
 
 def train(
@@ -78,7 +76,7 @@ def train(
     folder = Path(run_dir) if remote is None else remote.folder
     goes_on = resume and all_checkpoints(folder / "checkpoints")
     before = RunDirectory.read(folder) if goes_on else None
-    strategy = make_strategy(config.run.strategy)
+    strategy = resolve_name(STRATEGIES[config.run.strategy])()
     workers = Workers(strategy)
     if before is None and workers.is_chief:
         run_directory.check_free(folder, overwrite or resume)
@@ -94,8 +92,7 @@ def train(
             fit(training, callbacks, after_save=remote and remote.send_checkpoint)
             if remote is not None and workers.is_chief:
                 remote.send()
-    model, directory = training.model, training.directory
-    return Run(model, make_card(model, directory), directory, workers.is_chief, remote)
+    return Run(training.model, training.directory, workers.is_chief, remote)
 
 
 def _prepare(
@@ -205,5 +202,4 @@ def _evaluation(config, dataset, directory):
     """The callback that evaluates the network now and then; None where that isn't wanted."""
     if config.evaluation.every_epochs == 0:
         return None
-    part = importlib.import_module(EVALUATION)
-    return part.make_callback(config, dataset, directory)
+    return resolve_name(EVALUATION)(config, dataset, directory)

@@ -8,10 +8,14 @@ import os
 import shutil
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
+from kdiffusion.diffusion.card import DataSplit, DenoiserCard
 from kdiffusion.files import staged, sync
 from kdiffusion.runs.config import PARENT, Config
+
+if TYPE_CHECKING:
+    from kdiffusion.training.diffusion_model import DiffusionModel
 
 GRID = "samples.png"  # what `train.py` samples at the end
 PARTS = ("checkpoints", "tensorboard", "samples", "export", GRID)
@@ -63,6 +67,32 @@ class RunDirectory:
     @property
     def export(self) -> Path:
         return self.path / "export"
+
+    def card(self, model: DiffusionModel) -> DenoiserCard:
+        """The card of the run's model: what its exported file will say of itself."""
+        config, sampling = self.config, self.config.sampling
+        guidance: dict[str, Any] = {
+            "guidance_strength": sampling.guidance_strength,
+            "guidance_interval": sampling.guidance_interval,
+        }
+        if model.label_dropout == 0:  # the model's own card recommends none
+            guidance = {}
+        return model.card(
+            class_names=self.class_names,
+            dataset=config.data.name,
+            preset=config.preset,
+            images_seen=int(model.step.numpy()) * config.optimizer.batch_size,
+            sampler=sampling.sampler,
+            steps=sampling.steps,
+            timesteps=sampling.timesteps,
+            data_split=DataSplit(
+                seed=config.run.seed,
+                validation_fraction=config.data.validation_fraction,
+                sha256=self.data_sha256,
+            ),
+            parent=self.parent,
+            **guidance,
+        )
 
     def write(self) -> None:
         """Makes the folders and writes config.json, whole or not at all."""

@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     from kdiffusion.runs.checkpoints import Checkpoints
     from kdiffusion.runs.config import Config
     from kdiffusion.runs.interruptions import Interrupted
-    from kdiffusion.runs.workers import Workers
+    from kdiffusion.runs.strategy import Workers
     from kdiffusion.training.diffusion_model import DiffusionModel
 
 

@@ -19,7 +19,6 @@ from kdiffusion.terminal import working
 from kdiffusion.training.metrics import LOSS_OF_CLASS
 
 if TYPE_CHECKING:
-    from kdiffusion.diffusion.card import DenoiserCard
     from kdiffusion.runs.config import Config
     from kdiffusion.runs.run_directory import RunDirectory
 
@@ -68,14 +67,12 @@ class TensorBoardLog(keras.callbacks.Callback):
 
     Args:
         directory: `RunDirectory`.
-        card: `DenoiserCard` with the recommended sampler, for the grids.
         steps_per_epoch: int.
     """
 
-    def __init__(self, directory: RunDirectory, card: DenoiserCard, steps_per_epoch: int):
+    def __init__(self, directory: RunDirectory, steps_per_epoch: int):
         super().__init__()
         self._directory = directory
-        self._card = card
         self._steps_per_epoch = steps_per_epoch
         config = directory.config
         self._run = config.run
@@ -158,7 +155,7 @@ class TensorBoardLog(keras.callbacks.Callback):
 
     def _with_class_names(self, values):
         """Losses by class under the classes' names, which the model doesn't know."""
-        names = {f"{LOSS_OF_CLASS}{n}": each for n, each in enumerate(self._card.class_names)}
+        names = {f"{LOSS_OF_CLASS}{n}": each for n, each in enumerate(self._directory.class_names)}
         return {
             f"loss_by_class/{names[name]}" if name in names else name: value
             for name, value in values.items()
@@ -172,11 +169,12 @@ class TensorBoardLog(keras.callbacks.Callback):
                 tf.summary.scalar(f"{group}/{name}", np.asarray(value, "float32"), self._x())
 
     def _write_samples(self):
-        names = self._card.class_names[:MOST_LABELS]
+        names = self._directory.class_names[:MOST_LABELS]
         labels = np.repeat(np.arange(len(names)), self._run.sample_per_label)
         seeds = self._run.seed + np.arange(len(labels))
+        denoiser = self.model.denoiser(self._directory.card(self.model))
         with working("sampling for TensorBoard"):
-            images = sample(self.model.denoiser(self._card), labels, seeds, progress=False)
+            images = sample(denoiser, labels, seeds, progress=False)
         grid = image_grid(to_uint8(images), self._run.sample_per_label, row_labels=names)
         with self._writers["train"].as_default():
             tf.summary.image("samples", np.asarray(grid.convert("RGB"))[None], self._x())

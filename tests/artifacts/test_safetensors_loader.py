@@ -4,10 +4,10 @@ import numpy as np
 import pytest
 
 from kdiffusion.artifacts import ArtifactError, load_denoiser
-from kdiffusion.artifacts.network_description import named_weights
 from kdiffusion.artifacts.safetensors_loader import StoredWeights, build, read
 from kdiffusion.export import export_network
-from kdiffusion.networks import UNet
+from kdiffusion.networks import named_weights
+from kdiffusion.networks.unet import UNet
 from kdiffusion.networks.unet2d import UNet2D
 
 

@@ -7,10 +7,9 @@ from pathlib import Path
 
 import pytest
 
-from kdiffusion.__main__ import FIRST, main
+from kdiffusion.__main__ import FIRST, main, reporting_errors
 from kdiffusion.artifacts import released_models
 from kdiffusion.commands import COMMANDS
-from kdiffusion.commands.command_line import reporting_errors
 
 ROOT = Path(__file__).parents[2]
 

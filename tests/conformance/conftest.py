@@ -80,7 +80,7 @@ def _with_random_weights(unet):
 @pytest.fixture(scope="session")
 def float32_network(network):
     """The network that every exported file must agree with."""
-    from kdiffusion.export.inference import inference_network
+    from kdiffusion.export.source import inference_network
 
     return inference_network(network)
 
@@ -121,7 +121,7 @@ def denoisers(exported):
 @pytest.fixture(scope="session")
 def live_denoiser(card):
     """`live_denoiser(network)`: the Denoiser of a network that is not exported yet."""
-    from kdiffusion.export.inference import inference_network, serving_function
+    from kdiffusion.export.source import inference_network, serving_function
 
     def denoiser(network):
         serve, _ = serving_function(inference_network(network), card.image_shape)

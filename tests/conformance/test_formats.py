@@ -20,9 +20,8 @@ from kdiffusion.artifacts.onnx_loader import CARD_KEY, SEAL_KEY
 from kdiffusion.diffusion.card import DenoiserCard
 from kdiffusion.diffusion.sampling import sample
 from kdiffusion.export import FORMATS, export_network
-from kdiffusion.export.inference import inference_network
 from kdiffusion.export.onnx_writer import OPSET
-from kdiffusion.export.source import ExportSource
+from kdiffusion.export.source import ExportSource, inference_network
 from kdiffusion.export.verify import largest_deviation
 from kdiffusion.images import to_uint8
 from kdiffusion.networks.layers import GroupNorm

@@ -5,11 +5,11 @@ import itertools
 import numpy as np
 import pytest
 
-from kdiffusion.networks import UNet
 from kdiffusion.networks.attention import SelfAttention2D
 from kdiffusion.networks.blocks import ResidualBlock
 from kdiffusion.networks.layers import choose_forms
 from kdiffusion.networks.resampling import Upsample
+from kdiffusion.networks.unet import UNet
 
 WITH_FORMS = [SelfAttention2D, Upsample, ResidualBlock]
 

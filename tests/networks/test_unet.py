@@ -2,7 +2,7 @@ import keras
 import numpy as np
 import pytest
 
-from kdiffusion.networks import UNet
+from kdiffusion.networks.unet import UNet
 
 DDPM_CIFAR10_PARAMETERS = 35_746_307  # Ho et al. 2020: "35.7 million"
 

@@ -1,8 +1,8 @@
 import numpy as np
 import pytest
 
-from kdiffusion.artifacts.network_description import LABEL_TABLE, named_weights
-from kdiffusion.networks import UNet
+from kdiffusion.networks import LABEL_TABLE, named_weights
+from kdiffusion.networks.unet import UNet
 from kdiffusion.networks.unet2d import UNet2D
 
 DDPM_CIFAR10_PARAMETERS = 35_746_307  # Ho et al. 2020: "35.7 million"; google/ddpm-cifar10-32

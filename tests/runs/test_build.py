@@ -3,9 +3,9 @@
 import keras
 import pytest
 
-from kdiffusion.artifacts.network_description import NETWORKS
 from kdiffusion.diffusion.schedules import make_schedule
-from kdiffusion.runs.choices import OPTIMIZERS
+from kdiffusion.networks import NETWORKS
+from kdiffusion.runs.config import OPTIMIZERS
 
 
 @pytest.mark.parametrize("name", ["adamw", "muon"])

@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 import tensorflow as tf
 
-from kdiffusion.runs.strategy import RESOLVERS, find_cluster, make_strategy
+from kdiffusion.runs.strategy import RESOLVERS, find_cluster, multi_worker
 
 DOCUMENT = Path(__file__).parents[2] / "docs" / "distributed.md"
 LISTED = {"KDIFFUSION_HOSTS": "a:1,b:2,c:3"}
@@ -62,7 +62,7 @@ def test_the_cluster_of_each_launcher_is_read(variable, monkeypatch):
 
 def test_workers_without_a_cluster_do_not_train_each_alone():
     with pytest.raises(ValueError, match=r"multi_worker.* TF_CONFIG"):
-        make_strategy("multi_worker")
+        multi_worker()
 
 
 def test_the_documented_job_gives_each_pod_the_addresses_of_the_service(monkeypatch):

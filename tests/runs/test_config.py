@@ -1,11 +1,30 @@
 import dataclasses
 import json
+from pkgutil import resolve_name
 
 import pytest
 
 from kdiffusion.data.tfds import MIRRORABLE
+from kdiffusion.diffusion.weighting import TIMESTEP_SAMPLING_NAMES
+from kdiffusion.networks import NETWORKS
+from kdiffusion.runs import config
 from kdiffusion.runs.config import Config
 from kdiffusion.runs.presets import PRESET_DOCS, PRESETS
+from kdiffusion.training.timesteps import TIMESTEP_SAMPLING
+
+TABLES = (
+    NETWORKS, config.OPTIMIZERS, config.LEARNING_RATE_SHAPES, config.STRATEGIES, config.STUDENTS
+)  # fmt: skip
+
+
+@pytest.mark.parametrize("row", [row for table in TABLES for row in table.values()])
+def test_every_row_is_there(row):
+    assert callable(resolve_name(row))
+
+
+def test_the_ways_of_sampling_timesteps_have_one_list_of_names():
+    assert tuple(TIMESTEP_SAMPLING) == TIMESTEP_SAMPLING_NAMES
+
 
 DIGITS = PRESETS["digits"]
 

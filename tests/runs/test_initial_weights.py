@@ -11,9 +11,9 @@ import numpy as np
 import pytest
 
 from kdiffusion.artifacts import load_denoiser
-from kdiffusion.artifacts.network_description import LABEL_TABLE, named_weights
 from kdiffusion.diffusion.card import DenoiserCard
 from kdiffusion.export import export_network, export_run
+from kdiffusion.networks import LABEL_TABLE, named_weights
 from kdiffusion.networks.unet2d import UNet2D
 from kdiffusion.runs import train
 from kdiffusion.runs.build import build_model

@@ -1,12 +1,13 @@
 """Muon on convolutions against its definition, and the learning rate's shapes."""
 
+from pkgutil import resolve_name
+
 import keras
 import numpy as np
 import pytest
 import tensorflow as tf
 
-from kdiffusion.runs.choices import LEARNING_RATE_SHAPES, OPTIMIZERS, find
-from kdiffusion.runs.config import OptimizerConfig
+from kdiffusion.runs.config import LEARNING_RATE_SHAPES, OPTIMIZERS, OptimizerConfig
 from kdiffusion.runs.optimizers import (
     ConvolutionMuon,
     FusedAdamW,
@@ -14,7 +15,7 @@ from kdiffusion.runs.optimizers import (
     trapezoid,
 )
 
-MAKERS = {name: find(name, OPTIMIZERS) for name in OPTIMIZERS}
+MAKERS = {name: resolve_name(OPTIMIZERS[name]) for name in OPTIMIZERS}
 
 
 def _moved(optimizer, variable, gradient):
@@ -92,7 +93,7 @@ def test_a_shape_starts_peaks_and_ends_where_it_says(shape, warmup_steps):
         warmup_steps=warmup_steps,
         final_learning_rate_fraction=0.1,
     )
-    rate = find(shape, LEARNING_RATE_SHAPES)(config, 100)
+    rate = resolve_name(LEARNING_RATE_SHAPES[shape])(config, 100)
     assert float(rate(0)) == (0.0 if warmup_steps else 0.5)
     assert max(float(rate(step)) for step in range(100)) == pytest.approx(0.5)
     assert float(rate(100)) == pytest.approx(0.05)

@@ -8,7 +8,7 @@ from kdiffusion.commands.train import parse
 from kdiffusion.data import load_dataset, training_batches, validation_batches
 from kdiffusion.runs import PRESETS
 from kdiffusion.runs.progress import EpochLines
-from kdiffusion.runs.strategy import make_strategy
+from kdiffusion.runs.strategy import one_device
 from kdiffusion.runs.summary import found_lines, notes, settings_lines
 
 
@@ -129,7 +129,7 @@ def test_a_summary_names_the_network_and_does_not_describe_one_that_is_the_paren
 
 
 def test_the_rest_is_said_when_it_is_known(model, data):
-    text = "\n".join(found_lines(model, data, _with_epochs(3), make_strategy("one_device"), 36))
+    text = "\n".join(found_lines(model, data, _with_epochs(3), one_device(), 36))
     assert "1,617 of 8x8x1, 180 more held out" in text
     assert f"{model.network.count_params():,}" in text
     assert "36: 12 per epoch" in text

@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 import tensorflow as tf
 
-from kdiffusion.runs.strategy import OneProcessor, make_strategy
+from kdiffusion.runs.strategy import OneProcessor, one_device
 
 ROOT = Path(__file__).parent.parent.parent
 
@@ -25,13 +25,13 @@ TINY = [
 ON_TWO_DEVICES = """
 import functools, os, signal, sys, tensorflow as tf
 from kdiffusion.commands.train import parse
-from kdiffusion.runs import run
+from kdiffusion.runs import run, strategy
 from kdiffusion.runs.interruptions import Preempted
 from kdiffusion.runs.saving import SaveCheckpoint
 
 cpu = tf.config.list_physical_devices("CPU")[0]
 tf.config.set_logical_device_configuration(cpu, [tf.config.LogicalDeviceConfiguration()] * 2)
-run.make_strategy = functools.cache(run.make_strategy)
+strategy.mirrored = functools.cache(strategy.mirrored)
 name, folder, *arguments = sys.argv[1:]
 config = parse(arguments).config
 
@@ -66,7 +66,7 @@ def _on_two_devices(name, folder):
 
 
 def test_batches_of_the_processor_are_not_brought_to_it_by_a_thread_that_may_outlast_them():
-    strategy = make_strategy("one_device")
+    strategy = one_device()
     batches = tf.data.Dataset.range(4)
     if isinstance(strategy, OneProcessor):
         assert strategy.experimental_distribute_dataset(batches) is batches

@@ -31,17 +31,18 @@ TOGETHER = """
 import functools, hashlib, os, signal, sys, keras
 from kdiffusion.commands import train
 from kdiffusion.data import load_dataset
-from kdiffusion.runs import run
+from kdiffusion.runs import run, strategy as strategies
 from kdiffusion.runs.saving import SaveCheckpoint
 from kdiffusion.runs.strategy import distributed_batches
 
-run.make_strategy = functools.cache(run.make_strategy)  # a process can make one of this kind
+# A process can make one of this kind.
+strategies.multi_worker = functools.cache(strategies.multi_worker)
 arguments, folder = sys.argv[1:-2], sys.argv[-1]
 
 def to(name, *options):
     return [*arguments, *options, "--run-dir", f"{folder}/{name}"]
 
-strategy, dataset = run.make_strategy("multi_worker"), load_dataset("digits")
+strategy, dataset = strategies.multi_worker(), load_dataset("digits")
 batches = iter(distributed_batches(strategy, dataset, 64, seed=3))
 for _ in range(dataset.steps_per_epoch(64)):
     images = strategy.experimental_local_results(next(batches)[0])[0].numpy()

@@ -11,7 +11,7 @@ import tensorflow as tf
 from kdiffusion.diffusion.prediction import TARGETS
 from kdiffusion.diffusion.schedules import make_schedule
 from kdiffusion.diffusion.weighting import LOSS_WEIGHTINGS, loss_weights
-from kdiffusion.networks import UNet
+from kdiffusion.networks.unet import UNet
 from kdiffusion.training import DiffusionModel
 from kdiffusion.training.timesteps import TIMESTEP_SAMPLING
 from tests.training.toy import BATCHES, IMAGES, LABELS, Fixed, compiled

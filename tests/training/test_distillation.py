@@ -6,7 +6,7 @@ import pytest
 import tensorflow as tf
 
 from kdiffusion.diffusion.seeded_noise import initial_latents
-from kdiffusion.networks import UNet
+from kdiffusion.networks.unet import UNet
 from kdiffusion.training.distillation import StudentModel
 from tests.training.toy import BATCHES, LABELS
 

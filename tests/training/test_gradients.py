@@ -3,7 +3,7 @@ import numpy as np
 import pytest
 import tensorflow as tf
 
-from kdiffusion.networks import UNet
+from kdiffusion.networks.unet import UNet
 from kdiffusion.training.timesteps import TIMESTEP_SAMPLING
 from tests.training.toy import IMAGES, LABELS, Fixed, compiled
 

@@ -6,7 +6,7 @@ import pytest
 import tensorflow as tf
 from keras import layers, ops
 
-from kdiffusion.networks import UNet
+from kdiffusion.networks.unet import UNet
 from kdiffusion.training import DiffusionModel
 
 IMAGES = np.random.default_rng(0).uniform(-1, 1, (16, 4, 4, 3)).astype("float32")

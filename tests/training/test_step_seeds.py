@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 import tensorflow as tf
 
-from kdiffusion.networks import UNet
+from kdiffusion.networks.unet import UNet
 from kdiffusion.training.step_seeds import DROPOUT, seed_dropout, step_seeds
 
 

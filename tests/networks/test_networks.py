@@ -1,5 +1,5 @@
-from kdiffusion.artifacts.network_description import LABEL_TABLE, named_weights
-from kdiffusion.networks import UNet
+from kdiffusion.networks import LABEL_TABLE, named_weights
+from kdiffusion.networks.unet import UNet
 
 
 def _network():

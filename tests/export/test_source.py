@@ -1,4 +1,4 @@
-"""What is exported computes in float32, whatever the network was trained in."""
+"""What is exported is what the source holds, and computes in float32."""
 
 import keras
 import numpy as np
@@ -6,9 +6,10 @@ import pytest
 
 from kdiffusion import DiffusionModel
 from kdiffusion.artifacts import ArtifactError, load_denoiser
-from kdiffusion.export import export_network
-from kdiffusion.export.inference import inference_network
+from kdiffusion.export import export_network, export_run
+from kdiffusion.export.source import inference_network
 from kdiffusion.export.verify import largest_deviation
+from kdiffusion.networks.unet import UNet
 from kdiffusion.training.batches import check_network
 
 
@@ -61,7 +62,7 @@ def test_a_layer_that_stays_in_half_precision_is_refused_by_name(card):
         inference_network(network)
 
 
-@keras.saving.register_keras_serializable("test_inference")
+@keras.saving.register_keras_serializable("test_source")
 class Tiny(keras.Model):
     """A plain subclass, as train.md describes: `call` and `get_config`, and no `build`."""
 
@@ -99,3 +100,23 @@ def test_a_global_policy_does_not_reach_the_copy(card):
         keras.config.set_dtype_policy("float32")
     assert copy.enter.compute_dtype == "float32"
     assert network.enter.compute_dtype == "bfloat16"
+
+
+@pytest.mark.slow
+def test_of_a_file_of_weights_come_the_other_formats(card, tmp_path):
+    network = UNet(card.image_shape, 3, 8, (1,), 1, ())
+    rng = np.random.default_rng(0)
+    network.set_weights([w + 0.1 * rng.standard_normal(w.shape) for w in network.get_weights()])
+    weights = export_network(network, card, tmp_path, ["safetensors"])["safetensors"]
+    paths = export_run(weights, ["onnx"])  # beside the file
+    assert paths == {"onnx": tmp_path / "denoiser.onnx"}
+    again = export_run(tmp_path, ["safetensors"], out=tmp_path / "again")  # of the folder
+    for path in (paths["onnx"], again["safetensors"]):
+        assert load_denoiser(path).card == card
+        assert largest_deviation(network, load_denoiser(path)) < 1e-4
+
+
+@pytest.mark.parametrize("source", ["digits", "hf://owner/name", "s3://bucket/run"])
+def test_a_model_in_no_folder_of_the_users_needs_a_place(source):
+    with pytest.raises(ValueError, match=f"`out` must be given.*{source}"):
+        export_run(source)

@@ -13,10 +13,9 @@ from kdiffusion import load_denoiser
 from kdiffusion.__main__ import main
 from kdiffusion.commands.train import parse
 from kdiffusion.export import export_run
-from kdiffusion.object_store import download, downloaded
+from kdiffusion.object_store import RunCopy, download, downloaded
 from kdiffusion.runs import train
 from kdiffusion.runs.initial_weights import read_parent
-from kdiffusion.runs.remote_run import RunCopy
 
 ROOT = Path(__file__).parent.parent.parent
 BUCKET = "kdiffusion"
