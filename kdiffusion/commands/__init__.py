@@ -13,7 +13,7 @@ COMMANDS = {
     "export": ("commands.export:export", "export a run's averaged network to files"),
     "evaluate": ("evaluation.command:main", "measure how good sampled images are"),
     "models": ("commands.sample:models", "list the pretrained models"),
-    "sample_many": ("many_images.command:main", "sample many images into files"),
+    "sample_many": ("many_images:main", "sample many images into files"),
     "interpolate": ("commands.edit:interpolate", "interpolate seeds, classes or images"),
     "image_to_image": ("commands.edit:image_to_image", "turn an image into one of another class"),
     "inpaint": ("commands.edit:inpaint", "fill in the masked part of an image"),

@@ -16,10 +16,10 @@ import kdiffusion as kd
 from kdiffusion.__main__ import main
 from kdiffusion.commands.seed_files import sample_to_folder
 from kdiffusion.evaluation.image_sets import open_images
-from kdiffusion.many_images.command import FORMATS
+from kdiffusion.many_images import FORMATS
 from tests.seed_files import read_folder
 
-ROOT = Path(__file__).parents[2]
+ROOT = Path(__file__).parents[1]
 SEEDS = range(5, 15)
 LABELS = [0, 1, 2, 3]  # with no class
 FEW = ["--seeds", "5:15", "--images-per-file", 4, "--labels", "all", "none", "--steps", 2]

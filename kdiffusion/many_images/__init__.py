@@ -1,1 +1,0 @@
-"""Many images into files, by as many machines as there are."""
