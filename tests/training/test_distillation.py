@@ -6,7 +6,6 @@ import pytest
 import tensorflow as tf
 
 from kdiffusion.diffusion.seeded_noise import initial_latents
-from kdiffusion.networks.unet import UNet
 from kdiffusion.training.distillation import StudentModel
 from tests.training.toy import BATCHES, LABELS
 
@@ -92,7 +91,7 @@ def test_parts_of_a_batch_have_its_gradient(network, student):
 
 
 def test_a_saved_student_has_its_teacher(student, tmp_path):
-    model = student((99, 50), network=UNet((2, 2, 1), 2, 4, (1,), 1, ()), **GUIDANCE)
+    model = student((99, 50), **GUIDANCE)
     model.fit(BATCHES, epochs=2, verbose=0)
     model.save(tmp_path / "model.keras")
     copy = keras.saving.load_model(tmp_path / "model.keras")
