@@ -7,6 +7,9 @@ import dataclasses
 import gc
 import os
 import shutil
+import subprocess
+import sys
+from pathlib import Path
 
 import numpy as np
 import onnx
@@ -18,6 +21,7 @@ from kdiffusion.artifacts.onnx_loader import CARD_KEY
 from kdiffusion.diffusion.card import CARD_VERSION, DenoiserCard
 
 os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
+ROOT = Path(__file__).parents[1]
 IMAGE_SHAPE = (6, 4, 3)  # height and width differ, so that a swap shows
 TOGETHER = "tests/conformance/"
 
@@ -71,6 +75,21 @@ def find_program():
         return path
 
     return find
+
+
+@pytest.fixture(scope="session")
+def run_python():
+    """`run_python(*arguments, status=0, env={}, **options)`: the process, when it has ended so."""
+
+    def run(*arguments, status=0, env=None, **options):
+        done = subprocess.run(
+            [sys.executable, *map(str, arguments)], capture_output=True, text=True,
+            env={**os.environ, "PYTHONPATH": str(ROOT), **(env or {})}, **{"cwd": ROOT, **options},
+        )  # fmt: skip
+        assert done.returncode == status, done.stdout[-2000:] + done.stderr[-3000:]
+        return done
+
+    return run
 
 
 @pytest.fixture(scope="session")

@@ -1,6 +1,7 @@
 """A run that takes a second: the smallest U-Net, a few batches of the digits."""
 
 import json
+import shutil
 
 import fsspec
 import numpy as np
@@ -67,6 +68,19 @@ def _last_checkpoint(run):
 @pytest.fixture(scope="session")
 def last_checkpoint():
     return _last_checkpoint
+
+
+@pytest.fixture(scope="session")
+def as_it_was():
+    """`as_it_was(run, copy, step)`: copies a run as it was when that step was saved."""
+
+    def copied(run, copy, step):
+        shutil.copytree(run, copy)
+        for folder in copy.glob("checkpoints/**/step_*"):
+            if int(folder.name.removeprefix("step_")) > step:
+                shutil.rmtree(folder)
+
+    return copied
 
 
 @pytest.fixture(scope="module")
