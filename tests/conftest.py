@@ -17,8 +17,10 @@ import pytest
 from onnx import TensorProto, helper, numpy_helper
 from xdist.scheduler import LoadFileScheduling
 
+from conformance.write import make_card as conformance_card
 from kdiffusion.artifacts.onnx_loader import CARD_KEY
-from kdiffusion.diffusion.card import CARD_VERSION, DenoiserCard
+from kdiffusion.diffusion.forward_process import NoiseSchedule
+from kdiffusion.diffusion.schedules import make_schedule
 
 os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
 ROOT = Path(__file__).parents[1]
@@ -93,24 +95,21 @@ def run_python():
 
 
 @pytest.fixture(scope="session")
-def card():
+def make_card():
+    """`make_card(schedule=linear, **fields)`: a card of 2x3 grey images."""
+    fields = {"image_shape": (2, 3, 1), "steps": 10, "guidance_strength": 0.0}
+    linear = make_schedule("linear")
+    return lambda schedule=linear, **others: conformance_card(schedule, **{**fields, **others})
+
+
+@pytest.fixture(scope="session")
+def card(make_card):
     """A card of three classes and 20 timesteps."""
-    return DenoiserCard(
-        format_version=CARD_VERSION,
-        image_shape=IMAGE_SHAPE,
-        value_range=(-1.0, 1.0),
-        class_names=("cat", "dog", "ape"),
-        null_label=3,
-        prediction_type="epsilon",
-        alphas_cumprod=tuple(np.linspace(0.99, 0.01, 20).tolist()),
-        dataset="toy",
-        preset="toy",
-        images_seen=1,
-        ema_decay=0.9,
-        sampler="ddim",
-        steps=5,
+    return make_card(
+        NoiseSchedule(np.linspace(0.99, 0.01, 20)), image_shape=IMAGE_SHAPE,
+        class_names=("cat", "dog", "ape"), images_seen=1, ema_decay=0.9, steps=5,
         guidance_strength=1.0,
-    )
+    )  # fmt: skip
 
 
 @dataclasses.dataclass

@@ -7,7 +7,6 @@ import numpy as np
 import pytest
 
 from kdiffusion.artifacts import load_denoiser
-from kdiffusion.diffusion.card import CARD_VERSION, DenoiserCard
 from kdiffusion.diffusion.denoiser import NetworkDenoiser
 from kdiffusion.diffusion.schedules import make_schedule
 from kdiffusion.export import FORMATS, export_network
@@ -18,25 +17,13 @@ TIMESTEPS = (99, 71, 40, 22, 3)  # that no recommendation or spacing says
 
 
 @pytest.fixture(scope="session")
-def card():
+def card(make_card):
     """A card of the network's shape, on a linear schedule of 100 timesteps."""
-    return DenoiserCard(
-        format_version=CARD_VERSION,
-        image_shape=IMAGE_SHAPE,
-        value_range=(-1.0, 1.0),
-        class_names=("cat", "dog", "ape"),
-        null_label=3,
-        prediction_type="epsilon",
-        alphas_cumprod=tuple(make_schedule("linear", 100).alphas_cumprod.tolist()),
-        dataset="toy",
-        preset="toy",
-        images_seen=1234,
-        ema_decay=0.999,
-        sampler="ddim",
-        steps=5,
-        guidance_strength=1.5,
+    return make_card(
+        make_schedule("linear", 100), image_shape=IMAGE_SHAPE, class_names=("cat", "dog", "ape"),
+        images_seen=1234, ema_decay=0.999, steps=5, guidance_strength=1.5,
         guidance_interval=(0.2, 2.0),
-    )
+    )  # fmt: skip
 
 
 @pytest.fixture(scope="session")

@@ -3,35 +3,8 @@
 import numpy as np
 import pytest
 
-from kdiffusion.diffusion.card import DenoiserCard
 from kdiffusion.diffusion.denoiser import NetworkDenoiser
 from kdiffusion.diffusion.prediction import from_x0_and_eps
-from kdiffusion.diffusion.schedules import make_schedule
-
-
-def _card(schedule=None, **overrides):
-    schedule = make_schedule("linear", 1000) if schedule is None else schedule
-    fields = {
-        "image_shape": (2, 3, 1),
-        "class_names": ("cat", "dog", "ship"),
-        "null_label": 3,
-        "prediction_type": "epsilon",
-        "alphas_cumprod": tuple(schedule.alphas_cumprod),
-        "dataset": "toy",
-        "preset": "toy",
-        "images_seen": 0,
-        "ema_decay": 0.0,
-        "sampler": "ddim",
-        "steps": 10,
-        "guidance_strength": 0.0,
-    }
-    return DenoiserCard(**{**fields, **overrides})
-
-
-@pytest.fixture
-def make_card():
-    """`make_card(schedule=linear, **fields)`: a card of 2x3 grey images."""
-    return _card
 
 
 def _knows_x0(card, x0_of_label):

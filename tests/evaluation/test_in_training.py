@@ -7,8 +7,8 @@ import numpy as np
 import pytest
 
 from kdiffusion.data import load_dataset
-from kdiffusion.diffusion.card import DenoiserCard
 from kdiffusion.diffusion.denoiser import NetworkDenoiser
+from kdiffusion.diffusion.forward_process import NoiseSchedule
 from kdiffusion.evaluation.in_training import (
     EvaluationInTraining,
     make_callback,
@@ -26,11 +26,10 @@ def digits():
 
 
 @pytest.fixture
-def card():
-    return DenoiserCard(
-        image_shape=(8, 8, 1), class_names=NAMES, null_label=10, prediction_type="x0",
-        alphas_cumprod=np.linspace(0.99, 0.001, 20), sampler="ddim", steps=2, guidance_strength=0.0,
-        dataset="digits", preset="digits", images_seen=0, ema_decay=0.9,
+def card(make_card):
+    return make_card(
+        NoiseSchedule(np.linspace(0.99, 0.001, 20)), image_shape=(8, 8, 1), class_names=NAMES,
+        null_label=10, prediction_type="x0", steps=2,
     )  # fmt: skip
 
 

@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from kdiffusion.diffusion.card import DenoiserCard
+from conformance.write import make_card
 from kdiffusion.diffusion.denoiser import NetworkDenoiser
 from kdiffusion.diffusion.prediction import TARGETS, from_x0_and_eps
 from kdiffusion.diffusion.schedules import SCHEDULES, make_schedule
@@ -14,14 +14,9 @@ SPREAD = 0.08  # standard deviation within a class
 MEANS = np.array([[-0.5, -0.5, 0.5, 0.5], [0.5, 0.5, 0.5, -0.5], [0.5, -0.5, -0.5, 0.0]])
 
 
-def _card(schedule="cosine", prediction_type="v", classes=3):
-    return DenoiserCard(
-        image_shape=SHAPE, class_names=tuple("abc"[:classes]), null_label=classes,
-        prediction_type=prediction_type,
-        alphas_cumprod=tuple(make_schedule(schedule).alphas_cumprod.tolist()),
-        dataset="mixture", preset="none", images_seen=0, ema_decay=0.0, sampler="ddim", steps=10,
-        guidance_strength=0.0,
-    )  # fmt: skip
+def _card(schedule="cosine", **fields):
+    fields = {"image_shape": SHAPE, "prediction_type": "v", **fields}
+    return make_card(make_schedule(schedule), **fields)
 
 
 def _best_network(card, means=MEANS, spread=SPREAD):
@@ -57,7 +52,7 @@ def _draw(count, means=MEANS, seed=0):
 def test_a_mixtures_errors_and_label_information_are_those_in_closed_form(
     schedule, prediction_type
 ):
-    card = _card(schedule, prediction_type)
+    card = _card(schedule, prediction_type=prediction_type)
     images, labels = _draw(3000)
     found = measure_network(_best_network(card), images, labels, progress=False)
     expected = [sigma**2 * SPREAD**2 / (sigma**2 + SPREAD**2) for sigma in SIGMAS]
@@ -70,7 +65,7 @@ def test_a_mixtures_errors_and_label_information_are_those_in_closed_form(
 
 def test_one_gaussian_is_as_good_as_the_linear_guess_and_its_label_tells_nothing():
     means = np.zeros((1, 4))
-    card = _card(classes=1)
+    card = _card(class_names=("a",), null_label=1)
     images, labels = _draw(4000, means)
     found = measure_network(_best_network(card, means), images, labels, progress=False)
     np.testing.assert_allclose(found["relative_errors"], np.ones(7), rtol=0.05)

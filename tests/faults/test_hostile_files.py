@@ -9,30 +9,21 @@ import pytest
 from onnx import TensorProto, helper
 from PIL import Image
 
+from conformance.write import make_card
 from kdiffusion.artifacts import ArtifactError, load_denoiser
 from kdiffusion.artifacts.onnx_loader import CARD_KEY
 from kdiffusion.artifacts.saved_model_loader import CARD_PATH, SIGNATURE
 from kdiffusion.commands.seed_files import sample_to_folder
 from kdiffusion.data import load_dataset
-from kdiffusion.diffusion.card import DenoiserCard
+from kdiffusion.diffusion.schedules import make_schedule
 from kdiffusion.evaluation.image_sets import open_images
 from kdiffusion.images import read_image
 
 ROOT = Path(__file__).parent.parent.parent
-CARD = DenoiserCard(
-    image_shape=(4, 4, 1),
-    class_names=("../../cat", "/dog"),
-    null_label=2,
-    prediction_type="epsilon",
-    alphas_cumprod=(0.9, 0.5, 0.1),
-    dataset="../../../elsewhere",
-    preset="$(touch mark)",
-    images_seen=0,
-    ema_decay=0.0,
-    sampler="ddim",
-    steps=2,
-    guidance_strength=0.0,
-)
+CARD = make_card(
+    make_schedule("linear"), image_shape=(4, 4, 1), class_names=("../../cat", "/dog"),
+    null_label=2, dataset="../../../elsewhere", preset="$(touch mark)",
+)  # fmt: skip
 
 
 def _onnx_file(path, node, initializers=()):

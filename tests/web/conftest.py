@@ -6,9 +6,6 @@ from pathlib import Path
 
 import pytest
 
-from kdiffusion.diffusion.card import DenoiserCard
-from kdiffusion.diffusion.schedules import make_schedule
-
 ANSWER = Path(__file__).parent / "answer.mjs"
 PAGE = Path(__file__).parents[2] / "kdiffusion" / "web" / "page"
 
@@ -31,28 +28,3 @@ def ask(find_program):
 
         yield question
         process.stdin.close()
-
-
-@pytest.fixture(scope="session")
-def make_card():
-    """`make_card(schedule=linear, **fields)`: a card of 2x3 grey images."""
-
-    def make(schedule=None, **overrides):
-        schedule = make_schedule("linear") if schedule is None else schedule
-        fields = {
-            "image_shape": (2, 3, 1),
-            "class_names": ("cat", "dog", "ship"),
-            "null_label": 3,
-            "prediction_type": "epsilon",
-            "alphas_cumprod": tuple(schedule.alphas_cumprod),
-            "dataset": "toy",
-            "preset": "toy",
-            "images_seen": 0,
-            "ema_decay": 0.0,
-            "sampler": "ddim",
-            "steps": 10,
-            "guidance_strength": 0.0,
-        }
-        return DenoiserCard(**{**fields, **overrides})
-
-    return make
