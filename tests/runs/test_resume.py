@@ -1,9 +1,6 @@
 """A run that is stopped anywhere and resumed is, bit for bit, the run that was never stopped."""
 
 import signal
-import subprocess
-import sys
-from pathlib import Path
 
 import pytest
 from tensorboard.backend.event_processing.plugin_event_accumulator import EventAccumulator
@@ -12,7 +9,6 @@ from kdiffusion.runs import train
 from kdiffusion.runs.checkpoints import logs_of
 
 pytestmark = pytest.mark.slow
-ROOT = Path(__file__).parent.parent.parent
 
 
 @pytest.fixture(scope="module")
@@ -30,17 +26,17 @@ def config(tiny):
     )
 
 
-# Stopped by Ctrl-C amid an epoch and by SIGTERM at the end of it; then killed as it writes a
-# checkpoint, when the epoch that the one before lies in is over and logged.
-STOPPED_TWICE_AND_KILLED = """
+# Stopped by Ctrl-C at the end of an epoch; then killed as it writes a checkpoint, when the epoch
+# that the one before lies in is over and logged.
+STOPPED_AND_KILLED = """
 import os, signal, sys
 from kdiffusion.runs import Config, train
 from kdiffusion.runs.interruptions import Interrupted
 from kdiffusion.runs.saving import SaveCheckpoint
 
 def stop_and_save(self, batch, logs=None):
-    if int(self.model.step.numpy()) == stop_at:
-        os.kill(os.getpid(), number)
+    if int(self.model.step.numpy()) == 6 and not resumed:
+        os.kill(os.getpid(), signal.SIGINT)
     save(self, batch, logs)
 
 def rename(source, target):
@@ -52,36 +48,32 @@ save, SaveCheckpoint.on_train_batch_end = SaveCheckpoint.on_train_batch_end, sto
 move, os.rename = os.rename, rename
 # A shell's background jobs, of which this may be one, ignore it.
 signal.signal(signal.SIGINT, signal.default_int_handler)
-for stop_at, number in ((5, signal.SIGINT), (6, signal.SIGTERM), (None, None)):
+for resumed in (False, True):
     try:
-        train(Config.from_json(sys.argv[1]), sys.argv[2], resume=True)
+        train(Config.from_json(sys.argv[1]), sys.argv[2], resume=resumed)
     except Interrupted as stop:
         print(stop, stop.exit_status, flush=True)
 """
 
 
 @pytest.fixture(scope="module")
-def killed(config, tmp_path_factory):
+def killed(config, tmp_path_factory, run_python):
     """The folder of the run that the script above began, and what it printed."""
     run = tmp_path_factory.mktemp("killed")
-    command = [sys.executable, "-c", STOPPED_TWICE_AND_KILLED, config.to_json(), str(run)]
-    done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True)
-    assert done.returncode == -signal.SIGKILL, done.stdout[-1000:] + done.stderr[-2000:]
+    done = run_python("-c", STOPPED_AND_KILLED, config.to_json(), run, status=-signal.SIGKILL)
     assert "Ctrl-C again ends it at once" in done.stderr
     return run, done.stdout
 
 
-def test_a_signal_saves_the_step_or_the_epoch_that_is_under_way(killed):
+def test_a_signal_at_the_last_step_of_an_epoch_saves_the_epoch(killed):
+    """Amid an epoch, test_workers.py sends one."""
     run, printed = killed
-    for cause, step in (("Ctrl-C", 5), ("SIGTERM", 6)):
-        assert f"Stopped by {cause} after step {step}, which was saved." in printed
-    for status in (130, 75):
-        assert f"without --overwrite. {status}\n" in printed
-    logs = [logs_of(run / f"checkpoints/step_{step:08d}") for step in (5, 6)]
-    assert ["val_loss" in each for each in logs] == [False, True]
+    assert "Stopped by Ctrl-C after step 6, which was saved." in printed
+    assert "without --overwrite. 130\n" in printed
+    assert "val_loss" in logs_of(run / "checkpoints/step_00000006")
 
 
-def test_a_run_stopped_twice_and_killed_as_it_saves_ends_as_the_whole_one(
+def test_a_run_stopped_and_killed_as_it_saves_ends_as_the_whole_one(
     killed, config, last_checkpoint, tmp_path
 ):
     run, _ = killed
