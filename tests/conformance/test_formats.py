@@ -240,9 +240,3 @@ def test_the_card_and_the_weights_are_beside_every_export(small_network, card, t
     assert paths["safetensors"].stat().st_mtime_ns == before
     export_network(small_network, card, tmp_path, ["saved_model"], overwrite=True)
     assert paths["safetensors"].stat().st_mtime_ns > before
-
-
-def test_a_saved_model_is_a_program_and_runs_only_if_it_is_trusted(exported, monkeypatch):
-    monkeypatch.setattr("tensorflow.saved_model.load", None)  # would fail if it were called
-    with pytest.raises(ArtifactError, match=r"any code.*--trust"):
-        load_denoiser(exported["saved_model"])

@@ -105,11 +105,6 @@ def test_an_unknown_name_lists_the_data_sets_and_the_closest(name, close):
         load_dataset(name)
 
 
-def test_no_code_is_fetched_for_a_name():
-    with pytest.raises(ValueError, match="no data set"):
-        load_dataset("huggingface:mnist")
-
-
 def test_a_directory_that_would_not_be_read_is_refused():
     with pytest.raises(ValueError, match="`directory`"):
         load_dataset("digits", directory="my_images")
