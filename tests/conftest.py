@@ -14,13 +14,14 @@ from pathlib import Path
 import numpy as np
 import onnx
 import pytest
-from onnx import TensorProto, helper, numpy_helper
+from onnx import TensorProto, helper
 from xdist.scheduler import LoadFileScheduling
 
 from conformance.write import make_card as conformance_card
 from kdiffusion.artifacts.onnx_loader import CARD_KEY
 from kdiffusion.diffusion.forward_process import NoiseSchedule
 from kdiffusion.diffusion.schedules import make_schedule
+from tests.onnx_models import denoiser_inputs, make_model
 
 os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
 ROOT = Path(__file__).parents[1]
@@ -117,45 +118,24 @@ class ToyFile:
     """Writes prediction = noisy_image / 2 + (label + timestep / 100) / 10, spoilt as asked."""
 
     card_text: str | None
-    extra_inputs: tuple[str, ...] = ()
-    output_name: str = "prediction"
     image_shape: tuple[int, int, int] = IMAGE_SHAPE
 
     def write(self, path):
-        f32, i32 = TensorProto.FLOAT, TensorProto.INT32
-        constants = {
-            "half": np.float32(0.5),
-            "hundredth": np.float32(0.01),
-            "tenth": np.float32(0.1),
-            "column": np.array([-1, 1, 1, 1]),
-        }
+        constants = {"half": 0.5, "hundredth": 0.01, "tenth": 0.1, "column": [-1, 1, 1, 1]}
         nodes = [
-            helper.make_node("Cast", ["label"], ["float_label"], to=f32),
-            helper.make_node("Cast", ["timestep"], ["float_timestep"], to=f32),
+            helper.make_node("Cast", ["label"], ["float_label"], to=TensorProto.FLOAT),
+            helper.make_node("Cast", ["timestep"], ["float_timestep"], to=TensorProto.FLOAT),
             helper.make_node("Mul", ["float_timestep", "hundredth"], ["small_timestep"]),
             helper.make_node("Add", ["float_label", "small_timestep"], ["sum"]),
             helper.make_node("Mul", ["sum", "tenth"], ["shift"]),
             helper.make_node("Reshape", ["shift", "column"], ["shift_column"]),
             helper.make_node("Mul", ["noisy_image", "half"], ["halved"]),
-            helper.make_node("Add", ["halved", "shift_column"], [self.output_name]),
+            helper.make_node("Add", ["halved", "shift_column"], ["prediction"]),
         ]
-        graph = helper.make_graph(
-            nodes,
-            "toy",
-            [
-                helper.make_tensor_value_info("noisy_image", f32, ["batch", *self.image_shape]),
-                helper.make_tensor_value_info("timestep", i32, ["batch"]),
-                helper.make_tensor_value_info("label", i32, ["batch"]),
-                *(helper.make_tensor_value_info(name, f32, []) for name in self.extra_inputs),
-            ],
-            [helper.make_tensor_value_info(self.output_name, f32, ["batch", *self.image_shape])],
-            [numpy_helper.from_array(np.asarray(array), name) for name, array in constants.items()],
-        )
-        opset = helper.make_opsetid("", 18)
-        model = helper.make_model(graph, opset_imports=[opset], ir_version=8)
-        if self.card_text is not None:
-            helper.set_model_props(model, {CARD_KEY: self.card_text})
-        onnx.save(model, path)
+        inputs = denoiser_inputs(self.image_shape)
+        outputs = {"prediction": inputs["noisy_image"]}
+        texts = {} if self.card_text is None else {CARD_KEY: self.card_text}
+        onnx.save(make_model(nodes, inputs, outputs, constants, texts), path)
         return path
 
 

@@ -5,9 +5,10 @@ import json
 import numpy as np
 import onnx
 import pytest
-from onnx import TensorProto, helper, numpy_helper
+from onnx import helper
 
 from kdiffusion.evaluation.judge import CARD_KEY
+from tests.onnx_models import make_model
 
 IMAGE_SHAPE = (4, 6, 1)  # height and width differ, so that a swap shows
 
@@ -21,28 +22,11 @@ def _write_linear_judge(path, weights, head, bias, card):
         helper.make_node("MatMul", ["features", "head"], ["unbiased"]),
         helper.make_node("Add", ["unbiased", "bias"], ["logits"]),
     ]
-    constants = {
-        "flat": np.array([-1, size]),
-        "weights": np.asarray(weights, np.float32),
-        "head": np.asarray(head, np.float32),
-        "bias": np.asarray(bias, np.float32),
-    }
-    f32 = TensorProto.FLOAT
-    graph = helper.make_graph(
-        nodes,
-        "judge",
-        [helper.make_tensor_value_info("image", f32, ["batch", *card["image_shape"]])],
-        [
-            helper.make_tensor_value_info("logits", f32, ["batch", constants["head"].shape[1]]),
-            helper.make_tensor_value_info(
-                "features", f32, ["batch", constants["weights"].shape[1]]
-            ),
-        ],
-        [numpy_helper.from_array(array, name) for name, array in constants.items()],
-    )
-    model = helper.make_model(graph, opset_imports=[helper.make_opsetid("", 18)], ir_version=8)
-    helper.set_model_props(model, {CARD_KEY: json.dumps(card)})
-    onnx.save(model, path)
+    constants = {"flat": [-1, size], "weights": weights, "head": head, "bias": bias}
+    outputs = {"logits": ["batch", len(bias)], "features": ["batch", len(head)]}
+    texts = {CARD_KEY: json.dumps(card)}
+    inputs = {"image": ["batch", *card["image_shape"]]}
+    onnx.save(make_model(nodes, inputs, outputs, constants, texts), path)
     return path
 
 

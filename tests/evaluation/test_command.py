@@ -8,12 +8,13 @@ import os
 import numpy as np
 import onnx
 import pytest
-from onnx import TensorProto, helper
+from onnx import helper
 from PIL import Image
 
 from kdiffusion.commands.inputs import SamplingFlags
 from kdiffusion.data import load_dataset
 from kdiffusion.evaluation.command import main
+from tests.onnx_models import make_model
 from tests.seed_files import read_folder
 
 
@@ -178,20 +179,13 @@ def test_a_path_that_a_file_names_as_its_data_is_not_opened(digits_file, tmp_pat
         main(digits_file(dataset="mine.npz"), out=tmp_path / "out", **QUICK)
 
 
-def test_a_network_of_ones_own_is_given_pixels_in_the_range_that_is_asked_for(
-    tmp_path,
-):
-    graph = helper.make_graph(
-        [
-            helper.make_node("AveragePool", ["x"], ["small"], kernel_shape=[4, 4], strides=[4, 4]),
-            helper.make_node("Flatten", ["small"], ["features"]),
-        ],
-        "means",
-        [helper.make_tensor_value_info("x", TensorProto.FLOAT, ["batch", 1, 8, 8])],
-        [helper.make_tensor_value_info("features", TensorProto.FLOAT, ["batch", 4])],
-    )
-    opset = [helper.make_opsetid("", 18)]
-    onnx.save(helper.make_model(graph, opset_imports=opset, ir_version=8), tmp_path / "n.onnx")
+def test_a_network_of_ones_own_is_given_pixels_in_the_range_that_is_asked_for(tmp_path):
+    nodes = [
+        helper.make_node("AveragePool", ["x"], ["small"], kernel_shape=[4, 4], strides=[4, 4]),
+        helper.make_node("Flatten", ["small"], ["features"]),
+    ]
+    model = make_model(nodes, {"x": ["batch", 1, 8, 8]}, {"features": ["batch", 4]})
+    onnx.save(model, tmp_path / "n.onnx")
     digits = load_dataset("digits")
     np.savez(tmp_path / "set.npz", arr_0=digits.validation_images // 2)
     found = []

@@ -15,6 +15,7 @@ from kdiffusion.evaluation.features import (
     make_reader,
     open_network,
 )
+from tests.onnx_models import make_model
 
 TYPES = {np.float32: TensorProto.FLOAT, np.uint8: TensorProto.UINT8}
 
@@ -121,20 +122,12 @@ def network(tmp_path):
             helper.make_node("Flatten" if flat else "Identity", ["float"], [name])
             for name in outputs
         ]
-        ranks = [["batch", None] if flat else ["batch", None, None, None] for _ in outputs]
-        graph = helper.make_graph(
-            [cast, *flatten],
-            "flatten",
-            [helper.make_tensor_value_info("x", TYPES[kind], shape)],
-            [
-                helper.make_tensor_value_info(name, TensorProto.FLOAT, rank)
-                for name, rank in zip(outputs, ranks, strict=True)
-            ],
+        given = ["batch", None] if flat else ["batch", None, None, None]
+        model = make_model(
+            [cast, *flatten], {"x": (shape, TYPES[kind])}, dict.fromkeys(outputs, given)
         )
-        opset = [helper.make_opsetid("", 18)]
-        path = tmp_path / "network.onnx"
-        onnx.save(helper.make_model(graph, opset_imports=opset, ir_version=8), path)
-        return path
+        onnx.save(model, tmp_path / "network.onnx")
+        return tmp_path / "network.onnx"
 
     return write
 

@@ -2,9 +2,10 @@
 
 import numpy as np
 import pytest
-from onnx import TensorProto, helper, numpy_helper
+from onnx import TensorProto, helper
 
 from kdiffusion.export.onnx_float16 import with_float16_weights
+from tests.onnx_models import make_model
 
 CHANNELS = 256  # wide: a bias is as long as a kernel of other networks is large
 
@@ -26,13 +27,7 @@ def model():
         helper.make_node("MatMul", ["flat", "mean"], ["averaged"]),
         helper.make_node("MatMul", ["averaged", "dense"], ["result"]),
     ]
-    graph = helper.make_graph(
-        nodes, "toy",
-        [helper.make_tensor_value_info("image", TensorProto.FLOAT, ["batch", 3, 5, 5])],
-        [helper.make_tensor_value_info("result", TensorProto.FLOAT, ["batch", 8])],
-        [numpy_helper.from_array(np.float32(value), name) for name, value in constants.items()],
-    )  # fmt: skip
-    return helper.make_model(graph, opset_imports=[helper.make_opsetid("", 18)], ir_version=8)
+    return make_model(nodes, {"image": ["batch", 3, 5, 5]}, {"result": ["batch", 8]}, constants)
 
 
 def _types(model):

@@ -6,9 +6,10 @@ import numpy as np
 import onnx
 import onnxruntime
 import pytest
-from onnx import TensorProto, helper, numpy_helper
+from onnx import helper
 
 from kdiffusion.export.onnx_graph import simplify
+from tests.onnx_models import make_model
 
 CHANNELS, SIDE = 12, 4
 
@@ -19,20 +20,15 @@ def _group_mean(size):
 
 def _model(matrix, axes=(2, 3), flat=(-1, CHANNELS)):
     """The mean over `axes` of the square of a map, times a matrix."""
-    constants = {"axes": np.array(axes), "flat": np.array(flat), "matrix": matrix}
+    constants = {"axes": axes, "flat": flat, "matrix": matrix}
     nodes = [
         helper.make_node("Mul", ["map", "map"], ["square"]),
         helper.make_node("ReduceMean", ["square", "axes"], ["mean"], keepdims=1),
         helper.make_node("Reshape", ["mean", "flat"], ["flattened"]),
         helper.make_node("MatMul", ["flattened", "matrix"], ["result"]),
     ]
-    graph = helper.make_graph(
-        nodes, "moments",
-        [helper.make_tensor_value_info("map", TensorProto.FLOAT, ["batch", CHANNELS, SIDE, SIDE])],
-        [helper.make_tensor_value_info("result", TensorProto.FLOAT, ["batch", *flat[1:]])],
-        [numpy_helper.from_array(value, name) for name, value in constants.items()],
-    )  # fmt: skip
-    return helper.make_model(graph, opset_imports=[helper.make_opsetid("", 18)], ir_version=9)
+    inputs, outputs = {"map": ["batch", CHANNELS, SIDE, SIDE]}, {"result": ["batch", *flat[1:]]}
+    return make_model(nodes, inputs, outputs, constants)
 
 
 def _run(model, x):

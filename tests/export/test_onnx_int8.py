@@ -4,7 +4,7 @@ import numpy as np
 import onnx
 import onnxruntime
 import pytest
-from onnx import TensorProto, helper, numpy_helper
+from onnx import TensorProto, helper
 
 from kdiffusion.artifacts import load_denoiser
 from kdiffusion.diffusion.sampling import sample
@@ -12,6 +12,7 @@ from kdiffusion.export import export_run
 from kdiffusion.export.onnx_float16 import with_float16_weights
 from kdiffusion.export.onnx_int8 import LARGEST, round_to_int8, with_int8_kernels
 from kdiffusion.images import to_uint8
+from tests.onnx_models import make_model
 
 SHAPES = {  # of the kernels of a network that comes back to its size
     "Conv/in": (8, 3, 3, 3),
@@ -32,14 +33,8 @@ def model():
         helper.make_node(name.split("/")[0], [f"map{index}", name], [f"map{index + 1}"])
         for index, name in enumerate(kernels)
     ]
-    end = len(nodes)
-    graph = helper.make_graph(
-        nodes, "toy",
-        [helper.make_tensor_value_info("map0", TensorProto.FLOAT, ["batch", 3, 9, 9])],
-        [helper.make_tensor_value_info(f"map{end}", TensorProto.FLOAT, ["batch", 50, 3, 3])],
-        [numpy_helper.from_array(np.float32(value), name) for name, value in kernels.items()],
-    )  # fmt: skip
-    return helper.make_model(graph, opset_imports=[helper.make_opsetid("", 18)], ir_version=8)
+    inputs, outputs = {"map0": ["batch", 3, 9, 9]}, {f"map{len(nodes)}": ["batch", 50, 3, 3]}
+    return make_model(nodes, inputs, outputs, kernels)
 
 
 def test_large_kernels_are_in_8_bits_and_the_rest_in_float16(model):
@@ -55,14 +50,8 @@ def test_large_kernels_are_in_8_bits_and_the_rest_in_float16(model):
 
 
 def test_a_network_without_kernels_of_its_own_stays_as_it_is():
-    shape = ["batch", 3, 9, 9]
-    graph = helper.make_graph(
-        [helper.make_node("Relu", ["x"], ["k"]), helper.make_node("Conv", ["x", "k"], ["y"])],
-        "toy",
-        [helper.make_tensor_value_info("x", TensorProto.FLOAT, shape)],
-        [helper.make_tensor_value_info("y", TensorProto.FLOAT, None)],
-    )
-    model = helper.make_model(graph, opset_imports=[helper.make_opsetid("", 18)], ir_version=8)
+    nodes = [helper.make_node("Relu", ["x"], ["k"]), helper.make_node("Conv", ["x", "k"], ["y"])]
+    model = make_model(nodes, {"x": ["batch", 3, 9, 9]}, {"y": None})
     assert [node.op_type for node in with_int8_kernels(model).graph.node] == ["Relu", "Conv"]
 
 

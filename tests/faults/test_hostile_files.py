@@ -18,6 +18,7 @@ from kdiffusion.data import load_dataset
 from kdiffusion.diffusion.schedules import make_schedule
 from kdiffusion.evaluation.image_sets import open_images
 from kdiffusion.images import read_image
+from tests.onnx_models import denoiser_inputs, make_model
 
 ROOT = Path(__file__).parent.parent.parent
 CARD = make_card(
@@ -27,15 +28,10 @@ CARD = make_card(
 
 
 def _onnx_file(path, node, initializers=()):
-    image = helper.make_tensor_value_info("noisy_image", TensorProto.FLOAT, ["b", 4, 4, 1])
-    others = [
-        helper.make_tensor_value_info(name, TensorProto.INT32, ["b"])
-        for name in ("timestep", "label")
-    ]
-    output = helper.make_tensor_value_info("prediction", TensorProto.FLOAT, ["b", 4, 4, 1])
-    graph = helper.make_graph([node], "g", [image, *others], [output], initializers)
-    model = helper.make_model(graph, opset_imports=[helper.make_opsetid("", 18)], ir_version=8)
-    helper.set_model_props(model, {CARD_KEY: CARD.to_json()})
+    inputs = denoiser_inputs(CARD.image_shape)
+    outputs = {"prediction": inputs["noisy_image"]}
+    model = make_model([node], inputs, outputs, texts={CARD_KEY: CARD.to_json()})
+    model.graph.initializer.extend(initializers)
     path.write_bytes(model.SerializeToString())
     return path
 

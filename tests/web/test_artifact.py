@@ -5,7 +5,7 @@ import json
 import numpy as np
 import onnx
 import pytest
-from onnx import TensorProto, helper
+from onnx import helper
 
 from kdiffusion.artifacts.integrity import (
     SELF_CHECK_KEY,
@@ -19,27 +19,17 @@ from kdiffusion.artifacts.integrity import (
 from kdiffusion.artifacts.onnx_loader import CARD_KEY, SEAL_KEY
 from kdiffusion.export.onnx_writer import save
 from tests.conformance.vectors import read
+from tests.onnx_models import denoiser_inputs, make_model
 
 
 @pytest.fixture
 def file(make_card, tmp_path):
     """A sealed file whose network gives its input back, with golden predictions."""
-    card, shape = make_card(), ["batch", 2, 3, 1]
-    inputs = [
-        helper.make_tensor_value_info("noisy_image", TensorProto.FLOAT, shape),
-        helper.make_tensor_value_info("timestep", TensorProto.INT32, ["batch"]),
-        helper.make_tensor_value_info("label", TensorProto.INT32, ["batch"]),
-    ]
-    graph = helper.make_graph(
-        [helper.make_node("Identity", ["noisy_image"], ["prediction"])],
-        "toy",
-        inputs,
-        [helper.make_tensor_value_info("prediction", TensorProto.FLOAT, shape)],
-    )
-    opset = helper.make_opsetid("", 18)
-    model = helper.make_model(graph, opset_imports=[opset], ir_version=8)
-    helper.set_model_props(model, {CARD_KEY: card.to_json(), SEAL_KEY: UNSEALED})
-    path = tmp_path / "toy.onnx"
+    card, path = make_card(), tmp_path / "toy.onnx"
+    inputs = denoiser_inputs(card.image_shape)
+    identity = helper.make_node("Identity", ["noisy_image"], ["prediction"])
+    texts = {CARD_KEY: card.to_json(), SEAL_KEY: UNSEALED}
+    model = make_model([identity], inputs, {"prediction": inputs["noisy_image"]}, texts=texts)
     save(model, card, path)
     seal(path, ())
     check_seal(path)

@@ -1,0 +1,36 @@
+"""ONNX models made by hand."""
+
+import numpy as np
+from onnx import TensorProto, helper, numpy_helper
+
+
+def make_model(nodes, inputs, outputs, constants=None, texts=None):
+    """A model of opset 18.
+
+    Args:
+        nodes: list of what `helper.make_node` makes.
+        inputs, outputs: {name: shape}; {name: (shape, type)} where that isn't float32.
+        constants: {name: array}; float64 becomes float32.
+        texts: {key: text}, its metadata.
+    """
+
+    def infos(values):
+        for name, shape in values.items():
+            shape, kind = shape if isinstance(shape, tuple) else (shape, TensorProto.FLOAT)
+            yield helper.make_tensor_value_info(name, kind, shape)
+
+    arrays = {name: np.asarray(value) for name, value in (constants or {}).items()}
+    tensors = [
+        numpy_helper.from_array(each.astype("float32") if each.dtype == float else each, name)
+        for name, each in arrays.items()
+    ]
+    graph = helper.make_graph(nodes, "toy", [*infos(inputs)], [*infos(outputs)], tensors)
+    model = helper.make_model(graph, opset_imports=[helper.make_opsetid("", 18)], ir_version=8)
+    helper.set_model_props(model, texts or {})
+    return model
+
+
+def denoiser_inputs(image_shape):
+    """The inputs of every denoiser, for `make_model`."""
+    numbers = (["batch"], TensorProto.INT32)
+    return {"noisy_image": ["batch", *image_shape], "timestep": numbers, "label": numbers}
