@@ -139,13 +139,6 @@ def test_the_first_step_that_is_not_finite_stops_and_the_checkpoint_before_is_na
     assert sorted(logs) == list("1234567")
 
 
-def test_a_step_that_float16_leaves_out_is_no_fault(tiny, tmp_path, monkeypatch):
-    _spoil_gradients(monkeypatch, float("inf"))
-    finished = train(tiny(model={"dtype_policy": "mixed_float16"}), tmp_path)
-    assert int(finished.model.step) == 12
-    assert all(np.all(np.isfinite(weights)) for weights in _weights(finished.model))
-
-
 def test_evaluations_and_losses_by_class_are_in_the_log(run):
     scalars = _events(run, "evaluation")
     for name in ("share_as_asked", "kernel_distance", "structure", "detail", "seconds"):
@@ -225,12 +218,16 @@ class Stop(keras.callbacks.Callback):
         self.model.stop_training |= int(self.model.step.numpy()) == 8
 
 
-def test_a_run_that_a_callback_stops_is_saved_where_it_stopped(tiny, tmp_path):
-    train(tiny(run={"checkpoint_every_epochs": 100}), tmp_path, callbacks=[Stop()])
+def test_a_step_that_float16_leaves_out_is_no_fault_and_a_stopped_run_is_saved_where_it_stopped(
+    tiny, tmp_path, monkeypatch
+):
+    _spoil_gradients(monkeypatch, float("inf"))
+    config = tiny(model={"dtype_policy": "mixed_float16"}, run={"checkpoint_every_epochs": 100})
+    stopped = train(config, tmp_path, callbacks=[Stop()])
+    assert all(np.all(np.isfinite(weights)) for weights in _weights(stopped.model))
     run = RunDirectory.read(tmp_path)
     assert [path.name for path in run.checkpoints.glob("step_*")] == ["step_00000008"]
     assert logs_of(run.checkpoints / "step_00000008") == {}
-
     # The log has epochs that are whole.
     events = EventAccumulator(str(run.tensorboard / "train"), {"tensors": 0}).Reload()
     assert [event.step for event in events.Tensors("epoch/loss")] == [6]
