@@ -44,3 +44,10 @@ def _gaussian(card, mean=0.2, std=0.4):
 def gaussian():
     """`gaussian(card, mean, std)`: the optimal denoiser of Gaussian pixels."""
     return _gaussian
+
+
+def exact_path(schedule, mean, std, x, t, s):
+    """The ODE of Gaussian pixels in closed form: (x - root mean) / spread is kept."""
+    spread = [np.sqrt(a * std**2 + 1 - a) for a in (schedule.alpha_bar(t), schedule.alpha_bar(s))]
+    centres = [np.sqrt(schedule.alpha_bar(u)) * mean for u in (t, s)]
+    return centres[1] + spread[1] / spread[0] * (x - centres[0])

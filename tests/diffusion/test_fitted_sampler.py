@@ -9,17 +9,10 @@ from kdiffusion.diffusion.denoiser import NetworkDenoiser
 from kdiffusion.diffusion.fitted_sampler import FIRST_SEED, best_path, fit_sampler
 from kdiffusion.diffusion.sampling import network_evaluations, sample
 from kdiffusion.diffusion.seeded_noise import initial_latents
+from tests.diffusion.conftest import exact_path
 
 MEAN = np.linspace(-0.5, 0.5, 6).reshape(2, 3, 1)
 STD = np.linspace(0.05, 0.9, 6).reshape(2, 3, 1)  # no four numbers are exact for all pixels
-
-
-def exact(card, seeds):
-    """The ODE of Gaussian pixels in closed form: (x - root mean) / spread is kept."""
-    abar = card.schedule.alpha_bar(card.schedule.num_timesteps - 1)
-    spread = np.sqrt(abar * STD**2 + 1 - abar)
-    latents = initial_latents(seeds, card.image_shape)
-    return MEAN + STD / spread * (latents - np.sqrt(abar) * MEAN)
 
 
 @pytest.mark.parametrize("steps", [3, 6])
@@ -32,7 +25,9 @@ def test_it_is_nearer_to_the_exact_image_than_unipc_in_as_many_steps(make_card, 
     def error(seeds, **options):
         labels = [0] * len(seeds)
         images = sample(NetworkDenoiser(fitted, denoiser), labels, seeds, progress=False, **options)
-        return np.sqrt(np.mean((images - exact(card, seeds)) ** 2))
+        latents = initial_latents(seeds, card.image_shape)
+        exact = exact_path(card.schedule, MEAN, STD, latents, 999, -1)
+        return np.sqrt(np.mean((images - exact) ** 2))
 
     held_out, fitted_to = range(64), range(FIRST_SEED, FIRST_SEED + 64)
     assert error(held_out) < 0.5 * error(held_out, sampler="unipc", steps=steps)

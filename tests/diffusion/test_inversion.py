@@ -8,6 +8,7 @@ from kdiffusion.diffusion.inversion import invert
 from kdiffusion.diffusion.sampling import sample
 from kdiffusion.diffusion.schedules import make_schedule
 from kdiffusion.diffusion.spacing import SPACINGS, timestep_pairs
+from tests.diffusion.conftest import exact_path
 
 IMAGES = np.random.default_rng(0).uniform(-0.9, 0.9, (3, 2, 3, 1))
 
@@ -127,16 +128,12 @@ def test_an_iteration_that_diverges_is_held(error, make_card, gaussian):
 
 
 def test_latents_of_gaussian_data_are_the_flows(make_card, gaussian):
-    """The ODE in closed form: (x - root mean) / spread is kept on the way up."""
-    mean, std = 0.2, 0.4
     card = make_card()
     latents = invert(
-        gaussian(card, mean, std), IMAGES, 0, steps=1000, fixed_point_iterations=2,
-        clip=False, progress=False,
+        gaussian(card, 0.2, 0.4), IMAGES, 0, steps=1000, fixed_point_iterations=2, clip=False,
+        progress=False,
     )  # fmt: skip
-    alpha_bar = card.schedule.alpha_bar(999)
-    spread = np.sqrt(alpha_bar * std**2 + 1 - alpha_bar)
-    expected = np.sqrt(alpha_bar) * mean + spread * (IMAGES - mean) / std
+    expected = exact_path(card.schedule, 0.2, 0.4, IMAGES, -1, 999)
     np.testing.assert_allclose(latents, expected, rtol=5e-3)
 
 

@@ -12,6 +12,7 @@ from kdiffusion.diffusion.sampling import sample
 from kdiffusion.diffusion.schedules import make_schedule
 from kdiffusion.diffusion.seeded_noise import initial_latents
 from kdiffusion.diffusion.spacing import SPACINGS, timestep_pairs
+from tests.diffusion.conftest import exact_path
 
 DETERMINISTIC = [name for name, sampler in SAMPLERS.items() if not sampler.always_random]
 SCHEDULES = {
@@ -143,13 +144,6 @@ def test_all_targets_give_the_same_trajectory(name, prediction_type, make_card, 
 
     for here, there in zip(path(prediction_type), path("x0"), strict=True):
         np.testing.assert_allclose(here, there, atol=2e-4)  # x is float32 at the network's border
-
-
-def exact_path(schedule, mean, std, x, t, s):
-    """The ODE of Gaussian pixels in closed form: (x - root mean) / spread is kept."""
-    spread = [np.sqrt(a * std**2 + 1 - a) for a in (schedule.alpha_bar(t), schedule.alpha_bar(s))]
-    centres = [np.sqrt(schedule.alpha_bar(u)) * mean for u in (t, s)]
-    return centres[1] + spread[1] / spread[0] * (x - centres[0])
 
 
 @pytest.mark.parametrize("name", DETERMINISTIC)
