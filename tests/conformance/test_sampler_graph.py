@@ -117,18 +117,3 @@ def test_an_existing_file_is_refused_before_any_work(exported_samplers, card):
 def test_samplers_that_no_table_holds_are_refused(card, sampler):
     with pytest.raises(ValueError, match=r"must be one of ddim, dpmpp_2m, unipc, ipndm.*Received"):
         sampler_tables(card, sampler=sampler)
-
-
-def test_a_sampler_of_an_epsilon_network_has_these_rows(card):
-    """Two steps of DDIM from t to s: x_s = sigma_s / sigma_t x + (alpha_s - ...) x_0."""
-    tables = sampler_tables(card, sampler="ddim", steps=2)
-    abar = np.array([*card.alphas_cumprod, 1.0])  # the last is that of s = -1
-    t, s = np.array([99, 49]), np.array([49, -1])
-    np.testing.assert_array_equal(tables.timesteps, t)
-    ratio = np.sqrt((1 - abar[s]) / (1 - abar[t]))
-    towards = np.sqrt(abar[s]) - ratio * np.sqrt(abar[t])
-    want = np.stack([ratio, towards, *[0 * t] * 6], axis=1)
-    np.testing.assert_allclose(tables.step, want, atol=1e-6)
-    np.testing.assert_array_equal(tables.corrected, np.eye(8)[[0, 0]])
-    from_x, from_prediction = 1 / np.sqrt(abar[t]), -np.sqrt(1 / abar[t] - 1)
-    np.testing.assert_allclose(tables.estimate, np.stack([from_x, from_prediction], 1), rtol=1e-6)

@@ -89,26 +89,14 @@ def test_a_recommended_sampler_that_is_not_known_is_replaced_and_told():
     assert card.sampler == "ddim"
 
 
-@pytest.mark.parametrize(
-    "lacking",
-    [
-        ["guidance_interval"],
-        [
-            "guidance_interval",
-            "data_split",
-            "parent",
-            "timesteps",
-            "coefficients",
-            "spacing",
-            "clip",
-            "variance",
-        ],
-    ],
-)
-def test_a_card_of_an_older_minor_version_opens(lacking):
+def test_a_card_of_an_older_minor_version_opens():
+    lacking = [
+        "guidance_interval", "data_split", "parent", "timesteps", "coefficients", "spacing",
+        "clip", "variance",
+    ]  # fmt: skip
     text = json.dumps(changed(format_minor_version="remove", **dict.fromkeys(lacking, "remove")))
     expected = DenoiserCard(**{name: FIELDS[name] for name in FIELDS.keys() - set(lacking)})
-    assert "spacing" not in lacking or expected.clip
+    assert expected.clip
     assert DenoiserCard.from_json(text) == expected
     assert DenoiserCard.from_json(expected.to_json()) == expected
 

@@ -107,11 +107,6 @@ def test_the_network_sees_the_contracts_types_and_must_be_finite():
         predictor(lambda x, t, y: x[:1], [0, 0], schedule, "epsilon")(x, 7)
 
 
-def test_static_threshold_clips():
-    x0 = np.array([-2.0, -1.0, 0.3, 7.0])
-    np.testing.assert_array_equal(static_threshold((-1.0, 1.0))(x0), [-1.0, -1.0, 0.3, 1.0])
-
-
 def test_dynamic_threshold_scales_an_image_by_its_own_quantile():
     loud = np.array([-4.0, 2.0, 1.0, 0.0, 0.5]).reshape(1, 5, 1, 1)
     quiet = loud / 8

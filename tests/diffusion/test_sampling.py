@@ -35,23 +35,6 @@ def test_an_image_does_not_depend_on_its_batch(sampler, guidance, make_card, kno
     np.testing.assert_array_equal(third[0], images[0][2])
 
 
-def test_guidance_zero_is_the_plain_conditional_model_bit_for_bit(make_card, knows_x0):
-    card = make_card(guidance_strength=2.0)
-    known = np.random.default_rng(0).uniform(-1, 1, (4, 2, 3, 1))
-    denoiser, rows = knows_x0(card, known), []
-
-    def watched(noisy_image, timestep, label):
-        rows.append(len(label))
-        return denoiser(noisy_image, timestep, label)
-
-    plain = sample(knows_x0(make_card(), known), [0, 1], [0, 1], progress=False)
-    zero = sample(
-        NetworkDenoiser(card, watched), [0, 1], [0, 1], guidance_strength=0.0, progress=False
-    )
-    np.testing.assert_array_equal(plain, zero)
-    assert rows == [2] * 10
-
-
 def test_the_card_recommends_and_the_user_decides(make_card, gaussian):
     card = make_card(sampler="ddpm", steps=7, guidance_strength=1.5)
     assert network_evaluations(card) == 14

@@ -33,12 +33,6 @@ def _random_covariance(seed, size=6):
     return factors @ factors.T
 
 
-def test_gaussians_in_one_dimension():
-    """(m_a - m_b)^2 + (s_a - s_b)^2."""
-    a, b = _exactly([1.0], [[4.0]]), _exactly([-2.0], [[0.25]])
-    assert frechet_distance(a, b) == pytest.approx(3.0**2 + (2.0 - 0.5) ** 2)
-
-
 def test_covariances_that_commute():
     """With the same axes: the sum over the axes of the one-dimensional distances."""
     axes, _ = np.linalg.qr(_random_covariance(0))
