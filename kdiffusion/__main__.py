@@ -88,7 +88,7 @@ def call(command: Callable[..., Any], arguments: Sequence[str], program: str) ->
     """
     # tyro would keep the source's line breaks within the help of an option.
     command.__doc__ = re.sub(r"\n {8,}", " ", inspect.getdoc(command) or "")
-    config = (tyro.conf.FlagCreatePairsOff, tyro.conf.DisallowNone)
+    config = (tyro.conf.FlagCreatePairsOff, tyro.conf.DisallowNone, tyro.conf.OmitArgPrefixes)
     return tyro.cli(command, args=arguments, prog=program, config=config)
 
 

@@ -13,7 +13,6 @@ import numpy as np
 
 from kdiffusion.artifacts import load_denoiser
 from kdiffusion.commands.inputs import (
-    AS_RECOMMENDED,
     NO_CLASS,
     Labels,
     Model,
@@ -95,7 +94,7 @@ def main(
     images_per_file: int = IMAGES_PER_FILE,
     out: Path = Path("samples"),
     trust: Trust = False,
-    sampling: Sampling = AS_RECOMMENDED,
+    sampling: Sampling = Sampling(),
 ) -> None:
     """Samples many images, one for each seed, into files of a folder.
 

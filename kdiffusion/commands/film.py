@@ -6,6 +6,7 @@ It imports neither TensorFlow nor Keras, unless the file is a SavedModel.
 from __future__ import annotations
 
 import time
+from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
@@ -15,10 +16,10 @@ from kdiffusion.artifacts import load_denoiser
 from kdiffusion.diffusion.options import SamplingOptions
 from kdiffusion.diffusion.sampling import sample
 from kdiffusion.diffusion.seeded_noise import initial_latents
-from kdiffusion.images import image_grid, to_uint8
+from kdiffusion.images import to_uint8
 
-from .inputs import AS_RECOMMENDED, Labels, Model, Sampling, Trust, label_names, labels_from_text
-from .outputs import choose_output, one_label_after_another, write_outputs
+from .inputs import Labels, Model, Sampling, Trust, labels_from_text
+from .outputs import IMAGES, Output, choose_output, grid_by_class, labels_and_seeds, write_outputs
 
 if TYPE_CHECKING:
     from kdiffusion.diffusion.denoiser import Denoiser
@@ -78,6 +79,19 @@ def _kept(card, frames, show, options):
     return np.unique(np.linspace(first, steps, min(frames, steps + 1 - first)).round().astype(int))
 
 
+@dataclass(frozen=True)
+class FilmOutput(Output):
+    """Files to write.
+
+    Args:
+        out: GIF.
+        strip: PNG, JPEG or WebP file, one row per image, noise on the left; by default the GIF's
+            name with the suffix .png.
+    """
+
+    strip: Path | None = None
+
+
 def main(
     artifact: Model,
     labels: Labels = ("all",),
@@ -85,12 +99,9 @@ def main(
     seed: int = 0,
     frames: int = 50,
     show: Literal["image", "prediction"] = "image",
-    scale: int | None = None,
-    out: Path | None = None,
-    strip: Path | None = None,
-    overwrite: bool = False,
     trust: Trust = False,
-    sampling: Sampling = AS_RECOMMENDED,
+    output: FilmOutput = FilmOutput("film.gif"),
+    sampling: Sampling = Sampling(),
 ) -> None:
     """Shows how images appear out of noise, as a GIF and as a strip of frames.
 
@@ -100,34 +111,24 @@ def main(
         seed: seed of the first image; the next ones have seed + 1, seed + 2, ...
         frames: largest number of frames in the GIF, spread evenly over the steps.
         show: the noisy image, or the network's prediction of the clean image.
-        scale: upscaling factor; by default, images become at least 48 pixels wide.
-        out: GIF to write; by default film.gif, or film_2.gif and so on if that exists.
-        strip: PNG, JPEG or WebP file to write, one row per image, noise on the left; by default
-            the GIF's name with the suffix .png.
-        overwrite: replace existing files.
     """
     denoiser = load_denoiser(artifact, trust)
     card = denoiser.card
     numbers = labels_from_text(labels, card.class_names)
-    out = choose_output(out, "film.gif", overwrite)
-    strip = choose_output(strip, str(out.with_suffix(".png")), overwrite)
-    label_of_image, seeds = one_label_after_another(numbers, per_label, seed)
+    out = choose_output(output.out, [".gif"], output.overwrite)
+    strip = choose_output(output.strip or str(out.with_suffix(".png")), IMAGES, output.overwrite)
+    label_of_image, seeds = labels_and_seeds(numbers, per_label, seed)
     start = time.perf_counter()
     taken, steps = film(
         denoiser, label_of_image, seeds, frames=frames, show=show, **sampling.given()
     )
     seconds = time.perf_counter() - start
-    names = label_names(numbers, card.class_names)
-    grids = [image_grid(frame, per_label, row_labels=names, scale=scale) for frame in taken]
+    names, scale = card.class_names, output.scale
+    grids = [grid_by_class(frame, numbers, names, scale) for frame in taken]
     in_strip = np.unique(np.linspace(0, len(taken) - 1, STRIP_FRAMES).round().astype(int))
-    rows = taken[in_strip].swapaxes(0, 1)  # [N, F, H, W, C]
-    strip_grid = image_grid(
-        rows.reshape(-1, *rows.shape[2:]),
-        len(in_strip),
-        row_labels=np.repeat(names, per_label).tolist(),
-        scale=scale,
-    )
+    rows = taken[in_strip].swapaxes(0, 1).reshape(-1, *card.image_shape)  # [N * F, H, W, C]
+    strip_grid = grid_by_class(rows, label_of_image.tolist(), names, scale)
     grids += [grids[-1]] * LAST_FRAME_REPEATS
-    written = write_outputs({out: grids, strip: strip_grid}, overwrite)
+    written = write_outputs({out: grids, strip: strip_grid}, output.overwrite)
     print(f"{len(taken)} frames ({sampling.described(card)}) in {seconds:.1f} s: {written}")
     print(f"The strip shows the steps {', '.join(map(str, steps[in_strip]))} of {steps[-1]}.")

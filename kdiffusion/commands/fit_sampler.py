@@ -44,7 +44,8 @@ def main(
             "be replaced. Fit to one of these, and export it to the others"
         )
     importlib.import_module(COPIES[source.suffix][0])  # an error comes before the work
-    out = choose_output(out, f"{source.stem}_{steps}_steps{source.suffix}", overwrite)
+    name = f"{source.stem}_{steps}_steps{source.suffix}"
+    out = choose_output(out or name, [source.suffix], overwrite)
     card = fit_sampler(denoiser, steps, seeds, batch_size=batch_size)
     with staged(out, overwrite) as path:
         copy_with_card(source, card, path)

@@ -6,7 +6,7 @@ import dataclasses
 import unicodedata
 from collections.abc import Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import TYPE_CHECKING, Annotated
 
 import numpy as np
 import tyro
@@ -33,7 +33,7 @@ Labels = tuple[str, ...]
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
-class SamplingFlags(SamplingOptions):
+class Sampling(SamplingOptions):
     """How to sample. By default, as the model recommends.
 
     Args:
@@ -49,23 +49,13 @@ class SamplingFlags(SamplingOptions):
     ] = True
     batch_size: int = 64
 
-    def options(self, **defaults: Any) -> SamplingOptions:
-        """The options without the batch size; `defaults` stand where none was given."""
-        given = {**defaults, **self.given()}
-        given.pop("batch_size", None)
-        return SamplingOptions(**given)
-
-    def described(self, card: DenoiserCard, **defaults: Any) -> str:
+    def described(self, card: DenoiserCard) -> str:
         """Sampler, steps and guidance in words, as they are for this card."""
-        options = self.options(**defaults).resolve(card)
+        options = self.resolve(card)
         return (
             f"{options.sampler}, {options.steps} steps, "
             f"guidance strength {options.guidance_strength:g}"
         )
-
-
-AS_RECOMMENDED = SamplingFlags()
-Sampling = Annotated[SamplingFlags, tyro.conf.OmitArgPrefixes]
 
 
 ALL_CLASSES = "all"

@@ -3,22 +3,26 @@
 from __future__ import annotations
 
 import contextlib
-from collections.abc import Mapping, Sequence
+import itertools
+import time
+from collections.abc import Callable, Collection, Mapping, Sequence
+from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Annotated, Any
 
 import numpy as np
+import tyro
 
-from kdiffusion.diffusion.sampling import sample
 from kdiffusion.files import refuse_existing, staged
 from kdiffusion.images import image_grid, to_uint8
+from kdiffusion.terminal import counted
 
-from .inputs import label_names
+from .inputs import label_names, labels_from_text
 
 if TYPE_CHECKING:
     from PIL import Image
 
-    from kdiffusion.diffusion.denoiser import Denoiser
+    from kdiffusion.diffusion.card import DenoiserCard
 
 # Suffix of an image file: how Pillow writes it.
 IMAGES: dict[str, dict[str, Any]] = {
@@ -28,30 +32,27 @@ IMAGES: dict[str, dict[str, Any]] = {
     ".webp": {"lossless": True},
 }
 FRAME_MILLISECONDS = 80  # of a GIF
+NUMBERED = "(default: {}, with a number if that exists)".format
 
 
-def choose_output(named: Path | None, default: str, overwrite: bool, *others: Path | None) -> Path:
+def choose_output(wanted: Path | str, suffixes: Collection[str], overwrite: bool) -> Path:
     """The file to write.
 
     Args:
-        named: path that the user named, which must be free unless `overwrite`; or None.
-        default: str. The name where the user named none; `samples.png` becomes `samples_2.png`
-            where that is there.
+        wanted: Path that the user named, which must be free unless `overwrite`; or str, the default
+            name: `samples.png` becomes `samples_2.png` where that is there.
+        suffixes: strings. What a named file may end in.
         overwrite: bool. Whether an existing file may be replaced.
-        *others: more files to write, as for `refuse_outputs`.
     """
-    refuse_outputs(*others, overwrite=overwrite)
-    if named is not None:
-        refuse_existing(named, overwrite)
-        suffixes = IMAGES if Path(default).suffix in IMAGES else (Path(default).suffix,)
-        if named.suffix.lower() not in suffixes:  # else the work would be lost at its end
-            raise ValueError(f"The file name must end in {', '.join(suffixes)}. Received: {named}")
-        return named
-    path, number = Path(default), 2
-    while path.exists() and not overwrite:
-        path = Path(default).with_stem(f"{Path(default).stem}_{number}")
-        number += 1
-    return path
+    if isinstance(wanted, str):
+        path, number = Path(wanted), itertools.count(2)
+        while path.exists() and not overwrite:
+            path = path.with_name(f"{Path(wanted).stem}_{next(number)}{path.suffix}")
+        return path
+    refuse_existing(wanted, overwrite)
+    if wanted.suffix.lower() not in suffixes:  # else the work would be lost at its end
+        raise ValueError(f"The file name must end in {', '.join(suffixes)}. Received: {wanted}")
+    return wanted
 
 
 def refuse_outputs(*paths: Path | None, overwrite: bool) -> None:
@@ -61,9 +62,8 @@ def refuse_outputs(*paths: Path | None, overwrite: bool) -> None:
         *paths: paths, or None for a file that isn't wanted.
         overwrite: bool. Whether files may be replaced.
     """
-    for path in paths:
-        if path is not None:
-            refuse_existing(path, overwrite)
+    for path in filter(None, paths):
+        refuse_existing(path, overwrite)
 
 
 def write_outputs(contents: Mapping[Path | None, Any], overwrite: bool) -> str:
@@ -96,58 +96,112 @@ def write_outputs(contents: Mapping[Path | None, Any], overwrite: bool) -> str:
     return ", ".join(str(path) for path in contents if path is not None)
 
 
-def draw_by_class(
-    denoiser: Denoiser, labels: Sequence[int], per_label: int, seed: int, **options: Any
-) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-    """Samples `per_label` images of each label; image i is that of seed `seed + i`.
+def labels_and_seeds(
+    labels: Sequence[int], per_label: int, seed: int = 0
+) -> tuple[np.ndarray, np.ndarray]:
+    """Of each image of a grid by label, one label after another: its label and its seed.
 
     Args:
-        denoiser: a Denoiser.
         labels: ints `[L]`.
-        per_label: int.
-        seed: int. Of the first image.
-        **options: those of `kdiffusion.sample`.
+        per_label: int. Images of each label.
+        seed: int. Of the first image; image i has `seed + i`. Defaults to `0`.
 
     Returns:
-        (uint8 `[N, H, W, C]`, int32 `[N]` labels, uint64 `[N]` seeds), N = L * per_label, the
-        images of one label after another.
+        (int32 `[N]`, uint64 `[N]`), N = L * per_label.
     """
-    label_of_image, seeds = one_label_after_another(labels, per_label, seed)
-    images = sample(denoiser, label_of_image, seeds, **options)
-    return to_uint8(images), label_of_image, seeds
-
-
-def one_label_after_another(
-    labels: Sequence[int], per_label: int, seed: int
-) -> tuple[np.ndarray, np.ndarray]:
-    """The label, int32 `[N]`, and the seed, uint64 `[N]`, of each image of a grid by label."""
     label_of_image = np.repeat(np.asarray(labels, np.int32), per_label)
     return label_of_image, np.array(range(seed, seed + len(label_of_image)), np.uint64)
 
 
-def grid_beside(
-    given: Sequence[np.ndarray],
+def grid_by_class(
     images: np.ndarray,
     labels: Sequence[int],
     class_names: Sequence[str],
     scale: int | None = None,
+    beside: Sequence[np.ndarray] = (),
 ) -> Image.Image:
-    """A grid of one row per label: the images that were given, then those that were sampled.
+    """A grid of one row per label.
 
     Args:
-        given: sequence of uint8 `[H, W, C]`, which stand first in every row, before a gap.
         images: uint8 `[N, H, W, C]`, those of one label after another.
         labels: ints `[L]`, L a divisor of N.
         class_names: strings.
         scale: int or None, as for `image_grid`.
+        beside: uint8 images `[H, W, C]`, which stand first in every row, before a gap.
     """
     rows = images.reshape(len(labels), -1, *images.shape[1:])
-    given = [*given, np.full_like(images[0], 255)]
-    before = np.broadcast_to(given, (len(labels), *np.shape(given)))
-    cells = np.concatenate([before, rows], axis=1)  # [L, columns, H, W, C]
-    return image_grid(
-        cells.reshape(-1, *images.shape[1:]),
-        cells.shape[1],
-        row_labels=label_names(labels, class_names),
-        scale=scale,
-    )
+    if beside:
+        first = [*beside, np.full_like(images[0], 255)]
+        rows = np.concatenate([[first] * len(labels), rows], axis=1)
+    cells = rows.reshape(-1, *images.shape[1:])
+    return image_grid(cells, rows.shape[1], label_names(labels, class_names), scale)
+
+
+@dataclass(frozen=True)
+class Output:
+    """Files to write.
+
+    Args:
+        out: image file; a str is the command's default name, a Path one that the user typed.
+        scale: upscaling factor; by default, images in a grid become at least 48 pixels wide, and
+            one alone keeps its size.
+        overwrite: replace existing files.
+    """
+
+    out: Annotated[Path | str, tyro.conf.arg(metavar="PATH", help_behavior_hint=NUMBERED)]
+    scale: int | None = None
+    overwrite: bool = False
+
+
+@dataclass(frozen=True)
+class ImageOutput(Output):
+    """Files to write.
+
+    Args:
+        out: PNG, JPEG or WebP file.
+        npz: NPZ file for the array `images` (uint8 [N, H, W, C]), and `labels` and `seeds` if each
+            image has its own.
+    """
+
+    npz: Path | None = None
+
+    def choose(self) -> Path:
+        """The image file to write; any file that is there is an error unless `overwrite`."""
+        refuse_outputs(self.npz, overwrite=self.overwrite)
+        return choose_output(self.out, IMAGES, self.overwrite)
+
+    def write_by_class(
+        self,
+        sample: Callable[[np.ndarray, np.ndarray], np.ndarray],
+        card: DenoiserCard,
+        labels: Sequence[str],
+        per_label: int,
+        seed: int,
+        how: str = "",
+        beside: Sequence[np.ndarray] = (),
+    ) -> None:
+        """Samples images of each class, writes them as one image file, and says so.
+
+        Args:
+            sample: function of labels `[N]` and seeds `[N]`, which returns images in the model's
+                range.
+            card: DenoiserCard.
+            labels: strings, as for `labels_from_text`.
+            per_label: int. Images of each class.
+            seed: int. Of the first image.
+            how: str. How they were sampled, to be said.
+            beside: as for `grid_by_class`.
+        """
+        numbers, path = labels_from_text(labels, card.class_names), self.choose()
+        label_of_image, seeds = labels_and_seeds(numbers, per_label, seed)
+        start = time.perf_counter()
+        images = to_uint8(sample(label_of_image, seeds))
+        seconds = time.perf_counter() - start
+        if len(images) == 1 and not beside:  # one image alone is written plain
+            grid = image_grid(images, 1, scale=self.scale or 1, padding=0)
+        else:
+            grid = grid_by_class(images, numbers, card.class_names, self.scale, beside)
+        arrays = {"images": images, "labels": label_of_image, "seeds": seeds}
+        written = write_outputs({path: grid, self.npz: arrays}, self.overwrite)
+        done = counted(len(images), "image") + (how and f" ({how})")
+        print(f"{done} in {seconds:.1f} s: {written}")

@@ -27,7 +27,7 @@ from kdiffusion.runs.summary import settings_lines
 from kdiffusion.tensorflow_start import import_tensorflow
 from kdiffusion.terminal import say, working
 
-from .outputs import draw_by_class
+from .outputs import labels_and_seeds
 
 if TYPE_CHECKING:
     from kdiffusion.runs import Run
@@ -192,8 +192,9 @@ def announce(command: Command) -> None:
 def finish(run: Run) -> str:
     """Exports a run, writes its samples.png with the exported file, and returns where it lies."""
     from kdiffusion.artifacts import load_denoiser
+    from kdiffusion.diffusion.sampling import sample
     from kdiffusion.export.formats import export_again
-    from kdiffusion.images import image_grid, save_png
+    from kdiffusion.images import image_grid, save_png, to_uint8
 
     folder = run.directory.path
     with working("exporting, and checking the exported files", line=True):
@@ -201,8 +202,8 @@ def finish(run: Run) -> str:
     say("Sampling with the ONNX file ...")
     denoiser = load_denoiser(onnx)
     names = denoiser.card.class_names[:10]
-    images, _, _ = draw_by_class(denoiser, range(len(names)), IMAGES_PER_LABEL, seed=0)
-    grid = image_grid(images, IMAGES_PER_LABEL, row_labels=names)
+    images = sample(denoiser, *labels_and_seeds(range(len(names)), IMAGES_PER_LABEL))
+    grid = image_grid(to_uint8(images), IMAGES_PER_LABEL, row_labels=names)
     save_png(grid, folder / "samples.png", overwrite=True)
     if run.remote is None:
         return str(folder)

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import dataclasses
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, Literal
+from typing import TYPE_CHECKING, Any, Literal, Self
 
 from kdiffusion.diffusion.card import DenoiserCard
 from kdiffusion.diffusion.forward_process import VARIANCES
@@ -70,7 +70,7 @@ class SamplingOptions(RecommendedSampling):
         fields = ((field, getattr(self, field.name)) for field in dataclasses.fields(self))
         return {field.name: value for field, value in fields if value != field.default}
 
-    def resolve(self, card: DenoiserCard, start: int | None = None) -> SamplingOptions:
+    def resolve(self, card: DenoiserCard, start: int | None = None) -> Self:
         """Fills what was left out from the card; an option that the sampler lacks is an error.
 
         Args:
@@ -92,7 +92,7 @@ class SamplingOptions(RecommendedSampling):
         if chosen["timesteps"] is not None:
             chosen |= {"spacing": None, **self._named(chosen["timesteps"], card, start)}
         self._check_sampler_options(chosen["sampler"])
-        return SamplingOptions(**chosen)
+        return dataclasses.replace(self, **chosen)
 
     def _named(self, timesteps, card, start):
         """The named timesteps that are not above `start`, and their number."""

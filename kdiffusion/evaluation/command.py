@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any, Literal
 
 from kdiffusion.artifacts import is_artifact, load_denoiser
 from kdiffusion.artifacts.released import existing
-from kdiffusion.commands.inputs import AS_RECOMMENDED, Artifact, Sampling, Trust
+from kdiffusion.commands.inputs import Artifact, Sampling, Trust
 from kdiffusion.commands.outputs import refuse_outputs, write_outputs
 from kdiffusion.commands.seed_files import JOB, file_name, files_of, sample_to_folder
 from kdiffusion.data import load_dataset, name_and_directory
@@ -42,7 +42,7 @@ def main(
     judge: str | None = None,
     network_images: int = NETWORK_IMAGES,
     seed: int = 0,
-    sampling: Sampling = AS_RECOMMENDED,
+    sampling: Sampling = Sampling(),
     out: Path = Path("evaluation"),
     save_statistics: Path | None = None,
     overwrite: bool = False,
@@ -137,7 +137,7 @@ def _say_left_out(left_out):
 def _sample(denoiser, real, seeds, out, sampling, overwrite):
     folder = out / "samples"
     if overwrite:
-        sampling.options().resolve(denoiser.card)  # refuses before anything is removed
+        sampling.resolve(denoiser.card)  # refuses before anything is removed
         if (folder / JOB).is_file():  # ours, of an earlier evaluation
             shutil.rmtree(folder)
         for name in FILES:  # an interrupted command continues without

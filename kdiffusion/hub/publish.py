@@ -16,11 +16,12 @@ import tyro
 from kdiffusion.artifacts import load_denoiser, onnx_loader
 from kdiffusion.artifacts.released import existing, released_models
 from kdiffusion.commands.inputs import Artifact, label_names
-from kdiffusion.commands.outputs import draw_by_class
+from kdiffusion.commands.outputs import labels_and_seeds
+from kdiffusion.diffusion.sampling import sample
 from kdiffusion.export import export_network
 from kdiffusion.export.source import read_source
 from kdiffusion.files import refuse_existing, staged
-from kdiffusion.images import image_grid
+from kdiffusion.images import image_grid, to_uint8
 from kdiffusion.terminal import working
 
 from .card import FILES, Facts, model_readme, space_readme
@@ -170,7 +171,8 @@ def _draw_gallery(denoiser, per_label, path):
     """Samples the first classes from the first seeds, as the card recommends; returns a caption."""
     card = denoiser.card
     labels = range(min(len(card.class_names), MOST_ROWS))
-    images, _, seeds = draw_by_class(denoiser, labels, per_label, seed=0)
+    label_of_image, seeds = labels_and_seeds(labels, per_label)
+    images = to_uint8(sample(denoiser, label_of_image, seeds))
     names = label_names(labels, card.class_names) if len(card.class_names) > 1 else None
     image_grid(images, per_label, row_labels=names).save(path, format="PNG")
     return f"Uncurated: seeds 0 to {int(seeds[-1])}, sampled with `{NAMES['onnx']}`"

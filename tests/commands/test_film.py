@@ -2,11 +2,9 @@
 
 import numpy as np
 import pytest
-from PIL import Image
 
 from kdiffusion import load_denoiser, sample, to_uint8
 from kdiffusion.commands.film import film
-from kdiffusion.commands.outputs import write_outputs
 from kdiffusion.diffusion.seeded_noise import initial_latents
 
 
@@ -33,13 +31,3 @@ def test_each_frame_is_what_the_callback_sees(toy, show):
     frames, steps = film(denoiser, [1], [7], frames=100, show=show, steps=6, progress=False)
     assert steps.tolist() == [*([0] if show == "image" else []), 1, 2, 3, 4, 5, 6]
     np.testing.assert_array_equal(frames[-6:], seen)
-
-
-def test_gif_has_its_frames(tmp_path):
-    frames = [np.full((6, 6, 3), value, np.uint8) for value in (0, 120, 250)]
-    write_outputs({tmp_path / "film.gif": [*map(Image.fromarray, frames)]}, overwrite=False)
-    film = Image.open(tmp_path / "film.gif")
-    assert (film.n_frames, film.info["duration"], film.info["loop"]) == (3, 80, 0)
-    for index in range(3):
-        film.seek(index)
-        np.testing.assert_array_equal(np.asarray(film.convert("RGB")), frames[index])

@@ -8,9 +8,7 @@ import tyro
 from PIL import Image
 
 from kdiffusion.commands.inputs import (
-    AS_RECOMMENDED,
     Sampling,
-    SamplingFlags,
     labels_from_text,
     read_given_image,
     read_mask,
@@ -36,14 +34,16 @@ _OTHER_VALUES = {
 
 
 def _parse(arguments):
-    def command(sampling: Sampling = AS_RECOMMENDED):
+    def command(sampling: Sampling = Sampling()):
         return sampling
 
-    return tyro.cli(command, args=arguments, config=(tyro.conf.FlagCreatePairsOff,))
+    return tyro.cli(
+        command, args=arguments, config=(tyro.conf.FlagCreatePairsOff, tyro.conf.OmitArgPrefixes)
+    )
 
 
 def test_each_option_is_a_flag():
-    assert {field.name for field in dataclasses.fields(SamplingFlags)} == set(_OTHER_VALUES)
+    assert {field.name for field in dataclasses.fields(Sampling)} == set(_OTHER_VALUES)
     assert _parse([]).given() == {}
 
 
@@ -65,7 +65,7 @@ def test_a_runs_settings_and_the_card_have_the_recommended_options(card):
     names = {field.name for field in dataclasses.fields(RecommendedSampling)}
     assert {field.name for field in dataclasses.fields(SamplingConfig)} == names
     assert names <= {field.name for field in dataclasses.fields(card)}
-    resolved = _parse(["--steps", "3"]).options().resolve(card)
+    resolved = _parse(["--steps", "3"]).resolve(card)
     assert (resolved.sampler, resolved.steps, resolved.guidance_strength) == ("ddim", 3, 1.0)
 
 

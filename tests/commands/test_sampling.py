@@ -13,7 +13,7 @@ import kdiffusion as kd
 from kdiffusion.__main__ import main
 from kdiffusion.commands.film import film
 from kdiffusion.commands.inputs import read_given_image
-from kdiffusion.commands.outputs import grid_beside
+from kdiffusion.commands.outputs import grid_by_class
 
 LABELS, TWO = ["--labels", "ape", "cat", "--per-label", 2, "--seed", 7], [2, 2, 0, 0]
 SEEDS = range(7, 11)
@@ -139,7 +139,7 @@ def test_image_to_image_makes_what_the_library_makes(run, toy, card, pictures):
     )
     images = _check_arrays(folder / "images.npz", expected)
     with Image.open(folder / "variations.png") as grid:
-        want = grid_beside([kd.to_uint8(given)], images, [2, 0], card.class_names)
+        want = grid_by_class(images, [2, 0], card.class_names, beside=[kd.to_uint8(given)])
         np.testing.assert_array_equal(grid, want)
 
 
@@ -156,7 +156,8 @@ def test_inpaint_paints_what_the_library_paints(run, toy, card, pictures, capsys
     assert "(ddpm, 4 steps" in capsys.readouterr().out
     hole = np.where(marked[..., None], np.uint8(128), kd.to_uint8(given))
     with Image.open(folder / "inpainted.png") as grid:
-        want = grid_beside([kd.to_uint8(given), hole], images, [2, 0], card.class_names)
+        before = [kd.to_uint8(given), hole]
+        want = grid_by_class(images, [2, 0], card.class_names, beside=before)
         np.testing.assert_array_equal(grid, want)
 
 
@@ -173,6 +174,7 @@ def test_a_film_and_its_strip_are_of_the_images_that_were_asked_for(run, toy, sh
         names = ["ape", "ape", "cat", "cat"]
         np.testing.assert_array_equal(strip, kd.image_grid(rows, 4, row_labels=names))
     with Image.open(folder / "f.gif") as gif:
+        assert (gif.info["duration"], gif.info["loop"]) == (80, 0)
         for number, frame in enumerate(frames):
             gif.seek(number)
             want = np.asarray(kd.image_grid(frame, 2, row_labels=["ape", "cat"])).astype(int)

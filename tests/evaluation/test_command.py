@@ -11,7 +11,7 @@ import pytest
 from onnx import helper
 from PIL import Image
 
-from kdiffusion.commands.inputs import SamplingFlags
+from kdiffusion.commands.inputs import Sampling
 from kdiffusion.data import load_dataset
 from kdiffusion.evaluation.command import main
 from tests.onnx_models import make_model
@@ -61,7 +61,7 @@ QUICK = {
     "features": "pixels",
     "measures": ("kernel", "copies"),
     "network_images": 5,
-    "sampling": SamplingFlags(steps=2, sampler="ddim", guidance_interval=(0.5, math.inf)),
+    "sampling": Sampling(steps=2, sampler="ddim", guidance_interval=(0.5, math.inf)),
 }
 
 

@@ -12,7 +12,7 @@ from huggingface_hub.repocard import SpaceCard
 from PIL import Image
 
 from kdiffusion.artifacts import load_denoiser
-from kdiffusion.commands.outputs import draw_by_class
+from kdiffusion.commands.outputs import labels_and_seeds
 from kdiffusion.diffusion.card import Parent
 from kdiffusion.diffusion.prediction import TARGETS
 from kdiffusion.diffusion.sampling import sample
@@ -89,7 +89,8 @@ def test_its_text_has_the_figures_the_notes_and_every_file(of_run):
 @pytest.mark.slow
 def test_the_gallery_is_drawn_from_the_file(of_run):
     denoiser = load_denoiser(of_run / "onnx" / "model.onnx")
-    images, *_ = draw_by_class(denoiser, range(len(denoiser.card.class_names)), 2, 0)
+    labels = labels_and_seeds(range(len(denoiser.card.class_names)), 2)
+    images = to_uint8(sample(denoiser, *labels))
     image = np.asarray(Image.open(of_run / "gallery.png"))
     scale = 48 // images.shape[2]
     last = image[-2 - scale * images.shape[1] : -2, -2 - scale * images.shape[2] : -2, 0]
