@@ -143,8 +143,8 @@ class Output:
 
     Args:
         out: image file; a str is the command's default name, a Path one that the user typed.
-        scale: upscaling factor; by default, images in a grid become at least 48 pixels wide, and
-            one alone keeps its size.
+        scale: upscaling factor; by default, images in a grid become at least 48 pixels wide, and a
+            single one keeps its size.
         overwrite: replace existing files.
     """
 

@@ -50,7 +50,7 @@ class SamplingOptions(RecommendedSampling):
     Args:
         spacing: how the steps are spread over the T timesteps.
         guidance_rescale: from 0 to 1, how far to undo the contrast that guidance adds.
-        eta: from 0 to 1, how much fresh noise ddim adds; by default 0.
+        eta: fresh noise that ddim adds, from 0 to 1; by default 0.
         variance: variance of the noise that ddpm adds.
         clip: whether to clip the predicted image to the pixel range at each step, if the card
             recommends it.
