@@ -4,9 +4,9 @@ import dataclasses
 
 import numpy as np
 import pytest
-import tyro
 from PIL import Image
 
+from kdiffusion.__main__ import call
 from kdiffusion.commands.inputs import (
     Sampling,
     labels_from_text,
@@ -37,9 +37,7 @@ def _parse(arguments):
     def command(sampling: Sampling = Sampling()):
         return sampling
 
-    return tyro.cli(
-        command, args=arguments, config=(tyro.conf.FlagCreatePairsOff, tyro.conf.OmitArgPrefixes)
-    )
+    return call(command, arguments, "command")
 
 
 def test_each_option_is_a_flag():
