@@ -38,12 +38,12 @@ class OwnNetwork(keras.Model):
         return {**super().get_config(), "width": self.width, "spare": self.spare}
 
 
-def graph(last=None, image_shape=(4, 4, 3), num_classes=5):
+def graph(last=None):
     inputs = UNet((4, 4, 3), 5, 8, (1,), 1, ()).inputs
     by_name = {each.name: each for each in inputs}
     last = last or layers.Conv2D(3, 3, padding="same")
     network = keras.Model(by_name, last(by_name["noisy_image"]))
-    network.image_shape, network.num_classes = image_shape, num_classes
+    network.image_shape, network.num_classes = (4, 4, 3), 5
     return network
 
 
@@ -75,6 +75,15 @@ def test_a_subclass_is_built_trained_saved_and_loaded(schedule, tmp_path):
         copy.sample([0], [3], **options), model.sample([0], [3], **options)
     )
     np.testing.assert_array_equal(copy.optimizer.iterations, 2)
+
+
+def test_a_plain_keras_model_is_saved_with_what_it_lacks(schedule, tmp_path):
+    model = DiffusionModel(graph(), schedule)
+    model.compile("sgd")
+    model.save(tmp_path / "model.keras")
+    copy = keras.saving.load_model(tmp_path / "model.keras")
+    assert (copy.network.image_shape, copy.network.num_classes) == ((4, 4, 3), 5)
+    np.testing.assert_equal(copy.get_weights(), model.get_weights())
 
 
 @pytest.mark.parametrize("make", [graph, OwnNetwork])
