@@ -1,7 +1,5 @@
 """`hf://owner/name` wherever an exported file can be given, from a stand-in for the Hub."""
 
-import subprocess
-import sys
 from pathlib import Path
 
 import numpy as np
@@ -58,11 +56,9 @@ def test_offline_it_opens_what_was_downloaded_and_no_other_file(published, monke
         load_denoiser("hf://a/b")
 
 
-def test_a_command_samples_from_it_in_a_process_of_its_own(published, tmp_path):
-    command = [sys.executable, "-m", "kdiffusion", "sample", f"hf://{NAME}", "--labels", "3"]
-    command += ["--per-label", "1", "--out", str(tmp_path / "x.png")]
-    done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True)
-    assert done.returncode == 0, done.stderr
+def test_a_command_samples_from_it_in_a_process_of_its_own(published, tmp_path, run_python):
+    options = ["--labels", "3", "--per-label", "1", "--out", tmp_path / "x.png"]
+    run_python("-m", "kdiffusion", "sample", f"hf://{NAME}", *options)
     sample(GOLDEN, labels=("3",), per_label=1, out=tmp_path / "y.png")
     drawn, here = (np.asarray(Image.open(tmp_path / f"{name}.png")) for name in "xy")
     np.testing.assert_array_equal(drawn, here)

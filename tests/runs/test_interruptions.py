@@ -72,10 +72,9 @@ with catching_signals() as what_came:
 
 
 @pytest.mark.parametrize("script", [TERM_GOES_FIRST, IGNORES])
-def test_sigterm_goes_before_ctrl_c_and_what_was_set_before_comes_back(script):
+def test_sigterm_goes_before_ctrl_c_and_what_was_set_before_comes_back(script, run_python):
     # A process of its own: a signal that were not caught would take the tests with it.
-    done = subprocess.run([sys.executable, "-c", script], cwd=ROOT, capture_output=True, text=True)
-    assert done.returncode == 0, done.stderr
+    run_python("-c", script)
 
 
 def test_another_thread_catches_nothing():
