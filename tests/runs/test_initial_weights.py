@@ -1,17 +1,12 @@
 """A run that starts from weights: which are taken, and what is refused by name."""
 
 import dataclasses
-import os
 import shutil
-import subprocess
-import sys
 from pathlib import Path
 
 import numpy as np
 import pytest
 
-from kdiffusion.artifacts import load_denoiser
-from kdiffusion.diffusion.card import DenoiserCard
 from kdiffusion.export import export_network, export_run
 from kdiffusion.networks import LABEL_TABLE, named_weights
 from kdiffusion.networks.unet2d import UNet2D
@@ -35,45 +30,46 @@ def _random(model, seed=0):
     return model
 
 
-def _card(model, class_names=DIGITS, **facts):
-    return model.card(class_names=class_names, null_label=len(class_names), **facts)
+@pytest.fixture(scope="module")
+def parent_model(tiny_model):
+    return _random(tiny_model())
 
 
-def _parent(model, path, class_names=DIGITS):
-    weights = {n: np.asarray(v) for n, v in named_weights(model.ema_network).items()}
-    return InitialWeights(path, weights, _card(model, class_names))
+@pytest.fixture(scope="module")
+def parent(parent_model):
+    """The average's weights."""
+    weights = {n: np.asarray(v) for n, v in named_weights(parent_model.ema_network).items()}
+    return InitialWeights(Path("parent"), weights, parent_model.card(class_names=DIGITS))
 
 
-def _files(model, folder):
+@pytest.fixture(scope="module")
+def files(parent_model, parent, tmp_path_factory):
     """The same weights in each kind of file that a run may start from."""
-    paths = export_network(model.ema_network, _card(model), folder, ("safetensors",))
-    model.ema_network.save(folder / "network.keras")
-    return paths["safetensors"], folder / "network.keras"
+    folder, network = tmp_path_factory.mktemp("parent"), parent_model.ema_network
+    network.save(folder / "network.keras")
+    path = export_network(network, parent.card, folder, ("safetensors",))["safetensors"]
+    return path, folder / "network.keras"
 
 
 @pytest.mark.slow
-def test_both_networks_start_from_the_average_in_a_file(tiny_model, tmp_path):
-    parent = _random(tiny_model())
-    for path in _files(parent, tmp_path):
+def test_both_networks_start_from_the_average_in_a_file(tiny_model, parent, parent_model, files):
+    for path in files:
         read = read_parent(path)
-        assert read.sha256 == _parent(parent, path).sha256  # of the weights, not of the file
+        assert read.sha256 == parent.sha256  # of the weights, not of the file
         child = tiny_model()
         (line,) = start_from(child, read, DIGITS)
-        count = len(parent.network.weights)
+        count = len(parent.weights)
         assert line == f"Starting from {count} of {count} weights of {path}."
+        want = parent_model.ema_network.get_weights()
         for network in (child.network, child.ema_network):
-            for have, want in zip(
-                network.get_weights(), parent.ema_network.get_weights(), strict=True
-            ):
-                np.testing.assert_array_equal(have, want)
+            np.testing.assert_equal(network.get_weights(), want)
 
 
-def test_rows_of_labels_go_by_the_name_of_the_class(tiny_model, tmp_path):
-    parent = _random(tiny_model())
+def test_rows_of_labels_go_by_the_name_of_the_class(tiny_model, parent):
     child = tiny_model()
     names = ("new", *reversed(DIGITS[1:]))
-    lines = start_from(child, _parent(parent, tmp_path), names)
-    old = np.asarray(named_weights(parent.ema_network)[LABEL_TABLE])
+    lines = start_from(child, parent, names)
+    old = parent.weights[LABEL_TABLE]
     have = np.asarray(named_weights(child.network)[LABEL_TABLE])
     np.testing.assert_array_equal(have[0], old[10])  # new: as no class
     np.testing.assert_array_equal(have[1:10], old[9:0:-1])
@@ -81,8 +77,7 @@ def test_rows_of_labels_go_by_the_name_of_the_class(tiny_model, tmp_path):
     assert lines[1] == "New classes, which start as no class: new."
 
 
-def test_without_names_rows_stay_in_their_order_or_do_not_fit(tiny_model, tmp_path):
-    parent = _parent(_random(tiny_model()), tmp_path)
+def test_without_names_rows_stay_in_their_order_or_do_not_fit(tiny_model, parent):
     nameless = InitialWeights(parent.path, parent.weights)
     child = tiny_model()
     start_from(child, nameless, tuple("abcdefghij"))
@@ -94,8 +89,7 @@ def test_without_names_rows_stay_in_their_order_or_do_not_fit(tiny_model, tmp_pa
         start_from(child, InitialWeights(parent.path, weights), DIGITS)
 
 
-def test_what_does_not_fit_is_named_and_only_what_fits_is_taken_if_asked_for(tiny_model, tmp_path):
-    parent = _parent(_random(tiny_model()), tmp_path)
+def test_what_does_not_fit_is_named_and_only_what_fits_is_taken_if_asked_for(tiny_model, parent):
     wider = tiny_model(model={"base_channels": 8})
     with pytest.raises(ValueError, match="conv_in/kernel"):
         start_from(wider, parent, DIGITS)
@@ -110,36 +104,29 @@ def test_what_does_not_fit_is_named_and_only_what_fits_is_taken_if_asked_for(tin
     np.testing.assert_array_equal(
         named_weights(deeper.network)["conv_in/kernel"], parent.weights["conv_in/kernel"]
     )
-    nothing = InitialWeights(tmp_path, {"other": np.zeros(3)})
+    nothing = InitialWeights(parent.path, {"other": np.zeros(3)})
     with pytest.raises(ValueError, match=r"run\.init_from"):
         start_from(deeper, nothing, DIGITS, partial=True)
 
 
-@pytest.mark.parametrize(
-    ("change", "named"),
-    [
-        ({"class_names": tuple("abcdefghij")}, "class_names"),
-        ({"prediction_type": "x0"}, "prediction_type"),
-        ({"image_shape": (16, 16, 1)}, "image_shape"),
-    ],
-)
-def test_a_teacher_must_be_like_its_student(tiny_model, tmp_path, change, named):
+def test_a_teacher_must_be_like_its_student(tiny_model, parent):
     student = tiny_model(student={"method": "trajectory", "guidance_strength": 1.0})
-    parent = _parent(_random(tiny_model()), tmp_path)
-    other = dataclasses.replace(parent, card=dataclasses.replace(parent.card, **change))
-    with pytest.raises(ValueError, match=rf"run\.init_from.*{named}"):
-        start_from(student, other, DIGITS)
+    others = {
+        "class_names": tuple("abcdefghij"), "prediction_type": "x0", "image_shape": (16, 16, 1)
+    }  # fmt: skip
+    for name, value in others.items():
+        other = dataclasses.replace(parent, card=dataclasses.replace(parent.card, **{name: value}))
+        with pytest.raises(ValueError, match=rf"run\.init_from.*{name}"):
+            start_from(student, other, DIGITS)
     start_from(student, parent, DIGITS)
-    for have, want in zip(student.teacher.weights, student.network.weights, strict=True):
-        np.testing.assert_array_equal(have, want)
+    np.testing.assert_equal(student.teacher.get_weights(), student.network.get_weights())
 
 
 @pytest.mark.slow
 def test_a_student_says_where_it_started_and_goes_on_exactly_without_its_parent(
-    tiny, tiny_model, tmp_path, last_checkpoint, capsys
+    tiny, files, as_it_was, tmp_path, last_checkpoint, capsys
 ):
-    (tmp_path / "teacher").mkdir()
-    source, _ = _files(_random(tiny_model()), tmp_path / "teacher")
+    source = shutil.copy(files[0], tmp_path)
 
     def child(init_from):
         student = {"method": "trajectory", "teacher_steps": 2}
@@ -148,12 +135,9 @@ def test_a_student_says_where_it_started_and_goes_on_exactly_without_its_parent(
     whole = train(child(source), tmp_path / "whole")
     assert f"weights of {source}." in capsys.readouterr().out
     assert whole.card.parent.sha256 == read_parent(source).sha256
-    # As it was after the first epoch.
-    shutil.copytree(tmp_path / "whole", tmp_path / "parts")
-    shutil.rmtree(max((tmp_path / "parts/checkpoints").glob("step_*")))
-    shutil.rmtree(tmp_path / "parts/checkpoints/best")
+    as_it_was(tmp_path / "whole", tmp_path / "parts", step=6)
     assert RunDirectory.read(tmp_path / "parts").parent == vars(whole.card.parent)
-    source.unlink()
+    Path(source).unlink()
     resumed = train(child(source), tmp_path / "parts", resume=True)
     assert "Resuming from step 6 of 12." in capsys.readouterr().out
     assert resumed.card.parent == whole.card.parent
@@ -162,28 +146,25 @@ def test_a_student_says_where_it_started_and_goes_on_exactly_without_its_parent(
         train(child("other"), tmp_path / "parts", resume=True)
 
 
-def _without_classes(folder):
+def _without_classes(folder, make_card, levels=2):
     """A file of weights of a network that was trained without labels, as `import` writes it."""
     network = UNet2D(
-        (8, 8, 1), 1, (4, 8), 1, (False, True), (True, False), head_channels=2, norm_groups=2,
-        norm_epsilon=1e-5, symmetric_padding=True, cosine_first=True, frequency_shift=0,
+        (8, 8, 1), 1, (4, 8)[:levels], 1, (False, True)[:levels], (True, False)[-levels:],
+        head_channels=2, norm_groups=2, norm_epsilon=1e-5, symmetric_padding=True,
+        cosine_first=True, frequency_shift=0,
     )  # fmt: skip
     rng = np.random.default_rng(0)
     network.set_weights([0.3 * rng.standard_normal(w.shape) for w in network.get_weights()])
     named_weights(network)[LABEL_TABLE].assign(np.zeros((2, 16)))
-    card = DenoiserCard(
-        image_shape=(8, 8, 1), class_names=("image",), null_label=1, prediction_type="epsilon",
-        alphas_cumprod=(0.9, 0.5, 0.1), dataset="toy", preset="toy", images_seen=0, ema_decay=0.0,
-        sampler="ddim", steps=2, guidance_strength=0.0,
-    )  # fmt: skip
+    card = make_card(image_shape=(8, 8, 1), class_names=("image",), null_label=1)
     export_network(network, card, folder, ("safetensors",))
     return network
 
 
 def test_an_unconditional_parent_is_given_labels_and_predicts_what_it_did_to_the_bit(
-    tiny, tmp_path
+    tiny, make_card, tmp_path
 ):
-    network = _without_classes(tmp_path / "imported")
+    network = _without_classes(tmp_path / "imported", make_card)
     parent = read_parent(tmp_path / "imported")
     assert parent.to_dict()["name"] == "imported"
     run = {"init_from": str(tmp_path / "imported")}
@@ -219,14 +200,12 @@ def test_a_parents_network_keeps_its_attention_for_images_of_another_size(tiny, 
 
 
 @pytest.mark.slow
-def test_a_keras_file_starts_a_run_in_a_process_that_knows_no_network_yet(tiny_model, tmp_path):
-    model = tiny_model(model={"network": "unet2d", "base_channels": 32})
-    model.ema_network.save(tmp_path / "network.keras")
+def test_a_keras_file_starts_a_run_in_a_process_that_knows_no_network_yet(
+    make_card, run_python, tmp_path
+):
+    _without_classes(tmp_path, make_card, levels=1).save(tmp_path / "network.keras")
     code = "from kdiffusion.runs.initial_weights import read_parent as r; r('network.keras')"
-    subprocess.run(
-        [sys.executable, "-c", code], cwd=tmp_path, check=True,
-        env={**os.environ, "PYTHONPATH": str(Path(__file__).parents[2])},
-    )  # fmt: skip
+    run_python("-c", code, cwd=tmp_path)
 
 
 def test_a_parents_network_is_taken_whatever_it_is(tiny, tiny_model, tmp_path):
@@ -241,14 +220,13 @@ def test_a_parents_network_is_taken_whatever_it_is(tiny, tiny_model, tmp_path):
 
 
 @pytest.mark.slow
-def test_a_run_of_its_parents_network_goes_on_without_the_parent(tiny, tmp_path):
-    _without_classes(tmp_path / "imported")
+def test_a_run_of_its_parents_network_goes_on_without_the_parent(tiny, make_card, tmp_path):
+    _without_classes(tmp_path / "imported", make_card, levels=1)
     run = {"init_from": str(tmp_path / "imported")}
     child = tiny(run=run, model={"network": "parent"}, optimizer={"epochs": 1})
     first = train(child, tmp_path / "run")
     (tmp_path / "imported" / "denoiser.safetensors").unlink()
     again = train(child, tmp_path / "run", resume=True)  # it is built and restored
-    for have, want in zip(again.model.get_weights(), first.model.get_weights(), strict=True):
-        np.testing.assert_array_equal(have, want)
-    exported = export_run(tmp_path / "run", ("onnx",))["onnx"]
-    assert load_denoiser(exported).card.parent.name == "imported"
+    np.testing.assert_equal(again.model.get_weights(), first.model.get_weights())
+    exported = export_run(tmp_path / "run", ("safetensors",))["safetensors"]
+    assert read_parent(exported).card.parent.name == "imported"
