@@ -83,7 +83,7 @@ TINY = [
 KILLED = """
 import os, signal, sys
 from kdiffusion.commands import train
-from kdiffusion.runs.saving import SaveCheckpoint
+from kdiffusion.runs.fit import SaveCheckpoint
 
 def kill(self, batch, logs=None):
     if int(self.model.step.numpy()) == 8:

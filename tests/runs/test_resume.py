@@ -32,7 +32,7 @@ STOPPED_AND_KILLED = """
 import os, signal, sys
 from kdiffusion.runs import Config, train
 from kdiffusion.runs.interruptions import Interrupted
-from kdiffusion.runs.saving import SaveCheckpoint
+from kdiffusion.runs.fit import SaveCheckpoint
 
 def stop_and_save(self, batch, logs=None):
     if int(self.model.step.numpy()) == 6 and not resumed:

@@ -32,7 +32,7 @@ import functools, hashlib, os, signal, sys, keras
 from kdiffusion.commands import train
 from kdiffusion.data import load_dataset
 from kdiffusion.runs import run, strategy as strategies
-from kdiffusion.runs.saving import SaveCheckpoint
+from kdiffusion.runs.fit import SaveCheckpoint
 from kdiffusion.runs.strategy import distributed_batches
 
 # A process can make one of this kind.
