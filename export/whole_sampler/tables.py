@@ -19,10 +19,10 @@ import numpy as np
 
 from kdiffusion.diffusion.denoiser import NetworkDenoiser
 from kdiffusion.diffusion.guidance import within_interval
-from kdiffusion.diffusion.options import SamplingOptions
-from kdiffusion.diffusion.plan import make_plan
 from kdiffusion.diffusion.prediction import Estimate, to_x0_and_eps
 from kdiffusion.diffusion.samplers import SAMPLERS
+from kdiffusion.diffusion.sampling_options import SamplingOptions
+from kdiffusion.diffusion.sampling_plan import make_plan
 
 if TYPE_CHECKING:
     from kdiffusion.diffusion.card import DenoiserCard

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from kdiffusion.diffusion.plan import check_labels
+from kdiffusion.diffusion.sampling_plan import check_labels
 
 from . import onnx_loader, saved_model_loader
 

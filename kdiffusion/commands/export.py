@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Annotated, Literal
 
 import tyro
 
-from kdiffusion.diffusion.options import SpacingName
+from kdiffusion.diffusion.sampling_options import SpacingName
 from kdiffusion.export import whole_sampler
 from kdiffusion.export.formats import DEFAULT_FORMATS, FORMATS, export_run
 from kdiffusion.export.source import default_folder, read_source

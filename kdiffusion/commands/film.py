@@ -13,8 +13,8 @@ from typing import TYPE_CHECKING, Any, Literal
 import numpy as np
 
 from kdiffusion.artifacts import load_denoiser
-from kdiffusion.diffusion.options import SamplingOptions
 from kdiffusion.diffusion.sampling import sample
+from kdiffusion.diffusion.sampling_options import SamplingOptions
 from kdiffusion.diffusion.seeded_noise import initial_latents
 from kdiffusion.images import to_uint8
 
@@ -23,7 +23,7 @@ from .outputs import IMAGES, Output, choose_output, grid_by_class, labels_and_se
 
 if TYPE_CHECKING:
     from kdiffusion.diffusion.denoiser import Denoiser
-    from kdiffusion.diffusion.plan import Integers
+    from kdiffusion.diffusion.sampling_plan import Integers
 
 STRIP_FRAMES = 10
 LAST_FRAME_REPEATS = 20  # the finished images stay to be looked at

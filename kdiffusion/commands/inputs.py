@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Annotated
 import numpy as np
 import tyro
 
-from kdiffusion.diffusion.options import SamplingOptions
+from kdiffusion.diffusion.sampling_options import SamplingOptions
 from kdiffusion.images import fit_image, read_image, to_model_range
 
 if TYPE_CHECKING:

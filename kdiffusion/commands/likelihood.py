@@ -13,7 +13,7 @@ import numpy as np
 from kdiffusion.artifacts import load_denoiser
 from kdiffusion.data.loading import load_as_split
 from kdiffusion.diffusion.likelihood import variational_bound
-from kdiffusion.diffusion.options import VarianceName
+from kdiffusion.diffusion.sampling_options import VarianceName
 from kdiffusion.files import staged
 
 from .inputs import Artifact, Trust

@@ -18,8 +18,8 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from tqdm import tqdm
 
-from kdiffusion.diffusion.options import SamplingOptions
 from kdiffusion.diffusion.sampling import sample
+from kdiffusion.diffusion.sampling_options import SamplingOptions
 from kdiffusion.diffusion.seeded_noise import initial_latents
 from kdiffusion.files import staged
 from kdiffusion.images import to_uint8

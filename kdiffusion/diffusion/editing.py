@@ -8,8 +8,9 @@ from typing import Any
 import numpy as np
 
 from kdiffusion.diffusion.denoiser import Denoiser
-from kdiffusion.diffusion.options import SamplingOptions
-from kdiffusion.diffusion.plan import (
+from kdiffusion.diffusion.sampling import Callback, Step, denoise, in_batches, last_image
+from kdiffusion.diffusion.sampling_options import SamplingOptions
+from kdiffusion.diffusion.sampling_plan import (
     Integers,
     Labels,
     Plan,
@@ -19,7 +20,6 @@ from kdiffusion.diffusion.plan import (
     check_seeds,
     make_plan,
 )
-from kdiffusion.diffusion.sampling import Callback, Step, denoise, in_batches, last_image
 from kdiffusion.diffusion.seeded_noise import ImageNoise
 
 

@@ -20,9 +20,9 @@ from kdiffusion.diffusion.card import DenoiserCard
 from kdiffusion.diffusion.denoiser import Denoiser
 from kdiffusion.diffusion.forward_process import NoiseSchedule
 from kdiffusion.diffusion.higher_order_samplers import first_order
-from kdiffusion.diffusion.options import SamplingOptions
-from kdiffusion.diffusion.plan import Plan, make_plan
 from kdiffusion.diffusion.sampling import denoise
+from kdiffusion.diffusion.sampling_options import SamplingOptions
+from kdiffusion.diffusion.sampling_plan import Plan, make_plan
 from kdiffusion.diffusion.seeded_noise import ImageNoise
 
 FINE_STEPS = 100

@@ -11,10 +11,10 @@ import numpy as np
 from kdiffusion.diffusion.card import DenoiserCard
 from kdiffusion.diffusion.denoiser import Denoiser, NetworkDenoiser
 from kdiffusion.diffusion.inversion import INVERTIBLE, invert
-from kdiffusion.diffusion.options import SamplingOptions
-from kdiffusion.diffusion.plan import Labels, check_images, check_labels
 from kdiffusion.diffusion.samplers import find_sampler
 from kdiffusion.diffusion.sampling import Callback, sample
+from kdiffusion.diffusion.sampling_options import SamplingOptions
+from kdiffusion.diffusion.sampling_plan import Labels, check_images, check_labels
 from kdiffusion.diffusion.seeded_noise import initial_latents
 
 

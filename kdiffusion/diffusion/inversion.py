@@ -8,10 +8,10 @@ import numpy as np
 
 from kdiffusion.diffusion.denoiser import Denoiser
 from kdiffusion.diffusion.forward_process import NoiseSchedule
-from kdiffusion.diffusion.options import SamplingOptions
-from kdiffusion.diffusion.plan import Labels, Plan, check_images, check_labels, make_plan
 from kdiffusion.diffusion.prediction import Estimate
 from kdiffusion.diffusion.sampling import in_batches
+from kdiffusion.diffusion.sampling_options import SamplingOptions
+from kdiffusion.diffusion.sampling_plan import Labels, Plan, check_images, check_labels, make_plan
 
 # Root mean square of noise that nobody meets: of N(0, 1), six numbers in one of a billion draws.
 LARGEST_NOISE = 3.0

@@ -8,8 +8,9 @@ from dataclasses import dataclass
 import numpy as np
 
 from kdiffusion.diffusion.denoiser import Denoiser
-from kdiffusion.diffusion.options import SamplingOptions
-from kdiffusion.diffusion.plan import (
+from kdiffusion.diffusion.sampling import in_batches
+from kdiffusion.diffusion.sampling_options import SamplingOptions
+from kdiffusion.diffusion.sampling_plan import (
     Integers,
     Labels,
     Plan,
@@ -18,7 +19,6 @@ from kdiffusion.diffusion.plan import (
     check_seeds,
     make_plan,
 )
-from kdiffusion.diffusion.sampling import in_batches
 from kdiffusion.diffusion.seeded_noise import ImageNoise
 from kdiffusion.images import to_model_range
 

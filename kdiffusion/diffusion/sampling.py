@@ -11,8 +11,15 @@ from tqdm import tqdm
 
 from kdiffusion.diffusion.card import DenoiserCard
 from kdiffusion.diffusion.denoiser import Denoiser, NetworkDenoiser
-from kdiffusion.diffusion.options import SamplingOptions
-from kdiffusion.diffusion.plan import Integers, Labels, Plan, check_labels, check_seeds, make_plan
+from kdiffusion.diffusion.sampling_options import SamplingOptions
+from kdiffusion.diffusion.sampling_plan import (
+    Integers,
+    Labels,
+    Plan,
+    check_labels,
+    check_seeds,
+    make_plan,
+)
 from kdiffusion.diffusion.seeded_noise import ImageNoise
 
 # callback(index, t, x, x0): the fields of each `Step`.

@@ -14,8 +14,8 @@ from pydantic import BeforeValidator, ConfigDict, Field, FiniteFloat, TypeAdapte
 from pydantic.dataclasses import dataclass
 from pydantic_core import core_schema
 
-from kdiffusion.diffusion.options import RecommendedSampling
 from kdiffusion.diffusion.prediction import TARGETS
+from kdiffusion.diffusion.sampling_options import RecommendedSampling
 from kdiffusion.diffusion.schedules import SCHEDULES
 from kdiffusion.diffusion.weighting import LOSS_WEIGHTINGS, TIMESTEP_SAMPLING_NAMES
 from kdiffusion.networks import NETWORKS

@@ -15,9 +15,9 @@ from keras import ops
 from kdiffusion.diffusion.card import DenoiserCard
 from kdiffusion.diffusion.denoiser import NetworkDenoiser
 from kdiffusion.diffusion.forward_process import NoiseSchedule, q_sample
-from kdiffusion.diffusion.plan import Integers, Labels
 from kdiffusion.diffusion.prediction import check_prediction_type, from_x0_and_eps
 from kdiffusion.diffusion.sampling import sample
+from kdiffusion.diffusion.sampling_plan import Integers, Labels
 from kdiffusion.diffusion.weighting import loss_weights
 from kdiffusion.networks.layers import REMATERIALISED, choose_forms
 from kdiffusion.training.batches import check_first_batch, check_network, images_and_labels

@@ -13,7 +13,7 @@ from kdiffusion.commands.inputs import (
     read_given_image,
     read_mask,
 )
-from kdiffusion.diffusion.options import RecommendedSampling
+from kdiffusion.diffusion.sampling_options import RecommendedSampling
 from kdiffusion.images import to_uint8
 from kdiffusion.runs.config import SamplingConfig
 

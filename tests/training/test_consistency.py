@@ -5,8 +5,8 @@ import numpy as np
 import pytest
 
 from kdiffusion.diffusion.higher_order_samplers import first_order
-from kdiffusion.diffusion.options import SamplingOptions
-from kdiffusion.diffusion.plan import make_plan
+from kdiffusion.diffusion.sampling_options import SamplingOptions
+from kdiffusion.diffusion.sampling_plan import make_plan
 from kdiffusion.diffusion.schedules import SCHEDULES, make_schedule
 from kdiffusion.training.consistency import STAGES, ConsistencyModel, nearer_timesteps
 from tests.training.toy import BATCHES, IMAGES, LABELS

@@ -15,9 +15,9 @@ from kdiffusion.diffusion.card import DenoiserCard
 from kdiffusion.diffusion.denoiser import Denoiser
 from kdiffusion.diffusion.forward_process import NoiseSchedule
 from kdiffusion.diffusion.guidance import guided, within_interval
-from kdiffusion.diffusion.options import SamplingOptions
 from kdiffusion.diffusion.prediction import Predict, dynamic_threshold, predictor, static_threshold
 from kdiffusion.diffusion.samplers import Sampler, find_sampler
+from kdiffusion.diffusion.sampling_options import SamplingOptions
 from kdiffusion.diffusion.spacing import pairs_between, timestep_pairs
 
 # One whole number for each image: labels, seeds.
