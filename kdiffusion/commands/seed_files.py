@@ -100,7 +100,12 @@ def sample_to_folder(
     files = files[shard[0] - 1 :: shard[1]]
     left = [file for file in files if not (folder / file_name(file, file_format.suffix)).exists()]
     total, skipped = sum(map(len, files)), sum(map(len, files)) - sum(map(len, left))
-    with image_bar(total, skipped, progress) as bar:
+    with tqdm(
+        total=total, initial=skipped, desc="Sampling", disable=not progress,
+        # Steps count as parts of an image; the number that is shown is whole.
+        bar_format="{desc}: {percentage:3.0f}%|{bar}| {n:.0f}/{total:.0f} images "
+        "[{elapsed}<{remaining}]",
+    ) as bar:  # fmt: skip
         for file in left:
             file_labels = labels_of_seeds(labels, file)
             images = sample(
@@ -172,13 +177,3 @@ def _ranges_in(folder):
     for path in Path(folder).glob("images_*"):
         if match := re.fullmatch(r"images_(\d+)-(\d+)(\.\w+)?", path.name):
             yield range(int(match[1]), int(match[2]) + 1)
-
-
-def image_bar(total: int, done: int, progress: bool) -> tqdm:
-    """A bar over images, `done` of which were there already."""
-    return tqdm(
-        total=total, initial=done, desc="Sampling", disable=not progress,
-        # Steps count as parts of an image; the number that is shown is whole.
-        bar_format="{desc}: {percentage:3.0f}%|{bar}| {n:.0f}/{total:.0f} images "
-        "[{elapsed}<{remaining}]",
-    )  # fmt: skip

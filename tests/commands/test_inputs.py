@@ -52,13 +52,6 @@ def test_a_flag_is_given_as_it_was_typed_and_alone(name):
     assert _parse([flag, *text.split()]).given() == {name: value}
 
 
-@pytest.mark.parametrize(("flag", "known"), [("sampler", "unipc"), ("spacing", "quadratic")])
-def test_an_unknown_name_is_refused_with_those_that_are_known(flag, known, capsys):
-    with pytest.raises(SystemExit):
-        _parse([f"--{flag}", "best"])
-    assert known in capsys.readouterr().err
-
-
 def test_a_runs_settings_and_the_card_have_the_recommended_options(card):
     names = {field.name for field in dataclasses.fields(RecommendedSampling)}
     assert {field.name for field in dataclasses.fields(SamplingConfig)} == names

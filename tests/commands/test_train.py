@@ -12,7 +12,6 @@ from sklearn.svm import SVC
 from kdiffusion.artifacts import load_denoiser
 from kdiffusion.commands import train
 from kdiffusion.commands.train import parse
-from kdiffusion.data import load_dataset
 from kdiffusion.images import to_uint8
 
 ROOT = Path(__file__).parents[2]
@@ -48,15 +47,6 @@ def test_what_will_be_trained_is_said(begun, capsys):
     said = capsys.readouterr().out
     assert said.startswith("Resuming cifar10\n")
     assert "data set    digits" in said
-
-
-def test_a_name_is_refused_as_what_it_was_given_for_with_those_there_are():
-    with pytest.raises(ValueError, match=r"`preset` must be one of digits, .*cifar10_paper"):
-        parse(["cifar10_5m"])
-    with pytest.raises(ValueError, match=r"no data set 'cifar10_small'.* A data set is one of"):
-        load_dataset("cifar10_small")
-    with pytest.raises(OSError, match=r"model cifar10_small .* The pretrained models are cifar10"):
-        load_denoiser("cifar10_small")
 
 
 def test_the_commands_to_go_on_with_are_spelled_as_the_user_calls_them():
