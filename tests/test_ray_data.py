@@ -1,9 +1,6 @@
 """docs/ray_data.py on a Ray cluster of two nodes, which are on this machine."""
 
 import io
-import os
-import subprocess
-import sys
 from pathlib import Path
 
 import numpy as np
@@ -28,13 +25,15 @@ _KILLED = """
 
 
 @pytest.fixture
-def address():
+def address(monkeypatch):
     """The address of two nodes of one core, the first of which is the head."""
+    # A node lets a process go that has been idle for a second, and takes many to start another.
+    monkeypatch.setenv("RAY_idle_worker_killing_time_threshold_ms", "60000")
     cluster = Cluster()
     try:
         for _ in range(2):
             cluster.add_node(num_cpus=1, object_store_memory=2**27, include_dashboard=False)
-        cluster.wait_for_nodes()
+        cluster.wait_for_nodes(timeout=120)
         yield cluster.address
     finally:
         ray.shutdown()
@@ -42,16 +41,17 @@ def address():
 
 
 @pytest.mark.slow
-def test_two_workers_of_which_one_is_killed_sample_each_seed_once(address, toy, tmp_path):
+def test_two_workers_of_which_one_is_killed_sample_each_seed_once(
+    address, toy, tmp_path, run_python
+):
     script, mark, out = tmp_path / "script.py", tmp_path / "killed", tmp_path / "sampled"
     text = (ROOT / "docs" / "ray_data.py").read_text(encoding="utf-8")
     killed = _KILLED.replace("MARK", repr(str(mark)))
     assert "\n        images =" in text
     script.write_text(text.replace("\n        images =", killed, 1), encoding="utf-8")
-    command = [sys.executable, script, toy, "--seeds", "5:105", "--out", out]
-    command += ["--images-per-block", "10", "--steps", "3"]
-    environment = {**os.environ, "RAY_ADDRESS": address, "PYTHONPATH": str(ROOT)}
-    subprocess.run([*map(str, command)], env=environment, check=True, timeout=300)
+    # Few blocks: each is written by a process that imports Ray Data.
+    options = ["--seeds", "5:105", "--out", out, "--images-per-block", "25", "--steps", "3"]
+    run_python(script, toy, *options, env={"RAY_ADDRESS": address}, timeout=300)
     assert mark.exists()
     rows = sorted(parquet.read_table(out).to_pylist(), key=lambda row: row["seed"])
     seeds, labels = ([row[name] for row in rows] for name in ("seed", "label"))
