@@ -3,8 +3,6 @@
 import collections
 import os
 import shutil
-import subprocess
-import sys
 from types import SimpleNamespace
 
 import numpy as np
@@ -157,14 +155,11 @@ for path in sys.argv[1:]:
 """
 
 
-def test_the_other_formats_are_read_without_tensorflow(exported):
+def test_the_other_formats_are_read_without_tensorflow(exported, run_python):
     of_tensorflow = ("saved_model", "safetensors", "safetensors_float16")
     paths = [path for name, path in exported.items() if name not in of_tensorflow]
-    process = subprocess.run(
-        [sys.executable, "-c", _WITHOUT_TENSORFLOW, *paths],
-        capture_output=True, text=True, check=False,
-    )  # fmt: skip
-    assert process.stdout.splitlines() == ["(2, 8, 12, 3)"] * len(paths), process.stderr
+    said = run_python("-c", _WITHOUT_TENSORFLOW, *paths).stdout
+    assert said.splitlines() == ["(2, 8, 12, 3)"] * len(paths)
 
 
 @pytest.fixture

@@ -3,8 +3,6 @@
 import functools
 import http.server
 import shutil
-import subprocess
-import sys
 import threading
 
 import pytest
@@ -45,13 +43,11 @@ def serve():
 
 
 @pytest.fixture(scope="session")
-def site(exported, find_program, tmp_path_factory):
+def site(exported, find_program, tmp_path_factory, run_python):
     """The folder that the command makes. Do not change it; copy it."""
     find_program("npm", "npm, which comes with Node.js")
     folder = tmp_path_factory.mktemp("web") / "site"
-    command = [sys.executable, "-m", "kdiffusion", "web", exported["onnx"], "--out", folder]
-    done = subprocess.run([*map(str, command)], capture_output=True, text=True, check=False)
-    assert done.returncode == 0, done.stderr
+    done = run_python("-m", "kdiffusion", "web", exported["onnx"], "--out", folder)
     assert f"python -m http.server --directory {folder}" in done.stdout
     return folder
 
