@@ -1,9 +1,5 @@
 """The judge's network, the form in which it is used, and the command that trains one."""
 
-import subprocess
-import sys
-from pathlib import Path
-
 import keras
 import numpy as np
 import pytest
@@ -75,14 +71,10 @@ def test_both_sides_are_the_mean_of_an_image_and_its_mirror_image(trained):
 
 
 @pytest.mark.slow
-def test_the_command_writes_a_judge_that_reads(tmp_path):
+def test_the_command_writes_a_judge_that_reads(tmp_path, run_python):
     file = tmp_path / "judge.onnx"
     options = ["--images", "30000", "--width", "16", "--dtype-policy", "float32"]
-    done = subprocess.run(
-        [sys.executable, "-m", "benchmarks.judge", "digits", "--out", str(file), *options],
-        cwd=Path(__file__).parents[2], capture_output=True, text=True, check=False,
-    )  # fmt: skip
-    assert done.returncode == 0, done.stderr
+    run_python("-m", "benchmarks.judge", "digits", "--out", file, *options)
     judge, digits = load_judge(file), load_dataset("digits")
     right = judge.read(digits.validation_images)[0].argmax(axis=1) == digits.validation_labels
     assert judge.accuracy["clean"] == pytest.approx(right.mean())

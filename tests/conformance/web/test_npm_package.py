@@ -12,6 +12,7 @@ from PIL import Image
 
 from kdiffusion.artifacts.released import released_models
 from tests.conformance.vectors import FOLDER, read
+from tests.conformance.web.canvas import pixels
 from tests.examples.test_ports import EXAMPLES, assert_the_ship
 
 pytestmark = pytest.mark.slow
@@ -81,10 +82,7 @@ def test_the_readme_samples_in_a_page(project, serve, launch, ship):
         page = browser.new_page()
         page.goto(f"{serve(project)}own.html")
         page.wait_for_selector("body[aria-busy=false]", timeout=120_000)
-        rgba = page.evaluate(
-            "[...document.querySelector('canvas').getContext('2d').getImageData(0, 0, 32, 32).data]"
-        )
-    assert np.abs(np.reshape(rgba, (32, 32, 4))[..., :3] - ship).max() <= 1
+        assert np.abs(pixels(page, "canvas") - ship).max() <= 1
 
 
 def test_its_types_hold_and_are_seen(project):
