@@ -8,9 +8,9 @@ import pytest
 from sklearn.datasets import load_digits
 from sklearn.neighbors import KNeighborsClassifier
 
+from kdiffusion.__main__ import main
 from kdiffusion.artifacts import load_denoiser, released_models
 from kdiffusion.artifacts.released import ARTIFACTS, WEIGHTS, resolved
-from kdiffusion.commands.sample import sample
 from kdiffusion.export import FORMATS
 from kdiffusion.export.source import read_source
 
@@ -78,7 +78,8 @@ def test_a_word_that_is_no_model_lists_them(tmp_path, monkeypatch):
 
 def test_the_command_draws_the_digits_that_were_asked_for(tmp_path):
     """As the nearest real digits read them."""
-    sample(Path("digits"), out=tmp_path / "x.png", npz=tmp_path / "x.npz", per_label=4)
+    files = ["--out", str(tmp_path / "x.png"), "--npz", str(tmp_path / "x.npz")]
+    main(["sample", "digits", "--per-label", "4", *files])
     drawn = np.load(tmp_path / "x.npz")
     real = load_digits()
     reader = KNeighborsClassifier(5).fit(real.data * 255 / 16, real.target)

@@ -7,7 +7,13 @@ import pytest
 
 from kdiffusion.artifacts import load_denoiser
 from kdiffusion.artifacts.released import released_models
-from kdiffusion.diffusion import higher_order_samplers, plan, prediction, seeded_noise, spacing
+from kdiffusion.diffusion import (
+    higher_order_samplers,
+    prediction,
+    sampling_plan,
+    seeded_noise,
+    spacing,
+)
 from kdiffusion.diffusion.card import CardError, DenoiserCard
 from kdiffusion.diffusion.denoiser import NetworkDenoiser
 from kdiffusion.diffusion.forward_process import NoiseSchedule
@@ -66,7 +72,7 @@ def _open_above(noise_levels, interval):
 # Mistake of a port ► where it is made, a case, and where that tells.
 MISTAKES = {
     "the labels of guidance are swapped": (
-        plan, "guided",
+        sampling_plan, "guided",
         lambda true: lambda network, w, null, **options: true(network, -1 - w, null, **options),
         "unipc, epsilon", "step 0: x0",
     ),
@@ -81,7 +87,7 @@ MISTAKES = {
         seeded_noise.np, "cos", lambda true: np.sin, "ddpm, epsilon", "step 0: x before",
     ),
     "nothing is clipped": (
-        plan, "static_threshold", lambda true: lambda value_range: lambda x0: x0,
+        sampling_plan, "static_threshold", lambda true: lambda value_range: lambda x0: x0,
         "ddim, epsilon", "step 0: x0",
     ),
     "UniPC doesn't correct": (

@@ -6,8 +6,8 @@ import numpy as np
 import pytest
 from PIL import Image
 
+from kdiffusion.__main__ import main
 from kdiffusion.artifacts import load_denoiser
-from kdiffusion.commands.sample import sample
 from kdiffusion.hub.download import FILES, downloaded
 
 ROOT = Path(__file__).parents[2]
@@ -57,8 +57,8 @@ def test_offline_it_opens_what_was_downloaded_and_no_other_file(published, monke
 
 
 def test_a_command_samples_from_it_in_a_process_of_its_own(published, tmp_path, run_python):
-    options = ["--labels", "3", "--per-label", "1", "--out", tmp_path / "x.png"]
-    run_python("-m", "kdiffusion", "sample", f"hf://{NAME}", *options)
-    sample(GOLDEN, labels=("3",), per_label=1, out=tmp_path / "y.png")
+    options = ["--labels", "3", "--per-label", "1", "--out"]
+    run_python("-m", "kdiffusion", "sample", f"hf://{NAME}", *options, tmp_path / "x.png")
+    main(["sample", str(GOLDEN), *options, str(tmp_path / "y.png")])
     drawn, here = (np.asarray(Image.open(tmp_path / f"{name}.png")) for name in "xy")
     np.testing.assert_array_equal(drawn, here)
