@@ -13,7 +13,7 @@ from kdiffusion.artifacts.integrity import SELF_CHECK_KEY, UNSEALED, example_inp
 from kdiffusion.artifacts.onnx_loader import ARTIFACT, CARD_KEY, SEAL_KEY, load, open_session
 from kdiffusion.diffusion.denoiser import OUTPUT_NAME
 
-from .source import serving_function
+from .saved_model_writer import serving_function
 
 if TYPE_CHECKING:
     import keras

@@ -4,21 +4,18 @@ from __future__ import annotations
 
 import functools
 import os
-from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from kdiffusion.artifacts import ArtifactError, safetensors_loader
 from kdiffusion.artifacts.released import existing, released_models
 from kdiffusion.diffusion.card import DenoiserCard
-from kdiffusion.diffusion.denoiser import OUTPUT_NAME
 from kdiffusion.object_store import is_url
 from kdiffusion.tensorflow_start import import_tensorflow
 
 if TYPE_CHECKING:
     import keras
     import onnx
-    import tensorflow as tf
 
 
 def default_folder(source: str | os.PathLike) -> Path:
@@ -140,32 +137,3 @@ def _check_float32(network):
                 "`network` must be of layers that compute in float32 once their config says so. "
                 f"Received: {layer.name}, which computes in {dtype}"
             )
-
-
-def serving_function(
-    network: keras.Model, image_shape: tuple[int, int, int]
-) -> tuple[Callable, list[tf.TensorSpec]]:
-    """Wraps a network as the graph function that all formats are converted from.
-
-    Args:
-        network: keras.Model on a dictionary of the contract's inputs.
-        image_shape: (height, width, channels).
-
-    Returns:
-        (tf.function, list of tf.TensorSpec): from noisy_image, timestep, label of any batch size to
-        a dictionary with `prediction`; and its input signature.
-    """
-    import tensorflow as tf
-
-    signature = [
-        tf.TensorSpec((None, *image_shape), tf.float32, name="noisy_image"),
-        tf.TensorSpec((None,), tf.int32, name="timestep"),
-        tf.TensorSpec((None,), tf.int32, name="label"),
-    ]
-
-    @tf.function(input_signature=signature)
-    def serve(noisy_image, timestep, label):
-        inputs = {"noisy_image": noisy_image, "timestep": timestep, "label": label}
-        return {OUTPUT_NAME: network(inputs, training=False)}  # training=False: no dropout
-
-    return serve, signature

@@ -108,7 +108,8 @@ def denoisers(exported):
 @pytest.fixture(scope="session")
 def live_denoiser(card):
     """`live_denoiser(network)`: the Denoiser of a network that is not exported yet."""
-    from kdiffusion.export.source import inference_network, serving_function
+    from kdiffusion.export.saved_model_writer import serving_function
+    from kdiffusion.export.source import inference_network
 
     def denoiser(network):
         serve, _ = serving_function(inference_network(network), card.image_shape)
