@@ -10,6 +10,7 @@ import tempfile
 from collections.abc import Iterator
 from pathlib import Path
 
+PARTIAL = ".partial"  # ends the name of a folder that is being written or removed
 _URL = re.compile(r"[a-z][a-z0-9+.-]+:/")  # a Path has one slash of two; a drive has one letter
 
 
@@ -64,7 +65,7 @@ def staged(
     refuse_existing(path, overwrite, mark)
     path.parent.mkdir(parents=True, exist_ok=True)
     # The name is cut because a file name may have 255 bytes only.
-    with tempfile.TemporaryDirectory(".partial", f".{path.name[:50]}.", path.parent) as folder:
+    with tempfile.TemporaryDirectory(PARTIAL, f".{path.name[:50]}.", path.parent) as folder:
         new, old = Path(folder, path.name), Path(folder, ".old")
         yield new
         refuse_existing(path, overwrite, mark)

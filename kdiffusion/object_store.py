@@ -18,6 +18,7 @@ import warnings
 from pathlib import Path
 from typing import Any
 
+from kdiffusion.files import PARTIAL
 from kdiffusion.terminal import working
 
 
@@ -112,7 +113,7 @@ class RunCopy:
         states = {}
         for path in self.folder.rglob("*"):
             name = path.relative_to(self.folder).as_posix()
-            if path.is_file() and ".partial/" not in name and name != "run.lock":
+            if path.is_file() and f"{PARTIAL}/" not in name and name != "run.lock":
                 states[name] = path.stat().st_size, path.stat().st_mtime_ns
         return states
 

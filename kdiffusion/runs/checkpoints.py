@@ -23,14 +23,14 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from kdiffusion.files import sync
+from kdiffusion.files import PARTIAL, sync
 
 if TYPE_CHECKING:
     from kdiffusion.training.diffusion_model import DiffusionModel
 
 STATE, RECORD = "state.npz", "record.json"
-PARTIAL = ".partial"  # ends the name of a folder that is being written or removed
-DAMAGE = (OSError, ValueError, KeyError, EOFError, zipfile.BadZipFile)  # what reading one raises
+# What reading a damaged one raises: RuntimeError where a flag says that it is encrypted.
+DAMAGE = (OSError, ValueError, KeyError, EOFError, RuntimeError, zipfile.BadZipFile)
 # What the exported network is made of. To train on takes all.
 SAMPLED_WITH = ("step", "network", "ema_network")
 
