@@ -32,8 +32,6 @@ CHANGES = {
     "Muon at 4e-3": "--optimizer.learning-rate 4e-3",
     "batch of 64": "--optimizer.batch-size 64",
     "every timestep alike": "--diffusion.loss-weighting simple",
-    "learned weighting": "--diffusion.learned-weighting",
-    "learned weighting, another seed": "--diffusion.learned-weighting --run.seed 1",
     "condition added": "--model.no-scale-shift",
     "attention at 8x8 and 4x4": "--model.attention-resolutions 8 4",
     "wider": "--model.base-channels 96 --model.channel-multipliers 1 2 2",

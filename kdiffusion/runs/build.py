@@ -50,7 +50,6 @@ def build_model(
         loss_weighting=diffusion.loss_weighting,
         timestep_sampling=diffusion.timestep_sampling,
         log_sigma=(diffusion.log_sigma_mean, diffusion.log_sigma_std),
-        learned_weighting=diffusion.learned_weighting,
         label_dropout=diffusion.label_dropout,
         ema_decay=optimizer.ema_decay,
         gradient_clip_norm=optimizer.gradient_clip_norm,

@@ -39,7 +39,7 @@ def variables_of(model: DiffusionModel) -> dict[str, Any]:
     """{name: variable} of all that a training step changes.
 
     Weights, their moving average, the optimizer (with float16's loss scale), the step, what the
-    sampling and the weighting of timesteps have learnt, and the running means of the epoch.
+    sampling of timesteps has learnt, and the running means of the epoch.
 
     Args:
         model: a compiled `DiffusionModel` whose optimizer is built.
@@ -50,7 +50,6 @@ def variables_of(model: DiffusionModel) -> dict[str, Any]:
         "teacher": getattr(model.teacher, "weights", []),
         "optimizer": model.optimizer.variables,
         "timestep_sampling": getattr(model.timestep_sampler, "variables", []),
-        "loss_uncertainty": getattr(model.loss_uncertainty, "variables", []),
     }
     numbered = {
         f"{name}/{number}": variable

@@ -136,8 +136,6 @@ class DiffusionConfig:
     """Mean of ln sigma under log_normal."""
     log_sigma_std: PositiveFloat = 1.0
     """Standard deviation of ln sigma."""
-    learned_weighting: bool = False
-    """Also weight each noise level by a learned estimate of its loss (EDM2)."""
     label_dropout: Fraction = 0.1
     """Share of labels replaced by the null label, for classifier-free guidance."""
 

@@ -24,7 +24,6 @@ from kdiffusion.training.batches import check_first_batch, check_network, images
 from kdiffusion.training.denoiser import model_card, numpy_denoiser, prediction_function
 from kdiffusion.training.ema import averaged_copy, update_average
 from kdiffusion.training.gradients import apply_gradients, gradients_in_parts
-from kdiffusion.training.loss_uncertainty import LossUncertainty
 from kdiffusion.training.metrics import LossByClass, LossByTimestep, StepMean, results
 from kdiffusion.training.step_seeds import (
     DROPOUT,
@@ -38,9 +37,9 @@ from kdiffusion.training.timesteps import ShuffledTimesteps, make_timestep_sampl
 
 # Arguments of the constructor that are attributes of the same name.
 SETTINGS = (
-    "prediction_type", "loss_weighting", "timestep_sampling", "log_sigma", "learned_weighting",
-    "label_dropout", "ema_decay", "gradient_clip_norm", "gradient_accumulation", "rematerialise",
-    "seed", "loss_by_class",
+    "prediction_type", "loss_weighting", "timestep_sampling", "log_sigma", "label_dropout",
+    "ema_decay", "gradient_clip_norm", "gradient_accumulation", "rematerialise", "seed",
+    "loss_by_class",
 )  # fmt: skip
 
 
@@ -60,8 +59,6 @@ class DiffusionModel(keras.Model):
         loss_weighting: a key of `LOSS_WEIGHTINGS`: see `loss_weights`. Defaults to `"simple"`.
         timestep_sampling: a key of `TIMESTEP_SAMPLING`. Defaults to `"stratified"`.
         log_sigma: (mean, std) of ln sigma under `"log_normal"`. Defaults to `(-0.4, 1.0)`.
-        learned_weighting: bool. Whether each noise level is also weighted by a learnt estimate of
-            its loss (Karras et al. 2024): see `LossUncertainty`. Defaults to `False`.
         label_dropout: float in [0, 1]. Chance that an example's label is replaced by the null
             label, for classifier-free guidance (Ho & Salimans 2022). Defaults to `0.1`.
         ema_decay: float in [0, 1). Decay per step of the moving average; it warms up as
@@ -85,7 +82,6 @@ class DiffusionModel(keras.Model):
         loss_weighting: str = "simple",
         timestep_sampling: str = "stratified",
         log_sigma: tuple[float, float] = (-0.4, 1.0),
-        learned_weighting: bool = False,
         label_dropout: float = 0.1,
         ema_decay: float = 0.9999,
         gradient_clip_norm: float | None = 1.0,
@@ -109,7 +105,6 @@ class DiffusionModel(keras.Model):
         self.loss_weighting = loss_weighting
         self.timestep_sampling = timestep_sampling
         self.log_sigma = tuple(log_sigma)
-        self.learned_weighting = learned_weighting
         self.label_dropout = label_dropout
         self.ema_decay = ema_decay
         self.gradient_clip_norm = gradient_clip_norm
@@ -123,7 +118,6 @@ class DiffusionModel(keras.Model):
         # Uniform whatever training draws, so that validation losses compare. Stratified, too: all
         # batches meet the same draws, whose chance would never average out.
         self._validation_timesteps = ShuffledTimesteps(schedule)
-        self.loss_uncertainty = LossUncertainty(schedule) if learned_weighting else None
         self._alphas_cumprod = schedule.alphas_cumprod.astype("float32")
         weights = loss_weights(schedule, prediction_type, loss_weighting)
         self._loss_weights = weights.astype("float32")
@@ -202,17 +196,15 @@ class DiffusionModel(keras.Model):
     def _objective(self, dropout_seed, images, labels, timesteps, noise):
         """(What is minimised: a scalar, scaled as float16 needs it; the losses `[B]`)."""
         seed_dropout(self.network, dropout_seed)
-        losses = weighted = self.diffusion_losses(
+        losses = self.diffusion_losses(
             self.network, images, labels, timesteps, noise, training=True
         )
-        if self.loss_uncertainty is not None:
-            weighted = self.loss_uncertainty.weighted(losses, timesteps)
         importance = self.timestep_sampler.importance(timesteps)
-        return self.optimizer.scale_loss(ops.mean(importance * weighted)), losses
+        return self.optimizer.scale_loss(ops.mean(importance * losses)), losses
 
     def _learn(self, objective, seed, batch, updates):
         """One step of the optimizer and of the average, the `updates`-th; the losses `[B]`."""
-        variables = self.learnt_variables
+        variables = self.network.trainable_variables
         parts = self.gradient_accumulation
         gradients, losses = gradients_in_parts(objective, variables, parts, seed, batch)
         norm = apply_gradients(self.optimizer, gradients, variables, self.gradient_clip_norm)
@@ -221,12 +213,6 @@ class DiffusionModel(keras.Model):
         scaled = isinstance(self.optimizer, keras.optimizers.LossScaleOptimizer)
         self._gradient_norm.update_state(norm, ops.isfinite(norm) if scaled else True)
         return losses
-
-    @property
-    def learnt_variables(self) -> list[keras.Variable]:
-        """What the optimizer updates: the live network, and the loss estimate, if there is one."""
-        weighting = [] if self.loss_uncertainty is None else self.loss_uncertainty.variables
-        return self.network.trainable_variables + weighting
 
     @property
     def metrics(self) -> list[keras.Metric]:
@@ -245,7 +231,7 @@ class DiffusionModel(keras.Model):
         super().compile(optimizer, **options)
         # In the first step, variables would be made in its graph, which then is traced once more.
         if self.optimizer is not None:  # None serves a model that is only evaluated
-            self.optimizer.build(self.learnt_variables)
+            self.optimizer.build(self.network.trainable_variables)
 
     def compile_from_config(self, config: dict) -> None:
         """Compiles as the saved model was; Keras asks for it where `compile` is overridden."""

@@ -14,7 +14,7 @@ def test_every_setting_reaches_the_model_and_its_optimizer(tiny_model, name):
         "schedule": "cosine", "schedule_options": ["offset=0.02"], "num_timesteps": 50,
         "zero_terminal_snr": True, "prediction_type": "v", "loss_weighting": "edm",
         "timestep_sampling": "uniform", "log_sigma_mean": 0.1, "log_sigma_std": 0.5,
-        "learned_weighting": True, "label_dropout": 0.3,
+        "label_dropout": 0.3,
     }  # fmt: skip
     optimizer = {
         "name": name, "learning_rate": 0.5, "learning_rate_shape": "trapezoid",
@@ -27,8 +27,7 @@ def test_every_setting_reaches_the_model_and_its_optimizer(tiny_model, name):
         run={"seed": 7, "loss_by_class": True, "steps_per_execution": 3},
     )  # fmt: skip
     assert model.schedule == make_schedule("cosine", 50, True, offset=0.02)
-    same = ("prediction_type", "loss_weighting", "timestep_sampling", "learned_weighting",
-            "label_dropout")  # fmt: skip
+    same = ("prediction_type", "loss_weighting", "timestep_sampling", "label_dropout")
     config = model.get_config()
     assert {key: config[key] for key in same} == {key: diffusion[key] for key in same}
     assert tuple(config["log_sigma"]) == (0.1, 0.5)
@@ -61,7 +60,7 @@ def test_no_name_tells_what_was_built_before(tiny_model, network, optimizer):
             "attention_resolutions": [4], "scale_shift": True,
         },
         "optimizer": {"name": optimizer},
-        "diffusion": {"learned_weighting": True, "timestep_sampling": "loss_second_moment"},
+        "diffusion": {"timestep_sampling": "loss_second_moment"},
     }  # fmt: skip
     found = []
     for _ in range(2):

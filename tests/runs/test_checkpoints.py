@@ -135,13 +135,11 @@ def test_a_best_that_was_never_copied_is_kept_when_the_run_goes_on(model, tmp_pa
     [
         {"model": {"dtype_policy": "mixed_float16"}},  # AdamW lies behind what scales the loss
         {"diffusion": {"timestep_sampling": "loss_second_moment"}},
-        {"diffusion": {"learned_weighting": True}},
     ],
 )
 def test_every_number_that_a_step_changes_is_held(tiny_model, tmp_path, sections):
     model = tiny_model(**sections)
     every = [*_every_variable(model), *getattr(model.timestep_sampler, "variables", [])]
-    every += [] if model.loss_uncertainty is None else model.loss_uncertainty.variables
     moments = sum("momentum" in variable.path for variable in every)
     assert moments >= len(model.network.trainable_variables)
     for number, variable in enumerate(every):

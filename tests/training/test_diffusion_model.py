@@ -20,7 +20,6 @@ def test_the_config_returns_every_argument_that_was_passed(scale_network, schedu
         "loss_weighting": "min_snr",
         "timestep_sampling": "uniform",
         "log_sigma": (0.1, 0.5),
-        "learned_weighting": True,
         "loss_by_class": True,
         "label_dropout": 0.3,
         "ema_decay": 0.5,

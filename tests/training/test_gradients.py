@@ -72,7 +72,7 @@ def test_a_batch_in_parts_has_the_gradient_of_the_whole_for_a_u_net(schedule):
         keras.utils.set_random_seed(0)
         network = UNet((2, 2, 1), 2, 4, (1,), 1, (2,), dtype="float32")
         network.get_layer("conv_out").kernel.assign_add(tf.ones([3, 3, 4, 1]) * 0.1)
-        arguments = {"learned_weighting": True, "gradient_accumulation": parts}
+        arguments = {"gradient_accumulation": parts}
         trained.append(_trained(network, schedule, **arguments))
     _same_training(*trained)
 
