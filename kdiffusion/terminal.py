@@ -52,12 +52,3 @@ def plain_warnings() -> Iterator[None]:
 def counted(number: int, what: str) -> str:
     """A number of things: "1 image", "8 images"."""
     return f"{number} {what}" if number == 1 else f"{number} {what}s"
-
-
-def duration(seconds: float) -> str:
-    """A length of time in the unit that suits it: "45 s", "5 min", "2.5 h", "6 days"."""
-    for most, length, unit in ((100, 1, "s"), (100, 60, "min"), (100, 3600, "h")):
-        number = f"{seconds / length:.{int(unit == 'h')}f}"
-        if float(number) < most:
-            return f"{number} {unit}"
-    return f"{seconds / 86400:.0f} days"

@@ -32,14 +32,5 @@ def test_a_warning_is_a_line_for_the_reader(capsys):
     assert warnings.showwarning is before
 
 
-def test_a_duration_has_the_unit_that_suits_it_and_one_thing_is_no_plural():
-    said = {
-        0.2: "0 s",
-        99.6: "2 min",
-        3600: "60 min",
-        5999: "1.7 h",
-        86400: "24.0 h",
-        5e5: "6 days",
-    }
-    assert {seconds: terminal.duration(seconds) for seconds in said} == said
+def test_one_thing_is_no_plural():
     assert [terminal.counted(number, "image") for number in (1, 2)] == ["1 image", "2 images"]

@@ -11,13 +11,12 @@ import keras
 import numpy as np
 import tensorflow as tf
 
-from kdiffusion.diffusion.sampling import network_evaluations
 from kdiffusion.runs.tensorboard import event_writer, x_of
 from kdiffusion.terminal import say
 
 from .evaluation import evaluate
 from .judge import find_judge
-from .network_measures import FEWEST_IMAGES, INTEGRATION_SIGMAS
+from .network_measures import FEWEST_IMAGES
 from .real import Real, read_real
 
 if TYPE_CHECKING:
@@ -66,30 +65,10 @@ class EvaluationInTraining(keras.callbacks.Callback):
         self._epochs = self._config.optimizer.epochs
         every = self._config.evaluation.every_epochs
         self._every = every or math.ceil(self._epochs / EVALUATIONS)
-        self._seconds: float | None = None  # of the last evaluation
-        self.seconds_spent = 0.0
 
     def is_due(self, epoch: int) -> bool:
         """Whether an epoch, the first of which is 1, ends with an evaluation."""
         return (self._epochs - epoch) % self._every == 0
-
-    def seconds_left(self, epoch: int, seconds_per_image: float) -> float:
-        """Seconds that the evaluations from the end of this epoch on take.
-
-        As long as the last one took; before the first, as many calls of the network as it makes.
-
-        Args:
-            epoch: int. The epoch that is trained.
-            seconds_per_image: float. Of training, which is about three calls of the network.
-        """
-        each = self._seconds
-        if each is None:
-            images = self._config.evaluation.images
-            measured = min(images, len(self._real.held_out))
-            calls = images * network_evaluations(self._card())
-            calls += 2 * measured * len(INTEGRATION_SIGMAS)
-            each = seconds_per_image / 3 * calls
-        return each * sum(map(self.is_due, range(epoch, self._epochs + 1)))
 
     def on_train_begin(self, logs: Any = None) -> None:
         if self._writer is None:  # `fit` begins twice where a run resumes within an epoch
@@ -101,12 +80,11 @@ class EvaluationInTraining(keras.callbacks.Callback):
             return
         start = time.perf_counter()
         figures = self.figures(self.model.denoiser(self._card()))
-        self._seconds = time.perf_counter() - start
-        self.seconds_spent += self._seconds
-        say(said_of(epoch + 1, figures, self._config.evaluation.images, self._seconds))
+        seconds = time.perf_counter() - start
+        say(said_of(epoch + 1, figures, self._config.evaluation.images, seconds))
         step = int(self.model.step.numpy())
         with self._writer.as_default(step=x_of(self._config, step)):
-            for name, value in {**figures, "seconds": self._seconds}.items():
+            for name, value in {**figures, "seconds": seconds}.items():
                 tf.summary.scalar(f"evaluation/{name}", np.float32(value))
         self._writer.flush()  # a checkpoint follows, and says that this is done
 

@@ -73,7 +73,6 @@ def fit(
     config, model, workers = training.config, training.model, training.workers
     steps_per_epoch, directory = training.steps_per_epoch, training.directory
     lines = EpochLines(config, steps_per_epoch)
-    lines.evaluation = training.evaluation
     callbacks = [StopAtNonFinite(directory.checkpoints), lines]
     if workers.is_chief:
         log = TensorBoardLog(directory, steps_per_epoch)

@@ -10,8 +10,9 @@ from typing import TYPE_CHECKING, Any
 
 import keras
 import numpy as np
+from tqdm import tqdm
 
-from kdiffusion.terminal import duration, moving_line, say
+from kdiffusion.terminal import moving_line, say
 
 if TYPE_CHECKING:
     from kdiffusion.runs.config import Config
@@ -37,11 +38,8 @@ class EpochLines(keras.callbacks.Callback):
         self._epochs = config.optimizer.epochs
         self._batch_size = config.optimizer.batch_size
         self._steps_per_epoch = steps_per_epoch
-        self.evaluation: Any = None  # the callback that evaluates, if any
         self._bar = moving_line()
         self._begun: Any = None  # (time, step) when the first step of this process was done
-        self._ended = 0  # epochs, in this process
-        self._between = 0.0  # seconds from the last step of one epoch to the start of the next
         self._shown = 0.0
 
     def on_epoch_begin(self, epoch: int, logs: Any = None) -> None:
@@ -50,8 +48,6 @@ class EpochLines(keras.callbacks.Callback):
             self._bar.set_description_str(words)
             if self._bar.disable:  # in a log
                 say(words)
-        else:
-            self._between += time.perf_counter() - self._epoch_done[0]
         self._epoch = epoch + 1
         self._epoch_begun = time.perf_counter(), self._step()
 
@@ -72,7 +68,6 @@ class EpochLines(keras.callbacks.Callback):
         self._bar.set_description_str(f"{self._name()}: validation ...")
 
     def on_epoch_end(self, epoch: int, logs: Any = None) -> None:
-        self._ended += 1
         self._shown = time.perf_counter()
         is_whole = self._step() % self._steps_per_epoch == 0  # not one that a callback cut short
         say(self._line(logs, "" if is_whole else self._where(self._step())))
@@ -102,18 +97,11 @@ class EpochLines(keras.callbacks.Callback):
         return f"  {(step - first) * self._batch_size / (now - start):.0f} images/s"
 
     def _left(self):
-        """Of the whole run: each step, and what each epoch ends with, as long as they took so far.
-
-        Apart, as a run may resume in the middle of an epoch: few steps, and a whole validation.
-        """
-        (start, first), (done, step) = self._begun, self._epoch_done
+        """Of the whole run, if it goes on as fast as so far, validations included."""
+        start, first = self._begun
+        step = self._step()
         steps_left = self._epochs * self._steps_per_epoch - step
         if step == first or not steps_left:
             return ""
-        spent = 0.0 if self.evaluation is None else self.evaluation.seconds_spent
-        stepping = (done - start - self._between) / (step - first)
-        between = (self._between - spent + time.perf_counter() - done) / max(self._ended, 1)
-        left = stepping * steps_left - between * (-steps_left // self._steps_per_epoch)
-        if self.evaluation is not None:
-            left += self.evaluation.seconds_left(self._epoch, stepping / self._batch_size)
-        return f"  {duration(left)} left"
+        seconds = (time.perf_counter() - start) / (step - first) * steps_left
+        return f"  {tqdm.format_interval(seconds)} left"
