@@ -129,15 +129,7 @@ def _network(model, image_shape, num_classes):
     options, network_class = model.own_arguments, resolve_name(NETWORKS[name])
     # Of another network than UNet the settings need a translation.
     make = getattr(network_class, "from_settings", network_class)
-    try:
-        return make(image_shape, num_classes, **fields, **options, dtype=resolve_policy(policy))
-    except TypeError as error:
-        if not options:
-            raise
-        raise ValueError(
-            f"`model.network_options` must be arguments of {name}: {error}. "
-            f"Received: {', '.join(model.network_options)}"
-        ) from error
+    return make(image_shape, num_classes, **fields, **options, dtype=resolve_policy(policy))
 
 
 # Flags of a CPU that does (x86: AVX-512 or AMX; Arm: `bf16`).

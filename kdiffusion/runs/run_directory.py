@@ -113,11 +113,6 @@ class RunDirectory:
             ValueError: its config.json is not that of a run.
         """
         file = Path(path) / "config.json"
-        if not file.is_file():
-            raise FileNotFoundError(
-                f"`run_dir` must be the folder of a training run, with a config.json. "
-                f"Received: run_dir={path}"
-            )
         try:
             content = json.loads(file.read_text(encoding="utf-8"))
             content["config"] = Config.from_json(json.dumps(content["config"]))

@@ -51,8 +51,3 @@ def test_parts_are_a_partition_in_the_stored_order():
     np.testing.assert_array_equal(dataset.validation_labels, validation // 20)
     assert dataset.horizontal_flip
     assert dataset.class_names == tuple("abcde")
-
-
-def test_nothing_to_spare_is_refused():
-    with pytest.raises(ValueError, match="must have two images"):
-        holdout_mask(np.arange(3), 0.5, seed=0)
