@@ -50,7 +50,7 @@ def read_source(source: str | os.PathLike, best: bool = False) -> tuple[keras.Mo
     if file is not None:
         stored = safetensors_loader.read(file)
         return safetensors_loader.build(stored), stored.card
-    from kdiffusion.runs import load_run
+    from kdiffusion.runs.build import load_run
 
     run = load_run(path, best)
     return run.model.ema_network, run.card

@@ -10,7 +10,8 @@ from typing import TYPE_CHECKING
 if TYPE_CHECKING:  # for editors and type checkers, which do not run `__getattr__`
     from kdiffusion.artifacts import load_denoiser
     from kdiffusion.artifacts.whole_sampler import load_sampler
-    from kdiffusion.data import load_dataset, training_batches, validation_batches
+    from kdiffusion.data import load_dataset
+    from kdiffusion.data.pipeline import training_batches, validation_batches
     from kdiffusion.diffusers.reader import import_diffusers
     from kdiffusion.diffusers.writer import export_diffusers
     from kdiffusion.diffusion.card import DenoiserCard
@@ -27,7 +28,7 @@ if TYPE_CHECKING:  # for editors and type checkers, which do not run `__getattr_
     from kdiffusion.export.whole_sampler import export_sampler
     from kdiffusion.images import image_grid, to_model_range, to_uint8
     from kdiffusion.networks.unet import UNet
-    from kdiffusion.runs import load_run
+    from kdiffusion.runs.build import load_run
     from kdiffusion.training import DiffusionModel
 
 __version__ = "0.1.0"
@@ -36,7 +37,8 @@ __version__ = "0.1.0"
 _NAMES = {
     "kdiffusion.artifacts": "load_denoiser",
     "kdiffusion.artifacts.whole_sampler": "load_sampler",
-    "kdiffusion.data": "load_dataset training_batches validation_batches",
+    "kdiffusion.data": "load_dataset",
+    "kdiffusion.data.pipeline": "training_batches validation_batches",
     "kdiffusion.diffusers.reader": "import_diffusers",
     "kdiffusion.diffusers.writer": "export_diffusers",
     "kdiffusion.diffusion.card": "DenoiserCard",
@@ -53,7 +55,7 @@ _NAMES = {
     "kdiffusion.export.whole_sampler": "export_sampler",
     "kdiffusion.images": "image_grid to_model_range to_uint8",
     "kdiffusion.networks.unet": "UNet",
-    "kdiffusion.runs": "load_run",
+    "kdiffusion.runs.build": "load_run",
     "kdiffusion.training": "DiffusionModel",
 }
 _HOMES = {name: module for module, names in _NAMES.items() for name in names.split()}

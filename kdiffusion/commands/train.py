@@ -30,7 +30,7 @@ from kdiffusion.terminal import say, working
 from .outputs import labels_and_seeds
 
 if TYPE_CHECKING:
-    from kdiffusion.runs import Run
+    from kdiffusion.runs.build import Run
 
 
 @dataclass(frozen=True)

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 import keras
 import numpy as np
 
-from kdiffusion.data import validation_batches
+from kdiffusion.data.pipeline import validation_batches
 from kdiffusion.runs.checkpoints import Checkpoints, newest_first
 from kdiffusion.runs.config import epochs_between
 from kdiffusion.runs.interruptions import Preempted, StoppedByUser, catching_signals

@@ -18,7 +18,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import tensorflow as tf
 
-from kdiffusion.data import training_batches
+from kdiffusion.data.pipeline import training_batches
 from kdiffusion.runs.interruptions import WorkerLost
 from kdiffusion.terminal import working
 

@@ -6,7 +6,8 @@ import numpy as np
 import pytest
 import tensorflow as tf
 
-from kdiffusion.data import ImageDataset, training_batches, validation_batches
+from kdiffusion.data import ImageDataset
+from kdiffusion.data.pipeline import training_batches, validation_batches
 from kdiffusion.images import to_model_range, to_uint8
 
 BATCH_SIZE = 8

@@ -51,7 +51,7 @@ def run_folder(tmp_path):
 def test_a_run_is_loaded_from_its_checkpoint(run_folder):
     import keras
 
-    from kdiffusion.runs import load_run
+    from kdiffusion.runs.build import load_run
 
     run = load_run(run_folder)
     assert int(run.model.step.numpy()) == 6

@@ -10,7 +10,8 @@ import tensorflow_datasets as tfds
 from PIL import Image
 
 from kdiffusion.commands.train import parse
-from kdiffusion.data import load_dataset, training_batches, validation_batches
+from kdiffusion.data import load_dataset
+from kdiffusion.data.pipeline import training_batches, validation_batches
 from kdiffusion.packing.pack import main, pack
 from tests.data.made_up import assert_same_data, random_pixels, store_tfds, write_folder
 

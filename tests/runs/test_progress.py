@@ -5,7 +5,8 @@ import re
 import pytest
 
 from kdiffusion.commands.train import parse
-from kdiffusion.data import load_dataset, training_batches, validation_batches
+from kdiffusion.data import load_dataset
+from kdiffusion.data.pipeline import training_batches, validation_batches
 from kdiffusion.runs import PRESETS
 from kdiffusion.runs.progress import EpochLines
 from kdiffusion.runs.strategy import one_device

@@ -13,9 +13,11 @@ from tensorboard.backend.event_processing.plugin_event_accumulator import EventA
 from tensorboard.plugins.hparams import plugin_data_pb2
 from tensorboard.util.tensor_util import make_ndarray
 
-from kdiffusion.data import load_dataset, training_batches
+from kdiffusion.data import load_dataset
+from kdiffusion.data.pipeline import training_batches
 from kdiffusion.runs import fit as fit_module
-from kdiffusion.runs import load_run, train
+from kdiffusion.runs import train
+from kdiffusion.runs.build import load_run
 from kdiffusion.runs.checkpoints import logs_of
 from kdiffusion.runs.run_directory import RunDirectory, flat_settings
 from kdiffusion.training import DiffusionModel, diffusion_model

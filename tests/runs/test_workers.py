@@ -12,7 +12,8 @@ from pathlib import Path
 
 import pytest
 
-from kdiffusion.data import load_dataset, training_batches
+from kdiffusion.data import load_dataset
+from kdiffusion.data.pipeline import training_batches
 
 pytestmark = pytest.mark.slow
 ROOT = Path(__file__).parent.parent.parent
