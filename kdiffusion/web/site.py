@@ -2,13 +2,11 @@
 
 from __future__ import annotations
 
-import html
 import os
 import shlex
 import shutil
 import subprocess
 import tempfile
-from importlib import metadata
 from pathlib import Path
 
 from kdiffusion.artifacts import onnx_loader
@@ -21,7 +19,6 @@ MARK = ".kdiffusion-site"  # an empty file: a folder that holds it may be replac
 # package.json pins the version and package-lock.json its checksum.
 _NPM_FILES = ("package.json", "package-lock.json")
 _NOT_OF_THE_SITE = (*_NPM_FILES, "README.md")  # the folder is an npm package too
-PROJECT = "<!-- project -->"  # where the footer links to the project
 # ONNX Runtime without and with WebGPU: a browser loads only the pair that it can use.
 _RUNTIME_FILES = (
     "ort.wasm.bundle.min.mjs",
@@ -53,23 +50,9 @@ def write_site(
     onnx_loader.load(artifact)  # the page reads the card as it is
     with staged(folder, overwrite, MARK) as site:
         shutil.copytree(PAGE, site, ignore=shutil.ignore_patterns(*_NOT_OF_THE_SITE))
-        index = site / "index.html"
-        text = index.read_text(encoding="utf-8")
-        index.write_text(text.replace(PROJECT, project_link()), encoding="utf-8")
         shutil.copyfile(artifact, site / onnx_loader.ARTIFACT)
         _fetch_runtime(site / "runtime")
         (site / MARK).touch()
-
-
-def project_link() -> str:
-    """A link to the first URL that the installed package names; empty where it names none."""
-    try:
-        urls = metadata.metadata("kdiffusion-keras").get_all("Project-URL", [])
-    except metadata.PackageNotFoundError:  # a checkout
-        return ""
-    # An entry is "label, URL".
-    links = [f' <a href="{html.escape(url.partition(", ")[2])}">kdiffusion</a>' for url in urls]
-    return "".join(links[:1])
 
 
 def _fetch_runtime(folder):
