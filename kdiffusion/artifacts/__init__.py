@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import os
 from pathlib import Path
-from typing import Protocol
+from types import ModuleType
 
 from . import litert_loader, onnx_loader, safetensors_loader, saved_model_loader
 from .denoiser import ArtifactError, LoadedDenoiser
@@ -18,29 +18,16 @@ __all__ = [
     "LOADERS",
     "ArtifactError",
     "LoadedDenoiser",
-    "Loader",
     "is_artifact",
     "load_denoiser",
     "released_models",
 ]
 
 
-class Loader(Protocol):
-    """A module that opens one format; ARTIFACT is the name of the exported file or folder."""
-
-    @property
-    def ARTIFACT(self) -> str: ...
-
-    def recognises(self, path: Path) -> bool:
-        """Whether a path looks like a file of this format."""
-        ...
-
-    def load(self, path: Path, trust: bool = False) -> LoadedDenoiser:
-        """Opens a file; a format whose files are programs refuses those that aren't trusted."""
-        ...
-
-
-LOADERS: dict[str, Loader] = {
+# Each has ARTIFACT, the name of the exported file or folder; recognises(path), whether a path looks
+# like one; and load(path, trust), which gives a LoadedDenoiser. A format whose files are programs
+# refuses those that aren't trusted.
+LOADERS: dict[str, ModuleType] = {
     "onnx": onnx_loader,
     "saved_model": saved_model_loader,
     "litert": litert_loader,

@@ -23,13 +23,14 @@ class LoadedDenoiser:
     Args:
         card: DenoiserCard. What the file says about itself.
         path: Path. Where it was read from.
-        predict: callable on (float32 `[B, H, W, C]`, int32 `[B]`, int32 `[B]`) that returns
-            float32 `[B, H, W, C]`: the runtime.
+        predict: callable on arrays by the names of the graph's inputs, `noisy_image` (float32
+            `[B, H, W, C]`), `timestep` and `label` (int32 `[B]`), that returns float32
+            `[B, H, W, C]`: the runtime.
     """
 
     card: DenoiserCard
     path: Path
-    predict: Callable[[np.ndarray, np.ndarray, np.ndarray], np.ndarray]
+    predict: Callable[..., np.ndarray]
 
     def __call__(
         self, noisy_images: ArrayLike, timesteps: ArrayLike, labels: ArrayLike
@@ -52,7 +53,7 @@ class LoadedDenoiser:
         labels = _within("labels", labels, self.card.null_label)
         if len(noisy_images) == 0:  # TensorFlow and LiteRT stop at a reshape of nothing
             return np.empty_like(noisy_images)
-        return self.predict(noisy_images, timesteps, labels)
+        return self.predict(noisy_image=noisy_images, timestep=timesteps, label=labels)
 
 
 def _within(name, values, largest):

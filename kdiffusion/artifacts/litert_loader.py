@@ -33,11 +33,7 @@ def load(path: Path, trust: bool = False) -> LoadedDenoiser:
     interpreter = Interpreter(str(path), num_threads=os.cpu_count())
     # LiteRT names inputs by the signature only; their order is another.
     serve = interpreter.get_signature_runner(SIGNATURE)
-
-    def predict(noisy_images, timesteps, labels):
-        return serve(noisy_image=noisy_images, timestep=timesteps, label=labels)["prediction"]
-
-    return LoadedDenoiser(card, path, predict)
+    return LoadedDenoiser(card, path, lambda **arrays: serve(**arrays)["prediction"])
 
 
 def _card_text(path):

@@ -68,11 +68,7 @@ def load(path: Path, trust: bool = False) -> LoadedDenoiser:
             than the file says.
     """
     run, card = open_graph(path)
-
-    def predict(noisy_images, timesteps, labels):
-        return run(noisy_image=noisy_images, timestep=timesteps, label=labels)
-
-    return LoadedDenoiser(card, Path(path), predict)
+    return LoadedDenoiser(card, Path(path), run)
 
 
 def open_graph(path: Path) -> tuple[Callable[..., np.ndarray], DenoiserCard]:

@@ -114,7 +114,4 @@ def load(path: Path, trust: bool = False) -> LoadedDenoiser:
         inputs = {"noisy_image": noisy_image, "timestep": timestep, "label": label}
         return network(inputs, training=False)
 
-    def predict(noisy_images, timesteps, labels):
-        return serve(noisy_images, timesteps, labels).numpy()
-
-    return LoadedDenoiser(stored.card, Path(path), predict)
+    return LoadedDenoiser(stored.card, Path(path), lambda **arrays: serve(**arrays).numpy())

@@ -45,11 +45,7 @@ def load(path: Path, trust: bool = False) -> LoadedDenoiser:
         ArtifactError: it isn't trusted, is damaged, or has no usable card.
     """
     run, card = open_signature(path, trust)
-
-    def predict(noisy_images, timesteps, labels):
-        return run(noisy_image=noisy_images, timestep=timesteps, label=labels)
-
-    return LoadedDenoiser(card, Path(path), predict)
+    return LoadedDenoiser(card, Path(path), run)
 
 
 def open_signature(

@@ -118,12 +118,7 @@ def _read_back(path):
 
     network, card, _ = network_and_card(path)
     network = inference_network(network)
-
-    def predict(noisy_images, timesteps, labels):
-        inputs = {"noisy_image": noisy_images, "timestep": timesteps, "label": labels}
-        return np.asarray(network(inputs, training=False))
-
-    return LoadedDenoiser(card, path, predict)
+    return LoadedDenoiser(card, path, lambda **arrays: np.asarray(network(arrays, training=False)))
 
 
 def main(
