@@ -5,13 +5,13 @@ from __future__ import annotations
 import dataclasses
 import json
 import os
-import re
 import shlex
 import shutil
 from pathlib import Path
 from typing import Annotated
 
 import tyro
+from huggingface_hub import HfApi, ModelCard
 
 from kdiffusion.artifacts import load_denoiser, onnx_loader
 from kdiffusion.artifacts.released import existing, released_models
@@ -113,8 +113,6 @@ def upload(folder: Path, name: str, *, space: bool, private: bool) -> dict[str, 
     Returns:
         dict from what was uploaded ("model", "space") to its address.
     """
-    from huggingface_hub import HfApi
-
     api = HfApi(library_name="kdiffusion")
     # None: as the owner's settings say.
     options = {"exist_ok": True, "private": private or None}
@@ -144,9 +142,8 @@ def _with_released_licence(source, facts):
     file = released_models().get(str(source))
     if file is None or facts.license is not None:
         return facts
-    text = file.with_name("README.md").read_text(encoding="utf-8")
-    found = re.search(r"^license: (\S+)$", text, re.MULTILINE)
-    return facts if found is None else dataclasses.replace(facts, license=found.group(1))
+    data = ModelCard.load(file.with_name("README.md")).data
+    return dataclasses.replace(facts, license=data.license)
 
 
 def _write_networks(source, place, best):
@@ -176,12 +173,6 @@ def _draw_gallery(denoiser, per_label, path):
     names = label_names(labels, card.class_names) if len(card.class_names) > 1 else None
     image_grid(images, per_label, row_labels=names).save(path, format="PNG")
     return f"Uncurated: seeds 0 to {int(seeds[-1])}, sampled with `{NAMES['onnx']}`"
-
-
-def _check_token():
-    from huggingface_hub import HfApi
-
-    HfApi().whoami()
 
 
 def main(
@@ -226,7 +217,7 @@ def main(
     """
     refuse_existing(out, overwrite, MARK)
     if push is not None:
-        _check_token()  # an error comes before the work
+        HfApi().whoami()  # an error comes before the work
     facts = Facts(
         name=name or push or Facts.name,
         license=license,
