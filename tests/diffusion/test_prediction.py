@@ -7,7 +7,6 @@ import pytest
 
 from kdiffusion.diffusion.prediction import (
     TARGETS,
-    Target,
     check_prediction_type,
     dynamic_threshold,
     from_x0_and_eps,
@@ -16,7 +15,6 @@ from kdiffusion.diffusion.prediction import (
     to_x0_and_eps,
 )
 from kdiffusion.diffusion.schedules import make_schedule
-from kdiffusion.diffusion.weighting import loss_weights
 
 
 @pytest.mark.parametrize(("source", "target"), list(itertools.product(TARGETS, TARGETS)))
@@ -39,25 +37,6 @@ def test_v_by_hand():
     assert from_x0_and_eps(0.5, -1.0, 0.64, "v") == pytest.approx(-1.1)
     x0, eps = to_x0_and_eps(-1.1, 0.8 * 0.5 - 0.6, 0.64, "v")
     assert (x0, eps) == (pytest.approx(0.5), pytest.approx(-1.0))
-
-
-def test_a_script_may_add_a_target(monkeypatch):
-    flow = Target(  # u = eps - x0 (Lipman et al. 2023)
-        lambda u, x, s, n: ((x - n * u) / (s + n), (x + s * u) / (s + n)),
-        lambda x0, eps, s, n: eps - x0,
-        lambda snr: 1.0 / (1.0 + np.sqrt(snr)) ** 2,
-    )
-    monkeypatch.setitem(TARGETS, "flow", flow)
-    x0, eps = np.random.default_rng(0).normal(size=(2, 5))
-    u = from_x0_and_eps(x0, eps, 0.3, "flow")
-    x = np.sqrt(0.3) * x0 + np.sqrt(0.7) * eps
-    np.testing.assert_allclose(to_x0_and_eps(u, x, 0.3, "flow"), (x0, eps))
-    schedule = make_schedule("cosine", 10)
-    there, _ = to_x0_and_eps(u + 1.0, x, 0.3, "flow")
-    weights = loss_weights(schedule, "flow", "min_snr")
-    expected = np.minimum(schedule.signal_to_noise, 5) * flow.x0_error(schedule.signal_to_noise)
-    np.testing.assert_allclose(weights, expected)
-    np.testing.assert_allclose(np.square(there - x0), flow.x0_error(0.3 / 0.7))
 
 
 def test_pure_noise_needs_no_division_for_x0_and_v():
