@@ -11,7 +11,7 @@ import keras
 import numpy as np
 
 from kdiffusion.data.pipeline import validation_batches
-from kdiffusion.runs.checkpoints import Checkpoints, newest_first
+from kdiffusion.runs.checkpoints import Checkpoints
 from kdiffusion.runs.config import epochs_between
 from kdiffusion.runs.interruptions import Preempted, StoppedByUser, catching_signals
 from kdiffusion.runs.progress import EpochLines
@@ -19,8 +19,6 @@ from kdiffusion.runs.strategy import distributed_batches
 from kdiffusion.runs.tensorboard import TensorBoardLog
 
 if TYPE_CHECKING:
-    from pathlib import Path
-
     import tensorflow as tf
 
     from kdiffusion.data import ImageDataset
@@ -73,7 +71,7 @@ def fit(
     config, model, workers = training.config, training.model, training.workers
     steps_per_epoch, directory = training.steps_per_epoch, training.directory
     lines = EpochLines(config, steps_per_epoch)
-    callbacks = [StopAtNonFinite(directory.checkpoints), lines]
+    callbacks = [StopAtNonFinite(), lines]
     if workers.is_chief:
         log = TensorBoardLog(directory, steps_per_epoch)
         callbacks += [log, *filter(None, [training.evaluation]), *own_callbacks]
@@ -110,7 +108,8 @@ def _fit_epochs(training, epochs, steps, callbacks):
         callbacks=callbacks,
         verbose=0,  # EpochLines says what there is to say.
         shuffle=False,  # The batches are.
-        **_validation(strategy, training.dataset, config),
+        validation_data=validation_batches(training.dataset, batch_size),
+        validation_freq=validated_epochs(config),
     )
 
 
@@ -124,25 +123,6 @@ def check_steps_per_execution(config: Config, steps: int) -> None:
             f"`run.steps_per_execution` must divide the {steps} steps of an epoch, or of the rest "
             f"of one. Received: {config.run.steps_per_execution}"
         )
-
-
-def _validation(strategy, dataset, config):
-    """The arguments of `fit`: validation batches, how many are one pass, and after which epochs.
-
-    An iterator begun for each epoch would leave 0.1 MiB behind each time, so one goes round and
-    round, where it can: replicas divide a batch that is not full in a way of their own.
-    """
-    batches = validation_batches(dataset, config.optimizer.batch_size)
-    steps = int(batches.cardinality())
-    if strategy.num_replicas_in_sync > 1 or steps % config.run.steps_per_execution:
-        steps = None  # They end by themselves.
-    else:
-        batches = batches.repeat()
-    return {
-        "validation_data": batches,
-        "validation_steps": steps,
-        "validation_freq": validated_epochs(config),
-    }
 
 
 def validated_epochs(config: Config) -> list[int]:
@@ -163,28 +143,16 @@ def validated_epochs(config: Config) -> list[int]:
 class StopAtNonFinite(keras.callbacks.Callback):
     """Stops training at the first step whose loss or gradient is not a finite number.
 
-    Args:
-        checkpoints: Path of the folder that holds them. The newest is from before that step.
-
     Raises:
-        FloatingPointError: naming the step, and the checkpoint to resume from.
+        FloatingPointError: naming the step.
     """
 
-    def __init__(self, checkpoints: Path):
-        super().__init__()
-        self._checkpoints = checkpoints
-
     def on_train_batch_end(self, batch: int, logs: Any = None) -> None:
-        for name in ("loss", "gradient_norm"):
-            value = float(np.mean(logs[name]))
-            if not np.isfinite(value):
-                last = next(iter(newest_first(self._checkpoints)), None)
-                after = "Start again with --overwrite" if last is None else "Resume with --resume"
-                raise FloatingPointError(
-                    f"The {name} is {value} at step {int(self.model.step.numpy())}: training "
-                    f"stops. The last checkpoint is {last}. {after} and a lower "
-                    "--optimizer.learning-rate."
-                )
+        if not np.isfinite([logs["loss"], logs["gradient_norm"]]).all():
+            raise FloatingPointError(
+                f"The loss or its gradient is not finite at step {int(self.model.step.numpy())}. "
+                "Resume with a lower --optimizer.learning-rate."
+            )
 
 
 class SaveCheckpoint(keras.callbacks.Callback):

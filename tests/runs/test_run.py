@@ -125,12 +125,12 @@ def _spoil_gradients(monkeypatch, number):
     monkeypatch.setattr(diffusion_model, "gradients_in_parts", spoil)
 
 
-def test_the_first_step_that_is_not_finite_stops_and_the_checkpoint_before_is_named(
+def test_the_first_step_that_is_not_finite_stops_with_the_checkpoints_before_it_kept(
     tiny, tmp_path, monkeypatch
 ):
     _spoil_gradients(monkeypatch, float("inf"))
     every = {"checkpoint_every_steps": 1, "checkpoint_every_epochs": 100, "checkpoints_to_keep": 9}
-    with pytest.raises(FloatingPointError, match=r"step 8.*step_00000007"):
+    with pytest.raises(FloatingPointError, match=r"step 8\..*--optimizer\.learning-rate"):
         train(tiny(run=every), tmp_path)
     kept = load_run(tmp_path)
     assert kept.card.images_seen == 7 * 256
