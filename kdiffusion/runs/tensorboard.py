@@ -56,10 +56,9 @@ class TensorBoardLog(keras.callbacks.Callback):
     """Writes what TensorBoard shows of a diffusion run.
 
     Scalars of each epoch, in training and validation, and within it every `log_every_steps`, the
-    learning rate, images per second, the network's graph, the configuration as text, and a grid of
-    samples by class from fixed seeds, so that it can be watched improving. The same grids are
-    written as PNG. The settings are in the HParams tab, beside each run's losses. All is along one
-    axis, `run.x_axis`.
+    learning rate, images per second, the network's graph, and a grid of samples by class from fixed
+    seeds, so that it can be watched improving. The same grids are written as PNG. The settings are
+    in the HParams tab, beside each run's losses. All is along one axis, `run.x_axis`.
 
     Keras's own callback is no base for it: it hands TensorFlow Python numbers (see
     `_write_scalars`), drops an epoch's scalars unless its last step is one of every `update_freq`,
@@ -87,12 +86,9 @@ class TensorBoardLog(keras.callbacks.Callback):
         self._write_settings()
         for part in PARTS:
             self._writers[part] = event_writer(self._directory, part, self._step())
-        lines = self._directory.config.to_json().split("\n")
-        with self._writers["train"].as_default():
-            text = "\n".join(f"    {line}" for line in lines)
-            tf.summary.text("config", text, step=self._x())
-            if self._step() == 0:
-                function = self.model.prediction_function.get_concrete_function()
+        if self._step() == 0:
+            function = self.model.prediction_function.get_concrete_function()
+            with self._writers["train"].as_default():
                 tf.summary.graph(function.graph)
         self._flush()
 
