@@ -8,7 +8,6 @@ import json
 import os
 from collections.abc import Sequence
 from dataclasses import dataclass, fields, replace
-from fractions import Fraction
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -285,5 +284,5 @@ def _at_the_same_levels(network, height):
     """The heights of the maps with attention, for images of another height than the network's."""
     own = network["image_shape"][0]
     # Each level halves the maps: what one is of the image's height, it is of any.
-    heights = (Fraction(each * height, own) for each in network["attention_resolutions"])
-    return tuple(int(each) for each in heights if each.denominator == 1)
+    heights = [each * height for each in network["attention_resolutions"]]
+    return tuple(each // own for each in heights if each % own == 0)
