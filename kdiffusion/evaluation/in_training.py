@@ -37,11 +37,9 @@ WORDS = {
 def make_callback(
     config: Config, dataset: ImageDataset, directory: RunDirectory
 ) -> EvaluationInTraining | None:
-    """The callback that evaluates a run; None where none is wanted, or no judge reads the data."""
-    chosen = config.evaluation
-    if chosen.every_epochs == 0:
-        return None
-    judge = chosen.judge or find_judge(dataset.name, dataset.image_shape, dataset.class_names)
+    """The callback that evaluates a run; None where no judge reads the data."""
+    facts = dataset.name, dataset.image_shape, dataset.class_names
+    judge = config.evaluation.judge or find_judge(*facts)
     if judge is None or len(dataset.validation_images) < FEWEST_IMAGES:
         say("No evaluation in training: no classifier of this data (--evaluation.judge names one).")
         return None

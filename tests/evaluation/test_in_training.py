@@ -58,11 +58,11 @@ def digits_judge(tmp_path, digits, write_linear_judge):
     return write_linear_judge(tmp_path / "nearest.onnx", np.eye(64), templates.T, bias, card)
 
 
-def _directory(epochs, tmp_path, every_epochs=None, judge=None, images=100):
+def _directory(epochs, tmp_path, judge=None, images=100):
     config = Config(
         preset="digits", data=DataConfig(name="digits"),
         optimizer=OptimizerConfig(epochs=epochs),
-        evaluation=EvaluationConfig(every_epochs=every_epochs, images=images, judge=judge),
+        evaluation=EvaluationConfig(every_epochs=None, images=images, judge=judge),
     )  # fmt: skip
     return SimpleNamespace(config=config, tensorboard=tmp_path)
 
@@ -108,5 +108,3 @@ def test_a_folder_which_no_judge_reads_is_not_evaluated(digits, tmp_path, capsys
         directory = _directory(10, tmp_path, judge=judge)
         assert (make_callback(directory.config, data, directory) is not None) == wanted
     assert "--evaluation.judge" in capsys.readouterr().out
-    directory = _directory(10, tmp_path, every_epochs=0)
-    assert make_callback(directory.config, digits, directory) is None
