@@ -8,12 +8,7 @@ import pytest
 import tensorflow as tf
 
 from kdiffusion.runs.config import LEARNING_RATE_SHAPES, OPTIMIZERS, OptimizerConfig
-from kdiffusion.runs.optimizers import (
-    ConvolutionMuon,
-    FusedAdamW,
-    Trapezoid,
-    trapezoid,
-)
+from kdiffusion.runs.optimizers import ConvolutionMuon, FusedAdamW, Trapezoid
 
 MAKERS = {name: resolve_name(OPTIMIZERS[name]) for name in OPTIMIZERS}
 
@@ -72,16 +67,6 @@ def test_a_trapezoid_rises_stays_and_falls_to_its_end():
     found = [float(shape(step)) for step in (0, 5, 10, 59, 60, 80, 100)]
     np.testing.assert_allclose(found, [0.0, 0.25, 0.5, 0.5, 0.5, 0.3, 0.1], rtol=1e-6)
     assert float(Trapezoid(0.5, 100, 0, 40)(0)) == 0.5
-
-
-def test_before_its_fall_a_trapezoid_does_not_depend_on_the_length():
-    config = OptimizerConfig(
-        learning_rate_shape="trapezoid", warmup_steps=20, final_learning_rate_fraction=0.0
-    )
-    short, long = trapezoid(config, 1000), trapezoid(config, 5000)
-    for step in range(0, 700, 50):
-        assert float(short(step)) == float(long(step))
-    assert float(short(999)) < float(long(999))
 
 
 @pytest.mark.parametrize("shape", LEARNING_RATE_SHAPES)
