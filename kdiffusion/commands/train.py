@@ -164,14 +164,13 @@ def run(arguments: Sequence[str], program: str = "train.py") -> None:
     """Trains, exports and samples, as the arguments say."""
     start = time.perf_counter()
     command = parse(arguments, program)
-    announce(command)
+    config, folder = command.config, command.folder
+    say("\n".join([f"Training {config.preset}", *settings_lines(config, folder)]))
     with working("loading TensorFlow", line=True):
         import_tensorflow()
         from kdiffusion.runs import train
     try:
-        run = train(
-            command.config, command.folder, resume=command.resume, overwrite=command.overwrite
-        )
+        run = train(config, folder, resume=command.resume, overwrite=command.overwrite)
     except Interrupted as interruption:
         print(f"interrupted: {interruption}", file=sys.stderr)
         sys.exit(interruption.exit_status)
@@ -179,14 +178,6 @@ def run(arguments: Sequence[str], program: str = "train.py") -> None:
         place = finish(run)
         say(f"\nDone in {(time.perf_counter() - start) / 60:.1f} minutes.")
         say("\n".join(closing_lines(place, run.card.class_names[-1], program)))
-
-
-def announce(command: Command) -> None:
-    """Says what will be trained."""
-    config, folder = command.config, command.folder
-    goes_on = command.resume and holds_run(local_folder(folder))
-    say(f"{'Resuming' if goes_on else 'Training'} {config.preset}")
-    say("\n".join(settings_lines(config, folder)))
 
 
 def finish(run: Run) -> str:
