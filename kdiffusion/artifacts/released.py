@@ -33,7 +33,7 @@ def released_models() -> dict[str, Path]:
     }
 
 
-def resolved(path: str | os.PathLike, weights: bool = False) -> Path:
+def existing(path: str | os.PathLike, weights: bool = False) -> Path:
     """The path that a user's word stands for.
 
     `digits` is always the pretrained model; `./digits` is a file or folder of that name.
@@ -45,31 +45,28 @@ def resolved(path: str | os.PathLike, weights: bool = False) -> Path:
 
     Returns:
         Path: of a pretrained model's file, of a downloaded one, else the path as it is.
-    """
-    if is_url(path):
-        url = os.fspath(path)
-        part = DOWNLOADS.get(url.partition("://")[0])
-        if part is None:
-            return downloaded(url)
-        return importlib.import_module(part).downloaded(url, HOLD_WEIGHTS if weights else None)
-    models, plain = released_models(), Path(path)
-    if str(path) in models:
-        file = models[str(path)]
-        return file.with_name(WEIGHTS) if weights else file
-    # Of `./digits` the whole path, or who resolves it again would take it for the model.
-    return plain.absolute() if str(plain) in models else plain
-
-
-def existing(path: str | os.PathLike, weights: bool = False) -> Path:
-    """`resolved`, of what must be there.
 
     Raises:
-        FileNotFoundError: it isn't.
+        FileNotFoundError: nothing is there.
     """
-    path = resolved(path, weights)
-    if not path.exists():
+    models, found = released_models(), Path(path)
+    if is_url(path):
+        found = _downloaded(os.fspath(path), weights)
+    elif str(path) in models:
+        file = models[str(path)]
+        found = file.with_name(WEIGHTS) if weights else file
+    elif str(found) in models:
+        found = found.absolute()  # or who resolves it again would take `./digits` for the model
+    if not found.exists():
         raise FileNotFoundError(
-            f"The model {path} does not exist. The pretrained models are "
-            f"{', '.join(released_models())}. `python -m kdiffusion export RUN_DIR` exports a run"
+            f"The model {found} does not exist. The pretrained models are "
+            f"{', '.join(models)}. `python -m kdiffusion export RUN_DIR` exports a run"
         )
-    return path
+    return found
+
+
+def _downloaded(url, weights):
+    part = DOWNLOADS.get(url.partition("://")[0])
+    if part is None:
+        return downloaded(url)
+    return importlib.import_module(part).downloaded(url, HOLD_WEIGHTS if weights else None)

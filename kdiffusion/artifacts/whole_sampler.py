@@ -42,26 +42,10 @@ def load_sampler(
         run, card = onnx_loader.open_graph(path)
 
     def sample(noise, labels, guidance_strength):
-        noise, labels, strength = graph_inputs(card, noise, labels, guidance_strength)
+        noise = np.asarray(noise, np.float32)
+        # Checked here: on a GPU the graph itself samples from anything.
+        labels = check_labels(card, labels, len(noise))
+        strength = np.asarray(guidance_strength, np.float32)
         return run(noise=noise, label=labels, guidance_strength=strength)
 
     return sample, card
-
-
-def graph_inputs(
-    card: DenoiserCard, noise: np.ndarray, labels: np.ndarray, guidance_strength: float
-) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-    """The inputs of a sampler's graph, checked: on a GPU the graph itself draws from anything.
-
-    Args:
-        card: DenoiserCard.
-        noise: array `[B, H, W, C]`.
-        labels: classes `[B]`, by number or name, or one for all.
-        guidance_strength: float, at least -1 and finite in float32.
-
-    Returns:
-        (float32 `[B, H, W, C]`, int32 `[B]`, float32 scalar).
-    """
-    noise = np.asarray(noise, np.float32)
-    labels = check_labels(card, labels, len(noise))
-    return noise, labels, np.asarray(guidance_strength, np.float32)

@@ -10,7 +10,7 @@ from sklearn.neighbors import KNeighborsClassifier
 
 from kdiffusion.__main__ import main
 from kdiffusion.artifacts import load_denoiser, released_models
-from kdiffusion.artifacts.released import ARTIFACTS, WEIGHTS, resolved
+from kdiffusion.artifacts.released import ARTIFACTS, WEIGHTS, existing
 from kdiffusion.export import FORMATS
 from kdiffusion.export.source import read_source
 
@@ -55,25 +55,17 @@ def test_a_model_has_a_card_for_people_with_the_checksums_of_its_files(name):
     assert text.startswith("---\n")
     for needed in ("license:", "tags:", "## Evaluation", "## Limitations"):
         assert needed in text
-    for file in (MODELS[name], resolved(name, weights=True)):
+    for file in (MODELS[name], existing(name, weights=True)):
         assert hashlib.sha256(file.read_bytes()).hexdigest() in text
 
 
 def test_a_name_is_the_model_and_a_path_is_a_path(tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     (tmp_path / "digits").mkdir()
-    assert resolved("digits") == MODELS["digits"]
-    for path in ("digits/x.onnx", "no_model"):
-        assert str(resolved(path)) == str(Path(path))
-    assert resolved("./digits") == resolved(resolved("./digits")) == tmp_path / "digits"
-
-
-def test_a_word_that_is_no_model_lists_them(tmp_path, monkeypatch):
-    monkeypatch.chdir(tmp_path)
-    with pytest.raises(
-        FileNotFoundError, match=r"no_model does not exist.*pretrained models are .*digits"
-    ):
-        load_denoiser("no_model")
+    (tmp_path / "digits" / "x.onnx").touch()
+    assert existing("digits") == MODELS["digits"]
+    assert existing("digits/x.onnx") == Path("digits/x.onnx")
+    assert existing("./digits") == existing(existing("./digits")) == tmp_path / "digits"
 
 
 def test_the_command_draws_the_digits_that_were_asked_for(tmp_path):
