@@ -1,6 +1,5 @@
 """Any TensorFlow Datasets (TFDS) name whose examples have an image and a label."""
 
-import difflib
 import os
 import re
 from collections.abc import Iterator
@@ -68,12 +67,9 @@ def prepared_builder(name: str, directory: str | os.PathLike | None) -> Any:
             raise tfds.core.DatasetNotFoundError
         builder = tfds.builder(name, data_dir=directory)
     except tfds.core.DatasetNotFoundError:
-        known = [*DATASETS, *tfds.list_builders(with_community_datasets=False)]
-        close = difflib.get_close_matches(name.lower(), known)
         raise ValueError(
-            f"There is no data set {name!r}. {f'Did you mean {close[0]!r}? ' if close else ''}"
-            f"A data set is one of {', '.join(DATASETS)}, or any name in TensorFlow Datasets that "
-            "has images and labels."
+            f"There is no data set {name!r}. A data set is one of {', '.join(DATASETS)}, or any "
+            "name in TensorFlow Datasets that has images and labels."
         ) from None
     if not {"image", "label"} <= set(builder.info.features):
         raise ValueError(
