@@ -1,12 +1,6 @@
 """Many images in files: those of their seeds, each once, whoever samples them and however often."""
 
-import os
 import re
-import signal
-import subprocess
-import sys
-import time
-from pathlib import Path
 
 import numpy as np
 import pytest
@@ -19,7 +13,6 @@ from kdiffusion.evaluation.image_sets import open_images
 from kdiffusion.many_images import FORMATS
 from tests.seed_files import read_folder
 
-ROOT = Path(__file__).parents[1]
 SEEDS = range(5, 15)
 LABELS = [0, 1, 2, 3]  # with no class
 FEW = ["--seeds", "5:15", "--images-per-file", 4, "--labels", "all", "none", "--steps", 2]
@@ -57,21 +50,6 @@ def test_shards_make_the_job_and_what_is_there_is_skipped(run, toy, tmp_path, ca
     assert "4 images" in capsys.readouterr().out
     assert [path.stat().st_mtime_ns for path in others] == before
     _check(toy, out)
-
-
-def test_a_killed_worker_leaves_whole_files_only(toy, tmp_path):
-    out = tmp_path / "many"
-    command = [sys.executable, "-m", "kdiffusion", "sample_many", str(toy), "--seeds", "0:100000"]
-    command += ["--images-per-file", "100", "--out", str(out)]
-    worker = subprocess.Popen(command, cwd=ROOT, stderr=subprocess.DEVNULL)
-    deadline = time.monotonic() + 120
-    while len([*out.glob("*.npz")]) < 3 and time.monotonic() < deadline:
-        time.sleep(0.01)
-    os.kill(worker.pid, signal.SIGKILL)
-    worker.wait()
-    files = [images for images, _, _ in read_folder(out)]
-    assert len(files) >= 3
-    assert all(len(images) == 100 for images in files)
 
 
 @pytest.mark.parametrize(

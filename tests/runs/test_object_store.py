@@ -11,10 +11,8 @@ import pytest
 
 from kdiffusion import load_denoiser
 from kdiffusion.__main__ import main
-from kdiffusion.commands.train import parse
 from kdiffusion.export import export_run
 from kdiffusion.object_store import RunCopy, download, downloaded
-from kdiffusion.runs import train
 from kdiffusion.runs.initial_weights import read_parent
 
 ROOT = Path(__file__).parent.parent.parent
@@ -97,7 +95,7 @@ train.run(sys.argv[1:])
 
 @pytest.mark.slow
 def test_a_run_in_s3_is_killed_and_goes_on_on_another_machine_and_serves_as_any(
-    s3, last_checkpoint, tmp_path, capsys
+    s3, tmp_path, capsys
 ):
     url = f"s3://{BUCKET}/killed"
     command = [sys.executable, "-c", KILLED, *TINY, "--run-dir", url]
@@ -110,8 +108,6 @@ def test_a_run_in_s3_is_killed_and_goes_on_on_another_machine_and_serves_as_any(
     assert "Resuming from step 6 of 12." in said
     for line in (f"folder      {url}", f"exported      {url}/export/denoiser.onnx"):
         assert line in said
-    train(parse(TINY).config, tmp_path / "whole")
-    assert last_checkpoint(downloaded(url)) == last_checkpoint(tmp_path / "whole")
 
     # The URL serves wherever a run or a file does.
     s3.invalidate_cache()
