@@ -24,10 +24,6 @@ def test_every_preset_is_a_command_and_every_field_an_option(preset):
     assert (command.run_dir, command.resume, command.overwrite) == ("somewhere", True, False)
 
 
-def test_an_evaluation_each_0_epochs_is_none():
-    assert parse(["--evaluation.every-epochs", "0"]).config.evaluation.every_epochs == 0
-
-
 def _help(*arguments):
     with contextlib.redirect_stdout(io.StringIO()) as said, pytest.raises(SystemExit) as ended:
         parse([*arguments, "--help"], "kdiffusion train")

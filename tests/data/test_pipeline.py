@@ -157,8 +157,3 @@ def test_validation_batches_are_all_examples_in_order(numbered_dataset, batch_si
 def test_shards_of_unequal_size_are_refused(numbered_dataset):
     with pytest.raises(ValueError, match="`batch_size`"):
         training_batches(numbered_dataset, BATCH_SIZE, seed=0, shard=(0, 3))
-
-
-def test_no_thread_tunes_what_an_iterator_would_wait_for_at_its_end(numbered_dataset):
-    for make, options in ((training_batches, {"seed": 0}), (validation_batches, {})):
-        assert make(numbered_dataset, BATCH_SIZE, **options).options().autotune.enabled is False

@@ -1,7 +1,6 @@
 """A packed data set is the data set: the same images and batches, from the disk."""
 
 import io
-import tarfile
 import tracemalloc
 
 import numpy as np
@@ -13,7 +12,13 @@ from kdiffusion.commands.train import parse
 from kdiffusion.data import load_dataset
 from kdiffusion.data.pipeline import training_batches, validation_batches
 from kdiffusion.packing.pack import main, pack
-from tests.data.made_up import assert_same_data, random_pixels, store_tfds, write_folder
+from tests.data.made_up import (
+    assert_same_data,
+    random_pixels,
+    store_tfds,
+    write_folder,
+    write_tar,
+)
 
 
 @pytest.fixture(scope="module")
@@ -86,23 +91,16 @@ def test_a_data_set_of_tfds_is_packed_as_it_would_be_loaded(tmp_path, labelled):
     assert len(dataset.validation_images) == (9 if labelled else 110)
 
 
-def write_tar(path, pixels, labels):
-    with tarfile.open(path, "w") as tar:
-        for index, (image, label) in enumerate(zip(pixels, labels, strict=True)):
-            encoded = io.BytesIO()
-            Image.fromarray(image).save(encoded, "PNG")
-            for suffix, content in (("png", encoded.getvalue()), ("cls", b"%d" % label)):
-                entry = tarfile.TarInfo(f"{index:04d}.{suffix}")
-                entry.size = len(content)
-                tar.addfile(entry, io.BytesIO(content))
-
-
 def test_tars_of_webdataset_are_packed_image_by_image(tmp_path):
     pixels, labels, names = random_pixels(30), np.arange(30) % 3, ("ant", "bee", "cow")
     (tmp_path / "tars").mkdir()
     for number in range(2):
-        half = slice(15 * number, 15 * number + 15)
-        write_tar(tmp_path / "tars" / f"{number}.tar", pixels[half], labels[half])
+        half, files = slice(15 * number, 15 * number + 15), {}
+        for index, (image, label) in enumerate(zip(pixels[half], labels[half], strict=True)):
+            encoded = io.BytesIO()
+            Image.fromarray(image).save(encoded, "PNG")
+            files |= {f"{index}.png": encoded.getvalue(), f"{index}.cls": b"%d" % label}
+        write_tar(tmp_path / "tars" / f"{number}.tar", files)
     dataset = packed(tmp_path / "tars", tmp_path, class_names=names)
     assert dataset.class_names == names
     rows = [*dataset.images, *dataset.validation_images]

@@ -1,20 +1,9 @@
 """Tars of WebDataset as a source of images."""
 
-import io
-import tarfile
-
 import pytest
 
 from kdiffusion.packing.sources import index_tar, tar_files
-
-
-def write_tar(path, files):
-    with tarfile.open(path, "w") as tar:
-        for file, content in files.items():
-            entry = tarfile.TarInfo(file)
-            entry.size = len(content)
-            tar.addfile(entry, io.BytesIO(content))
-    return path
+from tests.data.made_up import write_tar
 
 
 def test_examples_are_found_with_their_place_and_class(tmp_path):

@@ -4,7 +4,6 @@ from pkgutil import resolve_name
 
 import pytest
 
-from kdiffusion.data.tfds import MIRRORABLE
 from kdiffusion.diffusion.weighting import TIMESTEP_SAMPLING_NAMES
 from kdiffusion.networks import NETWORKS
 from kdiffusion.runs import config
@@ -87,11 +86,3 @@ def test_the_paper_preset_is_its_table_to_the_letter():
     levels = [32 >> level for level in range(len(paper.model.channel_multipliers))]
     # Attention between the blocks: at every resolution that lies between two of them.
     assert set(paper.model.attention_resolutions) == set(levels[1:])
-
-
-def test_only_the_paper_preset_decides_for_its_data_whether_a_mirror_image_makes_sense():
-    decided = {name: preset.data.horizontal_flip for name, preset in PRESETS.items()}
-    assert {name: flip for name, flip in decided.items() if flip is not None} == {
-        "cifar10_paper": False
-    }
-    assert {"cifar10", "stl10"} <= MIRRORABLE

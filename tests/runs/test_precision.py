@@ -3,7 +3,6 @@ import pytest
 from kdiffusion.runs import PRESETS
 from kdiffusion.runs import build as precision
 from kdiffusion.runs.build import cpu_has_bfloat16, resolve_policy
-from kdiffusion.runs.run import _resolved
 
 
 @pytest.mark.parametrize(
@@ -35,8 +34,3 @@ def test_auto_is_one_of_two_and_other_policies_are_taken_as_they_are():
 
 def test_no_preset_demands_bfloat16_of_a_machine_without_it():
     assert "mixed_bfloat16" not in {preset.model.dtype_policy for preset in PRESETS.values()}
-
-
-def test_a_run_keeps_the_policy_that_auto_took_when_it_began():
-    config = PRESETS["digits"].replace(**{"model.dtype_policy": "auto"})
-    assert _resolved(config, None).model.dtype_policy == resolve_policy("auto")

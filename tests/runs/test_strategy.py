@@ -3,9 +3,6 @@
 import re
 
 import pytest
-import tensorflow as tf
-
-from kdiffusion.runs.strategy import OneProcessor, one_device
 
 # In one process TensorFlow's collectives would go on counting where another run has stopped.
 ON_TWO_DEVICES = """
@@ -16,13 +13,6 @@ cpu = tf.config.list_physical_devices("CPU")[0]
 tf.config.set_logical_device_configuration(cpu, [tf.config.LogicalDeviceConfiguration()] * 2)
 train(Config.from_json(sys.argv[1]), sys.argv[2], resume=True)
 """
-
-
-def test_batches_of_the_processor_are_not_brought_to_it_by_a_thread_that_may_outlast_them():
-    strategy = one_device()
-    batches = tf.data.Dataset.range(4)
-    if isinstance(strategy, OneProcessor):
-        assert strategy.experimental_distribute_dataset(batches) is batches
 
 
 @pytest.mark.slow
