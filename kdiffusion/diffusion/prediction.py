@@ -148,32 +148,26 @@ def predictor(
     return predict
 
 
-def static_threshold(value_range: tuple[float, float]) -> Callable[[np.ndarray], np.ndarray]:
-    """Clips x_0 to the value range (Ho et al. 2020's code, `clip_denoised`)."""
-    low, high = value_range
-    return lambda x0: np.clip(x0, low, high)
+def static_threshold(x0: np.ndarray) -> np.ndarray:
+    """Clips x_0 to [-1, 1] (Ho et al. 2020's code, `clip_denoised`)."""
+    return np.clip(x0, -1.0, 1.0)
 
 
-def dynamic_threshold(
-    value_range: tuple[float, float], quantile: float
-) -> Callable[[np.ndarray], np.ndarray]:
+def dynamic_threshold(quantile: float) -> Callable[[np.ndarray], np.ndarray]:
     """Dynamic thresholding: strong guidance without saturation (Saharia et al. 2022, Imagen, 2.3).
 
-    An image whose |x_0| exceeds the range is clipped at its `quantile` and scaled back into it.
+    An image whose |x_0| exceeds 1 is clipped at its `quantile` and scaled back into [-1, 1].
 
     Args:
-        value_range: `(low, high)`; what is said of |x_0| holds about the middle of the range.
         quantile: float in (0, 1]. Imagen's is 0.995.
 
     Returns:
         A function x0 -> x0 of arrays `[B, H, W, C]`, each image on its own.
     """
-    middle, half = (value_range[0] + value_range[1]) / 2, (value_range[1] - value_range[0]) / 2
 
     def threshold(x0):
-        centred = (x0 - middle) / half
-        limit = np.quantile(np.abs(centred), quantile, axis=(1, 2, 3), keepdims=True)
+        limit = np.quantile(np.abs(x0), quantile, axis=(1, 2, 3), keepdims=True)
         limit = np.maximum(limit, 1.0)
-        return middle + half * np.clip(centred, -limit, limit) / limit
+        return np.clip(x0, -limit, limit) / limit
 
     return threshold

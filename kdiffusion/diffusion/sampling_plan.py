@@ -65,14 +65,10 @@ def check_images(card: DenoiserCard, images: np.ndarray, count: int | None = Non
             f"`images` must have the shape {(count or 'N', *card.image_shape)}. "
             f"Received: {images.shape}"
         )
-    low, high = card.value_range
-    slack = 1e-5 * (high - low)  # a float32 image may overshoot by its rounding
-    in_range = images.dtype.kind == "f" and np.all(
-        (images >= low - slack) & (images <= high + slack)
-    )
-    if not in_range:
+    largest = 1.0 + 2e-5  # a float32 image may overshoot by its rounding
+    if not (images.dtype.kind == "f" and np.all(np.abs(images) <= largest)):
         raise ValueError(
-            f"`images` must be floats from {low} to {high} (`to_model_range` brings uint8 pixels "
+            "`images` must be floats from -1.0 to 1.0 (`to_model_range` brings uint8 pixels "
             f"there). Received: {images.dtype} from {images.min()} to {images.max()}"
         )
     return images.astype(np.float64)
@@ -130,8 +126,7 @@ def make_plan(denoiser: Denoiser, options: SamplingOptions, start: int | None = 
         noise_levels=card.schedule.noise_levels,
         rescale=chosen.guidance_rescale,
     )
-    threshold = _threshold(chosen, card.value_range)
-    unclipped = threshold is None
+    threshold = _threshold(chosen)
     return Plan(
         schedule=card.schedule,
         pairs=pairs,
@@ -140,7 +135,7 @@ def make_plan(denoiser: Denoiser, options: SamplingOptions, start: int | None = 
         predict_for=lambda labels: predictor(
             network, labels, card.schedule, card.prediction_type, threshold
         ),
-        finish=(lambda x: x) if unclipped else static_threshold(card.value_range),
+        finish=(lambda x: x) if threshold is None else static_threshold,
     )
 
 
@@ -161,11 +156,11 @@ def _corrections(card: DenoiserCard, pairs: list[tuple[int, int]]) -> dict[int, 
     return {t: rows[t, s] for t, s in pairs}
 
 
-def _threshold(options: SamplingOptions, value_range: tuple[float, float]):
+def _threshold(options: SamplingOptions):
     """The function that keeps x_0 within the range, or None."""
     if options.dynamic_threshold is not None:
-        return dynamic_threshold(value_range, options.dynamic_threshold)
-    return static_threshold(value_range) if options.clip else None
+        return dynamic_threshold(options.dynamic_threshold)
+    return static_threshold if options.clip else None
 
 
 def _check_interval_is_visited(

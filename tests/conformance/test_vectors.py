@@ -87,7 +87,7 @@ MISTAKES = {
         seeded_noise.np, "cos", lambda true: np.sin, "ddpm, epsilon", "step 0: x before",
     ),
     "nothing is clipped": (
-        sampling_plan, "static_threshold", lambda true: lambda value_range: lambda x0: x0,
+        sampling_plan, "static_threshold", lambda true: lambda x0: x0,
         "ddim, epsilon", "step 0: x0",
     ),
     "UniPC doesn't correct": (

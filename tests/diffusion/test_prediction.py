@@ -61,7 +61,7 @@ def test_clipping_keeps_x_made_of_x0_and_eps(prediction_type):
         np.zeros(4),
         schedule,
         prediction_type,
-        static_threshold((-1.0, 1.0)),
+        static_threshold,
     )
     for t in (0, 50, 99):
         estimate = predict(x, t)
@@ -89,7 +89,7 @@ def test_the_network_sees_the_contracts_types_and_must_be_finite():
 def test_dynamic_threshold_scales_an_image_by_its_own_quantile():
     loud = np.array([-4.0, 2.0, 1.0, 0.0, 0.5]).reshape(1, 5, 1, 1)
     quiet = loud / 8
-    result = dynamic_threshold((-1.0, 1.0), 0.75)(np.concatenate([loud, quiet]))
+    result = dynamic_threshold(0.75)(np.concatenate([loud, quiet]))
     # |x0| sorted: 0, 0.5, 1, 2, 4; the quantile 0.75 is 2.
     np.testing.assert_allclose(result[0].ravel(), [-1.0, 1.0, 0.5, 0.0, 0.25])
     np.testing.assert_array_equal(result[1], quiet[0])

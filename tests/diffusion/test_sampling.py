@@ -172,7 +172,7 @@ def test_an_option_reaches_the_images(options, make_card):
         guided = guided * (0.7 * at[1].std() / guided.std() + 0.3)
         expected = np.clip(guided, -1, 1)
     else:
-        expected = dynamic_threshold((-1.0, 1.0), 0.9)(guided)
+        expected = dynamic_threshold(0.9)(guided)
     np.testing.assert_allclose(image, expected, atol=1e-5)
 
 
