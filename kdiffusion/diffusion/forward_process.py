@@ -51,9 +51,6 @@ class NoiseSchedule:
             return NotImplemented
         return np.array_equal(self.alphas_cumprod, other.alphas_cumprod)
 
-    def __hash__(self):
-        return hash(self.alphas_cumprod.tobytes())
-
     @property
     def num_timesteps(self) -> int:
         """T. Timesteps are 0 .. T-1: t = 0 is one noising step, t = T-1 (nearly) pure noise."""
@@ -128,15 +125,12 @@ class NoiseSchedule:
             s: int, -1 <= s < t. Defaults to `t - 1`.
 
         Returns:
-            float. For the first noising step (t = 0) "fixed_small" is 0 and "fixed_large" takes
-            "fixed_small" of t = 1, as the official code does.
+            float. For the first noising step (t = 0), whose s is -1, "fixed_small" is 0.
         """
         check_name("variance", variance, VARIANCES)
         abar_t, abar_s = self._pair(t, s)
         beta = 1.0 - abar_t / abar_s
-        if variance == "fixed_large":
-            return self.posterior_variance(1, "fixed_small") if t == 0 else beta
-        return beta * (1.0 - abar_s) / (1.0 - abar_t)
+        return beta if variance == "fixed_large" else beta * (1.0 - abar_s) / (1.0 - abar_t)
 
     def _pair(self, t: int, s: int | None) -> tuple[float, float]:
         return self.alpha_bar(t), self.alpha_bar(t - 1 if s is None else s)

@@ -14,7 +14,6 @@ Its metadata holds, as JSON, `class_names` in the order of the logits, `image_sh
 from __future__ import annotations
 
 import dataclasses
-import hashlib
 import json
 import os
 from collections.abc import Callable, Sequence
@@ -24,6 +23,7 @@ from typing import Any
 import numpy as np
 
 from kdiffusion.artifacts.onnx_loader import open_session
+from kdiffusion.files import sha256_of
 
 JUDGES = Path(__file__).parent / "judges"  # NAME.onnx of each that comes with the package
 CARD_KEY = "kdiffusion_judge"
@@ -56,7 +56,6 @@ class Judge:
         image_shape: `(height, width, channels)`.
         accuracy: dict from a kind of held-out image ("clean", "grain 10", ...) to the share, 0 ..
             1, of them that it reads right.
-        how_made: str. The command and what it cost.
         sha256: str. Of its file.
     """
 
@@ -64,7 +63,6 @@ class Judge:
     class_names: tuple[str, ...]
     image_shape: tuple[int, int, int]
     accuracy: dict[str, float]
-    how_made: str
     sha256: str
     session: Any = dataclasses.field(repr=False)
 
@@ -117,5 +115,5 @@ def load_judge(path_or_name: str | os.PathLike) -> Judge:
     card = json.loads(text)
     return Judge(
         path.stem, tuple(card["class_names"]), tuple(card["image_shape"]), card["accuracy"],
-        card["how_made"], hashlib.sha256(path.read_bytes()).hexdigest(), session,
+        sha256_of(path), session,
     )  # fmt: skip

@@ -95,11 +95,10 @@ def test_posterior_is_bayes_rule(t, s):
     assert schedule.posterior_variance(t, "fixed_small", s) == pytest.approx(variance, rel=1e-12)
 
 
-def test_fixed_large_is_beta_with_the_first_entry_from_the_second_posterior():
+def test_fixed_large_is_beta():
     schedule = make_schedule("linear", 1000)
     large = [schedule.posterior_variance(t, "fixed_large") for t in range(1000)]
-    np.testing.assert_allclose(large[1:], schedule.betas[1:], rtol=1e-12)
-    assert large[0] == schedule.posterior_variance(1, "fixed_small")
+    np.testing.assert_allclose(large, schedule.betas, rtol=1e-12)
     assert schedule.posterior_variance(0, "fixed_small") == 0.0
 
 
@@ -117,7 +116,6 @@ def test_a_schedule_is_a_value():
     schedule = NoiseSchedule(values)
     values[0] = 0.0
     assert schedule == make_schedule("linear", 10)
-    assert hash(schedule) == hash(make_schedule("linear", 10))
     with pytest.raises(ValueError, match="read-only"):
         schedule.alphas_cumprod[0] = 0.0
 
