@@ -1,4 +1,4 @@
-"""Changes of resolution: between the levels of a U-Net, and the patches of its stem."""
+"""Changes of resolution between the levels of a U-Net."""
 
 from __future__ import annotations
 
@@ -103,64 +103,3 @@ class Upsample(keras.layers.Layer):
 
     def get_config(self) -> dict[str, Any]:
         return {**super().get_config(), "channels": self.channels}
-
-
-@keras.saving.register_keras_serializable("kdiffusion")
-class SpaceToDepth(keras.layers.Layer):
-    """Each patch of pixels becomes the channels of one position; `DepthToSpace` is its inverse.
-
-    Args:
-        patch_size: int. Side of the square patch, pixels.
-
-    Call: `[B, H, W, C]` ► `[B, H / patch, W / patch, C patch^2]`.
-    """
-
-    def __init__(self, patch_size: int, **kwargs: Any):
-        super().__init__(**kwargs)
-        self.patch_size = patch_size
-
-    def call(self, inputs: Tensor) -> Tensor:
-        _, height, width, channels = inputs.shape
-        p = self.patch_size
-        x = ops.reshape(inputs, (-1, height // p, p, width // p, p, channels))
-        x = ops.transpose(x, (0, 1, 3, 2, 4, 5))  # [B, H/p, W/p, p, p, C]
-        return ops.reshape(x, (-1, height // p, width // p, p * p * channels))
-
-    def compute_output_shape(self, input_shape: Shape) -> Shape:
-        batch, height, width, channels = input_shape
-        p = self.patch_size
-        return (batch, height // p, width // p, channels * p * p)
-
-    def get_config(self) -> dict[str, Any]:
-        return {**super().get_config(), "patch_size": self.patch_size}
-
-
-@keras.saving.register_keras_serializable("kdiffusion")
-class DepthToSpace(keras.layers.Layer):
-    """The inverse of `SpaceToDepth`.
-
-    Args:
-        patch_size: int. Side of the square patch, pixels.
-
-    Call: `[B, H, W, C patch^2]` ► `[B, H patch, W patch, C]`.
-    """
-
-    def __init__(self, patch_size: int, **kwargs: Any):
-        super().__init__(**kwargs)
-        self.patch_size = patch_size
-
-    def call(self, inputs: Tensor) -> Tensor:
-        _, height, width, depth = inputs.shape
-        p = self.patch_size
-        channels = depth // (p * p)
-        x = ops.reshape(inputs, (-1, height, width, p, p, channels))
-        x = ops.transpose(x, (0, 1, 3, 2, 4, 5))  # [B, H, p, W, p, C]
-        return ops.reshape(x, (-1, height * p, width * p, channels))
-
-    def compute_output_shape(self, input_shape: Shape) -> Shape:
-        batch, height, width, depth = input_shape
-        p = self.patch_size
-        return (batch, height * p, width * p, depth // (p * p))
-
-    def get_config(self) -> dict[str, Any]:
-        return {**super().get_config(), "patch_size": self.patch_size}

@@ -12,7 +12,7 @@ from kdiffusion.networks.attention import SelfAttention2D
 from kdiffusion.networks.blocks import DownBlock, ResidualBlock, UpBlock
 from kdiffusion.networks.embeddings import ConditionEmbedding
 from kdiffusion.networks.layers import GroupNorm, Tensor
-from kdiffusion.networks.resampling import DepthToSpace, Downsample, SpaceToDepth, Upsample
+from kdiffusion.networks.resampling import Downsample, Upsample
 
 
 @keras.saving.register_keras_serializable("kdiffusion")
@@ -93,7 +93,7 @@ class UNet(keras.Model):
 
         x = inputs["noisy_image"]
         if patch_size > 1:
-            x = SpaceToDepth(patch_size, dtype=policy, name="stem")(x)
+            x = ops.space_to_depth(x, patch_size)
         x = keras.layers.Conv2D(widths[0], 3, padding="same", dtype=policy, name="conv_in")(x)
 
         x = down_and_up(x, condition, widths, blocks_per_level, heads, attention_heads, residual)
@@ -108,7 +108,7 @@ class UNet(keras.Model):
             name="conv_out",
         )(x)
         if patch_size > 1:
-            x = DepthToSpace(patch_size, dtype="float32", name="unstem")(x)
+            x = ops.depth_to_space(x, patch_size)
         super().__init__(inputs=inputs, outputs=x, name=name or "unet")
 
         self._config = {

@@ -67,8 +67,6 @@ CASES = {
     "Downsample": (resampling.Downsample, {"channels": 8}, [MAP]),
     "Downsample symmetric": (resampling.Downsample, {"channels": 8, "symmetric": True}, [MAP]),
     "Upsample": (resampling.Upsample, {"channels": 8}, [MAP]),
-    "SpaceToDepth": (resampling.SpaceToDepth, {"patch_size": 2}, [MAP]),
-    "DepthToSpace": (resampling.DepthToSpace, {"patch_size": 2}, [MAP]),
 }
 
 

@@ -1,18 +1,9 @@
 import keras
 import numpy as np
 import pytest
-import tensorflow as tf
 from keras import ops
 
 from kdiffusion.networks import resampling
-
-
-@pytest.mark.parametrize(("patch_size", "channels"), [(2, 3), (4, 1)])
-def test_depth_to_space_is_the_inverse_of_space_to_depth(patch_size, channels):
-    x = np.random.default_rng(0).normal(size=(2, 8, 12, channels)).astype("float32")
-    packed = resampling.SpaceToDepth(patch_size)(x)
-    np.testing.assert_array_equal(packed, tf.nn.space_to_depth(x, patch_size))
-    np.testing.assert_array_equal(resampling.DepthToSpace(patch_size)(packed), x)
 
 
 @pytest.mark.parametrize("form", resampling.Upsample.FORMS)
