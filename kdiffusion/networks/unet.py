@@ -111,6 +111,7 @@ class UNet(keras.Model):
             x = ops.depth_to_space(x, patch_size)
         super().__init__(inputs=inputs, outputs=x, name=name or "unet")
 
+        self.image_shape, self.num_classes = image_shape, num_classes
         self._config = {
             "image_shape": image_shape,
             "num_classes": num_classes,
@@ -127,22 +128,8 @@ class UNet(keras.Model):
             "name": self.name,
         }
 
-    @property
-    def image_shape(self) -> tuple[int, int, int]:
-        """(height, width, channels)."""
-        return self._config["image_shape"]
-
-    @property
-    def num_classes(self) -> int:
-        """Real classes; the null label is this number."""
-        return self._config["num_classes"]
-
     def get_config(self) -> dict[str, Any]:
         return dict(self._config)
-
-    @classmethod
-    def from_config(cls, config: dict, custom_objects: dict | None = None) -> UNet:
-        return cls(**config)
 
 
 def down_and_up(

@@ -127,6 +127,7 @@ class UNet2D(keras.Model):
         )
         super().__init__(inputs=inputs, outputs=conv_out(x), name=name or "unet2d")
 
+        self.image_shape, self.num_classes = image_shape, num_classes
         self._config = {
             "image_shape": image_shape,
             "num_classes": num_classes,
@@ -190,19 +191,5 @@ class UNet2D(keras.Model):
         }
         return cls(image_shape, num_classes, **{**settings, **own})
 
-    @property
-    def image_shape(self) -> tuple[int, int, int]:
-        """(height, width, channels)."""
-        return self._config["image_shape"]
-
-    @property
-    def num_classes(self) -> int:
-        """Real classes; the null label is this number."""
-        return self._config["num_classes"]
-
     def get_config(self) -> dict[str, Any]:
         return dict(self._config)
-
-    @classmethod
-    def from_config(cls, config: dict, custom_objects: dict | None = None) -> UNet2D:
-        return cls(**config)
