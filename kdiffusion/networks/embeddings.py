@@ -11,6 +11,8 @@ from keras import ops
 
 from kdiffusion.networks.layers import Shape, Tensor, silu
 
+MAX_PERIOD = 10_000.0  # timesteps (times 2 pi) after which the slowest wave repeats
+
 
 @keras.saving.register_keras_serializable("kdiffusion")
 class TimestepEmbedding(keras.layers.Layer):
@@ -18,11 +20,9 @@ class TimestepEmbedding(keras.layers.Layer):
 
     Args:
         channels: int, even. Half of them are sines, half cosines.
-        max_period: float. The slowest wave repeats after this many timesteps (times 2 pi).
-            Defaults to `10_000`.
         cosine_first: bool. Cosines before sines. Defaults to DDPM's `False`.
         frequency_shift: int. The periods are spread over half the channels less this many: 1, and
-            the slowest wave has `max_period`. Defaults to DDPM's `1`.
+            the slowest wave has `MAX_PERIOD`. Defaults to DDPM's `1`.
 
     Call: int `[B]` timesteps ► `[B, channels]`.
     """
@@ -30,19 +30,17 @@ class TimestepEmbedding(keras.layers.Layer):
     def __init__(
         self,
         channels: int,
-        max_period: float = 10_000.0,
         cosine_first: bool = False,
         frequency_shift: int = 1,
         **kwargs: Any,
     ):
         super().__init__(**kwargs)
         self.channels = channels
-        self.max_period = max_period
         self.cosine_first = cosine_first
         self.frequency_shift = frequency_shift
         half = channels // 2
         spread = max(half - frequency_shift, 1)
-        frequencies = np.exp(-math.log(max_period) * np.arange(half) / spread)
+        frequencies = np.exp(-math.log(MAX_PERIOD) * np.arange(half) / spread)
         self._frequencies = frequencies.astype("float32")
 
     def call(self, timestep: Tensor) -> Tensor:
@@ -59,7 +57,6 @@ class TimestepEmbedding(keras.layers.Layer):
         return {
             **super().get_config(),
             "channels": self.channels,
-            "max_period": self.max_period,
             "cosine_first": self.cosine_first,
             "frequency_shift": self.frequency_shift,
         }

@@ -52,8 +52,8 @@ class LossByTimestep(_ReplicatedMetric):
     below 4. That of a quarter without an example, as small batches may leave, is NaN.
     """
 
-    def __init__(self, num_timesteps: int, name: str = "loss", **kwargs: Any):
-        super().__init__(name=name, **kwargs)
+    def __init__(self, num_timesteps: int):
+        super().__init__(name="loss")
         self.num_timesteps = num_timesteps
         self.total = self.add_variable((QUARTILES,), name="total")
         self.count = self.add_variable((QUARTILES,), name="count")
@@ -84,9 +84,6 @@ class LossByTimestep(_ReplicatedMetric):
             },
         }
 
-    def get_config(self) -> dict[str, Any]:
-        return {"name": self.name, "dtype": self.dtype, "num_timesteps": self.num_timesteps}
-
 
 @keras.saving.register_keras_serializable("kdiffusion")
 class LossByClass(_ReplicatedMetric):
@@ -99,8 +96,8 @@ class LossByClass(_ReplicatedMetric):
     without an example is NaN.
     """
 
-    def __init__(self, num_classes: int, name: str = "loss_by_class", **kwargs: Any):
-        super().__init__(name=name, **kwargs)
+    def __init__(self, num_classes: int):
+        super().__init__(name="loss_by_class")
         self.num_classes = num_classes
         self.total = self.add_variable((num_classes,), name="total")
         self.count = self.add_variable((num_classes,), name="count")
@@ -116,9 +113,6 @@ class LossByClass(_ReplicatedMetric):
     def result(self) -> dict[str, tf.Tensor]:
         means = self.total.value / self.count.value
         return {f"{LOSS_OF_CLASS}{n}": means[n] for n in range(self.num_classes)}
-
-    def get_config(self) -> dict[str, Any]:
-        return {"name": self.name, "dtype": self.dtype, "num_classes": self.num_classes}
 
 
 @keras.saving.register_keras_serializable("kdiffusion")

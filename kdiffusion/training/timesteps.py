@@ -131,6 +131,11 @@ def _timesteps_at(fractions, edges):
     return tf.minimum(timesteps, edges.shape[0] - 1)
 
 
+MEMORY = 10  # losses of a timestep that its average looks back on: the paper's
+# Part of the draws that stays uniform, so that no timestep is forgotten: the official code's.
+UNIFORM_SHARE = 0.001
+
+
 @keras.saving.register_keras_serializable("kdiffusion")
 class LossSecondMoment(keras.layers.Layer):
     """Importance sampling of t by the loss it has had (Nichol & Dhariwal 2021, eq. 18).
@@ -142,22 +147,11 @@ class LossSecondMoment(keras.layers.Layer):
 
     Args:
         num_timesteps: int. T.
-        memory: int. Losses of a t that its average looks back on. Defaults to the paper's `10`.
-        uniform_share: float. Part of the draws that stays uniform, so that no timestep is
-            forgotten. Defaults to the official code's `0.001`.
     """
 
-    def __init__(
-        self,
-        num_timesteps: int,
-        memory: int = 10,
-        uniform_share: float = 0.001,
-        name: str = "loss_second_moment",
-    ):
-        super().__init__(trainable=False, dtype="float32", name=name)
+    def __init__(self, num_timesteps: int):
+        super().__init__(trainable=False, dtype="float32", name="loss_second_moment")
         self.num_timesteps = num_timesteps
-        self.memory = memory
-        self.uniform_share = uniform_share
         self.average = self.add_weight((num_timesteps,), "zeros", trainable=False, name="average")
         self.seen = self.add_weight((num_timesteps,), "zeros", trainable=False, name="seen")
         self.built = True
@@ -166,11 +160,11 @@ class LossSecondMoment(keras.layers.Layer):
         """p_t, float32 `[T]`."""
         uniform = 1.0 / self.num_timesteps
         # The average began at 0: what it lacks for that is 1 - decay^seen (as in Adam).
-        weight = 1.0 - ops.power(1.0 - 1.0 / self.memory, self.seen)
+        weight = 1.0 - ops.power(1.0 - 1.0 / MEMORY, self.seen)
         spread = ops.sqrt(ops.divide_no_nan(self.average.value, weight))
         learnt = ops.divide_no_nan(spread, ops.sum(spread))
-        learnt = (1.0 - self.uniform_share) * learnt + self.uniform_share * uniform
-        known = ops.all(self.seen >= self.memory)
+        learnt = (1.0 - UNIFORM_SHARE) * learnt + UNIFORM_SHARE * uniform
+        known = ops.all(self.seen >= MEMORY)
         return ops.where(known, learnt, uniform * ops.ones_like(learnt))
 
     def draw(self, batch_size: Any, seed: tf.Tensor) -> tf.Tensor:
@@ -193,18 +187,10 @@ class LossSecondMoment(keras.layers.Layer):
         squares = ops.where(finite, squares, 0.0)
         sums = ops.matmul(ops.stack([squares, ops.cast(finite, "float32")]), rows)
         squares, counts = ops.unstack(sum_over_replicas(sums))
-        kept = ops.power(1.0 - 1.0 / self.memory, counts)
+        kept = ops.power(1.0 - 1.0 / MEMORY, counts)
         mean = ops.divide_no_nan(squares, counts)
         self.average.assign(kept * self.average + (1.0 - kept) * mean)
         self.seen.assign_add(counts)
-
-    def get_config(self) -> dict[str, Any]:
-        return {
-            "name": self.name,
-            "num_timesteps": self.num_timesteps,
-            "memory": self.memory,
-            "uniform_share": self.uniform_share,
-        }
 
 
 # Each takes the schedule and (mean, std) of ln sigma, and gives a timestep sampler.

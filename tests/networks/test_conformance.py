@@ -11,7 +11,7 @@ NORM = {"groups": 8, "epsilon": 0.5, "min_group_channels": 1}
 CASES = {
     "TimestepEmbedding": (
         embeddings.TimestepEmbedding,
-        {"channels": 6, "max_period": 50.0},
+        {"channels": 6, "cosine_first": True, "frequency_shift": 0},
         [(2,)],
     ),
     "ConditionEmbedding": (
