@@ -143,7 +143,7 @@ def _with_released_licence(source, facts):
     if file is None or facts.license is not None:
         return facts
     data = ModelCard.load(file.with_name("README.md")).data
-    return dataclasses.replace(facts, license=data.license)
+    return dataclasses.replace(facts, license=data.get("license"))
 
 
 def _write_networks(source, place, best):
