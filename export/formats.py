@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Protocol
+from typing import TYPE_CHECKING, Any, Protocol
 
 from kdiffusion.artifacts.denoiser import LoadedDenoiser
 from kdiffusion.artifacts.integrity import seal
@@ -35,17 +35,13 @@ if TYPE_CHECKING:
 class Format(Protocol):
     """A module that writes one format.
 
-    ARTIFACT is the name of the file or folder; PARTS, the patterns of the files of a folder; MARK,
-    the file by which `kdiffusion.files` knows a folder that it may replace, None for a file;
-    TOLERANCE, how far any predicted number may be from the live network's.
+    ARTIFACT is the name of the file or folder; TOLERANCE, how far any predicted number may be from
+    the live network's. One that writes a folder also has PARTS, the patterns of its files, and
+    MARK, the file by which `kdiffusion.files` knows a folder that it may replace.
     """
 
     @property
     def ARTIFACT(self) -> str: ...
-    @property
-    def PARTS(self) -> Sequence[str]: ...
-    @property
-    def MARK(self) -> str | Path | None: ...
     @property
     def TOLERANCE(self) -> float: ...
 
@@ -98,7 +94,7 @@ def export_run(
         ArtifactError: a file that does not compute what the network computes.
     """
     folder = Path(default_folder(run_dir) if out is None else out)
-    _free_paths(formats, folder, overwrite)  # refuse before the seconds of loading
+    free_paths(FORMATS, formats, folder, overwrite)  # refuse before the seconds of loading
     return export_network(*read_source(run_dir, best), folder, formats, overwrite)
 
 
@@ -153,7 +149,7 @@ def export_network(
     Raises:
         ValueError, FileExistsError, ArtifactError: as `export_run`.
     """
-    paths = _free_paths(formats, Path(folder), overwrite)
+    paths = free_paths(FORMATS, formats, Path(folder), overwrite)
     from .source import ExportSource, inference_network
     from .verify import check_deviation
 
@@ -164,19 +160,19 @@ def export_network(
     source = ExportSource(inference_network(network), card)
     for name, path in paths.items():
         row = FORMATS[name]
-        with staged(path, overwrite, row.MARK) as temporary:
+        with staged(path, overwrite, getattr(row, "MARK", None)) as temporary:
             row.write(source, temporary)
-            seal(temporary, row.PARTS)
+            seal(temporary, getattr(row, "PARTS", ()))
             check_deviation(source.network, row.load(temporary), row.TOLERANCE)
     Path(folder, CARD).write_text(card.to_json() + "\n", encoding="utf-8")
     return paths
 
 
-def _free_paths(formats, folder, overwrite):
+def free_paths(
+    table: Mapping[str, Any], formats: Sequence[str], folder: Path, overwrite: bool
+) -> dict[str, Path]:
     """Format ► path to write; refuses what is there, before the work."""
-    paths = {
-        name: folder / FORMATS[check_name("formats", name, FORMATS)].ARTIFACT for name in formats
-    }
+    paths = {name: folder / table[check_name("formats", name, table)].ARTIFACT for name in formats}
     for name, path in paths.items():
-        refuse_existing(path, overwrite, FORMATS[name].MARK)
+        refuse_existing(path, overwrite, getattr(table[name], "MARK", None))
     return paths

@@ -12,17 +12,15 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from kdiffusion.artifacts.integrity import UNSEALED
-from kdiffusion.artifacts.litert_loader import ARTIFACT, CARD_NAME, SIGNATURE, load
+from kdiffusion.artifacts.litert_loader import ARTIFACT as ARTIFACT
+from kdiffusion.artifacts.litert_loader import CARD_NAME, SIGNATURE
+from kdiffusion.artifacts.litert_loader import load as load
 
 from . import saved_model_writer
 
 if TYPE_CHECKING:
     from kdiffusion.export.source import ExportSource
 
-__all__ = ["ARTIFACT", "MARK", "PARTS", "TOLERANCE", "load", "write"]
-
-PARTS = ()  # one file
-MARK = None
 TOLERANCE = 1e-4  # from the live network, any predicted number
 
 

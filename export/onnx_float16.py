@@ -22,8 +22,6 @@ if TYPE_CHECKING:
     from kdiffusion.export.source import ExportSource
 
 ARTIFACT = "denoiser_float16.onnx"
-PARTS = ()  # one file
-MARK = None
 # Any predicted number from the live network's: what rounding every weight to 11 bits does.
 TOLERANCE = 1e-2
 # Which input of an operation is its weights.

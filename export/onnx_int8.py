@@ -32,8 +32,6 @@ if TYPE_CHECKING:
     from kdiffusion.export.source import ExportSource
 
 ARTIFACT = "denoiser_int8.onnx"
-PARTS = ()  # one file
-MARK = None
 # Any predicted number from the live network's: what rounding the kernels to 8 bits does.
 TOLERANCE = 2e-1
 # The part of all kernel weights that stays float16, the smallest kernels first.

@@ -10,10 +10,10 @@ import numpy as np
 
 from kdiffusion import __version__
 from kdiffusion.artifacts.integrity import SELF_CHECK_KEY, UNSEALED, example_inputs, golden_text
-from kdiffusion.artifacts.onnx_loader import ARTIFACT, CARD_KEY, SEAL_KEY, load, open_session
+from kdiffusion.artifacts.onnx_loader import ARTIFACT as ARTIFACT
+from kdiffusion.artifacts.onnx_loader import CARD_KEY, SEAL_KEY, open_session
+from kdiffusion.artifacts.onnx_loader import load as load
 from kdiffusion.diffusion.denoiser import OUTPUT_NAME
-
-from .saved_model_writer import serving_function
 
 if TYPE_CHECKING:
     import keras
@@ -22,21 +22,6 @@ if TYPE_CHECKING:
     from kdiffusion.diffusion.card import DenoiserCard
     from kdiffusion.export.source import ExportSource
 
-__all__ = [
-    "ARTIFACT",
-    "MARK",
-    "OPSET",
-    "PARTS",
-    "TOLERANCE",
-    "convert",
-    "introduce",
-    "load",
-    "save",
-    "write",
-]
-
-PARTS = ()  # one file
-MARK = None
 TOLERANCE = 1e-4  # from the live network, any predicted number
 # The newest that tf2onnx writes; ONNX Runtime reads it since 1.14 (2023), in the browser too.
 OPSET = 18
@@ -79,14 +64,16 @@ def convert(network: keras.Model, card: DenoiserCard) -> onnx.ModelProto:
     import onnx
     import tf2onnx
 
+    from kdiffusion.training.denoiser import prediction_function
+
     from .onnx_graph import simplify
 
     # Otherwise it copies the whole graph, weights included, before each of its optimisers, in case
     # one fails: half of the time of an export. Here a failure fails the export.
     os.environ.setdefault("TF2ONNX_CATCH_ERRORS", "FALSE")
-    serve, signature = serving_function(network, card.image_shape)
+    predict = prediction_function(network, card.image_shape)
     model, _ = tf2onnx.convert.from_function(
-        serve, signature, opset=OPSET, custom_op_handlers=HANDLERS
+        predict, predict.input_signature, opset=OPSET, custom_op_handlers=HANDLERS
     )
     _name_batch(model.graph)
     model = simplify(model)

@@ -15,8 +15,6 @@ if TYPE_CHECKING:
     from kdiffusion.export.source import ExportSource
 
 ARTIFACT = "denoiser_float16.safetensors"
-PARTS = ()  # one file
-MARK = None
 TOLERANCE = 1e-2  # of any predicted number: what rounding every weight to 11 bits does
 
 

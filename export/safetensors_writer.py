@@ -9,24 +9,14 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from kdiffusion.artifacts.integrity import UNSEALED
-from kdiffusion.artifacts.safetensors_loader import (
-    ARTIFACT,
-    CARD,
-    METADATA_KEY,
-    NETWORK,
-    NETWORK_CLASS,
-    SEAL,
-    load,
-)
+from kdiffusion.artifacts.safetensors_loader import ARTIFACT as ARTIFACT
+from kdiffusion.artifacts.safetensors_loader import CARD, METADATA_KEY, NETWORK, NETWORK_CLASS, SEAL
+from kdiffusion.artifacts.safetensors_loader import load as load
 from kdiffusion.networks import describe, named_weights
 
 if TYPE_CHECKING:
     from kdiffusion.export.source import ExportSource
 
-__all__ = ["ARTIFACT", "MARK", "PARTS", "TOLERANCE", "load", "save", "write"]
-
-PARTS = ()  # one file
-MARK = None
 TOLERANCE = 1e-4  # from the live network, any predicted number
 
 

@@ -9,25 +9,12 @@ from typing import TYPE_CHECKING, Any
 from kdiffusion.artifacts import saved_model_loader
 from kdiffusion.artifacts.denoiser import LoadedDenoiser
 from kdiffusion.artifacts.integrity import UNSEALED
-from kdiffusion.artifacts.saved_model_loader import (
-    ARTIFACT,
-    CARD_PATH,
-    PARTS,
-    SEAL_PATH,
-    SIGNATURE,
-)
-from kdiffusion.diffusion.denoiser import OUTPUT_NAME
+from kdiffusion.artifacts.saved_model_loader import ARTIFACT as ARTIFACT
+from kdiffusion.artifacts.saved_model_loader import CARD_PATH, SEAL_PATH, SIGNATURE
+from kdiffusion.artifacts.saved_model_loader import PARTS as PARTS
 
 if TYPE_CHECKING:
-    import keras
-    import tensorflow as tf
-
     from kdiffusion.export.source import ExportSource
-
-__all__ = [
-    "ARTIFACT", "MARK", "PARTS", "TOLERANCE", "load", "serving_function", "write",
-    "write_signature",
-]  # fmt: skip
 
 TOLERANCE = 1e-4  # from the live network, any predicted number
 MARK = CARD_PATH
@@ -40,37 +27,9 @@ def load(path: Path) -> LoadedDenoiser:
 
 def write(source: ExportSource, path: Path) -> None:
     """Writes a network as a SavedModel with one signature, `serving_default`."""
-    serve, _ = serving_function(source.network, source.card.image_shape)
-    write_signature(source, serve, path)
+    from kdiffusion.training.denoiser import prediction_function
 
-
-def serving_function(
-    network: keras.Model, image_shape: tuple[int, int, int]
-) -> tuple[Callable, list[tf.TensorSpec]]:
-    """Wraps a network as the graph function that all formats are converted from.
-
-    Args:
-        network: keras.Model on a dictionary of the contract's inputs.
-        image_shape: (height, width, channels).
-
-    Returns:
-        (tf.function, list of tf.TensorSpec): from noisy_image, timestep, label of any batch size to
-        a dictionary with `prediction`; and its input signature.
-    """
-    import tensorflow as tf
-
-    signature = [
-        tf.TensorSpec((None, *image_shape), tf.float32, name="noisy_image"),
-        tf.TensorSpec((None,), tf.int32, name="timestep"),
-        tf.TensorSpec((None,), tf.int32, name="label"),
-    ]
-
-    @tf.function(input_signature=signature)
-    def serve(noisy_image, timestep, label):
-        inputs = {"noisy_image": noisy_image, "timestep": timestep, "label": label}
-        return {OUTPUT_NAME: network(inputs, training=False)}  # training=False: no dropout
-
-    return serve, signature
+    write_signature(source, prediction_function(source.network, source.card.image_shape), path)
 
 
 def write_signature(source: ExportSource, serve: Callable, path: Path) -> None:

@@ -15,9 +15,10 @@ from kdiffusion.artifacts.integrity import seal
 from kdiffusion.diffusion.denoiser import NetworkDenoiser
 from kdiffusion.diffusion.sampling import sample
 from kdiffusion.diffusion.seeded_noise import initial_latents
-from kdiffusion.files import refuse_existing, staged
+from kdiffusion.files import staged
 from kdiffusion.images import to_uint8
 
+from ..formats import free_paths
 from . import onnx_loop, saved_model_loop
 from .tables import GRAPH_SAMPLERS, sampler_tables
 
@@ -26,7 +27,7 @@ if TYPE_CHECKING:
 
     from kdiffusion.diffusion.card import DenoiserCard
 
-__all__ = ["GRAPH_SAMPLERS", "SAMPLER_FORMATS", "export_sampler", "free_paths"]
+__all__ = ["GRAPH_SAMPLERS", "SAMPLER_FORMATS", "export_sampler"]
 
 SAMPLER_FORMATS = {"onnx": onnx_loop, "saved_model": saved_model_loop}
 
@@ -67,29 +68,18 @@ def export_sampler(
     tables = sampler_tables(
         card, sampler=sampler, steps=steps, spacing=spacing, timesteps=timesteps
     )
-    paths = free_paths(formats, Path(folder), overwrite)
+    paths = free_paths(SAMPLER_FORMATS, formats, Path(folder), overwrite)
     from ..source import ExportSource, inference_network
 
     source = ExportSource(inference_network(network), card)
     with contextlib.ExitStack() as stack:
         for name, path in paths.items():
-            temporary = stack.enter_context(staged(path, overwrite, SAMPLER_FORMATS[name].MARK))
-            SAMPLER_FORMATS[name].write(source, tables, temporary)
-            seal(temporary, SAMPLER_FORMATS[name].PARTS)
-            draw, _ = SAMPLER_FORMATS[name].load(temporary)
+            row = SAMPLER_FORMATS[name]
+            temporary = stack.enter_context(staged(path, overwrite, getattr(row, "MARK", None)))
+            row.write(source, tables, temporary)
+            seal(temporary, getattr(row, "PARTS", ()))
+            draw, _ = row.load(temporary)
             _check_images(source, draw, path, **tables.description)
-    return paths
-
-
-def free_paths(formats: Sequence[str], folder: Path, overwrite: bool) -> dict[str, Path]:
-    """Format ► path to write; raises an error before the work if one can't be written."""
-    if not formats or any(name not in SAMPLER_FORMATS for name in formats):
-        raise ValueError(
-            f"`formats` must be some of {list(SAMPLER_FORMATS)}. Received: formats={formats}"
-        )
-    paths = {name: folder / SAMPLER_FORMATS[name].ARTIFACT for name in formats}
-    for name, path in paths.items():
-        refuse_existing(path, overwrite, SAMPLER_FORMATS[name].MARK)
     return paths
 
 

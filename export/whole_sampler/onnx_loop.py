@@ -15,7 +15,7 @@ import numpy as np
 
 from kdiffusion.artifacts.integrity import UNSEALED
 from kdiffusion.artifacts.onnx_loader import CARD_KEY, SEAL_KEY
-from kdiffusion.artifacts.whole_sampler import load_sampler as load
+from kdiffusion.artifacts.whole_sampler import load_sampler
 
 from ..onnx_writer import OPSET, introduce
 from .tables import STATE
@@ -24,13 +24,10 @@ if TYPE_CHECKING:
     from kdiffusion.export.source import ExportSource
     from kdiffusion.export.whole_sampler.tables import SamplerTables
 
-__all__ = ["ARTIFACT", "MARK", "PARTS", "load", "write"]
-
 ARTIFACT = "sampler.onnx"
-PARTS = ()  # one file
-MARK = None
 SAMPLER_KEY = "kdiffusion.sampler"
 PREFIX = "denoiser_"  # of all names of the denoiser's own graph
+load = load_sampler
 
 # In ONNX's own text form. The denoiser's nodes go where the body says so.
 _GRAPH = """

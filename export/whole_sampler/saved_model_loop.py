@@ -13,14 +13,14 @@ from typing import TYPE_CHECKING, Any
 from kdiffusion.artifacts.saved_model_loader import CARD_PATH
 from kdiffusion.artifacts.whole_sampler import OUTPUT_NAME, load_sampler
 
-from ..saved_model_writer import MARK, PARTS, write_signature
+from ..saved_model_writer import MARK as MARK
+from ..saved_model_writer import PARTS as PARTS
+from ..saved_model_writer import write_signature
 from .tables import STATE
 
 if TYPE_CHECKING:
     from kdiffusion.export.source import ExportSource
     from kdiffusion.export.whole_sampler.tables import SamplerTables
-
-__all__ = ["ARTIFACT", "MARK", "PARTS", "load", "write"]
 
 ARTIFACT = "sampler_saved_model"
 SAMPLER_PATH = CARD_PATH.with_name("sampler.json")

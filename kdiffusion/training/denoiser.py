@@ -9,15 +9,21 @@ import keras
 import tensorflow as tf
 
 from kdiffusion.diffusion.card import DenoiserCard
-from kdiffusion.diffusion.denoiser import NetworkDenoiser
+from kdiffusion.diffusion.denoiser import OUTPUT_NAME, NetworkDenoiser
 
 
-def prediction_function(
-    network: keras.Model, image_shape: tuple[int, int, int]
-) -> Callable[..., tf.Tensor]:
-    """A network as a `tf.function` of the Denoiser's inputs, for any batch.
+def prediction_function(network: keras.Model, image_shape: tuple[int, int, int]) -> Any:
+    """A network as the graph function that is sampled and exported.
 
     Make it once for a network: TensorFlow never frees what it has traced.
+
+    Args:
+        network: keras.Model on a dictionary of the contract's inputs.
+        image_shape: (height, width, channels).
+
+    Returns:
+        tf.function from noisy_image, timestep, label of any batch size to a dictionary with
+        `prediction`.
     """
     signature = [
         tf.TensorSpec([None, *image_shape], tf.float32, "noisy_image"),
@@ -27,12 +33,15 @@ def prediction_function(
 
     @tf.function(input_signature=signature)
     def predict(noisy_image, timestep, label):
-        return network({"noisy_image": noisy_image, "timestep": timestep, "label": label})
+        inputs = {"noisy_image": noisy_image, "timestep": timestep, "label": label}
+        return {OUTPUT_NAME: network(inputs, training=False)}  # training=False: no dropout
 
     return predict
 
 
-def numpy_denoiser(card: DenoiserCard, predict: Callable[..., tf.Tensor]) -> NetworkDenoiser:
+def numpy_denoiser(
+    card: DenoiserCard, predict: Callable[..., dict[str, tf.Tensor]]
+) -> NetworkDenoiser:
     """A `prediction_function` as a Denoiser on NumPy arrays."""
 
     def network(noisy_images, timesteps, labels):
@@ -40,7 +49,7 @@ def numpy_denoiser(card: DenoiserCard, predict: Callable[..., tf.Tensor]) -> Net
             tf.constant(noisy_images, tf.float32),
             tf.constant(timesteps, tf.int32),
             tf.constant(labels, tf.int32),
-        ).numpy()
+        )[OUTPUT_NAME].numpy()
 
     return NetworkDenoiser(card, network)
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import functools
 import warnings
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from typing import Any
 
 import keras
@@ -245,7 +245,7 @@ class DiffusionModel(keras.Model):
         return self.ema_network(inputs, training=False)
 
     @functools.cached_property
-    def prediction_function(self) -> Callable[..., tf.Tensor]:
+    def prediction_function(self) -> Any:
         """The averaged network as a `tf.function` of the Denoiser's inputs, for any batch."""
         return prediction_function(self, self.network.image_shape)
 

@@ -7,7 +7,6 @@ import numpy as np
 import pytest
 
 from kdiffusion.artifacts import load_denoiser
-from kdiffusion.diffusion.denoiser import NetworkDenoiser
 from kdiffusion.diffusion.schedules import make_schedule
 from kdiffusion.export import FORMATS, export_network
 from kdiffusion.export.whole_sampler import export_sampler
@@ -108,17 +107,12 @@ def denoisers(exported):
 @pytest.fixture(scope="session")
 def live_denoiser(card):
     """`live_denoiser(network)`: the Denoiser of a network that is not exported yet."""
-    from kdiffusion.export.saved_model_writer import serving_function
     from kdiffusion.export.source import inference_network
+    from kdiffusion.training.denoiser import numpy_denoiser, prediction_function
 
     def denoiser(network):
-        serve, _ = serving_function(inference_network(network), card.image_shape)
-
-        def predict(images, timesteps, labels):
-            arrays = images.astype("float32"), timesteps.astype("int32"), labels.astype("int32")
-            return serve(*arrays)["prediction"].numpy()
-
-        return NetworkDenoiser(card, predict)
+        network = inference_network(network)
+        return numpy_denoiser(card, prediction_function(network, card.image_shape))
 
     return denoiser
 
