@@ -7,7 +7,7 @@ import os
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from kdiffusion.artifacts import ArtifactError, safetensors_loader
+from kdiffusion.artifacts import safetensors_loader
 from kdiffusion.artifacts.released import existing, released_models
 from kdiffusion.diffusion.card import DenoiserCard
 from kdiffusion.object_store import is_url
@@ -95,9 +95,6 @@ def inference_network(network: keras.Model) -> keras.Model:
 
     Returns:
         keras.Model of the same class.
-
-    Raises:
-        ArtifactError: a layer that computes in another precision, whatever its config says.
     """
     import keras
 
@@ -112,7 +109,6 @@ def inference_network(network: keras.Model) -> keras.Model:
             call_once(copy, network.image_shape)
     finally:
         keras.config.set_dtype_policy(policy)
-    _check_float32(copy)
     copy.set_weights(network.get_weights())
     choose_forms(copy, FORMS)
     return copy
@@ -125,15 +121,3 @@ def _in_float32(config: Any) -> Any:
     if isinstance(config, (list, tuple)):
         return type(config)(map(_in_float32, config))
     return "float32" if isinstance(config, str) and config in HALVES else config
-
-
-def _check_float32(network):
-    import keras
-
-    for layer in network._flatten_layers():
-        dtype = layer.compute_dtype
-        if keras.backend.is_float_dtype(dtype) and dtype != "float32":
-            raise ArtifactError(
-                "`network` must be of layers that compute in float32 once their config says so. "
-                f"Received: {layer.name}, which computes in {dtype}"
-            )
