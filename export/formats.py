@@ -3,14 +3,13 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Protocol
+from typing import TYPE_CHECKING, Protocol
 
 from kdiffusion.artifacts.denoiser import LoadedDenoiser
 from kdiffusion.artifacts.integrity import seal
-from kdiffusion.checks import check_name
-from kdiffusion.files import refuse_existing, staged
+from kdiffusion.files import staged
 from kdiffusion.networks import is_described
 
 from . import (
@@ -22,7 +21,7 @@ from . import (
     safetensors_writer,
     saved_model_writer,
 )
-from .source import default_folder, read_source
+from .source import default_folder, free_paths, read_source
 
 if TYPE_CHECKING:
     import keras
@@ -165,14 +164,4 @@ def export_network(
             seal(temporary, getattr(row, "PARTS", ()))
             check_deviation(source.network, row.load(temporary), row.TOLERANCE)
     Path(folder, CARD).write_text(card.to_json() + "\n", encoding="utf-8")
-    return paths
-
-
-def free_paths(
-    table: Mapping[str, Any], formats: Sequence[str], folder: Path, overwrite: bool
-) -> dict[str, Path]:
-    """Format ► path to write; refuses what is there, before the work."""
-    paths = {name: folder / table[check_name("formats", name, table)].ARTIFACT for name in formats}
-    for name, path in paths.items():
-        refuse_existing(path, overwrite, getattr(table[name], "MARK", None))
     return paths

@@ -1,15 +1,18 @@
-"""What is exported: the network of a run or of a file of weights, float32 and in inference mode."""
+"""What is exported, and where to: the network of a run or of a file of weights, in float32."""
 
 from __future__ import annotations
 
 import functools
 import os
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from kdiffusion.artifacts import safetensors_loader
 from kdiffusion.artifacts.released import existing, released_models
+from kdiffusion.checks import check_name
 from kdiffusion.diffusion.card import DenoiserCard
+from kdiffusion.files import refuse_existing
 from kdiffusion.object_store import is_url
 from kdiffusion.tensorflow_start import import_tensorflow
 
@@ -28,6 +31,16 @@ def default_folder(source: str | os.PathLike) -> Path:
         raise ValueError(f"`out` must be given for {source}, which has no folder of its own")
     source = Path(source)
     return source.parent if source.is_file() else source / "export"
+
+
+def free_paths(
+    table: Mapping[str, Any], formats: Sequence[str], folder: Path, overwrite: bool
+) -> dict[str, Path]:
+    """Format ► path to write; refuses what is there, before the work."""
+    paths = {name: folder / table[check_name("formats", name, table)].ARTIFACT for name in formats}
+    for name, path in paths.items():
+        refuse_existing(path, overwrite, getattr(table[name], "MARK", None))
+    return paths
 
 
 def read_source(source: str | os.PathLike, best: bool = False) -> tuple[keras.Model, DenoiserCard]:

@@ -18,7 +18,7 @@ from kdiffusion.diffusion.seeded_noise import initial_latents
 from kdiffusion.files import staged
 from kdiffusion.images import to_uint8
 
-from ..formats import free_paths
+from ..source import free_paths
 from . import onnx_loop, saved_model_loop
 from .tables import GRAPH_SAMPLERS, sampler_tables
 

@@ -9,8 +9,8 @@ import tyro
 
 from kdiffusion.diffusion.sampling_options import SpacingName
 from kdiffusion.export import whole_sampler
-from kdiffusion.export.formats import DEFAULT_FORMATS, FORMATS, export_run, free_paths
-from kdiffusion.export.source import default_folder, read_source
+from kdiffusion.export.formats import DEFAULT_FORMATS, FORMATS, export_run
+from kdiffusion.export.source import default_folder, free_paths, read_source
 from kdiffusion.terminal import working
 
 if TYPE_CHECKING:  # A type checker can't know the tables' names.
