@@ -22,8 +22,8 @@ from kdiffusion.export.onnx_writer import OPSET
 from kdiffusion.export.source import ExportSource, inference_network
 from kdiffusion.export.verify import largest_deviation
 from kdiffusion.images import to_uint8
+from kdiffusion.networks.blocks import Upsample
 from kdiffusion.networks.layers import GroupNorm
-from kdiffusion.networks.resampling import Upsample
 
 pytestmark = pytest.mark.slow
 

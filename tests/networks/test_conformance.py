@@ -2,7 +2,7 @@ import keras
 import numpy as np
 import pytest
 
-from kdiffusion.networks import attention, blocks, embeddings, layers, resampling
+from kdiffusion.networks import attention, blocks, embeddings, layers
 from tests.networks.layer_values import CONDITION, MAP, random_inputs, randomise
 
 NORM = {"groups": 8, "epsilon": 0.5, "min_group_channels": 1}
@@ -64,9 +64,9 @@ CASES = {
         {"channels": 8, "attention_heads": 2, "dropout": 0.25, "scale_shift": True},
         [MAP, CONDITION],
     ),
-    "Downsample": (resampling.Downsample, {"channels": 8}, [MAP]),
-    "Downsample symmetric": (resampling.Downsample, {"channels": 8, "symmetric": True}, [MAP]),
-    "Upsample": (resampling.Upsample, {"channels": 8}, [MAP]),
+    "Downsample": (blocks.Downsample, {"channels": 8}, [MAP]),
+    "Downsample symmetric": (blocks.Downsample, {"channels": 8, "symmetric": True}, [MAP]),
+    "Upsample": (blocks.Upsample, {"channels": 8}, [MAP]),
 }
 
 
