@@ -8,8 +8,7 @@ from pkgutil import resolve_name
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:  # for editors and type checkers, which do not run `__getattr__`
-    from kdiffusion.artifacts import load_denoiser
-    from kdiffusion.artifacts.whole_sampler import load_sampler
+    from kdiffusion.artifacts import load_denoiser, load_sampler
     from kdiffusion.data import load_dataset
     from kdiffusion.data.pipeline import training_batches, validation_batches
     from kdiffusion.diffusers.reader import import_diffusers
@@ -35,8 +34,7 @@ __version__ = "0.1.0"
 
 # Module: the names that come from it.
 _NAMES = {
-    "kdiffusion.artifacts": "load_denoiser",
-    "kdiffusion.artifacts.whole_sampler": "load_sampler",
+    "kdiffusion.artifacts": "load_denoiser load_sampler",
     "kdiffusion.data": "load_dataset",
     "kdiffusion.data.pipeline": "training_batches validation_batches",
     "kdiffusion.diffusers.reader": "import_diffusers",

@@ -13,9 +13,9 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from kdiffusion.artifacts import load_sampler
 from kdiffusion.artifacts.integrity import UNSEALED
 from kdiffusion.artifacts.onnx_loader import CARD_KEY, SEAL_KEY
-from kdiffusion.artifacts.whole_sampler import load_sampler
 
 from ..onnx_writer import OPSET, introduce
 from .tables import STATE

@@ -10,8 +10,8 @@ import json
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from kdiffusion.artifacts import load_sampler
 from kdiffusion.artifacts.saved_model_loader import CARD_PATH
-from kdiffusion.artifacts.whole_sampler import OUTPUT_NAME, load_sampler
 
 from ..saved_model_writer import MARK as MARK
 from ..saved_model_writer import PARTS as PARTS
@@ -95,6 +95,6 @@ def _sampling_function(network, card, tables):
         nothing = [tf.zeros_like(noise)] * (len(STATE) - 2)
         start = (tf.constant(0), noise, *nothing)
         _, image, *_ = tf.while_loop(lambda i, *_: i < len(tables.timesteps), move, start)
-        return {OUTPUT_NAME: tf.clip_by_value(image, *tables.limits)}
+        return {"image": tf.clip_by_value(image, *tables.limits)}
 
     return draw

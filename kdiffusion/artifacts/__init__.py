@@ -1,4 +1,4 @@
-"""Opening: an exported file ► a Denoiser, in the runtime that its format needs.
+"""Opening: an exported file ► a Denoiser or a sampler, in the runtime that its format needs.
 
 Importing this package imports no runtime: TensorFlow, ONNX Runtime and the others are imported by
 the functions that need them.
@@ -7,12 +7,21 @@ the functions that need them.
 from __future__ import annotations
 
 import os
+from collections.abc import Callable
 from pathlib import Path
 from types import ModuleType
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from kdiffusion.diffusion.sampling_plan import check_labels
 
 from . import litert_loader, onnx_loader, safetensors_loader, saved_model_loader
 from .denoiser import ArtifactError, LoadedDenoiser
 from .released import existing, released_models
+
+if TYPE_CHECKING:
+    from kdiffusion.diffusion.card import DenoiserCard
 
 __all__ = [
     "LOADERS",
@@ -20,6 +29,7 @@ __all__ = [
     "LoadedDenoiser",
     "is_artifact",
     "load_denoiser",
+    "load_sampler",
     "released_models",
 ]
 
@@ -70,6 +80,38 @@ def load_denoiser(path: str | os.PathLike, trust: bool = False) -> LoadedDenoise
             "folder with a denoiser.onnx, which `kdiffusion export RUN_DIR` writes"
         )
     return loader.load(path, trust)
+
+
+def load_sampler(
+    path: str | os.PathLike, trust: bool = False
+) -> tuple[Callable[[np.ndarray, np.ndarray, float], np.ndarray], DenoiserCard]:
+    """Opens an exported whole sampler, with ONNX Runtime, or TensorFlow for a SavedModel.
+
+    Args:
+        path: path of the file or the folder.
+        trust: bool. Whether to open a SavedModel, which can run any code. Defaults to `False`.
+
+    Returns:
+        (callable, DenoiserCard): `sample(noise, labels, guidance_strength)`, from float32
+        `[B, H, W, C]`, int32 `[B]` and a float to float32 images `[B, H, W, C]`; and the card.
+
+    Raises:
+        ArtifactError: a damaged file, no usable card, or a SavedModel that isn't trusted.
+    """
+    path = Path(path)
+    if saved_model_loader.recognises(path):
+        run, card = saved_model_loader.open_signature(path, trust)
+    else:
+        run, card = onnx_loader.open_graph(path)
+
+    def sample(noise, labels, guidance_strength):
+        noise = np.asarray(noise, np.float32)
+        # Checked here: on a GPU the graph itself samples from anything.
+        labels = check_labels(card, labels, len(noise))
+        strength = np.asarray(guidance_strength, np.float32)
+        return run(noise=noise, label=labels, guidance_strength=strength)
+
+    return sample, card
 
 
 def _within(path):

@@ -8,8 +8,7 @@ import onnxruntime
 import pytest
 import tensorflow as tf
 
-from kdiffusion.artifacts import ArtifactError
-from kdiffusion.artifacts.whole_sampler import load_sampler
+from kdiffusion.artifacts import ArtifactError, load_sampler
 from kdiffusion.diffusion.denoiser import NetworkDenoiser
 from kdiffusion.diffusion.sampling import sample
 from kdiffusion.diffusion.seeded_noise import initial_latents

@@ -12,7 +12,7 @@ import numpy as np
 import pytest
 import tensorflow as tf
 
-from kdiffusion.artifacts.whole_sampler import load_sampler
+from kdiffusion.artifacts import load_sampler
 from kdiffusion.images import to_uint8
 
 pytestmark = pytest.mark.slow
