@@ -15,8 +15,8 @@ import tyro
 
 from kdiffusion import load_denoiser, load_run, sample, to_uint8
 from kdiffusion.export import FORMATS, export_network
+from kdiffusion.export.formats import largest_deviation
 from kdiffusion.export.source import inference_network
-from kdiffusion.export.verify import largest_deviation
 
 QUANTILES = (0.5, 0.9, 0.99, 1.0)
 

@@ -71,8 +71,8 @@ def export_diffusers(
         "scheduler": ["diffusers", scheduler["_class_name"]],
         "unet": ["diffusers", theirs.CLASS],
     }
+    from kdiffusion.export.formats import check_deviation
     from kdiffusion.export.source import inference_network
-    from kdiffusion.export.verify import check_deviation
 
     with staged(path, overwrite, layout.CARD) as temporary:
         _write_json(temporary / layout.INDEX, index)

@@ -18,9 +18,9 @@ from kdiffusion.artifacts.onnx_loader import CARD_KEY, SEAL_KEY
 from kdiffusion.diffusion.card import DenoiserCard
 from kdiffusion.diffusion.sampling import sample
 from kdiffusion.export import FORMATS, export_network
+from kdiffusion.export.formats import largest_deviation
 from kdiffusion.export.onnx_writer import OPSET
 from kdiffusion.export.source import ExportSource, inference_network
-from kdiffusion.export.verify import largest_deviation
 from kdiffusion.images import to_uint8
 from kdiffusion.networks.blocks import Upsample
 from kdiffusion.networks.layers import GroupNorm

@@ -7,8 +7,8 @@ import pytest
 from kdiffusion import DiffusionModel
 from kdiffusion.artifacts import load_denoiser
 from kdiffusion.export import export_network, export_run
+from kdiffusion.export.formats import largest_deviation
 from kdiffusion.export.source import inference_network
-from kdiffusion.export.verify import largest_deviation
 from kdiffusion.networks.unet import UNet
 from kdiffusion.training.batches import check_network
 
