@@ -77,7 +77,7 @@ def write_hub_folder(
             _write_networks(source, place, best)
         files = {name: (place / name).stat().st_size for name in FILES if (place / name).is_file()}
         if space:
-            from kdiffusion.web.site import write_site
+            from kdiffusion.web import write_site
 
             smaller = place / NAMES["onnx_float16"]  # half of the download
             write_site(smaller if smaller.exists() else place / NAMES["onnx"], place / SPACE)

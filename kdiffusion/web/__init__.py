@@ -1,1 +1,94 @@
-"""A page that samples from an exported network in the reader's browser."""
+"""`python -m kdiffusion web MODEL --out FOLDER`: a page that samples in the browser."""
+
+from __future__ import annotations
+
+import os
+import shlex
+import shutil
+import subprocess
+import tempfile
+from pathlib import Path
+
+from kdiffusion.artifacts import onnx_loader
+from kdiffusion.artifacts.released import existing
+from kdiffusion.commands.inputs import Artifact
+from kdiffusion.files import staged
+
+PAGE = Path(__file__).parent / "page"
+MARK = ".kdiffusion-site"  # an empty file: a folder that holds it may be replaced
+# package.json pins the version and package-lock.json its checksum.
+_NPM_FILES = ("package.json", "package-lock.json")
+_NOT_OF_THE_SITE = (*_NPM_FILES, "README.md")  # the folder is an npm package too
+# ONNX Runtime without and with WebGPU: a browser loads only the pair that it can use.
+_RUNTIME_FILES = (
+    "ort.wasm.bundle.min.mjs",
+    "ort-wasm-simd-threaded.wasm",
+    "ort.webgpu.bundle.min.mjs",
+    "ort-wasm-simd-threaded.asyncify.wasm",
+)
+
+
+def write_site(
+    artifact: str | os.PathLike, folder: str | os.PathLike, overwrite: bool = False
+) -> None:
+    """Writes a site that samples from an exported network in the reader's browser.
+
+    It holds the network with its card, the page and ONNX Runtime, which npm fetches once at a
+    pinned version and then has in its cache.
+
+    Args:
+        artifact: path of an ONNX file with its card, or a pretrained model.
+        folder: path of the folder to make.
+        overwrite: bool. Whether an earlier site may be replaced. Defaults to `False`.
+
+    Raises:
+        ArtifactError: a file that is not ONNX, is damaged, or has no usable card.
+        FileExistsError: `folder` exists, and `overwrite` is False or it is not a site.
+        OSError: npm is missing or could not fetch ONNX Runtime.
+    """
+    artifact = existing(artifact)
+    onnx_loader.load(artifact)  # the page reads the card as it is
+    with staged(folder, overwrite, MARK) as site:
+        shutil.copytree(PAGE, site, ignore=shutil.ignore_patterns(*_NOT_OF_THE_SITE))
+        shutil.copyfile(artifact, site / onnx_loader.ARTIFACT)
+        _fetch_runtime(site / "runtime")
+        (site / MARK).touch()
+
+
+def _fetch_runtime(folder):
+    """Puts ONNX Runtime for browsers into a new folder; npm checks what it fetches."""
+    npm = shutil.which("npm") or "npm"  # npm.cmd on Windows
+    with tempfile.TemporaryDirectory() as temporary:
+        for name in _NPM_FILES:
+            shutil.copy(PAGE / name, temporary)
+        options = ["--ignore-scripts", "--prefer-offline", "--no-audit", "--no-fund"]
+        done = subprocess.run(
+            [npm, "ci", "--include=dev", *options],
+            cwd=temporary,
+            capture_output=True,
+            text=True,
+            check=False,
+        )
+        if done.returncode:
+            raise OSError(f"npm could not fetch ONNX Runtime for browsers: {done.stderr}")
+        folder.mkdir()
+        for name in _RUNTIME_FILES:
+            shutil.copy(Path(temporary, "node_modules/onnxruntime-web/dist", name), folder)
+
+
+def main(
+    artifact: Artifact,
+    out: Path = Path("site"),
+    overwrite: bool = False,
+) -> None:
+    """Makes a page that samples from an exported network in the browser: a folder of static files.
+
+    Args:
+        artifact: denoiser.onnx, or a pretrained model; no other format runs in a browser.
+        out: folder to make.
+        overwrite: replace an earlier site.
+    """
+    write_site(artifact, out, overwrite)
+    serve = f"python -m http.server --directory {shlex.quote(str(out))}"
+    print(f"{out}: serve it, for example by `{serve}`,")
+    print("then open http://localhost:8000")
