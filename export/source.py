@@ -14,7 +14,7 @@ from kdiffusion.checks import check_name
 from kdiffusion.diffusion.card import DenoiserCard
 from kdiffusion.files import refuse_existing
 from kdiffusion.object_store import is_url
-from kdiffusion.tensorflow_start import import_tensorflow
+from kdiffusion.terminal import import_tensorflow
 
 if TYPE_CHECKING:
     import keras

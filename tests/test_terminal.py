@@ -1,6 +1,8 @@
 import sys
 import warnings
 
+import pytest
+
 from kdiffusion import terminal
 
 
@@ -34,3 +36,10 @@ def test_a_warning_is_a_line_for_the_reader(capsys):
 
 def test_one_thing_is_no_plural():
     assert [terminal.counted(number, "image") for number in (1, 2)] == ["1 image", "2 images"]
+
+
+@pytest.mark.slow
+def test_tensorflow_starts_without_a_word(run_python):
+    program = "from kdiffusion.terminal import import_tensorflow; import_tensorflow()"
+    done = run_python("-c", program, env={"TF_CPP_MIN_LOG_LEVEL": "0"})
+    assert (done.stdout, done.stderr) == ("", "")

@@ -16,7 +16,7 @@ import numpy as np
 
 from kdiffusion import networks
 from kdiffusion.diffusion.card import DenoiserCard
-from kdiffusion.tensorflow_start import import_tensorflow
+from kdiffusion.terminal import import_tensorflow
 
 from .denoiser import ArtifactError, LoadedDenoiser, card_from_text
 from .integrity import check_seal

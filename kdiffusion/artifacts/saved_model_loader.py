@@ -10,7 +10,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from kdiffusion.tensorflow_start import import_tensorflow
+from kdiffusion.terminal import import_tensorflow
 
 from .denoiser import ArtifactError, LoadedDenoiser, card_from_text
 from .integrity import check_seal

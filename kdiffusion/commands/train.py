@@ -24,8 +24,7 @@ from kdiffusion.runs import PRESET_DOCS, PRESETS, Config, Interrupted
 from kdiffusion.runs.config import OneOf
 from kdiffusion.runs.run_directory import RunDirectory, holds_run
 from kdiffusion.runs.summary import settings_lines
-from kdiffusion.tensorflow_start import import_tensorflow
-from kdiffusion.terminal import say, working
+from kdiffusion.terminal import import_tensorflow, say, working
 
 from .outputs import labels_and_seeds
 

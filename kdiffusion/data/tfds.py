@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 
 from kdiffusion.images import ImageSize, fit_image
-from kdiffusion.tensorflow_start import import_tensorflow
+from kdiffusion.terminal import import_tensorflow
 
 from .image_dataset import ImageDataset, Images
 from .loading import DATASETS

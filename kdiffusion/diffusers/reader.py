@@ -16,8 +16,7 @@ from kdiffusion.artifacts import safetensors_loader
 from kdiffusion.diffusion.card import DenoiserCard
 from kdiffusion.files import refuse_existing
 from kdiffusion.networks import LABEL_TABLE, build, named_weights
-from kdiffusion.tensorflow_start import import_tensorflow
-from kdiffusion.terminal import working
+from kdiffusion.terminal import import_tensorflow, working
 
 from .folder import CARD, DiffusersModel, read
 from .network import our_layout, their_name
