@@ -10,8 +10,8 @@ from typing import TYPE_CHECKING, Protocol
 
 import numpy as np
 
-from kdiffusion.artifacts.denoiser import ArtifactError, LoadedDenoiser
-from kdiffusion.artifacts.integrity import seal
+from kdiffusion.artifacts.integrity import ArtifactError, seal
+from kdiffusion.diffusion.denoiser import LoadedDenoiser
 from kdiffusion.files import staged
 from kdiffusion.networks import is_described
 

@@ -7,11 +7,11 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from kdiffusion.artifacts import saved_model_loader
-from kdiffusion.artifacts.denoiser import LoadedDenoiser
 from kdiffusion.artifacts.integrity import UNSEALED
 from kdiffusion.artifacts.saved_model_loader import ARTIFACT as ARTIFACT
 from kdiffusion.artifacts.saved_model_loader import CARD_PATH, SEAL_PATH, SIGNATURE
 from kdiffusion.artifacts.saved_model_loader import PARTS as PARTS
+from kdiffusion.diffusion.denoiser import LoadedDenoiser
 
 if TYPE_CHECKING:
     from kdiffusion.export.source import ExportSource

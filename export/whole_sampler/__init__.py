@@ -10,8 +10,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from kdiffusion.artifacts.denoiser import ArtifactError
-from kdiffusion.artifacts.integrity import seal
+from kdiffusion.artifacts.integrity import ArtifactError, seal
 from kdiffusion.diffusion.denoiser import NetworkDenoiser
 from kdiffusion.diffusion.sampling import sample
 from kdiffusion.diffusion.seeded_noise import initial_latents

@@ -14,10 +14,11 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from kdiffusion.diffusion.denoiser import LoadedDenoiser
 from kdiffusion.diffusion.sampling_plan import check_labels
 
 from . import litert_loader, onnx_loader, safetensors_loader, saved_model_loader
-from .denoiser import ArtifactError, LoadedDenoiser
+from .integrity import ArtifactError
 from .released import existing, released_models
 
 if TYPE_CHECKING:

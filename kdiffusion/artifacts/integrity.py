@@ -1,4 +1,4 @@
-"""Damage is noticed before images come of it: the seal of a file, and its golden predictions."""
+"""Damage is noticed before images come of it: a file's card, its seal, its golden predictions."""
 
 from __future__ import annotations
 
@@ -7,16 +7,30 @@ import json
 import re
 from collections.abc import Callable, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING
 
 import numpy as np
 
+from kdiffusion.diffusion.card import CardError, DenoiserCard
 from kdiffusion.diffusion.seeded_noise import initial_latents
 
-from .denoiser import ArtifactError
 
-if TYPE_CHECKING:
-    from kdiffusion.diffusion.card import DenoiserCard
+class ArtifactError(ValueError):
+    """An exported file that cannot be written or used; the message names the file and the need."""
+
+
+def card_from_text(text: str | bytes | None, path: Path) -> DenoiserCard:
+    """The card that a file carries as JSON.
+
+    Raises:
+        ArtifactError: no card, one of a newer version, or one whose numbers do not validate.
+    """
+    if not text:
+        raise ArtifactError(f"{path} has no kdiffusion card: kdiffusion did not export it")
+    try:
+        return DenoiserCard.from_json(text)
+    except CardError as error:
+        raise ArtifactError(f"{path} carries a card that cannot be used: {error}") from error
+
 
 # A format writes this, uncompressed, in one place among its bytes, and `seal` fills it in.
 UNSEALED = "kdiffusion-sha256:" + 64 * "0"

@@ -6,8 +6,9 @@ import os
 import zipfile
 from pathlib import Path
 
-from .denoiser import LoadedDenoiser, card_from_text
-from .integrity import check_seal
+from kdiffusion.diffusion.denoiser import LoadedDenoiser
+
+from .integrity import card_from_text, check_seal
 from .saved_model_loader import SIGNATURE
 
 ARTIFACT = "denoiser.tflite"

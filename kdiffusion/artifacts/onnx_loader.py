@@ -9,8 +9,9 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from .denoiser import ArtifactError, LoadedDenoiser, card_from_text
-from .integrity import SELF_CHECK_KEY, check_runtime, check_seal
+from kdiffusion.diffusion.denoiser import LoadedDenoiser
+
+from .integrity import SELF_CHECK_KEY, ArtifactError, card_from_text, check_runtime, check_seal
 
 if TYPE_CHECKING:
     import onnxruntime

@@ -16,10 +16,10 @@ import numpy as np
 
 from kdiffusion import networks
 from kdiffusion.diffusion.card import DenoiserCard
+from kdiffusion.diffusion.denoiser import LoadedDenoiser
 from kdiffusion.terminal import import_tensorflow
 
-from .denoiser import ArtifactError, LoadedDenoiser, card_from_text
-from .integrity import check_seal
+from .integrity import ArtifactError, card_from_text, check_seal
 
 if TYPE_CHECKING:
     import keras

@@ -10,10 +10,10 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from kdiffusion.diffusion.denoiser import LoadedDenoiser
 from kdiffusion.terminal import import_tensorflow
 
-from .denoiser import ArtifactError, LoadedDenoiser, card_from_text
-from .integrity import check_seal
+from .integrity import ArtifactError, card_from_text, check_seal
 
 if TYPE_CHECKING:
     import numpy as np

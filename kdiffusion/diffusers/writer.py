@@ -10,8 +10,8 @@ from typing import TYPE_CHECKING, Annotated
 import numpy as np
 import tyro
 
-from kdiffusion.artifacts.denoiser import LoadedDenoiser
 from kdiffusion.diffusion.card import DenoiserCard
+from kdiffusion.diffusion.denoiser import LoadedDenoiser
 from kdiffusion.export.source import default_folder, read_source
 from kdiffusion.files import refuse_existing, staged
 from kdiffusion.networks import describe, named_weights
