@@ -111,7 +111,7 @@ def inference_network(network: keras.Model) -> keras.Model:
     """
     import keras
 
-    from kdiffusion.networks.layers import choose_forms
+    from kdiffusion.networks import choose_forms
     from kdiffusion.training.batches import call_once
 
     policy = keras.config.dtype_policy()

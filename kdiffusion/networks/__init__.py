@@ -1,7 +1,7 @@
 """The table of networks, and what a file of weights says of one: class, arguments, weights.
 
-The networks and their layers are in Keras alone: no file here imports TensorFlow, and this one
-imports Keras only to build a network.
+And the forms in which a layer can be computed. The networks and their layers are in Keras alone: no
+file here imports TensorFlow, and this one imports Keras only where there is a network.
 """
 
 from __future__ import annotations
@@ -9,6 +9,8 @@ from __future__ import annotations
 from collections.abc import Mapping
 from pkgutil import resolve_name
 from typing import TYPE_CHECKING, Any
+
+from kdiffusion.checks import check_name
 
 if TYPE_CHECKING:
     import keras
@@ -59,3 +61,35 @@ def named_weights(network: keras.Model) -> dict[str, keras.Variable]:
     Layers have names of their own here: Keras's automatic ones count what a process made.
     """
     return {variable.path: variable for variable in network.weights}
+
+
+# Computed again for the gradient (Chen et al. 2016), block by block, rather than kept.
+REMATERIALISED = {"ResidualBlock": "rematerialised", "SelfAttention2D": "rematerialised"}
+
+
+def choose_forms(network: keras.Model, forms: Mapping[str, str]) -> None:
+    """Makes the layers of a network compute in the named forms, from its next trace on.
+
+    Args:
+        network: keras.Model, such as `UNet`, whose layers hold their parts as attributes.
+        forms: from the name of a layer's class to one of its `FORMS`. Classes that the network
+            has none of are left aside.
+
+    Raises:
+        ValueError: a layer's class has no form of that name.
+    """
+    for layer in _layers(network):
+        name = type(layer).__name__
+        if name in forms and hasattr(type(layer), "FORMS"):  # not another's of that name
+            layer.form = check_name(f"form of {name}", forms[name], type(layer).FORMS)
+
+
+def _layers(parent):
+    """All layers in a layer, at any depth."""
+    import keras
+
+    within = parent.layers if isinstance(parent, keras.Model) else vars(parent).values()
+    for layer in within:
+        if isinstance(layer, keras.layers.Layer):
+            yield layer
+            yield from _layers(layer)

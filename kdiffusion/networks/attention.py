@@ -24,7 +24,7 @@ class SelfAttention2D(keras.layers.Layer):
         form: str, a key of `FORMS`. `"plain"` projects the map four times. `"folded"` does it
             twice where there is one head: a smaller graph to sample from, a costlier gradient.
             `"rematerialised"` keeps the input alone for the gradient and computes the rest again.
-            See `kdiffusion.networks.layers`.
+            See `kdiffusion.networks`.
     """
 
     FORMS: ClassVar = {

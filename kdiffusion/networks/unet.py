@@ -9,15 +9,9 @@ import keras
 from keras import ops
 
 from kdiffusion.networks.attention import SelfAttention2D
-from kdiffusion.networks.blocks import (
-    DownBlock,
-    Downsample,
-    ResidualBlock,
-    UpBlock,
-    Upsample,
-)
+from kdiffusion.networks.blocks import DownBlock, ResidualBlock, UpBlock
 from kdiffusion.networks.embeddings import ConditionEmbedding
-from kdiffusion.networks.layers import GroupNorm, Tensor
+from kdiffusion.networks.layers import Downsample, GroupNorm, Tensor, Upsample
 
 
 @keras.saving.register_keras_serializable("kdiffusion")

@@ -19,7 +19,7 @@ from kdiffusion.diffusion.prediction import check_prediction_type, from_x0_and_e
 from kdiffusion.diffusion.sampling import sample
 from kdiffusion.diffusion.sampling_plan import Integers, Labels
 from kdiffusion.diffusion.weighting import loss_weights
-from kdiffusion.networks.layers import REMATERIALISED, choose_forms
+from kdiffusion.networks import REMATERIALISED, choose_forms
 from kdiffusion.training.batches import check_first_batch, check_network, images_and_labels
 from kdiffusion.training.denoiser import model_card, numpy_denoiser, prediction_function
 from kdiffusion.training.ema import averaged_copy, update_average

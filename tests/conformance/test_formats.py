@@ -22,8 +22,7 @@ from kdiffusion.export.formats import largest_deviation
 from kdiffusion.export.onnx_writer import OPSET
 from kdiffusion.export.source import ExportSource, inference_network
 from kdiffusion.images import to_uint8
-from kdiffusion.networks.blocks import Upsample
-from kdiffusion.networks.layers import GroupNorm
+from kdiffusion.networks.layers import GroupNorm, Upsample
 
 pytestmark = pytest.mark.slow
 

@@ -1,7 +1,5 @@
-import keras
 import numpy as np
 import pytest
-from keras import ops
 
 from kdiffusion.networks import blocks
 from tests.networks.layer_values import CONDITION, MAP, random_inputs, randomise
@@ -28,26 +26,3 @@ def test_dropout_acts_in_training_only():
     moving = [np.asarray(block(x, condition, training=True)) for _ in range(2)]
     np.testing.assert_array_equal(*still)
     assert np.abs(moving[0] - moving[1]).max() > 0.1
-
-
-@pytest.mark.parametrize("form", blocks.Upsample.FORMS)
-@pytest.mark.parametrize(("policy", "tolerance"), [("float32", 1e-5), ("mixed_bfloat16", 0.3)])
-@pytest.mark.parametrize("size", [(3, 4), (1, 1)])
-def test_upsampling_is_nearest_neighbour_and_a_convolution(size, policy, tolerance, form):
-    rng = np.random.default_rng(0)
-    x = rng.normal(size=(2, *size, 5)).astype("float32")
-    ours = blocks.Upsample(3, dtype=policy)
-    ours.form = form
-    theirs = keras.Sequential(
-        [keras.layers.UpSampling2D(2), keras.layers.Conv2D(3, 3, padding="same")]
-    )
-    ours(x), theirs(x)
-    theirs.set_weights([rng.normal(size=w.shape) for w in theirs.get_weights()])
-    ours.set_weights(theirs.get_weights())
-    np.testing.assert_allclose(ops.cast(ours(x), "float32"), theirs(x), atol=tolerance)
-
-
-@pytest.mark.parametrize("symmetric", [False, True])
-def test_a_map_of_two_pixels_is_halved(symmetric):
-    layer = blocks.Downsample(4, symmetric)
-    assert layer(np.ones((1, 2, 2, 3), "float32")).shape == (1, 1, 1, 4)

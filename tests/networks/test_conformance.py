@@ -64,9 +64,9 @@ CASES = {
         {"channels": 8, "attention_heads": 2, "dropout": 0.25, "scale_shift": True},
         [MAP, CONDITION],
     ),
-    "Downsample": (blocks.Downsample, {"channels": 8}, [MAP]),
-    "Downsample symmetric": (blocks.Downsample, {"channels": 8, "symmetric": True}, [MAP]),
-    "Upsample": (blocks.Upsample, {"channels": 8}, [MAP]),
+    "Downsample": (layers.Downsample, {"channels": 8}, [MAP]),
+    "Downsample symmetric": (layers.Downsample, {"channels": 8, "symmetric": True}, [MAP]),
+    "Upsample": (layers.Upsample, {"channels": 8}, [MAP]),
 }
 
 
