@@ -66,8 +66,6 @@ def convert(network: keras.Model, card: DenoiserCard) -> onnx.ModelProto:
 
     from kdiffusion.training.denoiser import prediction_function
 
-    from .onnx_graph import simplify
-
     # Otherwise it copies the whole graph, weights included, before each of its optimisers, in case
     # one fails: half of the time of an export. Here a failure fails the export.
     os.environ.setdefault("TF2ONNX_CATCH_ERRORS", "FALSE")
@@ -76,7 +74,6 @@ def convert(network: keras.Model, card: DenoiserCard) -> onnx.ModelProto:
         predict, predict.input_signature, opset=OPSET, custom_op_handlers=HANDLERS
     )
     _name_batch(model.graph)
-    model = simplify(model)
     introduce(model, card, "A denoiser: predicts from a noisy image")
     onnx.helper.set_model_props(model, {CARD_KEY: card.to_json(), SEAL_KEY: UNSEALED})
     onnx.checker.check_model(model, full_check=True)

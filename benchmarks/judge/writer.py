@@ -13,7 +13,6 @@ import tf2onnx
 
 from kdiffusion.evaluation.judge import CARD_KEY, INPUT, OUTPUTS, Judge, load_judge
 from kdiffusion.export.onnx_float16 import with_float16_weights
-from kdiffusion.export.onnx_graph import simplify
 from kdiffusion.export.onnx_writer import OPSET
 from kdiffusion.files import staged
 
@@ -90,7 +89,7 @@ def convert_judge(reading: keras.Model) -> onnx.ModelProto:
     model, _ = tf2onnx.convert.from_function(read, signature, opset=OPSET)
     for value in (*model.graph.input, *model.graph.output):
         value.type.tensor_type.shape.dim[0].dim_param = "batch"
-    model = with_float16_weights(simplify(model))
+    model = with_float16_weights(model)
     onnx.checker.check_model(model, full_check=True)
     return model
 
