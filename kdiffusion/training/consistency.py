@@ -99,11 +99,8 @@ class ConsistencyModel(StudentModel):
 
     def _teacher_step(self, x, timesteps, nearer, labels):
         """x at r by one step of DDIM from t, guided where the teacher is."""
-        x0 = self.clean_images(self.teacher, x, timesteps, labels)
-        if self.guides.any():
-            guided = self.guided_clean_images(self.teacher, x, timesteps, labels)
-            x0 = tf.where(tf.gather(self.guides, timesteps)[:, None, None, None], guided, x0)
-        x0 = tf.clip_by_value(x0, *VALUE_RANGE)
+        predict = self.guided_clean_images if self.guides.any() else self.clean_images
+        x0 = tf.clip_by_value(predict(self.teacher, x, timesteps, labels), *VALUE_RANGE)
         abar_t, abar_r = self._alpha_bar(timesteps), self._alpha_bar(nearer)
         towards_x = tf.sqrt((1.0 - abar_r) / (1.0 - abar_t))
         return towards_x * x + (tf.sqrt(abar_r) - towards_x * tf.sqrt(abar_t)) * x0

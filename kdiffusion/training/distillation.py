@@ -211,13 +211,14 @@ class StudentModel(DiffusionModel):
     def guided_clean_images(
         self, network: keras.Model, x: tf.Tensor, timesteps: tf.Tensor, labels: tf.Tensor
     ) -> tf.Tensor:
-        """`clean_images` with guidance, in one call of twice the batch."""
+        """`clean_images`, guided at the timesteps that are, in one call of twice the batch."""
+        strengths = tf.gather(np.float32(self.guidance_strength * self.guides), timesteps)
         null = tf.fill(tf.shape(labels), int(self.network.num_classes))
         # Guidance is linear, and so is x_0 in the prediction: either may be guided.
         x, timesteps = (tf.concat([each, each], axis=0) for each in (x, timesteps))
         labels = tf.concat([labels, null], axis=0)
         conditional, unconditional = tf.split(self.clean_images(network, x, timesteps, labels), 2)
-        return conditional + self.guidance_strength * (conditional - unconditional)
+        return conditional + strengths[:, None, None, None] * (conditional - unconditional)
 
     def get_config(self) -> dict[str, Any]:
         return {**super().get_config(), **{name: getattr(self, name) for name in self.settings}}
