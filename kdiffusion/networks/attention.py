@@ -118,7 +118,3 @@ class SelfAttention2D(keras.layers.Layer):
 
     def compute_output_shape(self, input_shape: Shape) -> Shape:
         return input_shape
-
-    def get_config(self) -> dict[str, Any]:
-        norm = False if self.norm is None else self.norm.arguments
-        return {**super().get_config(), "heads": self.heads, "norm": norm}

@@ -42,7 +42,6 @@ class ResidualBlock(keras.layers.Layer):
     ):
         super().__init__(**kwargs)
         self.channels = channels
-        self.dropout = dropout
         self.scale_shift = scale_shift
         self.form = "plain"
         policy = self.dtype_policy
@@ -97,15 +96,6 @@ class ResidualBlock(keras.layers.Layer):
     def compute_output_shape(self, inputs_shape: Shape, condition_shape: Shape) -> Shape:
         return (*inputs_shape[:-1], self.channels)
 
-    def get_config(self) -> dict[str, Any]:
-        return {
-            **super().get_config(),
-            "channels": self.channels,
-            "dropout": self.dropout,
-            "scale_shift": self.scale_shift,
-            "norm": self.norm_in.arguments,
-        }
-
 
 @keras.saving.register_keras_serializable("kdiffusion")
 class DownBlock(keras.layers.Layer):
@@ -132,9 +122,6 @@ class DownBlock(keras.layers.Layer):
     ):
         super().__init__(**kwargs)
         self.channels = channels
-        self.attention_heads = attention_heads
-        self.dropout = dropout
-        self.scale_shift = scale_shift
         self.residual = ResidualBlock(
             channels, dropout, scale_shift, norm, dtype=self.dtype_policy, name="residual"
         )
@@ -155,16 +142,6 @@ class DownBlock(keras.layers.Layer):
 
     def compute_output_shape(self, inputs_shape: Shape, condition_shape: Shape) -> Shape:
         return (*inputs_shape[:-1], self.channels)
-
-    def get_config(self) -> dict[str, Any]:
-        return {
-            **super().get_config(),
-            "channels": self.channels,
-            "attention_heads": self.attention_heads,
-            "dropout": self.dropout,
-            "scale_shift": self.scale_shift,
-            "norm": self.residual.norm_in.arguments,
-        }
 
 
 @keras.saving.register_keras_serializable("kdiffusion")

@@ -35,9 +35,7 @@ class TimestepEmbedding(keras.layers.Layer):
         **kwargs: Any,
     ):
         super().__init__(**kwargs)
-        self.channels = channels
         self.cosine_first = cosine_first
-        self.frequency_shift = frequency_shift
         half = channels // 2
         spread = max(half - frequency_shift, 1)
         frequencies = np.exp(-math.log(MAX_PERIOD) * np.arange(half) / spread)
@@ -49,17 +47,6 @@ class TimestepEmbedding(keras.layers.Layer):
         waves = [ops.sin(angles), ops.cos(angles)]
         waves = ops.concatenate(waves[::-1] if self.cosine_first else waves, axis=-1)
         return ops.cast(waves, self.compute_dtype)
-
-    def compute_output_shape(self, timestep_shape: Shape) -> Shape:
-        return (timestep_shape[0], self.channels)
-
-    def get_config(self) -> dict[str, Any]:
-        return {
-            **super().get_config(),
-            "channels": self.channels,
-            "cosine_first": self.cosine_first,
-            "frequency_shift": self.frequency_shift,
-        }
 
 
 @keras.saving.register_keras_serializable("kdiffusion")
@@ -88,7 +75,6 @@ class ConditionEmbedding(keras.layers.Layer):
         **kwargs: Any,
     ):
         super().__init__(**kwargs)
-        self.num_classes = num_classes
         self.time_channels = time_channels
         self.label_channels = label_channels
         self.channels = channels
@@ -117,18 +103,6 @@ class ConditionEmbedding(keras.layers.Layer):
     def call(self, timestep: Tensor, label: Tensor) -> Tensor:
         both = ops.concatenate([self.embed_time(timestep), self.embed_label(label)], axis=-1)
         return self.project(self.hidden(both))
-
-    def compute_output_shape(self, timestep_shape: Shape, label_shape: Shape) -> Shape:
-        return (timestep_shape[0], self.channels)
-
-    def get_config(self) -> dict[str, Any]:
-        return {
-            **super().get_config(),
-            "num_classes": self.num_classes,
-            "time_channels": self.time_channels,
-            "label_channels": self.label_channels,
-            "channels": self.channels,
-        }
 
 
 @keras.saving.register_keras_serializable("kdiffusion")
@@ -159,7 +133,6 @@ class AddedConditionEmbedding(keras.layers.Layer):
         **kwargs: Any,
     ):
         super().__init__(**kwargs)
-        self.num_classes = num_classes
         self.time_channels = time_channels
         self.channels = channels
         policy = self.dtype_policy
@@ -186,16 +159,3 @@ class AddedConditionEmbedding(keras.layers.Layer):
     def call(self, timestep: Tensor, label: Tensor) -> Tensor:
         time = self.project(self.hidden(self.embed_time(timestep)))
         return silu(time + self.embed_label(label))
-
-    def compute_output_shape(self, timestep_shape: Shape, label_shape: Shape) -> Shape:
-        return (timestep_shape[0], self.channels)
-
-    def get_config(self) -> dict[str, Any]:
-        return {
-            **super().get_config(),
-            "num_classes": self.num_classes,
-            "time_channels": self.time_channels,
-            "channels": self.channels,
-            "cosine_first": self.embed_time.cosine_first,
-            "frequency_shift": self.embed_time.frequency_shift,
-        }

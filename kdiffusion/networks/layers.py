@@ -159,26 +159,6 @@ class GroupNorm(keras.layers.Layer):
             scale, offset = scale * (1.0 + gain), offset * (1.0 + gain) + bias
         return ops.cast(x * _over_map(scale) + _over_map(offset), self.compute_dtype)
 
-    def compute_output_shape(
-        self,
-        inputs_shape: Shape,
-        shift_shape: Shape | None = None,
-        modulation_shape: Shape | None = None,
-    ) -> Shape:
-        return inputs_shape
-
-    @property
-    def arguments(self) -> dict[str, Any]:
-        """What another layer makes the same norm of."""
-        return {
-            "groups": self.groups,
-            "epsilon": self.epsilon,
-            "min_group_channels": self.min_group_channels,
-        }
-
-    def get_config(self) -> dict[str, Any]:
-        return {**super().get_config(), **self.arguments}
-
 
 @keras.saving.register_keras_serializable("kdiffusion")
 class Downsample(keras.layers.Layer):
@@ -215,9 +195,6 @@ class Downsample(keras.layers.Layer):
     def compute_output_shape(self, input_shape: Shape) -> Shape:
         batch, height, width, _ = input_shape
         return (batch, height // 2, width // 2, self.channels)
-
-    def get_config(self) -> dict[str, Any]:
-        return {**super().get_config(), "channels": self.channels, "symmetric": self.symmetric}
 
 
 @keras.saving.register_keras_serializable("kdiffusion")
@@ -270,6 +247,3 @@ class Upsample(keras.layers.Layer):
     def compute_output_shape(self, input_shape: Shape) -> Shape:
         batch, height, width, _ = input_shape
         return (batch, 2 * height, 2 * width, self.channels)
-
-    def get_config(self) -> dict[str, Any]:
-        return {**super().get_config(), "channels": self.channels}

@@ -67,11 +67,11 @@ class UNet(keras.Model):
         image_shape, num_classes = tuple(image_shape), int(num_classes)
         channel_multipliers = tuple(channel_multipliers)
         attention_resolutions = tuple(attention_resolutions)
+        arguments = {k: v for k, v in locals().items() if k not in ("self", "__class__")}
         check_image_shape(image_shape, patch_size, len(channel_multipliers))
-        policy = keras.dtype_policies.get(dtype or keras.config.dtype_policy())
+        policy = keras.dtype_policies.get(dtype or keras.config.dtype_policy()).name
         residual = {"dropout": dropout, "scale_shift": scale_shift, "dtype": policy}
         widths = [base_channels * multiplier for multiplier in channel_multipliers]
-        embedding_channels = embedding_channels or 4 * base_channels
 
         def heads(level, feature_map):
             return attention_heads if feature_map.shape[1] in attention_resolutions else 0
@@ -85,7 +85,7 @@ class UNet(keras.Model):
             num_classes,
             time_channels=base_channels,
             label_channels=base_channels,
-            channels=embedding_channels,
+            channels=embedding_channels or 4 * base_channels,
             dtype=policy,
             name="condition",
         )(inputs["timestep"], inputs["label"])
@@ -111,21 +111,7 @@ class UNet(keras.Model):
         super().__init__(inputs=inputs, outputs=x, name=name or "unet")
 
         self.image_shape, self.num_classes = image_shape, num_classes
-        self._config = {
-            "image_shape": image_shape,
-            "num_classes": num_classes,
-            "base_channels": base_channels,
-            "channel_multipliers": channel_multipliers,
-            "blocks_per_level": blocks_per_level,
-            "attention_resolutions": attention_resolutions,
-            "attention_heads": attention_heads,
-            "embedding_channels": embedding_channels,
-            "dropout": dropout,
-            "scale_shift": scale_shift,
-            "patch_size": patch_size,
-            "dtype": policy.name,
-            "name": self.name,
-        }
+        self._config = {**arguments, "dtype": policy, "name": self.name}
 
     def get_config(self) -> dict[str, Any]:
         return dict(self._config)

@@ -76,8 +76,9 @@ class UNet2D(keras.Model):
         image_shape, widths = tuple(image_shape), tuple(widths)
         down_attention, up_attention = tuple(down_attention), tuple(up_attention)
         num_classes = int(num_classes)
+        arguments = {k: v for k, v in locals().items() if k not in ("self", "__class__")}
         check_image_shape(image_shape, 1, len(widths))
-        policy = keras.dtype_policies.get(dtype or keras.config.dtype_policy())
+        policy = keras.dtype_policies.get(dtype or keras.config.dtype_policy()).name
         norm = {"groups": norm_groups, "epsilon": norm_epsilon, "min_group_channels": 1}
         middle_norm = False
         if middle_norm_groups != 0:
@@ -128,27 +129,7 @@ class UNet2D(keras.Model):
         super().__init__(inputs=inputs, outputs=conv_out(x), name=name or "unet2d")
 
         self.image_shape, self.num_classes = image_shape, num_classes
-        self._config = {
-            "image_shape": image_shape,
-            "num_classes": num_classes,
-            "widths": widths,
-            "blocks_per_level": blocks_per_level,
-            "down_attention": down_attention,
-            "up_attention": up_attention,
-            "middle_attention": middle_attention,
-            "head_channels": head_channels,
-            "norm_groups": norm_groups,
-            "norm_epsilon": norm_epsilon,
-            "middle_norm_groups": middle_norm_groups,
-            "symmetric_padding": symmetric_padding,
-            "cosine_first": cosine_first,
-            "frequency_shift": frequency_shift,
-            "embedding_channels": embedding_channels,
-            "dropout": dropout,
-            "scale_shift": scale_shift,
-            "dtype": policy.name,
-            "name": self.name,
-        }
+        self._config = {**arguments, "dtype": policy, "name": self.name}
 
     @classmethod
     def from_settings(
