@@ -74,7 +74,7 @@ def main(
     data: Annotated[str, tyro.conf.Positional],
     directory: Path | None = None,
     judge: str | None = None,
-    features: str | None = None,
+    features: Path | None = None,
     counts: tuple[int, ...] = (500, 1000, 2000, 5000, 10_000),
     images: int = 1000,
     seed: int = 0,

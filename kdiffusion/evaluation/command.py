@@ -35,7 +35,7 @@ def main(
     directory: Path | None = None,
     images: int | None = None,
     measures: tuple[MeasureName, ...] | None = None,
-    features: str | None = None,
+    features: Path | None = None,
     feature_size: int | None = None,
     feature_range: tuple[float, float] = (0.0, 255.0),
     feature_output: str | None = None,
@@ -61,8 +61,8 @@ def main(
         images: number of samples; by default 5000, or the number of training images if that is
             less. For existing images: how many to use, by default all.
         measures: measures to compute; by default all that are possible.
-        features: `judge` (the classifier's), `pixels`, `random_conv`, or the path of an ONNX
-            network. By default judge, or random_conv without a classifier.
+        features: path of an ONNX network. By default the features of the data's classifier, or of
+            CIFAR-10's where the data has none.
         feature_size: input height and width of that network, if its file doesn't fix them.
         feature_range: values that the network expects for pixels of 0 and 255.
         feature_output: name of the network's feature output, if it has several.

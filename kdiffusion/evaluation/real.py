@@ -14,7 +14,7 @@ import numpy as np
 from kdiffusion.files import staged
 
 from .distances import Gaussian, gaussian_of
-from .features import FEATURES, Reader, make_reader
+from .features import Reader, make_reader
 from .judge import find_judge, load_judge
 
 if TYPE_CHECKING:
@@ -61,7 +61,7 @@ def read_real(
     progress: bool = True,
     *,
     judge: str | None = None,
-    features: str | None = None,
+    features: str | os.PathLike | None = None,
     feature_size: int | None = None,
     feature_range: tuple[float, float] = (0.0, 255.0),
     feature_output: str | None = None,
@@ -93,9 +93,7 @@ def read_real(
                     f"{', '.join(names)}. Received: {each.name}, {each.image_shape}, "
                     f"{', '.join(each.class_names)}"
                 )
-    reader = make_reader(
-        features, opened, dataset and dataset.images, feature_size, feature_range, feature_output
-    )
+    reader = make_reader(features, opened, feature_size, feature_range, feature_output)
     names = None if unlabelled else names
     if dataset is None:
         return _load_statistics(Path(str(data)), reader, image_shape, names)
@@ -138,11 +136,6 @@ def statistics_of(real: Real) -> dict[str, Any]:
 
     And, for `read_real`, what the features are, and how many images each class has.
     """
-    if real.dataset is None or real.reader.name in FEATURES:
-        raise ValueError(
-            "`save_statistics` needs real images, and the features of a classifier or another "
-            f"ONNX network. Received: features={real.reader.name!r}"
-        )
     return {
         "mu": real.gaussian.mean, "sigma": real.gaussian.covariance, "images": len(real.features),
         "features": real.reader.name, "identity": real.reader.identity,

@@ -140,7 +140,7 @@ def test_the_command_samples_the_same_from_a_run_and_from_a_trusted_saved_model(
 def test_what_it_draws_is_measured_against_its_images(export_folder, photographs, tmp_path, capsys):
     artifact = export_folder / "denoiser.onnx"
     evaluate.main(
-        artifact, data=str(photographs), images=20, measures=("grain", "copies"), features="pixels",
+        artifact, data=str(photographs), images=20, measures=("grain", "copies"),
         network_images=8, out=tmp_path / "out",
     )  # fmt: skip
     figures = json.loads((tmp_path / "out" / "evaluation.json").read_text())

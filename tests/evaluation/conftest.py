@@ -52,3 +52,12 @@ def judge_file(tmp_path, judge_card):
     head = [[0.0, 1.0], [0.0, 1.0]]
     path = tmp_path / "toy.onnx"
     return _write_linear_judge(path, weights.reshape(24, 2), head, [255.0, 0.0], judge_card)
+
+
+@pytest.fixture
+def pixels_file(tmp_path):
+    """A network whose features are the pixels of any images of a channel."""
+    nodes = [helper.make_node("Flatten", ["x"], ["features"])]
+    path = tmp_path / "pixels.onnx"
+    onnx.save(make_model(nodes, {"x": ["batch", "h", "w", 1]}, {"features": ["batch", None]}), path)
+    return path

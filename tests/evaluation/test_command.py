@@ -58,7 +58,6 @@ def write_folder(tmp_path):
 
 
 QUICK = {
-    "features": "pixels",
     "measures": ("kernel", "copies"),
     "network_images": 5,
     "sampling": Sampling(steps=2, sampler="ddim", guidance_interval=(0.5, math.inf)),
@@ -94,9 +93,9 @@ def test_it_samples_measures_and_writes_and_goes_on_where_it_stopped(digits_file
     assert sampled.stat() == before
     assert _figures(out)["kernel_distance"] == figures["kernel_distance"]
     # Samples that are there are measured alike.
-    options = {"features": QUICK["features"], "measures": QUICK["measures"]}
-    main(out / "samples", data="digits", out=tmp_path / "again", seed=7, **options)
-    again = _figures(tmp_path / "again")
+    again = tmp_path / "again"
+    main(out / "samples", data="digits", out=again, seed=7, measures=QUICK["measures"])
+    again = _figures(again)
     for key in ("images", "kernel_distance", "near_training_share", "sampler"):
         assert again[key] == figures[key]
     with pytest.raises(FileExistsError, match="--overwrite"):
@@ -108,12 +107,13 @@ def test_it_samples_measures_and_writes_and_goes_on_where_it_stopped(digits_file
 
 
 def test_a_small_folder_gets_as_many_samples_as_it_has_and_one_line_for_the_rest(
-    digits_file, write_folder, tmp_path, capsys
+    digits_file, write_folder, pixels_file, tmp_path, capsys
 ):
     folder = write_folder("mine", dict.fromkeys(range(10), 20))
     file = digits_file(dataset="folder")
+    options = {"features": pixels_file, "sampling": QUICK["sampling"]}
     for images, out in ((None, tmp_path / "chosen"), (150, tmp_path / "asked")):
-        main(file, data=folder, images=images, out=out, sampling=QUICK["sampling"])
+        main(file, data=folder, images=images, out=out, **options)
         figures = _figures(out)
         assert figures["images"] == images or 180
         assert figures["kernel_distance"] is not None
@@ -124,7 +124,7 @@ def test_a_small_folder_gets_as_many_samples_as_it_has_and_one_line_for_the_rest
 def test_classes_are_sampled_in_the_shares_of_the_data(digits_file, write_folder, tmp_path):
     counts = {label: 100 if label == 3 else 20 for label in range(10)}
     file, few, saved = digits_file(), write_folder("few", counts), tmp_path / "few.npz"
-    options = {**QUICK, "features": None, "judge": "digits", "images": 140, "network_images": 0}
+    options = {**QUICK, "judge": "digits", "images": 140, "network_images": 0}
     main(file, data=few, save_statistics=saved, out=tmp_path / "out", **options)
     options["measures"] = ("share_as_asked",)
     main(file, data=str(saved), out=tmp_path / "saved", **options)
@@ -132,16 +132,15 @@ def test_classes_are_sampled_in_the_shares_of_the_data(digits_file, write_folder
         ((_, labels, _),) = read_folder(tmp_path / out / "samples")
         assert np.bincount(labels).tolist() == [10, 10, 10, 50, 10, 10, 10, 10, 10, 10]
     del options["judge"]
-    with pytest.raises(ValueError, match=r"`features`.*--judge"):
+    with pytest.raises(ValueError, match=r"`data`.*few\.npz"):
         main(file, data=str(saved), out=tmp_path / "unread", **options)
     assert not (tmp_path / "unread").exists()
 
 
 def test_a_network_of_no_classes_is_measured_by_all_but_labels(digits_file, tmp_path):
     file = digits_file(class_names=("image",), null_label=1)
-    options = {"features": "pixels", "measures": None, "images": 100}
-    main(file, out=tmp_path / "out", sampling=QUICK["sampling"], **options)
-    main(tmp_path / "out" / "samples", data="digits", out=tmp_path / "again", **options)
+    main(file, out=tmp_path / "out", sampling=QUICK["sampling"], images=100)
+    main(tmp_path / "out" / "samples", data="digits", out=tmp_path / "again", images=100)
     for out in ("out", "again"):
         figures = _figures(tmp_path / out)
         assert figures["kernel_distance"] > 0
@@ -193,7 +192,7 @@ def test_a_network_of_ones_own_is_given_pixels_in_the_range_that_is_asked_for(tm
         out = tmp_path / str(feature_range[1])
         main(
             tmp_path / "set.npz", data="digits", measures=("frechet",), out=out,
-            features=str(tmp_path / "n.onnx"), feature_range=feature_range,
+            features=tmp_path / "n.onnx", feature_range=feature_range,
         )  # fmt: skip
         found.append(json.loads((out / "evaluation.json").read_text())["frechet_distance"])
     assert found[0] == pytest.approx(255**2 * found[1], rel=1e-3)
