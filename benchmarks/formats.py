@@ -51,7 +51,7 @@ def main(
             deviation = largest_deviation(network, file)
             print(
                 f"| `{name}` | {_bytes(paths[name]) / 1e6:.1f} | {deviation:.0e} "
-                f"| {FORMATS[name].TOLERANCE:.0e} |"
+                f"| {FORMATS[name].tolerance:.0e} |"
             )
         quantiles = " | ".join(f"{quantile:.0%}" for quantile in QUANTILES)
         print(f"\n| format | sampler | w | {quantiles} | within 8 |\n{'|---' * 8}|")

@@ -3,13 +3,20 @@
 from __future__ import annotations
 
 import contextlib
+import functools
 import os
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Protocol
+from typing import TYPE_CHECKING, NamedTuple
 
 import numpy as np
 
+from kdiffusion.artifacts import (
+    litert_loader,
+    onnx_loader,
+    safetensors_loader,
+    saved_model_loader,
+)
 from kdiffusion.artifacts.integrity import ArtifactError, seal
 from kdiffusion.diffusion.denoiser import LoadedDenoiser
 from kdiffusion.files import staged
@@ -20,7 +27,6 @@ from . import (
     onnx_float16,
     onnx_int8,
     onnx_writer,
-    safetensors_float16,
     safetensors_writer,
     saved_model_writer,
 )
@@ -34,37 +40,45 @@ if TYPE_CHECKING:
     from .source import ExportSource
 
 
-class Format(Protocol):
-    """A module that writes one format.
+class Format(NamedTuple):
+    """A row of `FORMATS`.
 
-    ARTIFACT is the name of the file or folder; TOLERANCE, how far any predicted number may be from
-    the live network's. One that writes a folder also has PARTS, the patterns of its files, and
-    MARK, the file by which `kdiffusion.files` knows a folder that it may replace.
+    Attributes:
+        artifact: str. Name of the file or folder.
+        tolerance: float. How far any predicted number may be from the live network's.
+        write: function of (ExportSource, Path) that writes it, with a place for the seal.
+        load: function of a Path that opens what was written.
+        parts: of a folder, the patterns of its files.
+        mark: of a folder, the file by which `kdiffusion.files` knows that it may be replaced.
     """
 
-    @property
-    def ARTIFACT(self) -> str: ...
-    @property
-    def TOLERANCE(self) -> float: ...
-
-    def write(self, source: ExportSource, path: Path) -> None:
-        """Writes the file or folder, with a place for the seal."""
-        ...
-
-    def load(self, path: Path) -> LoadedDenoiser:
-        """Opens what was written."""
-        ...
+    artifact: str
+    tolerance: float
+    write: Callable[[ExportSource, Path], None]
+    load: Callable[[Path], LoadedDenoiser]
+    parts: Sequence[str] = ()
+    mark: Path | None = None
 
 
-FORMATS: dict[str, Format] = {
-    "onnx": onnx_writer,
-    "onnx_float16": onnx_float16,
-    "onnx_int8": onnx_int8,
-    "saved_model": saved_model_writer,
-    "litert": litert_writer,
-    "safetensors": safetensors_writer,
-    "safetensors_float16": safetensors_float16,
-}
+FORMATS = {
+    "onnx": Format(onnx_loader.ARTIFACT, 1e-4, onnx_writer.write, onnx_loader.load),
+    # float16 rounds weights to 11 bits, int8 most kernels to 8.
+    "onnx_float16": Format("denoiser_float16.onnx", 1e-2, onnx_float16.write, onnx_loader.load),
+    "onnx_int8": Format("denoiser_int8.onnx", 2e-1, onnx_int8.write, onnx_loader.load),
+    "saved_model": Format(
+        saved_model_loader.ARTIFACT, 1e-4, saved_model_writer.write,
+        functools.partial(saved_model_loader.load, trust=True),  # it was written just now
+        saved_model_loader.PARTS, saved_model_loader.CARD_PATH,
+    ),
+    "litert": Format(litert_loader.ARTIFACT, 1e-4, litert_writer.write, litert_loader.load),
+    "safetensors": Format(
+        safetensors_loader.ARTIFACT, 1e-4, safetensors_writer.write, safetensors_loader.load
+    ),
+    "safetensors_float16": Format(
+        "denoiser_float16.safetensors", 1e-2,
+        functools.partial(safetensors_writer.write, dtype=np.float16), safetensors_loader.load,
+    ),
+}  # fmt: skip
 BATCH_SIZES = (1, 3, 17)  # of the images that a file is checked on
 DEFAULT_FORMATS = ("onnx", "saved_model")
 CARD = "card.json"  # beside every export: the newest, for who looks without a runtime
@@ -116,15 +130,15 @@ def export_again(run_dir: str | os.PathLike) -> dict[str, Path]:
     formats = tuple(dict.fromkeys([*DEFAULT_FORMATS, *formats_in(folder)]))
     paths = export_network(network, card, folder, formats, overwrite=True)
     for name, row in SAMPLER_FORMATS.items():
-        if (folder / row.ARTIFACT).exists():
-            options = row.description(folder / row.ARTIFACT)
+        if (folder / row.artifact).exists():
+            options = row.description(folder / row.artifact)
             export_sampler(network, card, folder, formats=[name], overwrite=True, **options)
     return paths
 
 
 def formats_in(folder: str | os.PathLike) -> list[str]:
     """The keys of `FORMATS` whose files a folder holds."""
-    return [name for name, row in FORMATS.items() if Path(folder, row.ARTIFACT).exists()]
+    return [name for name, row in FORMATS.items() if Path(folder, row.artifact).exists()]
 
 
 def export_network(
@@ -155,17 +169,17 @@ def export_network(
     paths = free_paths(FORMATS, formats, Path(folder), overwrite)
     from .source import ExportSource, inference_network
 
-    weights = Path(folder, safetensors_writer.ARTIFACT)
+    weights = Path(folder, safetensors_loader.ARTIFACT)
     is_wanted = is_described(network) and not paths.keys() & set(WEIGHTS)
     if is_wanted and (overwrite or not weights.exists()):
         paths[WEIGHTS[0]] = weights
     source = ExportSource(inference_network(network), card)
     for name, path in paths.items():
         row = FORMATS[name]
-        with staged(path, overwrite, getattr(row, "MARK", None)) as temporary:
+        with staged(path, overwrite, row.mark) as temporary:
             row.write(source, temporary)
-            seal(temporary, getattr(row, "PARTS", ()))
-            check_deviation(source.network, row.load(temporary), row.TOLERANCE)
+            seal(temporary, row.parts)
+            check_deviation(source.network, row.load(temporary), row.tolerance)
     Path(folder, CARD).write_text(card.to_json() + "\n", encoding="utf-8")
     return paths
 

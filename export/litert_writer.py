@@ -12,16 +12,12 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from kdiffusion.artifacts.integrity import UNSEALED
-from kdiffusion.artifacts.litert_loader import ARTIFACT as ARTIFACT
 from kdiffusion.artifacts.litert_loader import CARD_NAME, SIGNATURE
-from kdiffusion.artifacts.litert_loader import load as load
 
 from . import saved_model_writer
 
 if TYPE_CHECKING:
     from kdiffusion.export.source import ExportSource
-
-TOLERANCE = 1e-4  # from the live network, any predicted number
 
 
 def write(source: ExportSource, path: Path) -> None:
@@ -29,10 +25,8 @@ def write(source: ExportSource, path: Path) -> None:
     import tensorflow as tf
 
     with tempfile.TemporaryDirectory(dir=path.parent) as folder:
-        saved_model_writer.write(source, Path(folder, saved_model_writer.ARTIFACT))
-        converter = tf.lite.TFLiteConverter.from_saved_model(
-            str(Path(folder, saved_model_writer.ARTIFACT)), signature_keys=[SIGNATURE]
-        )
+        saved_model_writer.write(source, Path(folder))
+        converter = tf.lite.TFLiteConverter.from_saved_model(folder, signature_keys=[SIGNATURE])
         path.write_bytes(converter.convert())
     with zipfile.ZipFile(path, "a") as archive:
         archive.writestr(CARD_NAME, source.card.to_json())

@@ -12,8 +12,6 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from kdiffusion.artifacts.onnx_loader import load as load
-
 from .onnx_writer import save
 
 if TYPE_CHECKING:
@@ -21,9 +19,6 @@ if TYPE_CHECKING:
 
     from kdiffusion.export.source import ExportSource
 
-ARTIFACT = "denoiser_float16.onnx"
-# Any predicted number from the live network's: what rounding every weight to 11 bits does.
-TOLERANCE = 1e-2
 # Which input of an operation is its weights.
 WEIGHT_INPUTS = {"Conv": 1, "ConvTranspose": 1, "MatMul": 1, "Gemm": 1, "Gather": 0}
 

@@ -21,8 +21,6 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from kdiffusion.artifacts.onnx_loader import load as load
-
 from .onnx_float16 import prepend, with_float16_weights
 from .onnx_writer import save
 
@@ -31,9 +29,6 @@ if TYPE_CHECKING:
 
     from kdiffusion.export.source import ExportSource
 
-ARTIFACT = "denoiser_int8.onnx"
-# Any predicted number from the live network's: what rounding the kernels to 8 bits does.
-TOLERANCE = 2e-1
 # The part of all kernel weights that stays float16, the smallest kernels first.
 FLOAT16_SHARE = 0.25
 LARGEST = 127  # of int8 with zero in the middle

@@ -10,9 +10,7 @@ import numpy as np
 
 from kdiffusion import __version__
 from kdiffusion.artifacts.integrity import SELF_CHECK_KEY, UNSEALED, example_inputs, golden_text
-from kdiffusion.artifacts.onnx_loader import ARTIFACT as ARTIFACT
 from kdiffusion.artifacts.onnx_loader import CARD_KEY, SEAL_KEY, open_session
-from kdiffusion.artifacts.onnx_loader import load as load
 from kdiffusion.diffusion.denoiser import OUTPUT_NAME
 
 if TYPE_CHECKING:
@@ -22,7 +20,6 @@ if TYPE_CHECKING:
     from kdiffusion.diffusion.card import DenoiserCard
     from kdiffusion.export.source import ExportSource
 
-TOLERANCE = 1e-4  # from the live network, any predicted number
 # The newest that tf2onnx writes; ONNX Runtime reads it since 1.14 (2023), in the browser too.
 OPSET = 18
 

@@ -9,29 +9,21 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from kdiffusion.artifacts.integrity import UNSEALED
-from kdiffusion.artifacts.safetensors_loader import ARTIFACT as ARTIFACT
 from kdiffusion.artifacts.safetensors_loader import CARD, METADATA_KEY, NETWORK, NETWORK_CLASS, SEAL
-from kdiffusion.artifacts.safetensors_loader import load as load
 from kdiffusion.networks import describe, named_weights
 
 if TYPE_CHECKING:
     from kdiffusion.export.source import ExportSource
 
-TOLERANCE = 1e-4  # from the live network, any predicted number
 
-
-def write(source: ExportSource, path: Path) -> None:
-    """Writes the weights of a network in float32, with its card."""
-    save(source, path, np.float32)
-
-
-def save(source: ExportSource, path: Path, dtype: type) -> None:
+def write(source: ExportSource, path: Path, dtype: type = np.float32) -> None:
     """Writes the weights of a network, with its card and the arguments of its class.
 
     Args:
         source: ExportSource.
         path: Path. The file to make.
-        dtype: NumPy dtype of kernels and tables; weights of one dimension stay float32.
+        dtype: NumPy dtype of kernels and tables; weights of one dimension stay float32. Defaults
+            to `np.float32`.
     """
     from safetensors.numpy import save as to_bytes
 

@@ -6,23 +6,11 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from kdiffusion.artifacts import saved_model_loader
 from kdiffusion.artifacts.integrity import UNSEALED
-from kdiffusion.artifacts.saved_model_loader import ARTIFACT as ARTIFACT
 from kdiffusion.artifacts.saved_model_loader import CARD_PATH, SEAL_PATH, SIGNATURE
-from kdiffusion.artifacts.saved_model_loader import PARTS as PARTS
-from kdiffusion.diffusion.denoiser import LoadedDenoiser
 
 if TYPE_CHECKING:
     from kdiffusion.export.source import ExportSource
-
-TOLERANCE = 1e-4  # from the live network, any predicted number
-MARK = CARD_PATH
-
-
-def load(path: Path) -> LoadedDenoiser:
-    """Opens a SavedModel that was written just now, and is trusted for that."""
-    return saved_model_loader.load(path, trust=True)
 
 
 def write(source: ExportSource, path: Path) -> None:

@@ -37,9 +37,9 @@ def free_paths(
     table: Mapping[str, Any], formats: Sequence[str], folder: Path, overwrite: bool
 ) -> dict[str, Path]:
     """Format ► path to write; refuses what is there, before the work."""
-    paths = {name: folder / table[check_name("formats", name, table)].ARTIFACT for name in formats}
+    paths = {name: folder / table[check_name("formats", name, table)].artifact for name in formats}
     for name, path in paths.items():
-        refuse_existing(path, overwrite, getattr(table[name], "MARK", None))
+        refuse_existing(path, overwrite, table[name].mark)
     return paths
 
 

@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 import contextlib
+import functools
 import os
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
 
+from kdiffusion.artifacts import load_sampler, saved_model_loader
 from kdiffusion.artifacts.integrity import ArtifactError, seal
 from kdiffusion.diffusion.denoiser import NetworkDenoiser
 from kdiffusion.diffusion.sampling import sample
@@ -25,10 +27,39 @@ if TYPE_CHECKING:
     import keras
 
     from kdiffusion.diffusion.card import DenoiserCard
+    from kdiffusion.export.source import ExportSource
+
+    from .tables import SamplerTables
 
 __all__ = ["GRAPH_SAMPLERS", "SAMPLER_FORMATS", "export_sampler"]
 
-SAMPLER_FORMATS = {"onnx": onnx_loop, "saved_model": saved_model_loop}
+
+class SamplerFormat(NamedTuple):
+    """A row of `SAMPLER_FORMATS`; what isn't said here is as in `Format`.
+
+    Attributes:
+        write: function of (ExportSource, SamplerTables, Path).
+        load: function of a Path that gives (function from noise, labels and strength to images,
+            card).
+        description: function of a Path that gives the options that `export_sampler` wrote it with.
+    """
+
+    artifact: str
+    write: Callable[[ExportSource, SamplerTables, Path], None]
+    load: Callable[[Path], tuple[Callable[..., np.ndarray], DenoiserCard]]
+    description: Callable[[Path], dict[str, Any]]
+    parts: Sequence[str] = ()
+    mark: Path | None = None
+
+
+SAMPLER_FORMATS = {
+    "onnx": SamplerFormat("sampler.onnx", onnx_loop.write, load_sampler, onnx_loop.description),
+    "saved_model": SamplerFormat(
+        "sampler_saved_model", saved_model_loop.write,
+        functools.partial(load_sampler, trust=True),  # it was written just now
+        saved_model_loop.description, saved_model_loader.PARTS, saved_model_loader.CARD_PATH,
+    ),
+}  # fmt: skip
 
 
 def export_sampler(
@@ -74,9 +105,9 @@ def export_sampler(
     with contextlib.ExitStack() as stack:
         for name, path in paths.items():
             row = SAMPLER_FORMATS[name]
-            temporary = stack.enter_context(staged(path, overwrite, getattr(row, "MARK", None)))
+            temporary = stack.enter_context(staged(path, overwrite, row.mark))
             row.write(source, tables, temporary)
-            seal(temporary, getattr(row, "PARTS", ()))
+            seal(temporary, row.parts)
             draw, _ = row.load(temporary)
             _check_images(source, draw, path, **tables.description)
     return paths

@@ -13,7 +13,6 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from kdiffusion.artifacts import load_sampler
 from kdiffusion.artifacts.integrity import UNSEALED
 from kdiffusion.artifacts.onnx_loader import CARD_KEY, SEAL_KEY
 
@@ -24,10 +23,8 @@ if TYPE_CHECKING:
     from kdiffusion.export.source import ExportSource
     from kdiffusion.export.whole_sampler.tables import SamplerTables
 
-ARTIFACT = "sampler.onnx"
 SAMPLER_KEY = "kdiffusion.sampler"
 PREFIX = "denoiser_"  # of all names of the denoiser's own graph
-load = load_sampler
 
 # In ONNX's own text form. The denoiser's nodes go where the body says so.
 _GRAPH = """

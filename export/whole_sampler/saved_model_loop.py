@@ -5,16 +5,12 @@ The denoiser is the body of a `tf.while_loop`; schedule, sampler and guidance ar
 
 from __future__ import annotations
 
-import functools
 import json
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from kdiffusion.artifacts import load_sampler
 from kdiffusion.artifacts.saved_model_loader import CARD_PATH
 
-from ..saved_model_writer import MARK as MARK
-from ..saved_model_writer import PARTS as PARTS
 from ..saved_model_writer import write_signature
 from .tables import STATE
 
@@ -22,11 +18,7 @@ if TYPE_CHECKING:
     from kdiffusion.export.source import ExportSource
     from kdiffusion.export.whole_sampler.tables import SamplerTables
 
-ARTIFACT = "sampler_saved_model"
 SAMPLER_PATH = CARD_PATH.with_name("sampler.json")
-
-
-load = functools.partial(load_sampler, trust=True)  # what was written just now
 
 
 def write(source: ExportSource, tables: SamplerTables, path: Path) -> None:

@@ -18,8 +18,8 @@ MODELS = released_models()
 
 
 def test_their_files_are_called_as_exports_call_them():
-    assert (FORMATS["onnx_float16"].ARTIFACT, FORMATS["onnx_int8"].ARTIFACT) == ARTIFACTS
-    assert FORMATS["safetensors_float16"].ARTIFACT == WEIGHTS
+    assert (FORMATS["onnx_float16"].artifact, FORMATS["onnx_int8"].artifact) == ARTIFACTS
+    assert FORMATS["safetensors_float16"].artifact == WEIGHTS
 
 
 @pytest.mark.parametrize("name", MODELS)

@@ -3,7 +3,6 @@
 import collections
 import os
 import shutil
-from types import SimpleNamespace
 
 import numpy as np
 import onnx
@@ -35,7 +34,7 @@ _MEAN_LEVELS = {"onnx_float16": 0.1, "onnx_int8": 2.0, "safetensors_float16": 0.
 def test_predictions_agree_with_the_live_network(denoisers, float32_network, format_name, batch):
     deviation = largest_deviation(float32_network, denoisers[format_name], [batch], seed=batch)
     assert deviation <= _TOLERANCES.get(format_name, 1e-4)
-    assert _TOLERANCES.get(format_name, 1e-4) == FORMATS[format_name].TOLERANCE
+    assert _TOLERANCES.get(format_name, 1e-4) == FORMATS[format_name].tolerance
 
 
 def test_a_prediction_does_not_depend_on_its_batch(denoisers, format_name, card):
@@ -191,7 +190,7 @@ def test_a_file_that_differs_from_the_network_is_not_kept(
         other.set_weights([weight * 1.5 for weight in other.get_weights()])
         true_format.write(ExportSource(other, source.card), path)
 
-    spoilt = SimpleNamespace(**vars(true_format) | {"write": write_something_else})
+    spoilt = true_format._replace(write=write_something_else)
     monkeypatch.setitem(FORMATS, "onnx", spoilt)
     with pytest.raises(ArtifactError, match=r"agree with the live network to 0\."):
         export_network(small_network, card, tmp_path, ["onnx"])

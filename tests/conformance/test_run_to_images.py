@@ -92,13 +92,13 @@ def export_folder(run):
 
 def test_after_a_resumed_training_the_sampler_is_of_the_new_checkpoint(run, export_folder):
     row = SAMPLER_FORMATS["onnx"]
-    assert row.load(export_folder / row.ARTIFACT)[1] == run.card
-    assert row.description(export_folder / row.ARTIFACT) == {**_OF_SAMPLER, "timesteps": None}
+    assert row.load(export_folder / row.artifact)[1] == run.card
+    assert row.description(export_folder / row.artifact) == {**_OF_SAMPLER, "timesteps": None}
 
 
 def test_the_promised_files_are_written_and_no_others(export_folder):
     rows = [*FORMATS.values(), SAMPLER_FORMATS["onnx"]]
-    assert {*os.listdir(export_folder)} == {*(row.ARTIFACT for row in rows), CARD}
+    assert {*os.listdir(export_folder)} == {*(row.artifact for row in rows), CARD}
 
 
 def test_a_finished_run_that_is_resumed_stays_as_it_is(run, capsys):
@@ -112,11 +112,11 @@ def test_what_is_exported_is_the_average_of_the_weights_with_the_runs_card(
     run, export_folder, format_name
 ):
     row = FORMATS[format_name]
-    denoiser = load_denoiser(export_folder / row.ARTIFACT, trust=True)
+    denoiser = load_denoiser(export_folder / row.artifact, trust=True)
     average = inference_network(run.model.ema_network)
     live = inference_network(run.model.network)
-    assert largest_deviation(average, denoiser, [3]) <= row.TOLERANCE
-    assert largest_deviation(live, denoiser, [3]) > row.TOLERANCE
+    assert largest_deviation(average, denoiser, [3]) <= row.tolerance
+    assert largest_deviation(live, denoiser, [3]) > row.tolerance
     card = denoiser.card
     assert card == run.card
     assert card.images_seen == 2 * 3 * 24

@@ -150,7 +150,7 @@ def test_what_is_converted_of_an_import_predicts_what_diffusers_did(imported, re
     for name, path in export_run(made.path.parent, ("onnx", "litert"), tmp_path).items():
         denoiser = load_denoiser(path, trust=True)
         predicted = denoiser(numbers["noisy_images"], numbers["timesteps"], numbers["labels"])
-        tolerance = max(FORMATS[name].TOLERANCE, 1e-5)
+        tolerance = max(FORMATS[name].tolerance, 1e-5)
         np.testing.assert_allclose(predicted, numbers["prediction"], rtol=0, atol=tolerance)
         assert denoiser.card == made.card
 
