@@ -21,7 +21,7 @@ if TYPE_CHECKING:
     from kdiffusion.data import ImageDataset
 
 CACHE_VERSION = 3  # raise it where the same images and judge give other features
-MOST_TURNS = 100_000  # after which unequal shares of classes begin again
+MOST_LABELS = 100_000  # after which unequal shares of classes begin again
 ALIKE = 1.1  # a largest class of so many times the smallest is of equal shares
 
 
@@ -155,30 +155,15 @@ def _load_statistics(path, reader, image_shape, class_names):
 
 
 def labels_to_sample(classes: int, real: Real) -> Sequence[int]:
-    """Labels to sample in turn: in the shares of the real images where these have such classes."""
-    counts = real.class_counts
-    if counts is None or len(counts) != classes:
-        return range(classes)
-    return labels_in_turn(counts)
-
-
-def labels_in_turn(counts: np.ndarray) -> list[int]:
     """Labels to sample one after another, and again from the first.
 
-    Distances between sets of images see the shares of classes, too. Where the real classes are
-    nearly alike, each is sampled as often; else as often as there are real images of it, and any
-    beginning of the turns is within an image of that.
-
-    Args:
-        counts: int array `[C]`. How many of the real images each class has.
-
-    Returns:
-        list of int: C of them; or as many as real images, but at most `MOST_TURNS`.
+    Distances between sets of images see the shares of classes, too: where the real images have
+    these classes in unequal shares, so have the labels, and any beginning of them.
     """
-    if counts.min() > 0 and counts.max() <= ALIKE * counts.min():
-        return list(range(len(counts)))
-    shares, sampled, turns = counts / counts.sum(), np.zeros(len(counts)), []
-    for turn in range(min(counts.sum(), MOST_TURNS)):
-        turns.append(int(np.argmax((turn + 1) * shares - sampled)))
-        sampled[turns[-1]] += 1
-    return turns
+    counts = real.class_counts
+    if counts is None or len(counts) != classes or counts.max() <= ALIKE * counts.min():
+        return range(classes)
+    # The images of each class are spread evenly over the way from 0 to 1.
+    places = np.concatenate([(np.arange(count) + 0.5) / count for count in counts])
+    labels = np.repeat(np.arange(classes), counts)[np.argsort(places, kind="stable")]
+    return labels[:MOST_LABELS].tolist()

@@ -8,7 +8,7 @@ import pytest
 from kdiffusion.evaluation import real as room
 from kdiffusion.evaluation.distances import Gaussian
 from kdiffusion.evaluation.measures import MEASURES, Samples, grain_levels, shares_by_class
-from kdiffusion.evaluation.real import labels_in_turn
+from kdiffusion.evaluation.real import labels_to_sample
 
 
 @pytest.mark.parametrize("level", [2.0, 10.0, 25.0])
@@ -43,26 +43,31 @@ def test_the_extrapolated_distance_is_without_the_bias_of_few_images():
     assert abs(found["frechet_distance_extrapolated"]) < 0.3 * found["frechet_distance"]
 
 
+def _labels(*counts, classes=None):
+    return labels_to_sample(classes or len(counts), SimpleNamespace(class_counts=np.array(counts)))
+
+
 def test_classes_of_nearly_equal_shares_take_turns():
-    assert labels_in_turn(np.array([100, 105, 110])) == [0, 1, 2]
+    for labels in (_labels(100, 105, 110), _labels(100, 500, classes=3)):
+        assert list(labels) == [0, 1, 2]
 
 
 MANY = tuple(np.random.default_rng(0).integers(1, 20, 500))
 
 
 @pytest.mark.parametrize("counts", [(160, 164, 20), (1, 0, 3), (1, 900, 95), MANY])
-def test_any_beginning_has_the_shares_of_the_data_to_an_image_and_all_turns_have_them(counts):
+def test_any_beginning_has_the_shares_of_the_data_to_an_image_and_all_labels_have_them(counts):
     classes, total = len(counts), sum(counts)
-    turns = labels_in_turn(np.array(counts))
-    assert np.bincount(turns, minlength=classes).tolist() == list(counts)
-    drawn = np.cumsum(np.eye(classes)[turns], axis=0)
+    labels = _labels(*counts)
+    assert np.bincount(labels, minlength=classes).tolist() == list(counts)
+    drawn = np.cumsum(np.eye(classes)[labels], axis=0)
     expected = np.outer(np.arange(1, total + 1), np.array(counts) / total)
     assert np.abs(drawn - expected).max() <= 1
 
 
-def test_of_very_many_images_the_turns_are_fewer_and_still_of_their_shares(monkeypatch):
-    monkeypatch.setattr(room, "MOST_TURNS", 4000)
+def test_of_very_many_images_the_labels_are_fewer_and_still_of_their_shares(monkeypatch):
+    monkeypatch.setattr(room, "MOST_LABELS", 4000)
     counts = np.random.default_rng(0).integers(300, 900, 50)
-    turns = labels_in_turn(counts)
-    assert len(turns) == 4000
-    assert np.abs(np.bincount(turns) - 4000 * counts / counts.sum()).max() <= 1
+    labels = _labels(*counts)
+    assert len(labels) == 4000
+    assert np.abs(np.bincount(labels) - 4000 * counts / counts.sum()).max() <= 1
