@@ -8,7 +8,6 @@ import dataclasses
 import hashlib
 import json
 import os
-from collections.abc import Sequence
 from pathlib import Path
 
 import numpy as np
@@ -54,16 +53,13 @@ class DiffusersModel:
     card: DenoiserCard | None
 
 
-def read(
-    source: str | os.PathLike, image_size: int | Sequence[int] | None = None
-) -> DiffusersModel:
+def read(source: str | os.PathLike) -> DiffusersModel:
     """Reads a model of diffusers: `UNet2DModel` with a scheduler of `SCHEDULERS`.
 
     Args:
         source: path of a folder that `save_pretrained` wrote, of the pipeline or with all in one
             place; or `owner/name` or `owner/name@revision` of a Hub repository, which
             `huggingface_hub` downloads.
-        image_size: int or (height, width) in pixels, in place of the model's own.
 
     Returns:
         DiffusersModel.
@@ -81,7 +77,7 @@ def read(
         pipeline = scheduler.one_of(_read_json(folder / INDEX), "_class_name", scheduler.PIPELINES)
     inner = folder / "unet" if (folder / "unet").is_dir() else folder
     config = _read_json(inner / NETWORK_CONFIG)
-    arguments = network.arguments_of(config, image_size)
+    arguments = network.arguments_of(config)
     inner_scheduler = folder / "scheduler" if (folder / "scheduler").is_dir() else folder
     scheduler_config = _read_json(inner_scheduler / SCHEDULER_CONFIG)
     schedule, prediction_type = scheduler.schedule_of(scheduler_config)

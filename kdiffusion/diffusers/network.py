@@ -5,7 +5,6 @@ doesn't know may change what the network computes, and is refused too.
 """
 
 import re
-from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
@@ -60,14 +59,11 @@ SUPPORTED = {
 }
 
 
-def arguments_of(
-    config: dict[str, Any], image_size: int | Sequence[int] | None = None
-) -> dict[str, Any]:
+def arguments_of(config: dict[str, Any]) -> dict[str, Any]:
     """The arguments of `UNet2D` for a network of diffusers.
 
     Args:
         config: dict, the content of its config.json.
-        image_size: int or (height, width) in pixels, in place of the config's own.
 
     Returns:
         dict: all fields of the row "unet2d" of `NETWORKS` but `num_classes`.
@@ -76,7 +72,7 @@ def arguments_of(
         ValueError: names the field that isn't supported, the values that are, and what it is.
     """
     fields = _checked(config)
-    size = fields["sample_size"] if image_size is None else image_size
+    size = fields["sample_size"]
     height, width = size if isinstance(size, list | tuple) else (size, size)
     scale_shift = fields["resnet_time_scale_shift"] == "scale_shift"
     middle_norm_groups = fields["attn_norm_num_groups"]

@@ -49,7 +49,6 @@ def import_diffusers(
     *,
     class_names: Sequence[str] | None = None,
     null_row: int | None = None,
-    image_size: int | Sequence[int] | None = None,
     dataset: str | None = None,
     overwrite: bool = False,
 ) -> Imported:
@@ -65,7 +64,6 @@ def import_diffusers(
         class_names: names of the classes, in label order; numbers unless given.
         null_row: int. The row of the label embedding that stands for no label, if there is one; -1
             is the last. Without one, no label is the mean of all rows, which was never trained.
-        image_size: int or (height, width) in pixels, in place of the model's own.
         dataset: str. What it was trained on. None for what the card in the folder says, which
             `export_diffusers` leaves there, and `"unknown"` without one.
         overwrite: bool. Whether a file of an earlier import may be replaced. Defaults to `False`.
@@ -78,7 +76,7 @@ def import_diffusers(
         ValueError, OSError: as `kdiffusion.diffusers.folder.read`.
     """
     refuse_existing(Path(out, safetensors_loader.ARTIFACT), overwrite)
-    network, card, model = network_and_card(source, class_names, null_row, image_size, dataset)
+    network, card, model = network_and_card(source, class_names, null_row, dataset)
     from kdiffusion.export import export_network
 
     (path,) = export_network(network, card, out, ("safetensors",), overwrite).values()
@@ -89,13 +87,12 @@ def network_and_card(
     source: str | os.PathLike,
     class_names: Sequence[str] | None = None,
     null_row: int | None = None,
-    image_size: int | Sequence[int] | None = None,
     dataset: str | None = None,
 ) -> tuple[keras.Model, DenoiserCard, DiffusersModel]:
     """What `import_diffusers` writes, before it is written.
 
     Args:
-        source, class_names, null_row, image_size, dataset: as in `import_diffusers`.
+        source, class_names, null_row, dataset: as in `import_diffusers`.
 
     Returns:
         (keras.Model, DenoiserCard, DiffusersModel).
@@ -103,7 +100,7 @@ def network_and_card(
     Raises:
         ValueError, OSError: as `import_diffusers`.
     """
-    model = read(source, image_size)
+    model = read(source)
     table, card = _labels_and_card(model, class_names, null_row, dataset)
     return _network(model, table, card), card, model
 
@@ -191,7 +188,6 @@ def main(
     out: Path,
     class_names: tuple[str, ...] | None = None,
     null_row: int | None = None,
-    image_size: int | tuple[int, int] | None = None,
     dataset: str | None = None,
     overwrite: bool = False,
 ) -> None:
@@ -206,15 +202,14 @@ def main(
         class_names: names of the classes, in label order; by default numbers.
         null_row: row of the label embedding that stands for no label, if there is one; -1 is the
             last.
-        image_size: side in pixels, or height and width; by default the model's own.
         dataset: the training data set, such as cifar10, for `evaluate`; by default from the card
             in the folder, else unknown.
         overwrite: replace the file of an earlier import.
     """
     with working(f"reading {source}", line=True):
         imported = import_diffusers(
-            source, out, class_names=class_names, null_row=null_row, image_size=image_size,
-            dataset=dataset, overwrite=overwrite,
+            source, out, class_names=class_names, null_row=null_row, dataset=dataset,
+            overwrite=overwrite,
         )  # fmt: skip
     card, model = imported.card, imported.model
     height, width, channels = card.image_shape

@@ -113,13 +113,6 @@ def test_rows_of_the_label_table_are_classes_and_no_class(tmp_path):
 
 
 @pytest.mark.slow
-def test_another_image_size_is_taken_where_it_is_asked_for(tmp_path):
-    path = import_diffusers(EXAMPLES / "cifar10", tmp_path, image_size=16).path
-    denoiser = load_denoiser(path)
-    assert denoiser(np.zeros((1, 16, 16, 3)), [5], [0]).shape == (1, 16, 16, 3)
-
-
-@pytest.mark.slow
 @pytest.mark.parametrize("name", CASES)
 def test_what_is_written_for_diffusers_is_what_it_wrote(imported, tmp_path, name):
     """Tensor for tensor and field for field; diffusers itself opens it in the benchmark."""
