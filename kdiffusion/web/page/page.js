@@ -28,9 +28,7 @@ let current = null; // the newest settings
 let all = false; // whether they are meant for all classes
 let request = { version: 0, labels: [] };
 let [stepsTaken, start, patience] = [0, 0, null]; // of the request
-// Browsers let a page change its address some hundred times in ten seconds, or in thirty.
-const LINK_PAUSE = 400; // milliseconds
-let linkShown = -LINK_PAUSE;
+const LINK_PAUSE = 400; // milliseconds: browsers let a page change its address 100 times in 30 s
 let linkTimer = null;
 const film = new Film(element("film"), element("film-step"), element("clean"), () => {
   for (const picture of visible()) film.show(picture.frames, canvasesOf(picture));
@@ -235,21 +233,10 @@ function link() {
   return `?${query}`;
 }
 
-/** Puts the link into the address bar: of a burst of images those now and then, and the last. */
+/** Puts the link into the address bar: of a burst of images the last. */
 function showLink() {
   clearTimeout(linkTimer);
-  let pause = linkShown + LINK_PAUSE - performance.now();
-  if (pause <= 0) {
-    linkShown = performance.now();
-    try {
-      history.replaceState(null, "", link());
-      return;
-    } catch (error) {
-      if (error.name !== "SecurityError") throw error;
-      pause = LINK_PAUSE; // the browser had enough of them, for now
-    }
-  }
-  linkTimer = setTimeout(showLink, pause);
+  linkTimer = setTimeout((query) => history.replaceState(null, "", query), LINK_PAUSE, link());
 }
 
 /** Ends what will not be finished: words and link are its own, so no older image stays beside them. */
