@@ -11,6 +11,7 @@ from typing import NamedTuple
 
 import numpy as np
 
+from kdiffusion.data import folder
 from kdiffusion.images import FILE_ENDINGS, read_image
 
 ARRAYS = {"images": "labels", "arr_0": "arr_1"}  # the array of images ► that of their labels
@@ -78,29 +79,13 @@ def _read_arrays(path):
 
 
 def _of_image_files(path):
-    folders = {
-        folder.name: _images_in(folder)
-        for folder in sorted(path.iterdir())
-        if _is_shown(folder) and folder.is_dir()
-    }
-    by_class = {name: files for name, files in folders.items() if files}
-    files = [file for files in by_class.values() for file in files] or _images_in(path)
+    shown = sorted(each for each in path.iterdir() if not each.name.startswith("."))
+    if any(each.is_dir() for each in shown):
+        return ImageSet(*folder.load("folder", path, None)[:3])
+    files = [file for file in shown if file.suffix.lower() in FILE_ENDINGS]
     if not files:
         raise ValueError(f"{path} must hold images ({', '.join(FILE_ENDINGS)}). Received: none")
-    if by_class:
-        labels = np.repeat(np.arange(len(by_class)), [len(files) for files in by_class.values()])
-    else:
-        found = [LABEL_IN_NAME.search(file.stem) for file in files]
-        labels = np.array([int(match[1]) for match in found if match])
-        labels = labels if len(labels) == len(files) else None
+    found = [LABEL_IN_NAME.search(file.stem) for file in files]
+    labels = np.array([int(match[1]) for match in found if match])
     images = np.stack([read_image(file) for file in files])
-    return ImageSet(images, labels, tuple(by_class) or None)
-
-
-def _images_in(folder):
-    files = [file for file in sorted(folder.iterdir()) if file.suffix.lower() in FILE_ENDINGS]
-    return list(filter(_is_shown, files))
-
-
-def _is_shown(path):
-    return not path.name.startswith(".")
+    return ImageSet(images, labels if len(labels) == len(files) else None)
