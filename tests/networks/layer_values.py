@@ -1,4 +1,4 @@
-"""What the tests of the layers give to them."""
+"""What the tests of the layers and networks give to them."""
 
 import numpy as np
 
@@ -14,6 +14,16 @@ def random_inputs(shapes, seed=0):
         else rng.integers(0, 3, size=shape).astype("int32")
         for shape in shapes
     ]
+
+
+def network_inputs(image_shape):
+    """A batch of three images, timesteps and labels."""
+    rng = np.random.default_rng(0)
+    return {
+        "noisy_image": rng.normal(size=(3, *image_shape)).astype("float32"),
+        "timestep": rng.integers(0, 1000, 3).astype("int32"),
+        "label": np.arange(3, dtype="int32"),
+    }
 
 
 def randomise(layer, seed=1):
