@@ -8,8 +8,7 @@ from kdiffusion import DiffusionModel
 from kdiffusion.artifacts import load_denoiser
 from kdiffusion.export import export_network, export_run
 from kdiffusion.export.formats import largest_deviation
-from kdiffusion.export.source import inference_network
-from kdiffusion.networks.unet import UNet
+from kdiffusion.export.source import default_folder, inference_network
 from kdiffusion.training.batches import check_network
 
 
@@ -40,13 +39,6 @@ def test_a_network_made_of_layers_becomes_float32(card, policy):
     expected = float32(inputs)
     np.testing.assert_array_equal(inference_network(network)(inputs), expected)
     assert np.abs(network(inputs) - expected).max() > 1e-4  # which half precision is not
-
-
-def test_its_file_computes_in_float32(card, tmp_path):
-    network, float32 = made_of_layers(card, "mixed_float16"), made_of_layers(card, "float32")
-    float32.set_weights(network.get_weights())
-    paths = export_network(network, card, tmp_path, ("onnx",))
-    assert largest_deviation(float32, load_denoiser(paths["onnx"])) < 1e-5
 
 
 @keras.saving.register_keras_serializable("test_source")
@@ -89,21 +81,13 @@ def test_a_global_policy_does_not_reach_the_copy(card):
     assert network.enter.compute_dtype == "bfloat16"
 
 
-@pytest.mark.slow
-def test_of_a_file_of_weights_come_the_other_formats(card, tmp_path):
-    network = UNet(card.image_shape, 3, 8, (1,), 1, ())
-    rng = np.random.default_rng(0)
-    network.set_weights([w + 0.1 * rng.standard_normal(w.shape) for w in network.get_weights()])
-    weights = export_network(network, card, tmp_path, ["safetensors"])["safetensors"]
-    paths = export_run(weights, ["onnx"])  # beside the file
-    assert paths == {"onnx": tmp_path / "denoiser.onnx"}
-    again = export_run(tmp_path, ["safetensors"], out=tmp_path / "again")  # of the folder
-    for path in (paths["onnx"], again["safetensors"]):
-        assert load_denoiser(path).card == card
-        assert largest_deviation(network, load_denoiser(path)) < 1e-4
-
-
 @pytest.mark.parametrize("source", ["digits", "hf://owner/name", "s3://bucket/run"])
 def test_a_model_in_no_folder_of_the_users_needs_a_place(source):
     with pytest.raises(ValueError, match=f"`out` must be given.*{source}"):
         export_run(source)
+
+
+def test_a_file_has_its_exports_beside_it_and_a_run_in_a_folder(tmp_path):
+    (tmp_path / "file").touch()
+    assert default_folder(tmp_path / "file") == tmp_path
+    assert default_folder(tmp_path) == tmp_path / "export"
