@@ -79,12 +79,6 @@ def test_a_generator_loses_no_batch(model):
     assert int(model.step) == 2
 
 
-def test_several_steps_in_one_call(scale_network, schedule):
-    model = DiffusionModel(scale_network, schedule)
-    model.compile("sgd", steps_per_execution=2)
-    assert len(model.fit(IMAGES, LABELS, batch_size=2, verbose=0).history) == 6
-
-
 def test_without_names_the_loss_comes_first(scale_network, schedule):
     def compiled():
         model = DiffusionModel(scale_network, schedule)

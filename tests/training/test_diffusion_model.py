@@ -131,14 +131,6 @@ def test_evaluation_uses_the_average_and_repeats_exactly(scale_network, schedule
     assert model.evaluate(BATCHES, return_dict=True, verbose=0)["loss"] > before["loss"] + 0.1
 
 
-def test_loss_quarters_average_to_the_loss(scale_network, schedule):
-    model = compiled(scale_network, schedule)
-    logs = model.evaluate(BATCHES, return_dict=True, verbose=0)
-    quarters = [logs[f"loss_t{t}_{t + 24}"] for t in (0, 25, 50, 75)]
-    # Stratified draws put one of each batch of four into each quarter.
-    np.testing.assert_allclose(np.mean(quarters), logs["loss"], rtol=1e-6)
-
-
 @pytest.mark.slow
 def test_a_saved_model_evaluates_samples_and_trains_on_alike(tmp_path, schedule):
     # Every layer once, and a loss that is scaled.

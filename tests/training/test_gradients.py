@@ -66,17 +66,6 @@ def test_a_batch_in_parts_is_the_whole_batch_under_every_timestep_sampling(
     _same_training(*trained)
 
 
-def test_a_batch_in_parts_has_the_gradient_of_the_whole_for_a_u_net(schedule):
-    trained = []
-    for parts in (1, 4):
-        keras.utils.set_random_seed(0)
-        network = UNet((2, 2, 1), 2, 4, (1,), 1, (2,), dtype="float32")
-        network.get_layer("conv_out").kernel.assign_add(tf.ones([3, 3, 4, 1]) * 0.1)
-        arguments = {"gradient_accumulation": parts}
-        trained.append(_trained(network, schedule, **arguments))
-    _same_training(*trained)
-
-
 def test_blocks_that_are_computed_again_have_the_gradient_of_those_that_are_kept(schedule):
     trained, convolutions = [], []
     for rematerialise in (False, True):
