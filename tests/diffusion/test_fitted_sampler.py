@@ -59,9 +59,3 @@ def test_the_path_is_the_best_of_all():
         every = [(0, *middle, 7) for middle in itertools.combinations(range(1, 7), steps - 1)]
         totals = [sum(errors[i, j] for i, j in itertools.pairwise(path)) for path in every]
         assert best_path(errors, steps) == [*every[np.argmin(totals)]]
-
-
-@pytest.mark.parametrize("steps", [0, 100])
-def test_more_steps_than_the_fine_trajectory_has_are_refused(make_card, gaussian, steps):
-    with pytest.raises(ValueError, match="`steps` must be from 1 to 99"):
-        fit_sampler(gaussian(make_card()), steps)

@@ -1,7 +1,5 @@
 """Inpainting: the kept pixels, RePaint's way, and the distribution of what is painted."""
 
-import itertools
-
 import numpy as np
 import pytest
 
@@ -38,17 +36,6 @@ def test_the_way_down_and_back_up():
         (3, 2), (2, 3), (3, 2), (2, 3), (3, 2), (2, 1), (1, 2), (2, 1), (1, 2), (2, 1), (1, 0),
     ]  # fmt: skip
     assert repaint_moves(2, 5, 10) == [(2, 1), (1, 0)]
-
-
-@pytest.mark.parametrize(("steps", "resamplings", "jump"), [(20, 1, 5), (20, 4, 5), (50, 10, 10)])
-def test_moves_are_linked_and_go_through_each_stretch_r_times(steps, resamplings, jump):
-    moves = repaint_moves(steps, resamplings, jump)
-    assert moves[0][0] == steps
-    assert moves[-1] == (1, 0)
-    assert all(a[1] == b[0] for a, b in itertools.pairwise(moves))
-    ups = [move for move in moves if move[1] > move[0]]
-    assert all(there == here + jump for here, there in ups)
-    assert len(ups) == (resamplings - 1) * ((steps - 1) // jump)
 
 
 def test_resampling_brings_the_painted_pixel_into_harmony(make_card):

@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from kdiffusion.diffusion.interpolation import interpolate, interpolate_images, mix_labels, slerp
+from kdiffusion.diffusion.interpolation import interpolate, interpolate_images, slerp
 from kdiffusion.diffusion.samplers import SAMPLERS
 from kdiffusion.diffusion.sampling import sample
 from kdiffusion.diffusion.seeded_noise import initial_latents
@@ -62,16 +62,6 @@ def test_between_two_labels(guidance, make_card, knows_x0):
     mixed = (1 - fractions) * images[0] + fractions * images[2]
     expected = (1 + guidance) * mixed - guidance * images[3]
     np.testing.assert_allclose(walk, expected, atol=2e-5)
-
-
-def test_mixing_leaves_no_class_alone(make_card, knows_x0):
-    card = make_card(prediction_type="x0")
-    images = np.arange(4.0)[:, None, None, None] * np.ones((1, 2, 3, 1))
-    mixed = mix_labels(knows_x0(card, images), (0, 2), np.array([0.0, 0.25]))
-    assert mixed.card.null_label == 2
-    x = np.zeros((3, 2, 3, 1), np.float32)
-    prediction = mixed(x, np.zeros(3, np.int32), np.array([0, 1, 2], np.int32))
-    np.testing.assert_allclose(prediction[:, 0, 0, 0], [0.0, 0.5, 3.0])
 
 
 def test_between_two_real_images(make_card, gaussian):

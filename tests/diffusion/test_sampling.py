@@ -134,14 +134,6 @@ def test_a_fitted_sampler_serves_its_own_timesteps_alone(make_card, gaussian):
         sampling_steps(gaussian(make_card()), [0], sampler="fitted")
 
 
-def test_the_loop_is_a_generator_of_steps(make_card, gaussian):
-    denoiser = gaussian(make_card(steps=4))
-    steps = list(sampling_steps(denoiser, [0, 1], [3, 4]))
-    assert [(step.index, step.t) for step in steps] == [(0, 749), (1, 499), (2, 249), (3, -1)]
-    images = sample(denoiser, [0, 1], [3, 4], progress=False)
-    np.testing.assert_array_equal(steps[-1].x.astype(np.float32), images)
-
-
 def test_whoever_takes_no_further_step_stops_it(make_card, gaussian):
     card, calls = make_card(steps=4), []
     whole = gaussian(card)
@@ -180,6 +172,7 @@ def test_an_option_reaches_the_images(options, make_card):
     ("changes", "name"),
     [
         ({"steps": 1001}, "steps"),
+        ({"steps": 0}, "steps"),
         ({"sampler": "magic"}, "sampler"),
         ({"spacing": "even"}, "spacing"),
         ({"labels": [0, 4]}, "labels"),
@@ -188,6 +181,8 @@ def test_an_option_reaches_the_images(options, make_card):
         ({"eta": 1.5}, "eta"),
         ({"timesteps": (999, 320, 640)}, "timesteps"),
         ({"timesteps": (1000, 320)}, "timesteps"),
+        ({"timesteps": (3, -1)}, "timesteps"),
+        ({"timesteps": ()}, "timesteps"),
         ({"timesteps": (999, 320), "steps": 3}, "steps"),
         ({"timesteps": (999, 320), "spacing": "karras"}, "spacing"),
     ],

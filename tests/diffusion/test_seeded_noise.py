@@ -6,7 +6,7 @@ import math
 import numpy as np
 import pytest
 
-from kdiffusion.diffusion.seeded_noise import ImageNoise, initial_latents
+from kdiffusion.diffusion.seeded_noise import initial_latents
 
 MASK = 2**64 - 1
 
@@ -55,12 +55,6 @@ def test_second_implementation(seed):
     np.testing.assert_allclose(
         initial_latents([seed], (3, 5, 3)).ravel(), normals(seed, 45), rtol=1e-13
     )
-
-
-def test_an_image_does_not_depend_on_its_batch():
-    together, alone = ImageNoise([3, 9, 4], (2, 2, 3)), ImageNoise([9], (2, 2, 3))
-    for _ in range(3):
-        np.testing.assert_array_equal(together.normal()[1], alone.normal()[0])
 
 
 def test_it_is_standard_normal_and_seeds_are_independent():
