@@ -146,6 +146,22 @@ def toy_file(card):
 
 
 @pytest.fixture
+def digits_file(toy_file, card, tmp_path):
+    """Writes the toy denoiser as if it had learnt the digits, with some fields of its card."""
+
+    def write(**fields):
+        changed = {
+            "image_shape": (8, 8, 1), "class_names": tuple("0123456789"), "null_label": 10,
+            "dataset": "digits", **fields,
+        }  # fmt: skip
+        text = dataclasses.replace(card, **changed).to_json()
+        file = dataclasses.replace(toy_file, card_text=text, image_shape=(8, 8, 1))
+        return file.write(tmp_path / "digits.onnx")
+
+    return write
+
+
+@pytest.fixture
 def toy(toy_file, tmp_path):
     """Path of a valid toy denoiser."""
     return toy_file.write(tmp_path / "toy.onnx")

@@ -1,7 +1,6 @@
 """The bound as a command: on real digits, against the function; and what it refuses."""
 
 import csv
-import dataclasses
 
 import numpy as np
 import pytest
@@ -14,28 +13,7 @@ from kdiffusion.diffusion.card import DataSplit, Parent
 from kdiffusion.diffusion.likelihood import variational_bound
 
 
-@pytest.fixture
-def write_digits_file(toy_file, card, tmp_path):
-    """Writes the toy denoiser, as if it had learnt the digits under a split."""
-
-    def write(data_split=None, parent=None):
-        digits_card = dataclasses.replace(
-            card, image_shape=(8, 8, 1), class_names=tuple("0123456789"), null_label=10,
-            dataset="digits", data_split=data_split, parent=parent,
-        )  # fmt: skip
-        text = digits_card.to_json()
-        file = dataclasses.replace(toy_file, card_text=text, image_shape=(8, 8, 1))
-        return file.write(tmp_path / "digits.onnx")
-
-    return write
-
-
-@pytest.fixture
-def digits_file(write_digits_file):
-    return write_digits_file()
-
-
-def test_it_takes_the_images_that_the_training_held_out_and_says_so(write_digits_file):
+def test_it_takes_the_images_that_the_training_held_out_and_says_so(digits_file):
     split = {"seed": 1, "validation_fraction": 0.2}
     digits = load_dataset("digits", **split)
     sha256 = digits.content_hash()
@@ -46,13 +24,13 @@ def test_it_takes_the_images_that_the_training_held_out_and_says_so(write_digits
         "Not known: whether": None,
     }
     for words, data_split in said.items():
-        card = load_denoiser(write_digits_file(data_split)).card
+        card = load_denoiser(digits_file(data_split=data_split)).card
         dataset, origin = load_as_split(card, "digits")
         assert origin.startswith(words)
         if data_split is not None:
             np.testing.assert_array_equal(dataset.validation_images, digits.validation_images)
     parent = Parent(name="first.onnx", sha256=64 * "a")
-    _, origin = load_as_split(load_denoiser(write_digits_file(None, parent)).card, "digits")
+    _, origin = load_as_split(load_denoiser(digits_file(parent=parent)).card, "digits")
     assert "(first.onnx) may have been trained on them" in origin
 
 
@@ -68,8 +46,9 @@ def test_the_classes_have_their_shares_however_few_images_are_taken():
 @pytest.mark.parametrize(("steps", "variance"), [(None, "fixed_large"), (5, "fixed_small")])
 def test_it_tells_the_bound_of_validation_images(digits_file, tmp_path, capsys, steps, variance):
     options = {"images": 12, "steps": steps, "seed": 3, "batch_size": 5}
-    main(digits_file, **options, variance=variance, out=tmp_path / "terms.csv")
-    denoiser, digits = load_denoiser(digits_file), load_dataset("digits")
+    file = digits_file()
+    main(file, **options, variance=variance, out=tmp_path / "terms.csv")
+    denoiser, digits = load_denoiser(file), load_dataset("digits")
     rows = spread_over_classes(digits.validation_labels, 12)
     bound = variational_bound(
         denoiser, digits.validation_images[rows], digits.validation_labels[rows],
@@ -94,5 +73,6 @@ def test_another_data_set_is_refused(toy):
 
 
 def test_an_existing_file_is_kept(digits_file):
+    file = digits_file()
     with pytest.raises(FileExistsError):
-        main(digits_file, out=digits_file)
+        main(file, out=file)

@@ -30,6 +30,15 @@ def _write_linear_judge(path, weights, head, bias, card):
     return path
 
 
+@pytest.fixture
+def cache(monkeypatch, tmp_path_factory):
+    """The folder of a cache of its own; and few subsets, which are sooner measured."""
+    folder = tmp_path_factory.mktemp("cache")
+    monkeypatch.setenv("KDIFFUSION_CACHE_DIR", str(folder))
+    monkeypatch.setattr("kdiffusion.evaluation.measures.KERNEL_SUBSETS", 4)
+    return folder
+
+
 @pytest.fixture(scope="session")
 def write_linear_judge():
     return _write_linear_judge

@@ -1,6 +1,5 @@
 """The command on real digits: from an exported file, from folders, and stopped and started."""
 
-import dataclasses
 import json
 import math
 import os
@@ -17,27 +16,7 @@ from kdiffusion.evaluation.command import main
 from tests.onnx_models import make_model
 from tests.seed_files import read_folder
 
-
-@pytest.fixture(autouse=True)
-def cache(monkeypatch, tmp_path_factory):
-    monkeypatch.setenv("KDIFFUSION_CACHE_DIR", str(tmp_path_factory.mktemp("cache")))
-    monkeypatch.setattr("kdiffusion.evaluation.measures.KERNEL_SUBSETS", 4)
-
-
-@pytest.fixture
-def digits_file(toy_file, card, tmp_path):
-    """Writes the toy denoiser as if it had learnt the digits, with some fields of its card."""
-
-    def write(**fields):
-        changed = {
-            "image_shape": (8, 8, 1), "class_names": tuple("0123456789"), "null_label": 10,
-            "dataset": "digits", **fields,
-        }  # fmt: skip
-        text = dataclasses.replace(card, **changed).to_json()
-        file = dataclasses.replace(toy_file, card_text=text, image_shape=(8, 8, 1))
-        return file.write(tmp_path / "digits.onnx")
-
-    return write
+pytestmark = pytest.mark.usefixtures("cache")
 
 
 @pytest.fixture
@@ -115,7 +94,7 @@ def test_a_small_folder_gets_as_many_samples_as_it_has_and_one_line_for_the_rest
     for images, out in ((None, tmp_path / "chosen"), (150, tmp_path / "asked")):
         main(file, data=folder, images=images, out=out, **options)
         figures = _figures(out)
-        assert figures["images"] == images or 180
+        assert figures["images"] == (images or 180)
         assert figures["kernel_distance"] is not None
         assert figures["precision"] is figures["share_as_asked"] is None
         assert capsys.readouterr().out.count("Not measured") == 1
