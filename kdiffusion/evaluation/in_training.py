@@ -11,7 +11,7 @@ import keras
 import numpy as np
 import tensorflow as tf
 
-from kdiffusion.runs.tensorboard import event_writer, x_of
+from kdiffusion.runs.tensorboard import event_writer
 from kdiffusion.terminal import say
 
 from .evaluation import evaluate
@@ -70,7 +70,7 @@ class EvaluationInTraining(keras.callbacks.Callback):
 
     def on_train_begin(self, logs: Any = None) -> None:
         if self._writer is None:  # `fit` begins twice where a run resumes within an epoch
-            step = int(self.model.step.numpy())
+            step = self.model.step.numpy()
             self._writer = event_writer(self._directory, "evaluation", step)
 
     def on_epoch_end(self, epoch: int, logs: Any = None) -> None:
@@ -80,8 +80,7 @@ class EvaluationInTraining(keras.callbacks.Callback):
         figures = self.figures(self.model.denoiser(self._card()))
         seconds = time.perf_counter() - start
         say(said_of(epoch + 1, figures, self._config.evaluation.images, seconds))
-        step = int(self.model.step.numpy())
-        with self._writer.as_default(step=x_of(self._config, step)):
+        with self._writer.as_default(step=self.model.step.numpy()):
             for name, value in {**figures, "seconds": seconds}.items():
                 tf.summary.scalar(f"evaluation/{name}", np.float32(value))
         self._writer.flush()  # a checkpoint follows, and says that this is done

@@ -162,9 +162,7 @@ class Checkpoints:
                 if name.split("/")[0] in SAMPLED_WITH
             }  # fmt: skip
         for name, variable in variables.items():
-            # A metric may be new: `run.loss_by_class`.
-            if name in state or not name.startswith("metrics/"):
-                variable.assign(state[name])
+            variable.assign(state[name])
 
 
 def read_state(folder: Path) -> dict[str, np.ndarray]:

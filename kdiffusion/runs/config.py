@@ -228,12 +228,8 @@ class ExecutionConfig:
     """Images of each class in a grid."""
     log_every_steps: Positive = 50
     """Steps between TensorBoard scalars."""
-    x_axis: Annotated[str, OneOf(["steps", "images"])] = "steps"
-    """Unit of TensorBoard's x axis."""
     validate_every_epochs: Positive | None = None
     """In epochs; None: about 40 validations."""
-    loss_by_class: bool = False
-    """Also compute the validation loss of each class."""
     checkpoint_every_steps: Positive | None = None
     """In steps; None: only at ends of epochs."""
     checkpoint_every_epochs: Positive | None = None

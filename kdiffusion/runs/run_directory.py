@@ -22,7 +22,7 @@ PARTS = ("checkpoints", "tensorboard", "samples", "export", GRID)
 # What makes another run of it: "section" or "section.field". The rest may change when it resumes.
 KEPT = (
     "model", "diffusion", "student", "sampling.timesteps", "optimizer.name", "optimizer.batch_size",
-    "run.seed", "run.x_axis", "run.init_from",
+    "run.seed", "run.init_from",
 )  # fmt: skip
 DATA = ("image_shape", "class_names", "data_sha256", "mirrored")
 

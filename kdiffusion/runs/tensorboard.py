@@ -16,20 +16,13 @@ from kdiffusion.images import image_grid, save_png, to_uint8
 from kdiffusion.runs.config import epochs_between
 from kdiffusion.runs.run_directory import flat_settings
 from kdiffusion.terminal import working
-from kdiffusion.training.metrics import LOSS_OF_CLASS
 
 if TYPE_CHECKING:
-    from kdiffusion.runs.config import Config
     from kdiffusion.runs.run_directory import RunDirectory
 
 # Grids stay readable: a data set of a hundred classes shows its first ten.
 MOST_LABELS = 10
 PARTS = ("train", "validation")
-
-
-def x_of(config: Config, step: int) -> np.int64:
-    """Where a step is along the axis of a run's log: steps, or the images in them."""
-    return np.int64(step * (config.optimizer.batch_size if config.run.x_axis == "images" else 1))
 
 
 def event_writer(directory: RunDirectory, part: str, step: int) -> tf.summary.SummaryWriter:
@@ -45,7 +38,7 @@ def event_writer(directory: RunDirectory, part: str, step: int) -> tf.summary.Su
     writer = tf.summary.create_file_writer(str(directory.tensorboard / part))
     event = tf.compat.v1.Event(
         wall_time=time.time(),
-        step=int(x_of(directory.config, step)) + 1,
+        step=step + 1,
         session_log=tf.compat.v1.SessionLog(status=tf.compat.v1.SessionLog.START),
     )
     tf.raw_ops.ImportEvent(writer=writer._resource, event=event.SerializeToString())
@@ -58,7 +51,7 @@ class TensorBoardLog(keras.callbacks.Callback):
     Scalars of each epoch, in training and validation, and within it every `log_every_steps`, the
     learning rate, images per second, the network's graph, and a grid of samples by class from fixed
     seeds, so that it can be watched improving. The same grids are written as PNG. The settings are
-    in the HParams tab, beside each run's losses. All is along one axis, `run.x_axis`.
+    in the HParams tab, beside each run's losses.
 
     Keras's own callback is no base for it: it hands TensorFlow Python numbers (see
     `_write_scalars`), drops an epoch's scalars unless its last step is one of every `update_freq`,
@@ -117,7 +110,7 @@ class TensorBoardLog(keras.callbacks.Callback):
         training = {name: value for name, value in logs.items() if not name.startswith("val_")}
         validation = {name[4:]: value for name, value in logs.items() if name.startswith("val_")}
         self._write_scalars("train", "epoch", training | self._learning_rate())
-        self._write_scalars("validation", "epoch", self._with_class_names(validation))
+        self._write_scalars("validation", "epoch", validation)
         if self._epoch % self._sample_every == 0 or self._epoch == self._epochs:
             self._write_samples()
         self._flush()
@@ -128,10 +121,7 @@ class TensorBoardLog(keras.callbacks.Callback):
             writer.flush()
 
     def _step(self):
-        return int(self.model.step.numpy())
-
-    def _x(self):
-        return x_of(self._directory.config, self._step())
+        return self.model.step.numpy()
 
     def _learning_rate(self):
         return {"learning_rate": self.model.optimizer.learning_rate}
@@ -149,20 +139,12 @@ class TensorBoardLog(keras.callbacks.Callback):
         with tf.summary.create_file_writer(str(folder)).as_default():
             hparams_api.hparams(values)
 
-    def _with_class_names(self, values):
-        """Losses by class under the classes' names, which the model doesn't know."""
-        names = {f"{LOSS_OF_CLASS}{n}": each for n, each in enumerate(self._directory.class_names)}
-        return {
-            f"loss_by_class/{names[name]}" if name in names else name: value
-            for name, value in values.items()
-        }
-
     def _write_scalars(self, part, group, values):
         # NumPy's numbers: TensorFlow keeps each Python number that it is handed, some 800 bytes
         # of it, as long as the process lives.
         with self._writers[part].as_default():
             for name, value in values.items():
-                tf.summary.scalar(f"{group}/{name}", np.asarray(value, "float32"), self._x())
+                tf.summary.scalar(f"{group}/{name}", np.asarray(value, "float32"), self._step())
 
     def _write_samples(self):
         names = self._directory.class_names[:MOST_LABELS]
@@ -173,5 +155,5 @@ class TensorBoardLog(keras.callbacks.Callback):
             images = sample(denoiser, labels, seeds, progress=False)
         grid = image_grid(to_uint8(images), self._run.sample_per_label, row_labels=names)
         with self._writers["train"].as_default():
-            tf.summary.image("samples", np.asarray(grid.convert("RGB"))[None], self._x())
+            tf.summary.image("samples", np.asarray(grid.convert("RGB"))[None], self._step())
         save_png(grid, self._directory.samples / f"epoch_{self._epoch:04d}.png", overwrite=True)

@@ -24,7 +24,7 @@ from kdiffusion.training.batches import check_first_batch, check_network, images
 from kdiffusion.training.denoiser import model_card, numpy_denoiser, prediction_function
 from kdiffusion.training.ema import averaged_copy, update_average
 from kdiffusion.training.gradients import apply_gradients, gradients_in_parts
-from kdiffusion.training.metrics import LossByClass, LossByTimestep, StepMean, results
+from kdiffusion.training.metrics import LossByTimestep, StepMean, results
 from kdiffusion.training.step_seeds import (
     DROPOUT,
     LABELS,
@@ -39,7 +39,6 @@ from kdiffusion.training.timesteps import ShuffledTimesteps, make_timestep_sampl
 SETTINGS = (
     "prediction_type", "loss_weighting", "timestep_sampling", "log_sigma", "label_dropout",
     "ema_decay", "gradient_clip_norm", "gradient_accumulation", "rematerialise", "seed",
-    "loss_by_class",
 )  # fmt: skip
 
 
@@ -68,7 +67,6 @@ class DiffusionModel(keras.Model):
         rematerialise: bool. Compute blocks again for the gradient (Chen et al. 2016): less memory,
             more time. Defaults to `False`.
         seed: int of 32 bits. Defaults to `0`.
-        loss_by_class: bool. Whether validation gives the loss of each class. Defaults to `False`.
     """
 
     teacher: keras.Model | None = None  # of a `StudentModel`
@@ -88,7 +86,6 @@ class DiffusionModel(keras.Model):
         gradient_accumulation: int = 1,
         rematerialise: bool = False,
         seed: int = 0,
-        loss_by_class: bool = False,
         **kwargs: Any,
     ):
         check_network(network)
@@ -111,7 +108,6 @@ class DiffusionModel(keras.Model):
         self.gradient_accumulation = gradient_accumulation
         self.rematerialise = rematerialise
         self.seed = seed
-        self.loss_by_class = loss_by_class
         if rematerialise:
             choose_forms(network, REMATERIALISED)
         self.timestep_sampler = make_timestep_sampler(timestep_sampling, schedule, log_sigma)
@@ -127,7 +123,6 @@ class DiffusionModel(keras.Model):
         self.step = self.add_weight((), "zeros", dtype="int64", trainable=False, name="step")
         self._loss_by_timestep = LossByTimestep(schedule.num_timesteps)
         self._gradient_norm = StepMean(name="gradient_norm")
-        self._loss_by_class = LossByClass(network.num_classes) if loss_by_class else None
         self.built = True  # Both networks are.
 
     def diffusion_losses(
@@ -180,9 +175,7 @@ class DiffusionModel(keras.Model):
         batch = images, labels, timesteps, noise
         losses = self.diffusion_losses(self.ema_network, *batch, training=False)
         self._loss_by_timestep.update_state(losses, timesteps)
-        if self._loss_by_class is not None:
-            self._loss_by_class.update_state(losses, labels)
-        return results([each for each in self.metrics if each is not self._gradient_norm])
+        return results([self._loss_by_timestep])
 
     def _draw(self, images, step, timestep_sampler=None):
         """What chance decides of a batch: timesteps, noise, and whose label is dropped."""
@@ -211,13 +204,13 @@ class DiffusionModel(keras.Model):
         update_average(self.ema_network, self.network, self.ema_decay, updates)
         # float16's scale is found by going too far: such a step is left out, and is no fault.
         scaled = isinstance(self.optimizer, keras.optimizers.LossScaleOptimizer)
-        self._gradient_norm.update_state(norm, ops.isfinite(norm) if scaled else True)
+        counts = ops.isfinite(norm) if scaled else True
+        self._gradient_norm.update_state(ops.where(counts, norm, 0.0), counts)
         return losses
 
     @property
     def metrics(self) -> list[keras.Metric]:
-        by_class = [self._loss_by_class] if self.loss_by_class else []
-        return [self._loss_by_timestep, self._gradient_norm, *by_class]
+        return [self._loss_by_timestep, self._gradient_norm]
 
     def fit(self, x: Any = None, y: Any = None, *args: Any, **options: Any) -> Any:
         """As for any Keras model; checks the first images and labels before it starts."""

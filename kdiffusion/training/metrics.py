@@ -14,7 +14,6 @@ import tensorflow as tf
 from keras import ops
 
 QUARTILES = 4
-LOSS_OF_CLASS = "loss_class_"  # then the number of the class
 
 
 def sum_over_replicas(values: tf.Tensor) -> tf.Tensor:
@@ -86,51 +85,8 @@ class LossByTimestep(_ReplicatedMetric):
 
 
 @keras.saving.register_keras_serializable("kdiffusion")
-class LossByClass(_ReplicatedMetric):
-    """Mean loss of the examples of each class.
-
-    Args:
-        num_classes: int.
-
-    `result()` is a dictionary of a scalar for each class: `loss_class_0` and so on. That of a class
-    without an example is NaN.
-    """
-
-    def __init__(self, num_classes: int):
-        super().__init__(name="loss_by_class")
-        self.num_classes = num_classes
-        self.total = self.add_variable((num_classes,), name="total")
-        self.count = self.add_variable((num_classes,), name="count")
-
-    def update_state(self, losses: tf.Tensor, labels: tf.Tensor) -> None:
-        """Adds losses `[B]` of labels `[B]` on all replicas."""
-        classes = ops.one_hot(labels, self.num_classes, dtype="float32")  # [B, classes]
-        sums = ops.stack([ops.sum(classes * losses[:, None], axis=0), ops.sum(classes, axis=0)])
-        total, count = ops.unstack(sum_over_replicas(sums))
-        self.total.assign_add(total)
-        self.count.assign_add(count)
-
-    def result(self) -> dict[str, tf.Tensor]:
-        means = self.total.value / self.count.value
-        return {f"{LOSS_OF_CLASS}{n}": means[n] for n in range(self.num_classes)}
-
-
-@keras.saving.register_keras_serializable("kdiffusion")
-class StepMean(_ReplicatedMetric):
+class StepMean(_ReplicatedMetric, keras.metrics.Mean):
     """Mean over steps of a number that all replicas agree on, such as the gradient's norm."""
-
-    def __init__(self, name: str = "step_mean", **kwargs: Any):
-        super().__init__(name=name, **kwargs)
-        self.total = self.add_variable((), name="total")
-        self.count = self.add_variable((), name="count")
-
-    def update_state(self, value: tf.Tensor, counts: Any = True) -> None:
-        """Adds one step's value, a float scalar, if `counts`, a bool scalar."""
-        self.total.assign_add(ops.where(counts, value, 0.0))
-        self.count.assign_add(ops.cast(counts, "float32"))
-
-    def result(self) -> tf.Tensor:
-        return ops.divide_no_nan(self.total.value, self.count.value)
 
 
 def results(metrics: Iterable[keras.Metric]) -> dict[str, tf.Tensor]:

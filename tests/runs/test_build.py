@@ -24,7 +24,7 @@ def test_every_setting_reaches_the_model_and_its_optimizer(tiny_model, name):
     }  # fmt: skip
     model = tiny_model(
         diffusion=diffusion, optimizer=optimizer, sampling={"steps": 2},
-        run={"seed": 7, "loss_by_class": True, "steps_per_execution": 3},
+        run={"seed": 7, "steps_per_execution": 3},
     )  # fmt: skip
     assert model.schedule == make_schedule("cosine", 50, True, offset=0.02)
     same = ("prediction_type", "loss_weighting", "timestep_sampling", "label_dropout")
@@ -33,7 +33,7 @@ def test_every_setting_reaches_the_model_and_its_optimizer(tiny_model, name):
     assert tuple(config["log_sigma"]) == (0.1, 0.5)
     same = ("gradient_clip_norm", "gradient_accumulation", "rematerialise", "ema_decay")
     assert {key: config[key] for key in same} == {key: optimizer[key] for key in same}
-    assert (config["seed"], config["loss_by_class"]) == (7, True)
+    assert config["seed"] == 7
     assert model.steps_per_execution == 3
     prefix = "adam_" if name == "muon" else ""
     made = model.optimizer

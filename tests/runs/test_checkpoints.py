@@ -163,13 +163,3 @@ def test_sampling_asks_for_no_optimizer_and_training_for_its_own(tiny_model, tmp
     assert all(np.all(variable.numpy() == 3) for variable in model.weights)
     with pytest.raises(ValueError, match="shape"):
         checkpoints.restore()
-
-
-def test_a_metric_that_is_new_starts_anew(tiny_model, tmp_path):
-    _save(tiny_model(), tmp_path, 3)
-    model = tiny_model(run={"loss_by_class": True})
-    _fill(model, 0)
-    assert Checkpoints(model, tmp_path).restore() == 3
-    sums = {f"{metric.name}/{v.name}": v for metric in model.metrics for v in metric.variables}
-    assert np.all(sums["loss/total"].numpy() == 3)
-    assert np.all(sums["loss_by_class/total"].numpy() == 0)

@@ -34,7 +34,6 @@ def run(tiny, tmp_path_factory):
         evaluation={"every_epochs": 1, "images": 100},
         run={
             "steps_per_execution": 3, "log_every_steps": 2, "sample_every_epochs": 1,
-            "loss_by_class": True,
         },
     )  # fmt: skip
     with contextlib.redirect_stdout(io.StringIO()) as printed:
@@ -141,20 +140,12 @@ def test_the_first_step_that_is_not_finite_stops_with_the_checkpoints_before_it_
     assert sorted(logs) == list("1234567")
 
 
-def test_evaluations_and_losses_by_class_are_in_the_log(run):
+def test_evaluations_are_in_the_log(run):
     scalars = _events(run, "evaluation")
     for name in ("share_as_asked", "kernel_distance", "structure", "detail", "seconds"):
         values = scalars.Tensors(f"evaluation/{name}")
         assert [event.step for event in values] == [6, 12]
         assert all(np.isfinite(make_ndarray(event.tensor_proto)) for event in values)
-    events = _events(run, "validation")
-    by_class = [f"epoch/loss_by_class/{digit}" for digit in range(10)]
-    assert set(by_class) <= set(events.Tags()["tensors"])
-    # 18 or so of each digit: their mean is the loss.
-    loss, *of_each = (
-        make_ndarray(events.Tensors(tag)[-1].tensor_proto) for tag in ("epoch/loss", *by_class)
-    )
-    assert np.mean(of_each) == pytest.approx(loss, rel=0.05)
 
 
 @pytest.mark.parametrize(

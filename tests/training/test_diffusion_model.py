@@ -20,7 +20,6 @@ def test_the_config_returns_every_argument_that_was_passed(scale_network, schedu
         "loss_weighting": "min_snr",
         "timestep_sampling": "uniform",
         "log_sigma": (0.1, 0.5),
-        "loss_by_class": True,
         "label_dropout": 0.3,
         "ema_decay": 0.5,
         "gradient_clip_norm": None,
@@ -228,23 +227,6 @@ def test_replicas_draw_different_noise(scale_network, schedule):
     draws = strategy.run(lambda: model._draw(tf.zeros((4, 2, 2, 1)), 0)[1])
     first, second = strategy.experimental_local_results(draws)
     assert np.abs(np.asarray(first) - np.asarray(second)).max() > 0.1
-
-
-def test_validation_gives_the_loss_of_each_class(scale_network, schedule):
-    model = compiled(scale_network, schedule, keras.optimizers.SGD(0.0), loss_by_class=True)
-    rng = np.random.default_rng(0)
-    images = rng.uniform(-1, 1, (40, *scale_network.image_shape)).astype("float32")
-    labels = np.arange(40, dtype="int32") % scale_network.num_classes
-    logs = model.evaluate(images, labels, batch_size=40, verbose=0, return_dict=True)
-    by_class = [logs[f"loss_class_{n}"] for n in range(scale_network.num_classes)]
-    counts = np.bincount(labels)
-    assert np.average(by_class, weights=counts) == pytest.approx(logs["loss"], rel=1e-5)
-    assert len(set(by_class)) == scale_network.num_classes
-    again = type(model).from_config(model.get_config())
-    assert again.loss_by_class
-    without = compiled(scale_network, schedule, keras.optimizers.SGD(0.0))
-    logs = without.evaluate(images, labels, batch_size=40, verbose=0, return_dict=True)
-    assert not [name for name in logs if "class" in name]
 
 
 @pytest.mark.parametrize("timestep_sampling", ["uniform", "stratified"])
