@@ -14,8 +14,7 @@ import numpy as np
 import tyro
 
 from kdiffusion import load_denoiser, load_run, sample, to_uint8
-from kdiffusion.export import FORMATS, export_network
-from kdiffusion.export.formats import largest_deviation
+from kdiffusion.export.formats import FORMATS, export_network, largest_deviation
 from kdiffusion.export.source import inference_network
 
 QUANTILES = (0.5, 0.9, 0.99, 1.0)

@@ -2,11 +2,3 @@
 
 Its import name is `kdiffusion.export`, in a checkout as installed. Importing it imports no runtime.
 """
-
-from kdiffusion.export.formats import FORMATS, export_network, export_run
-
-__all__ = [
-    "FORMATS",
-    "export_network",
-    "export_run",
-]

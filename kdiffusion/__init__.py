@@ -23,7 +23,7 @@ if TYPE_CHECKING:  # for editors and type checkers, which do not run `__getattr_
     from kdiffusion.diffusion.likelihood import variational_bound
     from kdiffusion.diffusion.sampling import sample, sampling_steps
     from kdiffusion.diffusion.schedules import make_schedule
-    from kdiffusion.export import export_network, export_run
+    from kdiffusion.export.formats import export_network, export_run
     from kdiffusion.export.whole_sampler import export_sampler
     from kdiffusion.images import image_grid, to_model_range, to_uint8
     from kdiffusion.networks.unet import UNet
@@ -49,7 +49,7 @@ _NAMES = {
     "kdiffusion.diffusion.likelihood": "variational_bound",
     "kdiffusion.diffusion.sampling": "sample sampling_steps",
     "kdiffusion.diffusion.schedules": "make_schedule",
-    "kdiffusion.export": "export_network export_run",
+    "kdiffusion.export.formats": "export_network export_run",
     "kdiffusion.export.whole_sampler": "export_sampler",
     "kdiffusion.images": "image_grid to_model_range to_uint8",
     "kdiffusion.networks.unet": "UNet",

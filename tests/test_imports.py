@@ -87,7 +87,7 @@ def test_what_must_start_at_once_loads_none_of_the_slow_libraries(run_python):
     run_python("-c", """
 import sys
 from kdiffusion import sample, make_schedule, DenoiserCard
-import kdiffusion.artifacts, kdiffusion.export
+import kdiffusion.artifacts, kdiffusion.export.formats
 from kdiffusion.commands import train
 from kdiffusion.data import DATASETS, load_dataset
 assert not {"tensorflow", "tensorflow_datasets", "keras", "sklearn"} & set(sys.modules)

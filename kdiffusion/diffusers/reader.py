@@ -77,7 +77,7 @@ def import_diffusers(
     """
     refuse_existing(Path(out, safetensors_loader.ARTIFACT), overwrite)
     network, card, model = network_and_card(source, class_names, null_row, dataset)
-    from kdiffusion.export import export_network
+    from kdiffusion.export.formats import export_network
 
     (path,) = export_network(network, card, out, ("safetensors",), overwrite).values()
     return Imported(path, card, model)

@@ -6,11 +6,3 @@ One name, so that no module of it is ever loaded twice. A wheel holds that folde
 from pathlib import Path
 
 __path__ = [str(Path(__file__).parents[2] / "export")]
-
-from kdiffusion.export.formats import FORMATS, export_network, export_run
-
-__all__ = [
-    "FORMATS",
-    "export_network",
-    "export_run",
-]

@@ -18,7 +18,7 @@ from kdiffusion.artifacts.released import existing, released_models
 from kdiffusion.commands.inputs import Artifact, label_names
 from kdiffusion.commands.outputs import labels_and_seeds
 from kdiffusion.diffusion.sampling import sample
-from kdiffusion.export import export_network
+from kdiffusion.export.formats import export_network
 from kdiffusion.export.source import read_source
 from kdiffusion.files import refuse_existing, staged
 from kdiffusion.images import image_grid, to_uint8

@@ -11,7 +11,7 @@ from sklearn.neighbors import KNeighborsClassifier
 from kdiffusion.__main__ import main
 from kdiffusion.artifacts import load_denoiser, released_models
 from kdiffusion.artifacts.released import ARTIFACTS, WEIGHTS, existing
-from kdiffusion.export import FORMATS
+from kdiffusion.export.formats import FORMATS
 from kdiffusion.export.source import read_source
 
 MODELS = released_models()

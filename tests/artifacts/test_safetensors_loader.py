@@ -5,7 +5,7 @@ import pytest
 
 from kdiffusion.artifacts import ArtifactError
 from kdiffusion.artifacts.safetensors_loader import StoredWeights, build, read
-from kdiffusion.export import export_network
+from kdiffusion.export.formats import export_network
 from kdiffusion.networks import named_weights
 from kdiffusion.networks.unet import UNet
 from kdiffusion.networks.unet2d import UNet2D

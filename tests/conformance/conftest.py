@@ -8,7 +8,7 @@ import pytest
 
 from kdiffusion.artifacts import load_denoiser
 from kdiffusion.diffusion.schedules import make_schedule
-from kdiffusion.export import FORMATS, export_network
+from kdiffusion.export.formats import FORMATS, export_network
 from kdiffusion.export.whole_sampler import export_sampler
 
 IMAGE_SHAPE = (8, 12, 3)  # height and width differ, so that a swap shows

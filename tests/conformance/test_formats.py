@@ -16,8 +16,7 @@ from kdiffusion.artifacts.integrity import SELF_CHECK_KEY
 from kdiffusion.artifacts.onnx_loader import CARD_KEY, SEAL_KEY
 from kdiffusion.diffusion.card import DenoiserCard
 from kdiffusion.diffusion.sampling import sample
-from kdiffusion.export import FORMATS, export_network
-from kdiffusion.export.formats import largest_deviation
+from kdiffusion.export.formats import FORMATS, export_network, largest_deviation
 from kdiffusion.export.onnx_writer import OPSET
 from kdiffusion.export.source import ExportSource, inference_network
 from kdiffusion.export.whole_sampler import SAMPLER_FORMATS, export_sampler

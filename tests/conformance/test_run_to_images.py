@@ -12,8 +12,14 @@ from kdiffusion.__main__ import main
 from kdiffusion.artifacts import load_denoiser
 from kdiffusion.commands import likelihood
 from kdiffusion.evaluation import command as evaluate
-from kdiffusion.export import FORMATS, export_run
-from kdiffusion.export.formats import CARD, export_again, formats_in, largest_deviation
+from kdiffusion.export.formats import (
+    CARD,
+    FORMATS,
+    export_again,
+    export_run,
+    formats_in,
+    largest_deviation,
+)
 from kdiffusion.export.source import inference_network
 from kdiffusion.export.whole_sampler import SAMPLER_FORMATS, export_sampler
 from kdiffusion.runs import train

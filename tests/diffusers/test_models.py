@@ -22,7 +22,7 @@ from kdiffusion.diffusers.scheduler import config_of, sampling_of, schedule_of
 from kdiffusion.diffusers.writer import export_diffusers
 from kdiffusion.diffusion.sampling import sample, sampling_steps
 from kdiffusion.diffusion.schedules import make_schedule
-from kdiffusion.export import FORMATS, export_run
+from kdiffusion.export.formats import FORMATS, export_run
 from kdiffusion.export.source import read_source
 from kdiffusion.images import to_uint8
 

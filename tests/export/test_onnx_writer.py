@@ -6,7 +6,7 @@ import keras
 import numpy as np
 import pytest
 
-from kdiffusion.export import export_network
+from kdiffusion.export.formats import export_network
 from kdiffusion.networks.embeddings import ConditionEmbedding
 from kdiffusion.networks.layers import GroupNorm
 

@@ -6,8 +6,7 @@ import pytest
 
 from kdiffusion import DiffusionModel
 from kdiffusion.artifacts import load_denoiser
-from kdiffusion.export import export_network, export_run
-from kdiffusion.export.formats import largest_deviation
+from kdiffusion.export.formats import export_network, export_run, largest_deviation
 from kdiffusion.export.source import default_folder, inference_network
 from kdiffusion.training.batches import check_network
 

@@ -7,7 +7,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from kdiffusion.export import export_network, export_run
+from kdiffusion.export.formats import export_network, export_run
 from kdiffusion.networks import LABEL_TABLE, named_weights
 from kdiffusion.networks.unet2d import UNet2D
 from kdiffusion.runs import train

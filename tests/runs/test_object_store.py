@@ -11,7 +11,7 @@ import pytest
 
 from kdiffusion import load_denoiser
 from kdiffusion.__main__ import main
-from kdiffusion.export import export_run
+from kdiffusion.export.formats import export_run
 from kdiffusion.object_store import RunCopy, download, downloaded
 from kdiffusion.runs.initial_weights import read_parent
 
