@@ -13,7 +13,6 @@ import numpy as np
 
 from kdiffusion.artifacts import load_sampler, saved_model_loader
 from kdiffusion.artifacts.integrity import ArtifactError, seal
-from kdiffusion.diffusion.denoiser import NetworkDenoiser
 from kdiffusion.diffusion.sampling import sample
 from kdiffusion.diffusion.seeded_noise import initial_latents
 from kdiffusion.files import staged
@@ -115,20 +114,13 @@ def export_sampler(
 
 def _check_images(source, draw, path, **options):
     """Refuses a graph whose images are not the loop's, to one of 255 levels."""
+    from kdiffusion.training.denoiser import numpy_denoiser, prediction_function
+
     card, seeds, strength = source.card, [0, 1, 2], 1.5
     labels = np.array([0, card.null_label - 1, card.null_label], np.int32)
-
-    def network(noisy_images, timesteps, labels):
-        inputs = {"noisy_image": noisy_images, "timestep": timesteps, "label": labels}
-        return np.asarray(source.network(inputs, training=False))
-
+    denoiser = numpy_denoiser(card, prediction_function(source.network, card.image_shape))
     expected = sample(
-        NetworkDenoiser(card, network),
-        labels,
-        seeds,
-        guidance_strength=strength,
-        progress=False,
-        **options,
+        denoiser, labels, seeds, guidance_strength=strength, progress=False, **options
     )
     received = draw(initial_latents(seeds, card.image_shape), labels, strength)
     difference: float = np.inf

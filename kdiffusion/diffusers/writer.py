@@ -51,7 +51,6 @@ def export_diffusers(
         ValueError: a network that diffusers can't represent.
         FileExistsError: the folder exists, and `overwrite` is False.
     """
-    path = free_path(folder, overwrite)
     class_name, arguments = describe(network)
     if class_name != "unet2d":
         raise ValueError(
@@ -74,6 +73,7 @@ def export_diffusers(
     from kdiffusion.export.formats import check_deviation
     from kdiffusion.export.source import inference_network
 
+    path = Path(folder, ARTIFACT)
     with staged(path, overwrite, layout.CARD) as temporary:
         _write_json(temporary / layout.INDEX, index)
         inner = temporary / "unet"
@@ -83,13 +83,6 @@ def export_diffusers(
         (temporary / layout.CARD).write_text(card.to_json() + "\n", encoding="utf-8")
         _write_tensors(inner / layout.WEIGHTS, tensors)
         check_deviation(inference_network(network), _read_back(temporary), TOLERANCE)
-    return path
-
-
-def free_path(folder: str | os.PathLike, overwrite: bool) -> Path:
-    """The path to write; raises an error before the work if it may not be written."""
-    path = Path(folder, ARTIFACT)
-    refuse_existing(path, overwrite, layout.CARD)
     return path
 
 
@@ -140,7 +133,8 @@ def main(
         best: export the checkpoint with the lowest validation loss, not the newest.
     """
     folder = Path(default_folder(run_dir)) if out is None else out
-    free_path(folder, overwrite)  # refuse before the seconds that loading takes
+    # Before the seconds that loading takes.
+    refuse_existing(folder / ARTIFACT, overwrite, layout.CARD)
     with working("exporting, and checking the exported folder", line=True):
         path = export_diffusers(*read_source(run_dir, best), folder, overwrite)
     print(path)
