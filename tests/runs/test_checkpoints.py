@@ -130,30 +130,6 @@ def test_a_best_that_was_never_copied_is_kept_when_the_run_goes_on(model, tmp_pa
     assert _names(tmp_path / "best") == ["step_00000002"]
 
 
-@pytest.mark.parametrize(
-    "sections",
-    [
-        {"model": {"dtype_policy": "mixed_float16"}},  # AdamW lies behind what scales the loss
-        {"diffusion": {"timestep_sampling": "loss_second_moment"}},
-    ],
-)
-def test_every_number_that_a_step_changes_is_held(tiny_model, tmp_path, sections):
-    model = tiny_model(**sections)
-    every = [*_every_variable(model), *getattr(model.timestep_sampler, "variables", [])]
-    moments = sum("momentum" in variable.path for variable in every)
-    assert moments >= len(model.network.trainable_variables)
-    for number, variable in enumerate(every):
-        variable.assign(np.full(variable.shape, number % 999))
-    values = [variable.numpy() for variable in every]
-    checkpoints = Checkpoints(model, tmp_path)
-    checkpoints.save()
-    for variable in every:
-        variable.assign(np.full(variable.shape, -1))
-    checkpoints.restore()
-    for value, variable in zip(values, every, strict=True):
-        np.testing.assert_array_equal(variable.numpy(), value, err_msg=variable.path)
-
-
 def test_sampling_asks_for_no_optimizer_and_training_for_its_own(tiny_model, tmp_path):
     _save(tiny_model(), tmp_path, 3)
     model = tiny_model()
