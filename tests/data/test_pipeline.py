@@ -52,21 +52,6 @@ def test_epochs_and_seeds_differ_and_orders_do_not_come_round_again(numbered_dat
     assert len({tuple(order) for order in np.concatenate(orders)}) == 900
 
 
-def test_orders_are_uniform(numbered_dataset):
-    epochs = 1000
-    first = labels_by_epoch(numbered_dataset, epochs, seed=3)[:, 0]
-    counts = np.bincount(first, minlength=53)
-    chi_square = np.sum((counts - epochs / 53) ** 2 / (epochs / 53))
-    assert chi_square < 52 + 4 * np.sqrt(2 * 52)
-
-
-def test_neighbours_in_an_order_are_unrelated(numbered_dataset):
-    orders = labels_by_epoch(numbered_dataset, 400, seed=3).astype(float)
-    pairs = np.corrcoef(orders[:, :-1].ravel(), orders[:, 1:].ravel())[0, 1]
-    # Without replacement the expected correlation is -1 / (N - 1), not zero.
-    assert abs(pairs + 1 / 52) < 4 / np.sqrt(orders[:, 1:].size)
-
-
 @pytest.mark.parametrize("first_step", [1, STEPS_PER_EPOCH - 1, STEPS_PER_EPOCH, 20])
 def test_starting_at_a_step_gives_what_an_unbroken_run_sees(numbered_dataset, first_step):
     whole = take(training_batches(numbered_dataset, BATCH_SIZE, seed=5), first_step + 10)
