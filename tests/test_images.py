@@ -69,16 +69,6 @@ def test_png_round_trip(tmp_path, shape):
     assert path.read_bytes() == png_bytes(image)
 
 
-def test_png_is_replaced_only_when_asked(tmp_path):
-    path = tmp_path / "image.png"
-    save_png(np.zeros((2, 2), np.uint8), path)
-    with pytest.raises(FileExistsError, match=r"image\.png"):
-        save_png(np.ones((2, 2), np.uint8), path)
-    assert np.asarray(Image.open(path)).max() == 0
-    save_png(np.ones((2, 2), np.uint8), path, overwrite=True)
-    assert np.asarray(Image.open(path)).min() == 1
-
-
 def test_transparency_is_laid_on_white(tmp_path):
     clear = Image.new("RGBA", (3, 2), (200, 10, 10, 0))
     clear.putpixel((1, 0), (0, 0, 255, 255))

@@ -9,7 +9,6 @@ from PIL import Image
 import kdiffusion as kd
 from kdiffusion.__main__ import main
 from kdiffusion.commands.seed_files import sample_to_folder
-from kdiffusion.evaluation.image_sets import open_images
 from kdiffusion.many_images import FORMATS
 from tests.seed_files import read_folder
 
@@ -128,13 +127,6 @@ def test_each_format_is_read_by_its_own_library(run, toy, tmp_path, name):
     assert [*seeds] == [*SEEDS]
     assert [*labels] == [LABELS[seed % 4] for seed in SEEDS]
     np.testing.assert_array_equal(np.stack(images), _expected(toy))
-
-
-def test_the_folder_can_be_evaluated(run, toy, tmp_path, card):
-    run(*FEW, "--out", tmp_path)
-    images = open_images(tmp_path)
-    assert (len(images.images), images.class_names) == (10, card.class_names)
-    assert images.settings["steps"] == 2
 
 
 @pytest.mark.parametrize(("option", "text"), [("--seeds", "9:9"), ("--shard", "3/2")])

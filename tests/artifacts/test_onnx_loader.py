@@ -15,7 +15,7 @@ def test_it_predicts_what_the_graph_says(toy, card):
     assert predicted.dtype == np.float32
 
 
-@pytest.mark.parametrize("text", [None, "{", "[]"])
+@pytest.mark.parametrize("text", [None, "{", "[]", "{}"])
 def test_a_file_without_a_usable_card_is_refused_by_name(toy_file, tmp_path, text):
     toy_file.card_text = text
     path = toy_file.write(tmp_path / "spoilt.onnx")

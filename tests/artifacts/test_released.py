@@ -23,35 +23,22 @@ def test_their_files_are_called_as_exports_call_them():
 
 
 @pytest.mark.parametrize("name", MODELS)
-def test_a_model_is_one_file_to_draw_from_and_one_of_its_weights(name):
-    files = {path.name for path in MODELS[name].parent.glob("denoiser*")}
-    assert files == {MODELS[name].name, WEIGHTS}
-
-
-@pytest.mark.parametrize("name", MODELS)
-def test_a_model_opens_by_its_name_and_says_what_it_was_trained_on(name):
-    card = load_denoiser(name).card
-    assert card.dataset in name
-    assert card.images_seen > 50_000
-
-
-@pytest.mark.parametrize("name", MODELS)
-def test_its_weights_make_a_network_that_predicts_what_the_file_does(name):
+def test_a_model_is_a_file_to_sample_from_the_weights_that_made_it_and_a_card_for_people(name):
     """So a run can start from it, and other formats be made of it."""
+    folder = MODELS[name].parent
+    assert {path.name for path in folder.glob("denoiser*")} == {MODELS[name].name, WEIGHTS}
     network, card = read_source(name)
     denoiser = load_denoiser(name)
     assert card == denoiser.card
+    assert card.dataset in name
+    assert card.images_seen > 50_000
     rng = np.random.default_rng(0)
     images = rng.standard_normal((4, *card.image_shape)).astype(np.float32)
     timesteps, labels = np.array([0, 300, 700, 999], np.int32), np.arange(4, dtype=np.int32)
     inputs = {"noisy_image": images, "timestep": timesteps, "label": labels}
     predicted = np.asarray(network(inputs, training=False))
     np.testing.assert_allclose(predicted, denoiser(images, timesteps, labels), atol=1e-2)
-
-
-@pytest.mark.parametrize("name", MODELS)
-def test_a_model_has_a_card_for_people_with_the_checksums_of_its_files(name):
-    text = MODELS[name].with_name("README.md").read_text(encoding="utf-8")
+    text = (folder / "README.md").read_text(encoding="utf-8")
     assert text.startswith("---\n")
     for needed in ("license:", "tags:", "## Evaluation", "## Limitations"):
         assert needed in text

@@ -149,21 +149,21 @@ def test_what_is_converted_of_an_import_predicts_what_diffusers_did(imported, re
 
 
 @pytest.mark.parametrize(
-    ("field", "value"),
+    ("read", "field", "value"),
     [
-        ("up_block_types", ["SkipUpBlock2D"] * 3), ("act_fn", "gelu"), ("a_new_field", 3),
+        (network.arguments_of, "up_block_types", ["SkipUpBlock2D"] * 3),
+        (network.arguments_of, "act_fn", "gelu"),
+        (network.arguments_of, "a_new_field", 3),
+        (schedule_of, "prediction_type", "another"),
+        (schedule_of, "beta_schedule", "another"),
+        (schedule_of, "a_new_field", "another"),
     ],
-)  # fmt: skip
-def test_a_network_that_is_not_supported_is_refused_by_its_field(field, value):
-    config = json.loads((EXAMPLES / "unconditional" / "unet" / "config.json").read_text())
+)
+def test_what_is_not_supported_is_refused_by_its_field(read, field, value):
+    part = "scheduler/scheduler_config" if read is schedule_of else "unet/config"
+    config = json.loads((EXAMPLES / "unconditional" / f"{part}.json").read_text())
     with pytest.raises(ValueError, match=f"`{field}`"):
-        network.arguments_of({**config, field: value})
-
-
-@pytest.mark.parametrize("field", ["prediction_type", "beta_schedule", "a_new_field"])
-def test_a_scheduler_that_is_not_supported_is_refused_by_its_field(field):
-    with pytest.raises(ValueError, match=f"`{field}`"):
-        schedule_of({"_class_name": "DDPMScheduler", field: "another"})
+        read({**config, field: value})
 
 
 @pytest.fixture

@@ -16,24 +16,17 @@ DIGITS = ROOT / "pretrained" / "digits" / "denoiser_float16.onnx"
 NAME = "someone/model"
 
 
-@pytest.fixture
-def published(stand_in):
-    """The stand-in, with a repository of one commit."""
-    stand_in.put(NAME, {"onnx/model.onnx": GOLDEN.read_bytes()})
-    return stand_in
-
-
-def test_a_revision_stays_what_it_was(published):
-    first = published.put(NAME, {"onnx/model.onnx": GOLDEN.read_bytes()})
-    published.put(NAME, {"onnx/model.onnx": DIGITS.read_bytes()})
+def test_a_revision_stays_what_it_was(stand_in):
+    first = stand_in.put(NAME, {"onnx/model.onnx": GOLDEN.read_bytes()})
+    stand_in.put(NAME, {"onnx/model.onnx": DIGITS.read_bytes()})
     assert load_denoiser(f"hf://{NAME}@{first}").card == load_denoiser(GOLDEN).card
     assert load_denoiser(f"hf://{NAME}").card == load_denoiser(DIGITS).card
     assert load_denoiser(f"hf://{NAME}@main").card == load_denoiser(DIGITS).card
 
 
-def test_a_file_of_it_can_be_named(published):
+def test_a_file_of_it_can_be_named(stand_in):
     files = {"onnx/model.onnx": GOLDEN.read_bytes(), "onnx/model_fp16.onnx": DIGITS.read_bytes()}
-    commit = published.put(NAME, files)
+    commit = stand_in.put(NAME, files)
     for url in (f"hf://{NAME}/onnx/model_fp16.onnx", f"hf://{NAME}@{commit}/onnx/model_fp16.onnx"):
         assert load_denoiser(url).card == load_denoiser(DIGITS).card
 
@@ -44,19 +37,20 @@ def test_a_name_stands_for_the_first_file_that_is_there(stand_in, file):
     assert downloaded(f"hf://{NAME}").as_posix().endswith(file)
 
 
-def test_offline_it_opens_what_was_downloaded_and_no_other_file(published, monkeypatch):
-    published.put(NAME, {FILES[0]: GOLDEN.read_bytes()})
-    published.put("a/b", {FILES[0]: GOLDEN.read_bytes(), FILES[1]: DIGITS.read_bytes()})
+def test_offline_it_opens_what_was_downloaded_and_no_other_file(stand_in, monkeypatch):
+    stand_in.put(NAME, {FILES[0]: GOLDEN.read_bytes()})
+    stand_in.put("a/b", {FILES[0]: GOLDEN.read_bytes(), FILES[1]: DIGITS.read_bytes()})
     load_denoiser(f"hf://{NAME}")
     load_denoiser(f"hf://a/b/{FILES[1]}")
     monkeypatch.setattr("time.sleep", lambda seconds: None)  # between huggingface_hub's attempts
-    published.stop()
+    stand_in.stop()
     assert load_denoiser(f"hf://{NAME}").card == load_denoiser(GOLDEN).card
     with pytest.raises(OSError, match=r"onnx/model\.onnx|locate the file"):
         load_denoiser("hf://a/b")
 
 
-def test_a_command_samples_from_it_in_a_process_of_its_own(published, tmp_path, run_python):
+def test_a_command_samples_from_it_in_a_process_of_its_own(stand_in, tmp_path, run_python):
+    stand_in.put(NAME, {"onnx/model.onnx": GOLDEN.read_bytes()})
     options = ["--labels", "3", "--per-label", "1", "--out"]
     run_python("-m", "kdiffusion", "sample", f"hf://{NAME}", *options, tmp_path / "x.png")
     main(["sample", str(GOLDEN), *options, str(tmp_path / "y.png")])
