@@ -57,13 +57,6 @@ def test_a_preset_that_is_not_there_is_named_as_a_preset_with_those_that_are():
         parse(["cifar10_smal"])
 
 
-def test_an_option_that_is_not_there_is_answered_by_the_one_that_is_meant(capsys):
-    with pytest.raises(SystemExit) as ended:
-        parse(["digits", "--epochs", "5"])
-    assert ended.value.code == 2
-    assert "--optimizer.epochs" in capsys.readouterr().err
-
-
 def test_a_run_goes_on_with_its_own_settings_but_for_those_that_are_given(begun):
     folder = str(begun.path)
     spellings = [
