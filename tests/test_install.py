@@ -170,10 +170,16 @@ def test_sampling_needs_the_base_alone(tmp_path, run_python):
         for number in range(4):
             pixels = np.full((8, 8, 3), 40 * number + 100 * (name == "light"), np.uint8)
             Image.fromarray(pixels).save(tmp_path / "photos" / name / f"{number}.png")
+    photo, mask = "photos/light/0.png", "photos/light/3.png"
     done = run_python(
         "-c", WITH_THESE_ALONE, "|".join(base),
         *(f"{command} --help" for command in COMMANDS if command not in NEED_MORE),
         "sample digits --labels 3 --per-label 1 --out three.png",
+        "sample_many digits --seeds 0:2",
+        "interpolate digits --labels 0",
+        f"image_to_image digits {photo} --labels 0 --per-label 1",
+        f"inpaint digits {photo} {mask} --labels 0 --per-label 1 --resamplings 1",
+        "film digits --labels 0 --per-label 1",
         "evaluate ./photos --data ./photos --images 8 --measures copies",
         cwd=tmp_path,
     )  # fmt: skip
@@ -181,4 +187,6 @@ def test_sampling_needs_the_base_alone(tmp_path, run_python):
     ended = [line.rpartition(": ") for line in done.stderr.splitlines() if "--help: " in line]
     assert len(ended) >= 5
     assert {code for *_, code in ended} == {"0"}
-    assert (tmp_path / "three.png").is_file()
+    for name in ("three", "walk", "variations", "inpainted", "film"):
+        assert (tmp_path / f"{name}.png").is_file(), done.stderr
+    assert (tmp_path / "samples" / "images_00000000-00000001.npz").is_file()

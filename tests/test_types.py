@@ -1,9 +1,7 @@
 """Types: every public function says what it takes and gives, and pyright finds no contradiction."""
 
 import ast
-import os
 import shutil
-import subprocess
 import sys
 from pathlib import Path
 
@@ -46,17 +44,12 @@ def test_names_that_are_loaded_late_are_those_that_type_checkers_see():
 
 
 @pytest.mark.slow
-def test_pyright_finds_nothing_in_what_is_shipped(tmp_path):
+def test_pyright_finds_nothing_in_what_is_shipped(tmp_path, run_python):
     # As a wheel has it, with `export/` in its place.
     shutil.copy(ROOT / "pyproject.toml", tmp_path)
     shutil.copytree(ROOT / "kdiffusion", tmp_path / "kdiffusion")
     shutil.rmtree(tmp_path / "kdiffusion" / "export")
     shutil.copytree(ROOT / "export", tmp_path / "kdiffusion" / "export")
-    done = subprocess.run(
-        [sys.executable, "-m", "pyright", "--warnings", "--pythonpath", sys.executable],
-        cwd=tmp_path,
-        env={**os.environ, "PYRIGHT_PYTHON_IGNORE_WARNINGS": "1"},
-        capture_output=True,
-        text=True,
-    )
-    assert done.returncode == 0, done.stdout + done.stderr
+    environment = {"PYTHONPATH": "", "PYRIGHT_PYTHON_IGNORE_WARNINGS": "1"}
+    arguments = ["--warnings", "--pythonpath", sys.executable]
+    run_python("-m", "pyright", *arguments, cwd=tmp_path, env=environment)

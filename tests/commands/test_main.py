@@ -1,17 +1,12 @@
 """How the commands are called: by `python -m kdiffusion`, and by the spellings that lead there."""
 
 import re
-import subprocess
-import sys
-from pathlib import Path
 
 import pytest
 
 from kdiffusion.__main__ import FIRST, main, reporting_errors
 from kdiffusion.artifacts import released_models
 from kdiffusion.commands import COMMANDS
-
-ROOT = Path(__file__).parents[2]
 
 
 def _refused(capsys, *arguments):
@@ -79,17 +74,6 @@ def test_a_model_that_is_not_there_is_one_line_with_those_that_are(capsys, tmp_p
         assert "model" in error
         assert ", ".join(released_models()) in error
         assert len(error.splitlines()) == 1
-
-
-@pytest.mark.parametrize(
-    ("door", "program"),
-    [(["train.py"], "train.py"), (["-m", "kdiffusion"], "python -m kdiffusion")],
-)
-def test_doors_lead_to_the_same_commands(door, program):
-    done = subprocess.run(
-        [sys.executable, *door, "--help"], cwd=ROOT, capture_output=True, text=True, check=True
-    )
-    assert done.stdout.startswith(f"usage: {program} ")
 
 
 @pytest.mark.parametrize(

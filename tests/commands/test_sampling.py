@@ -1,10 +1,5 @@
 """The commands that sample write what the library samples, in the place that its row says."""
 
-import os
-import subprocess
-import sys
-from pathlib import Path
-
 import numpy as np
 import pytest
 from PIL import Image
@@ -17,9 +12,6 @@ from kdiffusion.commands.outputs import grid_by_class
 
 LABELS, TWO = ["--labels", "ape", "cat", "--per-label", 2, "--seed", 7], [2, 2, 0, 0]
 SEEDS = range(7, 11)
-
-# What only training and exporting may need. None in sys.modules makes an import fail.
-_WITHOUT = ("tensorflow", "keras", "onnx", "tf2onnx")
 
 
 @pytest.fixture
@@ -197,37 +189,3 @@ def test_what_cannot_be_is_one_line_and_nothing_is_written(run, tmp_path, name, 
     assert ended.value.code.startswith("error: ")
     assert said in ended.value.code
     assert list((tmp_path / "here").iterdir()) == []
-
-
-def _without_training(folder, *lines):
-    """Runs commands one after another in a process that can't import TensorFlow or Keras."""
-    program = f"""
-import sys
-sys.modules.update(dict.fromkeys({_WITHOUT}))
-from kdiffusion.__main__ import main
-for line in {[[*map(str, line)] for line in lines]}:
-    main(line)
-"""
-    root = Path(__file__).parents[2]
-    return subprocess.run(
-        [sys.executable, "-c", program], cwd=folder, env={**os.environ, "PYTHONPATH": str(root)},
-        capture_output=True, text=True, check=False,
-    )  # fmt: skip
-
-
-def test_sampling_needs_neither_tensorflow_nor_keras(toy, pictures, tmp_path):
-    image, _, mask = pictures
-    few = ["--per-label", 1, "--labels", 0]
-    done = _without_training(
-        tmp_path,
-        ["sample", toy, *few],
-        ["sample_many", toy, "--seeds", "0:2"],
-        ["interpolate", toy, "--labels", 0],
-        ["image_to_image", toy, image, *few],
-        ["inpaint", toy, image, mask, *few, "--resamplings", 1],
-        ["film", toy, *few],
-    )
-    assert done.returncode == 0, done.stderr
-    for name in ("samples", "walk", "variations", "inpainted", "film"):
-        assert (tmp_path / f"{name}.png").is_file()
-    assert (tmp_path / "samples" / "images_00000000-00000001.npz").is_file()

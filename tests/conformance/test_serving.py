@@ -2,8 +2,6 @@
 
 import json
 import re
-import subprocess
-import sys
 import threading
 from http.server import BaseHTTPRequestHandler, HTTPServer
 from pathlib import Path
@@ -31,15 +29,10 @@ for name, spec in serve.structured_outputs.items():
 """
 
 
-def test_the_signature_is_the_contract(exported):
-    process = subprocess.run(
-        [sys.executable, "-c", _CLIENT, exported["saved_model"]],
-        capture_output=True,
-        text=True,
-        check=True,
-        cwd=exported["saved_model"],  # away from the package
-    )
-    assert process.stdout.splitlines() == [
+def test_the_signature_is_the_contract(exported, run_python):
+    away = {"cwd": exported["saved_model"], "env": {"PYTHONPATH": ""}}  # from the package
+    said = run_python("-c", _CLIENT, exported["saved_model"], **away).stdout
+    assert said.splitlines() == [
         "label int32 (None,)",
         "noisy_image float32 (None, 8, 12, 3)",
         "timestep int32 (None,)",

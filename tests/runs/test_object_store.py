@@ -1,10 +1,6 @@
 """A run at a URL: killed on one machine, it goes on on another."""
 
-import os
 import signal
-import subprocess
-import sys
-from pathlib import Path
 
 import fsspec
 import pytest
@@ -15,7 +11,6 @@ from kdiffusion.export.formats import export_run
 from kdiffusion.object_store import RunCopy, download, downloaded
 from kdiffusion.runs.initial_weights import read_parent
 
-ROOT = Path(__file__).parent.parent.parent
 BUCKET = "kdiffusion"
 
 
@@ -95,13 +90,11 @@ train.run(sys.argv[1:])
 
 @pytest.mark.slow
 def test_a_run_in_s3_is_killed_and_goes_on_on_another_machine_and_serves_as_any(
-    s3, tmp_path, capsys
+    s3, tmp_path, capsys, run_python
 ):
     url = f"s3://{BUCKET}/killed"
-    command = [sys.executable, "-c", KILLED, *TINY, "--run-dir", url]
-    environment = {**os.environ, "PYTHONPATH": str(ROOT), "TMPDIR": str(tmp_path)}
-    process = subprocess.run(command, env=environment, capture_output=True, text=True)
-    assert process.returncode == -signal.SIGKILL, process.stderr
+    killed = {"status": -signal.SIGKILL, "env": {"TMPDIR": str(tmp_path)}}
+    run_python("-c", KILLED, *TINY, "--run-dir", url, **killed)
     assert s3.exists(f"{BUCKET}/killed/checkpoints/step_00000006/record.json")
     main(["train", "--resume", url])
     said = capsys.readouterr().out
