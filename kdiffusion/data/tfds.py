@@ -38,8 +38,7 @@ def load(
         directory, image_size: as for `load_dataset`.
 
     Raises:
-        ValueError: There is no such data set.
-        KeyError: It has no image or label.
+        ValueError: There is no such data set, or it has no image and label.
     """
     builder = prepared_builder(name, directory)
     class_names = tuple(builder.info.features["label"].names)
@@ -58,7 +57,7 @@ def prepared_builder(name: str, directory: str | os.PathLike | None) -> Any:
         name, directory: as for `load`.
 
     Raises:
-        ValueError: There is no such data set.
+        ValueError: There is no such data set, or it has no image and label; before any download.
     """
     import_tensorflow()
     import tensorflow_datasets as tfds
@@ -72,6 +71,11 @@ def prepared_builder(name: str, directory: str | os.PathLike | None) -> Any:
             f"There is no data set {name!r}. A data set is one of {', '.join(DATASETS)}, or any "
             "name in TensorFlow Datasets that has images and labels."
         ) from None
+    if not {"image", "label"} <= set(builder.info.features):
+        raise ValueError(
+            f"The data set {name!r} must have an `image` and a `label` to train on. It has "
+            f"{', '.join(builder.info.features)}."
+        )
     builder.download_and_prepare()
     return builder
 
