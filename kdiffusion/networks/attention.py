@@ -41,7 +41,7 @@ class SelfAttention2D(keras.layers.Layer):
         self.form = "plain"
         self.norm = None
         if norm is not False:
-            self.norm = GroupNorm(**(norm or {}), dtype=self.dtype_policy, name="norm")
+            self.norm = GroupNorm(**(norm or {}), dtype=self.dtype_policy.name, name="norm")
 
     def build(self, input_shape: Shape) -> None:
         channels = input_shape[-1]
@@ -49,7 +49,7 @@ class SelfAttention2D(keras.layers.Layer):
             raise ValueError(
                 f"`heads` must divide the {channels} channels. Received: heads={self.heads}"
             )
-        policy = self.dtype_policy
+        policy = self.dtype_policy.name
         self.query = keras.layers.Dense(channels, dtype=policy, name="query")
         self.key = keras.layers.Dense(channels, dtype=policy, name="key")
         self.value = keras.layers.Dense(channels, dtype=policy, name="value")

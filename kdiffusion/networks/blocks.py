@@ -44,7 +44,7 @@ class ResidualBlock(keras.layers.Layer):
         self.channels = channels
         self.scale_shift = scale_shift
         self.form = "plain"
-        policy = self.dtype_policy
+        policy = self.dtype_policy.name
         self.norm_in = GroupNorm(**(norm or {}), dtype=policy, name="norm_in")
         self.conv_in = keras.layers.Conv2D(
             channels, 3, padding="same", dtype=policy, name="conv_in"
@@ -68,7 +68,9 @@ class ResidualBlock(keras.layers.Layer):
         self.norm_out.build(output_shape)
         self.conv_out.build(output_shape)
         if inputs_shape[-1] != self.channels:
-            self.shortcut = PointwiseDense(self.channels, dtype=self.dtype_policy, name="shortcut")
+            self.shortcut = PointwiseDense(
+                self.channels, dtype=self.dtype_policy.name, name="shortcut"
+            )
             self.shortcut.build(inputs_shape)
 
     def call(self, inputs: Tensor, condition: Tensor, training: bool | None = None) -> Tensor:
@@ -123,12 +125,12 @@ class DownBlock(keras.layers.Layer):
         super().__init__(**kwargs)
         self.channels = channels
         self.residual = ResidualBlock(
-            channels, dropout, scale_shift, norm, dtype=self.dtype_policy, name="residual"
+            channels, dropout, scale_shift, norm, dtype=self.dtype_policy.name, name="residual"
         )
         self.attention = None
         if attention_heads:
             self.attention = SelfAttention2D(
-                attention_heads, norm, dtype=self.dtype_policy, name="attention"
+                attention_heads, norm, dtype=self.dtype_policy.name, name="attention"
             )
 
     def build(self, inputs_shape: Shape, condition_shape: Shape) -> None:

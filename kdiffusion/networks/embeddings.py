@@ -79,7 +79,7 @@ class ConditionEmbedding(keras.layers.Layer):
         self.label_channels = label_channels
         self.channels = channels
         self.embed_time = TimestepEmbedding(
-            time_channels, dtype=self.dtype_policy, name="embed_time"
+            time_channels, dtype=self.dtype_policy.name, name="embed_time"
         )
         # As strong as the sines of the time, whose RMS is sqrt(1/2): Keras starts an embedding at
         # 0.03, where the label hardly counts until it has grown (EDM, too, scales labels up).
@@ -87,10 +87,10 @@ class ConditionEmbedding(keras.layers.Layer):
             num_classes + 1,
             label_channels,
             embeddings_initializer=keras.initializers.RandomNormal(stddev=0.5**0.5),
-            dtype=self.dtype_policy,
+            dtype=self.dtype_policy.name,
             name="embed_label",
         )
-        dense = {"activation": "silu", "dtype": self.dtype_policy}
+        dense = {"activation": "silu", "dtype": self.dtype_policy.name}
         self.hidden = keras.layers.Dense(channels, **dense, name="hidden")
         self.project = keras.layers.Dense(channels, **dense, name="project")
 
@@ -135,7 +135,7 @@ class AddedConditionEmbedding(keras.layers.Layer):
         super().__init__(**kwargs)
         self.time_channels = time_channels
         self.channels = channels
-        policy = self.dtype_policy
+        policy = self.dtype_policy.name
         self.embed_time = TimestepEmbedding(
             time_channels, cosine_first=cosine_first, frequency_shift=frequency_shift, dtype=policy,
             name="embed_time",

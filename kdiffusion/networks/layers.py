@@ -178,7 +178,7 @@ class Downsample(keras.layers.Layer):
         self.symmetric = symmetric
         padding = "valid" if symmetric else "same"
         self.conv = keras.layers.Conv2D(
-            channels, 3, strides=2, padding=padding, dtype=self.dtype_policy, name="conv"
+            channels, 3, strides=2, padding=padding, dtype=self.dtype_policy.name, name="conv"
         )
 
     def build(self, input_shape: Shape) -> None:
@@ -219,7 +219,7 @@ class Upsample(keras.layers.Layer):
         # In bfloat16 on a processor, TensorFlow's transposed convolution is slower on maps of 8x8.
         self.form = "transposed" if self.compute_dtype == "float32" else "resized"
         self.conv = keras.layers.Conv2D(
-            channels, 3, padding="same", dtype=self.dtype_policy, name="conv"
+            channels, 3, padding="same", dtype=self.dtype_policy.name, name="conv"
         )
 
     def build(self, input_shape: Shape) -> None:

@@ -67,7 +67,7 @@ class UNet(keras.Model):
         image_shape, num_classes = tuple(image_shape), int(num_classes)
         channel_multipliers = tuple(channel_multipliers)
         attention_resolutions = tuple(attention_resolutions)
-        arguments = {k: v for k, v in locals().items() if k not in ("self", "__class__")}
+        arguments = {k: v for k, v in dict(locals()).items() if k not in ("self", "__class__")}
         check_image_shape(image_shape, patch_size, len(channel_multipliers))
         policy = keras.dtype_policies.get(dtype or keras.config.dtype_policy()).name
         residual = {"dropout": dropout, "scale_shift": scale_shift, "dtype": policy}

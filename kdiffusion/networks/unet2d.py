@@ -76,7 +76,7 @@ class UNet2D(keras.Model):
         image_shape, widths = tuple(image_shape), tuple(widths)
         down_attention, up_attention = tuple(down_attention), tuple(up_attention)
         num_classes = int(num_classes)
-        arguments = {k: v for k, v in locals().items() if k not in ("self", "__class__")}
+        arguments = {k: v for k, v in dict(locals()).items() if k not in ("self", "__class__")}
         check_image_shape(image_shape, 1, len(widths))
         policy = keras.dtype_policies.get(dtype or keras.config.dtype_policy()).name
         norm = {"groups": norm_groups, "epsilon": norm_epsilon, "min_group_channels": 1}
