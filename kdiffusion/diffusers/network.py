@@ -73,6 +73,8 @@ def arguments_of(config: dict[str, Any]) -> dict[str, Any]:
     """
     fields = _checked(config)
     size = fields["sample_size"]
+    if size is None:
+        raise ValueError("`sample_size` must be given. Received: None")
     height, width = size if isinstance(size, list | tuple) else (size, size)
     scale_shift = fields["resnet_time_scale_shift"] == "scale_shift"
     middle_norm_groups = fields["attn_norm_num_groups"]
