@@ -80,11 +80,9 @@ def _read_arrays(path):
 
 def _of_image_files(path):
     shown = sorted(each for each in path.iterdir() if not each.name.startswith("."))
-    if any(each.is_dir() for each in shown):
-        return ImageSet(*folder.load("folder", path, None)[:3])
     files = [file for file in shown if file.suffix.lower() in FILE_ENDINGS]
     if not files:
-        raise ValueError(f"{path} must hold images ({', '.join(FILE_ENDINGS)}). Received: none")
+        return ImageSet(*folder.load("folder", path, None)[:3])
     found = [LABEL_IN_NAME.search(file.stem) for file in files]
     labels = np.array([int(match[1]) for match in found if match])
     images = np.stack([read_image(file) for file in files])

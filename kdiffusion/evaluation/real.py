@@ -150,7 +150,10 @@ def _load_statistics(path, reader, image_shape, class_names):
         counts = arrays.get("class_counts")
     dimensions = reader(np.zeros((1, *image_shape), np.uint8))[0].shape[1]
     if identity != reader.identity or dimensions != len(gaussian.mean):
-        raise ValueError(f"`data` must hold statistics of {reader.name}. Received: {path}")
+        raise ValueError(
+            f"`data` must hold statistics of {reader.name}, or --judge or --features must name "
+            f"what they are of. Received: {path}"
+        )
     return Real(str(path), reader, class_names, gaussian, counts)
 
 
@@ -158,12 +161,12 @@ def labels_to_sample(classes: int, real: Real) -> Sequence[int]:
     """Labels to sample one after another, and again from the first.
 
     Distances between sets of images see the shares of classes, too: where the real images have
-    these classes in unequal shares, so have the labels, and any beginning of them.
+    these classes in unequal shares, the labels have the same, and nearly so has any beginning.
     """
     counts = real.class_counts
     if counts is None or len(counts) != classes or counts.max() <= ALIKE * counts.min():
         return range(classes)
-    # The images of each class are spread evenly over the way from 0 to 1.
-    places = np.concatenate([(np.arange(count) + 0.5) / count for count in counts])
-    labels = np.repeat(np.arange(classes), counts)[np.argsort(places, kind="stable")]
+    # The images of each class are spread evenly over the way from 0 to 1, no two classes alike.
+    places = [(np.arange(n) + (k + 0.5) / classes) / n for k, n in enumerate(counts) if n]
+    labels = np.repeat(np.arange(classes), counts)[np.argsort(np.concatenate(places))]
     return labels[:MOST_LABELS].tolist()
