@@ -34,7 +34,7 @@ __all__ = ["GRAPH_SAMPLERS", "SAMPLER_FORMATS", "export_sampler"]
 
 
 class SamplerFormat(NamedTuple):
-    """A row of `SAMPLER_FORMATS`; what isn't said here is as in `Format`.
+    """A row of `SAMPLER_FORMATS`; the other fields are those of `Format`.
 
     Attributes:
         write: function of (ExportSource, SamplerTables, Path).

@@ -1,7 +1,7 @@
 """What is read of images before anything is measured: features, and the class that a judge sees.
 
 Features come from the judge of the data, or from any ONNX network: with Inception's weights the
-distances are FID and KID. For data without a judge of its own they are those of CIFAR-10's.
+distances are FID and KID. For data without a judge of its own, CIFAR-10's reads them.
 """
 
 from __future__ import annotations
@@ -23,7 +23,7 @@ from .judge import JUDGES, OUTPUTS, Judge, in_batches
 CHUNK = 500  # images at a time
 NETWORK_BATCH = 50  # a network like Inception makes 299 x 299 of each
 TYPES = {"tensor(float)": np.float32, "tensor(float16)": np.float16, "tensor(uint8)": np.uint8}
-WITHOUT_A_JUDGE = JUDGES / "cifar10.onnx"  # whose features any image has
+WITHOUT_A_JUDGE = JUDGES / "cifar10.onnx"  # reads any image
 
 # uint8 images [N, H, W, C] ► features [N, D]
 Features = Callable[[np.ndarray], np.ndarray]

@@ -211,7 +211,7 @@ class StudentModel(DiffusionModel):
     def guided_clean_images(
         self, network: keras.Model, x: tf.Tensor, timesteps: tf.Tensor, labels: tf.Tensor
     ) -> tf.Tensor:
-        """`clean_images`, guided at the timesteps that are, in one call of twice the batch."""
+        """`clean_images` with guidance where `guides` says so, in one call of twice the batch."""
         strengths = tf.gather(np.float32(self.guidance_strength * self.guides), timesteps)
         null = tf.fill(tf.shape(labels), int(self.network.num_classes))
         # Guidance is linear, and so is x_0 in the prediction: either may be guided.

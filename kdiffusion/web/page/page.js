@@ -233,7 +233,7 @@ function link() {
   return `?${query}`;
 }
 
-/** Puts the link into the address bar: of a burst of images the last. */
+/** Puts the link into the address bar: after a burst of images, the last one's. */
 function showLink() {
   clearTimeout(linkTimer);
   linkTimer = setTimeout((query) => history.replaceState(null, "", query), LINK_PAUSE, link());
