@@ -153,6 +153,7 @@ def test_what_is_converted_of_an_import_predicts_what_diffusers_did(imported, re
     [
         (network.arguments_of, "up_block_types", ["SkipUpBlock2D"] * 3),
         (network.arguments_of, "act_fn", "gelu"),
+        (network.arguments_of, "sample_size", None),
         (network.arguments_of, "a_new_field", 3),
         (schedule_of, "prediction_type", "another"),
         (schedule_of, "beta_schedule", "another"),
