@@ -1,11 +1,14 @@
-"""How near images of few steps are to those of many: what a file recommends, and other samplers.
+"""How near few steps come to many, and what they cost: fitted samplers and students, side by side.
 
-    python -m kdiffusion fit_sampler cifar10_5m --steps 8 --out few_steps.onnx
-    python -m benchmarks.few_steps few_steps.onnx
+    python -m kdiffusion fit_sampler cifar10_5m --steps 9 --out few_steps.onnx
+    python -m benchmarks.few_steps cifar10_5m few_steps.onnx --out few_steps.png
 
-Every row has the same seeds and labels in turn. Rows are printed in Markdown.
+Every row has the same seeds and labels in turn, in one batch. Rows are printed in Markdown. The
+picture has a row for each file, and a column for each class.
 """
 
+import time
+from pathlib import Path
 from typing import Annotated
 
 import numpy as np
@@ -13,43 +16,63 @@ import tyro
 
 from kdiffusion import load_denoiser, sample
 from kdiffusion.diffusion.sampling import network_evaluations
+from kdiffusion.images import image_grid, save_png, to_uint8
 
 FINE = {"sampler": "unipc", "steps": 100}
 
 
 def main(
-    artifact: Annotated[str, tyro.conf.Positional],
+    artifacts: Annotated[tuple[str, ...], tyro.conf.Positional],
     samplers: tuple[str, ...] = ("unipc", "dpmpp_2m", "ipndm"),
     steps: tuple[int, ...] = (8, 20),
     seeds: int = 32,
+    out: Path | None = None,
 ):
-    """Measures the recommendation, each sampler in so many steps, and each at its timesteps.
+    """Measures what each file recommends, and the first file with other samplers.
 
     Args:
-        artifact: exported file that recommends timesteps, as `fit_sampler` writes it.
-        samplers: keys of SAMPLERS.
+        artifacts: exported files of the same classes. The images of the first in 100 steps are
+            what all others are compared with.
+        samplers: keys of SAMPLERS for the first file, each in so many steps, and at the timesteps
+            that the other files recommend.
         steps: numbers of steps, evenly spaced.
         seeds: images, from seed 0 on.
+        out: PNG file to write.
     """
-    denoiser = load_denoiser(artifact)
-    card, labels = denoiser.card, np.arange(seeds) % denoiser.card.null_label
+    files = {name: load_denoiser(name) for name in artifacts}
+    first, *others = files.values()
+    classes = first.card.null_label
 
-    def images(**options):
+    def images(denoiser, **options):
+        labels = np.arange(seeds) % classes
         return np.clip(sample(denoiser, labels, progress=False, **options), -1, 1)
 
-    rows = [("recommended", {})]
-    rows += [(f"{n} steps", {"sampler": each, "steps": n}) for each in samplers for n in steps]
-    named = {"timesteps": card.timesteps}
-    rows += [("these timesteps", {"sampler": each, **named}) for each in samplers]
-    fine = images(**FINE)
-    print("| sampler | steps | evaluations | rmse | levels of 255 |\n|---|---|---|---|---|")
-    for what, options in rows:
-        difference = images(**options) - fine
+    rows = [(name, denoiser, {}) for name, denoiser in files.items()]
+    placed = {f"{n} steps": {"steps": n} for n in steps}
+    for name, other in zip(artifacts[1:], others, strict=True):
+        placed[f"timesteps of {name}"] = {"timesteps": other.card.timesteps}
+    rows += [
+        (f"{sampler}, {where}", first, {"sampler": sampler, **place})
+        for sampler in samplers
+        for where, place in placed.items()
+    ]
+    fine, grid = images(first, **FINE), {}
+    print("| | evaluations | images/s | rmse | levels of 255 |\n|---|---|---|---|---|")
+    for what, denoiser, options in rows:
+        images(denoiser, sampler="ddim", steps=1)  # the first call of a shape is slower
+        start = time.perf_counter()
+        found = images(denoiser, **options)
+        speed = seeds / (time.perf_counter() - start)
+        difference = found - fine
         rmse = np.sqrt(np.mean(difference**2))
         levels = 127.5 * np.median(np.abs(difference).mean((1, 2, 3)))
-        evaluations = network_evaluations(card, **options)
-        name = options.get("sampler", card.sampler)
-        print(f"| {name} | {what} | {evaluations} | {rmse:.3f} | {levels:.1f} |", flush=True)
+        evaluations = network_evaluations(denoiser.card, **options)
+        print(f"| {what} | {evaluations} | {speed:.0f} | {rmse:.3f} | {levels:.1f} |", flush=True)
+        if not options:
+            grid[f"{Path(what).stem}, {evaluations}"] = found[:classes]
+    if out is not None:
+        pictures = to_uint8(np.concatenate(list(grid.values())))
+        save_png(image_grid(pictures, classes, list(grid)), out, overwrite=True)
 
 
 if __name__ == "__main__":
