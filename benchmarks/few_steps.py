@@ -34,13 +34,13 @@ def main(
         artifacts: exported files of the same classes. The images of the first in 100 steps are
             what all others are compared with.
         samplers: keys of SAMPLERS for the first file, each in so many steps, and at the timesteps
-            that the other files recommend.
+            that the files recommend.
         steps: numbers of steps, evenly spaced.
         seeds: images, from seed 0 on.
         out: PNG file to write.
     """
     files = {name: load_denoiser(name) for name in artifacts}
-    first, *others = files.values()
+    first = files[artifacts[0]]
     classes = first.card.null_label
 
     def images(denoiser, **options):
@@ -49,8 +49,9 @@ def main(
 
     rows = [(name, denoiser, {}) for name, denoiser in files.items()]
     placed = {f"{n} steps": {"steps": n} for n in steps}
-    for name, other in zip(artifacts[1:], others, strict=True):
-        placed[f"timesteps of {name}"] = {"timesteps": other.card.timesteps}
+    for name, denoiser in files.items():
+        if denoiser.card.timesteps is not None:
+            placed[f"timesteps of {name}"] = {"timesteps": denoiser.card.timesteps}
     rows += [
         (f"{sampler}, {where}", first, {"sampler": sampler, **place})
         for sampler in samplers
