@@ -1,6 +1,6 @@
 """The memory and the time of a training step, with and without the options that save memory.
 
-    python -m benchmarks.step_memory stl10 --side 64 --batch-size 16
+    python -m benchmarks.step_memory stl10_large --side 64 --batch-size 16
 
 Each row is a process of its own: three steps on random images. The memory is the peak of what was
 resident, less what was resident when model and optimizer were built.
@@ -58,7 +58,7 @@ def _most_resident():
 
 
 def main(
-    preset: Annotated[PresetName, tyro.conf.Positional] = "stl10",
+    preset: Annotated[PresetName, tyro.conf.Positional] = "stl10_large",
     side: int = 64,
     batch_size: int = 16,
     dtype_policies: tuple[str, ...] = ("float32", "mixed_bfloat16"),

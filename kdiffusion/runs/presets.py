@@ -192,10 +192,10 @@ def cifar10_medium() -> Config:
     return cifar10_small().replace(**changes)
 
 
-def cifar10() -> Config:
+def cifar10_large() -> Config:
     """CIFAR-10 on a large GPU: a network as wide as DDPM's.
 
-    `python -m kdiffusion train cifar10`
+    `python -m kdiffusion train cifar10_large`
 
     The recipe of `cifar10_small` without patches, with dropout and flips. 38.4 M parameters, 51 M
     training images, half as many as in Ho et al. 2020. Not trained here: it needs a GPU. Whether
@@ -242,10 +242,10 @@ def stl10_small() -> Config:
     return cifar10_small().replace(**changes)
 
 
-def stl10() -> Config:
+def stl10_large() -> Config:
     """STL-10 at 64x64, for a GPU.
 
-    `python -m kdiffusion train stl10`
+    `python -m kdiffusion train stl10_large`
 
     Not trained here: it needs a GPU. Dropout and flips, because STL-10 has only 5,000 labelled
     images.
@@ -272,7 +272,7 @@ def stl10() -> Config:
 
 _MAKERS = (
     digits, digits_few_steps, cifar10_paper, cifar10_small, cifar10_few_steps, cifar10_medium,
-    cifar10, stl10_small, stl10,
+    cifar10_large, stl10_small, stl10_large,
 )  # fmt: skip
 
 PRESETS = {make.__name__: dataclasses.replace(make(), preset=make.__name__) for make in _MAKERS}

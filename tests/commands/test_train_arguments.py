@@ -62,7 +62,7 @@ def test_a_run_goes_on_with_its_own_settings_but_for_those_that_are_given(begun)
     spellings = [
         ["--resume", folder],
         [f"--resume={folder}"],
-        ["cifar10", "--resume", folder],
+        ["cifar10_large", "--resume", folder],
         ["--run_dir", folder, "--resume"],
     ]
     for arguments in spellings:
