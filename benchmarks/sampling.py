@@ -1,7 +1,7 @@
 """Quality against cost: samplers, numbers of steps and guidance strengths, on one exported network.
 
     python -m benchmarks.sampling digits
-    python -m benchmarks.sampling cifar10_5m --samplers unipc --steps 20 --strengths 0 1 2
+    python -m benchmarks.sampling cifar10 --samplers unipc --steps 20 --strengths 0 1 2
 
 Every row has the same seeds, classes in turn, and is measured as `kdiffusion evaluate` does. Rows
 are printed in Markdown.

@@ -197,7 +197,7 @@ def predictions() -> Iterator[Case]:
 
 def images() -> Iterator[Case]:
     """The recommended images of released files."""
-    for name, label, seed in (("digits", 3, 0), ("digits", 8, 2**64 - 1), ("cifar10_5m", 8, 7)):
+    for name, label, seed in (("digits", 3, 0), ("digits", 8, 2**64 - 1), ("cifar10", 8, 7)):
         file = load_denoiser(name)
         image = to_uint8(sample(file, [label], [seed], progress=False))
         yield {

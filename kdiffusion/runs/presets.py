@@ -63,13 +63,13 @@ def digits_few_steps() -> Config:
 
 
 def cifar10_few_steps() -> Config:
-    """A four-step student of `cifar10_5m`: hours on two cores.
+    """A four-step student of `cifar10`: hours on two cores.
 
     `python -m kdiffusion train cifar10_few_steps`
 
     200,000 images, from noise alone; the data set gives the labels. Not trained to its end yet.
     """
-    return _student(cifar10_small(), teacher="cifar10_5m", epochs=4)
+    return _student(cifar10_small(), teacher="cifar10", epochs=4)
 
 
 def _student(config, teacher, epochs):
@@ -131,7 +131,7 @@ def cifar10_small() -> Config:
 
     Patches of 2x2 pixels, Muon, min-SNR weighting. 7.4 M parameters, 0.29 G multiplications per
     image. Timesteps with a large loss are sampled more often, and count less.
-    docs/results/recipe.md compares the alternatives. The pretrained model `cifar10_5m` was trained
+    docs/results/recipe.md compares the alternatives. The pretrained model `cifar10` was trained
     with `--diffusion.timestep-sampling log_normal --diffusion.loss-weighting edm`.
     """
     return Config(

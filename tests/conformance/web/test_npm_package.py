@@ -49,7 +49,7 @@ def project(find_program, tmp_path_factory):
     pinned = json.loads((PAGE / "package.json").read_text())["devDependencies"]["onnxruntime-web"]
     packages = [tarball, "onnxruntime-node", f"onnxruntime-web@{pinned}", "typescript"]
     subprocess.run([npm, "install", *NPM, *packages], cwd=folder, check=True)
-    shutil.copy(released_models()["cifar10_5m"], folder / "denoiser.onnx")
+    shutil.copy(released_models()["cifar10"], folder / "denoiser.onnx")
     return folder
 
 
