@@ -24,6 +24,7 @@ from kdiffusion.diffusion.schedules import make_schedule
 from tests.onnx_models import denoiser_inputs, make_model
 
 os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
+os.environ.setdefault("TF_ENABLE_ONEDNN_OPTS", "1")  # as every command does
 ROOT = Path(__file__).parents[1]
 IMAGE_SHAPE = (6, 4, 3)  # height and width differ, so that a swap shows
 TOGETHER = "tests/conformance/"
