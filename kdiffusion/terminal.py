@@ -64,7 +64,7 @@ def counted(number: int, what: str) -> str:
 def import_tensorflow() -> ModuleType:
     """The module `tensorflow`, with its devices found; its notices show only if that fails."""
     os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")  # not yet in effect during the import
-    # By itself TensorFlow uses oneDNN only where there is AVX-512; with AVX2 it trains faster too.
+    # By itself TensorFlow uses oneDNN only with VNNI or the like; it trains faster with AVX2, too.
     os.environ.setdefault("TF_ENABLE_ONEDNN_OPTS", "1")
     gc.disable()  # the import makes 400,000 objects that stay; collecting takes a fifth of it
     try:
