@@ -17,8 +17,7 @@ steps on. So each evaluation is used twice, and order 3 costs one evaluation a s
 from __future__ import annotations
 
 import dataclasses
-import types
-from collections.abc import Callable, Mapping, Sequence
+from types import MappingProxyType
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -26,7 +25,7 @@ import numpy as np
 from kdiffusion.diffusion.forward_process import NoiseSchedule
 
 if TYPE_CHECKING:
-    from kdiffusion.diffusion.prediction import Estimate, Predict
+    from kdiffusion.diffusion.prediction import Estimate
 
 
 def decay(schedule: NoiseSchedule, t: int, s: int) -> float:
@@ -60,30 +59,14 @@ def slope_over_step(
     return (h / h_before) * (estimate.x0 - before.x0)
 
 
-def dpmpp_2m_step(
-    predict: Predict,
-    x: np.ndarray,
-    t: int,
-    s: int,
-    schedule: NoiseSchedule,
-    history: tuple[Estimate, ...],
-    normal: Callable[[], np.ndarray],
-) -> tuple[np.ndarray, Estimate]:
+def dpmpp_2m_step(predict, x, t, s, schedule, history, normal):
     """DPM-Solver++(2M): second order at one evaluation per step (Lu et al. 2022, algorithm 2)."""
     estimate = predict(x, t)
     x0 = estimate.x0 + 0.5 * slope_over_step(estimate, history, schedule, s)
     return first_order(x, x0, schedule, t, s), estimate
 
 
-def dpmpp_2m_sde_step(
-    predict: Predict,
-    x: np.ndarray,
-    t: int,
-    s: int,
-    schedule: NoiseSchedule,
-    history: tuple[Estimate, ...],
-    normal: Callable[[], np.ndarray],
-) -> tuple[np.ndarray, Estimate]:
+def dpmpp_2m_sde_step(predict, x, t, s, schedule, history, normal):
     """SDE-DPM-Solver++(2M), for the diffusion SDE (Lu et al. 2022, section 5).
 
     Its first order is ancestral sampling with "fixed_small". Fresh noise forgets the errors of the
@@ -97,15 +80,7 @@ def dpmpp_2m_sde_step(
     return mean + np.sqrt(schedule.posterior_variance(t, "fixed_small", s)) * normal(), estimate
 
 
-def heun_step(
-    predict: Predict,
-    x: np.ndarray,
-    t: int,
-    s: int,
-    schedule: NoiseSchedule,
-    history: tuple[Estimate, ...],
-    normal: Callable[[], np.ndarray],
-) -> tuple[np.ndarray, Estimate]:
+def heun_step(predict, x, t, s, schedule, history, normal):
     """Heun's method: go to s, look again, and go with a line through both predictions.
 
     Karras et al. 2022 (algorithm 1) apply it to x / alpha in sigma / alpha; here it is applied to
@@ -125,15 +100,7 @@ def heun_step(
     return x_s + np.sqrt(schedule.alpha_bar(s)) * weight * change, estimate
 
 
-def unipc_step(
-    predict: Predict,
-    x: np.ndarray,
-    t: int,
-    s: int,
-    schedule: NoiseSchedule,
-    history: tuple[Estimate, ...],
-    normal: Callable[[], np.ndarray],
-) -> tuple[np.ndarray, Estimate]:
+def unipc_step(predict, x, t, s, schedule, history, normal):
     """One evaluation at the predicted x, the correction of x, and the prediction of x_s.
 
     The estimate that is handed back holds the corrected x, from which the next correction starts.
@@ -179,15 +146,7 @@ ADAMS_BASHFORTH = (
 )
 
 
-def ipndm_step(
-    predict: Predict,
-    x: np.ndarray,
-    t: int,
-    s: int,
-    schedule: NoiseSchedule,
-    history: tuple[Estimate, ...],
-    normal: Callable[[], np.ndarray],
-) -> tuple[np.ndarray, Estimate]:
+def ipndm_step(predict, x, t, s, schedule, history, normal):
     """Adams-Bashforth on the predicted noise, up to order 4 (iPNDM, Zhang & Chen 2023).
 
     The weights are those of equal steps in sigma. Where steps differ, and after the lower orders of
@@ -203,16 +162,7 @@ def ipndm_step(
     return np.sqrt(abar_s) * x0 + np.sqrt(1.0 - abar_s) * eps, estimate
 
 
-def fitted_step(
-    predict: Predict,
-    x: np.ndarray,
-    t: int,
-    s: int,
-    schedule: NoiseSchedule,
-    history: tuple[Estimate, ...],
-    normal: Callable[[], np.ndarray],
-    corrections: Mapping[int, Sequence[float]] = types.MappingProxyType({}),
-) -> tuple[np.ndarray, Estimate]:
+def fitted_step(predict, x, t, s, schedule, history, normal, corrections=MappingProxyType({})):
     """DDIM + c0 x + c1 x_0 + c2 (x_0 of the step before) + c3 (x_0 of the one before that).
 
     Args:

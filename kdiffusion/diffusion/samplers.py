@@ -2,8 +2,9 @@
 
     step(predict, x, t, s, schedule, history, normal, **options) -> (x_s, estimate)
 
-`predict(x, t)` is the network; `history` holds the estimates of the last three steps, newest last,
-for the solvers that use them; `normal()` draws fresh noise, each image's from its own stream.
+`predict(x, t)` is the network (a `Predict`); x and x_s are float64 arrays `[B, H, W, C]`, t and s
+ints, `schedule` a `NoiseSchedule`. `history` holds the `Estimate`s of the last three steps, newest
+last, for the solvers that use them; `normal()` draws fresh noise, each image's from its own stream.
 `estimate` is what the network said of x at t. A sampler remembers nothing: the loop owns the
 history.
 """
@@ -12,7 +13,6 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
 
 import numpy as np
 
@@ -27,21 +27,8 @@ from kdiffusion.diffusion.higher_order_samplers import (
 )
 from kdiffusion.diffusion.prediction import Estimate
 
-if TYPE_CHECKING:
-    from kdiffusion.diffusion.forward_process import NoiseSchedule
-    from kdiffusion.diffusion.prediction import Predict
 
-
-def ddpm_step(
-    predict: Predict,
-    x: np.ndarray,
-    t: int,
-    s: int,
-    schedule: NoiseSchedule,
-    history: tuple[Estimate, ...],
-    normal: Callable[[], np.ndarray],
-    variance: str = "fixed_small",
-) -> tuple[np.ndarray, Estimate]:
+def ddpm_step(predict, x, t, s, schedule, history, normal, variance="fixed_small"):
     """Ancestral sampling (Ho et al. 2020, algorithm 2; Nichol & Dhariwal 2021, eq. 19).
 
     Args:
@@ -55,16 +42,7 @@ def ddpm_step(
     return mean + np.sqrt(schedule.posterior_variance(t, variance, s)) * normal(), estimate
 
 
-def ddim_step(
-    predict: Predict,
-    x: np.ndarray,
-    t: int,
-    s: int,
-    schedule: NoiseSchedule,
-    history: tuple[Estimate, ...],
-    normal: Callable[[], np.ndarray],
-    eta: float = 0.0,
-) -> tuple[np.ndarray, Estimate]:
+def ddim_step(predict, x, t, s, schedule, history, normal, eta=0.0):
     """DDIM (Song et al. 2021, eq. 12 with the sigma of eq. 16).
 
     Args:
