@@ -76,11 +76,7 @@ class UNet(keras.Model):
         def heads(level, feature_map):
             return attention_heads if feature_map.shape[1] in attention_resolutions else 0
 
-        inputs = {
-            "noisy_image": keras.Input(image_shape, dtype="float32", name="noisy_image"),
-            "timestep": keras.Input((), dtype="int32", name="timestep"),
-            "label": keras.Input((), dtype="int32", name="label"),
-        }
+        inputs = contract_inputs(image_shape)
         condition = ConditionEmbedding(
             num_classes,
             time_channels=base_channels,
@@ -96,16 +92,7 @@ class UNet(keras.Model):
         x = keras.layers.Conv2D(widths[0], 3, padding="same", dtype=policy, name="conv_in")(x)
 
         x = down_and_up(x, condition, widths, blocks_per_level, heads, attention_heads, residual)
-        x = ops.silu(GroupNorm(dtype=policy, name="norm_out")(x))
-        # Zero init: the first prediction is zero, whatever the depth. float32: it is the result.
-        x = keras.layers.Conv2D(
-            image_shape[-1] * patch_size**2,
-            3,
-            padding="same",
-            kernel_initializer="zeros",
-            dtype="float32",
-            name="conv_out",
-        )(x)
+        x = prediction(x, image_shape[-1] * patch_size**2, policy)
         if patch_size > 1:
             x = ops.depth_to_space(x, patch_size)
         super().__init__(inputs=inputs, outputs=x, name=name or "unet")
@@ -115,6 +102,24 @@ class UNet(keras.Model):
 
     def get_config(self) -> dict[str, Any]:
         return dict(self._config)
+
+
+def contract_inputs(image_shape: tuple[int, ...]) -> dict[str, Tensor]:
+    """The inputs of every Denoiser, by name: `[B, H, W, C]`, and twice `[B]`."""
+    return {
+        "noisy_image": keras.Input(image_shape, dtype="float32", name="noisy_image"),
+        "timestep": keras.Input((), dtype="int32", name="timestep"),
+        "label": keras.Input((), dtype="int32", name="label"),
+    }
+
+
+def prediction(x: Tensor, channels: int, policy: str, **norm: Any) -> Tensor:
+    """`[B, H, W, C]` ► `[B, H, W, channels]`: norm, SiLU and the last convolution."""
+    x = ops.silu(GroupNorm(**norm, dtype=policy, name="norm_out")(x))
+    # Zero init: the first prediction is zero, whatever the depth. float32: it is the result.
+    return keras.layers.Conv2D(
+        channels, 3, padding="same", kernel_initializer="zeros", dtype="float32", name="conv_out"
+    )(x)
 
 
 def down_and_up(

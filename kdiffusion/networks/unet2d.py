@@ -6,11 +6,14 @@ from collections.abc import Collection, Sequence
 from typing import Any
 
 import keras
-from keras import ops
 
 from kdiffusion.networks.embeddings import AddedConditionEmbedding
-from kdiffusion.networks.layers import GroupNorm
-from kdiffusion.networks.unet import check_image_shape, down_and_up
+from kdiffusion.networks.unet import (
+    check_image_shape,
+    contract_inputs,
+    down_and_up,
+    prediction,
+)
 
 
 @keras.saving.register_keras_serializable("kdiffusion")
@@ -87,11 +90,7 @@ class UNet2D(keras.Model):
         def heads(level):
             return 1 if head_channels is None else widths[level] // head_channels
 
-        inputs = {
-            "noisy_image": keras.Input(image_shape, dtype="float32", name="noisy_image"),
-            "timestep": keras.Input((), dtype="int32", name="timestep"),
-            "label": keras.Input((), dtype="int32", name="label"),
-        }
+        inputs = contract_inputs(image_shape)
         condition = AddedConditionEmbedding(
             num_classes,
             time_channels=widths[0],
@@ -116,17 +115,8 @@ class UNet2D(keras.Model):
             middle_norm=middle_norm,
             symmetric=symmetric_padding,
         )  # fmt: skip
-        x = ops.silu(GroupNorm(**norm, dtype=policy, name="norm_out")(x))
-        # Zero init: the first prediction is zero, whatever the depth. float32: it is the result.
-        conv_out = keras.layers.Conv2D(
-            image_shape[-1],
-            3,
-            padding="same",
-            kernel_initializer="zeros",
-            dtype="float32",
-            name="conv_out",
-        )
-        super().__init__(inputs=inputs, outputs=conv_out(x), name=name or "unet2d")
+        x = prediction(x, image_shape[-1], policy, **norm)
+        super().__init__(inputs=inputs, outputs=x, name=name or "unet2d")
 
         self.image_shape, self.num_classes = image_shape, num_classes
         self._config = {**arguments, "dtype": policy, "name": self.name}
