@@ -103,15 +103,6 @@ def load(path: Path, trust: bool = False) -> LoadedDenoiser:
     stored = read(path)
     network = build(stored)
 
-    @tf.function(
-        input_signature=[
-            tf.TensorSpec((None, *stored.card.image_shape), tf.float32),
-            tf.TensorSpec((None,), tf.int32),
-            tf.TensorSpec((None,), tf.int32),
-        ]
-    )
-    def serve(noisy_image, timestep, label):
-        inputs = {"noisy_image": noisy_image, "timestep": timestep, "label": label}
-        return network(inputs, training=False)
-
-    return LoadedDenoiser(stored.card, Path(path), lambda **arrays: serve(**arrays).numpy())
+    inputs = {each.name: tf.TensorSpec(each.shape, each.dtype) for each in network.inputs}
+    serve = tf.function(lambda arrays: network(arrays, training=False), input_signature=[inputs])
+    return LoadedDenoiser(stored.card, Path(path), lambda **arrays: serve(arrays).numpy())
