@@ -13,6 +13,7 @@ import numpy as np
 
 from kdiffusion.artifacts import (
     litert_loader,
+    load_denoiser,
     onnx_loader,
     safetensors_loader,
     saved_model_loader,
@@ -30,14 +31,12 @@ from . import (
     safetensors_writer,
     saved_model_writer,
 )
-from .source import default_folder, free_paths, read_source
+from .source import ExportSource, default_folder, free_paths, inference_network, read_source
 
 if TYPE_CHECKING:
     import keras
 
     from kdiffusion.diffusion.card import DenoiserCard
-
-    from .source import ExportSource
 
 
 class Format(NamedTuple):
@@ -47,7 +46,6 @@ class Format(NamedTuple):
         artifact: str. Name of the file or folder.
         tolerance: float. How far any predicted number may be from the live network's.
         write: function of (ExportSource, Path) that writes it, with a place for the seal.
-        load: function of a Path that opens what was written.
         parts: of a folder, the patterns of its files.
         mark: of a folder, the file by which `kdiffusion.files` knows that it may be replaced.
     """
@@ -55,28 +53,24 @@ class Format(NamedTuple):
     artifact: str
     tolerance: float
     write: Callable[[ExportSource, Path], None]
-    load: Callable[[Path], LoadedDenoiser]
     parts: Sequence[str] = ()
     mark: Path | None = None
 
 
 FORMATS = {
-    "onnx": Format(onnx_loader.ARTIFACT, 1e-4, onnx_writer.write, onnx_loader.load),
+    "onnx": Format(onnx_loader.ARTIFACT, 1e-4, onnx_writer.write),
     # float16 rounds weights to 11 bits, int8 most kernels to 8.
-    "onnx_float16": Format("denoiser_float16.onnx", 1e-2, onnx_float16.write, onnx_loader.load),
-    "onnx_int8": Format("denoiser_int8.onnx", 2e-1, onnx_int8.write, onnx_loader.load),
+    "onnx_float16": Format("denoiser_float16.onnx", 1e-2, onnx_float16.write),
+    "onnx_int8": Format("denoiser_int8.onnx", 2e-1, onnx_int8.write),
     "saved_model": Format(
         saved_model_loader.ARTIFACT, 1e-4, saved_model_writer.write,
-        functools.partial(saved_model_loader.load, trust=True),  # it was written just now
         saved_model_loader.PARTS, saved_model_loader.CARD_PATH,
     ),
-    "litert": Format(litert_loader.ARTIFACT, 1e-4, litert_writer.write, litert_loader.load),
-    "safetensors": Format(
-        safetensors_loader.ARTIFACT, 1e-4, safetensors_writer.write, safetensors_loader.load
-    ),
+    "litert": Format(litert_loader.ARTIFACT, 1e-4, litert_writer.write),
+    "safetensors": Format(safetensors_loader.ARTIFACT, 1e-4, safetensors_writer.write),
     "safetensors_float16": Format(
         "denoiser_float16.safetensors", 1e-2,
-        functools.partial(safetensors_writer.write, dtype=np.float16), safetensors_loader.load,
+        functools.partial(safetensors_writer.write, dtype=np.float16),
     ),
 }  # fmt: skip
 BATCH_SIZES = (1, 3, 17)  # of the images that a file is checked on
@@ -167,8 +161,6 @@ def export_network(
         ValueError, FileExistsError, ArtifactError: as `export_run`.
     """
     paths = free_paths(FORMATS, formats, Path(folder), overwrite)
-    from .source import ExportSource, inference_network
-
     weights = Path(folder, safetensors_loader.ARTIFACT)
     is_wanted = is_described(network) and not paths.keys() & set(WEIGHTS)
     if is_wanted and (overwrite or not weights.exists()):
@@ -179,7 +171,8 @@ def export_network(
         with staged(path, overwrite, row.mark) as temporary:
             row.write(source, temporary)
             seal(temporary, row.parts)
-            check_deviation(source.network, row.load(temporary), row.tolerance)
+            # Trusted: it was written just now.
+            check_deviation(source.network, load_denoiser(temporary, trust=True), row.tolerance)
     Path(folder, CARD).write_text(card.to_json() + "\n", encoding="utf-8")
     return paths
 
@@ -217,8 +210,8 @@ def largest_deviation(
     return float(np.max(deviations))
 
 
-def check_deviation(network: keras.Model, denoiser: LoadedDenoiser, tolerance: float) -> float:
-    """Refuses a file that differs from the network; otherwise returns the largest deviation.
+def check_deviation(network: keras.Model, denoiser: LoadedDenoiser, tolerance: float) -> None:
+    """Refuses a file that differs from the network.
 
     Args:
         network: keras.Model. The float32 network that was exported.
@@ -234,7 +227,6 @@ def check_deviation(network: keras.Model, denoiser: LoadedDenoiser, tolerance: f
             f"{denoiser.path.name} must agree with the live network to {tolerance:g}. "
             f"Received: a largest deviation of {deviation:g}; the file was not kept"
         )
-    return deviation
 
 
 @contextlib.contextmanager

@@ -9,15 +9,12 @@ from __future__ import annotations
 import tempfile
 import zipfile
 from pathlib import Path
-from typing import TYPE_CHECKING
 
 from kdiffusion.artifacts.integrity import UNSEALED
 from kdiffusion.artifacts.litert_loader import CARD_NAME, SIGNATURE
 
 from . import saved_model_writer
-
-if TYPE_CHECKING:
-    from kdiffusion.export.source import ExportSource
+from .source import ExportSource
 
 
 def write(source: ExportSource, path: Path) -> None:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 from pathlib import Path
-from typing import TYPE_CHECKING
 
 import numpy as np
 
@@ -12,8 +11,7 @@ from kdiffusion.artifacts.integrity import UNSEALED
 from kdiffusion.artifacts.safetensors_loader import CARD, METADATA_KEY, NETWORK, NETWORK_CLASS, SEAL
 from kdiffusion.networks import describe, named_weights
 
-if TYPE_CHECKING:
-    from kdiffusion.export.source import ExportSource
+from .source import ExportSource
 
 
 def write(source: ExportSource, path: Path, dtype: type = np.float32) -> None:

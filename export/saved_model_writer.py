@@ -4,13 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from kdiffusion.artifacts.integrity import UNSEALED
 from kdiffusion.artifacts.saved_model_loader import CARD_PATH, SEAL_PATH, SIGNATURE
 
-if TYPE_CHECKING:
-    from kdiffusion.export.source import ExportSource
+from .source import ExportSource
 
 
 def write(source: ExportSource, path: Path) -> None:

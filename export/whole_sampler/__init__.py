@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import contextlib
-import functools
 import os
 from collections.abc import Callable, Sequence
 from pathlib import Path
@@ -18,17 +17,14 @@ from kdiffusion.diffusion.seeded_noise import initial_latents
 from kdiffusion.files import staged
 from kdiffusion.images import to_uint8
 
-from ..source import free_paths
+from ..source import ExportSource, free_paths, inference_network
 from . import onnx_loop, saved_model_loop
-from .tables import GRAPH_SAMPLERS, sampler_tables
+from .tables import GRAPH_SAMPLERS, SamplerTables, sampler_tables
 
 if TYPE_CHECKING:
     import keras
 
     from kdiffusion.diffusion.card import DenoiserCard
-    from kdiffusion.export.source import ExportSource
-
-    from .tables import SamplerTables
 
 __all__ = ["GRAPH_SAMPLERS", "SAMPLER_FORMATS", "export_sampler"]
 
@@ -38,25 +34,21 @@ class SamplerFormat(NamedTuple):
 
     Attributes:
         write: function of (ExportSource, SamplerTables, Path).
-        load: function of a Path that gives (function from noise, labels and strength to images,
-            card).
         description: function of a Path that gives the options that `export_sampler` wrote it with.
     """
 
     artifact: str
     write: Callable[[ExportSource, SamplerTables, Path], None]
-    load: Callable[[Path], tuple[Callable[..., np.ndarray], DenoiserCard]]
     description: Callable[[Path], dict[str, Any]]
     parts: Sequence[str] = ()
     mark: Path | None = None
 
 
 SAMPLER_FORMATS = {
-    "onnx": SamplerFormat("sampler.onnx", onnx_loop.write, load_sampler, onnx_loop.description),
+    "onnx": SamplerFormat("sampler.onnx", onnx_loop.write, onnx_loop.description),
     "saved_model": SamplerFormat(
-        "sampler_saved_model", saved_model_loop.write,
-        functools.partial(load_sampler, trust=True),  # it was written just now
-        saved_model_loop.description, saved_model_loader.PARTS, saved_model_loader.CARD_PATH,
+        "sampler_saved_model", saved_model_loop.write, saved_model_loop.description,
+        saved_model_loader.PARTS, saved_model_loader.CARD_PATH,
     ),
 }  # fmt: skip
 
@@ -98,8 +90,6 @@ def export_sampler(
         card, sampler=sampler, steps=steps, spacing=spacing, timesteps=timesteps
     )
     paths = free_paths(SAMPLER_FORMATS, formats, Path(folder), overwrite)
-    from ..source import ExportSource, inference_network
-
     source = ExportSource(inference_network(network), card)
     with contextlib.ExitStack() as stack:
         for name, path in paths.items():
@@ -107,7 +97,7 @@ def export_sampler(
             temporary = stack.enter_context(staged(path, overwrite, row.mark))
             row.write(source, tables, temporary)
             seal(temporary, row.parts)
-            draw, _ = row.load(temporary)
+            draw, _ = load_sampler(temporary, trust=True)  # it was written just now
             _check_images(source, draw, path, **tables.description)
     return paths
 

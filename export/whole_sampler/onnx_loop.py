@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import json
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
 
@@ -17,11 +17,8 @@ from kdiffusion.artifacts.integrity import UNSEALED
 from kdiffusion.artifacts.onnx_loader import CARD_KEY, SEAL_KEY
 
 from ..onnx_writer import OPSET, introduce
-from .tables import STATE
-
-if TYPE_CHECKING:
-    from kdiffusion.export.source import ExportSource
-    from kdiffusion.export.whole_sampler.tables import SamplerTables
+from ..source import ExportSource
+from .tables import STATE, SamplerTables
 
 SAMPLER_KEY = "kdiffusion.sampler"
 PREFIX = "denoiser_"  # of all names of the denoiser's own graph

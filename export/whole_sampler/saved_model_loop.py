@@ -7,16 +7,13 @@ from __future__ import annotations
 
 import json
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from kdiffusion.artifacts.saved_model_loader import CARD_PATH
 
 from ..saved_model_writer import write_signature
-from .tables import STATE
-
-if TYPE_CHECKING:
-    from kdiffusion.export.source import ExportSource
-    from kdiffusion.export.whole_sampler.tables import SamplerTables
+from ..source import ExportSource
+from .tables import STATE, SamplerTables
 
 SAMPLER_PATH = CARD_PATH.with_name("sampler.json")
 

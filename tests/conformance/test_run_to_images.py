@@ -9,7 +9,7 @@ import pytest
 from PIL import Image
 
 from kdiffusion.__main__ import main
-from kdiffusion.artifacts import load_denoiser
+from kdiffusion.artifacts import load_denoiser, load_sampler
 from kdiffusion.commands import likelihood
 from kdiffusion.evaluation import command as evaluate
 from kdiffusion.export.formats import (
@@ -98,7 +98,7 @@ def export_folder(run):
 
 def test_after_a_resumed_training_the_sampler_is_of_the_new_checkpoint(run, export_folder):
     row = SAMPLER_FORMATS["onnx"]
-    assert row.load(export_folder / row.artifact)[1] == run.card
+    assert load_sampler(export_folder / row.artifact)[1] == run.card
     assert row.description(export_folder / row.artifact) == {**_OF_SAMPLER, "timesteps": None}
 
 
@@ -151,7 +151,5 @@ def test_what_it_draws_is_measured_against_its_images(export_folder, photographs
     )  # fmt: skip
     figures = json.loads((tmp_path / "out" / "evaluation.json").read_text())
     assert figures["images"] == 20
-    likelihood.main(
-        artifact, data="folder", directory=photographs, images=4, steps=5, out=tmp_path / "bits"
-    )
+    likelihood.main(artifact, data="folder", directory=photographs, images=4, steps=5)
     assert "Held out of the training: folder" in capsys.readouterr().out
