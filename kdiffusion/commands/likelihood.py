@@ -4,7 +4,6 @@ It needs the data set: scikit-learn for the digits, TensorFlow for a TFDS name, 
 folder of images. The model runs in its own runtime.
 """
 
-import csv
 import time
 from pathlib import Path
 
@@ -14,10 +13,8 @@ from kdiffusion.artifacts import load_denoiser
 from kdiffusion.data.loading import load_as_split
 from kdiffusion.diffusion.likelihood import variational_bound
 from kdiffusion.diffusion.sampling_options import VarianceName
-from kdiffusion.files import staged
 
 from .inputs import Artifact, Trust
-from .outputs import refuse_outputs
 
 
 def main(
@@ -29,8 +26,6 @@ def main(
     directory: Path | None = None,
     seed: int = 0,
     batch_size: int = 64,
-    out: Path | None = None,
-    overwrite: bool = False,
     trust: Trust = False,
 ) -> None:
     """Bounds the bits per dimension of held-out images (Ho et al. 2020, eq. 5).
@@ -49,10 +44,7 @@ def main(
         directory: folder of the images, or TFDS's data directory.
         seed: seed of the first image's noise; the next ones have seed + 1, seed + 2, ...
         batch_size: images per batch. It doesn't change the bound.
-        out: CSV file to write, with the terms of each step.
-        overwrite: replace an existing file.
     """
-    refuse_outputs(out, overwrite=overwrite)
     denoiser = load_denoiser(artifact, trust)
     dataset, origin = _load(denoiser.card, data, directory)
     images = min(images, len(dataset.validation_images))
@@ -67,10 +59,6 @@ def main(
     print(_report(bound))
     print(f"{len(pixels)} images, {len(bound.timesteps)} steps, {variance}, in {seconds:.1f} s.")
     print(origin)
-    if out is not None:
-        with staged(out, overwrite) as file, open(file, "w", newline="") as stream:
-            csv.writer(stream).writerows(_rows(bound))
-        print(f"Terms of each step: {out}")
 
 
 def _load(card, data, directory):
@@ -99,11 +87,6 @@ def spread_over_classes(labels: np.ndarray, count: int) -> np.ndarray:
     return by_class[np.arange(count) * len(labels) // count]
 
 
-def _mean_and_error(values):
-    """Mean and its standard error, of one value an image."""
-    return values.mean(), values.std(ddof=1) / np.sqrt(len(values))
-
-
 def _report(bound):
     parts = {
         "at most": bound.total,
@@ -113,14 +96,6 @@ def _report(bound):
     }
     lines = ["bits per dimension  mean    standard error"]
     for name, values in parts.items():
-        mean, error = _mean_and_error(values)
-        lines.append(f"{name:18}  {mean:.4f}  {error:.4f}")
+        error = values.std(ddof=1) / np.sqrt(len(values))
+        lines.append(f"{name:18}  {values.mean():.4f}  {error:.4f}")
     return "\n".join(lines)
-
-
-def _rows(bound):
-    """A header; L_T; then the step from each t, L_0 last."""
-    yield "timestep", "bits_per_dimension", "standard_error"
-    yield "prior", *_mean_and_error(bound.prior)
-    for t, values in zip(bound.timesteps, bound.terms.T, strict=True):
-        yield t, *_mean_and_error(values)

@@ -1,7 +1,5 @@
 """The bound as a command: on real digits, against the function; and what it refuses."""
 
-import csv
-
 import numpy as np
 import pytest
 
@@ -44,10 +42,10 @@ def test_the_classes_have_their_shares_however_few_images_are_taken():
 
 
 @pytest.mark.parametrize(("steps", "variance"), [(None, "fixed_large"), (5, "fixed_small")])
-def test_it_tells_the_bound_of_validation_images(digits_file, tmp_path, capsys, steps, variance):
+def test_it_tells_the_bound_of_validation_images(digits_file, capsys, steps, variance):
     options = {"images": 12, "steps": steps, "seed": 3, "batch_size": 5}
     file = digits_file()
-    main(file, **options, variance=variance, out=tmp_path / "terms.csv")
+    main(file, **options, variance=variance)
     denoiser, digits = load_denoiser(file), load_dataset("digits")
     rows = spread_over_classes(digits.validation_labels, 12)
     bound = variational_bound(
@@ -60,19 +58,8 @@ def test_it_tells_the_bound_of_validation_images(digits_file, tmp_path, capsys, 
     assert error == pytest.approx(np.std(bound.total, ddof=1) / 12**0.5, abs=1e-4)
     parts = [float(line.split()[-2]) for line in lines[2:5]]
     assert sum(parts) == pytest.approx(total, abs=2e-4)
-    with open(tmp_path / "terms.csv", newline="") as file:
-        rows = list(csv.DictReader(file))
-    assert [row["timestep"] for row in rows] == ["prior", *map(str, bound.timesteps)]
-    terms = [float(row["bits_per_dimension"]) for row in rows]
-    np.testing.assert_allclose(terms, [bound.prior.mean(), *bound.terms.mean(axis=0)], rtol=1e-6)
 
 
 def test_another_data_set_is_refused(toy):
     with pytest.raises(ValueError, match="`data`"):
         main(toy, data="digits")
-
-
-def test_an_existing_file_is_kept(digits_file):
-    file = digits_file()
-    with pytest.raises(FileExistsError):
-        main(file, out=file)
