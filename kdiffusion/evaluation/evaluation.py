@@ -14,7 +14,7 @@ from tqdm import tqdm
 from kdiffusion.diffusion.sampling import sample
 from kdiffusion.images import to_uint8
 
-from .image_sets import ImageSet
+from .image_sets import ImageSet, chosen_rows
 from .measures import MEASURES, NEAREST, Samples, grain_levels
 from .network_measures import FEWEST_IMAGES, measure_network
 from .real import Real, labels_to_sample, read_real
@@ -144,7 +144,7 @@ def _figures_of_held_out(names, count, seen, real, progress):
     """Held-out images as if sampled: as many, or all; what needs more is left out."""
     if real.dataset is None:
         return None
-    chosen = _chosen(len(real.held_out), count, seen.seed)
+    chosen = chosen_rows(len(real.held_out), count, seen.seed)
     images, labels = real.dataset.validation_images, real.dataset.validation_labels
     samples = dataclasses.replace(
         seen,
@@ -161,13 +161,6 @@ def _figures_of_held_out(names, count, seen, real, progress):
         if name != "copies" and MEASURES[name].least(dimensions) <= len(chosen)
     ]
     return {"images": len(chosen), **_compute(usable, samples, real, progress)}
-
-
-def _chosen(available, count, seed):
-    """Indices, in order, of as many images, or all of fewer."""
-    if count >= available:
-        return np.arange(available)
-    return np.sort(np.random.default_rng(seed).choice(available, count, replace=False))
 
 
 def measurable(
@@ -220,7 +213,7 @@ def network_figures(
     """The network's errors on so many held-out images; None without any."""
     if count == 0 or real.dataset is None or len(real.dataset.validation_images) < FEWEST_IMAGES:
         return None
-    chosen = _chosen(len(real.dataset.validation_images), count, seed)
+    chosen = chosen_rows(len(real.dataset.validation_images), count, seed)
     images = real.dataset.validation_images[chosen]
     labels = real.dataset.validation_labels[chosen]
     if real.class_names is None:  # a network of one class, which is any image's

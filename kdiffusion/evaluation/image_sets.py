@@ -34,11 +34,17 @@ class ImageSet(NamedTuple):
     settings: dict = {}  # noqa: RUF012 -- never changed
 
     def subset(self, count: int, seed: int = 0) -> ImageSet:
-        """That many of the images, chosen by the seed, in their order."""
-        chosen = np.random.default_rng(seed).choice(len(self.images), count, replace=False)
-        chosen = np.sort(chosen)
+        """That many of the images, or all of fewer, chosen by the seed, in their order."""
+        chosen = chosen_rows(len(self.images), count, seed)
         labels = None if self.labels is None else self.labels[chosen]
         return self._replace(images=self.images[chosen], labels=labels)
+
+
+def chosen_rows(available: int, count: int, seed: int) -> np.ndarray:
+    """Indices, in order, of as many images, or of all where there are fewer."""
+    if count >= available:
+        return np.arange(available)
+    return np.sort(np.random.default_rng(seed).choice(available, count, replace=False))
 
 
 def open_images(path: str | os.PathLike, files: Sequence[str] | None = None) -> ImageSet:

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Callable, Sequence
-from typing import TYPE_CHECKING, Any
+import functools
+from collections.abc import Callable
+from typing import TYPE_CHECKING
 
 import numpy as np
 
@@ -100,14 +101,6 @@ def _kernel(samples, real):
     }
 
 
-def _precision_and_recall(samples, real):
-    return _shares(("precision", "recall"), precision_and_recall, samples, real)
-
-
-def _density_and_coverage(samples, real):
-    return _shares(("density", "coverage"), density_and_coverage, samples, real)
-
-
 def _shares(names, measure, samples, real):
     """With standard errors as of shares of independent images, the balls being given."""
     count = min(len(samples.features), len(real.features), MOST_NEIGHBOURS)
@@ -125,25 +118,13 @@ def _shares(names, measure, samples, real):
 
 
 def _share_as_asked(samples, real):
-    return shares_by_class(samples.labels, samples.classes, samples.class_names)
-
-
-def shares_by_class(
-    labels: np.ndarray, classes: np.ndarray, class_names: Sequence[str]
-) -> dict[str, Any]:
     """How often the judge reads the class that was asked for, in all and by class.
 
-    Args:
-        labels: int array `[N]`, the classes asked for.
-        classes: int array `[N]`, as the judge reads them.
-        class_names: tuple of str.
-
-    Returns:
-        dict: the share with its standard error, the share by class (None where none was asked for),
-        and the confusion matrix, `[asked][read]` in numbers of images.
+    A class that was never asked for has None. The confusion matrix is `[asked][read]`, in numbers
+    of images.
     """
-    number = len(class_names)
-    confusion = np.bincount(labels * number + classes, minlength=number**2)
+    labels, class_names, number = samples.labels, samples.class_names, len(samples.class_names)
+    confusion = np.bincount(labels * number + samples.classes, minlength=number**2)
     confusion = confusion.reshape(number, number)
     asked, right = confusion.sum(axis=1), confusion.diagonal()
     share = float(right.sum() / len(labels))
@@ -222,8 +203,12 @@ MEASURES = {
     "frechet": Measure(_frechet, lambda dimensions: dimensions + 1, by_statistics=True),
     "kernel": Measure(_kernel, lambda _: 100),  # fewer leave mostly noise
     # The balls around fewer images are larger: precision and recall come out too high.
-    "precision_recall": Measure(_precision_and_recall, lambda _: 500),
-    "density_coverage": Measure(_density_and_coverage, lambda _: 500),
+    "precision_recall": Measure(
+        functools.partial(_shares, ("precision", "recall"), precision_and_recall), lambda _: 500
+    ),
+    "density_coverage": Measure(
+        functools.partial(_shares, ("density", "coverage"), density_and_coverage), lambda _: 500
+    ),
     "share_as_asked": Measure(_share_as_asked, lambda _: 1, by_statistics=True, by_judge=True),
     "grain": Measure(_grain, lambda _: 1, by_statistics=True),
     "copies": Measure(_copies, lambda _: 1),

@@ -84,7 +84,9 @@ def measure_network(
     levels = len(INTEGRATION_SIGMAS)
     by_level = [np.concatenate(parts[k::levels], axis=1) for k in range(levels)]
     with_label, without = np.stack(by_level, axis=1)  # each [levels, N]
-    return _summary(with_label, without, _variance(images), int(np.prod(card.image_shape)))
+    # Of the values in the model's range, about each channel's mean.
+    variance = float(np.mean(to_model_range(images).var(axis=(0, 1, 2), dtype=np.float64)))
+    return _summary(with_label, without, variance, int(np.prod(card.image_shape)))
 
 
 def _errors(denoiser, x0, noise, labels, sigma):
@@ -132,9 +134,3 @@ def _summary(with_label, without, variance, values):
         "label_nats": float(nats.mean()),
         "label_nats_se": float(nats.std(ddof=1) / np.sqrt(count)),
     }
-
-
-def _variance(images):
-    """The variance of the images' values in the model's range, about each channel's mean."""
-    x0 = to_model_range(images)
-    return float(np.mean(x0.var(axis=(0, 1, 2), dtype=np.float64)))

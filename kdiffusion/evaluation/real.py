@@ -21,7 +21,6 @@ if TYPE_CHECKING:
     from kdiffusion.data import ImageDataset
 
 CACHE_VERSION = 3  # raise it where the same images and judge give other features
-MOST_LABELS = 100_000  # after which unequal shares of classes begin again
 ALIKE = 1.1  # a largest class of so many times the smallest is of equal shares
 
 
@@ -168,5 +167,4 @@ def labels_to_sample(classes: int, real: Real) -> Sequence[int]:
         return range(classes)
     # The images of each class are spread evenly over the way from 0 to 1, no two classes alike.
     places = [(np.arange(n) + (k + 0.5) / classes) / n for k, n in enumerate(counts) if n]
-    labels = np.repeat(np.arange(classes), counts)[np.argsort(np.concatenate(places))]
-    return labels[:MOST_LABELS].tolist()
+    return np.repeat(np.arange(classes), counts)[np.argsort(np.concatenate(places))].tolist()

@@ -5,9 +5,8 @@ from types import SimpleNamespace
 import numpy as np
 import pytest
 
-from kdiffusion.evaluation import real as room
 from kdiffusion.evaluation.distances import Gaussian
-from kdiffusion.evaluation.measures import MEASURES, Samples, grain_levels, shares_by_class
+from kdiffusion.evaluation.measures import MEASURES, Samples, grain_levels
 from kdiffusion.evaluation.real import labels_to_sample
 
 
@@ -25,11 +24,18 @@ def test_of_what_is_even_or_rises_evenly_it_is_nothing():
 
 def test_shares_by_class_are_counted():
     labels, readings = np.array([0, 0, 0, 1, 1]), np.array([0, 2, 0, 1, 0])
-    found = shares_by_class(labels, readings, ("a", "b", "c"))
+    features = np.zeros((5, 1))
+
+    def shares(classes):
+        samples = Samples(features, classes=classes, labels=labels, class_names=("a", "b", "c"))
+        return MEASURES["share_as_asked"].compute(samples, None)
+
+    found = shares(readings)
     assert found["share_as_asked"] == 0.6
     assert found["share_as_asked_standard_error"] == pytest.approx((4 / 7 * 3 / 7 / 5) ** 0.5)
-    all_right = shares_by_class(labels, labels, ("a", "b", "c"))
-    assert all_right["share_as_asked_standard_error"] == pytest.approx((6 / 7 * 1 / 7 / 5) ** 0.5)
+    assert shares(labels)["share_as_asked_standard_error"] == pytest.approx(
+        (6 / 7 * 1 / 7 / 5) ** 0.5
+    )
     assert found["share_by_class"] == {"a": pytest.approx(2 / 3), "b": 0.5, "c": None}
     assert found["confusion"] == [[2, 0, 1], [1, 1, 0], [0, 0, 0]]
     assert found["share_read"] == {"a": 0.6, "b": 0.2, "c": 0.2}
@@ -65,11 +71,3 @@ def test_any_beginning_has_nearly_the_shares_of_the_data_and_all_labels_have_the
     drawn = np.cumsum(np.eye(classes)[labels], axis=0)
     expected = np.outer(np.arange(1, total + 1), np.array(counts) / total)
     assert np.abs(drawn - expected).max() <= 2
-
-
-def test_of_very_many_images_the_labels_are_fewer_and_still_of_their_shares(monkeypatch):
-    monkeypatch.setattr(room, "MOST_LABELS", 4000)
-    counts = np.random.default_rng(0).integers(300, 900, 50)
-    labels = _labels(*counts)
-    assert len(labels) == 4000
-    assert np.abs(np.bincount(labels) - 4000 * counts / counts.sum()).max() <= 1
