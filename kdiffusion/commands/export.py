@@ -37,8 +37,8 @@ def export(
     Each file is compared with the network, and kept only if it agrees.
 
     Args:
-        run_dir: a run's folder, an imported folder, a .safetensors or .onnx file that `export`
-            wrote, a pretrained model's name, or hf://owner/name.
+        run_dir: a run's folder, an imported folder, a .safetensors file that `export` wrote, a
+            pretrained model's name, or hf://owner/name.
         formats: file formats to write.
         out: folder to write into; by default RUN/export, or the folder of the file. Required for
             a model on the Hub.
@@ -71,8 +71,8 @@ def export_sampler(
     The sampler and its timesteps are fixed in the graph; guidance is an input.
 
     Args:
-        run_dir: a run's folder, an imported folder, a .safetensors or .onnx file that `export`
-            wrote, or a pretrained model's name.
+        run_dir: a run's folder, an imported folder, a .safetensors file that `export` wrote, or a
+            pretrained model's name.
         sampler: sampling method; by default, as the model recommends.
         steps: number of steps; by default, as the model recommends.
         spacing: how the steps are spread over the T timesteps.
