@@ -7,7 +7,7 @@ import os
 import shlex
 from collections.abc import Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, NamedTuple
 
 import numpy as np
 import tyro
@@ -28,15 +28,8 @@ LABEL_TENSOR = "class_embedding.weight"
 UNCONDITIONAL = ("image",)  # the one class of a network without classes
 
 
-@dataclasses.dataclass(frozen=True)
-class Imported:
-    """What `import_diffusers` made.
-
-    Attributes:
-        path: Path. The file of weights.
-        card: DenoiserCard.
-        model: DiffusersModel, as it was read.
-    """
+class Imported(NamedTuple):
+    """What `import_diffusers` made: the file of weights, its card, and the model as it was read."""
 
     path: Path
     card: DenoiserCard

@@ -9,10 +9,11 @@ from typing import TYPE_CHECKING, Annotated
 
 import numpy as np
 import tyro
+from safetensors.numpy import save
 
 from kdiffusion.diffusion.card import DenoiserCard
 from kdiffusion.diffusion.denoiser import LoadedDenoiser
-from kdiffusion.export.source import default_folder, read_source
+from kdiffusion.export.source import default_folder, inference_network, read_source
 from kdiffusion.files import refuse_existing, staged
 from kdiffusion.networks import describe, named_weights
 from kdiffusion.terminal import working
@@ -71,7 +72,6 @@ def export_diffusers(
         "unet": ["diffusers", theirs.CLASS],
     }
     from kdiffusion.export.formats import check_deviation
-    from kdiffusion.export.source import inference_network
 
     path = Path(folder, ARTIFACT)
     with staged(path, overwrite, layout.CARD) as temporary:
@@ -81,7 +81,8 @@ def export_diffusers(
         _write_json(inner / layout.NETWORK_CONFIG, config)
         _write_json(temporary / "scheduler" / layout.SCHEDULER_CONFIG, scheduler)
         (temporary / layout.CARD).write_text(card.to_json() + "\n", encoding="utf-8")
-        _write_tensors(inner / layout.WEIGHTS, tensors)
+        # What PyTorch's own readers of the format look for.
+        (inner / layout.WEIGHTS).write_bytes(save(tensors, {"format": "pt"}))
         check_deviation(inference_network(network), _read_back(temporary), TOLERANCE)
     return path
 
@@ -98,17 +99,8 @@ def _write_json(path, content):
     path.write_text(json.dumps(content, indent=2, sort_keys=True) + "\n", encoding="utf-8")
 
 
-def _write_tensors(path, tensors):
-    from safetensors.numpy import save
-
-    # What PyTorch's own readers of the format look for.
-    path.write_bytes(save(tensors, {"format": "pt"}))
-
-
 def _read_back(path):
     """The folder as a Denoiser, by way of what `import_diffusers` reads."""
-    from kdiffusion.export.source import inference_network
-
     network, card, _ = network_and_card(path)
     network = inference_network(network)
     return LoadedDenoiser(card, path, lambda **arrays: np.asarray(network(arrays, training=False)))
@@ -125,8 +117,8 @@ def main(
     The network must be imported, or trained with --model.network unet2d.
 
     Args:
-        run_dir: a run's folder, an imported folder, a .safetensors or .onnx file that `export`
-            wrote, or hf://owner/name.
+        run_dir: a run's folder, an imported folder, a .safetensors file that `export` wrote, or
+            hf://owner/name.
         out: folder to write the folder `diffusers` into; by default RUN/export. Required for a
             model on the Hub.
         overwrite: replace the folder of an earlier export.
