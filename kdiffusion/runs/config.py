@@ -267,17 +267,12 @@ class Config:
 
     def replace(self, **changes: Any) -> Self:
         """A copy with other settings, by name: `config.replace(**{"optimizer.epochs": 3})`."""
-        sections: dict[str, dict[str, Any]] = {}
+        config = self
         for name, value in changes.items():
             section, _, setting = name.partition(".")
-            sections.setdefault(section, {})[setting] = value
-        return dataclasses.replace(
-            self,
-            **{
-                section: dataclasses.replace(getattr(self, section), **settings)
-                for section, settings in sections.items()
-            },
-        )
+            part = dataclasses.replace(getattr(config, section), **{setting: value})
+            config = dataclasses.replace(config, **{section: part})
+        return config
 
     def to_json(self) -> str:
         """The configuration as JSON text."""

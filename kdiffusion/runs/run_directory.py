@@ -64,10 +64,6 @@ class RunDirectory:
     def samples(self) -> Path:
         return self.path / "samples"
 
-    @property
-    def export(self) -> Path:
-        return self.path / "export"
-
     def card(self, model: DiffusionModel) -> DenoiserCard:
         """The card of the run's model: what its exported file will say of itself."""
         config, sampling = self.config, self.config.sampling

@@ -62,10 +62,11 @@ def test_what_no_run_wrote_is_neither_removed_nor_begun_over(tmp_path, config):
 def test_a_part_that_is_a_link_is_neither_followed_nor_removed(tmp_path):
     directory = _write(tmp_path / "run")
     (tmp_path / "elsewhere").mkdir()
-    directory.export.symlink_to(tmp_path / "elsewhere")
+    link = directory.path / "export"
+    link.symlink_to(tmp_path / "elsewhere")
     with pytest.raises(OSError, match="symbolic link"):
         run_directory.clear(directory.path)
-    assert directory.export.is_symlink()
+    assert link.is_symlink()
     assert run_directory.holds_run(directory.path)
 
 
