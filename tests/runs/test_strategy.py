@@ -21,10 +21,10 @@ def test_two_devices_train_and_resume_exactly(
 ):
     every = {"checkpoint_every_steps": 4, "checkpoint_every_epochs": 100}
     run = {"strategy": "mirrored", "deterministic": True, **every}
-    config = tiny(model={"dropout": 0.2}, run=run).to_json()
+    config = tiny(model={"dropout": 0.2}, run=run, optimizer={"epochs": 1}).to_json()
     output = run_python("-c", ON_TWO_DEVICES, config, tmp_path / "whole").stdout
-    assert len(re.findall(r"validation ([0-9.]+)", output)) == 2
+    assert len(re.findall(r"validation ([0-9.]+)", output)) == 1
     as_it_was(tmp_path / "whole", tmp_path / "parts", step=4)
     output = run_python("-c", ON_TWO_DEVICES, config, tmp_path / "parts").stdout
-    assert "Resuming from step 4 of 12." in output
+    assert "Resuming from step 4 of 6." in output
     assert last_checkpoint(tmp_path / "parts") == last_checkpoint(tmp_path / "whole")

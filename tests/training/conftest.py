@@ -1,4 +1,4 @@
-"""Four logical CPU devices, to try replicas on, and a network small enough to reason about."""
+"""Two logical CPU devices, to try replicas on, and a network small enough to reason about."""
 
 import keras
 import pytest
@@ -7,8 +7,8 @@ import tensorflow as tf
 from kdiffusion.diffusion.schedules import make_schedule
 
 _CPU = tf.config.list_physical_devices("CPU")[0]
-if len(tf.config.get_logical_device_configuration(_CPU) or []) < 4:
-    tf.config.set_logical_device_configuration(_CPU, [tf.config.LogicalDeviceConfiguration()] * 4)
+if len(tf.config.get_logical_device_configuration(_CPU) or []) < 2:
+    tf.config.set_logical_device_configuration(_CPU, [tf.config.LogicalDeviceConfiguration()] * 2)
 
 
 @keras.saving.register_keras_serializable("kdiffusion_tests")
