@@ -31,9 +31,12 @@ TOGETHER = "tests/conformance/"
 
 
 def pytest_collection_modifyitems(items):
-    """Files with slow tests come first, so that several processes end at about the same time."""
+    """Slow files come first, so that several processes end at about the same time.
+
+    Those of the whole project, which install it and run its notebooks, before those of a package.
+    """
     slow = {item.path for item in items if item.get_closest_marker("slow")}
-    items.sort(key=lambda item: item.path not in slow)
+    items.sort(key=lambda item: (item.path not in slow, len(item.path.parts)))
 
 
 class ByFile(LoadFileScheduling):
