@@ -16,7 +16,7 @@ from kdiffusion.artifacts.integrity import SELF_CHECK_KEY
 from kdiffusion.artifacts.onnx_loader import CARD_KEY, SEAL_KEY
 from kdiffusion.diffusion.card import DenoiserCard
 from kdiffusion.diffusion.sampling import sample
-from kdiffusion.export.formats import FORMATS, export_network
+from kdiffusion.export.formats import FORMATS, export_network, largest_deviation
 from kdiffusion.export.onnx_writer import OPSET
 from kdiffusion.export.source import ExportSource, inference_network
 from kdiffusion.export.whole_sampler import SAMPLER_FORMATS, export_sampler
@@ -33,6 +33,13 @@ KINDS = {
 
 # Those that round the weights, as docs/export.md states; the others agree to one level.
 _MEAN_LEVELS = {"onnx_float16": 0.1, "onnx_int8": 2.0, "safetensors_float16": 0.1}
+_PREDICTIONS = {"onnx_float16": 1e-2, "onnx_int8": 0.2, "safetensors_float16": 1e-2}
+
+
+@pytest.mark.parametrize("batch", [1, 17])
+def test_predictions_agree_with_the_live_network(denoisers, float32_network, format_name, batch):
+    deviation = largest_deviation(float32_network, denoisers[format_name], [batch], seed=batch)
+    assert deviation <= _PREDICTIONS.get(format_name, 1e-4)
 
 
 def test_a_prediction_does_not_depend_on_its_batch(denoisers, format_name, card):

@@ -8,7 +8,7 @@ import tensorflow as tf
 
 from kdiffusion.data import ImageDataset
 from kdiffusion.data.pipeline import training_batches, validation_batches
-from kdiffusion.images import to_uint8
+from kdiffusion.images import to_model_range, to_uint8
 
 BATCH_SIZE = 8
 STEPS_PER_EPOCH = 53 // BATCH_SIZE
@@ -101,6 +101,21 @@ def test_flip_decides_and_none_asks_the_dataset(numbered_dataset, says, flip):
     batches = take(training_batches(dataset, BATCH_SIZE, seed=5, flip=flip), 5)
     changed = any((to_uint8(x) != dataset.images[y]).any() for x, y in batches)
     assert changed == (says if flip is None else flip)
+
+
+@pytest.mark.parametrize("channels", [1, 3])
+def test_every_pixel_value_survives_the_round_trip(channels):
+    images = np.arange(256, dtype=np.uint8).reshape(4, 8, 8, 1).repeat(channels, axis=-1)
+    labels = np.zeros(4, np.int32)
+    dataset = ImageDataset("ramp", images, labels, images, labels, ("only",), False)
+    ((training, _),) = take(training_batches(dataset, 4, seed=0), 1)
+    ((validation, _),) = take(validation_batches(dataset, 4), 1)
+    for batch in (training, validation):
+        assert batch.dtype == np.float32
+        assert (batch.min(), batch.max()) == (-1.0, 1.0)
+    np.testing.assert_array_equal(to_uint8(validation), images)
+    np.testing.assert_array_equal(validation, to_model_range(images))
+    np.testing.assert_array_equal(np.unique(training), np.unique(validation))
 
 
 def test_training_batches_are_endless_with_a_static_batch_dimension(numbered_dataset):

@@ -5,6 +5,7 @@ import pytest
 
 from kdiffusion.diffusion.denoiser import NetworkDenoiser
 from kdiffusion.diffusion.editing import image_to_image
+from kdiffusion.diffusion.samplers import SAMPLERS
 from kdiffusion.diffusion.seeded_noise import initial_latents
 
 IMAGES = np.random.default_rng(0).uniform(-0.9, 0.9, (3, 2, 3, 1))
@@ -30,6 +31,18 @@ def test_it_starts_from_the_image_noised_to_the_level(make_card, gaussian):
     noise = initial_latents([5, 6, 7], card.image_shape)
     start = card.schedule.q_sample(IMAGES, 399, noise)
     np.testing.assert_allclose(seen[0][0], start, atol=1e-6)
+
+
+@pytest.mark.parametrize("sampler", [name for name, row in SAMPLERS.items() if not row.fitted])
+def test_little_noise_keeps_the_image_and_much_forgets_it(sampler, make_card, gaussian):
+    card = make_card(image_shape=(16, 16, 3))
+    known = np.random.default_rng(0).uniform(-0.9, 0.9, (3, 16, 16, 3))
+    errors = [
+        np.abs(run(gaussian(card), level, images=known, sampler=sampler, steps=4) - known).mean()
+        for level in (0.01, 0.1, 1.0)
+    ]
+    assert errors[0] < 0.1
+    assert errors[0] < errors[1] < errors[2]
 
 
 def test_named_timesteps_above_the_noise_level_are_left_out(make_card, gaussian):
