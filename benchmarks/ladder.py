@@ -35,11 +35,6 @@ CHANGES = {
     "condition added": "--model.no-scale-shift",
     "attention at 8x8 and 4x4": "--model.attention-resolutions 8 4",
     "wider": "--model.base-channels 96 --model.channel-multipliers 1 2 2",
-    "former recipe": (
-        "--optimizer.name adamw --optimizer.learning-rate 1e-3 --optimizer.beta-2 0.999 "
-        "--optimizer.learning-rate-shape cosine --optimizer.final-learning-rate-fraction 0.02 "
-        "--model.no-scale-shift --model.attention-resolutions 8 4"
-    ),
 }
 # Name ► options of `train.py cifar10_small`.
 ARMS = {
