@@ -60,7 +60,7 @@ class Format(NamedTuple):
 FORMATS = {
     "onnx": Format(onnx_loader.ARTIFACT, 1e-4, onnx_writer.write),
     # float16 rounds weights to 11 bits, int8 most kernels to 8.
-    "onnx_float16": Format("denoiser_float16.onnx", 1e-2, onnx_float16.write),
+    "onnx_float16": Format("denoiser_float16.onnx", 2e-2, onnx_float16.write),
     "onnx_int8": Format("denoiser_int8.onnx", 2e-1, onnx_int8.write),
     "saved_model": Format(
         saved_model_loader.ARTIFACT, 1e-4, saved_model_writer.write,
@@ -69,7 +69,7 @@ FORMATS = {
     "litert": Format(litert_loader.ARTIFACT, 1e-4, litert_writer.write),
     "safetensors": Format(safetensors_loader.ARTIFACT, 1e-4, safetensors_writer.write),
     "safetensors_float16": Format(
-        "denoiser_float16.safetensors", 1e-2,
+        "denoiser_float16.safetensors", 2e-2,
         functools.partial(safetensors_writer.write, dtype=np.float16),
     ),
 }  # fmt: skip
