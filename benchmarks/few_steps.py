@@ -1,6 +1,6 @@
 """How near few steps come to many, and what they cost: fitted samplers and students, side by side.
 
-    python -m kdiffusion fit_sampler cifar10 --steps 9 --out few_steps.onnx
+    python -m kdiffusion fit_sampler cifar10 --steps 8 --out few_steps.onnx
     python -m benchmarks.few_steps cifar10 few_steps.onnx --out few_steps.png
 
 Every row has the same seeds and labels in turn, in one batch. Rows are printed in Markdown. The

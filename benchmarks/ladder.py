@@ -20,7 +20,7 @@ import tyro
 
 from kdiffusion import load_denoiser
 
-# The noise levels that the released models were trained with, and the first arms.
+# The noise levels of the first arms, and of the first half of `cifar10`'s training.
 LOG_NORMAL = "--diffusion.timestep-sampling log_normal --diffusion.loss-weighting edm"
 # Each is one change to the recipe as it was when most of them ran: every timestep as often.
 CHANGES = {

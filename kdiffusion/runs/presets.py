@@ -131,8 +131,7 @@ def cifar10_small() -> Config:
 
     Patches of 2x2 pixels, Muon, min-SNR weighting. 7.4 M parameters, 0.29 G multiplications per
     image. Timesteps with a large loss are sampled more often, and count less.
-    docs/results/recipe.md compares the alternatives. The pretrained model `cifar10` was trained
-    with `--diffusion.timestep-sampling log_normal --diffusion.loss-weighting edm`.
+    docs/results/recipe.md compares the alternatives.
     """
     return Config(
         data=DataConfig(name="cifar10"),
