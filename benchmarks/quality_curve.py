@@ -15,7 +15,13 @@ import tyro
 matplotlib.use("Agg")
 import matplotlib.pyplot as plt
 
-SHOWN = ("frechet_distance", "share_as_asked", "coverage", "recall")
+# Column of the file ► title.
+SHOWN = {
+    "frechet_distance": "Fréchet distance",
+    "share_as_asked": "accuracy as asked",
+    "coverage": "coverage",
+    "recall": "recall",
+}
 TICKS = (0.2, 0.5, 1, 2, 5, 10)  # millions of images
 
 
@@ -29,11 +35,10 @@ def main(table: Annotated[Path, tyro.conf.Positional]):
         real, *rows = csv.DictReader(file)
     images = [float(row["images"]) / 1e6 for row in rows]
     figure, panels = plt.subplots(2, 2, figsize=(10, 7), layout="constrained")
-    for panel, column in zip(panels.flat, SHOWN, strict=True):
+    for panel, (column, title) in zip(panels.flat, SHOWN.items(), strict=True):
         panel.plot(images, [float(row[column]) for row in rows], "o-")
         panel.axhline(float(real[column]), color="grey", linewidth=1, label="held-out real images")
         panel.legend()
-        title = column.replace("_", " ").replace("frechet", "Fréchet").replace("share", "accuracy")
         panel.set(title=title, xscale="log", xlabel="training images, millions")
         panel.set_xticks(TICKS, TICKS)
         panel.minorticks_off()
