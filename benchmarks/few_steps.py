@@ -1,7 +1,7 @@
 """How near few steps come to many, and what they cost: fitted samplers and students, side by side.
 
-    python -m kdiffusion fit_sampler cifar10 --steps 8 --out few_steps.onnx
-    python -m benchmarks.few_steps cifar10 few_steps.onnx --out few_steps.png
+    python -m kdiffusion fit_sampler cifar10 --steps 8 --out fitted.onnx
+    python -m benchmarks.few_steps cifar10 fitted.onnx cifar10_few_steps --out few_steps.png
 
 Every row has the same seeds and labels in turn, in one batch. Rows are printed in Markdown. The
 picture has a row for each file, and a column for each class.

@@ -1,7 +1,8 @@
 """Pretrained models by name: `kdiffusion sample digits`, wherever an exported file could be given.
 
-A pretrained model is a folder with the network as ONNX, to sample from, its weights, to
-train on from, and a model card. They are in `pretrained/`, and in an installed package.
+A pretrained model is a folder with the network as ONNX, to sample from, and a model card;
+all but the student have its weights too, to train on from. They are in `pretrained/`, and in an
+installed package.
 """
 
 from __future__ import annotations

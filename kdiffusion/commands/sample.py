@@ -41,4 +41,4 @@ def models() -> None:
         card = load_denoiser(name).card
         height, width, _ = card.image_shape
         names = ", ".join(card.class_names)
-        print(f"{name:12} {width}x{height} pixels, trained on {card.dataset}: {names}")
+        print(f"{name:18} {width}x{height} pixels, trained on {card.dataset}: {names}")
