@@ -1,8 +1,8 @@
 """Pretrained models by name: `kdiffusion sample digits`, wherever an exported file could be given.
 
-A pretrained model is a folder with the network as ONNX, to sample from, and a model card;
-all but the student have its weights too, to train on from. They are in `pretrained/`, and in an
-installed package.
+A pretrained model is a folder with the network as ONNX, to sample from, and a model card. All but
+the student also have the weights, to train on from. They are in `pretrained/`, and in an installed
+package.
 """
 
 from __future__ import annotations
@@ -60,8 +60,8 @@ def existing(path: str | os.PathLike, weights: bool = False) -> Path:
         found = found.absolute()  # or who resolves it again would take `./digits` for the model
     if not found.exists():
         raise FileNotFoundError(
-            f"The model {found} does not exist. The pretrained models are "
-            f"{', '.join(models)}. `python -m kdiffusion export RUN_DIR` exports a run"
+            f"There is no {found}. The pretrained models are {', '.join(models)}. "
+            "`python -m kdiffusion export RUN_DIR` exports a run"
         )
     return found
 

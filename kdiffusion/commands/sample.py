@@ -7,6 +7,7 @@ file is a SavedModel.
 import functools
 
 from kdiffusion.artifacts import load_denoiser, released_models
+from kdiffusion.diffusion.sampling import network_evaluations
 from kdiffusion.diffusion.sampling import sample as sample_images
 
 from .inputs import Labels, Model, Sampling, Trust
@@ -36,9 +37,10 @@ def sample(
 
 
 def models() -> None:
-    """Lists the pretrained models: name, image size, data set and classes."""
+    """Lists the pretrained models: name, image size, cost of an image, data set and classes."""
     for name in released_models():
         card = load_denoiser(name).card
         height, width, _ = card.image_shape
         names = ", ".join(card.class_names)
-        print(f"{name:18} {width}x{height} pixels, trained on {card.dataset}: {names}")
+        cost = f"{network_evaluations(card)} evaluations an image"
+        print(f"{name:18} {width}x{height} pixels, {cost}, trained on {card.dataset}: {names}")
