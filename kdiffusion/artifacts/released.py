@@ -60,7 +60,7 @@ def existing(path: str | os.PathLike, weights: bool = False) -> Path:
         found = found.absolute()  # or who resolves it again would take `./digits` for the model
     if not found.exists():
         raise FileNotFoundError(
-            f"There is no {found}. The pretrained models are {', '.join(models)}. "
+            f"{found} does not exist. The pretrained models are {', '.join(models)}. "
             "`python -m kdiffusion export RUN_DIR` exports a run"
         )
     return found
