@@ -126,18 +126,10 @@ def check_steps_per_execution(config: Config, steps: int) -> None:
 
 
 def validated_epochs(config: Config) -> list[int]:
-    """Numbers of the epochs, from 1, after which the validation loss is measured.
-
-    A validation at each of many short epochs would cost more than a twentieth of the run.
-    """
-    epochs, settings = config.optimizer.epochs, config.run
-    every = epochs_between(settings.validate_every_epochs, epochs)
-    saved = epochs_between(settings.checkpoint_every_epochs, epochs)
-    return [
-        epoch
-        for epoch in range(1, epochs + 1)
-        if epoch % every == 0 or epoch % saved == 0 or epoch == epochs
-    ]
+    """Numbers of the epochs, from 1, after which the validation loss is measured."""
+    epochs = config.optimizer.epochs
+    every = epochs_between(config.run.validate_every_epochs, epochs)
+    return [*range(every, epochs, every), epochs]
 
 
 class StopAtNonFinite(keras.callbacks.Callback):
