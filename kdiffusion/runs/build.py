@@ -62,10 +62,7 @@ def build_model(
     )
     shape = resolve_name(LEARNING_RATE_SHAPES[optimizer.learning_rate_shape])
     learning_rate = shape(optimizer, total_steps * diffusion_model.updates_per_step)
-    diffusion_model.compile(
-        resolve_name(OPTIMIZERS[optimizer.name])(optimizer, learning_rate),
-        steps_per_execution=config.run.steps_per_execution,
-    )
+    diffusion_model.compile(resolve_name(OPTIMIZERS[optimizer.name])(optimizer, learning_rate))
     return diffusion_model
 
 

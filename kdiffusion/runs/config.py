@@ -220,8 +220,6 @@ class ExecutionConfig:
     """tf.distribute strategy; auto: multi_worker if TF_CONFIG is set, else all GPUs or the CPU."""
     deterministic: bool = False
     """Reproduce the same bits on a GPU too, more slowly."""
-    steps_per_execution: Positive = 1
-    """Steps per call of the compiled function."""
     sample_every_epochs: Positive | None = None
     """In epochs; None: about 40 sample grids."""
     sample_per_label: Positive = 4

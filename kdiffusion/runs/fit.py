@@ -97,7 +97,6 @@ def _fit_epochs(training, epochs, steps, callbacks):
     """`model.fit` from the model's step on, to the end of an epoch; each has so many steps."""
     config, model, strategy = training.config, training.model, training.strategy
     step = int(model.step.numpy())
-    check_steps_per_execution(config, steps)
     options = {"seed": config.run.seed, "flip": config.data.horizontal_flip}
     batch_size = config.optimizer.batch_size
     model.fit(
@@ -111,18 +110,6 @@ def _fit_epochs(training, epochs, steps, callbacks):
         validation_data=validation_batches(training.dataset, batch_size),
         validation_freq=validated_epochs(config),
     )
-
-
-def check_steps_per_execution(config: Config, steps: int) -> None:
-    """Refuses steps of an epoch, or of the rest of one, that calls of several don't divide.
-
-    Keras would run the last call in full, into the next epoch's batches.
-    """
-    if steps % config.run.steps_per_execution:
-        raise ValueError(
-            f"`run.steps_per_execution` must divide the {steps} steps of an epoch, or of the rest "
-            f"of one. Received: {config.run.steps_per_execution}"
-        )
 
 
 def validated_epochs(config: Config) -> list[int]:
@@ -185,25 +172,22 @@ class SaveCheckpoint(keras.callbacks.Callback):
         self._workers = workers
         self._after_save = after_save
 
-    def on_epoch_begin(self, epoch: int, logs: Any = None) -> None:
-        self._last_step = int(self.model.step.numpy())
-
     def on_train_batch_end(self, batch: int, logs: Any = None) -> None:
-        step, every = int(self.model.step.numpy()), self._every_steps
-        # Not every step is seen where one call of the compiled function makes several.
-        self._is_due = every is not None and step // every > self._last_step // every
-        if step % self._steps_per_epoch:
-            self._save_if(self._is_due, step)
-        self._last_step = step
+        if self._step() % self._steps_per_epoch:
+            self._save_if(False)
 
     def on_epoch_end(self, epoch: int, logs: Any = None) -> None:
-        if self._last_step % self._steps_per_epoch:  # stopped amid it, where it was saved
+        if self._step() % self._steps_per_epoch:  # stopped amid it, where it was saved
             return
-        epoch_is_due = (epoch + 1) % self._every_epochs == 0 or epoch + 1 == self._epochs
-        self._save_if(self._is_due or epoch_is_due, self._last_step, logs)
+        self._save_if((epoch + 1) % self._every_epochs == 0 or epoch + 1 == self._epochs, logs)
 
-    def _save_if(self, is_due, step, logs=None):
-        came, stop = self._what_came(), False
+    def _step(self):
+        return int(self.model.step.numpy())
+
+    def _save_if(self, epoch_is_due, logs=None):
+        step, came, stop = self._step(), self._what_came(), False
+        every = self._every_steps
+        is_due = epoch_is_due or (every is not None and step % every == 0)
         # One reduction a step; more where a worker stops.
         if self._workers.any(came is not None or self.model.stop_training):
             stop = self._workers.any(came is not None)

@@ -19,7 +19,7 @@ from kdiffusion.runs import run_directory
 from kdiffusion.runs.build import Run, build_model, resolve_policy
 from kdiffusion.runs.checkpoints import all_checkpoints
 from kdiffusion.runs.config import STRATEGIES
-from kdiffusion.runs.fit import Training, check_steps_per_execution, fit
+from kdiffusion.runs.fit import Training, fit
 from kdiffusion.runs.initial_weights import (
     read_parent,
     start_from,
@@ -126,7 +126,6 @@ def _prepare(
     )  # fmt: skip
     if before is not None:
         run_directory.check_resumable(before, directory)
-    check_steps_per_execution(config, steps)
     workers.check_agree(_what_must_agree(directory, before))
     with strategy.scope(), working("building the network"):
         model = build_model(config, dataset.image_shape, dataset.num_classes, total_steps)

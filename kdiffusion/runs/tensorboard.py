@@ -87,16 +87,12 @@ class TensorBoardLog(keras.callbacks.Callback):
 
     def on_epoch_begin(self, epoch: int, logs: Any = None) -> None:
         self._epoch = epoch + 1
-        self._last_step = self._step()
-        self._epoch_start = time.perf_counter(), self._last_step
+        self._epoch_start = time.perf_counter(), self._step()
 
     def on_train_batch_end(self, batch: int, logs: Any = None) -> None:
-        step, every = self._step(), self._run.log_every_steps
-        # Not every step is seen where one call of the compiled function makes several.
-        if step // every > self._last_step // every:
+        if self._step() % self._run.log_every_steps == 0:
             self._write_scalars("train", "batch", logs | self._learning_rate())
             self._flush()
-        self._last_step = step
         # Validation and sampling are not training: the clock stops when the last step is done.
         self._epoch_done = time.perf_counter()
 

@@ -26,15 +26,13 @@ pytestmark = pytest.mark.slow
 
 @pytest.fixture(scope="module")
 def run(tiny, tmp_path_factory):
-    """One run for most of these tests: evaluated, and with several steps in a call."""
+    """One run for most of these tests, evaluated."""
     config = tiny(
         diffusion={"label_dropout": 0.0},
         sampling={"guidance_strength": 2.0},
         evaluation={"every_epochs": 1, "images": 100},
-        run={
-            "steps_per_execution": 3, "log_every_steps": 2, "sample_every_epochs": 1,
-        },
-    )  # fmt: skip
+        run={"log_every_steps": 2, "sample_every_epochs": 1},
+    )
     with contextlib.redirect_stdout(io.StringIO()) as printed:
         trained = train(config, tmp_path_factory.mktemp("run"))
     assert "Epoch 2, evaluated" in printed.getvalue()
@@ -75,8 +73,7 @@ def test_tensorboard_shows_what_a_run_is_watched_by(run):
     assert tags >= {"batch/images_per_second", "samples", "batch/loss"}
     assert [event.step for event in events.Tensors("epoch/loss")] == [6, 12]
     assert [event.step for event in events.Tensors("samples")] == [6, 12]
-    # Due every two steps, where a call makes three.
-    assert [event.step for event in events.Tensors("batch/learning_rate")] == [3, 6, 9, 12]
+    assert [event.step for event in events.Tensors("batch/learning_rate")] == [2, 4, 6, 8, 10, 12]
     assert events.Graph().node
     assert "epoch/loss" in _events(run, "validation").Tags()["tensors"]
     (rate, *_) = events.Tensors("batch/images_per_second")
@@ -143,7 +140,6 @@ def test_evaluations_are_in_the_log(run):
     [
         {"data": {"name": "folder", "directory": "/missing"}},
         {"optimizer": {"batch_size": 5000}},
-        {"run": {"steps_per_execution": 4}},
         {"evaluation": {"every_epochs": 1, "judge": "nobody"}},
     ],
 )
