@@ -55,17 +55,6 @@ def choose_output(wanted: Path | str, suffixes: Collection[str], overwrite: bool
     return wanted
 
 
-def refuse_outputs(*paths: Path | None, overwrite: bool) -> None:
-    """Raises FileExistsError when one of the files is there: before the work, not after.
-
-    Args:
-        *paths: paths, or None for a file that isn't wanted.
-        overwrite: bool. Whether files may be replaced.
-    """
-    for path in filter(None, paths):
-        refuse_existing(path, overwrite)
-
-
 def write_outputs(contents: Mapping[Path | None, Any], overwrite: bool) -> str:
     """Writes files by what they hold; when one can't be written, none appears.
 
@@ -167,7 +156,8 @@ class ImageOutput(Output):
 
     def choose(self) -> Path:
         """The image file to write; any file that is there is an error unless `overwrite`."""
-        refuse_outputs(self.npz, overwrite=self.overwrite)
+        if self.npz is not None:
+            refuse_existing(self.npz, self.overwrite)
         return choose_output(self.out, IMAGES, self.overwrite)
 
     def write_by_class(

@@ -11,10 +11,11 @@ from typing import TYPE_CHECKING, Any, Literal
 from kdiffusion.artifacts import is_artifact, load_denoiser
 from kdiffusion.artifacts.released import existing
 from kdiffusion.commands.inputs import Artifact, Sampling, Trust
-from kdiffusion.commands.outputs import refuse_outputs, write_outputs
+from kdiffusion.commands.outputs import write_outputs
 from kdiffusion.commands.seed_files import JOB, file_name, files_of, sample_to_folder
 from kdiffusion.data import load_dataset, name_and_directory
 from kdiffusion.data.loading import load_as_split
+from kdiffusion.files import refuse_existing
 
 from .evaluation import NETWORK_IMAGES, fitting_count, measurable, measure, network_figures
 from .image_sets import open_images
@@ -74,7 +75,8 @@ def main(
         save_statistics: NPZ file to write, with mean and covariance of the real features.
         overwrite: delete an earlier evaluation and its samples, and sample again.
     """
-    refuse_outputs(*(out / name for name in FILES), save_statistics, overwrite=overwrite)
+    for file in filter(None, [*(out / name for name in FILES), save_statistics]):
+        refuse_existing(file, overwrite)
     given, denoiser, shape, names = _open(existing(source), images, seed, trust)
     dataset, held_out = _load_data(data, directory, denoiser and denoiser.card, shape)
     if given and not isinstance(dataset, Path) and set(names or ()) <= set(dataset.class_names):

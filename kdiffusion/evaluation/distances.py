@@ -9,7 +9,7 @@ import numpy as np
 BLOCK = 500  # rows of a matrix of distances that are held at a time
 NEAREST_SHARE = 0.01  # of the held-out images: as near as they is near
 COPIES = (
-    "copies", "copies_by_chance", "copies_share", "near_training_share",
+    "copies", "copies_by_chance", "near_training_share",
     "near_training_share_by_chance", "nearest_distance_ratio",
 )  # fmt: skip
 
@@ -149,7 +149,6 @@ def copies(distances: np.ndarray, held_out_distances: np.ndarray) -> dict[str, A
     return {
         "copies": nearer,
         "copies_by_chance": len(distances) / (len(fresh) + 1),
-        "copies_share": nearer / len(distances),
         "near_training_share": float(np.mean(distances < limit)),
         # Of fewer than 99 the nearest is the limit.
         "near_training_share_by_chance": max(NEAREST_SHARE, 1 / (len(fresh) + 1)),

@@ -136,10 +136,6 @@ def _share_as_asked(samples, real):
             for name, hits, count in zip(class_names, right, asked, strict=True)
         },
         "confusion": confusion.tolist(),
-        "share_read": {
-            name: float(count / len(labels))
-            for name, count in zip(class_names, confusion.sum(axis=0), strict=True)
-        },
     }
 
 

@@ -38,7 +38,6 @@ def test_shares_by_class_are_counted():
     )
     assert found["share_by_class"] == {"a": pytest.approx(2 / 3), "b": 0.5, "c": None}
     assert found["confusion"] == [[2, 0, 1], [1, 1, 0], [0, 0, 0]]
-    assert found["share_read"] == {"a": 0.6, "b": 0.2, "c": 0.2}
 
 
 def test_the_extrapolated_distance_is_without_the_bias_of_few_images():
