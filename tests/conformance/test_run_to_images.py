@@ -1,6 +1,5 @@
 """A run on photographs, from the folder to the evaluation of what is drawn from its files."""
 
-import dataclasses
 import json
 import os
 
@@ -23,34 +22,29 @@ from kdiffusion.export.formats import (
 from kdiffusion.export.source import inference_network
 from kdiffusion.export.whole_sampler import SAMPLER_FORMATS, export_sampler
 from kdiffusion.runs import train
-from kdiffusion.runs.config import (
-    Config,
-    DataConfig,
-    DiffusionConfig,
-    ExecutionConfig,
-    ModelConfig,
-    OptimizerConfig,
-    SamplingConfig,
-)
+from kdiffusion.runs.config import Config
 
 pytestmark = pytest.mark.slow
 
 SHAPE = (8, 12, 3)  # wider than high
-_CONFIG = Config(
-    preset="tiny",
-    model=ModelConfig(
-        base_channels=8,
-        channel_multipliers=(1,),
-        blocks_per_level=1,
-        attention_resolutions=(),
-        dtype_policy="mixed_bfloat16",
-    ),
-    diffusion=DiffusionConfig(num_timesteps=20),
-    optimizer=OptimizerConfig(epochs=1, batch_size=24, learning_rate=2e-2),
-    sampling=SamplingConfig(
-        sampler="ddim", steps=3, guidance_strength=0.5, guidance_interval=(0.1, 10.0)
-    ),
-    run=ExecutionConfig(strategy="one_device", sample_per_label=1),
+_CONFIG = Config(preset="tiny").replace(
+    **{
+        "model.base_channels": 8,
+        "model.channel_multipliers": (1,),
+        "model.blocks_per_level": 1,
+        "model.attention_resolutions": (),
+        "model.dtype_policy": "mixed_bfloat16",
+        "diffusion.num_timesteps": 20,
+        "optimizer.epochs": 1,
+        "optimizer.batch_size": 24,
+        "optimizer.learning_rate": 2e-2,
+        "sampling.sampler": "ddim",
+        "sampling.steps": 3,
+        "sampling.guidance_strength": 0.5,
+        "sampling.guidance_interval": (0.1, 10.0),
+        "run.strategy": "one_device",
+        "run.sample_per_label": 1,
+    }
 )
 _OF_SAMPLER = {"sampler": "ddim", "steps": 2, "spacing": "leading"}
 
@@ -74,14 +68,13 @@ def run(photographs, tmp_path_factory):
     It was exported after the first, resumed, and exported again.
     """
     folder = tmp_path_factory.mktemp("run")
-    data = DataConfig(name="folder", directory=str(photographs), image_size=SHAPE[:2])
-    config = dataclasses.replace(_CONFIG, data=data)
+    data = {"name": "folder", "directory": photographs, "image_size": SHAPE[:2]}
+    config = _CONFIG.replace(**{f"data.{name}": value for name, value in data.items()})
     first = train(config, folder)
     export_run(folder, ["onnx_float16"])
     out = folder / "export"
     export_sampler(first.model.ema_network, first.card, out, formats=["onnx"], **_OF_SAMPLER)
-    longer = dataclasses.replace(config.optimizer, epochs=2)
-    resumed = train(dataclasses.replace(config, optimizer=longer), folder, resume=True)
+    resumed = train(config.replace(**{"optimizer.epochs": 2}), folder, resume=True)
     export_again(folder)
     return resumed
 

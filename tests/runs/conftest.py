@@ -1,6 +1,5 @@
 """A run that takes a second: the smallest U-Net, a few batches of the digits."""
 
-import json
 import shutil
 
 import fsspec
@@ -16,21 +15,18 @@ from kdiffusion.runs.run_directory import RunDirectory
 
 def tiny_config(**sections):
     """The digits preset with a network of a few thousand weights; six steps per epoch."""
-    content = json.loads(PRESETS["digits"].to_json())
-    content["model"].update(
-        base_channels=4, channel_multipliers=[1], attention_resolutions=[], dtype_policy="float32"
-    )
-    content["optimizer"].update(
-        name="adamw", epochs=2, batch_size=256, learning_rate=2e-3, warmup_steps=0,
-        learning_rate_shape="cosine", ema_decay=0.995,
-    )  # fmt: skip
-    content["sampling"].update(steps=2)
-    content["run"].update(
-        sample_every_epochs=100, sample_per_label=1, checkpoint_every_epochs=1, log_every_steps=100
-    )
+    settings = {
+        "model.base_channels": 4, "model.channel_multipliers": (1,),
+        "model.attention_resolutions": (), "model.dtype_policy": "float32",
+        "optimizer.name": "adamw", "optimizer.epochs": 2, "optimizer.batch_size": 256,
+        "optimizer.learning_rate": 2e-3, "optimizer.warmup_steps": 0,
+        "optimizer.learning_rate_shape": "cosine", "optimizer.ema_decay": 0.995,
+        "sampling.steps": 2, "run.sample_every_epochs": 100, "run.sample_per_label": 1,
+        "run.checkpoint_every_epochs": 1, "run.log_every_steps": 100,
+    }  # fmt: skip
     for section, values in sections.items():
-        content[section].update(values)
-    return type(PRESETS["digits"]).from_json(json.dumps(content))
+        settings.update({f"{section}.{name}": value for name, value in values.items()})
+    return PRESETS["digits"].replace(**settings)
 
 
 @pytest.fixture(scope="session")

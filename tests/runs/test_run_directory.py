@@ -9,11 +9,6 @@ from kdiffusion.runs.run_directory import RunDirectory, as_begun, check_resumabl
 DIGITS = PRESETS["digits"]
 
 
-def _changed(section, **values):
-    part = dataclasses.replace(getattr(DIGITS, section), **values)
-    return dataclasses.replace(DIGITS, **{section: part})
-
-
 def _directory(path, config=DIGITS):
     return RunDirectory(path, config, (8, 8, 1), ("a", "b"), 40, "0" * 64, False)
 
@@ -77,10 +72,10 @@ def test_a_part_that_is_a_link_is_neither_followed_nor_removed(tmp_path):
         {"image_shape": (8, 8, 3)},
         {"data_sha256": "f" * 64},
         {"mirrored": True},
-        {"config": _changed("model", base_channels=16)},
-        {"config": _changed("diffusion", prediction_type="x0")},
-        {"config": _changed("optimizer", batch_size=32)},
-        {"config": _changed("run", seed=7)},
+        {"config": DIGITS.replace(**{"model.base_channels": 16})},
+        {"config": DIGITS.replace(**{"diffusion.prediction_type": "x0"})},
+        {"config": DIGITS.replace(**{"optimizer.batch_size": 32})},
+        {"config": DIGITS.replace(**{"run.seed": 7})},
     ],
 )
 def test_a_run_does_not_go_on_with_other_data_or_as_another_network(tmp_path, change):
@@ -89,7 +84,8 @@ def test_a_run_does_not_go_on_with_other_data_or_as_another_network(tmp_path, ch
     name = next(iter(change)).replace("config", r"\w+\.\w+")
     with pytest.raises(ValueError, match=f"{name} was .*, is "):
         check_resumable(directory, other)
-    longer = _changed("optimizer", epochs=500, learning_rate=1e-5, warmup_steps=7)
+    options = {"epochs": 500, "learning_rate": 1e-5, "warmup_steps": 7}
+    longer = DIGITS.replace(**{f"optimizer.{name}": value for name, value in options.items()})
     check_resumable(directory, dataclasses.replace(directory, config=longer))
 
 
@@ -107,9 +103,10 @@ def test_a_run_does_not_go_on_with_other_data_or_as_another_network(tmp_path, ch
 )
 def test_the_same_words_mean_what_they_meant_when_the_run_began(asked, begun, is_begun):
     """So that the same command, with --resume, goes on."""
-    digits = _changed("run", init_from="x")
     now, before = (
-        dataclasses.replace(digits, model=dataclasses.replace(digits.model, **values))
+        DIGITS.replace(
+            **{"run.init_from": "x"}, **{f"model.{name}": value for name, value in values.items()}
+        )
         for values in (asked, begun)
     )
     assert as_begun(now, _directory("run", before)) == (before if is_begun else now)
