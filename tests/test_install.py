@@ -17,6 +17,7 @@ import pytest
 from PIL import Image
 
 from kdiffusion.commands import COMMANDS
+from tests.data.made_up import write_folder
 
 pytestmark = pytest.mark.slow
 ROOT = Path(__file__).parents[1]
@@ -167,11 +168,12 @@ NEED_MORE = {"train", "import", "export", "export_diffusers", "export_sampler", 
 
 def test_sampling_needs_the_base_alone(tmp_path, run_python):
     base = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]["dependencies"]
-    for name in ("light", "dark"):
-        (tmp_path / "photos" / name).mkdir(parents=True)
-        for number in range(4):
-            pixels = np.full((8, 8, 3), 40 * number + 100 * (name == "light"), np.uint8)
-            Image.fromarray(pixels).save(tmp_path / "photos" / name / f"{number}.png")
+    files = {
+        f"{name}/{number}.png": np.full((8, 8, 3), 40 * number + added, np.uint8)
+        for name, added in {"light": 100, "dark": 0}.items()
+        for number in range(4)
+    }
+    write_folder(tmp_path / "photos", files)
     photo, mask = "photos/light/0.png", "photos/light/3.png"
     done = run_python(
         "-c", WITH_THESE_ALONE, "|".join(base),

@@ -5,7 +5,6 @@ import os
 
 import numpy as np
 import pytest
-from PIL import Image
 
 from kdiffusion.__main__ import main
 from kdiffusion.artifacts import load_denoiser, load_sampler
@@ -23,6 +22,7 @@ from kdiffusion.export.source import inference_network
 from kdiffusion.export.whole_sampler import SAMPLER_FORMATS, export_sampler
 from kdiffusion.runs import train
 from kdiffusion.runs.config import Config
+from tests.data.made_up import write_folder
 
 pytestmark = pytest.mark.slow
 
@@ -52,13 +52,13 @@ _OF_SAMPLER = {"sampler": "ddim", "steps": 2, "spacing": "leading"}
 @pytest.fixture(scope="module")
 def photographs(tmp_path_factory):
     """A folder of 80 images of 20x30 pixels in two classes."""
-    folder, rng = tmp_path_factory.mktemp("photographs"), np.random.default_rng(0)
-    for name, colour in {"dark": 40, "light": 190}.items():
-        (folder / name).mkdir()
-        for i in range(40):
-            pixels = np.clip(rng.normal(colour, 25, (20, 30, 3)), 0, 255).astype(np.uint8)
-            Image.fromarray(pixels).save(folder / name / f"{i}.png")
-    return folder
+    rng = np.random.default_rng(0)
+    files = {
+        f"{name}/{i}.png": np.clip(rng.normal(colour, 25, (20, 30, 3)), 0, 255).astype(np.uint8)
+        for name, colour in {"dark": 40, "light": 190}.items()
+        for i in range(40)
+    }
+    return write_folder(tmp_path_factory.mktemp("photographs"), files)
 
 
 @pytest.fixture(scope="module")

@@ -4,18 +4,38 @@ import numpy as np
 import pytest
 
 from kdiffusion.diffusion.denoiser import NetworkDenoiser
-from kdiffusion.diffusion.prediction import from_x0_and_eps
+from kdiffusion.diffusion.prediction import Estimate, from_x0_and_eps
 
 
-def _knows_x0(card, x0_of_label):
-    """The optimal denoiser of a data set with one image a label: float64, no rounding."""
+def knows(x0, schedule):
+    """`predict` for a data set of the single image x0."""
+
+    def predict(x, t):
+        alpha_bar = schedule.alpha_bar(t)
+        return Estimate(t, x, x0, (x - np.sqrt(alpha_bar) * x0) / np.sqrt(1 - alpha_bar))
+
+    return predict
+
+
+def gaussian_predict(schedule, mean, std):
+    """`predict` for pixels that are N(mean, std^2)."""
+
+    def predict(x, t):
+        alpha_bar = schedule.alpha_bar(t)
+        root, variance = np.sqrt(alpha_bar), alpha_bar * std**2 + 1 - alpha_bar
+        return knows(mean + root * std**2 / variance * (x - root * mean), schedule)(x, t)
+
+    return predict
+
+
+def _optimal(card, predict_of):
+    """The denoiser that predicts by `predict_of(label [B])`: float64, no rounding."""
 
     def network(noisy_image, timestep, label):
-        x = np.asarray(noisy_image, np.float64)
-        x0 = np.asarray(x0_of_label)[label]
-        alpha_bar = card.schedule.alpha_bar(timestep)[:, None, None, None]
-        eps = (x - np.sqrt(alpha_bar) * x0) / np.sqrt(1 - alpha_bar)
-        return from_x0_and_eps(x0, eps, alpha_bar, card.prediction_type)
+        t = timestep[:, None, None, None]
+        best = predict_of(label)(np.asarray(noisy_image, np.float64), t)
+        alpha_bar = card.schedule.alpha_bar(t)
+        return from_x0_and_eps(best.x0, best.eps, alpha_bar, card.prediction_type)
 
     return NetworkDenoiser(card, network)
 
@@ -23,27 +43,17 @@ def _knows_x0(card, x0_of_label):
 @pytest.fixture
 def knows_x0():
     """`knows_x0(card, x0_of_label [K, ...])`: a denoiser that knows each label's only image."""
-    return _knows_x0
-
-
-def _gaussian(card, mean=0.2, std=0.4):
-    """The optimal denoiser of pixels that are N(mean, std^2), whatever the label."""
-
-    def network(noisy_image, timestep, label):
-        x = np.asarray(noisy_image, np.float64)
-        alpha_bar = card.schedule.alpha_bar(timestep)[:, None, None, None]
-        variance = alpha_bar * std**2 + 1 - alpha_bar
-        x0 = mean + np.sqrt(alpha_bar) * std**2 / variance * (x - np.sqrt(alpha_bar) * mean)
-        eps = (x - np.sqrt(alpha_bar) * x0) / np.sqrt(1 - alpha_bar)
-        return from_x0_and_eps(x0, eps, alpha_bar, card.prediction_type)
-
-    return NetworkDenoiser(card, network)
+    return lambda card, x0_of_label: _optimal(
+        card, lambda label: knows(np.asarray(x0_of_label)[label], card.schedule)
+    )
 
 
 @pytest.fixture
 def gaussian():
-    """`gaussian(card, mean, std)`: the optimal denoiser of Gaussian pixels."""
-    return _gaussian
+    """`gaussian(card, mean, std)`: the optimal denoiser of Gaussian pixels, whatever the label."""
+    return lambda card, mean=0.2, std=0.4: _optimal(
+        card, lambda label: gaussian_predict(card.schedule, mean, std)
+    )
 
 
 def exact_path(schedule, mean, std, x, t, s):

@@ -12,7 +12,7 @@ from kdiffusion.diffusion.sampling import sample
 from kdiffusion.diffusion.schedules import make_schedule
 from kdiffusion.diffusion.seeded_noise import initial_latents
 from kdiffusion.diffusion.spacing import SPACINGS, timestep_pairs
-from tests.diffusion.conftest import exact_path
+from tests.diffusion.conftest import exact_path, gaussian_predict, knows
 
 DETERMINISTIC = [name for name, sampler in SAMPLERS.items() if not sampler.always_random]
 SCHEDULES = {
@@ -30,28 +30,6 @@ def iterates(step, predict, x, schedule, pairs, normal=None, **options):
         history = (*history[-2:], estimate)
         all_x.append(x)
     return all_x
-
-
-def knows(x0, schedule):
-    """`predict` for a data set of the single image x0."""
-
-    def predict(x, t):
-        alpha_bar = schedule.alpha_bar(t)
-        return Estimate(t, x, x0, (x - np.sqrt(alpha_bar) * x0) / np.sqrt(1 - alpha_bar))
-
-    return predict
-
-
-def gaussian_predict(schedule, mean, std):
-    """`predict` for pixels that are N(mean, std^2)."""
-
-    def predict(x, t):
-        alpha_bar = schedule.alpha_bar(t)
-        root, variance = np.sqrt(alpha_bar), alpha_bar * std**2 + 1 - alpha_bar
-        x0 = mean + root * std**2 / variance * (x - root * mean)
-        return Estimate(t, x, x0, (x - root * x0) / np.sqrt(1 - alpha_bar))
-
-    return predict
 
 
 @pytest.mark.parametrize("name", DETERMINISTIC)

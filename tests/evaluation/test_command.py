@@ -5,15 +5,12 @@ import math
 import os
 
 import numpy as np
-import onnx
 import pytest
-from onnx import helper
-from PIL import Image
 
 from kdiffusion.commands.inputs import Sampling
 from kdiffusion.data import load_dataset
 from kdiffusion.evaluation.command import main
-from tests.onnx_models import make_model
+from tests.data import made_up
 from tests.seed_files import read_folder
 
 pytestmark = pytest.mark.usefixtures("cache")
@@ -26,12 +23,12 @@ def write_folder(tmp_path):
     def write(name, counts, images="images", labels="labels"):
         digits = load_dataset("digits")
         pixels, of_each = getattr(digits, images), getattr(digits, labels)
-        for label, count in counts.items():
-            folder = tmp_path / name / str(label)
-            folder.mkdir(parents=True)
-            for index in np.flatnonzero(of_each == label)[:count]:
-                Image.fromarray(pixels[index, ..., 0]).save(folder / f"{index}.png")
-        return str(tmp_path / name)
+        files = {
+            f"{label}/{index}.png": pixels[index, ..., 0]
+            for label, count in counts.items()
+            for index in np.flatnonzero(of_each == label)[:count]
+        }
+        return str(made_up.write_folder(tmp_path / name, files))
 
     return write
 
@@ -157,13 +154,9 @@ def test_a_path_that_a_file_names_as_its_data_is_not_opened(digits_file, tmp_pat
         main(digits_file(dataset="mine.npz"), out=tmp_path / "out", **QUICK)
 
 
-def test_a_network_of_ones_own_is_given_pixels_in_the_range_that_is_asked_for(tmp_path):
-    nodes = [
-        helper.make_node("AveragePool", ["x"], ["small"], kernel_shape=[4, 4], strides=[4, 4]),
-        helper.make_node("Flatten", ["small"], ["features"]),
-    ]
-    model = make_model(nodes, {"x": ["batch", 1, 8, 8]}, {"features": ["batch", 4]})
-    onnx.save(model, tmp_path / "n.onnx")
+def test_a_network_of_ones_own_is_given_pixels_in_the_range_that_is_asked_for(
+    pixels_file, tmp_path
+):
     digits = load_dataset("digits")
     np.savez(tmp_path / "set.npz", arr_0=digits.validation_images // 2)
     found = []
@@ -171,7 +164,7 @@ def test_a_network_of_ones_own_is_given_pixels_in_the_range_that_is_asked_for(tm
         out = tmp_path / str(feature_range[1])
         main(
             tmp_path / "set.npz", data="digits", measures=("frechet",), out=out,
-            features=tmp_path / "n.onnx", feature_range=feature_range,
+            features=pixels_file, feature_range=feature_range,
         )  # fmt: skip
         found.append(json.loads((out / "evaluation.json").read_text())["frechet_distance"])
     assert found[0] == pytest.approx(255**2 * found[1], rel=1e-3)

@@ -5,7 +5,6 @@ import json
 import numpy as np
 import onnx
 import pytest
-from onnx import helper
 
 from kdiffusion.artifacts.integrity import (
     SELF_CHECK_KEY,
@@ -19,26 +18,22 @@ from kdiffusion.artifacts.integrity import (
 from kdiffusion.artifacts.onnx_loader import CARD_KEY, SEAL_KEY
 from kdiffusion.export.onnx_writer import save
 from tests.conformance.vectors import read
-from tests.onnx_models import denoiser_inputs, make_model
 
 
 @pytest.fixture
-def file(make_card, tmp_path):
-    """A sealed file whose network gives its input back, with golden predictions."""
-    card, path = make_card(), tmp_path / "toy.onnx"
-    inputs = denoiser_inputs(card.image_shape)
-    identity = helper.make_node("Identity", ["noisy_image"], ["prediction"])
-    texts = {CARD_KEY: card.to_json(), SEAL_KEY: UNSEALED}
-    model = make_model([identity], inputs, {"prediction": inputs["noisy_image"]}, texts=texts)
-    save(model, card, path)
-    seal(path, ())
-    check_seal(path)
-    return path
+def file(toy, card):
+    """The toy denoiser, sealed, with golden predictions."""
+    model = onnx.load(toy)
+    onnx.helper.set_model_props(model, {CARD_KEY: card.to_json(), SEAL_KEY: UNSEALED})
+    save(model, card, toy)
+    seal(toy, ())
+    check_seal(toy)
+    return toy
 
 
-def test_it_reads_what_python_wrote(ask, file, make_card):
+def test_it_reads_what_python_wrote(ask, file, card):
     answer = ask("artifact", path=str(file))
-    assert answer["card"] == json.loads(make_card().to_json())
+    assert answer["card"] == json.loads(card.to_json())
     texts = {entry.key: entry.value for entry in onnx.load(file).metadata_props}
     assert answer["golden"] == texts[SELF_CHECK_KEY]
 
