@@ -1,33 +1,35 @@
 """docs/spec.md: the loop that it prints samples what kdiffusion samples."""
 
+import dataclasses
 import re
-import shutil
 from pathlib import Path
 
 import numpy as np
 import pytest
 
 from kdiffusion import load_denoiser, sample, to_uint8
-from kdiffusion.artifacts.released import released_models
+from kdiffusion.diffusion.prediction import TARGETS
 
 TEXT = (Path(__file__).parents[1] / "docs" / "spec.md").read_text(encoding="utf-8")
+OTHER = {"timesteps": (19, 17, 12, 3, 0), "guidance_interval": (0.3, 3.0), "clip": False}
 
 
-@pytest.fixture(params=sorted(released_models()))
-def printed(request, tmp_path, monkeypatch):
-    """(the names that the printed loop makes, the same model as kdiffusion opens it)."""
-    shutil.copy(released_models()[request.param], tmp_path / "denoiser.onnx")
+@pytest.mark.parametrize("fields", [{}, OTHER], ids=["plain", "other"])
+@pytest.mark.parametrize("prediction_type", TARGETS)
+def test_the_printed_loop_samples_the_same_images(
+    tmp_path, monkeypatch, toy_file, card, prediction_type, fields
+):
+    card = dataclasses.replace(card, prediction_type=prediction_type, **fields)
+    toy_file.card_text = card.to_json()
+    denoiser = load_denoiser(toy_file.write(tmp_path / "denoiser.onnx"))
     monkeypatch.chdir(tmp_path)
     (loop,) = re.findall(r"```python\n(.*?)```", TEXT, re.DOTALL)
     names = {}
     exec(loop, names)
-    return names, load_denoiser(tmp_path / "denoiser.onnx")
-
-
-@pytest.mark.parametrize("sampler", ["unipc", "ddim"])
-def test_the_printed_loop_samples_the_same_images(printed, sampler):
-    names, denoiser = printed
-    ours = sample(denoiser, [3, 8], [0, 7], sampler=sampler, progress=False)
-    theirs = names["sample"]([3, 8], [0, 7], sampler)
-    assert np.abs(theirs.astype(int) - to_uint8(ours)).max() <= 1
-    assert theirs.std() > 30
+    pairs = [(names["images"], sample(denoiser, [0, 1], [0, 7], progress=False))]
+    for sampler in ("unipc", "ddim"):
+        ours = sample(denoiser, [2, 1], [0, 7], sampler=sampler, progress=False)
+        pairs.append((names["sample"]([2, 1], [0, 7], sampler), ours))
+    for theirs, ours in pairs:
+        assert np.abs(theirs.astype(int) - to_uint8(ours)).max() <= 1
+        assert theirs.std() > 30

@@ -104,10 +104,7 @@ def test_a_card_of_an_older_minor_version_opens():
 @pytest.mark.parametrize(
     ("name", "value"),
     [
-        ("format_version", 2),
-        ("null_label", 2),
         ("value_range", (0.0, 1.0)),
-        ("prediction_type", "score"),
         ("alphas_cumprod", (0.5, 0.6)),
         ("timesteps", (999, 640, 640, 90)),
         ("steps", 5),

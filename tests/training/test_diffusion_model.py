@@ -136,12 +136,16 @@ def test_a_saved_model_evaluates_samples_and_trains_on_alike(tmp_path, schedule)
     network = UNet((8, 8, 1), 2, 8, (1, 2), 1, (4,), dtype="mixed_float16")
     images = np.random.default_rng(0).uniform(-1, 1, (8, 8, 8, 1)).astype("float32")
     batches = tf.data.Dataset.from_tensor_slices((images, LABELS)).batch(8)
-    model = DiffusionModel(network, schedule)
+    model = DiffusionModel(network, schedule, timestep_sampling="loss_second_moment")
     model.compile("adamw", run_eagerly=True)  # sooner than four graphs are made
     model.fit(batches, epochs=2, verbose=0)
     model.save(tmp_path / "model.keras")
     copy = keras.saving.load_model(tmp_path / "model.keras")
     assert int(copy.optimizer.iterations) == int(model.optimizer.iterations) == 2
+    learnt, loaded = (m.timestep_sampler for m in (model, copy))
+    assert np.sum(loaded.seen) == 16
+    np.testing.assert_array_equal(loaded.seen, learnt.seen)
+    np.testing.assert_array_equal(loaded.average, learnt.average)
     first, second = (m.evaluate(batches, return_dict=True, verbose=0) for m in (model, copy))
     assert first == second
     options = {"sampler": "ddim", "steps": 2, "progress": False}
