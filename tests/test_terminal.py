@@ -34,10 +34,6 @@ def test_a_warning_is_a_line_for_the_reader(capsys):
     assert warnings.showwarning is before
 
 
-def test_one_thing_is_no_plural():
-    assert [terminal.counted(number, "image") for number in (1, 2)] == ["1 image", "2 images"]
-
-
 @pytest.mark.slow
 def test_tensorflow_starts_without_a_word(run_python):
     program = "from kdiffusion.terminal import import_tensorflow; import_tensorflow()"

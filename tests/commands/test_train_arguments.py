@@ -52,11 +52,6 @@ def test_the_help_without_a_preset_lists_the_presets():
     assert max(map(len, text.splitlines())) <= 80
 
 
-def test_a_preset_that_is_not_there_is_named_as_a_preset_with_those_that_are():
-    with pytest.raises(ValueError, match=r"`preset` must be one of digits, .*'cifar10_smal'"):
-        parse(["cifar10_smal"])
-
-
 def test_a_run_goes_on_with_its_own_settings_but_for_those_that_are_given(begun):
     folder = str(begun.path)
     spellings = [

@@ -78,11 +78,6 @@ STOCHASTIC = {
 }
 
 
-def test_a_sampler_is_random_or_has_an_order():
-    for name, sampler in SAMPLERS.items():
-        assert (sampler.order is None) == sampler.always_random, name
-
-
 @pytest.mark.parametrize("case", STOCHASTIC.values(), ids=STOCHASTIC)
 def test_stochastic_samplers_reproduce_mean_and_variance(case):
     name, options = case
