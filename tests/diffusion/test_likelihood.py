@@ -13,6 +13,7 @@ from kdiffusion.diffusion.likelihood import (
 from kdiffusion.diffusion.schedules import make_schedule
 from kdiffusion.diffusion.spacing import timestep_pairs
 from kdiffusion.images import to_model_range
+from tests.tables import side_by_side
 
 STD = 0.25
 SHAPE = (32, 32, 3)
@@ -44,9 +45,9 @@ def analytic_terms(schedule, pairs, variance):
     return np.array(terms)
 
 
-@pytest.mark.parametrize("variance", VARIANCES)
-@pytest.mark.parametrize("steps", [20, 7])
-@pytest.mark.parametrize("prediction_type", ["epsilon", "v"])
+@pytest.mark.parametrize(
+    ("variance", "steps", "prediction_type"), side_by_side(VARIANCES, [20, 7], ["epsilon", "v"])
+)
 def test_every_term_of_a_gaussian_toy_is_its_analytic_value(
     variance, steps, prediction_type, make_card, gaussian
 ):

@@ -8,6 +8,7 @@ from kdiffusion.diffusion.denoiser import NetworkDenoiser
 from kdiffusion.diffusion.prediction import TARGETS, from_x0_and_eps
 from kdiffusion.diffusion.schedules import SCHEDULES, make_schedule
 from kdiffusion.evaluation.network_measures import SIGMAS, measure_network
+from tests.tables import side_by_side
 
 SHAPE = (2, 2, 1)
 SPREAD = 0.08  # standard deviation within a class
@@ -47,8 +48,7 @@ def _draw(count, means=MEANS, seed=0):
     return np.rint((x0.reshape(-1, *SHAPE) + 1) * 127.5).astype(np.uint8), labels
 
 
-@pytest.mark.parametrize("schedule", SCHEDULES)
-@pytest.mark.parametrize("prediction_type", TARGETS)
+@pytest.mark.parametrize(("schedule", "prediction_type"), side_by_side(SCHEDULES, TARGETS))
 def test_a_mixtures_errors_and_label_information_are_those_in_closed_form(
     schedule, prediction_type
 ):

@@ -61,9 +61,8 @@ class Tiny(keras.Model):
         return {name: getattr(self, name) for name in names}
 
 
-@pytest.mark.parametrize("activation", ["silu", "gelu"])
-def test_a_plain_subclass_is_exported_to_onnx(card, tmp_path, activation):
-    network = Tiny(card.image_shape, card.null_label, activation)
+def test_a_plain_subclass_is_exported_to_onnx(card, tmp_path):
+    network = Tiny(card.image_shape, card.null_label, "gelu")
     paths = export_network(DiffusionModel(network, card.schedule).network, card, tmp_path, ["onnx"])
     assert largest_deviation(network, load_denoiser(paths["onnx"])) < 1e-5
 

@@ -6,6 +6,7 @@ import pytest
 from kdiffusion.diffusion.schedules import make_schedule
 from kdiffusion.networks import NETWORKS
 from kdiffusion.runs.config import OPTIMIZERS
+from tests.tables import side_by_side
 
 
 @pytest.mark.parametrize("name", ["adamw", "muon"])
@@ -49,8 +50,7 @@ def _names(layer):
             yield from _names(part)
 
 
-@pytest.mark.parametrize("optimizer", OPTIMIZERS)
-@pytest.mark.parametrize("network", NETWORKS)
+@pytest.mark.parametrize(("network", "optimizer"), side_by_side(NETWORKS, OPTIMIZERS))
 def test_no_name_tells_what_was_built_before(tiny_model, network, optimizer):
     """Names order a graph's nodes, and with them its sums: a resumed run needs the same ones."""
     sections = {
