@@ -14,7 +14,6 @@ def guided(
     *,
     interval: tuple[float, float] | None = None,
     noise_levels: np.ndarray | None = None,
-    rescale: float = 0.0,
 ) -> Network:
     """eps = (1 + w) eps(x, label) - w eps(x, null) (Ho & Salimans 2022, eq. 6).
 
@@ -30,8 +29,6 @@ def guided(
         interval: `(low, high)`. Guidance applies where low < sigma <= high (Kynkäänniemi et al.
             2024, eq. 5); elsewhere an image costs one evaluation. None guides everywhere.
         noise_levels: float array `[T]`, sigma of each timestep; needed for `interval`.
-        rescale: float, 0 .. 1. How far the prediction is scaled back to the spread of the
-            conditional one (Lin et al. 2024, eq. 14-16, phi). Defaults to `0.0`.
 
     Returns:
         What predicts with guidance.
@@ -55,8 +52,7 @@ def guided(
         )
         # A copy: what a runtime hands out may be its own memory.
         conditional, unconditional = np.split(np.array(prediction), [len(timestep)])
-        combined = (1 + strength) * conditional[rows] - strength * unconditional
-        conditional[rows] = _rescaled(combined, conditional[rows], rescale)
+        conditional[rows] = (1 + strength) * conditional[rows] - strength * unconditional
         return conditional
 
     return guided_network
@@ -80,13 +76,3 @@ def within_interval(noise_levels: np.ndarray, interval: tuple[float, float]) -> 
             f"{noise_levels[0]:.4g} to {noise_levels[-1]:.4g}. Received: {interval}"
         )
     return inside
-
-
-def _rescaled(combined: np.ndarray, conditional: np.ndarray, amount: float) -> np.ndarray:
-    """Mixes `combined` with itself at the standard deviation of `conditional`, image by image."""
-    if amount == 0:
-        return combined
-    axes = (1, 2, 3)
-    spread = np.maximum(combined.std(axes, keepdims=True), 1e-8)  # 0 for a flat image
-    ratio = conditional.std(axes, keepdims=True) / spread
-    return combined * (amount * ratio + (1 - amount))

@@ -113,19 +113,19 @@ def predictor(
     labels: np.ndarray,
     schedule: NoiseSchedule,
     prediction_type: str,
-    threshold: Callable[[np.ndarray], np.ndarray] | None = None,
+    clip: bool = False,
 ) -> Predict:
     """The border between the float64 mathematics and the network.
 
-    When `threshold` moves x_0 back into range, eps is recomputed from it so that the two still
-    make up x: samplers in x_0 and in eps then see the same thing.
+    When x_0 is clipped, eps is recomputed from it so that the two still make up x: samplers in x_0
+    and in eps then see the same thing.
 
     Args:
         network: what predicts.
         labels: int array `[B]`.
         schedule: `NoiseSchedule` that the network was trained with.
         prediction_type: str. What the network predicts.
-        threshold: x0 -> x0, such as clipping; None leaves x_0 alone.
+        clip: bool. Whether x_0 is clipped to [-1, 1] (Ho et al. 2020's code, `clip_denoised`).
 
     Returns:
         `predict(x, t) -> Estimate` with float64 arrays `[B, H, W, C]`.
@@ -140,34 +140,9 @@ def predictor(
         prediction = prediction.reshape(x.shape)  # one of another size would be broadcast
         alpha_bar = schedule.alpha_bar(t)
         x0, eps = to_x0_and_eps(prediction, x, alpha_bar, prediction_type)
-        if threshold is not None:
-            x0 = threshold(x0)
+        if clip:
+            x0 = np.clip(x0, -1.0, 1.0)
             eps = (x - np.sqrt(alpha_bar) * x0) / np.sqrt(1.0 - alpha_bar)
         return Estimate(t, x, x0, eps)
 
     return predict
-
-
-def static_threshold(x0: np.ndarray) -> np.ndarray:
-    """Clips x_0 to [-1, 1] (Ho et al. 2020's code, `clip_denoised`)."""
-    return np.clip(x0, -1.0, 1.0)
-
-
-def dynamic_threshold(quantile: float) -> Callable[[np.ndarray], np.ndarray]:
-    """Dynamic thresholding: strong guidance without saturation (Saharia et al. 2022, Imagen, 2.3).
-
-    An image whose |x_0| exceeds 1 is clipped at its `quantile` and scaled back into [-1, 1].
-
-    Args:
-        quantile: float in (0, 1]. Imagen's is 0.995.
-
-    Returns:
-        A function x0 -> x0 of arrays `[B, H, W, C]`, each image on its own.
-    """
-
-    def threshold(x0):
-        limit = np.quantile(np.abs(x0), quantile, axis=(1, 2, 3), keepdims=True)
-        limit = np.maximum(limit, 1.0)
-        return np.clip(x0, -limit, limit) / limit
-
-    return threshold

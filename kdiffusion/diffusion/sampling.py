@@ -164,7 +164,8 @@ def denoise(
     for index, (t, s) in enumerate(plan.pairs):
         x, estimate = plan.step(predict, x, t, s, plan.schedule, history, normal)
         history = (*history[-2:], estimate)  # no solver here looks further back than three
-        x = plan.finish(x) if s < 0 else x  # the last x of most samplers is x_0 itself
+        if s < 0 and plan.clip:
+            x = np.clip(x, -1.0, 1.0)  # the last x of most samplers is x_0 itself
         yield Step(index, s, x, estimate.x0)
 
 

@@ -49,21 +49,16 @@ class SamplingOptions(RecommendedSampling):
 
     Args:
         spacing: how the steps are spread over the T timesteps.
-        guidance_rescale: from 0 to 1, how far to undo the contrast that guidance adds.
         eta: fresh noise that ddim adds, from 0 to 1; by default 0.
         variance: variance of the noise that ddpm adds.
         clip: whether to clip the predicted image to the pixel range at each step, if the card
             recommends it.
-        dynamic_threshold: clip the predicted image at this quantile of its pixels, such as 0.995,
-            and rescale. Prevents saturated colours under strong guidance.
     """
 
     spacing: SpacingName | None = None
-    guidance_rescale: float = 0.0
     eta: float | None = None
     variance: VarianceName | None = None
     clip: bool = True
-    dynamic_threshold: float | None = None
 
     def given(self) -> dict[str, Any]:
         """The options that differ from their defaults, as keyword arguments."""

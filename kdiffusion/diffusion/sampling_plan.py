@@ -15,7 +15,7 @@ from kdiffusion.diffusion.card import DenoiserCard
 from kdiffusion.diffusion.denoiser import Denoiser
 from kdiffusion.diffusion.forward_process import NoiseSchedule
 from kdiffusion.diffusion.guidance import guided, within_interval
-from kdiffusion.diffusion.prediction import Predict, dynamic_threshold, predictor, static_threshold
+from kdiffusion.diffusion.prediction import Predict, predictor
 from kdiffusion.diffusion.samplers import Sampler, find_sampler
 from kdiffusion.diffusion.sampling_options import SamplingOptions
 from kdiffusion.diffusion.spacing import pairs_between, timestep_pairs
@@ -100,7 +100,7 @@ class Plan:
     sampler: Sampler
     step: Callable
     predict_for: Callable[[np.ndarray], Predict]  # labels [B] -> predict(x, t)
-    finish: Callable[[np.ndarray], np.ndarray]  # keeps the last x within range, as each x_0 is
+    clip: bool  # the last x, as each x_0
 
 
 def make_plan(denoiser: Denoiser, options: SamplingOptions, start: int | None = None) -> Plan:
@@ -124,18 +124,16 @@ def make_plan(denoiser: Denoiser, options: SamplingOptions, start: int | None = 
         card.null_label,
         interval=chosen.guidance_interval,
         noise_levels=card.schedule.noise_levels,
-        rescale=chosen.guidance_rescale,
     )
-    threshold = _threshold(chosen)
     return Plan(
         schedule=card.schedule,
         pairs=pairs,
         sampler=sampler,
         step=functools.partial(sampler.step, **own),
         predict_for=lambda labels: predictor(
-            network, labels, card.schedule, card.prediction_type, threshold
+            network, labels, card.schedule, card.prediction_type, chosen.clip
         ),
-        finish=(lambda x: x) if threshold is None else static_threshold,
+        clip=chosen.clip,
     )
 
 
@@ -154,13 +152,6 @@ def _corrections(card: DenoiserCard, pairs: list[tuple[int, int]]) -> dict[int, 
             f"Received: timesteps={[t for t, _ in pairs]}"
         )
     return {t: rows[t, s] for t, s in pairs}
-
-
-def _threshold(options: SamplingOptions):
-    """The function that keeps x_0 within the range, or None."""
-    if options.dynamic_threshold is not None:
-        return dynamic_threshold(options.dynamic_threshold)
-    return static_threshold if options.clip else None
 
 
 def _check_interval_is_visited(

@@ -24,11 +24,9 @@ _OTHER_VALUES = {
     "spacing": ("karras", "karras"),
     "guidance_strength": ("0", 0.0),  # not the same as none given
     "guidance_interval": ("0.5 3", (0.5, 3.0)),
-    "guidance_rescale": ("0.7", 0.7),
     "eta": ("0.25", 0.25),
     "variance": ("fixed_large", "fixed_large"),
     "clip": ("", False),
-    "dynamic_threshold": ("0.995", 0.995),
     "batch_size": ("16", 16),
 }
 

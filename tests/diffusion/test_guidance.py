@@ -47,7 +47,7 @@ def test_the_papers_convention_in_one_call(strength):
 
 def test_strength_zero_is_the_conditional_model_itself():
     denoiser = Labelled()
-    options = {"interval": (0.5, 2.0), "noise_levels": np.arange(1.0, 5.0), "rescale": 0.7}
+    options = {"interval": (0.5, 2.0), "noise_levels": np.arange(1.0, 5.0)}
     assert guided(denoiser, 0.0, NULL, **options) is denoiser
 
 
@@ -66,16 +66,6 @@ def test_outside_the_interval_a_row_costs_one_evaluation(interval):
         )
     guide(*batch([0, 1], 0))
     assert denoiser.rows == [7, 2]
-
-
-def test_rescale_brings_back_the_conditional_spread():
-    x, t, labels = batch([1, 0])
-    conditional = Labelled()(x, t, labels)
-    plain = guided(Labelled(), 3.0, NULL)(x, t, labels)
-    full = guided(Labelled(), 3.0, NULL, rescale=1.0)(x, t, labels)
-    half = guided(Labelled(), 3.0, NULL, rescale=0.5)(x, t, labels)
-    np.testing.assert_allclose(full.std(axis=(1, 2, 3)), conditional.std(axis=(1, 2, 3)), rtol=1e-5)
-    np.testing.assert_allclose(half, (plain + full) / 2, rtol=1e-5)
 
 
 def test_the_cards_interval_holds_unless_another_is_given(make_card, knows_x0):

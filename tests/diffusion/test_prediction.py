@@ -6,10 +6,8 @@ import pytest
 from kdiffusion.diffusion.prediction import (
     TARGETS,
     check_prediction_type,
-    dynamic_threshold,
     from_x0_and_eps,
     predictor,
-    static_threshold,
     to_x0_and_eps,
 )
 from kdiffusion.diffusion.schedules import make_schedule
@@ -51,13 +49,7 @@ def test_epsilon_with_zero_terminal_snr_is_refused_with_the_reason():
 def test_clipping_keeps_x_made_of_x0_and_eps(prediction_type):
     schedule = make_schedule("linear", 100)
     x = np.random.default_rng(0).normal(size=(4, 2, 2, 1)) * 2
-    predict = predictor(
-        lambda x, t, y: 0.1 * x,
-        np.zeros(4),
-        schedule,
-        prediction_type,
-        static_threshold,
-    )
+    predict = predictor(lambda x, t, y: 0.1 * x, np.zeros(4), schedule, prediction_type, clip=True)
     for t in (0, 50, 99):
         estimate = predict(x, t)
         assert np.abs(estimate.x0).max() <= 1
@@ -79,12 +71,3 @@ def test_the_network_sees_the_contracts_types_and_must_be_finite():
         predictor(lambda x, t, y: x * np.nan, [0, 0], schedule, "epsilon")(x, 7)
     with pytest.raises(ValueError, match="reshape"):
         predictor(lambda x, t, y: x[:1], [0, 0], schedule, "epsilon")(x, 7)
-
-
-def test_dynamic_threshold_scales_an_image_by_its_own_quantile():
-    loud = np.array([-4.0, 2.0, 1.0, 0.0, 0.5]).reshape(1, 5, 1, 1)
-    quiet = loud / 8
-    result = dynamic_threshold(0.75)(np.concatenate([loud, quiet]))
-    # |x0| sorted: 0, 0.5, 1, 2, 4; the quantile 0.75 is 2.
-    np.testing.assert_allclose(result[0].ravel(), [-1.0, 1.0, 0.5, 0.0, 0.25])
-    np.testing.assert_array_equal(result[1], quiet[0])

@@ -4,7 +4,6 @@ import numpy as np
 import pytest
 
 from kdiffusion.diffusion.denoiser import NetworkDenoiser
-from kdiffusion.diffusion.prediction import dynamic_threshold
 from kdiffusion.diffusion.samplers import SAMPLERS
 from kdiffusion.diffusion.sampling import (
     network_evaluations,
@@ -149,23 +148,6 @@ def test_whoever_takes_no_further_step_stops_it(make_card, gaussian):
     assert len(calls) == 2
     with pytest.raises(ValueError, match="`labels`"):  # at the call
         sampling_steps(NetworkDenoiser(card, counted), [9], [0])
-
-
-@pytest.mark.parametrize("options", [{"guidance_rescale": 0.7}, {"dynamic_threshold": 0.9}])
-def test_an_option_reaches_the_images(options, make_card):
-    """One step from pure noise: what is drawn is the thresholded, guided prediction itself."""
-    card = make_card(prediction_type="x0", guidance_strength=2.0, steps=1)
-    at = np.random.default_rng(0).uniform(-1, 1, (4, 2, 3, 1)).astype(np.float32)
-    image = sample(
-        NetworkDenoiser(card, lambda x, t, y: at[y]), [1], [0], progress=False, **options
-    )
-    guided = 3.0 * at[[1]] - 2.0 * at[[3]]
-    if "guidance_rescale" in options:
-        guided = guided * (0.7 * at[1].std() / guided.std() + 0.3)
-        expected = np.clip(guided, -1, 1)
-    else:
-        expected = dynamic_threshold(0.9)(guided)
-    np.testing.assert_allclose(image, expected, atol=1e-5)
 
 
 @pytest.mark.parametrize(
