@@ -6,21 +6,21 @@ It runs without TensorFlow, but for a data set of TFDS and a SavedModel.
 import json
 import shutil
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Literal
+from typing import TYPE_CHECKING, Literal
 
 from kdiffusion.artifacts import is_artifact, load_denoiser
 from kdiffusion.artifacts.released import existing
 from kdiffusion.commands.inputs import Artifact, Sampling, Trust
 from kdiffusion.commands.outputs import write_outputs
 from kdiffusion.commands.seed_files import JOB, file_name, files_of, sample_to_folder
-from kdiffusion.data import load_dataset, name_and_directory
+from kdiffusion.data import ImageDataset, load_dataset, name_and_directory
 from kdiffusion.data.loading import load_as_split
 from kdiffusion.files import refuse_existing
 
 from .evaluation import NETWORK_IMAGES, fitting_count, measurable, measure, network_figures
 from .image_sets import open_images
 from .measures import MEASURES
-from .real import labels_to_sample, read_real, statistics_of
+from .real import labels_to_sample, read_real
 from .report import report, table
 
 if TYPE_CHECKING:  # A type checker can't know the table's names.
@@ -45,7 +45,6 @@ def main(
     seed: int = 0,
     sampling: Sampling = Sampling(),
     out: Path = Path("evaluation"),
-    save_statistics: Path | None = None,
     overwrite: bool = False,
     trust: Trust = False,
 ) -> None:
@@ -56,8 +55,8 @@ def main(
     Args:
         source: an exported file or folder to sample from, or existing images: a folder, what
             `sample_many` wrote, or an NPZ file with `images` or `arr_0`.
-        data: name of the real data set, a folder with a sub-folder for each class, or an NPZ file
-            of statistics (mu, sigma). By default, what the model was trained on.
+        data: name of the real data set, or a folder with a sub-folder for each class; by default,
+            what the model was trained on.
         directory: folder of the images, or TFDS's data directory.
         images: number of samples; by default 5000, or the number of training images if that is
             less. For existing images: how many to use, by default all.
@@ -72,20 +71,18 @@ def main(
             sampling; 0 for none. Only for an exported file.
         seed: seed of the first sample, and of the subsets that some measures use.
         out: folder to write into.
-        save_statistics: NPZ file to write, with mean and covariance of the real features.
         overwrite: delete an earlier evaluation and its samples, and sample again.
     """
-    for file in filter(None, [*(out / name for name in FILES), save_statistics]):
-        refuse_existing(file, overwrite)
+    for name in FILES:
+        refuse_existing(out / name, overwrite)
     given, denoiser, shape, names = _open(existing(source), images, seed, trust)
     dataset, held_out = _load_data(data, directory, denoiser and denoiser.card, shape)
-    if given and not isinstance(dataset, Path) and set(names or ()) <= set(dataset.class_names):
+    if given and set(names or ()) <= set(dataset.class_names):
         names = dataset.class_names  # some of them, in another order: by name, not by place
     real = read_real(
         dataset, shape, names, judge=judge, features=features, feature_size=feature_size,
         feature_range=feature_range, feature_output=feature_output,
     )  # fmt: skip
-    statistics = save_statistics and statistics_of(real)
     count = len(given.images) if given else fitting_count(real) if images is None else images
     _say_left_out(measurable(measures, count, given is None or given.labels is not None, real)[1])
     samples = given or _sample(denoiser, real, range(seed, seed + count), out, sampling, overwrite)
@@ -95,8 +92,10 @@ def main(
         figures["network"] = network_figures(denoiser, real, network_images, seed)
     print(table(figures))
     texts = json.dumps(figures, indent=1, allow_nan=False), report(figures, samples, real, nearest)
-    contents = {out / name: text for name, text in zip(FILES, texts, strict=True)}
-    print(f"Written: {write_outputs({**contents, save_statistics: statistics}, overwrite)}")
+    written = write_outputs(
+        {out / n: text for n, text in zip(FILES, texts, strict=True)}, overwrite
+    )
+    print(f"Written: {written}")
 
 
 def _open(path, images, seed, trust):
@@ -114,10 +113,8 @@ def _is_images(path):
     return path.suffix == ".npz" or (path.is_dir() and not is_run and not is_artifact(path))
 
 
-def _load_data(data, directory, card, image_shape) -> tuple[Any, str | None]:
-    """(ImageDataset or the path of a file of statistics, what is known of its split)."""
-    if data is not None and data.endswith(".npz"):
-        return Path(data), None
+def _load_data(data, directory, card, image_shape) -> tuple[ImageDataset, str | None]:
+    """(ImageDataset, what is known of its split)."""
     if card is not None:
         return load_as_split(card, data, directory)
     if data is None:
@@ -144,6 +141,6 @@ def _sample(denoiser, real, seeds, out, sampling, overwrite):
             shutil.rmtree(folder)
         for name in FILES:  # an interrupted command continues without
             (out / name).unlink(missing_ok=True)
-    labels = labels_to_sample(len(denoiser.card.class_names), real)
+    labels = labels_to_sample(len(denoiser.card.class_names), real.dataset)
     sample_to_folder(denoiser, labels, seeds, folder, **sampling.given())
     return open_images(folder, [file_name(file) for file in files_of(seeds)])

@@ -74,7 +74,7 @@ def evaluate(
 def _sample(denoiser, real, count, seed, progress):
     names = denoiser.card.class_names
     count = fitting_count(real) if count is None else count
-    labels = np.resize(labels_to_sample(len(names), real), count)
+    labels = np.resize(labels_to_sample(len(names), real.dataset), count)
     pixels = sample(denoiser, labels, range(seed, seed + count), progress=progress)
     return ImageSet(to_uint8(pixels), labels, names)
 
@@ -105,7 +105,7 @@ def measure(
     return {
         "format_version": FORMAT_VERSION,
         "source": "samples",
-        "data": real.name,
+        "data": real.dataset.name,
         "held_out": None,
         "features": real.reader.name,
         "judge": None if judge is None else {
@@ -142,8 +142,6 @@ def _compute(names, samples, real, progress):
 
 def _figures_of_held_out(names, count, seen, real, progress):
     """Held-out images as if sampled: as many, or all; what needs more is left out."""
-    if real.dataset is None:
-        return None
     chosen = chosen_rows(len(real.held_out), count, seen.seed)
     images, labels = real.dataset.validation_images, real.dataset.validation_labels
     samples = dataclasses.replace(
@@ -192,26 +190,24 @@ def _reason(measure, count, labelled, real):
         return "there is no judge of this data (--judge names one)"
     if measure.by_judge and not labelled:
         return "the images have no labels"
-    if real.dataset is None and not measure.by_statistics:
-        return "it needs real images, not only their statistics"
-    least = measure.least(len(real.gaussian.mean))
+    least = measure.least(real.features.shape[1])
     if count < least:
         return f"it needs {least} samples, there are {count}"
-    if real.features is not None and len(real.features) < least:
+    if len(real.features) < least:
         return f"it needs {least} real images, there are {len(real.features)}"
     return None
 
 
 def fitting_count(real: Real) -> int:
     """As many samples as there are training images, 5,000 at most: more of few say no more."""
-    return IMAGES if real.dataset is None else min(IMAGES, len(real.dataset.images))
+    return min(IMAGES, len(real.dataset.images))
 
 
 def network_figures(
     denoiser: Denoiser, real: Real, count: int, seed: int = 0, progress: bool = True
 ) -> dict[str, Any] | None:
     """The network's errors on so many held-out images; None without any."""
-    if count == 0 or real.dataset is None or len(real.dataset.validation_images) < FEWEST_IMAGES:
+    if count == 0 or len(real.dataset.validation_images) < FEWEST_IMAGES:
         return None
     chosen = chosen_rows(len(real.dataset.validation_images), count, seed)
     images = real.dataset.validation_images[chosen]

@@ -62,13 +62,11 @@ class Measure:
         compute: function of (Samples, Real) that gives a dict of plain numbers, lists and dicts.
         least: function of the number of features D: the fewest images, samples and real ones, that
             it makes sense with.
-        by_statistics: bool. Whether mean and covariance of the real features are enough.
         by_judge: bool. Whether it needs a judge, and labels.
     """
 
     compute: Callable[[Samples, Real], dict]
     least: Callable[[int], int]
-    by_statistics: bool = False
     by_judge: bool = False
 
 
@@ -196,7 +194,7 @@ def _grain_of(images):
 
 MEASURES = {
     # A covariance of fewer images is singular, and the distance far too large.
-    "frechet": Measure(_frechet, lambda dimensions: dimensions + 1, by_statistics=True),
+    "frechet": Measure(_frechet, lambda dimensions: dimensions + 1),
     "kernel": Measure(_kernel, lambda _: 100),  # fewer leave mostly noise
     # The balls around fewer images are larger: precision and recall come out too high.
     "precision_recall": Measure(
@@ -205,7 +203,7 @@ MEASURES = {
     "density_coverage": Measure(
         functools.partial(_shares, ("density", "coverage"), density_and_coverage), lambda _: 500
     ),
-    "share_as_asked": Measure(_share_as_asked, lambda _: 1, by_statistics=True, by_judge=True),
-    "grain": Measure(_grain, lambda _: 1, by_statistics=True),
+    "share_as_asked": Measure(_share_as_asked, lambda _: 1, by_judge=True),
+    "grain": Measure(_grain, lambda _: 1),
     "copies": Measure(_copies, lambda _: 1),
 }

@@ -74,8 +74,8 @@ BY_COUNT = ("frechet_distance", "kernel_distance", "precision", "recall", "densi
 def table(figures: Mapping[str, Any]) -> str:
     """The figures in lines of text: samples beside held-out real images."""
     lines: list[tuple[str, ...]] = [("", "samples", "", "held-out real", "better")]
-    real = figures["real"] or {}
-    lines.append(("images", f"{figures['images']}", "", f"{real.get('images', '')}", ""))
+    real = figures["real"]
+    lines.append(("images", f"{figures['images']}", "", f"{real['images']}", ""))
     for key, (title, better, _) in ROWS.items():
         if figures.get(key) is not None:
             lines.append((title, *_value(figures, key), _text(real, key), better))
@@ -92,7 +92,7 @@ def table(figures: Mapping[str, Any]) -> str:
 
 def _fewer_held_out(figures):
     """A sentence where the two columns don't compare, else none."""
-    real = figures["real"] or {}
+    real = figures["real"]
     titles = [ROWS[key][0] for key in BY_COUNT if real.get(key) is not None]
     if not titles or real["images"] >= figures["images"]:
         return ""
@@ -159,7 +159,7 @@ def _rows(head: Iterable[Any], rows: Iterable[Iterable[Any]]) -> str:
 
 
 def _figures(figures):
-    real = figures["real"] or {}
+    real = figures["real"]
     rows = [
         (
             title,
@@ -175,7 +175,7 @@ def _figures(figures):
         (name, "–", "–", "", f"not measured: {why}")
         for name, why in figures["not_measured"].items()
     ]
-    held_out = f"{real.get('images', 0):,} held-out real images"
+    held_out = f"{real['images']:,} held-out real images"
     return _rows(("measure", "samples", held_out, "better", "what it tells"), rows)
 
 
@@ -197,7 +197,7 @@ def _judged(figures):
     """A row for each class that was asked for: its share, and the classes that were read."""
     if figures.get("share_as_asked") is None:
         return ""
-    held_out = (figures["real"] or {}).get("share_by_class", {})
+    held_out = figures["real"].get("share_by_class", {})
     shares = figures["share_by_class"]
     rows = [
         (name, _share(shares[name]), _share(held_out.get(name)), *read)

@@ -99,18 +99,10 @@ def test_a_small_folder_gets_as_many_samples_as_it_has_and_one_line_for_the_rest
 
 def test_classes_are_sampled_in_the_shares_of_the_data(digits_file, write_folder, tmp_path):
     counts = {label: 100 if label == 3 else 20 for label in range(10)}
-    file, few, saved = digits_file(), write_folder("few", counts), tmp_path / "few.npz"
     options = {**QUICK, "judge": "digits", "images": 140, "network_images": 0}
-    main(file, data=few, save_statistics=saved, out=tmp_path / "out", **options)
-    options["measures"] = ("share_as_asked",)
-    main(file, data=str(saved), out=tmp_path / "saved", **options)
-    for out in ("out", "saved"):
-        ((_, labels, _),) = read_folder(tmp_path / out / "samples")
-        assert np.bincount(labels).tolist() == [10, 10, 10, 50, 10, 10, 10, 10, 10, 10]
-    del options["judge"]
-    with pytest.raises(ValueError, match=r"`data`.*few\.npz"):
-        main(file, data=str(saved), out=tmp_path / "unread", **options)
-    assert not (tmp_path / "unread").exists()
+    main(digits_file(), data=write_folder("few", counts), out=tmp_path / "out", **options)
+    ((_, labels, _),) = read_folder(tmp_path / "out" / "samples")
+    assert np.bincount(labels).tolist() == [10, 10, 10, 50, 10, 10, 10, 10, 10, 10]
 
 
 def test_a_network_of_no_classes_is_measured_by_all_but_labels(digits_file, tmp_path):
@@ -123,17 +115,14 @@ def test_a_network_of_no_classes_is_measured_by_all_but_labels(digits_file, tmp_
         assert "no labels" in figures["not_measured"]["share_as_asked"]
 
 
-def test_real_digits_score_as_real_and_their_statistics_are_saved(tmp_path):
+def test_real_digits_score_as_real(tmp_path):
     digits = load_dataset("digits")
     np.savez(tmp_path / "real.npz", arr_0=digits.validation_images)
     options = {"judge": "digits", "measures": ("frechet", "kernel"), "out": tmp_path / "out"}
-    main(tmp_path / "real.npz", data="digits", save_statistics=tmp_path / "digits.npz", **options)
+    main(tmp_path / "real.npz", data="digits", **options)
     figures = _figures(tmp_path / "out")
     assert figures["frechet_distance"] == figures["real"]["frechet_distance"]
     assert abs(figures["kernel_distance"]) < 2 * figures["kernel_distance_sd"]
-    assert set(np.load(tmp_path / "digits.npz")) == {
-        "mu", "sigma", "images", "features", "identity", "class_counts",
-    }  # fmt: skip
 
 
 @pytest.mark.parametrize("names", ["3", "93"])
@@ -145,13 +134,6 @@ def test_sub_folders_are_the_classes_of_the_data_by_name(write_folder, tmp_path,
     assert figures["share_as_asked"] > 0.9
     asked = [name for name, share in figures["share_by_class"].items() if share is not None]
     assert asked == sorted(names)
-
-
-def test_a_path_that_a_file_names_as_its_data_is_not_opened(digits_file, tmp_path, monkeypatch):
-    np.savez(tmp_path / "mine.npz", mu=np.zeros(2), sigma=np.eye(2))
-    monkeypatch.chdir(tmp_path)
-    with pytest.raises(ValueError, match=r"mine\.npz"):
-        main(digits_file(dataset="mine.npz"), out=tmp_path / "out", **QUICK)
 
 
 def test_a_network_of_ones_own_is_given_pixels_in_the_range_that_is_asked_for(

@@ -18,7 +18,7 @@ from kdiffusion.evaluation.features import Reader
 from kdiffusion.evaluation.image_sets import ImageSet
 from kdiffusion.evaluation.judge import load_judge
 from kdiffusion.evaluation.measures import grain_levels
-from kdiffusion.evaluation.real import read_real, statistics_of
+from kdiffusion.evaluation.real import read_real
 from kdiffusion.evaluation.report import report, table
 
 pytestmark = pytest.mark.usefixtures("cache")
@@ -162,28 +162,6 @@ def test_labels_are_compared_by_name(dataset, judge_file):
     swapped = _set(images, 1 - labels, class_names=("bright", "dark"))
     real = read_real(dataset, SHAPE, None, progress=False, judge=str(judge_file))
     assert _evaluate(swapped, real, measures=("share_as_asked",))["share_as_asked"] == 1.0
-
-
-def test_saved_statistics_give_the_same_distance_and_those_of_others_are_refused(
-    fresh, dataset, judge_file, tmp_path
-):
-    judge, path = str(judge_file), tmp_path / "statistics.npz"
-    real = read_real(dataset, SHAPE, None, progress=False, judge=judge)
-    whole = _evaluate(fresh, real)
-    np.savez(path, **statistics_of(real))
-    found = _evaluate(fresh, path, judge=judge)
-    assert found["frechet_distance"] == pytest.approx(whole["frechet_distance"], rel=1e-9)
-    assert found["share_as_asked"] == 1.0
-    assert (found["precision"], found["real"]) == (None, None)
-    arrays = dict(np.load(path))
-    np.savez(tmp_path / "theirs.npz", mu=arrays["mu"], sigma=arrays["sigma"])
-    theirs = _evaluate(fresh, tmp_path / "theirs.npz", judge=judge)
-    assert theirs["frechet_distance"] == found["frechet_distance"]
-    np.savez(tmp_path / "other.npz", **{**arrays, "identity": "other"})
-    np.savez(tmp_path / "wide.npz", mu=np.zeros(2048), sigma=np.eye(2048))
-    for other in ("other", "wide"):
-        with pytest.raises(ValueError, match=f"`data`.*{other}"):
-            _evaluate(fresh, tmp_path / f"{other}.npz", judge=judge)
 
 
 def test_the_report_is_one_whole_page_that_needs_nothing_else(dataset, judge_file):

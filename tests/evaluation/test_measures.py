@@ -49,7 +49,9 @@ def test_the_extrapolated_distance_is_without_the_bias_of_few_images():
 
 
 def _labels(*counts, classes=None):
-    return labels_to_sample(classes or len(counts), SimpleNamespace(class_counts=np.array(counts)))
+    labels = np.repeat(np.arange(len(counts)), counts)
+    dataset = SimpleNamespace(labels=labels, num_classes=len(counts))
+    return labels_to_sample(classes or len(counts), dataset)
 
 
 def test_classes_of_nearly_equal_shares_take_turns():
