@@ -1,4 +1,4 @@
-"""The memory and the time of a training step, with and without the options that save memory.
+"""The memory and the time of a training step, with and without gradient accumulation.
 
     python -m benchmarks.step_memory stl10_large --side 64 --batch-size 16
 
@@ -20,10 +20,8 @@ from kdiffusion.runs import PRESETS
 
 PresetName = tyro.extras.literal_type_from_choices(list(PRESETS))
 ROWS = {
-    "neither option": {},
+    "whole batch": {},
     "gradient accumulation 4": {"optimizer.gradient_accumulation": 4},
-    "rematerialise": {"optimizer.rematerialise": True},
-    "both": {"optimizer.gradient_accumulation": 4, "optimizer.rematerialise": True},
 }
 STEPS = 3
 # glibc hands what is freed back at once, so that what is resident is what is in use.

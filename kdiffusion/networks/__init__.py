@@ -63,10 +63,6 @@ def named_weights(network: keras.Model) -> dict[str, keras.Variable]:
     return {variable.path: variable for variable in network.weights}
 
 
-# Computed again for the gradient (Chen et al. 2016), block by block, rather than kept.
-REMATERIALISED = {"ResidualBlock": "rematerialised", "SelfAttention2D": "rematerialised"}
-
-
 def choose_forms(network: keras.Model, forms: Mapping[str, str]) -> None:
     """Makes the layers of a network compute in the named forms, from its next trace on.
 

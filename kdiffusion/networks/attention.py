@@ -23,15 +23,10 @@ class SelfAttention2D(keras.layers.Layer):
     Attributes:
         form: str, a key of `FORMS`. `"plain"` projects the map four times. `"folded"` does it
             twice where there is one head: a smaller graph to sample from, a costlier gradient.
-            `"rematerialised"` keeps the input alone for the gradient and computes the rest again.
             See `kdiffusion.networks`.
     """
 
-    FORMS: ClassVar = {
-        "plain": "_plain",
-        "folded": "_folded",
-        "rematerialised": "_rematerialised",
-    }
+    FORMS: ClassVar = {"plain": "_plain", "folded": "_folded"}
 
     def __init__(
         self, heads: int = 1, norm: dict[str, Any] | Literal[False] | None = None, **kwargs: Any
@@ -81,9 +76,6 @@ class SelfAttention2D(keras.layers.Layer):
         attended = ops.transpose(ops.matmul(weights, value), (0, 2, 1, 3))
         attended = ops.reshape(attended, (-1, channels))
         return inputs + ops.reshape(self.project(attended), (-1, height, width, channels))
-
-    def _rematerialised(self, inputs):
-        return keras.remat(self._plain)(inputs)
 
     def _normed(self, inputs):
         return inputs if self.norm is None else self.norm(inputs)

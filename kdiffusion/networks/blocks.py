@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Any, ClassVar
+from typing import Any
 
 import keras
 
@@ -24,13 +24,7 @@ class ResidualBlock(keras.layers.Layer):
         norm: dict of arguments of `GroupNorm`; None for its defaults.
 
     Call: `[B, H, W, C]` map, `[B, E]` condition ► `[B, H, W, channels]`.
-
-    Attributes:
-        form: str, a key of `FORMS`. `"rematerialised"` keeps two of a block's maps for the gradient
-            and computes the others again: less memory, more time. See `kdiffusion.networks`.
     """
-
-    FORMS: ClassVar = {"plain": "_plain", "rematerialised": "_rematerialised"}
 
     def __init__(
         self,
@@ -43,7 +37,6 @@ class ResidualBlock(keras.layers.Layer):
         super().__init__(**kwargs)
         self.channels = channels
         self.scale_shift = scale_shift
-        self.form = "plain"
         policy = self.dtype_policy.name
         self.norm_in = GroupNorm(**(norm or {}), dtype=policy, name="norm_in")
         self.conv_in = keras.layers.Conv2D(
@@ -74,24 +67,9 @@ class ResidualBlock(keras.layers.Layer):
             self.shortcut.build(inputs_shape)
 
     def call(self, inputs: Tensor, condition: Tensor, training: bool | None = None) -> Tensor:
-        return getattr(self, self.FORMS[self.form])(inputs, condition, training)
-
-    def _plain(self, inputs, condition, training):
-        x = self.drop(self._before_dropout(inputs, condition), training=training)
-        return self._after_dropout(x, inputs)
-
-    def _rematerialised(self, inputs, condition, training):
-        # Dropout stays outside: computed again, it would draw again.
-        x = keras.remat(self._before_dropout)(inputs, condition)
-        x = self.drop(x, training=training)
-        return keras.remat(self._after_dropout)(x, inputs)
-
-    def _before_dropout(self, inputs, condition):
         x = self.conv_in(silu(self.norm_in(inputs)))
         told = {"modulation" if self.scale_shift else "shift": self.project_condition(condition)}
-        return silu(self.norm_out(x, **told))
-
-    def _after_dropout(self, x, inputs):
+        x = self.drop(silu(self.norm_out(x, **told)), training=training)
         residual = self.conv_out(x)
         return residual + (inputs if self.shortcut is None else self.shortcut(inputs))
 

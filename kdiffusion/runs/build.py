@@ -54,7 +54,6 @@ def build_model(
         ema_decay=optimizer.ema_decay,
         gradient_clip_norm=optimizer.gradient_clip_norm,
         gradient_accumulation=optimizer.gradient_accumulation,
-        rematerialise=optimizer.rematerialise,
         seed=config.run.seed,
         # All parts have names of their own. Keras's would count what the process made before, and
         # names order the graph's nodes and so its sums: a resumed run would end otherwise.

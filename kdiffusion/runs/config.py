@@ -170,8 +170,6 @@ class OptimizerConfig:
     """Largest global norm; None: no limit."""
     gradient_accumulation: Positive = 1
     """Parts that each device splits its batch into, to save memory."""
-    rematerialise: bool = False
-    """Recompute blocks in the backward pass: less memory, more time."""
     ema_decay: BelowOne = 0.9999
     """Decay of the weights' moving average, per step."""
 

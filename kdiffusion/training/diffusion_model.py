@@ -19,7 +19,6 @@ from kdiffusion.diffusion.prediction import check_prediction_type, from_x0_and_e
 from kdiffusion.diffusion.sampling import sample
 from kdiffusion.diffusion.sampling_plan import Integers, Labels
 from kdiffusion.diffusion.weighting import loss_weights
-from kdiffusion.networks import REMATERIALISED, choose_forms
 from kdiffusion.training.batches import check_first_batch, check_network, images_and_labels
 from kdiffusion.training.denoiser import model_card, numpy_denoiser, prediction_function
 from kdiffusion.training.ema import averaged_copy, update_average
@@ -38,7 +37,7 @@ from kdiffusion.training.timesteps import ShuffledTimesteps, make_timestep_sampl
 # Arguments of the constructor that are attributes of the same name.
 SETTINGS = (
     "prediction_type", "loss_weighting", "timestep_sampling", "log_sigma", "label_dropout",
-    "ema_decay", "gradient_clip_norm", "gradient_accumulation", "rematerialise", "seed",
+    "ema_decay", "gradient_clip_norm", "gradient_accumulation", "seed",
 )  # fmt: skip
 
 
@@ -64,8 +63,6 @@ class DiffusionModel(keras.Model):
             min(ema_decay, (1 + step) / (10 + step)). Defaults to DDPM's `0.9999`.
         gradient_clip_norm: float above 0, or None. Largest global norm. Defaults to `1.0`.
         gradient_accumulation: int. Parts of a replica's batch, in turn. Defaults to `1`.
-        rematerialise: bool. Compute blocks again for the gradient (Chen et al. 2016): less memory,
-            more time. Defaults to `False`.
         seed: int of 32 bits. Defaults to `0`.
     """
 
@@ -84,7 +81,6 @@ class DiffusionModel(keras.Model):
         ema_decay: float = 0.9999,
         gradient_clip_norm: float | None = 1.0,
         gradient_accumulation: int = 1,
-        rematerialise: bool = False,
         seed: int = 0,
         **kwargs: Any,
     ):
@@ -106,10 +102,7 @@ class DiffusionModel(keras.Model):
         self.ema_decay = ema_decay
         self.gradient_clip_norm = gradient_clip_norm
         self.gradient_accumulation = gradient_accumulation
-        self.rematerialise = rematerialise
         self.seed = seed
-        if rematerialise:
-            choose_forms(network, REMATERIALISED)
         self.timestep_sampler = make_timestep_sampler(timestep_sampling, schedule, log_sigma)
         # Uniform whatever training draws, so that validation losses compare. Stratified, too: all
         # batches meet the same draws, whose chance would never average out.

@@ -21,7 +21,7 @@ def test_every_setting_reaches_the_model_and_its_optimizer(tiny_model, name):
         "name": name, "learning_rate": 0.5, "learning_rate_shape": "trapezoid",
         "cooldown_fraction": 0.5, "final_learning_rate_fraction": 0.0, "beta_1": 0.8,
         "beta_2": 0.95, "weight_decay": 0.1, "gradient_clip_norm": 0.25,
-        "gradient_accumulation": 4, "rematerialise": True, "ema_decay": 0.5,
+        "gradient_accumulation": 4, "ema_decay": 0.5,
     }  # fmt: skip
     model = tiny_model(
         diffusion=diffusion, optimizer=optimizer, sampling={"steps": 2},
@@ -32,7 +32,7 @@ def test_every_setting_reaches_the_model_and_its_optimizer(tiny_model, name):
     config = model.get_config()
     assert {key: config[key] for key in same} == {key: diffusion[key] for key in same}
     assert tuple(config["log_sigma"]) == (0.1, 0.5)
-    same = ("gradient_clip_norm", "gradient_accumulation", "rematerialise", "ema_decay")
+    same = ("gradient_clip_norm", "gradient_accumulation", "ema_decay")
     assert {key: config[key] for key in same} == {key: optimizer[key] for key in same}
     assert config["seed"] == 7
     prefix = "adam_" if name == "muon" else ""

@@ -24,7 +24,6 @@ def test_the_config_returns_every_argument_that_was_passed(scale_network, schedu
         "ema_decay": 0.5,
         "gradient_clip_norm": None,
         "gradient_accumulation": 3,
-        "rematerialise": True,
         "seed": 7,
         "name": "mine",
     }

@@ -66,30 +66,6 @@ def test_a_batch_in_parts_is_the_whole_batch_under_every_timestep_sampling(
     _same_training(*trained)
 
 
-def test_blocks_that_are_computed_again_have_the_gradient_of_those_that_are_kept(schedule):
-    trained, convolutions = [], []
-    for rematerialise in (False, True):
-        keras.utils.set_random_seed(0)
-        network = UNet(
-            (4, 4, 1), 2, 8, (1,), 1, (4,), dropout=0.5, scale_shift=True, dtype="float32"
-        )
-        rng = np.random.default_rng(0)
-        network.set_weights([rng.normal(size=w.shape, scale=0.2) for w in network.get_weights()])
-        arguments = {"rematerialise": rematerialise, "gradient_accumulation": 2}
-        batch = (tf.constant(np.tile(IMAGES, (1, 2, 2, 1))), tf.constant(LABELS))
-        step = tf.function(compiled(network, schedule, **arguments).train_step)
-        graph = step.get_concrete_function(batch).graph
-        nodes = [*graph.as_graph_def().node]
-        nodes += [node for f in graph.as_graph_def().library.function for node in f.node_def]
-        convolutions.append(sum(node.op == "Conv2D" for node in nodes))
-        for _ in range(2):
-            step(batch)
-        trained.append([np.array(weight) for weight in network.get_weights()])
-    for kept, again in zip(*trained, strict=True):
-        np.testing.assert_allclose(again, kept, rtol=1e-4, atol=1e-6)
-    assert convolutions[1] > 1.5 * convolutions[0]
-
-
 def test_parts_drop_other_units_and_a_step_in_parts_repeats(schedule):
     seeds = []
 
