@@ -32,7 +32,6 @@ LEARNING_RATE_SHAPES = {  # each takes an `OptimizerConfig` and the steps of the
 }
 STUDENTS = {  # each is a class of `DiffusionModel` that learns from another, its teacher
     "trajectory": "kdiffusion.training.distillation:StudentModel",
-    "consistency": "kdiffusion.training.consistency:ConsistencyModel",
 }
 STRATEGIES = {  # each makes a `tf.distribute.Strategy` of the devices that are there
     "auto": "kdiffusion.runs.strategy:auto",
@@ -192,11 +191,9 @@ class StudentConfig:
     """A few-step student of --run.init-from, its teacher (docs/train.md)."""
 
     method: Annotated[str, OneOf([NO_STUDENT, *STUDENTS])] = NO_STUDENT
-    """How it learns: the teacher's path to each of the sampling steps, or consistency."""
+    """trajectory: learn where the teacher arrives at the end of each sampling step."""
     teacher_steps: Positive = 4
     """Steps of the teacher for each step of the student."""
-    images_per_stage: Positive = 800_000
-    """For consistency: images after which the compared noise levels move closer."""
     guidance_strength: FiniteFloat | None = None
     """Guidance strength of the teacher; None: as its card recommends."""
     guidance_interval: tuple[NotNegativeFloat, NotNegativeFloat] | None = None

@@ -79,10 +79,6 @@ def _student(config, teacher, epochs):
     changes = {
         "model.network": "parent",
         "diffusion.label_dropout": 0.0,
-        # For consistency, as in ECT; along the teacher's path no timestep is sampled.
-        "diffusion.timestep_sampling": "log_normal",
-        "diffusion.log_sigma_mean": -1.1,
-        "diffusion.log_sigma_std": 2.0,
         "optimizer.name": "adamw",
         "optimizer.epochs": epochs,
         "optimizer.learning_rate": 1e-4,

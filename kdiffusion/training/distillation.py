@@ -29,8 +29,6 @@ from kdiffusion.training.ema import averaged_copy
 from kdiffusion.training.metrics import results
 from kdiffusion.training.step_seeds import DROPOUT, NOISE, fold_in, seed_dropout, step_seeds
 
-VALUE_RANGE = (-1.0, 1.0)
-
 
 @dataclasses.dataclass(frozen=True)
 class SolverPath:
@@ -189,7 +187,7 @@ class StudentModel(DiffusionModel):
 
         x0 = tf.cond(tf.constant(path.guides)[i], guided, plain) if path.guides.any() else plain()
         if clip:
-            x0 = tf.clip_by_value(x0, *VALUE_RANGE)
+            x0 = tf.clip_by_value(x0, -1.0, 1.0)
         from_x, from_x0, from_before = tf.unstack(tf.constant(path.rows)[i])
         return from_x * x + from_x0 * x0 + from_before * x0_before, x0
 
