@@ -20,7 +20,6 @@ if TYPE_CHECKING:  # for editors and type checkers, which do not run `__getattr_
     from kdiffusion.diffusion.forward_process import NoiseSchedule
     from kdiffusion.diffusion.interpolation import interpolate, interpolate_images
     from kdiffusion.diffusion.inversion import invert
-    from kdiffusion.diffusion.likelihood import variational_bound
     from kdiffusion.diffusion.sampling import sample, sampling_steps
     from kdiffusion.diffusion.schedules import make_schedule
     from kdiffusion.export.formats import export_network, export_run
@@ -46,7 +45,6 @@ _NAMES = {
     "kdiffusion.diffusion.editing": "image_to_image inpaint",
     "kdiffusion.diffusion.interpolation": "interpolate interpolate_images",
     "kdiffusion.diffusion.inversion": "invert",
-    "kdiffusion.diffusion.likelihood": "variational_bound",
     "kdiffusion.diffusion.sampling": "sample sampling_steps",
     "kdiffusion.diffusion.schedules": "make_schedule",
     "kdiffusion.export.formats": "export_network export_run",
@@ -64,7 +62,7 @@ __all__ = [
     "image_grid", "image_to_image", "import_diffusers", "inpaint", "interpolate",
     "interpolate_images", "invert", "load_dataset", "load_denoiser", "load_run", "load_sampler",
     "make_schedule", "sample", "sampling_steps", "to_model_range", "to_uint8",
-    "training_batches", "validation_batches", "variational_bound",
+    "training_batches", "validation_batches",
 ]  # fmt: skip
 
 

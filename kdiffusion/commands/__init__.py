@@ -18,7 +18,6 @@ COMMANDS = {
     "image_to_image": ("commands.edit:image_to_image", "turn an image into one of another class"),
     "inpaint": ("commands.edit:inpaint", "fill in the masked part of an image"),
     "film": ("commands.film:main", "show how images appear out of noise"),
-    "likelihood": ("commands.likelihood:main", "bound the bits per dimension of held-out images"),
     "fit_sampler": ("commands.fit_sampler:main", "fit a sampler of few steps to a model"),
     "export_sampler": ("commands.export:export_sampler", "export a whole sampler as one graph"),
     "import": (
