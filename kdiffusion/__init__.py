@@ -12,7 +12,6 @@ if TYPE_CHECKING:  # for editors and type checkers, which do not run `__getattr_
     from kdiffusion.data import load_dataset
     from kdiffusion.data.pipeline import training_batches, validation_batches
     from kdiffusion.diffusers.reader import import_diffusers
-    from kdiffusion.diffusers.writer import export_diffusers
     from kdiffusion.diffusion.card import DenoiserCard
     from kdiffusion.diffusion.denoiser import NetworkDenoiser
     from kdiffusion.diffusion.editing import image_to_image, inpaint
@@ -37,7 +36,6 @@ _NAMES = {
     "kdiffusion.data": "load_dataset",
     "kdiffusion.data.pipeline": "training_batches validation_batches",
     "kdiffusion.diffusers.reader": "import_diffusers",
-    "kdiffusion.diffusers.writer": "export_diffusers",
     "kdiffusion.diffusion.card": "DenoiserCard",
     "kdiffusion.diffusion.denoiser": "NetworkDenoiser",
     "kdiffusion.diffusion.fitted_sampler": "fit_sampler",
@@ -58,7 +56,7 @@ _HOMES = {name: module for module, names in _NAMES.items() for name in names.spl
 
 __all__ = [
     "DenoiserCard", "DiffusionModel", "NetworkDenoiser", "NoiseSchedule", "UNet",
-    "export_diffusers", "export_network", "export_run", "export_sampler", "fit_sampler",
+    "export_network", "export_run", "export_sampler", "fit_sampler",
     "image_grid", "image_to_image", "import_diffusers", "inpaint", "interpolate",
     "interpolate_images", "invert", "load_dataset", "load_denoiser", "load_run", "load_sampler",
     "make_schedule", "sample", "sampling_steps", "to_model_range", "to_uint8",

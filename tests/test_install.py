@@ -163,7 +163,7 @@ for line in sys.argv[2:]:
         print(f"{line}: {end.code or 0}", file=sys.stderr)
 """
 # What trains, converts or uploads needs an extra.
-NEED_MORE = {"train", "import", "export", "export_diffusers", "export_sampler", "hub"}
+NEED_MORE = {"train", "import", "export", "export_sampler", "hub"}
 
 
 def test_sampling_needs_the_base_alone(tmp_path, run_python):

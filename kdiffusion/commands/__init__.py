@@ -24,7 +24,6 @@ COMMANDS = {
         "diffusers.reader:main",
         "import a diffusers model to sample, export or train from",
     ),
-    "export_diffusers": ("diffusers.writer:main", "export a network as a diffusers model"),
     "pack": ("packing.pack:main", "pack a data set of any size for training from disk"),
     "hub": ("hub.publish:main", "make a folder for the Hugging Face Hub, and upload it"),
     "web": ("web:main", "make a page that samples in the browser"),

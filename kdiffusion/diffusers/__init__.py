@@ -1,1 +1,1 @@
-"""Models of the library diffusers: reading and writing them."""
+"""Models of the library diffusers: reading them."""

@@ -12,7 +12,6 @@ from pathlib import Path
 
 import numpy as np
 
-from kdiffusion.diffusion.card import DenoiserCard
 from kdiffusion.diffusion.forward_process import NoiseSchedule
 from kdiffusion.files import sha256_of
 
@@ -22,7 +21,6 @@ INDEX, NETWORK_CONFIG, SCHEDULER_CONFIG = "model_index.json", "config.json", "sc
 WEIGHTS = "diffusion_pytorch_model.safetensors"
 WEIGHTS_INDEX = f"{WEIGHTS}.index.json"
 VARIANTS = "diffusion_pytorch_model.*.safetensors"  # such as diffusion_pytorch_model.fp16...
-CARD = "kdiffusion_card.json"  # which `export_diffusers` leaves beside what diffusers reads
 CONFIGS = ["*.json", "unet/*.json", "scheduler/*.json"]
 
 
@@ -39,7 +37,6 @@ class DiffusersModel:
         schedule: NoiseSchedule.
         prediction_type: str, a key of `TARGETS`.
         sampling: PipelineSampling. How its pipeline samples.
-        card: DenoiserCard that `export_diffusers` left, or None.
     """
 
     name: str
@@ -50,7 +47,6 @@ class DiffusersModel:
     schedule: NoiseSchedule
     prediction_type: str
     sampling: scheduler.PipelineSampling
-    card: DenoiserCard | None
 
 
 def read(source: str | os.PathLike) -> DiffusersModel:
@@ -88,9 +84,6 @@ def read(source: str | os.PathLike) -> DiffusersModel:
         if not any((folder / file).exists() for file in files):
             _download(name, [prefix + VARIANTS])
     tensors, sha256 = _read_tensors(inner)
-    card = None
-    if (folder / CARD).is_file():
-        card = DenoiserCard.from_json((folder / CARD).read_text(encoding="utf-8"))
     return DiffusersModel(
         name=name,
         sha256=sha256,
@@ -100,7 +93,6 @@ def read(source: str | os.PathLike) -> DiffusersModel:
         schedule=schedule,
         prediction_type=prediction_type,
         sampling=scheduler.sampling_of(scheduler_config, schedule.num_timesteps, pipeline),
-        card=card,
     )
 
 

@@ -1,4 +1,4 @@
-"""diffusers' `UNet2DModel` and our `UNet2D`: arguments ◄► config.json, names of weights ◄► tensors.
+"""diffusers' `UNet2DModel` and our `UNet2D`: config.json ► arguments, tensors ► weights.
 
 What our network has no place for is refused by the name of its field. A field that this list
 doesn't know may change what the network computes, and is refused too.
@@ -100,51 +100,6 @@ def arguments_of(config: dict[str, Any]) -> dict[str, Any]:
     }
 
 
-def config_of(arguments: dict[str, Any], num_class_embeds: int | None) -> dict[str, Any]:
-    """The inverse of `arguments_of`: the config.json of a `UNet2D`.
-
-    Args:
-        arguments: dict, as `describe` gives them.
-        num_class_embeds: int or None. Rows of the label table; None for no labels.
-
-    Raises:
-        ValueError: a network that `UNet2DModel` has no place for.
-    """
-    height, width, channels = arguments["image_shape"]
-    scale_shift, groups = arguments["scale_shift"], arguments["middle_norm_groups"]
-    if scale_shift:
-        groups = {None: arguments["norm_groups"], 0: None}.get(groups, groups)
-    elif groups == 0:
-        raise ValueError(
-            "`middle_norm_groups` must be 1 or more, or None, for diffusers: without `scale_shift` "
-            "its attention always has a norm. Received: 0"
-        )
-    down = {has: name for name, has in DOWN_BLOCKS.items()}
-    up = {has: name for name, has in UP_BLOCKS.items()}
-    return {
-        **DEFAULTS,
-        "sample_size": height if height == width else (height, width),
-        "in_channels": channels,
-        "out_channels": channels,
-        "block_out_channels": arguments["widths"],
-        "layers_per_block": arguments["blocks_per_level"],
-        "down_block_types": [down[has] for has in arguments["down_attention"]],
-        "up_block_types": [up[has] for has in reversed(arguments["up_attention"])],
-        "add_attention": arguments["middle_attention"],
-        "attention_head_dim": arguments["head_channels"],
-        "norm_num_groups": arguments["norm_groups"],
-        "norm_eps": arguments["norm_epsilon"],
-        "attn_norm_num_groups": groups,
-        "downsample_padding": int(arguments["symmetric_padding"]),
-        "flip_sin_to_cos": arguments["cosine_first"],
-        "freq_shift": arguments["frequency_shift"],
-        "time_embedding_dim": arguments["embedding_channels"],
-        "dropout": arguments["dropout"],
-        "resnet_time_scale_shift": "scale_shift" if scale_shift else "default",
-        "num_class_embeds": num_class_embeds,
-    }
-
-
 def _checked(config):
     """All fields, each of which has a value that is supported."""
     given = {name: value for name, value in config.items() if not name.startswith("_")}
@@ -242,13 +197,3 @@ def our_layout(name: str, value: np.ndarray) -> np.ndarray:
         value = value.reshape(value.shape[:2])
     axes = (2, 3, 1, 0) if value.ndim == 4 else (1, 0)
     return np.ascontiguousarray(value.transpose(axes))
-
-
-def their_layout(name: str, value: np.ndarray) -> np.ndarray:
-    """The inverse of `our_layout`."""
-    if value.ndim < 2 or name.endswith("/embeddings"):
-        return value
-    value = value.transpose((3, 2, 0, 1) if value.ndim == 4 else (1, 0))
-    if name.endswith("shortcut/kernel"):
-        value = value[:, :, None, None]
-    return np.ascontiguousarray(value)

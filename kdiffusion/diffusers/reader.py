@@ -2,27 +2,23 @@
 
 from __future__ import annotations
 
-import dataclasses
 import os
 import shlex
 from collections.abc import Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, NamedTuple
+from typing import Annotated, NamedTuple
 
 import numpy as np
 import tyro
 
 from kdiffusion.artifacts import safetensors_loader
-from kdiffusion.diffusion.card import DenoiserCard
+from kdiffusion.diffusion.card import DenoiserCard, Parent
 from kdiffusion.files import refuse_existing
 from kdiffusion.networks import LABEL_TABLE, build, named_weights
 from kdiffusion.terminal import import_tensorflow, working
 
-from .folder import CARD, DiffusersModel, read
+from .folder import DiffusersModel, read
 from .network import our_layout, their_name
-
-if TYPE_CHECKING:
-    import keras
 
 LABEL_TENSOR = "class_embedding.weight"
 UNCONDITIONAL = ("image",)  # the one class of a network without classes
@@ -42,13 +38,13 @@ def import_diffusers(
     *,
     class_names: Sequence[str] | None = None,
     null_row: int | None = None,
-    dataset: str | None = None,
+    dataset: str = "unknown",
     overwrite: bool = False,
 ) -> Imported:
     """Imports a model that diffusers saved, and writes it as denoiser.safetensors.
 
-    `export_run`, `export_diffusers` and `--run.init-from` take the folder; `load_denoiser` opens
-    the file. A network without classes gets one class, "image".
+    `export_run` and `--run.init-from` take the folder; `load_denoiser` opens the file. A network
+    without classes gets one class, "image".
 
     Args:
         source: path of a folder, or owner/name of a Hub repository: see
@@ -57,8 +53,7 @@ def import_diffusers(
         class_names: names of the classes, in label order; numbers unless given.
         null_row: int. The row of the label embedding that stands for no label, if there is one; -1
             is the last. Without one, no label is the mean of all rows, which was never trained.
-        dataset: str. What it was trained on. None for what the card in the folder says, which
-            `export_diffusers` leaves there, and `"unknown"` without one.
+        dataset: str. What it was trained on. Defaults to `"unknown"`.
         overwrite: bool. Whether a file of an earlier import may be replaced. Defaults to `False`.
 
     Returns:
@@ -69,68 +64,38 @@ def import_diffusers(
         ValueError, OSError: as `kdiffusion.diffusers.folder.read`.
     """
     refuse_existing(Path(out, safetensors_loader.ARTIFACT), overwrite)
-    network, card, model = network_and_card(source, class_names, null_row, dataset)
+    model = read(source)
+    table, card = _labels_and_card(model, class_names, null_row, dataset)
+    network = _network(model, table, card)
     from kdiffusion.export.formats import export_network
 
     (path,) = export_network(network, card, out, ("safetensors",), overwrite).values()
     return Imported(path, card, model)
 
 
-def network_and_card(
-    source: str | os.PathLike,
-    class_names: Sequence[str] | None = None,
-    null_row: int | None = None,
-    dataset: str | None = None,
-) -> tuple[keras.Model, DenoiserCard, DiffusersModel]:
-    """What `import_diffusers` writes, before it is written.
-
-    Args:
-        source, class_names, null_row, dataset: as in `import_diffusers`.
-
-    Returns:
-        (keras.Model, DenoiserCard, DiffusersModel).
-
-    Raises:
-        ValueError, OSError: as `import_diffusers`.
-    """
-    model = read(source)
-    table, card = _labels_and_card(model, class_names, null_row, dataset)
-    return _network(model, table, card), card, model
-
-
 def _labels_and_card(model, class_names, null_row, dataset):
     """(our label table or None where theirs has none, card)."""
-    rows = model.num_class_embeds
-    if rows is None:
+    if model.num_class_embeds is None:
         return None, _card(model, UNCONDITIONAL, dataset)
     table = model.tensors[LABEL_TENSOR]
-    if null_row is None and model.card is not None:
-        null_row = rows - 1
     if null_row is None:
         null, classes = table.mean(axis=0), table
     else:
         null, classes = table[null_row], np.delete(table, null_row, axis=0)
-    if class_names is None and model.card is not None:
-        class_names = model.card.class_names
     if class_names is None:
         class_names = tuple(str(label) for label in range(len(classes)))
     return np.concatenate([classes, null[None]]), _card(model, tuple(class_names), dataset)
 
 
 def _card(model, class_names, dataset):
-    facts = {
-        "class_names": class_names,
-        "null_label": len(class_names),
-        "image_shape": model.arguments["image_shape"],
-        "prediction_type": model.prediction_type,
-        "parent": {"name": model.name, "sha256": model.sha256},
-    }
-    if model.card is not None:
-        return _own_card(model, facts if dataset is None else {**facts, "dataset": dataset})
     return DenoiserCard(
-        **facts,
+        class_names=class_names,
+        null_label=len(class_names),
+        image_shape=model.arguments["image_shape"],
+        prediction_type=model.prediction_type,
+        parent=Parent(name=model.name, sha256=model.sha256),
         alphas_cumprod=tuple(model.schedule.alphas_cumprod.tolist()),
-        dataset="unknown" if dataset is None else dataset,
+        dataset=dataset,
         preset=model.name,
         images_seen=0,
         ema_decay=0.0,
@@ -141,18 +106,6 @@ def _card(model, class_names, dataset):
         variance=model.sampling.variance,
         guidance_strength=0.0,
     )
-
-
-def _own_card(model, facts):
-    """The card that `export_diffusers` left, if it is still that of the files beside it."""
-    written = model.card.schedule.alphas_cumprod
-    read = model.schedule.alphas_cumprod
-    if written.shape != read.shape or not np.allclose(written, read, rtol=1e-6, atol=1e-12):
-        raise ValueError(
-            f"{CARD} must have the noise schedule of the scheduler beside it; "
-            "remove it if that was changed"
-        )
-    return dataclasses.replace(model.card, **facts)
 
 
 def _network(model, table, card):
@@ -181,7 +134,7 @@ def main(
     out: Path,
     class_names: tuple[str, ...] | None = None,
     null_row: int | None = None,
-    dataset: str | None = None,
+    dataset: str = "unknown",
     overwrite: bool = False,
 ) -> None:
     """Imports a UNet2DModel of diffusers, to sample, export or train from.
@@ -195,8 +148,7 @@ def main(
         class_names: names of the classes, in label order; by default numbers.
         null_row: row of the label embedding that stands for no label, if there is one; -1 is the
             last.
-        dataset: the training data set, such as cifar10, for `evaluate`; by default from the card
-            in the folder, else unknown.
+        dataset: the training data set, such as cifar10, for `evaluate`.
         overwrite: replace the file of an earlier import.
     """
     with working(f"reading {source}", line=True):

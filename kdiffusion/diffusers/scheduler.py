@@ -1,11 +1,10 @@
-"""diffusers' scheduler_config.json ◄► the noise schedule, and how the pipeline samples."""
+"""diffusers' scheduler_config.json ► the noise schedule, and how the pipeline samples."""
 
 from collections.abc import Collection
 from typing import Any, NamedTuple
 
 import numpy as np
 
-from kdiffusion.diffusion.card import DenoiserCard
 from kdiffusion.diffusion.forward_process import NoiseSchedule
 from kdiffusion.diffusion.prediction import check_prediction_type
 from kdiffusion.diffusion.schedules import MAX_BETA, cosine_alphas_cumprod, zero_terminal_snr
@@ -22,18 +21,13 @@ DPM = {
     **SOLVER, "solver_type": "midpoint", "algorithm_type": "dpmsolver++", "euler_at_final": False,
     "use_lu_lambdas": False,
 }  # fmt: skip
-# Sampler here ► its class there, and what makes the two agree. DDIMPipeline turns any scheduler
-# into DDIM; DDPMPipeline takes those whose step has a `generator`, which UniPC's lacks.
+# Sampler here ► its class there, and what makes the two agree.
 SCHEDULERS = {
-    "ddpm": ("DDPMScheduler", {}, "DDPMPipeline"),
-    "ddim": ("DDIMScheduler", {"set_alpha_to_one": True}, "DDIMPipeline"),
-    "unipc": ("UniPCMultistepScheduler", UNIPC, "DDIMPipeline"),
-    "dpmpp_2m": ("DPMSolverMultistepScheduler", DPM, "DDPMPipeline"),
-    "dpmpp_2m_sde": (
-        "DPMSolverMultistepScheduler",
-        {**DPM, "algorithm_type": "sde-dpmsolver++"},
-        "DDPMPipeline",
-    ),
+    "ddpm": ("DDPMScheduler", {}),
+    "ddim": ("DDIMScheduler", {"set_alpha_to_one": True}),
+    "unipc": ("UniPCMultistepScheduler", UNIPC),
+    "dpmpp_2m": ("DPMSolverMultistepScheduler", DPM),
+    "dpmpp_2m_sde": ("DPMSolverMultistepScheduler", {**DPM, "algorithm_type": "sde-dpmsolver++"}),
 }
 # Pipeline ► the sampler that it makes of its scheduler, None for the scheduler's own; and the steps
 # that it takes by default.
@@ -83,7 +77,7 @@ def schedule_of(config: dict[str, Any]) -> tuple[NoiseSchedule, str]:
     Raises:
         ValueError: names the field that isn't supported, the values that are, and what it is.
     """
-    one_of(config, "_class_name", {name for name, *_ in SCHEDULERS.values()})
+    one_of(config, "_class_name", {name for name, _ in SCHEDULERS.values()})
     one_of(config, "timestep_spacing", SPACINGS, "leading")
     theirs = one_of(config, "prediction_type", PREDICTION_TYPES, "epsilon")
     unknown = sorted(name for name in config if name not in KNOWN and not name.startswith("_"))
@@ -181,60 +175,6 @@ def _sampler_of(config):
     algorithm = config.get("algorithm_type")
     by_algorithm = (n for n in found if SCHEDULERS[n][1].get("algorithm_type") == algorithm)
     return next(by_algorithm, found[0])
-
-
-def config_of(card: DenoiserCard) -> tuple[dict[str, Any], str]:
-    """The scheduler_config.json of a card, and the name of its pipeline.
-
-    A schedule that has no name there is written out, as `trained_betas`. A sampler that
-    they lack becomes DDIM (`heun` of theirs is another: in sigma), a spacing "trailing". They have
-    no place for named timesteps.
-
-    Args:
-        card: DenoiserCard.
-
-    Returns:
-        (dict, str).
-    """
-    betas = card.schedule.betas
-    theirs = {ours: name for name, ours in PREDICTION_TYPES.items()}
-    class_name, fields, pipeline = SCHEDULERS.get(card.sampler, SCHEDULERS["ddim"])
-    # Their solvers place `linspace` and `leading` elsewhere.
-    spacings = () if "solver_order" in fields else ("linspace", "leading")
-    config = {
-        "_class_name": class_name,
-        "num_train_timesteps": len(betas),
-        **_beta_fields(betas),
-        "prediction_type": theirs[card.prediction_type],
-        "timestep_spacing": card.spacing if card.spacing in spacings else "trailing",
-        "steps_offset": 0,
-        **fields,
-    }
-    if "solver_order" in fields:
-        # Between 1 and 1 it clips. Their solvers need a last sigma that is finite.
-        clip = {"thresholding": card.clip, "sample_max_value": 1.0}
-        return config | clip | {"rescale_betas_zero_snr": bool(betas[-1] >= 1)}, pipeline
-    if card.sampler == "ddpm":
-        config["variance_type"] = card.variance
-    clip = {"clip_sample": card.clip, "clip_sample_range": 1.0, "thresholding": False}
-    return config | clip, pipeline
-
-
-def _beta_fields(betas):
-    """The noise schedule by its name there, or as `trained_betas`."""
-    by_name = {
-        "linear": np.linspace(betas[0], betas[-1], len(betas)),
-        "squaredcos_cap_v2": _betas(cosine_alphas_cumprod(len(betas))),
-    }
-    name = next((name for name, same in by_name.items() if np.allclose(betas, same, 1e-9, 0)), None)
-    if betas[-1] >= 1:  # zero terminal SNR, which no name there has
-        name = None
-    return {
-        "beta_schedule": name or "linear",
-        "beta_start": float(betas[0]) if name == "linear" else 1e-4,
-        "beta_end": float(betas[-1]) if name == "linear" else 0.02,
-        "trained_betas": None if name else betas.tolist(),
-    }
 
 
 def _betas(alphas_cumprod):
