@@ -162,7 +162,7 @@ for line in sys.argv[2:]:
     except SystemExit as end:
         print(f"{line}: {end.code or 0}", file=sys.stderr)
 """
-# What trains, converts or uploads needs an extra.
+# What trains or converts, and the Hub, need an extra.
 NEED_MORE = {"train", "import", "export", "export_sampler", "hub"}
 
 

@@ -25,6 +25,6 @@ COMMANDS = {
         "import a diffusers model to sample, export or train from",
     ),
     "pack": ("packing.pack:main", "pack a data set of any size for training from disk"),
-    "hub": ("hub.publish:main", "make a folder for the Hugging Face Hub, and upload it"),
+    "hub": ("hub.publish:main", "make a folder for the Hugging Face Hub"),
     "web": ("web:main", "make a page that samples in the browser"),
 }

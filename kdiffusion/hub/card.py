@@ -51,7 +51,6 @@ class Facts:
         tags: more tags.
         evaluation: dict of evaluation.json.
         notes: str, Markdown to put at the end.
-        space: bool. Whether a Space of the same name samples in the browser.
     """
 
     name: str = "OWNER/NAME"
@@ -60,7 +59,6 @@ class Facts:
     tags: tuple[str, ...] = ()
     evaluation: dict | None = None
     notes: str = ""
-    space: bool = False
 
 
 def model_readme(
@@ -87,9 +85,6 @@ def model_readme(
         steps=card.steps,
         sampler=card.sampler,
         guidance=_guidance(card),
-        page=f" A [page](https://huggingface.co/spaces/{facts.name}) samples in your browser."
-        if facts.space
-        else "",
         files=_table(
             ("file", "size", "what it is"),
             [(f"`{name}`", f"{size / 1e6:.1f} MB", FILES[name]) for name, size in files.items()],

@@ -1,4 +1,4 @@
-"""`python -m kdiffusion hub SOURCE --out DIR`: a model as the Hub wants it, and its upload."""
+"""`python -m kdiffusion hub SOURCE --out DIR`: a model as the Hugging Face Hub wants it."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Annotated
 
 import tyro
-from huggingface_hub import HfApi, ModelCard
+from huggingface_hub import ModelCard
 
 from kdiffusion.artifacts import load_denoiser, onnx_loader
 from kdiffusion.artifacts.released import existing, released_models
@@ -98,45 +98,6 @@ def read_evaluation(path: Path) -> dict:
     return {**figures, **{key: Path(figures[key]).name for key in ("source", "data", "features")}}
 
 
-def upload(folder: Path, name: str, *, space: bool, private: bool) -> dict[str, str]:
-    """Uploads a folder that `write_hub_folder` made, the Space to a repository of its own.
-
-    All files land in one commit. Networks and figures of an earlier upload that the folder lacks
-    are removed.
-
-    Args:
-        folder: Path.
-        name: str, `owner/name`.
-        space: bool. Whether to upload the Space as well.
-        private: bool. Whether repositories that are new are private.
-
-    Returns:
-        dict from what was uploaded ("model", "space") to its address.
-    """
-    api = HfApi(library_name="kdiffusion")
-    # None: as the owner's settings say.
-    options = {"exist_ok": True, "private": private or None}
-    addresses = {"model": str(api.create_repo(name, **options))}
-    api.upload_folder(
-        repo_id=name,
-        folder_path=folder,
-        commit_message="Upload by kdiffusion hub",
-        ignore_patterns=[MARK, f"{SPACE}/*"],
-        delete_patterns=[*FILES, "evaluation.json"],
-    )
-    if space:
-        options |= {"repo_type": "space", "space_sdk": "static"}
-        addresses["space"] = str(api.create_repo(name, **options))
-        api.upload_folder(
-            repo_id=name,
-            repo_type="space",
-            folder_path=folder / SPACE,
-            commit_message="Upload by kdiffusion hub",
-            ignore_patterns=[".kdiffusion-*"],
-        )
-    return addresses
-
-
 def _with_released_licence(source, facts):
     """A pretrained model's README says its licence."""
     file = released_models().get(str(source))
@@ -178,10 +139,7 @@ def _draw_gallery(denoiser, per_label, path):
 def main(
     source: Artifact,
     out: Path,
-    push: str | None = None,
-    push_space: bool = False,
-    private: bool = False,
-    name: str | None = None,
+    name: str = Facts.name,
     license: str | None = None,
     datasets: tuple[str, ...] | None = None,
     tags: tuple[str, ...] = (),
@@ -192,7 +150,7 @@ def main(
     best: bool = False,
     overwrite: bool = False,
 ) -> None:
-    """Writes a folder for the Hugging Face Hub, and uploads it with --push.
+    """Writes a folder for the Hugging Face Hub, and prints how to upload it.
 
     It has a model card, the network in several formats, samples, and a Space.
 
@@ -200,10 +158,7 @@ def main(
         source: a run's folder, an imported folder, a .safetensors file, an exported .onnx file
             (published alone), a pretrained model's name, or hf://owner/name.
         out: folder to write.
-        push: owner/name to upload to, created if needed; log in with `hf auth login` first.
-        push_space: also upload the page, as a Space of the same name.
-        private: make new repositories private.
-        name: owner/name to use in README.md; by default that of --push.
+        name: owner/name on the Hub, for README.md.
         license: the Hub's identifier of a licence, such as apache-2.0; by default that of a
             pretrained model, else none.
         datasets: names of the data sets on the Hub; by default from the model's card.
@@ -216,16 +171,13 @@ def main(
         overwrite: replace an earlier folder.
     """
     refuse_existing(out, overwrite, MARK)
-    if push is not None:
-        HfApi().whoami()  # an error comes before the work
     facts = Facts(
-        name=name or push or Facts.name,
+        name=name,
         license=license,
         datasets=datasets,
         tags=tags,
         evaluation=None if evaluation is None else read_evaluation(evaluation),
         notes="" if notes is None else notes.read_text(encoding="utf-8"),
-        space=push_space,
     )
     files = write_hub_folder(
         source, out, facts, per_label=per_label, space=space, best=best, overwrite=overwrite
@@ -233,9 +185,4 @@ def main(
     for file, size in files.items():
         print(f"{size / 1e6:8.1f} MB  {out / file}")
     print(f"Written: {out}. Read {out / 'README.md'} before you publish it.")
-    if push is None:
-        print(f'Upload it: hf upload {facts.name} {shlex.quote(str(out))} --exclude "{SPACE}/*"')
-        return
-    for kind, where in upload(out, push, space=push_space, private=private).items():
-        print(f"Uploaded the {kind}: {where}")
-    print(f"Sample from it: python -m kdiffusion sample hf://{push}")
+    print(f'Upload it: hf upload {name} {shlex.quote(str(out))} --exclude "{SPACE}/*"')

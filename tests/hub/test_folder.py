@@ -135,3 +135,20 @@ def test_an_onnx_file_is_published_with_a_page_and_replaced(tmp_path, find_progr
         command.main(GOLDEN, out)
     command.main(GOLDEN, out, per_label=1, overwrite=True, space=False)
     assert not (out / "space").exists()
+
+
+@pytest.mark.slow
+def test_a_pretrained_model_opens_from_the_hub_and_starts_a_run(stand_in, tmp_path, capsys):
+    out = tmp_path / "out"
+    command.main(Path("digits"), out, space=False, per_label=1)
+    assert f"hf upload OWNER/NAME {out}" in capsys.readouterr().out
+    stand_in.put("someone/model", {name: (out / name).read_bytes() for name in _names(out)})
+    data = ModelCard.load(out / "README.md").data
+    assert data.license == "apache-2.0"  # a released model brings its own
+    assert data.datasets is None  # the digits aren't on the Hub
+    for file in ("onnx/model.onnx", "onnx/model_fp16.onnx", "onnx/model_int8.onnx"):
+        assert load_denoiser(f"hf://someone/model/{file}").card == load_denoiser("digits").card
+    parent, here = read_parent("hf://someone/model"), read_parent(out)
+    assert parent.to_dict() == {"name": "hf://someone/model", "sha256": here.sha256}
+    for name, weights in here.weights.items():
+        np.testing.assert_array_equal(parent.weights[name], weights)
