@@ -72,7 +72,6 @@ PACKAGES = {
     "tensorflow_datasets": "tensorflow-datasets tensorflow",
     "pyarrow": "pyarrow",
     "huggingface_hub": "huggingface_hub",
-    "webdataset": "webdataset",
     "ai_edge_litert": "ai-edge-litert",
 }
 

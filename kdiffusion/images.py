@@ -5,7 +5,7 @@ from __future__ import annotations
 import io
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Any, BinaryIO
+from typing import Any
 
 import numpy as np
 from PIL import Image, ImageDraw, ImageFont, ImageOps
@@ -54,12 +54,11 @@ def to_uint8(images: np.ndarray) -> np.ndarray:
     return np.clip(np.rint((images + 1.0) * 127.5), 0, 255).astype(np.uint8)
 
 
-def read_image(path: str | Path, file: BinaryIO | None = None) -> np.ndarray:
+def read_image(path: str | Path) -> np.ndarray:
     """Reads an image file, one of `FILE_FORMATS`, upright, with transparency laid on white.
 
     Args:
         path: path of the file.
-        file: the file itself where it is inside another one; `path` is then its name.
 
     Returns:
         uint8 array `[H, W, 1]` when the file is grey, `[H, W, 3]` otherwise.
@@ -68,7 +67,7 @@ def read_image(path: str | Path, file: BinaryIO | None = None) -> np.ndarray:
         ValueError: a file that can't be read as an image, by its name.
     """
     try:
-        with Image.open(file or path, formats=FILE_FORMATS) as opened:
+        with Image.open(path, formats=FILE_FORMATS) as opened:
             return _on_white(ImageOps.exif_transpose(opened))
     except Exception as error:  # Pillow's decoders raise a dozen kinds, most without the file.
         raise ValueError(f"{path} cannot be read as an image: {error}") from error

@@ -25,18 +25,6 @@ from kdiffusion.images import png_bytes
 from kdiffusion.terminal import counted
 
 
-def write_webdataset(
-    path: Path, images: np.ndarray, labels: np.ndarray, seeds: range, class_names: Sequence[str]
-) -> None:
-    """Writes a tar of WebDataset: SEED.png, and SEED.cls with the label as a number."""
-    from webdataset.writer import TarWriter
-
-    with TarWriter(str(path), encoder=False, mtime=0) as tar:
-        for image, label, seed in zip(images, labels, seeds, strict=True):
-            name, number = f"{seed:08d}", str(label).encode()
-            tar.write({"__key__": name, "png": png_bytes(image), "cls": number})
-
-
 def write_parquet(
     path: Path, images: np.ndarray, labels: np.ndarray, seeds: range, class_names: Sequence[str]
 ) -> None:
@@ -73,7 +61,6 @@ def write_png_folder(
 
 FORMATS = {
     "npz": NPZ,
-    "webdataset": FileFormat(write_webdataset, ".tar"),
     "parquet": FileFormat(write_parquet, ".parquet"),
     "png": FileFormat(write_png_folder, ""),
 }
@@ -105,9 +92,8 @@ def main(
         labels: class names or numbers, `all`, or `none` for no class. The labels take turns: seed
             s has label number s modulo the number of labels.
         shard: K/N, such as 2/8 on the second of eight machines: sample every N-th file.
-        format: npz has the arrays `images` (uint8 [N, H, W, C]), `labels` and `seeds`; webdataset
-            is a tar of SEED.png and SEED.cls; parquet has the columns `image`, `label` and `seed`;
-            png is a folder of SEED_labelLABEL.png.
+        format: npz has the arrays `images` (uint8 [N, H, W, C]), `labels` and `seeds`; parquet has
+            the columns `image`, `label` and `seed`; png is a folder of SEED_labelLABEL.png.
         images_per_file: number of images in each file; the last may have fewer.
         out: folder to write into.
     """

@@ -90,14 +90,6 @@ def test_more_seeds_can_follow_in_the_same_folder(toy, tmp_path):
     _check(toy, tmp_path / "many")
 
 
-def _of_webdataset(folder):
-    import webdataset
-
-    tars = [str(path) for path in sorted(folder.glob("*.tar"))]
-    for row in webdataset.WebDataset(tars, shardshuffle=False).decode("rgb8"):
-        yield int(row["__key__"]), row["cls"], row["png"]
-
-
 def _of_parquet(folder):
     from datasets import Dataset
 
@@ -121,7 +113,7 @@ def _of_npz(folder):
 
 @pytest.mark.parametrize("name", FORMATS)
 def test_each_format_is_read_by_its_own_library(run, toy, tmp_path, name):
-    readers = {"npz": _of_npz, "webdataset": _of_webdataset, "parquet": _of_parquet, "png": _of_png}
+    readers = {"npz": _of_npz, "parquet": _of_parquet, "png": _of_png}
     run(*FEW, "--format", name, "--out", tmp_path)
     seeds, labels, images = zip(*readers[name](tmp_path), strict=True)
     assert [*seeds] == [*SEEDS]

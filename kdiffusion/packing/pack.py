@@ -9,7 +9,6 @@ import json
 import os
 import shlex
 import time
-from collections.abc import Sequence
 from pathlib import Path
 from typing import Annotated, Literal
 
@@ -37,7 +36,6 @@ def pack(
     image_size: ImageSize | None = None,
     validation_fraction: float = 0.1,
     seed: int = 0,
-    class_names: Sequence[str] = (),
     horizontal_flip: bool | None = None,
     overwrite: bool = False,
     progress: bool = True,
@@ -45,12 +43,11 @@ def pack(
     """Packs a data set into a folder, which appears when it is whole.
 
     Args:
-        source: str. A folder with a sub-folder of images for each class; WebDataset tars: one, a
-            folder of them, or NAME-{000..123}.tar; or the name of a data set.
+        source: str. A folder with a sub-folder of images for each class, or the name of a data
+            set.
         out: path of the folder to write.
         directory: path. Where a data set of that name lies, as for `load_dataset`.
         image_size, validation_fraction, seed: as for `load_dataset`.
-        class_names: texts, for WebDataset tars, whose classes are numbers. Defaults to those.
         horizontal_flip: bool. Whether a mirror image is as good an example. Defaults to `None`:
             what is known of the data set, and False for files.
         overwrite: bool. Whether a packed folder may be replaced. Defaults to `False`.
@@ -65,9 +62,7 @@ def pack(
     """
     with staged(out, overwrite, mark=DESCRIPTION) as folder:
         folder.mkdir()
-        found = open_source(
-            source, directory, image_size, validation_fraction, seed, tuple(class_names)
-        )
+        found = open_source(source, directory, image_size, validation_fraction, seed)
         _write_arrays(folder, found, progress)
         if horizontal_flip is None:
             horizontal_flip = found.horizontal_flip
@@ -143,7 +138,6 @@ def main(
     image_size: int | tuple[int, int] | None = None,
     validation_fraction: float = 0.1,
     seed: int = 0,
-    class_names: tuple[str, ...] = (),
     horizontal_flip: Literal["auto", "yes", "no"] = "auto",
     overwrite: bool = False,
 ) -> None:
@@ -152,15 +146,13 @@ def main(
     Each image is decoded and resized once, here.
 
     Args:
-        source: a folder with a sub-folder of images for each class; WebDataset tars (one, a folder
-            of them, or NAME-{000..123}.tar); or the name of a data set.
+        source: a folder with a sub-folder of images for each class, or the name of a data set.
         out: folder to write.
         directory: TFDS's data directory; by default TFDS_DATA_DIR, or TFDS's own.
         image_size: side in pixels to resize images to, or height and width; by default the
             images' own.
         validation_fraction: share of the images to hold out, if the data set has no test split.
         seed: decides which images are held out.
-        class_names: names of the classes in WebDataset tars; by default their numbers.
         horizontal_flip: whether training mirrors images at random; auto is the data set's
             default, and no for files.
         overwrite: replace a packed folder.
@@ -168,7 +160,7 @@ def main(
     start = time.perf_counter()
     packed = pack(
         source, out, directory=directory, image_size=image_size,
-        validation_fraction=validation_fraction, seed=seed, class_names=class_names,
+        validation_fraction=validation_fraction, seed=seed,
         horizontal_flip={"auto": None, "yes": True, "no": False}[horizontal_flip],
         overwrite=overwrite,
     )  # fmt: skip

@@ -1,15 +1,10 @@
-"""What is packed: images in files or WebDataset tars, TFDS, or any other data set, in blocks."""
+"""What is packed: images in a folder, TFDS, or any other data set, in blocks."""
 
 from __future__ import annotations
 
-import io
-import json
 import os
-import re
-import tarfile
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import ThreadPoolExecutor
-from pathlib import Path
 from typing import NamedTuple
 
 import numpy as np
@@ -21,95 +16,6 @@ from kdiffusion.data.loading import FOLDER, TFDS
 from kdiffusion.images import ImageSize, fit_image, read_image
 
 PARTS = ("train", "validation")
-IMAGE_SUFFIXES = ("jpg", "jpeg", "png", "webp", "bmp", "ppm")
-_RANGE = re.compile(r"\{(\d+)\.\.(\d+)\}")
-
-
-class ImageFile(NamedTuple):
-    """An image in a file: all of it, or `size` bytes of a tar from `offset` on."""
-
-    path: Path
-    label: int
-    name: str = ""
-    offset: int = 0
-    size: int = -1
-
-    def read(self) -> np.ndarray:
-        """uint8 `[H, W, C]`, C = 1 or 3."""
-        with self.path.open("rb") as file:
-            file.seek(self.offset)
-            content = io.BytesIO(file.read(self.size))
-        return read_image(f"{self.path}: {self.name}" if self.name else self.path, content)
-
-
-def tar_files(source: str | os.PathLike) -> list[Path]:
-    """The tar files that a source names, in order: one, a folder of them, or NAME-{000..123}.tar.
-
-    Args:
-        source: str or path.
-
-    Returns:
-        list of Path; empty where it names none.
-    """
-    path = Path(source)
-    if path.is_dir():
-        return sorted(path.glob("[!.]*.tar"))
-    if path.suffix != ".tar":
-        return []
-    match = _RANGE.search(str(path))
-    if match is None:
-        return [path]
-    first, last = match.groups()
-    before, after = str(path)[: match.start()], str(path)[match.end() :]
-    numbers = range(int(first), int(last) + 1)
-    return [Path(f"{before}{number:0{len(first)}d}{after}") for number in numbers]
-
-
-def index_tar(path: str | os.PathLike) -> list[ImageFile]:
-    """The images in a WebDataset tar file.
-
-    Files of the same name up to its first dot are one example: an image, and its class as a number
-    in a `.cls` file, or as `label` in a `.json` file. Other files are passed over, such as
-    `1.mask.png` beside `1.jpg`.
-
-    Args:
-        path: path of an uncompressed tar file.
-
-    Raises:
-        ValueError: an example lacks its image or its label.
-    """
-    images, labels = {}, {}
-    with tarfile.open(path, "r:") as tar:
-        for member in tar:
-            folder, _, name = member.name.rpartition("/")
-            stem, _, suffix = name.partition(".")
-            example, suffix = f"{folder}/{stem}", suffix.lower()
-            if not stem or not member.isfile():  # without a stem it is hidden: macOS' ._1.jpg
-                continue
-            if suffix in IMAGE_SUFFIXES:
-                images[example] = member
-            elif suffix == "cls":
-                labels[example] = int(_content(tar, member))
-            elif suffix == "json":
-                facts = json.loads(_content(tar, member))
-                if "label" in facts:
-                    labels[example] = facts["label"]
-    incomplete = images.keys() ^ labels.keys()
-    if incomplete:
-        raise ValueError(
-            f"{path}: the example {min(incomplete)} must have an image, and a label in a .cls file "
-            "or as `label` in a .json file"
-        )
-    return [
-        ImageFile(Path(path), labels[example], member.name, member.offset_data, member.size)
-        for example, member in images.items()
-    ]
-
-
-def _content(tar, member):
-    return tar.extractfile(member).read()
-
-
 BLOCK = 128  # images in memory at a time
 
 
@@ -137,40 +43,23 @@ def open_source(
     image_size: ImageSize | None,
     validation_fraction: float,
     seed: int,
-    class_names: tuple[str, ...],
 ) -> Source:
     """Finds out what a source is and how its images are split; arguments as for `pack`."""
-    options = (image_size, validation_fraction, seed)
-    tars = tar_files(source)
-    if tars:
-        files = [file for tar in tars for file in index_tar(tar)]
-        class_names = class_names or tuple(map(str, range(max(file.label for file in files) + 1)))
-        return _from_files(files, class_names, *options)
     name, directory = name_and_directory(str(source), directory)
-    return READERS.get(DATASETS.get(name, TFDS), _from_memory)(name, directory, *options)
+    read = READERS.get(DATASETS.get(name, TFDS), _from_memory)
+    return read(name, directory, image_size, validation_fraction, seed)
 
 
-def _from_folder(name, directory, *options):
-    classes = list_images(directory)
-    files = [
-        ImageFile(path, label) for label, paths in enumerate(classes.values()) for path in paths
-    ]
-    return _from_files(files, tuple(classes), *options)
-
-
-def _from_files(files: Sequence[ImageFile], class_names, image_size, validation_fraction, seed):
+def _from_folder(name, directory, image_size, validation_fraction, seed):
     """Images in files, decoded by a thread for each core: Pillow works outside Python's lock."""
-    labels = np.array([file.label for file in files], np.int32)
-    if labels.min() < 0 or labels.max() >= len(class_names):
-        raise ValueError(
-            f"classes must lie in [0, {len(class_names)}), one for each of `class_names`. "
-            f"Received: {labels.min()} to {labels.max()}"
-        )
+    classes = list_images(directory)
+    files = [path for paths in classes.values() for path in paths]
+    labels = np.repeat(np.arange(len(classes), dtype=np.int32), [*map(len, classes.values())])
     held_out = holdout_mask(labels, validation_fraction, seed)
     rows = dict(zip(PARTS, (np.flatnonzero(~held_out), np.flatnonzero(held_out)), strict=True))
 
     def decode(file):
-        pixels = file.read()
+        pixels = read_image(file)
         return pixels if image_size is None else fit_image(pixels, image_size)
 
     def decoded(files) -> Iterator[list[np.ndarray]]:
@@ -189,7 +78,7 @@ def _from_files(files: Sequence[ImageFile], class_names, image_size, validation_
             yield np.stack([np.broadcast_to(pixels, shape) for pixels in block])
 
     labels_of_parts = {part: labels[rows[part]] for part in PARTS}
-    return Source(class_names, False, shape, labels_of_parts, read)
+    return Source(tuple(classes), False, shape, labels_of_parts, read)
 
 
 def _from_tfds(name, directory, image_size, validation_fraction, seed):

@@ -81,7 +81,7 @@ def test_a_model_that_is_not_there_is_one_line_with_those_that_are(capsys, tmp_p
     [
         (ValueError("`steps`\nis"), "error: `steps` is"),
         (MemoryError("of an\narray"), "error: not enough memory: of an array"),
-        (ModuleNotFoundError("No module", name="webdataset"), "pip install webdataset"),
+        (ModuleNotFoundError("No module", name="sklearn"), "pip install scikit-learn"),
         (KeyboardInterrupt(), 130),
     ],
 )

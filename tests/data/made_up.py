@@ -1,7 +1,5 @@
-"""Data sets on the disk, made for the tests: a TFDS directory, a folder of images, a tar."""
+"""Data sets on the disk, made for the tests: a TFDS directory, a folder of images."""
 
-import io
-import tarfile
 from pathlib import Path
 
 import numpy as np
@@ -21,16 +19,6 @@ def write_folder(directory, files):
         path.parent.mkdir(parents=True, exist_ok=True)
         Image.fromarray(pixels).save(path)
     return Path(directory)
-
-
-def write_tar(path, files):
-    """Writes {"name": bytes} and returns the path."""
-    with tarfile.open(path, "w") as tar:
-        for file, content in files.items():
-            entry = tarfile.TarInfo(file)
-            entry.size = len(content)
-            tar.addfile(entry, io.BytesIO(content))
-    return path
 
 
 def store_tfds(directory, features, splits, name="little", version="1.0.0"):

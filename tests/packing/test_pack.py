@@ -1,6 +1,5 @@
 """A packed data set is the data set: the same images and batches, from the disk."""
 
-import io
 import tracemalloc
 
 import numpy as np
@@ -17,7 +16,6 @@ from tests.data.made_up import (
     random_pixels,
     store_tfds,
     write_folder,
-    write_tar,
 )
 
 
@@ -89,27 +87,6 @@ def test_a_data_set_of_tfds_is_packed_as_it_would_be_loaded(tmp_path, labelled):
     dataset = packed("little", tmp_path, directory=directory)
     assert_same_data(dataset, load_dataset("little", directory=directory))
     assert len(dataset.validation_images) == (9 if labelled else 110)
-
-
-def test_tars_of_webdataset_are_packed_image_by_image(tmp_path):
-    pixels, labels, names = random_pixels(30), np.arange(30) % 3, ("ant", "bee", "cow")
-    (tmp_path / "tars").mkdir()
-    for number in range(2):
-        half, files = slice(15 * number, 15 * number + 15), {}
-        for index, (image, label) in enumerate(zip(pixels[half], labels[half], strict=True)):
-            encoded = io.BytesIO()
-            Image.fromarray(image).save(encoded, "PNG")
-            files |= {f"{index}.png": encoded.getvalue(), f"{index}.cls": b"%d" % label}
-        write_tar(tmp_path / "tars" / f"{number}.tar", files)
-    dataset = packed(tmp_path / "tars", tmp_path, class_names=names)
-    assert dataset.class_names == names
-    rows = [*dataset.images, *dataset.validation_images]
-    label_of = {row.tobytes(): label for row, label in zip(pixels, labels, strict=True)}
-    assert {row.tobytes() for row in rows} == label_of.keys()
-    together = [*dataset.labels, *dataset.validation_labels]
-    assert [label_of[row.tobytes()] for row in rows] == together
-    with pytest.raises(ValueError, match=r"`class_names`.*0 to 2"):
-        pack(tmp_path / "tars", tmp_path / "other", class_names=("a", "b"), progress=False)
 
 
 def test_a_file_at_fault_is_named_and_nothing_is_left(folder, tmp_path):
