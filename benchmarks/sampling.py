@@ -52,7 +52,6 @@ def main(
     print(f"| sampler | w | steps | evaluations | {' | '.join(FIGURES)} |".replace("_", " "))
     print("|---" * (4 + len(FIGURES)) + "|")
     for sampler, strength, count in itertools.product(samplers, strengths, steps):
-        count = -(-count // SAMPLERS[sampler].predictions_per_step)
         options = {
             "sampler": sampler, "steps": count, "guidance_strength": strength,
             "guidance_interval": interval,

@@ -152,7 +152,7 @@ class Sampler {
       const int t = c_.timesteps[k], s = k + 1 < c_.timesteps.size() ? c_.timesteps[k + 1] : -1;
       Look look{t, x, clean(x, t, label)};
       if (c_.sampler == "unipc" && !history.empty()) look.x = corrected(look, history);
-      x = next(look, s, label, history, noise);
+      x = next(look, s, history, noise);
       history.push_back(look);
       if (s < 0) clip(x);
       if (step) step(s, look.x0, x);
@@ -177,7 +177,7 @@ class Sampler {
       for (double& value : image) value = std::clamp(value, -1.0, 1.0);
   }
 
-  Image next(const Look& look, int s, int label, const std::vector<Look>& history, Noise& noise) {
+  Image next(const Look& look, int s, const std::vector<Look>& history, Noise& noise) {
     const int t = look.t;
     const bool is_ddpm = c_.sampler == "ddpm", is_sde = c_.sampler == "dpmpp_2m_sde";
     if (c_.sampler == "ipndm") return adams_bashforth(look, s, history);
@@ -203,11 +203,6 @@ class Sampler {
       x = sum(1, sum(1, x, row[0], look.x), row[1], look.x0);
       for (size_t back = 1; back <= std::min<size_t>(history.size(), 2); ++back)
         x = sum(1, x, row[1 + back], history[history.size() - back].x0);
-    }
-    if (c_.sampler == "heun" && s >= 0) {
-      const double h = c_.lambda(s) - c_.lambda(t);
-      const double weight = std::sqrt(c_.abar(s)) * (1 - (1 - std::exp(-h)) / h);
-      x = sum(1, x, weight, sum(1, clean(x, s, label), -1, look.x0));
     }
     return x;
   }

@@ -1,6 +1,6 @@
 """A deterministic sampler as three tables, for graphs that hold the whole loop.
 
-With one evaluation per step, and at most three steps before remembered, every step is linear:
+Without fresh noise, and with at most three steps before remembered, every step is linear:
 
     x_0 = clip(from_x x + from_prediction prediction)
     state = (x, x_0, then corrected x and x_0 of the step before, of two and of three before)
@@ -27,12 +27,8 @@ from kdiffusion.diffusion.sampling_plan import make_plan
 if TYPE_CHECKING:
     from kdiffusion.diffusion.card import DenoiserCard
 
-# Those that add no fresh noise and evaluate the network once per step.
-GRAPH_SAMPLERS = tuple(
-    name
-    for name, row in SAMPLERS.items()
-    if not row.always_random and row.predictions_per_step == 1
-)
+# Those that add no fresh noise.
+GRAPH_SAMPLERS = tuple(name for name, row in SAMPLERS.items() if not row.always_random)
 # The state, by the names in the graphs: x_2 is the corrected x of two steps before.
 STATE = ("x", "x0", "x_1", "x0_1", "x_2", "x0_2", "x_3", "x0_3")
 
@@ -90,7 +86,7 @@ def sampler_tables(card: DenoiserCard, **options: Any) -> SamplerTables:
     if options["sampler"] not in GRAPH_SAMPLERS:
         raise ValueError(
             f"`sampler` must be one of {', '.join(GRAPH_SAMPLERS)} in a graph: the others add "
-            f"fresh noise or evaluate twice a step. Received: sampler={options['sampler']!r}"
+            f"fresh noise. Received: sampler={options['sampler']!r}"
         )
     chosen = SamplingOptions(**options, guidance_strength=0).resolve(card)
     plan = make_plan(NetworkDenoiser(card, None), chosen)  # pyright: ignore[reportArgumentType]

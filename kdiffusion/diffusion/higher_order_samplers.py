@@ -1,4 +1,4 @@
-"""Solvers of the probability-flow ODE and SDE: DPM-Solver++, Heun, UniPC, iPNDM, and fitted ones.
+"""Solvers of the probability-flow ODE and SDE: DPM-Solver++, UniPC, iPNDM, and fitted ones.
 
 With lambda = log(alpha / sigma), alpha = sqrt(abar) and sigma = sqrt(1 - abar), the solution from
 t to s is (Lu et al. 2022, proposition 4.1)
@@ -78,26 +78,6 @@ def dpmpp_2m_sde_step(predict, x, t, s, schedule, history, normal):
     if s < 0:  # no noise on the last step
         return mean, estimate
     return mean + np.sqrt(schedule.posterior_variance(t, "fixed_small", s)) * normal(), estimate
-
-
-def heun_step(predict, x, t, s, schedule, history, normal):
-    """Heun's method: go to s, look again, and go with a line through both predictions.
-
-    Karras et al. 2022 (algorithm 1) apply it to x / alpha in sigma / alpha; here it is applied to
-    the integral above, in lambda. Both are of second order, but where a step spans a large range of
-    noise (a cosine schedule's first goes from sigma / alpha = 20,000 to 10) theirs multiplies the
-    difference of the two predictions by half that ratio. Two evaluations per step, one for the
-    last.
-    """
-    estimate = predict(x, t)
-    x_s = first_order(x, estimate.x0, schedule, t, s)
-    if s < 0:
-        return x_s, estimate
-    change = predict(x_s, s).x0 - estimate.x0
-    h = schedule.half_log_snr(s) - schedule.half_log_snr(t)
-    # The integral of e^lambda times a line from 0 to 1: 1 - (1 - e^-h) / h, which is 1 for h = inf.
-    weight = 1.0 - (1.0 - decay(schedule, t, s)) / h
-    return x_s + np.sqrt(schedule.alpha_bar(s)) * weight * change, estimate
 
 
 def unipc_step(predict, x, t, s, schedule, history, normal):

@@ -21,7 +21,6 @@ from kdiffusion.diffusion.higher_order_samplers import (
     dpmpp_2m_sde_step,
     dpmpp_2m_step,
     fitted_step,
-    heun_step,
     ipndm_step,
     unipc_step,
 )
@@ -67,7 +66,6 @@ class Sampler:
     always_random: bool = False  # draws fresh noise whatever its options
     multistep: bool = False  # looks at the history
     fitted: bool = False  # to a model and its timesteps: takes the card's coefficients
-    predictions_per_step: int = 1  # the last step, to s = -1, always takes one
     order: int | None = None  # of the global error as steps double, where nothing is random
 
     def is_random(self, eta: float = 0.0) -> bool:
@@ -78,7 +76,6 @@ class Sampler:
 SAMPLERS: dict[str, Sampler] = {
     "ddpm": Sampler(ddpm_step, options=("variance",), always_random=True),
     "ddim": Sampler(ddim_step, options=("eta",), order=1),
-    "heun": Sampler(heun_step, predictions_per_step=2, order=2),
     "dpmpp_2m": Sampler(dpmpp_2m_step, multistep=True, order=2),
     "dpmpp_2m_sde": Sampler(dpmpp_2m_sde_step, always_random=True, multistep=True),
     # Its corrector adds one to its predictor's two.

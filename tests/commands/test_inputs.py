@@ -18,7 +18,7 @@ from kdiffusion.images import to_uint8
 from kdiffusion.runs.config import SamplingConfig
 
 _OTHER_VALUES = {
-    "sampler": ("heun", "heun"),
+    "sampler": ("unipc", "unipc"),
     "steps": ("7", 7),
     "timesteps": ("99 64 32 9", (99, 64, 32, 9)),
     "spacing": ("karras", "karras"),

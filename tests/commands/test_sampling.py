@@ -177,7 +177,7 @@ def test_a_film_and_its_strip_are_of_the_images_that_were_asked_for(run, toy, sh
     ("name", "options", "said"),
     [
         ("sample", ["--labels", "bird"], "'cat', 'dog', 'ape'"),
-        ("sample", ["--eta", 0.5, "--sampler", "heun"], "`eta`"),
+        ("sample", ["--eta", 0.5, "--sampler", "unipc"], "`eta`"),
         ("sample", ["--out", "grid.bmp"], "must end in .png, .jpg, .jpeg, .webp"),
         ("film", ["--out", "film.png"], "must end in .gif"),
         ("interpolate", ["--labels", "cat", "--sampler", "ddpm"], "`sampler`"),

@@ -97,7 +97,7 @@ def test_a_saved_model_of_a_sampler_runs_only_if_it_is_trusted(one_sampler):
         load_sampler(one_sampler["saved_model"])
 
 
-@pytest.mark.parametrize("sampler", ["ddpm", "heun", "dpmpp_2m_sde"])
+@pytest.mark.parametrize("sampler", ["ddpm", "dpmpp_2m_sde"])
 def test_samplers_that_no_table_holds_are_refused(card, sampler):
     with pytest.raises(ValueError, match=r"must be one of ddim, dpmpp_2m, unipc, ipndm.*Received"):
         sampler_tables(card, sampler=sampler)

@@ -26,7 +26,7 @@ def test_a_sampler_that_the_page_lacks_is_replaced(ask, make_card):
     "query",
     [
         "label=2&seed=7&steps=1000&guidance=-1&sampler=ddpm",
-        "label=3&seed=18446744073709551615&steps=1&guidance=2.25&sampler=heun&to=8&at=0.75",
+        "label=3&seed=18446744073709551615&steps=1&guidance=2.25&sampler=dpmpp_2m&to=8&at=0.75",
     ],
 )
 def test_a_link_comes_back_as_it_was(read, query):

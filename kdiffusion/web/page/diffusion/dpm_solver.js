@@ -44,15 +44,3 @@ export async function dpmpp2mSdeStep(predict, x, t, s, schedule, history, normal
   const spread = Math.sqrt(schedule.posteriorVariance(t, s));
   return { x: weightedSum(1, mean, spread, normal()), estimate };
 }
-
-/** Heun's method in lambda: go to s, look again, go with a line through both predictions. */
-export async function heunStep(predict, x, t, s, schedule) {
-  const estimate = await predict(x, t);
-  const ahead = firstOrder(x, estimate.x0, schedule, t, s);
-  if (s < 0) return { x: ahead, estimate };
-  const change = weightedSum(1, (await predict(ahead, s)).x0, -1, estimate.x0);
-  const h = schedule.halfLogSnr(s) - schedule.halfLogSnr(t);
-  // The integral of e^lambda times a line from 0 to 1; 1 where h is infinite.
-  const weight = 1 - (1 - decay(schedule, t, s)) / h;
-  return { x: weightedSum(1, ahead, Math.sqrt(schedule.alphaBar(s)) * weight, change), estimate };
-}

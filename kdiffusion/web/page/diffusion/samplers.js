@@ -5,7 +5,7 @@
  *     await step(predict, x, t, s, schedule, history, normal, card) -> { x, estimate }
  */
 
-import { dpmpp2mSdeStep, dpmpp2mStep, heunStep } from "./dpm_solver.js";
+import { dpmpp2mSdeStep, dpmpp2mStep } from "./dpm_solver.js";
 import { fittedStep, ipndmStep } from "./multistep.js";
 import { unipcStep } from "./unipc.js";
 import { weightedSum } from "./weighted_sum.js";
@@ -33,7 +33,6 @@ export async function ddimStep(predict, x, t, s, schedule) {
 export const SAMPLERS = {
   ddpm: { step: ddpmStep, random: true },
   ddim: { step: ddimStep, random: false },
-  heun: { step: heunStep, random: false },
   dpmpp_2m: { step: dpmpp2mStep, random: false },
   dpmpp_2m_sde: { step: dpmpp2mSdeStep, random: true },
   unipc: { step: unipcStep, random: false },
