@@ -216,21 +216,14 @@ def slurm() -> tf.distribute.cluster_resolver.ClusterResolver:
     return _simple(cluster, *resolver.get_task_info())  # which counts the GPUs that are there
 
 
-def sagemaker() -> tf.distribute.cluster_resolver.ClusterResolver:
-    """The hosts of a SageMaker job. TensorFlow's resolver of them is not in its public API."""
-    hosts = json.loads(os.environ["SM_HOSTS"])
-    cluster = tf.train.ClusterSpec({"worker": [f"{host}:2223" for host in hosts]})
-    return _simple(cluster, "worker", hosts.index(os.environ["SM_CURRENT_HOST"]))
-
-
-def _listed(index_variable):
-    """Of a launcher that says which worker this is, but not where the others are.
+def kubernetes() -> tf.distribute.cluster_resolver.ClusterResolver:
+    """The pods of an Indexed Job or a JobSet.
 
     TensorFlow's `KubernetesClusterResolver` finds the pods, but not which of them it runs in.
     """
     addresses = os.environ["KDIFFUSION_HOSTS"].split(",")
     cluster = tf.train.ClusterSpec({"worker": addresses})
-    return _simple(cluster, "worker", int(os.environ[index_variable]))
+    return _simple(cluster, "worker", int(os.environ["JOB_COMPLETION_INDEX"]))
 
 
 def _simple(cluster, task_type, index):
@@ -248,8 +241,5 @@ def _simple(cluster, task_type, index):
 RESOLVERS: dict[str, Callable[[], tf.distribute.cluster_resolver.ClusterResolver]] = {
     "TF_CONFIG": tf.distribute.cluster_resolver.TFConfigClusterResolver,
     "SLURM_STEP_NODELIST": slurm,
-    "SM_HOSTS": sagemaker,
-    "JOB_COMPLETION_INDEX": lambda: _listed("JOB_COMPLETION_INDEX"),  # Kubernetes
-    "OMPI_COMM_WORLD_RANK": lambda: _listed("OMPI_COMM_WORLD_RANK"),  # Open MPI
-    "PMI_RANK": lambda: _listed("PMI_RANK"),  # MPICH, Intel MPI
+    "JOB_COMPLETION_INDEX": kubernetes,
 }

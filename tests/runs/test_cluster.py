@@ -10,7 +10,6 @@ import tensorflow as tf
 from kdiffusion.runs.strategy import RESOLVERS, find_cluster, multi_worker
 
 DOCUMENT = Path(__file__).parents[2] / "docs" / "distributed.md"
-LISTED = {"KDIFFUSION_HOSTS": "a:1,b:2,c:3"}
 # Of each launcher: the environment of the third of three workers, and the addresses.
 CASES = {
     "TF_CONFIG": (
@@ -31,13 +30,9 @@ CASES = {
         },
         ["node07:10024", "node07:10025", "node08:10024"],
     ),
-    "SM_HOSTS": (
-        {"SM_HOSTS": '["algo-1", "algo-2", "algo-3"]', "SM_CURRENT_HOST": "algo-3"},
-        ["algo-1:2223", "algo-2:2223", "algo-3:2223"],
+    "JOB_COMPLETION_INDEX": (
+        {"JOB_COMPLETION_INDEX": "2", "KDIFFUSION_HOSTS": "a:1,b:2,c:3"}, ["a:1", "b:2", "c:3"],
     ),
-    "JOB_COMPLETION_INDEX": ({"JOB_COMPLETION_INDEX": "2", **LISTED}, ["a:1", "b:2", "c:3"]),
-    "OMPI_COMM_WORLD_RANK": ({"OMPI_COMM_WORLD_RANK": "2", **LISTED}, ["a:1", "b:2", "c:3"]),
-    "PMI_RANK": ({"PMI_RANK": "2", **LISTED}, ["a:1", "b:2", "c:3"]),
 }  # fmt: skip
 
 
