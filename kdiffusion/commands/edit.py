@@ -81,7 +81,7 @@ def inpaint(
         seed: seed of the first result; the next ones have seed + 1, seed + 2, ...
         resamplings: how often to repeat each group of steps, so that the new part fits the old.
             The cost grows with it.
-        jump_steps: steps in each group.
+        jump_steps: steps in each group, at most all but one.
         resize: crop and resize image and mask if their size differs from the model's.
     """
     denoiser = load_denoiser(artifact, trust)

@@ -56,6 +56,10 @@ def image_to_image(
     seeds = check_seeds(seeds)
     images = check_images(card, images, len(seeds))
     labels = check_labels(card, labels, len(seeds))
+    if not 0 < noise_level <= 1:
+        raise ValueError(
+            f"`noise_level` must be above 0 and at most 1. Received: noise_level={noise_level}"
+        )
     start = max(round(noise_level * card.schedule.num_timesteps) - 1, 0)
     plan = make_plan(denoiser, SamplingOptions(**options), start)
     first = plan.pairs[0][0]
@@ -94,8 +98,8 @@ def inpaint(
         sampler: str. A sampler without history. Defaults to the paper's `"ddpm"`.
         resamplings: int, r. How often each group of steps is repeated; 1: never. The paper's
             is 10; the number of evaluations grows with it.
-        jump_steps: int, j. Steps in a group, below the number of steps unless
-            `resamplings` is 1; the paper's is 10 of 250.
+        jump_steps: int, j. Steps in a group; of few steps at most all but one. The paper's is 10
+            of 250.
         batch_size: int. Images at a time.
         progress: bool. Whether to show a bar.
         callback: as in `sample`; called after each step towards the image.
@@ -115,11 +119,7 @@ def inpaint(
             "`sampler` must use no earlier steps: pasting the kept pixels in changes the path. "
             f"Received: sampler={sampler!r}"
         )
-    if resamplings > 1 and jump_steps >= len(plan.pairs):
-        raise ValueError(
-            f"`jump_steps` must be below the number of steps, {len(plan.pairs)}, unless "
-            f"`resamplings` is 1. Received: jump_steps={jump_steps}"
-        )
+    jump_steps = max(min(jump_steps, len(plan.pairs) - 1), 1)
     moves = repaint_moves(len(plan.pairs), resamplings, jump_steps)
 
     def run(indices, on_step):

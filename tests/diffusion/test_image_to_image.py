@@ -69,6 +69,13 @@ def test_steps_the_card_recommends_are_capped_and_one_image_serves_all_seeds(mak
     assert images.shape == (3, 2, 3, 1)
     assert not np.array_equal(images[0], images[1])
     np.testing.assert_array_equal(images, run(gaussian(card), 0.002, images=IMAGES[[0, 0, 0]]))
+    run(gaussian(card), 0.01, spacing="karras")
+
+
+@pytest.mark.parametrize("noise_level", [-1, 0, 1.5, np.nan])
+def test_a_noise_level_is_a_share(noise_level, make_card, gaussian):
+    with pytest.raises(ValueError, match="`noise_level`"):
+        run(gaussian(make_card()), noise_level)
 
 
 def test_each_variation_is_of_its_own_label(make_card, knows_x0):

@@ -93,7 +93,6 @@ def test_callback_and_progress_follow_the_moves(make_card, gaussian, capsys):
         ({"keep_mask": np.full((2, 3), 0.5)}, "`keep_mask`"),
         ({"images": IMAGES * 200}, "`images`"),
         ({"sampler": "unipc"}, "`sampler`"),
-        ({"steps": 5, "jump_steps": 5}, "`jump_steps`"),
         ({"labels": [0, 1]}, "`labels`"),
     ],
 )
@@ -119,3 +118,12 @@ def test_kept_pixels_are_noised_to_the_level_that_the_others_are_at(make_card):
         alpha_bar = card.schedule.alpha_bar(t)
         assert pixel.mean() == pytest.approx(0.8 * np.sqrt(alpha_bar), abs=0.07)
         assert pixel.var() == pytest.approx(1 - alpha_bar, rel=0.12)
+
+
+def test_few_steps_go_in_groups_of_fewer(make_card, gaussian):
+    """As those of a student, which takes four."""
+    denoiser = gaussian(make_card(steps=4, timesteps=(999, 640, 320, 90)))
+    expected = run(denoiser, resamplings=3, jump_steps=3)
+    np.testing.assert_array_equal(run(denoiser, resamplings=3, jump_steps=5), expected)
+    assert not np.array_equal(run(denoiser, resamplings=1), expected)
+    run(denoiser, steps=1, resamplings=3)
