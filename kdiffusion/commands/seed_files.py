@@ -20,6 +20,7 @@ from tqdm import tqdm
 
 from kdiffusion.diffusion.sampling import sample
 from kdiffusion.diffusion.sampling_options import SamplingOptions
+from kdiffusion.diffusion.sampling_plan import check_labels
 from kdiffusion.diffusion.seeded_noise import initial_latents
 from kdiffusion.files import staged
 from kdiffusion.images import to_uint8
@@ -93,8 +94,8 @@ def sample_to_folder(
             into files.
     """
     folder, card = Path(folder), denoiser.card
-    options = dataclasses.asdict(SamplingOptions(**options).resolve(card))
-    _begin_job(folder, denoiser, labels, options)
+    settings = dataclasses.asdict(SamplingOptions(**options).resolve(card))
+    _begin_job(folder, denoiser, check_labels(card, labels, len(labels)), settings)
     files = files_of(seeds, images_per_file)
     _refuse_overlaps(folder, files)
     files = files[shard[0] - 1 :: shard[1]]
@@ -110,7 +111,7 @@ def sample_to_folder(
             file_labels = labels_of_seeds(labels, file)
             images = sample(
                 denoiser, file_labels, file, batch_size=batch_size, progress=False,
-                callback=lambda index, t, x, x0: bar.update(len(x) / options["steps"]), **options,
+                callback=lambda index, t, x, x0: bar.update(len(x) / settings["steps"]), **options,
             )  # fmt: skip
             with staged(folder / file_name(file, file_format.suffix), overwrite=True) as path:
                 file_format.write(path, to_uint8(images), file_labels, file, card.class_names)
@@ -140,8 +141,8 @@ def _begin_job(folder, denoiser, labels, options):
     middle = np.array([card.schedule.num_timesteps // 2], np.int32)
     prediction = denoiser(noise, middle, np.zeros(1, np.int32)).ravel()[:64].tolist()
     settings = {
-        "dataset": card.dataset, "class_names": card.class_names,
-        "labels": [int(label) for label in labels], **options,
+        "dataset": card.dataset, "class_names": card.class_names, "labels": labels.tolist(),
+        **options,
     }  # fmt: skip
     settings = json.loads(json.dumps(settings))  # with lists for tuples
     path = folder / JOB

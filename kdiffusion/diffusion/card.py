@@ -5,6 +5,7 @@ from __future__ import annotations
 import dataclasses
 import functools
 import json
+import operator
 import warnings
 from dataclasses import dataclass
 from typing import Any
@@ -14,8 +15,9 @@ import numpy as np
 from kdiffusion.checks import check_name
 from kdiffusion.diffusion.forward_process import VARIANCES, NoiseSchedule
 from kdiffusion.diffusion.prediction import check_prediction_type
-from kdiffusion.diffusion.samplers import SAMPLERS, find_sampler
-from kdiffusion.diffusion.spacing import SPACINGS, check_timesteps
+from kdiffusion.diffusion.samplers import SAMPLERS
+from kdiffusion.diffusion.sampling_options import SamplingOptions
+from kdiffusion.diffusion.spacing import SPACINGS, pairs_between
 
 # A reader refuses another version, and opens every minor version of its own: what a newer one adds,
 # an older reader may leave aside. Minor version 1 added `data_split`, 2 `parent`, 3
@@ -127,14 +129,18 @@ class DenoiserCard:
                 known = {field.name for field in dataclasses.fields(part)}
                 value = part(**{key: value[key] for key in known & set(value)})
                 object.__setattr__(self, name, value)
-        for name, convert in (
-            ("image_shape", int), ("class_names", str), ("alphas_cumprod", float),
-            ("value_range", float), ("guidance_interval", float), ("timesteps", int),
-            ("coefficients", _four),
-        ):  # fmt: skip
-            value = getattr(self, name)
-            if value is not None:
-                object.__setattr__(self, name, tuple(convert(each) for each in value))
+        for names, convert in (
+            ("null_label images_seen steps", operator.index),
+            ("ema_decay guidance_strength", float),
+            ("class_names", _each(str)),
+            ("image_shape timesteps", _each(int)),
+            ("alphas_cumprod value_range guidance_interval", _each(float)),
+            ("coefficients", _each(_four)),
+        ):
+            for name in names.split():
+                value = getattr(self, name)
+                if value is not None:
+                    object.__setattr__(self, name, convert(value))
         if self.null_label != len(self.class_names):
             raise CardError(
                 f"`null_label` must be the number of classes, {len(self.class_names)}. "
@@ -149,28 +155,41 @@ class DenoiserCard:
             raise CardError(str(error)) from error
 
     def _check_sampling(self):
-        row = find_sampler(self.sampler)
         check_name("spacing", self.spacing, SPACINGS)
         check_name("variance", self.variance, VARIANCES)
-        if self.timesteps is not None:
-            check_timesteps(self.timesteps, self.schedule.num_timesteps)
-            if len(self.timesteps) != self.steps:
-                raise ValueError(
-                    f"`steps` must be the number of `timesteps`, {len(self.timesteps)}. "
-                    f"Received: steps={self.steps!r}"
-                )
-        if row.fitted or self.coefficients is not None:
-            rows, steps = len(self.coefficients or ()), len(self.timesteps or ())
-            if rows != steps or steps == 0:
-                raise ValueError(
-                    "`coefficients` must be one row for each of `timesteps`. "
-                    f"Received: {rows} rows for {steps} timesteps"
-                )
+        if self.timesteps is not None and len(self.timesteps) != self.steps:
+            raise ValueError(
+                f"`steps` must be the number of `timesteps`, {len(self.timesteps)}. "
+                f"Received: steps={self.steps!r}"
+            )
+        if self.coefficients is not None and len(self.coefficients) != len(self.timesteps or ()):
+            raise ValueError(
+                "`coefficients` must be one row for each of `timesteps`. "
+                f"Received: {len(self.coefficients)} rows for timesteps={self.timesteps}"
+            )
+        recommended = SamplingOptions().resolve(self)
+        object.__setattr__(self, "guidance_interval", recommended.guidance_interval)
 
     @functools.cached_property
     def schedule(self) -> NoiseSchedule:
         """The noise schedule that the denoiser was trained with."""
         return NoiseSchedule(np.array(self.alphas_cumprod))
+
+    def corrections(self, pairs: list[tuple[int, int]]) -> dict[int, tuple[float, ...]]:
+        """t ► the coefficients of the step from t; those of other steps than `pairs` don't serve.
+
+        Raises:
+            ValueError: `pairs` aren't among the steps that they were fitted to, if there are any.
+        """
+        steps = pairs_between(self.timesteps) if self.timesteps and self.coefficients else []
+        rows = dict(zip(steps, self.coefficients or (), strict=True))
+        if not rows.keys() >= set(pairs):
+            raise ValueError(
+                "`timesteps` of the sampler 'fitted' must be those that `kdiffusion fit_sampler` "
+                f"fitted it to, {[t for t, _ in steps] or 'of which this model has none'}; other "
+                f"samplers take any. Received: timesteps={[t for t, _ in pairs]}"
+            )
+        return {t: rows[t, s] for t, s in pairs}
 
     def to_json(self) -> str:
         """The card as JSON text; float64 numbers come back bit for bit."""
@@ -205,6 +224,10 @@ class DenoiserCard:
             raise
         except (KeyError, TypeError, ValueError) as error:
             raise CardError(f"Not a card ({error!r}). Received: {text[:80]!r}") from error
+
+
+def _each(convert):
+    return lambda values: tuple(map(convert, values))
 
 
 def _four(row):

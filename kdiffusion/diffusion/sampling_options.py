@@ -6,20 +6,28 @@ Flags, Python's keyword arguments, a run's configuration and a card's recommenda
 from __future__ import annotations
 
 import dataclasses
+import math
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Literal, Self
 
-from kdiffusion.diffusion.card import DenoiserCard
-from kdiffusion.diffusion.forward_process import VARIANCES
+import numpy as np
+
+from kdiffusion.diffusion.forward_process import VARIANCES, NoiseSchedule
+from kdiffusion.diffusion.guidance import within_interval
 from kdiffusion.diffusion.samplers import SAMPLERS, find_sampler
-from kdiffusion.diffusion.spacing import SPACINGS, check_timesteps
+from kdiffusion.diffusion.spacing import SPACINGS, check_timesteps, pairs_between, timestep_pairs
 
 if TYPE_CHECKING:  # A type checker can't know the tables' names.
+    from kdiffusion.diffusion.card import DenoiserCard
+
     SamplerName = SpacingName = VarianceName = str
 else:
     SamplerName = Literal[tuple(SAMPLERS)]
     SpacingName = Literal[tuple(SPACINGS)]
     VarianceName = Literal[tuple(VARIANCES)]
+
+# The interval that stands for None in a card and in a run's settings, where no infinity is stored.
+EVERYWHERE = (0.0, math.inf)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -33,7 +41,7 @@ class RecommendedSampling:
         guidance_strength: w of classifier-free guidance (Ho & Salimans 2022); 0 is the plain
             conditional model. Many libraries use a guidance scale of 1 + w.
         guidance_interval: noise levels (sigma) between which to guide; steps outside cost half.
-            0 inf is everywhere.
+            Both are finite, but for 0 inf, which is everywhere.
     """
 
     sampler: SamplerName | None = None
@@ -41,6 +49,15 @@ class RecommendedSampling:
     timesteps: tuple[int, ...] | None = None
     guidance_strength: float | None = None
     guidance_interval: tuple[float, float] | None = None
+
+    def __post_init__(self):
+        interval = tuple(self.guidance_interval or EVERYWHERE)
+        numbers = [self.guidance_strength or 0.0, *(interval if interval != EVERYWHERE else ())]
+        if not np.isfinite(numbers).all():
+            raise ValueError(
+                "`guidance_strength` and `guidance_interval` must be finite, but for an interval "
+                f"of 0 inf, which is everywhere. Received: {numbers}"
+            )
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -66,7 +83,10 @@ class SamplingOptions(RecommendedSampling):
         return {field.name: value for field, value in fields if value != field.default}
 
     def resolve(self, card: DenoiserCard, start: int | None = None) -> Self:
-        """Fills what was left out from the card; an option that the sampler lacks is an error.
+        """Fills what was left out from the card; options that can't be on this model are an error.
+
+        Whatever samples calls this before it samples or writes. Of what this returns, None stands
+        for nothing of the card's.
 
         Args:
             card: `DenoiserCard`.
@@ -78,7 +98,7 @@ class SamplingOptions(RecommendedSampling):
         } | {"spacing": card.spacing}
         if self.steps is not None or self.spacing is not None:
             recommended["timesteps"] = None  # the caller's own choice of timesteps
-        elif start is not None:
+        if start is not None:
             recommended["steps"] = min(card.steps, start + 1)
         given = {name: value for name, value in vars(self).items() if value is not None}
         chosen: dict[str, Any] = {**recommended, **given, "clip": self.clip and card.clip}
@@ -86,8 +106,38 @@ class SamplingOptions(RecommendedSampling):
             chosen.setdefault("variance", card.variance)
         if chosen["timesteps"] is not None:
             chosen |= {"spacing": None, **self._named(chosen["timesteps"], card, start)}
+        if tuple(chosen["guidance_interval"] or ()) == EVERYWHERE:
+            chosen["guidance_interval"] = None
         self._check_sampler_options(chosen["sampler"])
-        return dataclasses.replace(self, **chosen)
+        resolved = dataclasses.replace(self, **chosen)
+        pairs = resolved.pairs(card.schedule, start)
+        if find_sampler(chosen["sampler"]).fitted:
+            card.corrections(pairs)
+        resolved._check_interval(card.schedule, pairs, self.guidance_interval is not None)
+        return resolved
+
+    def pairs(self, schedule: NoiseSchedule, start: int | None = None) -> list[tuple[int, int]]:
+        """The steps (t, s) of options that `resolve` returned."""
+        chosen: Any = self  # what was None is not any more
+        if chosen.timesteps is None:
+            return timestep_pairs(schedule, chosen.steps, chosen.spacing, start)
+        return pairs_between(chosen.timesteps)
+
+    def _check_interval(self, schedule, pairs, is_given):
+        """Refuses an interval without a timestep, and a given one between two steps.
+
+        Guidance was asked for and would never act.
+        """
+        if self.guidance_interval is None:
+            return
+        timesteps = [t for t, _ in pairs]
+        inside = within_interval(schedule.noise_levels, self.guidance_interval)
+        if is_given and self.guidance_strength != 0 and not inside[timesteps].any():
+            visited = ", ".join(f"{schedule.noise_levels[t]:.4g}" for t in timesteps)
+            raise ValueError(
+                "`guidance_interval` must hold at least one of the noise levels that these steps "
+                f"visit ({visited}). Received: guidance_interval={self.guidance_interval}"
+            )
 
     def _named(self, timesteps, card, start):
         """The named timesteps that are not above `start`, and their number."""

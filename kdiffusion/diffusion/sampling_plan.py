@@ -14,11 +14,10 @@ import numpy as np
 from kdiffusion.diffusion.card import DenoiserCard
 from kdiffusion.diffusion.denoiser import Denoiser
 from kdiffusion.diffusion.forward_process import NoiseSchedule
-from kdiffusion.diffusion.guidance import guided, within_interval
+from kdiffusion.diffusion.guidance import guided
 from kdiffusion.diffusion.prediction import Predict, predictor
 from kdiffusion.diffusion.samplers import Sampler, find_sampler
 from kdiffusion.diffusion.sampling_options import SamplingOptions
-from kdiffusion.diffusion.spacing import pairs_between, timestep_pairs
 
 # One whole number for each image: labels, seeds.
 Integers = Sequence[int] | np.ndarray
@@ -107,17 +106,11 @@ def make_plan(denoiser: Denoiser, options: SamplingOptions, start: int | None = 
     """The plan that `options` stand for, on this denoiser; `start` is the noisiest timestep."""
     card = denoiser.card
     chosen: Any = options.resolve(card, start)  # what was None is not any more
-    sampler = find_sampler(chosen.sampler)
+    pairs, sampler = chosen.pairs(card.schedule, start), find_sampler(chosen.sampler)
     own = {name: getattr(chosen, name) for name in sampler.options}
     own = {name: value for name, value in own.items() if value is not None}
-    if chosen.timesteps is None:
-        pairs = timestep_pairs(card.schedule, chosen.steps, chosen.spacing, start)
-    else:
-        pairs = pairs_between(chosen.timesteps)
-    if options.guidance_interval is not None and chosen.guidance_strength != 0:
-        _check_interval_is_visited(options.guidance_interval, card.schedule, pairs)
     if sampler.fitted:
-        own["corrections"] = _corrections(card, pairs)
+        own["corrections"] = card.corrections(pairs)
     network = guided(
         denoiser,
         chosen.guidance_strength,
@@ -135,33 +128,3 @@ def make_plan(denoiser: Denoiser, options: SamplingOptions, start: int | None = 
         ),
         clip=chosen.clip,
     )
-
-
-def _corrections(card: DenoiserCard, pairs: list[tuple[int, int]]) -> dict[int, tuple[float, ...]]:
-    """t ► the coefficients of the step from t; those of other steps than `pairs` don't serve."""
-    if card.timesteps is None or card.coefficients is None:
-        raise ValueError(
-            "`sampler` must be one that needs no coefficients: this model has none, until "
-            "`kdiffusion fit_sampler` fits them. Received: sampler='fitted'"
-        )
-    rows = dict(zip(pairs_between(card.timesteps), card.coefficients, strict=True))
-    if not rows.keys() >= set(pairs):
-        raise ValueError(
-            "`timesteps` must be those that the sampler was fitted to, "
-            f"{' '.join(map(str, card.timesteps))}; other samplers take any. "
-            f"Received: timesteps={[t for t, _ in pairs]}"
-        )
-    return {t: rows[t, s] for t, s in pairs}
-
-
-def _check_interval_is_visited(
-    interval: tuple[float, float], schedule: NoiseSchedule, pairs: list[tuple[int, int]]
-) -> None:
-    """Refuses an interval between two steps: guidance was asked for and would never act."""
-    timesteps = [t for t, _ in pairs]
-    if not within_interval(schedule.noise_levels, interval)[timesteps].any():
-        visited = ", ".join(f"{schedule.noise_levels[t]:.4g}" for t in timesteps)
-        raise ValueError(
-            "`guidance_interval` must hold at least one of the noise levels that these steps visit "
-            f"({visited}). Received: guidance_interval={tuple(interval)}"
-        )

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import dataclasses
-import math
 import time
 from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any
@@ -218,13 +217,9 @@ def network_figures(
 
 
 def _sampler(settings: Mapping[str, Any]) -> dict[str, Any]:
-    """What was asked of the sampler, in numbers that JSON has: an interval may end at infinity."""
+    """What was asked of the sampler."""
     facts = ("class_names", "labels")  # of the images: their numbers are among the figures
-    asked = {name: value for name, value in settings.items() if name not in facts}
-    if asked.get("guidance_interval") is not None:
-        ends = asked["guidance_interval"]
-        asked["guidance_interval"] = [end if math.isfinite(end) else str(end) for end in ends]
-    return asked
+    return {name: value for name, value in settings.items() if name not in facts}
 
 
 def _labels(samples, class_names):

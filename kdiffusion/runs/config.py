@@ -15,7 +15,7 @@ from pydantic.dataclasses import dataclass
 from pydantic_core import core_schema
 
 from kdiffusion.diffusion.prediction import TARGETS
-from kdiffusion.diffusion.sampling_options import RecommendedSampling
+from kdiffusion.diffusion.sampling_options import EVERYWHERE, RecommendedSampling
 from kdiffusion.diffusion.schedules import SCHEDULES
 from kdiffusion.diffusion.weighting import LOSS_WEIGHTINGS, TIMESTEP_SAMPLING_NAMES
 from kdiffusion.networks import NETWORKS
@@ -178,6 +178,9 @@ class SamplingConfig(RecommendedSampling):
     """How to sample: for the previews, and as the exported file's recommendation."""
 
     def __post_init__(self):
+        super().__post_init__()
+        if self.guidance_interval == EVERYWHERE:
+            object.__setattr__(self, "guidance_interval", None)
         defaults = {"sampler": "unipc", "steps": 20, "guidance_strength": 1.0}
         for name, value in defaults.items():
             if getattr(self, name) is None:

@@ -2,6 +2,7 @@
 
 import dataclasses
 import json
+import math
 
 import numpy as np
 import pytest
@@ -111,8 +112,23 @@ def test_a_card_of_an_older_minor_version_opens():
         ("spacing", "wide"),
         ("variance", "learned"),
         ("coefficients", ((0.1, 0.2, 0.3, 0.4),)),
+        ("guidance_strength", math.nan),
+        ("guidance_interval", (0.5, math.inf)),
+        ("guidance_interval", (1e8, 1e9)),
     ],
 )
 def test_a_card_that_would_sample_wrongly_is_refused(name, value):
     with pytest.raises(CardError, match=f"`{name}`"):
         DenoiserCard.from_json(json.dumps(changed(**{name: value})))
+
+
+@pytest.mark.parametrize("name", ["null_label", "images_seen", "steps", "ema_decay"])
+def test_a_string_is_no_number(name):
+    with pytest.raises(CardError, match="Not a card"):
+        DenoiserCard.from_json(json.dumps(changed(**{name: "four"})))
+
+
+def test_an_interval_without_ends_is_everywhere_and_no_infinity_is_written():
+    card = DenoiserCard(**{**FIELDS, "guidance_interval": (0, math.inf)})
+    assert card.guidance_interval is None
+    assert DenoiserCard.from_json(card.to_json()) == card

@@ -126,10 +126,12 @@ def test_a_fitted_sampler_serves_its_own_timesteps_alone(make_card, gaussian):
     denoiser = gaussian(make_card(sampler="fitted", **FITTED))
     assert [step.t for step in sampling_steps(denoiser, [0])] == [640, 320, 90, -1]
     for options in ({"steps": 4}, {"timesteps": (999, 320, 90)}):
-        with pytest.raises(ValueError, match=r"`timesteps` must be those .* 999 640 320 90; other"):
+        with pytest.raises(
+            ValueError, match=r"`timesteps` .* must be those .*\[999, 640, 320, 90\]; other"
+        ):
             sampling_steps(denoiser, [0], **options)
         assert list(sampling_steps(denoiser, [0], sampler="ddim", **options))
-    with pytest.raises(ValueError, match="`sampler` must be one that needs no coefficients"):
+    with pytest.raises(ValueError, match="this model has none"):
         sampling_steps(gaussian(make_card()), [0], sampler="fitted")
 
 

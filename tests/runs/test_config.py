@@ -42,6 +42,8 @@ def test_a_preset_survives_json_is_named_after_its_row_and_documents_its_command
         ("diffusion.schedule", "straight"),
         ("optimizer.epochs", 0),
         ("optimizer.learning_rate", float("nan")),
+        ("sampling.guidance_strength", float("nan")),
+        ("sampling.guidance_interval", (0.5, float("inf"))),
         ("run.seed", 2**31),
         ("run.no_such_field", 1),
     ],
@@ -54,3 +56,8 @@ def test_a_value_that_cannot_be_is_refused_by_name_in_python_and_in_a_file(name,
     content[section][field] = value
     with pytest.raises(ValueError, match=field):
         Config.from_json(json.dumps(content))
+
+
+def test_guidance_everywhere_survives_json():
+    config = DIGITS.replace(**{"sampling.guidance_interval": (0, float("inf"))})
+    assert Config.from_json(config.to_json()) == config == DIGITS

@@ -1,0 +1,82 @@
+"""What can't be is refused alike by every command that samples, before anything is written."""
+
+import json
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from kdiffusion.__main__ import main
+
+COMMANDS = {
+    "sample": ["sample", "digits.onnx", "--out", "out.png", "--npz", "out.npz", "--overwrite"],
+    "sample_many": ["sample_many", "digits.onnx", "--seeds", "0:2"],
+    "interpolate": ["interpolate", "digits.onnx", "--labels", "3"],
+    "interpolate images": [
+        "interpolate", "digits.onnx", "--labels", "3", "--images", "image.png", "image.png",
+        "--guidance-strength", "1",
+    ],
+    "image_to_image": ["image_to_image", "digits.onnx", "image.png", "--labels", "3"],
+    "inpaint": ["inpaint", "digits.onnx", "image.png", "image.png", "--labels", "3"],
+    "film": ["film", "digits.onnx", "--labels", "3", "--out", "out.gif", "--overwrite"],
+}  # fmt: skip
+REFUSED = [
+    "--steps 5000",
+    "--steps 0",
+    "--steps 3 --timesteps 9 3",
+    "--timesteps 3 9",
+    "--timesteps 20",
+    "--sampler fitted",
+    "--guidance-interval 500 1000",
+    "--guidance-interval 0 0.2 --steps 1",  # between two steps
+    "--guidance-interval 0.5 inf",
+    "--guidance-interval nan 3",
+    "--guidance-strength nan",
+    "--guidance-strength inf",
+]
+
+
+def _tree(folder):
+    return {path: path.is_file() and path.read_bytes() for path in folder.rglob("*")}
+
+
+@pytest.fixture
+def refuse(digits_file, tmp_path, monkeypatch, capsys):
+    """`refuse(ARGUMENTS...)`: that the command ends with few words, and touches no file."""
+    digits_file()
+    pixels = np.random.default_rng(0).integers(0, 256, (8, 8), np.uint8)
+    Image.fromarray(pixels).save(tmp_path / "image.png")
+    for name in ("out.png", "out.npz", "out.gif"):
+        (tmp_path / name).write_text("of before")
+    monkeypatch.chdir(tmp_path)
+
+    def run(*arguments):
+        before = _tree(tmp_path)
+        with pytest.raises(SystemExit) as ended:
+            main(list(map(str, arguments)))
+        assert _tree(tmp_path) == before
+        said = str(ended.value.code)
+        # Either our one line, or tyro's frame around what is wrong with an option.
+        assert said.startswith("error: ") or (
+            said == "2" and "Error pars" in capsys.readouterr()[1]
+        )
+        return said
+
+    return run
+
+
+@pytest.mark.parametrize("options", REFUSED)
+def test_options_that_no_model_or_this_one_cannot_be_sampled_with(refuse, options):
+    for arguments in COMMANDS.values():
+        refuse(*arguments, *options.split())
+
+
+@pytest.mark.parametrize("options", ["--timesteps 9", "--guidance-interval 0 inf"])
+def test_what_one_command_takes_every_command_takes(digits_file, refuse, tmp_path, options, capsys):
+    """The interval is a recommendation: steps that miss it are plain."""
+    digits_file(guidance_interval=(3.0, 5.0))
+    for arguments in COMMANDS.values():
+        main([*arguments, *options.split(), "--batch-size", "2"])
+    with open(tmp_path / "samples" / "job.json", encoding="utf-8") as file:
+        settings = json.load(file, parse_constant=pytest.fail)["settings"]
+    assert settings["guidance_interval"] == (None if "inf" in options else [3.0, 5.0])
