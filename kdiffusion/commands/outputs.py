@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import numpy as np
 import tyro
 
+from kdiffusion.diffusion.sampling_plan import check_seeds
 from kdiffusion.files import refuse_existing, staged
 from kdiffusion.images import image_grid, to_uint8
 from kdiffusion.terminal import counted
@@ -99,7 +100,8 @@ def labels_and_seeds(
         (int32 `[N]`, uint64 `[N]`), N = L * per_label.
     """
     label_of_image = np.repeat(np.asarray(labels, np.int32), per_label)
-    return label_of_image, np.array(range(seed, seed + len(label_of_image)), np.uint64)
+    seeds = check_seeds(range(seed, seed + len(label_of_image)))
+    return label_of_image, np.array(seeds, np.uint64)
 
 
 def grid_by_class(

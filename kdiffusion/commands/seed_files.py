@@ -20,7 +20,7 @@ from tqdm import tqdm
 
 from kdiffusion.diffusion.sampling import sample
 from kdiffusion.diffusion.sampling_options import SamplingOptions
-from kdiffusion.diffusion.sampling_plan import check_labels
+from kdiffusion.diffusion.sampling_plan import check_labels, check_seeds
 from kdiffusion.diffusion.seeded_noise import initial_latents
 from kdiffusion.files import staged
 from kdiffusion.images import to_uint8
@@ -95,6 +95,7 @@ def sample_to_folder(
     """
     folder, card = Path(folder), denoiser.card
     settings = dataclasses.asdict(SamplingOptions(**options).resolve(card))
+    check_seeds([seeds[0], seeds[-1]])
     _begin_job(folder, denoiser, check_labels(card, labels, len(labels)), settings)
     files = files_of(seeds, images_per_file)
     _refuse_overlaps(folder, files)

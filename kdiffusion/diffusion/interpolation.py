@@ -14,7 +14,7 @@ from kdiffusion.diffusion.inversion import INVERTIBLE, invert
 from kdiffusion.diffusion.samplers import find_sampler
 from kdiffusion.diffusion.sampling import Callback, sample
 from kdiffusion.diffusion.sampling_options import SamplingOptions
-from kdiffusion.diffusion.sampling_plan import Labels, check_images, check_labels
+from kdiffusion.diffusion.sampling_plan import Labels, check_images, check_labels, check_seeds
 from kdiffusion.diffusion.seeded_noise import initial_latents
 
 
@@ -76,7 +76,7 @@ def interpolate(
         float32 array `[frames, H, W, C]`.
     """
     card = denoiser.card
-    ends = initial_latents(seeds, card.image_shape) if latents is None else latents
+    ends = initial_latents(check_seeds(seeds), card.image_shape) if latents is None else latents
     sampler = _deterministic(sampler, card, options)
     fractions = np.linspace(0.0, 1.0, frames)
     labels = np.full(frames, label) if np.ndim(label) == 0 else np.arange(frames)

@@ -50,7 +50,12 @@ def check_labels(card: DenoiserCard, labels: Labels, count: int) -> np.ndarray:
 
 def check_seeds(seeds: Integers | None, count: int = 1) -> list[int]:
     """The seeds as Python ints; 0, 1, ... for `count` images where they are None."""
-    return [operator.index(seed) for seed in (range(count) if seeds is None else seeds)]
+    checked = [operator.index(seed) for seed in (range(count) if seeds is None else seeds)]
+    if checked and not 0 <= min(checked) <= max(checked) < 2**64:
+        raise ValueError(
+            f"`seeds` must be from 0 to 2^64 - 1. Received: {min(checked)} to {max(checked)}"
+        )
+    return checked
 
 
 def check_images(card: DenoiserCard, images: np.ndarray, count: int | None = None) -> np.ndarray:

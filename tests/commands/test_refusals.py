@@ -57,9 +57,8 @@ def refuse(digits_file, tmp_path, monkeypatch, capsys):
         assert _tree(tmp_path) == before
         said = str(ended.value.code)
         # Either our one line, or tyro's frame around what is wrong with an option.
-        assert said.startswith("error: ") or (
-            said == "2" and "Error pars" in capsys.readouterr()[1]
-        )
+        framed = said == "2" and "Error parsing" in capsys.readouterr().err
+        assert said.startswith("error: ") or framed
         return said
 
     return run
@@ -69,6 +68,16 @@ def refuse(digits_file, tmp_path, monkeypatch, capsys):
 def test_options_that_no_model_or_this_one_cannot_be_sampled_with(refuse, options):
     for arguments in COMMANDS.values():
         refuse(*arguments, *options.split())
+
+
+@pytest.mark.parametrize("seed", [-1, 2**64])
+@pytest.mark.parametrize("name", sorted(COMMANDS.keys() - {"interpolate images"}))  # has no seeds
+def test_a_seed_that_there_is_not(refuse, name, seed):
+    flags = {
+        "sample_many": ["--seeds", f"{seed}:{seed + 1}"],
+        "interpolate": ["--between-seeds", seed, 2],
+    }
+    refuse(*COMMANDS[name], *flags.get(name, ["--seed", seed]))
 
 
 @pytest.mark.parametrize("options", ["--timesteps 9", "--guidance-interval 0 inf"])
