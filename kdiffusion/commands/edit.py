@@ -16,7 +16,17 @@ from kdiffusion.artifacts import load_denoiser
 from kdiffusion.diffusion import editing, interpolation
 from kdiffusion.images import image_grid, to_uint8
 
-from .inputs import Labels, Model, Sampling, Trust, labels_from_text, read_given_image, read_mask
+from .inputs import (
+    Frames,
+    Labels,
+    Model,
+    Positive,
+    Sampling,
+    Trust,
+    labels_from_text,
+    read_given_image,
+    read_mask,
+)
 from .outputs import ImageOutput, write_outputs
 
 Image = Annotated[Path, tyro.conf.Positional, tyro.conf.arg(metavar="IMAGE")]
@@ -28,7 +38,7 @@ def image_to_image(
     image: Image,
     labels: Labels,
     noise_level: Annotated[float, tyro.conf.arg(aliases=["--strength"])] = 0.5,
-    per_label: int = 8,
+    per_label: Positive = 8,
     seed: int = 0,
     resize: bool = False,
     trust: Trust = False,
@@ -60,10 +70,10 @@ def inpaint(
     image: Image,
     mask: Mask,
     labels: Labels,
-    per_label: int = 8,
+    per_label: Positive = 8,
     seed: int = 0,
-    resamplings: int = 5,
-    jump_steps: int = 5,
+    resamplings: Positive = 5,
+    jump_steps: Positive = 5,
     resize: bool = False,
     trust: Trust = False,
     output: ImageOutput = ImageOutput("inpainted.png"),
@@ -101,7 +111,7 @@ def interpolate(
     labels: Labels,
     between_seeds: tuple[int, int] = (1, 2),
     images: tuple[Path, Path] | None = None,
-    frames: int = 10,
+    frames: Frames = 10,
     resize: bool = False,
     trust: Trust = False,
     output: ImageOutput = ImageOutput("walk.png"),

@@ -12,15 +12,15 @@ from kdiffusion.diffusion.sampling import network_evaluations
 from kdiffusion.files import staged
 from kdiffusion.terminal import counted
 
-from .inputs import Model
+from .inputs import Model, Positive
 from .outputs import choose_output
 
 
 def main(
     artifact: Model,
     steps: int = 8,
-    seeds: int = 256,
-    batch_size: int = 64,
+    seeds: Positive = 256,
+    batch_size: Positive = 64,
     out: Path | None = None,
     overwrite: bool = False,
 ) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import math
 import unicodedata
 from collections.abc import Sequence
 from pathlib import Path
@@ -10,6 +11,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import numpy as np
 import tyro
+from tyro.constructors import PrimitiveConstructorSpec
 
 from kdiffusion.diffusion.sampling_options import SamplingOptions
 from kdiffusion.images import fit_image, read_image, to_model_range
@@ -17,6 +19,23 @@ from kdiffusion.images import fit_image, read_image, to_model_range
 if TYPE_CHECKING:
     from kdiffusion.diffusion.card import DenoiserCard
 
+
+def from_to(least: int, most: float = math.inf) -> PrimitiveConstructorSpec:
+    """In an `Annotated[int, from_to(1)]`: the bounds of an option that is a whole number."""
+
+    def read(words):
+        if not least <= int(words[0]) <= most:
+            raise ValueError(f"must be from {least} to {most}. Received: {words[0]}")
+        return int(words[0])
+
+    return PrimitiveConstructorSpec(
+        1, "INT", read, lambda value: isinstance(value, int | None), lambda value: [str(value)]
+    )
+
+
+Positive = Annotated[int, from_to(1)]
+PositiveOrNone = Annotated[int | None, from_to(1)]
+Frames = Annotated[int, from_to(2)]
 # A word, not a Path, which would make `./digits`, a file, into `digits`, the pretrained model.
 Artifact = Annotated[str, tyro.conf.Positional, tyro.conf.arg(metavar="PATH")]
 Model = Annotated[
@@ -47,7 +66,7 @@ class Sampling(SamplingOptions):
             help_behavior_hint="",
         ),
     ] = True
-    batch_size: int = 64
+    batch_size: Positive = 64
 
     def described(self, card: DenoiserCard) -> str:
         """Sampler, steps and guidance in words, as they are for this card."""

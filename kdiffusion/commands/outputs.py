@@ -18,7 +18,7 @@ from kdiffusion.files import refuse_existing, staged
 from kdiffusion.images import image_grid, to_uint8
 from kdiffusion.terminal import counted
 
-from .inputs import label_names, labels_from_text
+from .inputs import from_to, label_names, labels_from_text
 
 if TYPE_CHECKING:
     from PIL import Image
@@ -140,7 +140,7 @@ class Output:
     """
 
     out: Annotated[Path | str, tyro.conf.arg(metavar="PATH", help_behavior_hint=NUMBERED)]
-    scale: int | None = None
+    scale: Annotated[int | None, from_to(1, 64)] = None  # a larger grid would fill the memory
     overwrite: bool = False
 
 

@@ -10,14 +10,14 @@ from kdiffusion.artifacts import load_denoiser, released_models
 from kdiffusion.diffusion.sampling import network_evaluations
 from kdiffusion.diffusion.sampling import sample as sample_images
 
-from .inputs import Labels, Model, Sampling, Trust
+from .inputs import Labels, Model, Positive, Sampling, Trust
 from .outputs import ImageOutput
 
 
 def sample(
     artifact: Model,
     labels: Labels = ("all",),
-    per_label: int = 8,
+    per_label: Positive = 8,
     seed: int = 0,
     trust: Trust = False,
     output: ImageOutput = ImageOutput("samples.png"),

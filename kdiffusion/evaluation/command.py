@@ -6,11 +6,11 @@ It runs without TensorFlow, but for a data set of TFDS and a SavedModel.
 import json
 import shutil
 from pathlib import Path
-from typing import TYPE_CHECKING, Literal
+from typing import TYPE_CHECKING, Annotated, Literal
 
 from kdiffusion.artifacts import is_artifact, load_denoiser
 from kdiffusion.artifacts.released import existing
-from kdiffusion.commands.inputs import Artifact, Sampling, Trust
+from kdiffusion.commands.inputs import Artifact, PositiveOrNone, Sampling, Trust, from_to
 from kdiffusion.commands.outputs import write_outputs
 from kdiffusion.commands.seed_files import JOB, file_name, files_of, sample_to_folder
 from kdiffusion.data import ImageDataset, load_dataset, name_and_directory
@@ -34,14 +34,14 @@ def main(
     source: Artifact,
     data: str | None = None,
     directory: Path | None = None,
-    images: int | None = None,
+    images: PositiveOrNone = None,
     measures: tuple[MeasureName, ...] | None = None,
     features: Path | None = None,
-    feature_size: int | None = None,
+    feature_size: PositiveOrNone = None,
     feature_range: tuple[float, float] = (0.0, 255.0),
     feature_output: str | None = None,
     judge: str | None = None,
-    network_images: int = NETWORK_IMAGES,
+    network_images: Annotated[int, from_to(0)] = NETWORK_IMAGES,
     seed: int = 0,
     sampling: Sampling = Sampling(),
     out: Path = Path("evaluation"),

@@ -33,6 +33,7 @@ REFUSED = [
     "--guidance-interval nan 3",
     "--guidance-strength nan",
     "--guidance-strength inf",
+    "--batch-size 0",
 ]
 
 
@@ -68,6 +69,27 @@ def refuse(digits_file, tmp_path, monkeypatch, capsys):
 def test_options_that_no_model_or_this_one_cannot_be_sampled_with(refuse, options):
     for arguments in COMMANDS.values():
         refuse(*arguments, *options.split())
+
+
+@pytest.mark.parametrize(
+    ("name", "options"),
+    [
+        ("sample", "--per-label 0"),
+        ("sample", "--scale 100000"),
+        ("sample_many", "--images-per-file -5"),
+        ("interpolate", "--frames 1"),
+        ("inpaint", "--resamplings 0"),
+        ("inpaint", "--jump-steps 0"),
+        ("film", "--frames 0"),
+    ],
+)
+def test_numbers_that_cannot_be(refuse, name, options):
+    refuse(*COMMANDS[name], *options.split())
+
+
+def test_a_sampler_is_fitted_to_images(refuse):
+    for options in ("--seeds 0", "--batch-size 0", "--steps 0"):
+        refuse("fit_sampler", "digits.onnx", *options.split())
 
 
 @pytest.mark.parametrize("seed", [-1, 2**64])
