@@ -49,7 +49,7 @@ def main(
     out: str,
     workers: int = 2,
     gpus: float = 0,
-    labels: tuple[str, ...] = ("all",),
+    labels: tuple[str, ...] | None = None,
     steps: int | None = None,
     images_per_block: int = 1000,
 ):
@@ -61,7 +61,7 @@ def main(
         out: folder for the Parquet files.
         workers: that sample at a time.
         gpus: for each worker; may be a part of one.
-        labels: `all`, `none` (of no class), class names or label numbers.
+        labels: `all` (the default), `none` (of no class), class names or label numbers.
         steps: from noise to image; as recommended if not given.
         images_per_block: what Ray hands out, and samples again when a worker is lost.
     """

@@ -14,7 +14,7 @@ import numpy as np
 from kdiffusion.artifacts import load_denoiser
 from kdiffusion.commands.inputs import (
     NO_CLASS,
-    Labels,
+    LabelsOrAll,
     Model,
     Positive,
     Sampling,
@@ -76,7 +76,7 @@ else:
 def main(
     artifact: Model,
     seeds: str,
-    labels: Labels = ("all",),
+    labels: LabelsOrAll = None,
     shard: str = "1/1",
     format: FormatName = "npz",
     images_per_file: Positive = IMAGES_PER_FILE,
@@ -90,8 +90,9 @@ def main(
 
     Args:
         seeds: FIRST:END, such as 0:50000 for the seeds 0 to 49999.
-        labels: class names or numbers, `all`, or `none` for no class. The labels take turns: seed
-            s has label number s modulo the number of labels.
+        labels: class names or numbers, `all` (the default), or `none` for no class; a name of a
+            class comes first. The labels take turns: seed s has label number s modulo the number
+            of labels.
         shard: K/N, such as 2/8 on the second of eight machines: sample every N-th file.
         format: npz has the arrays `images` (uint8 [N, H, W, C]), `labels` and `seeds`; parquet has
             the columns `image`, `label` and `seed`; png is a folder of SEED_labelLABEL.png.

@@ -18,7 +18,7 @@ from kdiffusion.diffusion.sampling_options import SamplingOptions
 from kdiffusion.diffusion.seeded_noise import initial_latents
 from kdiffusion.images import to_uint8
 
-from .inputs import Frames, Labels, Model, Positive, Sampling, Trust, labels_from_text
+from .inputs import Frames, LabelsOrAll, Model, Positive, Sampling, Trust, labels_from_text
 from .outputs import IMAGES, Output, choose_output, grid_by_class, labels_and_seeds, write_outputs
 
 if TYPE_CHECKING:
@@ -94,7 +94,7 @@ class FilmOutput(Output):
 
 def main(
     artifact: Model,
-    labels: Labels = ("all",),
+    labels: LabelsOrAll = None,
     per_label: Positive = 1,
     seed: int = 0,
     frames: Frames = 50,
@@ -106,7 +106,8 @@ def main(
     """Shows how images appear out of noise, as a GIF and as a strip of frames.
 
     Args:
-        labels: class names or numbers, `all`, or `none` for no class.
+        labels: class names or numbers, `all` (the default), or `none` for no class; a name of a
+            class comes first.
         per_label: images of each class.
         seed: seed of the first image; the next ones have seed + 1, seed + 2, ...
         frames: largest number of frames in the GIF, spread evenly over the steps.

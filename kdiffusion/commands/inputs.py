@@ -49,6 +49,7 @@ Model = Annotated[
 ]
 Trust = Annotated[bool, tyro.conf.arg(help="open a SavedModel, which can run arbitrary code.")]
 Labels = tuple[str, ...]
+LabelsOrAll = tuple[str, ...] | None
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -81,34 +82,36 @@ ALL_CLASSES = "all"
 NO_CLASS = "none"
 
 
-def labels_from_text(texts: Sequence[str], class_names: Sequence[str]) -> list[int]:
+def labels_from_text(texts: Sequence[str] | None, class_names: Sequence[str]) -> list[int]:
     """Reads class names, label numbers, `all` and `none`.
 
-    A name comes before a number: where classes are called "3" and "5", 3 is that name.
+    A name comes first: where classes are called "3" and "none", those are these names.
 
     Args:
         texts: strings, each `all`, `none` (the label for no class), a class name (capitals matter
-            only between classes that differ in nothing else) or a label.
+            only between classes that differ in nothing else) or a label, of which the number of
+            classes is that for no class. None: of all classes.
         class_names: strings; label i is `class_names[i]`.
 
     Returns:
         list of ints, in the order given.
     """
-    labels_of = {str(label): label for label in range(len(class_names))}
-    labels_of |= {_folded(name): label for label, name in enumerate(class_names)}
-    labels_of |= {name: label for label, name in enumerate(class_names)}
-    labels_of[NO_CLASS] = len(class_names)
+    every, no_class = [*range(len(class_names))], len(class_names)
+    if texts is None:
+        return every
+    labels_of = {ALL_CLASSES: every, NO_CLASS: [no_class]}
+    labels_of |= {str(label): [label] for label in (*every, no_class)}
+    labels_of |= {_folded(name): [label] for label, name in enumerate(class_names)}
+    labels_of |= {name: [label] for label, name in enumerate(class_names)}
     labels = []
-    for text in texts:
-        if text == ALL_CLASSES:
-            labels.extend(range(len(class_names)))
-        elif text in labels_of or _folded(text) in labels_of:
-            labels.append(labels_of.get(text, labels_of.get(_folded(text))))
-        else:
+    for text in texts or [""]:  # none given is none that there is
+        found = labels_of.get(text) or labels_of.get(_folded(text))
+        if found is None:
             raise ValueError(
-                f"`labels` must be `all`, `{NO_CLASS}`, numbers in [0, {len(class_names) - 1}] or "
+                f"`labels` must be `all`, `{NO_CLASS}`, numbers in [0, {no_class}] or "
                 f"some of {list(class_names)}. Received: {text!r}"
             )
+        labels += found
     return labels
 
 

@@ -166,7 +166,7 @@ class ImageOutput(Output):
         self,
         sample: Callable[[np.ndarray, np.ndarray], np.ndarray],
         card: DenoiserCard,
-        labels: Sequence[str],
+        labels: Sequence[str] | None,
         per_label: int,
         seed: int,
         how: str = "",

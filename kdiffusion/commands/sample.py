@@ -10,13 +10,13 @@ from kdiffusion.artifacts import load_denoiser, released_models
 from kdiffusion.diffusion.sampling import network_evaluations
 from kdiffusion.diffusion.sampling import sample as sample_images
 
-from .inputs import Labels, Model, Positive, Sampling, Trust
+from .inputs import LabelsOrAll, Model, Positive, Sampling, Trust
 from .outputs import ImageOutput
 
 
 def sample(
     artifact: Model,
-    labels: Labels = ("all",),
+    labels: LabelsOrAll = None,
     per_label: Positive = 8,
     seed: int = 0,
     trust: Trust = False,
@@ -26,7 +26,8 @@ def sample(
     """Samples one image, or a grid with one row per class, from an exported file.
 
     Args:
-        labels: class names or numbers, `all`, or `none` for no class.
+        labels: class names or numbers, `all` (the default), or `none` for no class; a name of a
+            class comes first.
         per_label: images of each class.
         seed: seed of the first image; the next ones have seed + 1, seed + 2, ...
     """

@@ -65,12 +65,14 @@ ANIMALS = ("cat", "dog", "Great Ape")
     ("names", "texts", "expected"),
     [
         (ANIMALS, ["all"], [0, 1, 2]),
-        (ANIMALS, ["none"], [3]),
+        (ANIMALS, None, [0, 1, 2]),
+        (ANIMALS, ["none", "3"], [3, 3]),
         (ANIMALS, ["DOG", "great ape", "0"], [1, 2, 0]),
         (ANIMALS, ["2", "2"], [2, 2]),
         (ANIMALS, ["dog", "all"], [1, 0, 1, 2]),
         (("3", "7"), ["7"], [1]),  # a name comes before a number
-        (("rest", "all", "none"), ["all", "none", "1"], [0, 1, 2, 3, 1]),
+        (("rest", "all", "None"), ["all", "none", "1", "3"], [1, 2, 1, 3]),
+        (("rest", "all", "None"), None, [0, 1, 2]),
         (("Cat", "cat", "Dog"), ["Cat", "cat", "DOG"], [0, 1, 2]),
         # An accent is a part of its letter, or a character of its own, as on macOS.
         (("tea", "cafe\u0301"), ["caf\u00e9", "CAFE\u0301"], [1, 1]),
@@ -80,9 +82,9 @@ def test_names_numbers_all_and_none(names, texts, expected):
     assert labels_from_text(texts, names) == expected
 
 
-@pytest.mark.parametrize("text", ["bird", "3", "-1", "1.0", ""])
+@pytest.mark.parametrize("text", ["bird", "4", "-1", "1.0", ""])
 def test_an_unknown_class_is_refused_with_the_classes_listed(text):
-    with pytest.raises(ValueError, match=r"\[0, 2\].*cat.*dog.*Great Ape") as error:
+    with pytest.raises(ValueError, match=r"\[0, 3\].*cat.*dog.*Great Ape") as error:
         labels_from_text([text], ANIMALS)
     assert repr(text) in str(error.value)
 

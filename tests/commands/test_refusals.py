@@ -34,6 +34,7 @@ REFUSED = [
     "--guidance-strength nan",
     "--guidance-strength inf",
     "--batch-size 0",
+    "--labels",
 ]
 
 
