@@ -159,7 +159,7 @@ class ImageOutput(Output):
     def choose(self) -> Path:
         """The image file to write; any file that is there is an error unless `overwrite`."""
         if self.npz is not None:
-            refuse_existing(self.npz, self.overwrite)
+            choose_output(self.npz, [".npz"], self.overwrite)
         return choose_output(self.out, IMAGES, self.overwrite)
 
     def write_by_class(

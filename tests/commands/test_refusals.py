@@ -75,6 +75,8 @@ def test_options_that_no_model_or_this_one_cannot_be_sampled_with(refuse, option
 @pytest.mark.parametrize(
     ("name", "options"),
     [
+        ("sample", "--npz out.png"),  # of the same name: one would be lost
+        ("interpolate", "--out walk.npz --npz walk.npz"),
         ("sample", "--per-label 0"),
         ("sample", "--scale 100000"),
         ("sample_many", "--images-per-file -5"),
@@ -84,7 +86,7 @@ def test_options_that_no_model_or_this_one_cannot_be_sampled_with(refuse, option
         ("film", "--frames 0"),
     ],
 )
-def test_numbers_that_cannot_be(refuse, name, options):
+def test_values_that_cannot_be(refuse, name, options):
     refuse(*COMMANDS[name], *options.split())
 
 
