@@ -3,8 +3,8 @@
 It runs without TensorFlow, but for a data set of TFDS and a SavedModel.
 """
 
+import contextlib
 import json
-import shutil
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Literal
 
@@ -15,7 +15,7 @@ from kdiffusion.commands.outputs import write_outputs
 from kdiffusion.commands.seed_files import JOB, file_name, files_of, sample_to_folder
 from kdiffusion.data import ImageDataset, load_dataset, name_and_directory
 from kdiffusion.data.loading import load_as_split
-from kdiffusion.files import refuse_existing
+from kdiffusion.files import refuse_existing, staged
 
 from .evaluation import NETWORK_IMAGES, fitting_count, measurable, measure, network_figures
 from .image_sets import open_images
@@ -68,14 +68,16 @@ def main(
         feature_output: name of the network's feature output, if it has several.
         judge: name or ONNX file of a classifier of real images; by default the data set's.
         network_images: number of held-out images to measure the network's errors on, without
-            sampling; 0 for none. Only for an exported file.
+            sampling; fewer than 2 for none. Only for an exported file.
         seed: seed of the first sample, and of the subsets that some measures use.
         out: folder to write into.
-        overwrite: delete an earlier evaluation and its samples, and sample again.
+        overwrite: replace an earlier evaluation and its samples, when the new one is done.
     """
     for name in FILES:
         refuse_existing(out / name, overwrite)
     given, denoiser, shape, names = _open(existing(source), images, seed, trust)
+    if denoiser is not None:
+        sampling.resolve(denoiser.card)  # an error comes before the work
     dataset, held_out = _load_data(data, directory, denoiser and denoiser.card, shape)
     if given and set(names or ()) <= set(dataset.class_names):
         names = dataset.class_names  # some of them, in another order: by name, not by place
@@ -85,16 +87,18 @@ def main(
     )  # fmt: skip
     count = len(given.images) if given else fitting_count(real) if images is None else images
     _say_left_out(measurable(measures, count, given is None or given.labels is not None, real)[1])
-    samples = given or _sample(denoiser, real, range(seed, seed + count), out, sampling, overwrite)
-    figures, nearest = measure(samples, real, measures, seed)
-    figures.update(source=str(source), held_out=held_out)
-    if denoiser is not None:
-        figures["network"] = network_figures(denoiser, real, network_images, seed)
-    print(table(figures))
-    texts = json.dumps(figures, indent=1, allow_nan=False), report(figures, samples, real, nearest)
-    written = write_outputs(
-        {out / n: text for n, text in zip(FILES, texts, strict=True)}, overwrite
-    )
+    with _folder_of_samples(out / "samples", overwrite and denoiser is not None) as folder:
+        samples = given or _sample(denoiser, real, range(seed, seed + count), folder, sampling)
+        figures, nearest = measure(samples, real, measures, seed)
+        figures.update(source=str(source), held_out=held_out)
+        if denoiser is not None:
+            figures["network"] = network_figures(denoiser, real, network_images, seed)
+        print(table(figures))
+        text = json.dumps(figures, indent=1, allow_nan=False)
+        texts = text, report(figures, samples, real, nearest)
+        written = write_outputs(
+            {out / name: text for name, text in zip(FILES, texts, strict=True)}, overwrite
+        )
     print(f"Written: {written}")
 
 
@@ -133,14 +137,13 @@ def _say_left_out(left_out):
         print(f"Not measured: {'; '.join(said)}.")
 
 
-def _sample(denoiser, real, seeds, out, sampling, overwrite):
-    folder = out / "samples"
-    if overwrite:
-        sampling.resolve(denoiser.card)  # refuses before anything is removed
-        if (folder / JOB).is_file():  # ours, of an earlier evaluation
-            shutil.rmtree(folder)
-        for name in FILES:  # an interrupted command continues without
-            (out / name).unlink(missing_ok=True)
+def _folder_of_samples(folder, replace):
+    """Where to sample: the folder itself, or one that replaces it when all is done."""
+    is_ours = (folder / JOB).is_file()  # of an earlier evaluation
+    return staged(folder, True, JOB) if replace and is_ours else contextlib.nullcontext(folder)
+
+
+def _sample(denoiser, real, seeds, folder, sampling):
     labels = labels_to_sample(len(denoiser.card.class_names), real.dataset)
     sample_to_folder(denoiser, labels, seeds, folder, **sampling.given())
     return open_images(folder, [file_name(file) for file in files_of(seeds)])

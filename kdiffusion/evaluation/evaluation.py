@@ -206,7 +206,7 @@ def network_figures(
     denoiser: Denoiser, real: Real, count: int, seed: int = 0, progress: bool = True
 ) -> dict[str, Any] | None:
     """The network's errors on so many held-out images; None without any."""
-    if count == 0 or len(real.dataset.validation_images) < FEWEST_IMAGES:
+    if min(count, len(real.dataset.validation_images)) < FEWEST_IMAGES:
         return None
     chosen = chosen_rows(len(real.dataset.validation_images), count, seed)
     images = real.dataset.validation_images[chosen]

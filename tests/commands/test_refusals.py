@@ -19,7 +19,15 @@ COMMANDS = {
     "image_to_image": ["image_to_image", "digits.onnx", "image.png", "--labels", "3"],
     "inpaint": ["inpaint", "digits.onnx", "image.png", "image.png", "--labels", "3"],
     "film": ["film", "digits.onnx", "--labels", "3", "--out", "out.gif", "--overwrite"],
+    "evaluate": [
+        "evaluate", "digits.onnx", "--images", "3", "--measures", "grain", "--network-images", "1",
+        "--overwrite",
+    ],
 }  # fmt: skip
+OVERWRITTEN = [
+    "out.png", "out.npz", "out.gif", "evaluation/evaluation.json", "evaluation/report.html",
+    "evaluation/samples/job.json",
+]  # fmt: skip
 REFUSED = [
     "--steps 5000",
     "--steps 0",
@@ -34,7 +42,6 @@ REFUSED = [
     "--guidance-strength nan",
     "--guidance-strength inf",
     "--batch-size 0",
-    "--labels",
 ]
 
 
@@ -43,14 +50,16 @@ def _tree(folder):
 
 
 @pytest.fixture
-def refuse(digits_file, tmp_path, monkeypatch, capsys):
+def refuse(digits_file, tmp_path, tmp_path_factory, monkeypatch, capsys):
     """`refuse(ARGUMENTS...)`: that the command ends with few words, and touches no file."""
     digits_file()
     pixels = np.random.default_rng(0).integers(0, 256, (8, 8), np.uint8)
     Image.fromarray(pixels).save(tmp_path / "image.png")
-    for name in ("out.png", "out.npz", "out.gif"):
+    (tmp_path / "evaluation" / "samples").mkdir(parents=True)
+    for name in OVERWRITTEN:
         (tmp_path / name).write_text("of before")
     monkeypatch.chdir(tmp_path)
+    monkeypatch.setenv("KDIFFUSION_CACHE_DIR", str(tmp_path_factory.mktemp("cache")))
 
     def run(*arguments):
         before = _tree(tmp_path)
@@ -84,6 +93,9 @@ def test_options_that_no_model_or_this_one_cannot_be_sampled_with(refuse, option
         ("inpaint", "--resamplings 0"),
         ("inpaint", "--jump-steps 0"),
         ("film", "--frames 0"),
+        ("evaluate", "--images 0"),
+        ("evaluate", "--network-images -1"),
+        *((name, "--labels") for name in COMMANDS if name != "evaluate"),
     ],
 )
 def test_values_that_cannot_be(refuse, name, options):
@@ -111,6 +123,8 @@ def test_what_one_command_takes_every_command_takes(digits_file, refuse, tmp_pat
     digits_file(guidance_interval=(3.0, 5.0))
     for arguments in COMMANDS.values():
         main([*arguments, *options.split(), "--batch-size", "2"])
-    with open(tmp_path / "samples" / "job.json", encoding="utf-8") as file:
-        settings = json.load(file, parse_constant=pytest.fail)["settings"]
-    assert settings["guidance_interval"] == (None if "inf" in options else [3.0, 5.0])
+    for folder in (tmp_path, tmp_path / "evaluation"):
+        text = (folder / "samples" / "job.json").read_text(encoding="utf-8")
+        settings = json.loads(text, parse_constant=pytest.fail)["settings"]
+        assert settings["guidance_interval"] == (None if "inf" in options else [3.0, 5.0])
+    assert "of before" not in [(tmp_path / name).read_text("latin-1") for name in OVERWRITTEN]

@@ -43,7 +43,9 @@ def _figures(out):
     return json.loads((out / "evaluation.json").read_text(encoding="utf-8"))
 
 
-def test_it_samples_measures_and_writes_and_goes_on_where_it_stopped(digits_file, tmp_path, capsys):
+def test_it_samples_measures_and_writes_and_goes_on_where_it_stopped(
+    digits_file, tmp_path, capsys, monkeypatch
+):
     file, out = digits_file(), tmp_path / "out"
     main(file, images=110, seed=7, out=out, **QUICK)
     assert "Kernel distance" in capsys.readouterr().out
@@ -79,6 +81,11 @@ def test_it_samples_measures_and_writes_and_goes_on_where_it_stopped(digits_file
     assert [path.name for path in (out / "samples").glob("images_*")] == [
         "images_00000000-00000119.npz"
     ]
+    before = {path: path.stat() for path in out.rglob("*")}
+    monkeypatch.setattr("kdiffusion.evaluation.command.table", None)
+    with pytest.raises(TypeError):  # at the end of the work
+        main(file, images=110, out=out, overwrite=True, **QUICK)
+    assert {path: path.stat() for path in out.rglob("*")} == before
 
 
 def test_a_small_folder_gets_as_many_samples_as_it_has_and_one_line_for_the_rest(
