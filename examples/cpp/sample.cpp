@@ -163,7 +163,7 @@ class Sampler {
  private:
   Image clean(const Image& x, int t, int label) {
     Image p = network_(x, t, label);
-    if (c_.w != 0 && c_.low < c_.sigma(t) && c_.sigma(t) <= c_.high)
+    if (c_.w != 0 && label != c_.null_label && c_.low < c_.sigma(t) && c_.sigma(t) <= c_.high)
       p = sum(1 + c_.w, p, -c_.w, network_(x, t, c_.null_label));
     const double alpha = std::sqrt(c_.abar(t)), beta = std::sqrt(1 - c_.abar(t));
     if (c_.prediction == "epsilon") p = sum(1 / alpha, x, -beta / alpha, p);

@@ -25,7 +25,7 @@ def guided(
         network: what predicts. Both predictions are made in one call, of up to twice the batch.
         strength: float, w. 0 is the conditional model itself, at one evaluation; -1 is the
             unconditional one.
-        null_label: int. The label that stands for no label.
+        null_label: int. The label that stands for no label; itself it costs one evaluation.
         interval: `(low, high)`. Guidance applies where low < sigma <= high (Kynkäänniemi et al.
             2024, eq. 5); elsewhere an image costs one evaluation. None guides everywhere.
         noise_levels: float array `[T]`, sigma of each timestep; needed for `interval`.
@@ -41,7 +41,9 @@ def guided(
         return network
 
     def guided_network(noisy_image, timestep, label):
-        guides = np.ones(len(timestep), bool) if applies is None else applies[timestep]
+        guides = label != null_label  # whose two predictions would be the same
+        if applies is not None:
+            guides = guides & applies[timestep]
         rows = np.flatnonzero(guides)
         if not len(rows):
             return network(noisy_image, timestep, label)

@@ -68,6 +68,19 @@ def test_outside_the_interval_a_row_costs_one_evaluation(interval):
     assert denoiser.rows == [7, 2]
 
 
+def test_no_label_is_not_guided_against_itself():
+    denoiser = Labelled()
+    x, t, labels = batch([0, NULL, 2, NULL])
+    prediction = guided(denoiser, 2.5, NULL)(x, t, labels)
+    assert denoiser.rows == [6]
+    np.testing.assert_array_equal(prediction[[1, 3]], Labelled()(x, t, labels)[[1, 3]])
+    labelled = [0, 2]
+    alone = guided(Labelled(), 2.5, NULL)(x[labelled], t[labelled], labels[labelled])
+    np.testing.assert_array_equal(prediction[labelled], alone)
+    # Within rounding it is what the formula gives.
+    np.testing.assert_allclose(prediction[1], combined(x[1], NULL, 2.5), rtol=1e-5, atol=1e-5)
+
+
 def test_the_cards_interval_holds_unless_another_is_given(make_card, knows_x0):
     schedule = make_card().schedule
     levels = schedule.noise_levels

@@ -11,7 +11,7 @@
  * @param {Denoiser} denoiser async (noisyImages Float32Array, timesteps Int32Array [B],
  *   labels Int32Array [B]) -> Float32Array
  * @param {number} strength w; 0 is the conditional model itself, at one evaluation
- * @param {number} nullLabel the label that stands for no label
+ * @param {number} nullLabel the label that stands for no label; itself it costs one evaluation
  * @param {NoiseSchedule} schedule
  * @param {[number, number] | null} interval guidance applies where low < sigma <= high
  *   (Kynkäänniemi et al. 2024, eq. 5), elsewhere at one evaluation; null: everywhere
@@ -22,7 +22,8 @@ export function guided(denoiser, strength, nullLabel, schedule, interval) {
   const [low, high] = interval ?? [-Infinity, Infinity];
   return async (noisyImage, timestep, label) => {
     const sigma = schedule.noiseLevel(timestep[0]);
-    if (sigma <= low || sigma > high) return denoiser(noisyImage, timestep, label);
+    const unguided = sigma <= low || sigma > high || label[0] === nullLabel;
+    if (unguided) return denoiser(noisyImage, timestep, label);
     const size = noisyImage.length;
     const twice = new Float32Array(2 * size);
     twice.set(noisyImage, 0);
