@@ -69,9 +69,12 @@ def read(path: str | os.PathLike) -> StoredWeights:
 
     path = Path(path)
     check_seal(path)
-    with safetensors.safe_open(path, framework="numpy") as file:
-        facts = json.loads((file.metadata() or {}).get(METADATA_KEY, "{}"))
-        weights = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118
+    try:
+        with safetensors.safe_open(path, framework="numpy") as file:
+            facts = json.loads((file.metadata() or {}).get(METADATA_KEY, "{}"))
+            weights = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118
+    except safetensors.SafetensorError as error:
+        raise ArtifactError(f"{path} cannot be read as a whole file: {error}") from error
     card = card_from_text(facts.get(CARD), path)
     weights = {name: value.astype(np.float32) for name, value in weights.items()}
     return StoredWeights(card, weights, facts[NETWORK_CLASS], facts[NETWORK])
