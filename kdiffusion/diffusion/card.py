@@ -35,10 +35,12 @@ class CardError(ValueError):
 class DataSplit:
     """How a data set was split into training and validation images: `load_dataset`'s arguments.
 
+    A data set with a split of its own ignores both numbers: packed data, and TFDS's with a test
+    split. `sha256` tells which images were held out there, too.
+
     Args:
         seed: int, >= 0. Decides which images are held out.
-        validation_fraction: float in (0, 1). Share held out, where the data set has no split of its
-            own.
+        validation_fraction: float in (0, 1). Share held out.
         sha256: str of 64 hexadecimal digits, `ImageDataset.content_hash` of both parts; None where
             it isn't known.
     """
