@@ -42,11 +42,12 @@ class ImageDataset:
                     f"`{part}images` must be uint8 [N, H, W, C], of one shape in both parts. "
                     f"Received: {images.dtype} {images.shape}"
                 )
-            in_range = 0 <= labels.min() <= labels.max() < self.num_classes
-            if len(labels) != len(images) or not in_range:
+            outside = labels[(labels < 0) | (labels >= self.num_classes)]
+            if len(labels) != len(images) or len(outside) or not len(labels):
                 raise ValueError(
-                    f"`{part}labels` must be {len(images)} numbers in [0, {self.num_classes}). "
-                    f"Received: {len(labels)}, from {labels.min()} to {labels.max()}"
+                    f"`{part}labels` must be numbers in [0, {self.num_classes}), one for each "
+                    f"image and at least one. Received: {len(labels)} for {len(images)} images; "
+                    f"outside: {outside[:5].tolist()}"
                 )
 
     @property
