@@ -5,15 +5,18 @@ The text is card.md.
 
 from __future__ import annotations
 
-import dataclasses
 import re
 import string
 from collections.abc import Mapping
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from huggingface_hub import EvalResult, ModelCard, ModelCardData, SpaceCard, SpaceCardData
 
 from kdiffusion.diffusion.card import DenoiserCard
+
+if TYPE_CHECKING:
+    from .publish import Facts
 
 TEMPLATE = Path(__file__).with_name("card.md")
 TASK = "unconditional-image-generation"  # the Hub has no task for images by class
@@ -38,27 +41,6 @@ METRICS = (
     "frechet_distance", "kernel_distance", "precision", "recall", "density", "coverage",
     "share_as_asked",
 )  # fmt: skip
-
-
-@dataclasses.dataclass(frozen=True, kw_only=True)
-class Facts:
-    """What a user says about a model, beyond its files.
-
-    Args:
-        name: str, `owner/name` on the Hub.
-        license: str. The Hub's identifier of a licence.
-        datasets: the data sets' names on the Hub; `None` for those of `DATASETS`.
-        tags: more tags.
-        evaluation: dict of evaluation.json.
-        notes: str, Markdown to put at the end.
-    """
-
-    name: str = "OWNER/NAME"
-    license: str | None = None
-    datasets: tuple[str, ...] | None = None
-    tags: tuple[str, ...] = ()
-    evaluation: dict | None = None
-    notes: str = ""
 
 
 def model_readme(

@@ -11,11 +11,10 @@ from pathlib import Path
 from typing import Annotated
 
 import tyro
-from huggingface_hub import ModelCard
 
 from kdiffusion.artifacts import load_denoiser, onnx_loader
 from kdiffusion.artifacts.released import existing, released_models
-from kdiffusion.commands.inputs import Artifact, label_names
+from kdiffusion.commands.inputs import Artifact, Positive, label_names
 from kdiffusion.commands.outputs import labels_and_seeds
 from kdiffusion.diffusion.sampling import sample
 from kdiffusion.export.formats import export_network
@@ -23,8 +22,6 @@ from kdiffusion.export.source import read_source
 from kdiffusion.files import refuse_existing, staged
 from kdiffusion.images import image_grid, to_uint8
 from kdiffusion.terminal import working
-
-from .card import FILES, Facts, model_readme, space_readme
 
 MARK = ".kdiffusion-hub"  # an empty file: a folder that holds it may be replaced
 SPACE = "space"
@@ -36,6 +33,27 @@ NAMES = {
     "onnx_int8": "onnx/model_int8.onnx",
     "safetensors": "denoiser.safetensors",
 }
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class Facts:
+    """What a user says about a model, beyond its files.
+
+    Args:
+        name: str, `owner/name` on the Hub.
+        license: str. The Hub's identifier of a licence.
+        datasets: the data sets' names on the Hub; `None` for those of `DATASETS`.
+        tags: more tags.
+        evaluation: dict of evaluation.json.
+        notes: str, Markdown to put at the end.
+    """
+
+    name: str = "OWNER/NAME"
+    license: str | None = None
+    datasets: tuple[str, ...] | None = None
+    tags: tuple[str, ...] = ()
+    evaluation: dict | None = None
+    notes: str = ""
 
 
 def write_hub_folder(
@@ -69,6 +87,8 @@ def write_hub_folder(
         FileExistsError: `folder` exists, and `overwrite` is False or it is not such a folder.
         OSError: npm, which the page needs, is missing or has no network.
     """
+    from .card import FILES, model_readme, space_readme  # needs a package that --help doesn't
+
     facts = _with_released_licence(source, facts)
     with staged(folder, overwrite, MARK) as place:
         place.mkdir()
@@ -103,6 +123,8 @@ def _with_released_licence(source, facts):
     file = released_models().get(str(source))
     if file is None or facts.license is not None:
         return facts
+    from huggingface_hub import ModelCard
+
     data = ModelCard.load(file.with_name("README.md")).data
     return dataclasses.replace(facts, license=data.get("license"))
 
@@ -145,7 +167,7 @@ def main(
     tags: tuple[str, ...] = (),
     evaluation: Path | None = None,
     notes: Path | None = None,
-    per_label: int = 8,
+    per_label: Positive = 8,
     space: Annotated[bool, tyro.conf.arg(help_behavior_hint="")] = True,
     best: bool = False,
     overwrite: bool = False,

@@ -16,8 +16,8 @@ from kdiffusion.commands.outputs import labels_and_seeds
 from kdiffusion.diffusion.card import Parent
 from kdiffusion.diffusion.sampling import sample
 from kdiffusion.hub import publish as command
-from kdiffusion.hub.card import DATASETS, METRICS, Facts, model_readme, space_readme
-from kdiffusion.hub.publish import MARK, NAMES
+from kdiffusion.hub.card import DATASETS, METRICS, model_readme, space_readme
+from kdiffusion.hub.publish import MARK, NAMES, Facts
 from kdiffusion.images import to_uint8
 from kdiffusion.runs.initial_weights import read_parent
 
@@ -152,3 +152,11 @@ def test_a_pretrained_model_opens_from_the_hub_and_starts_a_run(stand_in, tmp_pa
     assert parent.to_dict() == {"name": "hf://someone/model", "sha256": here.sha256}
     for name, weights in here.weights.items():
         np.testing.assert_array_equal(parent.weights[name], weights)
+
+
+def test_the_help_needs_no_package_of_the_hub(run_python):
+    run_python(
+        "-c",
+        "import sys; sys.modules['huggingface_hub'] = None\n"
+        "from kdiffusion.__main__ import main; main(['hub', '--help'])",
+    )
