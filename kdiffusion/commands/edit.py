@@ -17,7 +17,6 @@ from kdiffusion.diffusion import editing, interpolation
 from kdiffusion.images import image_grid, to_uint8
 
 from .inputs import (
-    Frames,
     Labels,
     Model,
     Positive,
@@ -111,7 +110,7 @@ def interpolate(
     labels: Labels,
     between_seeds: tuple[int, int] = (1, 2),
     images: tuple[Path, Path] | None = None,
-    frames: Frames = 10,
+    frames: Positive = 10,
     resize: bool = False,
     trust: Trust = False,
     output: ImageOutput = ImageOutput("walk.png"),

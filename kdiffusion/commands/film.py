@@ -18,7 +18,7 @@ from kdiffusion.diffusion.sampling_options import SamplingOptions
 from kdiffusion.diffusion.seeded_noise import initial_latents
 from kdiffusion.images import to_uint8
 
-from .inputs import Frames, LabelsOrAll, Model, Positive, Sampling, Trust, labels_from_text
+from .inputs import LabelsOrAll, Model, Positive, Sampling, Trust, labels_from_text
 from .outputs import IMAGES, Output, choose_output, grid_by_class, labels_and_seeds, write_outputs
 
 if TYPE_CHECKING:
@@ -97,7 +97,7 @@ def main(
     labels: LabelsOrAll = None,
     per_label: Positive = 1,
     seed: int = 0,
-    frames: Frames = 50,
+    frames: Positive = 50,
     show: Literal["image", "prediction"] = "image",
     trust: Trust = False,
     output: FilmOutput = FilmOutput("film.gif"),

@@ -35,7 +35,6 @@ def from_to(least: int, most: float = math.inf) -> PrimitiveConstructorSpec:
 
 Positive = Annotated[int, from_to(1)]
 PositiveOrNone = Annotated[int | None, from_to(1)]
-Frames = Annotated[int, from_to(2)]
 # A word, not a Path, which would make `./digits`, a file, into `digits`, the pretrained model.
 Artifact = Annotated[str, tyro.conf.Positional, tyro.conf.arg(metavar="PATH")]
 Model = Annotated[

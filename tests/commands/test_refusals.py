@@ -89,7 +89,7 @@ def test_options_that_no_model_or_this_one_cannot_be_sampled_with(refuse, option
         ("sample", "--per-label 0"),
         ("sample", "--scale 100000"),
         ("sample_many", "--images-per-file -5"),
-        ("interpolate", "--frames 1"),
+        ("interpolate", "--frames 0"),
         ("inpaint", "--resamplings 0"),
         ("inpaint", "--jump-steps 0"),
         ("film", "--frames 0"),
