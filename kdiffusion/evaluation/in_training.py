@@ -14,7 +14,7 @@ import tensorflow as tf
 from kdiffusion.runs.tensorboard import event_writer
 from kdiffusion.terminal import say
 
-from .evaluation import evaluate
+from .evaluation import evaluate, measurable
 from .judge import find_judge
 from .network_measures import FEWEST_IMAGES
 from .real import Real, read_real
@@ -26,9 +26,13 @@ if TYPE_CHECKING:
     from kdiffusion.runs.run_directory import RunDirectory
 
 EVALUATIONS = 4  # of a run, where `every_epochs` is None
-WORDS = {
+MEASURES = ("share_as_asked", "frechet", "kernel", "precision_recall", "grain")
+WORDS = {  # a figure is left out where there are too few images for it
     "share_as_asked": "share read as the class asked for (higher is better)",
+    "frechet_distance": "Fréchet distance to the training images (lower is better)",
     "kernel_distance": "kernel distance to the training images (lower is better)",
+    "recall": "share of training images that samples come near (higher is better)",
+    "grain_levels": "grain, in levels of 255 (blur lowers it)",
     "structure": "log error in layout and shapes (lower is better)",
     "detail": "log error in texture and edges (lower is better)",
 }
@@ -86,13 +90,16 @@ class EvaluationInTraining(keras.callbacks.Callback):
         self._writer.flush()  # a checkpoint follows, and says that this is done
 
     def figures(self, denoiser: Denoiser, progress: bool = True) -> dict[str, float]:
-        """`share_as_asked`, `kernel_distance`, `structure` and `detail` (docs/evaluate.md)."""
+        """Those of `WORDS` that so many images can be measured by (docs/evaluate.md)."""
         images = self._config.evaluation.images
+        possible, _ = measurable(None, images, True, self._real)
         found = evaluate(
-            denoiser, self._real, count=images, measures=("share_as_asked", "kernel"),
+            denoiser, self._real, count=images,
+            measures=[name for name in MEASURES if name in possible],
             network_images=images, seed=self._config.run.seed, progress=progress,
         )  # fmt: skip
-        return {name: (found | found["network"])[name] for name in WORDS}
+        found |= found["network"]
+        return {name: found[name] for name in WORDS if found.get(name) is not None}
 
     def _card(self):
         return self._directory.card(self.model)
@@ -101,5 +108,5 @@ class EvaluationInTraining(keras.callbacks.Callback):
 def said_of(epoch: int, figures: Mapping[str, float], images: int, seconds: float) -> str:
     """What an evaluation found, in words: a line a figure, for a terminal of 80 columns."""
     lines = [f"Epoch {epoch}, evaluated on {images:,} samples in {seconds:.0f} s:"]
-    lines += [f"  {figures[name]:8.3g}  {words}" for name, words in WORDS.items()]
+    lines += [f"  {figures[name]:8.3g}  {WORDS[name]}" for name in figures]
     return "\n".join(lines)

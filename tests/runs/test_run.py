@@ -129,7 +129,7 @@ def test_the_first_step_that_is_not_finite_stops_with_the_checkpoints_before_it_
 
 def test_evaluations_are_in_the_log(run):
     scalars = _events(run, "evaluation")
-    for name in ("share_as_asked", "kernel_distance", "structure", "detail", "seconds"):
+    for name in ("share_as_asked", "kernel_distance", "grain_levels", "structure", "seconds"):
         values = scalars.Tensors(f"evaluation/{name}")
         assert [event.step for event in values] == [6, 12]
         assert all(np.isfinite(make_ndarray(event.tensor_proto)) for event in values)
