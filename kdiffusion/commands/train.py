@@ -16,13 +16,13 @@ from typing import TYPE_CHECKING, Annotated, Any, Literal, get_args, get_origin
 
 import docstring_parser
 import tyro
+from pydantic import Field
 from pydantic.dataclasses import dataclass
 
 from kdiffusion.checks import check_name
 from kdiffusion.object_store import local_folder
-from kdiffusion.runs import PRESET_DOCS, PRESETS, Config, Interrupted
+from kdiffusion.runs import PRESET_DOCS, PRESETS, Config, Interrupted, run_directory
 from kdiffusion.runs.config import OneOf
-from kdiffusion.runs.run_directory import RunDirectory, holds_run
 from kdiffusion.runs.summary import settings_lines
 from kdiffusion.terminal import import_tensorflow, say, working
 
@@ -31,13 +31,15 @@ from .outputs import labels_and_seeds
 if TYPE_CHECKING:
     from kdiffusion.runs.build import Run
 
+STEPS = "--sampling.steps"
+
 
 @dataclass(frozen=True)
 class Command:
     """Train a class-conditional diffusion model, export it, and sample with it."""
 
     config: Annotated[Config, tyro.conf.arg(name="")]
-    run_dir: str | None = None
+    run_dir: Annotated[str, Field(min_length=1)] | None = None
     """Folder or URL (s3://bucket/run); None: runs/PRESET."""
     resume: tyro.conf.FlagCreatePairsOff[bool] = False
     """Resume the run in that folder, or start it. --resume DIR resumes the one in DIR."""
@@ -65,18 +67,26 @@ def parse(arguments: Sequence[str], program: str = "train.py") -> Command:
     options, is_resumed_by_name = _split_resume(arguments[len(named) :])
 
     def parsed(config):
-        return tyro.cli(Command, args=options, default=Command(config), prog=f"{program} {preset}")
+        default, called = Command(config), f"{program} {preset}"
+        command = tyro.cli(Command, args=options, default=default, prog=called)
+        timesteps = command.config.sampling.timesteps
+        if timesteps is not None and any(each.startswith(STEPS) for each in options):
+            raise ValueError(
+                f"{STEPS} has no effect beside the timesteps {timesteps}. Replace those with "
+                "--sampling.timesteps"
+            )
+        return command
 
     command = parsed(PRESETS[preset])
     folder = local_folder(command.folder)
-    if not (command.resume and holds_run(folder)):
+    if not (command.resume and run_directory.holds_run(folder)):
         if is_resumed_by_name and not named:
             raise ValueError(
                 f"{command.folder} holds no run to resume. To start one there, name its "
                 f"preset: `{program} PRESET --resume {command.folder}`"
             )
         return command
-    before = RunDirectory.read(folder).config
+    before = run_directory.RunDirectory.read(folder).config
     if named and before.preset != preset:
         raise ValueError(
             f"{command.folder} holds a run of the preset {before.preset}. Received: {preset}"
@@ -164,29 +174,38 @@ def run(arguments: Sequence[str], program: str = "train.py") -> None:
     start = time.perf_counter()
     command = parse(arguments, program)
     config, folder = command.config, command.folder
+    run_directory.find(local_folder(folder), command.resume, command.overwrite)  # refuses at once
     say("\n".join([f"Training {config.preset}", *settings_lines(config, folder)]))
     with working("loading TensorFlow", line=True):
         import_tensorflow()
         from kdiffusion.runs import train
     try:
-        run = train(config, folder, resume=command.resume, overwrite=command.overwrite)
+        run = train(
+            config, folder, resume=command.resume, overwrite=command.overwrite, at_end=finish
+        )
     except Interrupted as interruption:
         print(f"interrupted: {interruption}", file=sys.stderr)
         sys.exit(interruption.exit_status)
     if run.is_chief:
-        place = finish(run)
         say(f"\nDone in {(time.perf_counter() - start) / 60:.1f} minutes.")
-        say("\n".join(closing_lines(place, run.card.class_names[-1], program)))
+        say("\n".join(closing_lines(folder, run.card.class_names[-1], program)))
 
 
-def finish(run: Run) -> str:
-    """Exports a run, writes its samples.png with the exported file, and returns where it lies."""
+def finish(run: Run) -> None:
+    """Exports a run, and writes its samples.png with the exported file.
+
+    A run that was whole before, with its samples, stays as it was exported.
+    """
     from kdiffusion.artifacts import load_denoiser
     from kdiffusion.diffusion.sampling import sample
     from kdiffusion.export.formats import export_again
     from kdiffusion.images import image_grid, save_png, to_uint8
 
     folder = run.directory.path
+    grid_file = folder / run_directory.GRID
+    if run.first_step == run.model.step.numpy() and grid_file.exists():
+        return
+    grid_file.unlink(missing_ok=True)  # whoever resumes from here on exports
     with working("exporting, and checking the exported files", line=True):
         onnx = export_again(folder)["onnx"]
     say("Sampling with the ONNX file ...")
@@ -194,12 +213,7 @@ def finish(run: Run) -> str:
     names = denoiser.card.class_names[:10]
     images = sample(denoiser, *labels_and_seeds(range(len(names)), IMAGES_PER_LABEL))
     grid = image_grid(to_uint8(images), IMAGES_PER_LABEL, row_labels=names)
-    save_png(grid, folder / "samples.png", overwrite=True)
-    if run.remote is None:
-        return str(folder)
-    with working(f"copying the run to {run.remote.url}", line=True):
-        run.remote.send()
-    return run.remote.url
+    save_png(grid, grid_file, overwrite=True)
 
 
 def closing_lines(place: str, label: str, program: str) -> list[str]:

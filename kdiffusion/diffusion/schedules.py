@@ -9,7 +9,7 @@ from collections.abc import Callable, Iterable
 
 import numpy as np
 
-from kdiffusion.checks import check_name
+from kdiffusion.checks import check_arguments, check_name
 from kdiffusion.diffusion.forward_process import NoiseSchedule
 
 MAX_BETA = 0.999  # Nichol & Dhariwal 2021: "to prevent singularities" at the noisy end.
@@ -100,8 +100,9 @@ def make_schedule(
     Raises:
         ValueError: an unknown name, or invalid parameters.
     """
-    check_name("schedule", name, SCHEDULES)
-    alphas_cumprod = SCHEDULES[name](num_timesteps, **options)
+    make = SCHEDULES[check_name("schedule", name, SCHEDULES)]
+    check_arguments("schedule_options", options, make)
+    alphas_cumprod = make(num_timesteps, **options)
     return NoiseSchedule(
         _zero_terminal_snr(alphas_cumprod) if zero_terminal_snr else alphas_cumprod
     )

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING
 
 import keras
 
+from kdiffusion.checks import check_arguments
 from kdiffusion.diffusion.schedules import make_schedule, options_from_text
 from kdiffusion.diffusion.spacing import timestep_pairs
 from kdiffusion.networks import NETWORKS
@@ -70,13 +71,15 @@ class Run:
     """A run in memory: its `model` and its `directory`.
 
     `is_chief` says whether this process writes what all workers share. `remote` is the run at a URL
-    whose copy the directory is; None where that is the run itself.
+    whose copy the directory is; None where that is the run itself. `first_step` is the step from
+    which this process trained it.
     """
 
     model: DiffusionModel
     directory: RunDirectory
     is_chief: bool = True
     remote: RunCopy | None = None
+    first_step: int = 0
 
     @property
     def card(self) -> DenoiserCard:
@@ -124,6 +127,7 @@ def _network(model, image_shape, num_classes):
     options, network_class = model.own_arguments, resolve_name(NETWORKS[name])
     # Of another network than UNet the settings need a translation.
     make = getattr(network_class, "from_settings", network_class)
+    check_arguments("model.network_options", options, network_class)
     return make(image_shape, num_classes, **fields, **options, dtype=resolve_policy(policy))
 
 

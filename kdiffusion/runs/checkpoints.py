@@ -142,27 +142,25 @@ class Checkpoints:
             int: its step.
         """
         every = self._by_validation_loss() if best else all_checkpoints(self._directory)
-        for folder in every:
-            try:
-                state = read_state(folder)
-            except DAMAGE as error:
-                warnings.warn(f"{folder} is damaged and was skipped: {error!r}", stacklevel=2)
-                continue
-            self._assign(state, to_sample)
-            return int(self._model.step.numpy())
-        raise FileNotFoundError(
-            f"{self._directory} holds no whole checkpoint{' of an epoch' if best else ''}"
-        )
-
-    def _assign(self, state, to_sample):
         variables = variables_of(self._model)
         if to_sample:
             variables = {
                 name: each for name, each in variables.items()
                 if name.split("/")[0] in SAMPLED_WITH
             }  # fmt: skip
-        for name, variable in variables.items():
-            variable.assign(state[name])
+        for folder in every:
+            try:
+                state = read_state(folder)
+                values = {name: state[name] for name in variables}
+            except DAMAGE as error:
+                warnings.warn(f"{folder} is damaged and was skipped: {error!r}", stacklevel=2)
+                continue
+            for name, variable in variables.items():
+                variable.assign(values[name])
+            return int(self._model.step.numpy())
+        raise FileNotFoundError(
+            f"{self._directory} holds no whole checkpoint{' of an epoch' if best else ''}"
+        )
 
 
 def read_state(folder: Path) -> dict[str, np.ndarray]:

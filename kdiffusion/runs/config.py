@@ -261,14 +261,21 @@ class Config:
     run: ExecutionConfig = dataclasses.field(default_factory=ExecutionConfig)
     evaluation: EvaluationConfig = dataclasses.field(default_factory=EvaluationConfig)
 
+    def __post_init__(self):
+        if self.student.method != NO_STUDENT and self.run.init_from is None:
+            raise ValueError("`student.method` needs `run.init_from`, the teacher. Received: None")
+
     def replace(self, **changes: Any) -> Self:
         """A copy with other settings, by name: `config.replace(**{"optimizer.epochs": 3})`."""
-        config = self
+        sections: dict[str, dict[str, Any]] = {}
         for name, value in changes.items():
             section, _, setting = name.partition(".")
-            part = dataclasses.replace(getattr(config, section), **{setting: value})
-            config = dataclasses.replace(config, **{section: part})
-        return config
+            sections.setdefault(section, {})[setting] = value
+        parts = {
+            section: dataclasses.replace(getattr(self, section), **settings)
+            for section, settings in sections.items()
+        }
+        return dataclasses.replace(self, **parts)
 
     def to_json(self) -> str:
         """The configuration as JSON text."""

@@ -13,17 +13,16 @@ import numpy as np
 from kdiffusion.data.pipeline import validation_batches
 from kdiffusion.runs.checkpoints import Checkpoints
 from kdiffusion.runs.config import epochs_between
-from kdiffusion.runs.interruptions import Preempted, StoppedByUser, catching_signals
+from kdiffusion.runs.interruptions import Preempted, StoppedByUser
 from kdiffusion.runs.progress import EpochLines
 from kdiffusion.runs.strategy import distributed_batches
-from kdiffusion.runs.tensorboard import TensorBoardLog
+from kdiffusion.runs.tensorboard import SampleGrids, TensorBoardLog
 
 if TYPE_CHECKING:
     import tensorflow as tf
 
     from kdiffusion.data import ImageDataset
     from kdiffusion.runs.config import Config
-    from kdiffusion.runs.initial_weights import InitialWeights
     from kdiffusion.runs.interruptions import Interrupted
     from kdiffusion.runs.run_directory import RunDirectory
     from kdiffusion.runs.strategy import Workers
@@ -39,7 +38,6 @@ class Training:
     strategy: tf.distribute.Strategy
     workers: Workers
     model: DiffusionModel
-    parent: InitialWeights | None
     evaluation: Any  # the callback that evaluates, or None
 
     @property
@@ -59,6 +57,7 @@ class Training:
 def fit(
     training: Training,
     own_callbacks: Sequence[keras.callbacks.Callback],
+    what_came: Callable[[], type[Interrupted] | None],
     after_save: Callable[[], None] | None,
 ) -> None:
     """`model.fit` from any step on: first the rest of a broken epoch, then whole ones.
@@ -66,31 +65,32 @@ def fit(
     Args:
         training: `Training`, begun or resumed.
         own_callbacks: the user's.
+        what_came: function without arguments: that of `catching_signals`.
         after_save: function without arguments, called when a checkpoint is written; or None.
     """
     config, model, workers = training.config, training.model, training.workers
     steps_per_epoch, directory = training.steps_per_epoch, training.directory
     lines = EpochLines(config, steps_per_epoch)
-    callbacks = [StopAtNonFinite(), lines]
+    callbacks: list[Any] = [StopAtNonFinite(), lines]
     if workers.is_chief:
-        log = TensorBoardLog(directory, steps_per_epoch)
-        callbacks += [log, *filter(None, [training.evaluation]), *own_callbacks]
-    with catching_signals() as what_came, contextlib.closing(lines):
-        # Last: what an epoch leaves is whole before the checkpoint that says it is done.
-        callbacks.append(
-            SaveCheckpoint(
-                training.checkpoints, config, steps_per_epoch, what_came, workers, after_save
-            )
+        callbacks += [TensorBoardLog(directory, steps_per_epoch), *own_callbacks]
+    # What an epoch leaves in the log is whole before the checkpoint that says it is done.
+    callbacks.append(
+        SaveCheckpoint(
+            training.checkpoints, config, steps_per_epoch, what_came, workers, after_save
         )
+    )
+    if workers.is_chief:  # Sampling may fail: no step is lost by that.
+        callbacks += [
+            SampleGrids(directory, steps_per_epoch), *filter(None, [training.evaluation])
+        ]  # fmt: skip
+    with contextlib.closing(lines):
         epoch, done = divmod(int(model.step.numpy()), steps_per_epoch)
         if done and epoch < config.optimizer.epochs:
             rest = [ContinueEpoch(model), *callbacks]
             _fit_epochs(training, epoch + 1, steps_per_epoch - done, rest)
         if not model.stop_training:  # which the next `fit` would forget
             _fit_epochs(training, config.optimizer.epochs, steps_per_epoch, callbacks)
-        stop = what_came()
-        if stop is not None:
-            raise stop(f"{stop.cause} came after the last step; the run is complete.")
 
 
 def _fit_epochs(training, epochs, steps, callbacks):

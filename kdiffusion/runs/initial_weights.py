@@ -171,6 +171,11 @@ def start_from(
 
 def _check_teacher(model, parent, class_names):
     card = parent.card
+    if card is None:
+        raise ValueError(
+            "`run.init_from` must be a teacher with a card, which a .keras file lacks; export it. "
+            f"Received: {parent.path}"
+        )
     facts = {
         "image_shape": (card.image_shape, model.network.image_shape),
         "class_names": (card.class_names, class_names),

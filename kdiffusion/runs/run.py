@@ -4,16 +4,16 @@ from __future__ import annotations
 
 import contextlib
 import os
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import replace
 from pathlib import Path
 from pkgutil import resolve_name
 from typing import TYPE_CHECKING
 
 import tensorflow as tf
-from filelock import FileLock
 
 from kdiffusion.data import load_dataset
+from kdiffusion.diffusion.sampling import sample
 from kdiffusion.object_store import is_url, run_copy
 from kdiffusion.runs import run_directory
 from kdiffusion.runs.build import Run, build_model, resolve_policy
@@ -25,8 +25,9 @@ from kdiffusion.runs.initial_weights import (
     start_from,
     with_settings_of,
 )
+from kdiffusion.runs.interruptions import catching_signals
 from kdiffusion.runs.run_directory import RunDirectory
-from kdiffusion.runs.strategy import Workers
+from kdiffusion.runs.strategy import Workers, check_batch_size
 from kdiffusion.runs.summary import found_lines
 from kdiffusion.terminal import say, working
 
@@ -44,26 +45,30 @@ def train(
     resume: bool = False,
     overwrite: bool = False,
     callbacks: Sequence[keras.callbacks.Callback] = (),
+    at_end: Callable[[Run], None] | None = None,
 ) -> Run:
     """Trains a model and writes the run into a folder.
+
+    All that can fail by its settings does so before anything in the folder is changed.
 
     Args:
         config: `Config`.
         run_dir: path of the run's folder, or its URL in an object store, as `s3://bucket/run`.
         resume: bool. Resume from the newest checkpoint of the run in that folder, to end with the
-            very numbers of a run that was never stopped. Without a checkpoint, it begins.
+            very numbers of a run that was never stopped. Where no run is, or one that was stopped
+            before its first checkpoint, it begins.
         overwrite: bool. Replace the run in that folder.
         callbacks: more Keras callbacks, for the process that writes the run: the first worker.
+        at_end: function of the `Run`, called by that process while the folder is still its own.
 
     Returns:
         `Run`.
 
     Raises:
-        FileExistsError: the folder holds a run, and neither `resume` nor `overwrite` is given; or
-            other files under the names that a run uses.
-        filelock.Timeout: another process trains in the folder.
-        ValueError: settings that the data set or the devices don't allow; other data or another
-            network than those of the run that is resumed.
+        FileExistsError: as `run_directory.find`.
+        TimeoutError: another process trains in the folder.
+        ValueError: settings that the data set, the devices or the sampler don't allow; other data
+            or another network than those of the run that is resumed.
         FloatingPointError: the loss or the gradient stopped being a finite number.
         Preempted, StoppedByUser: SIGTERM or Ctrl-C came; the step at which it did is saved.
         WorkerLost: another process of the cluster is gone.
@@ -74,25 +79,27 @@ def train(
         tf.config.experimental.enable_op_determinism()
     remote = run_copy(os.fspath(run_dir)) if is_url(run_dir) else None
     folder = Path(run_dir) if remote is None else remote.folder
-    goes_on = resume and all_checkpoints(folder / "checkpoints")
-    before = RunDirectory.read(folder) if goes_on else None
     strategy = resolve_name(STRATEGIES[config.run.strategy])()
     workers = Workers(strategy)
-    if before is None and workers.is_chief:
-        run_directory.check_free(folder, overwrite or resume)
-    with workers.reporting_loss():
+    own = run_directory.locked(folder) if workers.is_chief else contextlib.nullcontext()
+    with workers.reporting_loss(), own:
+        before = run_directory.find(folder, resume, overwrite)
         training = _prepare(config, folder, before, strategy, workers)
-        folder.mkdir(parents=True, exist_ok=True)
-        lock = FileLock(folder / "run.lock", timeout=0)
-        with lock if workers.is_chief else contextlib.nullcontext():
-            if before is None:
-                _begin(training)
-            else:
-                _resume(training)
-            fit(training, callbacks, after_save=remote and remote.send_checkpoint)
-            if remote is not None and workers.is_chief:
+        if before is not None:
+            _resume(training)
+        elif workers.is_chief:
+            _begin(training, overwrite)
+        first_step = int(training.model.step.numpy())
+        run = Run(training.model, training.directory, workers.is_chief, remote, first_step)
+        with catching_signals() as what_came:
+            fit(training, callbacks, what_came, after_save=remote and remote.send_checkpoint)
+            if workers.is_chief and at_end is not None:
+                at_end(run)
+            if workers.is_chief and remote is not None:
                 remote.send()
-    return Run(training.model, training.directory, workers.is_chief, remote)
+            if (stop := what_came()) is not None:
+                raise stop(f"{stop.cause} came after the last step; the run is complete.")
+    return run
 
 
 def _prepare(
@@ -102,7 +109,7 @@ def _prepare(
     strategy: tf.distribute.Strategy,
     workers: Workers,
 ) -> Training:
-    """Loads the data and builds the model, and leaves the folder alone.
+    """Loads the data, builds the model and samples two images; leaves the folder alone.
 
     Args:
         config: `Config` as it was asked for.
@@ -126,27 +133,26 @@ def _prepare(
     )  # fmt: skip
     if before is not None:
         run_directory.check_resumable(before, directory)
+    check_batch_size(config.optimizer, strategy.num_replicas_in_sync)
     workers.check_agree(_what_must_agree(directory, before))
     with strategy.scope(), working("building the network"):
         model = build_model(config, dataset.image_shape, dataset.num_classes, total_steps)
-    if workers.is_chief:
-        say("\n".join(found_lines(model, dataset, config, strategy, total_steps)))
-    evaluation = _evaluation(config, dataset, directory) if workers.is_chief else None
-    return Training(directory, dataset, strategy, workers, model, parent, evaluation)
-
-
-def _begin(training: Training) -> None:
-    """Gives the model its first weights, and makes the run's folder anew."""
-    directory, parent = training.directory, training.parent
-    lines = []
+    lines = found_lines(model, dataset, config, strategy, total_steps)
     if parent is not None:
-        partial = training.config.run.init_partial
-        lines = start_from(training.model, parent, directory.class_names, partial)
-    if training.workers.is_chief:
-        if lines:
-            say("\n".join(lines))
-        run_directory.clear(directory.path)
-        directory.write()
+        lines += start_from(model, parent, directory.class_names, config.run.init_partial)
+    if workers.is_chief:
+        say("\n".join(lines))
+    with working("sampling two images, to try the settings"):
+        sample(model.denoiser(directory.card(model)), [0, dataset.num_classes], progress=False)
+    evaluation = _evaluation(config, dataset, directory) if workers.is_chief else None
+    return Training(directory, dataset, strategy, workers, model, evaluation)
+
+
+def _begin(training: Training, overwrite: bool) -> None:
+    """Makes the run's folder, anew where there is a run to be replaced."""
+    if overwrite:
+        run_directory.clear(training.directory.path)
+    training.directory.write()
 
 
 def _resume(training: Training) -> None:

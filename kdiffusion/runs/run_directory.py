@@ -2,23 +2,29 @@
 
 from __future__ import annotations
 
+import contextlib
 import dataclasses
 import json
 import os
-import shutil
+import tempfile
+from collections.abc import Iterator
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from filelock import FileLock, Timeout
+
 from kdiffusion.diffusion.card import DataSplit, DenoiserCard
-from kdiffusion.files import staged, sync
+from kdiffusion.files import PARTIAL, staged, sync
+from kdiffusion.runs.checkpoints import all_checkpoints
 from kdiffusion.runs.config import PARENT, Config
 
 if TYPE_CHECKING:
     from kdiffusion.training.diffusion_model import DiffusionModel
 
 GRID = "samples.png"  # what `train.py` samples at the end
-PARTS = ("checkpoints", "tensorboard", "samples", "export", GRID)
+LOG = "tensorboard"
+PARTS = ("checkpoints", LOG, "samples", "export", GRID)
 # What makes another run of it: "section" or "section.field". The rest may change when it resumes.
 KEPT = (
     "model", "diffusion", "student", "sampling.timesteps", "optimizer.name", "optimizer.batch_size",
@@ -124,43 +130,86 @@ def holds_run(path: str | os.PathLike) -> bool:
     return os.path.lexists(Path(path) / "config.json")
 
 
-def check_free(path: str | os.PathLike, overwrite: bool = False) -> None:
-    """Refuses to begin a run where there is one, or where files of another kind would be mixed up.
+@contextlib.contextmanager
+def locked(path: str | os.PathLike) -> Iterator[None]:
+    """Keeps other processes from training in a folder, which is made if need be.
 
     Raises:
-        FileExistsError: the folder holds a run, and `overwrite` is False; or no run, and something
-            under the name of one of its parts.
+        TimeoutError: another process trains there, or exports what it has trained.
+    """
+    Path(path).mkdir(parents=True, exist_ok=True)
+    lock = FileLock(Path(path) / "run.lock", timeout=0)
+    try:
+        lock.acquire()
+    except Timeout:
+        raise TimeoutError(
+            f"Another process trains in {path}; `fuser {lock.lock_file}` names it."
+        ) from None
+    try:
+        yield
+    finally:
+        lock.release()
+
+
+def find(path: str | os.PathLike, resume: bool, overwrite: bool) -> RunDirectory | None:
+    """The run in a folder that is to be resumed; None where a new one may begin.
+
+    Args:
+        path: path of the folder.
+        resume: bool. Whether to resume a run that is there.
+        overwrite: bool. Whether a run that is there may be replaced.
+
+    Raises:
+        FileExistsError: the folder holds a run that is neither to be resumed nor replaced; or what
+            a run has made, without its checkpoints; or other files under the names of its parts.
         ValueError: its config.json is not that of a run.
     """
     path = Path(path)
+    if resume and all_checkpoints(path / "checkpoints"):
+        return RunDirectory.read(path)
+    made = [part.name for part in (path / name for name in PARTS) if _holds_something(part)]
     if not holds_run(path):
-        for part in (path / name for name in PARTS):
-            if part.is_file() or (part.is_dir() and any(part.iterdir())):
-                raise FileExistsError(
-                    f"{part} exists, but {path} holds no run. Choose another --run-dir, or move "
-                    "it away."
-                )
-        return
-    if not overwrite:
+        if made:
+            raise FileExistsError(
+                f"{path} holds {', '.join(made)}, but no run. Choose another --run-dir, or move "
+                "them away."
+            )
+    elif resume:
+        made = [name for name in made if name != LOG]  # as of a run that was killed early
+        if made or not (path / "checkpoints").is_dir():
+            raise FileExistsError(
+                f"{path} holds a run whose checkpoints are missing; {', '.join(made) or 'its log'} "
+                "is there. Bring them back, or start again with --overwrite."
+            )
+    elif overwrite:
+        RunDirectory.read(path)  # our mark: a folder without it is never replaced
+    else:
         raise FileExistsError(
             "`--run-dir` already holds a run. Continue it with --resume, replace it with "
-            "--overwrite, or choose another."
+            f"--overwrite, or choose another. Received: {path}"
         )
-    RunDirectory.read(path)  # our mark: a folder without it is never removed
+    return None
+
+
+def _holds_something(part):
+    return part.is_file() or (part.is_dir() and any(part.iterdir()))
 
 
 def clear(path: str | os.PathLike) -> None:
-    """Removes a run, if there is one, and nothing else from its folder."""
+    """Removes the run in a folder, if there is one, and nothing else.
+
+    Its parts are first renamed, which fails or is done at once; links are not followed.
+    """
     path = Path(path)
-    if not holds_run(path):
-        return
-    check_free(path, overwrite=True)
-    for part in (path / name for name in PARTS):
-        if part.is_dir():
-            shutil.rmtree(part)  # raises for a symbolic link
-        else:
-            part.unlink(missing_ok=True)
-    (path / "config.json").unlink()
+    parts = [name for name in (*PARTS, "config.json") if os.path.lexists(path / name)]
+    with tempfile.TemporaryDirectory(PARTIAL, ".replaced.", path) as aside:
+        try:
+            for name in parts:
+                os.rename(path / name, Path(aside, name))
+        except OSError:  # as of a part that is mounted
+            for moved in Path(aside).iterdir():
+                os.rename(moved, path / moved.name)
+            raise
 
 
 def as_begun(config: Config, before: RunDirectory) -> Config:
@@ -220,6 +269,7 @@ def check_resumable(before: RunDirectory, now: RunDirectory) -> None:
     ]
     if differing:
         raise ValueError(
-            f"A resumed run must keep its data, network and objective. Received: "
-            f"{'; '.join(differing)}"
+            "A resumed run must keep its data, network and objective. Received: "
+            f"{'; '.join(differing)}, of {now.config.data.name} in "
+            f"{now.config.data.directory or 'its own place'}"
         )

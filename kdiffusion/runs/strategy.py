@@ -24,6 +24,7 @@ from kdiffusion.terminal import working
 
 if TYPE_CHECKING:
     from kdiffusion.data.image_dataset import ImageDataset
+    from kdiffusion.runs.config import OptimizerConfig
 
 
 class OneProcessor(tf.distribute.OneDeviceStrategy):
@@ -81,6 +82,20 @@ def auto() -> tf.distribute.Strategy:
     if "TF_CONFIG" in os.environ:
         return multi_worker()
     return mirrored() if len(tf.config.list_logical_devices("GPU")) > 1 else one_device()
+
+
+def check_batch_size(optimizer: OptimizerConfig, replicas: int) -> None:
+    """Refuses a batch that can't be divided among replicas, and there into equal parts.
+
+    Raises:
+        ValueError: naming both.
+    """
+    parts = replicas * optimizer.gradient_accumulation
+    if optimizer.batch_size % parts:
+        raise ValueError(
+            f"`optimizer.batch_size` must be divisible by {parts}: {replicas} replicas, each with "
+            f"{optimizer.gradient_accumulation} parts. Received: {optimizer.batch_size}"
+        )
 
 
 def distributed_batches(

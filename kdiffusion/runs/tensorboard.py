@@ -46,12 +46,11 @@ def event_writer(directory: RunDirectory, part: str, step: int) -> tf.summary.Su
 
 
 class TensorBoardLog(keras.callbacks.Callback):
-    """Writes what TensorBoard shows of a diffusion run.
+    """Writes what TensorBoard shows of a diffusion run, but for its samples.
 
     Scalars of each epoch, in training and validation, and within it every `log_every_steps`, the
-    learning rate, images per second, the network's graph, and a grid of samples by class from fixed
-    seeds, so that it can be watched improving. The same grids are written as PNG. The settings are
-    in the HParams tab, beside each run's losses.
+    learning rate, images per second, and the network's graph. The settings are in the HParams tab,
+    beside each run's losses.
 
     Keras's own callback is no base for it: it hands TensorFlow Python numbers (see
     `_write_scalars`), drops an epoch's scalars unless its last step is one of every `update_freq`,
@@ -69,8 +68,6 @@ class TensorBoardLog(keras.callbacks.Callback):
         config = directory.config
         self._run = config.run
         self._batch_size = config.optimizer.batch_size
-        self._epochs = config.optimizer.epochs
-        self._sample_every = epochs_between(self._run.sample_every_epochs, self._epochs)
         self._writers: dict[str, tf.summary.SummaryWriter] = {}
 
     def on_train_begin(self, logs: Any = None) -> None:
@@ -86,7 +83,6 @@ class TensorBoardLog(keras.callbacks.Callback):
         self._flush()
 
     def on_epoch_begin(self, epoch: int, logs: Any = None) -> None:
-        self._epoch = epoch + 1
         self._epoch_start = time.perf_counter(), self._step()
 
     def on_train_batch_end(self, batch: int, logs: Any = None) -> None:
@@ -107,8 +103,6 @@ class TensorBoardLog(keras.callbacks.Callback):
         validation = {name[4:]: value for name, value in logs.items() if name.startswith("val_")}
         self._write_scalars("train", "epoch", training | self._learning_rate())
         self._write_scalars("validation", "epoch", validation)
-        if self._epoch % self._sample_every == 0 or self._epoch == self._epochs:
-            self._write_samples()
         self._flush()
 
     def _flush(self):
@@ -142,7 +136,35 @@ class TensorBoardLog(keras.callbacks.Callback):
             for name, value in values.items():
                 tf.summary.scalar(f"{group}/{name}", np.asarray(value, "float32"), self._step())
 
-    def _write_samples(self):
+
+class SampleGrids(keras.callbacks.Callback):
+    """Writes a grid of samples by class now and then, for TensorBoard and as PNG.
+
+    They have fixed seeds, so that one sees them improve.
+
+    Args:
+        directory: `RunDirectory`.
+        steps_per_epoch: int.
+    """
+
+    def __init__(self, directory: RunDirectory, steps_per_epoch: int):
+        super().__init__()
+        self._directory = directory
+        self._steps_per_epoch = steps_per_epoch
+        self._run, self._epochs = directory.config.run, directory.config.optimizer.epochs
+        self._every = epochs_between(self._run.sample_every_epochs, self._epochs)
+        self._writer: Any = None
+
+    def on_train_begin(self, logs: Any = None) -> None:
+        if self._writer is None:  # `fit` begins twice where a run resumes within an epoch
+            self._writer = event_writer(self._directory, "samples", self.model.step.numpy())
+
+    def on_epoch_end(self, epoch: int, logs: Any = None) -> None:
+        is_whole = self.model.step.numpy() % self._steps_per_epoch == 0
+        if is_whole and ((epoch + 1) % self._every == 0 or epoch + 1 == self._epochs):
+            self._write(epoch + 1)
+
+    def _write(self, epoch):
         names = self._directory.class_names[:MOST_LABELS]
         labels = np.repeat(np.arange(len(names)), self._run.sample_per_label)
         seeds = self._run.seed + np.arange(len(labels))
@@ -150,6 +172,8 @@ class TensorBoardLog(keras.callbacks.Callback):
         with working("sampling for TensorBoard"):
             images = sample(denoiser, labels, seeds, progress=False)
         grid = image_grid(to_uint8(images), self._run.sample_per_label, row_labels=names)
-        with self._writers["train"].as_default():
-            tf.summary.image("samples", np.asarray(grid.convert("RGB"))[None], self._step())
-        save_png(grid, self._directory.samples / f"epoch_{self._epoch:04d}.png", overwrite=True)
+        with self._writer.as_default():
+            pixels = np.asarray(grid.convert("RGB"))[None]
+            tf.summary.image("samples", pixels, self.model.step.numpy())
+        self._writer.flush()
+        save_png(grid, self._directory.samples / f"epoch_{epoch:04d}.png", overwrite=True)

@@ -110,7 +110,11 @@ def test_what_does_not_fit_is_named_and_only_what_fits_is_taken_if_asked_for(tin
 
 
 def test_a_teacher_must_be_like_its_student(tiny_model, parent):
-    student = tiny_model(student={"method": "trajectory", "guidance_strength": 1.0})
+    student = tiny_model(
+        student={"method": "trajectory", "guidance_strength": 1.0}, run={"init_from": "digits"}
+    )
+    with pytest.raises(ValueError, match=r"run\.init_from.*card"):
+        start_from(student, dataclasses.replace(parent, card=None), DIGITS)
     others = {
         "class_names": tuple("abcdefghij"), "prediction_type": "x0", "image_shape": (16, 16, 1)
     }  # fmt: skip

@@ -1,4 +1,5 @@
 import dataclasses
+import os
 
 import pytest
 
@@ -28,41 +29,86 @@ def test_a_run_directory_is_read_back_as_it_was_written(tmp_path):
         RunDirectory.read(tmp_path)
 
 
-def test_a_run_is_replaced_when_told_so_and_nothing_else(tmp_path):
-    directory = _write(tmp_path)
-    for name in ("checkpoints/step_00000012", "tensorboard/train", "export", "notes"):
-        (tmp_path / name).mkdir(parents=True)
-        (tmp_path / name / "file").write_text("old")
-    (tmp_path / "samples.png").write_text("old")
-    with pytest.raises(FileExistsError, match=r"--resume.*--overwrite"):
-        run_directory.check_free(tmp_path)
-    run_directory.check_free(tmp_path, overwrite=True)
-    assert RunDirectory.read(tmp_path) == directory
-    run_directory.clear(tmp_path)
-    assert [path.name for path in tmp_path.iterdir()] == ["notes"]
-    run_directory.check_free(tmp_path)  # it may be killed here, before the new run has written
+def _hold(path, names):
+    for name in names:
+        (path / name).mkdir(parents=True, exist_ok=True)
+        (path / name / "file").write_text("old")
 
 
-@pytest.mark.parametrize("config", [None, '{"model_type": "bert"}'])
-def test_what_no_run_wrote_is_neither_removed_nor_begun_over(tmp_path, config):
-    (tmp_path / "export").mkdir()
-    (tmp_path / "export/__init__.py").write_text("mine")
-    if config is not None:
-        (tmp_path / "config.json").write_text(config)
-    for begin in (run_directory.check_free, lambda p: run_directory.check_free(p, overwrite=True)):
-        with pytest.raises((FileExistsError, ValueError)):
-            begin(tmp_path)
+MISSING = "checkpoints are missing"
 
 
-def test_a_part_that_is_a_link_is_neither_followed_nor_removed(tmp_path):
-    directory = _write(tmp_path / "run")
-    (tmp_path / "elsewhere").mkdir()
-    link = directory.path / "export"
-    link.symlink_to(tmp_path / "elsewhere")
-    with pytest.raises(OSError, match="symbolic link"):
-        run_directory.clear(directory.path)
-    assert link.is_symlink()
-    assert run_directory.holds_run(directory.path)
+@pytest.mark.parametrize(
+    ("run", "names", "given", "outcome"),
+    [
+        (False, (), (), "begins"),
+        (False, ("notes",), ("resume",), "begins"),
+        (False, ("export",), ("overwrite",), "no run"),
+        (False, ("checkpoints",), ("resume",), "no run"),
+        (True, ("checkpoints/step_00000012",), (), "already holds a run"),
+        (True, ("checkpoints/step_00000012",), ("resume",), "resumes"),
+        (True, ("checkpoints/best/step_00000012",), ("resume",), "resumes"),
+        (True, ("checkpoints/step_00000012",), ("overwrite",), "begins"),
+        (True, ("tensorboard",), ("resume",), "begins"),  # killed before its first checkpoint
+        (True, ("samples",), ("resume",), MISSING),
+        (True, ("export",), ("resume",), MISSING),
+        (True, ("samples",), ("overwrite",), "begins"),
+    ],
+)
+def test_a_folder_is_resumed_begun_or_refused_by_what_it_holds(
+    tmp_path, run, names, given, outcome
+):
+    directory = _write(tmp_path) if run else None
+    _hold(tmp_path, names)
+    before = sorted(tmp_path.rglob("*"))
+    options = {name: name in given for name in ("resume", "overwrite")}
+    if outcome in ("begins", "resumes"):
+        found = run_directory.find(tmp_path, **options)
+        assert found == (directory if outcome == "resumes" else None)
+    else:
+        with pytest.raises(FileExistsError, match=outcome):
+            run_directory.find(tmp_path, **options)
+    assert sorted(tmp_path.rglob("*")) == before
+
+
+def test_a_folder_whose_checkpoints_were_removed_does_not_begin_again(tmp_path):
+    _write(tmp_path)
+    (tmp_path / "checkpoints").rmdir()
+    with pytest.raises(FileExistsError, match=MISSING):
+        run_directory.find(tmp_path, resume=True, overwrite=False)
+
+
+def test_what_is_no_configuration_of_a_run_is_not_replaced(tmp_path):
+    (tmp_path / "config.json").write_text('{"model_type": "bert"}')
+    with pytest.raises(ValueError, match="not the configuration of a run"):
+        run_directory.find(tmp_path, resume=False, overwrite=True)
+
+
+def test_a_run_is_removed_and_nothing_else(tmp_path):
+    _write(tmp_path / "run")
+    _hold(tmp_path, ("elsewhere",))
+    _hold(tmp_path / "run", ("checkpoints/step_00000012", "notes"))
+    (tmp_path / "run/export").symlink_to(tmp_path / "elsewhere")
+    (tmp_path / "run/samples.png").write_text("old")
+    run_directory.clear(tmp_path / "run")
+    assert [path.name for path in (tmp_path / "run").iterdir()] == ["notes"]
+    assert (tmp_path / "elsewhere/file").exists()
+
+
+def test_a_run_that_cannot_be_removed_stays_whole(tmp_path, monkeypatch):
+    _write(tmp_path)
+    _hold(tmp_path, ("checkpoints", "export"))
+    before, rename = sorted(tmp_path.rglob("*")), os.rename
+
+    def is_mounted(source, target):
+        if source == tmp_path / "export":
+            raise OSError("Device or resource busy")
+        rename(source, target)
+
+    monkeypatch.setattr(os, "rename", is_mounted)
+    with pytest.raises(OSError, match="busy"):
+        run_directory.clear(tmp_path)
+    assert sorted(tmp_path.rglob("*")) == before
 
 
 @pytest.mark.parametrize(
