@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-import warnings
+import types
 from typing import Any
 
 import keras
@@ -71,36 +71,42 @@ def images_and_labels(data: Any, network: keras.Model) -> tuple[tf.Tensor, tf.Te
     return images, tf.reshape(tf.cast(labels, tf.int32), tf.shape(images)[:1])
 
 
-def check_first_batch(x: Any, y: Any, num_classes: int) -> None:
-    """Refuses images and labels that would train to something silently wrong.
-
-    It looks at arrays and at `tf.data`. A generator would lose its first batch, so is left alone.
+def with_checked_start(x: Any, y: Any, num_classes: int) -> Any:
+    """What `fit` was given as `x`, if its first batch doesn't train to something silently wrong.
 
     Args:
         x, y: as in `keras.Model.fit`.
         num_classes: int.
 
     Raises:
-        ValueError: images outside [-1, 1] that aren't uint8; labels that are no class.
+        ValueError: images that are neither uint8 nor floats in [-1, 1], or of which none has a
+            number below 0; labels that are no class.
     """
-    if isinstance(x, tf.data.Dataset):
-        x, y, _ = keras.utils.unpack_x_y_sample_weight(next(iter(x.take(1))))
-    if y is None:
-        return
-    images, labels = np.asarray(x[:FIRST_IMAGES]), np.asarray(y[:FIRST_IMAGES])
-    if images.dtype != np.uint8:
-        low, high = images.min(), images.max()
-        if not (low >= -1 - SLACK and high <= 1 + SLACK):
-            raise ValueError(
-                "`images` must be floats in [-1, 1], or uint8 pixels from 0 to 255. "
-                f"Received: {images.dtype} from {low:.6g} to {high:.6g}"
-            )
-        if low >= 0 and high > 0:
-            warnings.warn(
-                "`images` should be floats in [-1, 1], and none of the first ones has a number "
-                "below 0: `2 * images - 1` brings images from 0 to 1 there.",
-                stacklevel=3,
-            )
+    if y is not None:
+        batch = x[:FIRST_IMAGES], y[:FIRST_IMAGES]
+    elif isinstance(x, keras.utils.PyDataset):
+        batch = x[0]
+    elif isinstance(x, types.GeneratorType):  # which can't be begun twice
+        batch = next(x)
+        x = (each for part in ([batch], x) for each in part)
+    elif isinstance(x, tf.distribute.DistributedDataset):  # of what a run has checked itself
+        return x
+    else:
+        batch = next(iter(x))
+    _check_batch(*keras.utils.unpack_x_y_sample_weight(batch)[:2], num_classes)
+    return x
+
+
+def _check_batch(images, labels, num_classes):
+    images, labels = np.asarray(images), np.asarray(labels)
+    low, high = images.min(), images.max()
+    is_scaled = -1 - SLACK <= low < 0 and high <= 1 + SLACK
+    if not (is_scaled or images.dtype == np.uint8):
+        raise ValueError(
+            "`images` must be uint8 pixels from 0 to 255, or floats in [-1, 1]: `2 * images - 1` "
+            f"brings images from 0 to 1 there. Received: {images.dtype} from {low:.6g} to "
+            f"{high:.6g}"
+        )
     if labels.dtype.kind not in "iu" or labels.min() < 0 or labels.max() >= num_classes:
         raise ValueError(
             f"`labels` must be whole numbers from 0 to {num_classes - 1}, the class of each image. "

@@ -19,7 +19,7 @@ from kdiffusion.diffusion.prediction import check_prediction_type, from_x0_and_e
 from kdiffusion.diffusion.sampling import sample
 from kdiffusion.diffusion.sampling_plan import Integers, Labels
 from kdiffusion.diffusion.weighting import loss_weights
-from kdiffusion.training.batches import check_first_batch, check_network, images_and_labels
+from kdiffusion.training.batches import check_network, images_and_labels, with_checked_start
 from kdiffusion.training.denoiser import model_card, numpy_denoiser, prediction_function
 from kdiffusion.training.ema import averaged_copy, update_average
 from kdiffusion.training.gradients import apply_gradients, gradients_in_parts
@@ -207,7 +207,7 @@ class DiffusionModel(keras.Model):
 
     def fit(self, x: Any = None, y: Any = None, *args: Any, **options: Any) -> Any:
         """As for any Keras model; checks the first images and labels before it starts."""
-        check_first_batch(x, y, self.network.num_classes)
+        x = with_checked_start(x, y, self.network.num_classes)
         return super().fit(x, y, *args, **options)
 
     def compile(self, optimizer: Any = "rmsprop", loss: None = None, **options: Any) -> None:

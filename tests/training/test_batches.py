@@ -40,27 +40,51 @@ def test_what_has_one_meaning_is_converted(model, images, labels):
 
 REFUSED = {
     "pixels as floats": (PIXELS.astype(np.float32), LABELS, "images"),
+    "pixels from 0 to 1": (PIXELS / 255.0, LABELS, "images"),
     "not finite": (IMAGES * np.nan, LABELS, "images"),
     "labels from 1": (IMAGES, LABELS + 1, "labels"),
-    "float labels": (IMAGES, LABELS + 0.5, "labels"),
+    "labels below 0": (IMAGES, LABELS - 1, "labels"),
+    "float labels": (IMAGES, LABELS + 0.7, "labels"),
 }
 
 
-@pytest.mark.parametrize("as_dataset", [False, True])
+class OneBatch(keras.utils.PyDataset):
+    def __init__(self, *batch):
+        super().__init__()
+        self.batch = batch
+
+    def __len__(self):
+        return 1
+
+    def __getitem__(self, index):
+        return self.batch
+
+
+SOURCES = {
+    "arrays": lambda *batch: batch,
+    "tf.data": lambda *batch: (tf.data.Dataset.from_tensor_slices(batch).batch(4),),
+    "generator": lambda *batch: ((batch for _ in range(2)),),
+    "PyDataset": lambda *batch: (OneBatch(*batch),),
+}
+
+
+@pytest.mark.parametrize("source", SOURCES)
 @pytest.mark.parametrize("case", REFUSED)
-def test_what_would_train_silently_wrong_is_refused_before_the_first_step(model, case, as_dataset):
+def test_what_would_train_silently_wrong_is_refused_before_the_first_step(model, case, source):
     images, labels, name = REFUSED[case]
-    data = (images, labels)
-    if as_dataset:
-        data = (tf.data.Dataset.from_tensor_slices(data).batch(4),)
     with pytest.raises(ValueError, match=f"`{name}`"):
-        model.fit(*data, verbose=0)
+        model.fit(*SOURCES[source](images, labels), verbose=0)
     assert int(model.step) == 0
 
 
-def test_images_from_0_to_1_are_warned_of(model):
-    with pytest.warns(UserWarning, match="`images`"):
-        model.fit(PIXELS / 255.0, LABELS, verbose=0)
+@pytest.mark.parametrize("source", SOURCES)
+def test_no_batch_is_lost_by_looking_at_the_first(model, source):
+    steps = 1 if source == "PyDataset" else 2
+    batch_size = 4 if source == "arrays" else None
+    model.fit(
+        *SOURCES[source](IMAGES, LABELS), batch_size=batch_size, steps_per_epoch=steps, verbose=0
+    )
+    assert int(model.step) == steps
 
 
 @pytest.mark.parametrize("images", [IMAGES[..., 0], IMAGES[:, :1]])
@@ -72,11 +96,6 @@ def test_images_of_another_shape_are_refused(model, images):
 def test_sample_weights_are_refused(model):
     with pytest.raises(ValueError, match="`sample_weight`"):
         model.fit(IMAGES, LABELS, sample_weight=np.ones(8), verbose=0)
-
-
-def test_a_generator_loses_no_batch(model):
-    model.fit(((IMAGES, LABELS) for _ in range(2)), steps_per_epoch=2, verbose=0)
-    assert int(model.step) == 2
 
 
 def test_without_names_the_loss_comes_first(scale_network, schedule):
