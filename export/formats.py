@@ -21,7 +21,7 @@ from kdiffusion.artifacts import (
 from kdiffusion.artifacts.integrity import ArtifactError, seal
 from kdiffusion.diffusion.denoiser import LoadedDenoiser
 from kdiffusion.files import staged
-from kdiffusion.networks import is_described
+from kdiffusion.networks import is_described, named_weights
 
 from . import (
     litert_writer,
@@ -93,7 +93,8 @@ def export_run(
         formats: keys of `FORMATS`. Defaults to `("onnx", "saved_model")`; the weights, as
             `denoiser.safetensors`, are always written beside them.
         out: folder to write into; None: `run_dir/export`, or the folder of a file.
-        overwrite: bool. Whether files of an earlier export may be replaced. Defaults to `False`.
+        overwrite: bool. Replace the files of an earlier export, those of other formats and whole
+            samplers too, so that a folder never holds two networks. Defaults to `False`.
         best: bool. Export the checkpoint of the lowest validation loss, not the newest.
 
     Returns:
@@ -104,27 +105,14 @@ def export_run(
         FileExistsError: a file of an earlier export exists, and `overwrite` is False.
         ArtifactError: a file that does not compute what the network computes.
     """
-    folder = Path(default_folder(run_dir) if out is None else out)
-    free_paths(FORMATS, formats, folder, overwrite)  # refuse before the seconds of loading
-    return export_network(*read_source(run_dir, best), folder, formats, overwrite)
-
-
-def export_again(run_dir: str | os.PathLike) -> dict[str, Path]:
-    """Exports a run in the default formats, and writes again all that its `export` folder holds.
-
-    So a resumed training leaves no file of an earlier checkpoint beside the new ones.
-
-    Returns:
-        dict from each format's name to the Path written, without whole samplers.
-    """
     from .whole_sampler import SAMPLER_FORMATS, export_sampler
 
-    folder = default_folder(run_dir)
-    network, card = read_source(run_dir)
-    formats = tuple(dict.fromkeys([*DEFAULT_FORMATS, *formats_in(folder)]))
-    paths = export_network(network, card, folder, formats, overwrite=True)
+    folder = Path(default_folder(run_dir) if out is None else out)
+    free_paths(FORMATS, formats, folder, overwrite)  # refuse before the seconds of loading
+    network, card = read_source(run_dir, best)
+    paths = export_network(network, card, folder, formats, overwrite)
     for name, row in SAMPLER_FORMATS.items():
-        if (folder / row.artifact).exists():
+        if overwrite and (folder / row.artifact).exists():
             options = row.description(folder / row.artifact)
             export_sampler(network, card, folder, formats=[name], overwrite=True, **options)
     return paths
@@ -152,7 +140,7 @@ def export_network(
         card: DenoiserCard.
         folder: path to write into; made if need be.
         formats: keys of `FORMATS`. Defaults to `("onnx", "saved_model")`.
-        overwrite: bool. Whether existing files may be replaced. Defaults to `False`.
+        overwrite: bool. Replace existing files, those of other formats too. Defaults to `False`.
 
     Returns:
         dict from each format's name to the Path written.
@@ -160,21 +148,39 @@ def export_network(
     Raises:
         ValueError, FileExistsError, ArtifactError: as `export_run`.
     """
-    paths = free_paths(FORMATS, formats, Path(folder), overwrite)
-    weights = Path(folder, safetensors_loader.ARTIFACT)
-    is_wanted = is_described(network) and not paths.keys() & set(WEIGHTS)
-    if is_wanted and (overwrite or not weights.exists()):
-        paths[WEIGHTS[0]] = weights
+    folder, beside = Path(folder), formats_in(folder)
+    if beside and not overwrite and not _are_of(network, card, folder):
+        raise FileExistsError(
+            f"{folder} holds files of another network. Pass `--overwrite` (overwrite=True) to "
+            "replace all of them, or choose another folder"
+        )
+    formats = dict.fromkeys([*formats, *(beside if overwrite else ())])
+    paths = free_paths(FORMATS, tuple(formats), folder, overwrite)
+    if is_described(network) and not {*paths, *beside} & set(WEIGHTS):
+        paths[WEIGHTS[0]] = folder / safetensors_loader.ARTIFACT
     source = ExportSource(inference_network(network), card)
-    for name, path in paths.items():
-        row = FORMATS[name]
-        with staged(path, overwrite, row.mark) as temporary:
+    with contextlib.ExitStack() as stack:
+        for name, path in paths.items():
+            row = FORMATS[name]
+            temporary = stack.enter_context(staged(path, overwrite, row.mark))
             row.write(source, temporary)
             seal(temporary, row.parts)
             # Trusted: it was written just now.
             check_deviation(source.network, load_denoiser(temporary, trust=True), row.tolerance)
-    Path(folder, CARD).write_text(card.to_json() + "\n", encoding="utf-8")
+        temporary = stack.enter_context(staged(folder / CARD, overwrite=True))
+        temporary.write_text(card.to_json() + "\n", encoding="utf-8")
     return paths
+
+
+def _are_of(network, card, folder):
+    """Whether the files in a folder are of this network: by its weights, if they are there."""
+    file = folder / safetensors_loader.ARTIFACT
+    if not file.exists():
+        return (folder / CARD).read_text(encoding="utf-8") == card.to_json() + "\n"
+    stored, own = safetensors_loader.read(file), named_weights(network)
+    return stored.card == card and all(
+        np.array_equal(own[name], value) for name, value in stored.weights.items()
+    )
 
 
 def largest_deviation(

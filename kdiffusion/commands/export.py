@@ -42,7 +42,7 @@ def export(
         formats: file formats to write.
         out: folder to write into; by default RUN/export, or the folder of the file. Required for
             a model on the Hub.
-        overwrite: replace the files of an earlier export.
+        overwrite: replace the files of an earlier export, whatever their formats.
         best: export the checkpoint with the lowest validation loss, not the newest.
     """
     start = time.perf_counter()

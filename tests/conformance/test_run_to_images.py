@@ -2,24 +2,27 @@
 
 import json
 import os
+import shutil
 
 import numpy as np
 import pytest
 
 from kdiffusion.__main__ import main
-from kdiffusion.artifacts import load_denoiser, load_sampler
+from kdiffusion.artifacts import load_denoiser, load_sampler, safetensors_loader
 from kdiffusion.evaluation import command as evaluate
 from kdiffusion.export.formats import (
     CARD,
     FORMATS,
-    export_again,
+    export_network,
     export_run,
     formats_in,
     largest_deviation,
 )
 from kdiffusion.export.source import inference_network
 from kdiffusion.export.whole_sampler import SAMPLER_FORMATS, export_sampler
+from kdiffusion.networks import named_weights
 from kdiffusion.runs import train
+from kdiffusion.runs.build import load_run
 from kdiffusion.runs.config import Config
 from tests.data.made_up import write_folder
 
@@ -74,7 +77,7 @@ def run(photographs, tmp_path_factory):
     out = folder / "export"
     export_sampler(first.model.ema_network, first.card, out, formats=["onnx"], **_OF_SAMPLER)
     resumed = train(config.replace(**{"optimizer.epochs": 2}), folder, resume=True)
-    export_again(folder)
+    export_run(folder, overwrite=True)
     return resumed
 
 
@@ -92,6 +95,24 @@ def test_after_a_resumed_training_the_sampler_is_of_the_new_checkpoint(run, expo
     row = SAMPLER_FORMATS["onnx"]
     assert load_sampler(export_folder / row.artifact)[1] == run.card
     assert row.description(export_folder / row.artifact) == {**_OF_SAMPLER, "timesteps": None}
+
+
+def test_a_folder_never_holds_two_networks(run, export_folder, tmp_path):
+    """As the newest checkpoint's and, after `--best`, the best one's."""
+    for name in ("denoiser.onnx", "denoiser.safetensors", CARD):
+        shutil.copy(export_folder / name, tmp_path)
+    network = load_run(run.directory.path).model.ema_network
+    export_network(network, run.card, tmp_path, ["onnx_float16"])  # another format of the same
+    network.set_weights([array + 1e-3 for array in network.get_weights()])
+    with pytest.raises(FileExistsError, match="another network"):
+        export_network(network, run.card, tmp_path, ["onnx_int8"])
+    assert formats_in(tmp_path) == ["onnx", "onnx_float16", "safetensors"]
+    export_network(network, run.card, tmp_path, ["onnx_int8"], overwrite=True)
+    assert formats_in(tmp_path) == ["onnx", "onnx_float16", "onnx_int8", "safetensors"]
+    for name, value in safetensors_loader.read(tmp_path / "denoiser.safetensors").weights.items():
+        np.testing.assert_array_equal(named_weights(network)[name], value)
+    source = inference_network(network)
+    assert largest_deviation(source, load_denoiser(tmp_path / "denoiser.onnx")) < 1e-4
 
 
 def test_the_promised_files_are_written_and_no_others(export_folder):
