@@ -134,10 +134,26 @@ def reporting_errors() -> Iterator[None]:
     except MemoryError as error:
         sys.exit(f"error: not enough memory: {' '.join(str(error).split())}")
     except (ValueError, OSError, ImportError, FloatingPointError) as error:
-        sys.exit(f"error: {' '.join(str(error).split())}")
+        sys.exit(f"error: {' '.join(_said(error).split())}")
+    except Exception as error:
+        if type(error).__name__ != "ResourceExhaustedError":  # TensorFlow's, which isn't imported
+            raise
+        sys.exit(
+            "error: not enough memory. A smaller batch needs less, or in training "
+            "--optimizer.gradient-accumulation"
+        )
     except KeyboardInterrupt:
         print("interrupted by Ctrl-C", file=sys.stderr)
         sys.exit(130)
+
+
+def _said(error):
+    """An error's message; of pydantic's, which lists several with their inputs, the sentences."""
+    if not hasattr(error, "errors"):
+        return str(error)
+    where = (".".join(map(str, each["loc"])) for each in error.errors())
+    sentences = (each["msg"].removeprefix("Value error, ") for each in error.errors())
+    return "; ".join(": ".join(filter(None, pair)) for pair in zip(where, sentences, strict=True))
 
 
 if __name__ == "__main__":

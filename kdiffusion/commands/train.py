@@ -198,7 +198,7 @@ def finish(run: Run) -> None:
     """
     from kdiffusion.artifacts import load_denoiser
     from kdiffusion.diffusion.sampling import sample
-    from kdiffusion.export.formats import export_again
+    from kdiffusion.export.formats import export_run
     from kdiffusion.images import image_grid, save_png, to_uint8
 
     folder = run.directory.path
@@ -207,7 +207,7 @@ def finish(run: Run) -> None:
         return
     grid_file.unlink(missing_ok=True)  # whoever resumes from here on exports
     with working("exporting, and checking the exported files", line=True):
-        onnx = export_again(folder)["onnx"]
+        onnx = export_run(folder, overwrite=True)["onnx"]
     say("Sampling with the ONNX file ...")
     denoiser = load_denoiser(onnx)
     names = denoiser.card.class_names[:10]

@@ -96,3 +96,11 @@ def test_a_mistake_is_one_line(error, status):
 def test_a_bug_keeps_its_trace():
     with pytest.raises(KeyError), reporting_errors():
         raise KeyError("bug")
+
+
+@pytest.mark.slow
+def test_running_out_of_tensorflows_memory_is_one_line():
+    import tensorflow as tf
+
+    with pytest.raises(SystemExit, match="not enough memory"), reporting_errors():
+        tf.zeros([2**50])

@@ -20,6 +20,9 @@ ROOT = Path(__file__).parents[2]
         (["digits", "--optimizer.epochs", "0"], 2),
         (["digits", "--diffusion.schedule", "straight"], 2),
         (["mnist"], 1),
+        (["digits", "--run-dir", ""], 2),
+        (["cifar10_few_steps", "--sampling.steps", "2"], 1),
+        (["digits", "--student.method", "trajectory"], 1),
     ],
 )
 def test_a_mistake_is_told_at_once_and_leaves_nothing(run_python, tmp_path, arguments, status):
@@ -64,6 +67,15 @@ def test_the_quickstart_says_where_each_thing_is_a_line_an_epoch_and_nothing_els
     assert max(map(len, epochs)) <= 80
     sampling = done.stderr.replace("\r", "\n").split("\n")
     assert [line for line in sampling if line and not line.startswith("Sampling: ")] == []
+
+
+@pytest.mark.slow
+def test_a_run_with_nothing_left_to_train_stays_as_it_was_exported(quickstart, capsys):
+    """As with `export --best`."""
+    run, _ = quickstart
+    before = {path: path.stat().st_mtime_ns for path in (run / "export").rglob("*")}
+    train.run(["--resume", str(run)])
+    assert before == {path: path.stat().st_mtime_ns for path in (run / "export").rglob("*")}
 
 
 @pytest.mark.slow

@@ -2,6 +2,9 @@
 
 import contextlib
 import io
+import os
+import shutil
+import signal
 
 import keras
 import numpy as np
@@ -15,9 +18,10 @@ from tensorboard.util.tensor_util import make_ndarray
 from kdiffusion.data import load_dataset
 from kdiffusion.data.pipeline import training_batches
 from kdiffusion.runs import fit as fit_module
-from kdiffusion.runs import train
+from kdiffusion.runs import run_directory, train
 from kdiffusion.runs.build import load_run
 from kdiffusion.runs.checkpoints import logs_of
+from kdiffusion.runs.interruptions import Preempted
 from kdiffusion.runs.run_directory import RunDirectory, flat_settings
 from kdiffusion.training import DiffusionModel, diffusion_model
 
@@ -46,6 +50,37 @@ def _weights(model):
 def test_one_process_at_a_time_trains_in_a_folder(tiny, tmp_path):
     with FileLock(tmp_path / "run.lock"), pytest.raises(TimeoutError, match=r"run\.lock"):
         train(tiny(), tmp_path)
+
+
+def test_whether_a_run_begins_is_decided_when_the_folder_is_its_own(
+    tiny, tmp_path, run, monkeypatch
+):
+    """The other process of the same command finished as this one waited."""
+    locked = run_directory.locked
+
+    @contextlib.contextmanager
+    def locked_late(folder):
+        with locked(folder):
+            shutil.copytree(run.directory.path, folder, dirs_exist_ok=True)
+            yield
+
+    monkeypatch.setattr(run_directory, "locked", locked_late)
+    with pytest.raises(FileExistsError, match="already holds a run"):
+        train(tiny(), tmp_path)
+    resumed = train(run.directory.config, tmp_path, resume=True)
+    assert resumed.first_step == resumed.model.step.numpy() == 12
+
+
+def test_a_signal_as_the_run_is_exported_is_told_when_that_is_done(tiny, tmp_path):
+    def at_end(run):
+        with pytest.raises(TimeoutError), run_directory.locked(tmp_path):
+            pass
+        os.kill(os.getpid(), signal.SIGTERM)
+        (tmp_path / "exported").touch()
+
+    with pytest.raises(Preempted, match="the run is complete"):
+        train(tiny(optimizer={"epochs": 1}), tmp_path, at_end=at_end)
+    assert (tmp_path / "exported").exists()
 
 
 def test_a_run_read_back_is_the_model_that_was_trained(run):
