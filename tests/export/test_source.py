@@ -89,3 +89,8 @@ def test_a_file_has_its_exports_beside_it_and_a_run_in_a_folder(tmp_path):
     (tmp_path / "file").touch()
     assert default_folder(tmp_path / "file") == tmp_path
     assert default_folder(tmp_path) == tmp_path / "export"
+
+
+def test_at_least_one_format_is_named(tmp_path):
+    with pytest.raises(ValueError, match="`formats`"):
+        export_run(tmp_path, ())
