@@ -21,7 +21,7 @@ import tyro
 from kdiffusion import load_denoiser
 
 # The noise levels of the first arms, and of the first half of `cifar10`'s training.
-LOG_NORMAL = "--diffusion.timestep-sampling log_normal --diffusion.loss-weighting edm"
+LOG_NORMAL = "--objective.timestep-sampling log_normal --objective.loss-weighting edm"
 # Each is one change to the recipe as it was when most of them ran: every timestep as often.
 CHANGES = {
     "stratified timesteps": "",
@@ -31,7 +31,7 @@ CHANGES = {
     "Muon at 1e-3": "--optimizer.learning-rate 1e-3",
     "Muon at 4e-3": "--optimizer.learning-rate 4e-3",
     "batch of 64": "--optimizer.batch-size 64",
-    "every timestep alike": "--diffusion.loss-weighting simple",
+    "every timestep alike": "--objective.loss-weighting simple",
     "condition added": "--model.no-scale-shift",
     "attention at 8x8 and 4x4": "--model.attention-resolutions 8 4",
     "wider": "--model.base-channels 96 --model.channel-multipliers 1 2 2",
@@ -44,7 +44,7 @@ ARMS = {
     "log-normal noise levels, another seed": f"{LOG_NORMAL} --run.seed 1",
     "log-normal noise levels, AdamW": f"{LOG_NORMAL} --optimizer.name adamw",
     **{
-        name: f"--diffusion.timestep-sampling stratified {change}"
+        name: f"--objective.timestep-sampling stratified {change}"
         for name, change in CHANGES.items()
     },
 }

@@ -22,9 +22,9 @@ from pydantic.dataclasses import dataclass
 from kdiffusion.checks import check_name
 from kdiffusion.object_store import local_folder
 from kdiffusion.runs import PRESET_DOCS, PRESETS, Config, Interrupted, run_directory
-from kdiffusion.runs.config import OneOf
 from kdiffusion.runs.summary import settings_lines
 from kdiffusion.terminal import import_tensorflow, say, working
+from kdiffusion.training.settings import OneOf
 
 from .outputs import labels_and_seeds
 
@@ -32,6 +32,7 @@ if TYPE_CHECKING:
     from kdiffusion.runs.build import Run
 
 STEPS = "--sampling.steps"
+(SUPPRESSED,) = get_args(tyro.conf.Suppress[int])[1:]  # the mark of a field that is no option
 
 
 @dataclass(frozen=True)
@@ -146,9 +147,12 @@ def _options(prefix: str, values: Any) -> Iterator[str]:
         for described in reversed(kind.__mro__[:-1])
         for each in docstring_parser.parse_from_object(described).params
     }
+    fields = kind.__pydantic_fields__
     for field, meaning in meanings.items():
+        if SUPPRESSED in fields[field].metadata:
+            continue
         value, name = getattr(values, field), field.replace("_", "-")
-        choices = _choices(kind.__pydantic_fields__[field])
+        choices = _choices(fields[field])
         if choices:
             meaning = f"{meaning} {{{', '.join(choices)}}}"
         if isinstance(value, bool):

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import functools
 import os
 from dataclasses import dataclass
 from pathlib import Path
@@ -13,10 +12,9 @@ import keras
 
 from kdiffusion.checks import check_arguments
 from kdiffusion.diffusion.schedules import make_schedule, options_from_text
-from kdiffusion.diffusion.spacing import timestep_pairs
 from kdiffusion.networks import NETWORKS
 from kdiffusion.runs.checkpoints import Checkpoints
-from kdiffusion.runs.config import LEARNING_RATE_SHAPES, NO_STUDENT, OPTIMIZERS, STUDENTS
+from kdiffusion.runs.config import LEARNING_RATE_SHAPES, OPTIMIZERS
 from kdiffusion.runs.run_directory import RunDirectory
 from kdiffusion.training import DiffusionModel
 
@@ -41,17 +39,11 @@ def build_model(
     model, diffusion, optimizer = config.model, config.diffusion, config.optimizer
     network = _network(model, image_shape, num_classes)
     schedule = _schedule(diffusion)
-    kind = DiffusionModel
-    if config.student.method != NO_STUDENT:
-        kind = _student(config, schedule)
-    diffusion_model = kind(
+    diffusion_model = DiffusionModel(
         network,
         schedule,
+        config.objective,
         prediction_type=diffusion.prediction_type,
-        loss_weighting=diffusion.loss_weighting,
-        timestep_sampling=diffusion.timestep_sampling,
-        log_sigma=(diffusion.log_sigma_mean, diffusion.log_sigma_std),
-        label_dropout=diffusion.label_dropout,
         ema_decay=optimizer.ema_decay,
         gradient_clip_norm=optimizer.gradient_clip_norm,
         gradient_accumulation=optimizer.gradient_accumulation,
@@ -61,7 +53,7 @@ def build_model(
         name="diffusion_model",
     )
     shape = resolve_name(LEARNING_RATE_SHAPES[optimizer.learning_rate_shape])
-    learning_rate = shape(optimizer, total_steps * diffusion_model.updates_per_step)
+    learning_rate = shape(optimizer, total_steps * config.objective.updates_per_step)
     diffusion_model.compile(resolve_name(OPTIMIZERS[optimizer.name])(optimizer, learning_rate))
     return diffusion_model
 
@@ -110,14 +102,6 @@ def _schedule(diffusion):
     return make_schedule(
         diffusion.schedule, diffusion.num_timesteps, diffusion.zero_terminal_snr, **options
     )
-
-
-def _student(config, schedule):
-    """The class of a student, with the arguments that are its own."""
-    kind = resolve_name(STUDENTS[config.student.method])
-    pairs = timestep_pairs(schedule, config.sampling.steps)
-    own = {**vars(config.student), "timesteps": config.sampling.timesteps or [t for t, _ in pairs]}
-    return functools.partial(kind, **{name: own[name] for name in kind.settings})
 
 
 def _network(model, image_shape, num_classes):

@@ -5,20 +5,29 @@ Pydantic checks the values when a `Config` is made, before anything heavy is loa
 
 import dataclasses
 import json
-import os
 from pathlib import Path
 from typing import Annotated, Any, Self
 
 import tyro
-from pydantic import BeforeValidator, ConfigDict, Field, FiniteFloat, TypeAdapter
+from pydantic import Field, FiniteFloat, TypeAdapter
 from pydantic.dataclasses import dataclass
-from pydantic_core import core_schema
 
 from kdiffusion.diffusion.prediction import TARGETS
 from kdiffusion.diffusion.sampling_options import EVERYWHERE, RecommendedSampling
 from kdiffusion.diffusion.schedules import SCHEDULES
-from kdiffusion.diffusion.weighting import LOSS_WEIGHTINGS, TIMESTEP_SAMPLING_NAMES
 from kdiffusion.networks import NETWORKS
+from kdiffusion.training.objectives import Denoising, Trajectory
+from kdiffusion.training.settings import (
+    STRICT,
+    BelowOne,
+    Fraction,
+    NotNegative,
+    NotNegativeFloat,
+    OneOf,
+    Positive,
+    PositiveFloat,
+    Text,
+)
 
 # What needs Keras or TensorFlow: name ► "module:function", loaded when it is chosen, so that the
 # command line knows the names without either.
@@ -30,9 +39,6 @@ LEARNING_RATE_SHAPES = {  # each takes an `OptimizerConfig` and the steps of the
     "cosine": "kdiffusion.runs.optimizers:cosine",
     "trapezoid": "kdiffusion.runs.optimizers:trapezoid",
 }
-STUDENTS = {  # each is a class of `DiffusionModel` that learns from another, its teacher
-    "trajectory": "kdiffusion.training.distillation:StudentModel",
-}
 STRATEGIES = {  # each makes a `tf.distribute.Strategy` of the devices that are there
     "auto": "kdiffusion.runs.strategy:auto",
     "one_device": "kdiffusion.runs.strategy:one_device",
@@ -40,27 +46,8 @@ STRATEGIES = {  # each makes a `tf.distribute.Strategy` of the devices that are 
     "multi_worker": "kdiffusion.runs.strategy:multi_worker",
     "tpu": "kdiffusion.runs.strategy:tpu",
 }
-NO_STUDENT = "none"
 PARENT = "parent"  # the network of the weights to start from
 DTYPE_POLICIES = ("auto", "float32", "mixed_bfloat16", "mixed_float16")
-
-
-class OneOf(tuple[str, ...]):
-    """In an `Annotated[str, OneOf(TABLE)]`: the names that the value must be one of."""
-
-    def __get_pydantic_core_schema__(self, source: Any, handler: Any) -> core_schema.CoreSchema:
-        return core_schema.literal_schema(list(self))
-
-
-Positive = Annotated[int, Field(ge=1)]
-NotNegative = Annotated[int, Field(ge=0)]
-Fraction = Annotated[FiniteFloat, Field(ge=0, le=1)]
-BelowOne = Annotated[FiniteFloat, Field(ge=0, lt=1)]
-PositiveFloat = Annotated[FiniteFloat, Field(gt=0)]
-NotNegativeFloat = Annotated[FiniteFloat, Field(ge=0)]
-Text = Annotated[str, BeforeValidator(lambda value: os.fspath(value))]  # a path, too
-
-STRICT = ConfigDict(extra="forbid")
 
 
 @dataclass(frozen=True, config=STRICT)
@@ -115,7 +102,7 @@ class ModelConfig:
 
 @dataclass(frozen=True, config=STRICT)
 class DiffusionConfig:
-    """The noising process and the objective."""
+    """The noising process, and what is predicted of it."""
 
     schedule: Annotated[str, OneOf(SCHEDULES)] = "linear"
     """Noise schedule."""
@@ -127,16 +114,6 @@ class DiffusionConfig:
     """End in pure noise (Lin et al. 2024); for x0 and v."""
     prediction_type: Annotated[str, OneOf(TARGETS)] = "epsilon"
     """What the network predicts."""
-    loss_weighting: Annotated[str, OneOf(LOSS_WEIGHTINGS)] = "simple"
-    """Weight of each timestep: equal, min-SNR with gamma 5, or EDM's."""
-    timestep_sampling: Annotated[str, OneOf(TIMESTEP_SAMPLING_NAMES)] = "stratified"
-    """How to sample t. loss_second_moment: more often where the loss is large, with less weight."""
-    log_sigma_mean: FiniteFloat = -0.4
-    """Mean of ln sigma under log_normal."""
-    log_sigma_std: PositiveFloat = 1.0
-    """Standard deviation of ln sigma."""
-    label_dropout: Fraction = 0.1
-    """Share of labels replaced by the null label, for classifier-free guidance."""
 
 
 @dataclass(frozen=True, config=STRICT)
@@ -187,20 +164,6 @@ class SamplingConfig(RecommendedSampling):
                 object.__setattr__(self, name, value)
         if self.timesteps is not None:
             object.__setattr__(self, "steps", len(self.timesteps))
-
-
-@dataclass(frozen=True, config=STRICT)
-class StudentConfig:
-    """A few-step student of --run.init-from, its teacher (docs/train.md)."""
-
-    method: Annotated[str, OneOf([NO_STUDENT, *STUDENTS])] = NO_STUDENT
-    """trajectory: learn where the teacher arrives at the end of each sampling step."""
-    teacher_steps: Positive = 4
-    """Steps of the teacher for each step of the student."""
-    guidance_strength: FiniteFloat | None = None
-    """Guidance strength of the teacher; None: as its card recommends."""
-    guidance_interval: tuple[NotNegativeFloat, NotNegativeFloat] | None = None
-    """Noise levels between which to guide the teacher; None: as its card recommends."""
 
 
 @dataclass(frozen=True, config=STRICT)
@@ -255,15 +218,17 @@ class Config:
     data: DataConfig = dataclasses.field(default_factory=DataConfig)
     model: ModelConfig = dataclasses.field(default_factory=ModelConfig)
     diffusion: DiffusionConfig = dataclasses.field(default_factory=DiffusionConfig)
+    objective: tyro.conf.AvoidSubcommands[Denoising | Trajectory] = dataclasses.field(
+        default_factory=Denoising
+    )
     optimizer: OptimizerConfig = dataclasses.field(default_factory=OptimizerConfig)
     sampling: SamplingConfig = dataclasses.field(default_factory=SamplingConfig)
-    student: StudentConfig = dataclasses.field(default_factory=StudentConfig)
     run: ExecutionConfig = dataclasses.field(default_factory=ExecutionConfig)
     evaluation: EvaluationConfig = dataclasses.field(default_factory=EvaluationConfig)
 
     def __post_init__(self):
-        if self.student.method != NO_STUDENT and self.run.init_from is None:
-            raise ValueError("`student.method` needs `run.init_from`, the teacher. Received: None")
+        if self.objective.has_teacher and self.run.init_from is None:
+            raise ValueError("`run.init_from` must be the student's teacher. Received: None")
 
     def replace(self, **changes: Any) -> Self:
         """A copy with other settings, by name: `config.replace(**{"optimizer.epochs": 3})`."""

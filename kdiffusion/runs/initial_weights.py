@@ -22,7 +22,7 @@ from kdiffusion.networks import (
     is_described,
     named_weights,
 )
-from kdiffusion.runs.config import NO_STUDENT, PARENT, Config, ModelConfig
+from kdiffusion.runs.config import PARENT, Config, ModelConfig
 from kdiffusion.runs.run_directory import holds_run
 
 if TYPE_CHECKING:
@@ -228,7 +228,7 @@ def with_settings_of(
 ) -> Config:
     """The configuration with what is left to the weights that the run starts from.
 
-    That is the network "parent", and the guidance of a student's teacher.
+    That is the network "parent", and of a student its timesteps and its teacher's guidance.
 
     Args:
         config: `Config`.
@@ -241,7 +241,7 @@ def with_settings_of(
     Raises:
         ValueError: the parent doesn't say what network it is.
     """
-    model, student = config.model, config.student
+    model = config.model
     if model.network == PARENT:
         if parent is None or parent.network is None or parent.network_class is None:
             raise ValueError(
@@ -249,12 +249,8 @@ def with_settings_of(
                 f"which describe their network. Received: {config.run.init_from}"
             )
         model = _network_of(parent, image_shape[0], model)
-    if student.method != NO_STUDENT and parent is not None and parent.card is not None:
-        names = ("guidance_strength", "guidance_interval")
-        left_out = [name for name in names if getattr(student, name) is None]
-        guidance = {name: getattr(parent.card, name) for name in left_out}
-        student = replace(student, **guidance)
-    return replace(config, model=model, student=student)
+    objective = config.objective.resolved(config.sampling, parent and parent.card)
+    return replace(config, model=model, objective=objective)
 
 
 def _network_of(parent, height, asked):

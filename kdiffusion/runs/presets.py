@@ -16,6 +16,7 @@ from kdiffusion.runs.config import (
     OptimizerConfig,
     SamplingConfig,
 )
+from kdiffusion.training.objectives import Denoising, Trajectory
 
 
 def digits() -> Config:
@@ -59,7 +60,7 @@ def digits_few_steps() -> Config:
 
     It learns in four steps what the teacher does in sixteen, guidance included (Zhou et al. 2024).
     """
-    return _student(digits(), teacher="digits", epochs=12)
+    return _student(digits(), teacher="digits", epochs=12, timesteps=(999, 749, 499, 249))
 
 
 def cifar10_few_steps() -> Config:
@@ -70,15 +71,14 @@ def cifar10_few_steps() -> Config:
     100,000 images, from noise alone; the data set gives the labels. The timesteps are those that
     `fit_sampler cifar10 --steps 4` chooses.
     """
-    student = _student(cifar10_small(), teacher="cifar10", epochs=2)
-    return student.replace(**{"sampling.timesteps": (999, 839, 599, 229)})
+    timesteps = 999, 839, 599, 229
+    return _student(cifar10_small(), teacher="cifar10", epochs=2, timesteps=timesteps)
 
 
-def _student(config, teacher, epochs):
+def _student(config, teacher, epochs, timesteps):
     """The configuration of a student of four steps, whose teacher is a pretrained model."""
     changes = {
         "model.network": "parent",
-        "diffusion.label_dropout": 0.0,
         "optimizer.name": "adamw",
         "optimizer.epochs": epochs,
         "optimizer.learning_rate": 1e-4,
@@ -86,13 +86,13 @@ def _student(config, teacher, epochs):
         "optimizer.final_learning_rate_fraction": 0.1,
         "optimizer.warmup_steps": 0,
         "optimizer.ema_decay": 0.999,
-        "student.method": "trajectory",
         "run.init_from": teacher,
         "evaluation.every_epochs": 0,
     }
     return dataclasses.replace(
         config.replace(**changes),
-        sampling=SamplingConfig(sampler="ddim", steps=4, guidance_strength=0.0),
+        objective=Trajectory(),
+        sampling=SamplingConfig(sampler="ddim", timesteps=timesteps, guidance_strength=0.0),
     )
 
 
@@ -113,7 +113,8 @@ def cifar10_paper() -> Config:
             blocks_per_level=1,
             attention_resolutions=(16, 8, 4),
         ),
-        diffusion=DiffusionConfig(schedule="linear", timestep_sampling="uniform"),
+        diffusion=DiffusionConfig(schedule="linear"),
+        objective=Denoising(timestep_sampling="uniform"),
         optimizer=OptimizerConfig(
             epochs=600, batch_size=128, learning_rate=1e-3, gradient_clip_norm=None
         ),
@@ -142,12 +143,8 @@ def cifar10_small() -> Config:
             patch_size=2,
             dtype_policy="auto",
         ),
-        diffusion=DiffusionConfig(
-            schedule="cosine",
-            prediction_type="v",
-            loss_weighting="min_snr",
-            timestep_sampling="loss_second_moment",
-        ),
+        diffusion=DiffusionConfig(schedule="cosine", prediction_type="v"),
+        objective=Denoising(loss_weighting="min_snr", timestep_sampling="loss_second_moment"),
         optimizer=OptimizerConfig(
             name="muon",
             epochs=210,
@@ -260,7 +257,8 @@ def stl10_large() -> Config:
             dropout=0.1,
             dtype_policy="auto",
         ),
-        diffusion=DiffusionConfig(schedule="cosine", prediction_type="v", loss_weighting="min_snr"),
+        diffusion=DiffusionConfig(schedule="cosine", prediction_type="v"),
+        objective=Denoising(loss_weighting="min_snr"),
         optimizer=OptimizerConfig(
             epochs=4000, batch_size=128, learning_rate=1e-4, warmup_steps=5000, ema_decay=0.9999
         ),

@@ -27,8 +27,8 @@ LOG = "tensorboard"
 PARTS = ("checkpoints", LOG, "samples", "export", GRID)
 # What makes another run of it: "section" or "section.field". The rest may change when it resumes.
 KEPT = (
-    "model", "diffusion", "student", "sampling.timesteps", "optimizer.name", "optimizer.batch_size",
-    "run.seed", "run.init_from",
+    "model", "diffusion", "objective", "optimizer.name", "optimizer.batch_size", "run.seed",
+    "run.init_from",
 )  # fmt: skip
 DATA = ("image_shape", "class_names", "data_sha256", "mirrored")
 
@@ -77,7 +77,7 @@ class RunDirectory:
             "guidance_strength": sampling.guidance_strength,
             "guidance_interval": sampling.guidance_interval,
         }
-        if model.label_dropout == 0:  # the model's own card recommends none
+        if not model.objective.learns_null_label:  # the model's own card recommends none
             guidance = {}
         return model.card(
             class_names=self.class_names,
@@ -225,9 +225,12 @@ def as_begun(config: Config, before: RunDirectory) -> Config:
         model = replace(before.config.model, **own)
     if model.dtype_policy == "auto":
         model = replace(model, dtype_policy=before.config.model.dtype_policy)
-    found = {name: value for name, value in vars(config.student).items() if value is not None}
-    student = replace(config.student, **{**vars(before.config.student), **found})
-    return replace(config, model=model, student=student)
+    objective = config.objective
+    if type(objective) is type(before.config.objective):
+        left_out = [name for name, value in vars(objective).items() if value in (None, ())]
+        found = {name: getattr(before.config.objective, name) for name in left_out}
+        objective = replace(objective, **found)
+    return replace(config, model=model, objective=objective)
 
 
 def flat_settings(config: Config) -> dict[str, Any]:
@@ -263,9 +266,9 @@ def check_resumable(before: RunDirectory, now: RunDirectory) -> None:
         for each in (before, now)
     )
     differing = [
-        f"{name} was {was[name]!r}, is {is_now[name]!r}"
+        f"{name} was {was[name]!r}, is {is_now.get(name)!r}"
         for name in was
-        if was[name] != is_now[name]
+        if was[name] != is_now.get(name)
     ]
     if differing:
         raise ValueError(

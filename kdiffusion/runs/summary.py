@@ -6,7 +6,7 @@ import os
 from collections.abc import Iterator
 from typing import TYPE_CHECKING
 
-from kdiffusion.runs.config import NO_STUDENT, PARENT
+from kdiffusion.runs.config import PARENT
 
 NVIDIA_DEVICES = ("/dev/nvidia0", "/dev/nvidiactl", "/dev/dxg")
 
@@ -25,10 +25,10 @@ def settings_lines(config: Config, run_dir: str | os.PathLike) -> list[str]:
         config: `Config`.
         run_dir: path of the run's folder.
     """
-    diffusion, optimizer, student = config.diffusion, config.optimizer, config.student
+    diffusion, optimizer = config.diffusion, config.optimizer
     objective = f"{diffusion.prediction_type}, {diffusion.schedule} schedule"
-    if student.method != NO_STUDENT:
-        objective = f"{student.method} of a teacher, in {config.sampling.steps} steps"
+    if config.objective.has_teacher:
+        objective = f"as its teacher samples, in {config.sampling.steps} steps"
     return [
         f"  data set    {config.data.name}",
         f"  folder      {run_dir}",
@@ -79,8 +79,8 @@ def notes(config: Config, height: int, total_steps: int) -> Iterator[str]:
     model, warmup = config.model, config.optimizer.warmup_steps
     if 2 * warmup > total_steps:
         yield f"optimizer.warmup_steps {warmup}: the learning rate rises for most of the run"
-    if config.diffusion.label_dropout == 0 and config.sampling.guidance_strength != 0:
-        yield "diffusion.label_dropout 0: no guidance is learnt, so samples have none"
+    if not config.objective.learns_null_label and config.sampling.guidance_strength != 0:
+        yield "objective.label_dropout 0: no guidance is learnt, so samples have none"
     heights = [height // (model.patch_size * 2**n) for n in range(len(model.channel_multipliers))]
     unused = sorted({*model.attention_resolutions} - {*heights})
     if model.network == "unet" and unused:

@@ -71,6 +71,6 @@ def model_card(model: keras.Model, **facts: Any) -> DenoiserCard:
         "sampler": "unipc",
         "steps": min(20, model.schedule.num_timesteps),
         # Guidance leans on predictions without a label, which are learnt by dropping labels.
-        "guidance_strength": 1.0 if model.label_dropout else 0.0,
+        "guidance_strength": 1.0 if model.objective.learns_null_label else 0.0,
     }
     return DenoiserCard(**{**defaults, **facts})

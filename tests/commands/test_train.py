@@ -22,7 +22,7 @@ ROOT = Path(__file__).parents[2]
         (["mnist"], 1),
         (["digits", "--run-dir", ""], 2),
         (["cifar10_few_steps", "--sampling.steps", "2"], 1),
-        (["digits", "--student.method", "trajectory"], 1),
+        (["digits_few_steps", "--run.init-from", "None"], 1),
     ],
 )
 def test_a_mistake_is_told_at_once_and_leaves_nothing(run_python, tmp_path, arguments, status):

@@ -1,5 +1,6 @@
 """A run that takes a second: the smallest U-Net, a few batches of the digits."""
 
+import dataclasses
 import shutil
 
 import fsspec
@@ -24,9 +25,10 @@ def tiny_config(**sections):
         "sampling.steps": 2, "run.sample_every_epochs": 100, "run.sample_per_label": 1,
         "run.checkpoint_every_epochs": 1, "run.log_every_steps": 100,
     }  # fmt: skip
-    for section, values in sections.items():
-        settings.update({f"{section}.{name}": value for name, value in values.items()})
-    return PRESETS["digits"].replace(**settings)
+    whole = {name: values for name, values in sections.items() if not isinstance(values, dict)}
+    for section in sections.keys() - whole.keys():
+        settings.update({f"{section}.{name}": value for name, value in sections[section].items()})
+    return dataclasses.replace(PRESETS["digits"].replace(**settings), **whole)
 
 
 @pytest.fixture(scope="session")

@@ -13,9 +13,11 @@ from tests.tables import side_by_side
 def test_every_setting_reaches_the_model_and_its_optimizer(tiny_model, name):
     diffusion = {
         "schedule": "cosine", "schedule_options": ["offset=0.02"], "num_timesteps": 50,
-        "zero_terminal_snr": True, "prediction_type": "v", "loss_weighting": "edm",
-        "timestep_sampling": "uniform", "log_sigma_mean": 0.1, "log_sigma_std": 0.5,
-        "label_dropout": 0.3,
+        "zero_terminal_snr": True, "prediction_type": "v",
+    }  # fmt: skip
+    objective = {
+        "loss_weighting": "edm", "timestep_sampling": "uniform", "log_sigma_mean": 0.1,
+        "log_sigma_std": 0.5, "label_dropout": 0.3,
     }  # fmt: skip
     optimizer = {
         "name": name, "learning_rate": 0.5, "learning_rate_shape": "trapezoid",
@@ -24,14 +26,13 @@ def test_every_setting_reaches_the_model_and_its_optimizer(tiny_model, name):
         "gradient_accumulation": 4, "ema_decay": 0.5,
     }  # fmt: skip
     model = tiny_model(
-        diffusion=diffusion, optimizer=optimizer, sampling={"steps": 2},
+        diffusion=diffusion, objective=objective, optimizer=optimizer, sampling={"steps": 2},
         run={"seed": 7},
     )  # fmt: skip
     assert model.schedule == make_schedule("cosine", 50, True, offset=0.02)
-    same = ("prediction_type", "loss_weighting", "timestep_sampling", "label_dropout")
     config = model.get_config()
-    assert {key: config[key] for key in same} == {key: diffusion[key] for key in same}
-    assert tuple(config["log_sigma"]) == (0.1, 0.5)
+    assert config["prediction_type"] == "v"
+    assert config["objective"] == ["Denoising", objective]
     same = ("gradient_clip_norm", "gradient_accumulation", "ema_decay")
     assert {key: config[key] for key in same} == {key: optimizer[key] for key in same}
     assert config["seed"] == 7
@@ -59,7 +60,7 @@ def test_no_name_tells_what_was_built_before(tiny_model, network, optimizer):
             "attention_resolutions": [4], "scale_shift": True,
         },
         "optimizer": {"name": optimizer},
-        "diffusion": {"timestep_sampling": "loss_second_moment"},
+        "objective": {"timestep_sampling": "loss_second_moment"},
     }  # fmt: skip
     found = []
     for _ in range(2):

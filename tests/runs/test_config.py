@@ -11,7 +11,7 @@ from kdiffusion.runs.presets import PRESET_DOCS, PRESETS
 from kdiffusion.training.timesteps import TIMESTEP_SAMPLING
 
 TABLES = (
-    NETWORKS, config.OPTIMIZERS, config.LEARNING_RATE_SHAPES, config.STRATEGIES, config.STUDENTS
+    NETWORKS, config.OPTIMIZERS, config.LEARNING_RATE_SHAPES, config.STRATEGIES
 )  # fmt: skip
 
 
@@ -40,6 +40,7 @@ def test_a_preset_survives_json_is_named_after_its_row_and_documents_its_command
         ("data.validation_fraction", 1.0),
         ("model.channel_multipliers", []),
         ("diffusion.schedule", "straight"),
+        ("objective.label_dropout", 1.5),
         ("optimizer.epochs", 0),
         ("optimizer.learning_rate", float("nan")),
         ("sampling.guidance_strength", float("nan")),

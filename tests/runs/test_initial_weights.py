@@ -19,6 +19,7 @@ from kdiffusion.runs.initial_weights import (
     with_settings_of,
 )
 from kdiffusion.runs.run_directory import RunDirectory
+from kdiffusion.training import Trajectory
 
 DIGITS = tuple("0123456789")
 
@@ -110,9 +111,8 @@ def test_what_does_not_fit_is_named_and_only_what_fits_is_taken_if_asked_for(tin
 
 
 def test_a_teacher_must_be_like_its_student(tiny_model, parent):
-    student = tiny_model(
-        student={"method": "trajectory", "guidance_strength": 1.0}, run={"init_from": "digits"}
-    )
+    teacher = Trajectory(guidance_strength=1.0, timesteps=(999, 499))
+    student = tiny_model(objective=teacher, run={"init_from": "digits"})
     with pytest.raises(ValueError, match=r"run\.init_from.*card"):
         start_from(student, dataclasses.replace(parent, card=None), DIGITS)
     others = {
@@ -133,12 +133,11 @@ def test_a_student_says_where_it_started_and_goes_on_exactly_without_its_parent(
     source = shutil.copy(files[0], tmp_path)
 
     def child(init_from):
-        student = {"method": "trajectory", "teacher_steps": 2}
         # With one step the graph is half of two's.
         return tiny(
             run={"init_from": str(init_from), "checkpoint_every_steps": 4},
-            model={"network": "parent"}, student=student, sampling={"steps": 1},
-            optimizer={"epochs": 1},
+            model={"network": "parent"}, objective=Trajectory(teacher_steps=2),
+            sampling={"timesteps": (999,)}, optimizer={"epochs": 1},
         )  # fmt: skip
 
     whole = train(child(source), tmp_path / "whole")

@@ -111,7 +111,7 @@ def test_settings_that_hardly_serve_a_run_are_noted_and_no_preset_has_one():
         assert not list(notes(config, heights[config.data.name], total_steps=100_000))
     changes = {
         "optimizer.warmup_steps": 60,
-        "diffusion.label_dropout": 0,
+        "objective.label_dropout": 0,
         "model.attention_resolutions": (16, 4),
     }
     said = list(notes(PRESETS["digits"].replace(**changes), 8, total_steps=100))

@@ -20,7 +20,8 @@ def config(tiny):
     """
     return tiny(
         model={"dropout": 0.2, "dtype_policy": "mixed_float16"},
-        diffusion={"timestep_sampling": "loss_second_moment", "num_timesteps": 60},
+        diffusion={"num_timesteps": 60},
+        objective={"timestep_sampling": "loss_second_moment"},
         optimizer={"epochs": 3},
         run={"checkpoint_every_steps": 8, "checkpoint_every_epochs": 100, "log_every_steps": 2},
     )

@@ -32,7 +32,7 @@ pytestmark = pytest.mark.slow
 def run(tiny, tmp_path_factory):
     """One run for most of these tests, evaluated."""
     config = tiny(
-        diffusion={"label_dropout": 0.0},
+        objective={"label_dropout": 0.0},
         sampling={"guidance_strength": 2.0},
         evaluation={"every_epochs": 1, "images": 100},
         run={"log_every_steps": 2, "sample_every_epochs": 1},
@@ -180,7 +180,7 @@ def test_evaluations_are_in_the_log(run):
         {"diffusion": {"schedule_options": ("ofset=0.01",)}},
         {"model": {"network_options": ("wide=1",)}},
         {"sampling": {"steps": 5000}},
-        {"student": {"method": "trajectory"}, "run": {"init_from": "ghost.keras"}},
+        {"model": {"network": "parent"}, "run": {"init_from": "ghost.keras"}},
     ],
 )
 def test_a_run_that_cannot_begin_replaces_none(run, tiny, sections):

@@ -1,3 +1,4 @@
+import json
 import warnings
 
 import keras
@@ -9,18 +10,14 @@ from kdiffusion.diffusion.prediction import TARGETS
 from kdiffusion.diffusion.schedules import make_schedule
 from kdiffusion.diffusion.weighting import LOSS_WEIGHTINGS, loss_weights
 from kdiffusion.networks.unet import UNet
-from kdiffusion.training import DiffusionModel
+from kdiffusion.training import Denoising, DiffusionModel, Trajectory
 from kdiffusion.training.timesteps import TIMESTEP_SAMPLING
-from tests.training.toy import BATCHES, IMAGES, LABELS, Fixed, compiled
+from tests.training.toy import BATCHES, IMAGES, LABELS, Fixed, compiled, draw, model_of
 
 
 def test_the_config_returns_every_argument_that_was_passed(scale_network, schedule):
     arguments = {
         "prediction_type": "v",
-        "loss_weighting": "min_snr",
-        "timestep_sampling": "uniform",
-        "log_sigma": (0.1, 0.5),
-        "label_dropout": 0.3,
         "ema_decay": 0.5,
         "gradient_clip_norm": None,
         "gradient_accumulation": 3,
@@ -34,17 +31,30 @@ def test_the_config_returns_every_argument_that_was_passed(scale_network, schedu
     assert copy.get_config() == config
 
 
+@pytest.mark.parametrize(
+    "objective",
+    [
+        Denoising("min_snr", "log_normal", 0.1, 0.5, 0.3),
+        Trajectory(3, 1.5, (0.1, 2.0), (90, 50)),
+    ],
+)
+def test_the_objective_comes_back_from_the_config(scale_network, schedule, objective):
+    config = DiffusionModel(scale_network, schedule, objective).get_config()
+    assert DiffusionModel.from_config(json.loads(json.dumps(config))).objective == objective
+
+
 @pytest.mark.parametrize("prediction_type", TARGETS)
 @pytest.mark.parametrize("weighting", LOSS_WEIGHTINGS)
 def test_the_loss_is_the_weighted_squared_distance_to_the_target(
     scale_network, schedule, prediction_type, weighting
 ):
-    model = DiffusionModel(scale_network, schedule, prediction_type, weighting)
+    objective = Denoising(loss_weighting=weighting)
+    model = DiffusionModel(scale_network, schedule, objective, prediction_type)
     timesteps = np.array([0, 1, 25, 50, 75, 90, 98, 99], "int32")
     noise = np.random.default_rng(1).normal(size=IMAGES.shape).astype("float32")
     scale_network.set_weights([np.full((3, 1), 0.25), np.full((1, 1), 0.5)])
     batch = [tf.constant(each) for each in (IMAGES, LABELS, timesteps, noise)]
-    losses = model.diffusion_losses(scale_network, *batch, training=False)
+    losses = objective.losses(model, scale_network, *batch, training=False)
     signal = np.sqrt(schedule.alphas_cumprod[timesteps])[:, None, None, None]
     noisiness = np.sqrt(1 - signal**2)
     targets = {"epsilon": noise, "x0": IMAGES, "v": signal * noise - noisiness * IMAGES}
@@ -55,14 +65,14 @@ def test_the_loss_is_the_weighted_squared_distance_to_the_target(
 
 
 def validation(model):
-    return model._draw(np.zeros((100, 2, 2, 1), "float32"), -1, model._validation_timesteps)
+    return draw(model, np.zeros((100, 2, 2, 1), "float32"), -1, model.validation_timesteps)
 
 
 @pytest.mark.parametrize("timestep_sampling", TIMESTEP_SAMPLING)
 def test_a_class_is_validated_at_all_noise_levels_where_images_are_sorted(
     scale_network, schedule, timestep_sampling
 ):
-    model = DiffusionModel(scale_network, schedule, timestep_sampling=timestep_sampling)
+    model = model_of(scale_network, schedule, timestep_sampling=timestep_sampling)
     timesteps = np.asarray(validation(model)[0])
     # A folder's two classes, one after the other; unshuffled, the means are 24.5 and 74.5.
     assert abs(timesteps[:50].mean() - timesteps[50:].mean()) < 4 * np.sqrt(2 / 50 * 100**2 / 12)
@@ -73,10 +83,10 @@ def test_a_class_is_validated_at_all_noise_levels_where_images_are_sorted(
 
 @pytest.mark.parametrize("timestep_sampling", TIMESTEP_SAMPLING)
 def test_draws_follow_their_distributions(scale_network, schedule, timestep_sampling):
-    model = DiffusionModel(
+    model = model_of(
         scale_network, schedule, timestep_sampling=timestep_sampling, label_dropout=0.1
     )
-    timesteps, noise, dropped = model._draw(np.zeros((20_000, 2, 2, 1), "float32"), step=3)
+    timesteps, noise, dropped = draw(model, np.zeros((20_000, 2, 2, 1), "float32"), step=3)
     counts = np.bincount(timesteps, minlength=100)
     expected = np.full(100, 200.0)
     if timestep_sampling == "log_normal":
@@ -92,10 +102,10 @@ def test_draws_repeat_with_seed_and_step_and_differ_otherwise(scale_network, sch
     images = np.zeros((4, 2, 2, 1), "float32")
     first = DiffusionModel(scale_network, schedule, seed=1)
     second = DiffusionModel(scale_network, schedule, seed=2)
-    noise = np.asarray(first._draw(images, 5)[1])
-    np.testing.assert_array_equal(first._draw(images, 5)[1], noise)
+    noise = np.asarray(draw(first, images, 5)[1])
+    np.testing.assert_array_equal(draw(first, images, 5)[1], noise)
     for model, step in ((first, 6), (second, 5), (first, -1)):
-        assert np.abs(np.asarray(model._draw(images, step)[1]) - noise).max() > 0.1
+        assert np.abs(np.asarray(draw(model, images, step)[1]) - noise).max() > 0.1
 
 
 @pytest.mark.parametrize(("label_dropout", "row_used"), [(0.0, [0, 1]), (1.0, [2])])
@@ -135,7 +145,7 @@ def test_a_saved_model_evaluates_samples_and_trains_on_alike(tmp_path, schedule)
     network = UNet((8, 8, 1), 2, 8, (1, 2), 1, (4,), dtype="mixed_float16")
     images = np.random.default_rng(0).uniform(-1, 1, (8, 8, 8, 1)).astype("float32")
     batches = tf.data.Dataset.from_tensor_slices((images, LABELS)).batch(8)
-    model = DiffusionModel(network, schedule, timestep_sampling="loss_second_moment")
+    model = model_of(network, schedule, timestep_sampling="loss_second_moment")
     model.compile("adamw", run_eagerly=True)  # sooner than four graphs are made
     model.fit(batches, epochs=2, verbose=0)
     model.save(tmp_path / "model.keras")
@@ -186,12 +196,12 @@ def test_sampling_again_traces_nothing_again(scale_network, schedule):
 
 
 def test_the_card_says_what_the_model_is(scale_network, schedule):
-    model = DiffusionModel(scale_network, schedule, "v", ema_decay=0.5)
+    model = DiffusionModel(scale_network, schedule, prediction_type="v", ema_decay=0.5)
     card = model.card(class_names=("a", "b"))
     assert (card.prediction_type, card.null_label, card.ema_decay) == ("v", 2, 0.5)
     assert card.guidance_strength == 1.0
     # A network that learns nothing without a label is not guided.
-    assert DiffusionModel(scale_network, schedule, label_dropout=0.0).card().guidance_strength == 0
+    assert model_of(scale_network, schedule, label_dropout=0.0).card().guidance_strength == 0
     assert card.schedule == schedule
     with pytest.raises(ValueError, match="`null_label`"):
         model.card(class_names=("a",))
@@ -210,7 +220,7 @@ def test_pure_noise_that_is_never_learnt_from_is_told(scale_network, options, is
     schedule = make_schedule("cosine", 20, zero_terminal_snr=True)
     with warnings.catch_warnings(record=True) as caught:
         warnings.simplefilter("always")
-        DiffusionModel(scale_network, schedule, "v", **options)
+        model_of(scale_network, schedule, prediction_type="v", **options)
     assert ["pure noise" in str(warning.message) for warning in caught] == [True] * is_told
 
 
@@ -219,15 +229,15 @@ def test_a_saved_model_loads_in_a_process_that_imports_the_models_alone(
     schedule, tmp_path, run_python
 ):
     compiled(UNet((8, 8, 1), 2, 8, (1,), 1, ()), schedule).save(tmp_path / "model.keras")
-    script = "import keras, kdiffusion.training; keras.saving.load_model('model.keras')"
-    run_python("-c", script, cwd=tmp_path)
+    script = "import keras; from kdiffusion import DiffusionModel; keras.saving.load_model('{}')"
+    run_python("-c", script.format("model.keras"), cwd=tmp_path)
 
 
 def test_replicas_draw_different_noise(scale_network, schedule):
     strategy = tf.distribute.MirroredStrategy(["/cpu:0", "/cpu:1"])
     with strategy.scope():
         model = DiffusionModel(scale_network, schedule)
-    draws = strategy.run(lambda: model._draw(tf.zeros((4, 2, 2, 1)), 0)[1])
+    draws = strategy.run(lambda: draw(model, tf.zeros((4, 2, 2, 1)), 0)[1])
     first, second = strategy.experimental_local_results(draws)
     assert np.abs(np.asarray(first) - np.asarray(second)).max() > 0.1
 
@@ -236,12 +246,12 @@ def test_replicas_draw_different_noise(scale_network, schedule):
 def test_whose_label_is_dropped_has_nothing_to_do_with_its_timestep_or_its_noise(
     scale_network, schedule, timestep_sampling
 ):
-    model = DiffusionModel(
+    model = model_of(
         scale_network, schedule, timestep_sampling=timestep_sampling, label_dropout=0.3
     )
     # Of small batches, in whose strata a draw that both share would show.
-    draw = tf.function(lambda step: model._draw(tf.zeros((4, 2, 2, 1)), step))
-    draws = [draw(tf.constant(step, tf.int64)) for step in range(1000)]
+    drawn = tf.function(lambda step: draw(model, tf.zeros((4, 2, 2, 1)), step))
+    draws = [drawn(tf.constant(step, tf.int64)) for step in range(1000)]
     t, noise, dropped = (np.stack([np.asarray(d[k]) for d in draws]) for k in range(3))
     place = t / 25.0 - np.arange(4) if timestep_sampling == "stratified" else t / 100.0
     for values in (place, noise[:, :, 0, 0, 0], noise[:, :, 1, 1, 0]):
@@ -256,14 +266,14 @@ def test_dropout_acts_in_a_training_step(schedule):
     weights = [rng.normal(size=w.shape, scale=0.3) for w in network.get_weights()]
     for seed in (1, 2):  # of `Fixed` it decides the dropout alone
         network.set_weights(weights)
-        model = Fixed(network, schedule, seed=seed)
+        model = model_of(network, schedule, Fixed, seed=seed)
         model.compile("sgd", run_eagerly=True)
         losses.append(model.train_on_batch(IMAGES, LABELS, return_dict=True)["loss"])
     assert abs(losses[0] - losses[1]) > 1e-3 * losses[0]
 
 
 def test_the_moments_are_of_the_losses_as_they_are(scale_network, schedule):
-    model = DiffusionModel(
+    model = model_of(
         scale_network, schedule, timestep_sampling="loss_second_moment", label_dropout=0.0
     )
     model.compile(keras.optimizers.SGD(0.0))
@@ -271,7 +281,7 @@ def test_the_moments_are_of_the_losses_as_they_are(scale_network, schedule):
     moments.average.assign(np.linspace(0.1, 4.0, 100).astype("float32"))
     moments.seen.assign(np.full(100, 1000.0))
     before = np.array(moments.average)
-    timesteps, noise, _ = (np.asarray(each) for each in model._draw(IMAGES, 0))
+    timesteps, noise, _ = (np.asarray(each) for each in draw(model, IMAGES, 0))
     assert np.ptp(np.asarray(moments.importance(timesteps))) > 0.1
     model.train_on_batch(IMAGES, LABELS)
     losses = np.mean(np.square(noise), axis=(1, 2, 3))  # this network predicts 0

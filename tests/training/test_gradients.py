@@ -5,7 +5,7 @@ import tensorflow as tf
 
 from kdiffusion.networks.unet import UNet
 from kdiffusion.training.timesteps import TIMESTEP_SAMPLING
-from tests.training.toy import IMAGES, LABELS, Fixed, compiled
+from tests.training.toy import IMAGES, LABELS, Fixed, compiled, draw, model_of
 
 
 def test_a_step_of_sgd_follows_the_gradient_by_hand(scale_network, schedule):
@@ -13,11 +13,11 @@ def test_a_step_of_sgd_follows_the_gradient_by_hand(scale_network, schedule):
         scale_network,
         schedule,
         keras.optimizers.SGD(0.5),
-        model_class=Fixed,
+        objective=Fixed,
         gradient_clip_norm=None,
     )
     logs = model.train_on_batch(IMAGES, LABELS, return_dict=True)
-    timesteps, noise, dropped = (np.asarray(draw) for draw in model._draw(IMAGES, 0))
+    timesteps, noise, dropped = map(np.asarray, draw(model, IMAGES, 0))
     signal = np.sqrt(schedule.alphas_cumprod[timesteps])[:, None, None, None]
     noisy = signal * IMAGES + np.sqrt(1 - signal**2) * noise
     scale_gradient = np.mean(-2 * noise * noisy)
@@ -70,15 +70,15 @@ def test_parts_drop_other_units_and_a_step_in_parts_repeats(schedule):
     seeds = []
 
     class Watched(Fixed):
-        def _objective(self, dropout_seed, *batch):
-            objective = super()._objective(dropout_seed, *batch)
-            states = [v for v in self.network.variables if v.path.endswith("generator_state")]
+        def losses(self, model, network, *batch, training):
+            losses = super().losses(model, network, *batch, training=training)
+            states = [v for v in network.variables if v.path.endswith("generator_state")]
             seeds.append([state.numpy().tolist() for state in states])
-            return objective
+            return losses
 
     for _ in range(2):
         network = UNet((2, 2, 1), 2, 4, (1,), 1, (), dropout=0.5, dtype="float32")
-        model = Watched(network, schedule, gradient_accumulation=2)
+        model = model_of(network, schedule, Watched, gradient_accumulation=2)
         model.compile("sgd", run_eagerly=True)
         model.train_on_batch(IMAGES, LABELS)
     first, second, *again = seeds
@@ -96,7 +96,7 @@ def test_replicas_take_the_step_and_measure_the_losses_that_one_does(scale_netwo
                 type(scale_network)(),
                 schedule,
                 keras.optimizers.SGD(0.5),
-                model_class=Fixed,
+                objective=Fixed,
                 gradient_clip_norm=0.05,
             )
         batches = tf.data.Dataset.from_tensor_slices((IMAGES, LABELS))
@@ -116,7 +116,7 @@ def test_float16s_loss_scale_changes_neither_the_norm_nor_what_is_clipped(scale_
     for policy in ("float32", "mixed_float16"):
         scale_network.set_weights(start)
         model = compiled(
-            scale_network, schedule, keras.optimizers.SGD(1.0), model_class=Fixed,
+            scale_network, schedule, keras.optimizers.SGD(1.0), objective=Fixed,
             gradient_clip_norm=0.05, dtype=policy,
         )  # fmt: skip
         norms.append(model.train_on_batch(IMAGES, LABELS, return_dict=True)["gradient_norm"])

@@ -7,13 +7,13 @@ import tensorflow as tf
 
 from kdiffusion.diffusion.forward_process import NoiseSchedule
 from kdiffusion.diffusion.schedules import make_schedule
-from kdiffusion.training import DiffusionModel
 from kdiffusion.training.timesteps import (
     LogNormalTimesteps,
     LossSecondMoment,
     draw_fractions,
     make_timestep_sampler,
 )
+from tests.training.toy import compiled, draw
 
 T = 5
 LOSSES = np.array([1.0, 2.0, 3.0, 4.0, 10.0], "float32")  # of each t, always the same
@@ -95,11 +95,10 @@ def test_a_density_that_the_schedule_does_not_meet_is_refused(log_sigma):
 
 
 def _model(network, schedule, **arguments):
-    model = DiffusionModel(
-        network, schedule, timestep_sampling="loss_second_moment", label_dropout=0.0, **arguments
-    )
-    model.compile(keras.optimizers.SGD(0.1))
-    return model
+    return compiled(
+        network, schedule, keras.optimizers.SGD(0.1), timestep_sampling="loss_second_moment",
+        label_dropout=0.0, **arguments,
+    )  # fmt: skip
 
 
 def _batches():
@@ -129,7 +128,7 @@ def test_the_gradient_counts_each_timestep_by_its_importance(scale_network, sche
     model.timestep_sampler.average.assign(moments)
     model.timestep_sampler.seen.assign(np.full(100, 1000.0))
     images, labels = next(iter(_batches()))
-    timesteps, noise, _ = model._draw(images, 0)
+    timesteps, noise, _ = draw(model, images, 0)
     importance = np.asarray(model.timestep_sampler.importance(timesteps))
     assert np.ptp(importance) > 0.1
     logs = model.train_on_batch(images, labels, return_dict=True)

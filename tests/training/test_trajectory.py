@@ -6,8 +6,9 @@ import pytest
 import tensorflow as tf
 
 from kdiffusion.diffusion.seeded_noise import initial_latents
-from kdiffusion.training.distillation import StudentModel
-from tests.training.toy import BATCHES, LABELS
+from kdiffusion.training import Trajectory
+from kdiffusion.training.solver_path import follow
+from tests.training.toy import BATCHES, LABELS, compiled
 
 SEEDS = np.arange(len(LABELS))
 GUIDANCE = {"guidance_strength": 1.5, "guidance_interval": (0.3, 3.0)}
@@ -24,11 +25,10 @@ def student(network, schedule):
     """A function: a student, compiled, of the teacher `network`."""
 
     def make(timesteps, optimizer="sgd", network=network, **arguments):
-        model = StudentModel(
-            network, schedule, timesteps=timesteps, prediction_type="v", **arguments
-        )
-        model.compile(optimizer)
-        return model
+        return compiled(
+            network, schedule, optimizer, objective=Trajectory, timesteps=timesteps,
+            prediction_type="v", **arguments,
+        )  # fmt: skip
 
     return make
 
@@ -36,7 +36,7 @@ def student(network, schedule):
 def _images(model, paths, network):
     x = tf.constant(initial_latents(SEEDS, (2, 2, 1)), tf.float32)
     for path in paths:
-        x = model.follow(path, network, x, tf.constant(LABELS))
+        x = follow(model, path, network, x, tf.constant(LABELS))
     return x
 
 
@@ -45,9 +45,9 @@ def _distance(model):
 
 
 @pytest.mark.parametrize("guidance", [{}, GUIDANCE, {"guidance_strength": 0.7}])
-def test_the_teacher_goes_as_the_sampling_loop_does(student, guidance):
+def test_the_teacher_goes_as_the_sampling_loop_does(student, schedule, guidance):
     model = student((90,), teacher_steps=7, **guidance)
-    (path,) = model.paths
+    ((_, path),) = model.objective.paths(schedule)
     expected = model.sample(
         LABELS, SEEDS, sampler="dpmpp_2m", timesteps=path.timesteps.tolist(), progress=False,
         **{"guidance_strength": 0.0, **guidance},
@@ -55,12 +55,13 @@ def test_the_teacher_goes_as_the_sampling_loop_does(student, guidance):
     np.testing.assert_allclose(_images(model, [path], model.teacher), expected, atol=2e-6)
 
 
-def test_the_student_samples_as_its_card_says(student):
+def test_the_student_samples_as_its_card_says(student, schedule):
     model = student((99, 60, 20), **GUIDANCE)
     expected = model.sample(
         LABELS, SEEDS, sampler="ddim", timesteps=(99, 60, 20), guidance_strength=0, progress=False
     )
-    images = _images(model, model.own_steps, model.ema_network)
+    own = [own for own, _ in model.objective.paths(schedule)]
+    images = _images(model, own, model.ema_network)
     np.testing.assert_allclose(images, expected, atol=2e-6)
 
 

@@ -1,0 +1,18 @@
+"""Objectives: what a network learns from a batch. A new one is a file here and a row.
+
+An objective is a frozen dataclass. Its fields are its settings, of a configuration as of
+`DiffusionModel(network, schedule, objective)`; the command line reads them without TensorFlow, so
+each method imports what it computes with. `DiffusionModel` calls, in this order:
+
+    start(model)                            makes what the objective keeps in the model
+    parts(model, images, labels, seeds)     yields a `Part` for each step of the optimizer
+    measured(model, images, labels, seeds)  yields the losses of the averaged network
+"""
+
+from kdiffusion.training.objectives.denoising import Denoising
+from kdiffusion.training.objectives.part import Part
+from kdiffusion.training.objectives.trajectory import Trajectory
+
+__all__ = ["OBJECTIVES", "Denoising", "Part", "Trajectory"]
+
+OBJECTIVES = {kind.__name__: kind for kind in (Denoising, Trajectory)}

@@ -1,0 +1,25 @@
+"""What an objective hands to the training step."""
+
+from collections.abc import Callable
+from typing import Any, NamedTuple
+
+
+class Part(NamedTuple):
+    """What one step of the optimizer learns from; B examples.
+
+    Attributes:
+        losses: function of (network, *batch) that gives float32 `[B]`, and what each of them
+            counts in their mean: float32 `[B]` or 1.
+        batch: tensors `[B, ...]`. They may be computed in several pieces.
+        timesteps: int `[B]`, by which the losses are logged.
+        dropout_seed: int32 `[2]`.
+        counts: float32 `[B]` or 1. What each loss counts in the log.
+        after: function of the losses, called when the step is done.
+    """
+
+    losses: Callable[..., tuple[Any, Any]]
+    batch: tuple[Any, ...]
+    timesteps: Any
+    dropout_seed: Any
+    counts: Any = 1.0
+    after: Callable[[Any], None] = lambda losses: None

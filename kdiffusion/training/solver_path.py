@@ -1,0 +1,145 @@
+"""A network's way from one timestep to another in the training's graph, by DPM-Solver++(2M)."""
+
+from __future__ import annotations
+
+import dataclasses
+from typing import TYPE_CHECKING, Any
+
+import keras
+import numpy as np
+import tensorflow as tf
+from keras import ops
+
+from kdiffusion.diffusion.higher_order_samplers import dpmpp_2m_step
+from kdiffusion.diffusion.prediction import TARGETS, Estimate
+
+if TYPE_CHECKING:
+    from kdiffusion.diffusion.forward_process import NoiseSchedule
+    from kdiffusion.training.diffusion_model import DiffusionModel
+
+
+@dataclasses.dataclass(frozen=True)
+class SolverPath:
+    """Steps of DPM-Solver++(2M) as numbers: x_s = a x + b x_0 + c (x_0 of the step before).
+
+    Args:
+        timesteps: int32 `[steps]`.
+        rows: float32 `[steps, 3]`: a, b, c.
+        strengths: float32 `[T]`: the guidance strength at each timestep.
+    """
+
+    timesteps: np.ndarray
+    rows: np.ndarray
+    strengths: np.ndarray
+
+    def timesteps_of(self, labels: tf.Tensor, i: Any = 0) -> tf.Tensor:
+        """The timestep of step i for each example: int32 `[B]`."""
+        return tf.fill(tf.shape(labels), tf.constant(self.timesteps)[i])
+
+
+def solver_path(
+    schedule: NoiseSchedule, start: int, end: int, steps: int, strengths: np.ndarray
+) -> SolverPath:
+    """The path from one timestep to another; one of a single step is DDIM's.
+
+    Args:
+        schedule: `NoiseSchedule`.
+        start, end: int. Timesteps, end < start; -1 is the clean image.
+        steps: int. At most as many as there are timesteps between the two.
+        strengths: float32 `[T]`.
+    """
+    timesteps = np.linspace(start, end, min(steps, start - end), endpoint=False).round().astype(int)
+    x, x0, x0_before = np.eye(3)
+    unused: Any = None  # fresh noise: this solver adds none
+    rows, history = [], ()
+    for t, s in zip(timesteps, [*timesteps[1:], end], strict=True):
+        seen = Estimate(int(t), x, x0, None)  # pyright: ignore[reportArgumentType]
+        # The solver itself is asked: its step is linear, so one look at the basis is the row.
+        row, _ = dpmpp_2m_step(
+            lambda *_, seen=seen: seen, x, int(t), int(s), schedule, history, unused
+        )
+        rows.append(row)
+        history = (dataclasses.replace(seen, x0=x0_before),)
+    return SolverPath(timesteps.astype(np.int32), np.asarray(rows, np.float32), strengths)
+
+
+def follow(
+    model: DiffusionModel,
+    path: SolverPath,
+    network: keras.Model,
+    x: tf.Tensor,
+    labels: tf.Tensor,
+) -> tf.Tensor:
+    """x at the end of a path, by the predictions of a network; all float32 `[B, H, W, C]`."""
+    if len(path.timesteps) == 1:
+        return move(model, path, 0, network, x, x, labels)[0]
+    _, x, _ = tf.while_loop(
+        lambda i, *_: i < len(path.timesteps),
+        lambda i, x, x0_before: (i + 1, *move(model, path, i, network, x, x0_before, labels)),
+        (tf.constant(0), x, x),
+        maximum_iterations=len(path.timesteps),
+    )
+    return x
+
+
+def move(
+    model: DiffusionModel,
+    path: SolverPath,
+    i: Any,
+    network: keras.Model,
+    x: tf.Tensor,
+    x0_before: tf.Tensor,
+    labels: tf.Tensor,
+    training: bool = False,
+    clip: bool = True,
+) -> tuple[tf.Tensor, tf.Tensor]:
+    """(x, x_0) after step i of a path, both float32 `[B, H, W, C]`."""
+    timesteps = path.timesteps_of(labels, i)
+
+    def plain():
+        return clean_images(model, network, x, timesteps, labels, training=training)
+
+    def guided():
+        strengths = tf.gather(path.strengths, timesteps)
+        return guided_clean_images(model, network, x, timesteps, labels, strengths)
+
+    guides = path.strengths[path.timesteps] != 0
+    x0 = tf.cond(tf.constant(guides)[i], guided, plain) if guides.any() else plain()
+    if clip:
+        x0 = tf.clip_by_value(x0, -1.0, 1.0)
+    from_x, from_x0, from_before = tf.unstack(tf.constant(path.rows)[i])
+    return from_x * x + from_x0 * x0 + from_before * x0_before, x0
+
+
+def clean_images(
+    model: DiffusionModel,
+    network: keras.Model,
+    x: tf.Tensor,
+    timesteps: tf.Tensor,
+    labels: tf.Tensor,
+    training: bool = False,
+) -> tf.Tensor:
+    """x_0 as a network predicts it: float32 `[B, H, W, C]` of x, with `[B]` of the others."""
+    inputs = {"noisy_image": x, "timestep": timesteps, "label": labels}
+    prediction = ops.cast(network(inputs, training=training), "float32")
+    alpha_bar = tf.gather(model.alphas_cumprod, timesteps)[:, None, None, None]
+    to_x0_and_eps = TARGETS[model.prediction_type].to_x0_and_eps
+    return to_x0_and_eps(prediction, x, tf.sqrt(alpha_bar), tf.sqrt(1.0 - alpha_bar))[0]
+
+
+def guided_clean_images(
+    model: DiffusionModel,
+    network: keras.Model,
+    x: tf.Tensor,
+    timesteps: tf.Tensor,
+    labels: tf.Tensor,
+    strengths: tf.Tensor,
+) -> tf.Tensor:
+    """`clean_images` guided by strengths `[B]`, in one call of twice the batch."""
+    null = tf.fill(tf.shape(labels), int(model.network.num_classes))
+    # Guidance is linear, and so is x_0 in the prediction: either may be guided.
+    x, timesteps = (tf.concat([each, each], axis=0) for each in (x, timesteps))
+    labels = tf.concat([labels, null], axis=0)
+    both = clean_images(model, network, x, timesteps, labels)
+    conditional, unconditional = tf.split(both, 2)
+    return conditional + strengths[:, None, None, None] * (conditional - unconditional)
