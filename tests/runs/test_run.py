@@ -136,14 +136,14 @@ def test_a_network_that_learnt_nothing_without_a_label_is_not_guided(run):
 
 
 def _spoil_gradients(monkeypatch, number):
-    compute = diffusion_model.gradients_in_parts
+    """Those of the eighth step."""
+    apply = diffusion_model.apply_gradients
 
-    def spoil(objective, variables, *others):
-        gradients, losses = compute(objective, variables, *others)
-        first = tf.where(objective.__self__.step == 7, number, 0.0) + gradients[0]
-        return [first, *gradients[1:]], losses
+    def spoil(optimizer, gradients, *others):
+        first = tf.where(optimizer.iterations == 7, number, 0.0) + gradients[0]
+        return apply(optimizer, [first, *gradients[1:]], *others)
 
-    monkeypatch.setattr(diffusion_model, "gradients_in_parts", spoil)
+    monkeypatch.setattr(diffusion_model, "apply_gradients", spoil)
 
 
 def test_the_first_step_that_is_not_finite_stops_with_the_checkpoints_before_it_kept(
