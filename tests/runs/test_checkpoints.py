@@ -59,8 +59,16 @@ def _flip_a_bit(path):
     path.write_bytes(content)
 
 
+def _drop_an_array(path):
+    with np.load(path) as state:
+        arrays = dict(state)
+    del arrays["optimizer/0"]
+    np.savez(path, **arrays)
+
+
 DAMAGES = {
     "a bit": _flip_a_bit,
+    "an array": _drop_an_array,
     "cut short": lambda path: os.truncate(path, path.stat().st_size // 2),
     "gone": os.unlink,
 }

@@ -71,6 +71,17 @@ def test_whether_a_run_begins_is_decided_when_the_folder_is_its_own(
     assert resumed.first_step == resumed.model.step.numpy() == 12
 
 
+def test_a_checkpoint_is_written_before_what_may_fail(tiny, tmp_path, monkeypatch):
+    def no_space(*_, **options):
+        raise OSError("No space left on device")
+
+    monkeypatch.setattr("kdiffusion.runs.tensorboard.save_png", no_space)
+    with pytest.raises(OSError, match="No space"):
+        train(tiny(run={"sample_every_epochs": 1}), tmp_path)
+    (kept,) = tmp_path.glob("checkpoints/step_*")
+    assert "val_loss" in logs_of(kept)
+
+
 def test_a_signal_as_the_run_is_exported_is_told_when_that_is_done(tiny, tmp_path):
     def at_end(run):
         with pytest.raises(TimeoutError), run_directory.locked(tmp_path):
