@@ -26,7 +26,7 @@ if TYPE_CHECKING:  # for editors and type checkers, which do not run `__getattr_
     from kdiffusion.images import image_grid, to_model_range, to_uint8
     from kdiffusion.networks.unet import UNet
     from kdiffusion.runs.build import load_run
-    from kdiffusion.training import DiffusionModel
+    from kdiffusion.training import Denoising, DiffusionModel, Trajectory
 
 __version__ = "0.1.0"
 
@@ -50,12 +50,13 @@ _NAMES = {
     "kdiffusion.images": "image_grid to_model_range to_uint8",
     "kdiffusion.networks.unet": "UNet",
     "kdiffusion.runs.build": "load_run",
-    "kdiffusion.training": "DiffusionModel",
+    "kdiffusion.training": "Denoising DiffusionModel Trajectory",
 }
 _HOMES = {name: module for module, names in _NAMES.items() for name in names.split()}
 
 __all__ = [
-    "DenoiserCard", "DiffusionModel", "NetworkDenoiser", "NoiseSchedule", "UNet",
+    "Denoising", "DenoiserCard", "DiffusionModel", "NetworkDenoiser", "NoiseSchedule",
+    "Trajectory", "UNet",
     "export_network", "export_run", "export_sampler", "fit_sampler",
     "image_grid", "image_to_image", "import_diffusers", "inpaint", "interpolate",
     "interpolate_images", "invert", "load_dataset", "load_denoiser", "load_run", "load_sampler",
