@@ -4,10 +4,9 @@ from __future__ import annotations
 
 import hashlib
 import importlib
-import json
 import os
 from collections.abc import Sequence
-from dataclasses import dataclass, fields, replace
+from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -22,7 +21,6 @@ from kdiffusion.networks import (
     is_described,
     named_weights,
 )
-from kdiffusion.runs.config import PARENT, Config, ModelConfig
 from kdiffusion.runs.run_directory import holds_run
 
 if TYPE_CHECKING:
@@ -217,73 +215,3 @@ def _differences(model, card, class_names):
 def _listed(names):
     more = f", and {len(names) - MOST_NAMED} more" if len(names) > MOST_NAMED else ""
     return ", ".join(names[:MOST_NAMED]) + more
-
-
-# What the data set decides, and what a run that starts from another chooses for itself.
-NOT_THE_PARENTS = ("image_shape", "num_classes", "dropout")
-
-
-def with_settings_of(
-    config: Config, parent: InitialWeights | None, image_shape: tuple[int, int, int]
-) -> Config:
-    """The configuration with what is left to the weights that the run starts from.
-
-    That is the network "parent", and of a student its timesteps and its teacher's guidance.
-
-    Args:
-        config: `Config`.
-        parent: `InitialWeights`, or None.
-        image_shape: `(height, width, channels)` of the run's images.
-
-    Returns:
-        A `Config` whose own settings and options make that network.
-
-    Raises:
-        ValueError: the parent doesn't say what network it is.
-    """
-    model = config.model
-    if model.network == PARENT:
-        if parent is None or parent.network is None or parent.network_class is None:
-            raise ValueError(
-                "`model.network` parent needs `run.init_from` to be a run or an exported file, "
-                f"which describe their network. Received: {config.run.init_from}"
-            )
-        model = _network_of(parent, image_shape[0], model)
-    objective = config.objective.resolved(config.sampling, parent and parent.card)
-    return replace(config, model=model, objective=objective)
-
-
-def _network_of(parent, height, asked):
-    """The `ModelConfig` of a parent's network, with the dropout and dtype policy asked for.
-
-    Self-attention stays at the levels of the network where the parent has it, whatever their maps'
-    heights are for images of this height.
-    """
-    known = {field.name for field in fields(ModelConfig)}
-    arguments = {
-        name: value
-        for name, value in parent.network.items()
-        if name not in NOT_THE_PARENTS and value is not None
-    }
-    if "attention_resolutions" in arguments:
-        arguments["attention_resolutions"] = _at_the_same_levels(parent.network, height)
-    options = tuple(
-        f"{name}={json.dumps(value)}"
-        for name, value in sorted(arguments.items())
-        if name not in known
-    )
-    return ModelConfig(
-        network=parent.network_class,
-        network_options=options,
-        dropout=asked.dropout,
-        dtype_policy=asked.dtype_policy,
-        **{name: value for name, value in arguments.items() if name in known},
-    )
-
-
-def _at_the_same_levels(network, height):
-    """The heights of the maps with attention, for images of another height than the network's."""
-    own = network["image_shape"][0]
-    # Each level halves the maps: what one is of the image's height, it is of any.
-    heights = [each * height for each in network["attention_resolutions"]]
-    return tuple(each // own for each in heights if each % own == 0)

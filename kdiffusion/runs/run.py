@@ -5,7 +5,6 @@ from __future__ import annotations
 import contextlib
 import os
 from collections.abc import Callable, Sequence
-from dataclasses import replace
 from pathlib import Path
 from pkgutil import resolve_name
 from typing import TYPE_CHECKING
@@ -16,16 +15,13 @@ from kdiffusion.data import load_dataset
 from kdiffusion.diffusion.sampling import sample
 from kdiffusion.object_store import is_url, run_copy
 from kdiffusion.runs import run_directory
-from kdiffusion.runs.build import Run, build_model, resolve_policy
+from kdiffusion.runs.build import Run, build_model
 from kdiffusion.runs.checkpoints import all_checkpoints
 from kdiffusion.runs.config import STRATEGIES
 from kdiffusion.runs.fit import Training, fit
-from kdiffusion.runs.initial_weights import (
-    read_parent,
-    start_from,
-    with_settings_of,
-)
+from kdiffusion.runs.initial_weights import read_parent, start_from
 from kdiffusion.runs.interruptions import catching_signals
+from kdiffusion.runs.resolve import resolve
 from kdiffusion.runs.run_directory import RunDirectory
 from kdiffusion.runs.strategy import Workers, check_batch_size
 from kdiffusion.runs.summary import found_lines
@@ -118,12 +114,10 @@ def _prepare(
         strategy: `tf.distribute.Strategy`.
         workers: `Workers` of that strategy.
     """
-    config = _resolved(config, before)
     parent = _read_parent(config) if before is None else None
     with working(f"loading the data set {config.data.name}", line=workers.is_chief):
         dataset = _load_dataset(config)
-    if before is None:
-        config = with_settings_of(config, parent, dataset.image_shape)
+    config = resolve(config, before, parent, dataset.image_shape)
     flip, steps = config.data.horizontal_flip, dataset.steps_per_epoch(config.optimizer.batch_size)
     total_steps = config.optimizer.epochs * steps
     directory = RunDirectory(
@@ -162,14 +156,6 @@ def _resume(training: Training) -> None:
         total = training.config.optimizer.epochs * training.steps_per_epoch
         say(f"Resuming from step {step:,} of {total:,}.")
         training.directory.write()
-
-
-def _resolved(config, before):
-    """The configuration with the dtype policy that `"auto"` means, here or when the run began."""
-    if before is not None:
-        config = run_directory.as_begun(config, before)
-    policy = resolve_policy(config.model.dtype_policy)
-    return replace(config, model=replace(config.model, dtype_policy=policy))
 
 
 def _read_parent(config):

@@ -8,7 +8,7 @@ import json
 import os
 import tempfile
 from collections.abc import Iterator
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -17,7 +17,7 @@ from filelock import FileLock, Timeout
 from kdiffusion.diffusion.card import DataSplit, DenoiserCard
 from kdiffusion.files import PARTIAL, staged, sync
 from kdiffusion.runs.checkpoints import all_checkpoints
-from kdiffusion.runs.config import PARENT, Config
+from kdiffusion.runs.config import Config
 
 if TYPE_CHECKING:
     from kdiffusion.training.diffusion_model import DiffusionModel
@@ -210,27 +210,6 @@ def clear(path: str | os.PathLike) -> None:
             for moved in Path(aside).iterdir():
                 os.rename(moved, path / moved.name)
             raise
-
-
-def as_begun(config: Config, before: RunDirectory) -> Config:
-    """The configuration with what "auto" and a parent stood for when the run began.
-
-    Args:
-        config: `Config` that was asked for.
-        before: `RunDirectory` of the run to resume.
-    """
-    model = config.model
-    if model.network == PARENT:
-        own = {"dropout": model.dropout, "dtype_policy": model.dtype_policy}
-        model = replace(before.config.model, **own)
-    if model.dtype_policy == "auto":
-        model = replace(model, dtype_policy=before.config.model.dtype_policy)
-    objective = config.objective
-    if type(objective) is type(before.config.objective):
-        left_out = [name for name, value in vars(objective).items() if value in (None, ())]
-        found = {name: getattr(before.config.objective, name) for name in left_out}
-        objective = replace(objective, **found)
-    return replace(config, model=model, objective=objective)
 
 
 def flat_settings(config: Config) -> dict[str, Any]:

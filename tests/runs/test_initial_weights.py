@@ -16,8 +16,8 @@ from kdiffusion.runs.initial_weights import (
     InitialWeights,
     read_parent,
     start_from,
-    with_settings_of,
 )
+from kdiffusion.runs.resolve import resolve
 from kdiffusion.runs.run_directory import RunDirectory
 from kdiffusion.training import Trajectory
 
@@ -177,7 +177,7 @@ def test_an_unconditional_parent_is_given_labels_and_predicts_what_it_did_to_the
     assert parent.to_dict()["name"] == "imported"
     run = {"init_from": str(tmp_path / "imported")}
     asked = tiny(model={"network": "parent", "dropout": 0.1}, run=run)
-    config = with_settings_of(asked, parent, (8, 8, 1))
+    config = resolve(asked, None, parent, (8, 8, 1))
     assert (config.model.network, config.model.dropout) == ("unet2d", 0.1)
     assert type(config).from_json(config.to_json()) == config
     child = build_model(config, (8, 8, 1), 10, total_steps=12)
@@ -199,7 +199,7 @@ def test_a_parents_network_keeps_its_attention_for_images_of_another_size(tiny, 
     asked = tiny(model={"network": "parent"}, run={"init_from": "digits"})
     parent = read_parent("digits")
     assert parent.to_dict()["name"] == "digits"
-    config = with_settings_of(asked, parent, (12, 16, 1))
+    config = resolve(asked, None, parent, (12, 16, 1))
     assert tuple(parent.network["attention_resolutions"]) == (4,)
     assert config.model.attention_resolutions == (6,)
     child = build_model(config, (12, 16, 1), 10, total_steps=12)
@@ -221,7 +221,7 @@ def test_a_parents_network_is_taken_whatever_it_is(tiny, tiny_model, tmp_path):
     parent.ema_network.save(tmp_path / "network.keras")
     read = read_parent(tmp_path / "network.keras")
     asked = tiny(model={"network": "parent"}, run={"init_from": str(read.path)})
-    config = with_settings_of(asked, read, (8, 8, 1))
+    config = resolve(asked, None, read, (8, 8, 1))
     assert config.model.network == "unet"
     assert (config.model.channel_multipliers, config.model.scale_shift) == ((1, 2), True)
     start_from(build_model(config, (8, 8, 1), 10, total_steps=12), read, DIGITS)

@@ -5,7 +5,7 @@ import pytest
 
 from kdiffusion.runs import run_directory
 from kdiffusion.runs.presets import PRESETS
-from kdiffusion.runs.run_directory import RunDirectory, as_begun, check_resumable
+from kdiffusion.runs.run_directory import RunDirectory, check_resumable
 
 DIGITS = PRESETS["digits"]
 
@@ -133,26 +133,3 @@ def test_a_run_does_not_go_on_with_other_data_or_as_another_network(tmp_path, ch
     options = {"epochs": 500, "learning_rate": 1e-5, "warmup_steps": 7}
     longer = DIGITS.replace(**{f"optimizer.{name}": value for name, value in options.items()})
     check_resumable(directory, dataclasses.replace(directory, config=longer))
-
-
-@pytest.mark.parametrize(
-    ("asked", "begun", "is_begun"),
-    [
-        ({"dtype_policy": "auto"}, {"dtype_policy": "mixed_bfloat16"}, True),
-        ({"dtype_policy": "float32"}, {"dtype_policy": "mixed_bfloat16"}, False),
-        (
-            {"network": "parent", "dropout": 0.5, "dtype_policy": "auto"},
-            {"network": "unet2d", "dropout": 0.5, "dtype_policy": "float32"},
-            True,
-        ),
-    ],
-)
-def test_the_same_words_mean_what_they_meant_when_the_run_began(asked, begun, is_begun):
-    """So that the same command, with --resume, goes on."""
-    now, before = (
-        DIGITS.replace(
-            **{"run.init_from": "x"}, **{f"model.{name}": value for name, value in values.items()}
-        )
-        for values in (asked, begun)
-    )
-    assert as_begun(now, _directory("run", before)) == (before if is_begun else now)

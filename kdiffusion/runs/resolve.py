@@ -1,0 +1,96 @@
+"""Decides what a configuration leaves open: by the run to resume, the parent and the devices."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import fields, replace
+from typing import TYPE_CHECKING
+
+from kdiffusion.runs.build import resolve_policy
+from kdiffusion.runs.config import PARENT, Config, ModelConfig
+
+if TYPE_CHECKING:
+    from kdiffusion.runs.initial_weights import InitialWeights
+    from kdiffusion.runs.run_directory import RunDirectory
+
+# What the data set decides, and what a run that starts from another chooses for itself.
+NOT_THE_PARENTS = ("image_shape", "num_classes", "dropout")
+
+
+def resolve(
+    config: Config,
+    before: RunDirectory | None,
+    parent: InitialWeights | None,
+    image_shape: tuple[int, int, int],
+) -> Config:
+    """The configuration of a run, with nothing left open.
+
+    Args:
+        config: `Config` that was asked for.
+        before: `RunDirectory` of the run to resume: what was open then means what it meant.
+        parent: `InitialWeights` that a new run starts from, which has the network "parent" and a
+            student's guidance; or None.
+        image_shape: `(height, width, channels)` of the run's images.
+
+    Raises:
+        ValueError: the parent doesn't say what network it is.
+    """
+    model, objective = config.model, config.objective
+    if before is None:
+        if model.network == PARENT:
+            if parent is None or parent.network is None or parent.network_class is None:
+                raise ValueError(
+                    "`model.network` parent needs `run.init_from` to be a run or an exported file, "
+                    f"which describe their network. Received: {config.run.init_from}"
+                )
+            model = _network_of(parent, image_shape[0], model)
+    else:
+        begun = before.config
+        if model.network == PARENT:
+            own = {"dropout": model.dropout, "dtype_policy": model.dtype_policy}
+            model = replace(begun.model, **own)
+        if model.dtype_policy == "auto":
+            model = replace(model, dtype_policy=begun.model.dtype_policy)
+        if type(objective) is type(begun.objective):
+            left_out = [name for name, value in vars(objective).items() if value in (None, ())]
+            found = {name: getattr(begun.objective, name) for name in left_out}
+            objective = replace(objective, **found)
+    objective = objective.resolved(config.sampling, parent and parent.card)
+    model = replace(model, dtype_policy=resolve_policy(model.dtype_policy))
+    return replace(config, model=model, objective=objective)
+
+
+def _network_of(parent, height, asked):
+    """The `ModelConfig` of a parent's network, with the dropout and dtype policy asked for.
+
+    Self-attention stays at the levels of the network where the parent has it, whatever their maps'
+    heights are for images of this height.
+    """
+    known = {field.name for field in fields(ModelConfig)}
+    arguments = {
+        name: value
+        for name, value in parent.network.items()
+        if name not in NOT_THE_PARENTS and value is not None
+    }
+    if "attention_resolutions" in arguments:
+        arguments["attention_resolutions"] = _at_the_same_levels(parent.network, height)
+    options = tuple(
+        f"{name}={json.dumps(value)}"
+        for name, value in sorted(arguments.items())
+        if name not in known
+    )
+    return ModelConfig(
+        network=parent.network_class,
+        network_options=options,
+        dropout=asked.dropout,
+        dtype_policy=asked.dtype_policy,
+        **{name: value for name, value in arguments.items() if name in known},
+    )
+
+
+def _at_the_same_levels(network, height):
+    """The heights of the maps with attention, for images of another height than the network's."""
+    own = network["image_shape"][0]
+    # Each level halves the maps: what one is of the image's height, it is of any.
+    heights = [each * height for each in network["attention_resolutions"]]
+    return tuple(each // own for each in heights if each % own == 0)
