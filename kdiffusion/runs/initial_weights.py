@@ -168,23 +168,15 @@ def start_from(
 
 
 def _check_teacher(model, parent, class_names):
-    card = parent.card
-    if card is None:
-        raise ValueError(
-            "`run.init_from` must be a teacher with a card, which a .keras file lacks; export it. "
-            f"Received: {parent.path}"
-        )
-    facts = {
-        "image_shape": (card.image_shape, model.network.image_shape),
-        "class_names": (card.class_names, class_names),
-        "prediction_type": (card.prediction_type, model.prediction_type),
-        "alphas_cumprod": (card.alphas_cumprod, model.schedule.alphas_cumprod),
-    }
-    differing = [name for name, pair in facts.items() if not np.array_equal(*pair)]
+    names, card = ("image_shape", "class_names", "prediction_type", "alphas_cumprod"), parent.card
+    own = model.card(class_names=tuple(class_names))
+    differing = [
+        name for name in names if card is None or getattr(card, name) != getattr(own, name)
+    ]
     if differing:
         raise ValueError(
-            f"`run.init_from` must have the {', '.join(facts)} of its student. It differs in "
-            f"{', '.join(differing)}. Received: {parent.path}"
+            f"`run.init_from` must have a card with the {', '.join(names)} of its "
+            f"student. It differs in {', '.join(differing)}. Received: {parent.path}"
         )
 
 
