@@ -15,6 +15,7 @@ from kdiffusion.runs.checkpoints import Checkpoints
 from kdiffusion.runs.config import epochs_between
 from kdiffusion.runs.interruptions import Preempted, StoppedByUser
 from kdiffusion.runs.progress import EpochLines
+from kdiffusion.runs.step_count import StepCount
 from kdiffusion.runs.strategy import distributed_batches
 from kdiffusion.runs.tensorboard import SampleGrids, TensorBoardLog
 
@@ -70,22 +71,21 @@ def fit(
     """
     config, model, workers = training.config, training.model, training.workers
     steps_per_epoch, directory = training.steps_per_epoch, training.directory
-    lines = EpochLines(config, steps_per_epoch)
-    callbacks: list[Any] = [StopAtNonFinite(), lines]
+    count = StepCount(int(model.step.numpy()), steps_per_epoch, config.run)
+    lines = EpochLines(config, count)
+    callbacks: list[Any] = [count, lines]
     if workers.is_chief:
-        callbacks += [TensorBoardLog(directory, steps_per_epoch), *own_callbacks]
+        callbacks += [TensorBoardLog(directory, count), *own_callbacks]
     # What an epoch leaves in the log is whole before the checkpoint that says it is done.
     callbacks.append(
-        SaveCheckpoint(
-            training.checkpoints, config, steps_per_epoch, what_came, workers, after_save
-        )
+        SaveCheckpoint(training.checkpoints, config, count, what_came, workers, after_save)
     )
     if workers.is_chief:  # Sampling may fail: no step is lost by that.
         callbacks += [
-            SampleGrids(directory, steps_per_epoch), *filter(None, [training.evaluation])
+            SampleGrids(directory, count), *filter(None, [training.evaluation])
         ]  # fmt: skip
     with contextlib.closing(lines):
-        epoch, done = divmod(int(model.step.numpy()), steps_per_epoch)
+        epoch, done = divmod(count.now, steps_per_epoch)
         if done and epoch < config.optimizer.epochs:
             rest = [ContinueEpoch(model), *callbacks]
             _fit_epochs(training, epoch + 1, steps_per_epoch - done, rest)
@@ -119,37 +119,24 @@ def validated_epochs(config: Config) -> list[int]:
     return [*range(every, epochs, every), epochs]
 
 
-class StopAtNonFinite(keras.callbacks.Callback):
-    """Stops training at the first step whose loss or gradient is not a finite number.
-
-    Raises:
-        FloatingPointError: naming the step.
-    """
-
-    def on_train_batch_end(self, batch: int, logs: Any = None) -> None:
-        if not np.isfinite([logs["loss"], logs["gradient_norm"]]).all():
-            raise FloatingPointError(
-                f"The loss or its gradient is not finite at step {int(self.model.step.numpy())}. "
-                "Resume with a lower --optimizer.learning-rate."
-            )
-
-
 class SaveCheckpoint(keras.callbacks.Callback):
     """Writes a checkpoint every so many steps and epochs, after the last, and when told to stop.
 
     And where another callback stopped the training. What is due at a step that ends an epoch is
     done with the epoch, when its validation is over: a checkpoint, and the stop that SIGTERM or
-    Ctrl-C asks for.
+    Ctrl-C asks for. Of several workers each looks for that now and then, since all must agree.
 
     Args:
         checkpoints: `Checkpoints`.
         config: `Config`.
-        steps_per_epoch: int.
+        count: `StepCount`.
         what_came: function without arguments: that of `catching_signals`.
         workers: `Workers`. One writes; all stop at the same step.
         after_save: function without arguments, called when a checkpoint is written; or None.
 
     Raises:
+        FloatingPointError: the loss or the gradient stopped being a finite number. Nothing that
+            came of it is saved.
         Preempted, StoppedByUser: naming the step, when the checkpoint is written.
     """
 
@@ -157,7 +144,7 @@ class SaveCheckpoint(keras.callbacks.Callback):
         self,
         checkpoints: Checkpoints,
         config: Config,
-        steps_per_epoch: int,
+        count: StepCount,
         what_came: Callable[[], type[Interrupted] | None],
         workers: Workers,
         after_save: Callable[[], None] | None = None,
@@ -167,29 +154,32 @@ class SaveCheckpoint(keras.callbacks.Callback):
         self._every_steps = config.run.checkpoint_every_steps
         self._epochs = config.optimizer.epochs
         self._every_epochs = epochs_between(config.run.checkpoint_every_epochs, self._epochs)
-        self._steps_per_epoch = steps_per_epoch
+        self._count = count
         self._what_came = what_came
         self._workers = workers
         self._after_save = after_save
 
     def on_train_batch_end(self, batch: int, logs: Any = None) -> None:
-        if self._step() % self._steps_per_epoch:
-            self._save_if(False)
+        if not self._count.ends_epoch:
+            self._look(logs)
 
     def on_epoch_end(self, epoch: int, logs: Any = None) -> None:
-        if self._step() % self._steps_per_epoch:  # stopped amid it, where it was saved
+        if self._count.ends_epoch:  # else stopped amid it, where it was saved
+            is_due = (epoch + 1) % self._every_epochs == 0 or epoch + 1 == self._epochs
+            self._look(logs, is_due, logs)
+
+    def _look(self, numbers, epoch_is_due=False, logs=None):
+        step, came, stop = self._count.now, self._what_came(), False
+        asks = came is not None or self.model.stop_training
+        if not (self._count.is_looked_at or (asks and not self._workers.several)):
             return
-        self._save_if((epoch + 1) % self._every_epochs == 0 or epoch + 1 == self._epochs, logs)
-
-    def _step(self):
-        return int(self.model.step.numpy())
-
-    def _save_if(self, epoch_is_due, logs=None):
-        step, came, stop = self._step(), self._what_came(), False
-        every = self._every_steps
-        is_due = epoch_is_due or (every is not None and step % every == 0)
-        # One reduction a step; more where a worker stops.
-        if self._workers.any(came is not None or self.model.stop_training):
+        if not np.isfinite([numbers["loss"], numbers["gradient_norm"]]).all():
+            raise FloatingPointError(
+                f"The loss or its gradient is not finite at step {step}. Resume with a lower "
+                "--optimizer.learning-rate."
+            )
+        is_due = epoch_is_due or (self._every_steps is not None and step % self._every_steps == 0)
+        if self._workers.any(asks):
             stop = self._workers.any(came is not None)
             # The callback that stops a training may be the chief's alone.
             self.model.stop_training = self._workers.any(self.model.stop_training)

@@ -16,10 +16,11 @@ from kdiffusion.terminal import moving_line, say
 
 if TYPE_CHECKING:
     from kdiffusion.runs.config import Config
+    from kdiffusion.runs.step_count import StepCount
 
 # The metrics that an epoch's line shows, and by which word.
 SHOWN = {"loss": "loss", "val_loss": "validation"}
-SECONDS_BETWEEN_MOVES = 0.1  # on a terminal
+SECONDS_BETWEEN_MOVES = 1  # on a terminal: to show the loss is to wait for the device
 SECONDS_BETWEEN_LINES = 30  # in a log file
 
 
@@ -30,14 +31,14 @@ class EpochLines(keras.callbacks.Callback):
 
     Args:
         config: `Config`.
-        steps_per_epoch: int.
+        count: `StepCount`.
     """
 
-    def __init__(self, config: Config, steps_per_epoch: int):
+    def __init__(self, config: Config, count: StepCount):
         super().__init__()
         self._epochs = config.optimizer.epochs
         self._batch_size = config.optimizer.batch_size
-        self._steps_per_epoch = steps_per_epoch
+        self._count = count
         self._bar = moving_line()
         self._begun: Any = None  # (time, step) when the first step of this process was done
         self._shown = 0.0
@@ -49,10 +50,10 @@ class EpochLines(keras.callbacks.Callback):
             if self._bar.disable:  # in a log
                 say(words)
         self._epoch = epoch + 1
-        self._epoch_begun = time.perf_counter(), self._step()
+        self._epoch_begun = time.perf_counter(), self._count.now
 
     def on_train_batch_end(self, batch: int, logs: Any = None) -> None:
-        now, step = time.perf_counter(), self._step()
+        now, step = time.perf_counter(), self._count.now
         if self._begun is None:
             # The first step takes the time of many others, and says nothing of theirs.
             self._begun = self._epoch_begun = now, step
@@ -69,15 +70,12 @@ class EpochLines(keras.callbacks.Callback):
 
     def on_epoch_end(self, epoch: int, logs: Any = None) -> None:
         self._shown = time.perf_counter()
-        is_whole = self._step() % self._steps_per_epoch == 0  # not one that a callback cut short
-        say(self._line(logs, "" if is_whole else self._where(self._step())))
+        is_whole = self._count.ends_epoch  # not one that a callback cut short
+        say(self._line(logs, "" if is_whole else self._where(self._count.now)))
 
     def close(self) -> None:
         """Takes the moving line away, also where training ended by an exception."""
         self._bar.close()
-
-    def _step(self):
-        return int(self.model.step.numpy())
 
     def _name(self):
         return f"epoch {self._epoch:{len(str(self._epochs))}}/{self._epochs}"
@@ -88,7 +86,9 @@ class EpochLines(keras.callbacks.Callback):
         return self._name() + where + numbers + self._speed() + self._left()
 
     def _where(self, step):
-        return f"  step {(step - 1) % self._steps_per_epoch + 1}/{self._steps_per_epoch}"
+        return (
+            f"  step {(step - 1) % self._count.steps_per_epoch + 1}/{self._count.steps_per_epoch}"
+        )
 
     def _speed(self):
         (start, first), (now, step) = self._epoch_begun, self._epoch_done
@@ -99,8 +99,8 @@ class EpochLines(keras.callbacks.Callback):
     def _left(self):
         """Of the whole run, if it goes on as fast as so far, validations included."""
         start, first = self._begun
-        step = self._step()
-        steps_left = self._epochs * self._steps_per_epoch - step
+        step = self._count.now
+        steps_left = self._epochs * self._count.steps_per_epoch - step
         if step == first or not steps_left:
             return ""
         seconds = (time.perf_counter() - start) / (step - first) * steps_left

@@ -19,6 +19,7 @@ from kdiffusion.terminal import working
 
 if TYPE_CHECKING:
     from kdiffusion.runs.run_directory import RunDirectory
+    from kdiffusion.runs.step_count import StepCount
 
 # Grids stay readable: a data set of a hundred classes shows its first ten.
 MOST_LABELS = 10
@@ -58,13 +59,13 @@ class TensorBoardLog(keras.callbacks.Callback):
 
     Args:
         directory: `RunDirectory`.
-        steps_per_epoch: int.
+        count: `StepCount`.
     """
 
-    def __init__(self, directory: RunDirectory, steps_per_epoch: int):
+    def __init__(self, directory: RunDirectory, count: StepCount):
         super().__init__()
         self._directory = directory
-        self._steps_per_epoch = steps_per_epoch
+        self._count = count
         config = directory.config
         self._run = config.run
         self._batch_size = config.optimizer.batch_size
@@ -75,28 +76,28 @@ class TensorBoardLog(keras.callbacks.Callback):
             return
         self._write_settings()
         for part in PARTS:
-            self._writers[part] = event_writer(self._directory, part, self._step())
-        if self._step() == 0:
+            self._writers[part] = event_writer(self._directory, part, self._count.now)
+        if self._count.now == 0:
             function = self.model.prediction_function.get_concrete_function()
             with self._writers["train"].as_default():
                 tf.summary.graph(function.graph)
         self._flush()
 
     def on_epoch_begin(self, epoch: int, logs: Any = None) -> None:
-        self._epoch_start = time.perf_counter(), self._step()
+        self._epoch_start = time.perf_counter(), self._count.now
 
     def on_train_batch_end(self, batch: int, logs: Any = None) -> None:
-        if self._step() % self._run.log_every_steps == 0:
+        if self._count.now % self._run.log_every_steps == 0:
             self._write_scalars("train", "batch", logs | self._learning_rate())
             self._flush()
         # Validation and sampling are not training: the clock stops when the last step is done.
         self._epoch_done = time.perf_counter()
 
     def on_epoch_end(self, epoch: int, logs: Any = None) -> None:
-        if self._step() % self._steps_per_epoch:  # stopped amid it: it is written when it is whole
+        if not self._count.ends_epoch:  # stopped amid it: it is written when it is whole
             return
         start_time, start_step = self._epoch_start
-        images = (self._step() - start_step) * self._batch_size
+        images = (self._count.now - start_step) * self._batch_size
         speed = {"images_per_second": images / (self._epoch_done - start_time)}
         self._write_scalars("train", "batch", speed)
         training = {name: value for name, value in logs.items() if not name.startswith("val_")}
@@ -109,9 +110,6 @@ class TensorBoardLog(keras.callbacks.Callback):
         # A checkpoint may follow: what it says is done must be in the log, too.
         for writer in self._writers.values():
             writer.flush()
-
-    def _step(self):
-        return self.model.step.numpy()
 
     def _learning_rate(self):
         return {"learning_rate": self.model.optimizer.learning_rate}
@@ -132,9 +130,10 @@ class TensorBoardLog(keras.callbacks.Callback):
     def _write_scalars(self, part, group, values):
         # NumPy's numbers: TensorFlow keeps each Python number that it is handed, some 800 bytes
         # of it, as long as the process lives.
-        with self._writers[part].as_default():
+        step = np.int64(self._count.now)
+        with self._writers[part].as_default(step):
             for name, value in values.items():
-                tf.summary.scalar(f"{group}/{name}", np.asarray(value, "float32"), self._step())
+                tf.summary.scalar(f"{group}/{name}", np.asarray(value, "float32"))
 
 
 class SampleGrids(keras.callbacks.Callback):
@@ -144,24 +143,23 @@ class SampleGrids(keras.callbacks.Callback):
 
     Args:
         directory: `RunDirectory`.
-        steps_per_epoch: int.
+        count: `StepCount`.
     """
 
-    def __init__(self, directory: RunDirectory, steps_per_epoch: int):
+    def __init__(self, directory: RunDirectory, count: StepCount):
         super().__init__()
         self._directory = directory
-        self._steps_per_epoch = steps_per_epoch
+        self._count = count
         self._run, self._epochs = directory.config.run, directory.config.optimizer.epochs
         self._every = epochs_between(self._run.sample_every_epochs, self._epochs)
         self._writer: Any = None
 
     def on_train_begin(self, logs: Any = None) -> None:
         if self._writer is None:  # `fit` begins twice where a run resumes within an epoch
-            self._writer = event_writer(self._directory, "samples", self.model.step.numpy())
+            self._writer = event_writer(self._directory, "samples", self._count.now)
 
     def on_epoch_end(self, epoch: int, logs: Any = None) -> None:
-        is_whole = self.model.step.numpy() % self._steps_per_epoch == 0
-        if is_whole and ((epoch + 1) % self._every == 0 or epoch + 1 == self._epochs):
+        if self._count.ends_epoch and ((epoch + 1) % self._every == 0 or epoch + 1 == self._epochs):
             self._write(epoch + 1)
 
     def _write(self, epoch):
@@ -174,6 +172,6 @@ class SampleGrids(keras.callbacks.Callback):
         grid = image_grid(to_uint8(images), self._run.sample_per_label, row_labels=names)
         with self._writer.as_default():
             pixels = np.asarray(grid.convert("RGB"))[None]
-            tf.summary.image("samples", pixels, self.model.step.numpy())
+            tf.summary.image("samples", pixels, np.int64(self._count.now))
         self._writer.flush()
         save_png(grid, self._directory.samples / f"epoch_{epoch:04d}.png", overwrite=True)

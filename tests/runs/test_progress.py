@@ -6,6 +6,7 @@ from kdiffusion.commands.train import parse
 from kdiffusion.data import load_dataset
 from kdiffusion.runs import PRESETS
 from kdiffusion.runs.progress import EpochLines
+from kdiffusion.runs.step_count import StepCount
 from kdiffusion.runs.strategy import one_device
 from kdiffusion.runs.summary import found_lines, notes, settings_lines
 
@@ -34,9 +35,9 @@ def _with_epochs(epochs):
 
 def _lines(model, step, epochs=3):
     """The callback of a run of ten steps an epoch that is at a step."""
-    lines = EpochLines(_with_epochs(epochs), 10)
+    config = _with_epochs(epochs)
+    lines = EpochLines(config, StepCount(step, 10, config.run))
     lines.set_model(model)
-    model.step.assign(step)
     return lines
 
 
@@ -44,7 +45,7 @@ def _train(lines, clock, seconds, logs=None):
     """Steps of some seconds each."""
     for each in seconds:
         clock[0] += each
-        lines.model.step.assign_add(1)
+        lines._count.on_train_batch_end(0)
         lines.on_train_batch_end(0, logs or {})
 
 
