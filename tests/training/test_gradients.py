@@ -110,6 +110,19 @@ def test_replicas_take_the_step_and_measure_the_losses_that_one_does(scale_netwo
         np.testing.assert_allclose(several, one, rtol=1e-5, atol=1e-7)
 
 
+def test_xla_takes_the_same_steps(scale_network, schedule):
+    """From the same draws: its own, from the same seeds, are others."""
+    trained = []
+    for jit_compile in (False, True):
+        model = model_of(type(scale_network)(), schedule, Fixed)
+        model.compile(keras.optimizers.SGD(0.5), jit_compile=jit_compile)
+        options = {"batch_size": 4, "epochs": 2, "shuffle": False, "verbose": 0}
+        losses = model.fit(IMAGES, LABELS, **options).history["loss"]
+        trained.append([*losses, *model.get_weights()])
+    for compiled_one, other in zip(*trained, strict=True):
+        np.testing.assert_allclose(compiled_one, other, rtol=1e-5, atol=1e-7)
+
+
 def test_float16s_loss_scale_changes_neither_the_norm_nor_what_is_clipped(scale_network, schedule):
     start = [np.array(w) for w in scale_network.get_weights()]
     norms, moved = [], []
