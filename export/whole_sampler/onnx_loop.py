@@ -15,10 +15,11 @@ import numpy as np
 
 from kdiffusion.artifacts.integrity import UNSEALED
 from kdiffusion.artifacts.onnx_loader import CARD_KEY, SEAL_KEY
+from kdiffusion.diffusion.transition import STATE
 
 from ..onnx_writer import OPSET, introduce
 from ..source import ExportSource
-from .tables import STATE, SamplerTables
+from .tables import SamplerTables
 
 SAMPLER_KEY = "kdiffusion.sampler"
 PREFIX = "denoiser_"  # of all names of the denoiser's own graph

@@ -10,10 +10,11 @@ from pathlib import Path
 from typing import Any
 
 from kdiffusion.artifacts.saved_model_loader import CARD_PATH
+from kdiffusion.diffusion.transition import STATE
 
 from ..saved_model_writer import write_signature
 from ..source import ExportSource
-from .tables import STATE, SamplerTables
+from .tables import SamplerTables
 
 SAMPLER_PATH = CARD_PATH.with_name("sampler.json")
 

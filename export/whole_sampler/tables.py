@@ -19,18 +19,17 @@ import numpy as np
 
 from kdiffusion.diffusion.denoiser import NetworkDenoiser
 from kdiffusion.diffusion.guidance import within_interval
-from kdiffusion.diffusion.prediction import Estimate, to_x0_and_eps
+from kdiffusion.diffusion.prediction import to_x0_and_eps
 from kdiffusion.diffusion.samplers import SAMPLERS
 from kdiffusion.diffusion.sampling_options import SamplingOptions
 from kdiffusion.diffusion.sampling_plan import make_plan
+from kdiffusion.diffusion.transition import linear_rows
 
 if TYPE_CHECKING:
     from kdiffusion.diffusion.card import DenoiserCard
 
 # Those that add no fresh noise.
 GRAPH_SAMPLERS = tuple(name for name, row in SAMPLERS.items() if not row.always_random)
-# The state, by the names in the graphs: x_2 is the corrected x of two steps before.
-STATE = ("x", "x0", "x_1", "x0_1", "x_2", "x0_2", "x_3", "x0_3")
 
 
 @dataclasses.dataclass(frozen=True)
@@ -90,31 +89,16 @@ def sampler_tables(card: DenoiserCard, **options: Any) -> SamplerTables:
         )
     chosen = SamplingOptions(**options, guidance_strength=0).resolve(card)
     plan = make_plan(NetworkDenoiser(card, None), chosen)  # pyright: ignore[reportArgumentType]
-    x, x0, *remembered = np.eye(len(STATE))  # each in turn alone not 0
-    estimates, corrected, rows, before = [], [], [], []
-    for t, s in plan.pairs:
-        alpha_bar = card.schedule.alpha_bar(t)
-        # What x alone and the prediction alone contribute to x_0.
-        estimates.append(
-            to_x0_and_eps(np.eye(2)[1], np.eye(2)[0], alpha_bar, card.prediction_type)[0]
-        )
-        # The sampler itself is asked: its step is linear, so one look at the basis is the row.
-        states = zip([t, *before], [x, *remembered[::2]], [x0, *remembered[1::2]], strict=False)
-        seen, *history = [_estimate(plan.schedule, *state) for state in states]
-        row, seen = plan.step(
-            lambda x, t, seen=seen: seen, x, t, s, plan.schedule, tuple(history[::-1]), None
-        )
-        corrected.append(seen.x)
-        rows.append(row)
-        before = [t, *before]
+    corrected, rows = linear_rows(plan.step, plan.pairs, card.schedule)
+    # What x alone and the prediction alone contribute to x_0.
+    x, prediction = np.eye(2)
+    estimates = [
+        to_x0_and_eps(prediction, x, card.schedule.alpha_bar(t), card.prediction_type)[0]
+        for t, _ in plan.pairs
+    ]
     timesteps = np.array([t for t, _ in plan.pairs], np.int32)
     guides = np.ones(len(timesteps))
     if card.guidance_interval is not None:
         guides = within_interval(card.schedule.noise_levels, card.guidance_interval)[timesteps]
     tables = [np.asarray(values, np.float32) for values in (guides, estimates, corrected, rows)]
     return SamplerTables(chosen, timesteps, *tables)
-
-
-def _estimate(schedule, t, x, x0):
-    alpha_bar = schedule.alpha_bar(t)
-    return Estimate(t, x, x0, (x - np.sqrt(alpha_bar) * x0) / np.sqrt(1.0 - alpha_bar))

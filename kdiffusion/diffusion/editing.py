@@ -21,6 +21,7 @@ from kdiffusion.diffusion.sampling_plan import (
     make_plan,
 )
 from kdiffusion.diffusion.seeded_noise import ImageNoise
+from kdiffusion.diffusion.transition import Transition
 
 
 def image_to_image(
@@ -170,7 +171,8 @@ def _repaint(plan: Plan, moves, images, keep, labels, noise: ImageNoise) -> Iter
             x = np.sqrt(kept_signal) * x + np.sqrt(1.0 - kept_signal) * noise.normal()
             yield Step(index, s, x, None)
         else:
-            unknown, estimate = plan.step(predict, x, t, s, schedule, (), noise.normal)
+            transition = Transition(predict(x, t), s, schedule, normal=noise.normal)
+            unknown, estimate = plan.step(transition)
             known = schedule.q_sample(images, s, noise.normal())  # lines 3-4; the images at s = -1
             x = np.where(keep, known, unknown)  # line 8
             yield Step(index, s, x, estimate.x0)

@@ -25,7 +25,7 @@ import numpy as np
 from kdiffusion.diffusion.forward_process import NoiseSchedule
 
 if TYPE_CHECKING:
-    from kdiffusion.diffusion.prediction import Estimate
+    from kdiffusion.diffusion.transition import Transition
 
 
 def decay(schedule: NoiseSchedule, t: int, s: int) -> float:
@@ -43,53 +43,47 @@ def first_order(
     return ratio * x + np.sqrt(abar_s) * (1.0 - decay(schedule, t, s)) * x0
 
 
-def slope_over_step(
-    estimate: Estimate, history: tuple[Estimate, ...], schedule: NoiseSchedule, s: int
-) -> np.ndarray | float:
-    """h times the slope of x_0 in lambda, from the estimate before; 0 where none can be had.
+def with_slope(transition: Transition) -> np.ndarray:
+    """x_0 half a step on in lambda, along the line from the estimate before.
 
-    That is on the first step, on the last one (to s = -1, where h is infinite and a line can't be
-    followed), and where the step before came from pure noise.
+    It is x_0 itself where no line can be had: on the first step, on the last one (to s = -1, where
+    h is infinite), and where the step before came from pure noise.
     """
-    if not history or s < 0:
-        return 0.0
-    before, t = history[-1], estimate.t
+    estimate, schedule = transition.estimate, transition.schedule
+    if not transition.history or transition.s < 0:
+        return estimate.x0
+    before, t = transition.history[-1], estimate.t
     h_before = schedule.half_log_snr(t) - schedule.half_log_snr(before.t)
-    h = schedule.half_log_snr(s) - schedule.half_log_snr(t)
-    return (h / h_before) * (estimate.x0 - before.x0)
+    h = schedule.half_log_snr(transition.s) - schedule.half_log_snr(t)
+    return estimate.x0 + 0.5 * ((h / h_before) * (estimate.x0 - before.x0))
 
 
-def dpmpp_2m_step(predict, x, t, s, schedule, history, normal):
+def dpmpp_2m_step(transition):
     """DPM-Solver++(2M): second order at one evaluation per step (Lu et al. 2022, algorithm 2)."""
-    estimate = predict(x, t)
-    x0 = estimate.x0 + 0.5 * slope_over_step(estimate, history, schedule, s)
-    return first_order(x, x0, schedule, t, s), estimate
+    estimate, x0 = transition.estimate, with_slope(transition)
+    return first_order(estimate.x, x0, transition.schedule, estimate.t, transition.s), estimate
 
 
-def dpmpp_2m_sde_step(predict, x, t, s, schedule, history, normal):
+def dpmpp_2m_sde_step(transition):
     """SDE-DPM-Solver++(2M), for the diffusion SDE (Lu et al. 2022, section 5).
 
     Its first order is ancestral sampling with "fixed_small". Fresh noise forgets the errors of the
     steps before.
     """
-    estimate = predict(x, t)
-    x0 = estimate.x0 + 0.5 * slope_over_step(estimate, history, schedule, s)
-    mean = schedule.posterior_mean(x0, x, t, s)
-    if s < 0:  # no noise on the last step
-        return mean, estimate
-    return mean + np.sqrt(schedule.posterior_variance(t, "fixed_small", s)) * normal(), estimate
+    return transition.posterior(with_slope(transition), "fixed_small"), transition.estimate
 
 
-def unipc_step(predict, x, t, s, schedule, history, normal):
-    """One evaluation at the predicted x, the correction of x, and the prediction of x_s.
+def unipc_step(transition):
+    """The correction of x by the evaluation there, and the prediction of x_s (UniP-2).
 
     The estimate that is handed back holds the corrected x, from which the next correction starts.
     """
-    estimate = predict(x, t)
-    if history:
-        estimate = dataclasses.replace(estimate, x=_corrected(estimate, history, schedule))
-    x0 = estimate.x0 + 0.5 * slope_over_step(estimate, history, schedule, s)  # UniP-2
-    return first_order(estimate.x, x0, schedule, t, s), estimate
+    estimate, schedule = transition.estimate, transition.schedule
+    if transition.history:
+        corrected = _corrected(estimate, transition.history, schedule)
+        estimate = dataclasses.replace(estimate, x=corrected)
+    x0 = with_slope(transition)
+    return first_order(estimate.x, x0, schedule, estimate.t, transition.s), estimate
 
 
 def _corrected(estimate, history, schedule) -> np.ndarray:
@@ -126,23 +120,23 @@ ADAMS_BASHFORTH = (
 )
 
 
-def ipndm_step(predict, x, t, s, schedule, history, normal):
+def ipndm_step(transition):
     """Adams-Bashforth on the predicted noise, up to order 4 (iPNDM, Zhang & Chen 2023).
 
     The weights are those of equal steps in sigma. Where steps differ, and after the lower orders of
     the first three, the error falls as that of order 2; with few steps it is still a small one.
     """
-    estimate = predict(x, t)
+    estimate, history = transition.estimate, transition.history
     looks = (estimate, *reversed(history))
     eps = sum(w * look.eps for w, look in zip(ADAMS_BASHFORTH[len(history)], looks, strict=True))
     x0 = estimate.x0
     if history:  # never at pure noise, where sigma is infinite
-        x0 = x0 - schedule.noise_levels[t] * (eps - estimate.eps)
-    abar_s = schedule.alpha_bar(s)
+        x0 = x0 - transition.schedule.noise_levels[estimate.t] * (eps - estimate.eps)
+    _, abar_s = transition.alpha_bars
     return np.sqrt(abar_s) * x0 + np.sqrt(1.0 - abar_s) * eps, estimate
 
 
-def fitted_step(predict, x, t, s, schedule, history, normal, corrections=MappingProxyType({})):
+def fitted_step(transition, corrections=MappingProxyType({})):
     """DDIM + c0 x + c1 x_0 + c2 (x_0 of the step before) + c3 (x_0 of the one before that).
 
     Args:
@@ -150,10 +144,10 @@ def fitted_step(predict, x, t, s, schedule, history, normal, corrections=Mapping
             without a row is DDIM, as is one without the history that its row is for: the first
             steps of `image_to_image`.
     """
-    estimate = predict(x, t)
-    x_s = first_order(x, estimate.x0, schedule, t, s)
-    terms = (x, estimate.x0, *(before.x0 for before in reversed(history[-2:])))
-    row = corrections.get(t, ())
+    now, history = transition.estimate, transition.history
+    x_s = first_order(now.x, now.x0, transition.schedule, now.t, transition.s)
+    terms = (now.x, now.x0, *(before.x0 for before in reversed(history[-2:])))
+    row = corrections.get(now.t, ())
     if not any(row[len(terms) :]):
         x_s = x_s + sum(c * term for c, term in zip(row, terms, strict=False))
-    return x_s, estimate
+    return x_s, now

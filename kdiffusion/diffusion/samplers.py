@@ -1,12 +1,10 @@
 """Samplers: one function each, that takes x from timestep t to s < t.
 
-    step(predict, x, t, s, schedule, history, normal, **options) -> (x_s, estimate)
+    step(transition, **options) -> (x_s, estimate)
 
-`predict(x, t)` is the network (a `Predict`); x and x_s are float64 arrays `[B, H, W, C]`, t and s
-ints, `schedule` a `NoiseSchedule`. `history` holds the `Estimate`s of the last three steps, newest
-last, for the solvers that use them; `normal()` draws fresh noise, each image's from its own stream.
-`estimate` is what the network said of x at t. A sampler remembers nothing: the loop owns the
-history.
+`transition` is a `Transition`; x_s a float64 array `[B, H, W, C]`. `estimate` is what the network
+said of x at t, as the sampler leaves it to the steps after: UniPC corrects its x. A sampler
+remembers nothing: the loop owns the history.
 """
 
 from __future__ import annotations
@@ -27,33 +25,29 @@ from kdiffusion.diffusion.higher_order_samplers import (
 from kdiffusion.diffusion.prediction import Estimate
 
 
-def ddpm_step(predict, x, t, s, schedule, history, normal, variance="fixed_small"):
+def ddpm_step(transition, variance="fixed_small"):
     """Ancestral sampling (Ho et al. 2020, algorithm 2; Nichol & Dhariwal 2021, eq. 19).
 
     Args:
         variance: "fixed_small" or "fixed_large". The latter needs nearly all T steps: with few it
             leaves noise in the image (FID 367 with 10 steps on CIFAR-10, Song et al. 2021).
     """
-    estimate = predict(x, t)
-    mean = schedule.posterior_mean(estimate.x0, x, t, s)
-    if s < 0:  # no noise on the last step
-        return mean, estimate
-    return mean + np.sqrt(schedule.posterior_variance(t, variance, s)) * normal(), estimate
+    estimate = transition.estimate
+    return transition.posterior(estimate.x0, variance), estimate
 
 
-def ddim_step(predict, x, t, s, schedule, history, normal, eta=0.0):
+def ddim_step(transition, eta=0.0):
     """DDIM (Song et al. 2021, eq. 12 with the sigma of eq. 16).
 
     Args:
         eta: float. 0 is deterministic; 1 is ancestral sampling with "fixed_small".
     """
-    estimate = predict(x, t)
-    abar_t, abar_s = schedule.alpha_bar(t), schedule.alpha_bar(s)
+    estimate, (abar_t, abar_s) = transition.estimate, transition.alpha_bars
     variance = eta**2 * (1.0 - abar_s) / (1.0 - abar_t) * (1.0 - abar_t / abar_s)
     towards_x = np.sqrt(np.maximum(1.0 - abar_s - variance, 0.0))
     x_s = np.sqrt(abar_s) * estimate.x0 + towards_x * estimate.eps
     if variance > 0:
-        x_s = x_s + np.sqrt(variance) * normal()
+        x_s = x_s + np.sqrt(variance) * transition.normal()
     return x_s, estimate
 
 

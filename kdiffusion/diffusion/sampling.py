@@ -21,6 +21,7 @@ from kdiffusion.diffusion.sampling_plan import (
     make_plan,
 )
 from kdiffusion.diffusion.seeded_noise import ImageNoise
+from kdiffusion.diffusion.transition import Transition
 
 # callback(index, t, x, x0): the fields of each `Step`.
 Callback = Callable[[int, int, np.ndarray, np.ndarray], object]
@@ -162,7 +163,7 @@ def denoise(
     predict = plan.predict_for(labels)
     history = ()
     for index, (t, s) in enumerate(plan.pairs):
-        x, estimate = plan.step(predict, x, t, s, plan.schedule, history, normal)
+        x, estimate = plan.step(Transition(predict(x, t), s, plan.schedule, history, normal))
         history = (*history[-2:], estimate)  # no solver here looks further back than three
         if s < 0 and plan.clip:
             x = np.clip(x, -1.0, 1.0)  # the last x of most samplers is x_0 itself

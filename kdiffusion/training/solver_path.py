@@ -11,7 +11,8 @@ import tensorflow as tf
 from keras import ops
 
 from kdiffusion.diffusion.higher_order_samplers import dpmpp_2m_step
-from kdiffusion.diffusion.prediction import TARGETS, Estimate
+from kdiffusion.diffusion.prediction import TARGETS
+from kdiffusion.diffusion.transition import STATE, linear_rows
 
 if TYPE_CHECKING:
     from kdiffusion.diffusion.forward_process import NoiseSchedule
@@ -49,18 +50,10 @@ def solver_path(
         strengths: float32 `[T]`.
     """
     timesteps = np.linspace(start, end, min(steps, start - end), endpoint=False).round().astype(int)
-    x, x0, x0_before = np.eye(3)
-    unused: Any = None  # fresh noise: this solver adds none
-    rows, history = [], ()
-    for t, s in zip(timesteps, [*timesteps[1:], end], strict=True):
-        seen = Estimate(int(t), x, x0, None)  # pyright: ignore[reportArgumentType]
-        # The solver itself is asked: its step is linear, so one look at the basis is the row.
-        row, _ = dpmpp_2m_step(
-            lambda *_, seen=seen: seen, x, int(t), int(s), schedule, history, unused
-        )
-        rows.append(row)
-        history = (dataclasses.replace(seen, x0=x0_before),)
-    return SolverPath(timesteps.astype(np.int32), np.asarray(rows, np.float32), strengths)
+    pairs = list(zip(timesteps.tolist(), [*timesteps[1:].tolist(), end], strict=True))
+    _, rows = linear_rows(dpmpp_2m_step, pairs, schedule)
+    own = [STATE.index(name) for name in ("x", "x0", "x0_1")]
+    return SolverPath(timesteps.astype(np.int32), rows[:, own].astype(np.float32), strengths)
 
 
 def follow(

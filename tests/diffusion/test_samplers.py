@@ -12,6 +12,7 @@ from kdiffusion.diffusion.sampling import sample
 from kdiffusion.diffusion.schedules import make_schedule
 from kdiffusion.diffusion.seeded_noise import initial_latents
 from kdiffusion.diffusion.spacing import SPACINGS, timestep_pairs
+from kdiffusion.diffusion.transition import Transition
 from tests.diffusion.conftest import exact_path, gaussian_predict, knows
 
 DETERMINISTIC = [name for name, sampler in SAMPLERS.items() if not sampler.always_random]
@@ -26,7 +27,7 @@ def iterates(step, predict, x, schedule, pairs, normal=None, **options):
     """Every x on the way, the first being x itself."""
     history, all_x = (), [x]
     for t, s in pairs:
-        x, estimate = step(predict, x, t, s, schedule, history, normal, **options)
+        x, estimate = step(Transition(predict(x, t), s, schedule, history, normal), **options)
         history = (*history[-2:], estimate)
         all_x.append(x)
     return all_x
@@ -155,7 +156,7 @@ def test_ipndm_follows_a_noise_that_is_cubic_in_sigma():
     history = tuple(at(t, np.zeros(1)) for t in timesteps[1:4])
     t, s = timesteps[4:]
     now = at(t, np.ones(1))
-    x_s, _ = SAMPLERS["ipndm"].step(lambda x, t: now, now.x, t, s, schedule, history, None)
+    x_s, _ = SAMPLERS["ipndm"].step(Transition(now, s, schedule, history))
     change = cubic.integ()(levels[5]) - cubic.integ()(levels[4])
     assert x_s[0] / np.sqrt(schedule.alpha_bar(s)) == pytest.approx(1.0 + change, abs=1e-5)
 
@@ -167,11 +168,10 @@ def test_a_fitted_step_is_ddim_and_its_four_terms():
     row, step = (0.1, -0.2, 0.3, -0.4), SAMPLERS["fitted"].step
 
     def stepped(history, corrections):
-        return step(
-            lambda x, t: looks[3], x, 600, 500, schedule, history, None, corrections=corrections
-        )[0]
+        return step(Transition(looks[3], 500, schedule, history), corrections=corrections)[0]
 
-    ddim = SAMPLERS["ddim"].step(knows(images[3], schedule), x, 600, 500, schedule, (), None)[0]
+    now = knows(images[3], schedule)(x, 600)
+    ddim = SAMPLERS["ddim"].step(Transition(now, 500, schedule))[0]
     terms = (x, images[3], images[2], images[1])
     expected = ddim + sum(c * term for c, term in zip(row, terms, strict=True))
     np.testing.assert_allclose(stepped(tuple(looks[:3]), {600: row}), expected, atol=1e-12)

@@ -7,7 +7,8 @@ from conformance.write import AnalyticDenoiser, make_card
 from kdiffusion.diffusion.sampling import sample
 from kdiffusion.diffusion.schedules import make_schedule
 from kdiffusion.diffusion.seeded_noise import initial_latents
-from kdiffusion.export.whole_sampler.tables import GRAPH_SAMPLERS, STATE, sampler_tables
+from kdiffusion.diffusion.transition import STATE
+from kdiffusion.export.whole_sampler.tables import GRAPH_SAMPLERS, sampler_tables
 
 
 @pytest.mark.parametrize("sampler", GRAPH_SAMPLERS)
