@@ -183,12 +183,8 @@ class ExecutionConfig:
     """Reproduce the same bits on a GPU too, more slowly."""
     sample_every_epochs: Positive | None = None
     """In epochs; None: about 40 sample grids."""
-    sample_per_label: Positive = 4
-    """Images of each class in a grid."""
     log_every_steps: Positive = 50
     """Steps between TensorBoard scalars."""
-    validate_every_epochs: Positive | None = None
-    """In epochs; None: about 40 validations."""
     checkpoint_every_steps: Positive | None = None
     """In steps; None: only at ends of epochs."""
     checkpoint_every_epochs: Positive | None = None

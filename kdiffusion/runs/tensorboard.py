@@ -23,6 +23,7 @@ if TYPE_CHECKING:
 
 # Grids stay readable: a data set of a hundred classes shows its first ten.
 MOST_LABELS = 10
+PER_LABEL = 4  # images of each class in a grid
 PARTS = ("train", "validation")
 
 
@@ -164,12 +165,12 @@ class SampleGrids(keras.callbacks.Callback):
 
     def _write(self, epoch):
         names = self._directory.class_names[:MOST_LABELS]
-        labels = np.repeat(np.arange(len(names)), self._run.sample_per_label)
+        labels = np.repeat(np.arange(len(names)), PER_LABEL)
         seeds = self._run.seed + np.arange(len(labels))
         denoiser = self.model.denoiser(self._directory.card(self.model))
         with working("sampling for TensorBoard"):
             images = sample(denoiser, labels, seeds, progress=False)
-        grid = image_grid(to_uint8(images), self._run.sample_per_label, row_labels=names)
+        grid = image_grid(to_uint8(images), PER_LABEL, row_labels=names)
         with self._writer.as_default():
             pixels = np.asarray(grid.convert("RGB"))[None]
             tf.summary.image("samples", pixels, np.int64(self._count.now))

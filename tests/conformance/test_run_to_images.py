@@ -45,7 +45,6 @@ _CONFIG = Config(preset="tiny").replace(
         "sampling.guidance_strength": 0.5,
         "sampling.guidance_interval": (0.1, 10.0),
         "run.strategy": "one_device",
-        "run.sample_per_label": 1,
     }
 )
 _OF_SAMPLER = {"sampler": "ddim", "steps": 2, "spacing": "leading"}

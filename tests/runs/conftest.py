@@ -22,7 +22,7 @@ def tiny_config(**sections):
         "optimizer.name": "adamw", "optimizer.epochs": 2, "optimizer.batch_size": 256,
         "optimizer.learning_rate": 2e-3, "optimizer.warmup_steps": 0,
         "optimizer.learning_rate_shape": "cosine", "optimizer.ema_decay": 0.995,
-        "sampling.steps": 2, "run.sample_every_epochs": 100, "run.sample_per_label": 1,
+        "sampling.steps": 2, "run.sample_every_epochs": 100,
         "run.checkpoint_every_epochs": 1, "run.log_every_steps": 100,
     }  # fmt: skip
     whole = {name: values for name, values in sections.items() if not isinstance(values, dict)}

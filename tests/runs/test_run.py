@@ -212,11 +212,11 @@ def test_a_run_that_cannot_sample_as_it_is_to_resume_stays_as_it_was(run, tiny):
 
 
 @pytest.mark.parametrize(
-    ("epochs", "every", "validated"),
-    [(1, None, [1]), (40, None, range(1, 41)), (100, None, range(2, 101, 2)), (7, 3, [3, 6, 7])],
+    ("epochs", "validated"),
+    [(1, [1]), (40, range(1, 41)), (100, range(2, 101, 2)), (83, [*range(2, 83, 2), 83])],
 )
-def test_the_last_epoch_is_validated_and_every_so_many_before(tiny, epochs, every, validated):
-    config = tiny(optimizer={"epochs": epochs}, run={"validate_every_epochs": every})
+def test_the_last_epoch_is_validated_and_every_so_many_before(tiny, epochs, validated):
+    config = tiny(optimizer={"epochs": epochs})
     assert fit_module.validated_epochs(config) == list(validated)
 
 
