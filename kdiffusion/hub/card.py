@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING
 from huggingface_hub import EvalResult, ModelCard, ModelCardData, SpaceCard, SpaceCardData
 
 from kdiffusion.diffusion.card import DenoiserCard
+from kdiffusion.networks import NETWORKS
 
 if TYPE_CHECKING:
     from .publish import Facts
@@ -173,9 +174,10 @@ def _training(card, files):
         )
     if "model.keras" not in files:
         return f"{said}."
+    classes = ", ".join(where.partition(":")[0] for where in NETWORKS.values())
     return (
         f"{said}.\n\n```python\nimport keras\n"
-        "import kdiffusion.networks.unet, kdiffusion.networks.unet2d  # the classes\n\n"
+        f"import {classes}  # the classes\n\n"
         'network = keras.saving.load_model("model.keras")\n```'
     )
 

@@ -6,7 +6,7 @@ file here imports TensorFlow, and this one imports Keras only where there is a n
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from pkgutil import resolve_name
 from typing import TYPE_CHECKING, Any
 
@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 # row, never a class to import.
 NETWORKS = {
     "unet": "kdiffusion.networks.unet:UNet",
-    "unet2d": "kdiffusion.networks.unet2d:UNet2D",
+    "unet2d": "kdiffusion.diffusers.unet2d:UNet2D",
 }
 # The table that a label chooses a row from: one row per class, then that of no class.
 LABEL_TABLE = "condition/embed_label/embeddings"
@@ -74,13 +74,13 @@ def choose_forms(network: keras.Model, forms: Mapping[str, str]) -> None:
     Raises:
         ValueError: a layer's class has no form of that name.
     """
-    for layer in _layers(network):
+    for layer in layers_in(network):
         name = type(layer).__name__
         if name in forms and hasattr(type(layer), "FORMS"):  # not another's of that name
             layer.form = check_name(f"form of {name}", forms[name], type(layer).FORMS)
 
 
-def _layers(parent):
+def layers_in(parent: keras.layers.Layer) -> Iterator[keras.layers.Layer]:
     """All layers in a layer, at any depth."""
     import keras
 
@@ -88,4 +88,4 @@ def _layers(parent):
     for layer in within:
         if isinstance(layer, keras.layers.Layer):
             yield layer
-            yield from _layers(layer)
+            yield from layers_in(layer)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Any, ClassVar, Literal
+from typing import Any, ClassVar
 
 import keras
 from keras import ops
@@ -16,7 +16,6 @@ class SelfAttention2D(keras.layers.Layer):
 
     Args:
         heads: int. Heads; must divide the channels. Defaults to DDPM's `1`.
-        norm: dict of arguments of `GroupNorm`; None for its defaults, False for no norm.
 
     Call: `[B, H, W, C]` ► the same shape; own norm, and the raw input added back.
 
@@ -28,15 +27,11 @@ class SelfAttention2D(keras.layers.Layer):
 
     FORMS: ClassVar = {"plain": "_plain", "folded": "_folded"}
 
-    def __init__(
-        self, heads: int = 1, norm: dict[str, Any] | Literal[False] | None = None, **kwargs: Any
-    ):
+    def __init__(self, heads: int = 1, **kwargs: Any):
         super().__init__(**kwargs)
         self.heads = heads
         self.form = "plain"
-        self.norm = None
-        if norm is not False:
-            self.norm = GroupNorm(**(norm or {}), dtype=self.dtype_policy.name, name="norm")
+        self.norm = GroupNorm(dtype=self.dtype_policy.name, name="norm")
 
     def build(self, input_shape: Shape) -> None:
         channels = input_shape[-1]
@@ -53,8 +48,7 @@ class SelfAttention2D(keras.layers.Layer):
             channels, kernel_initializer="zeros", dtype=policy, name="project"
         )
         for layer in (self.norm, self.query, self.key, self.value, self.project):
-            if layer is not None:
-                layer.build(input_shape)
+            layer.build(input_shape)
 
     def call(self, inputs: Tensor) -> Tensor:
         return getattr(self, self.FORMS[self.form])(inputs)
@@ -62,7 +56,7 @@ class SelfAttention2D(keras.layers.Layer):
     def _plain(self, inputs):
         _, height, width, channels = inputs.shape
         positions, size = height * width, channels // self.heads
-        normed = ops.reshape(self._normed(inputs), (-1, channels))  # [B HW, C]
+        normed = ops.reshape(self.norm(inputs), (-1, channels))  # [B HW, C]
 
         def split(x, axes=(0, 2, 1, 3)):
             x = ops.reshape(x, (-1, positions, self.heads, size))
@@ -76,9 +70,6 @@ class SelfAttention2D(keras.layers.Layer):
         attended = ops.transpose(ops.matmul(weights, value), (0, 2, 1, 3))
         attended = ops.reshape(attended, (-1, channels))
         return inputs + ops.reshape(self.project(attended), (-1, height, width, channels))
-
-    def _normed(self, inputs):
-        return inputs if self.norm is None else self.norm(inputs)
 
     def _folded(self, inputs):
         """The same function from two projections of the map rather than four, with one head.
@@ -96,7 +87,7 @@ class SelfAttention2D(keras.layers.Layer):
         output_kernel = ops.matmul(self.value.kernel, self.project.kernel)
         output_bias = ops.matmul(self.value.bias, self.project.kernel) + self.project.bias
 
-        normed = self._normed(inputs)
+        normed = self.norm(inputs)
         query = ops.reshape(
             pointwise(normed, query_kernel, query_bias), (-1, height * width, channels)
         )

@@ -21,31 +21,25 @@ class ResidualBlock(keras.layers.Layer):
         dropout: float in [0, 1). Rate before the last convolution. Defaults to `0.0`.
         scale_shift: bool. The condition scales and shifts the second norm's result, in place of
             being added before it (AdaGN, Dhariwal & Nichol 2021). Defaults to `False`.
-        norm: dict of arguments of `GroupNorm`; None for its defaults.
 
     Call: `[B, H, W, C]` map, `[B, E]` condition ► `[B, H, W, channels]`.
     """
 
     def __init__(
-        self,
-        channels: int,
-        dropout: float = 0.0,
-        scale_shift: bool = False,
-        norm: dict[str, Any] | None = None,
-        **kwargs: Any,
+        self, channels: int, dropout: float = 0.0, scale_shift: bool = False, **kwargs: Any
     ):
         super().__init__(**kwargs)
         self.channels = channels
         self.scale_shift = scale_shift
         policy = self.dtype_policy.name
-        self.norm_in = GroupNorm(**(norm or {}), dtype=policy, name="norm_in")
+        self.norm_in = GroupNorm(dtype=policy, name="norm_in")
         self.conv_in = keras.layers.Conv2D(
             channels, 3, padding="same", dtype=policy, name="conv_in"
         )
         self.project_condition = keras.layers.Dense(
             2 * channels if scale_shift else channels, dtype=policy, name="project_condition"
         )
-        self.norm_out = GroupNorm(**(norm or {}), dtype=policy, name="norm_out")
+        self.norm_out = GroupNorm(dtype=policy, name="norm_out")
         self.drop = keras.layers.Dropout(dropout, dtype=policy, name="drop")
         # Zero init: each block starts as the identity, as in DDPM.
         self.conv_out = keras.layers.Conv2D(
@@ -86,7 +80,6 @@ class DownBlock(keras.layers.Layer):
         attention_heads: int. Heads of the self-attention after it; 0 for none. Defaults to `0`.
         dropout: float in [0, 1). Defaults to `0.0`.
         scale_shift: bool. See `ResidualBlock`. Defaults to `False`.
-        norm: dict of arguments of `GroupNorm`, of all norms in it; None for its defaults.
 
     Call: `[B, H, W, C]` map, `[B, E]` condition ► `[B, H, W, channels]`.
     """
@@ -97,18 +90,17 @@ class DownBlock(keras.layers.Layer):
         attention_heads: int = 0,
         dropout: float = 0.0,
         scale_shift: bool = False,
-        norm: dict[str, Any] | None = None,
         **kwargs: Any,
     ):
         super().__init__(**kwargs)
         self.channels = channels
         self.residual = ResidualBlock(
-            channels, dropout, scale_shift, norm, dtype=self.dtype_policy.name, name="residual"
+            channels, dropout, scale_shift, dtype=self.dtype_policy.name, name="residual"
         )
         self.attention = None
         if attention_heads:
             self.attention = SelfAttention2D(
-                attention_heads, norm, dtype=self.dtype_policy.name, name="attention"
+                attention_heads, dtype=self.dtype_policy.name, name="attention"
             )
 
     def build(self, inputs_shape: Shape, condition_shape: Shape) -> None:

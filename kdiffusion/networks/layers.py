@@ -166,30 +166,21 @@ class Downsample(keras.layers.Layer):
 
     Args:
         channels: int. Output channels.
-        symmetric: bool. A row of zeros on each side, as PyTorch pads; else below and on the right
-            alone, as TensorFlow and so DDPM do. Defaults to `False`.
 
     Call: `[B, H, W, C]` ► `[B, H / 2, W / 2, channels]`.
     """
 
-    def __init__(self, channels: int, symmetric: bool = False, **kwargs: Any):
+    def __init__(self, channels: int, **kwargs: Any):
         super().__init__(**kwargs)
         self.channels = channels
-        self.symmetric = symmetric
-        padding = "valid" if symmetric else "same"
         self.conv = keras.layers.Conv2D(
-            channels, 3, strides=2, padding=padding, dtype=self.dtype_policy.name, name="conv"
+            channels, 3, strides=2, padding="same", dtype=self.dtype_policy.name, name="conv"
         )
 
     def build(self, input_shape: Shape) -> None:
-        if self.symmetric:  # Keras refuses a map that the kernel doesn't fit in
-            batch, height, width, channels = input_shape
-            input_shape = (batch, height + 2, width + 2, channels)
         self.conv.build(input_shape)
 
     def call(self, inputs: Tensor) -> Tensor:
-        if self.symmetric:
-            inputs = ops.pad(inputs, ((0, 0), (1, 1), (1, 1), (0, 0)))
         return self.conv(inputs)
 
     def compute_output_shape(self, input_shape: Shape) -> Shape:

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Collection, Sequence
-from typing import Any, Literal
+from collections.abc import Collection, Sequence
+from typing import Any
 
 import keras
 from keras import ops
@@ -73,7 +73,7 @@ class UNet(keras.Model):
         residual = {"dropout": dropout, "scale_shift": scale_shift, "dtype": policy}
         widths = [base_channels * multiplier for multiplier in channel_multipliers]
 
-        def heads(level, feature_map):
+        def heads(feature_map):
             return attention_heads if feature_map.shape[1] in attention_resolutions else 0
 
         inputs = contract_inputs(image_shape)
@@ -91,8 +91,8 @@ class UNet(keras.Model):
             x = ops.space_to_depth(x, patch_size)
         x = keras.layers.Conv2D(widths[0], 3, padding="same", dtype=policy, name="conv_in")(x)
 
-        x = down_and_up(x, condition, widths, blocks_per_level, heads, attention_heads, residual)
-        x = prediction(x, image_shape[-1] * patch_size**2, policy)
+        x = _down_and_up(x, condition, widths, blocks_per_level, heads, attention_heads, residual)
+        x = _prediction(x, image_shape[-1] * patch_size**2, policy)
         if patch_size > 1:
             x = ops.depth_to_space(x, patch_size)
         super().__init__(inputs=inputs, outputs=x, name=name or "unet")
@@ -113,27 +113,16 @@ def contract_inputs(image_shape: tuple[int, ...]) -> dict[str, Tensor]:
     }
 
 
-def prediction(x: Tensor, channels: int, policy: str, **norm: Any) -> Tensor:
+def _prediction(x, channels, policy):
     """`[B, H, W, C]` ► `[B, H, W, channels]`: norm, SiLU and the last convolution."""
-    x = ops.silu(GroupNorm(**norm, dtype=policy, name="norm_out")(x))
+    x = ops.silu(GroupNorm(dtype=policy, name="norm_out")(x))
     # Zero init: the first prediction is zero, whatever the depth. float32: it is the result.
     return keras.layers.Conv2D(
         channels, 3, padding="same", kernel_initializer="zeros", dtype="float32", name="conv_out"
     )(x)
 
 
-def down_and_up(
-    x: Tensor,
-    condition: Tensor,
-    widths: Sequence[int],
-    blocks_per_level: int,
-    heads: Callable[[int, Tensor], int],
-    middle_heads: int,
-    residual: dict[str, Any],
-    up_heads: Callable[[int, Tensor], int] | None = None,
-    middle_norm: dict[str, Any] | Literal[False] | None = None,
-    symmetric: bool = False,
-) -> Tensor:
+def _down_and_up(x, condition, widths, blocks_per_level, heads, middle_heads, residual):
     """The two arms of a U-Net and what is between them, in layers named by their place.
 
     Args:
@@ -141,37 +130,32 @@ def down_and_up(
         condition: `[B, E]`.
         widths: one int per level, from the finest: its channels.
         blocks_per_level: int. On the way down; one more on the way up.
-        heads: function from (level, the map that a block is given) to the heads of the attention
-            after it; 0 for none.
-        middle_heads: int. Heads of the attention in the middle; 0 for none.
+        heads: function from the map that a block is given to the heads of the attention after it;
+            0 for none.
+        middle_heads: int. Heads of the attention in the middle.
         residual: dict of arguments of the blocks, and the `dtype` of all layers.
-        up_heads: as `heads`, on the way up; None for the same.
-        middle_norm: `norm` of the attention in the middle, as in `SelfAttention2D`.
-        symmetric: bool. As in `Downsample`.
 
     Returns:
         `[B, H, W, widths[0]]` map.
     """
-    up_heads, policy = up_heads or heads, residual["dtype"]
-    skips = [x]
+    policy, skips = residual["dtype"], [x]
     for level, width in enumerate(widths):
         for block in range(blocks_per_level):
-            x = DownBlock(width, heads(level, x), **residual, name=f"down_{level}_block_{block}")(
+            x = DownBlock(width, heads(x), **residual, name=f"down_{level}_block_{block}")(
                 x, condition
             )
             skips.append(x)
         if level < len(widths) - 1:
-            x = Downsample(width, symmetric, dtype=policy, name=f"down_{level}_downsample")(x)
+            x = Downsample(width, dtype=policy, name=f"down_{level}_downsample")(x)
             skips.append(x)
 
     x = ResidualBlock(widths[-1], **residual, name="middle_in")(x, condition)
-    if middle_heads:
-        x = SelfAttention2D(middle_heads, middle_norm, dtype=policy, name="middle_attention")(x)
+    x = SelfAttention2D(middle_heads, dtype=policy, name="middle_attention")(x)
     x = ResidualBlock(widths[-1], **residual, name="middle_out")(x, condition)
 
     for level, width in reversed(list(enumerate(widths))):
         for block in range(blocks_per_level + 1):
-            name, heads_here = f"up_{level}_block_{block}", up_heads(level, x)
+            name, heads_here = f"up_{level}_block_{block}", heads(x)
             # Beside its block by name, too: TensorFlow adds up gradients in the order of names.
             join = keras.layers.Concatenate(dtype=policy, name=f"{name}_concatenate")
             x = join([x, skips.pop()])  # [B, H, W, C + skip]

@@ -73,7 +73,7 @@ class ModelConfig:
     network: Annotated[str, OneOf([*NETWORKS, PARENT])] = "unet"
     """Architecture; parent: that of --run.init-from, with this dropout and dtype_policy."""
     network_options: tuple[str, ...] = ()
-    """More arguments of the network, NAME=JSON, such as norm_epsilon=1e-5 for unet2d."""
+    """More arguments of the network, NAME=JSON, such as embedding_channels=256."""
     base_channels: Annotated[int, Field(ge=2, multiple_of=2)] = 64
     """Channels at multiplier 1."""
     channel_multipliers: Annotated[tuple[Positive, ...], Field(min_length=1)] = (1, 2, 2)

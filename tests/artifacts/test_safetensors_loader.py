@@ -8,23 +8,15 @@ from kdiffusion.artifacts.safetensors_loader import StoredWeights, build, read
 from kdiffusion.export.formats import export_network
 from kdiffusion.networks import named_weights
 from kdiffusion.networks.unet import UNet
-from kdiffusion.networks.unet2d import UNet2D
 
 
-@pytest.fixture(scope="module", params=["unet", "unet2d"])
-def network(request, card):
-    """A network of each class, whose arguments are not the defaults."""
-    if request.param == "unet":
-        made = UNet(
-            card.image_shape, 3, 8, (1, 2), 1, (3,), embedding_channels=12, scale_shift=True,
-            dropout=0.25,
-        )  # fmt: skip
-    else:
-        made = UNet2D(
-            card.image_shape, 3, (8, 16), 1, (False, True), (True, False), head_channels=4,
-            norm_groups=4, norm_epsilon=1e-3, symmetric_padding=True, cosine_first=True,
-            frequency_shift=0, embedding_channels=12, dropout=0.25, middle_norm_groups=2,
-        )  # fmt: skip
+@pytest.fixture(scope="module")
+def network(card):
+    """A network whose arguments are not the defaults."""
+    made = UNet(
+        card.image_shape, 3, 8, (1, 2), 1, (3,), embedding_channels=12, scale_shift=True,
+        dropout=0.25,
+    )  # fmt: skip
     rng = np.random.default_rng(0)
     made.set_weights([w + 0.1 * rng.standard_normal(w.shape) for w in made.get_weights()])
     return made

@@ -3,17 +3,19 @@
 from __future__ import annotations
 
 from collections.abc import Collection, Sequence
+from types import SimpleNamespace
 from typing import Any
 
 import keras
+from keras import ops
 
-from kdiffusion.networks.embeddings import AddedConditionEmbedding
-from kdiffusion.networks.unet import (
-    check_image_shape,
-    contract_inputs,
-    down_and_up,
-    prediction,
-)
+from kdiffusion.networks import layers_in
+from kdiffusion.networks.attention import SelfAttention2D
+from kdiffusion.networks.blocks import DownBlock, ResidualBlock, UpBlock
+from kdiffusion.networks.layers import Downsample, GroupNorm, Upsample
+from kdiffusion.networks.unet import check_image_shape, contract_inputs
+
+from .layers import AddedConditionEmbedding, PaddedDownsample
 
 
 @keras.saving.register_keras_serializable("kdiffusion")
@@ -40,8 +42,9 @@ class UNet2D(keras.Model):
         norm_epsilon: float. Added to variances. Defaults to `1e-6`.
         middle_norm_groups: int. Groups of the norm before the attention in the middle; 0 for no
             norm, None for `norm_groups`.
-        symmetric_padding: bool. As in `Downsample`. Defaults to `False`.
-        cosine_first, frequency_shift: as in `TimestepEmbedding`.
+        symmetric_padding: bool. Whether the map is halved by `PaddedDownsample`. Defaults to
+            `False`.
+        cosine_first, frequency_shift: as in `AddedConditionEmbedding`.
         embedding_channels: int or None. Width of the condition; None for `4 * widths[0]`.
         dropout: float in [0, 1). In every residual block. Defaults to `0.0`.
         scale_shift: bool. As in `UNet`. Defaults to `False`.
@@ -82,14 +85,6 @@ class UNet2D(keras.Model):
         arguments = {k: v for k, v in dict(locals()).items() if k not in ("self", "__class__")}
         check_image_shape(image_shape, 1, len(widths))
         policy = keras.dtype_policies.get(dtype or keras.config.dtype_policy()).name
-        norm = {"groups": norm_groups, "epsilon": norm_epsilon, "min_group_channels": 1}
-        middle_norm = False
-        if middle_norm_groups != 0:
-            middle_norm = {**norm, "groups": middle_norm_groups or norm_groups}
-
-        def heads(level):
-            return 1 if head_channels is None else widths[level] // head_channels
-
         inputs = contract_inputs(image_shape)
         condition = AddedConditionEmbedding(
             num_classes,
@@ -101,21 +96,14 @@ class UNet2D(keras.Model):
             name="condition",
         )(inputs["timestep"], inputs["label"])
         conv_in = keras.layers.Conv2D(widths[0], 3, padding="same", dtype=policy, name="conv_in")
-        x = down_and_up(
-            conv_in(inputs["noisy_image"]),
-            condition,
-            widths,
-            blocks_per_level,
-            heads=lambda level, _: heads(level) if down_attention[level] else 0,
-            middle_heads=heads(-1) if middle_attention else 0,
-            residual={
-                "dropout": dropout, "scale_shift": scale_shift, "norm": norm, "dtype": policy,
-            },
-            up_heads=lambda level, _: heads(level) if up_attention[level] else 0,
-            middle_norm=middle_norm,
-            symmetric=symmetric_padding,
-        )  # fmt: skip
-        x = prediction(x, image_shape[-1], policy, **norm)
+        x = conv_in(inputs["noisy_image"])
+        x = _down_and_up(x, condition, policy, SimpleNamespace(**arguments))
+        x = ops.silu(GroupNorm(norm_groups, norm_epsilon, 1, dtype=policy, name="norm_out")(x))
+        # Zero init, and float32: as in `UNet`.
+        x = keras.layers.Conv2D(
+            image_shape[-1], 3, padding="same", kernel_initializer="zeros", dtype="float32",
+            name="conv_out",
+        )(x)  # fmt: skip
         super().__init__(inputs=inputs, outputs=x, name=name or "unet2d")
 
         self.image_shape, self.num_classes = image_shape, num_classes
@@ -164,3 +152,50 @@ class UNet2D(keras.Model):
 
     def get_config(self) -> dict[str, Any]:
         return dict(self._config)
+
+
+def _down_and_up(x, condition, policy, settings):
+    """As that of `UNet`, with the arguments of `UNet2D`."""
+    widths, size, skips = settings.widths, settings.head_channels, [x]
+    heads = [1 if size is None else width // size for width in widths]
+    residual = {"dropout": settings.dropout, "scale_shift": settings.scale_shift, "dtype": policy}
+    norm = (settings.norm_groups, settings.norm_epsilon)
+    downsample = PaddedDownsample if settings.symmetric_padding else Downsample
+
+    def block(kind, level, name, *heads):
+        return _normed(kind(widths[level], *heads, **residual, name=name), *norm)(x, condition)
+
+    for level, width in enumerate(widths):
+        for number in range(settings.blocks_per_level):
+            heads_here = heads[level] * settings.down_attention[level]
+            x = block(DownBlock, level, f"down_{level}_block_{number}", heads_here)
+            skips.append(x)
+        if level < len(widths) - 1:
+            x = downsample(width, dtype=policy, name=f"down_{level}_downsample")(x)
+            skips.append(x)
+
+    x = block(ResidualBlock, -1, "middle_in")
+    if settings.middle_attention:
+        attention = SelfAttention2D(heads[-1], dtype=policy, name="middle_attention")
+        if settings.middle_norm_groups == 0:
+            attention.norm = keras.layers.Identity()
+        x = _normed(attention, settings.middle_norm_groups or norm[0], norm[1])(x)
+    x = block(ResidualBlock, -1, "middle_out")
+
+    for level, width in reversed(list(enumerate(widths))):
+        for number in range(settings.blocks_per_level + 1):
+            name = f"up_{level}_block_{number}"
+            join = keras.layers.Concatenate(dtype=policy, name=f"{name}_concatenate")
+            x = join([x, skips.pop()])  # [B, H, W, C + skip]
+            x = block(UpBlock, level, name, heads[level] * settings.up_attention[level])
+        if level > 0:
+            x = Upsample(width, dtype=policy, name=f"up_{level}_upsample")(x)
+    return x
+
+
+def _normed(layer, groups, epsilon):
+    """A layer that isn't built yet, all norms in it with other settings than DDPM's."""
+    for each in layers_in(layer):
+        if isinstance(each, GroupNorm):
+            each.groups, each.epsilon, each.min_group_channels = groups, epsilon, 1
+    return layer

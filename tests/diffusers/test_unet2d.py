@@ -1,9 +1,9 @@
 import numpy as np
 import pytest
 
-from kdiffusion.networks import LABEL_TABLE, named_weights
+from kdiffusion.diffusers.unet2d import UNet2D
+from kdiffusion.networks import LABEL_TABLE, build, describe, named_weights
 from kdiffusion.networks.unet import UNet
-from kdiffusion.networks.unet2d import UNet2D
 from tests.networks.layer_values import network_inputs
 
 DDPM_CIFAR10_PARAMETERS = 35_746_307  # Ho et al. 2020: "35.7 million"; google/ddpm-cifar10-32
@@ -44,6 +44,17 @@ def test_as_it_comes_it_is_ddpms_network_for_cifar10_and_a_label_table():
 
 def test_the_config_returns_every_argument_that_was_passed():
     assert UNet2D(**SETTINGS).get_config() == SETTINGS
+
+
+def test_it_is_made_again_from_its_description():
+    network = UNet2D(**SETTINGS)
+    name, arguments = describe(network)
+    assert name == "unet2d"
+    again = build(name, arguments)
+    assert {**again.get_config(), "name": None, "dtype": None} == {
+        **SETTINGS, "name": None, "dtype": None,
+    }  # fmt: skip
+    assert named_weights(again).keys() == named_weights(network).keys()
 
 
 @pytest.fixture(scope="module")
