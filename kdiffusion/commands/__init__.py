@@ -28,3 +28,8 @@ COMMANDS = {
     "hub": ("hub.publish:main", "make a folder for the Hugging Face Hub"),
     "web": ("web:main", "make a page that samples in the browser"),
 }
+
+# What parts do as `train` trains: the `make_callbacks` of `runs.train`.
+CALLBACKS = {
+    "evaluation": "evaluation.in_training:make_callback",
+}

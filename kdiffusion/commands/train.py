@@ -12,6 +12,7 @@ import sys
 import textwrap
 import time
 from collections.abc import Iterator, Sequence
+from pkgutil import resolve_name
 from typing import TYPE_CHECKING, Annotated, Any, Literal, get_args, get_origin
 
 import docstring_parser
@@ -20,6 +21,7 @@ from pydantic import Field
 from pydantic.dataclasses import dataclass
 
 from kdiffusion.checks import check_name
+from kdiffusion.commands import CALLBACKS
 from kdiffusion.object_store import local_folder
 from kdiffusion.runs import PRESET_DOCS, PRESETS, Config, Interrupted, run_directory
 from kdiffusion.runs.summary import settings_lines
@@ -185,8 +187,9 @@ def run(arguments: Sequence[str], program: str = "train.py") -> None:
         from kdiffusion.runs import train
     try:
         run = train(
-            config, folder, resume=command.resume, overwrite=command.overwrite, at_end=finish
-        )
+            config, folder, command.resume, command.overwrite, at_end=finish,
+            make_callbacks=[resolve_name(f"kdiffusion.{where}") for where in CALLBACKS.values()],
+        )  # fmt: skip
     except Interrupted as interruption:
         print(f"interrupted: {interruption}", file=sys.stderr)
         sys.exit(interruption.exit_status)

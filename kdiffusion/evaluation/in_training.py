@@ -41,7 +41,9 @@ WORDS = {  # a figure is left out where there are too few images for it
 def make_callback(
     config: Config, dataset: ImageDataset, directory: RunDirectory
 ) -> EvaluationInTraining | None:
-    """The callback that evaluates a run; None where no judge reads the data."""
+    """The callback that evaluates a run; None where none is wanted or no judge reads the data."""
+    if config.evaluation.every_epochs == 0:
+        return None
     facts = dataset.name, dataset.image_shape, dataset.class_names
     judge = config.evaluation.judge or find_judge(*facts)
     if judge is None or len(dataset.validation_images) < FEWEST_IMAGES:

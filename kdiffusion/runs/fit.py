@@ -39,7 +39,7 @@ class Training:
     strategy: tf.distribute.Strategy
     workers: Workers
     model: DiffusionModel
-    evaluation: Any  # the callback that evaluates, or None
+    late_callbacks: Sequence[Any]  # which come after the checkpoint of an epoch
 
     @property
     def config(self) -> Config:
@@ -81,9 +81,7 @@ def fit(
         SaveCheckpoint(training.checkpoints, config, count, what_came, workers, after_save)
     )
     if workers.is_chief:  # Sampling may fail: no step is lost by that.
-        callbacks += [
-            SampleGrids(directory, count), *filter(None, [training.evaluation])
-        ]  # fmt: skip
+        callbacks += [SampleGrids(directory, count), *training.late_callbacks]
     with contextlib.closing(lines):
         epoch, done = divmod(count.now, steps_per_epoch)
         if done and epoch < config.optimizer.epochs:

@@ -32,8 +32,6 @@ if TYPE_CHECKING:
 
     from kdiffusion.runs.config import Config
 
-EVALUATION = "kdiffusion.evaluation.in_training:make_callback"  # of a part, imported if wanted
-
 
 def train(
     config: Config,
@@ -41,6 +39,7 @@ def train(
     resume: bool = False,
     overwrite: bool = False,
     callbacks: Sequence[keras.callbacks.Callback] = (),
+    make_callbacks: Sequence[Callable[..., keras.callbacks.Callback | None]] = (),
     at_end: Callable[[Run], None] | None = None,
 ) -> Run:
     """Trains a model and writes the run into a folder.
@@ -55,6 +54,9 @@ def train(
             before its first checkpoint, it begins.
         overwrite: bool. Replace the run in that folder.
         callbacks: more Keras callbacks, for the process that writes the run: the first worker.
+        make_callbacks: functions of (config, dataset, `RunDirectory`), each of which makes one more
+            or None, before anything in the folder is changed. Theirs come after the checkpoint of
+            an epoch: where one fails, no step is lost.
         at_end: function of the `Run`, called by that process while the folder is still its own.
 
     Returns:
@@ -80,7 +82,7 @@ def train(
     own = run_directory.locked(folder) if workers.is_chief else contextlib.nullcontext()
     with workers.reporting_loss(), own:
         before = run_directory.find(folder, resume, overwrite)
-        training = _prepare(config, folder, before, strategy, workers)
+        training = _prepare(config, folder, before, strategy, workers, make_callbacks)
         if before is not None:
             _resume(training)
         elif workers.is_chief:
@@ -104,6 +106,7 @@ def _prepare(
     before: RunDirectory | None,
     strategy: tf.distribute.Strategy,
     workers: Workers,
+    make_callbacks: Sequence[Callable[..., keras.callbacks.Callback | None]],
 ) -> Training:
     """Loads the data, builds the model and samples two images; leaves the folder alone.
 
@@ -113,6 +116,7 @@ def _prepare(
         before: `RunDirectory` of the run to resume; None for a new one.
         strategy: `tf.distribute.Strategy`.
         workers: `Workers` of that strategy.
+        make_callbacks: as in `train`.
     """
     parent = _read_parent(config) if before is None else None
     with working(f"loading the data set {config.data.name}", line=workers.is_chief):
@@ -138,8 +142,8 @@ def _prepare(
         say("\n".join(lines))
     with working("sampling two images, to try the settings"):
         sample(model.denoiser(directory.card(model)), [0, dataset.num_classes], progress=False)
-    evaluation = _evaluation(config, dataset, directory) if workers.is_chief else None
-    return Training(directory, dataset, strategy, workers, model, evaluation)
+    made = [make(config, dataset, directory) for make in make_callbacks if workers.is_chief]
+    return Training(directory, dataset, strategy, workers, model, [*filter(None, made)])
 
 
 def _begin(training: Training, overwrite: bool) -> None:
@@ -187,10 +191,3 @@ def _what_must_agree(directory, before):
         "weights to start from": directory.parent,
         "checkpoint to resume from, in a folder that all share": newest,
     }
-
-
-def _evaluation(config, dataset, directory):
-    """The callback that evaluates the network now and then; None where that isn't wanted."""
-    if config.evaluation.every_epochs == 0:
-        return None
-    return resolve_name(EVALUATION)(config, dataset, directory)

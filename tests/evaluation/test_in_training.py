@@ -5,7 +5,10 @@ from types import SimpleNamespace
 
 import numpy as np
 import pytest
+from tensorboard.backend.event_processing.plugin_event_accumulator import EventAccumulator
+from tensorboard.util.tensor_util import make_ndarray
 
+from kdiffusion.commands.train import run
 from kdiffusion.data import load_dataset
 from kdiffusion.diffusion.denoiser import NetworkDenoiser
 from kdiffusion.diffusion.forward_process import NoiseSchedule
@@ -15,7 +18,9 @@ from kdiffusion.evaluation.in_training import (
 )
 from kdiffusion.evaluation.network_measures import measure_network
 from kdiffusion.images import to_model_range
+from kdiffusion.runs import train
 from kdiffusion.runs.config import Config, DataConfig, EvaluationConfig, OptimizerConfig
+from tests.runs.conftest import tiny_config
 
 NAMES = tuple("0123456789")
 
@@ -108,3 +113,28 @@ def test_a_folder_which_no_judge_reads_is_not_evaluated(digits, tmp_path, capsys
         directory = _directory(10, tmp_path, judge=judge)
         assert (make_callback(directory.config, data, directory) is not None) == wanted
     assert "--evaluation.judge" in capsys.readouterr().out
+
+
+@pytest.mark.slow
+def test_evaluations_are_printed_and_in_the_log(tmp_path, capsys):
+    config = tiny_config(evaluation={"every_epochs": 1, "images": 100})
+    directory = train(config, tmp_path, make_callbacks=[make_callback]).directory
+    assert "Epoch 2, evaluated" in capsys.readouterr().out
+    events = EventAccumulator(str(directory.tensorboard / "evaluation"), {"tensors": 0}).Reload()
+    for name in ("share_as_asked", "kernel_distance", "grain_levels", "structure", "seconds"):
+        values = events.Tensors(f"evaluation/{name}")
+        assert [event.step for event in values] == [6, 12]
+        assert all(np.isfinite(make_ndarray(event.tensor_proto)) for event in values)
+
+
+@pytest.mark.slow
+def test_the_command_refuses_a_judge_that_is_not_there_before_it_writes(tmp_path):
+    evaluated = ["--evaluation.every-epochs", "1", "--evaluation.judge", "nobody"]
+    with pytest.raises(ValueError, match="nobody"):
+        run(["digits", "--run-dir", str(tmp_path / "run"), *evaluated])
+    assert not (tmp_path / "run" / "config.json").exists()
+
+
+def test_a_run_that_asks_for_no_evaluation_gets_none(tmp_path):
+    config = tiny_config(evaluation={"every_epochs": 0})
+    assert make_callback(config, None, SimpleNamespace(config=config)) is None

@@ -1,7 +1,6 @@
 """A small run for real: trained, watched, stopped, resumed, read back."""
 
 import contextlib
-import io
 import os
 import shutil
 import signal
@@ -30,17 +29,13 @@ pytestmark = pytest.mark.slow
 
 @pytest.fixture(scope="module")
 def run(tiny, tmp_path_factory):
-    """One run for most of these tests, evaluated."""
+    """One run for most of these tests."""
     config = tiny(
         objective={"label_dropout": 0.0},
         sampling={"guidance_strength": 2.0},
-        evaluation={"every_epochs": 1, "images": 100},
         run={"log_every_steps": 2, "sample_every_epochs": 1},
     )
-    with contextlib.redirect_stdout(io.StringIO()) as printed:
-        trained = train(config, tmp_path_factory.mktemp("run"))
-    assert "Epoch 2, evaluated" in printed.getvalue()
-    return trained
+    return train(config, tmp_path_factory.mktemp("run"))
 
 
 def _weights(model):
@@ -173,21 +168,12 @@ def test_the_first_step_that_is_not_finite_stops_with_the_checkpoints_before_it_
     assert sorted(logs) == list("1234567")
 
 
-def test_evaluations_are_in_the_log(run):
-    scalars = _events(run, "evaluation")
-    for name in ("share_as_asked", "kernel_distance", "grain_levels", "structure", "seconds"):
-        values = scalars.Tensors(f"evaluation/{name}")
-        assert [event.step for event in values] == [6, 12]
-        assert all(np.isfinite(make_ndarray(event.tensor_proto)) for event in values)
-
-
 @pytest.mark.parametrize(
     "sections",
     [
         {"data": {"name": "folder", "directory": "/missing"}},
         {"optimizer": {"batch_size": 5000}},
         {"optimizer": {"gradient_accumulation": 3}},
-        {"evaluation": {"every_epochs": 1, "judge": "nobody"}},
         {"diffusion": {"schedule_options": ("ofset=0.01",)}},
         {"model": {"network_options": ("wide=1",)}},
         {"sampling": {"steps": 5000}},
@@ -200,6 +186,30 @@ def test_a_run_that_cannot_begin_replaces_none(run, tiny, sections):
         train(tiny(**sections), run.directory.path, overwrite=True)
     with pytest.raises(FileExistsError, match="already holds a run"):
         train(tiny(), run.directory.path)
+    assert sorted(run.directory.path.rglob("*")) == before
+
+
+def test_callbacks_are_made_before_anything_changes_and_come_after_the_checkpoint(
+    run, tiny, tmp_path
+):
+    class Late(keras.callbacks.Callback):
+        def on_epoch_end(self, epoch, logs=None):
+            raise OSError(", ".join(path.name for path in tmp_path.glob("checkpoints/step_*")))
+
+    def make(config, dataset, directory):
+        assert (config.preset, dataset.name, directory.path) == ("digits", "digits", tmp_path)
+        assert not directory.checkpoints.exists()
+        return Late()
+
+    with pytest.raises(OSError, match="step_00000006"):
+        train(tiny(), tmp_path, make_callbacks=[lambda *_: None, make])
+
+    def refuse(*_):
+        raise ValueError("refused")
+
+    before = sorted(run.directory.path.rglob("*"))
+    with pytest.raises(ValueError, match="refused"):
+        train(tiny(), run.directory.path, overwrite=True, make_callbacks=[refuse])
     assert sorted(run.directory.path.rglob("*")) == before
 
 
