@@ -10,8 +10,8 @@ import numpy as np
 import tyro
 
 from kdiffusion import load_dataset
-from kdiffusion.evaluation.image_sets import open_images
-from kdiffusion.evaluation.measures import grain_levels
+from kdiffusion.parts.evaluation.image_sets import open_images
+from kdiffusion.parts.evaluation.measures import grain_levels
 
 
 def figures(images: np.ndarray) -> dict[str, np.ndarray]:

@@ -4,7 +4,7 @@
 weights and a scheduler, saved by diffusers and imported. Its predictions must agree to 1e-5, and
 each step of DDIM with 50 steps to one of 255 levels. `--write-fixtures FOLDER` writes the small
 cases with what diffusers computed, and the images that its schedulers make with a small file,
-which `tests/diffusers/test_models.py` compares with where there is no torch.
+which `tests/parts/diffusers/test_models.py` compares with where there is no torch.
 
 Needs `pip install -r requirements.txt -r benchmarks/requirements-torch.txt`.
 """
@@ -30,14 +30,14 @@ from diffusers import (
 from safetensors.numpy import load_file, save_file
 
 from kdiffusion.artifacts import load_denoiser
-from kdiffusion.diffusers.network import OLDER_NAMES
-from kdiffusion.diffusers.reader import import_diffusers
-from kdiffusion.diffusers.scheduler import SCHEDULERS
 from kdiffusion.diffusion.guidance import guided
 from kdiffusion.diffusion.samplers import find_sampler
 from kdiffusion.diffusion.sampling import sampling_steps
 from kdiffusion.diffusion.seeded_noise import initial_latents
 from kdiffusion.images import to_uint8
+from kdiffusion.parts.diffusers.network import OLDER_NAMES
+from kdiffusion.parts.diffusers.reader import import_diffusers
+from kdiffusion.parts.diffusers.scheduler import SCHEDULERS
 
 STEPS, LARGEST, LEVELS = 50, 1e-5, 1.0
 GOLDEN = Path(__file__).parents[1] / "tests" / "golden" / "denoiser.onnx"

@@ -14,9 +14,9 @@ import tyro
 from PIL import Image, ImageFilter
 
 from kdiffusion import load_dataset
-from kdiffusion.evaluation.evaluation import measure
-from kdiffusion.evaluation.image_sets import ImageSet
-from kdiffusion.evaluation.real import read_real
+from kdiffusion.parts.evaluation.evaluation import measure
+from kdiffusion.parts.evaluation.image_sets import ImageSet
+from kdiffusion.parts.evaluation.real import read_real
 
 SHOWN = (
     "frechet_distance", "frechet_distance_extrapolated", "kernel_distance", "kernel_distance_sd",

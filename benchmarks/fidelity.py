@@ -20,13 +20,13 @@ from torch_fidelity.feature_extractor_base import FeatureExtractorBase
 from torch_fidelity.feature_extractor_inceptionv3 import FeatureExtractorInceptionV3
 
 from benchmarks.inception_onnx import LAYER, Pooled, write_onnx
-from kdiffusion.evaluation.distances import (
+from kdiffusion.parts.evaluation.distances import (
     frechet_distance,
     gaussian_of,
     kernel_distance,
     precision_and_recall,
 )
-from kdiffusion.evaluation.features import open_network
+from kdiffusion.parts.evaluation.features import open_network
 
 TOLERANCE = 1e-3
 SHAPE = (32, 32, 3)

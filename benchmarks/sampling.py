@@ -17,9 +17,9 @@ import tyro
 from kdiffusion import load_dataset, load_denoiser, sample, to_uint8
 from kdiffusion.diffusion.samplers import SAMPLERS
 from kdiffusion.diffusion.sampling import network_evaluations
-from kdiffusion.evaluation.evaluation import measure
-from kdiffusion.evaluation.image_sets import ImageSet
-from kdiffusion.evaluation.real import read_real
+from kdiffusion.parts.evaluation.evaluation import measure
+from kdiffusion.parts.evaluation.image_sets import ImageSet
+from kdiffusion.parts.evaluation.real import read_real
 
 FIGURES = ("frechet_distance", "kernel_distance", "share_as_asked", "recall", "coverage")
 

@@ -17,7 +17,7 @@ from kdiffusion import load_denoiser, sample, to_uint8
 from kdiffusion.commands.inputs import labels_from_text
 from kdiffusion.commands.seed_files import files_of, labels_of_seeds
 from kdiffusion.images import png_bytes
-from kdiffusion.many_images import seeds_from_text
+from kdiffusion.parts.many_images import seeds_from_text
 
 
 class Sampler:

@@ -11,7 +11,6 @@ if TYPE_CHECKING:  # for editors and type checkers, which do not run `__getattr_
     from kdiffusion.artifacts import load_denoiser, load_sampler
     from kdiffusion.data import load_dataset
     from kdiffusion.data.pipeline import training_batches, validation_batches
-    from kdiffusion.diffusers.reader import import_diffusers
     from kdiffusion.diffusion.card import DenoiserCard
     from kdiffusion.diffusion.denoiser import NetworkDenoiser
     from kdiffusion.diffusion.editing import image_to_image, inpaint
@@ -35,7 +34,6 @@ _NAMES = {
     "kdiffusion.artifacts": "load_denoiser load_sampler",
     "kdiffusion.data": "load_dataset",
     "kdiffusion.data.pipeline": "training_batches validation_batches",
-    "kdiffusion.diffusers.reader": "import_diffusers",
     "kdiffusion.diffusion.card": "DenoiserCard",
     "kdiffusion.diffusion.denoiser": "NetworkDenoiser",
     "kdiffusion.diffusion.fitted_sampler": "fit_sampler",
@@ -55,10 +53,10 @@ _NAMES = {
 _HOMES = {name: module for module, names in _NAMES.items() for name in names.split()}
 
 __all__ = [
-    "Denoising", "DenoiserCard", "DiffusionModel", "NetworkDenoiser", "NoiseSchedule",
+    "DenoiserCard", "Denoising", "DiffusionModel", "NetworkDenoiser", "NoiseSchedule",
     "Trajectory", "UNet",
     "export_network", "export_run", "export_sampler", "fit_sampler",
-    "image_grid", "image_to_image", "import_diffusers", "inpaint", "interpolate",
+    "image_grid", "image_to_image", "inpaint", "interpolate",
     "interpolate_images", "invert", "load_dataset", "load_denoiser", "load_run", "load_sampler",
     "make_schedule", "sample", "sampling_steps", "to_model_range", "to_uint8",
     "training_batches", "validation_batches",

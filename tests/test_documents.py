@@ -33,7 +33,7 @@ def _blocks(document, language):
     return re.findall(rf"```{language}\n(.*?)```", text, re.DOTALL)
 
 
-@pytest.mark.parametrize("page", ["sampling", "edit", "evaluate"])
+@pytest.mark.parametrize("page", ["sampling", "edit", "evaluation"])
 def test_the_snippets_of_a_page_run_one_after_another(page, tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     monkeypatch.setitem(SAMPLERS, "euler", SAMPLERS["ddim"])  # a page's row goes with the test

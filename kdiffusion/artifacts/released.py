@@ -17,7 +17,9 @@ _PACKAGE = Path(__file__).parents[1]
 FOLDERS = (_PACKAGE / "pretrained", _PACKAGE.parent / "pretrained")  # installed, in a checkout
 # The scheme of a URL ► the module whose `downloaded(url, files)` gives the file; others are left
 # to fsspec.
-DOWNLOADS = {"hf": "kdiffusion.hub.download"}
+DOWNLOADS = {
+    "hf": "kdiffusion.parts.hub.download",
+}
 ARTIFACTS = ("denoiser_float16.onnx", "denoiser_int8.onnx")  # a model has one of them
 WEIGHTS = "denoiser_float16.safetensors"
 # Of a model that is downloaded, the first that is there.

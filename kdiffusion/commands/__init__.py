@@ -11,25 +11,22 @@ COMMANDS = {
     "sample": ("commands.sample:sample", "sample one image, or a grid by class"),
     "train": ("commands.train:run", "train a model, export it, and sample from the exported file"),
     "export": ("commands.export:export", "export a run's averaged network to files"),
-    "evaluate": ("evaluation.command:main", "measure how good sampled images are"),
+    "evaluate": ("parts.evaluation.command:main", "measure how good sampled images are"),
     "models": ("commands.sample:models", "list the pretrained models"),
-    "sample_many": ("many_images:main", "sample many images into files"),
+    "sample_many": ("parts.many_images:main", "sample many images into files"),
     "interpolate": ("commands.edit:interpolate", "interpolate seeds, classes or images"),
     "image_to_image": ("commands.edit:image_to_image", "turn an image into one of another class"),
     "inpaint": ("commands.edit:inpaint", "fill in the masked part of an image"),
     "film": ("commands.film:main", "show how images appear out of noise"),
     "fit_sampler": ("commands.fit_sampler:main", "fit a sampler of few steps to a model"),
     "export_sampler": ("commands.export:export_sampler", "export a whole sampler as one graph"),
-    "import": (
-        "diffusers.reader:main",
-        "import a diffusers model to sample, export or train from",
-    ),
-    "pack": ("packing.pack:main", "pack a data set of any size for training from disk"),
-    "hub": ("hub.publish:main", "make a folder for the Hugging Face Hub"),
-    "web": ("web:main", "make a page that samples in the browser"),
+    "import": ("parts.diffusers.reader:main", "import a diffusers model, to sample or train from"),
+    "pack": ("parts.packing.pack:main", "pack a data set of any size for training from disk"),
+    "hub": ("parts.hub.publish:main", "make a folder for the Hugging Face Hub"),
+    "web": ("parts.web:main", "make a page that samples in the browser"),
 }
 
 # What parts do as `train` trains: the `make_callbacks` of `runs.train`.
 CALLBACKS = {
-    "evaluation": "evaluation.in_training:make_callback",
+    "evaluation": "parts.evaluation.in_training:make_callback",
 }

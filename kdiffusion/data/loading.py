@@ -25,7 +25,7 @@ DATASETS = {
     "cifar100": TFDS,
     "stl10": TFDS,
     "folder": FOLDER,
-    "packed": "kdiffusion.packing.pack",
+    "packed": "kdiffusion.parts.packing.pack",
 }
 # What a folder is, by a file in it: a row of `DATASETS`. Any other holds images.
 MARKS = {"packed.json": "packed"}

@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 # row, never a class to import.
 NETWORKS = {
     "unet": "kdiffusion.networks.unet:UNet",
-    "unet2d": "kdiffusion.diffusers.unet2d:UNet2D",
+    "unet2d": "kdiffusion.parts.diffusers.unet2d:UNet2D",
 }
 # The table that a label chooses a row from: one row per class, then that of no class.
 LABEL_TABLE = "condition/embed_label/embeddings"

@@ -92,7 +92,8 @@ class UNet(keras.Model):
         x = keras.layers.Conv2D(widths[0], 3, padding="same", dtype=policy, name="conv_in")(x)
 
         x = _down_and_up(x, condition, widths, blocks_per_level, heads, attention_heads, residual)
-        x = _prediction(x, image_shape[-1] * patch_size**2, policy)
+        x = GroupNorm(dtype=policy, name="norm_out")(x)
+        x = prediction(x, image_shape[-1] * patch_size**2)
         if patch_size > 1:
             x = ops.depth_to_space(x, patch_size)
         super().__init__(inputs=inputs, outputs=x, name=name or "unet")
@@ -113,13 +114,12 @@ def contract_inputs(image_shape: tuple[int, ...]) -> dict[str, Tensor]:
     }
 
 
-def _prediction(x, channels, policy):
-    """`[B, H, W, C]` ► `[B, H, W, channels]`: norm, SiLU and the last convolution."""
-    x = ops.silu(GroupNorm(dtype=policy, name="norm_out")(x))
+def prediction(x: Tensor, channels: int) -> Tensor:
+    """`[B, H, W, C]` normed map ► `[B, H, W, channels]`: SiLU and the last convolution."""
     # Zero init: the first prediction is zero, whatever the depth. float32: it is the result.
     return keras.layers.Conv2D(
         channels, 3, padding="same", kernel_initializer="zeros", dtype="float32", name="conv_out"
-    )(x)
+    )(ops.silu(x))
 
 
 def _down_and_up(x, condition, widths, blocks_per_level, heads, middle_heads, residual):

@@ -195,7 +195,7 @@ class ExecutionConfig:
 
 @dataclass(frozen=True, config=STRICT)
 class EvaluationConfig:
-    """Evaluation of samples during training (docs/evaluate.md)."""
+    """Evaluation of samples during training (docs/evaluation.md)."""
 
     every_epochs: NotNegative | None = 0
     """In epochs; 0: never; None: 4 times a run."""

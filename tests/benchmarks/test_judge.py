@@ -12,7 +12,7 @@ from benchmarks.judge.network import (
     whitening,
 )
 from kdiffusion.data import load_dataset
-from kdiffusion.evaluation.judge import find_judge, load_judge
+from kdiffusion.parts.evaluation.judge import find_judge, load_judge
 
 
 def _images(count, shape=(8, 12, 3), seed=0):

@@ -9,7 +9,6 @@ import pytest
 
 from kdiffusion.__main__ import main
 from kdiffusion.artifacts import load_denoiser, load_sampler, safetensors_loader
-from kdiffusion.evaluation import command as evaluate
 from kdiffusion.export.formats import (
     CARD,
     FORMATS,
@@ -21,6 +20,7 @@ from kdiffusion.export.formats import (
 from kdiffusion.export.source import inference_network
 from kdiffusion.export.whole_sampler import SAMPLER_FORMATS, export_sampler
 from kdiffusion.networks import named_weights
+from kdiffusion.parts.evaluation import command as evaluate
 from kdiffusion.runs import train
 from kdiffusion.runs.build import load_run
 from kdiffusion.runs.config import Config

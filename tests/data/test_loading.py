@@ -7,7 +7,7 @@ from kdiffusion.data import DATASETS, ImageDataset, load_dataset, name_and_direc
 from kdiffusion.data.loading import TFDS
 from kdiffusion.data.pipeline import training_batches
 from kdiffusion.images import to_uint8
-from kdiffusion.packing.pack import pack
+from kdiffusion.parts.packing.pack import pack
 from tests.data.made_up import assert_same_data, random_pixels, store_tfds, write_folder
 
 

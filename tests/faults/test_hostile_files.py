@@ -16,8 +16,8 @@ from kdiffusion.artifacts.saved_model_loader import CARD_PATH, SIGNATURE
 from kdiffusion.commands.seed_files import sample_to_folder
 from kdiffusion.data import load_dataset
 from kdiffusion.diffusion.schedules import make_schedule
-from kdiffusion.evaluation.image_sets import open_images
 from kdiffusion.images import read_image
+from kdiffusion.parts.evaluation.image_sets import open_images
 from tests.onnx_models import denoiser_inputs, make_model
 
 ROOT = Path(__file__).parent.parent.parent

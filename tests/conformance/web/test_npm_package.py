@@ -16,7 +16,7 @@ from tests.conformance.web.canvas import pixels
 from tests.examples.test_ports import EXAMPLES, assert_the_ship
 
 pytestmark = pytest.mark.slow
-PAGE = Path(__file__).parents[3] / "kdiffusion" / "web" / "page"
+PAGE = Path(__file__).parents[3] / "kdiffusion" / "parts" / "web" / "page"
 NPM = ["--ignore-scripts", "--no-audit", "--no-fund", "--silent"]
 TSC = [
     "--noEmit", "--checkJs", "--maxNodeModuleJsDepth", "3", "--noImplicitAny", "false",

@@ -264,7 +264,7 @@ OWN_PAGE = """<!doctype html><title>own</title><canvas width=12 height=8></canva
 def test_the_documented_page_of_ones_own_draws_what_python_draws(
     browser, copy, serve, drawn_by_python
 ):
-    text = (Path(__file__).parents[3] / "docs" / "browser.md").read_text(encoding="utf-8")
+    text = (Path(__file__).parents[3] / "docs" / "web.md").read_text(encoding="utf-8")
     (snippet,) = re.findall(r"```js\n(.*?)```", text, re.DOTALL)
     (copy.parent / "own.html").write_text(OWN_PAGE % snippet, encoding="utf-8")
     page = browser.new_context().new_page()

@@ -1,0 +1,172 @@
+"""`python -m kdiffusion import`: a model of diffusers becomes a file of weights, with its card."""
+
+from __future__ import annotations
+
+import os
+import shlex
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Annotated, NamedTuple
+
+import numpy as np
+import tyro
+
+from kdiffusion.artifacts import safetensors_loader
+from kdiffusion.diffusion.card import DenoiserCard, Parent
+from kdiffusion.files import refuse_existing
+from kdiffusion.networks import LABEL_TABLE, build, named_weights
+from kdiffusion.terminal import import_tensorflow, working
+
+from .folder import DiffusersModel, read
+from .network import our_layout, their_name
+
+LABEL_TENSOR = "class_embedding.weight"
+UNCONDITIONAL = ("image",)  # the one class of a network without classes
+
+
+class Imported(NamedTuple):
+    """What `import_diffusers` made: the file of weights, its card, and the model as it was read."""
+
+    path: Path
+    card: DenoiserCard
+    model: DiffusersModel
+
+
+def import_diffusers(
+    source: str | os.PathLike,
+    out: str | os.PathLike,
+    *,
+    class_names: Sequence[str] | None = None,
+    null_row: int | None = None,
+    dataset: str = "unknown",
+    overwrite: bool = False,
+) -> Imported:
+    """Imports a model that diffusers saved, and writes it as denoiser.safetensors.
+
+    `export_run` and `--run.init-from` take the folder; `load_denoiser` opens the file. A network
+    without classes gets one class, "image".
+
+    Args:
+        source: path of a folder, or owner/name of a Hub repository: see
+            `kdiffusion.parts.diffusers.folder.read`.
+        out: folder to write into; made if need be.
+        class_names: names of the classes, in label order; numbers unless given.
+        null_row: int. The row of the label embedding that stands for no label, if there is one; -1
+            is the last. Without one, no label is the mean of all rows, which was never trained.
+        dataset: str. What it was trained on. Defaults to `"unknown"`.
+        overwrite: bool. Whether a file of an earlier import may be replaced. Defaults to `False`.
+
+    Returns:
+        Imported.
+
+    Raises:
+        FileExistsError: a file of an earlier import exists, and `overwrite` is False.
+        ValueError, OSError: as `kdiffusion.parts.diffusers.folder.read`.
+    """
+    refuse_existing(Path(out, safetensors_loader.ARTIFACT), overwrite)
+    model = read(source)
+    table, card = _labels_and_card(model, class_names, null_row, dataset)
+    network = _network(model, table, card)
+    from kdiffusion.export.formats import export_network
+
+    (path,) = export_network(network, card, out, ("safetensors",), overwrite).values()
+    return Imported(path, card, model)
+
+
+def _labels_and_card(model, class_names, null_row, dataset):
+    """(our label table or None where theirs has none, card)."""
+    if model.num_class_embeds is None:
+        return None, _card(model, UNCONDITIONAL, dataset)
+    table = model.tensors[LABEL_TENSOR]
+    if null_row is None:
+        null, classes = table.mean(axis=0), table
+    else:
+        null, classes = table[null_row], np.delete(table, null_row, axis=0)
+    if class_names is None:
+        class_names = tuple(str(label) for label in range(len(classes)))
+    return np.concatenate([classes, null[None]]), _card(model, tuple(class_names), dataset)
+
+
+def _card(model, class_names, dataset):
+    return DenoiserCard(
+        class_names=class_names,
+        null_label=len(class_names),
+        image_shape=model.arguments["image_shape"],
+        prediction_type=model.prediction_type,
+        parent=Parent(name=model.name, sha256=model.sha256),
+        alphas_cumprod=tuple(model.schedule.alphas_cumprod.tolist()),
+        dataset=dataset,
+        preset=model.name,
+        images_seen=0,
+        ema_decay=0.0,
+        sampler=model.sampling.sampler,
+        steps=model.sampling.steps,
+        spacing=model.sampling.spacing,
+        clip=model.sampling.clip,
+        variance=model.sampling.variance,
+        guidance_strength=0.0,
+    )
+
+
+def _network(model, table, card):
+    """`UNet2D` with the weights, each of which must be there, and no other."""
+    import_tensorflow()
+    network = build("unet2d", {**model.arguments, "num_classes": card.null_label})
+    levels = len(model.arguments["widths"])
+    variables = named_weights(network)
+    names = {name: their_name(name, levels) for name in variables}
+    if table is None:  # a label says nothing
+        table = np.zeros(variables[LABEL_TABLE].shape, np.float32)
+    tensors = {**model.tensors, LABEL_TENSOR: table}
+    wrong = sorted(set(names.values()) ^ tensors.keys())
+    if wrong:
+        raise ValueError(
+            f"{model.name} must hold the tensors of its network and no others. These differ: "
+            f"{', '.join(wrong[:5])}"
+        )
+    for name, variable in variables.items():
+        variable.assign(our_layout(name, tensors[names[name]]))
+    return network
+
+
+def main(
+    source: Annotated[str, tyro.conf.Positional, tyro.conf.arg(metavar="SOURCE")],
+    out: Path,
+    class_names: tuple[str, ...] | None = None,
+    null_row: int | None = None,
+    dataset: str = "unknown",
+    overwrite: bool = False,
+) -> None:
+    """Imports a UNet2DModel of diffusers, to sample, export or train from.
+
+    It needs neither torch nor diffusers. docs/diffusers.md lists what is supported.
+
+    Args:
+        source: folder that diffusers' save_pretrained wrote; or owner/name or owner/name@revision
+            of a Hub repository, which needs huggingface_hub.
+        out: folder to write denoiser.safetensors into.
+        class_names: names of the classes, in label order; by default numbers.
+        null_row: row of the label embedding that stands for no label, if there is one; -1 is the
+            last.
+        dataset: the training data set, such as cifar10, for `evaluate`.
+        overwrite: replace the file of an earlier import.
+    """
+    with working(f"reading {source}", line=True):
+        imported = import_diffusers(
+            source, out, class_names=class_names, null_row=null_row, dataset=dataset,
+            overwrite=overwrite,
+        )  # fmt: skip
+    card, model = imported.card, imported.model
+    height, width, channels = card.image_shape
+    labels = len(card.class_names)
+    classes = "no classes" if model.num_class_embeds is None else f"{labels} classes"
+    print(f"{model.name}: {height}x{width}x{channels}, {classes}, predicts {card.prediction_type}.")
+    sampling = model.sampling
+    print(f"Its card recommends what the pipeline does: {sampling.sampler}, {sampling.steps} steps")
+    if sampling.without:
+        print(f"except for what has no field there: {', '.join(sampling.without)}")
+    print(f"Written: {imported.path}")
+    folder = shlex.quote(str(out))
+    print(f"Export it: python -m kdiffusion export {folder}")
+    start = f"--run.init-from {folder} --model.network parent"
+    print(f"Train from it: python -m kdiffusion train PRESET {start}")

@@ -1,0 +1,149 @@
+"""`python -m kdiffusion evaluate SOURCE`: how good samples are, by measures that people trust.
+
+It runs without TensorFlow, but for a data set of TFDS and a SavedModel.
+"""
+
+import contextlib
+import json
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Literal
+
+from kdiffusion.artifacts import is_artifact, load_denoiser
+from kdiffusion.artifacts.released import existing
+from kdiffusion.commands.inputs import Artifact, PositiveOrNone, Sampling, Trust, from_to
+from kdiffusion.commands.outputs import write_outputs
+from kdiffusion.commands.seed_files import JOB, file_name, files_of, sample_to_folder
+from kdiffusion.data import ImageDataset, load_dataset, name_and_directory
+from kdiffusion.data.loading import load_as_split
+from kdiffusion.files import refuse_existing, staged
+
+from .evaluation import NETWORK_IMAGES, fitting_count, measurable, measure, network_figures
+from .image_sets import open_images
+from .measures import MEASURES
+from .real import labels_to_sample, read_real
+from .report import report, table
+
+if TYPE_CHECKING:  # A type checker can't know the table's names.
+    MeasureName = str
+else:
+    MeasureName = Literal[tuple(MEASURES)]
+FILES = ("evaluation.json", "report.html")
+
+
+def main(
+    source: Artifact,
+    data: str | None = None,
+    directory: Path | None = None,
+    images: PositiveOrNone = None,
+    measures: tuple[MeasureName, ...] | None = None,
+    features: Path | None = None,
+    feature_size: PositiveOrNone = None,
+    feature_range: tuple[float, float] = (0.0, 255.0),
+    feature_output: str | None = None,
+    judge: str | None = None,
+    network_images: Annotated[int, from_to(0)] = NETWORK_IMAGES,
+    seed: int = 0,
+    sampling: Sampling = Sampling(),
+    out: Path = Path("evaluation"),
+    overwrite: bool = False,
+    trust: Trust = False,
+) -> None:
+    """Measures samples against real images: a table, evaluation.json and report.html.
+
+    docs/evaluation.md explains the measures. An interrupted command can continue.
+
+    Args:
+        source: an exported file or folder to sample from, or existing images: a folder, what
+            `sample_many` wrote, or an NPZ file with `images` or `arr_0`.
+        data: name of the real data set, or a folder with a sub-folder for each class; by default,
+            what the model was trained on.
+        directory: folder of the images, or TFDS's data directory.
+        images: number of samples; by default 5000, or the number of training images if that is
+            less. For existing images: how many to use, by default all.
+        measures: measures to compute; by default all that are possible.
+        features: path of an ONNX network. By default the features of the data's classifier, or of
+            CIFAR-10's where the data has none.
+        feature_size: input height and width of that network, if its file doesn't fix them.
+        feature_range: values that the network expects for pixels of 0 and 255.
+        feature_output: name of the network's feature output, if it has several.
+        judge: name or ONNX file of a classifier of real images; by default the data set's.
+        network_images: number of held-out images to measure the network's errors on, without
+            sampling; fewer than 2 for none. Only for an exported file.
+        seed: seed of the first sample, and of the subsets that some measures use.
+        out: folder to write into.
+        overwrite: replace an earlier evaluation and its samples, when the new one is done.
+    """
+    for name in FILES:
+        refuse_existing(out / name, overwrite)
+    given, denoiser, shape, names = _open(existing(source), images, seed, trust)
+    if denoiser is not None:
+        sampling.resolve(denoiser.card)  # an error comes before the work
+    dataset, held_out = _load_data(data, directory, denoiser and denoiser.card, shape)
+    if given and set(names or ()) <= set(dataset.class_names):
+        names = dataset.class_names  # some of them, in another order: by name, not by place
+    real = read_real(
+        dataset, shape, names, judge=judge, features=features, feature_size=feature_size,
+        feature_range=feature_range, feature_output=feature_output,
+    )  # fmt: skip
+    count = len(given.images) if given else fitting_count(real) if images is None else images
+    _say_left_out(measurable(measures, count, given is None or given.labels is not None, real)[1])
+    with _folder_of_samples(out / "samples", overwrite and denoiser is not None) as folder:
+        samples = given or _sample(denoiser, real, range(seed, seed + count), folder, sampling)
+        figures, nearest = measure(samples, real, measures, seed)
+        figures.update(source=str(source), held_out=held_out)
+        if denoiser is not None:
+            figures["network"] = network_figures(denoiser, real, network_images, seed)
+        print(table(figures))
+        text = json.dumps(figures, indent=1, allow_nan=False)
+        texts = text, report(figures, samples, real, nearest)
+        written = write_outputs(
+            {out / name: text for name, text in zip(FILES, texts, strict=True)}, overwrite
+        )
+    print(f"Written: {written}")
+
+
+def _open(path, images, seed, trust):
+    """(ImageSet or None, Denoiser or None, image shape, class names or None)."""
+    if _is_images(path):
+        given = open_images(path)
+        given = given if images is None else given.subset(images, seed)
+        return given, None, given.images.shape[1:], given.class_names
+    denoiser = load_denoiser(path, trust)
+    return None, denoiser, denoiser.card.image_shape, denoiser.card.class_names
+
+
+def _is_images(path):
+    is_run = (path / "config.json").is_file()  # which holds images too
+    return path.suffix == ".npz" or (path.is_dir() and not is_run and not is_artifact(path))
+
+
+def _load_data(data, directory, card, image_shape) -> tuple[ImageDataset, str | None]:
+    """(ImageDataset, what is known of its split)."""
+    if card is not None:
+        return load_as_split(card, data, directory)
+    if data is None:
+        raise ValueError("`data` must be given: images, unlike models, don't name their data set")
+    name, place = name_and_directory(data, directory)
+    return load_dataset(name, directory=place, image_size=image_shape[:2]), None
+
+
+def _say_left_out(left_out):
+    """Prints one line: which measures are left out, and why."""
+    by_reason: dict[str, list[str]] = {}
+    for name, reason in left_out.items():
+        by_reason.setdefault(reason, []).append(name)
+    said = (f"{', '.join(names)} ({reason})" for reason, names in by_reason.items())
+    if left_out:
+        print(f"Not measured: {'; '.join(said)}.")
+
+
+def _folder_of_samples(folder, replace):
+    """Where to sample: the folder itself, or one that replaces it when all is done."""
+    is_ours = (folder / JOB).is_file()  # of an earlier evaluation
+    return staged(folder, True, JOB) if replace and is_ours else contextlib.nullcontext(folder)
+
+
+def _sample(denoiser, real, seeds, folder, sampling):
+    labels = labels_to_sample(len(denoiser.card.class_names), real.dataset)
+    sample_to_folder(denoiser, labels, seeds, folder, **sampling.given())
+    return open_images(folder, [file_name(file) for file in files_of(seeds)])

@@ -1,0 +1,114 @@
+"""A network evaluated a few times while it is trained, on samples from the same seeds each time."""
+
+from __future__ import annotations
+
+import math
+import time
+from collections.abc import Mapping
+from typing import TYPE_CHECKING, Any
+
+import keras
+import numpy as np
+import tensorflow as tf
+
+from kdiffusion.runs.tensorboard import event_writer
+from kdiffusion.terminal import say
+
+from .evaluation import evaluate, measurable
+from .judge import find_judge
+from .network_measures import FEWEST_IMAGES
+from .real import Real, read_real
+
+if TYPE_CHECKING:
+    from kdiffusion.data import ImageDataset
+    from kdiffusion.diffusion.denoiser import Denoiser
+    from kdiffusion.runs.config import Config
+    from kdiffusion.runs.run_directory import RunDirectory
+
+EVALUATIONS = 4  # of a run, where `every_epochs` is None
+MEASURES = ("share_as_asked", "frechet", "kernel", "precision_recall", "grain")
+WORDS = {  # a figure is left out where there are too few images for it
+    "share_as_asked": "share read as the class asked for (higher is better)",
+    "frechet_distance": "Fréchet distance to the training images (lower is better)",
+    "kernel_distance": "kernel distance to the training images (lower is better)",
+    "recall": "share of training images that samples come near (higher is better)",
+    "grain_levels": "grain, in levels of 255 (blur lowers it)",
+    "structure": "log error in layout and shapes (lower is better)",
+    "detail": "log error in texture and edges (lower is better)",
+}
+
+
+def make_callback(
+    config: Config, dataset: ImageDataset, directory: RunDirectory
+) -> EvaluationInTraining | None:
+    """The callback that evaluates a run; None where none is wanted or no judge reads the data."""
+    if config.evaluation.every_epochs == 0:
+        return None
+    facts = dataset.name, dataset.image_shape, dataset.class_names
+    judge = config.evaluation.judge or find_judge(*facts)
+    if judge is None or len(dataset.validation_images) < FEWEST_IMAGES:
+        say("No evaluation in training: no classifier of this data (--evaluation.judge names one).")
+        return None
+    real = read_real(dataset, dataset.image_shape, dataset.class_names, judge=judge)
+    return EvaluationInTraining(real, directory)
+
+
+class EvaluationInTraining(keras.callbacks.Callback):
+    """Evaluates every so many epochs, counted back from the last, for the terminal and TensorBoard.
+
+    Args:
+        real: Real, read by a judge.
+        directory: `RunDirectory`.
+    """
+
+    def __init__(self, real: Real, directory: RunDirectory):
+        super().__init__()
+        self._real, self._directory = real, directory
+        self._writer: Any = None  # opened when training begins
+        self._config = directory.config
+        self._epochs = self._config.optimizer.epochs
+        every = self._config.evaluation.every_epochs
+        self._every = every or math.ceil(self._epochs / EVALUATIONS)
+
+    def is_due(self, epoch: int) -> bool:
+        """Whether an epoch, the first of which is 1, ends with an evaluation."""
+        return (self._epochs - epoch) % self._every == 0
+
+    def on_train_begin(self, logs: Any = None) -> None:
+        if self._writer is None:  # `fit` begins twice where a run resumes within an epoch
+            step = self.model.step.numpy()
+            self._writer = event_writer(self._directory, "evaluation", step)
+
+    def on_epoch_end(self, epoch: int, logs: Any = None) -> None:
+        if not self.is_due(epoch + 1):
+            return
+        start = time.perf_counter()
+        figures = self.figures(self.model.denoiser(self._card()))
+        seconds = time.perf_counter() - start
+        say(said_of(epoch + 1, figures, self._config.evaluation.images, seconds))
+        with self._writer.as_default(step=self.model.step.numpy()):
+            for name, value in {**figures, "seconds": seconds}.items():
+                tf.summary.scalar(f"evaluation/{name}", np.float32(value))
+        self._writer.flush()  # a checkpoint follows, and says that this is done
+
+    def figures(self, denoiser: Denoiser, progress: bool = True) -> dict[str, float]:
+        """Those of `WORDS` that so many images can be measured by (docs/evaluation.md)."""
+        images = self._config.evaluation.images
+        possible, _ = measurable(None, images, True, self._real)
+        found = evaluate(
+            denoiser, self._real, count=images,
+            measures=[name for name in MEASURES if name in possible],
+            network_images=images, seed=self._config.run.seed, progress=progress,
+        )  # fmt: skip
+        found |= found["network"]
+        return {name: found[name] for name in WORDS if found.get(name) is not None}
+
+    def _card(self):
+        return self._directory.card(self.model)
+
+
+def said_of(epoch: int, figures: Mapping[str, float], images: int, seconds: float) -> str:
+    """What an evaluation found, in words: a line a figure, for a terminal of 80 columns."""
+    lines = [f"Epoch {epoch}, evaluated on {images:,} samples in {seconds:.0f} s:"]
+    lines += [f"  {figures[name]:8.3g}  {WORDS[name]}" for name in figures]
+    return "\n".join(lines)

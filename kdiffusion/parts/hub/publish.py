@@ -1,0 +1,210 @@
+"""`python -m kdiffusion hub SOURCE --out DIR`: a model as the Hugging Face Hub wants it."""
+
+from __future__ import annotations
+
+import dataclasses
+import json
+import os
+import shlex
+import shutil
+from pathlib import Path
+from typing import Annotated
+
+import tyro
+
+from kdiffusion.artifacts import load_denoiser, onnx_loader
+from kdiffusion.artifacts.released import existing, released_models
+from kdiffusion.commands.inputs import Artifact, Positive, label_names
+from kdiffusion.commands.outputs import labels_and_seeds
+from kdiffusion.diffusion.sampling import sample
+from kdiffusion.export.formats import export_network
+from kdiffusion.export.source import read_source
+from kdiffusion.files import refuse_existing, staged
+from kdiffusion.images import image_grid, to_uint8
+from kdiffusion.terminal import working
+
+MARK = ".kdiffusion-hub"  # an empty file: a folder that holds it may be replaced
+SPACE = "space"
+MOST_ROWS = 10  # classes in the gallery
+# Formats ► the names that others look for (Transformers.js, Optimum).
+NAMES = {
+    "onnx": "onnx/model.onnx",
+    "onnx_float16": "onnx/model_fp16.onnx",
+    "onnx_int8": "onnx/model_int8.onnx",
+    "safetensors": "denoiser.safetensors",
+}
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class Facts:
+    """What a user says about a model, beyond its files.
+
+    Args:
+        name: str, `owner/name` on the Hub.
+        license: str. The Hub's identifier of a licence.
+        datasets: the data sets' names on the Hub; `None` for those of `DATASETS`.
+        tags: more tags.
+        evaluation: dict of evaluation.json.
+        notes: str, Markdown to put at the end.
+    """
+
+    name: str = "OWNER/NAME"
+    license: str | None = None
+    datasets: tuple[str, ...] | None = None
+    tags: tuple[str, ...] = ()
+    evaluation: dict | None = None
+    notes: str = ""
+
+
+def write_hub_folder(
+    source: str | os.PathLike,
+    folder: str | os.PathLike,
+    facts: Facts,
+    *,
+    per_label: int = 8,
+    space: bool = True,
+    best: bool = False,
+    overwrite: bool = False,
+) -> dict[str, int]:
+    """Writes all that a model on the Hub consists of, or nothing.
+
+    Args:
+        source: path of a run, of a folder that `import` wrote, of a file of weights (.safetensors)
+            or of an exported ONNX file, which is published as it is; or a pretrained model, or one
+            on the Hub.
+        folder: path of the folder to make.
+        facts: Facts.
+        per_label: int. Images of each class in the gallery.
+        space: bool. Whether to write the page, as a static Space.
+        best: bool. Of a run, the checkpoint of the lowest validation loss, not the newest.
+        overwrite: bool. Whether an earlier folder may be replaced. Defaults to `False`.
+
+    Returns:
+        dict from each file of the networks to its bytes.
+
+    Raises:
+        FileNotFoundError, ValueError: `source` is none of these, or is damaged.
+        FileExistsError: `folder` exists, and `overwrite` is False or it is not such a folder.
+        OSError: npm, which the page needs, is missing or has no network.
+    """
+    from .card import FILES, model_readme, space_readme  # needs a package that --help doesn't
+
+    facts = _with_released_licence(source, facts)
+    with staged(folder, overwrite, MARK) as place:
+        place.mkdir()
+        (place / MARK).touch()
+        with working(f"writing the networks of {source}", line=True):
+            _write_networks(source, place, best)
+        files = {name: (place / name).stat().st_size for name in FILES if (place / name).is_file()}
+        if space:
+            from kdiffusion.parts.web import write_site
+
+            smaller = place / NAMES["onnx_float16"]  # half of the download
+            write_site(smaller if smaller.exists() else place / NAMES["onnx"], place / SPACE)
+        denoiser = load_denoiser(place / NAMES["onnx"])
+        caption = _draw_gallery(denoiser, per_label, place / "gallery.png")
+        model_readme(denoiser.card, facts, files, caption).save(place / "README.md")
+        if space:
+            space_readme(denoiser.card, facts).save(place / SPACE / "README.md")
+        if facts.evaluation is not None:
+            text = json.dumps(facts.evaluation, indent=1)
+            (place / "evaluation.json").write_text(text, encoding="utf-8")
+    return files
+
+
+def read_evaluation(path: Path) -> dict:
+    """The figures that `kdiffusion evaluate` wrote, without the paths of this machine."""
+    figures = json.loads(path.read_text(encoding="utf-8"))
+    return {**figures, **{key: Path(figures[key]).name for key in ("source", "data", "features")}}
+
+
+def _with_released_licence(source, facts):
+    """A pretrained model's README says its licence."""
+    file = released_models().get(str(source))
+    if file is None or facts.license is not None:
+        return facts
+    from huggingface_hub import ModelCard
+
+    data = ModelCard.load(file.with_name("README.md")).data
+    return dataclasses.replace(facts, license=data.get("license"))
+
+
+def _write_networks(source, place, best):
+    """Writes the files of `NAMES` and a Keras file; of an ONNX file, that alone."""
+    path = existing(source)
+    if onnx_loader.recognises(path) and str(source) not in released_models():
+        (place / "onnx").mkdir()
+        shutil.copyfile(path, place / NAMES["onnx"])
+        return
+    network, card = read_source(source, best)
+    formats = [name for name in NAMES if name.startswith("onnx")]  # the weights come with them
+    written = export_network(network, card, place / "onnx", formats)
+    for name, file in written.items():
+        file.rename(place / NAMES[name])
+    # In float32, as anyone would train or build on it.
+    plain = type(network).from_config({**network.get_config(), "dtype": "float32"})
+    plain.set_weights(network.get_weights())
+    plain.save(place / "model.keras")
+
+
+def _draw_gallery(denoiser, per_label, path):
+    """Samples the first classes from the first seeds, as the card recommends; returns a caption."""
+    card = denoiser.card
+    labels = range(min(len(card.class_names), MOST_ROWS))
+    label_of_image, seeds = labels_and_seeds(labels, per_label)
+    images = to_uint8(sample(denoiser, label_of_image, seeds))
+    names = label_names(labels, card.class_names) if len(card.class_names) > 1 else None
+    image_grid(images, per_label, row_labels=names).save(path, format="PNG")
+    return f"Uncurated: seeds 0 to {int(seeds[-1])}, sampled with `{NAMES['onnx']}`"
+
+
+def main(
+    source: Artifact,
+    out: Path,
+    name: str = Facts.name,
+    license: str | None = None,
+    datasets: tuple[str, ...] | None = None,
+    tags: tuple[str, ...] = (),
+    evaluation: Path | None = None,
+    notes: Path | None = None,
+    per_label: Positive = 8,
+    space: Annotated[bool, tyro.conf.arg(help_behavior_hint="")] = True,
+    best: bool = False,
+    overwrite: bool = False,
+) -> None:
+    """Writes a folder for the Hugging Face Hub, and prints how to upload it.
+
+    It has a model card, the network in several formats, samples, and a Space.
+
+    Args:
+        source: a run's folder, an imported folder, a .safetensors file, an exported .onnx file
+            (published alone), a pretrained model's name, or hf://owner/name.
+        out: folder to write.
+        name: owner/name on the Hub, for README.md.
+        license: the Hub's identifier of a licence, such as apache-2.0; by default that of a
+            pretrained model, else none.
+        datasets: names of the data sets on the Hub; by default from the model's card.
+        tags: additional tags.
+        evaluation: evaluation.json that `evaluate` wrote for this model.
+        notes: Markdown file to append to README.md: intended use, limits, failures.
+        per_label: images of each class in the gallery.
+        space: leave out the page, which needs npm.
+        best: publish a run's checkpoint with the lowest validation loss, not the newest.
+        overwrite: replace an earlier folder.
+    """
+    refuse_existing(out, overwrite, MARK)
+    facts = Facts(
+        name=name,
+        license=license,
+        datasets=datasets,
+        tags=tags,
+        evaluation=None if evaluation is None else read_evaluation(evaluation),
+        notes="" if notes is None else notes.read_text(encoding="utf-8"),
+    )
+    files = write_hub_folder(
+        source, out, facts, per_label=per_label, space=space, best=best, overwrite=overwrite
+    )
+    for file, size in files.items():
+        print(f"{size / 1e6:8.1f} MB  {out / file}")
+    print(f"Written: {out}. Read {out / 'README.md'} before you publish it.")
+    print(f'Upload it: hf upload {name} {shlex.quote(str(out))} --exclude "{SPACE}/*"')

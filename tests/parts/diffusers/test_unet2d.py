@@ -1,0 +1,106 @@
+import numpy as np
+import pytest
+
+from kdiffusion.networks import LABEL_TABLE, build, describe, named_weights
+from kdiffusion.networks.unet import UNet
+from kdiffusion.parts.diffusers.unet2d import UNet2D
+from tests.networks.layer_values import network_inputs
+
+DDPM_CIFAR10_PARAMETERS = 35_746_307  # Ho et al. 2020: "35.7 million"; google/ddpm-cifar10-32
+
+SETTINGS = {
+    "image_shape": (16, 8, 3),
+    "num_classes": 3,
+    "widths": (8, 16),
+    "blocks_per_level": 1,
+    "down_attention": (False, True),
+    "up_attention": (True, False),
+    "middle_attention": True,
+    "head_channels": 4,
+    "norm_groups": 4,
+    "norm_epsilon": 1e-3,
+    "middle_norm_groups": 2,
+    "symmetric_padding": True,
+    "cosine_first": True,
+    "frequency_shift": 0,
+    "embedding_channels": 10,
+    "dropout": 0.25,
+    "scale_shift": True,
+    "dtype": "mixed_bfloat16",
+    "name": "mine",
+}
+
+
+def _random(network):
+    rng = np.random.default_rng(0)
+    network.set_weights([rng.normal(size=w.shape, scale=0.1) for w in network.get_weights()])
+    return network
+
+
+def test_as_it_comes_it_is_ddpms_network_for_cifar10_and_a_label_table():
+    network = UNet2D((32, 32, 3), 10)
+    assert network.count_params() == DDPM_CIFAR10_PARAMETERS + 11 * 512
+
+
+def test_the_config_returns_every_argument_that_was_passed():
+    assert UNet2D(**SETTINGS).get_config() == SETTINGS
+
+
+def test_it_is_made_again_from_its_description():
+    network = UNet2D(**SETTINGS)
+    name, arguments = describe(network)
+    assert name == "unet2d"
+    again = build(name, arguments)
+    assert {**again.get_config(), "name": None, "dtype": None} == {
+        **SETTINGS, "name": None, "dtype": None,
+    }  # fmt: skip
+    assert named_weights(again).keys() == named_weights(network).keys()
+
+
+@pytest.fixture(scope="module")
+def float32_network():
+    return _random(UNet2D(**{**SETTINGS, "dtype": "float32"}))
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        {"head_channels": 8}, {"norm_groups": 8}, {"norm_epsilon": 0.5}, {"middle_norm_groups": 4},
+        {"middle_norm_groups": 0}, {"symmetric_padding": False}, {"cosine_first": False},
+        {"frequency_shift": 1},
+    ],
+    ids=str,
+)  # fmt: skip
+def test_every_choice_changes_what_is_predicted(change, float32_network):
+    other = UNet2D(**{**SETTINGS, "dtype": "float32", **change})
+    source, inputs = named_weights(float32_network), network_inputs(float32_network.image_shape)
+    for name, variable in named_weights(other).items():
+        variable.assign(source[name])
+    difference = np.asarray(float32_network(inputs)) - np.asarray(other(inputs))
+    assert np.abs(difference).max() > 1e-6
+
+
+def test_weights_that_unet_has_too_have_the_same_names():
+    arguments = {"image_shape": (16, 16, 3), "num_classes": 3}
+    theirs = named_weights(UNet(**arguments, base_channels=8, channel_multipliers=(1, 2)))
+    ours = named_weights(
+        UNet2D.from_settings(
+            **arguments, base_channels=8, channel_multipliers=(1, 2), blocks_per_level=2,
+            attention_resolutions=(16,), attention_heads=1, dropout=0.0, scale_shift=False,
+            patch_size=1, norm_groups=4,
+        )
+    )  # fmt: skip
+    assert ours.keys() == theirs.keys()
+    differing = {name for name in ours if ours[name].shape != theirs[name].shape}
+    assert differing == {LABEL_TABLE, "condition/hidden/kernel"}
+
+
+@pytest.mark.parametrize("change", [{"patch_size": 2}, {"attention_heads": 2}])
+def test_settings_of_a_run_that_it_has_no_place_for_are_refused(change):
+    settings = {
+        "base_channels": 32, "channel_multipliers": (1,), "blocks_per_level": 1,
+        "attention_resolutions": (), "attention_heads": 1, "dropout": 0.0, "scale_shift": False,
+        "patch_size": 1,
+    }  # fmt: skip
+    with pytest.raises(ValueError, match="`patch_size` and `attention_heads` must be 1"):
+        UNet2D.from_settings((8, 8, 1), 3, **{**settings, **change})

@@ -1,0 +1,140 @@
+"""An evaluation in training finds what the command finds: here of a denoiser that is known."""
+
+import dataclasses
+from types import SimpleNamespace
+
+import numpy as np
+import pytest
+from tensorboard.backend.event_processing.plugin_event_accumulator import EventAccumulator
+from tensorboard.util.tensor_util import make_ndarray
+
+from kdiffusion.commands.train import run
+from kdiffusion.data import load_dataset
+from kdiffusion.diffusion.denoiser import NetworkDenoiser
+from kdiffusion.diffusion.forward_process import NoiseSchedule
+from kdiffusion.images import to_model_range
+from kdiffusion.parts.evaluation.in_training import (
+    EvaluationInTraining,
+    make_callback,
+)
+from kdiffusion.parts.evaluation.network_measures import measure_network
+from kdiffusion.runs import train
+from kdiffusion.runs.config import Config, DataConfig, EvaluationConfig, OptimizerConfig
+from tests.runs.conftest import tiny_config
+
+NAMES = tuple("0123456789")
+
+
+@pytest.fixture(scope="module")
+def digits():
+    return load_dataset("digits")
+
+
+@pytest.fixture
+def card(make_card):
+    return make_card(
+        NoiseSchedule(np.linspace(0.99, 0.001, 20)), image_shape=(8, 8, 1), class_names=NAMES,
+        null_label=10, prediction_type="x0", steps=2,
+    )  # fmt: skip
+
+
+def _draws(images, card):
+    """A Denoiser that answers each class with one image of it."""
+
+    def denoiser(noisy_images, timesteps, labels):
+        return images[np.minimum(labels, len(images) - 1)]
+
+    return NetworkDenoiser(card, denoiser)
+
+
+@pytest.fixture
+def of_each_class(digits):
+    first = [int(np.argmax(digits.labels == label)) for label in range(10)]
+    return to_model_range(digits.images[first])
+
+
+@pytest.fixture
+def digits_judge(tmp_path, digits, write_linear_judge):
+    """Reads an image as the class whose first training image is nearest to it."""
+    first = [int(np.argmax(digits.labels == label)) for label in range(10)]
+    templates = digits.images[first].reshape(10, -1).astype(np.float64)
+    card = {"class_names": NAMES, "image_shape": (8, 8, 1), "accuracy": {}, "how_made": ""}
+    bias = -0.5 * np.sum(templates**2, axis=1)
+    return write_linear_judge(tmp_path / "nearest.onnx", np.eye(64), templates.T, bias, card)
+
+
+def _directory(epochs, tmp_path, judge=None, images=100):
+    config = Config(
+        preset="digits", data=DataConfig(name="digits"),
+        optimizer=OptimizerConfig(epochs=epochs),
+        evaluation=EvaluationConfig(every_epochs=None, images=images, judge=judge),
+    )  # fmt: skip
+    return SimpleNamespace(config=config, tensorboard=tmp_path)
+
+
+def test_a_network_that_draws_what_is_asked_for_is_told_from_one_that_swaps_classes(
+    digits, card, of_each_class, digits_judge, tmp_path
+):
+    directory = _directory(1, tmp_path, judge=str(digits_judge))
+    callback = make_callback(directory.config, digits, directory)
+    right, wrong = (
+        callback.figures(_draws(images, card), progress=False)
+        for images in (of_each_class, of_each_class[::-1].copy())
+    )
+    assert right["share_as_asked"] == 1.0
+    assert wrong["share_as_asked"] == 0.0
+    # The images are the same, in another order: so is their distance from the real ones.
+    np.testing.assert_allclose(wrong["kernel_distance"], right["kernel_distance"], rtol=0.2)
+    assert wrong["structure"] > right["structure"]
+
+
+def test_the_network_is_measured_as_by_itself(digits, card, of_each_class, tmp_path):
+    """On all held-out images, where more are asked for than there are."""
+    denoiser, directory = _draws(of_each_class, card), _directory(1, tmp_path, images=300)
+    callback = make_callback(directory.config, digits, directory)
+    figures = callback.figures(denoiser, progress=False)
+    expected = measure_network(
+        denoiser, digits.validation_images, digits.validation_labels, progress=False
+    )
+    np.testing.assert_allclose(figures["structure"], expected["structure"])
+    np.testing.assert_allclose(figures["detail"], expected["detail"])
+
+
+@pytest.mark.parametrize(("epochs", "due"), [(150, [36, 74, 112, 150]), (13, [1, 5, 9, 13])])
+def test_a_run_is_evaluated_four_times_the_last_epoch_among_them(epochs, due, tmp_path):
+    directory = _directory(epochs, tmp_path)
+    callback = EvaluationInTraining(None, directory)
+    assert [epoch for epoch in range(1, epochs + 1) if callback.is_due(epoch)] == due
+
+
+def test_a_folder_which_no_judge_reads_is_not_evaluated(digits, tmp_path, capsys):
+    folder = dataclasses.replace(digits, name="folder")
+    for data, judge, wanted in ((folder, None, False), (folder, "digits", True)):
+        directory = _directory(10, tmp_path, judge=judge)
+        assert (make_callback(directory.config, data, directory) is not None) == wanted
+    assert "--evaluation.judge" in capsys.readouterr().out
+
+
+@pytest.mark.slow
+def test_evaluations_are_printed_and_in_the_log(tmp_path, capsys):
+    config = tiny_config(evaluation={"every_epochs": 1, "images": 100})
+    directory = train(config, tmp_path, make_callbacks=[make_callback]).directory
+    assert "Epoch 2, evaluated" in capsys.readouterr().out
+    events = EventAccumulator(str(directory.tensorboard / "evaluation"), {"tensors": 0}).Reload()
+    for name in ("share_as_asked", "kernel_distance", "grain_levels", "structure", "seconds"):
+        values = events.Tensors(f"evaluation/{name}")
+        assert [event.step for event in values] == [6, 12]
+        assert all(np.isfinite(make_ndarray(event.tensor_proto)) for event in values)
+
+
+@pytest.mark.slow
+def test_the_command_refuses_a_judge_that_is_not_there_before_it_writes(tmp_path):
+    evaluated = ["--evaluation.every-epochs", "1", "--evaluation.judge", "nobody"]
+    with pytest.raises(ValueError, match="nobody"):
+        run(["digits", "--run-dir", str(tmp_path / "run"), *evaluated])
+    assert not (tmp_path / "run" / "config.json").exists()
+
+
+def test_a_run_that_asks_for_no_evaluation_gets_none(tmp_path):
+    config = tiny_config(evaluation={"every_epochs": 0})
+    assert make_callback(config, None, SimpleNamespace(config=config)) is None

@@ -1,0 +1,58 @@
+"""`hf://owner/name` wherever an exported file can be given, from a stand-in for the Hub."""
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from kdiffusion.__main__ import main
+from kdiffusion.artifacts import load_denoiser
+from kdiffusion.parts.hub.download import FILES, downloaded
+
+ROOT = Path(__file__).parents[3]
+GOLDEN = ROOT / "tests" / "golden" / "denoiser.onnx"
+DIGITS = ROOT / "pretrained" / "digits" / "denoiser_float16.onnx"
+NAME = "someone/model"
+
+
+def test_a_revision_stays_what_it_was(stand_in):
+    first = stand_in.put(NAME, {"onnx/model.onnx": GOLDEN.read_bytes()})
+    stand_in.put(NAME, {"onnx/model.onnx": DIGITS.read_bytes()})
+    assert load_denoiser(f"hf://{NAME}@{first}").card == load_denoiser(GOLDEN).card
+    assert load_denoiser(f"hf://{NAME}").card == load_denoiser(DIGITS).card
+    assert load_denoiser(f"hf://{NAME}@main").card == load_denoiser(DIGITS).card
+
+
+def test_a_file_of_it_can_be_named(stand_in):
+    files = {"onnx/model.onnx": GOLDEN.read_bytes(), "onnx/model_fp16.onnx": DIGITS.read_bytes()}
+    commit = stand_in.put(NAME, files)
+    for url in (f"hf://{NAME}/onnx/model_fp16.onnx", f"hf://{NAME}@{commit}/onnx/model_fp16.onnx"):
+        assert load_denoiser(url).card == load_denoiser(DIGITS).card
+
+
+@pytest.mark.parametrize("file", FILES)
+def test_a_name_stands_for_the_first_file_that_is_there(stand_in, file):
+    stand_in.put(NAME, {file: b"x", "z.onnx": b""})
+    assert downloaded(f"hf://{NAME}").as_posix().endswith(file)
+
+
+def test_offline_it_opens_what_was_downloaded_and_no_other_file(stand_in, monkeypatch):
+    stand_in.put(NAME, {FILES[0]: GOLDEN.read_bytes()})
+    stand_in.put("a/b", {FILES[0]: GOLDEN.read_bytes(), FILES[1]: DIGITS.read_bytes()})
+    load_denoiser(f"hf://{NAME}")
+    load_denoiser(f"hf://a/b/{FILES[1]}")
+    monkeypatch.setattr("time.sleep", lambda seconds: None)  # between huggingface_hub's attempts
+    stand_in.stop()
+    assert load_denoiser(f"hf://{NAME}").card == load_denoiser(GOLDEN).card
+    with pytest.raises(OSError, match=r"onnx/model\.onnx|locate the file"):
+        load_denoiser("hf://a/b")
+
+
+def test_a_command_samples_from_it_in_a_process_of_its_own(stand_in, tmp_path, run_python):
+    stand_in.put(NAME, {"onnx/model.onnx": GOLDEN.read_bytes()})
+    options = ["--labels", "3", "--per-label", "1", "--out"]
+    run_python("-m", "kdiffusion", "sample", f"hf://{NAME}", *options, tmp_path / "x.png")
+    main(["sample", str(GOLDEN), *options, str(tmp_path / "y.png")])
+    drawn, here = (np.asarray(Image.open(tmp_path / f"{name}.png")) for name in "xy")
+    np.testing.assert_array_equal(drawn, here)

@@ -1,0 +1,162 @@
+"""What `kdiffusion hub` writes: the networks, what README.md says to the Hub and to people."""
+
+import dataclasses
+import json
+import re
+from pathlib import Path
+
+import numpy as np
+import pytest
+from huggingface_hub import ModelCard
+from huggingface_hub.repocard import SpaceCard
+from PIL import Image
+
+from kdiffusion.artifacts import load_denoiser
+from kdiffusion.commands.outputs import labels_and_seeds
+from kdiffusion.diffusion.card import Parent
+from kdiffusion.diffusion.sampling import sample
+from kdiffusion.images import to_uint8
+from kdiffusion.parts.hub import publish as command
+from kdiffusion.parts.hub.card import DATASETS, METRICS, model_readme, space_readme
+from kdiffusion.parts.hub.publish import MARK, NAMES, Facts
+from kdiffusion.runs.initial_weights import read_parent
+
+RUN = Path(__file__).parents[2] / "golden" / "run"
+GOLDEN = RUN.parent / "denoiser.onnx"
+FIGURES = {
+    **dict.fromkeys(METRICS), "format_version": 1, "source": "/home/me/x.onnx",
+    "data": "/home/me/digits", "features": "judge", "sampler": {"sampler": "ddim", "steps": 5},
+    "images": 600, "frechet_distance": 1.25, "share_as_asked": 0.75,
+}  # fmt: skip
+
+
+@pytest.fixture(scope="module")
+def of_run(tmp_path_factory):
+    folder = tmp_path_factory.mktemp("hub") / "of run"
+    (folder.parent / "evaluation.json").write_text(json.dumps(FIGURES))
+    (folder.parent / "notes.md").write_text("## Limits\n\nx\n")
+    command.main(
+        RUN, folder, name="someone/model", license="mit", per_label=2, space=False,
+        evaluation=folder.parent / "evaluation.json", notes=folder.parent / "notes.md",
+    )  # fmt: skip
+    return folder
+
+
+def _names(folder):
+    return {p.relative_to(folder).as_posix() for p in folder.rglob("*") if p.is_file()}
+
+
+@pytest.mark.slow
+def test_a_run_gives_all(of_run):
+    others = {"README.md", "evaluation.json", "gallery.png", MARK, "model.keras", "onnx/card.json"}
+    assert _names(of_run) == {*NAMES.values(), *others}
+    of_run_itself = read_parent(RUN).weights
+    for name in ("model.keras", "denoiser.safetensors"):
+        of_file = read_parent(of_run / name).weights
+        assert of_file.keys() == of_run_itself.keys()
+        for name, value in of_file.items():
+            np.testing.assert_array_equal(value, of_run_itself[name])
+
+
+@pytest.mark.slow
+def test_the_hub_s_own_library_reads_the_metadata(of_run):
+    data = ModelCard.load(of_run / "README.md").data
+    assert (data.license, data.library_name, data.model_name) == ("mit", "kdiffusion", "model")
+    assert {"onnx", "keras", "diffusion", "class-conditional"} <= set(data.tags)
+    results = {each.metric_type: each for each in data.eval_results}
+    assert results.keys() == {"frechet_distance", "share_as_asked"}
+    distance = results["frechet_distance"]
+    assert distance.metric_value == 1.25
+    assert distance.metric_name == "Frechet distance (features: judge)"
+    assert distance.metric_args == {"images": 600}
+    assert distance.dataset_name == "digits"
+
+
+@pytest.mark.slow
+def test_its_text_has_the_figures_the_notes_and_every_file(of_run):
+    text = (of_run / "README.md").read_text(encoding="utf-8")
+    for needed in ("600 sampled images (sampler ddim, steps 5)", "| Share as asked | 0.75 |"):
+        assert needed in text
+    assert text.endswith("## Limits\n\nx\n")
+    for name in NAMES.values():
+        assert f"| `{name}` |" in text
+    assert 'load_denoiser("hf://someone/model")' in text
+    # No path of this machine is published.
+    assert "/home/me" not in text + (of_run / "evaluation.json").read_text(encoding="utf-8")
+
+
+@pytest.mark.slow
+def test_the_gallery_is_drawn_from_the_file(of_run):
+    denoiser = load_denoiser(of_run / "onnx" / "model.onnx")
+    labels = labels_and_seeds(range(len(denoiser.card.class_names)), 2)
+    images = to_uint8(sample(denoiser, *labels))
+    image = np.asarray(Image.open(of_run / "gallery.png"))
+    scale = 48 // images.shape[2]
+    last = image[-2 - scale * images.shape[1] : -2, -2 - scale * images.shape[2] : -2, 0]
+    np.testing.assert_array_equal(last[::scale, ::scale], images[-1, ..., 0])
+
+
+def test_the_loop_of_the_text_is_that_of_the_specification(card):
+    text = model_readme(card, Facts(), {"onnx/model.onnx": 1}, "x").text
+    *_, snippet = re.findall(r"```python\n(.*?)```", text, re.DOTALL)
+    printed = (Path(__file__).parents[3] / "docs" / "spec.md").read_text(encoding="utf-8")
+    (loop,) = re.findall(r"```python\n(.*?)```", printed, re.DOTALL)
+    assert snippet == loop.replace("denoiser.onnx", "onnx/model.onnx")
+
+
+@pytest.mark.parametrize("dataset", DATASETS)
+def test_data_set_and_parent_are_named_as_the_hub_names_them(card, dataset):
+    parent = Parent(name="hf://a/b@v1/onnx/model.onnx", sha256=64 * "0")
+    card = dataclasses.replace(card, dataset=dataset, parent=parent)
+    data = ModelCard(str(model_readme(card, Facts(tags=("x",)), {"onnx/model.onnx": 1}, "y"))).data
+    assert data.datasets == [DATASETS[dataset]]
+    assert data.base_model == "a/b"
+    assert "x" in data.tags
+    assert data.license is None
+
+
+def test_the_space_is_a_static_one(card):
+    data = SpaceCard(str(space_readme(card, Facts(name="a/b", license="mit")))).data
+    assert (data.sdk, data.app_file, data.models) == ("static", "index.html", ["a/b"])
+    assert len(data.short_description) <= 60
+
+
+@pytest.mark.slow
+def test_an_onnx_file_is_published_with_a_page_and_replaced(tmp_path, find_program):
+    find_program("npm", "npm, which comes with Node.js")
+    out = tmp_path / "out"
+    command.main(GOLDEN, out, per_label=1)
+    for name in ("onnx/model.onnx", "space/denoiser.onnx"):
+        assert (out / name).read_bytes() == GOLDEN.read_bytes()
+    assert not (out / "model.keras").exists()
+    assert (out / "space" / "index.html").is_file()
+    assert SpaceCard.load(out / "space" / "README.md").data.sdk == "static"
+    with pytest.raises(FileExistsError, match="--overwrite"):
+        command.main(GOLDEN, out)
+    command.main(GOLDEN, out, per_label=1, overwrite=True, space=False)
+    assert not (out / "space").exists()
+
+
+@pytest.mark.slow
+def test_a_pretrained_model_opens_from_the_hub_and_starts_a_run(stand_in, tmp_path, capsys):
+    out = tmp_path / "out"
+    command.main(Path("digits"), out, space=False, per_label=1)
+    assert f"hf upload OWNER/NAME {out}" in capsys.readouterr().out
+    stand_in.put("someone/model", {name: (out / name).read_bytes() for name in _names(out)})
+    data = ModelCard.load(out / "README.md").data
+    assert data.license == "apache-2.0"  # a released model brings its own
+    assert data.datasets is None  # the digits aren't on the Hub
+    for file in ("onnx/model.onnx", "onnx/model_fp16.onnx", "onnx/model_int8.onnx"):
+        assert load_denoiser(f"hf://someone/model/{file}").card == load_denoiser("digits").card
+    parent, here = read_parent("hf://someone/model"), read_parent(out)
+    assert parent.to_dict() == {"name": "hf://someone/model", "sha256": here.sha256}
+    for name, weights in here.weights.items():
+        np.testing.assert_array_equal(parent.weights[name], weights)
+
+
+def test_the_help_needs_no_package_of_the_hub(run_python):
+    run_python(
+        "-c",
+        "import sys; sys.modules['huggingface_hub'] = None\n"
+        "from kdiffusion.__main__ import main; main(['hub', '--help'])",
+    )
