@@ -94,30 +94,3 @@ from kdiffusion.commands import train
 from kdiffusion.data import DATASETS, load_dataset
 assert not {"tensorflow", "tensorflow_datasets", "keras", "sklearn"} & set(sys.modules)
 """)  # fmt: skip
-
-
-@pytest.mark.slow
-def test_the_core_works_where_no_part_is_there(tmp_path, run_python):
-    core = sorted(set().union(*CORE[1:]))
-    run_python(
-        "-c",
-        f"""
-import importlib, pkgutil, sys
-
-class NoParts:
-    def find_spec(self, name, path=None, target=None):
-        if name.split(".")[1:2] and name.split(".")[1] in {PARTS!r}:
-            raise ModuleNotFoundError(name, name=name)
-
-sys.meta_path.insert(0, NoParts())
-for name in {core!r}:
-    package = importlib.import_module("kdiffusion." + name)
-    for module in pkgutil.walk_packages(package.__path__, package.__name__ + "."):
-        if not module.name.endswith("__main__"):
-            importlib.import_module(module.name)
-from kdiffusion.__main__ import main
-main(["sample", "digits", "--labels", "3", "--per-label", "1", "--steps", "2"])
-""",
-        cwd=tmp_path,
-    )
-    assert (tmp_path / "samples.png").is_file()
