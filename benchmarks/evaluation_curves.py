@@ -16,7 +16,7 @@ from PIL import Image, ImageFilter
 from kdiffusion import load_dataset
 from kdiffusion.parts.evaluation.evaluation import measure
 from kdiffusion.parts.evaluation.image_sets import ImageSet
-from kdiffusion.parts.evaluation.real import read_real
+from kdiffusion.parts.evaluation.real_images import read_real
 
 SHOWN = (
     "frechet_distance", "frechet_distance_extrapolated", "kernel_distance", "kernel_distance_sd",

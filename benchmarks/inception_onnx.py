@@ -16,7 +16,7 @@ import torch
 import tyro
 from torch_fidelity.feature_extractor_inceptionv3 import FeatureExtractorInceptionV3
 
-from kdiffusion.files import staged
+from kdiffusion.atomic_files import staged
 
 LAYER = "2048"
 

@@ -19,7 +19,7 @@ from kdiffusion.diffusion.samplers import SAMPLERS
 from kdiffusion.diffusion.sampling import network_evaluations
 from kdiffusion.parts.evaluation.evaluation import measure
 from kdiffusion.parts.evaluation.image_sets import ImageSet
-from kdiffusion.parts.evaluation.real import read_real
+from kdiffusion.parts.evaluation.real_images import read_real
 
 FIGURES = ("frechet_distance", "kernel_distance", "share_as_asked", "recall", "coverage")
 

@@ -17,6 +17,7 @@ import numpy as np
 from kdiffusion.artifacts import load_denoiser
 from kdiffusion.artifacts.integrity import SELF_CHECK_KEY, example_inputs
 from kdiffusion.artifacts.onnx_loader import open_session
+from kdiffusion.atomic_files import sha256_of
 from kdiffusion.diffusion.card import DenoiserCard
 from kdiffusion.diffusion.forward_process import NoiseSchedule
 from kdiffusion.diffusion.prediction import from_x0_and_eps
@@ -25,7 +26,6 @@ from kdiffusion.diffusion.sampling import sample, sampling_steps
 from kdiffusion.diffusion.schedules import make_schedule
 from kdiffusion.diffusion.seeded_noise import ImageNoise
 from kdiffusion.diffusion.spacing import SPACINGS, timestep_pairs
-from kdiffusion.files import sha256_of
 from kdiffusion.images import to_uint8
 
 FOLDER = Path(__file__).parent / "v1"

@@ -19,8 +19,8 @@ from kdiffusion.artifacts import (
     saved_model_loader,
 )
 from kdiffusion.artifacts.integrity import ArtifactError, seal
+from kdiffusion.atomic_files import staged
 from kdiffusion.diffusion.denoiser import LoadedDenoiser
-from kdiffusion.files import staged
 from kdiffusion.networks import is_described, named_weights
 
 from . import (
@@ -47,7 +47,7 @@ class Format(NamedTuple):
         tolerance: float. How far any predicted number may be from the live network's.
         write: function of (ExportSource, Path) that writes it, with a place for the seal.
         parts: of a folder, the patterns of its files.
-        mark: of a folder, the file by which `kdiffusion.files` knows that it may be replaced.
+        mark: of a folder, the file by which `atomic_files` knows that it may be replaced.
     """
 
     artifact: str
@@ -64,7 +64,7 @@ FORMATS = {
     "onnx_int8": Format("denoiser_int8.onnx", 2e-1, onnx_int8.write),
     "saved_model": Format(
         saved_model_loader.ARTIFACT, 1e-4, saved_model_writer.write,
-        saved_model_loader.PARTS, saved_model_loader.CARD_PATH,
+        saved_model_loader.CONTENTS, saved_model_loader.CARD_PATH,
     ),
     "litert": Format(litert_loader.ARTIFACT, 1e-4, litert_writer.write),
     "safetensors": Format(safetensors_loader.ARTIFACT, 1e-4, safetensors_writer.write),
@@ -75,7 +75,7 @@ FORMATS = {
 }  # fmt: skip
 BATCH_SIZES = (1, 3, 17)  # of the images that a file is checked on
 DEFAULT_FORMATS = ("onnx", "saved_model")
-CARD = "card.json"  # beside every export: the newest, for who looks without a runtime
+CARD_FILE = "card.json"  # beside every export: the newest, for who looks without a runtime
 WEIGHTS = ("safetensors", "safetensors_float16")  # one is beside every export, to start from
 
 
@@ -167,7 +167,7 @@ def export_network(
             seal(temporary, row.parts)
             # Trusted: it was written just now.
             check_deviation(source.network, load_denoiser(temporary, trust=True), row.tolerance)
-        temporary = stack.enter_context(staged(folder / CARD, overwrite=True))
+        temporary = stack.enter_context(staged(folder / CARD_FILE, overwrite=True))
         temporary.write_text(card.to_json() + "\n", encoding="utf-8")
     return paths
 
@@ -176,7 +176,7 @@ def _are_of(network, card, folder):
     """Whether the files in a folder are of this network: by its weights, if they are there."""
     file = folder / safetensors_loader.ARTIFACT
     if not file.exists():
-        return (folder / CARD).read_text(encoding="utf-8") == card.to_json() + "\n"
+        return (folder / CARD_FILE).read_text(encoding="utf-8") == card.to_json() + "\n"
     stored, own = safetensors_loader.read(file), named_weights(network)
     return stored.card == card and all(
         np.array_equal(own[name], value) for name, value in stored.weights.items()

@@ -8,7 +8,13 @@ from pathlib import Path
 import numpy as np
 
 from kdiffusion.artifacts.integrity import UNSEALED
-from kdiffusion.artifacts.safetensors_loader import CARD, METADATA_KEY, NETWORK, NETWORK_CLASS, SEAL
+from kdiffusion.artifacts.safetensors_loader import (
+    CARD_ENTRY,
+    METADATA_KEY,
+    NETWORK,
+    NETWORK_CLASS,
+    SEAL,
+)
 from kdiffusion.networks import describe, named_weights
 
 from .source import ExportSource
@@ -31,7 +37,7 @@ def write(source: ExportSource, path: Path, dtype: type = np.float32) -> None:
         value = np.ascontiguousarray(variable, np.float32)
         tensors[name] = value.astype(dtype) if value.ndim > 1 else value
     facts = {
-        CARD: source.card.to_json(), NETWORK_CLASS: network_class, NETWORK: arguments,
+        CARD_ENTRY: source.card.to_json(), NETWORK_CLASS: network_class, NETWORK: arguments,
         SEAL: UNSEALED,
     }  # fmt: skip
     # Its `save_file` makes files that their owner alone may read.

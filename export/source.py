@@ -10,10 +10,10 @@ from typing import TYPE_CHECKING, Any
 
 from kdiffusion.artifacts import safetensors_loader
 from kdiffusion.artifacts.released import existing, released_models
-from kdiffusion.checks import check_name
+from kdiffusion.atomic_files import refuse_existing
 from kdiffusion.diffusion.card import DenoiserCard
-from kdiffusion.files import refuse_existing
 from kdiffusion.object_store import is_url
+from kdiffusion.tables import check_name
 from kdiffusion.terminal import import_tensorflow
 
 if TYPE_CHECKING:
@@ -114,7 +114,7 @@ def inference_network(network: keras.Model) -> keras.Model:
     import keras
 
     from kdiffusion.networks import choose_forms
-    from kdiffusion.training.batches import call_once
+    from kdiffusion.training.inputs import call_once
 
     policy = keras.config.dtype_policy()
     keras.config.set_dtype_policy("float32")  # of layers that a subclass makes without one

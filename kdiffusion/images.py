@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 from PIL import Image, ImageDraw, ImageFont, ImageOps
 
-from kdiffusion.files import staged
+from kdiffusion.atomic_files import staged
 
 ImageSize = int | tuple[int, int]  # pixels: the side of a square, or (height, width)
 

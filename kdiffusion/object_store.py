@@ -18,7 +18,7 @@ import warnings
 from pathlib import Path
 from typing import Any
 
-from kdiffusion.files import PARTIAL
+from kdiffusion.atomic_files import PARTIAL
 from kdiffusion.terminal import working
 
 

@@ -18,8 +18,8 @@ import tyro
 from benchmarks.judge.augmentation import SPOILT_SHARE, judge_batches
 from benchmarks.judge.network import training_flops, training_network
 from benchmarks.judge.writer import write_judge
+from kdiffusion.atomic_files import refuse_existing
 from kdiffusion.data import ImageDataset, load_dataset, name_and_directory
-from kdiffusion.files import refuse_existing
 
 # At the peak, for each image of a batch; the loss is a mean.
 LEARNING_RATE = 1.5 / 1024

@@ -11,9 +11,9 @@ import onnx
 import tensorflow as tf
 import tf2onnx
 
+from kdiffusion.atomic_files import staged
 from kdiffusion.export.onnx_float16 import with_float16_weights
 from kdiffusion.export.onnx_writer import OPSET
-from kdiffusion.files import staged
 from kdiffusion.parts.evaluation.judge import CARD_KEY, INPUT, OUTPUTS, Judge, load_judge
 
 from .network import reading_network

@@ -12,9 +12,9 @@ import numpy as np
 
 from kdiffusion.artifacts import load_sampler, saved_model_loader
 from kdiffusion.artifacts.integrity import ArtifactError, seal
+from kdiffusion.atomic_files import staged
 from kdiffusion.diffusion.sampling import sample
 from kdiffusion.diffusion.seeded_noise import initial_latents
-from kdiffusion.files import staged
 from kdiffusion.images import to_uint8
 
 from ..source import ExportSource, free_paths, inference_network
@@ -48,7 +48,7 @@ SAMPLER_FORMATS = {
     "onnx": SamplerFormat("sampler.onnx", onnx_loop.write, onnx_loop.description),
     "saved_model": SamplerFormat(
         "sampler_saved_model", saved_model_loop.write, saved_model_loop.description,
-        saved_model_loader.PARTS, saved_model_loader.CARD_PATH,
+        saved_model_loader.CONTENTS, saved_model_loader.CARD_PATH,
     ),
 }  # fmt: skip
 

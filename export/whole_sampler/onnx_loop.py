@@ -48,10 +48,10 @@ sampler (float[batch, {shape}] noise, int32[batch] label, float guidance_strengt
   last_x, {last} = Loop (steps, , noise, {nothing}) <body = step (
       int64 i, bool go_on, float[batch, {shape}] x, {remembered}
     ) => (
-      bool goes_on, float[batch, {shape}] x_next, float[batch, {shape}] x_corrected,
+      bool continues, float[batch, {shape}] x_next, float[batch, {shape}] x_corrected,
       float[batch, {shape}] x0, {kept}
     ) {{
-    goes_on = Identity (go_on)
+    continues = Identity (go_on)
     {prefix}noisy_image = Concat <axis = 0> (x, x)
     t = Gather (timesteps, i)
     {prefix}timestep = Expand (t, twice_batch)

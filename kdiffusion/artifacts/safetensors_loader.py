@@ -27,7 +27,7 @@ if TYPE_CHECKING:
 ARTIFACT = "denoiser.safetensors"
 # One entry, JSON of the four: safetensors writes several in an order of chance.
 METADATA_KEY = "kdiffusion"
-CARD, NETWORK_CLASS, NETWORK, SEAL = "card", "network_class", "network", "seal"
+CARD_ENTRY, NETWORK_CLASS, NETWORK, SEAL = "card", "network_class", "network", "seal"
 
 
 @dataclasses.dataclass(frozen=True)
@@ -75,7 +75,7 @@ def read(path: str | os.PathLike) -> StoredWeights:
             weights = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118
     except safetensors.SafetensorError as error:
         raise ArtifactError(f"{path} cannot be read as a whole file: {error}") from error
-    card = card_from_text(facts.get(CARD), path)
+    card = card_from_text(facts.get(CARD_ENTRY), path)
     weights = {name: value.astype(np.float32) for name, value in weights.items()}
     return StoredWeights(card, weights, facts[NETWORK_CLASS], facts[NETWORK])
 

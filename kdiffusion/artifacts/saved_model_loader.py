@@ -26,7 +26,7 @@ SIGNATURE = "serving_default"  # what TensorFlow Serving answers to when a reque
 CARD_PATH = Path("assets.extra", "denoiser_card.json")
 SEAL_PATH = Path("assets.extra", "denoiser_seal.txt")
 # Not what a server is given beside the card, nor fingerprint.pb.
-PARTS = ("saved_model.pb", "variables/*", str(CARD_PATH), str(SEAL_PATH))
+CONTENTS = ("saved_model.pb", "variables/*", str(CARD_PATH), str(SEAL_PATH))
 
 
 def recognises(path: Path) -> bool:
@@ -62,7 +62,7 @@ def open_signature(
             "run, or, if you trust this file, `--trust` (trust=True)"
         )
     path = Path(path)
-    check_seal(path, PARTS)
+    check_seal(path, CONTENTS)
     card_path = path / CARD_PATH
     card = card_from_text(card_path.read_bytes() if card_path.is_file() else None, path)
     tf = import_tensorflow()

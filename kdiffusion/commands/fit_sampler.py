@@ -6,10 +6,10 @@ from pathlib import Path
 
 from kdiffusion.artifacts import ArtifactError, load_denoiser, onnx_loader, safetensors_loader
 from kdiffusion.artifacts.integrity import UNSEALED, seal
+from kdiffusion.atomic_files import staged
 from kdiffusion.diffusion.card import DenoiserCard
 from kdiffusion.diffusion.fitted_sampler import fit_sampler
 from kdiffusion.diffusion.sampling import network_evaluations
-from kdiffusion.files import staged
 from kdiffusion.terminal import counted
 
 from .inputs import Model, Positive
@@ -88,7 +88,7 @@ def _safetensors(source, card, path):
     with safetensors.safe_open(source, framework="numpy") as file:
         facts = json.loads(file.metadata()[safetensors_loader.METADATA_KEY])
         tensors = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118
-    facts |= {safetensors_loader.CARD: card.to_json(), safetensors_loader.SEAL: UNSEALED}
+    facts |= {safetensors_loader.CARD_ENTRY: card.to_json(), safetensors_loader.SEAL: UNSEALED}
     path.write_bytes(save(tensors, {safetensors_loader.METADATA_KEY: json.dumps(facts)}))
 
 

@@ -13,8 +13,8 @@ from typing import TYPE_CHECKING, Annotated, Any
 import numpy as np
 import tyro
 
+from kdiffusion.atomic_files import refuse_existing, staged
 from kdiffusion.diffusion.sampling_plan import check_seeds
-from kdiffusion.files import refuse_existing, staged
 from kdiffusion.images import image_grid, to_uint8
 from kdiffusion.terminal import counted
 

@@ -20,11 +20,11 @@ import tyro
 from pydantic import Field
 from pydantic.dataclasses import dataclass
 
-from kdiffusion.checks import check_name
 from kdiffusion.commands import CALLBACKS
 from kdiffusion.object_store import local_folder
 from kdiffusion.runs import PRESET_DOCS, PRESETS, Config, Interrupted, run_directory
 from kdiffusion.runs.summary import settings_lines
+from kdiffusion.tables import check_name
 from kdiffusion.terminal import import_tensorflow, say, working
 from kdiffusion.training.settings import OneOf
 

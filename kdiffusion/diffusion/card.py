@@ -12,12 +12,12 @@ from typing import Any
 
 import numpy as np
 
-from kdiffusion.checks import check_name
 from kdiffusion.diffusion.forward_process import VARIANCES, NoiseSchedule
 from kdiffusion.diffusion.prediction import check_prediction_type
 from kdiffusion.diffusion.samplers import SAMPLERS
 from kdiffusion.diffusion.sampling_options import SamplingOptions
 from kdiffusion.diffusion.spacing import SPACINGS, pairs_between
+from kdiffusion.tables import check_name
 
 # A reader refuses another version, and opens every minor version of its own: what a newer one adds,
 # an older reader may leave aside. Minor version 1 added `data_split`, 2 `parent`, 3

@@ -12,7 +12,7 @@ from typing import Any
 
 import numpy as np
 
-from kdiffusion.checks import check_name
+from kdiffusion.tables import check_name
 
 VARIANCES = ("fixed_small", "fixed_large")
 

@@ -12,8 +12,8 @@ from typing import Any
 
 import numpy as np
 
-from kdiffusion.checks import check_name
 from kdiffusion.diffusion.forward_process import NoiseSchedule
+from kdiffusion.tables import check_name
 
 # network(noisy_images [B, H, W, C] float32, timesteps [B] int32, labels [B] int32) -> prediction: a
 # Denoiser without its card.

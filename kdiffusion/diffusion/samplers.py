@@ -14,7 +14,6 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from kdiffusion.checks import check_name
 from kdiffusion.diffusion.higher_order_samplers import (
     dpmpp_2m_sde_step,
     dpmpp_2m_step,
@@ -23,6 +22,7 @@ from kdiffusion.diffusion.higher_order_samplers import (
     unipc_step,
 )
 from kdiffusion.diffusion.prediction import Estimate
+from kdiffusion.tables import check_name
 
 
 def ddpm_step(transition, variance="fixed_small"):

@@ -9,8 +9,8 @@ from collections.abc import Callable, Iterable
 
 import numpy as np
 
-from kdiffusion.checks import check_arguments, check_name
 from kdiffusion.diffusion.forward_process import NoiseSchedule
+from kdiffusion.tables import check_arguments, check_name
 
 MAX_BETA = 0.999  # Nichol & Dhariwal 2021: "to prevent singularities" at the noisy end.
 

@@ -7,8 +7,8 @@ from collections.abc import Callable, Sequence
 
 import numpy as np
 
-from kdiffusion.checks import check_name
 from kdiffusion.diffusion.forward_process import NoiseSchedule
+from kdiffusion.tables import check_name
 
 RHO, SIGMA_MAX = 7.0, 80.0  # Karras et al. 2022, table 1
 

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import numpy as np
 
-from kdiffusion.checks import check_name
 from kdiffusion.diffusion.forward_process import NoiseSchedule
 from kdiffusion.diffusion.prediction import TARGETS
+from kdiffusion.tables import check_name
 
 SIGMA_DATA = 0.5  # the standard deviation of images in [-1, 1], as EDM takes it
 GAMMA = 5.0  # where min-SNR stops growing (Hang et al. 2023)

@@ -10,7 +10,7 @@ from collections.abc import Iterator, Mapping
 from pkgutil import resolve_name
 from typing import TYPE_CHECKING, Any
 
-from kdiffusion.checks import check_name
+from kdiffusion.tables import check_name
 
 if TYPE_CHECKING:
     import keras

@@ -62,8 +62,10 @@ class ResidualBlock(keras.layers.Layer):
 
     def call(self, inputs: Tensor, condition: Tensor, training: bool | None = None) -> Tensor:
         x = self.conv_in(silu(self.norm_in(inputs)))
-        told = {"modulation" if self.scale_shift else "shift": self.project_condition(condition)}
-        x = self.drop(silu(self.norm_out(x, **told)), training=training)
+        conditioning = {
+            "modulation" if self.scale_shift else "shift": self.project_condition(condition)
+        }
+        x = self.drop(silu(self.norm_out(x, **conditioning)), training=training)
         residual = self.conv_out(x)
         return residual + (inputs if self.shortcut is None else self.shortcut(inputs))
 

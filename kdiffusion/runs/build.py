@@ -10,12 +10,12 @@ from typing import TYPE_CHECKING
 
 import keras
 
-from kdiffusion.checks import check_arguments
 from kdiffusion.diffusion.schedules import make_schedule, options_from_text
 from kdiffusion.networks import NETWORKS
 from kdiffusion.runs.checkpoints import Checkpoints
 from kdiffusion.runs.config import LEARNING_RATE_SHAPES, OPTIMIZERS
 from kdiffusion.runs.run_directory import RunDirectory
+from kdiffusion.tables import check_arguments
 from kdiffusion.training import DiffusionModel
 
 if TYPE_CHECKING:

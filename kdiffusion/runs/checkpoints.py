@@ -23,7 +23,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from kdiffusion.files import PARTIAL, sync
+from kdiffusion.atomic_files import PARTIAL, sync
 
 if TYPE_CHECKING:
     from kdiffusion.training.diffusion_model import DiffusionModel

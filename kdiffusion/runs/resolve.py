@@ -14,7 +14,7 @@ if TYPE_CHECKING:
     from kdiffusion.runs.run_directory import RunDirectory
 
 # What the data set decides, and what a run that starts from another chooses for itself.
-NOT_THE_PARENTS = ("image_shape", "num_classes", "dropout")
+OF_THE_NEW_RUN = ("image_shape", "num_classes", "dropout")
 
 
 def resolve(
@@ -70,7 +70,7 @@ def _network_of(parent, height, asked):
     arguments = {
         name: value
         for name, value in parent.network.items()
-        if name not in NOT_THE_PARENTS and value is not None
+        if name not in OF_THE_NEW_RUN and value is not None
     }
     if "attention_resolutions" in arguments:
         arguments["attention_resolutions"] = _at_the_same_levels(parent.network, height)

@@ -14,8 +14,8 @@ from typing import TYPE_CHECKING, Any
 
 from filelock import FileLock, Timeout
 
+from kdiffusion.atomic_files import PARTIAL, staged, sync
 from kdiffusion.diffusion.card import DataSplit, DenoiserCard
-from kdiffusion.files import PARTIAL, staged, sync
 from kdiffusion.runs.checkpoints import all_checkpoints
 from kdiffusion.runs.config import Config
 
@@ -24,7 +24,7 @@ if TYPE_CHECKING:
 
 GRID = "samples.png"  # what `train.py` samples at the end
 LOG = "tensorboard"
-PARTS = ("checkpoints", LOG, "samples", "export", GRID)
+CONTENTS = ("checkpoints", LOG, "samples", "export", GRID)
 # What makes another run of it: "section" or "section.field". The rest may change when it resumes.
 KEPT = (
     "model", "diffusion", "objective", "optimizer.name", "optimizer.batch_size", "run.seed",
@@ -167,7 +167,7 @@ def find(path: str | os.PathLike, resume: bool, overwrite: bool) -> RunDirectory
     path = Path(path)
     if resume and all_checkpoints(path / "checkpoints"):
         return RunDirectory.read(path)
-    made = [part.name for part in (path / name for name in PARTS) if _holds_something(part)]
+    made = [part.name for part in (path / name for name in CONTENTS) if _holds_something(part)]
     if not holds_run(path):
         if made:
             raise FileExistsError(
@@ -201,7 +201,7 @@ def clear(path: str | os.PathLike) -> None:
     Its parts are first renamed, which fails or is done at once; links are not followed.
     """
     path = Path(path)
-    parts = [name for name in (*PARTS, "config.json") if os.path.lexists(path / name)]
+    parts = [name for name in (*CONTENTS, "config.json") if os.path.lexists(path / name)]
     with tempfile.TemporaryDirectory(PARTIAL, ".replaced.", path) as aside:
         try:
             for name in parts:

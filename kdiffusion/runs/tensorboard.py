@@ -24,7 +24,7 @@ if TYPE_CHECKING:
 # Grids stay readable: a data set of a hundred classes shows its first ten.
 MOST_LABELS = 10
 PER_LABEL = 4  # images of each class in a grid
-PARTS = ("train", "validation")
+CURVES = ("train", "validation")
 
 
 def event_writer(directory: RunDirectory, part: str, step: int) -> tf.summary.SummaryWriter:
@@ -76,7 +76,7 @@ class TensorBoardLog(keras.callbacks.Callback):
         if self._writers:  # `fit` begins twice where a run resumes within an epoch
             return
         self._write_settings()
-        for part in PARTS:
+        for part in CURVES:
             self._writers[part] = event_writer(self._directory, part, self._count.now)
         if self._count.now == 0:
             function = self.model.prediction_function.get_concrete_function()

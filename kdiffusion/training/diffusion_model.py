@@ -19,10 +19,10 @@ from kdiffusion.diffusion.forward_process import NoiseSchedule
 from kdiffusion.diffusion.prediction import check_prediction_type
 from kdiffusion.diffusion.sampling import sample
 from kdiffusion.diffusion.sampling_plan import Integers, Labels
-from kdiffusion.training.batches import check_network, images_and_labels, with_checked_start
 from kdiffusion.training.denoiser import model_card, numpy_denoiser, prediction_function
 from kdiffusion.training.ema import averaged_copy, update_average
 from kdiffusion.training.gradients import apply_gradients, gradients_in_parts
+from kdiffusion.training.inputs import check_network, images_and_labels, with_checked_start
 from kdiffusion.training.metrics import LossByTimestep, StepMean, results
 from kdiffusion.training.objectives import OBJECTIVES, Denoising
 from kdiffusion.training.step_seeds import seed_dropout, step_seeds

@@ -7,7 +7,7 @@ from typing import Any
 import keras
 import tensorflow as tf
 
-from kdiffusion.training.batches import call_once
+from kdiffusion.training.inputs import call_once
 
 
 def averaged_copy(network: keras.Model) -> keras.Model:

@@ -12,7 +12,7 @@ import numpy as np
 import tensorflow as tf
 from keras import ops
 
-from kdiffusion.checks import check_name
+from kdiffusion.tables import check_name
 from kdiffusion.training.metrics import sum_over_replicas
 
 if TYPE_CHECKING:

@@ -10,7 +10,7 @@ import pytest
 from kdiffusion.__main__ import main
 from kdiffusion.artifacts import load_denoiser, load_sampler, safetensors_loader
 from kdiffusion.export.formats import (
-    CARD,
+    CARD_FILE,
     FORMATS,
     export_network,
     export_run,
@@ -98,7 +98,7 @@ def test_after_a_resumed_training_the_sampler_is_of_the_new_checkpoint(run, expo
 
 def test_a_folder_never_holds_two_networks(run, export_folder, tmp_path):
     """As the newest checkpoint's and, after `--best`, the best one's."""
-    for name in ("denoiser.onnx", "denoiser.safetensors", CARD):
+    for name in ("denoiser.onnx", "denoiser.safetensors", CARD_FILE):
         shutil.copy(export_folder / name, tmp_path)
     network = load_run(run.directory.path).model.ema_network
     export_network(network, run.card, tmp_path, ["onnx_float16"])  # another format of the same
@@ -116,7 +116,7 @@ def test_a_folder_never_holds_two_networks(run, export_folder, tmp_path):
 
 def test_the_promised_files_are_written_and_no_others(export_folder):
     rows = [*FORMATS.values(), SAMPLER_FORMATS["onnx"]]
-    assert {*os.listdir(export_folder)} == {*(row.artifact for row in rows), CARD}
+    assert {*os.listdir(export_folder)} == {*(row.artifact for row in rows), CARD_FILE}
 
 
 def test_a_finished_run_that_is_resumed_stays_as_it_is(run, capsys):

@@ -7,6 +7,7 @@ import pytest
 
 from kdiffusion.artifacts import load_denoiser
 from kdiffusion.artifacts.released import released_models
+from kdiffusion.atomic_files import sha256_of
 from kdiffusion.diffusion.card import CardError, DenoiserCard
 from kdiffusion.diffusion.denoiser import NetworkDenoiser
 from kdiffusion.diffusion.forward_process import NoiseSchedule
@@ -16,7 +17,6 @@ from kdiffusion.diffusion.sampling import sample, sampling_steps
 from kdiffusion.diffusion.schedules import make_schedule
 from kdiffusion.diffusion.seeded_noise import ImageNoise
 from kdiffusion.diffusion.spacing import timestep_pairs
-from kdiffusion.files import sha256_of
 from kdiffusion.images import to_uint8
 from tests.conformance.vectors import TRACES, first_difference, read
 

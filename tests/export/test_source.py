@@ -8,7 +8,7 @@ from kdiffusion import DiffusionModel
 from kdiffusion.artifacts import load_denoiser
 from kdiffusion.export.formats import export_network, export_run, largest_deviation
 from kdiffusion.export.source import default_folder, inference_network
-from kdiffusion.training.batches import check_network
+from kdiffusion.training.inputs import check_network
 
 
 def made_of_layers(card, policy):

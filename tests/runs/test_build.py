@@ -6,7 +6,7 @@ import pytest
 from kdiffusion.diffusion.schedules import make_schedule
 from kdiffusion.networks import NETWORKS
 from kdiffusion.runs.config import OPTIMIZERS
-from tests.tables import side_by_side
+from tests.cases import side_by_side
 
 
 @pytest.mark.parametrize("name", ["adamw", "muon"])

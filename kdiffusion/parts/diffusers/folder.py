@@ -12,8 +12,8 @@ from pathlib import Path
 
 import numpy as np
 
+from kdiffusion.atomic_files import sha256_of
 from kdiffusion.diffusion.forward_process import NoiseSchedule
-from kdiffusion.files import sha256_of
 
 from . import network, scheduler
 

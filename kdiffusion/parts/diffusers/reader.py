@@ -12,8 +12,8 @@ import numpy as np
 import tyro
 
 from kdiffusion.artifacts import safetensors_loader
+from kdiffusion.atomic_files import refuse_existing
 from kdiffusion.diffusion.card import DenoiserCard, Parent
-from kdiffusion.files import refuse_existing
 from kdiffusion.networks import LABEL_TABLE, build, named_weights
 from kdiffusion.terminal import import_tensorflow, working
 

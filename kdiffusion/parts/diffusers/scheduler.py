@@ -51,14 +51,14 @@ BETAS = {
     "squaredcos_cap_v2": lambda start, end, steps: _betas(cosine_alphas_cumprod(steps)),
 }
 # Fields that change how the pipeline samples, with the values that our samplers agree with.
-DRAWN_ALIKE = {
+NO_EFFECT = {
     "thresholding": False, "clip_sample_range": 1.0, "set_alpha_to_one": True, "steps_offset": 0,
     "flow_shift": 1.0, "use_dynamic_shifting": False, "solver_p": None, "sigma_min": None,
     "sigma_max": None, "shift_terminal": None,
 }  # fmt: skip
 # What else such a file may have: what is read here, and what has no effect on sampling.
 KNOWN = {
-    *DRAWN_ALIKE, *UNIPC, *DPM, "num_train_timesteps", "beta_start", "beta_end", "beta_schedule",
+    *NO_EFFECT, *UNIPC, *DPM, "num_train_timesteps", "beta_start", "beta_end", "beta_schedule",
     "trained_betas", "variance_type", "clip_sample", "prediction_type", "timestep_spacing",
     "rescale_betas_zero_snr", "dynamic_thresholding_ratio", "sample_max_value", "tensor_format",
     "lambda_min_clipped", "time_shift_type",
@@ -141,7 +141,7 @@ def sampling_of(
     sampler = _sampler_of(config)
     made, steps = PIPELINES[pipeline] if pipeline else (None, 1000 if sampler == "ddpm" else 50)
     sampler, steps = made or sampler, min(steps, timesteps)
-    alike = DRAWN_ALIKE | SCHEDULERS[sampler][1]
+    alike = NO_EFFECT | SCHEDULERS[sampler][1]
     fields = {name: config.get(name, value) for name, value in alike.items()}
     is_solver = "solver_order" in alike  # which clips by thresholding alone
     clips = bool(config.get("clip_sample", not is_solver)) or bool(fields["thresholding"])

@@ -10,24 +10,24 @@ from typing import TYPE_CHECKING, Annotated, Literal
 
 from kdiffusion.artifacts import is_artifact, load_denoiser
 from kdiffusion.artifacts.released import existing
+from kdiffusion.atomic_files import refuse_existing, staged
 from kdiffusion.commands.inputs import Artifact, PositiveOrNone, Sampling, Trust, from_to
 from kdiffusion.commands.outputs import write_outputs
 from kdiffusion.commands.seed_files import JOB, file_name, files_of, sample_to_folder
 from kdiffusion.data import ImageDataset, load_dataset, name_and_directory
 from kdiffusion.data.loading import load_as_split
-from kdiffusion.files import refuse_existing, staged
 
 from .evaluation import NETWORK_IMAGES, fitting_count, measurable, measure, network_figures
 from .image_sets import open_images
 from .measures import MEASURES
-from .real import labels_to_sample, read_real
+from .real_images import labels_to_sample, read_real
 from .report import report, table
 
 if TYPE_CHECKING:  # A type checker can't know the table's names.
     MeasureName = str
 else:
     MeasureName = Literal[tuple(MEASURES)]
-FILES = ("evaluation.json", "report.html")
+REPORTS = ("evaluation.json", "report.html")
 
 
 def main(
@@ -73,7 +73,7 @@ def main(
         out: folder to write into.
         overwrite: replace an earlier evaluation and its samples, when the new one is done.
     """
-    for name in FILES:
+    for name in REPORTS:
         refuse_existing(out / name, overwrite)
     given, denoiser, shape, names = _open(existing(source), images, seed, trust)
     if denoiser is not None:
@@ -97,7 +97,7 @@ def main(
         text = json.dumps(figures, indent=1, allow_nan=False)
         texts = text, report(figures, samples, real, nearest)
         written = write_outputs(
-            {out / name: text for name, text in zip(FILES, texts, strict=True)}, overwrite
+            {out / name: text for name, text in zip(REPORTS, texts, strict=True)}, overwrite
         )
     print(f"Written: {written}")
 

@@ -16,7 +16,7 @@ from kdiffusion.images import to_uint8
 from .image_sets import ImageSet, chosen_rows
 from .measures import MEASURES, NEAREST, Samples, grain_levels
 from .network_measures import FEWEST_IMAGES, measure_network
-from .real import Real, labels_to_sample, read_real
+from .real_images import Real, labels_to_sample, read_real
 
 if TYPE_CHECKING:
     from kdiffusion.data import ImageDataset

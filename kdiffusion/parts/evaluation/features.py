@@ -16,7 +16,7 @@ from PIL import Image
 from tqdm import tqdm
 
 from kdiffusion.artifacts.onnx_loader import open_session
-from kdiffusion.files import sha256_of
+from kdiffusion.atomic_files import sha256_of
 
 from .judge import JUDGES, OUTPUTS, Judge, in_batches
 

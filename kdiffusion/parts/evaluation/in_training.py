@@ -17,7 +17,7 @@ from kdiffusion.terminal import say
 from .evaluation import evaluate, measurable
 from .judge import find_judge
 from .network_measures import FEWEST_IMAGES
-from .real import Real, read_real
+from .real_images import Real, read_real
 
 if TYPE_CHECKING:
     from kdiffusion.data import ImageDataset

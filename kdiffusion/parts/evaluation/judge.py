@@ -23,7 +23,7 @@ from typing import Any
 import numpy as np
 
 from kdiffusion.artifacts.onnx_loader import open_session
-from kdiffusion.files import sha256_of
+from kdiffusion.atomic_files import sha256_of
 
 JUDGES = Path(__file__).parent / "judges"  # NAME.onnx of each that comes with the package
 CARD_KEY = "kdiffusion_judge"

@@ -20,7 +20,7 @@ from .distances import (
 )
 
 if TYPE_CHECKING:
-    from .real import Real
+    from .real_images import Real
 
 # Precision, recall, density and coverage depend on how many images there are: the papers compare
 # 10,000 of each, and we take as many of each as there are, up to that.

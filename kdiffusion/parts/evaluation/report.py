@@ -16,7 +16,7 @@ from kdiffusion.images import image_grid, png_bytes
 
 if TYPE_CHECKING:
     from .image_sets import ImageSet
-    from .real import Real
+    from .real_images import Real
 
 PAGE = Path(__file__).with_name("report.html")
 GRID_COLUMNS, GRID_ROWS = 10, 20

@@ -22,14 +22,14 @@ if TYPE_CHECKING:
 TEMPLATE = Path(__file__).with_name("card.md")
 TASK = "unconditional-image-generation"  # the Hub has no task for images by class
 # Our names of data sets ► the Hub's: https://huggingface.co/datasets/NAME
-DATASETS = {
+HUB_DATASETS = {
     "cifar10": "uoft-cs/cifar10",
     "cifar100": "uoft-cs/cifar100",
     "mnist": "ylecun/mnist",
     "fashion_mnist": "zalando-datasets/fashion_mnist",
 }
 # Files of the folder ► what each is.
-FILES = {
+MEANINGS = {
     "onnx/model.onnx": "the network with its card, to sample with",
     "onnx/model_fp16.onnx": "its weights stored in 16 bits, computed in float32",
     "onnx/model_int8.onnx": "its large kernels stored in 8 bits, computed in float32",
@@ -52,7 +52,7 @@ def model_readme(
     Args:
         card: DenoiserCard.
         facts: Facts.
-        files: dict from each file, a key of `FILES`, to its bytes.
+        files: dict from each file, a key of `MEANINGS`, to its bytes.
         caption: str. What gallery.png shows.
     """
     text = string.Template(TEMPLATE.read_text(encoding="utf-8")).substitute(
@@ -70,7 +70,7 @@ def model_readme(
         guidance=_guidance(card),
         files=_table(
             ("file", "size", "what it is"),
-            [(f"`{name}`", f"{size / 1e6:.1f} MB", FILES[name]) for name, size in files.items()],
+            [(f"`{name}`", f"{size / 1e6:.1f} MB", MEANINGS[name]) for name, size in files.items()],
         ),
         evaluation="" if facts.evaluation is None else _evaluation(facts.evaluation),
         training=_training(card, files),
@@ -82,7 +82,7 @@ def model_readme(
 def _metadata(card, facts, files):
     datasets = facts.datasets
     if datasets is None:
-        datasets = tuple(DATASETS[name] for name in (card.dataset,) if name in DATASETS)
+        datasets = tuple(HUB_DATASETS[name] for name in (card.dataset,) if name in HUB_DATASETS)
     tags = ["diffusion", "ddpm", "image-generation", "onnx"]
     tags += ["class-conditional"] if card.null_label > 1 else []
     tags += ["keras"] if "model.keras" in files else []

@@ -12,7 +12,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 # What `hf://owner/name` stands for: the first that is there. `kdiffusion hub` writes the first.
-FILES = ("onnx/model.onnx", "onnx/model_fp16.onnx", "onnx/model_int8.onnx", "denoiser.onnx")
+OPENED = ("onnx/model.onnx", "onnx/model_fp16.onnx", "onnx/model_int8.onnx", "denoiser.onnx")
 _SOURCE = re.compile(
     r"hf://(?P<repository>[\w.-]+/[\w.-]+)(@(?P<revision>refs/pr/\d+|[^/@]+))?(/(?P<file>.+))?"
 )
@@ -24,7 +24,7 @@ def downloaded(source: str, files: Sequence[str] | None = None) -> Path:
     Args:
         source: str. `hf://owner/name`, with `@revision`, with `/` and a file of it, or with both.
         files: names of files; where `source` names none, the first that is there. Defaults to
-            `FILES`.
+            `OPENED`.
 
     Raises:
         ValueError: `source` has another form.
@@ -37,7 +37,7 @@ def downloaded(source: str, files: Sequence[str] | None = None) -> Path:
     match = _SOURCE.fullmatch(source)
     if match is None:
         raise ValueError(f"`source` must be hf://owner/name[@revision][/file]. Received: {source}")
-    files = [match["file"]] if match["file"] else files or FILES
+    files = [match["file"]] if match["file"] else files or OPENED
     for file in files:
         with contextlib.suppress(RemoteEntryNotFoundError):
             return Path(

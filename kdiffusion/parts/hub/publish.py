@@ -14,12 +14,12 @@ import tyro
 
 from kdiffusion.artifacts import load_denoiser, onnx_loader
 from kdiffusion.artifacts.released import existing, released_models
+from kdiffusion.atomic_files import refuse_existing, staged
 from kdiffusion.commands.inputs import Artifact, Positive, label_names
 from kdiffusion.commands.outputs import labels_and_seeds
 from kdiffusion.diffusion.sampling import sample
 from kdiffusion.export.formats import export_network
 from kdiffusion.export.source import read_source
-from kdiffusion.files import refuse_existing, staged
 from kdiffusion.images import image_grid, to_uint8
 from kdiffusion.terminal import working
 
@@ -42,7 +42,7 @@ class Facts:
     Args:
         name: str, `owner/name` on the Hub.
         license: str. The Hub's identifier of a licence.
-        datasets: the data sets' names on the Hub; `None` for those of `DATASETS`.
+        datasets: the data sets' names on the Hub; `None` for those of `HUB_DATASETS`.
         tags: more tags.
         evaluation: dict of evaluation.json.
         notes: str, Markdown to put at the end.
@@ -87,7 +87,11 @@ def write_hub_folder(
         FileExistsError: `folder` exists, and `overwrite` is False or it is not such a folder.
         OSError: npm, which the page needs, is missing or has no network.
     """
-    from .card import FILES, model_readme, space_readme  # needs a package that --help doesn't
+    from .card import (  # needs a package that --help doesn't
+        MEANINGS,
+        model_readme,
+        space_readme,
+    )
 
     facts = _with_released_licence(source, facts)
     with staged(folder, overwrite, MARK) as place:
@@ -95,7 +99,9 @@ def write_hub_folder(
         (place / MARK).touch()
         with working(f"writing the networks of {source}", line=True):
             _write_networks(source, place, best)
-        files = {name: (place / name).stat().st_size for name in FILES if (place / name).is_file()}
+        files = {
+            name: (place / name).stat().st_size for name in MEANINGS if (place / name).is_file()
+        }
         if space:
             from kdiffusion.parts.web import write_site
 

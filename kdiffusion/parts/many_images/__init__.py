@@ -60,7 +60,7 @@ def write_png_folder(
         (path / f"{seed:08d}_label{label}.png").write_bytes(png_bytes(image))
 
 
-FORMATS = {
+SEED_FILE_FORMATS = {
     "npz": NPZ,
     "parquet": FileFormat(write_parquet, ".parquet"),
     "png": FileFormat(write_png_folder, ""),
@@ -70,7 +70,7 @@ FORMATS = {
 if TYPE_CHECKING:  # A type checker can't know the table's names.
     FormatName = str
 else:
-    FormatName = Literal[tuple(FORMATS)]
+    FormatName = Literal[tuple(SEED_FILE_FORMATS)]
 
 
 def main(
@@ -105,7 +105,7 @@ def main(
     sampled, skipped = sample_to_folder(
         denoiser, labels_from_text(labels, card.class_names), seeds_from_text(seeds), out,
         images_per_file=images_per_file, shard=shard_from_text(shard),
-        file_format=FORMATS[format], **sampling.given(),
+        file_format=SEED_FILE_FORMATS[format], **sampling.given(),
     )  # fmt: skip
     seconds = time.perf_counter() - start
     how = sampling.described(card)

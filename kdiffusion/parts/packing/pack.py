@@ -16,16 +16,16 @@ import numpy as np
 import tyro
 from tqdm import tqdm
 
+from kdiffusion.atomic_files import staged
 from kdiffusion.data import ImageDataset
 from kdiffusion.data.loading import MARKS
-from kdiffusion.files import staged
 from kdiffusion.images import ImageSize
 
-from .sources import PARTS, Source, open_source
+from .sources import SPLITS, Source, open_source
 
 (DESCRIPTION,) = MARKS
-IMAGES = {part: f"{part}_images.npy" for part in PARTS}
-LABELS = {part: f"{part}_labels.npy" for part in PARTS}
+IMAGES = {part: f"{part}_images.npy" for part in SPLITS}
+LABELS = {part: f"{part}_labels.npy" for part in SPLITS}
 
 
 def pack(
@@ -71,7 +71,7 @@ def pack(
             "class_names": found.class_names,
             "horizontal_flip": horizontal_flip,
             "image_shape": found.image_shape,
-            "images": {part: len(found.labels[part]) for part in PARTS},
+            "images": {part: len(found.labels[part]) for part in SPLITS},
         }
         _write(folder, description)
         description["content_hash"] = load("packed", folder).content_hash()
@@ -82,7 +82,7 @@ def pack(
 def _write_arrays(folder: Path, found: Source, progress: bool):
     total = sum(map(len, found.labels.values()))
     with tqdm(total=total, desc="Packing", unit="image", disable=not progress) as bar:
-        for part in PARTS:
+        for part in SPLITS:
             labels, first = found.labels[part], 0
             np.save(folder / LABELS[part], labels)
             array = np.lib.format.open_memmap(
@@ -117,8 +117,8 @@ def load(
         raise ValueError("`directory` must be a folder that `python -m kdiffusion pack` wrote")
     folder = Path(directory)
     description = json.loads((folder / DESCRIPTION).read_text(encoding="utf-8"))
-    images = [np.load(folder / IMAGES[part], mmap_mode="r") for part in PARTS]
-    labels = [np.load(folder / LABELS[part]) for part in PARTS]
+    images = [np.load(folder / IMAGES[part], mmap_mode="r") for part in SPLITS]
+    labels = [np.load(folder / LABELS[part]) for part in SPLITS]
     height, width = images[0].shape[1:3]
     if image_size is not None and tuple(np.broadcast_to(image_size, 2)) != (height, width):
         raise ValueError(

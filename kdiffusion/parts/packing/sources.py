@@ -15,7 +15,7 @@ from kdiffusion.data.image_dataset import holdout_mask
 from kdiffusion.data.loading import FOLDER, TFDS
 from kdiffusion.images import ImageSize, fit_image, read_image
 
-PARTS = ("train", "validation")
+SPLITS = ("train", "validation")
 BLOCK = 128  # images in memory at a time
 
 
@@ -56,7 +56,7 @@ def _from_folder(name, directory, image_size, validation_fraction, seed):
     files = [path for paths in classes.values() for path in paths]
     labels = np.repeat(np.arange(len(classes), dtype=np.int32), [*map(len, classes.values())])
     held_out = holdout_mask(labels, validation_fraction, seed)
-    rows = dict(zip(PARTS, (np.flatnonzero(~held_out), np.flatnonzero(held_out)), strict=True))
+    rows = dict(zip(SPLITS, (np.flatnonzero(~held_out), np.flatnonzero(held_out)), strict=True))
 
     def decode(file):
         pixels = read_image(file)
@@ -77,7 +77,7 @@ def _from_folder(name, directory, image_size, validation_fraction, seed):
             check_one_size([shape, *(pixels.shape for pixels in block)])
             yield np.stack([np.broadcast_to(pixels, shape) for pixels in block])
 
-    labels_of_parts = {part: labels[rows[part]] for part in PARTS}
+    labels_of_parts = {part: labels[rows[part]] for part in SPLITS}
     return Source(tuple(classes), False, shape, labels_of_parts, read)
 
 
@@ -88,7 +88,7 @@ def _from_tfds(name, directory, image_size, validation_fraction, seed):
     split = tfds.validation_split(builder)
     splits = {"train": "train", "validation": split or "train"}  # of TFDS
     labels = {split: tfds.read_labels(builder, split) for split in {*splits.values()}}
-    chosen = {part: np.ones(len(labels[splits[part]]), bool) for part in PARTS}
+    chosen = {part: np.ones(len(labels[splits[part]]), bool) for part in SPLITS}
     if split is None:
         held_out = holdout_mask(labels["train"], validation_fraction, seed)
         chosen = {"train": ~held_out, "validation": held_out}
@@ -101,7 +101,7 @@ def _from_tfds(name, directory, image_size, validation_fraction, seed):
 
     images, _ = next(tfds.read_batches(builder, "train", image_size))
     class_names = tuple(builder.info.features["label"].names)
-    labels_of_parts = {part: labels[splits[part]][chosen[part]] for part in PARTS}
+    labels_of_parts = {part: labels[splits[part]][chosen[part]] for part in SPLITS}
     return Source(class_names, tfds.is_mirrorable(name), images.shape[1:], labels_of_parts, read)
 
 

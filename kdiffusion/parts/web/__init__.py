@@ -11,8 +11,8 @@ from pathlib import Path
 
 from kdiffusion.artifacts import onnx_loader
 from kdiffusion.artifacts.released import existing
+from kdiffusion.atomic_files import staged
 from kdiffusion.commands.inputs import Artifact
-from kdiffusion.files import staged
 
 PAGE = Path(__file__).parent / "page"
 MARK = ".kdiffusion-site"  # an empty file: a folder that holds it may be replaced

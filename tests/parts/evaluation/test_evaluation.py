@@ -18,7 +18,7 @@ from kdiffusion.parts.evaluation.features import Reader
 from kdiffusion.parts.evaluation.image_sets import ImageSet
 from kdiffusion.parts.evaluation.judge import load_judge
 from kdiffusion.parts.evaluation.measures import grain_levels
-from kdiffusion.parts.evaluation.real import read_real
+from kdiffusion.parts.evaluation.real_images import read_real
 from kdiffusion.parts.evaluation.report import report, table
 
 pytestmark = pytest.mark.usefixtures("cache")

@@ -7,7 +7,7 @@ import pytest
 
 from kdiffusion.parts.evaluation.distances import Gaussian
 from kdiffusion.parts.evaluation.measures import MEASURES, Samples, grain_levels
-from kdiffusion.parts.evaluation.real import labels_to_sample
+from kdiffusion.parts.evaluation.real_images import labels_to_sample
 
 
 @pytest.mark.parametrize("level", [2.0, 10.0, 25.0])

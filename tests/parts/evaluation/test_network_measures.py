@@ -8,7 +8,7 @@ from kdiffusion.diffusion.denoiser import NetworkDenoiser
 from kdiffusion.diffusion.prediction import TARGETS, from_x0_and_eps
 from kdiffusion.diffusion.schedules import SCHEDULES, make_schedule
 from kdiffusion.parts.evaluation.network_measures import SIGMAS, measure_network
-from tests.tables import side_by_side
+from tests.cases import side_by_side
 
 SHAPE = (2, 2, 1)
 SPREAD = 0.08  # standard deviation within a class

@@ -8,7 +8,7 @@ from PIL import Image
 
 from kdiffusion.__main__ import main
 from kdiffusion.artifacts import load_denoiser
-from kdiffusion.parts.hub.download import FILES, downloaded
+from kdiffusion.parts.hub.download import OPENED, downloaded
 
 ROOT = Path(__file__).parents[3]
 GOLDEN = ROOT / "tests" / "golden" / "denoiser.onnx"
@@ -31,17 +31,17 @@ def test_a_file_of_it_can_be_named(stand_in):
         assert load_denoiser(url).card == load_denoiser(DIGITS).card
 
 
-@pytest.mark.parametrize("file", FILES)
+@pytest.mark.parametrize("file", OPENED)
 def test_a_name_stands_for_the_first_file_that_is_there(stand_in, file):
     stand_in.put(NAME, {file: b"x", "z.onnx": b""})
     assert downloaded(f"hf://{NAME}").as_posix().endswith(file)
 
 
 def test_offline_it_opens_what_was_downloaded_and_no_other_file(stand_in, monkeypatch):
-    stand_in.put(NAME, {FILES[0]: GOLDEN.read_bytes()})
-    stand_in.put("a/b", {FILES[0]: GOLDEN.read_bytes(), FILES[1]: DIGITS.read_bytes()})
+    stand_in.put(NAME, {OPENED[0]: GOLDEN.read_bytes()})
+    stand_in.put("a/b", {OPENED[0]: GOLDEN.read_bytes(), OPENED[1]: DIGITS.read_bytes()})
     load_denoiser(f"hf://{NAME}")
-    load_denoiser(f"hf://a/b/{FILES[1]}")
+    load_denoiser(f"hf://a/b/{OPENED[1]}")
     monkeypatch.setattr("time.sleep", lambda seconds: None)  # between huggingface_hub's attempts
     stand_in.stop()
     assert load_denoiser(f"hf://{NAME}").card == load_denoiser(GOLDEN).card

@@ -17,7 +17,7 @@ from kdiffusion.diffusion.card import Parent
 from kdiffusion.diffusion.sampling import sample
 from kdiffusion.images import to_uint8
 from kdiffusion.parts.hub import publish as command
-from kdiffusion.parts.hub.card import DATASETS, METRICS, model_readme, space_readme
+from kdiffusion.parts.hub.card import HUB_DATASETS, METRICS, model_readme, space_readme
 from kdiffusion.parts.hub.publish import MARK, NAMES, Facts
 from kdiffusion.runs.initial_weights import read_parent
 
@@ -104,12 +104,12 @@ def test_the_loop_of_the_text_is_that_of_the_specification(card):
     assert snippet == loop.replace("denoiser.onnx", "onnx/model.onnx")
 
 
-@pytest.mark.parametrize("dataset", DATASETS)
+@pytest.mark.parametrize("dataset", HUB_DATASETS)
 def test_data_set_and_parent_are_named_as_the_hub_names_them(card, dataset):
     parent = Parent(name="hf://a/b@v1/onnx/model.onnx", sha256=64 * "0")
     card = dataclasses.replace(card, dataset=dataset, parent=parent)
     data = ModelCard(str(model_readme(card, Facts(tags=("x",)), {"onnx/model.onnx": 1}, "y"))).data
-    assert data.datasets == [DATASETS[dataset]]
+    assert data.datasets == [HUB_DATASETS[dataset]]
     assert data.base_model == "a/b"
     assert "x" in data.tags
     assert data.license is None

@@ -9,7 +9,7 @@ from PIL import Image
 import kdiffusion as kd
 from kdiffusion.__main__ import main
 from kdiffusion.commands.seed_files import sample_to_folder
-from kdiffusion.parts.many_images import FORMATS
+from kdiffusion.parts.many_images import SEED_FILE_FORMATS
 from tests.seed_files import read_folder
 
 SEEDS = range(5, 15)
@@ -111,7 +111,7 @@ def _of_npz(folder):
         yield from zip(seeds, labels, images, strict=True)
 
 
-@pytest.mark.parametrize("name", FORMATS)
+@pytest.mark.parametrize("name", SEED_FILE_FORMATS)
 def test_each_format_is_read_by_its_own_library(run, toy, tmp_path, name):
     readers = {"npz": _of_npz, "parquet": _of_parquet, "png": _of_png}
     run(*FEW, "--format", name, "--out", tmp_path)

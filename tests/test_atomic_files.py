@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from kdiffusion.files import refuse_existing, staged
+from kdiffusion.atomic_files import refuse_existing, staged
 
 MARK = "inside"
 
@@ -75,7 +75,7 @@ def test_an_interrupt_between_the_two_renames_puts_the_old_folder_back(tmp_path,
         raise KeyboardInterrupt
 
     _write_folder(tmp_path / "output", "old")
-    monkeypatch.setattr("kdiffusion.files.os.replace", interrupted)
+    monkeypatch.setattr("kdiffusion.atomic_files.os.replace", interrupted)
     with pytest.raises(KeyboardInterrupt), staged(tmp_path / "output", True, MARK) as temporary:
         _write_folder(temporary, "new")
     assert _read(tmp_path / "output") == "old"

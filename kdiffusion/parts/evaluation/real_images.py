@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from kdiffusion.files import staged
+from kdiffusion.atomic_files import staged
 
 from .distances import Gaussian, gaussian_of
 from .features import Reader, make_reader
@@ -22,7 +22,7 @@ if TYPE_CHECKING:
     from kdiffusion.data import ImageDataset
 
 CACHE_VERSION = 3  # raise it where the same images and judge give other features
-ALIKE = 1.1  # a largest class of so many times the smallest is of equal shares
+EQUAL_SHARES = 1.1  # a largest class of so many times the smallest is of equal shares
 
 
 @dataclasses.dataclass(frozen=True)
@@ -128,7 +128,7 @@ def labels_to_sample(classes: int, dataset: ImageDataset) -> Sequence[int]:
     these classes in unequal shares, the labels have the same, and nearly so has any beginning.
     """
     counts = np.bincount(dataset.labels, minlength=dataset.num_classes)
-    if len(counts) != classes or counts.max() <= ALIKE * counts.min():
+    if len(counts) != classes or counts.max() <= EQUAL_SHARES * counts.min():
         return range(classes)
     # The images of each class are spread evenly over the way from 0 to 1, no two classes alike.
     places = [(np.arange(n) + (k + 0.5) / classes) / n for k, n in enumerate(counts) if n]
