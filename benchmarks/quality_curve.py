@@ -1,11 +1,12 @@
-"""What more training gives: quality against the number of training images, as a plot.
+"""What more training gives: the evaluations that a run made of itself, as a table and a plot.
 
-    python -m benchmarks.quality_curve docs/results/quality_curve.csv
+    python -m benchmarks.quality_curve curve.csv --run runs/cifar10_small --held-out evaluation.json
 
-A row of the file is one evaluation; the row of 0 images is of held-out real ones.
+A row of the table is one evaluation; the row of 0 images is of held-out real ones.
 """
 
 import csv
+import json
 from pathlib import Path
 from typing import Annotated
 
@@ -15,22 +16,37 @@ import tyro
 matplotlib.use("Agg")
 import matplotlib.pyplot as plt
 
-# Column of the file ► title.
+# Column of the table ► title.
 SHOWN = {
     "frechet_distance": "Fréchet distance",
     "share_as_asked": "accuracy as asked",
-    "coverage": "coverage",
+    "kernel_distance": "kernel distance",
     "recall": "recall",
 }
-TICKS = (0.2, 0.5, 1, 2, 5, 10)  # millions of images
+COLUMNS = ("images", *SHOWN, "grain_levels")
+TICKS = (0.2, 0.5, 1, 2, 5, 10, 20)  # millions of images
 
 
-def main(table: Annotated[Path, tyro.conf.Positional]):
-    """Draws the plot beside the table.
+def main(
+    table: Annotated[Path, tyro.conf.Positional],
+    run: Path | None = None,
+    held_out: Path | None = None,
+):
+    """Draws the plot beside the table, which it writes first where a run is given.
 
     Args:
-        table: CSV file with a column of images and those that are shown.
+        table: CSV file.
+        run: folder of a run that evaluated itself (--evaluation.every-epochs).
+        held_out: evaluation.json of as many samples, whose figures of held-out images are the
+            table's first row.
     """
+    if run is not None and held_out is not None:
+        real = json.loads(held_out.read_text())["real"]
+        rows = [{**real, "images": 0}, *evaluations(run)]
+        with table.open("w", encoding="utf-8", newline="") as file:
+            writer = csv.DictWriter(file, COLUMNS, extrasaction="ignore")
+            writer.writeheader()
+            writer.writerows(rows)
     with table.open(encoding="utf-8", newline="") as file:
         real, *rows = csv.DictReader(file)
     images = [float(row["images"]) / 1e6 for row in rows]
@@ -44,6 +60,21 @@ def main(table: Annotated[Path, tyro.conf.Positional]):
         panel.minorticks_off()
         panel.grid(alpha=0.3)
     figure.savefig(table.with_suffix(".png"), dpi=110)
+
+
+def evaluations(run: Path) -> list[dict[str, float]]:
+    """The figures that TensorBoard has of a run's evaluations, by step, with its images so far."""
+    from tensorboard.backend.event_processing.plugin_event_accumulator import EventAccumulator
+    from tensorboard.util.tensor_util import make_ndarray
+
+    batch_size = json.loads((run / "config.json").read_text())["config"]["optimizer"]["batch_size"]
+    events = EventAccumulator(str(run / "tensorboard/evaluation"), {"tensors": 0}).Reload()
+    rows: dict[int, dict[str, float]] = {}
+    for name in COLUMNS[1:]:
+        for event in events.Tensors(f"evaluation/{name}"):
+            row = rows.setdefault(event.step, {"images": event.step * batch_size})
+            row[name] = float(make_ndarray(event.tensor_proto))
+    return [rows[step] for step in sorted(rows)]
 
 
 if __name__ == "__main__":
