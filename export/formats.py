@@ -154,8 +154,8 @@ def export_network(
             f"{folder} holds files of another network. Pass `--overwrite` (overwrite=True) to "
             "replace all of them, or choose another folder"
         )
-    formats = dict.fromkeys([*formats, *(beside if overwrite else ())])
-    paths = free_paths(FORMATS, tuple(formats), folder, overwrite)
+    wanted = dict.fromkeys([*formats, *(beside if overwrite else ())])
+    paths = free_paths(FORMATS, tuple(wanted), folder, overwrite)
     if is_described(network) and not {*paths, *beside} & set(WEIGHTS):
         paths[WEIGHTS[0]] = folder / safetensors_loader.ARTIFACT
     source = ExportSource(inference_network(network), card)

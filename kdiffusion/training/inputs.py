@@ -93,7 +93,8 @@ def with_checked_start(x: Any, y: Any, num_classes: int) -> Any:
         return x
     else:
         batch = next(iter(x))
-    _check_batch(*keras.utils.unpack_x_y_sample_weight(batch)[:2], num_classes)
+    images, labels, _ = keras.utils.unpack_x_y_sample_weight(batch)
+    _check_batch(images, labels, num_classes)
     return x
 
 

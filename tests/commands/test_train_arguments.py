@@ -1,4 +1,5 @@
 import contextlib
+import dataclasses
 import io
 
 import pytest
@@ -38,7 +39,8 @@ def test_the_help_has_every_setting_in_little_more_than_a_line(monkeypatch):
     assert max(map(len, lines)) <= 80
     text = " ".join(" ".join(lines).split())
     for section, settings in vars(PRESETS["digits"]).items():
-        for name in getattr(settings, "__dataclass_fields__", ()):
+        fields = dataclasses.fields(settings) if dataclasses.is_dataclass(settings) else ()
+        for name in (field.name for field in fields):
             spelled = name.replace("_", "-")
             assert f"--{section}.{spelled} " in text or f"--{section}.[no-]{spelled} " in text
     assert "--optimizer.batch-size 128 Images per step, over all devices." in text

@@ -92,7 +92,8 @@ class Trajectory:
         """Of each step the student's way, which is DDIM's, and the teacher's."""
         from kdiffusion.training.solver_path import solver_path
 
-        strengths = np.float32((self.guidance_strength or 0.0) * self.guides(schedule))
+        strength = self.guidance_strength or 0.0
+        strengths = (strength * self.guides(schedule)).astype(np.float32)
         spans = zip(self.timesteps, (*self.timesteps[1:], -1), strict=True)
         return [
             (
