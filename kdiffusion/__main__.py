@@ -129,7 +129,7 @@ def reporting_errors() -> Iterator[None]:
             f"error: {error}. `pip install {package}` installs it"
             if package
             else f"error: {error}. Training and exporting need "
-            "`pip install '.[train]'` in a checkout of kdiffusion, sampling `pip install .`"
+            "`pip install -e '.[train]'` in a checkout of kdiffusion, sampling `pip install .`"
         )
     except MemoryError as error:
         sys.exit(f"error: not enough memory: {' '.join(str(error).split())}")

@@ -40,8 +40,9 @@ class NoiseSchedule:
         falls = np.all(np.diff(alphas_cumprod) < 0)
         if not (falls and alphas_cumprod[0] < 1 and alphas_cumprod[-1] >= 0):
             raise ValueError(
-                "`alphas_cumprod` must fall strictly from below 1 to 0 or above. "
-                f"Received: alphas_cumprod={alphas_cumprod}"
+                "`alphas_cumprod` must start below 1, fall at every timestep, and end at 0 or "
+                f"above. Received: {len(alphas_cumprod)} numbers from {alphas_cumprod[0]:g} to "
+                f"{alphas_cumprod[-1]:g}"
             )
         alphas_cumprod.flags.writeable = False
         object.__setattr__(self, "alphas_cumprod", alphas_cumprod)

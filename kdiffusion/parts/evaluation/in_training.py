@@ -47,7 +47,7 @@ def make_callback(
     facts = dataset.name, dataset.image_shape, dataset.class_names
     judge = config.evaluation.judge or find_judge(*facts)
     if judge is None or len(dataset.validation_images) < FEWEST_IMAGES:
-        say("No evaluation in training: no classifier of this data (--evaluation.judge names one).")
+        say("Without evaluation: no classifier of these images; --evaluation.judge names one.")
         return None
     real = read_real(dataset, dataset.image_shape, dataset.class_names, judge=judge)
     return EvaluationInTraining(real, directory)

@@ -88,13 +88,15 @@ def _frechet(samples, real):
 
 
 def _kernel(samples, real):
+    most = max(len(samples.features), len(real.features))
     size = min(KERNEL_SUBSET_SIZE, len(samples.features), len(real.features))
     estimates = kernel_distance(
         samples.features, real.features, KERNEL_SUBSETS, size, seed=samples.seed
     )
     return {
         "kernel_distance": float(estimates.mean()),
-        "kernel_distance_sd": float(estimates.std()),
+        # Of all images there is one subset, and no spread.
+        "kernel_distance_sd": float(estimates.std()) if size < most else None,
         "kernel_subsets": [KERNEL_SUBSETS, size],
     }
 

@@ -64,7 +64,8 @@ NETWORK_ROWS = {
     "detail": ("Detail", "lower", "The same over sigma <= 0.2."),
     "label_nats": (
         "Label information", "higher",
-        "In nats. Above ln(classes), predictions without a label are far from the best ones.",
+        ("How much the label tells the network about the image, in nats; a perfect network reaches "
+        "ln(classes). Above that, its predictions without a label are far from the best ones."),
     ),
 }  # fmt: skip
 # What depends on how many images there are, so that fewer of them don't compare.
