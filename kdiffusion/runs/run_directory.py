@@ -6,6 +6,7 @@ import contextlib
 import dataclasses
 import json
 import os
+import subprocess
 import tempfile
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -47,6 +48,7 @@ class RunDirectory:
         mirrored: bool. Whether half of the images are mirrored.
         parent: dict of `name` and `sha256`, what the run's first weights are of; None where they
             are random.
+        commit: str. Of the checkout in which the run began; None where that isn't known.
     """
 
     path: Path
@@ -57,6 +59,7 @@ class RunDirectory:
     data_sha256: str | None = None
     mirrored: bool | None = None
     parent: dict | None = None
+    commit: str | None = None
 
     @property
     def checkpoints(self) -> Path:
@@ -123,6 +126,18 @@ class RunDirectory:
             return cls(path=Path(path), **content)
         except (ValueError, KeyError, TypeError) as error:
             raise ValueError(f"{file} is not the configuration of a run: {error}") from error
+
+
+def commit_of_checkout() -> str | None:
+    """The commit of the checkout that this code lies in, with "-dirty" if it was changed."""
+    root = Path(__file__).parents[2]
+    if not (root / ".git").exists():
+        return None
+    command = ["git", "-C", root, "describe", "--always", "--dirty", "--abbrev=40", "--exclude=*"]
+    try:
+        return subprocess.check_output(command, text=True, stderr=subprocess.DEVNULL).strip()
+    except (OSError, subprocess.CalledProcessError):  # no git, or a checkout that it can't read
+        return None
 
 
 def holds_run(path: str | os.PathLike) -> bool:

@@ -2,6 +2,7 @@
 
 import contextlib
 import os
+import re
 import shutil
 import signal
 
@@ -95,6 +96,7 @@ def test_a_run_read_back_is_the_model_that_was_trained(run):
         np.testing.assert_array_equal(have, want)
     assert loaded.card == run.card
     assert loaded.card.images_seen == 2 * 6 * 256
+    assert re.fullmatch("[0-9a-f]{40}(-dirty)?", loaded.directory.commit)
     split = loaded.card.data_split
     digits = load_dataset("digits", seed=split.seed, validation_fraction=split.validation_fraction)
     assert split.sha256 == digits.content_hash()
