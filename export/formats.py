@@ -148,14 +148,16 @@ def export_network(
     Raises:
         ValueError, FileExistsError, ArtifactError: as `export_run`.
     """
-    folder, beside = Path(folder), formats_in(folder)
-    if beside and not overwrite and not _are_of(network, card, folder):
+    folder = Path(folder)
+    paths = free_paths(FORMATS, formats, folder, overwrite)
+    beside = [name for name in formats_in(folder) if name not in paths]
+    if overwrite:
+        paths |= {name: folder / FORMATS[name].artifact for name in beside}
+    elif beside and not _are_of(network, card, folder):
         raise FileExistsError(
             f"{folder} holds files of another network. Pass `--overwrite` (overwrite=True) to "
             "replace all of them, or choose another folder"
         )
-    wanted = dict.fromkeys([*formats, *(beside if overwrite else ())])
-    paths = free_paths(FORMATS, tuple(wanted), folder, overwrite)
     if is_described(network) and not {*paths, *beside} & set(WEIGHTS):
         paths[WEIGHTS[0]] = folder / safetensors_loader.ARTIFACT
     source = ExportSource(inference_network(network), card)
