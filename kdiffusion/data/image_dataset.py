@@ -20,6 +20,7 @@ class ImageDataset:
         validation_labels: int32 array `[M]`.
         class_names: tuple of str, in label order.
         horizontal_flip: bool. Whether a mirror image is as good an example (a cat, not a digit).
+        split: dict of `seed` and `validation_fraction` of images that were split before.
         known_hash: str. What `content_hash` gives, where it needn't be computed again.
     """
 
@@ -31,6 +32,7 @@ class ImageDataset:
     class_names: tuple[str, ...]
     horizontal_flip: bool
     known_hash: str | None = None
+    split: dict | None = None
 
     def __post_init__(self):
         for part, images, labels in (

@@ -35,8 +35,8 @@ class CardError(ValueError):
 class DataSplit:
     """How a data set was split into training and validation images: `load_dataset`'s arguments.
 
-    A data set with a split of its own ignores both numbers: packed data, and TFDS's with a test
-    split. `sha256` tells which images were held out there, too.
+    A data set of TFDS with a test split ignores both numbers. `sha256` tells which images were held
+    out there, too.
 
     Args:
         seed: int, >= 0. Decides which images are held out.

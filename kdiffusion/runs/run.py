@@ -128,6 +128,7 @@ def _prepare(
         folder, config, dataset.image_shape, dataset.class_names, len(dataset.images),
         dataset.content_hash(), dataset.horizontal_flip if flip is None else flip,
         parent=(parent and parent.to_dict()) if before is None else before.parent,
+        split=dataset.split,
         commit=run_directory.commit_of_checkout() if before is None else before.commit,
     )  # fmt: skip
     if before is not None:

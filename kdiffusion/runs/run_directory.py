@@ -48,6 +48,7 @@ class RunDirectory:
         mirrored: bool. Whether half of the images are mirrored.
         parent: dict of `name` and `sha256`, what the run's first weights are of; None where they
             are random.
+        split: dict, `ImageDataset.split`; None where the settings say how the images were split.
         commit: str. Of the checkout in which the run began; None where that isn't known.
     """
 
@@ -59,6 +60,7 @@ class RunDirectory:
     data_sha256: str | None = None
     mirrored: bool | None = None
     parent: dict | None = None
+    split: dict | None = None
     commit: str | None = None
 
     @property
@@ -91,8 +93,11 @@ class RunDirectory:
             steps=sampling.steps,
             timesteps=sampling.timesteps,
             data_split=DataSplit(
-                seed=config.run.seed,
-                validation_fraction=config.data.validation_fraction,
+                **{
+                    "seed": config.run.seed,
+                    "validation_fraction": config.data.validation_fraction,
+                    **(self.split or {}),
+                },
                 sha256=self.data_sha256,
             ),
             parent=self.parent,

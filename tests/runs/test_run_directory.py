@@ -11,7 +11,8 @@ DIGITS = PRESETS["digits"]
 
 
 def _directory(path, config=DIGITS):
-    return RunDirectory(path, config, (8, 8, 1), ("a", "b"), 40, "0" * 64, False)
+    names = tuple("0123456789")
+    return RunDirectory(path, config, (8, 8, 1), names, 40, "0" * 64, False)
 
 
 def _write(path):
@@ -114,7 +115,7 @@ def test_a_run_that_cannot_be_removed_stays_whole(tmp_path, monkeypatch):
 @pytest.mark.parametrize(
     "change",
     [
-        {"class_names": ("b", "a")},
+        {"class_names": tuple("1023456789")},
         {"image_shape": (8, 8, 3)},
         {"data_sha256": "f" * 64},
         {"mirrored": True},
@@ -133,3 +134,11 @@ def test_a_run_does_not_go_on_with_other_data_or_as_another_network(tmp_path, ch
     options = {"epochs": 500, "learning_rate": 1e-5, "warmup_steps": 7}
     longer = DIGITS.replace(**{f"optimizer.{name}": value for name, value in options.items()})
     check_resumable(directory, dataclasses.replace(directory, config=longer))
+
+
+@pytest.mark.parametrize("split", [None, {"seed": 5, "validation_fraction": 0.25}])
+def test_the_card_says_how_the_images_were_split(tmp_path, tiny_model, split):
+    """Packed data were split when they were packed, whatever the run's settings say."""
+    card = dataclasses.replace(_directory(tmp_path), split=split).card(tiny_model())
+    by_settings = {"seed": 0, "validation_fraction": 0.1}
+    assert dataclasses.asdict(card.data_split) == {**(split or by_settings), "sha256": "0" * 64}

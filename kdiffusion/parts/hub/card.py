@@ -170,7 +170,7 @@ def _training(card, files):
             f". The held-out images are those of seed {card.data_split.seed}, by "
             "kdiffusion.load_dataset with "
             f"validation_fraction={card.data_split.validation_fraction:g}, unless the data set has "
-            "a split of its own, as packed data have"
+            "a test split of its own"
         )
     if "model.keras" not in files:
         return f"{said}."

@@ -71,6 +71,7 @@ def pack(
             "class_names": found.class_names,
             "horizontal_flip": horizontal_flip,
             "image_shape": found.image_shape,
+            "split": {"seed": seed, "validation_fraction": validation_fraction},
             "images": {part: len(found.labels[part]) for part in SPLITS},
         }
         _write(folder, description)
@@ -127,7 +128,7 @@ def load(
         )
     return ImageDataset(
         name, images[0], labels[0], images[1], labels[1], tuple(description["class_names"]),
-        description["horizontal_flip"], description.get("content_hash"),
+        description["horizontal_flip"], description.get("content_hash"), description["split"],
     )  # fmt: skip
 
 

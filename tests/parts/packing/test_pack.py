@@ -34,6 +34,9 @@ def folder(tmp_path):
     return write_folder(tmp_path / "folder", files)
 
 
+SPLIT = {"seed": 0, "validation_fraction": 0.1}  # by default
+
+
 def packed(source, tmp_path, **arguments):
     pack(source, tmp_path / "out", progress=False, **arguments)
     return load_dataset("packed", directory=tmp_path / "out")
@@ -56,8 +59,9 @@ def test_batches_are_those_of_the_data_set_in_memory(packed_digits, options):
 
 @pytest.mark.parametrize("options", [{"validation_fraction": 0.25, "seed": 5}, {"image_size": 4}])
 def test_a_folder_is_packed_as_it_would_be_loaded(folder, tmp_path, options):
-    expected = load_dataset("folder", directory=folder, **options)
-    assert_same_data(packed(folder, tmp_path, **options), expected)
+    found = packed(folder, tmp_path, **options)
+    assert_same_data(found, load_dataset("folder", directory=folder, **options))
+    assert found.split == {name: options.get(name, value) for name, value in SPLIT.items()}
 
 
 def test_a_folder_of_grey_images_stays_grey(tmp_path):
