@@ -6,7 +6,9 @@ On a machine with a GPU it tries, in some ten minutes, all that was tried on CPU
 a process of its own, so that one that fails leaves the others. Nothing is downloaded.
 """
 
+import contextlib
 import dataclasses
+import sys
 import tempfile
 import time
 from concurrent.futures import ProcessPoolExecutor
@@ -91,6 +93,12 @@ def export() -> str:
         return ", ".join(export_run(folder))
 
 
+def aside(function, *arguments):
+    """Calls a function; what it prints goes to stderr, so that the table stays one."""
+    with contextlib.redirect_stdout(sys.stderr):
+        return function(*arguments)
+
+
 def main(steps: int = 200) -> None:
     """Prints a table: what was tried, what came of it, and how long it took.
 
@@ -109,9 +117,10 @@ def main(steps: int = 200) -> None:
         start = time.perf_counter()
         with ProcessPoolExecutor(1, mp_context=get_context("spawn")) as process:
             try:
-                result = process.submit(function, *arguments).result()
+                result = process.submit(aside, function, *arguments).result()
             except Exception as error:  # the next row may do better
-                result = f"FAILED: {type(error).__name__}: {str(error).splitlines()[0]}"
+                words = " ".join(str(error).split())
+                result = f"FAILED: {type(error).__name__}: {words[:150]}"
         print(f"| {name} | {result} | {time.perf_counter() - start:.0f} |", flush=True)
 
 
