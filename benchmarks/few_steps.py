@@ -23,7 +23,7 @@ FINE = {"sampler": "unipc", "steps": 100}
 
 def main(
     artifacts: Annotated[tuple[str, ...], tyro.conf.Positional],
-    samplers: tuple[str, ...] = ("unipc", "dpmpp_2m", "ipndm"),
+    samplers: tuple[str, ...] = ("unipc", "dpmpp_2m"),
     steps: tuple[int, ...] = (8, 20),
     seeds: int = 32,
     out: Path | None = None,

@@ -180,7 +180,6 @@ class Sampler {
   Image next(const Look& look, int s, const std::vector<Look>& history, Noise& noise) {
     const int t = look.t;
     const bool is_ddpm = c_.sampler == "ddpm", is_sde = c_.sampler == "dpmpp_2m_sde";
-    if (c_.sampler == "ipndm") return adams_bashforth(look, s, history);
     Image ahead = look.x0;
     const bool extrapolates = is_sde || c_.sampler == "dpmpp_2m" || c_.sampler == "unipc";
     if (extrapolates && !history.empty() && s >= 0) {
@@ -205,24 +204,6 @@ class Sampler {
         x = sum(1, x, row[1 + back], history[history.size() - back].x0);
     }
     return x;
-  }
-
-  // iPNDM: Adams-Bashforth on the predicted noise.
-  Image adams_bashforth(const Look& look, int s, const std::vector<Look>& history) {
-    static const std::vector<std::vector<double>> weights = {
-        {1}, {3 / 2., -1 / 2.}, {23 / 12., -16 / 12., 5 / 12.}, {55 / 24., -59 / 24., 37 / 24., -9 / 24.}};
-    const auto& row = weights[std::min<size_t>(history.size(), 3)];
-    const Image now = noise_of(look);
-    Image eps(now.size()), x0 = look.x0;
-    for (size_t back = 0; back < row.size(); ++back)
-      eps = sum(1, eps, row[back], back ? noise_of(history[history.size() - back]) : now);
-    if (!history.empty()) x0 = sum(1, x0, -c_.sigma(look.t), sum(1, eps, -1, now));
-    return sum(std::sqrt(c_.abar(s)), x0, std::sqrt(1 - c_.abar(s)), eps);
-  }
-
-  Image noise_of(const Look& look) {
-    const double alpha = std::sqrt(c_.abar(look.t)), beta = std::sqrt(1 - c_.abar(look.t));
-    return sum(1 / beta, look.x, -alpha / beta, look.x0);
   }
 
   Image first_order(const Image& x, const Image& x0, int t, int s) {

@@ -1,4 +1,4 @@
-"""Solvers of the probability-flow ODE and SDE: DPM-Solver++, UniPC, iPNDM, and fitted ones.
+"""Solvers of the probability-flow ODE and SDE: DPM-Solver++, UniPC, and fitted ones.
 
 With lambda = log(alpha / sigma), alpha = sqrt(abar) and sigma = sqrt(1 - abar), the solution from
 t to s is (Lu et al. 2022, proposition 4.1)
@@ -111,31 +111,6 @@ def _corrected(estimate, history, schedule) -> np.ndarray:
     return first_order(start.x, x0, schedule, start.t, t)
 
 
-# The weights of the newest look and of those before it, by how many there are.
-ADAMS_BASHFORTH = (
-    (1.0,),
-    (3 / 2, -1 / 2),
-    (23 / 12, -16 / 12, 5 / 12),
-    (55 / 24, -59 / 24, 37 / 24, -9 / 24),
-)
-
-
-def ipndm_step(transition):
-    """Adams-Bashforth on the predicted noise, up to order 4 (iPNDM, Zhang & Chen 2023).
-
-    The weights are those of equal steps in sigma. Where steps differ, and after the lower orders of
-    the first three, the error falls as that of order 2; with few steps it is still a small one.
-    """
-    estimate, history = transition.estimate, transition.history
-    looks = (estimate, *reversed(history))
-    eps = sum(w * look.eps for w, look in zip(ADAMS_BASHFORTH[len(history)], looks, strict=True))
-    x0 = estimate.x0
-    if history:  # never at pure noise, where sigma is infinite
-        x0 = x0 - transition.schedule.noise_levels[estimate.t] * (eps - estimate.eps)
-    _, abar_s = transition.alpha_bars
-    return np.sqrt(abar_s) * x0 + np.sqrt(1.0 - abar_s) * eps, estimate
-
-
 def fitted_step(transition, corrections=MappingProxyType({})):
     """DDIM + c0 x + c1 x_0 + c2 (x_0 of the step before) + c3 (x_0 of the one before that).
 
@@ -146,7 +121,7 @@ def fitted_step(transition, corrections=MappingProxyType({})):
     """
     now, history = transition.estimate, transition.history
     x_s = first_order(now.x, now.x0, transition.schedule, now.t, transition.s)
-    terms = (now.x, now.x0, *(before.x0 for before in reversed(history[-2:])))
+    terms = (now.x, now.x0, *(before.x0 for before in reversed(history)))
     row = corrections.get(now.t, ())
     if not any(row[len(terms) :]):
         x_s = x_s + sum(c * term for c, term in zip(row, terms, strict=False))

@@ -18,7 +18,6 @@ from kdiffusion.diffusion.higher_order_samplers import (
     dpmpp_2m_sde_step,
     dpmpp_2m_step,
     fitted_step,
-    ipndm_step,
     unipc_step,
 )
 from kdiffusion.diffusion.prediction import Estimate
@@ -74,7 +73,6 @@ SAMPLERS: dict[str, Sampler] = {
     "dpmpp_2m_sde": Sampler(dpmpp_2m_sde_step, always_random=True, multistep=True),
     # Its corrector adds one to its predictor's two.
     "unipc": Sampler(unipc_step, multistep=True, order=3),
-    "ipndm": Sampler(ipndm_step, multistep=True, order=2),
     # Without coefficients it is DDIM.
     "fitted": Sampler(fitted_step, multistep=True, fitted=True, order=1),
 }

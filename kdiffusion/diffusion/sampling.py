@@ -164,7 +164,7 @@ def denoise(
     history = ()
     for index, (t, s) in enumerate(plan.pairs):
         x, estimate = plan.step(Transition(predict(x, t), s, plan.schedule, history, normal))
-        history = (*history[-2:], estimate)  # no solver here looks further back than three
+        history = (*history[-1:], estimate)  # no solver here looks further back than two
         if s < 0 and plan.clip:
             x = np.clip(x, -1.0, 1.0)  # the last x of most samplers is x_0 itself
         yield Step(index, s, x, estimate.x0)

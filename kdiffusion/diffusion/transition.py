@@ -21,7 +21,7 @@ class Transition:
         estimate: `Estimate`: what the network says of x at t.
         s: int. -1 is the clean image.
         schedule: `NoiseSchedule`.
-        history: the `Estimate`s of the last three steps at most, newest last.
+        history: the `Estimate`s of the last two steps at most, newest last.
         normal: function without arguments that draws fresh noise, float64 `[B, H, W, C]`, each
             image's from its own stream.
     """
@@ -55,9 +55,9 @@ class Transition:
         return mean + deviation * self.normal()  # pyright: ignore[reportOptionalCall]
 
 
-# What the next x of a linear sampler is a sum of: x and x_0 now and of three steps before. x_1 is
+# What the next x of a linear sampler is a sum of: x and x_0 now and of two steps before. x_1 is
 # the x of the step before as it was corrected.
-STATE = ("x", "x0", "x_1", "x0_1", "x_2", "x0_2", "x_3", "x0_3")
+STATE = ("x", "x0", "x_1", "x0_1", "x_2", "x0_2")
 
 
 def linear_rows(
@@ -73,7 +73,7 @@ def linear_rows(
         schedule: `NoiseSchedule`.
 
     Returns:
-        Two float64 arrays `[S, 8]`: the corrected x at t, and x at s, of the state.
+        Two float64 arrays `[S, 6]`: the corrected x at t, and x at s, of the state.
     """
     x, x0, *remembered = np.eye(len(STATE))  # each in turn alone not 0
     corrected, rows, before = [], [], []

@@ -139,28 +139,6 @@ def test_order_of_convergence(name, schedule_name):
     assert errors[-1] < 2e-3
 
 
-def test_ipndm_follows_a_noise_that_is_cubic_in_sigma():
-    """With equal steps in sigma, Adams-Bashforth of order 4 integrates it exactly."""
-    schedule = make_schedule("linear", 1_000_000)
-    wanted = np.linspace(3.0, 1.0, 6)
-    visited = np.interp(np.log(wanted), np.log(schedule.noise_levels), np.arange(1_000_000))
-    timesteps = np.rint(visited).astype(int)
-    cubic = np.polynomial.Polynomial([0.3, -0.2, 0.4, 0.1])
-    levels = schedule.noise_levels[timesteps]
-
-    def at(t, y):
-        """x / sqrt(abar) = y."""
-        root, eps = np.sqrt(schedule.alpha_bar(t)), cubic(schedule.noise_levels[t])
-        return Estimate(t, root * y, y - schedule.noise_levels[t] * eps, eps)
-
-    history = tuple(at(t, np.zeros(1)) for t in timesteps[1:4])
-    t, s = timesteps[4:]
-    now = at(t, np.ones(1))
-    x_s, _ = SAMPLERS["ipndm"].step(Transition(now, s, schedule, history))
-    change = cubic.integ()(levels[5]) - cubic.integ()(levels[4])
-    assert x_s[0] / np.sqrt(schedule.alpha_bar(s)) == pytest.approx(1.0 + change, abs=1e-5)
-
-
 def test_a_fitted_step_is_ddim_and_its_four_terms():
     schedule, rng = SCHEDULES["cosine"], np.random.default_rng(0)
     x, *images = rng.normal(size=(5, 3))

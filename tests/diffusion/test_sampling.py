@@ -114,9 +114,8 @@ def test_named_timesteps_are_visited_by_every_sampler(make_card, gaussian, sampl
         np.testing.assert_array_equal(images(recommended, **options), even)
 
 
-@pytest.mark.parametrize("sampler", ["ipndm", "fitted"])
-def test_the_image_is_within_range_where_a_sampler_leaves_it(make_card, gaussian, sampler):
-    denoiser = gaussian(make_card(sampler=sampler, **FITTED), std=2.0)
+def test_the_image_is_within_range_where_a_fitted_sampler_leaves_it(make_card, gaussian):
+    denoiser = gaussian(make_card(sampler="fitted", **FITTED), std=2.0)
     images = sample(denoiser, [0] * 20, progress=False)
     assert np.abs(images).max() == 1
     assert np.abs(sample(denoiser, [0] * 20, progress=False, clip=False)).max() > 1

@@ -6,7 +6,7 @@
  */
 
 import { dpmpp2mSdeStep, dpmpp2mStep } from "./dpm_solver.js";
-import { fittedStep, ipndmStep } from "./multistep.js";
+import { fittedStep } from "./fitted.js";
 import { unipcStep } from "./unipc.js";
 import { weightedSum } from "./weighted_sum.js";
 
@@ -36,6 +36,5 @@ export const SAMPLERS = {
   dpmpp_2m: { step: dpmpp2mStep, random: false },
   dpmpp_2m_sde: { step: dpmpp2mSdeStep, random: true },
   unipc: { step: unipcStep, random: false },
-  ipndm: { step: ipndmStep, random: false },
   fitted: { step: fittedStep, random: false, fitted: true },
 };
