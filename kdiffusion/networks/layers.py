@@ -221,8 +221,8 @@ class Upsample(keras.layers.Layer):
         return getattr(self, self.FORMS[self.form])(inputs)
 
     def _resized(self, inputs):
-        _, height, width, _ = inputs.shape
-        return self.conv(ops.image.resize(inputs, (2 * height, 2 * width), interpolation="nearest"))
+        # XLA lacks the gradient of `ops.image.resize` in half precision.
+        return self.conv(ops.repeat(ops.repeat(inputs, 2, axis=1), 2, axis=2))
 
     def _transposed(self, inputs):
         """The same as one transposed convolution, by four ninths of the multiplications.

@@ -85,5 +85,17 @@ def test_upsampling_is_nearest_neighbour_and_a_convolution(size, policy, toleran
     np.testing.assert_allclose(ops.cast(ours(x), "float32"), theirs(x), atol=tolerance)
 
 
+@pytest.mark.parametrize("policy", ["float32", "mixed_bfloat16", "mixed_float16"])
+def test_xla_compiles_the_gradient_of_upsampling(policy):
+    layer = layers.Upsample(3, dtype=policy)
+    layer.build((2, 4, 4, 5))
+
+    @tf.function(jit_compile=True)
+    def gradient(x):
+        return tf.gradients(layer(x), x)[0]
+
+    assert gradient(tf.ones((2, 4, 4, 5), layer.compute_dtype)).shape == (2, 4, 4, 5)
+
+
 def test_a_map_of_two_pixels_is_halved():
     assert layers.Downsample(4)(np.ones((1, 2, 2, 3), "float32")).shape == (1, 1, 1, 4)
