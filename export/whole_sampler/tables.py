@@ -1,9 +1,9 @@
 """A deterministic sampler as three tables, for graphs that hold the whole loop.
 
-Without fresh noise, and with at most three steps before remembered, every step is linear:
+Without fresh noise, and with at most two steps before remembered, every step is linear:
 
     x_0 = clip(from_x x + from_prediction prediction)
-    state = (x, x_0, then corrected x and x_0 of the step before, of two and of three before)
+    state = (x, x_0, then corrected x and x_0 of the step before, and of two before)
     corrected x, next x = two rows of numbers times the state
 
 UniPC corrects x by the evaluation at it; for the others the corrected x is x. So one loop over the
@@ -41,8 +41,8 @@ class SamplerTables:
         timesteps: int32 `[steps]`.
         guides: float32 `[steps]`: 1 where guidance applies, 0 outside of the card's interval.
         estimate: float32 `[steps, 2]`: from_x, from_prediction.
-        corrected: float32 `[steps, 8]`: corrected x of the state.
-        step: float32 `[steps, 8]`: the next x of the state.
+        corrected: float32 `[steps, 6]`: corrected x of the state.
+        step: float32 `[steps, 6]`: the next x of the state.
     """
 
     options: SamplingOptions
