@@ -1,8 +1,9 @@
-"""The condition of a network: embeddings of the timestep and the label."""
+"""The condition of a network: embeddings of the timestep, the label and numbers."""
 
 from __future__ import annotations
 
 import math
+from collections.abc import Sequence
 from typing import Any
 
 import keras
@@ -38,8 +39,45 @@ class TimestepEmbedding(keras.layers.Layer):
 
 
 @keras.saving.register_keras_serializable("kdiffusion")
+class NumbersEmbedding(keras.layers.Layer):
+    """Numbers such as an angle and an age as one vector: standardised, through a two-layer MLP.
+
+    Args:
+        standardisation: `[K]` pairs (mean, standard deviation), in the numbers' own units.
+        channels: int. Width of the result.
+
+    Call: float32 `[B, K]` ► `[B, channels]`. A row with NaN, which stands for "no numbers given",
+    becomes one learnt vector.
+    """
+
+    def __init__(
+        self, standardisation: Sequence[tuple[float, float]], channels: int, **kwargs: Any
+    ):
+        super().__init__(**kwargs)
+        self._mean, self._std = np.array(standardisation, "float32").T
+        # float32 even under a half-precision policy: bfloat16 has two or three digits.
+        self.hidden = keras.layers.Dense(
+            channels, activation="silu", dtype="float32", name="hidden"
+        )
+        self.project = keras.layers.Dense(channels, dtype="float32", name="project")
+        self.null = self.add_weight((channels,), "zeros", dtype="float32", name="null")
+
+    def build(self, input_shape: Shape) -> None:
+        self.hidden.build(input_shape)
+        self.project.build((input_shape[0], self.hidden.units))
+
+    def call(self, numbers: Tensor) -> Tensor:
+        missing = ops.any(ops.isnan(numbers), axis=-1, keepdims=True)  # [B, 1]
+        standard = (ops.where(missing, self._mean, numbers) - self._mean) / self._std
+        vector = ops.where(missing, self.null, self.project(self.hidden(standard)))
+        return ops.cast(vector, self.compute_dtype)
+
+
+@keras.saving.register_keras_serializable("kdiffusion")
 class ConditionEmbedding(keras.layers.Layer):
     """Time and label as one vector: their embeddings, concatenated, through a two-layer MLP.
+
+    An embedding of numbers, if there are any, is added between its two layers.
 
     The label table has `num_classes + 1` rows; the last one is the null label of classifier-free
     guidance (Ho & Salimans 2022), which stands for "no label given".
@@ -49,9 +87,10 @@ class ConditionEmbedding(keras.layers.Layer):
         time_channels: int. Width of the sinusoidal embedding of the timestep.
         label_channels: int. Width of the label's embedding.
         channels: int. Width of the result.
+        numbers: `[K]` pairs, as for `NumbersEmbedding`; none by default.
 
-    Call: int `[B]` timesteps, int `[B]` labels ► `[B, channels]`, after the last SiLU, so that a
-    block only has to project it.
+    Call: int `[B]` timesteps, int `[B]` labels, float32 `[B, K]` numbers if there are any ►
+    `[B, channels]`, after the last SiLU, so that a block only has to project it.
     """
 
     def __init__(
@@ -60,6 +99,7 @@ class ConditionEmbedding(keras.layers.Layer):
         time_channels: int,
         label_channels: int,
         channels: int,
+        numbers: Sequence[tuple[float, float]] = (),
         **kwargs: Any,
     ):
         super().__init__(**kwargs)
@@ -81,13 +121,25 @@ class ConditionEmbedding(keras.layers.Layer):
         dense = {"activation": "silu", "dtype": self.dtype_policy.name}
         self.hidden = keras.layers.Dense(channels, **dense, name="hidden")
         self.project = keras.layers.Dense(channels, **dense, name="project")
+        self.embed_numbers = None
+        if numbers:
+            self.embed_numbers = NumbersEmbedding(
+                numbers, channels, dtype=self.dtype_policy.name, name="embed_numbers"
+            )
 
-    def build(self, timestep_shape: Shape, label_shape: Shape) -> None:
+    def build(
+        self, timestep_shape: Shape, label_shape: Shape, numbers_shape: Shape | None = None
+    ) -> None:
         batch = timestep_shape[0]
         self.embed_label.build(label_shape)
         self.hidden.build((batch, self.time_channels + self.label_channels))
         self.project.build((batch, self.channels))
+        if self.embed_numbers is not None:
+            self.embed_numbers.build(numbers_shape)
 
-    def call(self, timestep: Tensor, label: Tensor) -> Tensor:
+    def call(self, timestep: Tensor, label: Tensor, numbers: Tensor | None = None) -> Tensor:
         both = ops.concatenate([self.embed_time(timestep), self.embed_label(label)], axis=-1)
-        return self.project(self.hidden(both))
+        hidden = self.hidden(both)
+        if self.embed_numbers is not None:
+            hidden = hidden + self.embed_numbers(numbers)
+        return self.project(hidden)

@@ -1,8 +1,8 @@
-"""The denoising U-Net of DDPM (Ho et al. 2020, appendix B), conditioned on time and label."""
+"""The denoising U-Net of DDPM (Ho et al. 2020, appendix B) and its conditions."""
 
 from __future__ import annotations
 
-from collections.abc import Collection, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from typing import Any
 
 import keras
@@ -16,7 +16,7 @@ from kdiffusion.networks.layers import Downsample, GroupNorm, Tensor, Upsample
 
 @keras.saving.register_keras_serializable("kdiffusion")
 class UNet(keras.Model):
-    """U-Net that predicts from a noisy image, its timestep and its label.
+    """U-Net that predicts from a noisy image, its timestep and its conditions: a label, and more.
 
     A functional graph inside a class: it is built, and its weights exist, when the constructor
     returns. Whether a level downsamples is decided by its place in `channel_multipliers`.
@@ -24,7 +24,8 @@ class UNet(keras.Model):
     Args:
         image_shape: (height, width, channels). Height and width must be divisible by
             `patch_size * 2 ** (levels - 1)`; 1 or 3 channels.
-        num_classes: int. Real classes; label `num_classes` is the null label.
+        num_classes: int. Real classes; label `num_classes` is the null label. 0 of a model without
+            classes, whose label is always 0.
         base_channels: int. Channels at multiplier 1. Defaults to `64`.
         channel_multipliers: one int per level, from the finest. Defaults to `(1, 2, 2)`.
         blocks_per_level: int. Residual blocks of a level on the way down; one more on the way up.
@@ -39,10 +40,16 @@ class UNet(keras.Model):
             Dhariwal & Nichol 2021), in place of being added to their maps. Defaults to `False`.
         patch_size: int. Side of the pixel patches of a space-to-depth stem: 2 works on a quarter of
             the positions, at about a fifth of the cost. Defaults to `1`, no stem.
+        numbers: names of K numbers that it is conditioned on, or a dict from name to (mean,
+            standard deviation), by which they are standardised. Defaults to none.
+        image_channels: int. Channels of an image that it is conditioned on, which has the height
+            and width of the result and is concatenated with x_t (SR3, Saharia et al. 2021).
+            Defaults to `0`, no image.
         dtype: a Keras dtype policy. The output is float32 under every policy.
 
-    Call: `{"noisy_image": [B, H, W, C], "timestep": int [B], "label": int [B]}` ►
-    float32 `[B, H, W, C]`.
+    Call: `{"noisy_image": [B, H, W, C], "timestep": int [B], "label": int [B]}`, and, where it is
+    conditioned on them, `"numbers": [B, K]` in their own units, `"image": [B, H, W, C']` ► float32
+    `[B, H, W, C]`. No condition is the null label, NaN for numbers, zeros for an image.
 
     Raises:
         ValueError: an `image_shape` that the levels do not divide.
@@ -61,10 +68,15 @@ class UNet(keras.Model):
         dropout: float = 0.0,
         scale_shift: bool = False,
         patch_size: int = 1,
+        numbers: Mapping[str, Sequence[float]] | Collection[str] = (),
+        image_channels: int = 0,
         dtype: Any | None = None,
         name: str | None = None,
     ):
         image_shape, num_classes = tuple(image_shape), int(num_classes)
+        if not isinstance(numbers, Mapping):
+            numbers = dict.fromkeys(numbers, (0.0, 1.0))
+        numbers = {name: tuple(pair) for name, pair in numbers.items()}
         channel_multipliers = tuple(channel_multipliers)
         attention_resolutions = tuple(attention_resolutions)
         arguments = {k: v for k, v in dict(locals()).items() if k not in ("self", "__class__")}
@@ -76,17 +88,20 @@ class UNet(keras.Model):
         def heads(feature_map):
             return attention_heads if feature_map.shape[1] in attention_resolutions else 0
 
-        inputs = contract_inputs(image_shape)
+        inputs = contract_inputs(image_shape, len(numbers), image_channels)
         condition = ConditionEmbedding(
             num_classes,
             time_channels=base_channels,
             label_channels=base_channels,
             channels=embedding_channels or 4 * base_channels,
+            numbers=tuple(numbers.values()),
             dtype=policy,
             name="condition",
-        )(inputs["timestep"], inputs["label"])
+        )(inputs["timestep"], inputs["label"], inputs.get("numbers"))
 
         x = inputs["noisy_image"]
+        if image_channels:
+            x = ops.concatenate([x, inputs["image"]], axis=-1)
         if patch_size > 1:
             x = ops.space_to_depth(x, patch_size)
         x = keras.layers.Conv2D(widths[0], 3, padding="same", dtype=policy, name="conv_in")(x)
@@ -99,19 +114,28 @@ class UNet(keras.Model):
         super().__init__(inputs=inputs, outputs=x, name=name or "unet")
 
         self.image_shape, self.num_classes = image_shape, num_classes
+        self.numbers, self.image_channels = numbers, image_channels
         self._config = {**arguments, "dtype": policy, "name": self.name}
 
     def get_config(self) -> dict[str, Any]:
         return dict(self._config)
 
 
-def contract_inputs(image_shape: tuple[int, ...]) -> dict[str, Tensor]:
-    """The inputs of every Denoiser, by name: `[B, H, W, C]`, and twice `[B]`."""
-    return {
+def contract_inputs(
+    image_shape: tuple[int, ...], numbers: int = 0, image_channels: int = 0
+) -> dict[str, Tensor]:
+    """The inputs of a Denoiser by name, each a batch: those of every one, and those that it has."""
+    inputs = {
         "noisy_image": keras.Input(image_shape, dtype="float32", name="noisy_image"),
         "timestep": keras.Input((), dtype="int32", name="timestep"),
         "label": keras.Input((), dtype="int32", name="label"),
     }
+    if numbers:
+        inputs["numbers"] = keras.Input((numbers,), dtype="float32", name="numbers")
+    if image_channels:
+        shape = (*image_shape[:2], image_channels)
+        inputs["image"] = keras.Input(shape, dtype="float32", name="image")
+    return inputs
 
 
 def prediction(x: Tensor, channels: int) -> Tensor:

@@ -17,6 +17,22 @@ CASES = {
         {"num_classes": 3, "time_channels": 4, "label_channels": 6, "channels": 8},
         [(2,), (2,)],
     ),
+    "ConditionEmbedding of numbers": (
+        embeddings.ConditionEmbedding,
+        {
+            "num_classes": 3,
+            "time_channels": 4,
+            "label_channels": 6,
+            "channels": 8,
+            "numbers": ((0.5, 2.0), (-1.0, 0.5)),
+        },
+        [(2,), (2,), (2, 2)],
+    ),
+    "NumbersEmbedding": (
+        embeddings.NumbersEmbedding,
+        {"standardisation": ((0.5, 2.0), (-1.0, 0.5)), "channels": 8},
+        [(2, 2)],
+    ),
     "GroupNorm": (layers.GroupNorm, {"groups": 2, "epsilon": 0.5}, [MAP]),
     "GroupNorm narrow": (layers.GroupNorm, {"groups": 8, "min_group_channels": 2}, [MAP]),
     "GroupNorm shifted": (layers.GroupNorm, {"groups": 2}, [MAP, (2, 16)]),

@@ -1,8 +1,10 @@
 import numpy as np
 import pytest
+import tensorflow as tf
 
+from kdiffusion.networks.embeddings import NumbersEmbedding
 from kdiffusion.networks.unet import UNet
-from tests.networks.layer_values import network_inputs
+from tests.networks.layer_values import network_inputs, randomise
 
 DDPM_CIFAR10_PARAMETERS = 35_746_307  # Ho et al. 2020: "35.7 million"
 
@@ -18,6 +20,8 @@ SETTINGS = {
     "dropout": 0.25,
     "scale_shift": True,
     "patch_size": 2,
+    "numbers": {"weight": (400.0, 150.0), "slant": (0.0, 7.0)},
+    "image_channels": 4,
     "dtype": "mixed_bfloat16",
     "name": "mine",
 }
@@ -48,3 +52,51 @@ def test_the_prediction_is_float32_of_the_image_shape_and_starts_at_zero(image_s
 def test_a_size_that_the_levels_do_not_divide_is_refused(image_shape):
     with pytest.raises(ValueError, match="`image_shape` height and width must be divisible by 8"):
         UNet(image_shape, 3, 8, (1, 2, 2), 1, patch_size=2)
+
+
+SMALL = {"image_shape": (8, 8, 1), "num_classes": 3, "base_channels": 8, "blocks_per_level": 1}
+
+
+def predictions(inputs, **arguments):
+    network = UNet(**SMALL, channel_multipliers=(1, 2), attention_resolutions=(), **arguments)
+    randomise(network)
+    return np.asarray(network({**network_inputs((8, 8, 1)), **inputs}))
+
+
+def test_numbers_are_standardised_by_their_mean_and_standard_deviation():
+    standard = np.array([[0.0, 1.0], [-1.0, 0.5], [2.0, -0.3]], "float32")
+    scaled = standard * [150, 7] + [400, 0]
+    np.testing.assert_allclose(
+        predictions({"numbers": scaled.astype("float32")}, numbers=SETTINGS["numbers"]),
+        predictions({"numbers": standard}, numbers=("weight", "slant")),
+        atol=1e-4,
+    )
+
+
+def test_numbers_of_which_one_is_missing_are_all_missing():
+    half, none, given = np.zeros((3, 3, 2), "float32")
+    half[:, 1] = none[:] = np.nan
+    half, none, given = (
+        predictions({"numbers": each}, numbers=("weight", "slant")) for each in (half, none, given)
+    )
+    np.testing.assert_array_equal(half, none)
+    assert np.isfinite(none).all()
+    assert np.abs(none - given).max() > 0.01
+
+
+def test_what_is_learnt_where_numbers_are_missing_is_finite():
+    layer = NumbersEmbedding(((1.0, 2.0),), 4)
+    with tf.GradientTape() as tape:
+        loss = tf.reduce_sum(layer(np.array([[np.nan], [3.0]], "float32")))
+    gradients = tape.gradient(loss, layer.trainable_variables)
+    assert all(np.isfinite(each).all() for each in gradients)
+    np.testing.assert_array_equal(gradients[-1], np.ones(4))  # of the vector for no numbers
+
+
+def test_an_image_as_a_condition_is_seen_beside_the_noisy_one():
+    image = np.zeros((3, 8, 8, 2), "float32")
+    without = predictions({"image": image}, image_channels=2)
+    image[1, 4, 4] = 1
+    changed = np.abs(predictions({"image": image}, image_channels=2) - without).max((1, 2, 3))
+    assert changed[1] > 0.01
+    np.testing.assert_allclose(changed[[0, 2]], 0, atol=1e-5)
