@@ -14,8 +14,8 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from kdiffusion.diffusion.conditions import check_labels
 from kdiffusion.diffusion.denoiser import LoadedDenoiser
-from kdiffusion.diffusion.sampling_plan import check_labels
 
 from . import litert_loader, onnx_loader, safetensors_loader, saved_model_loader
 from .integrity import ArtifactError

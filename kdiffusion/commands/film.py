@@ -22,8 +22,8 @@ from .inputs import LabelsOrAll, Model, Positive, Sampling, Trust, labels_from_t
 from .outputs import IMAGES, Output, choose_output, grid_by_class, labels_and_seeds, write_outputs
 
 if TYPE_CHECKING:
+    from kdiffusion.diffusion.conditions import Integers
     from kdiffusion.diffusion.denoiser import Denoiser
-    from kdiffusion.diffusion.sampling_plan import Integers
 
 STRIP_FRAMES = 10
 LAST_FRAME_REPEATS = 20  # the finished images stay to be looked at

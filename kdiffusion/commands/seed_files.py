@@ -19,9 +19,10 @@ import numpy as np
 from tqdm import tqdm
 
 from kdiffusion.atomic_files import staged
+from kdiffusion.diffusion.conditions import check_labels
 from kdiffusion.diffusion.sampling import sample
 from kdiffusion.diffusion.sampling_options import SamplingOptions
-from kdiffusion.diffusion.sampling_plan import check_labels, check_seeds
+from kdiffusion.diffusion.sampling_plan import check_seeds
 from kdiffusion.diffusion.seeded_noise import initial_latents
 from kdiffusion.images import to_uint8
 

@@ -21,9 +21,10 @@ from kdiffusion.tables import check_name
 
 # A reader refuses another version, and opens every minor version of its own: what a newer one adds,
 # an older reader may leave aside. Minor version 1 added `data_split`, 2 `parent`, 3
-# `guidance_interval`, 4 `timesteps`, `coefficients`, `spacing`, `clip` and `variance`.
+# `guidance_interval`, 4 `timesteps`, `coefficients`, `spacing`, `clip` and `variance`, 5 `numbers` and
+# `image`: a network with such inputs can't be run without them.
 CARD_VERSION = 1
-CARD_MINOR_VERSION = 4
+CARD_MINOR_VERSION = 5
 MINOR_VERSION_KEY = "format_minor_version"  # in the JSON text alone; 0 where it is missing
 
 
@@ -64,6 +65,38 @@ class Parent:
 
 
 @dataclass(frozen=True, kw_only=True)
+class Number:
+    """A number that a denoiser is conditioned on, in a unit of the user's.
+
+    Args:
+        name: str.
+        mean, std: float. Of the training images; by these the network standardises it.
+        low, high: float. The range among the training images.
+        unit: str. Such as "degrees"; empty where it has none.
+    """
+
+    name: str
+    mean: float
+    std: float
+    low: float
+    high: float
+    unit: str = ""
+
+
+@dataclass(frozen=True, kw_only=True)
+class ConditionImage:
+    """An image that a denoiser is conditioned on, of the height and width of the result.
+
+    Args:
+        channels: int.
+        meaning: str. What it shows, such as "downsampled".
+    """
+
+    channels: int
+    meaning: str
+
+
+@dataclass(frozen=True, kw_only=True)
 class DenoiserCard:
     """What a sampling loop needs to know about a denoiser, and where it came from.
 
@@ -93,6 +126,10 @@ class DenoiserCard:
             were held out. None if that isn't known, as in files of minor version 0.
         parent: `Parent`, or its fields as a dict: the weights that training started from. None if
             they were random, and in files before minor version 2.
+        numbers: tuple of `Number`, or their fields as dicts: numbers that it is conditioned on. None
+            without them, and in files before minor version 5.
+        image: `ConditionImage`, or its fields as a dict: an image that it is conditioned on. None
+            without one, and in files before minor version 5.
         value_range: `(low, high)` of pixels; always `(-1.0, 1.0)` in version 1.
         format_version: int. Version of this list of fields.
 
@@ -120,17 +157,21 @@ class DenoiserCard:
     variance: str = "fixed_small"
     data_split: DataSplit | None = None
     parent: Parent | None = None
+    numbers: tuple[Number, ...] | None = None
+    image: ConditionImage | None = None
     value_range: tuple[float, float] = (-1.0, 1.0)
     format_version: int = CARD_VERSION
 
     def __post_init__(self):
         _check_version(self.format_version)
-        for name, part in (("data_split", DataSplit), ("parent", Parent)):
+        for name, part in (
+            ("data_split", _part(DataSplit)),
+            ("parent", _part(Parent)),
+            ("image", _part(ConditionImage)),
+            ("numbers", _each(_part(Number))),
+        ):
             value = getattr(self, name)
-            if isinstance(value, dict):
-                known = {field.name for field in dataclasses.fields(part)}
-                value = part(**{key: value[key] for key in known & set(value)})
-                object.__setattr__(self, name, value)
+            object.__setattr__(self, name, value and part(value))
         for names, convert in (
             ("null_label images_seen steps", operator.index),
             ("ema_decay guidance_strength", float),
@@ -230,6 +271,14 @@ class DenoiserCard:
 
 def _each(convert):
     return lambda values: tuple(map(convert, values))
+
+
+def _part(kind):
+    """What makes a part of a card of its fields, without those of a newer version."""
+    known = {field.name for field in dataclasses.fields(kind)}
+    return lambda part: (
+        kind(**{key: part[key] for key in known & set(part)}) if isinstance(part, dict) else part
+    )
 
 
 def _four(row):

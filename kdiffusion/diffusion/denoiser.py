@@ -5,6 +5,8 @@ A Denoiser is a callable, of arrays whose batch is of any size:
     noisy_image  float32 [B, H, W, C]   x_t, in the model's value range
     timestep     int32 [B]              0 is one noising step, T - 1 nearly pure noise
     label        int32 [B]              a class, or `card.null_label` for none
+    numbers      float32 [B, K]         where the card has them: in their units, or NaN for none
+    image        float32 [B, H, W, C']  where the card has it: in that range, or zeros for none
     prediction   float32 [B, H, W, C]   what `card.prediction_type` says
 
 These are the names in every exported graph. The averaged network in training, an exported file in
@@ -36,9 +38,13 @@ class Denoiser(Protocol):
         ...
 
     def __call__(
-        self, noisy_images: np.ndarray, timesteps: np.ndarray, labels: np.ndarray
+        self,
+        noisy_images: np.ndarray,
+        timesteps: np.ndarray,
+        labels: np.ndarray,
+        **more: np.ndarray,
     ) -> np.ndarray:
-        """The prediction at x_t, float32 `[B, H, W, C]`."""
+        """The prediction at x_t, float32 `[B, H, W, C]`; `more` are numbers and image."""
         ...
 
 
@@ -55,10 +61,14 @@ class NetworkDenoiser:
     network: Network
 
     def __call__(
-        self, noisy_images: np.ndarray, timesteps: np.ndarray, labels: np.ndarray
+        self,
+        noisy_images: np.ndarray,
+        timesteps: np.ndarray,
+        labels: np.ndarray,
+        **more: np.ndarray,
     ) -> np.ndarray:
         """See `Denoiser`; the function raises its own errors."""
-        return self.network(noisy_images, timesteps, labels)
+        return self.network(noisy_images, timesteps, labels, **more)
 
 
 @dataclass(frozen=True)

@@ -7,15 +7,13 @@ from typing import Any
 
 import numpy as np
 
+from kdiffusion.diffusion.conditions import Asked, Integers, check_conditions
 from kdiffusion.diffusion.denoiser import Denoiser
 from kdiffusion.diffusion.sampling import Callback, Step, denoise, in_batches, last_image
 from kdiffusion.diffusion.sampling_options import SamplingOptions
 from kdiffusion.diffusion.sampling_plan import (
-    Integers,
-    Labels,
     Plan,
     check_images,
-    check_labels,
     check_mask,
     check_seeds,
     make_plan,
@@ -27,7 +25,7 @@ from kdiffusion.diffusion.transition import Transition
 def image_to_image(
     denoiser: Denoiser,
     images: np.ndarray,
-    labels: Labels,
+    labels: Asked,
     seeds: Integers,
     *,
     noise_level: float,
@@ -56,7 +54,7 @@ def image_to_image(
     card = denoiser.card
     seeds = check_seeds(seeds)
     images = check_images(card, images, len(seeds))
-    labels = check_labels(card, labels, len(seeds))
+    conditions = check_conditions(card, labels, len(seeds))
     if not 0 < noise_level <= 1:
         raise ValueError(
             f"`noise_level` must be above 0 and at most 1. Received: noise_level={noise_level}"
@@ -68,7 +66,7 @@ def image_to_image(
     def run(indices, on_step):
         noise = ImageNoise([seeds[i] for i in indices], card.image_shape)
         x = card.schedule.q_sample(images[indices], first, noise.normal())
-        return last_image(denoise(plan, labels[indices], x, noise.normal), callback, on_step)
+        return last_image(denoise(plan, conditions[indices], x, noise.normal), callback, on_step)
 
     return in_batches(run, len(seeds), len(plan.pairs), batch_size, progress)
 
@@ -77,7 +75,7 @@ def inpaint(
     denoiser: Denoiser,
     images: np.ndarray,
     keep_mask: np.ndarray,
-    labels: Labels,
+    labels: Asked,
     seeds: Integers,
     *,
     sampler: str = "ddpm",
@@ -113,7 +111,7 @@ def inpaint(
     seeds = check_seeds(seeds)
     images = check_images(card, images, len(seeds))
     keep = check_mask(card, keep_mask, len(seeds))
-    labels = check_labels(card, labels, len(seeds))
+    conditions = check_conditions(card, labels, len(seeds))
     plan = make_plan(denoiser, SamplingOptions(sampler=sampler, **options))
     if plan.sampler.multistep:
         raise ValueError(
@@ -125,7 +123,7 @@ def inpaint(
 
     def run(indices, on_step):
         noise = ImageNoise([seeds[i] for i in indices], card.image_shape)
-        steps = _repaint(plan, moves, images[indices], keep[indices], labels[indices], noise)
+        steps = _repaint(plan, moves, images[indices], keep[indices], conditions[indices], noise)
         return last_image(steps, callback, on_step)
 
     return in_batches(run, len(seeds), len(moves), batch_size, progress)
@@ -158,9 +156,9 @@ def repaint_moves(steps: int, resamplings: int, jump_steps: int) -> list[tuple[i
     return moves
 
 
-def _repaint(plan: Plan, moves, images, keep, labels, noise: ImageNoise) -> Iterator[Step]:
+def _repaint(plan: Plan, moves, images, keep, conditions, noise: ImageNoise) -> Iterator[Step]:
     """One batch along `moves`: RePaint's algorithm 1, with jumps of several steps."""
-    predict, schedule = plan.predict_for(labels), plan.schedule
+    predict, schedule = plan.predict_for(conditions), plan.schedule
     # Level k is timestep `timestep_of[k]`: level 0 the clean image, the highest pure noise.
     timestep_of = [-1, *(t for t, _ in reversed(plan.pairs))]
     x, index = noise.normal(), 0

@@ -17,6 +17,7 @@ import numpy as np
 from tqdm import tqdm
 
 from kdiffusion.diffusion.card import DenoiserCard
+from kdiffusion.diffusion.conditions import Asked, check_conditions
 from kdiffusion.diffusion.denoiser import Denoiser
 from kdiffusion.diffusion.forward_process import NoiseSchedule
 from kdiffusion.diffusion.higher_order_samplers import first_order
@@ -34,6 +35,7 @@ def fit_sampler(
     denoiser: Denoiser,
     steps: int = 8,
     seeds: int = 256,
+    conditions: Asked | None = None,
     *,
     batch_size: int = 64,
     progress: bool = True,
@@ -43,7 +45,8 @@ def fit_sampler(
     Args:
         denoiser: a Denoiser.
         steps: int, from 1 to `FINE_STEPS` - 1. Steps of the fitted sampler. Defaults to `8`.
-        seeds: int. Number of images to fit to; the classes take turns. Defaults to `256`.
+        seeds: int. Number of images to fit to. Defaults to `256`.
+        conditions: as for `check_conditions`. None: the classes take turns.
         batch_size: int. Images at a time.
         progress: bool. Whether to show a bar.
 
@@ -57,21 +60,23 @@ def fit_sampler(
     options = SamplingOptions(sampler="unipc", steps=fine_steps, spacing="trailing")
     plan = make_plan(denoiser, options)
     noise = ImageNoise(range(FIRST_SEED, FIRST_SEED + seeds), card.image_shape).normal()
-    labels = (np.arange(seeds) % len(card.class_names)).astype(np.int32)
+    in_turn = np.arange(seeds) % max(len(card.class_names), 1)
+    asked = in_turn if conditions is None else conditions
+    conditions = check_conditions(card, asked, seeds)
     batches = [slice(i, i + batch_size) for i in range(0, seeds, batch_size)]
     total = len(batches) * (fine_steps + steps)
     with tqdm(total=total, desc="Fitting", unit="step", disable=not progress) as bar:
-        fine, products = _fine_trajectory(plan, noise, labels, batches, bar)
+        fine, products = _fine_trajectory(plan, noise, conditions, batches, bar)
         nodes = [*(t for t, _ in plan.pairs), -1]
         path = best_path(_single_step_errors(card.schedule, nodes, products), steps)
         timesteps = [nodes[i] for i in path]
-        rows = _fit_rows(plan, timesteps, noise, fine[path[1:]], labels, batches, bar)
+        rows = _fit_rows(plan, timesteps, noise, fine[path[1:]], conditions, batches, bar)
     return dataclasses.replace(
         card, sampler="fitted", steps=steps, timesteps=tuple(timesteps[:-1]), coefficients=rows
     )
 
 
-def _fine_trajectory(plan: Plan, noise, labels, batches, bar) -> tuple[np.ndarray, np.ndarray]:
+def _fine_trajectory(plan: Plan, noise, conditions, batches, bar) -> tuple[np.ndarray, np.ndarray]:
     """x at each of F + 1 nodes, float32 `[F + 1, N, H, W, C]`, and the products of all terms.
 
     Terms are x_0 .. x_F and D_0 .. D_F-1; `[2 F + 1, 2 F + 1]` mean products are all that the error
@@ -83,7 +88,7 @@ def _fine_trajectory(plan: Plan, noise, labels, batches, bar) -> tuple[np.ndarra
     for part in batches:
         guesses = []
         unused: Any = None  # fresh noise: unipc adds none
-        for step in denoise(plan, labels[part], noise[part], unused):
+        for step in denoise(plan, conditions[part], noise[part], unused):
             fine[step.index + 1, part] = step.x
             guesses.append(np.float32(step.x0).ravel())
             bar.update()
@@ -127,14 +132,14 @@ def best_path(errors: np.ndarray, steps: int) -> list[int]:
 
 
 def _fit_rows(
-    plan: Plan, timesteps, x, targets, labels, batches, bar
+    plan: Plan, timesteps, x, targets, conditions, batches, bar
 ) -> tuple[tuple[float, ...], ...]:
     """(c0, c1, c2, c3) of each step, from x at the noisiest timestep to `targets` `[S, N, ...]`."""
     rows, guesses = [], []
     for t, s, target in zip(timesteps[:-1], timesteps[1:], targets, strict=True):
         guess = np.empty_like(x)
         for part in batches:
-            guess[part] = plan.predict_for(labels[part])(x[part], t).x0
+            guess[part] = plan.predict_for(conditions[part])(x[part], t).x0
             bar.update()
         guesses = [guess, *guesses[:2]]
         ddim, terms = first_order(x, guess, plan.schedule, t, s), [x, *guesses]

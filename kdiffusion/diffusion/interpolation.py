@@ -9,12 +9,13 @@ from typing import Any
 import numpy as np
 
 from kdiffusion.diffusion.card import DenoiserCard
+from kdiffusion.diffusion.conditions import Labels, check_labels
 from kdiffusion.diffusion.denoiser import Denoiser, NetworkDenoiser
 from kdiffusion.diffusion.inversion import INVERTIBLE, invert
 from kdiffusion.diffusion.samplers import find_sampler
 from kdiffusion.diffusion.sampling import Callback, sample
 from kdiffusion.diffusion.sampling_options import SamplingOptions
-from kdiffusion.diffusion.sampling_plan import Labels, check_images, check_labels, check_seeds
+from kdiffusion.diffusion.sampling_plan import check_images, check_seeds
 from kdiffusion.diffusion.seeded_noise import initial_latents
 
 
@@ -146,11 +147,12 @@ def mix_labels(denoiser: Denoiser, labels: Labels, fractions: np.ndarray) -> Den
     second = np.append(np.full(len(fractions) - 1, labels[1]), card.null_label).astype(np.int32)
     names = tuple(f"mixture {i}" for i in range(len(fractions) - 1))
 
-    def mixed(noisy_image, timestep, label):
+    def mixed(noisy_image, timestep, label, **more):
         prediction = denoiser(
             np.concatenate([noisy_image, noisy_image]),
             np.concatenate([timestep, timestep]),
             np.concatenate([first[label], second[label]]),
+            **{name: np.concatenate([each, each]) for name, each in more.items()},
         )
         at_first, at_second = np.split(np.asarray(prediction), 2)
         fraction = fractions[label].reshape(-1, 1, 1, 1).astype(at_first.dtype)

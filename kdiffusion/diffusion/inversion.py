@@ -6,12 +6,13 @@ from typing import Any
 
 import numpy as np
 
+from kdiffusion.diffusion.conditions import Asked, check_conditions
 from kdiffusion.diffusion.denoiser import Denoiser
 from kdiffusion.diffusion.forward_process import NoiseSchedule
 from kdiffusion.diffusion.prediction import Estimate
 from kdiffusion.diffusion.sampling import in_batches
 from kdiffusion.diffusion.sampling_options import SamplingOptions
-from kdiffusion.diffusion.sampling_plan import Labels, Plan, check_images, check_labels, make_plan
+from kdiffusion.diffusion.sampling_plan import Plan, check_images, make_plan
 
 # Root mean square of noise that nobody meets: of N(0, 1), six numbers in one of a billion draws.
 LARGEST_NOISE = 3.0
@@ -25,7 +26,7 @@ INVERTIBLE: dict[str, Any] = {"sampler": "ddim", "guidance_strength": 0.0}
 def invert(
     denoiser: Denoiser,
     images: np.ndarray,
-    labels: Labels,
+    labels: Asked,
     *,
     fixed_point_iterations: int = 5,
     batch_size: int = 64,
@@ -58,7 +59,7 @@ def invert(
         float64 array `[N, H, W, C]`: x at the noisiest timestep.
     """
     images = check_images(denoiser.card, images)
-    labels = check_labels(denoiser.card, labels, len(images))
+    conditions = check_conditions(denoiser.card, labels, len(images))
     chosen = SamplingOptions(**{**INVERTIBLE, **options})
     plan = make_plan(denoiser, chosen)
     if chosen.sampler != "ddim" or chosen.eta:
@@ -68,14 +69,14 @@ def invert(
         )
 
     def run(indices, on_step):
-        return _climb(plan, labels[indices], images[indices], fixed_point_iterations, on_step)
+        return _climb(plan, conditions[indices], images[indices], fixed_point_iterations, on_step)
 
     return in_batches(run, len(images), len(plan.pairs), batch_size, progress, "Inverting")
 
 
-def _climb(plan: Plan, labels, x, iterations: int, on_step) -> np.ndarray:
+def _climb(plan: Plan, conditions, x, iterations: int, on_step) -> np.ndarray:
     """Solves x_s = ddim_step(x_t) for x_t, pair by pair from the image up."""
-    predict, schedule = plan.predict_for(labels), plan.schedule
+    predict, schedule = plan.predict_for(conditions), plan.schedule
     for t, s in reversed(plan.pairs):
         x = _step_up(predict, x, schedule, t, s, iterations)
         on_step()

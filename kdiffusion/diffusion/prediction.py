@@ -12,12 +12,13 @@ from typing import Any
 
 import numpy as np
 
+from kdiffusion.diffusion.conditions import Conditions
 from kdiffusion.diffusion.forward_process import NoiseSchedule
 from kdiffusion.tables import check_name
 
 # network(noisy_images [B, H, W, C] float32, timesteps [B] int32, labels [B] int32) -> prediction: a
-# Denoiser without its card.
-Network = Callable[[np.ndarray, np.ndarray, np.ndarray], np.ndarray]
+# Denoiser without its card. More conditions are keyword arguments.
+Network = Callable[..., np.ndarray]
 
 
 @dataclass(frozen=True)
@@ -110,7 +111,7 @@ def from_x0_and_eps(x0: Any, eps: Any, alpha_bar: float | np.ndarray, prediction
 
 def predictor(
     network: Network,
-    labels: np.ndarray,
+    conditions: Conditions,
     schedule: NoiseSchedule,
     prediction_type: str,
     clip: bool = False,
@@ -122,7 +123,7 @@ def predictor(
 
     Args:
         network: what predicts.
-        labels: int array `[B]`.
+        conditions: `Conditions` of the batch.
         schedule: `NoiseSchedule` that the network was trained with.
         prediction_type: str. What the network predicts.
         clip: bool. Whether x_0 is clipped to [-1, 1] (Ho et al. 2020's code, `clip_denoised`).
@@ -130,11 +131,12 @@ def predictor(
     Returns:
         `predict(x, t) -> Estimate` with float64 arrays `[B, H, W, C]`.
     """
-    labels = np.asarray(labels, np.int32)
+    label, more = conditions.label, conditions.more
 
     def predict(x, t):
         timesteps = np.full(len(x), t, np.int32)
-        prediction = np.asarray(network(x.astype(np.float32), timesteps, labels), np.float64)
+        prediction = network(x.astype(np.float32), timesteps, label, **more)
+        prediction = np.asarray(prediction, np.float64)
         if not np.all(np.isfinite(prediction)):  # NaN would come out as a black image
             raise ValueError(f"`denoiser` must return finite numbers; it did not at timestep {t}.")
         prediction = prediction.reshape(x.shape)  # one of another size would be broadcast

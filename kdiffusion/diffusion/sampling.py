@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any
 
@@ -10,16 +10,10 @@ import numpy as np
 from tqdm import tqdm
 
 from kdiffusion.diffusion.card import DenoiserCard
+from kdiffusion.diffusion.conditions import Asked, Conditions, Integers, check_conditions
 from kdiffusion.diffusion.denoiser import Denoiser, NetworkDenoiser
 from kdiffusion.diffusion.sampling_options import SamplingOptions
-from kdiffusion.diffusion.sampling_plan import (
-    Integers,
-    Labels,
-    Plan,
-    check_labels,
-    check_seeds,
-    make_plan,
-)
+from kdiffusion.diffusion.sampling_plan import Plan, check_seeds, make_plan
 from kdiffusion.diffusion.seeded_noise import ImageNoise
 from kdiffusion.diffusion.transition import Transition
 
@@ -47,9 +41,11 @@ class Step:
 
 def sampling_steps(
     denoiser: Denoiser,
-    labels: Labels,
+    labels: Asked,
     seeds: Integers | None = None,
     *,
+    numbers: Mapping[str, Any] | None = None,
+    images: np.ndarray | None = None,
     latents: np.ndarray | None = None,
     **options: Any,
 ) -> Iterator[Step]:
@@ -63,16 +59,19 @@ def sampling_steps(
     Yields:
         `Step`.
     """
-    seeds, labels, latents = _checked(denoiser.card, labels, seeds, latents)
+    asked = _asked(labels, numbers, images)
+    seeds, conditions, latents = _checked(denoiser.card, asked, seeds, latents)
     plan = make_plan(denoiser, SamplingOptions(**options))
-    return denoise(plan, labels, *_beginning(denoiser.card, seeds, latents))
+    return denoise(plan, conditions, *_beginning(denoiser.card, seeds, latents))
 
 
 def sample(
     denoiser: Denoiser,
-    labels: Labels,
+    labels: Asked,
     seeds: Integers | None = None,
     *,
+    numbers: Mapping[str, Any] | None = None,
+    images: np.ndarray | None = None,
     latents: np.ndarray | None = None,
     batch_size: int = 64,
     progress: bool = True,
@@ -84,9 +83,13 @@ def sample(
     Args:
         denoiser: a Denoiser.
         labels: classes `[N]`, by number or name, or the card's `null_label` for no class; or one
-            for all.
+            for all. Or a dict of all conditions, as for `check_conditions`.
         seeds: ints `[N]`. An image depends on its own seed and label alone. Defaults to 0, 1, ...
             for the labels.
+        numbers: dict from each name of the card's `numbers` to a number, or `[N]` numbers, in its
+            unit; of a model that is conditioned on them.
+        images: array `[H, W, C']` or `[N, H, W, C']`, uint8 or in the value range; of a model that
+            is conditioned on an image.
         latents: array `[N, H, W, C]` to start from, instead of the noise of the seeds.
         batch_size: int. Images at a time; with guidance the network sees twice as many.
         progress: bool. Whether to show a bar on standard error.
@@ -100,23 +103,32 @@ def sample(
         ValueError: invalid options.
     """
     card = denoiser.card
-    seeds, labels, latents = _checked(card, labels, seeds, latents)
+    asked = _asked(labels, numbers, images)
+    seeds, conditions, latents = _checked(card, asked, seeds, latents)
     plan = make_plan(denoiser, SamplingOptions(**options))
 
     def run(indices, on_step):
         given = None if latents is None else latents[indices]
         x, normal = _beginning(card, [seeds[i] for i in indices], given)
-        return last_image(denoise(plan, labels[indices], x, normal), callback, on_step)
+        return last_image(denoise(plan, conditions[indices], x, normal), callback, on_step)
 
     return in_batches(run, len(seeds), len(plan.pairs), batch_size, progress)
 
 
-def _checked(card: DenoiserCard, labels, seeds, latents):
-    """(seeds, labels, latents), as they are computed with."""
+def _asked(labels, numbers, images) -> Asked:
+    """The conditions as one argument; `labels` may be that already."""
+    if numbers is None and images is None:
+        return labels
+    return {"label": labels, "numbers": numbers, "image": images}
+
+
+def _checked(card: DenoiserCard, asked: Asked, seeds, latents):
+    """(seeds, conditions, latents), as they are computed with."""
+    labels = asked.get("label", 0) if isinstance(asked, Mapping) else asked
     seeds = check_seeds(seeds, np.size(labels))
-    labels = check_labels(card, labels, len(seeds))
+    conditions = check_conditions(card, asked, len(seeds))
     latents = None if latents is None else np.asarray(latents)
-    return seeds, labels, latents
+    return seeds, conditions, latents
 
 
 def _beginning(card: DenoiserCard, seeds, latents):
@@ -155,12 +167,12 @@ def in_batches(
 
 def denoise(
     plan: Plan,
-    labels: np.ndarray,
+    conditions: Conditions,
     x: np.ndarray,
     normal: Callable[[], np.ndarray],
 ) -> Iterator[Step]:
     """Steps one batch from the plan's first timestep to the clean image."""
-    predict = plan.predict_for(labels)
+    predict = plan.predict_for(conditions)
     history = ()
     for index, (t, s) in enumerate(plan.pairs):
         x, estimate = plan.step(Transition(predict(x, t), s, plan.schedule, history, normal))
@@ -192,12 +204,13 @@ def network_evaluations(card: DenoiserCard, **options: Any) -> int:
     """
     visited = []
 
-    def count(noisy_image, timestep, label):
+    def count(noisy_image, timestep, label, **more):
         visited.append(len(noisy_image))
         return np.zeros_like(noisy_image)
 
     plan = make_plan(NetworkDenoiser(card, count), SamplingOptions(**options))
     x = np.zeros((1, *card.image_shape))
-    for _ in denoise(plan, np.zeros(1, np.int32), x, lambda: x):
+    some_label = Conditions(np.array([card.null_label - 1]))
+    for _ in denoise(plan, some_label, x, lambda: x):
         pass
     return sum(visited)

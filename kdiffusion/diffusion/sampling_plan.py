@@ -1,51 +1,23 @@
-"""What a caller asks for, made concrete: labels, seeds, steps, the sampler and the network."""
+"""What a caller asks for, made concrete: seeds, steps, the sampler and the network."""
 
 from __future__ import annotations
 
 import functools
 import operator
-import reprlib
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
 
 from kdiffusion.diffusion.card import DenoiserCard
+from kdiffusion.diffusion.conditions import Conditions, Integers
 from kdiffusion.diffusion.denoiser import Denoiser
 from kdiffusion.diffusion.forward_process import NoiseSchedule
 from kdiffusion.diffusion.guidance import guided
 from kdiffusion.diffusion.prediction import Predict, predictor
 from kdiffusion.diffusion.samplers import Sampler, find_sampler
 from kdiffusion.diffusion.sampling_options import SamplingOptions
-
-# One whole number for each image: labels, seeds.
-Integers = Sequence[int] | np.ndarray
-# Classes by number or by name; one serves all images.
-Labels = Integers | Sequence[str] | int | str
-
-
-def check_labels(card: DenoiserCard, labels: Labels, count: int) -> np.ndarray:
-    """`count` labels as int32 `[N]`, from numbers or names; a single label serves all."""
-    checked = np.asarray(labels)
-    if checked.dtype.kind == "U" and np.all(np.isin(checked, card.class_names)):
-        by_name = {name: label for label, name in enumerate(card.class_names)}
-        checked = np.vectorize(by_name.get, otypes=[np.int32])(checked)
-    if checked.ndim == 0:
-        checked = np.full(count, checked)
-    if checked.ndim != 1 or len(checked) != count or count == 0:
-        raise ValueError(
-            "`labels` and `seeds` (or images) must be sequences of the same length, at least 1. "
-            f"Received: labels of shape {checked.shape}, {count} of the other"
-        )
-    in_range = checked.dtype.kind in "iu" and np.all((checked >= 0) & (checked <= card.null_label))
-    if not in_range:
-        raise ValueError(
-            f"`labels` must be integers from 0 to {card.null_label - 1}, or {card.null_label} for "
-            f"no class, or names of classes: {reprlib.repr(list(card.class_names))}. "
-            f"Received: labels={reprlib.repr(checked.tolist())}"
-        )
-    return checked.astype(np.int32)
 
 
 def check_seeds(seeds: Integers | None, count: int = 1) -> list[int]:
@@ -103,7 +75,7 @@ class Plan:
     pairs: list[tuple[int, int]]
     sampler: Sampler
     step: Callable
-    predict_for: Callable[[np.ndarray], Predict]  # labels [B] -> predict(x, t)
+    predict_for: Callable[[Conditions], Predict]  # of a batch -> predict(x, t)
     clip: bool  # the last x, as each x_0
 
 
@@ -128,8 +100,8 @@ def make_plan(denoiser: Denoiser, options: SamplingOptions, start: int | None = 
         pairs=pairs,
         sampler=sampler,
         step=functools.partial(sampler.step, **own),
-        predict_for=lambda labels: predictor(
-            network, labels, card.schedule, card.prediction_type, chosen.clip
+        predict_for=lambda conditions: predictor(
+            network, conditions, card.schedule, card.prediction_type, chosen.clip
         ),
         clip=chosen.clip,
     )

@@ -14,11 +14,11 @@ from keras import ops
 
 import kdiffusion.networks.unet  # noqa: F401  a saved model's network loads where this is imported
 from kdiffusion.diffusion.card import DenoiserCard
+from kdiffusion.diffusion.conditions import Asked, Integers
 from kdiffusion.diffusion.denoiser import NetworkDenoiser
 from kdiffusion.diffusion.forward_process import NoiseSchedule
 from kdiffusion.diffusion.prediction import check_prediction_type
 from kdiffusion.diffusion.sampling import sample
-from kdiffusion.diffusion.sampling_plan import Integers, Labels
 from kdiffusion.training.denoiser import model_card, numpy_denoiser, prediction_function
 from kdiffusion.training.ema import averaged_copy, update_average
 from kdiffusion.training.gradients import apply_gradients, gradients_in_parts
@@ -173,7 +173,7 @@ class DiffusionModel(keras.Model):
         """The card of the averaged network; `facts` are fields to add or to change."""
         return model_card(self, **facts)
 
-    def sample(self, labels: Labels, seeds: Integers | None = None, **options: Any) -> np.ndarray:
+    def sample(self, labels: Asked, seeds: Integers | None = None, **options: Any) -> np.ndarray:
         """Samples images with the averaged network: `kdiffusion.sample`, with its arguments."""
         return sample(self.denoiser(), labels, seeds, **options)
 

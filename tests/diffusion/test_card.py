@@ -11,8 +11,10 @@ from kdiffusion.diffusion.card import (
     CARD_MINOR_VERSION,
     CARD_VERSION,
     CardError,
+    ConditionImage,
     DataSplit,
     DenoiserCard,
+    Number,
     Parent,
 )
 from kdiffusion.diffusion.schedules import make_schedule
@@ -37,6 +39,8 @@ FIELDS = {
     "guidance_strength": 0.3,
     "guidance_interval": (0.25, 4.0),
     "data_split": DataSplit(seed=7, validation_fraction=0.25, sha256="0123456789abcdef" * 4),
+    "numbers": (Number(name="slant", mean=0.1, std=1 / 3, low=-20, high=20, unit="degrees"),),
+    "image": ConditionImage(channels=4, meaning="masked"),
     "parent": Parent(name="denoiser.safetensors", sha256="fedcba9876543210" * 4),
 }
 

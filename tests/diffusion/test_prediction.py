@@ -3,6 +3,7 @@
 import numpy as np
 import pytest
 
+from kdiffusion.diffusion.conditions import Conditions
 from kdiffusion.diffusion.prediction import (
     TARGETS,
     check_prediction_type,
@@ -49,7 +50,9 @@ def test_epsilon_with_zero_terminal_snr_is_refused_with_the_reason():
 def test_clipping_keeps_x_made_of_x0_and_eps(prediction_type):
     schedule = make_schedule("linear", 100)
     x = np.random.default_rng(0).normal(size=(4, 2, 2, 1)) * 2
-    predict = predictor(lambda x, t, y: 0.1 * x, np.zeros(4), schedule, prediction_type, clip=True)
+    predict = predictor(
+        lambda x, t, y: 0.1 * x, Conditions(np.zeros(4)), schedule, prediction_type, clip=True
+    )
     for t in (0, 50, 99):
         estimate = predict(x, t)
         assert np.abs(estimate.x0).max() <= 1
@@ -65,9 +68,9 @@ def test_the_network_sees_the_contracts_types_and_must_be_finite():
         return noisy_image
 
     x = np.zeros((2, 1, 1, 1))
-    predictor(denoiser, [1, 2], schedule, "epsilon")(x, 7)
+    predictor(denoiser, Conditions(np.array([1, 2], np.int32)), schedule, "epsilon")(x, 7)
     assert seen == [np.float32, np.int32, np.int32, [7, 7]]
     with pytest.raises(ValueError, match="finite"):
-        predictor(lambda x, t, y: x * np.nan, [0, 0], schedule, "epsilon")(x, 7)
+        predictor(lambda x, t, y: x * np.nan, Conditions(np.zeros(2)), schedule, "epsilon")(x, 7)
     with pytest.raises(ValueError, match="reshape"):
-        predictor(lambda x, t, y: x[:1], [0, 0], schedule, "epsilon")(x, 7)
+        predictor(lambda x, t, y: x[:1], Conditions(np.zeros(2)), schedule, "epsilon")(x, 7)
