@@ -7,15 +7,12 @@ from __future__ import annotations
 
 import inspect
 import shlex
-import shutil
 import sys
-import textwrap
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from pkgutil import resolve_name
-from typing import TYPE_CHECKING, Annotated, Any, Literal, get_args, get_origin
+from typing import TYPE_CHECKING, Annotated
 
-import docstring_parser
 import tyro
 from pydantic import Field
 from pydantic.dataclasses import dataclass
@@ -26,15 +23,11 @@ from kdiffusion.runs import PRESET_DOCS, PRESETS, Config, Interrupted, run_direc
 from kdiffusion.runs.summary import settings_lines
 from kdiffusion.tables import check_name
 from kdiffusion.terminal import import_tensorflow, say, working
-from kdiffusion.training.settings import OneOf
 
 from .outputs import labels_and_seeds
 
 if TYPE_CHECKING:
     from kdiffusion.runs.build import Run
-
-STEPS = "--sampling.steps"
-(SUPPRESSED,) = get_args(tyro.conf.Suppress[int])[1:]  # the mark of a field that is no option
 
 
 @dataclass(frozen=True)
@@ -45,7 +38,7 @@ class Command:
     run_dir: Annotated[str, Field(min_length=1)] | None = None
     """Folder or URL (s3://bucket/run); None: runs/PRESET."""
     resume: tyro.conf.FlagCreatePairsOff[bool] = False
-    """Resume the run in that folder, or start it. --resume DIR resumes the one in DIR."""
+    """Resume the run in that folder, or start it."""
     overwrite: tyro.conf.FlagCreatePairsOff[bool] = False
     """Replace the run in that folder."""
 
@@ -59,35 +52,24 @@ def parse(arguments: Sequence[str], program: str = "train.py") -> Command:
     """The `Command` of a command line; without a preset, of the preset digits.
 
     Raises:
-        ValueError: an unknown preset; a run of another preset to resume; no run to resume.
+        ValueError: an unknown preset; a run of another preset to resume.
         SystemExit: with status 0 after the help, 2 where tyro has said what it can't read.
     """
     named = [argument for argument in arguments[:1] if not argument.startswith("-")]
-    preset = check_name("preset", named[0], PRESETS) if named else "digits"
-    if {"-h", "--help"} & {*arguments}:
-        print(help_of_preset(preset, program) if named else help_of_presets(program))
+    if not named and {"-h", "--help"} & {*arguments}:
+        print(help_of_presets(program))
         sys.exit(0)
-    options, is_resumed_by_name = _split_resume(arguments[len(named) :])
+    preset = check_name("preset", named[0], PRESETS) if named else "digits"
 
     def parsed(config):
-        default, called = Command(config), f"{program} {preset}"
-        command = tyro.cli(Command, args=options, default=default, prog=called)
-        timesteps = command.config.sampling.timesteps
-        if timesteps is not None and any(each.startswith(STEPS) for each in options):
-            raise ValueError(
-                f"{STEPS} has no effect beside the timesteps {timesteps}. Replace those with "
-                "--sampling.timesteps"
-            )
-        return command
+        return tyro.cli(
+            Command, args=arguments[len(named) :], default=Command(config),
+            prog=f"{program} {preset}", description=PRESET_DOCS[preset],
+        )  # fmt: skip
 
     command = parsed(PRESETS[preset])
     folder = local_folder(command.folder)
     if not (command.resume and run_directory.holds_run(folder)):
-        if is_resumed_by_name and not named:
-            raise ValueError(
-                f"{command.folder} holds no run to resume. To start one there, name its "
-                f"preset: `{program} PRESET --resume {command.folder}`"
-            )
         return command
     before = run_directory.RunDirectory.read(folder).config
     if named and before.preset != preset:
@@ -97,18 +79,6 @@ def parse(arguments: Sequence[str], program: str = "train.py") -> Command:
     return parsed(before)
 
 
-def _split_resume(arguments):
-    """The arguments with `--resume DIR` as `--run-dir DIR --resume`, and whether it was there."""
-    for place, argument in enumerate(arguments):
-        flag, equals, folder = argument.partition("=")
-        rest = list(arguments[place + 1 :])
-        if flag == "--resume" and not equals and rest and not rest[0].startswith("-"):
-            folder = rest.pop(0)
-        if flag == "--resume" and folder:
-            return [*arguments[:place], "--run-dir", folder, "--resume", *rest], True
-    return list(arguments), False
-
-
 def help_of_presets(program: str) -> str:
     """The help of `train` without a preset."""
     width = max(map(len, PRESETS))
@@ -116,60 +86,6 @@ def help_of_presets(program: str) -> str:
     usage = f"usage: {program} [PRESET] [OPTION ...]\n\n{inspect.getdoc(Command)}"
     ending = f"`{program} PRESET --help` lists the options with the preset's values."
     return "\n".join([usage, "", "presets (digits is the default):", *rows, "", ending])
-
-
-def help_of_preset(name: str, program: str) -> str:
-    """The help of `train PRESET`: each option with the preset's value, in as few lines as it takes.
-
-    tyro's own gives every option of this length two lines or three.
-    """
-    width = min(shutil.get_terminal_size().columns, 100)
-    config = PRESETS[name]
-    lines = [f"usage: {program} {name} [OPTION ...]"]
-    for paragraph in PRESET_DOCS[name].split("\n\n"):
-        lines += ["", *textwrap.wrap(paragraph, width)]
-    groups = {"": Command(config)} | {
-        f"{section}.": getattr(config, section) for section in list(vars(config))[1:]
-    }
-    for prefix, values in groups.items():
-        lines += ["", (inspect.getdoc(type(values)) or "") if prefix else "The run's folder."]
-        for option in _options(prefix, values):
-            lines += textwrap.wrap(
-                option, width, initial_indent="  ", subsequent_indent=6 * " ",
-                break_on_hyphens=False,
-            )  # fmt: skip
-    return "\n".join(lines)
-
-
-def _options(prefix: str, values: Any) -> Iterator[str]:
-    """Of each field of a dataclass: its option, value and meaning."""
-    kind = type(values)
-    meanings = {
-        each.arg_name: " ".join((each.description or "").split())
-        for described in reversed(kind.__mro__[:-1])
-        for each in docstring_parser.parse_from_object(described).params
-    }
-    fields = kind.__pydantic_fields__
-    for field, meaning in meanings.items():
-        if SUPPRESSED in fields[field].metadata:
-            continue
-        value, name = getattr(values, field), field.replace("_", "-")
-        choices = _choices(fields[field])
-        if choices:
-            meaning = f"{meaning} {{{', '.join(choices)}}}"
-        if isinstance(value, bool):
-            name, shown = f"[no-]{name}" if prefix or value else name, ""
-            meaning += " (default: yes)" if value else ""
-        else:
-            shown = " " + (" ".join(map(str, value)) if isinstance(value, tuple) else str(value))
-        yield f"--{prefix}{name}{shown}  {meaning}"
-
-
-def _choices(field):
-    """The names that a field's value is one of; none where it may be anything."""
-    literals = [kind for kind in get_args(field.annotation) if get_origin(kind) is Literal]
-    named = [names for names in field.metadata if isinstance(names, OneOf)]
-    return get_args(literals[0]) if literals else named[0] if named else ()
 
 
 IMAGES_PER_LABEL = 8

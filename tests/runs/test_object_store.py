@@ -96,7 +96,7 @@ def test_a_run_in_s3_is_killed_and_goes_on_on_another_machine_and_serves_as_any(
     killed = {"status": -signal.SIGKILL, "env": {"TMPDIR": str(tmp_path)}}
     run_python("-c", KILLED, *TINY, "--run-dir", url, **killed)
     assert s3.exists(f"{BUCKET}/killed/checkpoints/step_00000006/record.json")
-    main(["train", "--resume", url])
+    main(["train", "--run-dir", url, "--resume"])
     said = capsys.readouterr().out
     assert "Resuming from step 6 of 12." in said
     for line in (f"folder      {url}", f"exported      {url}/export/denoiser.onnx"):
