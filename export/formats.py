@@ -20,7 +20,7 @@ from kdiffusion.artifacts import (
 )
 from kdiffusion.artifacts.integrity import ArtifactError, seal
 from kdiffusion.atomic_files import staged
-from kdiffusion.diffusion.denoiser import LoadedDenoiser
+from kdiffusion.diffusion.denoiser import Denoiser
 from kdiffusion.networks import is_described, named_weights
 
 from . import (
@@ -167,8 +167,13 @@ def export_network(
             temporary = stack.enter_context(staged(path, overwrite, row.mark))
             row.write(source, temporary)
             seal(temporary, row.parts)
-            # Trusted: it was written just now.
-            check_deviation(source.network, load_denoiser(temporary, trust=True), row.tolerance)
+            written = load_denoiser(temporary, trust=True)  # it was written just now
+            deviation = largest_deviation(source.network, written)
+            if not deviation <= row.tolerance:  # not `>`: a NaN must not pass
+                raise ArtifactError(
+                    f"{path.name} must agree with the live network to {row.tolerance:g}. "
+                    f"Received: a largest deviation of {deviation:g}; the file was not kept"
+                )
         temporary = stack.enter_context(staged(folder / CARD_FILE, overwrite=True))
         temporary.write_text(card.to_json() + "\n", encoding="utf-8")
     return paths
@@ -187,7 +192,7 @@ def _are_of(network, card, folder):
 
 def largest_deviation(
     network: keras.Model,
-    denoiser: LoadedDenoiser,
+    denoiser: Denoiser,
     batch_sizes: Sequence[int] = BATCH_SIZES,
     seed: int = 0,
 ) -> float:
@@ -198,7 +203,7 @@ def largest_deviation(
 
     Args:
         network: keras.Model. The float32 network that was exported.
-        denoiser: LoadedDenoiser. The file.
+        denoiser: Denoiser of the file.
         batch_sizes: ints. Defaults to `(1, 3, 17)`.
         seed: int. Of the random images. Defaults to `0`.
 
@@ -216,25 +221,6 @@ def largest_deviation(
             received = denoiser(noisy_images, timesteps, labels)
         deviations.append(np.abs(received - expected).max())
     return float(np.max(deviations))
-
-
-def check_deviation(network: keras.Model, denoiser: LoadedDenoiser, tolerance: float) -> None:
-    """Refuses a file that differs from the network.
-
-    Args:
-        network: keras.Model. The float32 network that was exported.
-        denoiser: LoadedDenoiser. The file.
-        tolerance: float. Largest absolute difference of a predicted number.
-
-    Raises:
-        ArtifactError: a difference above `tolerance`, or a NaN.
-    """
-    deviation = largest_deviation(network, denoiser)
-    if not deviation <= tolerance:  # not `>`: a NaN must not pass
-        raise ArtifactError(
-            f"{denoiser.path.name} must agree with the live network to {tolerance:g}. "
-            f"Received: a largest deviation of {deviation:g}; the file was not kept"
-        )
 
 
 @contextlib.contextmanager

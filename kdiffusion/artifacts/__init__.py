@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from kdiffusion.diffusion.conditions import check_labels
-from kdiffusion.diffusion.denoiser import LoadedDenoiser
+from kdiffusion.diffusion.denoiser import NetworkDenoiser
 
 from . import litert_loader, onnx_loader, safetensors_loader, saved_model_loader
 from .integrity import ArtifactError
@@ -27,7 +27,6 @@ if TYPE_CHECKING:
 __all__ = [
     "LOADERS",
     "ArtifactError",
-    "LoadedDenoiser",
     "is_artifact",
     "load_denoiser",
     "load_sampler",
@@ -36,7 +35,7 @@ __all__ = [
 
 
 # Each has ARTIFACT, the name of the exported file or folder; recognises(path), whether a path looks
-# like one; and load(path, trust), which gives a LoadedDenoiser. A format whose files are programs
+# like one; and load(path, trust), which gives a NetworkDenoiser. A format whose files are programs
 # refuses those that aren't trusted.
 LOADERS: dict[str, ModuleType] = {
     "onnx": onnx_loader,
@@ -53,7 +52,7 @@ def is_artifact(path: str | os.PathLike) -> bool:
     return _loader_of(_within(Path(path))) is not None
 
 
-def load_denoiser(path: str | os.PathLike, trust: bool = False) -> LoadedDenoiser:
+def load_denoiser(path: str | os.PathLike, trust: bool = False) -> NetworkDenoiser:
     """Opens an exported file in the runtime that its format needs.
 
     Args:
@@ -65,7 +64,7 @@ def load_denoiser(path: str | os.PathLike, trust: bool = False) -> LoadedDenoise
         trust: bool. Whether to open a SavedModel, which can run any code. Defaults to `False`.
 
     Returns:
-        LoadedDenoiser: a callable on NumPy arrays, with its `.card`.
+        NetworkDenoiser: a callable on NumPy arrays, with its `.card`.
 
     Raises:
         FileNotFoundError: nothing at `path`.

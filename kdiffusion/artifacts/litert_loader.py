@@ -6,7 +6,7 @@ import os
 import zipfile
 from pathlib import Path
 
-from kdiffusion.diffusion.denoiser import LoadedDenoiser
+from kdiffusion.diffusion.denoiser import OUTPUT_NAME, NetworkDenoiser, by_name
 
 from .integrity import card_from_text, check_seal
 from .saved_model_loader import SIGNATURE
@@ -20,7 +20,7 @@ def recognises(path: Path) -> bool:
     return path.is_file() and path.suffix == ".tflite"
 
 
-def load(path: Path, trust: bool = False) -> LoadedDenoiser:
+def load(path: Path, trust: bool = False) -> NetworkDenoiser:
     """Opens a LiteRT file; TensorFlow is not needed.
 
     Raises:
@@ -34,7 +34,8 @@ def load(path: Path, trust: bool = False) -> LoadedDenoiser:
     interpreter = Interpreter(str(path), num_threads=os.cpu_count())
     # LiteRT names inputs by the signature only; their order is another.
     serve = interpreter.get_signature_runner(SIGNATURE)
-    return LoadedDenoiser(card, path, lambda **arrays: serve(**arrays)["prediction"])
+    run = by_name(lambda **arrays: serve(**arrays)[OUTPUT_NAME])
+    return NetworkDenoiser(card, run, path)
 
 
 def _card_text(path):

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from kdiffusion.diffusion.denoiser import LoadedDenoiser
+from kdiffusion.diffusion.denoiser import NetworkDenoiser, by_name
 
 from .integrity import SELF_CHECK_KEY, ArtifactError, card_from_text, check_runtime, check_seal
 
@@ -61,7 +61,7 @@ def recognises(path: Path) -> bool:
     return path.is_file() and path.suffix == ".onnx"
 
 
-def load(path: Path, trust: bool = False) -> LoadedDenoiser:
+def load(path: Path, trust: bool = False) -> NetworkDenoiser:
     """Opens an ONNX file by ONNX Runtime alone.
 
     Raises:
@@ -69,7 +69,7 @@ def load(path: Path, trust: bool = False) -> LoadedDenoiser:
             than the file says.
     """
     run, card = open_graph(path)
-    return LoadedDenoiser(card, Path(path), run)
+    return NetworkDenoiser(card, by_name(run), Path(path))
 
 
 def open_graph(path: Path) -> tuple[Callable[..., np.ndarray], DenoiserCard]:

@@ -16,7 +16,7 @@ import numpy as np
 
 from kdiffusion import networks
 from kdiffusion.diffusion.card import DenoiserCard
-from kdiffusion.diffusion.denoiser import LoadedDenoiser
+from kdiffusion.diffusion.denoiser import NetworkDenoiser, by_name
 from kdiffusion.terminal import import_tensorflow
 
 from .integrity import ArtifactError, card_from_text, check_seal
@@ -96,7 +96,7 @@ def build(stored: StoredWeights) -> keras.Model:
     return network
 
 
-def load(path: Path, trust: bool = False) -> LoadedDenoiser:
+def load(path: Path, trust: bool = False) -> NetworkDenoiser:
     """Opens a file of weights as a Denoiser, by building its network in Keras.
 
     Raises:
@@ -105,7 +105,7 @@ def load(path: Path, trust: bool = False) -> LoadedDenoiser:
     tf = import_tensorflow()
     stored = read(path)
     network = build(stored)
-
     inputs = {each.name: tf.TensorSpec(each.shape, each.dtype) for each in network.inputs}
     serve = tf.function(lambda arrays: network(arrays, training=False), input_signature=[inputs])
-    return LoadedDenoiser(stored.card, Path(path), lambda **arrays: serve(arrays).numpy())
+    run = by_name(lambda **arrays: serve(arrays).numpy())
+    return NetworkDenoiser(stored.card, run, Path(path))

@@ -10,7 +10,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from kdiffusion.diffusion.denoiser import LoadedDenoiser
+from kdiffusion.diffusion.denoiser import NetworkDenoiser, by_name
 from kdiffusion.terminal import import_tensorflow
 
 from .integrity import ArtifactError, card_from_text, check_seal
@@ -34,7 +34,7 @@ def recognises(path: Path) -> bool:
     return (path / "saved_model.pb").is_file()
 
 
-def load(path: Path, trust: bool = False) -> LoadedDenoiser:
+def load(path: Path, trust: bool = False) -> NetworkDenoiser:
     """Opens a SavedModel by TensorFlow.
 
     Args:
@@ -45,7 +45,7 @@ def load(path: Path, trust: bool = False) -> LoadedDenoiser:
         ArtifactError: it isn't trusted, is damaged, or has no usable card.
     """
     run, card = open_signature(path, trust)
-    return LoadedDenoiser(card, Path(path), run)
+    return NetworkDenoiser(card, by_name(run), Path(path))
 
 
 def open_signature(

@@ -43,7 +43,7 @@ def film(
     """Samples images and keeps what they look like on the way.
 
     Args:
-        denoiser: LoadedDenoiser.
+        denoiser: a Denoiser.
         labels: ints `[N]`.
         seeds: ints `[N]`.
         frames: int, at least 2. Most frames to keep, evenly spread over the steps.

@@ -3,6 +3,7 @@
 import importlib
 import json
 from pathlib import Path
+from typing import Any
 
 from kdiffusion.artifacts import ArtifactError, load_denoiser, onnx_loader, safetensors_loader
 from kdiffusion.artifacts.integrity import UNSEALED, seal
@@ -37,7 +38,7 @@ def main(
         overwrite: replace an existing file.
     """
     denoiser = load_denoiser(artifact)
-    source = denoiser.path
+    source: Any = denoiser.path  # a file that is opened has one
     if source.suffix not in COPIES:
         raise ArtifactError(
             f"{source} must be an ONNX file or one of safetensors: the card of other formats can't "

@@ -15,7 +15,6 @@ any runtime, and an oracle in a test are all Denoisers: one loop samples from ea
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Protocol
@@ -50,65 +49,35 @@ class Denoiser(Protocol):
 
 @dataclass(frozen=True)
 class NetworkDenoiser:
-    """A Denoiser made of a card and a function.
+    """A Denoiser made of a card and a function: one of a file, in any runtime, or your own.
 
     Args:
         card: `DenoiserCard`.
-        network: function from noisy images, timesteps and labels to the prediction.
+        network: function from noisy images (float32 `[B, H, W, C]`), timesteps and labels (int32
+            `[B]`) to the prediction; of more conditions, if the card has them, by name.
+        path: Path. The file that it was read from; None for others.
     """
 
     card: DenoiserCard
     network: Network
+    path: Path | None = None
 
     def __call__(
-        self,
-        noisy_images: np.ndarray,
-        timesteps: np.ndarray,
-        labels: np.ndarray,
-        **more: np.ndarray,
+        self, noisy_images: ArrayLike, timesteps: ArrayLike, labels: ArrayLike, **more: ArrayLike
     ) -> np.ndarray:
-        """See `Denoiser`; the function raises its own errors."""
-        return self.network(noisy_images, timesteps, labels, **more)
-
-
-@dataclass(frozen=True)
-class LoadedDenoiser:
-    """A denoiser read from an exported file, callable on NumPy arrays whatever its runtime.
-
-    Args:
-        card: DenoiserCard. What the file says about itself.
-        path: Path. Where it was read from.
-        predict: callable on arrays by the names of the graph's inputs, `noisy_image` (float32
-            `[B, H, W, C]`), `timestep` and `label` (int32 `[B]`), that returns float32
-            `[B, H, W, C]`: the runtime.
-    """
-
-    card: DenoiserCard
-    path: Path
-    predict: Callable[..., np.ndarray]
-
-    def __call__(
-        self, noisy_images: ArrayLike, timesteps: ArrayLike, labels: ArrayLike
-    ) -> np.ndarray:
-        """Predicts what `card.prediction_type` says from noisy images.
-
-        Args:
-            noisy_images: array `[B, H, W, C]`: x_t in the card's value range.
-            timesteps: int array `[B]`, each in [0, T - 1].
-            labels: int array `[B]`, each a class or `card.null_label`.
-
-        Returns:
-            float32 array `[B, H, W, C]`.
-
-        Raises:
-            ValueError: a label or a timestep outside the card's.
-        """
+        """See `Denoiser`; raises ValueError for a label or a timestep outside the card's."""
         noisy_images = np.ascontiguousarray(noisy_images, np.float32)
         timesteps = _within("timesteps", timesteps, len(self.card.alphas_cumprod) - 1)
         labels = _within("labels", labels, self.card.null_label)
         if len(noisy_images) == 0:  # TensorFlow and LiteRT stop at a reshape of nothing
             return np.empty_like(noisy_images)
-        return self.predict(noisy_image=noisy_images, timestep=timesteps, label=labels)
+        arrays = {name: np.ascontiguousarray(each, np.float32) for name, each in more.items()}
+        return self.network(noisy_images, timesteps, labels, **arrays)
+
+
+def by_name(run: Callable[..., np.ndarray]) -> Network:
+    """The network that a function of arrays by the contract's names is."""
+    return lambda x, t, label, **more: run(noisy_image=x, timestep=t, label=label, **more)
 
 
 def _within(name, values, largest):

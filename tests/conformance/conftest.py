@@ -100,7 +100,7 @@ def whole_samplers(small_network, served, tmp_path_factory):
 
 @pytest.fixture(scope="session")
 def denoisers(exported):
-    """Format name ► LoadedDenoiser."""
+    """Format name ► NetworkDenoiser."""
     return {name: load_denoiser(path, trust=True) for name, path in exported.items()}
 
 
