@@ -20,6 +20,7 @@ from kdiffusion.artifacts import (
 )
 from kdiffusion.artifacts.integrity import ArtifactError, seal
 from kdiffusion.atomic_files import staged
+from kdiffusion.diffusion.conditions import trial_conditions
 from kdiffusion.diffusion.denoiser import Denoiser
 from kdiffusion.networks import is_described, named_weights
 
@@ -215,10 +216,11 @@ def largest_deviation(
         noisy_images = rng.standard_normal((batch, *card.image_shape)).astype(np.float32)
         timesteps = np.linspace(len(card.alphas_cumprod) - 1, 0, batch).round().astype(np.int32)
         labels = ((card.null_label - np.arange(batch)) % (card.null_label + 1)).astype(np.int32)
-        inputs = {"noisy_image": noisy_images, "timestep": timesteps, "label": labels}
+        more = trial_conditions(card, labels, seed).more
+        inputs = {"noisy_image": noisy_images, "timestep": timesteps, "label": labels, **more}
         with _full_float32():
             expected = np.asarray(network(inputs, training=False))
-            received = denoiser(noisy_images, timesteps, labels)
+            received = denoiser(noisy_images, timesteps, labels, **more)
         deviations.append(np.abs(received - expected).max())
     return float(np.max(deviations))
 

@@ -66,7 +66,7 @@ def convert(network: keras.Model, card: DenoiserCard) -> onnx.ModelProto:
     # Otherwise it copies the whole graph, weights included, before each of its optimisers, in case
     # one fails: half of the time of an export. Here a failure fails the export.
     os.environ.setdefault("TF2ONNX_CATCH_ERRORS", "FALSE")
-    predict = prediction_function(network, card.image_shape)
+    predict = prediction_function(network)
     model, _ = tf2onnx.convert.from_function(
         predict, predict.input_signature, opset=OPSET, custom_op_handlers=HANDLERS
     )
@@ -95,6 +95,8 @@ def introduce(model: onnx.ModelProto, card: DenoiserCard, what: str) -> None:
         "noisy_image": "x_t [B, H, W, C]: clean images are in [-1, 1]",
         "timestep": f"t [B], from 0 (one noising step) to {len(card.alphas_cumprod) - 1} (noise)",
         "label": f"class [B], from 0 to {card.null_label - 1}; {card.null_label} is no class",
+        "numbers": f"{', '.join(n.name for n in card.numbers or ())} [B, K]; NaN is none",
+        "given_image": "the image that it is conditioned on, as the network's input image",
         OUTPUT_NAME: f"{card.prediction_type} [B, H, W, C]",
         "noise": "standard normal x_T [B, H, W, C]",
         "guidance_strength": "w: 0 is the plain conditional model",

@@ -16,7 +16,7 @@ def write(source: ExportSource, path: Path) -> None:
     """Writes a network as a SavedModel with one signature, `serving_default`."""
     from kdiffusion.training.denoiser import prediction_function
 
-    write_signature(source, prediction_function(source.network, source.card.image_shape), path)
+    write_signature(source, prediction_function(source.network), path)
 
 
 def write_signature(source: ExportSource, serve: Callable, path: Path) -> None:

@@ -114,14 +114,12 @@ def inference_network(network: keras.Model) -> keras.Model:
     import keras
 
     from kdiffusion.networks import choose_forms
-    from kdiffusion.training.inputs import call_once
+    from kdiffusion.training.conditions import rebuilt
 
     policy = keras.config.dtype_policy()
     keras.config.set_dtype_policy("float32")  # of layers that a subclass makes without one
     try:
-        copy = type(network).from_config(_in_float32(network.get_config()))
-        if not copy.built:  # a subclass, whose layers are built by its first call
-            call_once(copy, network.image_shape)
+        copy = rebuilt(network, _in_float32(network.get_config()))
     finally:
         keras.config.set_dtype_policy(policy)
     copy.set_weights(network.get_weights())

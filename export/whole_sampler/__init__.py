@@ -13,6 +13,7 @@ import numpy as np
 from kdiffusion.artifacts import load_sampler, saved_model_loader
 from kdiffusion.artifacts.integrity import ArtifactError, seal
 from kdiffusion.atomic_files import staged
+from kdiffusion.diffusion.conditions import trial_conditions
 from kdiffusion.diffusion.sampling import sample
 from kdiffusion.diffusion.seeded_noise import initial_latents
 from kdiffusion.images import to_uint8
@@ -107,12 +108,14 @@ def _check_images(source, draw, path, **options):
     from kdiffusion.training.denoiser import numpy_denoiser, prediction_function
 
     card, seeds, strength = source.card, [0, 1, 2], 1.5
-    labels = np.array([0, card.null_label - 1, card.null_label], np.int32)
-    denoiser = numpy_denoiser(card, prediction_function(source.network, card.image_shape))
+    labels = np.array([0, max(card.null_label - 1, 0), card.null_label], np.int32)
+    conditions = trial_conditions(card, labels)
+    denoiser = numpy_denoiser(card, prediction_function(source.network))
     expected = sample(
-        denoiser, labels, seeds, guidance_strength=strength, progress=False, **options
+        denoiser, conditions, seeds, guidance_strength=strength, progress=False, **options
     )
-    received = draw(initial_latents(seeds, card.image_shape), labels, strength)
+    noise = initial_latents(seeds, card.image_shape)
+    received = draw(noise, labels, strength, **conditions.more)
     difference: float = np.inf
     if np.all(np.isfinite(received)):
         difference = np.abs(to_uint8(received).astype(int) - to_uint8(expected)).max()

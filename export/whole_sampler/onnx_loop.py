@@ -15,6 +15,7 @@ import numpy as np
 
 from kdiffusion.artifacts.integrity import UNSEALED
 from kdiffusion.artifacts.onnx_loader import CARD_KEY, SEAL_KEY
+from kdiffusion.diffusion.conditions import SAMPLER_INPUTS, nulls
 from kdiffusion.diffusion.transition import STATE
 
 from ..onnx_writer import OPSET, introduce
@@ -27,7 +28,7 @@ PREFIX = "denoiser_"  # of all names of the denoiser's own graph
 # In ONNX's own text form. The denoiser's nodes go where the body says so.
 _GRAPH = """
 <ir_version: 8, opset_import: ["" : {opset}]>
-sampler (float[batch, {shape}] noise, int32[batch] label, float guidance_strength)
+sampler (float[batch, {shape}] noise, int32[batch] label, {more}float guidance_strength)
   => (float[batch, {shape}] image)
 {{
   both_noise = Concat <axis = 0> (noise, noise)
@@ -38,7 +39,7 @@ sampler (float[batch, {shape}] noise, int32[batch] label, float guidance_strengt
   known_label = Gather (all_labels, row)
   null_labels = Expand (null_label, batch)
   {prefix}label = Concat <axis = 0> (known_label, null_labels)
-  high_enough = GreaterOrEqual (guidance_strength, lowest_strength)
+{both}  high_enough = GreaterOrEqual (guidance_strength, lowest_strength)
   finite = LessOrEqual (guidance_strength, highest_strength)
   usable = And (high_enough, finite)
   strength_row = Where (usable, zero, no_row)
@@ -86,6 +87,7 @@ def write(source: ExportSource, tables: SamplerTables, path: Path) -> None:
     text = _GRAPH.format(
         opset=OPSET,
         **_memory(", ".join(map(str, source.card.image_shape))),
+        **_more(source.card),
         prefix=PREFIX,
         sums=_weighted_sum("corrected", "x_corrected") + _weighted_sum("step", "x_next"),
     )
@@ -139,6 +141,19 @@ def _memory(shape):
     }
 
 
+def _more(card):
+    """The conditions beside the label: as inputs, and each beside as many of none."""
+    inputs, both = "", ""
+    for name, shape in card.condition_shapes.items():
+        given = SAMPLER_INPUTS[name]
+        inputs += f"float[batch, {', '.join(map(str, shape))}] {given}, "
+        both += f"""  {name}_shape = Shape ({given})
+  null_{name} = Expand (null_of_{name}, {name}_shape)
+  {PREFIX}{name} = Concat <axis = 0> ({given}, null_{name})
+"""
+    return {"more": inputs, "both": both}
+
+
 def _weighted_sum(table, result):
     """Lines of a graph's body: a row of a table times the state."""
     lines = [
@@ -161,6 +176,7 @@ def _constants(card, tables):
         "timesteps": tables.timesteps,
         "guides_at": tables.guides,
         "null_label": np.int32(card.null_label),
+        **{f"null_of_{n}": np.float32(nulls(0)[n]) for n in card.condition_shapes},
         "all_labels": np.arange(card.null_label + 1, dtype=np.int32),
         "zero": np.int32(0),
         "no_row": np.int32(np.iinfo(np.int32).max),

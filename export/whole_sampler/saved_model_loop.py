@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from kdiffusion.artifacts.saved_model_loader import CARD_PATH
+from kdiffusion.diffusion.conditions import SAMPLER_INPUTS
 from kdiffusion.diffusion.transition import STATE
 
 from ..saved_model_writer import write_signature
@@ -40,14 +41,20 @@ def description(path: Path) -> dict[str, Any]:
 def _sampling_function(network, card, tables):
     import tensorflow as tf
 
+    from kdiffusion.training.conditions import without
+
     signature = [
         tf.TensorSpec((None, *card.image_shape), tf.float32, name="noise"),
         tf.TensorSpec((None,), tf.int32, name="label"),
         tf.TensorSpec((), tf.float32, name="guidance_strength"),
+        *(
+            tf.TensorSpec((None, *shape), tf.float32, name=SAMPLER_INPUTS[name])
+            for name, shape in card.condition_shapes.items()
+        ),
     ]
 
     @tf.function(input_signature=signature)
-    def draw(noise, label, guidance_strength):
+    def draw(noise, label, guidance_strength, *more):
         # What the loop refuses asks for a row that isn't there: an error, on a processor.
         label = tf.gather(
             tf.range(card.null_label + 1), label, name=f"label_must_be_from_0_to_{card.null_label}"
@@ -58,7 +65,9 @@ def _sampling_function(network, card, tables):
             tf.where(usable, 0, 1),
             name="guidance_strength_must_be_finite_and_at_least_minus_1",
         )
-        labels = tf.concat([label, tf.fill(tf.shape(label), card.null_label)], axis=0)
+        given = dict(zip(("label", *card.condition_shapes), (label, *more), strict=True))
+        none = without(given, True, card.null_label)
+        conditions = {name: tf.concat([given[name], none[name]], axis=0) for name in given}
         timesteps, guides, estimate, corrected, step = map(
             tf.convert_to_tensor,
             (tables.timesteps, tables.guides, tables.estimate, tables.corrected, tables.step),
@@ -67,8 +76,8 @@ def _sampling_function(network, card, tables):
         def move(i, x, *remembered):
             inputs = {
                 "noisy_image": tf.concat([x, x], axis=0),
-                "timestep": tf.fill(tf.shape(labels), timesteps[i]),
-                "label": labels,
+                "timestep": tf.fill(tf.shape(conditions["label"]), timesteps[i]),
+                **conditions,
             }
             conditional, unconditional = tf.split(network(inputs, training=False), 2)
             w = guidance_strength * guides[i]

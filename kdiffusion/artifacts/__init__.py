@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from kdiffusion.diffusion.conditions import check_labels
+from kdiffusion.diffusion.conditions import SAMPLER_INPUTS, check_labels
 from kdiffusion.diffusion.denoiser import NetworkDenoiser
 
 from . import litert_loader, onnx_loader, safetensors_loader, saved_model_loader
@@ -93,7 +93,8 @@ def load_sampler(
 
     Returns:
         (callable, DenoiserCard): `sample(noise, labels, guidance_strength)`, from float32
-        `[B, H, W, C]`, int32 `[B]` and a float to float32 images `[B, H, W, C]`; and the card.
+        `[B, H, W, C]`, int32 `[B]` and a float to float32 images `[B, H, W, C]`, with more
+        conditions by their names, `numbers` and `image`; and the card.
 
     Raises:
         ArtifactError: a damaged file, no usable card, or a SavedModel that isn't trusted.
@@ -104,12 +105,13 @@ def load_sampler(
     else:
         run, card = onnx_loader.open_graph(path)
 
-    def sample(noise, labels, guidance_strength):
+    def sample(noise, labels, guidance_strength, **more):
         noise = np.asarray(noise, np.float32)
         # Checked here: on a GPU the graph itself samples from anything.
         labels = check_labels(card, labels, len(noise))
         strength = np.asarray(guidance_strength, np.float32)
-        return run(noise=noise, label=labels, guidance_strength=strength)
+        more = {SAMPLER_INPUTS[name]: np.asarray(more[name], np.float32) for name in more}
+        return run(noise=noise, label=labels, guidance_strength=strength, **more)
 
     return sample, card
 

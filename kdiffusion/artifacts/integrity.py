@@ -102,14 +102,21 @@ def example_inputs(card: DenoiserCard) -> dict[str, np.ndarray]:
     """Inputs of the golden predictions, by the contract's names.
 
     A batch of two: the noise of seeds 0 and 1, at the last timestep and a quarter of it, of class 0
-    and of no class.
+    and of no class. Numbers are their means, an image is the noise of seed 2; the second have none.
     """
     last = len(card.alphas_cumprod) - 1
-    return {
+    inputs = {
         "noisy_image": initial_latents(EXAMPLE_SEEDS, card.image_shape).astype(np.float32),
         "timestep": np.array([last, last // 4], np.int32),
         "label": np.array([0, card.null_label], np.int32),
     }
+    if card.numbers is not None:
+        means = np.array([number.mean for number in card.numbers], np.float32)
+        inputs["numbers"] = np.stack([means, np.full_like(means, np.nan)])
+    if card.image is not None:
+        image = initial_latents([2], card.condition_shapes["image"])
+        inputs["image"] = np.concatenate([image, 0 * image]).astype(np.float32)
+    return inputs
 
 
 def golden_text(prediction: np.ndarray, card: DenoiserCard) -> str:

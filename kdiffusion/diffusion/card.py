@@ -21,8 +21,8 @@ from kdiffusion.tables import check_name
 
 # A reader refuses another version, and opens every minor version of its own: what a newer one adds,
 # an older reader may leave aside. Minor version 1 added `data_split`, 2 `parent`, 3
-# `guidance_interval`, 4 `timesteps`, `coefficients`, `spacing`, `clip` and `variance`, 5 `numbers` and
-# `image`: a network with such inputs can't be run without them.
+# `guidance_interval`, 4 `timesteps`, `coefficients`, `spacing`, `clip` and `variance`, 5 `numbers`
+# and `image`: a network with such inputs can't be run without them.
 CARD_VERSION = 1
 CARD_MINOR_VERSION = 5
 MINOR_VERSION_KEY = "format_minor_version"  # in the JSON text alone; 0 where it is missing
@@ -71,15 +71,15 @@ class Number:
     Args:
         name: str.
         mean, std: float. Of the training images; by these the network standardises it.
-        low, high: float. The range among the training images.
+        low, high: float. The range among the training images; None where it isn't known.
         unit: str. Such as "degrees"; empty where it has none.
     """
 
     name: str
     mean: float
     std: float
-    low: float
-    high: float
+    low: float | None = None
+    high: float | None = None
     unit: str = ""
 
 
@@ -126,8 +126,8 @@ class DenoiserCard:
             were held out. None if that isn't known, as in files of minor version 0.
         parent: `Parent`, or its fields as a dict: the weights that training started from. None if
             they were random, and in files before minor version 2.
-        numbers: tuple of `Number`, or their fields as dicts: numbers that it is conditioned on. None
-            without them, and in files before minor version 5.
+        numbers: tuple of `Number`, or their fields as dicts: what numbers it is conditioned on.
+            None without them, and in files before minor version 5.
         image: `ConditionImage`, or its fields as a dict: an image that it is conditioned on. None
             without one, and in files before minor version 5.
         value_range: `(low, high)` of pixels; always `(-1.0, 1.0)` in version 1.
@@ -217,6 +217,16 @@ class DenoiserCard:
     def schedule(self) -> NoiseSchedule:
         """The noise schedule that the denoiser was trained with."""
         return NoiseSchedule(np.array(self.alphas_cumprod))
+
+    @property
+    def condition_shapes(self) -> dict[str, tuple[int, ...]]:
+        """The conditions beside the label, in order: of each the shape of one example."""
+        shapes: dict[str, tuple[int, ...]] = {}
+        if self.numbers is not None:
+            shapes["numbers"] = (len(self.numbers),)
+        if self.image is not None:
+            shapes["image"] = (*self.image_shape[:2], self.image.channels)
+        return shapes
 
     def corrections(self, pairs: list[tuple[int, int]]) -> dict[int, tuple[float, ...]]:
         """t ► the coefficients of the step from t; those of other steps than `pairs` don't serve.

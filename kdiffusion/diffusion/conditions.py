@@ -28,8 +28,8 @@ if TYPE_CHECKING:
 Integers = Sequence[int] | np.ndarray
 # Classes by number or by name; one serves all images.
 Labels = Integers | Sequence[str] | int | str
-# Labels alone, or with more: {"label": Labels, "numbers": {name: numbers}, "image": images}.
-Asked = Labels | Mapping[str, Any]
+# Their names in the graph of a whole sampler, whose result is called image.
+SAMPLER_INPUTS = {"numbers": "numbers", "image": "given_image"}
 
 
 def nulls(null_label: int) -> dict[str, float]:
@@ -80,6 +80,10 @@ class Conditions:
         return given
 
 
+# Labels alone, or with more: {"label": Labels, "numbers": {name: numbers}, "image": images}.
+Asked = Labels | Mapping[str, Any] | Conditions
+
+
 def check_conditions(card: DenoiserCard, asked: Asked, count: int) -> Conditions:
     """What the caller asks for as `count` conditions; a single one of a kind serves all images.
 
@@ -89,13 +93,16 @@ def check_conditions(card: DenoiserCard, asked: Asked, count: int) -> Conditions
         card: `DenoiserCard`.
         asked: labels by number or name, or a dict with `label`, `numbers` (a dict from each name of
             the card's to a number or `[N]`) and `image` (`[H, W, C']` or `[N, H, W, C']`, uint8 or
-            floats in [-1, 1]). A model without classes needs no label.
+            floats in [-1, 1]). A model without classes needs no label. `Conditions` stay as they
+            are.
         count: int, N.
 
     Raises:
         ValueError: a condition that the model doesn't have, one that it has and that is missing, or
             one that can't be.
     """
+    if isinstance(asked, Conditions):
+        return asked
     asked = dict(asked) if isinstance(asked, Mapping) else {"label": asked}
     unknown = asked.keys() - nulls(0).keys()
     if unknown:
@@ -124,6 +131,32 @@ def check_conditions(card: DenoiserCard, asked: Asked, count: int) -> Conditions
     return conditions
 
 
+def trial_conditions(card: DenoiserCard, labels: Sequence[int], seed: int = 0) -> Conditions:
+    """Conditions to try a network with: numbers about their means, and images of noise.
+
+    Args:
+        card: `DenoiserCard`.
+        labels: ints `[B]`. Where they are null, the others are, too; without classes, where they
+            are the last.
+        seed: int.
+    """
+    rng, label = np.random.default_rng(seed), np.asarray(labels, np.int32)
+    numbers = image = None
+    if card.numbers is not None:
+        mean, std = (np.array([getattr(n, k) for n in card.numbers]) for k in ("mean", "std"))
+        numbers = np.float32(mean + std * rng.standard_normal((len(label), len(mean))))
+    if card.image is not None:
+        image = np.float32(rng.uniform(-1, 1, (len(label), *card.condition_shapes["image"])))
+    some = Conditions(label, numbers, image)
+    empty = some.null(card.null_label)
+    is_null = (
+        label == card.null_label if card.class_names else np.arange(len(label)) == len(label) - 1
+    )
+    for name, value in some.more.items():
+        value[is_null] = empty.more[name][is_null]
+    return some
+
+
 def _described(card):
     numbers = [number.name for number in card.numbers or ()]
     image = [f"an image ({card.image.meaning})"] if card.image is not None else []
@@ -145,9 +178,10 @@ def _check_numbers(card, asked, count):
     if not np.isfinite(numbers).all():
         raise ValueError(f"`numbers` must be finite. Received: {reprlib.repr(asked)}")
     for number, column in zip(card.numbers, columns, strict=True):
-        if column.min() < number.low or column.max() > number.high:
+        low, high = number.low, number.high
+        if low is not None and high is not None and not low <= column.min() <= column.max() <= high:
             warnings.warn(
-                f"`{number.name}` was between {number.low:g} and {number.high:g} in training. "
+                f"`{number.name}` was between {low:g} and {high:g} in training. "
                 f"Received: {column.min():g} to {column.max():g}",
                 stacklevel=4,
             )
@@ -156,7 +190,7 @@ def _check_numbers(card, asked, count):
 
 def _check_image(card, asked, count):
     """float32 `[N, H, W, C']` in the model's range; zeros where it is None."""
-    shape = (*card.image_shape[:2], card.image.channels)
+    shape = card.condition_shapes["image"]
     if asked is None:
         return np.zeros((count, *shape), np.float32)
     image = np.asarray(asked)

@@ -15,6 +15,7 @@ any runtime, and an oracle in a test are all Denoisers: one loop samples from ea
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Protocol

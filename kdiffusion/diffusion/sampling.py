@@ -124,7 +124,8 @@ def _asked(labels, numbers, images) -> Asked:
 
 def _checked(card: DenoiserCard, asked: Asked, seeds, latents):
     """(seeds, conditions, latents), as they are computed with."""
-    labels = asked.get("label", 0) if isinstance(asked, Mapping) else asked
+    named = vars(asked) if isinstance(asked, Conditions) else asked
+    labels = named.get("label", 0) if isinstance(named, Mapping) else named
     seeds = check_seeds(seeds, np.size(labels))
     conditions = check_conditions(card, asked, len(seeds))
     latents = None if latents is None else np.asarray(latents)

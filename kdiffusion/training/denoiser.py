@@ -2,67 +2,64 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from typing import Any
 
 import keras
 import tensorflow as tf
 
-from kdiffusion.diffusion.card import DenoiserCard
-from kdiffusion.diffusion.denoiser import OUTPUT_NAME, NetworkDenoiser
+from kdiffusion.diffusion.card import ConditionImage, DenoiserCard, Number
+from kdiffusion.diffusion.denoiser import OUTPUT_NAME, NetworkDenoiser, by_name
+from kdiffusion.training.conditions import condition_shapes, signature
 
 
-def prediction_function(network: keras.Model, image_shape: tuple[int, int, int]) -> Any:
+def prediction_function(network: keras.Model) -> Any:
     """A network as the graph function that is sampled and exported.
 
     Make it once for a network: TensorFlow never frees what it has traced.
 
     Args:
         network: keras.Model on a dictionary of the contract's inputs.
-        image_shape: (height, width, channels).
 
     Returns:
-        tf.function from noisy_image, timestep, label of any batch size to a dictionary with
+        tf.function from those inputs, in order and of any batch size, to a dictionary with
         `prediction`.
     """
-    signature = [
-        tf.TensorSpec([None, *image_shape], tf.float32, "noisy_image"),
-        tf.TensorSpec([None], tf.int32, "timestep"),
-        tf.TensorSpec([None], tf.int32, "label"),
-    ]
+    specs = signature(network)
 
-    @tf.function(input_signature=signature)
-    def predict(noisy_image, timestep, label):
-        inputs = {"noisy_image": noisy_image, "timestep": timestep, "label": label}
+    @tf.function(input_signature=specs)
+    def predict(*arrays):
+        inputs = {spec.name: array for spec, array in zip(specs, arrays, strict=True)}
         return {OUTPUT_NAME: network(inputs, training=False)}  # training=False: no dropout
 
     return predict
 
 
-def numpy_denoiser(
-    card: DenoiserCard, predict: Callable[..., dict[str, tf.Tensor]]
-) -> NetworkDenoiser:
+def numpy_denoiser(card: DenoiserCard, predict: Any) -> NetworkDenoiser:
     """A `prediction_function` as a Denoiser on NumPy arrays."""
+    specs = predict.input_signature
 
-    def network(noisy_images, timesteps, labels):
-        return predict(
-            tf.constant(noisy_images, tf.float32),
-            tf.constant(timesteps, tf.int32),
-            tf.constant(labels, tf.int32),
-        )[OUTPUT_NAME].numpy()
+    def run(**arrays):
+        return predict(*(arrays[spec.name] for spec in specs))[OUTPUT_NAME].numpy()
 
-    return NetworkDenoiser(card, network)
+    return NetworkDenoiser(card, by_name(run))
 
 
 def model_card(model: keras.Model, **facts: Any) -> DenoiserCard:
     """A `DiffusionModel`'s card; `facts` are fields that the model doesn't know itself."""
     num_classes = int(model.network.num_classes)
+    numbers = getattr(model.network, "numbers", {})
+    image = condition_shapes(model.network).get("image")
     defaults = {
         "image_shape": model.network.image_shape,
         "class_names": tuple(str(label) for label in range(num_classes)),
         "null_label": num_classes,
         "prediction_type": model.prediction_type,
         "alphas_cumprod": tuple(model.schedule.alphas_cumprod.tolist()),
+        "numbers": tuple(
+            Number(name=name, mean=mean, std=std) for name, (mean, std) in numbers.items()
+        )
+        or None,
+        "image": image and ConditionImage(channels=image[-1], meaning="an image"),
         "dataset": "unknown",
         "preset": "none",
         "images_seen": 0,

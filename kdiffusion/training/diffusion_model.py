@@ -19,10 +19,11 @@ from kdiffusion.diffusion.denoiser import NetworkDenoiser
 from kdiffusion.diffusion.forward_process import NoiseSchedule
 from kdiffusion.diffusion.prediction import check_prediction_type
 from kdiffusion.diffusion.sampling import sample
+from kdiffusion.training.conditions import ATTRIBUTES
 from kdiffusion.training.denoiser import model_card, numpy_denoiser, prediction_function
 from kdiffusion.training.ema import averaged_copy, update_average
 from kdiffusion.training.gradients import apply_gradients, gradients_in_parts
-from kdiffusion.training.inputs import check_network, images_and_labels, with_checked_start
+from kdiffusion.training.inputs import check_network, images_and_conditions, with_checked_start
 from kdiffusion.training.metrics import LossByTimestep, StepMean, results
 from kdiffusion.training.objectives import OBJECTIVES, Denoising
 from kdiffusion.training.step_seeds import seed_dropout, step_seeds
@@ -92,10 +93,10 @@ class DiffusionModel(keras.Model):
 
     def train_step(self, data: Any) -> dict[str, tf.Tensor]:
         """What the objective makes of a batch: steps of the optimizer, each with its average."""
-        images, labels = images_and_labels(data, self.network)
+        images, conditions = images_and_conditions(data, self.network)
         seeds = step_seeds(self.seed, self.step)
         updates = self.step * self.objective.updates_per_step
-        for number, part in enumerate(self.objective.parts(self, images, labels, seeds)):
+        for number, part in enumerate(self.objective.parts(self, images, conditions, seeds)):
             losses = self._learn(part, updates + number + 1)
             part.after(losses)
             self._loss_by_timestep.update_state(losses, part.timesteps, part.counts)
@@ -104,9 +105,9 @@ class DiffusionModel(keras.Model):
 
     def test_step(self, data: Any) -> dict[str, tf.Tensor]:
         """The loss of the averaged network; every batch has the same draws."""
-        images, labels = images_and_labels(data, self.network)
+        images, conditions = images_and_conditions(data, self.network)
         seeds = step_seeds(self.seed, -1)
-        for losses, timesteps in self.objective.measured(self, images, labels, seeds):
+        for losses, timesteps in self.objective.measured(self, images, conditions, seeds):
             self._loss_by_timestep.update_state(losses, timesteps)
         return results([self._loss_by_timestep])
 
@@ -163,7 +164,7 @@ class DiffusionModel(keras.Model):
     @functools.cached_property
     def prediction_function(self) -> Any:
         """The averaged network as a `tf.function` of the Denoiser's inputs, for any batch."""
-        return prediction_function(self, self.network.image_shape)
+        return prediction_function(self.ema_network)
 
     def denoiser(self, card: DenoiserCard | None = None) -> NetworkDenoiser:
         """The averaged network as a Denoiser on NumPy arrays; `card` replaces `self.card()`."""
@@ -186,8 +187,11 @@ class DiffusionModel(keras.Model):
             **super().get_config(),
             "network": keras.saving.serialize_keras_object(self.network),
             # Not every network has them in a configuration of its own.
-            "image_shape": list(self.network.image_shape),
-            "num_classes": int(self.network.num_classes),
+            "inputs": {
+                name: getattr(self.network, name)
+                for name in ATTRIBUTES
+                if hasattr(self.network, name)
+            },
             "schedule": self.schedule.alphas_cumprod.tolist(),
             "objective": [type(self.objective).__name__, dataclasses.asdict(self.objective)],
             **{name: getattr(self, name) for name in SETTINGS},
@@ -197,8 +201,8 @@ class DiffusionModel(keras.Model):
     def from_config(cls, config: dict, custom_objects: dict | None = None) -> DiffusionModel:
         config = dict(config)
         network = keras.saving.deserialize_keras_object(config.pop("network"), custom_objects)
-        image_shape, num_classes = tuple(config.pop("image_shape")), config.pop("num_classes")
-        if not hasattr(network, "image_shape"):
-            network.image_shape, network.num_classes = image_shape, num_classes
+        for name, value in config.pop("inputs").items():
+            if not hasattr(network, name):
+                setattr(network, name, value)
         name, settings = config.pop("objective")
         return cls(network, objective=OBJECTIVES[name](**settings), **config)

@@ -7,7 +7,7 @@ from typing import Any
 import keras
 import tensorflow as tf
 
-from kdiffusion.training.inputs import call_once
+from kdiffusion.training.conditions import rebuilt
 
 
 def averaged_copy(network: keras.Model) -> keras.Model:
@@ -16,9 +16,7 @@ def averaged_copy(network: keras.Model) -> keras.Model:
     Args:
         network: keras.Model; where a call builds its layers, with `image_shape`.
     """
-    average = type(network).from_config(network.get_config())
-    if not average.built:  # a subclass, whose layers are built by its first call
-        call_once(average, network.image_shape)
+    average = rebuilt(network, network.get_config())
     average.set_weights(network.get_weights())
     average.trainable = False
     return average

@@ -17,7 +17,7 @@ def gradients_in_parts(
     variables: Sequence[keras.Variable],
     parts: int,
     seed: tf.Tensor,
-    batch: Sequence[tf.Tensor],
+    batch: Sequence[Any],
 ) -> tuple[list[tf.Tensor], tf.Tensor]:
     """The gradient of a batch, in parts that are computed one after another: memory for one.
 
@@ -26,17 +26,19 @@ def gradients_in_parts(
         variables: those with respect to which the gradient is taken.
         parts: int. Must divide B.
         seed: int32 `[2]`. Each part has another one derived from it.
-        batch: tensors `[B, ...]`.
+        batch: tensors `[B, ...]`, or dicts of them.
 
     Returns:
         The mean gradient, one tensor for each variable, and the losses `[B]`.
     """
     if parts == 1:
         return _gradients(objective, variables, seed, *batch)
-    batch = [tf.reshape(each, [parts, -1, *each.shape[1:]]) for each in batch]
+    batch = tf.nest.map_structure(
+        lambda each: tf.reshape(each, [parts, -1, *each.shape[1:]]), list(batch)
+    )
 
     def add_part(index, sums, losses):
-        part = (each[index] for each in batch)
+        part = tf.nest.map_structure(lambda each: each[index], batch)
         gradients, part_losses = _gradients(objective, variables, fold_in(seed, index), *part)
         sums = [total + gradient for total, gradient in zip(sums, gradients, strict=True)]
         return index + 1, sums, losses.write(index, part_losses)

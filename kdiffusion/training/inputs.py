@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import types
+from collections.abc import Mapping
 from typing import Any
 
 import keras
@@ -10,6 +11,7 @@ import numpy as np
 import tensorflow as tf
 
 from kdiffusion.images import to_model_range
+from kdiffusion.training.conditions import call_once, conditions_of
 
 
 def check_network(network: keras.Model) -> None:
@@ -17,14 +19,15 @@ def check_network(network: keras.Model) -> None:
 
     Args:
         network: keras.Model with the inputs `noisy_image` `[B, H, W, C]`, `timestep` and `label`
-            `[B]`, one output `[B, H, W, C]`, `image_shape` and `num_classes`.
+            `[B]`, and more as of `condition_shapes`, one output `[B, H, W, C]`, `image_shape` and
+            `num_classes`.
 
     Raises:
         ValueError: a prediction in another shape, which would be broadcast; weights in another
             type than float32, in which small updates and the moving average are lost.
     """
     outputs = getattr(network, "outputs", None)
-    prediction = outputs[0] if outputs else call_once(network, network.image_shape)
+    prediction = outputs[0] if outputs else call_once(network)
     if tuple(prediction.shape[1:]) != tuple(network.image_shape):
         raise ValueError(
             f"`network` must predict in the shape of its images, {network.image_shape}. "
@@ -35,40 +38,31 @@ def check_network(network: keras.Model) -> None:
         raise ValueError(f"`network` must hold its weights in float32. Received: {sorted(types)}")
 
 
-def call_once(network: keras.Model, image_shape: tuple[int, int, int]) -> Any:
-    """The prediction `[1, H, W, C]` for one grey image; a network that was not built is, then."""
-    return network(
-        {
-            "noisy_image": np.zeros((1, *image_shape), "float32"),
-            "timestep": np.zeros(1, "int32"),
-            "label": np.zeros(1, "int32"),
-        },
-        training=False,
-    )
-
-
 FIRST_IMAGES = 64  # of an array, looked at before training begins
 SLACK = 1e-3  # float32 images may overshoot by their rounding
 
 
-def images_and_labels(data: Any, network: keras.Model) -> tuple[tf.Tensor, tf.Tensor]:
+def images_and_conditions(
+    data: Any, network: keras.Model
+) -> tuple[tf.Tensor, dict[str, tf.Tensor]]:
     """A batch in the types and shapes of the training step.
 
     Args:
-        data: `(images, labels)`: float in [-1, 1] or uint8 `[B, H, W, C]`; int `[B]` or `[B, 1]`.
+        data: `(images, conditions)`: float in [-1, 1] or uint8 `[B, H, W, C]`; labels, or a dict,
+            as for `conditions_of`.
         network: keras.Model with an `image_shape`.
 
     Returns:
-        float32 `[B, H, W, C]` in [-1, 1], and int32 `[B]`.
+        float32 `[B, H, W, C]` in [-1, 1], and the conditions.
     """
-    images, labels, sample_weight = keras.utils.unpack_x_y_sample_weight(data)
+    images, given, sample_weight = keras.utils.unpack_x_y_sample_weight(data)
     if sample_weight is not None:
         raise ValueError("`sample_weight` must be None: the loss of diffusion doesn't use it")
-    images, labels = tf.convert_to_tensor(images), tf.convert_to_tensor(labels)
+    images = tf.convert_to_tensor(images)
     if images.dtype == tf.uint8:
         images = to_model_range(tf.cast(images, tf.float32))
     images = tf.ensure_shape(tf.cast(images, tf.float32), (None, *network.image_shape))
-    return images, tf.reshape(tf.cast(labels, tf.int32), tf.shape(images)[:1])
+    return images, conditions_of(given, network, tf.shape(images)[0])
 
 
 def with_checked_start(x: Any, y: Any, num_classes: int) -> Any:
@@ -83,7 +77,7 @@ def with_checked_start(x: Any, y: Any, num_classes: int) -> Any:
             number below 0; labels that are no class.
     """
     if y is not None:
-        batch = x[:FIRST_IMAGES], y[:FIRST_IMAGES]
+        batch = keras.tree.map_structure(lambda values: values[:FIRST_IMAGES], (x, y))
     elif isinstance(x, keras.utils.PyDataset):
         batch = x[0]
     elif isinstance(x, types.GeneratorType):  # which can't be begun twice
@@ -93,13 +87,15 @@ def with_checked_start(x: Any, y: Any, num_classes: int) -> Any:
         return x
     else:
         batch = next(iter(x))
-    images, labels, _ = keras.utils.unpack_x_y_sample_weight(batch)
-    _check_batch(images, labels, num_classes)
+    images, given, _ = keras.utils.unpack_x_y_sample_weight(batch)
+    _check_images(np.asarray(images))
+    labels = given.get("label") if isinstance(given, Mapping) else given
+    if labels is not None:
+        _check_labels(np.asarray(labels), num_classes)
     return x
 
 
-def _check_batch(images, labels, num_classes):
-    images, labels = np.asarray(images), np.asarray(labels)
+def _check_images(images):
     low, high = images.min(), images.max()
     is_scaled = -1 - SLACK <= low < 0 and high <= 1 + SLACK
     if not (is_scaled or images.dtype == np.uint8):
@@ -108,6 +104,9 @@ def _check_batch(images, labels, num_classes):
             f"brings images from 0 to 1 there. Received: {images.dtype} from {low:.6g} to "
             f"{high:.6g}"
         )
+
+
+def _check_labels(labels, num_classes):
     if labels.dtype.kind not in "iu" or labels.min() < 0 or labels.max() >= num_classes:
         raise ValueError(
             f"`labels` must be whole numbers from 0 to {num_classes - 1}, the class of each image. "

@@ -13,6 +13,7 @@ from keras import ops
 from kdiffusion.diffusion.higher_order_samplers import dpmpp_2m_step
 from kdiffusion.diffusion.prediction import TARGETS
 from kdiffusion.diffusion.transition import STATE, linear_rows
+from kdiffusion.training.conditions import without
 
 if TYPE_CHECKING:
     from kdiffusion.diffusion.forward_process import NoiseSchedule
@@ -33,9 +34,9 @@ class SolverPath:
     rows: np.ndarray
     strengths: np.ndarray
 
-    def timesteps_of(self, labels: tf.Tensor, i: Any = 0) -> tf.Tensor:
-        """The timestep of step i for each example: int32 `[B]`."""
-        return tf.fill(tf.shape(labels), tf.constant(self.timesteps)[i])
+    def timesteps_of(self, x: tf.Tensor, i: Any = 0) -> tf.Tensor:
+        """The timestep of step i for each example of x: int32 `[B]`."""
+        return tf.fill(tf.shape(x)[:1], tf.constant(self.timesteps)[i])
 
 
 def solver_path(
@@ -61,14 +62,14 @@ def follow(
     path: SolverPath,
     network: keras.Model,
     x: tf.Tensor,
-    labels: tf.Tensor,
+    conditions: dict[str, tf.Tensor],
 ) -> tf.Tensor:
     """x at the end of a path, by the predictions of a network; all float32 `[B, H, W, C]`."""
     if len(path.timesteps) == 1:
-        return move(model, path, 0, network, x, x, labels)[0]
+        return move(model, path, 0, network, x, x, conditions)[0]
     _, x, _ = tf.while_loop(
         lambda i, *_: i < len(path.timesteps),
-        lambda i, x, x0_before: (i + 1, *move(model, path, i, network, x, x0_before, labels)),
+        lambda i, x, x0_before: (i + 1, *move(model, path, i, network, x, x0_before, conditions)),
         (tf.constant(0), x, x),
         maximum_iterations=len(path.timesteps),
     )
@@ -82,19 +83,19 @@ def move(
     network: keras.Model,
     x: tf.Tensor,
     x0_before: tf.Tensor,
-    labels: tf.Tensor,
+    conditions: dict[str, tf.Tensor],
     training: bool = False,
     clip: bool = True,
 ) -> tuple[tf.Tensor, tf.Tensor]:
     """(x, x_0) after step i of a path, both float32 `[B, H, W, C]`."""
-    timesteps = path.timesteps_of(labels, i)
+    timesteps = path.timesteps_of(x, i)
 
     def plain():
-        return clean_images(model, network, x, timesteps, labels, training=training)
+        return clean_images(model, network, x, timesteps, conditions, training=training)
 
     def guided():
         strengths = tf.gather(path.strengths, timesteps)
-        return guided_clean_images(model, network, x, timesteps, labels, strengths)
+        return guided_clean_images(model, network, x, timesteps, conditions, strengths)
 
     guides = path.strengths[path.timesteps] != 0
     x0 = tf.cond(tf.constant(guides)[i], guided, plain) if guides.any() else plain()
@@ -109,11 +110,11 @@ def clean_images(
     network: keras.Model,
     x: tf.Tensor,
     timesteps: tf.Tensor,
-    labels: tf.Tensor,
+    conditions: dict[str, tf.Tensor],
     training: bool = False,
 ) -> tf.Tensor:
     """x_0 as a network predicts it: float32 `[B, H, W, C]` of x, with `[B]` of the others."""
-    inputs = {"noisy_image": x, "timestep": timesteps, "label": labels}
+    inputs = {"noisy_image": x, "timestep": timesteps, **conditions}
     prediction = ops.cast(network(inputs, training=training), "float32")
     alpha_bar = tf.gather(model.alphas_cumprod, timesteps)[:, None, None, None]
     to_x0_and_eps = TARGETS[model.prediction_type].to_x0_and_eps
@@ -125,14 +126,14 @@ def guided_clean_images(
     network: keras.Model,
     x: tf.Tensor,
     timesteps: tf.Tensor,
-    labels: tf.Tensor,
+    conditions: dict[str, tf.Tensor],
     strengths: tf.Tensor,
 ) -> tf.Tensor:
     """`clean_images` guided by strengths `[B]`, in one call of twice the batch."""
-    null = tf.fill(tf.shape(labels), int(model.network.num_classes))
+    null = without(conditions, True, model.network.num_classes)
     # Guidance is linear, and so is x_0 in the prediction: either may be guided.
     x, timesteps = (tf.concat([each, each], axis=0) for each in (x, timesteps))
-    labels = tf.concat([labels, null], axis=0)
-    both = clean_images(model, network, x, timesteps, labels)
+    conditions = {name: tf.concat([conditions[name], null[name]], axis=0) for name in null}
+    both = clean_images(model, network, x, timesteps, conditions)
     conditional, unconditional = tf.split(both, 2)
     return conditional + strengths[:, None, None, None] * (conditional - unconditional)

@@ -34,7 +34,7 @@ class Denoising:
     log_sigma_std: PositiveFloat = 1.0
     """Standard deviation of ln sigma."""
     label_dropout: Fraction = 0.1
-    """Share of labels replaced by the null label, for classifier-free guidance."""
+    """Share of examples that lose their label, and all other conditions, for guidance."""
 
     updates_per_step: ClassVar[int] = 1  # steps of the optimizer in a training step
     has_teacher: ClassVar[bool] = False
@@ -66,31 +66,30 @@ class Denoising:
             )
 
     def parts(
-        self, model: DiffusionModel, images: tf.Tensor, labels: tf.Tensor, seeds: tf.Tensor
+        self, model: DiffusionModel, images: tf.Tensor, conditions: dict, seeds: tf.Tensor
     ) -> Iterator[Part]:
         """Adds noise to a batch: one step of the optimizer.
 
         Args:
             model: `DiffusionModel`.
             images: float32 `[B, H, W, C]`: x_0.
-            labels: int32 `[B]`.
+            conditions: dict of tensors `[B, ...]`, as from `conditions_of`.
             seeds: int32 `[4, 2]`, as of `step_seeds`.
         """
-        import tensorflow as tf
-
+        from kdiffusion.training.conditions import without
         from kdiffusion.training.step_seeds import DROPOUT
 
         timesteps, noise, dropped = self.draw(images, seeds, model.timestep_sampler)
-        labels = tf.where(dropped, int(model.network.num_classes), labels)
+        conditions = without(conditions, dropped, model.network.num_classes)
 
-        def losses(network, images, labels, timesteps, noise):
-            batch = images, labels, timesteps, noise
+        def losses(network, images, conditions, timesteps, noise):
+            batch = images, conditions, timesteps, noise
             weighted = self.losses(model, network, *batch, training=True)
             return weighted, model.timestep_sampler.importance(timesteps)
 
         yield Part(
             losses,
-            (images, labels, timesteps, noise),
+            (images, conditions, timesteps, noise),
             timesteps,
             seeds[DROPOUT],
             model.timestep_sampler.importance(timesteps),
@@ -98,17 +97,17 @@ class Denoising:
         )
 
     def measured(
-        self, model: DiffusionModel, images: tf.Tensor, labels: tf.Tensor, seeds: tf.Tensor
+        self, model: DiffusionModel, images: tf.Tensor, conditions: dict, seeds: tf.Tensor
     ) -> Iterator[tuple[tf.Tensor, tf.Tensor]]:
         """The losses `[B]` of the averaged network and their timesteps, from uniform draws."""
         timesteps, noise, _ = self.draw(images, seeds, model.validation_timesteps)
-        batch = images, labels, timesteps, noise
+        batch = images, conditions, timesteps, noise
         yield self.losses(model, model.ema_network, *batch, training=False), timesteps
 
     def draw(
         self, images: tf.Tensor, seeds: tf.Tensor, timestep_sampler: Any
     ) -> tuple[tf.Tensor, tf.Tensor, tf.Tensor]:
-        """What chance decides of a batch: timesteps, noise, and whose label is dropped."""
+        """What chance decides of a batch: timesteps, noise, and who loses its conditions."""
         import tensorflow as tf
 
         from kdiffusion.training.step_seeds import LABELS, NOISE, TIMESTEPS
@@ -123,7 +122,7 @@ class Denoising:
         model: DiffusionModel,
         network: Any,
         images: tf.Tensor,
-        labels: tf.Tensor,
+        conditions: dict[str, tf.Tensor],
         timesteps: tf.Tensor,
         noise: tf.Tensor,
         training: bool,
@@ -134,7 +133,7 @@ class Denoising:
             model: `DiffusionModel`.
             network: keras.Model, its live or its averaged network.
             images: float32 `[B, H, W, C]`: x_0.
-            labels: int `[B]`; null labels included.
+            conditions: dict of tensors `[B, ...]`; null ones included.
             timesteps: int `[B]`.
             noise: float32 `[B, H, W, C]`: eps.
             training: bool. Whether dropout acts.
@@ -147,7 +146,7 @@ class Denoising:
         alphas_cumprod = ops.take(model.alphas_cumprod, timesteps)[:, None, None, None]
         noisy = q_sample(images, noise, alphas_cumprod)
         target = from_x0_and_eps(images, noise, alphas_cumprod, model.prediction_type)
-        inputs = {"noisy_image": noisy, "timestep": timesteps, "label": labels}
+        inputs = {"noisy_image": noisy, "timestep": timesteps, **conditions}
         prediction = network(inputs, training=training)
         errors = ops.mean(ops.square(target - ops.cast(prediction, "float32")), axis=(1, 2, 3))
         return errors * ops.take(model.loss_weights, timesteps)

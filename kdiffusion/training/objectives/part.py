@@ -10,7 +10,7 @@ class Part(NamedTuple):
     Attributes:
         losses: function of (network, *batch) that gives float32 `[B]`, and what each of them
             counts in their mean: float32 `[B]` or 1.
-        batch: tensors `[B, ...]`. They may be computed in several pieces.
+        batch: tensors `[B, ...]`, or dicts of them. They may be computed in several pieces.
         timesteps: int `[B]`, by which the losses are logged.
         dropout_seed: int32 `[2]`.
         counts: float32 `[B]` or 1. What each loss counts in the log.

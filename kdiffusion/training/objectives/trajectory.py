@@ -35,9 +35,9 @@ if TYPE_CHECKING:
 class Trajectory:
     """Arrive in one step where a teacher, the network at the start, arrives in several.
 
-    Of a batch it uses the labels and the number of images: noise is the student's only input. Each
-    step of the student is a step of the optimizer. The loss is the mean absolute difference from
-    where the teacher arrives. In validation it is the root mean square difference of the averaged
+    Of a batch it uses the conditions and the number of images: its images begin as noise. Each step
+    of the student is a step of the optimizer. The loss is the mean absolute difference from where
+    the teacher arrives. In validation it is the root mean square difference of the averaged
     student's images from the teacher's of the same noise, after each step.
     """
 
@@ -104,14 +104,14 @@ class Trajectory:
         ]
 
     def parts(
-        self, model: DiffusionModel, images: tf.Tensor, labels: tf.Tensor, seeds: tf.Tensor
+        self, model: DiffusionModel, images: tf.Tensor, conditions: dict, seeds: tf.Tensor
     ) -> Iterator[Part]:
         """From noise to images in the student's steps, each of which learns from the teacher.
 
         Args:
             model: `DiffusionModel`.
             images: float32 `[B, H, W, C]`, of which nothing but their number is used.
-            labels: int32 `[B]`.
+            conditions: dict of tensors `[B, ...]`, as from `conditions_of`.
             seeds: int32 `[4, 2]`, as of `step_seeds`.
         """
         from kdiffusion.training.solver_path import follow
@@ -119,14 +119,14 @@ class Trajectory:
 
         x = _noise(images, seeds)
         for number, (own, taught) in enumerate(self.paths(model.schedule)):
-            target = follow(model, taught, model.teacher, x, labels)
+            target = follow(model, taught, model.teacher, x, conditions)
             losses = functools.partial(self.losses, model, own)
-            batch, seed = (x, labels, target), fold_in(seeds[DROPOUT], number)
-            yield Part(losses, batch, own.timesteps_of(labels), seed)
-            x = follow(model, own, model.network, x, labels)
+            batch, seed = (x, conditions, target), fold_in(seeds[DROPOUT], number)
+            yield Part(losses, batch, own.timesteps_of(x), seed)
+            x = follow(model, own, model.network, x, conditions)
 
     def measured(
-        self, model: DiffusionModel, images: tf.Tensor, labels: tf.Tensor, seeds: tf.Tensor
+        self, model: DiffusionModel, images: tf.Tensor, conditions: dict, seeds: tf.Tensor
     ) -> Iterator[tuple[tf.Tensor, tf.Tensor]]:
         """How far the averaged student's images are from the teacher's, from the same noise."""
         from keras import ops
@@ -135,10 +135,10 @@ class Trajectory:
 
         x = goal = _noise(images, seeds)
         for own, taught in self.paths(model.schedule):
-            x = follow(model, own, model.ema_network, x, labels)
-            goal = follow(model, taught, model.teacher, goal, labels)
+            x = follow(model, own, model.ema_network, x, conditions)
+            goal = follow(model, taught, model.teacher, goal, conditions)
             distances = ops.sqrt(ops.mean(ops.square(x - goal), axis=(1, 2, 3)))
-            yield distances, own.timesteps_of(labels)
+            yield distances, own.timesteps_of(x)
 
     def losses(
         self,
@@ -146,7 +146,7 @@ class Trajectory:
         own: SolverPath,
         network: Any,
         x: tf.Tensor,
-        labels: tf.Tensor,
+        conditions: dict[str, tf.Tensor],
         target: tf.Tensor,
     ) -> tuple[tf.Tensor, float]:
         """How far each image is from its target after a step, on average: float32 `[B]`, and 1."""
@@ -155,7 +155,7 @@ class Trajectory:
         from kdiffusion.training.solver_path import move
 
         # Not clipped: outside of the range of pixels, the gradient would vanish.
-        reached, _ = move(model, own, 0, network, x, x, labels, training=True, clip=False)
+        reached, _ = move(model, own, 0, network, x, x, conditions, training=True, clip=False)
         return ops.mean(ops.abs(reached - target), axis=(1, 2, 3)), 1.0
 
 

@@ -74,7 +74,25 @@ export function metadata(file, key) {
  * @property {string} [variance]
  * @property {number} guidance_strength
  * @property {[number, number] | null} [guidance_interval]
+ * @property {CardNumber[] | null} [numbers]
+ * @property {{channels: number, meaning: string} | null} [image]
+ *
+ * @typedef {{name: string, unit: string, mean: number, std: number, low: number | null,
+ *   high: number | null}} CardNumber
  */
+
+/**
+ * The conditions beside the label that a network has: the shape of one example of each.
+ *
+ * @param {Card} card
+ * @returns {{numbers?: number[], image?: number[]}}
+ */
+export function conditionShapes({ numbers, image, image_shape: [height, width] }) {
+  return {
+    ...(numbers && { numbers: [numbers.length] }),
+    ...(image && { image: [height, width, image.channels] }),
+  };
+}
 
 /**
  * The card of a file.
@@ -128,7 +146,8 @@ export async function checkRuntime(denoiser, card, text) {
     [1, Math.floor(last / 4), card.null_label],
   ]) {
     const noise = Float32Array.from(new ImageNoise(BigInt(i), size).normal());
-    prediction.set(await denoiser(noise, Int32Array.of(timestep), Int32Array.of(label)), i * size);
+    const at = [noise, Int32Array.of(timestep), Int32Array.of(label)];
+    prediction.set(await denoiser(...at, exampleConditions(card, i === 0)), i * size);
   }
   const stride = Math.ceil(prediction.length / VALUES);
   const largest = Math.max(1, ...golden.map(Math.abs));
@@ -137,6 +156,19 @@ export async function checkRuntime(denoiser, card, text) {
   if (golden.length === Math.ceil(prediction.length / stride) && difference <= TOLERANCE * largest)
     return;
   throw new Error(`its numbers are ${difference.toExponential(0)} off those that the model carries`);
+}
+
+/** The means of numbers and the noise of seed 2, or none. */
+function exampleConditions(card, given) {
+  const { image } = conditionShapes(card);
+  const size = image?.reduce((product, length) => product * length, 1) ?? 0;
+  const noise = new ImageNoise(2n, size).normal();
+  return {
+    ...(card.numbers && {
+      numbers: Float32Array.from(card.numbers, ({ mean }) => (given ? mean : NaN)),
+    }),
+    ...(image && { image: given ? Float32Array.from(noise) : new Float32Array(size) }),
+  };
 }
 
 function bytesOf(text) {

@@ -5,7 +5,7 @@
  * @import { Denoiser } from "./denoiser.js"
  */
 
-import { checkSeal, readCard } from "./artifact.js";
+import { checkSeal, conditionShapes, readCard } from "./artifact.js";
 import { openDenoiser } from "./denoiser.js";
 import { samplingSteps } from "./diffusion/sampling.js";
 import { toRgba } from "./pixels.js";
@@ -14,6 +14,8 @@ import { fromQuery } from "./settings.js";
 /**
  * @typedef {object} Choices what the card recommends stands where one is left out
  * @property {number | string} [label] a class, by number or name; the card's null label for none
+ * @property {Record<string, number>} [numbers] of each that the card names, in its unit
+ * @property {Float32Array} [image] [H, W, C'] in -1 .. 1, of a model that is conditioned on one
  * @property {number | bigint | string} [seed] 0 .. 2^64 - 1; a number is exact up to 2^53
  * @property {number} [steps]
  * @property {number[]} [timesteps] in place of steps
@@ -59,9 +61,10 @@ export class Model {
    * @returns {AsyncGenerator<Step, void, void>}
    * @throws {RangeError} names the choice, what it must be and what was received
    */
-  async *steps(choices = {}) {
+  async *steps({ image, ...choices } = {}) {
     const [height, width, channels] = this.card.image_shape;
     const settings = fromQuery(query(choices, this.card), this.card);
+    settings.more = { ...settings.more, ...checkImage(image, this.card) };
     for await (const step of samplingSteps(this.denoiser, this.card, settings)) {
       yield { ...step, width, height, data: toRgba(step.x, channels) };
     }
@@ -85,9 +88,20 @@ export class Model {
  * @param {Choices} choices
  * @param {Card} card
  */
-function query({ label = 0, ...choices }, card) {
+function query({ label = 0, numbers, ...choices }, card) {
   const named = typeof label === "string" ? card.class_names.indexOf(label) : -1;
-  const all = { ...choices, label: named === -1 ? label : named };
+  const asked = numbers && (card.numbers ?? []).map(({ name }) => numbers[name]);
+  const all = { ...choices, label: named === -1 ? label : named, numbers: asked };
   const texts = Object.entries(all).filter(([, value]) => value !== undefined);
   return new URLSearchParams(texts.map(([name, value]) => [name, [value].flat().join(" ")]));
+}
+
+/** The image that a model is conditioned on, if it is. */
+function checkImage(image, card) {
+  const shape = conditionShapes(card).image;
+  const size = shape?.reduce((product, length) => product * length, 1);
+  if (image?.length === size) return shape ? { image } : {};
+  throw new RangeError(
+    `“image” must be ${shape ? `a Float32Array of ${shape.join(" × ")}` : "left out"}`,
+  );
 }

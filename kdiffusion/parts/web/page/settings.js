@@ -8,6 +8,7 @@ import { SAMPLERS } from "./diffusion/samplers.js";
 /**
  * @typedef {object} Settings
  * @property {number} label a class, or the card's null label for no class
+ * @property {import("./denoiser.js").More} more conditions that the card has beside the label
  * @property {bigint} seed
  * @property {number} steps
  * @property {null | number[]} timesteps to visit, falling, `steps` of them; null: evenly spaced
@@ -24,6 +25,7 @@ import { SAMPLERS } from "./diffusion/samplers.js";
 export function recommended(card) {
   return {
     label: 0,
+    more: card.numbers ? { numbers: Float32Array.from(card.numbers, ({ mean }) => mean) } : {},
     seed: 0n,
     steps: card.steps,
     timesteps: card.timesteps ?? null, // files of minor versions before 4 lack it
@@ -34,8 +36,9 @@ export function recommended(card) {
 }
 
 /** The settings as the query of a link, every one of them, so that it outlives other defaults. */
-export function toQuery({ label, seed, steps, timesteps, guidance, sampler, walk }) {
+export function toQuery({ label, more, seed, steps, timesteps, guidance, sampler, walk }) {
   const query = new URLSearchParams({ label, seed, steps, guidance, sampler });
+  if (more.numbers?.every(Number.isFinite)) query.set("numbers", more.numbers.join(" "));
   if (timesteps !== null) query.set("timesteps", timesteps.join(" "));
   if (walk !== null) {
     query.set("to", walk.seed);
@@ -57,6 +60,13 @@ export function fromQuery(query, card) {
   const readers = readersFor(card);
   for (const name of ["label", "seed", "steps", "guidance", "sampler"]) {
     if (query.has(name)) settings[name] = readers[name](name, query.get(name));
+  }
+  if (query.has("numbers")) {
+    settings.more = { numbers: readers.numbers("numbers", query.get("numbers")) };
+  }
+  // No class is none of anything.
+  if (settings.more.numbers && card.class_names.length > 0 && settings.label === card.null_label) {
+    settings.more = { numbers: settings.more.numbers.map(() => NaN) };
   }
   if (query.get("timesteps")) {
     const timesteps = readers.timesteps("timesteps", query.get("timesteps"));
@@ -90,6 +100,7 @@ function readersFor(card) {
     guidance: number(-1, Infinity),
     sampler: oneOf(samplersFor(card)),
     at: number(0, 1),
+    numbers: severalOf(card.numbers ?? []),
   };
 }
 
@@ -116,6 +127,15 @@ function number(least, most) {
     const value = text.trim() === "" ? NaN : Number(text);
     if (Number.isFinite(value) && value >= least && value <= most) return value;
     throw refused(name, need, text);
+  };
+}
+
+function severalOf(described) {
+  const names = described.map(({ name }) => name).join(", ");
+  return (name, text) => {
+    const values = Float32Array.from(text.split(" "), (word) => (word === "" ? NaN : Number(word)));
+    if (values.length === described.length && values.every(Number.isFinite)) return values;
+    throw refused(name, `a number for each of: ${names}`, text);
   };
 }
 

@@ -6,12 +6,12 @@
  */
 
 /**
- * (1 + w) prediction(x, label) - w prediction(x, null label), both from one call.
+ * (1 + w) prediction(x, conditions) - w prediction(x, none), both from one call.
  *
  * @param {Denoiser} denoiser async (noisyImages Float32Array, timesteps Int32Array [B],
- *   labels Int32Array [B]) -> Float32Array
+ *   labels Int32Array [B], more) -> Float32Array
  * @param {number} strength w; 0 is the conditional model itself, at one evaluation
- * @param {number} nullLabel the label that stands for no label; itself it costs one evaluation
+ * @param {number} nullLabel the label that stands for no label; no condition costs one evaluation
  * @param {NoiseSchedule} schedule
  * @param {[number, number] | null} interval guidance applies where low < sigma <= high
  *   (Kynkäänniemi et al. 2024, eq. 5), elsewhere at one evaluation; null: everywhere
@@ -20,10 +20,10 @@
 export function guided(denoiser, strength, nullLabel, schedule, interval) {
   if (strength === 0) return denoiser;
   const [low, high] = interval ?? [-Infinity, Infinity];
-  return async (noisyImage, timestep, label) => {
+  return async (noisyImage, timestep, label, more = {}) => {
     const sigma = schedule.noiseLevel(timestep[0]);
-    const unguided = sigma <= low || sigma > high || label[0] === nullLabel;
-    if (unguided) return denoiser(noisyImage, timestep, label);
+    const unguided = sigma <= low || sigma > high || isNull(label, more, nullLabel);
+    if (unguided) return denoiser(noisyImage, timestep, label, more);
     const size = noisyImage.length;
     const twice = new Float32Array(2 * size);
     twice.set(noisyImage, 0);
@@ -32,6 +32,7 @@ export function guided(denoiser, strength, nullLabel, schedule, interval) {
       twice,
       Int32Array.of(timestep[0], timestep[0]),
       Int32Array.of(label[0], nullLabel),
+      besideNone(more),
     );
     const combined = combine(prediction.subarray(0, size), prediction.subarray(size), strength);
     // What the network itself gave that isn't finite is named by who asked for it.
@@ -42,6 +43,24 @@ export function guided(denoiser, strength, nullLabel, schedule, interval) {
     }
     return combined;
   };
+}
+
+// What stands for none of a condition: `nulls` of `kdiffusion/diffusion/conditions.py`.
+const NULLS = { numbers: NaN, image: 0 };
+
+/** Whether no condition is given. */
+function isNull(label, { numbers = new Float32Array(), image = new Float32Array() }, nullLabel) {
+  const given = (numbers.length > 0 && !numbers.some(Number.isNaN)) || image.some(Boolean);
+  return label[0] === nullLabel && !given;
+}
+
+/** The conditions of one image, then as many of none. */
+function besideNone(more) {
+  const twice = ([name, values]) => [
+    name,
+    Float32Array.from({ length: 2 * values.length }, (_, i) => values[i] ?? NULLS[name]),
+  ];
+  return Object.fromEntries(Object.entries(more).map(twice));
 }
 
 /** In float32, as NumPy does it. */

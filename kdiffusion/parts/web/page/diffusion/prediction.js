@@ -26,15 +26,16 @@ export function clipped(image, card) {
  *
  * @typedef {{t: number, x: Float64Array, x0: Float64Array, eps: Float64Array}} Estimate
  * @param {Denoiser} denoiser
- * @param {number} label
+ * @param {{label: number, more: import("../denoiser.js").More}} conditions
  * @param {NoiseSchedule} schedule
  * @param {Card} card
  * @returns {(x: Float64Array, t: number) => Promise<Estimate>}
  */
-export function predictor(denoiser, label, schedule, card) {
+export function predictor(denoiser, { label, more }, schedule, card) {
   const toX0 = TO_X0[card.prediction_type];
   return async (x, t) => {
-    const prediction = await denoiser(Float32Array.from(x), Int32Array.of(t), Int32Array.of(label));
+    const at = [Float32Array.from(x), Int32Array.of(t), Int32Array.of(label)];
+    const prediction = await denoiser(...at, more);
     if (!prediction.every(Number.isFinite)) {
       throw new Error(`The network must return finite numbers; it did not at timestep ${t}.`);
     }

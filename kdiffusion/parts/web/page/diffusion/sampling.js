@@ -28,7 +28,7 @@ export async function* samplingSteps(denoiser, card, settings) {
   const pairs = timestepPairs(schedule, settings.steps, settings.timesteps, card.spacing);
   const interval = card.guidance_interval ?? null; // files of minor versions before 3 lack it
   const guide = guided(denoiser, settings.guidance, card.null_label, schedule, interval);
-  const predict = predictor(guide, settings.label, schedule, card);
+  const predict = predictor(guide, settings, schedule, card);
   const { sampler, latent, normal } = beginning(card, settings);
   let x = latent;
   let history = [];

@@ -1,0 +1,100 @@
+"""Training on numbers and images beside labels, and without labels."""
+
+import keras
+import numpy as np
+import pytest
+import tensorflow as tf
+
+from kdiffusion.networks.unet import UNet
+from kdiffusion.training.conditions import conditions_of, without
+from kdiffusion.training.diffusion_model import DiffusionModel
+from kdiffusion.training.objectives import Denoising, Trajectory
+
+RNG = np.random.default_rng(0)
+PIXELS = RNG.integers(0, 256, (8, 4, 4, 1), np.uint8)
+NUMBERS = RNG.normal(size=(8, 2)).astype("float32")
+CONDITIONS = {
+    "label": np.arange(8) % 3,
+    "numbers": NUMBERS,
+    "image": RNG.uniform(-1, 1, (8, 4, 4, 2)).astype("float32"),
+}
+BY_NAME = {**CONDITIONS, "numbers": {"slant": NUMBERS[:, 1], "weight": NUMBERS[:, 0]}}
+
+
+def make_model(schedule, num_classes=3, objective=Denoising(), **arguments):
+    network = UNet((4, 4, 1), num_classes, 8, (1,), 1, (), **arguments)
+    model = DiffusionModel(network, schedule, objective, prediction_type="v")
+    model.compile(keras.optimizers.Adam(1e-2))
+    return model
+
+
+@pytest.fixture
+def model(schedule):
+    return make_model(schedule, numbers=("weight", "slant"), image_channels=2)
+
+
+@pytest.mark.parametrize("objective", [Denoising(), Trajectory(timesteps=(99, 40))])
+def test_every_condition_is_learnt_from(schedule, objective):
+    model = make_model(schedule, objective=objective, numbers=("weight", "slant"), image_channels=2)
+    randomised = [RNG.normal(size=w.shape, scale=0.3) for w in model.network.get_weights()]
+    if model.teacher is not None:
+        model.teacher.set_weights(randomised)
+    model.fit(PIXELS, CONDITIONS, batch_size=4, epochs=4, verbose=0)
+    x = {"noisy_image": np.ones((1, 4, 4, 1)), "timestep": np.array([99])}
+    given = {name: values[:1] for name, values in CONDITIONS.items()}
+    before = model.network({**x, **given})
+    for name, values in CONDITIONS.items():
+        other = {**given, name: values[1:2]}
+        assert np.abs(model.network({**x, **other}) - before).max() > 1e-6, name
+
+
+def test_numbers_may_be_given_by_their_names(model):
+    weights = model.ema_network.get_weights()
+    model.ema_network.set_weights([RNG.normal(size=each.shape) for each in weights])
+    losses = [
+        model.evaluate(PIXELS, conditions, batch_size=4, verbose=0, return_dict=True)
+        for conditions in (CONDITIONS, BY_NAME)
+    ]
+    assert losses[0] == losses[1]
+
+
+def test_batches_may_come_from_tf_data(model):
+    batches = tf.data.Dataset.from_tensor_slices((PIXELS, CONDITIONS)).batch(4)
+    assert np.isfinite(model.fit(batches, verbose=0).history["loss"]).all()
+
+
+def test_a_model_without_classes_takes_no_labels(schedule):
+    model = make_model(schedule, num_classes=0, numbers=("weight", "slant"))
+    model.fit(PIXELS, {"numbers": NUMBERS}, batch_size=4, verbose=0)
+    assert model.card().class_names == ()
+    numbers = {"weight": [0.0, 1.0], "slant": 0.5}
+    images = model.sample([0, 0], numbers=numbers, steps=2, progress=False)
+    assert images.shape == (2, 4, 4, 1)
+
+
+def test_the_card_names_the_conditions(model):
+    card = model.card()
+    assert [number.name for number in card.numbers] == ["weight", "slant"]
+    assert card.condition_shapes == {"numbers": (2,), "image": (4, 4, 2)}
+
+
+def test_an_example_loses_all_its_conditions_at_once(model):
+    conditions = conditions_of(CONDITIONS, model.network, 8)
+    dropped = np.arange(8) % 2 == 0
+    left = without(conditions, dropped, 3)
+    np.testing.assert_array_equal(left["label"], np.where(dropped, 3, CONDITIONS["label"]))
+    np.testing.assert_array_equal(np.isnan(left["numbers"]).all(axis=1), dropped)
+    np.testing.assert_array_equal(np.any(left["image"] != 0, axis=(1, 2, 3)), ~dropped)
+    kept = without(conditions, np.zeros(8, bool), 3)
+    for name, values in CONDITIONS.items():
+        np.testing.assert_array_equal(kept[name], values)
+
+
+def test_a_saved_model_has_its_conditions(model, tmp_path):
+    model.fit(PIXELS, CONDITIONS, batch_size=4, verbose=0)
+    model.save(tmp_path / "model.keras")
+    copy = keras.saving.load_model(tmp_path / "model.keras")
+    assert copy.card() == model.card()
+    options = {"numbers": {"weight": 1.0, "slant": 0.0}, "images": CONDITIONS["image"][:2]}
+    options |= {"steps": 2, "progress": False}
+    np.testing.assert_array_equal(copy.sample([0, 1], **options), model.sample([0, 1], **options))
