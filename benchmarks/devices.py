@@ -56,7 +56,7 @@ def replicas() -> str:
     """Trains the digits under `mirrored`."""
     import tensorflow as tf
 
-    from kdiffusion.runs import train
+    from kdiffusion.runs.run import train
 
     with tempfile.TemporaryDirectory() as folder:
         train(_config(**{"run.strategy": "mirrored"}), folder)
@@ -68,7 +68,7 @@ def resume() -> str:
     import keras
     import numpy as np
 
-    from kdiffusion.runs import train
+    from kdiffusion.runs.run import train
 
     class Stop(keras.callbacks.Callback):
         def on_train_batch_end(self, batch, logs=None):
@@ -86,7 +86,7 @@ def resume() -> str:
 def export() -> str:
     """Exports the digits, which compares each file with the network."""
     from kdiffusion.export.formats import export_run
-    from kdiffusion.runs import train
+    from kdiffusion.runs.run import train
 
     with tempfile.TemporaryDirectory() as folder:
         train(dataclasses.replace(_config(), preset="none"), folder)

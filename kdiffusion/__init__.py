@@ -25,7 +25,8 @@ if TYPE_CHECKING:  # for editors and type checkers, which do not run `__getattr_
     from kdiffusion.images import image_grid, to_model_range, to_uint8
     from kdiffusion.networks.unet import UNet
     from kdiffusion.runs.build import load_run
-    from kdiffusion.training import Denoising, DiffusionModel, Trajectory
+    from kdiffusion.training.diffusion_model import DiffusionModel
+    from kdiffusion.training.objectives import Denoising, Trajectory
 
 __version__ = "0.1.0"
 
@@ -48,7 +49,8 @@ _NAMES = {
     "kdiffusion.images": "image_grid to_model_range to_uint8",
     "kdiffusion.networks.unet": "UNet",
     "kdiffusion.runs.build": "load_run",
-    "kdiffusion.training": "Denoising DiffusionModel Trajectory",
+    "kdiffusion.training.diffusion_model": "DiffusionModel",
+    "kdiffusion.training.objectives": "Denoising Trajectory",
 }
 _HOMES = {name: module for module, names in _NAMES.items() for name in names.split()}
 

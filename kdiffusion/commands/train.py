@@ -19,7 +19,8 @@ from pydantic.dataclasses import dataclass
 
 from kdiffusion.commands import CALLBACKS
 from kdiffusion.object_store import local_folder
-from kdiffusion.runs import PRESET_DOCS, PRESETS, Config, Interrupted, run_directory
+from kdiffusion.runs import PRESET_DOCS, PRESETS, Config, run_directory
+from kdiffusion.runs.interruptions import Interrupted
 from kdiffusion.runs.summary import settings_lines
 from kdiffusion.tables import check_name
 from kdiffusion.terminal import import_tensorflow, say, working
@@ -100,7 +101,7 @@ def run(arguments: Sequence[str], program: str = "train.py") -> None:
     say("\n".join([f"Training {config.preset}", *settings_lines(config, folder)]))
     with working("loading TensorFlow", line=True):
         import_tensorflow()
-        from kdiffusion.runs import train
+        from kdiffusion.runs.run import train
     try:
         run = train(
             config, folder, command.resume, command.overwrite, at_end=finish,

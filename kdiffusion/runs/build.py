@@ -16,7 +16,7 @@ from kdiffusion.runs.checkpoints import Checkpoints
 from kdiffusion.runs.config import LEARNING_RATE_SHAPES, OPTIMIZERS
 from kdiffusion.runs.run_directory import RunDirectory
 from kdiffusion.tables import check_arguments
-from kdiffusion.training import DiffusionModel
+from kdiffusion.training.diffusion_model import DiffusionModel
 
 if TYPE_CHECKING:
     from kdiffusion.diffusion.card import DenoiserCard

@@ -27,7 +27,7 @@ if TYPE_CHECKING:
     from kdiffusion.runs.interruptions import Interrupted
     from kdiffusion.runs.run_directory import RunDirectory
     from kdiffusion.runs.strategy import Workers
-    from kdiffusion.training import DiffusionModel
+    from kdiffusion.training.diffusion_model import DiffusionModel
 
 
 @dataclass(frozen=True)

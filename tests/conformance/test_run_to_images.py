@@ -21,9 +21,9 @@ from kdiffusion.export.source import inference_network
 from kdiffusion.export.whole_sampler import SAMPLER_FORMATS, export_sampler
 from kdiffusion.networks import named_weights
 from kdiffusion.parts.evaluation import command as evaluate
-from kdiffusion.runs import train
 from kdiffusion.runs.build import load_run
 from kdiffusion.runs.config import Config
+from kdiffusion.runs.run import train
 from tests.data.made_up import write_folder
 
 pytestmark = pytest.mark.slow

@@ -52,7 +52,8 @@ def test_a_run_is_loaded_from_its_checkpoint(run_folder):
 
 @pytest.mark.slow
 def test_a_run_goes_on(run_folder):
-    from kdiffusion.runs import Config, train
+    from kdiffusion.runs import Config
+    from kdiffusion.runs.run import train
 
     content = json.loads((run_folder / "config.json").read_text())["config"]
     content["optimizer"]["epochs"] = 2

@@ -9,7 +9,6 @@ import pytest
 
 from kdiffusion.export.formats import export_network
 from kdiffusion.networks import LABEL_TABLE, named_weights
-from kdiffusion.runs import train
 from kdiffusion.runs.build import build_model
 from kdiffusion.runs.initial_weights import (
     InitialWeights,
@@ -17,8 +16,9 @@ from kdiffusion.runs.initial_weights import (
     start_from,
 )
 from kdiffusion.runs.resolve import resolve
+from kdiffusion.runs.run import train
 from kdiffusion.runs.run_directory import RunDirectory
-from kdiffusion.training import Trajectory
+from kdiffusion.training.objectives import Trajectory
 
 DIGITS = tuple("0123456789")
 

@@ -5,7 +5,7 @@ import pytest
 from kdiffusion.runs.presets import PRESETS
 from kdiffusion.runs.resolve import resolve
 from kdiffusion.runs.run_directory import RunDirectory
-from kdiffusion.training import Trajectory
+from kdiffusion.training.objectives import Trajectory
 
 DIGITS = PRESETS["digits"]
 

@@ -5,8 +5,8 @@ import signal
 import pytest
 from tensorboard.backend.event_processing.plugin_event_accumulator import EventAccumulator
 
-from kdiffusion.runs import train
 from kdiffusion.runs.checkpoints import logs_of
+from kdiffusion.runs.run import train
 
 pytestmark = pytest.mark.slow
 
@@ -31,7 +31,8 @@ def config(tiny):
 # that the one before lies in is over and logged.
 STOPPED_AND_KILLED = """
 import os, signal, sys
-from kdiffusion.runs import Config, train
+from kdiffusion.runs import Config
+from kdiffusion.runs.run import train
 from kdiffusion.runs.interruptions import Interrupted
 from kdiffusion.runs.fit import SaveCheckpoint
 

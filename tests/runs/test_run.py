@@ -18,12 +18,14 @@ from tensorboard.util.tensor_util import make_ndarray
 from kdiffusion.data import load_dataset
 from kdiffusion.data.pipeline import training_batches
 from kdiffusion.runs import fit as fit_module
-from kdiffusion.runs import run_directory, train
+from kdiffusion.runs import run_directory
 from kdiffusion.runs.build import load_run
 from kdiffusion.runs.checkpoints import logs_of
 from kdiffusion.runs.interruptions import Preempted
+from kdiffusion.runs.run import train
 from kdiffusion.runs.run_directory import RunDirectory, flat_settings
-from kdiffusion.training import DiffusionModel, diffusion_model
+from kdiffusion.training import diffusion_model
+from kdiffusion.training.diffusion_model import DiffusionModel
 
 pytestmark = pytest.mark.slow
 

@@ -7,7 +7,8 @@ import pytest
 # In one process TensorFlow's collectives would go on counting where another run has stopped.
 ON_TWO_DEVICES = """
 import sys, tensorflow as tf
-from kdiffusion.runs import Config, train
+from kdiffusion.runs import Config
+from kdiffusion.runs.run import train
 
 cpu = tf.config.list_physical_devices("CPU")[0]
 tf.config.set_logical_device_configuration(cpu, [tf.config.LogicalDeviceConfiguration()] * 2)

@@ -81,7 +81,7 @@ train.run(to("parts"))
 TRAIN_ONLY = """
 import hashlib, sys
 from kdiffusion.commands import train
-from kdiffusion.runs import train as run
+from kdiffusion.runs.run import train as run
 command = train.parse(sys.argv[1:])
 model = run(command.config, command.run_dir, resume=command.resume).model
 numbers = [variable.numpy().tobytes() for variable in (*model.weights, *model.optimizer.variables)]

@@ -10,7 +10,8 @@ from kdiffusion.diffusion.prediction import TARGETS
 from kdiffusion.diffusion.schedules import make_schedule
 from kdiffusion.diffusion.weighting import LOSS_WEIGHTINGS, loss_weights
 from kdiffusion.networks.unet import UNet
-from kdiffusion.training import Denoising, DiffusionModel, Trajectory
+from kdiffusion.training.diffusion_model import DiffusionModel
+from kdiffusion.training.objectives import Denoising, Trajectory
 from kdiffusion.training.timesteps import TIMESTEP_SAMPLING
 from tests.training.toy import BATCHES, IMAGES, LABELS, Fixed, compiled, draw, model_of
 

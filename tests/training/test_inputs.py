@@ -6,7 +6,7 @@ import pytest
 import tensorflow as tf
 
 from kdiffusion.images import to_model_range
-from kdiffusion.training import DiffusionModel
+from kdiffusion.training.diffusion_model import DiffusionModel
 
 PIXELS = np.random.default_rng(0).integers(0, 256, (8, 2, 2, 1), np.uint8)
 IMAGES = to_model_range(PIXELS)

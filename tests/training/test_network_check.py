@@ -7,7 +7,7 @@ import tensorflow as tf
 from keras import layers, ops
 
 from kdiffusion.networks.unet import UNet
-from kdiffusion.training import DiffusionModel
+from kdiffusion.training.diffusion_model import DiffusionModel
 
 IMAGES = np.random.default_rng(0).uniform(-1, 1, (16, 4, 4, 3)).astype("float32")
 LABELS = np.arange(16) % 5

@@ -6,7 +6,7 @@ import pytest
 import tensorflow as tf
 
 from kdiffusion.diffusion.seeded_noise import initial_latents
-from kdiffusion.training import Trajectory
+from kdiffusion.training.objectives import Trajectory
 from kdiffusion.training.solver_path import follow
 from tests.training.toy import BATCHES, LABELS, compiled
 

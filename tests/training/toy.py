@@ -5,7 +5,8 @@ import dataclasses
 import numpy as np
 import tensorflow as tf
 
-from kdiffusion.training import Denoising, DiffusionModel
+from kdiffusion.training.diffusion_model import DiffusionModel
+from kdiffusion.training.objectives import Denoising
 from kdiffusion.training.step_seeds import step_seeds
 
 IMAGES = np.random.default_rng(0).uniform(-1, 1, (8, 2, 2, 1)).astype("float32")

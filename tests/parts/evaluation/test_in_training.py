@@ -18,8 +18,8 @@ from kdiffusion.parts.evaluation.in_training import (
     make_callback,
 )
 from kdiffusion.parts.evaluation.network_measures import measure_network
-from kdiffusion.runs import train
 from kdiffusion.runs.config import Config, DataConfig, EvaluationConfig, OptimizerConfig
+from kdiffusion.runs.run import train
 from tests.runs.conftest import tiny_config
 
 NAMES = tuple("0123456789")
