@@ -6,15 +6,12 @@ It imports neither TensorFlow nor Keras, unless the file is a SavedModel.
 from __future__ import annotations
 
 import time
-from dataclasses import dataclass
-from pathlib import Path
-from typing import TYPE_CHECKING, Any, Literal
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from kdiffusion.artifacts import load_denoiser
 from kdiffusion.diffusion.sampling import sample
-from kdiffusion.diffusion.sampling_options import SamplingOptions
 from kdiffusion.diffusion.seeded_noise import initial_latents
 from kdiffusion.images import to_uint8
 
@@ -30,66 +27,29 @@ LAST_FRAME_REPEATS = 20  # the finished images stay to be looked at
 
 
 def film(
-    denoiser: Denoiser,
-    labels: Integers,
-    seeds: Integers,
-    *,
-    frames: int,
-    show: str = "image",
-    batch_size: int = 64,
-    progress: bool = True,
-    **options: Any,
+    denoiser: Denoiser, labels: Integers, seeds: Integers, frames: int, **options: Any
 ) -> tuple[np.ndarray, np.ndarray]:
-    """Samples images and keeps what they look like on the way.
+    """Samples images and keeps what they look like on the way, from pure noise on.
 
     Args:
         denoiser: a Denoiser.
         labels: ints `[N]`.
         seeds: ints `[N]`.
         frames: int, at least 2. Most frames to keep, evenly spread over the steps.
-        show: "image" for the image itself, from pure noise on, or "prediction" for what the network
-            takes the finished image to be, from its first look on.
-        batch_size: int. Images at a time.
-        progress: bool. Whether to show a bar.
-        **options: the fields of `SamplingOptions`.
+        **options: as in `sample`.
 
     Returns:
         (uint8 `[F, N, H, W, C]`, ints `[F]`): the frames, and after how many steps they are.
     """
-    card = denoiser.card
-    kept = _kept(card, frames, show, SamplingOptions(**options))
-    frames_of = {number: [] for number in kept.tolist()}
-    if 0 in frames_of:
-        frames_of[0].append(to_uint8(initial_latents(seeds, card.image_shape)))
+    every: dict[int, list[np.ndarray]] = {}  # step ► its images, batch by batch
 
     def keep(index, t, x, x0):
-        if index + 1 in frames_of:
-            frames_of[index + 1].append(to_uint8(x if show == "image" else x0))
+        every.setdefault(index + 1, []).append(to_uint8(x))
 
-    sample(
-        denoiser, labels, seeds, batch_size=batch_size, progress=progress, callback=keep, **options
-    )
-    return np.stack([np.concatenate(batches) for batches in frames_of.values()]), kept
-
-
-def _kept(card, frames, show, options):
-    """After how many steps the frames are: ints, from the first to the last."""
-    steps = options.resolve(card).steps
-    first = 0 if show == "image" else 1
-    return np.unique(np.linspace(first, steps, min(frames, steps + 1 - first)).round().astype(int))
-
-
-@dataclass(frozen=True)
-class FilmOutput(Output):
-    """Files to write.
-
-    Args:
-        out: GIF.
-        strip: PNG, JPEG or WebP file, one row per image, noise on the left; by default the GIF's
-            name with the suffix .png.
-    """
-
-    strip: Path | None = None
+    every[0] = [to_uint8(initial_latents(seeds, denoiser.card.image_shape))]
+    sample(denoiser, labels, seeds, callback=keep, **options)
+    kept = np.unique(np.linspace(0, len(every) - 1, min(frames, len(every))).round().astype(int))
+    return np.stack([np.concatenate(every[step]) for step in kept.tolist()]), kept
 
 
 def main(
@@ -98,12 +58,13 @@ def main(
     per_label: Positive = 1,
     seed: int = 0,
     frames: Positive = 50,
-    show: Literal["image", "prediction"] = "image",
     trust: Trust = False,
-    output: FilmOutput = FilmOutput("film.gif"),
+    output: Output = Output("film.gif"),
     sampling: Sampling = Sampling(),
 ) -> None:
     """Shows how images appear out of noise, as a GIF and as a strip of frames.
+
+    The strip has the GIF's name with the suffix .png; each image is a row, noise on the left.
 
     Args:
         labels: class names or numbers, `all` (the default), or `none` for no class; a name of a
@@ -111,18 +72,15 @@ def main(
         per_label: images of each class.
         seed: seed of the first image; the next ones have seed + 1, seed + 2, ...
         frames: largest number of frames in the GIF, spread evenly over the steps.
-        show: the noisy image, or the network's prediction of the clean image.
     """
     denoiser = load_denoiser(artifact, trust)
     card = denoiser.card
     numbers = labels_from_text(labels, card.class_names)
     out = choose_output(output.out, [".gif"], output.overwrite)
-    strip = choose_output(output.strip or str(out.with_suffix(".png")), IMAGES, output.overwrite)
+    strip = choose_output(str(out.with_suffix(".png")), IMAGES, output.overwrite)
     label_of_image, seeds = labels_and_seeds(numbers, per_label, seed)
     start = time.perf_counter()
-    taken, steps = film(
-        denoiser, label_of_image, seeds, frames=frames, show=show, **sampling.given()
-    )
+    taken, steps = film(denoiser, label_of_image, seeds, frames, **sampling.given())
     seconds = time.perf_counter() - start
     names, scale = card.class_names, output.scale
     grids = [grid_by_class(frame, numbers, names, scale) for frame in taken]

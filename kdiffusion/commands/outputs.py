@@ -133,12 +133,13 @@ class Output:
     """Files to write.
 
     Args:
-        out: image file; a str is the command's default name, a Path one that the user typed.
+        out: GIF of `film`, else a PNG, JPEG or WebP file.
         scale: upscaling factor; by default, images in a grid become at least 48 pixels wide, and a
             single one keeps its size.
         overwrite: replace existing files.
     """
 
+    # A str is the command's default name, a Path one that the user typed.
     out: Annotated[Path | str, tyro.conf.arg(metavar="PATH", help_behavior_hint=NUMBERED)]
     scale: Annotated[int | None, from_to(1, 64)] = None  # a larger grid would fill the memory
     overwrite: bool = False
@@ -149,7 +150,6 @@ class ImageOutput(Output):
     """Files to write.
 
     Args:
-        out: PNG, JPEG or WebP file.
         npz: NPZ file for the array `images` (uint8 [N, H, W, C]), and `labels` and `seeds` if each
             image has its own.
     """
