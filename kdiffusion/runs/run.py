@@ -79,7 +79,7 @@ def train(
     folder = Path(run_dir) if remote is None else remote.folder
     strategy = resolve_name(STRATEGIES[config.run.strategy])()
     workers = Workers(strategy)
-    own = run_directory.locked(folder) if workers.is_chief else contextlib.nullcontext()
+    own = run_directory.lock(folder) if workers.is_chief else contextlib.nullcontext()
     with workers.reporting_loss(), own:
         before = run_directory.find(folder, resume, overwrite)
         training = _prepare(config, folder, before, strategy, workers, make_callbacks)

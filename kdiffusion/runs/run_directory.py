@@ -2,20 +2,18 @@
 
 from __future__ import annotations
 
-import contextlib
 import dataclasses
 import json
 import os
+import shutil
 import subprocess
-import tempfile
-from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from filelock import FileLock, Timeout
+from filelock import FileLock
 
-from kdiffusion.atomic_files import PARTIAL, staged, sync
+from kdiffusion.atomic_files import staged, sync
 from kdiffusion.diffusion.card import DataSplit, DenoiserCard
 from kdiffusion.runs.checkpoints import all_checkpoints
 from kdiffusion.runs.config import Config
@@ -25,7 +23,8 @@ if TYPE_CHECKING:
 
 GRID = "samples.png"  # what `train.py` samples at the end
 LOG = "tensorboard"
-CONTENTS = ("checkpoints", LOG, "samples", "export", GRID)
+CONFIG = "config.json"
+CONTENTS = ("checkpoints", LOG, "samples", "export", GRID, CONFIG)
 # What makes another run of it: "section" or "section.field". The rest may change when it resumes.
 KEPT = (
     "model", "diffusion", "objective", "optimizer.name", "optimizer.batch_size", "run.seed",
@@ -69,7 +68,7 @@ class RunDirectory:
 
     @property
     def tensorboard(self) -> Path:
-        return self.path / "tensorboard"
+        return self.path / LOG
 
     @property
     def samples(self) -> Path:
@@ -78,6 +77,9 @@ class RunDirectory:
     def card(self, model: DiffusionModel) -> DenoiserCard:
         """The card of the run's model: what its exported file will say of itself."""
         config, sampling = self.config, self.config.sampling
+        by_settings = {
+            "seed": config.run.seed, "validation_fraction": config.data.validation_fraction
+        }  # fmt: skip
         guidance: dict[str, Any] = {
             "guidance_strength": sampling.guidance_strength,
             "guidance_interval": sampling.guidance_interval,
@@ -92,14 +94,7 @@ class RunDirectory:
             sampler=sampling.sampler,
             steps=sampling.steps,
             timesteps=sampling.timesteps,
-            data_split=DataSplit(
-                **{
-                    "seed": config.run.seed,
-                    "validation_fraction": config.data.validation_fraction,
-                    **(self.split or {}),
-                },
-                sha256=self.data_sha256,
-            ),
+            data_split=DataSplit(**(self.split or by_settings), sha256=self.data_sha256),
             parent=self.parent,
             **guidance,
         )
@@ -110,7 +105,7 @@ class RunDirectory:
             folder.mkdir(parents=True, exist_ok=True)
         content = {field.name: getattr(self, field.name) for field in dataclasses.fields(self)[2:]}
         content["config"] = json.loads(self.config.to_json())
-        with staged(self.path / "config.json", overwrite=True) as temporary:
+        with staged(self.path / CONFIG, overwrite=True) as temporary:
             temporary.write_text(json.dumps(content, indent=2) + "\n", encoding="utf-8")
             sync(temporary)
 
@@ -122,7 +117,7 @@ class RunDirectory:
             FileNotFoundError: the folder holds no run.
             ValueError: its config.json is not that of a run.
         """
-        file = Path(path) / "config.json"
+        file = Path(path) / CONFIG
         try:
             content = json.loads(file.read_text(encoding="utf-8"))
             content["config"] = Config.from_json(json.dumps(content["config"]))
@@ -147,28 +142,16 @@ def commit_of_checkout() -> str | None:
 
 def holds_run(path: str | os.PathLike) -> bool:
     """Whether a run was begun in a folder."""
-    return os.path.lexists(Path(path) / "config.json")
+    return (Path(path) / CONFIG).is_file()
 
 
-@contextlib.contextmanager
-def locked(path: str | os.PathLike) -> Iterator[None]:
-    """Keeps other processes from training in a folder, which is made if need be.
+def lock(path: str | os.PathLike) -> FileLock:
+    """What keeps other processes from training in a folder, which is made if need be.
 
-    Raises:
-        TimeoutError: another process trains there, or exports what it has trained.
+    Entering it raises TimeoutError where another process trains, or exports what it has trained.
     """
     Path(path).mkdir(parents=True, exist_ok=True)
-    lock = FileLock(Path(path) / "run.lock", timeout=0)
-    try:
-        lock.acquire()
-    except Timeout:
-        raise TimeoutError(
-            f"Another process trains in {path}; `fuser {lock.lock_file}` names it."
-        ) from None
-    try:
-        yield
-    finally:
-        lock.release()
+    return FileLock(Path(path) / "run.lock", timeout=0)
 
 
 def find(path: str | os.PathLike, resume: bool, overwrite: bool) -> RunDirectory | None:
@@ -187,26 +170,15 @@ def find(path: str | os.PathLike, resume: bool, overwrite: bool) -> RunDirectory
     path = Path(path)
     if resume and all_checkpoints(path / "checkpoints"):
         return RunDirectory.read(path)
-    made = [part.name for part in (path / name for name in CONTENTS) if _holds_something(part)]
-    if not holds_run(path):
-        if made:
-            raise FileExistsError(
-                f"{path} holds {', '.join(made)}, but no run. Choose another --run-dir, or move "
-                "them away."
-            )
-    elif resume:
-        made = [name for name in made if name != LOG]  # as of a run that was killed early
-        if made or not (path / "checkpoints").is_dir():
-            raise FileExistsError(
-                f"{path} holds a run whose checkpoints are missing; {', '.join(made) or 'its log'} "
-                "is there. Bring them back, or start again with --overwrite."
-            )
-    elif overwrite:
+    if overwrite and holds_run(path):
         RunDirectory.read(path)  # our mark: a folder without it is never replaced
-    else:
+        return None
+    made = [part.name for part in (path / name for name in CONTENTS) if _holds_something(part)]
+    early = {CONFIG, LOG} if resume and (path / "checkpoints").is_dir() else set()
+    if {*made} - early:  # more than a run has that was killed before its first checkpoint
         raise FileExistsError(
-            "`--run-dir` already holds a run. Continue it with --resume, replace it with "
-            f"--overwrite, or choose another. Received: {path}"
+            f"`--run-dir` already holds {', '.join(made)}. Continue a run that has checkpoints "
+            f"with --resume, replace one with --overwrite, or choose another. Received: {path}"
         )
     return None
 
@@ -216,20 +188,12 @@ def _holds_something(part):
 
 
 def clear(path: str | os.PathLike) -> None:
-    """Removes the run in a folder, if there is one, and nothing else.
-
-    Its parts are first renamed, which fails or is done at once; links are not followed.
-    """
-    path = Path(path)
-    parts = [name for name in (*CONTENTS, "config.json") if os.path.lexists(path / name)]
-    with tempfile.TemporaryDirectory(PARTIAL, ".replaced.", path) as aside:
-        try:
-            for name in parts:
-                os.rename(path / name, Path(aside, name))
-        except OSError:  # as of a part that is mounted
-            for moved in Path(aside).iterdir():
-                os.rename(moved, path / moved.name)
-            raise
+    """Removes the run in a folder, if there is one, and nothing else; links are not followed."""
+    for part in (Path(path, name) for name in CONTENTS):
+        if part.is_dir() and not part.is_symlink():
+            shutil.rmtree(part)
+        else:
+            part.unlink(missing_ok=True)
 
 
 def flat_settings(config: Config) -> dict[str, Any]:
@@ -243,6 +207,13 @@ def flat_settings(config: Config) -> dict[str, Any]:
     }
 
 
+def _kept(directory):
+    """What a run must keep when it resumes, by name."""
+    settings = flat_settings(directory.config).items()
+    kept = {name: value for name, value in settings if {name, name.split(".")[0]} & set(KEPT)}
+    return kept | {name: getattr(directory, name) for name in DATA}
+
+
 def check_resumable(before: RunDirectory, now: RunDirectory) -> None:
     """Raises an error if a run would resume with other data, or another network or objective.
 
@@ -253,17 +224,7 @@ def check_resumable(before: RunDirectory, now: RunDirectory) -> None:
     Raises:
         ValueError: names each setting, and each fact about the data, that differs.
     """
-    was, is_now = (
-        {
-            **{
-                name: value
-                for name, value in flat_settings(each.config).items()
-                if {name, name.split(".")[0]} & set(KEPT)
-            },
-            **{name: getattr(each, name) for name in DATA},
-        }
-        for each in (before, now)
-    )
+    was, is_now = _kept(before), _kept(now)
     differing = [
         f"{name} was {was[name]!r}, is {is_now.get(name)!r}"
         for name in was

@@ -54,16 +54,16 @@ def test_whether_a_run_begins_is_decided_when_the_folder_is_its_own(
     tiny, tmp_path, run, monkeypatch
 ):
     """The other process of the same command finished as this one waited."""
-    locked = run_directory.locked
+    lock = run_directory.lock
 
     @contextlib.contextmanager
     def locked_late(folder):
-        with locked(folder):
+        with lock(folder):
             shutil.copytree(run.directory.path, folder, dirs_exist_ok=True)
             yield
 
-    monkeypatch.setattr(run_directory, "locked", locked_late)
-    with pytest.raises(FileExistsError, match="already holds a run"):
+    monkeypatch.setattr(run_directory, "lock", locked_late)
+    with pytest.raises(FileExistsError, match="already holds"):
         train(tiny(), tmp_path)
     resumed = train(run.directory.config, tmp_path, resume=True)
     assert resumed.first_step == resumed.model.step.numpy() == 12
@@ -82,7 +82,7 @@ def test_a_checkpoint_is_written_before_what_may_fail(tiny, tmp_path, monkeypatc
 
 def test_a_signal_as_the_run_is_exported_is_told_when_that_is_done(tiny, tmp_path):
     def at_end(run):
-        with pytest.raises(TimeoutError), run_directory.locked(tmp_path):
+        with pytest.raises(TimeoutError), run_directory.lock(tmp_path):
             pass
         os.kill(os.getpid(), signal.SIGTERM)
         (tmp_path / "exported").touch()
@@ -188,7 +188,7 @@ def test_a_run_that_cannot_begin_replaces_none(run, tiny, sections):
     before = sorted(run.directory.path.rglob("*"))
     with pytest.raises((ValueError, FileNotFoundError)):
         train(tiny(**sections), run.directory.path, overwrite=True)
-    with pytest.raises(FileExistsError, match="already holds a run"):
+    with pytest.raises(FileExistsError, match="already holds"):
         train(tiny(), run.directory.path)
     assert sorted(run.directory.path.rglob("*")) == before
 
