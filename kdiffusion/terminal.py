@@ -23,11 +23,6 @@ def say(text: str = "") -> None:
     sys.stdout.flush()
 
 
-def moving_line(text: str = "") -> tqdm:
-    """A line at the foot of a terminal, nothing elsewhere; `set_description_str` changes it."""
-    return tqdm(desc=text, bar_format="{desc}", leave=False, disable=None)
-
-
 @contextlib.contextmanager
 def working(what: str, line: bool = False) -> Iterator[None]:
     """Shows on a terminal what is being done, such as "loading TensorFlow".
@@ -38,7 +33,8 @@ def working(what: str, line: bool = False) -> Iterator[None]:
     """
     if line and not sys.stderr.isatty():
         say(f"{what} ...")
-    with moving_line(f"{what} ..."):
+    # A line at the foot of a terminal, nothing elsewhere.
+    with tqdm(desc=f"{what} ...", bar_format="{desc}", leave=False, disable=None):
         yield
 
 

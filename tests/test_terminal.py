@@ -17,7 +17,7 @@ def test_on_a_terminal_the_moving_line_goes_and_what_is_said_stays(capsys, monke
 
 
 def test_where_nobody_watches_there_is_no_moving_line(capsys):
-    with terminal.moving_line("moves"), terminal.working("thinking"):
+    with terminal.working("thinking"):
         terminal.say("stays")
     with terminal.working("loading", line=True):
         pass
