@@ -2,19 +2,16 @@
 
 from __future__ import annotations
 
-import json
 import time
 from typing import TYPE_CHECKING, Any
 
 import keras
 import numpy as np
 import tensorflow as tf
-from tensorboard.plugins.hparams import api as hparams_api
 
 from kdiffusion.diffusion.sampling import sample
 from kdiffusion.images import image_grid, save_png, to_uint8
 from kdiffusion.runs.config import epochs_between
-from kdiffusion.runs.run_directory import flat_settings
 from kdiffusion.terminal import working
 
 if TYPE_CHECKING:
@@ -51,8 +48,7 @@ class TensorBoardLog(keras.callbacks.Callback):
     """Writes what TensorBoard shows of a diffusion run, but for its samples.
 
     Scalars of each epoch, in training and validation, and within it every `log_every_steps`, the
-    learning rate, images per second, and the network's graph. The settings are in the HParams tab,
-    beside each run's losses.
+    learning rate, images per second, and the network's graph.
 
     Keras's own callback is no base for it: it hands TensorFlow Python numbers (see
     `_write_scalars`), drops an epoch's scalars unless its last step is one of every `update_freq`,
@@ -65,30 +61,22 @@ class TensorBoardLog(keras.callbacks.Callback):
 
     def __init__(self, directory: RunDirectory, count: StepCount):
         super().__init__()
-        self._directory = directory
         self._count = count
-        config = directory.config
-        self._run = config.run
-        self._batch_size = config.optimizer.batch_size
-        self._writers: dict[str, tf.summary.SummaryWriter] = {}
+        self._log_every_steps = directory.config.run.log_every_steps
+        self._batch_size = directory.config.optimizer.batch_size
+        self._writers = {part: event_writer(directory, part, count.now) for part in CURVES}
 
     def on_train_begin(self, logs: Any = None) -> None:
-        if self._writers:  # `fit` begins twice where a run resumes within an epoch
-            return
-        self._write_settings()
-        for part in CURVES:
-            self._writers[part] = event_writer(self._directory, part, self._count.now)
         if self._count.now == 0:
             function = self.model.prediction_function.get_concrete_function()
             with self._writers["train"].as_default():
                 tf.summary.graph(function.graph)
-        self._flush()
 
     def on_epoch_begin(self, epoch: int, logs: Any = None) -> None:
         self._epoch_start = time.perf_counter(), self._count.now
 
     def on_train_batch_end(self, batch: int, logs: Any = None) -> None:
-        if self._count.now % self._run.log_every_steps == 0:
+        if self._count.now % self._log_every_steps == 0:
             self._write_scalars("train", "batch", logs | self._learning_rate())
             self._flush()
         # Validation and sampling are not training: the clock stops when the last step is done.
@@ -115,19 +103,6 @@ class TensorBoardLog(keras.callbacks.Callback):
     def _learning_rate(self):
         return {"learning_rate": self.model.optimizer.learning_rate}
 
-    def _write_settings(self):
-        """The settings, for TensorBoard's table of runs: a session of the run's whole log."""
-        values = {
-            name: value if isinstance(value, (bool, int, float, str)) else json.dumps(value)
-            for name, value in flat_settings(self._directory.config).items()
-        }
-        folder = self._directory.tensorboard
-        # A session has one start: the settings that a run resumes with take the place of those.
-        for file in folder.glob("events.out.tfevents.*"):
-            file.unlink()
-        with tf.summary.create_file_writer(str(folder)).as_default():
-            hparams_api.hparams(values)
-
     def _write_scalars(self, part, group, values):
         # NumPy's numbers: TensorFlow keeps each Python number that it is handed, some 800 bytes
         # of it, as long as the process lives.
@@ -153,11 +128,7 @@ class SampleGrids(keras.callbacks.Callback):
         self._count = count
         self._run, self._epochs = directory.config.run, directory.config.optimizer.epochs
         self._every = epochs_between(self._run.sample_every_epochs, self._epochs)
-        self._writer: Any = None
-
-    def on_train_begin(self, logs: Any = None) -> None:
-        if self._writer is None:  # `fit` begins twice where a run resumes within an epoch
-            self._writer = event_writer(self._directory, "samples", self._count.now)
+        self._writer = event_writer(directory, "samples", count.now)
 
     def on_epoch_end(self, epoch: int, logs: Any = None) -> None:
         if self._count.ends_epoch and ((epoch + 1) % self._every == 0 or epoch + 1 == self._epochs):

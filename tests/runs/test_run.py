@@ -12,7 +12,6 @@ import pytest
 import tensorflow as tf
 from filelock import FileLock
 from tensorboard.backend.event_processing.plugin_event_accumulator import EventAccumulator
-from tensorboard.plugins.hparams import plugin_data_pb2
 from tensorboard.util.tensor_util import make_ndarray
 
 from kdiffusion.data import load_dataset
@@ -23,7 +22,7 @@ from kdiffusion.runs.build import load_run
 from kdiffusion.runs.checkpoints import logs_of
 from kdiffusion.runs.interruptions import Preempted
 from kdiffusion.runs.run import train
-from kdiffusion.runs.run_directory import RunDirectory, flat_settings
+from kdiffusion.runs.run_directory import RunDirectory
 from kdiffusion.training import diffusion_model
 from kdiffusion.training.diffusion_model import DiffusionModel
 
@@ -123,21 +122,6 @@ def test_tensorboard_shows_what_a_run_is_watched_by(run):
     assert "epoch/loss" in _events(run, "validation").Tags()["tensors"]
     (rate, *_) = events.Tensors("batch/images_per_second")
     assert make_ndarray(rate.tensor_proto) > 0
-
-
-def test_the_table_of_runs_has_the_settings_and_the_losses(run):
-    metadata = {}
-    for file in run.directory.tensorboard.glob("events*"):
-        for record in tf.data.TFRecordDataset([str(file)]).as_numpy_iterator():
-            for value in tf.compat.v1.Event.FromString(record).summary.value:
-                assert value.metadata.plugin_data.plugin_name == "hparams"
-                metadata[value.tag] = value.metadata.plugin_data.content
-    start = plugin_data_pb2.HParamsPluginData.FromString(
-        metadata["_hparams_/session_start_info"]
-    ).session_start_info
-    assert start.hparams["optimizer.batch_size"].number_value == 256
-    assert start.hparams["diffusion.schedule"].string_value == "cosine"
-    assert start.hparams.keys() == flat_settings(run.directory.config).keys()
 
 
 def test_a_network_that_learnt_nothing_without_a_label_is_not_guided(run):
