@@ -22,8 +22,8 @@ DOWNLOADS = {
 }
 ARTIFACTS = ("denoiser_float16.onnx", "denoiser_int8.onnx")  # a model has one of them
 WEIGHTS = "denoiser_float16.safetensors"
-# Of a model that is downloaded, the first that is there.
-HOLD_WEIGHTS = ("denoiser.safetensors", "model.keras")
+# Of a model that is downloaded.
+HOLD_WEIGHTS = ("denoiser.safetensors",)
 
 
 def released_models() -> dict[str, Path]:

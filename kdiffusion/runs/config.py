@@ -223,8 +223,12 @@ class Config:
     evaluation: EvaluationConfig = dataclasses.field(default_factory=EvaluationConfig)
 
     def __post_init__(self):
-        if self.objective.has_teacher and self.run.init_from is None:
-            raise ValueError("`run.init_from` must be the student's teacher. Received: None")
+        needs_parent = self.objective.has_teacher or self.model.network == PARENT
+        if needs_parent and self.run.init_from is None:
+            raise ValueError(
+                "`run.init_from` must be the student's teacher, or the parent whose network is "
+                "taken. Received: None"
+            )
 
     def replace(self, **changes: Any) -> Self:
         """A copy with other settings, by name: `config.replace(**{"optimizer.epochs": 3})`."""

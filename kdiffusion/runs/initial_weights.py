@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import hashlib
-import importlib
 import os
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -14,43 +13,26 @@ import numpy as np
 
 from kdiffusion.artifacts import safetensors_loader
 from kdiffusion.artifacts.released import existing
-from kdiffusion.networks import (
-    LABEL_TABLE,
-    NETWORKS,
-    describe,
-    is_described,
-    named_weights,
-)
-from kdiffusion.runs.run_directory import holds_run
+from kdiffusion.artifacts.safetensors_loader import StoredWeights
+from kdiffusion.networks import LABEL_TABLE, describe, named_weights
 
 if TYPE_CHECKING:
-    import keras
-
-    from kdiffusion.diffusion.card import DenoiserCard
     from kdiffusion.training.diffusion_model import DiffusionModel
 
 MOST_NAMED = 8  # weights that don't fit, in an error
 
 
 @dataclass(frozen=True)
-class InitialWeights:
+class InitialWeights(StoredWeights):
     """Weights that another run may start from.
 
     Attributes:
         path: Path. Where they were read.
-        weights: dict from name, as in `named_weights`, to float32 array.
-        card: DenoiserCard, or None where the file has none.
-        network_class: str, a row of `NETWORKS`; None for a network of another class.
-        network: dict of the arguments of its class; None for a network of another class.
-        name: str. What to call them. Defaults to the name of the folder or the file.
+        name: str. What to call them.
     """
 
     path: Path
-    weights: dict[str, np.ndarray]
-    card: DenoiserCard | None = None
-    network_class: str | None = None
-    network: dict | None = None
-    name: str | None = None
+    name: str
 
     @property
     def sha256(self) -> str:
@@ -64,7 +46,7 @@ class InitialWeights:
 
     def to_dict(self) -> dict[str, str]:
         """The fields of the card's `Parent`: what a run that starts from them says of it."""
-        return {"name": self.name or self.path.resolve().name, "sha256": self.sha256}
+        return {"name": self.name, "sha256": self.sha256}
 
 
 def read_parent(path: str | os.PathLike) -> InitialWeights:
@@ -72,47 +54,27 @@ def read_parent(path: str | os.PathLike) -> InitialWeights:
 
     Args:
         path: path of a run's folder (the average of its newest checkpoint is taken), of a
-            .safetensors file or a folder that holds a denoiser.safetensors, or of a .keras file of
-            the network; or the name of a pretrained model, `hf://owner/name` on the Hub, or the URL
-            of any of these in an object store.
+            .safetensors file or a folder that holds a denoiser.safetensors; or the name of a
+            pretrained model, `hf://owner/name` on the Hub, or the URL of any of these in an object
+            store.
 
     Raises:
-        FileNotFoundError: nothing is there.
-        ValueError: what is there has no weights to start from, or is damaged.
+        OSError: nothing is there, or no weights to start from.
+        ValueError: what is there is damaged.
     """
     found = existing(path, weights=True)
-    name = os.fspath(path) if found != Path(path) else None
+    name = os.fspath(path) if found != Path(path) else found.resolve().name
     file = safetensors_loader.file_at(found)
     if file is not None:
         stored = safetensors_loader.read(file)
-        return InitialWeights(
-            found, stored.weights, stored.card, stored.network_class, stored.network, name
-        )
-    if found.suffix == ".keras":
-        network, card = _keras_network(found), None
-    elif holds_run(found):
+    else:
         from kdiffusion.runs.build import load_run  # TensorFlow's seconds
 
         run = load_run(found)
-        network, card = run.model.ema_network, run.card
-    else:
-        raise ValueError(
-            "`run.init_from` must be a run's folder, a .safetensors file, a folder with a "
-            "denoiser.safetensors, which `export` and `import` write, or a .keras file. "
-            f"Received: {path}"
-        )
-    weights = {key: np.asarray(each, np.float32) for key, each in named_weights(network).items()}
-    described = describe(network) if is_described(network) else (None, None)
-    return InitialWeights(found, weights, card, *described, name)
-
-
-def _keras_network(path) -> keras.Model:
-    import keras
-
-    for home in NETWORKS.values():  # Keras knows the classes of what is imported
-        importlib.import_module(home.partition(":")[0])
-    network = keras.models.load_model(path, compile=False)  # safe: no code of the file's runs
-    return getattr(network, "ema_network", network)
+        variables = named_weights(run.model.ema_network)
+        weights = {key: np.asarray(each, np.float32) for key, each in variables.items()}
+        stored = StoredWeights(run.card, weights, *describe(run.model.ema_network))
+    return InitialWeights(**vars(stored), path=found, name=name)
 
 
 def start_from(
@@ -140,7 +102,7 @@ def start_from(
         _check_teacher(model, parent, class_names)
     targets, averages = named_weights(model.network), named_weights(model.ema_network)
     offered = dict(parent.weights)
-    if parent.card is not None and LABEL_TABLE in offered:
+    if LABEL_TABLE in offered:
         offered[LABEL_TABLE] = _label_rows(offered[LABEL_TABLE], parent.card, class_names)
     unlike = [
         name
@@ -170,13 +132,11 @@ def start_from(
 def _check_teacher(model, parent, class_names):
     names, card = ("image_shape", "class_names", "prediction_type", "alphas_cumprod"), parent.card
     own = model.card(class_names=tuple(class_names))
-    differing = [
-        name for name in names if card is None or getattr(card, name) != getattr(own, name)
-    ]
+    differing = [name for name in names if getattr(card, name) != getattr(own, name)]
     if differing:
         raise ValueError(
-            f"`run.init_from` must have a card with the {', '.join(names)} of its "
-            f"student. It differs in {', '.join(differing)}. Received: {parent.path}"
+            f"`run.init_from` must have the {', '.join(names)} of its student. It differs in "
+            f"{', '.join(differing)}. Received: {parent.path}"
         )
 
 
@@ -188,9 +148,7 @@ def _label_rows(table, card, class_names):
 
 
 def _differences(model, card, class_names):
-    """Lines on what the parent was trained for, if it is known."""
-    if card is None:
-        return []
+    """Lines on what the parent was trained for."""
     lines, new = [], [name for name in class_names if name not in card.class_names]
     if new:
         lines.append(f"New classes, which start as no class: {_listed(new)}.")

@@ -31,18 +31,10 @@ def resolve(
         parent: `InitialWeights` that a new run starts from, which has the network "parent" and a
             student's guidance; or None.
         image_shape: `(height, width, channels)` of the run's images.
-
-    Raises:
-        ValueError: the parent doesn't say what network it is.
     """
     model, objective = config.model, config.objective
     if before is None:
         if model.network == PARENT:
-            if parent is None or parent.network is None or parent.network_class is None:
-                raise ValueError(
-                    "`model.network` parent needs `run.init_from` to be a run or an exported file, "
-                    f"which describe their network. Received: {config.run.init_from}"
-                )
             model = _network_of(parent, image_shape[0], model)
     else:
         begun = before.config

@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 from kdiffusion.export.formats import export_network
-from kdiffusion.networks import LABEL_TABLE, named_weights
+from kdiffusion.networks import LABEL_TABLE, describe, named_weights
 from kdiffusion.runs.build import build_model
 from kdiffusion.runs.initial_weights import (
     InitialWeights,
@@ -39,30 +39,29 @@ def parent_model(tiny_model):
 def parent(parent_model):
     """The average's weights."""
     weights = {n: np.asarray(v) for n, v in named_weights(parent_model.ema_network).items()}
-    return InitialWeights(Path("parent"), weights, parent_model.card(class_names=DIGITS))
+    described = describe(parent_model.ema_network)
+    card = parent_model.card(class_names=DIGITS)
+    return InitialWeights(card, weights, *described, path=Path("parent"), name="parent")
 
 
 @pytest.fixture(scope="module")
-def files(parent_model, parent, tmp_path_factory):
-    """The same weights in each kind of file that a run may start from."""
+def file(parent_model, parent, tmp_path_factory):
+    """The same weights in a file."""
     folder, network = tmp_path_factory.mktemp("parent"), parent_model.ema_network
-    network.save(folder / "network.keras")
-    path = export_network(network, parent.card, folder, ("safetensors",))["safetensors"]
-    return path, folder / "network.keras"
+    return export_network(network, parent.card, folder, ("safetensors",))["safetensors"]
 
 
 @pytest.mark.slow
-def test_both_networks_start_from_the_average_in_a_file(tiny_model, parent, parent_model, files):
-    for path in files:
-        read = read_parent(path)
-        assert read.sha256 == parent.sha256  # of the weights, not of the file
-        child = tiny_model()
-        (line,) = start_from(child, read, DIGITS)
-        count = len(parent.weights)
-        assert line == f"Starting from {count} of {count} weights of {path}."
-        want = parent_model.ema_network.get_weights()
-        for network in (child.network, child.ema_network):
-            np.testing.assert_equal(network.get_weights(), want)
+def test_both_networks_start_from_the_average_in_a_file(tiny_model, parent, parent_model, file):
+    read = read_parent(file)
+    assert read.sha256 == parent.sha256  # of the weights, not of the file
+    child = tiny_model()
+    (line,) = start_from(child, read, DIGITS)
+    count = len(parent.weights)
+    assert line == f"Starting from {count} of {count} weights of {file}."
+    want = parent_model.ema_network.get_weights()
+    for network in (child.network, child.ema_network):
+        np.testing.assert_equal(network.get_weights(), want)
 
 
 def test_rows_of_labels_go_by_the_name_of_the_class(tiny_model, parent):
@@ -75,18 +74,6 @@ def test_rows_of_labels_go_by_the_name_of_the_class(tiny_model, parent):
     np.testing.assert_array_equal(have[1:10], old[9:0:-1])
     np.testing.assert_array_equal(have[10], old[10])
     assert lines[1] == "New classes, which start as no class: new."
-
-
-def test_without_names_rows_stay_in_their_order_or_do_not_fit(tiny_model, parent):
-    nameless = InitialWeights(parent.path, parent.weights)
-    child = tiny_model()
-    start_from(child, nameless, tuple("abcdefghij"))
-    np.testing.assert_array_equal(
-        named_weights(child.network)[LABEL_TABLE], parent.weights[LABEL_TABLE]
-    )
-    weights = {**parent.weights, LABEL_TABLE: parent.weights[LABEL_TABLE][:6]}
-    with pytest.raises(ValueError, match=LABEL_TABLE):
-        start_from(child, InitialWeights(parent.path, weights), DIGITS)
 
 
 def test_what_does_not_fit_is_named_and_only_what_fits_is_taken_if_asked_for(tiny_model, parent):
@@ -104,7 +91,7 @@ def test_what_does_not_fit_is_named_and_only_what_fits_is_taken_if_asked_for(tin
     np.testing.assert_array_equal(
         named_weights(deeper.network)["conv_in/kernel"], parent.weights["conv_in/kernel"]
     )
-    nothing = InitialWeights(parent.path, {"other": np.zeros(3)})
+    nothing = dataclasses.replace(parent, weights={"other": np.zeros(3)})
     with pytest.raises(ValueError, match=r"run\.init_from"):
         start_from(deeper, nothing, DIGITS, partial=True)
 
@@ -112,8 +99,6 @@ def test_what_does_not_fit_is_named_and_only_what_fits_is_taken_if_asked_for(tin
 def test_a_teacher_must_be_like_its_student(tiny_model, parent):
     teacher = Trajectory(guidance_strength=1.0, timesteps=(999, 499))
     student = tiny_model(objective=teacher, run={"init_from": "digits"})
-    with pytest.raises(ValueError, match=r"run\.init_from.*card"):
-        start_from(student, dataclasses.replace(parent, card=None), DIGITS)
     others = {
         "class_names": tuple("abcdefghij"), "prediction_type": "x0", "image_shape": (16, 16, 1)
     }  # fmt: skip
@@ -127,9 +112,9 @@ def test_a_teacher_must_be_like_its_student(tiny_model, parent):
 
 @pytest.mark.slow
 def test_a_student_says_where_it_started_and_goes_on_exactly_without_its_parent(
-    tiny, files, as_it_was, tmp_path, last_checkpoint, capsys
+    tiny, file, as_it_was, tmp_path, last_checkpoint, capsys
 ):
-    source = shutil.copy(files[0], tmp_path)
+    source = shutil.copy(file, tmp_path)
 
     def child(init_from):
         # With one step the graph is half of two's.
@@ -165,10 +150,11 @@ def test_a_parents_network_keeps_its_attention_for_images_of_another_size(tiny, 
     assert start_from(child, parent, DIGITS)[0].startswith(f"Starting from {count} of {count}")
 
 
-def test_a_parents_network_is_taken_whatever_it_is(tiny, tiny_model, tmp_path):
-    parent = _random(tiny_model(model={"channel_multipliers": [1, 2], "scale_shift": True}))
-    parent.ema_network.save(tmp_path / "network.keras")
-    read = read_parent(tmp_path / "network.keras")
+def test_a_parents_network_is_taken_whatever_it_is(tiny, tiny_model, parent):
+    other = _random(tiny_model(model={"channel_multipliers": [1, 2], "scale_shift": True}))
+    weights = {n: np.asarray(v) for n, v in named_weights(other.ema_network).items()}
+    _, network = describe(other.ema_network)
+    read = dataclasses.replace(parent, weights=weights, network=network)
     asked = tiny(model={"network": "parent"}, run={"init_from": str(read.path)})
     config = resolve(asked, None, read, (8, 8, 1))
     assert config.model.network == "unet"

@@ -1,7 +1,6 @@
-"""A run that starts from a network that `import` read: its labels, and as a file of Keras."""
+"""A run that starts from a network that `import` read: its labels."""
 
 import numpy as np
-import pytest
 
 from kdiffusion.export.formats import export_network
 from kdiffusion.networks import LABEL_TABLE, named_weights
@@ -12,10 +11,10 @@ from kdiffusion.runs.resolve import resolve
 from tests.runs.conftest import tiny_config
 
 
-def _without_classes(folder, make_card, levels=2):
+def _without_classes(folder, make_card):
     """A file of weights of a network that was trained without labels, as `import` writes it."""
     network = UNet2D(
-        (8, 8, 1), 1, (4, 8)[:levels], 1, (False, True)[:levels], (True, False)[-levels:],
+        (8, 8, 1), 1, (4, 8), 1, (False, True), (True, False),
         head_channels=2, norm_groups=2, norm_epsilon=1e-5, symmetric_padding=True,
         cosine_first=True, frequency_shift=0,
     )  # fmt: skip
@@ -49,12 +48,3 @@ def test_an_unconditional_parent_is_given_labels_and_predicts_what_it_did(make_c
     for each in (child.network, child.ema_network):
         np.testing.assert_array_equal(each({**inputs, "label": np.arange(11)}), before)
     assert np.std(before) > 0.01
-
-
-@pytest.mark.slow
-def test_a_keras_file_starts_a_run_in_a_process_that_knows_no_network_yet(
-    make_card, run_python, tmp_path
-):
-    _without_classes(tmp_path, make_card, levels=1).save(tmp_path / "network.keras")
-    code = "from kdiffusion.runs.initial_weights import read_parent as r; r('network.keras')"
-    run_python("-c", code, cwd=tmp_path)
