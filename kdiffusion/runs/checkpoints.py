@@ -115,13 +115,11 @@ class Checkpoints:
         # A copy, no link: damage to one is not damage to both.
         copy = self._best / ranked[0].name
         shutil.copytree(ranked[0], _partial(copy))
-        before = newest_first(self._best)
-        for other in before:
-            if other.name == copy.name:
-                _remove(other)
+        if copy.exists():
+            _remove(copy)
         _move_into_place(_partial(copy), copy)
-        for other in before:
-            if other.name != copy.name:
+        for other in newest_first(self._best):
+            if other != copy:
                 _remove(other)
 
     def _by_validation_loss(self):

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 from typing import TYPE_CHECKING, Any
 
 import keras
@@ -132,6 +133,7 @@ def muon(config: OptimizerConfig, learning_rate: LearningRate) -> keras.optimize
 
 
 @keras.saving.register_keras_serializable("kdiffusion")
+@dataclasses.dataclass(eq=False)
 class Trapezoid(keras.optimizers.schedules.LearningRateSchedule):
     """Linear warm-up, then the peak, then a straight line down (Hägele et al. 2024, "WSD").
 
@@ -145,19 +147,11 @@ class Trapezoid(keras.optimizers.schedules.LearningRateSchedule):
         final: float. The learning rate that the last step would reach. Defaults to `0.0`.
     """
 
-    def __init__(
-        self,
-        peak: float,
-        total_steps: int,
-        warmup_steps: int,
-        cooldown_steps: int,
-        final: float = 0.0,
-    ):
-        self.peak = peak
-        self.total_steps = total_steps
-        self.warmup_steps = warmup_steps
-        self.cooldown_steps = cooldown_steps
-        self.final = final
+    peak: float
+    total_steps: int
+    warmup_steps: int
+    cooldown_steps: int
+    final: float = 0.0
 
     def __call__(self, step: Any) -> Any:
         step = ops.cast(step, "float32")
@@ -167,13 +161,7 @@ class Trapezoid(keras.optimizers.schedules.LearningRateSchedule):
         return ops.minimum(self.peak * ops.minimum(rise, 1.0), fall)
 
     def get_config(self) -> dict[str, Any]:
-        return {
-            "peak": self.peak,
-            "total_steps": self.total_steps,
-            "warmup_steps": self.warmup_steps,
-            "cooldown_steps": self.cooldown_steps,
-            "final": self.final,
-        }
+        return dataclasses.asdict(self)
 
 
 def trapezoid(config: OptimizerConfig, total_steps: int) -> LearningRate:
