@@ -1,7 +1,7 @@
 """Models that diffusers saved, against what diffusers computed.
 
-The folders and the numbers in `examples` are diffusers' own, written by
-`python -m benchmarks.diffusers_exactness --write-fixtures tests/parts/diffusers/examples`.
+The folders in `examples` are diffusers' own, and so are the numbers, which
+`python -m benchmarks.diffusers_exactness --record` wrote.
 """
 
 import json
