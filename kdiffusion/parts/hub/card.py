@@ -80,20 +80,19 @@ def model_readme(
 
 
 def _metadata(card, facts, files):
-    datasets = facts.datasets
-    if datasets is None:
-        datasets = tuple(HUB_DATASETS[name] for name in (card.dataset,) if name in HUB_DATASETS)
+    dataset = HUB_DATASETS.get(card.dataset)
     tags = ["diffusion", "ddpm", "image-generation", "onnx"]
     tags += ["class-conditional"] if card.null_label > 1 else []
     tags += ["keras"] if "model.keras" in files else []
+    results = {} if facts.evaluation is None else _results(facts, dataset)
     return ModelCardData(
         library_name="kdiffusion",
         pipeline_tag=TASK,
         license=facts.license,
-        datasets=list(datasets) or None,
+        datasets=[dataset] if dataset else None,
         base_model=_parent_on_hub(card),
-        tags=[*tags, *facts.tags],
-        **_results(card, facts, datasets),
+        tags=tags,
+        **results,
     )
 
 
@@ -103,14 +102,12 @@ def _parent_on_hub(card):
     return match[1] if match else None
 
 
-def _results(card, facts, datasets):
+def _results(facts, dataset):
     figures = facts.evaluation
-    if figures is None:
-        return {}
     results = [
         EvalResult(
             task_type=TASK,
-            dataset_type=datasets[0] if datasets else figures["data"],
+            dataset_type=dataset or figures["data"],
             dataset_name=figures["data"],
             metric_type=key,
             metric_value=figures[key],

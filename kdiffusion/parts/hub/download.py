@@ -40,12 +40,6 @@ def downloaded(source: str, files: Sequence[str] | None = None) -> Path:
     files = [match["file"]] if match["file"] else files or OPENED
     for file in files:
         with contextlib.suppress(RemoteEntryNotFoundError):
-            return Path(
-                hf_hub_download(
-                    match["repository"],
-                    file,
-                    revision=match["revision"],
-                    library_name="kdiffusion",
-                )
-            )
+            options = {"revision": match["revision"], "library_name": "kdiffusion"}
+            return Path(hf_hub_download(match["repository"], file, **options))
     raise FileNotFoundError(f"{source} must hold one of {', '.join(files)}")

@@ -10,13 +10,13 @@ import shutil
 from pathlib import Path
 from typing import Annotated
 
+import numpy as np
 import tyro
 
 from kdiffusion.artifacts import load_denoiser, onnx_loader
 from kdiffusion.artifacts.released import existing, released_models
 from kdiffusion.atomic_files import refuse_existing, staged
-from kdiffusion.commands.inputs import Artifact, Positive, label_names
-from kdiffusion.commands.outputs import labels_and_seeds
+from kdiffusion.commands.inputs import Artifact
 from kdiffusion.diffusion.sampling import sample
 from kdiffusion.export.formats import export_network
 from kdiffusion.export.source import read_source
@@ -25,7 +25,7 @@ from kdiffusion.terminal import working
 
 MARK = ".kdiffusion-hub"  # an empty file: a folder that holds it may be replaced
 SPACE = "space"
-MOST_ROWS = 10  # classes in the gallery
+GALLERY_ROWS, GALLERY_COLUMNS = 10, 8  # classes at most, images of each
 # Formats ► the names that others look for (Transformers.js, Optimum).
 NAMES = {
     "onnx": "onnx/model.onnx",
@@ -42,16 +42,12 @@ class Facts:
     Args:
         name: str, `owner/name` on the Hub.
         license: str. The Hub's identifier of a licence.
-        datasets: the data sets' names on the Hub; `None` for those of `HUB_DATASETS`.
-        tags: more tags.
         evaluation: dict of evaluation.json.
         notes: str, Markdown to put at the end.
     """
 
     name: str = "OWNER/NAME"
     license: str | None = None
-    datasets: tuple[str, ...] | None = None
-    tags: tuple[str, ...] = ()
     evaluation: dict | None = None
     notes: str = ""
 
@@ -60,10 +56,7 @@ def write_hub_folder(
     source: str | os.PathLike,
     folder: str | os.PathLike,
     facts: Facts,
-    *,
-    per_label: int = 8,
     space: bool = True,
-    best: bool = False,
     overwrite: bool = False,
 ) -> dict[str, int]:
     """Writes all that a model on the Hub consists of, or nothing.
@@ -74,9 +67,7 @@ def write_hub_folder(
             on the Hub.
         folder: path of the folder to make.
         facts: Facts.
-        per_label: int. Images of each class in the gallery.
         space: bool. Whether to write the page, as a static Space.
-        best: bool. Of a run, the checkpoint of the lowest validation loss, not the newest.
         overwrite: bool. Whether an earlier folder may be replaced. Defaults to `False`.
 
     Returns:
@@ -87,30 +78,24 @@ def write_hub_folder(
         FileExistsError: `folder` exists, and `overwrite` is False or it is not such a folder.
         OSError: npm, which the page needs, is missing or has no network.
     """
-    from .card import (  # needs a package that --help doesn't
-        MEANINGS,
-        model_readme,
-        space_readme,
-    )
+    from .card import MEANINGS, model_readme, space_readme  # needs a package that --help doesn't
 
-    facts = _with_released_licence(source, facts)
     with staged(folder, overwrite, MARK) as place:
         place.mkdir()
         (place / MARK).touch()
         with working(f"writing the networks of {source}", line=True):
-            _write_networks(source, place, best)
+            _write_networks(source, place)
         files = {
             name: (place / name).stat().st_size for name in MEANINGS if (place / name).is_file()
         }
+        denoiser = load_denoiser(place / NAMES["onnx"])
+        caption = _draw_gallery(denoiser, place / "gallery.png")
+        model_readme(denoiser.card, facts, files, caption).save(place / "README.md")
         if space:
             from kdiffusion.parts.web import write_site
 
             smaller = place / NAMES["onnx_float16"]  # half of the download
             write_site(smaller if smaller.exists() else place / NAMES["onnx"], place / SPACE)
-        denoiser = load_denoiser(place / NAMES["onnx"])
-        caption = _draw_gallery(denoiser, per_label, place / "gallery.png")
-        model_readme(denoiser.card, facts, files, caption).save(place / "README.md")
-        if space:
             space_readme(denoiser.card, facts).save(place / SPACE / "README.md")
         if facts.evaluation is not None:
             text = json.dumps(facts.evaluation, indent=1)
@@ -124,25 +109,14 @@ def read_evaluation(path: Path) -> dict:
     return {**figures, **{key: Path(figures[key]).name for key in ("source", "data", "features")}}
 
 
-def _with_released_licence(source, facts):
-    """A pretrained model's README says its licence."""
-    file = released_models().get(str(source))
-    if file is None or facts.license is not None:
-        return facts
-    from huggingface_hub import ModelCard
-
-    data = ModelCard.load(file.with_name("README.md")).data
-    return dataclasses.replace(facts, license=data.get("license"))
-
-
-def _write_networks(source, place, best):
+def _write_networks(source, place):
     """Writes the files of `NAMES` and a Keras file; of an ONNX file, that alone."""
     path = existing(source)
     if onnx_loader.recognises(path) and str(source) not in released_models():
         (place / "onnx").mkdir()
         shutil.copyfile(path, place / NAMES["onnx"])
         return
-    network, card = read_source(source, best)
+    network, card = read_source(source)
     formats = [name for name in NAMES if name.startswith("onnx")]  # the weights come with them
     written = export_network(network, card, place / "onnx", formats)
     for name, file in written.items():
@@ -153,15 +127,14 @@ def _write_networks(source, place, best):
     plain.save(place / "model.keras")
 
 
-def _draw_gallery(denoiser, per_label, path):
+def _draw_gallery(denoiser, path):
     """Samples the first classes from the first seeds, as the card recommends; returns a caption."""
-    card = denoiser.card
-    labels = range(min(len(card.class_names), MOST_ROWS))
-    label_of_image, seeds = labels_and_seeds(labels, per_label)
-    images = to_uint8(sample(denoiser, label_of_image, seeds))
-    names = label_names(labels, card.class_names) if len(card.class_names) > 1 else None
-    image_grid(images, per_label, row_labels=names).save(path, format="PNG")
-    return f"Uncurated: seeds 0 to {int(seeds[-1])}, sampled with `{NAMES['onnx']}`"
+    names = denoiser.card.class_names[:GALLERY_ROWS]
+    labels = np.repeat(np.arange(len(names)), GALLERY_COLUMNS)
+    images = to_uint8(sample(denoiser, labels))
+    grid = image_grid(images, GALLERY_COLUMNS, row_labels=names if len(names) > 1 else None)
+    grid.save(path)
+    return f"Uncurated: seeds 0 to {len(labels) - 1}, sampled with `{NAMES['onnx']}`"
 
 
 def main(
@@ -169,13 +142,9 @@ def main(
     out: Path,
     name: str = Facts.name,
     license: str | None = None,
-    datasets: tuple[str, ...] | None = None,
-    tags: tuple[str, ...] = (),
     evaluation: Path | None = None,
     notes: Path | None = None,
-    per_label: Positive = 8,
     space: Annotated[bool, tyro.conf.arg(help_behavior_hint="")] = True,
-    best: bool = False,
     overwrite: bool = False,
 ) -> None:
     """Writes a folder for the Hugging Face Hub, and prints how to upload it.
@@ -187,30 +156,20 @@ def main(
             (published alone), a pretrained model's name, or hf://owner/name.
         out: folder to write.
         name: owner/name on the Hub, for README.md.
-        license: the Hub's identifier of a licence, such as apache-2.0; by default that of a
-            pretrained model, else none.
-        datasets: names of the data sets on the Hub; by default from the model's card.
-        tags: additional tags.
+        license: the Hub's identifier of a licence, such as apache-2.0.
         evaluation: evaluation.json that `evaluate` wrote for this model.
         notes: Markdown file to append to README.md: intended use, limits, failures.
-        per_label: images of each class in the gallery.
         space: leave out the page, which needs npm.
-        best: publish a run's checkpoint with the lowest validation loss, not the newest.
         overwrite: replace an earlier folder.
     """
     refuse_existing(out, overwrite, MARK)
     facts = Facts(
         name=name,
         license=license,
-        datasets=datasets,
-        tags=tags,
         evaluation=None if evaluation is None else read_evaluation(evaluation),
         notes="" if notes is None else notes.read_text(encoding="utf-8"),
     )
-    files = write_hub_folder(
-        source, out, facts, per_label=per_label, space=space, best=best, overwrite=overwrite
-    )
-    for file, size in files.items():
+    for file, size in write_hub_folder(source, out, facts, space, overwrite).items():
         print(f"{size / 1e6:8.1f} MB  {out / file}")
     print(f"Written: {out}. Read {out / 'README.md'} before you publish it.")
     print(f'Upload it: hf upload {name} {shlex.quote(str(out))} --exclude "{SPACE}/*"')
