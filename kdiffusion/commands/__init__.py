@@ -21,7 +21,7 @@ COMMANDS = {
     "fit_sampler": ("commands.fit_sampler:main", "fit a sampler of few steps to a model"),
     "export_sampler": ("commands.export:export_sampler", "export a whole sampler as one graph"),
     "import": ("parts.diffusers.reader:main", "import a diffusers model, to sample or train from"),
-    "pack": ("parts.packing.pack:main", "pack a data set of any size for training from disk"),
+    "pack": ("parts.packing.pack:pack", "pack a data set of any size for training from disk"),
     "hub": ("parts.hub.publish:main", "make a folder for the Hugging Face Hub"),
     "web": ("parts.web:main", "make a page that samples in the browser"),
 }

@@ -27,7 +27,7 @@ def source(request, tmp_path_factory):
         }
         return name, store_tfds(directory, features, splits, name, str(builder.version))
     if name == "packed":
-        pack("digits", directory / "packed", progress=False)
+        pack("digits", directory / "packed")
         return name, directory / "packed"
     if name == "folder":
         images = random_pixels(12, (8, 8, 3))

@@ -29,60 +29,61 @@ LABELS = {part: f"{part}_labels.npy" for part in SPLITS}
 
 
 def pack(
-    source: str | os.PathLike,
-    out: str | os.PathLike,
-    *,
-    directory: str | os.PathLike | None = None,
-    image_size: ImageSize | None = None,
+    source: Annotated[str, tyro.conf.Positional, tyro.conf.arg(metavar="SOURCE")],
+    out: Path,
+    directory: Path | None = None,
+    image_size: int | tuple[int, int] | None = None,
     validation_fraction: float = 0.1,
     seed: int = 0,
-    horizontal_flip: bool | None = None,
+    horizontal_flip: Literal["auto", "yes", "no"] = "auto",
     overwrite: bool = False,
-    progress: bool = True,
-) -> dict:
-    """Packs a data set into a folder, which appears when it is whole.
+) -> None:
+    """Packs images into a folder that training reads from disk, not from memory.
+
+    Each image is decoded and resized once, here.
 
     Args:
-        source: str. A folder with a sub-folder of images for each class, or the name of a data
-            set.
-        out: path of the folder to write.
-        directory: path. Where a data set of that name lies, as for `load_dataset`.
-        image_size, validation_fraction, seed: as for `load_dataset`.
-        horizontal_flip: bool. Whether a mirror image is as good an example. Defaults to `None`:
-            what is known of the data set, and False for files.
-        overwrite: bool. Whether a packed folder may be replaced. Defaults to `False`.
-        progress: bool. Whether to show a bar. Defaults to `True`.
-
-    Returns:
-        dict: the content of `packed.json`.
-
-    Raises:
-        ValueError: a source that can't be read, by the name of the file at fault.
-        FileExistsError: `out` exists.
+        source: a folder with a sub-folder of images for each class, or the name of a data set.
+        out: folder to write.
+        directory: TFDS's data directory; by default TFDS_DATA_DIR, or TFDS's own.
+        image_size: side in pixels to resize images to, or height and width; by default the
+            images' own.
+        validation_fraction: share of the images to hold out, if the data set has no test split.
+        seed: decides which images are held out.
+        horizontal_flip: whether training mirrors images at random; auto is the data set's
+            default, and no for files.
+        overwrite: replace a packed folder.
     """
+    start = time.perf_counter()
     with staged(out, overwrite, mark=DESCRIPTION) as folder:
         folder.mkdir()
         found = open_source(source, directory, image_size, validation_fraction, seed)
-        _write_arrays(folder, found, progress)
-        if horizontal_flip is None:
-            horizontal_flip = found.horizontal_flip
+        _write_arrays(folder, found)
+        flips = {"auto": found.horizontal_flip, "yes": True, "no": False}
+        images = {part: len(found.labels[part]) for part in SPLITS}
         description = {
             "source": Path(source).name,
             "class_names": found.class_names,
-            "horizontal_flip": horizontal_flip,
+            "horizontal_flip": flips[horizontal_flip],
             "image_shape": found.image_shape,
             "split": {"seed": seed, "validation_fraction": validation_fraction},
-            "images": {part: len(found.labels[part]) for part in SPLITS},
+            "images": images,
         }
         _write(folder, description)
         description["content_hash"] = load("packed", folder).content_hash()
         _write(folder, description)
-    return description
+    seconds = time.perf_counter() - start
+    print(
+        f"{images['train']:,} images of {'x'.join(map(str, found.image_shape))} and "
+        f"{images['validation']:,} held out, {len(found.class_names)} classes, "
+        f"in {seconds:.0f} s: {out}"
+    )
+    print(f"Train on it: --data.name packed --data.directory {shlex.quote(str(out))}")
 
 
-def _write_arrays(folder: Path, found: Source, progress: bool):
+def _write_arrays(folder: Path, found: Source):
     total = sum(map(len, found.labels.values()))
-    with tqdm(total=total, desc="Packing", unit="image", disable=not progress) as bar:
+    with tqdm(total=total, desc="Packing", unit="image") as bar:
         for part in SPLITS:
             labels, first = found.labels[part], 0
             np.save(folder / LABELS[part], labels)
@@ -130,46 +131,3 @@ def load(
         name, images[0], labels[0], images[1], labels[1], tuple(description["class_names"]),
         description["horizontal_flip"], description.get("content_hash"), description["split"],
     )  # fmt: skip
-
-
-def main(
-    source: Annotated[str, tyro.conf.Positional, tyro.conf.arg(metavar="SOURCE")],
-    out: Path,
-    directory: Path | None = None,
-    image_size: int | tuple[int, int] | None = None,
-    validation_fraction: float = 0.1,
-    seed: int = 0,
-    horizontal_flip: Literal["auto", "yes", "no"] = "auto",
-    overwrite: bool = False,
-) -> None:
-    """Packs images into a folder that training reads from disk, not from memory.
-
-    Each image is decoded and resized once, here.
-
-    Args:
-        source: a folder with a sub-folder of images for each class, or the name of a data set.
-        out: folder to write.
-        directory: TFDS's data directory; by default TFDS_DATA_DIR, or TFDS's own.
-        image_size: side in pixels to resize images to, or height and width; by default the
-            images' own.
-        validation_fraction: share of the images to hold out, if the data set has no test split.
-        seed: decides which images are held out.
-        horizontal_flip: whether training mirrors images at random; auto is the data set's
-            default, and no for files.
-        overwrite: replace a packed folder.
-    """
-    start = time.perf_counter()
-    packed = pack(
-        source, out, directory=directory, image_size=image_size,
-        validation_fraction=validation_fraction, seed=seed,
-        horizontal_flip={"auto": None, "yes": True, "no": False}[horizontal_flip],
-        overwrite=overwrite,
-    )  # fmt: skip
-    seconds = time.perf_counter() - start
-    height, width, channels = packed["image_shape"]
-    images = packed["images"]
-    print(
-        f"{images['train']:,} images of {height}x{width}x{channels} and {images['validation']:,} "
-        f"held out, {len(packed['class_names'])} classes, in {seconds:.0f} s: {out}"
-    )
-    print(f"Train on it: --data.name packed --data.directory {shlex.quote(str(out))}")

@@ -107,21 +107,13 @@ def _from_tfds(name, directory, image_size, validation_fraction, seed):
 
 def _from_memory(name, directory, image_size, validation_fraction, seed):
     dataset = load_dataset(
-        name,
-        directory=directory,
-        image_size=image_size,
-        validation_fraction=validation_fraction,
+        name, directory=directory, image_size=image_size, validation_fraction=validation_fraction,
         seed=seed,
-    )
+    )  # fmt: skip
     images = {"train": dataset.images, "validation": dataset.validation_images}
     labels = {"train": dataset.labels, "validation": dataset.validation_labels}
-    return Source(
-        dataset.class_names,
-        dataset.horizontal_flip,
-        dataset.image_shape,
-        labels,
-        lambda part: [images[part]],
-    )
+    shape, names = dataset.image_shape, dataset.class_names
+    return Source(names, dataset.horizontal_flip, shape, labels, lambda part: [images[part]])
 
 
 # By the module in `DATASETS`: those that are read without all their images in memory.

@@ -10,7 +10,7 @@ from PIL import Image
 from kdiffusion.commands.train import parse
 from kdiffusion.data import load_dataset
 from kdiffusion.data.pipeline import training_batches, validation_batches
-from kdiffusion.parts.packing.pack import main, pack
+from kdiffusion.parts.packing.pack import pack
 from tests.data.made_up import (
     assert_same_data,
     random_pixels,
@@ -22,7 +22,7 @@ from tests.data.made_up import (
 @pytest.fixture(scope="module")
 def packed_digits(tmp_path_factory):
     out = tmp_path_factory.mktemp("packed") / "digits"
-    pack("digits", out, progress=False)
+    pack("digits", out)
     return out
 
 
@@ -38,7 +38,7 @@ SPLIT = {"seed": 0, "validation_fraction": 0.1}  # by default
 
 
 def packed(source, tmp_path, **arguments):
-    pack(source, tmp_path / "out", progress=False, **arguments)
+    pack(source, tmp_path / "out", **arguments)
     return load_dataset("packed", directory=tmp_path / "out")
 
 
@@ -67,7 +67,7 @@ def test_a_folder_is_packed_as_it_would_be_loaded(folder, tmp_path, options):
 def test_a_folder_of_grey_images_stays_grey(tmp_path):
     files = {f"a/{i}.png": each for i, each in enumerate(random_pixels(5, (6, 6)))}
     folder = write_folder(tmp_path / "grey", files)
-    dataset = packed(folder, tmp_path, horizontal_flip=True)
+    dataset = packed(folder, tmp_path, horizontal_flip="yes")
     assert dataset.image_shape == (6, 6, 1)
     assert dataset.horizontal_flip
 
@@ -110,7 +110,7 @@ def test_only_a_packed_folder_is_replaced(folder, tmp_path):
         packed(folder, tmp_path)
     assert packed(folder, tmp_path, image_size=4, overwrite=True).image_shape == (4, 4, 3)
     with pytest.raises(FileExistsError, match="folder"):
-        pack("digits", folder, overwrite=True, progress=False)
+        pack("digits", folder, overwrite=True)
 
 
 def test_only_a_few_blocks_are_in_memory_while_packing(tmp_path):
@@ -134,7 +134,7 @@ def test_batches_read_the_file_when_they_are_made(folder, tmp_path):
 
 
 def test_the_command_says_how_to_train_on_what_it_packed(tmp_path, capsys):
-    main("digits", tmp_path / "out", horizontal_flip="yes")
+    pack("digits", tmp_path / "out", horizontal_flip="yes")
     said = capsys.readouterr().out
     assert "1,617 images of 8x8x1 and 180 held out, 10 classes" in said
     config = parse(["digits", *said.split("Train on it: ")[1].split()]).config
