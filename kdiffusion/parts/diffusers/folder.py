@@ -22,6 +22,7 @@ WEIGHTS = "diffusion_pytorch_model.safetensors"
 WEIGHTS_INDEX = f"{WEIGHTS}.index.json"
 VARIANTS = "diffusion_pytorch_model.*.safetensors"  # such as diffusion_pytorch_model.fp16...
 CONFIGS = ["*.json", "unet/*.json", "scheduler/*.json"]
+TENSORS = ["diffusion_pytorch_model*.safetensors", "unet/*.safetensors"]
 
 
 @dataclasses.dataclass(frozen=True)
@@ -71,19 +72,13 @@ def read(source: str | os.PathLike) -> DiffusersModel:
     pipeline = None
     if (folder / INDEX).is_file():
         pipeline = scheduler.one_of(_read_json(folder / INDEX), "_class_name", scheduler.PIPELINES)
-    inner = folder / "unet" if (folder / "unet").is_dir() else folder
-    config = _read_json(inner / NETWORK_CONFIG)
+    config = _read_json(_part(folder, "unet") / NETWORK_CONFIG)
     arguments = network.arguments_of(config)
-    inner_scheduler = folder / "scheduler" if (folder / "scheduler").is_dir() else folder
-    scheduler_config = _read_json(inner_scheduler / SCHEDULER_CONFIG)
+    scheduler_config = _read_json(_part(folder, "scheduler") / SCHEDULER_CONFIG)
     schedule, prediction_type = scheduler.schedule_of(scheduler_config)
     if is_download:  # only now: without the weights of what isn't supported
-        prefix = "" if inner == folder else "unet/"
-        files = [prefix + file for file in _listed(inner)]
-        _download(name, files)
-        if not any((folder / file).exists() for file in files):
-            _download(name, [prefix + VARIANTS])
-    tensors, sha256 = _read_tensors(inner)
+        _download(name, TENSORS)
+    tensors, sha256 = _read_tensors(_part(folder, "unet"))
     return DiffusersModel(
         name=name,
         sha256=sha256,
@@ -94,6 +89,11 @@ def read(source: str | os.PathLike) -> DiffusersModel:
         prediction_type=prediction_type,
         sampling=scheduler.sampling_of(scheduler_config, schedule.num_timesteps, pipeline),
     )
+
+
+def _part(folder, name):
+    """Where a part of a pipeline lies: in a folder of its own, or in older ones beside the rest."""
+    return folder / name if (folder / name).is_dir() else folder
 
 
 def _download(name, patterns):
@@ -108,26 +108,27 @@ def _read_json(path):
     return json.loads(path.read_text(encoding="utf-8"))
 
 
-def _listed(folder):
-    """The names of the files of weights, in order: one, or the parts that an index lists."""
-    if not (folder / WEIGHTS_INDEX).is_file():
-        return [WEIGHTS]
-    return sorted(set(_read_json(folder / WEIGHTS_INDEX)["weight_map"].values()))
+def _files_of_weights(folder):
+    """One file, or in their order the parts that an index lists; else the only variant."""
+    if (folder / WEIGHTS_INDEX).is_file():
+        parts = _read_json(folder / WEIGHTS_INDEX)["weight_map"].values()
+        return [folder / name for name in sorted(set(parts))]
+    variants = sorted(folder.glob(VARIANTS))
+    is_variant = len(variants) == 1 and not (folder / WEIGHTS).exists()
+    return variants if is_variant else [folder / WEIGHTS]
 
 
 def _read_tensors(folder):
     """(float32 arrays by diffusers' current names, SHA-256 of the files)."""
     from safetensors.numpy import load_file
 
-    paths = [folder / name for name in _listed(folder)]
-    variants = sorted(folder.glob(VARIANTS))
-    if not paths[0].exists() and len(variants) == 1:
-        paths = variants
-    tensors, digests = {}, []
-    for path in paths:
-        digests.append(sha256_of(path))
-        for name, value in load_file(path).items():
-            tensors[network.current_name(name)] = value.astype(np.float32)
+    paths = _files_of_weights(folder)
+    tensors = {
+        network.current_name(name): value.astype(np.float32)
+        for path in paths
+        for name, value in load_file(path).items()
+    }
+    digests = [sha256_of(path) for path in paths]
     if len(digests) > 1:
         digests = [hashlib.sha256("".join(digests).encode()).hexdigest()]
     return tensors, digests[0]

@@ -78,22 +78,16 @@ class UNet2D(keras.Model):
         dtype: Any | None = None,
         name: str | None = None,
     ):
-        image_shape, widths = tuple(image_shape), tuple(widths)
+        image_shape, num_classes, widths = tuple(image_shape), int(num_classes), tuple(widths)
         down_attention, up_attention = tuple(down_attention), tuple(up_attention)
-        num_classes = int(num_classes)
         arguments = {k: v for k, v in dict(locals()).items() if k not in ("self", "__class__")}
         check_image_shape(image_shape, 1, len(widths))
         policy = keras.dtype_policies.get(dtype or keras.config.dtype_policy()).name
         inputs = contract_inputs(image_shape)
         condition = AddedConditionEmbedding(
-            num_classes,
-            time_channels=widths[0],
-            channels=embedding_channels or 4 * widths[0],
-            cosine_first=cosine_first,
-            frequency_shift=frequency_shift,
-            dtype=policy,
-            name="condition",
-        )(inputs["timestep"], inputs["label"])
+            num_classes, widths[0], embedding_channels or 4 * widths[0], cosine_first,
+            frequency_shift, dtype=policy, name="condition",
+        )(inputs["timestep"], inputs["label"])  # fmt: skip
         conv_in = keras.layers.Conv2D(widths[0], 3, padding="same", dtype=policy, name="conv_in")
         x = conv_in(inputs["noisy_image"])
         x = _down_and_up(x, condition, policy, SimpleNamespace(**arguments))
