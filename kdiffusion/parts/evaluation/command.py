@@ -18,6 +18,7 @@ from kdiffusion.data import ImageDataset, load_dataset, name_and_directory
 from kdiffusion.data.loading import load_as_split
 
 from .evaluation import NETWORK_IMAGES, fitting_count, measurable, measure, network_figures
+from .features import Reading
 from .image_sets import open_images
 from .measures import MEASURES
 from .real_images import labels_to_sample, read_real
@@ -36,11 +37,7 @@ def main(
     directory: Path | None = None,
     images: PositiveOrNone = None,
     measures: tuple[MeasureName, ...] | None = None,
-    features: Path | None = None,
-    feature_size: PositiveOrNone = None,
-    feature_range: tuple[float, float] = (0.0, 255.0),
-    feature_output: str | None = None,
-    judge: str | None = None,
+    reading: Reading = Reading(),
     network_images: Annotated[int, from_to(0)] = NETWORK_IMAGES,
     seed: int = 0,
     sampling: Sampling = Sampling(),
@@ -61,12 +58,6 @@ def main(
         images: number of samples; by default 5000, or the number of training images if that is
             less. For existing images: how many to use, by default all.
         measures: measures to compute; by default all that are possible.
-        features: path of an ONNX network. By default the features of the data's classifier, or of
-            CIFAR-10's where the data has none.
-        feature_size: input height and width of that network, if its file doesn't fix them.
-        feature_range: values that the network expects for pixels of 0 and 255.
-        feature_output: name of the network's feature output, if it has several.
-        judge: name or ONNX file of a classifier of real images; by default the data set's.
         network_images: number of held-out images to measure the network's errors on, without
             sampling; fewer than 2 for none. Only for an exported file.
         seed: seed of the first sample, and of the subsets that some measures use.
@@ -81,10 +72,7 @@ def main(
     dataset, held_out = _load_data(data, directory, denoiser and denoiser.card, shape)
     if given and set(names or ()) <= set(dataset.class_names):
         names = dataset.class_names  # some of them, in another order: by name, not by place
-    real = read_real(
-        dataset, shape, names, judge=judge, features=features, feature_size=feature_size,
-        feature_range=feature_range, feature_output=feature_output,
-    )  # fmt: skip
+    real = read_real(dataset, shape, names, **vars(reading))
     count = len(given.images) if given else fitting_count(real) if images is None else images
     _say_left_out(measurable(measures, count, given is None or given.labels is not None, real)[1])
     with _folder_of_samples(out / "samples", overwrite and denoiser is not None) as folder:

@@ -7,7 +7,6 @@ distances are FID and KID. For data without a judge of its own, CIFAR-10's reads
 from __future__ import annotations
 
 import dataclasses
-import os
 from collections.abc import Callable
 from pathlib import Path
 
@@ -17,6 +16,7 @@ from tqdm import tqdm
 
 from kdiffusion.artifacts.onnx_loader import open_session
 from kdiffusion.atomic_files import sha256_of
+from kdiffusion.commands.inputs import PositiveOrNone
 
 from .judge import JUDGES, OUTPUTS, Judge, in_batches
 
@@ -27,6 +27,26 @@ WITHOUT_A_JUDGE = JUDGES / "cifar10.onnx"  # reads any image
 
 # uint8 images [N, H, W, C] ► features [N, D]
 Features = Callable[[np.ndarray], np.ndarray]
+
+
+@dataclasses.dataclass(frozen=True)
+class Reading:
+    """What reads the images.
+
+    Args:
+        features: path of an ONNX network. By default the features of the data's classifier, or of
+            CIFAR-10's where the data has none.
+        feature_size: input height and width of that network, if its file doesn't fix them.
+        feature_range: values that the network expects for pixels of 0 and 255.
+        feature_output: name of the network's feature output, if it has several.
+        judge: name or ONNX file of a classifier of real images; by default the data set's.
+    """
+
+    features: Path | None = None
+    feature_size: PositiveOrNone = None
+    feature_range: tuple[float, float] = (0.0, 255.0)
+    feature_output: str | None = None
+    judge: str | None = None
 
 
 @dataclasses.dataclass(frozen=True)
@@ -73,26 +93,14 @@ class Reader:
         return np.concatenate(features), np.concatenate(classes) if classes else None
 
 
-def make_reader(
-    features: str | os.PathLike | None,
-    judge: Judge | None,
-    size: int | None = None,
-    value_range: tuple[float, float] = (0.0, 255.0),
-    output: str | None = None,
-) -> Reader:
-    """The reader that a user asks for.
-
-    Args:
-        features: path of an ONNX network; None for the judge's features, or without a judge those
-            of `WITHOUT_A_JUDGE`.
-        judge: Judge or None.
-        size, value_range, output: of an ONNX network, as for `open_network`.
-    """
-    if features is None and judge is not None:
+def make_reader(reading: Reading, judge: Judge | None) -> Reader:
+    """The reader that a user asks for, with the judge that was found."""
+    path, size = reading.features, reading.feature_size
+    value_range, output = reading.feature_range, reading.feature_output
+    if path is None and judge is not None:
         return Reader(f"judge {judge.name}.onnx", f"judge {judge.sha256}", None, judge)
-    if features is None:
-        features, value_range, output = WITHOUT_A_JUDGE, (0.0, 255.0), OUTPUTS[1]
-    path = Path(features)
+    if path is None:
+        path, value_range, output = WITHOUT_A_JUDGE, (0.0, 255.0), OUTPUTS[1]
     name, extract = open_network(path, size, value_range, output)
     return Reader(name, f"{sha256_of(path)} {name} {size} {tuple(value_range)}", extract, judge)
 

@@ -8,14 +8,14 @@ import hashlib
 import os
 from collections.abc import Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from kdiffusion.atomic_files import staged
 
 from .distances import Gaussian, gaussian_of
-from .features import Reader, make_reader
+from .features import Reader, Reading, make_reader
 from .judge import find_judge, load_judge
 
 if TYPE_CHECKING:
@@ -58,12 +58,7 @@ def read_real(
     image_shape: tuple[int, ...],
     class_names: Sequence[str] | None,
     progress: bool = True,
-    *,
-    judge: str | None = None,
-    features: str | os.PathLike | None = None,
-    feature_size: int | None = None,
-    feature_range: tuple[float, float] = (0.0, 255.0),
-    feature_output: str | None = None,
+    **reading: Any,
 ) -> Real:
     """Reads the real images, or finds in the cache what was read of them before.
 
@@ -73,13 +68,12 @@ def read_real(
         class_names: tuple of str, the meaning of their labels; None for the data set's. A single
             class, where the data set has several, says nothing.
         progress: bool. Whether to show bars.
-        judge: name or path of a judge; None for the one of the data set, if it has one.
-        features, feature_size, feature_range, feature_output: as for `make_reader`.
+        **reading: the fields of `Reading`.
     """
     unlabelled = len(class_names or ()) == 1 != dataset.num_classes
     names = dataset.class_names if unlabelled or class_names is None else tuple(class_names)
-    if judge is None:
-        judge = find_judge(dataset.name, image_shape, names)
+    asked = Reading(**reading)
+    judge = asked.judge or find_judge(dataset.name, image_shape, names)
     opened = None if judge is None else load_judge(judge)
     for argument, each in (("data", dataset), ("judge", opened)):
         if each is not None and (each.image_shape, each.class_names) != (tuple(image_shape), names):
@@ -88,7 +82,7 @@ def read_real(
                 f"{', '.join(names)}. Received: {each.name}, {each.image_shape}, "
                 f"{', '.join(each.class_names)}"
             )
-    reader = make_reader(features, opened, feature_size, feature_range, feature_output)
+    reader = make_reader(asked, opened)
     arrays = _cached(dataset, reader, progress)
     return Real(dataset, reader, None if unlabelled else names, **arrays)
 

@@ -9,6 +9,7 @@ import pytest
 from kdiffusion.commands.inputs import Sampling
 from kdiffusion.data import load_dataset
 from kdiffusion.parts.evaluation.command import main
+from kdiffusion.parts.evaluation.features import Reading
 from tests.data import made_up
 from tests.seed_files import read_folder
 
@@ -93,7 +94,7 @@ def test_a_small_folder_gets_as_many_samples_as_it_has_and_one_line_for_the_rest
 ):
     folder = write_folder("mine", dict.fromkeys(range(10), 20))
     file = digits_file(dataset="folder")
-    options = {"features": pixels_file, "sampling": QUICK["sampling"]}
+    options = {"reading": Reading(pixels_file), "sampling": QUICK["sampling"]}
     for images, out in ((None, tmp_path / "chosen"), (150, tmp_path / "asked")):
         main(file, data=folder, images=images, out=out, **options)
         figures = _figures(out)
@@ -105,7 +106,8 @@ def test_a_small_folder_gets_as_many_samples_as_it_has_and_one_line_for_the_rest
 
 def test_classes_are_sampled_in_the_shares_of_the_data(digits_file, write_folder, tmp_path):
     counts = {label: 100 if label == 3 else 20 for label in range(10)}
-    options = {**QUICK, "judge": "digits", "images": 140, "network_images": 0}
+    reading = Reading(judge="digits")
+    options = {**QUICK, "reading": reading, "images": 140, "network_images": 0}
     main(digits_file(), data=write_folder("few", counts), out=tmp_path / "out", **options)
     ((_, labels, _),) = read_folder(tmp_path / "out" / "samples")
     assert np.bincount(labels).tolist() == [10, 10, 10, 50, 10, 10, 10, 10, 10, 10]
@@ -124,8 +126,8 @@ def test_a_network_of_no_classes_is_measured_by_all_but_labels(digits_file, tmp_
 def test_real_digits_score_as_real(tmp_path):
     digits = load_dataset("digits")
     np.savez(tmp_path / "real.npz", arr_0=digits.validation_images)
-    options = {"judge": "digits", "measures": ("frechet", "kernel"), "out": tmp_path / "out"}
-    main(tmp_path / "real.npz", data="digits", **options)
+    options = {"measures": ("frechet", "kernel"), "out": tmp_path / "out"}
+    main(tmp_path / "real.npz", data="digits", reading=Reading(judge="digits"), **options)
     figures = _figures(tmp_path / "out")
     assert figures["frechet_distance"] == figures["real"]["frechet_distance"]
     assert abs(figures["kernel_distance"]) < 2 * figures["kernel_distance_sd"]
@@ -152,7 +154,7 @@ def test_a_network_of_ones_own_is_given_pixels_in_the_range_that_is_asked_for(
         out = tmp_path / str(feature_range[1])
         main(
             tmp_path / "set.npz", data="digits", measures=("frechet",), out=out,
-            features=pixels_file, feature_range=feature_range,
+            reading=Reading(pixels_file, feature_range=feature_range),
         )  # fmt: skip
         found.append(json.loads((out / "evaluation.json").read_text())["frechet_distance"])
     assert found[0] == pytest.approx(255**2 * found[1], rel=1e-3)

@@ -6,7 +6,7 @@ import pytest
 from onnx import TensorProto, helper
 from PIL import Image
 
-from kdiffusion.parts.evaluation.features import WITHOUT_A_JUDGE, make_reader, open_network
+from kdiffusion.parts.evaluation.features import WITHOUT_A_JUDGE, Reading, make_reader, open_network
 from kdiffusion.parts.evaluation.judge import load_judge
 from tests.onnx_models import make_model
 
@@ -73,7 +73,7 @@ def test_of_several_outputs_one_must_be_named(network):
     with pytest.raises(ValueError, match="`feature_output`"):
         open_network(path)
     identities = {
-        make_reader(str(path), None, size, value_range, output).identity
+        make_reader(Reading(path, size, value_range, output), None).identity
         for size, value_range, output in (
             (None, (0, 255), "a"), (None, (0, 255), "b"), (8, (0, 255), "a"), (None, (0, 1), "a"),
         )
@@ -83,9 +83,9 @@ def test_of_several_outputs_one_must_be_named(network):
 
 def test_without_a_judge_the_features_are_those_of_cifar10s():
     images = np.random.default_rng(0).integers(0, 256, (3, 32, 32, 3), np.uint8)
-    features, classes = make_reader(None, None)(images)
+    features, classes = make_reader(Reading(), None)(images)
     assert classes is None
     _, expected = load_judge(WITHOUT_A_JUDGE).read(images)
     np.testing.assert_allclose(features, expected, rtol=1e-5, atol=1e-5)
     grey = images[:, :8, :8, :1]  # another size, another number of channels
-    assert make_reader(None, None)(grey)[0].shape == features.shape
+    assert make_reader(Reading(), None)(grey)[0].shape == features.shape
