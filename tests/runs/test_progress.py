@@ -2,23 +2,10 @@
 
 import pytest
 
-from kdiffusion.commands.train import parse
-from kdiffusion.data import load_dataset
 from kdiffusion.runs import PRESETS
 from kdiffusion.runs.progress import EpochLines
 from kdiffusion.runs.step_count import StepCount
-from kdiffusion.runs.strategy import one_device
-from kdiffusion.runs.summary import found_lines, notes, settings_lines
-
-
-@pytest.fixture(scope="module")
-def model(tiny_model):
-    return tiny_model(0.01)
-
-
-@pytest.fixture(scope="module")
-def data():
-    return load_dataset("digits")
+from kdiffusion.runs.summary import notes, settings_lines
 
 
 @pytest.fixture
@@ -29,73 +16,46 @@ def clock(monkeypatch):
     return now
 
 
-def _with_epochs(epochs):
-    return PRESETS["digits"].replace(**{"optimizer.epochs": epochs})
+@pytest.fixture
+def trained(clock):
+    """A function: the callback of a run of ten steps an epoch, after steps of some seconds each."""
+
+    def make(step, seconds):
+        config = PRESETS["digits"].replace(**{"optimizer.epochs": 3})
+        count = StepCount(step, 10, config.run)
+        lines = EpochLines(config, count)
+        lines.on_epoch_begin(0)
+        for each in seconds:
+            clock[0] += each
+            count.on_train_batch_end(0)
+            lines.on_train_batch_end(0, {"loss": 0.5})
+        return lines
+
+    return make
 
 
-def _lines(model, step, epochs=3):
-    """The callback of a run of ten steps an epoch that is at a step."""
-    config = _with_epochs(epochs)
-    lines = EpochLines(config, StepCount(step, 10, config.run))
-    lines.set_model(model)
-    return lines
-
-
-def _train(lines, clock, seconds):
-    """Steps of some seconds each."""
-    for each in seconds:
-        clock[0] += each
-        lines._count.on_train_batch_end(0)
-        lines.on_train_batch_end(0)
-
-
-def test_an_epoch_that_was_cut_short_says_where(model, capsys, clock):
-    lines = _lines(model, step=10)
-    lines.on_epoch_begin(1)
-    _train(lines, clock, [1, 1, 1])
+def test_an_epoch_that_was_cut_short_says_where(trained, capsys):
+    lines = trained(step=10, seconds=[1, 1, 1])
     lines.on_epoch_end(1, {"loss": 0.5, "val_loss": 0.6})
     tracing, said = capsys.readouterr().out.splitlines()
     assert tracing == "tracing and compiling the first step ..."
     assert said.startswith("epoch 2/3  step 3/10  loss 0.5000  validation 0.6000  ")
 
 
-def test_the_time_left_is_what_the_rest_of_the_run_takes_at_the_speed_so_far(model, capsys, clock):
-    lines = _lines(model, step=8)
-    lines.on_epoch_begin(0)
-    _train(lines, clock, [60, 1])  # the first step compiles
+def test_the_time_left_is_what_the_rest_of_the_run_takes_at_the_speed_so_far(
+    trained, capsys, clock
+):
+    lines = trained(step=8, seconds=[60, 1])  # the first step compiles
     clock[0] += 9  # validation
     lines.on_epoch_end(0, {})
     assert capsys.readouterr().out.endswith("  03:20 left\n")  # 20 steps
 
 
 @pytest.mark.parametrize("name", PRESETS)
-def test_a_summary_says_what_the_settings_say_and_fits(name):
+def test_a_summary_of_every_preset_fits(name):
     lines = settings_lines(PRESETS[name], f"runs/{name}")
-    text = "\n".join(lines)
-    assert PRESETS[name].data.name in text
-    assert f"runs/{name}" in text
-    assert f"{PRESETS[name].optimizer.epochs:,} epochs" in text
+    assert f"runs/{name}" in "\n".join(lines)
     assert max(map(len, lines)) <= 80
-
-
-def test_a_summary_names_the_network_and_does_not_describe_one_that_is_the_parents():
-    def line(*settings):
-        return "\n".join(settings_lines(parse(["digits", *settings]).config, "runs/a"))
-
-    assert "unet, 32 64 channels" in line()
-    options = ("widths=[8,24]", "norm_groups=4")
-    other = line("--model.network", "unet2d", "--model.network-options", *options)
-    assert "unet2d, 8 24 channels" in other
-    parents = line("--model.network", "parent", "--run.init-from", "imported")
-    assert "network     that of imported\n" in parents
-    assert "channels" not in parents
-
-
-def test_the_rest_is_said_when_it_is_known(model, data):
-    text = "\n".join(found_lines(model, data, _with_epochs(3), one_device(), 36))
-    assert "1,617 of 8x8x1, 180 more held out" in text
-    assert f"{model.network.count_params():,}" in text
-    assert "36: 12 per epoch" in text
 
 
 def test_settings_that_hardly_serve_a_run_are_noted_and_no_preset_has_one():
