@@ -1,5 +1,7 @@
 """A folder of images with a sub-folder for each class, read with Pillow."""
 
+import contextlib
+import csv
 import os
 from collections.abc import Sequence
 from pathlib import Path
@@ -10,8 +12,16 @@ from kdiffusion.images import ImageSize, fit_image, read_image
 
 from .image_dataset import Images
 
+METADATA = "metadata.csv"  # as in the Hugging Face Hub's data sets of images
 
-def load(name: str, directory: str | os.PathLike | None, image_size: ImageSize | None) -> Images:
+
+def load(
+    name: str,
+    directory: str | os.PathLike | None,
+    image_size: ImageSize | None,
+    numbers: Sequence[str] = (),
+    condition_directory: str | os.PathLike | None = None,
+) -> Images:
     """Loads `directory/CLASS/IMAGE`, classes and images in alphabetical order.
 
     The images are grey if all are, else RGB; transparent ones are laid on white. Hidden files
@@ -21,17 +31,62 @@ def load(name: str, directory: str | os.PathLike | None, image_size: ImageSize |
     Arguments as for `load_dataset`.
 
     Raises:
-        ValueError: There are no class folders, one is empty, a file can't be read as an image, or
-            the images have several sizes and `image_size` is None.
+        ValueError: There are no class folders, one is empty, a file can't be read as an image, the
+            images have several sizes and `image_size` is None, or a number is missing.
     """
     files = list_images(directory)
+    paths = [path for each in files.values() for path in each]
+    images, conditions = _read_images(paths, image_size), {}
+    if numbers:
+        conditions["numbers"] = read_numbers(Path(directory or "."), paths, numbers)
+    if condition_directory is not None:
+        others = [Path(condition_directory, path.relative_to(directory or ".")) for path in paths]
+        conditions["image"] = _read_images(others, images.shape[1:3])
+    labels = np.repeat(np.arange(len(files), dtype=np.int32), list(map(len, files.values())))
+    return Images(images, labels, tuple(files), conditions=conditions, number_names=tuple(numbers))
+
+
+def read_numbers(directory: Path, paths: Sequence[Path], names: Sequence[str]) -> np.ndarray:
+    """The numbers of images in a folder's `metadata.csv`.
+
+    Its column `file_name` has an image's path in the folder, as `CLASS/IMAGE`.
+
+    Args:
+        directory: Path of the folder.
+        paths: `[N]` Paths of the images.
+        names: `[K]` names of columns.
+
+    Returns:
+        float32 array `[N, K]`.
+
+    Raises:
+        ValueError: an image without a row, or without a finite number in a column.
+    """
+    with open(directory / METADATA, encoding="utf-8", newline="") as file:
+        rows = {row["file_name"]: row for row in csv.DictReader(file)}
+    numbers = np.full((len(paths), len(names)), np.nan, np.float32)
+    for i, path in enumerate(paths):
+        file_name = path.relative_to(directory).as_posix()
+        for k, name in enumerate(names):
+            text = rows.get(file_name, {}).get(name)
+            with contextlib.suppress(TypeError, ValueError):
+                numbers[i, k] = float(text)  # pyright: ignore[reportArgumentType]
+            if not np.isfinite(numbers[i, k]):
+                raise ValueError(
+                    f"{directory / METADATA} must have a finite number `{name}` of {file_name}. "
+                    f"Received: {text!r}"
+                )
+    return numbers
+
+
+def _read_images(paths, image_size):
+    """uint8 `[N, H, W, C]`."""
     images = []
-    for path in (path for paths in files.values() for path in paths):
+    for path in paths:
         pixels = read_image(path)
         # At once, before the next is read: photographs are large.
         images.append(pixels if image_size is None else fit_image(pixels, image_size))
-    labels = np.repeat(np.arange(len(files), dtype=np.int32), list(map(len, files.values())))
-    return Images(np.stack(_with_equal_channels(images)), labels, tuple(files))
+    return np.stack(_with_equal_channels(images))
 
 
 def list_images(directory: str | os.PathLike | None) -> dict[str, list[Path]]:

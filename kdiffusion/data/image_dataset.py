@@ -1,10 +1,15 @@
-"""A data set in memory: uint8 images, labels, class names, and which images are held out."""
+"""A data set in memory: uint8 images, their conditions, and which images are held out."""
 
 import hashlib
-from dataclasses import dataclass
-from typing import NamedTuple
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Any, NamedTuple
 
 import numpy as np
+
+from kdiffusion.data.condition_images import DRAWS, condition_image
+from kdiffusion.diffusion.card import ConditionImage, Number
+from kdiffusion.images import to_model_range
 
 
 @dataclass(frozen=True, eq=False)
@@ -21,6 +26,11 @@ class ImageDataset:
         class_names: tuple of str, in label order.
         horizontal_flip: bool. Whether a mirror image is as good an example (a cat, not a digit).
         split: dict of `seed` and `validation_fraction` of images that were split before.
+        conditions: dict of what there is beside labels: `numbers`, float32 `[N, K]`, and `image`,
+            uint8 `[N, H, W, C']`.
+        validation_conditions: dict, as `conditions`, of the validation images.
+        number_names: tuple of str: what the K numbers are.
+        condition: str or None, a key of `CONDITION_IMAGES`: a condition that is made of the image.
         known_hash: str. What `content_hash` gives, where it needn't be computed again.
     """
 
@@ -33,6 +43,10 @@ class ImageDataset:
     horizontal_flip: bool
     known_hash: str | None = None
     split: dict | None = None
+    conditions: Mapping[str, np.ndarray] = field(default_factory=dict)
+    validation_conditions: Mapping[str, np.ndarray] = field(default_factory=dict)
+    number_names: tuple[str, ...] = ()
+    condition: str | None = None
 
     def __post_init__(self):
         for part, images, labels in (
@@ -61,12 +75,47 @@ class ImageDataset:
     def num_classes(self) -> int:
         return len(self.class_names)
 
+    @property
+    def numbers(self) -> tuple[Number, ...] | None:
+        """What a card says of the numbers; None without them."""
+        if not self.number_names:
+            return None
+        columns = zip(self.number_names, self.conditions["numbers"].T.astype(float), strict=True)
+        return tuple(
+            Number(
+                name=name, mean=column.mean(), std=column.std() or 1.0, low=column.min(),
+                high=column.max(),
+            )
+            for name, column in columns
+        )  # fmt: skip
+
+    @property
+    def condition_image(self) -> ConditionImage | None:
+        """What a card says of the image that an image is conditioned on; None without one."""
+        if self.condition is None and "image" not in self.conditions:
+            return None
+        channels = self.asked([0])["image"].shape[-1]
+        return ConditionImage(channels=channels, meaning=self.condition or "an image")
+
+    def asked(self, rows: Any) -> dict[str, Any]:
+        """The conditions of some validation images, as `kdiffusion.sample` takes them."""
+        asked = {name: values[rows] for name, values in self.validation_conditions.items()}
+        if "numbers" in asked:
+            asked["numbers"] = dict(zip(self.number_names, asked["numbers"].T, strict=True))
+        if self.condition is not None:
+            draws = np.random.default_rng(0).random((len(rows), DRAWS))
+            images = to_model_range(self.validation_images[rows])
+            asked["image"] = condition_image(self.condition, images, draws)
+        return {"label": self.validation_labels[rows], **asked}
+
     def content_hash(self) -> str:
         """SHA-256 of all images and labels and the classes' names, in hexadecimal digits."""
         if self.known_hash is not None:
             return self.known_hash
         digest = hashlib.sha256(repr((self.class_names, self.image_shape)).encode())
-        for part in (self.images, self.labels, self.validation_images, self.validation_labels):
+        parts = [self.images, self.labels, self.validation_images, self.validation_labels]
+        parts += [*self.conditions.values(), *self.validation_conditions.values()]
+        for part in parts:
             digest.update(f"{len(part)}\0".encode())
             digest.update(np.ascontiguousarray(part).data)
         return digest.hexdigest()
@@ -89,13 +138,16 @@ class Images(NamedTuple):
     """Labelled images that are still to be split.
 
     Args:
-        images, labels, class_names, horizontal_flip: as in `ImageDataset`, of both parts.
+        images, labels, class_names, horizontal_flip, conditions, number_names: as in
+            `ImageDataset`, of both parts.
     """
 
     images: np.ndarray
     labels: np.ndarray
     class_names: tuple[str, ...]
     horizontal_flip: bool = False
+    conditions: Mapping[str, np.ndarray] = {}
+    number_names: tuple[str, ...] = ()
 
     def split(self, name: str, validation_fraction: float, seed: int) -> ImageDataset:
         """ImageDataset whose validation part is a stratified hold-out: see `holdout_mask`."""
@@ -103,6 +155,9 @@ class Images(NamedTuple):
         return ImageDataset(
             name, self.images[~held_out], self.labels[~held_out], self.images[held_out],
             self.labels[held_out], self.class_names, self.horizontal_flip,
+            conditions={name: each[~held_out] for name, each in self.conditions.items()},
+            validation_conditions={name: each[held_out] for name, each in self.conditions.items()},
+            number_names=self.number_names,
         )  # fmt: skip
 
 

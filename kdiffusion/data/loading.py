@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import dataclasses
 import importlib
 import os
+from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -38,6 +40,9 @@ def load_dataset(
     image_size: ImageSize | None = None,
     validation_fraction: float = 0.1,
     seed: int = 0,
+    numbers: Sequence[str] = (),
+    condition_directory: str | os.PathLike | None = None,
+    condition: str | None = None,
 ) -> ImageDataset:
     """Loads a data set by name, with all images of one size.
 
@@ -51,15 +56,23 @@ def load_dataset(
         validation_fraction: float in (0, 1). Share of each class to hold out, where the data set
             has no split of its own for that. Defaults to `0.1`.
         seed: int, >= 0. Decides which images are held out. Defaults to `0`.
+        numbers: names of columns of the `metadata.csv` of a `folder`, to condition on.
+        condition_directory: path. Of a `folder`, another with images of the same names, to
+            condition on.
+        condition: str, a key of `CONDITION_IMAGES`: an image to condition on, made of each image.
 
     Raises:
         ValueError: There is no such data set, or its content can't be used.
     """
     module = importlib.import_module(DATASETS.get(name, TFDS))
-    found = module.load(name, directory, image_size)
-    if isinstance(found, ImageDataset):
-        return found
-    return found.split(name, validation_fraction, seed)
+    beside = {"numbers": tuple(numbers), "condition_directory": condition_directory}
+    beside = {option: value for option, value in beside.items() if value}
+    if beside and DATASETS.get(name) != FOLDER:
+        raise ValueError(f"{[*beside]} must be left out for {name!r}: only a folder has them")
+    found = module.load(name, directory, image_size, **beside)
+    if not isinstance(found, ImageDataset):
+        found = found.split(name, validation_fraction, seed)
+    return dataclasses.replace(found, condition=condition)
 
 
 def name_and_directory(

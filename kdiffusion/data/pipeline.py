@@ -4,12 +4,14 @@ A training batch is a pure function of (seed, step), so a run that stops at any 
 exactly the batches it would have seen: there is no iterator state to save.
 """
 
+import functools
 from types import SimpleNamespace
 
 import numpy as np
 import tensorflow as tf
 
 from ..images import to_model_range
+from .condition_images import DRAWS, condition_image
 from .image_dataset import ImageDataset
 
 # Whole batches to keep ready; a batch is cheap to make beside a training step.
@@ -24,6 +26,7 @@ def training_batches(
     first_step: int = 0,
     flip: bool | None = None,
     shard: tuple[int, int] = (0, 1),
+    condition_noise: float = 0.0,
 ) -> tf.data.Dataset:
     """Endless shuffled batches, element k being the batch of training step `first_step + k`.
 
@@ -39,26 +42,42 @@ def training_batches(
             what `dataset.horizontal_flip` says.
         shard: (index, count). Yield only the index-th of count equal contiguous parts of each
             global batch, so that workers together see what one worker would. Defaults to all.
+        condition_noise: float. Largest standard deviation of noise on an image to condition on,
+            each image's drawn evenly from 0 on (CDM, Ho et al. 2021). Defaults to `0.0`.
 
     Returns:
-        `tf.data.Dataset` of (float32 images `[B, H, W, C]` in [-1, 1], int32 labels `[B]`), with a
-        static B = batch_size / count.
+        `tf.data.Dataset` of (float32 images `[B, H, W, C]` in [-1, 1], int32 labels `[B]`, or a
+        dict of labels and more conditions), with a static B = batch_size / count.
     """
     steps_per_epoch = dataset.steps_per_epoch(batch_size)
     rows = _shard_rows(batch_size, shard)
     flip = dataset.horizontal_flip if flip is None else flip
     flip_seed = _derived_seed(seed, "flip")
-    images, labels = _tensors(dataset.images, dataset.labels)
+    images, labels, conditions = _tensors(dataset.images, dataset.labels, dataset.conditions)
+    condition_seed, noise_seed = (_derived_seed(seed, each) for each in ("condition", "noise"))
 
     def make_batch(step, indices):
         indices = indices[rows]  # [B / count]
-        batch = tf.gather(images, indices)
+        batch = {"": tf.gather(images, indices)}
+        batch |= {name: tf.gather(each, indices) for name, each in conditions.items()}
         if flip:
             # Drawn for the global batch, so that a shard gets what the whole would get.
             draws = tf.random.stateless_uniform([batch_size], (flip_seed, step), alg="philox")
-            mirrored = tf.reverse(batch, axis=[2])
-            batch = tf.where(draws[rows, None, None, None] < 0.5, mirrored, batch)
-        return to_model_range(tf.cast(batch, tf.float32)), tf.gather(labels, indices)
+            is_mirrored = draws[rows, None, None, None] < 0.5
+            for name in batch.keys() - {"numbers"}:
+                batch[name] = tf.where(is_mirrored, tf.reverse(batch[name], axis=[2]), batch[name])
+        given = tf.gather(labels, indices)
+        image = to_model_range(tf.cast(batch.pop(""), tf.float32))
+        if not (batch or dataset.condition):
+            return image, given
+        shape, seeds = [batch_size, DRAWS + 1], (condition_seed, step)
+        draws = tf.random.stateless_uniform(shape, seeds, alg="philox")[rows]
+        batch = _with_image(dataset, image, batch, draws[:, :DRAWS])
+        if condition_noise and "image" in batch:
+            shape = [batch_size, *batch["image"].shape[1:]]
+            noise = tf.random.stateless_normal(shape, (noise_seed, step), alg="philox")[rows]
+            batch["image"] += condition_noise * draws[:, DRAWS, None, None, None] * noise
+        return image, {"label": given, **batch}
 
     return (
         _batch_indices(len(dataset.images), batch_size, steps_per_epoch, seed, first_step)
@@ -78,34 +97,59 @@ def validation_batches(dataset: ImageDataset, batch_size: int) -> tf.data.Datase
         batch_size: int. Examples in the global batch.
 
     Returns:
-        `tf.data.Dataset` of (float32 images `[B, H, W, C]` in [-1, 1], int32 labels `[B]`).
+        `tf.data.Dataset`, as of `training_batches`.
     """
 
-    def convert(images, labels):
-        return to_model_range(tf.cast(images, tf.float32)), labels
+    def convert(step, batch):
+        images, labels, conditions = batch
+        images = to_model_range(tf.cast(images, tf.float32))
+        if not (conditions or dataset.condition):
+            return images, labels
+        shape, seeds = [tf.shape(images)[0], DRAWS], (0, step)
+        draws = tf.random.stateless_uniform(shape, seeds, alg="philox")
+        return images, {"label": labels, **_with_image(dataset, images, conditions, draws)}
 
-    whole = _tensors(dataset.validation_images, dataset.validation_labels)
+    whole = _tensors(
+        dataset.validation_images, dataset.validation_labels, dataset.validation_conditions
+    )
     return (
         tf.data.Dataset.from_tensor_slices(whole)
         .batch(batch_size)
+        .enumerate()
         .map(convert, num_parallel_calls=tf.data.AUTOTUNE, deterministic=True)
         .prefetch(PREFETCH_BATCHES)
         .with_options(_options())
     )
 
 
-def _tensors(images, labels):
-    """Images and labels as tensors; images that are memory-mapped stay in their file."""
+def _with_image(dataset, images, conditions, draws):
+    """Conditions beside the label, in the model's range, with the one that is made of the image."""
+    conditions = dict(conditions)
+    if dataset.condition is not None:
+        made = tf.numpy_function(
+            functools.partial(condition_image, dataset.condition), [images, draws], tf.float32
+        )
+        height, width, _ = dataset.image_shape
+        shape = (images.shape[0], height, width, dataset.condition_image.channels)
+        conditions["image"] = tf.ensure_shape(made, shape)
+    elif "image" in conditions:
+        conditions["image"] = to_model_range(tf.cast(conditions["image"], tf.float32))
+    return conditions
+
+
+def _tensors(images, labels, conditions):
+    """Images and what goes with them as tensors; memory-mapped images stay in their file."""
     # On a machine with a GPU a constant would land there, and each batch would be copied back.
     with tf.device("CPU:0"):
         labels = tf.constant(labels)
+        conditions = {name: tf.constant(values) for name, values in conditions.items()}
         if not isinstance(images, np.memmap):
-            return tf.constant(images), labels
+            return tf.constant(images), labels, conditions
         # The tensor takes over the array's memory. TensorFlow reads only arrays that may be written
         # to from DLPack, though it never writes to a tensor.
         interface = {**images.__array_interface__, "data": (images.ctypes.data, False)}
         mapped = np.asarray(SimpleNamespace(__array_interface__=interface, owner=images))
-        return tf.experimental.dlpack.from_dlpack(mapped.__dlpack__()), labels
+        return tf.experimental.dlpack.from_dlpack(mapped.__dlpack__()), labels, conditions
 
 
 def _batch_indices(num_examples, batch_size, steps_per_epoch, seed, first_step):

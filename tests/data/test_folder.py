@@ -100,3 +100,57 @@ def test_a_folder_without_classes_or_images_is_refused(folder):
     (folder / "dog").mkdir()
     with pytest.raises(ValueError, match=r"`directory` must .*dog"):
         load(folder)
+
+
+@pytest.fixture
+def described(folder):
+    """The folder with a metadata.csv: the brightness of each image and its place in the folder."""
+    lines = [
+        f"{name},{pixels.mean()},{place},ignored"
+        for place, (name, pixels) in enumerate(files().items())
+    ]
+    (folder / "metadata.csv").write_text("\n".join(["file_name,light,place,note", *lines]))
+    return folder
+
+
+def test_numbers_come_from_the_metadata_of_the_folder(described):
+    dataset = load(described, numbers=("light", "place"))
+    for images, conditions in (
+        (dataset.images, dataset.conditions),
+        (dataset.validation_images, dataset.validation_conditions),
+    ):
+        light = images.mean(axis=(1, 2, 3))
+        np.testing.assert_allclose(conditions["numbers"][:, 0], light, rtol=1e-6)
+    light, place = dataset.numbers
+    assert (light.name, place.name) == ("light", "place")
+    values = dataset.conditions["numbers"][:, 1]
+    assert (place.low, place.high) == (values.min(), values.max())
+    assert place.mean == pytest.approx(values.mean())
+    assert place.std == pytest.approx(values.std())
+    assert dataset.content_hash() != load(described).content_hash()
+
+
+@pytest.mark.parametrize("text", ["", "nan", "inf", "many"])
+def test_a_number_that_is_missing_is_named_with_its_file(described, text):
+    file = described / "metadata.csv"
+    lines = file.read_text().splitlines()
+    name = lines[3].split(",")[0]
+    file.write_text("\n".join([*lines[:3], f"{name},{text},1,-", *lines[4:]]))
+    with pytest.raises(ValueError, match=rf"metadata.csv must have a .*`light` of {name}"):
+        load(described, numbers=("light",))
+
+
+def test_an_image_may_be_conditioned_on_one_of_the_same_name(folder, tmp_path_factory):
+    """Here on its negative."""
+    others = write_folder(
+        tmp_path_factory.mktemp("negatives"), {name: 255 - each for name, each in files().items()}
+    )
+    dataset = load(folder, condition_directory=others)
+    np.testing.assert_array_equal(dataset.conditions["image"], 255 - dataset.images)
+    assert dataset.condition_image.channels == 3
+    asked = dataset.asked([0, 2])
+    np.testing.assert_array_equal(asked["image"], 255 - dataset.validation_images[[0, 2]])
+    np.testing.assert_array_equal(asked["label"], dataset.validation_labels[[0, 2]])
+    (others / "ant" / "0.png").unlink()
+    with pytest.raises(ValueError, match="0.png cannot be read"):
+        load(folder, condition_directory=others)

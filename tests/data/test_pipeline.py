@@ -1,5 +1,6 @@
 """Batches: a permutation an epoch, a pure function of (seed, step), shards, flips, range."""
 
+import dataclasses
 import itertools
 
 import numpy as np
@@ -140,3 +141,51 @@ def test_validation_batches_are_all_examples_in_order(numbered_dataset, batch_si
 def test_shards_of_unequal_size_are_refused(numbered_dataset):
     with pytest.raises(ValueError, match="`batch_size`"):
         training_batches(numbered_dataset, BATCH_SIZE, seed=0, shard=(0, 3))
+
+
+@pytest.fixture
+def conditioned_dataset(numbered_dataset):
+    """Each image beside its negative, and two numbers that say which it is."""
+    numbers = np.stack([np.arange(53), -np.arange(53)], axis=1).astype(np.float32)
+    conditions = {"numbers": numbers, "image": 255 - numbered_dataset.images}
+    return dataclasses.replace(
+        numbered_dataset,
+        conditions=conditions,
+        validation_conditions={name: each[:11] for name, each in conditions.items()},
+        number_names=("up", "down"),
+    )
+
+
+def test_conditions_go_with_their_image(conditioned_dataset):
+    batches = [
+        *training_batches(conditioned_dataset, 8, seed=3).take(5),
+        *validation_batches(conditioned_dataset, 8),
+    ]
+    for images, given in batches:
+        np.testing.assert_allclose(given["image"], -images, atol=1e-6)
+        np.testing.assert_array_equal(given["numbers"][:, 0], given["label"])
+        np.testing.assert_array_equal(given["numbers"][:, 1], -given["label"].numpy())
+
+
+def test_conditions_change_neither_the_order_nor_the_flips(conditioned_dataset, numbered_dataset):
+    plain = training_batches(numbered_dataset, 8, seed=3).take(3)
+    for (image, label), (same, given) in zip(
+        plain, training_batches(conditioned_dataset, 8, seed=3).take(3), strict=True
+    ):
+        np.testing.assert_array_equal(same, image)
+        np.testing.assert_array_equal(given["label"], label)
+
+
+@pytest.mark.parametrize("shard", [(0, 1), (1, 2)])
+def test_what_is_made_of_an_image_depends_on_seed_and_step_alone(numbered_dataset, shard):
+    dataset = dataclasses.replace(numbered_dataset, condition="masked")
+    options = {"seed": 3, "condition_noise": 0.5}
+    batches = list(training_batches(dataset, 8, **options).take(4))
+    image, given = batches[3]
+    hole = given["image"][..., 3] > 0
+    assert 0 < np.mean(hole) < 1
+    _, again = next(iter(training_batches(dataset, 8, first_step=3, shard=shard, **options)))
+    rows = slice(4 * shard[0], None)
+    np.testing.assert_array_equal(again["image"], given["image"][rows])
+    noise = (given["image"][..., :3] - image)[~hole]
+    assert 0.05 < np.std(noise) < 0.5
