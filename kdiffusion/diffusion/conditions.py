@@ -210,13 +210,6 @@ def check_labels(card: DenoiserCard, labels: Labels, count: int) -> np.ndarray:
     if checked.dtype.kind == "U" and np.all(np.isin(checked, card.class_names)):
         by_name = {name: label for label, name in enumerate(card.class_names)}
         checked = np.vectorize(by_name.get, otypes=[np.int32])(checked)
-    if checked.ndim == 0:
-        checked = np.full(count, checked)
-    if checked.ndim != 1 or len(checked) != count or count == 0:
-        raise ValueError(
-            "`labels` and `seeds` (or images) must be sequences of the same length, at least 1. "
-            f"Received: labels of shape {checked.shape}, {count} of the other"
-        )
     in_range = checked.dtype.kind in "iu" and np.all((checked >= 0) & (checked <= card.null_label))
     if not in_range:
         raise ValueError(
@@ -224,4 +217,4 @@ def check_labels(card: DenoiserCard, labels: Labels, count: int) -> np.ndarray:
             f"no class, or names of classes: {reprlib.repr(list(card.class_names))}. "
             f"Received: labels={reprlib.repr(checked.tolist())}"
         )
-    return checked.astype(np.int32)
+    return np.broadcast_to(checked, count).astype(np.int32)

@@ -14,7 +14,6 @@ from kdiffusion.diffusion.sampling_options import SamplingOptions
 from kdiffusion.diffusion.sampling_plan import (
     Plan,
     check_images,
-    check_mask,
     check_seeds,
     make_plan,
 )
@@ -110,7 +109,8 @@ def inpaint(
     card = denoiser.card
     seeds = check_seeds(seeds)
     images = check_images(card, images, len(seeds))
-    keep = check_mask(card, keep_mask, len(seeds))
+    height, width, _ = card.image_shape
+    keep = np.broadcast_to(np.asarray(keep_mask, bool)[..., None], (len(seeds), height, width, 1))
     conditions = check_conditions(card, labels, len(seeds))
     plan = make_plan(denoiser, SamplingOptions(sampler=sampler, **options))
     if plan.sampler.multistep:

@@ -8,13 +8,11 @@ from typing import Any
 
 import numpy as np
 
-from kdiffusion.diffusion.card import DenoiserCard
 from kdiffusion.diffusion.conditions import Labels, check_labels
 from kdiffusion.diffusion.denoiser import Denoiser, NetworkDenoiser
 from kdiffusion.diffusion.inversion import INVERTIBLE, invert
 from kdiffusion.diffusion.samplers import find_sampler
 from kdiffusion.diffusion.sampling import Callback, sample
-from kdiffusion.diffusion.sampling_options import SamplingOptions
 from kdiffusion.diffusion.sampling_plan import check_images, check_seeds
 from kdiffusion.diffusion.seeded_noise import initial_latents
 
@@ -57,8 +55,8 @@ def interpolate(
 ) -> np.ndarray:
     """Interpolates between the images of two seeds (Song et al. 2021, section 5.3).
 
-    Ancestral sampling adds fresh noise to every frame, so that neighbouring latents give unlike
-    images; with a deterministic sampler an image is a smooth function of its latent.
+    With a deterministic sampler an image is a smooth function of its latent; one that adds fresh
+    noise to every frame makes unlike images of neighbouring latents.
 
     Args:
         denoiser: a Denoiser.
@@ -67,7 +65,7 @@ def interpolate(
         seeds: two ints; if they are equal, only the label changes.
         frames: int, at least 2, both ends included. Defaults to `10`.
         latents: array `[2, H, W, C]` to interpolate between, instead of those of the seeds.
-        sampler: str. A deterministic one; the card's if it is, "ddim" otherwise.
+        sampler: str. Defaults to the card's if it is deterministic, "ddim" otherwise.
         batch_size: int. Frames at a time.
         progress: bool. Whether to show a bar.
         callback: as in `sample`.
@@ -78,7 +76,8 @@ def interpolate(
     """
     card = denoiser.card
     ends = initial_latents(check_seeds(seeds), card.image_shape) if latents is None else latents
-    sampler = _deterministic(sampler, card, options)
+    if sampler is None:
+        sampler = "ddim" if find_sampler(card.sampler).always_random else card.sampler
     fractions = np.linspace(0.0, 1.0, frames)
     labels = np.full(frames, label) if np.ndim(label) == 0 else np.arange(frames)
     if np.ndim(label):
@@ -160,16 +159,3 @@ def mix_labels(denoiser: Denoiser, labels: Labels, fractions: np.ndarray) -> Den
 
     card = dataclasses.replace(card, class_names=names, null_label=len(names))
     return NetworkDenoiser(card, mixed)
-
-
-def _deterministic(sampler: str | None, card: DenoiserCard, options: dict[str, Any]) -> str:
-    chosen = sampler or card.sampler
-    if sampler is None and find_sampler(chosen).always_random:
-        chosen = "ddim"
-    eta = SamplingOptions(sampler=chosen, **options).resolve(card).eta or 0.0
-    if find_sampler(chosen).is_random(eta):
-        raise ValueError(
-            "`sampler` must be deterministic: with fresh noise, neighbouring frames would differ. "
-            f"Received: sampler={chosen!r}, eta={eta}"
-        )
-    return chosen

@@ -105,7 +105,9 @@ class SamplingOptions(RecommendedSampling):
         if "variance" in find_sampler(chosen["sampler"]).options:
             chosen.setdefault("variance", card.variance)
         if chosen["timesteps"] is not None:
-            chosen |= {"spacing": None, **self._named(chosen["timesteps"], card, start)}
+            visited = tuple(t for t in chosen["timesteps"] if start is None or t <= start)
+            check_timesteps(visited, card.schedule.num_timesteps)
+            chosen |= {"timesteps": visited, "steps": len(visited), "spacing": None}
         if tuple(chosen["guidance_interval"] or ()) == EVERYWHERE:
             chosen["guidance_interval"] = None
         self._check_sampler_options(chosen["sampler"])
@@ -113,7 +115,8 @@ class SamplingOptions(RecommendedSampling):
         pairs = resolved.pairs(card.schedule, start)
         if find_sampler(chosen["sampler"]).fitted:
             card.corrections(pairs)
-        resolved._check_interval(card.schedule, pairs, self.guidance_interval is not None)
+        if resolved.guidance_interval is not None:
+            within_interval(card.schedule.noise_levels, resolved.guidance_interval)
         return resolved
 
     def pairs(self, schedule: NoiseSchedule, start: int | None = None) -> list[tuple[int, int]]:
@@ -122,40 +125,6 @@ class SamplingOptions(RecommendedSampling):
         if chosen.timesteps is None:
             return timestep_pairs(schedule, chosen.steps, chosen.spacing, start)
         return pairs_between(chosen.timesteps)
-
-    def _check_interval(self, schedule, pairs, is_given):
-        """Refuses an interval without a timestep, and a given one between two steps.
-
-        Guidance was asked for and would never act.
-        """
-        if self.guidance_interval is None:
-            return
-        timesteps = [t for t, _ in pairs]
-        inside = within_interval(schedule.noise_levels, self.guidance_interval)
-        if is_given and self.guidance_strength != 0 and not inside[timesteps].any():
-            visited = ", ".join(f"{schedule.noise_levels[t]:.4g}" for t in timesteps)
-            raise ValueError(
-                "`guidance_interval` must hold at least one of the noise levels that these steps "
-                f"visit ({visited}). Received: guidance_interval={self.guidance_interval}"
-            )
-
-    def _named(self, timesteps, card, start):
-        """The named timesteps that are not above `start`, and their number."""
-        check_timesteps(timesteps, card.schedule.num_timesteps)
-        visited = tuple(t for t in timesteps if start is None or t <= start)
-        if not visited:
-            raise ValueError(
-                f"`timesteps` must hold one that is at most {start}, where the images begin. "
-                f"Received: timesteps={[*timesteps]}"
-            )
-        for name, implied in (("steps", len(visited)), ("spacing", None)):
-            value = getattr(self, name)
-            if value not in (None, implied):
-                raise ValueError(
-                    f"`{name}` must be left out where `timesteps` are given. "
-                    f"Received: {name}={value!r}"
-                )
-        return {"timesteps": visited, "steps": len(visited)}
 
     def _check_sampler_options(self, name):
         """An option that this sampler would silently ignore is an error."""

@@ -33,38 +33,14 @@ def check_seeds(seeds: Integers | None, count: int = 1) -> list[int]:
 def check_images(card: DenoiserCard, images: np.ndarray, count: int | None = None) -> np.ndarray:
     """Images of the card's shape and range, as float64 `[N, H, W, C]`; one can serve `count`."""
     images = np.asarray(images)
-    if images.ndim == 3 and count is not None:
-        images = np.broadcast_to(images, (count, *images.shape))
-    number = images.shape[:1] if count is None else (count,)
-    if images.shape != (*number, *card.image_shape) or images.size == 0:
-        raise ValueError(
-            f"`images` must have the shape {(count or 'N', *card.image_shape)}. "
-            f"Received: {images.shape}"
-        )
+    number = images.shape[:-3] if count is None else (count,)
     largest = 1.0 + 2e-5  # a float32 image may overshoot by its rounding
     if not (images.dtype.kind == "f" and np.all(np.abs(images) <= largest)):
         raise ValueError(
             "`images` must be floats from -1.0 to 1.0 (`to_model_range` brings uint8 pixels "
             f"there). Received: {images.dtype} from {images.min()} to {images.max()}"
         )
-    return images.astype(np.float64)
-
-
-def check_mask(card: DenoiserCard, keep_mask: np.ndarray, count: int) -> np.ndarray:
-    """A mask `[H, W]` or `[N, H, W]` of true and false as bool `[N, H, W, 1]`."""
-    keep_mask = np.asarray(keep_mask)
-    height, width, _ = card.image_shape
-    if keep_mask.shape not in ((height, width), (count, height, width)):
-        raise ValueError(
-            f"`keep_mask` must have the shape {(height, width)} or {(count, height, width)}. "
-            f"Received: {keep_mask.shape}"
-        )
-    if not np.all((keep_mask == 0) | (keep_mask == 1)):
-        raise ValueError(
-            "`keep_mask` must hold only 1 (keep) and 0 (fill in). "
-            f"Received: values from {keep_mask.min()} to {keep_mask.max()}"
-        )
-    return np.broadcast_to(keep_mask.astype(bool)[..., None], (count, height, width, 1))
+    return np.broadcast_to(images, (*number, *card.image_shape)).astype(np.float64)
 
 
 @dataclass(frozen=True)

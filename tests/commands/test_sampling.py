@@ -176,7 +176,6 @@ def test_a_film_and_its_strip_are_of_the_images_that_were_asked_for(run, toy, ca
         ("sample", ["--eta", 0.5, "--sampler", "unipc"], "`eta`"),
         ("sample", ["--out", "grid.bmp"], "must end in .png, .jpg, .jpeg, .webp"),
         ("film", ["--out", "film.png"], "must end in .gif"),
-        ("interpolate", ["--labels", "cat", "--sampler", "ddpm"], "`sampler`"),
     ],
 )
 def test_what_cannot_be_is_one_line_and_nothing_is_written(run, tmp_path, name, options, said):

@@ -59,7 +59,7 @@ def test_named_timesteps_above_the_noise_level_are_left_out(make_card, gaussian)
     # Neither step has the history that its row is for.
     ddim = run(gaussian(card), 0.7, sampler="ddim")
     np.testing.assert_array_equal(fitted, ddim)
-    with pytest.raises(ValueError, match="`timesteps` must hold one that is at most 199"):
+    with pytest.raises(ValueError, match="`timesteps` must fall"):
         run(gaussian(card), 0.2)
 
 

@@ -90,10 +90,9 @@ def test_callback_and_progress_follow_the_moves(make_card, gaussian, capsys):
 @pytest.mark.parametrize(
     ("changes", "message"),
     [
-        ({"keep_mask": np.full((2, 3), 0.5)}, "`keep_mask`"),
         ({"images": IMAGES * 200}, "`images`"),
         ({"sampler": "unipc"}, "`sampler`"),
-        ({"labels": [0, 1]}, "`labels`"),
+        ({"labels": [0, 1]}, "broadcast"),
     ],
 )
 def test_what_would_paint_wrongly_is_refused(changes, message, make_card, gaussian):

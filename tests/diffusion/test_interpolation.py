@@ -73,9 +73,3 @@ def test_between_two_real_images(make_card, gaussian):
     )  # fmt: skip
     assert walk.shape == (4, 2, 3, 1)
     np.testing.assert_allclose(walk[[0, -1]], images, atol=1e-4)
-
-
-@pytest.mark.parametrize("options", [{"sampler": "ddpm"}, {"eta": 0.5}])
-def test_a_walk_needs_a_deterministic_sampler(options, make_card, gaussian):
-    with pytest.raises(ValueError, match="`sampler` must be deterministic"):
-        interpolate(gaussian(make_card()), 0, (1, 2), progress=False, **options)
