@@ -66,15 +66,6 @@ def _help(program):
     )
 
 
-# What a command may need beside what sampling installs: modules and their packages.
-PACKAGES = {
-    "sklearn": "scikit-learn",
-    "tensorflow_datasets": "tensorflow-datasets tensorflow",
-    "pyarrow": "pyarrow",
-    "huggingface_hub": "huggingface_hub",
-    "ai_edge_litert": "ai-edge-litert",
-}
-
 ENDED_BY_SIGPIPE = 128 + 13  # as a shell has it, of a program that prints to a reader that has gone
 
 
@@ -111,8 +102,8 @@ def call(command: Callable[..., Any], arguments: Sequence[str], program: str) ->
 def reporting_errors() -> Iterator[None]:
     """Ends the process with one line for a mistake of the caller's, and status 1.
 
-    So do a full disk, too little memory and a loss that is not a number. Other exceptions are bugs,
-    and keep their trace.
+    So do a full disk, too little memory and a loss that is not a number. Other exceptions keep
+    their trace.
     """
     # Nothing that a user of a command could act on is in TensorFlow's start-up notices.
     os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
@@ -124,24 +115,14 @@ def reporting_errors() -> Iterator[None]:
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         sys.exit(ENDED_BY_SIGPIPE)
     except ModuleNotFoundError as error:
-        package = PACKAGES.get((error.name or "").split(".")[0])
         sys.exit(
-            f"error: {error}. `pip install {package}` installs it"
-            if package
-            else f"error: {error}. Training and exporting need "
-            "`pip install -e '.[train]'` in a checkout of kdiffusion, sampling `pip install .`"
+            f"error: {error}. In a checkout, `pip install -e '.[train]'` installs what training "
+            "and exporting need; other extras are litert, many_images, hub and s3"
         )
     except MemoryError as error:
         sys.exit(f"error: not enough memory: {' '.join(str(error).split())}")
     except (ValueError, OSError, ImportError, FloatingPointError) as error:
         sys.exit(f"error: {' '.join(_said(error).split())}")
-    except Exception as error:
-        if type(error).__name__ != "ResourceExhaustedError":  # TensorFlow's, which isn't imported
-            raise
-        sys.exit(
-            "error: not enough memory. A smaller batch needs less, or in training "
-            "--optimizer.gradient-accumulation"
-        )
     except KeyboardInterrupt:
         print("interrupted by Ctrl-C", file=sys.stderr)
         sys.exit(130)

@@ -9,7 +9,6 @@ import contextlib
 import gc
 import os
 import sys
-import tempfile
 import warnings
 from collections.abc import Iterator
 from types import ModuleType
@@ -58,7 +57,7 @@ def counted(number: int, what: str) -> str:
 
 
 def import_tensorflow() -> ModuleType:
-    """The module `tensorflow`, with its devices found; its notices show only if that fails."""
+    """The module `tensorflow`, with its devices found and without its notices."""
     os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")  # not yet in effect during the import
     # By itself TensorFlow uses oneDNN only with VNNI or the like; it trains faster with AVX2, too.
     os.environ.setdefault("TF_ENABLE_ONEDNN_OPTS", "1")
@@ -76,18 +75,14 @@ def import_tensorflow() -> ModuleType:
 
 @contextlib.contextmanager
 def _stderr_set_aside() -> Iterator[None]:
-    """Keeps what is written to descriptor 2, past Python too, and shows it if the block fails."""
+    """Drops what is written to descriptor 2, past Python too."""
     sys.stderr.flush()
     stderr = os.dup(2)
-    with tempfile.TemporaryFile() as notices:
-        os.dup2(notices.fileno(), 2)
-        try:
-            yield
-        except BaseException:
-            notices.seek(0)
-            os.write(stderr, notices.read())
-            raise
-        finally:
-            sys.stderr.flush()
-            os.dup2(stderr, 2)
-            os.close(stderr)
+    with open(os.devnull, "wb") as nowhere:
+        os.dup2(nowhere.fileno(), 2)
+    try:
+        yield
+    finally:
+        sys.stderr.flush()
+        os.dup2(stderr, 2)
+        os.close(stderr)

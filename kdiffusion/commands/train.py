@@ -112,7 +112,7 @@ def run(arguments: Sequence[str], program: str = "train.py") -> None:
         sys.exit(interruption.exit_status)
     if run.is_chief:
         say(f"\nDone in {(time.perf_counter() - start) / 60:.1f} minutes.")
-        say("\n".join(closing_lines(folder, run.card.class_names[-1], program)))
+        say("\n".join(closing_lines(folder)))
 
 
 def finish(run: Run) -> None:
@@ -140,17 +140,9 @@ def finish(run: Run) -> None:
     save_png(grid, grid_file, overwrite=True)
 
 
-def closing_lines(place: str, label: str, program: str) -> list[str]:
-    """What a finished run has made, and commands to try next.
-
-    Args:
-        place: str. Path or URL of the run's folder.
-        label: str. One of its classes.
-        program: str. How this command was called.
-    """
-    python, label = shlex.quote(sys.executable), shlex.quote(label)
-    command = "kdiffusion" if program == "kdiffusion train" else f"{python} -m kdiffusion"
-    onnx = shlex.quote(f"{place}/export/denoiser.onnx")
+def closing_lines(place: str) -> list[str]:
+    """What a finished run has made in its folder or at its URL, and commands to try next."""
+    python, onnx = shlex.quote(sys.executable), shlex.quote(f"{place}/export/denoiser.onnx")
     return [
         f"  checkpoints   {place}/checkpoints",
         f"  exported      {place}/export/denoiser.onnx",
@@ -159,6 +151,5 @@ def closing_lines(place: str, label: str, program: str) -> list[str]:
         "",
         "Next:",
         f"  {python} -m tensorboard.main --logdir {shlex.quote(f'{place}/tensorboard')}",
-        f"  {command} sample {onnx} --labels {label} --per-label 16 --out one_class.png",
-        f"  {command} interpolate {onnx} --labels {label} --between-seeds 1 2 --out walk.png",
+        f"  {python} -m kdiffusion sample {onnx} --per-label 16",
     ]

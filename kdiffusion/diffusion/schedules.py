@@ -5,12 +5,12 @@ A schedule is the float64 array `alphas_cumprod`, which makes a `NoiseSchedule`.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable
 
 import numpy as np
 
 from kdiffusion.diffusion.forward_process import NoiseSchedule
-from kdiffusion.tables import check_arguments, check_name
+from kdiffusion.tables import check_name
 
 MAX_BETA = 0.999  # Nichol & Dhariwal 2021: "to prevent singularities" at the noisy end.
 
@@ -66,7 +66,7 @@ def sigmoid_alphas_cumprod(num_timesteps: int, start: float = -3.0, end: float =
     return _with_capped_betas((falling - falling[-1]) / (falling[0] - falling[-1]))
 
 
-SCHEDULES: dict[str, Callable[[int], np.ndarray]] = {
+SCHEDULES: dict[str, Callable[..., np.ndarray]] = {
     "linear": linear_alphas_cumprod,
     "cosine": cosine_alphas_cumprod,
     "sigmoid": sigmoid_alphas_cumprod,
@@ -101,17 +101,10 @@ def make_schedule(
         ValueError: an unknown name, or invalid parameters.
     """
     make = SCHEDULES[check_name("schedule", name, SCHEDULES)]
-    check_arguments("schedule_options", options, make)
     alphas_cumprod = make(num_timesteps, **options)
     return NoiseSchedule(
         _zero_terminal_snr(alphas_cumprod) if zero_terminal_snr else alphas_cumprod
     )
-
-
-def options_from_text(texts: Iterable[str]) -> dict[str, float]:
-    """A schedule's own parameters for `make_schedule`, of texts NAME=NUMBER."""
-    pairs = (text.split("=") for text in texts)
-    return {name.strip(): float(number) for name, number in pairs}
 
 
 _zero_terminal_snr = zero_terminal_snr  # `make_schedule` has an argument of that name

@@ -10,12 +10,11 @@ from typing import TYPE_CHECKING
 
 import keras
 
-from kdiffusion.diffusion.schedules import make_schedule, options_from_text
+from kdiffusion.diffusion.schedules import make_schedule
 from kdiffusion.networks import NETWORKS
 from kdiffusion.runs.checkpoints import Checkpoints
-from kdiffusion.runs.config import LEARNING_RATE_SHAPES, OPTIMIZERS
+from kdiffusion.runs.config import LEARNING_RATE_SHAPES, OPTIMIZERS, arguments_of
 from kdiffusion.runs.run_directory import RunDirectory
-from kdiffusion.tables import check_arguments
 from kdiffusion.training.diffusion_model import DiffusionModel
 
 if TYPE_CHECKING:
@@ -38,7 +37,10 @@ def build_model(
     keras.utils.set_random_seed(config.run.seed)  # for the initial weights and dropout
     model, diffusion, optimizer = config.model, config.diffusion, config.optimizer
     network = _network(model, image_shape, num_classes)
-    schedule = _schedule(diffusion)
+    options = arguments_of(diffusion.schedule_options)
+    schedule = make_schedule(
+        diffusion.schedule, diffusion.num_timesteps, diffusion.zero_terminal_snr, **options
+    )
     diffusion_model = DiffusionModel(
         network,
         schedule,
@@ -97,22 +99,14 @@ def load_run(run_dir: str | os.PathLike, best: bool = False) -> Run:
     return Run(model, directory)
 
 
-def _schedule(diffusion):
-    options = options_from_text(diffusion.schedule_options)
-    return make_schedule(
-        diffusion.schedule, diffusion.num_timesteps, diffusion.zero_terminal_snr, **options
-    )
-
-
 def _network(model, image_shape, num_classes):
     fields = {**vars(model)}
-    name, policy = fields.pop("network"), fields.pop("dtype_policy")
-    del fields["network_options"]
-    options, network_class = model.own_arguments, resolve_name(NETWORKS[name])
+    network_class = resolve_name(NETWORKS[fields.pop("network")])
+    options = arguments_of(fields.pop("network_options"))
+    dtype = resolve_policy(fields.pop("dtype_policy"))
     # Of another network than UNet the settings need a translation.
     make = getattr(network_class, "from_settings", network_class)
-    check_arguments("model.network_options", options, network_class)
-    return make(image_shape, num_classes, **fields, **options, dtype=resolve_policy(policy))
+    return make(image_shape, num_classes, **fields, **options, dtype=dtype)
 
 
 # Flags of a CPU that does (x86: AVX-512 or AMX; Arm: `bf16`).

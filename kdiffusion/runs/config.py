@@ -5,6 +5,7 @@ Pydantic checks the values when a `Config` is made, before anything heavy is loa
 
 import dataclasses
 import json
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Annotated, Any, Self
 
@@ -92,12 +93,6 @@ class ModelConfig:
     """Side of the stem's patches; 2 is 5 times cheaper."""
     dtype_policy: Annotated[str, OneOf(DTYPE_POLICIES)] = "float32"
     """Keras dtype policy; auto: mixed_bfloat16 where the hardware supports it, else float32."""
-
-    @property
-    def own_arguments(self) -> dict[str, Any]:
-        """`network_options` as arguments of the network's class."""
-        pairs = (text.partition("=") for text in self.network_options)
-        return {name.strip(): json.loads(value) for name, _, value in pairs}
 
 
 @dataclass(frozen=True, config=STRICT)
@@ -250,6 +245,12 @@ class Config:
     def from_json(cls, text: str) -> Self:
         """The inverse of `to_json`. Raises ValueError for each field that is not valid."""
         return TypeAdapter(cls).validate_json(text)
+
+
+def arguments_of(options: Sequence[str]) -> dict[str, Any]:
+    """The arguments that settings such as `network_options` are: texts NAME=JSON."""
+    pairs = (text.partition("=") for text in options)
+    return {name.strip(): json.loads(value) for name, _, value in pairs}
 
 
 def epochs_between(every: int | None, epochs: int) -> int:

@@ -3,10 +3,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Iterator
 from typing import TYPE_CHECKING
-
-from kdiffusion.runs.config import PARENT
 
 NVIDIA_DEVICES = ("/dev/nvidia0", "/dev/nvidiactl", "/dev/dxg")
 
@@ -32,20 +29,10 @@ def settings_lines(config: Config, run_dir: str | os.PathLike) -> list[str]:
     return [
         f"  data set    {config.data.name}",
         f"  folder      {run_dir}",
-        f"  network     {_network(config)}",
+        f"  network     {config.model.network}",
         f"  objective   {objective}",
         f"  length      {optimizer.epochs:,} epochs, {optimizer.batch_size:,} images per step",
     ]
-
-
-def _network(config):
-    model = config.model
-    if model.network == PARENT:  # read later: the settings beside it are not this network's
-        return f"that of {config.run.init_from}"
-    widths = [model.base_channels * multiplier for multiplier in model.channel_multipliers]
-    widths = model.own_arguments.get("widths", widths)  # of a network that takes them so
-    channels = " ".join(map(str, widths))
-    return f"{model.network}, {channels} channels, blocks per level: {model.blocks_per_level}"
 
 
 def found_lines(
@@ -64,27 +51,23 @@ def found_lines(
         f"  parameters  {model.network.count_params():,}, {config.model.dtype_policy}",
         f"  steps       {total_steps:,}: {steps:,} per epoch",
         f"  devices     {_devices(strategy)}",
-        *(f"  note        {note}" for note in notes(config, dataset.image_shape[0], total_steps)),
+        *notes(config, dataset.image_shape[0]),
     ]
 
 
-def notes(config: Config, height: int, total_steps: int) -> Iterator[str]:
-    """Settings that hardly serve the run, in a line each.
+def notes(config: Config, height: int) -> list[str]:
+    """A line if settings ask for attention that no map of the U-Net has.
 
     Args:
         config: `Config`.
         height: int. Of the run's images.
-        total_steps: int. Of the whole run.
     """
-    model, warmup = config.model, config.optimizer.warmup_steps
-    if 2 * warmup > total_steps:
-        yield f"optimizer.warmup_steps {warmup}: the learning rate rises for most of the run"
-    if not config.objective.learns_null_label and config.sampling.guidance_strength != 0:
-        yield "objective.label_dropout 0: no guidance is learnt, so samples have none"
+    model = config.model
     heights = [height // (model.patch_size * 2**n) for n in range(len(model.channel_multipliers))]
     unused = sorted({*model.attention_resolutions} - {*heights})
-    if model.network == "unet" and unused:
-        yield f"model.attention_resolutions {unused}: the maps' heights are {heights}"
+    if model.network != "unet" or not unused:
+        return []
+    return [f"  note        model.attention_resolutions {unused}: the maps' heights are {heights}"]
 
 
 def _devices(strategy):

@@ -78,8 +78,6 @@ def with_checked_start(x: Any, y: Any, num_classes: int) -> Any:
     """
     if y is not None:
         batch = keras.tree.map_structure(lambda values: values[:FIRST_IMAGES], (x, y))
-    elif isinstance(x, keras.utils.PyDataset):
-        batch = x[0]
     elif isinstance(x, types.GeneratorType):  # which can't be begun twice
         batch = next(x)
         x = (each for part in ([batch], x) for each in part)

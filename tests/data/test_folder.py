@@ -152,5 +152,5 @@ def test_an_image_may_be_conditioned_on_one_of_the_same_name(folder, tmp_path_fa
     np.testing.assert_array_equal(asked["image"], 255 - dataset.validation_images[[0, 2]])
     np.testing.assert_array_equal(asked["label"], dataset.validation_labels[[0, 2]])
     (others / "ant" / "0.png").unlink()
-    with pytest.raises(ValueError, match="0.png cannot be read"):
+    with pytest.raises(ValueError, match="cannot be read as an image"):
         load(folder, condition_directory=others)

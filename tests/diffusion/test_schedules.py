@@ -11,7 +11,6 @@ from kdiffusion.diffusion.schedules import (
     SCHEDULES,
     linear_alphas_cumprod,
     make_schedule,
-    options_from_text,
     zero_terminal_snr,
 )
 
@@ -122,10 +121,6 @@ def test_every_parameter_of_a_schedule_is_reached_by_name(name):
         other = make_schedule(name, 50, **{option: parameter.default * 1.5})
         assert same == make_schedule(name, 50)
         assert other != same
-
-
-def test_parameters_are_read_from_text():
-    assert options_from_text(["offset=0.02", " start = -1e1"]) == {"offset": 0.02, "start": -10.0}
 
 
 def test_sigmoid_follows_its_formula():

@@ -59,6 +59,11 @@ def test_a_value_that_cannot_be_is_refused_by_name_in_python_and_in_a_file(name,
         Config.from_json(json.dumps(content))
 
 
+def test_arguments_are_read_from_text():
+    found = config.arguments_of(["offset=0.02", " start = -1e1", "widths=[8,24]"])
+    assert found == {"offset": 0.02, "start": -10.0, "widths": [8, 24]}
+
+
 def test_guidance_everywhere_survives_json():
     config = DIGITS.replace(**{"sampling.guidance_interval": (0, float("inf"))})
     assert Config.from_json(config.to_json()) == config == DIGITS

@@ -170,7 +170,7 @@ def test_the_first_step_that_is_not_finite_stops_with_the_checkpoints_before_it_
 )
 def test_a_run_that_cannot_begin_replaces_none(run, tiny, sections):
     before = sorted(run.directory.path.rglob("*"))
-    with pytest.raises((ValueError, FileNotFoundError)):
+    with pytest.raises((ValueError, FileNotFoundError, TypeError)):
         train(tiny(**sections), run.directory.path, overwrite=True)
     with pytest.raises(FileExistsError, match="already holds"):
         train(tiny(), run.directory.path)
