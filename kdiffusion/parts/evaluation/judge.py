@@ -101,11 +101,6 @@ def load_judge(path_or_name: str | os.PathLike) -> Judge:
     path = Path(path_or_name)
     if path.suffix != ".onnx":
         path = JUDGES / f"{path_or_name}.onnx"
-    if not path.is_file():
-        raise ValueError(
-            f"`judge` must be an ONNX file or one of {judge_names()}. "
-            f"Received: judge={str(path_or_name)!r}"
-        )
     session = open_session(path)
     text = session.get_modelmeta().custom_metadata_map.get(CARD_KEY)
     if text is None:
