@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -32,7 +32,7 @@ IMAGES, NETWORK_IMAGES = 5000, 500  # at most, unless given
 
 
 def evaluate(
-    source: Denoiser | ImageSet | np.ndarray,
+    source: Denoiser | ImageSet,
     data: ImageDataset | Real,
     *,
     count: int | None = None,
@@ -45,18 +45,15 @@ def evaluate(
     """Measures samples against real images: the dictionary that evaluation.json holds.
 
     Args:
-        source: a Denoiser with its card, such as `load_denoiser` gives; or samples, uint8
-            `[N, H, W, C]` or an `ImageSet` with their labels.
+        source: a Denoiser with its card, such as `load_denoiser` gives; or samples, an `ImageSet`.
         data: ImageDataset, or what `read_real` made of one.
         count: int. Samples of a Denoiser; as many as suit the data set if not given.
         measures: keys of `MEASURES`; all that can be taken if not given.
         network_images: int. Held-out images to measure a Denoiser on without sampling; 0 for none.
         seed: int. Of the first sample, and of the subsets that measures take.
         progress: bool. Whether to show bars.
-        **reading: `judge`, `features` and the like, as for `read_real`.
+        **reading: the fields of `Reading`.
     """
-    if isinstance(source, np.ndarray):
-        source = ImageSet(source)
     if isinstance(source, ImageSet):
         shape, names = source.images.shape[1:], source.class_names
     else:
@@ -66,8 +63,8 @@ def evaluate(
         return measure(source, real, measures, seed, progress)[0]
     samples = _sample(source, real, count, seed, progress)
     figures, _ = measure(samples, real, measures, seed, progress)
-    network = network_figures(source, real, network_images, seed, progress)
-    return {**figures, "network": network}
+    figures["network"] = network_figures(source, real, network_images, seed, progress)
+    return figures
 
 
 def _sample(denoiser, real, count, seed, progress):
@@ -110,7 +107,11 @@ def measure(
         "judge": None if judge is None else {
             "name": judge.name, "accuracy": judge.accuracy, "sha256": judge.sha256
         },
-        "sampler": _sampler(samples.settings),
+        # What was asked of it; the numbers of the labels are among the figures.
+        "sampler": {
+            name: value for name, value in samples.settings.items()
+            if name not in ("class_names", "labels")
+        },
         "seed": seed,
         **dict.fromkeys(KEYS),
         "images": count,
@@ -214,12 +215,6 @@ def network_figures(
     if real.class_names is None:  # a network of one class, which is any image's
         labels = np.zeros_like(labels)
     return measure_network(denoiser, images, labels, seed=seed, progress=progress)
-
-
-def _sampler(settings: Mapping[str, Any]) -> dict[str, Any]:
-    """What was asked of the sampler."""
-    facts = ("class_names", "labels")  # of the images: their numbers are among the figures
-    return {name: value for name, value in settings.items() if name not in facts}
 
 
 def _labels(samples, class_names):

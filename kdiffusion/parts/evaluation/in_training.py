@@ -18,6 +18,7 @@ from .evaluation import evaluate, measurable
 from .judge import find_judge
 from .network_measures import FEWEST_IMAGES
 from .real_images import Real, read_real
+from .report import ROWS
 
 if TYPE_CHECKING:
     from kdiffusion.data import ImageDataset
@@ -27,15 +28,10 @@ if TYPE_CHECKING:
 
 EVALUATIONS = 4  # of a run, where `every_epochs` is None
 MEASURES = ("share_as_asked", "frechet", "kernel", "precision_recall", "grain")
-WORDS = {  # a figure is left out where there are too few images for it
-    "share_as_asked": "share read as the class asked for (higher is better)",
-    "frechet_distance": "Fréchet distance to the training images (lower is better)",
-    "kernel_distance": "kernel distance to the training images (lower is better)",
-    "recall": "share of training images that samples come near (higher is better)",
-    "grain_levels": "grain, in levels of 255 (blur lowers it)",
-    "structure": "log error in layout and shapes (lower is better)",
-    "detail": "log error in texture and edges (lower is better)",
-}
+FIGURES = (  # one is left out where there are too few images for it
+    "share_as_asked", "frechet_distance", "kernel_distance", "recall", "grain_levels", "structure",
+    "detail",
+)  # fmt: skip
 
 
 def make_callback(
@@ -83,7 +79,7 @@ class EvaluationInTraining(keras.callbacks.Callback):
         if not self.is_due(epoch + 1):
             return
         start = time.perf_counter()
-        figures = self.figures(self.model.denoiser(self._card()))
+        figures = self.figures(self.model.denoiser(self._directory.card(self.model)))
         seconds = time.perf_counter() - start
         say(said_of(epoch + 1, figures, self._config.evaluation.images, seconds))
         with self._writer.as_default(step=self.model.step.numpy()):
@@ -92,7 +88,7 @@ class EvaluationInTraining(keras.callbacks.Callback):
         self._writer.flush()  # a checkpoint follows, and says that this is done
 
     def figures(self, denoiser: Denoiser, progress: bool = True) -> dict[str, float]:
-        """Those of `WORDS` that so many images can be measured by (docs/evaluation.md)."""
+        """Those of `FIGURES` that so many images can be measured by (docs/evaluation.md)."""
         images = self._config.evaluation.images
         possible, _ = measurable(None, images, True, self._real)
         found = evaluate(
@@ -101,14 +97,13 @@ class EvaluationInTraining(keras.callbacks.Callback):
             network_images=images, seed=self._config.run.seed, progress=progress,
         )  # fmt: skip
         found |= found["network"]
-        return {name: found[name] for name in WORDS if found.get(name) is not None}
-
-    def _card(self):
-        return self._directory.card(self.model)
+        return {name: found[name] for name in FIGURES if found.get(name) is not None}
 
 
 def said_of(epoch: int, figures: Mapping[str, float], images: int, seconds: float) -> str:
     """What an evaluation found, in words: a line a figure, for a terminal of 80 columns."""
     lines = [f"Epoch {epoch}, evaluated on {images:,} samples in {seconds:.0f} s:"]
-    lines += [f"  {figures[name]:8.3g}  {WORDS[name]}" for name in figures]
+    for name, value in figures.items():
+        title, better, _ = ROWS[name]
+        lines.append(f"  {value:8.3g}  {title} (better: {better})")
     return "\n".join(lines)

@@ -54,12 +54,11 @@ ROWS = {
         "Distance to the nearest", "1",
         "Over that of held-out images; below 1 where samples are too like training images.",
     ),
-}  # fmt: skip
-NETWORK_ROWS = {
+    # Of the network, without sampling.
     "structure": (
         "Structure", "lower",
-        ("Log denoising error relative to the best per-pixel linear denoiser, averaged over "
-        "sigma >= 0.4."),
+        ("The network's log denoising error relative to the best per-pixel linear denoiser, "
+        "averaged over sigma >= 0.4."),
     ),
     "detail": ("Detail", "lower", "The same over sigma <= 0.2."),
     "label_nats": (
@@ -70,25 +69,35 @@ NETWORK_ROWS = {
 }  # fmt: skip
 # What depends on how many images there are, so that fewer of them don't compare.
 BY_COUNT = ("frechet_distance", "kernel_distance", "precision", "recall", "density", "coverage")
+# Ending of the key of what is shown beside a figure ► how.
+BESIDE = {
+    "by_chance": "by chance {:.2g}", "sd": "spread {:.1g}", "standard_error": "± {:.1g}",
+    "se": "± {:.1g}",
+}  # fmt: skip
 
 
 def table(figures: Mapping[str, Any]) -> str:
     """The figures in lines of text: samples beside held-out real images."""
-    lines: list[tuple[str, ...]] = [("", "samples", "", "held-out real", "better")]
-    real = figures["real"]
-    lines.append(("images", f"{figures['images']}", "", f"{real['images']}", ""))
-    for key, (title, better, _) in ROWS.items():
-        if figures.get(key) is not None:
-            lines.append((title, *_value(figures, key), _text(real, key), better))
-    for key, (title, better, _) in NETWORK_ROWS.items():
-        if figures.get("network"):
-            lines.append((title, *_value(figures["network"], key), "", better))
-    widths = [max(len(line[column]) for line in lines) for column in range(5)]
+    lines = [
+        ("", "samples", "", "held-out real", "better"),
+        ("images", f"{figures['images']}", "", f"{figures['real']['images']}", ""),
+        *(row[:-1] for row in _measured(figures)),
+    ]
+    widths = [max(map(len, column)) for column in zip(*lines, strict=True)]
     rows = [
         "  ".join(cell.ljust(width) for cell, width in zip(line, widths, strict=True)).rstrip()
         for line in lines
     ]
     return "\n".join([*rows, *textwrap.wrap(_fewer_held_out(figures), 80)])
+
+
+def _measured(figures):
+    """Of each figure: (title, value, error, that of held-out images, better, what it tells)."""
+    found = {**(figures["network"] or {}), **figures}
+    for key, (title, better, note) in ROWS.items():
+        if found.get(key) is not None:
+            held_out = " ".join(_value(figures["real"], key)).strip()
+            yield title, *_value(found, key), held_out, better, note
 
 
 def _fewer_held_out(figures):
@@ -106,16 +115,10 @@ def _value(figures, key):
     if value is None:
         return "", ""
     text = str(value) if isinstance(value, int) else f"{value:.4g}"  # a count to the last digit
-    beside = {"by_chance": "by chance {:.2g}", "sd": "spread {:.1g}"}
-    beside |= dict.fromkeys(("standard_error", "se"), "± {:.1g}")
-    for ending, words in beside.items():
+    for ending, words in BESIDE.items():
         if figures.get(f"{key}_{ending}") is not None:
             return text, words.format(figures[f"{key}_{ending}"])
     return text, ""
-
-
-def _text(figures, key):
-    return " ".join(_value(figures, key)).strip()
 
 
 def report(
@@ -137,7 +140,6 @@ def report(
         "Samples": _grid(samples, real.class_names),
         "What the judge, a classifier, reads": _judged(figures),
         "Nearest training images": _nearest(samples, real, nearest),
-        "The network, without sampling": _network(figures["network"]),
         "Settings": _settings(figures),
     }
     return string.Template(PAGE.read_text(encoding="utf-8")).substitute(
@@ -160,23 +162,15 @@ def _rows(head: Iterable[Any], rows: Iterable[Iterable[Any]]) -> str:
 
 
 def _figures(figures):
-    real = figures["real"]
+    held_out = f"{figures['real']['images']:,} held-out real images"
     rows = [
-        (
-            title,
-            " ".join(_value(figures, key)),
-            " ".join(_value(real, key)).strip() or "–",
-            better,
-            note,
-        )
-        for key, (title, better, note) in ROWS.items()
-        if figures.get(key) is not None
+        (title, f"{value} {error}", of_held_out or "–", better, note)
+        for title, value, error, of_held_out, better, note in _measured(figures)
     ]
     rows += [
         (name, "–", "–", "", f"not measured: {why}")
         for name, why in figures["not_measured"].items()
     ]
-    held_out = f"{real['images']:,} held-out real images"
     return _rows(("measure", "samples", held_out, "better", "what it tells"), rows)
 
 
@@ -228,37 +222,15 @@ def _nearest(samples, real, nearest):
     return "".join(parts)
 
 
-def _network(network):
-    if not network:
-        return ""
-    rows = [
-        (title, _text(network, key), better, note)
-        for key, (title, better, note) in NETWORK_ROWS.items()
-    ]
-    errors = zip(network["sigmas"], network["relative_errors"], strict=True)
-    rows += [
-        (
-            f"at sigma {sigma:g}",
-            f"{error:.4g}",
-            "lower",
-            "Squared error over the linear denoiser's.",
-        )
-        for sigma, error in errors
-    ]
-    return _rows((f"{network['images']:,} held-out images", "", "better", "what it tells"), rows)
-
-
 def _settings(figures):
-    judge = figures["judge"] or {"name": "none", "accuracy": {}}
+    judge = figures["judge"] or {"name": None, "accuracy": {}}
     entries = {
         "source": figures["source"],
-        "data": figures["data"],
         "validation images": figures["held_out"],
         "judge": judge["name"],
         **{f"held-out images read right, {kind}": n for kind, n in judge["accuracy"].items()},
         **{f"sampler: {name}": value for name, value in figures["sampler"].items()},
         "seed of subsets": figures["seed"],
-        "seconds": figures["seconds"],
     }
     return _rows(("", ""), [each for each in entries.items() if each[1] is not None])
 

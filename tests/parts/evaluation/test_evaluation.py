@@ -110,7 +110,7 @@ def test_every_defect_moves_what_is_meant_to_see_it(dataset, judge_file, pixels_
     # Two features are too few to tell images apart.
     real = read_real(dataset, SHAPE, None, progress=False, features=pixels_file)
     for spoilt, expected in ((images, 0), (copied, 10), (mirrored, 10)):
-        figures = _evaluate(spoilt, real, measures=("copies",))
+        figures = _evaluate(_set(spoilt), real, measures=("copies",))
         assert figures["copies"] == expected
         assert figures["copies_by_chance"] == 600 / 701
 
@@ -139,7 +139,7 @@ def test_what_is_asked_for_and_cannot_be_measured_is_refused(dataset, judge_file
         measurable(("precision_recall",), 180, True, real)
     with pytest.raises(ValueError, match=r"`measures`.*share_as_asked: there is no judge"):
         _evaluate(
-            _images(2, 600)[0], dataset, features=judge_file, feature_output="features",
+            _set(_images(2, 600)[0]), dataset, features=judge_file, feature_output="features",
             measures=("share_as_asked",),
         )  # fmt: skip
 
