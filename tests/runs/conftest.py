@@ -13,6 +13,13 @@ from kdiffusion.runs.build import build_model
 from kdiffusion.runs.checkpoints import STATE, logs_of
 from kdiffusion.runs.run_directory import RunDirectory
 
+# The same network for a command, or a process of its own.
+TINY = [
+    "digits", "--model.base-channels", "4", "--model.channel-multipliers", "1",
+    "--model.dtype-policy", "float32", "--optimizer.name", "adamw", "--optimizer.batch-size",
+    "256", "--sampling.steps", "2", "--run.sample-every-epochs", "100",
+]  # fmt: skip
+
 
 def tiny_config(**sections):
     """The digits preset with a network of a few thousand weights; six steps per epoch."""
@@ -68,17 +75,12 @@ def last_checkpoint():
     return _last_checkpoint
 
 
-@pytest.fixture(scope="session")
-def as_it_was():
-    """`as_it_was(run, copy, step)`: copies a run as it was when that step was saved."""
-
-    def copied(run, copy, step):
-        shutil.copytree(run, copy)
-        for folder in copy.glob("checkpoints/**/step_*"):
-            if int(folder.name.removeprefix("step_")) > step:
-                shutil.rmtree(folder)
-
-    return copied
+def as_it_was(run, copy, step):
+    """Copies the folder of a run as it was when that step was saved."""
+    shutil.copytree(run, copy)
+    for folder in copy.glob("checkpoints/**/step_*"):
+        if int(folder.name.removeprefix("step_")) > step:
+            shutil.rmtree(folder)
 
 
 @pytest.fixture(scope="module")

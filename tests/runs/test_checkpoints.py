@@ -103,28 +103,16 @@ def test_when_the_newest_are_all_damaged_the_best_is_restored(model, tmp_path):
     assert _holds(model, 1)
 
 
-def test_without_a_whole_checkpoint_there_is_nothing_to_restore(model, tmp_path):
-    with pytest.raises(FileNotFoundError, match="holds no whole checkpoint"):
-        Checkpoints(model, tmp_path).restore()
-
-
-def test_what_is_the_users_is_no_checkpoint(model, tmp_path):
-    checkpoints = _save(model, tmp_path, 1)
-    shutil.copytree(tmp_path / "step_00000001", tmp_path / "step_00000002_copy")
-    (tmp_path / "notes.partial").write_text("mine")
-    assert checkpoints.restore() == 1
-    _save(model, tmp_path, 3, 4, keep=1)
-    assert _names(tmp_path) == ["notes.partial", "step_00000002_copy", "step_00000004"]
-
-
-def test_what_a_killed_write_left_is_ignored_and_cleared_away(model, tmp_path):
+def test_what_a_killed_write_left_is_cleared_away_and_what_is_the_users_stays(model, tmp_path):
     checkpoints = _save(model, tmp_path, 1, val_losses=[0.5])
     for folder in (tmp_path / "step_00000002.partial", tmp_path / "best/step_00000002.partial"):
         shutil.copytree(tmp_path / "step_00000001", folder)
         (folder / RECORD).unlink()
+    shutil.copytree(tmp_path / "step_00000001", tmp_path / "step_00000002_copy")
+    (tmp_path / "notes.partial").write_text("mine")
     assert checkpoints.restore() == 1
-    _save(model, tmp_path, 3)
-    assert _names(tmp_path) == ["best", "step_00000001", "step_00000003"]
+    _save(model, tmp_path, 3, keep=1)
+    assert _names(tmp_path) == ["best", "notes.partial", "step_00000002_copy", "step_00000003"]
     assert _names(tmp_path / "best") == ["step_00000001"]
 
 

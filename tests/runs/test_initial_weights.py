@@ -10,15 +10,12 @@ import pytest
 from kdiffusion.export.formats import export_network
 from kdiffusion.networks import LABEL_TABLE, describe, named_weights
 from kdiffusion.runs.build import build_model
-from kdiffusion.runs.initial_weights import (
-    InitialWeights,
-    read_parent,
-    start_from,
-)
+from kdiffusion.runs.initial_weights import InitialWeights, read_parent, start_from
 from kdiffusion.runs.resolve import resolve
 from kdiffusion.runs.run import train
 from kdiffusion.runs.run_directory import RunDirectory
 from kdiffusion.training.objectives import Trajectory
+from tests.runs.conftest import as_it_was
 
 DIGITS = tuple("0123456789")
 
@@ -112,7 +109,7 @@ def test_a_teacher_must_be_like_its_student(tiny_model, parent):
 
 @pytest.mark.slow
 def test_a_student_says_where_it_started_and_goes_on_exactly_without_its_parent(
-    tiny, file, as_it_was, tmp_path, last_checkpoint, capsys
+    tiny, file, tmp_path, last_checkpoint, capsys
 ):
     source = shutil.copy(file, tmp_path)
 
@@ -148,15 +145,3 @@ def test_a_parents_network_keeps_its_attention_for_images_of_another_size(tiny, 
     child = build_model(config, (12, 16, 1), 10, total_steps=12)
     count = len(parent.weights)
     assert start_from(child, parent, DIGITS)[0].startswith(f"Starting from {count} of {count}")
-
-
-def test_a_parents_network_is_taken_whatever_it_is(tiny, tiny_model, parent):
-    other = _random(tiny_model(model={"channel_multipliers": [1, 2], "scale_shift": True}))
-    weights = {n: np.asarray(v) for n, v in named_weights(other.ema_network).items()}
-    _, network = describe(other.ema_network)
-    read = dataclasses.replace(parent, weights=weights, network=network)
-    asked = tiny(model={"network": "parent"}, run={"init_from": str(read.path)})
-    config = resolve(asked, None, read, (8, 8, 1))
-    assert config.model.network == "unet"
-    assert (config.model.channel_multipliers, config.model.scale_shift) == ((1, 2), True)
-    start_from(build_model(config, (8, 8, 1), 10, total_steps=12), read, DIGITS)

@@ -8,8 +8,9 @@ import pytest
 from kdiffusion import load_denoiser
 from kdiffusion.__main__ import main
 from kdiffusion.export.formats import export_run
-from kdiffusion.object_store import RunCopy, download, downloaded
+from kdiffusion.object_store import RunCopy, download
 from kdiffusion.runs.initial_weights import read_parent
+from tests.runs.conftest import TINY
 
 BUCKET = "kdiffusion"
 
@@ -60,17 +61,7 @@ def test_a_name_that_leads_out_of_the_folder_is_refused(tmp_path, monkeypatch):
         download(url, tmp_path / "here")
 
 
-def test_nothing_at_a_url_is_said(tmp_path):
-    with pytest.raises(FileNotFoundError, match="nothing does not exist"):
-        downloaded(f"memory://{tmp_path.name}/nothing")
-
-
-TINY = [
-    "digits", "--model.base-channels", "4", "--model.channel-multipliers", "1",
-    "--model.dtype-policy", "float32", "--optimizer.name", "adamw", "--optimizer.epochs", "2",
-    "--optimizer.batch-size", "256", "--sampling.steps", "2", "--run.sample-every-epochs", "100",
-    "--run.checkpoint-every-epochs", "1",
-]  # fmt: skip
+SETTINGS = [*TINY, "--optimizer.epochs", "2", "--run.checkpoint-every-epochs", "1"]
 
 # Killed in the second epoch, when the checkpoint of the first has been copied.
 KILLED = """
@@ -94,7 +85,7 @@ def test_a_run_in_s3_is_killed_and_goes_on_on_another_machine_and_serves_as_any(
 ):
     url = f"s3://{BUCKET}/killed"
     killed = {"status": -signal.SIGKILL, "env": {"TMPDIR": str(tmp_path)}}
-    run_python("-c", KILLED, *TINY, "--run-dir", url, **killed)
+    run_python("-c", KILLED, *SETTINGS, "--run-dir", url, **killed)
     assert s3.exists(f"{BUCKET}/killed/checkpoints/step_00000006/record.json")
     main(["train", "--run-dir", url, "--resume"])
     said = capsys.readouterr().out
@@ -110,4 +101,4 @@ def test_a_run_in_s3_is_killed_and_goes_on_on_another_machine_and_serves_as_any(
     parent = read_parent(url)
     assert parent.to_dict() == {"name": url, "sha256": read_parent(file).sha256}
     with pytest.raises(SystemExit, match="already holds"):
-        main(["train", *TINY, "--run-dir", url])
+        main(["train", *SETTINGS, "--run-dir", url])

@@ -1,8 +1,7 @@
 import pytest
 
 from kdiffusion.runs import PRESETS
-from kdiffusion.runs import build as precision
-from kdiffusion.runs.build import cpu_has_bfloat16, resolve_policy
+from kdiffusion.runs.build import _gpu_has_bfloat16, cpu_has_bfloat16
 
 
 @pytest.mark.parametrize(
@@ -23,13 +22,7 @@ def test_a_processor_has_bfloat16_where_its_description_says_so(tmp_path, flags,
 
 @pytest.mark.parametrize(("capability", "has"), [((7, 5), False), ((8, 0), True), ((9, 0), True)])
 def test_a_gpu_has_bfloat16_from_a_compute_capability_on(capability, has):
-    assert precision._gpu_has_bfloat16({"compute_capability": capability}) is has
-
-
-def test_auto_is_one_of_two_and_other_policies_are_taken_as_they_are():
-    assert resolve_policy("auto") in ("float32", "mixed_bfloat16")
-    for name in ("float32", "mixed_bfloat16", "mixed_float16"):
-        assert resolve_policy(name) == name
+    assert _gpu_has_bfloat16({"compute_capability": capability}) is has
 
 
 def test_no_preset_demands_bfloat16_of_a_machine_without_it():

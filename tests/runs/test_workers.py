@@ -14,20 +14,20 @@ import pytest
 
 from kdiffusion.data import load_dataset
 from kdiffusion.data.pipeline import training_batches
+from tests.runs.conftest import TINY
 
 pytestmark = pytest.mark.slow
 ROOT = Path(__file__).parent.parent.parent
 
-TINY = [
-    "digits", "--optimizer.epochs", "1", "--optimizer.batch-size", "256", "--optimizer.name",
-    "adamw", "--model.base-channels", "4", "--model.channel-multipliers", "1", "--model.dropout",
-    "0.2", "--model.dtype-policy", "float32", "--sampling.steps", "2", "--run.sample-every-epochs",
-    "100", "--run.strategy", "multi_worker", "--run.checkpoint-every-steps", "1", "--resume",
+SETTINGS = [
+    *TINY, "--optimizer.epochs", "1", "--model.dropout", "0.2", "--run.strategy", "multi_worker",
+    "--run.checkpoint-every-steps", "1", "--resume",
 ]  # fmt: skip
 
 # What two workers do one thing after another: they read an epoch and print digests of the images
-# that each is given, start with other settings, and train twice. The second run is stopped by a
-# callback of the first worker, then by a SIGTERM to the second, which is killed in the end.
+# that each is given, start with other settings, and train twice. A callback of the first worker
+# ends the first run, at its last step; a SIGTERM to the second worker stops the second run, in
+# which that worker is killed in the end.
 TOGETHER = """
 import functools, hashlib, os, signal, sys, keras
 from kdiffusion.commands import train
@@ -54,11 +54,15 @@ try:
     train.run(to("refused", "--optimizer.learning-rate", "0.1" if is_first else "0.2"))
 except ValueError as error:
     print("refused:", error)
-train.run(to("whole"))
 
 class Stop(keras.callbacks.Callback):
     def on_train_batch_end(self, batch, logs=None):
-        self.model.stop_training |= batch == 1
+        self.model.stop_training |= batch == 5
+
+# The first worker alone has the callback.
+settings = {"callbacks": [Stop()], "at_end": train.finish}
+whole = run.train(train.parse(arguments).config, f"{folder}/whole", **settings)
+print("a callback stopped it:", whole.model.stop_training)
 
 def signal_and_save(self, batch, logs=None):
     number = {3: signal.SIGTERM, 5: signal.SIGKILL}.get(int(self.model.step.numpy()))
@@ -66,9 +70,6 @@ def signal_and_save(self, batch, logs=None):
         os.kill(os.getpid(), number)
     save(self, batch, logs)
 
-# The first worker alone has the callback.
-stopped = run.train(train.parse(arguments).config, f"{folder}/parts", callbacks=[Stop()])
-print("a callback stopped it after step", int(stopped.model.step.numpy()))
 save, SaveCheckpoint.on_train_batch_end = SaveCheckpoint.on_train_batch_end, signal_and_save
 try:
     train.run(to("parts"))
@@ -115,7 +116,7 @@ def _run(script, folder, environments, statuses):
     """What two workers print that run a script and end with these statuses."""
     workers = [
         subprocess.Popen(
-            [sys.executable, "-c", script, *TINY, "--run-dir", str(folder)],
+            [sys.executable, "-c", script, *SETTINGS, "--run-dir", str(folder)],
             cwd=ROOT,
             env={**os.environ, "PYTHONPATH": str(ROOT), **environment},
             stdout=subprocess.PIPE,
@@ -169,7 +170,7 @@ def test_no_image_is_seen_twice_in_an_epoch_and_both_see_what_one_would(together
 
 def test_where_one_is_stopped_both_stop(together):
     for output in together[1]:
-        assert "a callback stopped it after step 2" in output
+        assert "a callback stopped it: True" in output
         assert "interrupted: Stopped by SIGTERM after step 3, which was saved." in output
         assert "status 75" in output
 
