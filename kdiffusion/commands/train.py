@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import inspect
 import shlex
+import shutil
 import sys
 import time
 from collections.abc import Sequence
@@ -132,6 +133,9 @@ def finish(run: Run) -> None:
     grid_file.unlink(missing_ok=True)  # whoever resumes from here on exports
     with working("exporting, and checking the exported files", line=True):
         onnx = export_run(folder, overwrite=True)["onnx"]
+    if run.card.condition_shapes:  # the data set has what it samples by
+        shutil.copyfile(max(run.directory.samples.glob("*.png")), grid_file)
+        return
     say("Sampling with the ONNX file ...")
     denoiser = load_denoiser(onnx)
     names = denoiser.card.class_names[:10]

@@ -80,13 +80,12 @@ class ImageDataset:
         """What a card says of the numbers; None without them."""
         if not self.number_names:
             return None
-        columns = zip(self.number_names, self.conditions["numbers"].T.astype(float), strict=True)
         return tuple(
             Number(
-                name=name, mean=column.mean(), std=column.std() or 1.0, low=column.min(),
-                high=column.max(),
+                name=name, mean=float(values.mean()), std=float(values.std()) or 1.0,
+                low=float(values.min()), high=float(values.max()),
             )
-            for name, column in columns
+            for name, values in zip(self.number_names, self.conditions["numbers"].T, strict=True)
         )  # fmt: skip
 
     @property

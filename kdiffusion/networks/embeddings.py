@@ -67,8 +67,11 @@ class NumbersEmbedding(keras.layers.Layer):
         self.project.build((input_shape[0], self.hidden.units))
 
     def call(self, numbers: Tensor) -> Tensor:
-        missing = ops.any(ops.isnan(numbers), axis=-1, keepdims=True)  # [B, 1]
-        standard = (ops.where(missing, self._mean, numbers) - self._mean) / self._std
+        is_nan = ops.isnan(numbers)
+        # By `is_nan` itself: under any other condition, the converter to ONNX would multiply the
+        # NaN by 0, which is NaN.
+        standard = (ops.where(is_nan, self._mean, numbers) - self._mean) / self._std
+        missing = ops.any(is_nan, axis=-1, keepdims=True)  # [B, 1]
         vector = ops.where(missing, self.null, self.project(self.hidden(standard)))
         return ops.cast(vector, self.compute_dtype)
 

@@ -6,7 +6,7 @@ import os
 from dataclasses import dataclass
 from pathlib import Path
 from pkgutil import resolve_name
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import keras
 
@@ -24,7 +24,11 @@ if TYPE_CHECKING:
 
 
 def build_model(
-    config: Config, image_shape: tuple[int, int, int], num_classes: int, total_steps: int
+    config: Config,
+    image_shape: tuple[int, int, int],
+    num_classes: int,
+    total_steps: int,
+    **conditions: Any,
 ) -> DiffusionModel:
     """The compiled `DiffusionModel` of a configuration.
 
@@ -33,10 +37,11 @@ def build_model(
         image_shape: (height, width, channels).
         num_classes: int.
         total_steps: int. Steps of the whole run, over which the learning rate falls.
+        **conditions: arguments of the network, `RunDirectory.network_conditions`.
     """
     keras.utils.set_random_seed(config.run.seed)  # for the initial weights and dropout
     model, diffusion, optimizer = config.model, config.diffusion, config.optimizer
-    network = _network(model, image_shape, num_classes)
+    network = _network(model, image_shape, num_classes, conditions)
     options = arguments_of(diffusion.schedule_options)
     schedule = make_schedule(
         diffusion.schedule, diffusion.num_timesteps, diffusion.zero_terminal_snr, **options
@@ -93,14 +98,15 @@ def load_run(run_dir: str | os.PathLike, best: bool = False) -> Run:
     """
     directory = RunDirectory.read(run_dir)
     model = build_model(
-        directory.config, directory.image_shape, len(directory.class_names), total_steps=1
-    )
+        directory.config, directory.image_shape, len(directory.class_names), total_steps=1,
+        **directory.network_conditions,
+    )  # fmt: skip
     Checkpoints(model, directory.checkpoints).restore(best, to_sample=True)
     return Run(model, directory)
 
 
-def _network(model, image_shape, num_classes):
-    fields = {**vars(model)}
+def _network(model, image_shape, num_classes, conditions):
+    fields = {**vars(model), **conditions}
     network_class = resolve_name(NETWORKS[fields.pop("network")])
     options = arguments_of(fields.pop("network_options"))
     dtype = resolve_policy(fields.pop("dtype_policy"))

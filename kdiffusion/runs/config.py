@@ -13,6 +13,7 @@ import tyro
 from pydantic import Field, FiniteFloat, TypeAdapter
 from pydantic.dataclasses import dataclass
 
+from kdiffusion.data.condition_images import CONDITION_IMAGES
 from kdiffusion.diffusion.prediction import TARGETS
 from kdiffusion.diffusion.sampling_options import EVERYWHERE, RecommendedSampling
 from kdiffusion.diffusion.schedules import SCHEDULES
@@ -65,6 +66,14 @@ class DataConfig:
     """Share of images to hold out where the data set has no test split."""
     horizontal_flip: bool | None = None
     """Mirror at random; None: the data set's default."""
+    numbers: tuple[str, ...] = ()
+    """Columns of an image folder's metadata.csv to condition on."""
+    condition_directory: Path | None = None
+    """Of an image folder, another with images of the same names, to condition on."""
+    condition: Annotated[str, OneOf(CONDITION_IMAGES)] | None = None
+    """An image to condition on that is made of each image."""
+    condition_noise: NotNegativeFloat = 0.0
+    """Largest noise on an image to condition on, such as 0.15 for an upsampler of samples."""
 
 
 @dataclass(frozen=True, config=STRICT)

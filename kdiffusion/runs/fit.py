@@ -81,7 +81,7 @@ def fit(
         SaveCheckpoint(training.checkpoints, config, count, what_came, workers, after_save)
     )
     if workers.is_chief:  # Sampling may fail: no step is lost by that.
-        callbacks += [SampleGrids(directory, count), *training.late_callbacks]
+        callbacks += [SampleGrids(directory, count, training.dataset), *training.late_callbacks]
     with contextlib.closing(lines):
         epoch, done = divmod(count.now, steps_per_epoch)
         if done and epoch < config.optimizer.epochs:
@@ -95,7 +95,11 @@ def _fit_epochs(training, epochs, steps, callbacks):
     """`model.fit` from the model's step on, to the end of an epoch; each has so many steps."""
     config, model, strategy = training.config, training.model, training.strategy
     step = int(model.step.numpy())
-    options = {"seed": config.run.seed, "flip": config.data.horizontal_flip}
+    options = {
+        "seed": config.run.seed,
+        "flip": config.data.horizontal_flip,
+        "condition_noise": config.data.condition_noise,
+    }
     batch_size = config.optimizer.batch_size
     model.fit(
         distributed_batches(strategy, training.dataset, batch_size, first_step=step, **options),

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING
 import tensorflow as tf
 
 from kdiffusion.data import load_dataset
+from kdiffusion.diffusion.conditions import trial_conditions
 from kdiffusion.diffusion.sampling import sample
 from kdiffusion.object_store import is_url, run_copy
 from kdiffusion.runs import run_directory
@@ -130,20 +131,25 @@ def _prepare(
         parent=(parent and parent.to_dict()) if before is None else before.parent,
         split=dataset.split,
         commit=run_directory.commit_of_checkout() if before is None else before.commit,
+        numbers=dataset.numbers, image=dataset.condition_image,
     )  # fmt: skip
     if before is not None:
         run_directory.check_resumable(before, directory)
     check_batch_size(config.optimizer, strategy.num_replicas_in_sync)
     workers.check_agree(_what_must_agree(directory, before))
     with strategy.scope(), working("building the network"):
-        model = build_model(config, dataset.image_shape, dataset.num_classes, total_steps)
+        conditions = directory.network_conditions
+        model = build_model(
+            config, dataset.image_shape, dataset.num_classes, total_steps, **conditions
+        )
     lines = found_lines(model, dataset, config, strategy, total_steps)
     if parent is not None:
         lines += start_from(model, parent, directory.class_names, config.run.init_partial)
     if workers.is_chief:
         say("\n".join(lines))
     with working("sampling two images, to try the settings"):
-        sample(model.denoiser(directory.card(model)), [0, dataset.num_classes], progress=False)
+        card = directory.card(model)
+        sample(model.denoiser(card), trial_conditions(card, [0, card.null_label]), progress=False)
     made = [make(config, dataset, directory) for make in make_callbacks if workers.is_chief]
     return Training(directory, dataset, strategy, workers, model, [*filter(None, made)])
 
@@ -178,6 +184,9 @@ def _load_dataset(config):
         image_size=config.data.image_size,
         validation_fraction=config.data.validation_fraction,
         seed=config.run.seed,
+        numbers=config.data.numbers,
+        condition_directory=config.data.condition_directory,
+        condition=config.data.condition,
     )
 
 

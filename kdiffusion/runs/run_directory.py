@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any
 from filelock import FileLock
 
 from kdiffusion.atomic_files import staged, sync
-from kdiffusion.diffusion.card import DataSplit, DenoiserCard
+from kdiffusion.diffusion.card import ConditionImage, DataSplit, DenoiserCard, Number
 from kdiffusion.runs.checkpoints import all_checkpoints
 from kdiffusion.runs.config import Config
 
@@ -48,6 +48,8 @@ class RunDirectory:
         parent: dict of `name` and `sha256`, what the run's first weights are of; None where they
             are random.
         split: dict, `ImageDataset.split`; None where the settings say how the images were split.
+        numbers: tuple of `Number` that it is conditioned on, or None.
+        image: `ConditionImage` that it is conditioned on, or None.
         commit: str. Of the checkout in which the run began; None where that isn't known.
     """
 
@@ -61,6 +63,8 @@ class RunDirectory:
     parent: dict | None = None
     split: dict | None = None
     commit: str | None = None
+    numbers: tuple[Number, ...] | None = None
+    image: ConditionImage | None = None
 
     @property
     def checkpoints(self) -> Path:
@@ -73,6 +77,16 @@ class RunDirectory:
     @property
     def samples(self) -> Path:
         return self.path / "samples"
+
+    @property
+    def network_conditions(self) -> dict[str, Any]:
+        """The arguments of a network that is conditioned on more than a label."""
+        arguments: dict[str, Any] = {}
+        if self.numbers is not None:
+            arguments["numbers"] = {each.name: (each.mean, each.std) for each in self.numbers}
+        if self.image is not None:
+            arguments["image_channels"] = self.image.channels
+        return arguments
 
     def card(self, model: DiffusionModel) -> DenoiserCard:
         """The card of the run's model: what its exported file will say of itself."""
@@ -96,6 +110,8 @@ class RunDirectory:
             timesteps=sampling.timesteps,
             data_split=DataSplit(**(self.split or by_settings), sha256=self.data_sha256),
             parent=self.parent,
+            numbers=self.numbers,
+            image=self.image,
             **guidance,
         )
 
@@ -103,8 +119,8 @@ class RunDirectory:
         """Makes the folders and writes config.json, whole or not at all."""
         for folder in (self.checkpoints, self.tensorboard, self.samples):
             folder.mkdir(parents=True, exist_ok=True)
-        content = {field.name: getattr(self, field.name) for field in dataclasses.fields(self)[2:]}
-        content["config"] = json.loads(self.config.to_json())
+        content = {**dataclasses.asdict(self), "config": json.loads(self.config.to_json())}
+        del content["path"]
         with staged(self.path / CONFIG, overwrite=True) as temporary:
             temporary.write_text(json.dumps(content, indent=2) + "\n", encoding="utf-8")
             sync(temporary)
@@ -123,6 +139,10 @@ class RunDirectory:
             content["config"] = Config.from_json(json.dumps(content["config"]))
             for name in ("image_shape", "class_names"):
                 content[name] = tuple(content[name])
+            if content.get("numbers"):
+                content["numbers"] = tuple(Number(**each) for each in content["numbers"])
+            if content.get("image"):
+                content["image"] = ConditionImage(**content["image"])
             return cls(path=Path(path), **content)
         except (ValueError, KeyError, TypeError) as error:
             raise ValueError(f"{file} is not the configuration of a run: {error}") from error

@@ -110,7 +110,7 @@ def distributed_batches(
         strategy: `tf.distribute.Strategy`.
         dataset: `ImageDataset`.
         batch_size: int. Images per step, over all replicas and workers.
-        **options: `seed`, `first_step`, `flip` of `training_batches`.
+        **options: `seed`, `first_step`, `flip`, `condition_noise` of `training_batches`.
 
     Raises:
         ValueError: a batch size that the replicas do not divide.

@@ -9,12 +9,14 @@ import keras
 import numpy as np
 import tensorflow as tf
 
+from kdiffusion.diffusion.conditions import check_conditions
 from kdiffusion.diffusion.sampling import sample
 from kdiffusion.images import image_grid, save_png, to_uint8
 from kdiffusion.runs.config import epochs_between
 from kdiffusion.terminal import working
 
 if TYPE_CHECKING:
+    from kdiffusion.data import ImageDataset
     from kdiffusion.runs.run_directory import RunDirectory
     from kdiffusion.runs.step_count import StepCount
 
@@ -115,17 +117,20 @@ class TensorBoardLog(keras.callbacks.Callback):
 class SampleGrids(keras.callbacks.Callback):
     """Writes a grid of samples by class now and then, for TensorBoard and as PNG.
 
-    They have fixed seeds, so that one sees them improve.
+    They have fixed seeds, so that one sees them improve. A model that is conditioned on more than a
+    class samples by what held-out images show, which stand beside its samples.
 
     Args:
         directory: `RunDirectory`.
         count: `StepCount`.
+        dataset: `ImageDataset`.
     """
 
-    def __init__(self, directory: RunDirectory, count: StepCount):
+    def __init__(self, directory: RunDirectory, count: StepCount, dataset: ImageDataset):
         super().__init__()
         self._directory = directory
         self._count = count
+        self._dataset = dataset
         self._run, self._epochs = directory.config.run, directory.config.optimizer.epochs
         self._every = epochs_between(self._run.sample_every_epochs, self._epochs)
         self._writer = event_writer(directory, "samples", count.now)
@@ -135,15 +140,35 @@ class SampleGrids(keras.callbacks.Callback):
             self._write(epoch + 1)
 
     def _write(self, epoch):
-        names = self._directory.class_names[:MOST_LABELS]
-        labels = np.repeat(np.arange(len(names)), PER_LABEL)
-        seeds = self._run.seed + np.arange(len(labels))
         denoiser = self.model.denoiser(self._directory.card(self.model))
         with working("sampling for TensorBoard"):
-            images = sample(denoiser, labels, seeds, progress=False)
-        grid = image_grid(to_uint8(images), PER_LABEL, row_labels=names)
+            if denoiser.card.condition_shapes:
+                grid = self._beside_real_images(denoiser)
+            else:
+                grid = self._by_class(denoiser)
         with self._writer.as_default():
             pixels = np.asarray(grid.convert("RGB"))[None]
             tf.summary.image("samples", pixels, np.int64(self._count.now))
         self._writer.flush()
         save_png(grid, self._directory.samples / f"epoch_{epoch:04d}.png", overwrite=True)
+
+    def _by_class(self, denoiser):
+        names = self._directory.class_names[:MOST_LABELS]
+        labels = np.repeat(np.arange(len(names)), PER_LABEL)
+        images = sample(denoiser, labels, self._run.seed + np.arange(len(labels)), progress=False)
+        return image_grid(to_uint8(images), PER_LABEL, row_labels=names)
+
+    def _beside_real_images(self, denoiser):
+        """Of some held-out images: the image that is given, if any, the sample, the real one."""
+        held_out = self._dataset.validation_images
+        rows = np.unique(np.linspace(0, len(held_out) - 1, MOST_LABELS * PER_LABEL).astype(int))
+        asked = self._dataset.asked(rows)
+        images = sample(denoiser, asked, self._run.seed + np.arange(len(rows)), progress=False)
+        shown = [to_uint8(images), held_out[rows]]
+        if denoiser.card.image is not None:
+            given = check_conditions(denoiser.card, asked, len(rows)).image
+            channels = 3 if given.shape[-1] >= 3 else 1
+            given = to_uint8(given[..., :channels])
+            shown.insert(0, np.broadcast_to(given, (*given.shape[:3], images.shape[-1])))
+        cells = np.stack(shown, axis=1).reshape(-1, *images.shape[1:])
+        return image_grid(cells, PER_LABEL * len(shown))

@@ -1,0 +1,55 @@
+"""A run whose model is conditioned on numbers and on an image: from the folder to the file."""
+
+import json
+
+import numpy as np
+import pytest
+
+from kdiffusion import load_denoiser, sample
+from kdiffusion.commands.train import finish
+from kdiffusion.runs.build import load_run
+from kdiffusion.runs.run import train
+from tests.data.made_up import write_folder
+
+
+@pytest.fixture(scope="module")
+def folder(tmp_path_factory):
+    """Images of one grey each, in two classes, and how light each is in tens."""
+    folder = tmp_path_factory.mktemp("greys")
+    levels = {f"{name}/{level}.png": level for name in ("a", "b") for level in range(8, 248, 12)}
+    write_folder(folder, {n: np.full((8, 8), level, np.uint8) for n, level in levels.items()})
+    rows = [f"{name},{level / 10}" for name, level in levels.items()]
+    (folder / "metadata.csv").write_text("\n".join(["file_name,light", *rows]))
+    return folder
+
+
+@pytest.fixture(scope="module")
+def run(tiny, folder, tmp_path_factory):
+    data = {"name": "folder", "directory": str(folder), "numbers": ["light"], "condition": "edges"}
+    config = tiny(data=data, optimizer={"epochs": 2, "batch_size": 8})
+    return train(config, tmp_path_factory.mktemp("run"), at_end=finish)
+
+
+def test_the_card_and_the_folder_say_what_it_is_conditioned_on(run):
+    (light,) = run.card.numbers
+    assert light.name == "light"
+    assert 0.79 < light.low < light.mean < light.high < 23.61
+    assert (run.card.image.channels, run.card.image.meaning) == (1, "edges")
+    content = json.loads((run.directory.path / "config.json").read_text())
+    assert content["numbers"][0]["mean"] == light.mean
+    assert load_run(run.directory.path).card == run.card
+
+
+def test_its_samples_and_files_are_made_by_the_conditions(run):
+    assert (run.directory.path / "samples.png").exists()
+    denoiser = load_denoiser(run.directory.path / "export" / "denoiser.onnx")
+    options = {"numbers": {"light": 12.0}, "images": np.zeros((8, 8, 1)), "progress": False}
+    images = sample(denoiser, ["a", "b"], steps=2, **options)
+    live = run.model.denoiser(run.card)
+    np.testing.assert_allclose(images, sample(live, [0, 1], steps=2, **options), atol=1e-3)
+
+
+def test_it_resumes(run):
+    config = run.directory.config.replace(**{"optimizer.epochs": 3})
+    resumed = train(config, run.directory.path, resume=True)
+    assert resumed.model.step.numpy() == run.model.step.numpy() * 3 // 2
