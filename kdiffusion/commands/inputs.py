@@ -7,12 +7,13 @@ import math
 import unicodedata
 from collections.abc import Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, Any
 
 import numpy as np
 import tyro
 from tyro.constructors import PrimitiveConstructorSpec
 
+from kdiffusion.data.condition_images import enlarged
 from kdiffusion.diffusion.sampling_options import SamplingOptions
 from kdiffusion.images import fit_image, read_image, to_model_range
 
@@ -77,6 +78,48 @@ class Sampling(SamplingOptions):
         )
 
 
+@dataclasses.dataclass(frozen=True)
+class Given:
+    """What the model is conditioned on beside a class, if it is.
+
+    Args:
+        numbers: NAME=VALUE of each of its numbers.
+        condition_images: image file, or a folder of images, of which each class gets all.
+    """
+
+    numbers: tuple[str, ...] = ()
+    condition_images: Path | None = None
+
+    def read(self, card: DenoiserCard) -> dict[str, Any]:
+        """Keyword arguments of `sample`: `numbers`, and `images` `[N, H, W, C']`, if given."""
+        given: dict[str, Any] = {}
+        if self.numbers:
+            pairs = (text.partition("=") for text in self.numbers)
+            given["numbers"] = {name: float(value) for name, _, value in pairs}
+        if self.condition_images is not None:
+            path = self.condition_images
+            files = sorted(path.iterdir()) if path.is_dir() else [path]
+            given["images"] = np.stack([read_condition_image(file, card) for file in files])
+        return given
+
+
+def read_condition_image(path: Path, card: DenoiserCard) -> np.ndarray:
+    """Reads an image to condition on, grey or RGB as the card says, of the size that it says.
+
+    One that is smaller by the factor by which the model's were downsampled is brought to size.
+    """
+    if card.image is None:
+        raise ValueError("`condition_images` must be left out: this model has no such condition")
+    pixels, (height, width, _) = read_image(path), card.image_shape
+    if card.image.channels == 1:
+        pixels = _to_grey(pixels)
+    images = to_model_range(np.broadcast_to(pixels, (*pixels.shape[:2], card.image.channels)))
+    factor = height // len(pixels)
+    if factor > 1 and pixels.shape[:2] == (height // factor, width // factor):
+        return enlarged(images[None], factor)[0]
+    return images
+
+
 ALL_CLASSES = "all"
 NO_CLASS = "none"
 
@@ -97,7 +140,7 @@ def labels_from_text(texts: Sequence[str] | None, class_names: Sequence[str]) ->
     """
     every, no_class = [*range(len(class_names))], len(class_names)
     if texts is None:
-        return every
+        return every or [no_class]
     labels_of = {ALL_CLASSES: every, NO_CLASS: [no_class]}
     labels_of |= {str(label): [label] for label in (*every, no_class)}
     labels_of |= {_folded(name): [label] for label, name in enumerate(class_names)}

@@ -4,13 +4,13 @@ And `models`, which lists the pretrained models. It imports neither TensorFlow n
 file is a SavedModel.
 """
 
-import functools
+import numpy as np
 
 from kdiffusion.artifacts import load_denoiser, released_models
 from kdiffusion.diffusion.sampling import network_evaluations
 from kdiffusion.diffusion.sampling import sample as sample_images
 
-from .inputs import LabelsOrAll, Model, Positive, Sampling, Trust
+from .inputs import Given, LabelsOrAll, Model, Positive, Sampling, Trust
 from .outputs import ImageOutput
 
 
@@ -21,6 +21,7 @@ def sample(
     seed: int = 0,
     trust: Trust = False,
     output: ImageOutput = ImageOutput("samples.png"),
+    given: Given = Given(),
     sampling: Sampling = Sampling(),
 ) -> None:
     """Samples one image, or a grid with one row per class, from an exported file.
@@ -32,7 +33,15 @@ def sample(
         seed: seed of the first image; the next ones have seed + 1, seed + 2, ...
     """
     denoiser = load_denoiser(artifact, trust)
-    make = functools.partial(sample_images, denoiser, **sampling.given())
+    asked = given.read(denoiser.card)
+    if "images" in asked:
+        per_label = len(asked["images"])
+
+    def make(labels, seeds):
+        if "images" in asked:
+            asked["images"] = np.concatenate([asked["images"]] * (len(labels) // per_label))
+        return sample_images(denoiser, labels, seeds, **asked, **sampling.given())
+
     how = sampling.described(denoiser.card)
     output.write_by_class(make, denoiser.card, labels, per_label, seed, how)
 
