@@ -109,7 +109,6 @@ def export_run(
     from .whole_sampler import SAMPLER_FORMATS, export_sampler
 
     folder = Path(default_folder(run_dir) if out is None else out)
-    free_paths(FORMATS, formats, folder, overwrite)  # refuse before the seconds of loading
     network, card = read_source(run_dir, best)
     paths = export_network(network, card, folder, formats, overwrite)
     for name, row in SAMPLER_FORMATS.items():

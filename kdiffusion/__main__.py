@@ -6,7 +6,6 @@ Arguments are read by tyro, and errors are one line.
 from __future__ import annotations
 
 import contextlib
-import dataclasses
 import difflib
 import inspect
 import os
@@ -15,7 +14,7 @@ import sys
 from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from pkgutil import resolve_name
-from typing import Annotated, Any, get_args, get_origin, get_type_hints
+from typing import Any
 
 import tyro
 
@@ -69,20 +68,6 @@ def _help(program):
 ENDED_BY_SIGPIPE = 128 + 13  # as a shell has it, of a program that prints to a reader that has gone
 
 
-def _shown(default):
-    return "" if default in ("None", "False", "") else f"(default: {default})"
-
-
-def _hide_empty_defaults(owner):
-    """Leaves "(default: None)" and its like out of the help of a function or a dataclass."""
-    for name, kind in get_type_hints(owner, include_extras=True).items():
-        plain, *details = get_args(kind) if get_origin(kind) is Annotated else [kind]
-        if dataclasses.is_dataclass(plain):
-            _hide_empty_defaults(plain)
-        hint = tyro.conf.arg(help_behavior_hint=_shown)
-        owner.__annotations__[name] = Annotated[plain, hint, *details]
-
-
 def call(command: Callable[..., Any], arguments: Sequence[str], program: str) -> Any:
     """Calls a function by command line: its parameters are the options, its docstring the help.
 
@@ -93,7 +78,6 @@ def call(command: Callable[..., Any], arguments: Sequence[str], program: str) ->
     """
     # tyro would keep the source's line breaks within the help of an option.
     command.__doc__ = re.sub(r"\n {8,}", " ", inspect.getdoc(command) or "")
-    _hide_empty_defaults(command)
     config = (tyro.conf.FlagCreatePairsOff, tyro.conf.DisallowNone, tyro.conf.OmitArgPrefixes)
     return tyro.cli(command, args=arguments, prog=program, config=config)
 

@@ -5,21 +5,17 @@ from __future__ import annotations
 import contextlib
 import hashlib
 import os
-import re
 import tempfile
 from collections.abc import Iterator
 from pathlib import Path
 
 PARTIAL = ".partial"  # ends the name of a folder that is being written or removed
-_URL = re.compile(r"[a-z][a-z0-9+.-]+:/")  # a Path has one slash of two; a drive has one letter
 
 
 def refuse_existing(
     path: str | os.PathLike, overwrite: bool = False, mark: str | os.PathLike | None = None
 ) -> None:
     """Raises FileExistsError unless `path` is free, or what is there may be replaced.
-
-    It does so for a URL too, which would become a folder on this machine.
 
     Args:
         path: path of a file or a folder.
@@ -29,8 +25,6 @@ def refuse_existing(
             for a file.
     """
     path = Path(path)
-    if _URL.match(os.fspath(path)):
-        raise FileExistsError(f"{path} is a URL, and this is written to the local disk only")
     if not os.path.lexists(path):
         return
     if not overwrite:

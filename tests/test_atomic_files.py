@@ -2,11 +2,10 @@
 
 import os
 import stat
-from pathlib import Path
 
 import pytest
 
-from kdiffusion.atomic_files import refuse_existing, staged
+from kdiffusion.atomic_files import staged
 
 MARK = "inside"
 
@@ -123,9 +122,3 @@ def test_what_we_did_not_write_is_not_replaced(tmp_path, make, mark):
     with pytest.raises(FileExistsError, match=str(path)), staged(path, True, mark):
         pass
     assert state() == before
-
-
-@pytest.mark.parametrize("url", ["s3://bucket/images.png", Path("hf://owner/name")])
-def test_a_url_is_not_a_path(url):
-    with pytest.raises(FileExistsError, match="URL"):
-        refuse_existing(url)

@@ -54,7 +54,10 @@ def existing(path: str | os.PathLike, weights: bool = False) -> Path:
     """
     models, found = released_models(), Path(path)
     if is_url(path):
-        found = _downloaded(os.fspath(path), weights)
+        url = os.fspath(path)
+        part = DOWNLOADS.get(url.partition("://")[0])
+        files = HOLD_WEIGHTS if weights else None
+        found = importlib.import_module(part).downloaded(url, files) if part else downloaded(url)
     elif str(path) in models:
         file = models[str(path)]
         found = file.with_name(WEIGHTS) if weights else file
@@ -66,10 +69,3 @@ def existing(path: str | os.PathLike, weights: bool = False) -> Path:
             "`python -m kdiffusion export RUN_DIR` exports a run"
         )
     return found
-
-
-def _downloaded(url, weights):
-    part = DOWNLOADS.get(url.partition("://")[0])
-    if part is None:
-        return downloaded(url)
-    return importlib.import_module(part).downloaded(url, HOLD_WEIGHTS if weights else None)

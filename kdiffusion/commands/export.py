@@ -10,7 +10,7 @@ import tyro
 from kdiffusion.diffusion.sampling_options import SpacingName
 from kdiffusion.export import whole_sampler
 from kdiffusion.export.formats import DEFAULT_FORMATS, FORMATS, export_run
-from kdiffusion.export.source import default_folder, free_paths, read_source
+from kdiffusion.export.source import default_folder, read_source
 from kdiffusion.terminal import working
 
 if TYPE_CHECKING:  # A type checker can't know the tables' names.
@@ -83,8 +83,6 @@ def export_sampler(
         best: export the checkpoint with the lowest validation loss, not the newest.
     """
     folder = Path(default_folder(run_dir)) if out is None else out
-    # Before the seconds of loading.
-    free_paths(whole_sampler.SAMPLER_FORMATS, formats, folder, overwrite)
     network, card = read_source(run_dir, best)
     if sampler is None and card.sampler not in whole_sampler.GRAPH_SAMPLERS:
         print(f"The recommended {card.sampler} can't be exported as a graph; using unipc.")

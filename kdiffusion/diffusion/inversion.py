@@ -12,7 +12,7 @@ from kdiffusion.diffusion.forward_process import NoiseSchedule
 from kdiffusion.diffusion.prediction import Estimate
 from kdiffusion.diffusion.sampling import in_batches
 from kdiffusion.diffusion.sampling_options import SamplingOptions
-from kdiffusion.diffusion.sampling_plan import Plan, check_images, make_plan
+from kdiffusion.diffusion.sampling_plan import check_images, make_plan
 
 # Root mean square of noise that nobody meets: of N(0, 1), six numbers in one of a billion draws.
 LARGEST_NOISE = 3.0
@@ -69,18 +69,13 @@ def invert(
         )
 
     def run(indices, on_step):
-        return _climb(plan, conditions[indices], images[indices], fixed_point_iterations, on_step)
+        predict, x = plan.predict_for(conditions[indices]), images[indices]
+        for t, s in reversed(plan.pairs):  # from the image up
+            x = _step_up(predict, x, plan.schedule, t, s, fixed_point_iterations)
+            on_step()
+        return x
 
     return in_batches(run, len(images), len(plan.pairs), batch_size, progress, "Inverting")
-
-
-def _climb(plan: Plan, conditions, x, iterations: int, on_step) -> np.ndarray:
-    """Solves x_s = ddim_step(x_t) for x_t, pair by pair from the image up."""
-    predict, schedule = plan.predict_for(conditions), plan.schedule
-    for t, s in reversed(plan.pairs):
-        x = _step_up(predict, x, schedule, t, s, iterations)
-        on_step()
-    return x
 
 
 def _step_up(predict, x_s, schedule: NoiseSchedule, t: int, s: int, iterations: int) -> np.ndarray:

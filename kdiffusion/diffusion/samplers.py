@@ -41,7 +41,8 @@ def ddim_step(transition, eta=0.0):
     Args:
         eta: float. 0 is deterministic; 1 is ancestral sampling with "fixed_small".
     """
-    estimate, (abar_t, abar_s) = transition.estimate, transition.alpha_bars
+    estimate, schedule = transition.estimate, transition.schedule
+    abar_t, abar_s = schedule.alpha_bar(transition.t), schedule.alpha_bar(transition.s)
     variance = eta**2 * (1.0 - abar_s) / (1.0 - abar_t) * (1.0 - abar_t / abar_s)
     towards_x = np.sqrt(np.maximum(1.0 - abar_s - variance, 0.0))
     x_s = np.sqrt(abar_s) * estimate.x0 + towards_x * estimate.eps
@@ -60,10 +61,6 @@ class Sampler:
     multistep: bool = False  # looks at the history
     fitted: bool = False  # to a model and its timesteps: takes the card's coefficients
     order: int | None = None  # of the global error as steps double, where nothing is random
-
-    def is_random(self, eta: float = 0.0) -> bool:
-        """Whether two images from the same latent differ."""
-        return self.always_random or ("eta" in self.options and eta > 0)
 
 
 SAMPLERS: dict[str, Sampler] = {

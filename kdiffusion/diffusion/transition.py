@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import functools
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -35,11 +34,6 @@ class Transition:
     @property
     def t(self) -> int:
         return self.estimate.t
-
-    @functools.cached_property
-    def alpha_bars(self) -> tuple[float, float]:
-        """abar at t and at s."""
-        return self.schedule.alpha_bar(self.t), self.schedule.alpha_bar(self.s)
 
     def posterior(self, x0: np.ndarray, variance: str) -> np.ndarray:
         """A draw of q(x_s | x_t, x_0) (Ho et al. 2020, eq. 7), but for the last step's: its mean.

@@ -148,8 +148,8 @@ class Checkpoints:
             }  # fmt: skip
         for folder in every:
             try:
-                state = read_state(folder)
-                values = {name: state[name] for name in variables}
+                with np.load(folder / STATE) as state:  # which checks the CRC-32 of each array
+                    values = {name: state[name] for name in variables}
             except DAMAGE as error:
                 warnings.warn(f"{folder} is damaged and was skipped: {error!r}", stacklevel=2)
                 continue
@@ -159,16 +159,6 @@ class Checkpoints:
         raise FileNotFoundError(
             f"{self._directory} holds no whole checkpoint{' of an epoch' if best else ''}"
         )
-
-
-def read_state(folder: Path) -> dict[str, np.ndarray]:
-    """{name: array} of a checkpoint. An NPZ holds a CRC-32 of each array, which is checked.
-
-    Raises:
-        One of `DAMAGE`.
-    """
-    with np.load(folder / STATE) as state:
-        return dict(state)
 
 
 def logs_of(folder: Path) -> dict[str, float]:

@@ -77,9 +77,7 @@ def fit(
     if workers.is_chief:
         callbacks += [TensorBoardLog(directory, count), *own_callbacks]
     # What an epoch leaves in the log is whole before the checkpoint that says it is done.
-    callbacks.append(
-        SaveCheckpoint(training.checkpoints, config, count, what_came, workers, after_save)
-    )
+    callbacks.append(SaveCheckpoint(training, count, what_came, after_save))
     if workers.is_chief:  # Sampling may fail: no step is lost by that.
         callbacks += [SampleGrids(directory, count, training.dataset), *training.late_callbacks]
     with contextlib.closing(lines):
@@ -129,11 +127,9 @@ class SaveCheckpoint(keras.callbacks.Callback):
     Ctrl-C asks for. Of several workers each looks for that now and then, since all must agree.
 
     Args:
-        checkpoints: `Checkpoints`.
-        config: `Config`.
+        training: `Training`. One of its workers writes; all stop at the same step.
         count: `StepCount`.
         what_came: function without arguments: that of `catching_signals`.
-        workers: `Workers`. One writes; all stop at the same step.
         after_save: function without arguments, called when a checkpoint is written; or None.
 
     Raises:
@@ -144,22 +140,17 @@ class SaveCheckpoint(keras.callbacks.Callback):
 
     def __init__(
         self,
-        checkpoints: Checkpoints,
-        config: Config,
+        training: Training,
         count: StepCount,
         what_came: Callable[[], type[Interrupted] | None],
-        workers: Workers,
-        after_save: Callable[[], None] | None = None,
+        after_save: Callable[[], None] | None,
     ):
         super().__init__()
-        self._checkpoints = checkpoints
-        self._every_steps = config.run.checkpoint_every_steps
-        self._epochs = config.optimizer.epochs
-        self._every_epochs = epochs_between(config.run.checkpoint_every_epochs, self._epochs)
-        self._count = count
-        self._what_came = what_came
-        self._workers = workers
-        self._after_save = after_save
+        self._checkpoints, self._workers = training.checkpoints, training.workers
+        run, self._epochs = training.config.run, training.config.optimizer.epochs
+        self._every_steps = run.checkpoint_every_steps
+        self._every_epochs = epochs_between(run.checkpoint_every_epochs, self._epochs)
+        self._count, self._what_came, self._after_save = count, what_came, after_save
 
     def on_train_batch_end(self, batch: int, logs: Any = None) -> None:
         if not self._count.ends_epoch:

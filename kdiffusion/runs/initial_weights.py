@@ -126,7 +126,10 @@ def start_from(
     lines = [f"Starting from {len(taken)} of {len(targets)} weights of {parent.path}."]
     if unlike:
         lines.append(f"Not taken: {_listed(unlike)}.")
-    return [*lines, *_differences(model, parent.card, class_names)]
+    new = [name for name in class_names if name not in parent.card.class_names]
+    if new:
+        lines.append(f"New classes, which start as no class: {_listed(new)}.")
+    return lines
 
 
 def _check_teacher(model, parent, class_names):
@@ -145,21 +148,6 @@ def _label_rows(table, card, class_names):
     old = {name: row for row, name in enumerate(card.class_names)}
     null = len(table) - 1
     return table[[old.get(name, null) for name in class_names] + [null]]
-
-
-def _differences(model, card, class_names):
-    """Lines on what the parent was trained for."""
-    lines, new = [], [name for name in class_names if name not in card.class_names]
-    if new:
-        lines.append(f"New classes, which start as no class: {_listed(new)}.")
-    if model.prediction_type != card.prediction_type:
-        lines.append(
-            f"It predicted {card.prediction_type}; this run trains it to predict "
-            f"{model.prediction_type}."
-        )
-    if not np.array_equal(model.schedule.alphas_cumprod, card.alphas_cumprod):
-        lines.append("It was trained on another noise schedule.")
-    return lines
 
 
 def _listed(names):

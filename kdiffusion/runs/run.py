@@ -1,4 +1,4 @@
-"""Training: `_prepare` a run, `_begin` or `_resume` it in its folder, and `fit` its model."""
+"""Training: `_prepare` a run, begin or `_resume` it in its folder, and `fit` its model."""
 
 from __future__ import annotations
 
@@ -87,7 +87,9 @@ def train(
         if before is not None:
             _resume(training)
         elif workers.is_chief:
-            _begin(training, overwrite)
+            if overwrite:
+                run_directory.clear(folder)
+            training.directory.write()
         first_step = int(training.model.step.numpy())
         run = Run(training.model, training.directory, workers.is_chief, remote, first_step)
         with catching_signals() as what_came:
@@ -152,13 +154,6 @@ def _prepare(
         sample(model.denoiser(card), trial_conditions(card, [0, card.null_label]), progress=False)
     made = [make(config, dataset, directory) for make in make_callbacks if workers.is_chief]
     return Training(directory, dataset, strategy, workers, model, [*filter(None, made)])
-
-
-def _begin(training: Training, overwrite: bool) -> None:
-    """Makes the run's folder, anew where there is a run to be replaced."""
-    if overwrite:
-        run_directory.clear(training.directory.path)
-    training.directory.write()
 
 
 def _resume(training: Training) -> None:

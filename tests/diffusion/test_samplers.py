@@ -75,7 +75,7 @@ STOCHASTIC = {
         {},
         *({option: value} for option in sampler.options for value in OPTION_VALUES[option]),
     )
-    if sampler.is_random(options.get("eta", 0.0))
+    if sampler.always_random or "eta" in options
 }
 
 
