@@ -7,14 +7,8 @@ from pathlib import Path
 
 import numpy as np
 
+from kdiffusion.artifacts import safetensors_loader as loader
 from kdiffusion.artifacts.integrity import UNSEALED
-from kdiffusion.artifacts.safetensors_loader import (
-    CARD_ENTRY,
-    METADATA_KEY,
-    NETWORK,
-    NETWORK_CLASS,
-    SEAL,
-)
 from kdiffusion.networks import describe, named_weights
 
 from .source import ExportSource
@@ -37,8 +31,8 @@ def write(source: ExportSource, path: Path, dtype: type = np.float32) -> None:
         value = np.ascontiguousarray(variable, np.float32)
         tensors[name] = value.astype(dtype) if value.ndim > 1 else value
     facts = {
-        CARD_ENTRY: source.card.to_json(), NETWORK_CLASS: network_class, NETWORK: arguments,
-        SEAL: UNSEALED,
+        loader.CARD_ENTRY: source.card.to_json(), loader.NETWORK_CLASS: network_class,
+        loader.NETWORK: arguments, loader.SEAL: UNSEALED,
     }  # fmt: skip
     # Its `save_file` makes files that their owner alone may read.
-    path.write_bytes(to_bytes(tensors, {METADATA_KEY: json.dumps(facts)}))
+    path.write_bytes(to_bytes(tensors, {loader.METADATA_KEY: json.dumps(facts)}))

@@ -142,7 +142,7 @@ def image_grid(
     return grid
 
 
-def save_png(image: Image.Image | np.ndarray, path: str | Path, overwrite: bool = False) -> Path:
+def save_png(image: Image.Image | np.ndarray, path: str | Path, overwrite: bool = False) -> None:
     """Writes a PNG that is whole or not there at all.
 
     Args:
@@ -150,15 +150,11 @@ def save_png(image: Image.Image | np.ndarray, path: str | Path, overwrite: bool 
         path: where to.
         overwrite: bool. Whether a file that is there may be replaced. Defaults to `False`.
 
-    Returns:
-        The path.
-
     Raises:
         FileExistsError: the file is there and may not be replaced.
     """
     with staged(path, overwrite) as temporary:
         _to_pil(image).save(temporary, format="PNG")
-    return Path(path)
 
 
 def png_bytes(image: Image.Image | np.ndarray) -> bytes:

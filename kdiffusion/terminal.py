@@ -44,11 +44,9 @@ def plain_warnings() -> Iterator[None]:
     def show(message, category, filename, lineno, file=None, line=None):
         tqdm.write(f"warning: {' '.join(str(message).split())}", file=file or sys.stderr)
 
-    before, warnings.showwarning = warnings.showwarning, show
-    try:
+    with warnings.catch_warnings():
+        warnings.showwarning = show
         yield
-    finally:
-        warnings.showwarning = before
 
 
 def counted(number: int, what: str) -> str:

@@ -64,7 +64,8 @@ def test_row_labels_stand_left_of_the_images():
 @pytest.mark.parametrize("shape", [(5, 7), (5, 7, 1), (5, 7, 3)])
 def test_png_round_trip(tmp_path, shape):
     image = np.random.default_rng(0).integers(0, 256, shape, dtype=np.uint8)
-    path = save_png(image, tmp_path / "image.png")
+    path = tmp_path / "image.png"
+    save_png(image, path)
     np.testing.assert_array_equal(read_image(path), image.reshape(5, 7, -1))
     assert path.read_bytes() == png_bytes(image)
 

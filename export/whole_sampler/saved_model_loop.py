@@ -38,6 +38,16 @@ def description(path: Path) -> dict[str, Any]:
     return json.loads((path / SAMPLER_PATH).read_text(encoding="utf-8"))
 
 
+def _checked(label, guidance_strength, null_label):
+    """Both; what the loop refuses asks for a row that isn't there: an error, on a processor."""
+    import tensorflow as tf
+
+    label = tf.gather(tf.range(null_label + 1), label, name=f"label_must_be_from_0_to_{null_label}")
+    usable = tf.logical_and(guidance_strength >= -1, guidance_strength <= tf.float32.max)
+    name = "guidance_strength_must_be_finite_and_at_least_minus_1"
+    return label, tf.gather(guidance_strength[None], tf.where(usable, 0, 1), name=name)
+
+
 def _sampling_function(network, card, tables):
     import tensorflow as tf
 
@@ -55,16 +65,7 @@ def _sampling_function(network, card, tables):
 
     @tf.function(input_signature=signature)
     def draw(noise, label, guidance_strength, *more):
-        # What the loop refuses asks for a row that isn't there: an error, on a processor.
-        label = tf.gather(
-            tf.range(card.null_label + 1), label, name=f"label_must_be_from_0_to_{card.null_label}"
-        )
-        usable = tf.logical_and(guidance_strength >= -1, guidance_strength <= tf.float32.max)
-        guidance_strength = tf.gather(
-            guidance_strength[None],
-            tf.where(usable, 0, 1),
-            name="guidance_strength_must_be_finite_and_at_least_minus_1",
-        )
+        label, guidance_strength = _checked(label, guidance_strength, card.null_label)
         given = dict(zip(("label", *card.condition_shapes), (label, *more), strict=True))
         none = without(given, True, card.null_label)
         conditions = {name: tf.concat([given[name], none[name]], axis=0) for name in given}

@@ -36,7 +36,7 @@ def image_to_image(
     artifact: Model,
     image: Image,
     labels: Labels,
-    noise_level: Annotated[float, tyro.conf.arg(aliases=["--strength"])] = 0.5,
+    strength: float = 0.5,
     per_label: Positive = 8,
     seed: int = 0,
     resize: bool = False,
@@ -51,7 +51,7 @@ def image_to_image(
     Args:
         image: image file of the model's image size.
         labels: classes to turn it into: names or numbers, `all`, or `none`.
-        noise_level: share of the noising steps, above 0 and at most 1. Near 0 the image hardly
+        strength: share of the noising steps, above 0 and at most 1. Near 0 the image hardly
             changes; at 1 hardly anything of it is left.
         per_label: variations for each class.
         seed: seed of the first variation; the next ones have seed + 1, seed + 2, ...
@@ -59,7 +59,7 @@ def image_to_image(
     """
     denoiser = load_denoiser(artifact, trust)
     given = read_given_image(image, denoiser.card, resize)
-    options = {"noise_level": noise_level, **sampling.given()}
+    options = {"noise_level": strength, **sampling.given()}
     vary = functools.partial(editing.image_to_image, denoiser, given, **options)
     output.write_by_class(vary, denoiser.card, labels, per_label, seed, beside=[to_uint8(given)])
 

@@ -50,12 +50,8 @@ def main(
     card = fit_sampler(denoiser, steps, seeds, batch_size=batch_size)
     with staged(out, overwrite) as path:
         copy_with_card(source, card, path)
-    before, after = (
-        f"{counted(each.steps, 'step')} of {each.sampler} "
-        f"({counted(network_evaluations(each), 'evaluation')} of the network)"
-        for each in (denoiser.card, card)
-    )
-    print(f"{out} recommends {after}, instead of {before}.")
+    evaluations = counted(network_evaluations(card), "evaluation")
+    print(f"{out} recommends a sampler of {evaluations} of the network.")
     print(f"Timesteps: {' '.join(map(str, card.timesteps or ()))}")
 
 

@@ -86,7 +86,9 @@ def _read_images(paths, image_size):
         pixels = read_image(path)
         # At once, before the next is read: photographs are large.
         images.append(pixels if image_size is None else fit_image(pixels, image_size))
-    return np.stack(_with_equal_channels(images))
+    check_one_size([pixels.shape for pixels in images])
+    channels = max(pixels.shape[-1] for pixels in images)
+    return np.stack([np.broadcast_to(each, (*each.shape[:2], channels)) for each in images])
 
 
 def list_images(directory: str | os.PathLike | None) -> dict[str, list[Path]]:
@@ -119,9 +121,3 @@ def check_one_size(shapes: Sequence[tuple[int, ...]]) -> None:
             "`image_size` must be given, as the images have several sizes (height, width): "
             f"{sizes[0]} and {sizes[1]} among them"
         )
-
-
-def _with_equal_channels(images):
-    check_one_size([pixels.shape for pixels in images])
-    channels = max(pixels.shape[-1] for pixels in images)
-    return [np.broadcast_to(pixels, (*pixels.shape[:2], channels)) for pixels in images]

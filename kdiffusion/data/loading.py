@@ -16,7 +16,6 @@ from .image_dataset import ImageDataset
 if TYPE_CHECKING:
     from kdiffusion.diffusion.card import DenoiserCard
 
-FOLDER = "kdiffusion.data.folder"
 TFDS = "kdiffusion.data.tfds"  # where a name that isn't in the table is looked for
 
 # Name: the module whose `load(name, directory, image_size)` gives an `ImageDataset`, or `Images`,
@@ -26,7 +25,7 @@ DATASETS = {
     "cifar10": TFDS,
     "cifar100": TFDS,
     "stl10": TFDS,
-    "folder": FOLDER,
+    "folder": "kdiffusion.data.folder",
     "packed": "kdiffusion.parts.packing.pack",
 }
 # What a folder is, by a file in it: a row of `DATASETS`. Any other holds images.
@@ -120,10 +119,8 @@ def load_as_split(
 
 def _origin(card, sha256, name):
     split = card.data_split
-    if split is None:
+    if split is None or split.sha256 is None:
         said = "Not known: whether these images were held out of the training."
-    elif split.sha256 is None:
-        said = "Held out of the training, if the data are the same still: the file has no hash."
     elif split.sha256 != sha256:
         said = f"Not known: {name} is not the data that the model was trained on (its SHA-256)."
     else:

@@ -178,7 +178,7 @@ class DenoiserCard:
             ("class_names", _each(str)),
             ("image_shape timesteps", _each(int)),
             ("alphas_cumprod value_range guidance_interval", _each(float)),
-            ("coefficients", _each(_four)),
+            ("coefficients", _each(_each(float))),
         ):
             for name in names.split():
                 value = getattr(self, name)
@@ -263,8 +263,7 @@ class DenoiserCard:
         try:
             fields = json.loads(text)
             _check_version(fields["format_version"])  # first: a newer one may have other fields
-            known = {field.name for field in dataclasses.fields(cls)} & set(fields)
-            facts: dict[str, Any] = {name: fields[name] for name in known}
+            facts = _known(cls, fields)
             if facts["sampler"] not in SAMPLERS:
                 warnings.warn(
                     f"The file recommends the sampler {facts['sampler']!r}, which this version "
@@ -279,21 +278,19 @@ class DenoiserCard:
             raise CardError(f"Not a card ({error!r}). Received: {text[:80]!r}") from error
 
 
+def _known(kind, values) -> dict[str, Any]:
+    """Those of the values that are fields of a dataclass: a newer minor version may have more."""
+    names = {field.name for field in dataclasses.fields(kind)}
+    return {name: value for name, value in values.items() if name in names}
+
+
 def _each(convert):
     return lambda values: tuple(map(convert, values))
 
 
 def _part(kind):
-    """What makes a part of a card of its fields, without those of a newer version."""
-    known = {field.name for field in dataclasses.fields(kind)}
-    return lambda part: (
-        kind(**{key: part[key] for key in known & set(part)}) if isinstance(part, dict) else part
-    )
-
-
-def _four(row):
-    c0, c1, c2, c3 = map(float, row)
-    return c0, c1, c2, c3
+    """What makes a part of a card of its fields."""
+    return lambda part: kind(**_known(kind, part)) if isinstance(part, dict) else part
 
 
 def _check_version(version):

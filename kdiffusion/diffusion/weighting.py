@@ -6,7 +6,6 @@ import numpy as np
 
 from kdiffusion.diffusion.forward_process import NoiseSchedule
 from kdiffusion.diffusion.prediction import TARGETS
-from kdiffusion.tables import check_name
 
 SIGMA_DATA = 0.5  # the standard deviation of images in [-1, 1], as EDM takes it
 GAMMA = 5.0  # where min-SNR stops growing (Hang et al. 2023)
@@ -43,7 +42,6 @@ def loss_weights(
     Returns:
         float64 array `[T]`.
     """
-    check_name("weighting", weighting, LOSS_WEIGHTINGS)
     snr = schedule.signal_to_noise
     weight = LOSS_WEIGHTINGS[weighting]
     if weight is None:

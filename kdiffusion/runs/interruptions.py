@@ -36,11 +36,7 @@ class WorkerLost(Interrupted):
     exit_status = 69  # EX_UNAVAILABLE of sysexits.h
 
 
-ON_CTRL_C = b"""
-Ctrl-C: the run is saved after this step, or after this epoch's validation, and
-stops. Ctrl-C again ends it at once, and loses what came after the last
-checkpoint.
-"""
+ON_CTRL_C = b"\nCtrl-C: the run is saved and stops. Ctrl-C again ends it at once, unsaved.\n"
 
 
 @contextlib.contextmanager
@@ -66,10 +62,9 @@ def catching_signals() -> Iterator[Callable[[], type[Interrupted] | None]]:
             return Preempted
         return StoppedByUser if signal.SIGINT in came else None
 
-    numbers = ()
-    if threading.current_thread() is threading.main_thread():
-        every = (signal.SIGTERM, signal.SIGINT)
-        numbers = [number for number in every if signal.getsignal(number) != signal.SIG_IGN]
+    is_main = threading.current_thread() is threading.main_thread()
+    every = (signal.SIGTERM, signal.SIGINT) if is_main else ()
+    numbers = [number for number in every if signal.getsignal(number) != signal.SIG_IGN]
     before = {number: signal.signal(number, note) for number in numbers}
     try:
         yield what_came

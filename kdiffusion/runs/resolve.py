@@ -33,10 +33,9 @@ def resolve(
         image_shape: `(height, width, channels)` of the run's images.
     """
     model, objective = config.model, config.objective
-    if before is None:
-        if model.network == PARENT:
-            model = _network_of(parent, image_shape[0], model)
-    else:
+    if before is None and model.network == PARENT:
+        model = _network_of(parent, image_shape[0], model)
+    elif before is not None:
         begun = before.config
         if model.network == PARENT:
             own = {"dropout": model.dropout, "dtype_policy": model.dtype_policy}
@@ -65,7 +64,10 @@ def _network_of(parent, height, asked):
         if name not in OF_THE_NEW_RUN and value is not None
     }
     if "attention_resolutions" in arguments:
-        arguments["attention_resolutions"] = _at_the_same_levels(parent.network, height)
+        own = parent.network["image_shape"][0]
+        # Each level halves the maps: what one is of the image's height, it is of any.
+        heights = [each * height for each in arguments["attention_resolutions"]]
+        arguments["attention_resolutions"] = tuple(h // own for h in heights if h % own == 0)
     options = tuple(
         f"{name}={json.dumps(value)}"
         for name, value in sorted(arguments.items())
@@ -78,11 +80,3 @@ def _network_of(parent, height, asked):
         dtype_policy=asked.dtype_policy,
         **{name: value for name, value in arguments.items() if name in known},
     )
-
-
-def _at_the_same_levels(network, height):
-    """The heights of the maps with attention, for images of another height than the network's."""
-    own = network["image_shape"][0]
-    # Each level halves the maps: what one is of the image's height, it is of any.
-    heights = [each * height for each in network["attention_resolutions"]]
-    return tuple(each // own for each in heights if each % own == 0)

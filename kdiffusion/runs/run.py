@@ -121,7 +121,10 @@ def _prepare(
         workers: `Workers` of that strategy.
         make_callbacks: as in `train`.
     """
-    parent = _read_parent(config) if before is None else None
+    parent = None
+    if before is None and config.run.init_from is not None:
+        with working(f"reading {config.run.init_from}"):
+            parent = read_parent(config.run.init_from)
     with working(f"loading the data set {config.data.name}", line=workers.is_chief):
         dataset = _load_dataset(config)
     config = resolve(config, before, parent, dataset.image_shape)
@@ -163,13 +166,6 @@ def _resume(training: Training) -> None:
         total = training.config.optimizer.epochs * training.steps_per_epoch
         say(f"Resuming from step {step:,} of {total:,}.")
         training.directory.write()
-
-
-def _read_parent(config):
-    if config.run.init_from is None:
-        return None
-    with working(f"reading {config.run.init_from}"):
-        return read_parent(config.run.init_from)
 
 
 def _load_dataset(config):

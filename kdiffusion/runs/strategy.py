@@ -34,9 +34,6 @@ class OneProcessor(tf.distribute.OneDeviceStrategy):
     step: a finished training waited for it for up to a minute.
     """
 
-    def __init__(self):
-        super().__init__("/cpu:0")
-
     def experimental_distribute_dataset(
         self, dataset: tf.data.Dataset, options: Any = None
     ) -> tf.data.Dataset:
@@ -48,7 +45,7 @@ def one_device() -> tf.distribute.Strategy:
     """The first GPU, or the CPU."""
     if tf.config.list_logical_devices("GPU"):
         return tf.distribute.OneDeviceStrategy("/gpu:0")
-    return OneProcessor()
+    return OneProcessor("/cpu:0")
 
 
 def mirrored() -> tf.distribute.Strategy:
@@ -169,8 +166,8 @@ class Workers:
             return
         own = np.array([zlib.crc32(json.dumps(fact).encode()) for fact in facts.values()], float)
         differs = self._sum(self._sum(own) != own * self._strategy.num_replicas_in_sync) > 0
-        if differs.any():
-            names = [name for name, differ in zip(facts, differs, strict=True) if differ]
+        names = [name for name, differ in zip(facts, differs, strict=True) if differ]
+        if names:
             raise ValueError(f"All workers must have the same {', '.join(names)}.")
 
     def _sum(self, numbers):

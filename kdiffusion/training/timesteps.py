@@ -12,7 +12,6 @@ import numpy as np
 import tensorflow as tf
 from keras import ops
 
-from kdiffusion.tables import check_name
 from kdiffusion.training.metrics import sum_over_replicas
 
 if TYPE_CHECKING:
@@ -200,17 +199,3 @@ TIMESTEP_SAMPLING = {
     "log_normal": lambda schedule, log_sigma: LogNormalTimesteps(schedule, *log_sigma),
     "loss_second_moment": lambda schedule, log_sigma: LossSecondMoment(schedule.num_timesteps),
 }
-
-
-def make_timestep_sampler(
-    name: str, schedule: NoiseSchedule, log_sigma: tuple[float, float]
-) -> TimestepSampler:
-    """The timestep sampler called `name` in `TIMESTEP_SAMPLING`.
-
-    Args:
-        name: str. A key of `TIMESTEP_SAMPLING`.
-        schedule: `NoiseSchedule`.
-        log_sigma: (mean, std) of ln sigma, for "log_normal".
-    """
-    check_name("timestep_sampling", name, TIMESTEP_SAMPLING)
-    return TIMESTEP_SAMPLING[name](schedule, log_sigma)

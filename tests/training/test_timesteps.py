@@ -8,10 +8,10 @@ import tensorflow as tf
 from kdiffusion.diffusion.forward_process import NoiseSchedule
 from kdiffusion.diffusion.schedules import make_schedule
 from kdiffusion.training.timesteps import (
+    TIMESTEP_SAMPLING,
     LogNormalTimesteps,
     LossSecondMoment,
     draw_fractions,
-    make_timestep_sampler,
 )
 from tests.training.toy import compiled, draw
 
@@ -91,7 +91,7 @@ def test_an_infinite_noise_level_is_never_drawn_and_takes_nothing_of_its_neighbo
 @pytest.mark.parametrize("log_sigma", [(float("nan"), 1.0), (50.0, 1.0)])
 def test_a_density_that_the_schedule_does_not_meet_is_refused(log_sigma):
     with pytest.raises(ValueError, match="log_sigma"):
-        make_timestep_sampler("log_normal", make_schedule("cosine"), log_sigma)
+        TIMESTEP_SAMPLING["log_normal"](make_schedule("cosine"), log_sigma)
 
 
 def _model(network, schedule, **arguments):

@@ -5,14 +5,13 @@ An objective is a frozen dataclass. Its fields are its settings, of a configurat
 each method imports what it computes with. `DiffusionModel` calls, in this order:
 
     start(model)                                makes what the objective keeps in the model
-    parts(model, images, conditions, seeds)     yields a `Part` for each step of the optimizer
+    parts(model, images, conditions, seeds)     yields a `part.Part` for each step of the optimizer
     measured(model, images, conditions, seeds)  yields the losses of the averaged network
 """
 
 from kdiffusion.training.objectives.denoising import Denoising
-from kdiffusion.training.objectives.part import Part
 from kdiffusion.training.objectives.trajectory import Trajectory
 
-__all__ = ["OBJECTIVES", "Denoising", "Part", "Trajectory"]
+__all__ = ["OBJECTIVES", "Denoising", "Trajectory"]
 
 OBJECTIVES = {kind.__name__: kind for kind in (Denoising, Trajectory)}

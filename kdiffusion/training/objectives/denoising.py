@@ -50,10 +50,10 @@ class Denoising:
 
     def start(self, model: DiffusionModel) -> None:
         """Makes the timestep samplers of training and of validation, and the losses' weights."""
-        from kdiffusion.training.timesteps import ShuffledTimesteps, make_timestep_sampler
+        from kdiffusion.training.timesteps import TIMESTEP_SAMPLING, ShuffledTimesteps
 
         schedule, log_sigma = model.schedule, (self.log_sigma_mean, self.log_sigma_std)
-        model.timestep_sampler = make_timestep_sampler(self.timestep_sampling, schedule, log_sigma)
+        model.timestep_sampler = TIMESTEP_SAMPLING[self.timestep_sampling](schedule, log_sigma)
         # Uniform whatever training draws, so that validation losses compare. Stratified, too: all
         # batches meet the same draws, whose chance would never average out.
         model.validation_timesteps = ShuffledTimesteps(schedule)
