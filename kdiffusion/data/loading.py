@@ -16,6 +16,7 @@ from .image_dataset import ImageDataset
 if TYPE_CHECKING:
     from kdiffusion.diffusion.card import DenoiserCard
 
+FOLDER = "kdiffusion.data.folder"
 TFDS = "kdiffusion.data.tfds"  # where a name that isn't in the table is looked for
 
 # Name: the module whose `load(name, directory, image_size)` gives an `ImageDataset`, or `Images`,
@@ -25,7 +26,7 @@ DATASETS = {
     "cifar10": TFDS,
     "cifar100": TFDS,
     "stl10": TFDS,
-    "folder": "kdiffusion.data.folder",
+    "folder": FOLDER,
     "packed": "kdiffusion.parts.packing.pack",
 }
 # What a folder is, by a file in it: a row of `DATASETS`. Any other holds images.

@@ -82,8 +82,8 @@ class ModelConfig:
 
     network: Annotated[str, OneOf([*NETWORKS, PARENT])] = "unet"
     """Architecture; parent: that of --run.init-from, with this dropout and dtype_policy."""
-    network_options: tuple[str, ...] = ()
-    """More arguments of the network, NAME=JSON, such as embedding_channels=256."""
+    network_options: Annotated[tuple[str, ...], tyro.conf.Suppress] = ()
+    """More arguments of the network, NAME=JSON, as a parent's network may have."""
     base_channels: Annotated[int, Field(ge=2, multiple_of=2)] = 64
     """Channels at multiplier 1."""
     channel_multipliers: Annotated[tuple[Positive, ...], Field(min_length=1)] = (1, 2, 2)
