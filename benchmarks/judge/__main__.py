@@ -16,7 +16,7 @@ import numpy as np
 import tyro
 
 from benchmarks.judge.augmentation import SPOILT_SHARE, judge_batches
-from benchmarks.judge.network import training_flops, training_network
+from benchmarks.judge.network import judge_network, training_flops, whitening
 from benchmarks.judge.writer import write_judge
 from kdiffusion.atomic_files import refuse_existing
 from kdiffusion.data import ImageDataset, load_dataset, name_and_directory
@@ -107,14 +107,15 @@ def train_judge(
     """Trains a judge on the training part of a data set; `main` says what the arguments are.
 
     Returns:
-        keras.Model: see `training_network`.
+        keras.Model: see `judge_network`.
     """
     steps = -(-images // batch_size)
     batches = judge_batches(
         dataset.images, dataset.labels, dataset.num_classes, steps=steps, batch_size=batch_size,
         seed=seed, flip=flip, spoilt_share=spoilt_share,
     )  # fmt: skip
-    network = training_network(dataset.images, dataset.num_classes, width, seed, dtype_policy)
+    network = judge_network(dataset.image_shape, dataset.num_classes, width, seed, dtype_policy)
+    network.get_layer("whiten").set_weights(whitening(dataset.images))
     network.compile(
         optimizer=keras.optimizers.SGD(
             Triangle(LEARNING_RATE * batch_size, steps), momentum=MOMENTUM, nesterov=True,

@@ -55,13 +55,17 @@ def level_widths(image_shape: tuple[int, int, int], width: int) -> tuple[int, ..
     return (width, *(levels - 1) * (4 * width,))
 
 
-def training_network(
-    images: np.ndarray, num_classes: int, width: int, seed: int = 0, dtype_policy: str = "auto"
+def judge_network(
+    image_shape: tuple[int, int, int],
+    num_classes: int,
+    width: int,
+    seed: int = 0,
+    dtype_policy: str = "float32",
 ) -> keras.Model:
     """A fresh judge: pixels 0 .. 255, float32 `[B, H, W, C]`, to logits `[B, num_classes]`.
 
     Args:
-        images: uint8 array `[N, H, W, C]` of training images, to whiten by.
+        image_shape: (height, width, channels).
         num_classes: int.
         width: int. Channels of the first level.
         seed: int. Of the initial weights.
@@ -72,15 +76,14 @@ def training_network(
     """
     dtype_policy = resolve_policy(dtype_policy)
     seeds = keras.random.SeedGenerator(seed)
-    image = keras.Input(images.shape[1:], name="image")
+    image = keras.Input(image_shape, name="image")
     # float32: whitening takes differences of bright pixels, which bfloat16 would round away.
     whiten = keras.layers.Conv2D(
-        2 * PATCH**2 * images.shape[-1], PATCH, dtype="float32", name="whiten"
+        2 * PATCH**2 * image_shape[-1], PATCH, dtype="float32", name="whiten"
     )
     x = _gelu(whiten(image))
-    whiten.set_weights(whitening(images))
     whiten.kernel.trainable = False
-    for level, channels in enumerate(level_widths(images.shape[1:], width)):
+    for level, channels in enumerate(level_widths(image_shape, width)):
         for half in range(2):
             x = keras.layers.Conv2D(
                 channels, 3, padding="same", use_bias=False, dtype=dtype_policy,
@@ -103,47 +106,27 @@ def training_network(
 
 
 def reading_network(network: keras.Model, both_sides: bool) -> keras.Model:
-    """The trained network as it is used: float32, without norms, the mirror image read as well.
-
-    A norm in inference mode is a factor and a term for each channel. The factor is positive, so
-    both pass through the maximum of a pool, into the convolution before it.
+    """The trained network as it is used: in float32, the mirror image read as well.
 
     Args:
-        network: keras.Model, from `training_network`.
-        both_sides: bool. Whether features are the mean of the image's and its mirror image's.
+        network: keras.Model, from `judge_network`.
+        both_sides: bool. Whether logits and features are the means of the image's and its mirror
+            image's.
 
     Returns:
         keras.Model from `image` to a dictionary of `logits` and `features` `[B, D]`.
     """
-    image = keras.Input(network.input_shape[1:], name="image")
-    x = ops.concatenate([image, image[:, :, ::-1]], axis=0) if both_sides else image  # [2 B, ...]
-    weights = {}
-
-    def convolution(name, channels, size, padding, kernel, bias):
-        weights[name] = [kernel, bias]
-        return keras.layers.Conv2D(channels, size, padding=padding, dtype="float32", name=name)
-
-    whiten = network.get_layer("whiten")
-    x = convolution("whiten", whiten.filters, PATCH, "valid", *whiten.get_weights())(x)
-    x = _gelu_by_sigmoid(x)
     width = network.get_layer("level_0_conv_0").filters
-    for level, channels in enumerate(level_widths(network.input_shape[1:], width)):
-        for half in range(2):
-            merged = _without_norm(network, f"level_{level}_{{}}_{half}")
-            x = convolution(f"level_{level}_conv_{half}", channels, 3, "same", *merged)(x)
-            if half == 0:
-                x = keras.layers.MaxPooling2D(2, dtype="float32")(x)
-            x = _gelu_by_sigmoid(x)
-    features = keras.layers.GlobalMaxPooling2D(dtype="float32")(x)
-    if both_sides:
-        features = ops.mean(ops.reshape(features, (2, -1, features.shape[-1])), axis=0)
-    head = network.get_layer("head")
-    logits = keras.layers.Dense(head.units, use_bias=False, dtype="float32", name="head")(features)
-    reading = keras.Model(image, {"logits": logits, "features": features}, name="judge")
-    weights["head"] = [LOGIT_SCALE * head.get_weights()[0]]
-    for name, values in weights.items():
-        reading.get_layer(name).set_weights(values)
-    return reading
+    plain = judge_network(network.input_shape[1:], network.output_shape[-1], width)
+    plain.set_weights(network.get_weights())
+    features = plain.get_layer("features").output
+    read = keras.Model(plain.input, {"logits": plain.output, "features": features}, name="judge")
+    if not both_sides:
+        return read
+    image = keras.Input(network.input_shape[1:], name="image")
+    found, mirrored = read(image), read(image[:, :, ::-1])
+    means = {name: (found[name] + mirrored[name]) / 2 for name in found}
+    return keras.Model(image, means, name="judge")
 
 
 def whitening(images: np.ndarray, most: int = 5000) -> tuple[np.ndarray, np.ndarray]:
@@ -175,7 +158,7 @@ def training_flops(network: keras.Model, images: int) -> int:
     A multiplication and an addition are two. The gradients cost twice the forward pass.
 
     Args:
-        network: keras.Model, from `training_network`.
+        network: keras.Model, from `judge_network`.
         images: int. Images seen.
     """
     forward = 0
@@ -186,24 +169,8 @@ def training_flops(network: keras.Model, images: int) -> int:
     return 3 * forward * images
 
 
-def _without_norm(network, pattern):
-    """Kernel and bias of a convolution that has taken the norm and the shift after it in."""
-    (kernel,) = network.get_layer(pattern.format("conv")).get_weights()
-    norm = network.get_layer(pattern.format("norm"))
-    mean, variance = norm.get_weights()
-    (shift,) = network.get_layer(pattern.format("shift")).get_weights()
-    scale = 1 / np.sqrt(variance + norm.epsilon)
-    return kernel * scale, SHIFT_GAIN * shift - mean * scale
-
-
 def _gelu(x):
     return ops.gelu(x, approximate=True)
-
-
-def _gelu_by_sigmoid(x):
-    """The same numbers in fewer operations: (1 + tanh(y)) / 2 = sigmoid(2 y)."""
-    twice = 2 * math.sqrt(2 / math.pi)
-    return x * ops.sigmoid(x * (twice + twice * 0.044715 * x * x))
 
 
 def _uniform(seeds):

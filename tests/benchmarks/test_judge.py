@@ -7,8 +7,8 @@ import pytest
 from benchmarks.judge.network import (
     LOGIT_SCALE,
     PATCH,
+    judge_network,
     reading_network,
-    training_network,
     whitening,
 )
 from kdiffusion.data import load_dataset
@@ -40,7 +40,8 @@ def test_whitened_patches_are_uncorrelated_and_of_variance_one():
 @pytest.fixture
 def trained():
     """A network of several levels whose every weight is some number."""
-    network = training_network(_images(50, (16, 20, 3)), 4, 8, dtype_policy="float32")
+    network = judge_network((16, 20, 3), 4, 8)
+    network.get_layer("whiten").set_weights(whitening(_images(50, (16, 20, 3))))
     rng = np.random.default_rng(0)
     network.set_weights(
         [weight + rng.uniform(0.05, 0.3, weight.shape) for weight in network.get_weights()]
