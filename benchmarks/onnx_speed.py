@@ -14,12 +14,12 @@ from pathlib import Path
 
 import numpy as np
 import onnx
-import onnxruntime
 import torch
 import tyro
 from diffusers import UNet2DModel
 
 from kdiffusion import DiffusionModel, UNet, make_schedule
+from kdiffusion.artifacts.onnx_loader import open_session
 from kdiffusion.export.onnx_writer import convert
 from kdiffusion.export.source import inference_network
 
@@ -57,33 +57,23 @@ class TorchNetwork(torch.nn.Module):
 
 def torch_batch(size):
     """Inputs of TorchNetwork."""
-    return (
-        torch.randn(size, 3, SIDE, SIDE),
-        torch.full((size,), 500),
-        torch.zeros(size, dtype=torch.long),
-    )
+    label = torch.zeros(size, dtype=torch.long)
+    return torch.randn(size, 3, SIDE, SIDE), torch.full((size,), 500), label
 
 
-def onnx_runner(path):
-    """A function of a batch size that gives a function to time."""
-    options = onnxruntime.SessionOptions()
-    options.intra_op_num_threads = os.cpu_count()
-    session = onnxruntime.InferenceSession(path, options, providers=["CPUExecutionProvider"])
-
-    def prepare(size):
-        feeds = {}
-        for value in session.get_inputs():
-            integer = np.int64 if value.type == "tensor(int64)" else np.int32
-            image = value.name == "noisy_image"
-            shape = (size, *value.shape[1:])
-            feeds[value.name] = np.ones(shape, np.float32 if image else integer)
-        return lambda: session.run(None, feeds)
-
-    return prepare
+def onnx_run(path, size):
+    """A function to time: the network in an ONNX file, on a batch."""
+    session = open_session(path, threads=os.cpu_count())
+    types = {"tensor(float)": np.float32, "tensor(int32)": np.int32, "tensor(int64)": np.int64}
+    feeds = {
+        value.name: np.ones((size, *value.shape[1:]), types[value.type])
+        for value in session.get_inputs()
+    }
+    return lambda: session.run(None, feeds)
 
 
-def contenders(folder):
-    """{name: function of a batch size that gives a function to time}."""
+def contenders(folder, size):
+    """{name: function to time, on a batch}."""
     ours, theirs = folder / "ours.onnx", folder / "theirs.onnx"
     onnx.save(our_network(), ours)
     network = TorchNetwork().eval()
@@ -93,16 +83,11 @@ def contenders(folder):
         external_data=False,
     )  # fmt: skip
     torch.set_num_threads(os.cpu_count())  # as many as ONNX Runtime is given
-    compiled = torch.compile(network, dynamic=False)
-
-    def prepare(size):
-        batch = torch_batch(size)
-        return torch.inference_mode()(lambda: compiled(*batch))
-
+    compiled, batch = torch.compile(network, dynamic=False), torch_batch(size)
     return {
-        "kdiffusion, ONNX Runtime": onnx_runner(ours),
-        "PyTorch, ONNX Runtime": onnx_runner(theirs),
-        "PyTorch, torch.compile": prepare,
+        "kdiffusion, ONNX Runtime": onnx_run(ours, size),
+        "PyTorch, ONNX Runtime": onnx_run(theirs, size),
+        "PyTorch, torch.compile": torch.inference_mode()(lambda: compiled(*batch)),
     }
 
 
@@ -114,7 +99,7 @@ def main(batch_size: int = 64, repeats: int = 15):
         repeats: timed runs of each.
     """
     with tempfile.TemporaryDirectory() as folder:
-        runs = {name: prepare(batch_size) for name, prepare in contenders(Path(folder)).items()}
+        runs = contenders(Path(folder), batch_size)
         for run in runs.values():  # compiles, and touches the memory
             run(), run()
         seconds = {name: [] for name in runs}

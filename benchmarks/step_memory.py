@@ -6,12 +6,11 @@ Each row is a process of its own: three steps on random images. The memory is th
 resident, less what was resident when model and optimizer were built.
 """
 
-import json
 import os
 import resource
-import subprocess
-import sys
 import time
+from concurrent.futures import ProcessPoolExecutor
+from multiprocessing import get_context
 from typing import Annotated
 
 import tyro
@@ -29,14 +28,14 @@ AT_ONCE = {"MALLOC_MMAP_THRESHOLD_": "65536", "MALLOC_TRIM_THRESHOLD_": "0"}
 
 
 def _measure(preset, side, batch_size, dtype_policy, options):
-    """[MiB above what was there before, seconds of the last step], in this process."""
+    """(MiB above what was there before, seconds of the last step), in this process."""
     import numpy as np
     import tensorflow as tf
 
     from kdiffusion.runs.build import build_model
 
-    options |= {"model.dtype_policy": dtype_policy, "optimizer.batch_size": batch_size}
-    config = PRESETS[preset].replace(**options)
+    settings = {"model.dtype_policy": dtype_policy, "optimizer.batch_size": batch_size, **options}
+    config = PRESETS[preset].replace(**settings)
     model = build_model(config, (side, side, 3), 10, total_steps=1000)
     random = np.random.default_rng(0)
     images = tf.constant(random.uniform(-1, 1, (batch_size, side, side, 3)), tf.float32)
@@ -51,8 +50,7 @@ def _measure(preset, side, batch_size, dtype_policy, options):
 
 
 def _most_resident():
-    unit = 2**20 if sys.platform == "darwin" else 2**10  # of ru_maxrss, in MiB
-    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / unit
+    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 2**10  # MiB; Linux counts in KiB
 
 
 def main(
@@ -71,19 +69,14 @@ def main(
     """
     print(f"{preset}, {side}x{side}, batches of {batch_size}\n")
     print("| | memory of a step, MiB | seconds |\n|---|---|---|")
+    os.environ.update(AT_ONCE)
     for policy in dtype_policies:
         for name, options in ROWS.items():
-            arguments = json.dumps([preset, side, batch_size, policy, options])
-            command = [sys.executable, "-m", "benchmarks.step_memory", "--row", arguments]
-            done = subprocess.run(
-                command, check=True, capture_output=True, text=True, env=os.environ | AT_ONCE
-            )
-            memory, seconds = json.loads(done.stdout.splitlines()[-1])
+            with ProcessPoolExecutor(1, mp_context=get_context("spawn")) as process:
+                row = process.submit(_measure, preset, side, batch_size, policy, options)
+            memory, seconds = row.result()
             print(f"| {policy}, {name} | {memory:.0f} | {seconds:.1f} |", flush=True)
 
 
 if __name__ == "__main__":
-    if sys.argv[1:2] == ["--row"]:
-        print(json.dumps(_measure(*json.loads(sys.argv[2]))))
-    else:
-        tyro.cli(main)
+    tyro.cli(main)
