@@ -14,6 +14,7 @@ import numpy as np
 
 from kdiffusion.atomic_files import sha256_of
 from kdiffusion.diffusion.forward_process import NoiseSchedule
+from kdiffusion.tables import check_name
 
 from . import network, scheduler
 
@@ -71,7 +72,8 @@ def read(source: str | os.PathLike) -> DiffusersModel:
         folder = _download(name, CONFIGS)
     pipeline = None
     if (folder / INDEX).is_file():
-        pipeline = scheduler.one_of(_read_json(folder / INDEX), "_class_name", scheduler.PIPELINES)
+        pipeline = _read_json(folder / INDEX)["_class_name"]
+        check_name("_class_name", pipeline, scheduler.PIPELINES)
     config = _read_json(_part(folder, "unet") / NETWORK_CONFIG)
     arguments = network.arguments_of(config)
     scheduler_config = _read_json(_part(folder, "scheduler") / SCHEDULER_CONFIG)

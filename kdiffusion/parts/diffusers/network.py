@@ -9,6 +9,8 @@ from typing import Any
 
 import numpy as np
 
+from kdiffusion.tables import check_name
+
 CLASS = "UNet2DModel"
 DOWN_BLOCKS = {"DownBlock2D": False, "AttnDownBlock2D": True}  # name ► whether it has attention
 UP_BLOCKS = {"UpBlock2D": False, "AttnUpBlock2D": True}
@@ -120,10 +122,7 @@ def _checked(config):
 
 def _attention(fields, name, known):
     """Whether each level has attention, in their order."""
-    for block in fields[name]:
-        if block not in known:
-            raise ValueError(f"`{name}` must be of {', '.join(known)}. Received: {block!r}")
-    return tuple(known[block] for block in fields[name])
+    return tuple(known[check_name(name, block, known)] for block in fields[name])
 
 
 # Of our names, by parts; the first that matches says theirs.

@@ -1,6 +1,5 @@
 """diffusers' scheduler_config.json ► the noise schedule, and how the pipeline samples."""
 
-from collections.abc import Collection
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -9,6 +8,7 @@ from kdiffusion.diffusion.forward_process import NoiseSchedule
 from kdiffusion.diffusion.prediction import check_prediction_type
 from kdiffusion.diffusion.schedules import MAX_BETA, cosine_alphas_cumprod, zero_terminal_snr
 from kdiffusion.diffusion.spacing import SPACINGS
+from kdiffusion.tables import check_name
 
 # Fields of the solvers, with the values that ours agree with.
 SOLVER = {
@@ -77,9 +77,11 @@ def schedule_of(config: dict[str, Any]) -> tuple[NoiseSchedule, str]:
     Raises:
         ValueError: names the field that isn't supported, the values that are, and what it is.
     """
-    one_of(config, "_class_name", {name for name, _ in SCHEDULERS.values()})
-    one_of(config, "timestep_spacing", SPACINGS, "leading")
-    theirs = one_of(config, "prediction_type", PREDICTION_TYPES, "epsilon")
+    classes = {name for name, _ in SCHEDULERS.values()}
+    check_name("_class_name", config.get("_class_name", ""), classes)
+    check_name("timestep_spacing", config.get("timestep_spacing", "leading"), SPACINGS)
+    target = config.get("prediction_type", "epsilon")
+    target = PREDICTION_TYPES[check_name("prediction_type", target, PREDICTION_TYPES)]
     unknown = sorted(name for name in config if name not in KNOWN and not name.startswith("_"))
     if unknown:
         raise ValueError(
@@ -88,25 +90,15 @@ def schedule_of(config: dict[str, Any]) -> tuple[NoiseSchedule, str]:
         )
     betas = config.get("trained_betas")
     if betas is None:
-        make = BETAS[one_of(config, "beta_schedule", BETAS, "linear")]
+        make = BETAS[check_name("beta_schedule", config.get("beta_schedule", "linear"), BETAS)]
         ends = config.get("beta_start", 1e-4), config.get("beta_end", 0.02)
         betas = make(*ends, config.get("num_train_timesteps", 1000))
     alphas_cumprod = np.cumprod(1.0 - np.array(betas, np.float64))
     if config.get("rescale_betas_zero_snr"):
         alphas_cumprod = zero_terminal_snr(alphas_cumprod)
     schedule = NoiseSchedule(alphas_cumprod)
-    check_prediction_type(PREDICTION_TYPES[theirs], schedule)
-    return schedule, PREDICTION_TYPES[theirs]
-
-
-def one_of(
-    config: dict[str, Any], name: str, table: Collection[str], default: str | None = None
-) -> str:
-    """A field that must be a key of a table."""
-    value = config.get(name, default)
-    if not isinstance(value, str) or value not in table:
-        raise ValueError(f"`{name}` must be one of {', '.join(table)}. Received: {value!r}")
-    return value
+    check_prediction_type(target, schedule)
+    return schedule, target
 
 
 class PipelineSampling(NamedTuple):
