@@ -42,10 +42,8 @@ def main(samples: Annotated[Path, tyro.conf.Positional], data: str = "cifar10") 
         samples: images, as `kdiffusion evaluate` takes them.
         data: name of the data set whose held-out images are the real ones.
     """
-    drawn, real = (
-        figures(open_images(samples).images),
-        figures(load_dataset(data).validation_images),
-    )
+    drawn = figures(open_images(samples).images)
+    real = figures(load_dataset(data).validation_images)
     print("| | samples | held-out real images |\n|---|---|---|")
     for name, values in drawn.items():
         cells = (", ".join(f"{v:.4g}" for v in np.atleast_1d(c)) for c in (values, real[name]))

@@ -109,21 +109,12 @@ def cards_of_traces() -> Iterator[tuple[str, DenoiserCard]]:
     sigma = smooth.noise_levels[[t for t, _ in timestep_pairs(smooth, STEPS)]]
     for sampler in SAMPLERS:
         of_smooth, of_ends = ({}, {}) if not SAMPLERS[sampler].fitted else map(_fit, (smooth, ends))
+        guided = {"guidance_interval": (sigma[3], sigma[1]), "prediction_type": "v", **of_smooth}
+        of_ends = {"prediction_type": "x0", **of_ends}
         yield f"{sampler}, epsilon", make_card(smooth, sampler=sampler, **of_smooth)
-        yield (
-            f"{sampler}, v, guidance in an interval whose ends are visited",
-            make_card(
-                smooth,
-                sampler=sampler,
-                prediction_type="v",
-                **of_smooth,
-                guidance_interval=(sigma[3], sigma[1]),
-            ),
-        )
-        yield (
-            f"{sampler}, x0, from pure noise",
-            make_card(ends, sampler=sampler, prediction_type="x0", **of_ends),
-        )
+        name = f"{sampler}, v, guidance in an interval whose ends are visited"
+        yield name, make_card(smooth, sampler=sampler, **guided)
+        yield f"{sampler}, x0, from pure noise", make_card(ends, sampler=sampler, **of_ends)
     yield "no guidance", make_card(smooth, guidance_strength=0.0)
     yield "no clipping, leading", make_card(smooth, sampler="unipc", clip=False, spacing="leading")
     yield "fixed_large", make_card(smooth, sampler="ddpm", variance="fixed_large")

@@ -95,19 +95,12 @@ def spoilt(images: tf.Tensor, seed: tf.Tensor, share: float = SPOILT_SHARE) -> t
     count = round(share * batch)
     images, untouched = images[:count], images[count:]
     seeds = tf.unstack(tf.random.split(seed, num=4, alg="philox"))
-    images = _on_part(
-        images, BLURRED, lambda part: blurred(part, _uniform(part, seeds[0], *BLUR_PIXELS))
-    )
-    images = _on_part(
-        images,
-        GRAINY,
-        lambda part: grainy(part, _uniform(part, seeds[1], *GRAIN_LEVELS), seeds[2]),
-    )
-    images = _on_part(
-        images,
-        COMPRESSED,
-        lambda part: compressed(part, tf.cast(_uniform(part, seeds[3], *JPEG_QUALITY), tf.int32)),
-    )
+    for part, change in (
+        (BLURRED, lambda x: blurred(x, _uniform(x, seeds[0], *BLUR_PIXELS))),
+        (GRAINY, lambda x: grainy(x, _uniform(x, seeds[1], *GRAIN_LEVELS), seeds[2])),
+        (COMPRESSED, lambda x: compressed(x, _uniform(x, seeds[3], *JPEG_QUALITY))),
+    ):
+        images = _on_part(images, part, change)
     return tf.concat([images, untouched], axis=0)
 
 
@@ -138,11 +131,12 @@ def grainy(images: tf.Tensor, levels: tf.Tensor, seed: tf.Tensor) -> tf.Tensor:
 
 
 def compressed(images: tf.Tensor, qualities: tf.Tensor) -> tf.Tensor:
-    """Each image through JPEG at a quality of `qualities` int32 `[B]`, up to 100."""
+    """Each image through JPEG at a quality of `qualities` `[B]`, rounded down, up to 100."""
     channels = images.shape[-1]
 
     def through_jpeg(image_and_quality):
         image, quality = image_and_quality
+        quality = tf.cast(quality, tf.int32)
         jpeg = tf.raw_ops.EncodeJpegVariableQuality(images=image, quality=quality)
         return tf.io.decode_jpeg(jpeg, channels=channels, dct_method="INTEGER_ACCURATE")
 
