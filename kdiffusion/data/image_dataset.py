@@ -7,8 +7,8 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from kdiffusion.data.condition_images import DRAWS, condition_image
 from kdiffusion.diffusion.card import ConditionImage, Number
+from kdiffusion.diffusion.condition_images import DRAWS, condition_image
 from kdiffusion.images import to_model_range
 
 

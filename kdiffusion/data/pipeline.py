@@ -10,8 +10,9 @@ from types import SimpleNamespace
 import numpy as np
 import tensorflow as tf
 
+from kdiffusion.diffusion.condition_images import DRAWS, condition_image
+
 from ..images import to_model_range
-from .condition_images import DRAWS, condition_image
 from .image_dataset import ImageDataset
 
 # Whole batches to keep ready; a batch is cheap to make beside a training step.
