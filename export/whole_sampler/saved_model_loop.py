@@ -48,12 +48,10 @@ def _checked(label, guidance_strength, null_label):
     return label, tf.gather(guidance_strength[None], tf.where(usable, 0, 1), name=name)
 
 
-def _sampling_function(network, card, tables):
+def _signature(card):
     import tensorflow as tf
 
-    from kdiffusion.training.conditions import without
-
-    signature = [
+    return [
         tf.TensorSpec((None, *card.image_shape), tf.float32, name="noise"),
         tf.TensorSpec((None,), tf.int32, name="label"),
         tf.TensorSpec((), tf.float32, name="guidance_strength"),
@@ -63,7 +61,13 @@ def _sampling_function(network, card, tables):
         ),
     ]
 
-    @tf.function(input_signature=signature)
+
+def _sampling_function(network, card, tables):
+    import tensorflow as tf
+
+    from kdiffusion.training.conditions import without
+
+    @tf.function(input_signature=_signature(card))
     def draw(noise, label, guidance_strength, *more):
         label, guidance_strength = _checked(label, guidance_strength, card.null_label)
         given = dict(zip(("label", *card.condition_shapes), (label, *more), strict=True))

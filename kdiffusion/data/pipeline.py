@@ -50,35 +50,30 @@ def training_batches(
         `tf.data.Dataset` of (float32 images `[B, H, W, C]` in [-1, 1], int32 labels `[B]`, or a
         dict of labels and more conditions), with a static B = batch_size / count.
     """
-    steps_per_epoch = dataset.steps_per_epoch(batch_size)
-    rows = _shard_rows(batch_size, shard)
+    steps_per_epoch, rows = dataset.steps_per_epoch(batch_size), _shard_rows(batch_size, shard)
     flip = dataset.horizontal_flip if flip is None else flip
-    flip_seed = _derived_seed(seed, "flip")
+    seeds = {purpose: _derived_seed(seed, purpose) for purpose in ("flip", "condition", "noise")}
     images, labels, conditions = _tensors(dataset.images, dataset.labels, dataset.conditions)
-    condition_seed, noise_seed = (_derived_seed(seed, each) for each in ("condition", "noise"))
+    arrays = {"": images, **conditions}
 
     def make_batch(step, indices):
         indices = indices[rows]  # [B / count]
-        batch = {"": tf.gather(images, indices)}
-        batch |= {name: tf.gather(each, indices) for name, each in conditions.items()}
+        batch = {name: tf.gather(each, indices) for name, each in arrays.items()}
         if flip:
             # Drawn for the global batch, so that a shard gets what the whole would get.
-            draws = tf.random.stateless_uniform([batch_size], (flip_seed, step), alg="philox")
-            is_mirrored = draws[rows, None, None, None] < 0.5
-            for name in batch.keys() - {"numbers"}:
-                batch[name] = tf.where(is_mirrored, tf.reverse(batch[name], axis=[2]), batch[name])
-        given = tf.gather(labels, indices)
-        image = to_model_range(tf.cast(batch.pop(""), tf.float32))
+            draws = tf.random.stateless_uniform([batch_size], (seeds["flip"], step), alg="philox")
+            batch = _mirrored(batch, draws[rows, None, None, None] < 0.5)
+        label, image = tf.gather(labels, indices), _in_range(batch.pop(""))
         if not (batch or dataset.condition):
-            return image, given
-        shape, seeds = [batch_size, DRAWS + 1], (condition_seed, step)
-        draws = tf.random.stateless_uniform(shape, seeds, alg="philox")[rows]
+            return image, label
+        draws = tf.random.stateless_uniform(
+            [batch_size, DRAWS + 1], (seeds["condition"], step), alg="philox"
+        )[rows]
         batch = _with_image(dataset, image, batch, draws[:, :DRAWS])
         if condition_noise and "image" in batch:
-            shape = [batch_size, *batch["image"].shape[1:]]
-            noise = tf.random.stateless_normal(shape, (noise_seed, step), alg="philox")[rows]
+            noise = _normal(batch["image"], batch_size, (seeds["noise"], step))[rows]
             batch["image"] += condition_noise * draws[:, DRAWS, None, None, None] * noise
-        return image, {"label": given, **batch}
+        return image, {"label": label, **batch}
 
     return (
         _batch_indices(len(dataset.images), batch_size, steps_per_epoch, seed, first_step)
@@ -103,7 +98,7 @@ def validation_batches(dataset: ImageDataset, batch_size: int) -> tf.data.Datase
 
     def convert(step, batch):
         images, labels, conditions = batch
-        images = to_model_range(tf.cast(images, tf.float32))
+        images = _in_range(images)
         if not (conditions or dataset.condition):
             return images, labels
         shape, seeds = [tf.shape(images)[0], DRAWS], (0, step)
@@ -123,6 +118,22 @@ def validation_batches(dataset: ImageDataset, batch_size: int) -> tf.data.Datase
     )
 
 
+def _mirrored(batch, where):
+    """Images left to right, and the images that they are conditioned on."""
+    return {
+        name: values if name == "numbers" else tf.where(where, tf.reverse(values, [2]), values)
+        for name, values in batch.items()
+    }
+
+
+def _in_range(pixels):
+    return to_model_range(tf.cast(pixels, tf.float32))
+
+
+def _normal(images, count, seed):
+    return tf.random.stateless_normal([count, *images.shape[1:]], seed, alg="philox")
+
+
 def _with_image(dataset, images, conditions, draws):
     """Conditions beside the label, in the model's range, with the one that is made of the image."""
     conditions = dict(conditions)
@@ -134,7 +145,7 @@ def _with_image(dataset, images, conditions, draws):
         shape = (images.shape[0], height, width, dataset.condition_image.channels)
         conditions["image"] = tf.ensure_shape(made, shape)
     elif "image" in conditions:
-        conditions["image"] = to_model_range(tf.cast(conditions["image"], tf.float32))
+        conditions["image"] = _in_range(conditions["image"])
     return conditions
 
 

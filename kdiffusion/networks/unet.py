@@ -74,44 +74,24 @@ class UNet(keras.Model):
         name: str | None = None,
     ):
         image_shape, num_classes = tuple(image_shape), int(num_classes)
-        if not isinstance(numbers, Mapping):
-            numbers = dict.fromkeys(numbers, (0.0, 1.0))
-        numbers = {name: tuple(pair) for name, pair in numbers.items()}
+        numbers = _standardisation(numbers)
         channel_multipliers = tuple(channel_multipliers)
         attention_resolutions = tuple(attention_resolutions)
         arguments = {k: v for k, v in dict(locals()).items() if k not in ("self", "__class__")}
-        check_image_shape(image_shape, patch_size, len(channel_multipliers))
         policy = keras.dtype_policies.get(dtype or keras.config.dtype_policy()).name
         residual = {"dropout": dropout, "scale_shift": scale_shift, "dtype": policy}
         widths = [base_channels * multiplier for multiplier in channel_multipliers]
-
-        def heads(feature_map):
-            return attention_heads if feature_map.shape[1] in attention_resolutions else 0
-
+        check_image_shape(image_shape, patch_size, len(widths))
         inputs = contract_inputs(image_shape, len(numbers), image_channels)
-        condition = ConditionEmbedding(
-            num_classes,
-            time_channels=base_channels,
-            label_channels=base_channels,
-            channels=embedding_channels or 4 * base_channels,
-            numbers=tuple(numbers.values()),
-            dtype=policy,
-            name="condition",
-        )(inputs["timestep"], inputs["label"], inputs.get("numbers"))
-
-        x = inputs["noisy_image"]
-        if image_channels:
-            x = ops.concatenate([x, inputs["image"]], axis=-1)
-        if patch_size > 1:
-            x = ops.space_to_depth(x, patch_size)
-        x = keras.layers.Conv2D(widths[0], 3, padding="same", dtype=policy, name="conv_in")(x)
-
-        x = _down_and_up(x, condition, widths, blocks_per_level, heads, attention_heads, residual)
-        x = GroupNorm(dtype=policy, name="norm_out")(x)
-        x = prediction(x, image_shape[-1] * patch_size**2)
-        if patch_size > 1:
-            x = ops.depth_to_space(x, patch_size)
-        super().__init__(inputs=inputs, outputs=x, name=name or "unet")
+        channels = (base_channels, base_channels, embedding_channels or 4 * base_channels)
+        given = (num_classes, *channels, tuple(numbers.values()))
+        embedding = ConditionEmbedding(*given, dtype=policy, name="condition")
+        condition = embedding(inputs["timestep"], inputs["label"], inputs.get("numbers"))
+        x = _stem(inputs, patch_size, widths[0], policy)
+        blocks = (widths, blocks_per_level, attention_resolutions, attention_heads, residual)
+        x = _down_and_up(x, condition, *blocks)
+        x = prediction(GroupNorm(dtype=policy, name="norm_out")(x), image_shape[-1] * patch_size**2)
+        super().__init__(inputs=inputs, outputs=_to_pixels(x, patch_size), name=name or "unet")
 
         self.image_shape, self.num_classes = image_shape, num_classes
         self.numbers, self.image_channels = numbers, image_channels
@@ -119,6 +99,27 @@ class UNet(keras.Model):
 
     def get_config(self) -> dict[str, Any]:
         return dict(self._config)
+
+
+def _standardisation(numbers):
+    """Name ► (mean, standard deviation), of such a dict or of names alone."""
+    if not isinstance(numbers, Mapping):
+        return dict.fromkeys(numbers, (0.0, 1.0))
+    return {name: tuple(pair) for name, pair in numbers.items()}
+
+
+def _stem(inputs, patch_size, channels, policy):
+    """Features of x_t, and of the image that it is conditioned on, in patches."""
+    x = inputs["noisy_image"]
+    if "image" in inputs:
+        x = ops.concatenate([x, inputs["image"]], axis=-1)
+    if patch_size > 1:
+        x = ops.space_to_depth(x, patch_size)
+    return keras.layers.Conv2D(channels, 3, padding="same", dtype=policy, name="conv_in")(x)
+
+
+def _to_pixels(patches, patch_size):
+    return ops.depth_to_space(patches, patch_size) if patch_size > 1 else patches
 
 
 def contract_inputs(
@@ -146,7 +147,7 @@ def prediction(x: Tensor, channels: int) -> Tensor:
     )(ops.silu(x))
 
 
-def _down_and_up(x, condition, widths, blocks_per_level, heads, middle_heads, residual):
+def _down_and_up(x, condition, widths, blocks_per_level, attended, attention_heads, residual):
     """The two arms of a U-Net and what is between them, in layers named by their place.
 
     Args:
@@ -154,15 +155,18 @@ def _down_and_up(x, condition, widths, blocks_per_level, heads, middle_heads, re
         condition: `[B, E]`.
         widths: one int per level, from the finest: its channels.
         blocks_per_level: int. On the way down; one more on the way up.
-        heads: function from the map that a block is given to the heads of the attention after it;
-            0 for none.
-        middle_heads: int. Heads of the attention in the middle.
+        attended: heights of the maps whose blocks are followed by attention.
+        attention_heads: int. Of these and of the attention in the middle.
         residual: dict of arguments of the blocks, and the `dtype` of all layers.
 
     Returns:
         `[B, H, W, widths[0]]` map.
     """
     policy, skips = residual["dtype"], [x]
+
+    def heads(feature_map):
+        return attention_heads if feature_map.shape[1] in attended else 0
+
     for level, width in enumerate(widths):
         for block in range(blocks_per_level):
             x = DownBlock(width, heads(x), **residual, name=f"down_{level}_block_{block}")(
@@ -174,7 +178,7 @@ def _down_and_up(x, condition, widths, blocks_per_level, heads, middle_heads, re
             skips.append(x)
 
     x = ResidualBlock(widths[-1], **residual, name="middle_in")(x, condition)
-    x = SelfAttention2D(middle_heads, dtype=policy, name="middle_attention")(x)
+    x = SelfAttention2D(attention_heads, dtype=policy, name="middle_attention")(x)
     x = ResidualBlock(widths[-1], **residual, name="middle_out")(x, condition)
 
     for level, width in reversed(list(enumerate(widths))):

@@ -121,10 +121,7 @@ def _prepare(
         workers: `Workers` of that strategy.
         make_callbacks: as in `train`.
     """
-    parent = None
-    if before is None and config.run.init_from is not None:
-        with working(f"reading {config.run.init_from}"):
-            parent = read_parent(config.run.init_from)
+    parent = _read_parent(config) if before is None else None
     with working(f"loading the data set {config.data.name}", line=workers.is_chief):
         dataset = _load_dataset(config)
     config = resolve(config, before, parent, dataset.image_shape)
@@ -142,11 +139,9 @@ def _prepare(
         run_directory.check_resumable(before, directory)
     check_batch_size(config.optimizer, strategy.num_replicas_in_sync)
     workers.check_agree(_what_must_agree(directory, before))
+    sizes = (dataset.image_shape, dataset.num_classes, total_steps)
     with strategy.scope(), working("building the network"):
-        conditions = directory.network_conditions
-        model = build_model(
-            config, dataset.image_shape, dataset.num_classes, total_steps, **conditions
-        )
+        model = build_model(config, *sizes, **directory.network_conditions)
     lines = found_lines(model, dataset, config, strategy, total_steps)
     if parent is not None:
         lines += start_from(model, parent, directory.class_names, config.run.init_partial)
@@ -166,6 +161,13 @@ def _resume(training: Training) -> None:
         total = training.config.optimizer.epochs * training.steps_per_epoch
         say(f"Resuming from step {step:,} of {total:,}.")
         training.directory.write()
+
+
+def _read_parent(config):
+    if config.run.init_from is None:
+        return None
+    with working(f"reading {config.run.init_from}"):
+        return read_parent(config.run.init_from)
 
 
 def _load_dataset(config):
