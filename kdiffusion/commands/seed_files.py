@@ -7,6 +7,7 @@ there is skipped, so a stopped job resumes.
 from __future__ import annotations
 
 import dataclasses
+import hashlib
 import itertools
 import json
 import os
@@ -19,7 +20,7 @@ import numpy as np
 from tqdm import tqdm
 
 from kdiffusion.atomic_files import staged
-from kdiffusion.diffusion.conditions import check_labels
+from kdiffusion.diffusion.conditions import Conditions, check_conditions, trial_conditions
 from kdiffusion.diffusion.sampling import sample
 from kdiffusion.diffusion.sampling_options import SamplingOptions
 from kdiffusion.diffusion.sampling_plan import check_seeds
@@ -62,7 +63,7 @@ NPZ = FileFormat(write_npz, ".npz")
 
 def sample_to_folder(
     denoiser: Denoiser,
-    labels: Sequence[int],
+    labels: Sequence[int] | Conditions,
     seeds: range,
     folder: str | os.PathLike,
     *,
@@ -77,7 +78,7 @@ def sample_to_folder(
 
     Args:
         denoiser: a Denoiser.
-        labels: ints `[L]`, which the seeds have in turn: seed s has `labels[s % L]`.
+        labels: ints `[L]` or `Conditions`, in turn: seed s has `labels[s % L]`.
         seeds: range.
         folder: path; made if need be.
         images_per_file: int. Defaults to `1000`.
@@ -97,7 +98,9 @@ def sample_to_folder(
     folder, card = Path(folder), denoiser.card
     settings = dataclasses.asdict(SamplingOptions(**options).resolve(card))
     check_seeds([seeds[0], seeds[-1]])
-    _begin_job(folder, denoiser, check_labels(card, labels, len(labels)), settings)
+    if not isinstance(labels, Conditions):
+        labels = check_conditions(card, labels, len(labels))
+    _begin_job(folder, denoiser, labels, settings)
     files = files_of(seeds, images_per_file)
     _refuse_overlaps(folder, files)
     files = files[shard[0] - 1 :: shard[1]]
@@ -110,13 +113,13 @@ def sample_to_folder(
         "[{elapsed}<{remaining}]",
     ) as bar:  # fmt: skip
         for file in left:
-            file_labels = labels_of_seeds(labels, file)
+            conditions = labels[[seed % len(labels.label) for seed in file]]
             images = sample(
-                denoiser, file_labels, file, batch_size=batch_size, progress=False,
+                denoiser, conditions, file, batch_size=batch_size, progress=False,
                 callback=lambda index, t, x, x0: bar.update(len(x) / settings["steps"]), **options,
             )  # fmt: skip
             with staged(folder / file_name(file, file_format.suffix), overwrite=True) as path:
-                file_format.write(path, to_uint8(images), file_labels, file, card.class_names)
+                file_format.write(path, to_uint8(images), conditions.label, file, card.class_names)
     return total - skipped, skipped
 
 
@@ -131,19 +134,17 @@ def file_name(seeds: range, suffix: str = NPZ.suffix) -> str:
     return f"images_{seeds[0]:08d}-{seeds[-1]:08d}{suffix}"
 
 
-def labels_of_seeds(labels: Sequence[int], seeds: Sequence[int]) -> np.ndarray:
-    """The label of each seed: the labels in turn, so that seed s has `labels[s % len(labels)]`."""
-    return np.array([labels[seed % len(labels)] for seed in seeds], np.int32)
-
-
-def _begin_job(folder, denoiser, labels, options):
+def _begin_job(folder, denoiser, conditions, options):
     """Notes what the images are sampled with; a folder of other images is an error."""
     card = denoiser.card
     noise = initial_latents([0], card.image_shape)
     middle = np.array([card.schedule.num_timesteps // 2], np.int32)
-    prediction = denoiser(noise, middle, np.zeros(1, np.int32)).ravel()[:64].tolist()
+    trial = trial_conditions(card, [0])
+    prediction = denoiser(noise, middle, trial.label, **trial.more).ravel()[:64].tolist()
     settings = {
-        "dataset": card.dataset, "class_names": card.class_names, "labels": labels.tolist(),
+        "dataset": card.dataset, "class_names": card.class_names,
+        "labels": conditions.label.tolist(),
+        **{name: hashlib.sha256(each).hexdigest() for name, each in conditions.more.items()},
         **options,
     }  # fmt: skip
     settings = json.loads(json.dumps(settings))  # with lists for tuples

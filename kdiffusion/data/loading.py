@@ -9,6 +9,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from kdiffusion.diffusion.condition_images import CONDITION_IMAGES
 from kdiffusion.images import ImageSize
 
 from .image_dataset import ImageDataset
@@ -114,6 +115,10 @@ def load_as_split(
     options = {"directory": directory, "image_size": card.image_shape[:2]}
     if split is not None:
         options |= {"validation_fraction": split.validation_fraction, "seed": split.seed}
+    if card.numbers is not None:
+        options["numbers"] = [number.name for number in card.numbers]
+    if card.image is not None and card.image.meaning in CONDITION_IMAGES:
+        options["condition"] = card.image.meaning
     dataset = load_dataset(name, **options)
     return dataset, _origin(card, dataset.content_hash(), name)
 

@@ -28,7 +28,7 @@ CONTENTS = ("checkpoints", LOG, "samples", "export", GRID, CONFIG)
 # What makes another run of it: "section" or "section.field". The rest may change when it resumes.
 KEPT = (
     "model", "diffusion", "objective", "optimizer.name", "optimizer.batch_size", "run.seed",
-    "run.init_from",
+    "run.init_from", "data.numbers", "data.condition", "data.condition_noise",
 )  # fmt: skip
 DATA = ("image_shape", "class_names", "data_sha256", "mirrored")
 

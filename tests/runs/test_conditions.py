@@ -1,15 +1,21 @@
 """A run whose model is conditioned on numbers and on an image: from the folder to the file."""
 
 import json
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
 
-from kdiffusion import load_denoiser, sample
+from kdiffusion import load_denoiser, sample, to_uint8
+from kdiffusion.commands.seed_files import sample_to_folder
 from kdiffusion.commands.train import finish
+from kdiffusion.data.loading import load_as_split
+from kdiffusion.parts.evaluation.evaluation import network_figures
+from kdiffusion.parts.evaluation.real_images import conditions_to_sample
 from kdiffusion.runs.build import load_run
 from kdiffusion.runs.run import train
 from tests.data.made_up import write_folder
+from tests.seed_files import read_folder
 
 
 @pytest.fixture(scope="module")
@@ -53,3 +59,30 @@ def test_it_resumes(run):
     config = run.directory.config.replace(**{"optimizer.epochs": 3})
     resumed = train(config, run.directory.path, resume=True)
     assert resumed.model.step.numpy() == run.model.step.numpy() * 3 // 2
+
+
+def test_it_is_evaluated_by_the_conditions_of_held_out_images(run, folder):
+    """Four are held out: those of seeds 0 to 3, and again."""
+    denoiser = load_denoiser(run.directory.path / "export" / "denoiser.onnx")
+    dataset, said = load_as_split(denoiser.card, str(folder))
+    assert said.startswith("Held out of the training")
+    conditions = conditions_to_sample(denoiser.card, dataset)
+    asked = dataset.asked(np.arange(4))
+    np.testing.assert_array_equal(conditions.numbers[:, 0], asked["numbers"]["light"])
+    np.testing.assert_array_equal(conditions.image, asked["image"])
+    real = SimpleNamespace(dataset=dataset, class_names=dataset.class_names)
+    figures = network_figures(run.model.denoiser(run.card), real, 4, progress=False)
+    assert np.isfinite(figures["x0_errors"]).all()
+
+
+def test_its_samples_go_into_files(run, folder, tmp_path):
+    denoiser = run.model.denoiser(run.card)
+    dataset, _ = load_as_split(run.card, str(folder))
+    conditions = conditions_to_sample(run.card, dataset)
+    options = {"images_per_file": 3, "steps": 2, "progress": False}
+    assert sample_to_folder(denoiser, conditions, range(6), tmp_path, **options) == (6, 0)
+    images = np.concatenate([each for each, _, _ in read_folder(tmp_path)])
+    expected = sample(denoiser, conditions[[0, 1, 2, 3, 0, 1]], range(6), steps=2, progress=False)
+    np.testing.assert_array_equal(images, to_uint8(expected))
+    with pytest.raises(ValueError, match="another numbers"):
+        sample_to_folder(denoiser, conditions[[1, 0, 2, 3]], range(6), tmp_path, **options)

@@ -21,7 +21,7 @@ from .evaluation import NETWORK_IMAGES, fitting_count, measurable, measure, netw
 from .features import Reading
 from .image_sets import open_images
 from .measures import MEASURES
-from .real_images import labels_to_sample, read_real
+from .real_images import conditions_to_sample, read_real
 from .report import report, table
 
 if TYPE_CHECKING:  # A type checker can't know the table's names.
@@ -132,6 +132,6 @@ def _folder_of_samples(folder, replace):
 
 
 def _sample(denoiser, real, seeds, folder, sampling):
-    labels = labels_to_sample(len(denoiser.card.class_names), real.dataset)
-    sample_to_folder(denoiser, labels, seeds, folder, **sampling.given())
+    conditions = conditions_to_sample(denoiser.card, real.dataset)
+    sample_to_folder(denoiser, conditions, seeds, folder, **sampling.given())
     return open_images(folder, [file_name(file) for file in files_of(seeds)])

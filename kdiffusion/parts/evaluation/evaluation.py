@@ -10,13 +10,14 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from tqdm import tqdm
 
+from kdiffusion.diffusion.conditions import check_conditions
 from kdiffusion.diffusion.sampling import sample
 from kdiffusion.images import to_uint8
 
 from .image_sets import ImageSet, chosen_rows
 from .measures import MEASURES, NEAREST, Samples, grain_levels
 from .network_measures import FEWEST_IMAGES, measure_network
-from .real_images import Real, labels_to_sample, read_real
+from .real_images import Real, conditions_to_sample, read_real
 
 if TYPE_CHECKING:
     from kdiffusion.data import ImageDataset
@@ -70,9 +71,10 @@ def evaluate(
 def _sample(denoiser, real, count, seed, progress):
     names = denoiser.card.class_names
     count = fitting_count(real) if count is None else count
-    labels = np.resize(labels_to_sample(len(names), real.dataset), count)
-    pixels = sample(denoiser, labels, range(seed, seed + count), progress=progress)
-    return ImageSet(to_uint8(pixels), labels, names)
+    conditions = conditions_to_sample(denoiser.card, real.dataset)
+    conditions = conditions[np.arange(count) % len(conditions.label)]
+    pixels = sample(denoiser, conditions, range(seed, seed + count), progress=progress)
+    return ImageSet(to_uint8(pixels), conditions.label, names)
 
 
 def measure(
@@ -211,10 +213,11 @@ def network_figures(
         return None
     chosen = chosen_rows(len(real.dataset.validation_images), count, seed)
     images = real.dataset.validation_images[chosen]
-    labels = real.dataset.validation_labels[chosen]
+    asked = real.dataset.asked(chosen)
     if real.class_names is None:  # a network of one class, which is any image's
-        labels = np.zeros_like(labels)
-    return measure_network(denoiser, images, labels, seed=seed, progress=progress)
+        asked["label"] = np.zeros_like(asked["label"])
+    conditions = check_conditions(denoiser.card, asked, len(images))
+    return measure_network(denoiser, images, conditions, seed=seed, progress=progress)
 
 
 def _labels(samples, class_names):

@@ -6,12 +6,12 @@ x_0 at a given noise level means the same for each of them, and so does what the
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
 from tqdm import tqdm
 
+from kdiffusion.diffusion.conditions import Asked, check_conditions
 from kdiffusion.diffusion.denoiser import Denoiser
 from kdiffusion.diffusion.prediction import to_x0_and_eps
 from kdiffusion.diffusion.seeded_noise import initial_latents
@@ -32,7 +32,7 @@ FEWEST_IMAGES = 2
 def measure_network(
     denoiser: Denoiser,
     images: np.ndarray,
-    labels: Sequence[int] | np.ndarray,
+    labels: Asked,
     *,
     seed: int = 0,
     batch_size: int = 128,
@@ -50,7 +50,7 @@ def measure_network(
     Args:
         denoiser: a Denoiser.
         images: uint8 array `[N, H, W, C]`, at least 2, that the network was not trained on.
-        labels: ints `[N]`, their classes.
+        labels: ints `[N]`, their classes; or all conditions, as for `check_conditions`.
         seed: int. Image i is noised by the seed `seed + i` (modulo 2^64), the same at every level.
         batch_size: int. Images at a time; the network sees twice as many.
         progress: bool. Whether to show a bar on standard error.
@@ -69,7 +69,7 @@ def measure_network(
         - `structure_se`, `detail_se`, `label_nats_se`: their standard errors over the images.
     """
     card = denoiser.card
-    labels = np.asarray(labels, np.int32)
+    conditions = check_conditions(card, labels, len(images))
     total = len(images) * len(INTEGRATION_SIGMAS)
     with tqdm(total=total, desc="Measuring the network", unit="image", disable=not progress) as bar:
         parts = []
@@ -79,7 +79,7 @@ def measure_network(
             seeds = [(seed + first + i) % 2**64 for i in range(len(x0))]
             noise = initial_latents(seeds, card.image_shape)
             for sigma in INTEGRATION_SIGMAS:
-                parts.append(_errors(denoiser, x0, noise, labels[rows], sigma))
+                parts.append(_errors(denoiser, x0, noise, conditions[rows], sigma))
                 bar.update(len(x0))
     levels = len(INTEGRATION_SIGMAS)
     by_level = [np.concatenate(parts[k::levels], axis=1) for k in range(levels)]
@@ -89,16 +89,16 @@ def measure_network(
     return _summary(with_label, without, variance, int(np.prod(card.image_shape)))
 
 
-def _errors(denoiser, x0, noise, labels, sigma):
-    """Mean squared error in x_0 of each image, with its label and without: float64 `[2, B]`."""
+def _errors(denoiser, x0, noise, conditions, sigma):
+    """Mean squared error in x_0 of each image, with conditions and without: float64 `[2, B]`."""
     card = denoiser.card
     timestep = int(np.argmin(np.abs(np.log(card.schedule.noise_levels / sigma))))
     alpha_bar = 1.0 / (1.0 + sigma**2)
     noisy = np.sqrt(alpha_bar) * (x0 + sigma * noise)
-    both = np.concatenate([labels, np.full_like(labels, card.null_label)])
+    both = conditions.beside(conditions.null(card.null_label))
     twice = np.concatenate([noisy, noisy])
     prediction = denoiser(
-        twice.astype(np.float32), np.full(len(twice), timestep, np.int32), both
+        twice.astype(np.float32), np.full(len(twice), timestep, np.int32), both.label, **both.more
     ).astype(np.float64)
     guess, _ = to_x0_and_eps(prediction, twice, alpha_bar, card.prediction_type)
     errors = np.mean(np.square(guess - np.concatenate([x0, x0])), axis=(1, 2, 3))

@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from kdiffusion.atomic_files import staged
+from kdiffusion.diffusion.conditions import Conditions, check_conditions
 
 from .distances import Gaussian, gaussian_of
 from .features import Reader, Reading, make_reader
@@ -20,6 +21,7 @@ from .judge import find_judge, load_judge
 
 if TYPE_CHECKING:
     from kdiffusion.data import ImageDataset
+    from kdiffusion.diffusion.card import DenoiserCard
 
 CACHE_VERSION = 3  # raise it where the same images and judge give other features
 EQUAL_SHARES = 1.1  # a largest class of so many times the smallest is of equal shares
@@ -113,6 +115,17 @@ def _cached(dataset, reader, progress):
 def cache_folder() -> Path:
     """$KDIFFUSION_CACHE_DIR, or ~/.cache/kdiffusion."""
     return Path(os.environ.get("KDIFFUSION_CACHE_DIR") or Path.home() / ".cache" / "kdiffusion")
+
+
+def conditions_to_sample(card: DenoiserCard, dataset: ImageDataset) -> Conditions:
+    """Conditions to sample one after another, and again from the first.
+
+    Those of held-out images, where a model is conditioned on more than a label.
+    """
+    if card.condition_shapes:
+        rows = np.arange(len(dataset.validation_images))
+        return check_conditions(card, dataset.asked(rows), len(rows))
+    return Conditions(np.array(labels_to_sample(len(card.class_names), dataset), np.int32))
 
 
 def labels_to_sample(classes: int, dataset: ImageDataset) -> Sequence[int]:
