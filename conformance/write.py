@@ -18,7 +18,7 @@ from kdiffusion.artifacts import load_denoiser
 from kdiffusion.artifacts.integrity import SELF_CHECK_KEY, example_inputs
 from kdiffusion.artifacts.onnx_loader import open_session
 from kdiffusion.atomic_files import sha256_of
-from kdiffusion.diffusion.card import DenoiserCard
+from kdiffusion.diffusion.card import ConditionImage, DenoiserCard, Number
 from kdiffusion.diffusion.forward_process import NoiseSchedule
 from kdiffusion.diffusion.prediction import from_x0_and_eps
 from kdiffusion.diffusion.samplers import SAMPLERS
@@ -36,30 +36,42 @@ Case = dict[str, Any]
 
 
 class AnalyticDenoiser:
-    """The optimal denoiser of Gaussian pixels whose mean depends on the label; it keeps its looks.
+    """The optimal denoiser of Gaussian pixels whose mean depends on the conditions.
 
-    Their variance takes some pixels out of range, so that clipping shows.
+    It keeps its looks. Their variance takes some pixels out of range, so that clipping shows.
     """
 
     def __init__(self, card: DenoiserCard):
         self.card = card
         self.looks: list[Case] = []
 
-    def __call__(self, images: np.ndarray, timesteps: np.ndarray, labels: np.ndarray) -> np.ndarray:
+    def __call__(
+        self, images: np.ndarray, timesteps: np.ndarray, labels: np.ndarray, **more: np.ndarray
+    ) -> np.ndarray:
         x = images.astype(np.float64)
         alpha_bar = self.card.schedule.alpha_bar(timesteps)[:, None, None, None]
         mean = np.where(labels == self.card.null_label, 0.0, (labels - 1) / 2)[:, None, None, None]
+        if "numbers" in more:
+            mean = mean + np.nan_to_num(more["numbers"]).sum(axis=1)[:, None, None, None]
+        if "image" in more:
+            mean = mean + more["image"] / 2
         gain = np.sqrt(alpha_bar) * VARIANCE / (alpha_bar * VARIANCE + 1 - alpha_bar)
         x0 = mean + gain * (x - np.sqrt(alpha_bar) * mean)
         eps = (x - np.sqrt(alpha_bar) * x0) / np.sqrt(1 - alpha_bar)
         prediction = from_x0_and_eps(x0, eps, alpha_bar, self.card.prediction_type)
         prediction = prediction.astype(np.float32)
-        for image, t, label, predicted in zip(images, timesteps, labels, prediction, strict=True):
+        for i, (t, label) in enumerate(zip(timesteps, labels, strict=True)):
             # Float32 numbers in full: those in short differ by what 1 / alpha enlarges.
-            exact = predicted.ravel().astype(np.float64).tolist()
-            look = {"t": int(t), "label": int(label), "x": _numbers(image), "prediction": exact}
-            self.looks.append(look)
+            exact = prediction[i].ravel().astype(np.float64).tolist()
+            look = {"t": int(t), "label": int(label), **conditions_of_look(more, i)}
+            self.looks.append({**look, "x": _numbers(images[i]), "prediction": exact})
         return prediction
+
+
+def conditions_of_look(more: dict[str, np.ndarray], i: int) -> Case:
+    """The i-th conditions beside the label, as a trace has them: None for no numbers."""
+    look = {name: values[i].ravel().tolist() for name, values in more.items()}
+    return {name: None if np.isnan(values).any() else values for name, values in look.items()}
 
 
 def make_card(schedule: NoiseSchedule, **fields: Any) -> DenoiserCard:
@@ -132,15 +144,48 @@ def _fit(schedule):
 def traces() -> Iterator[Case]:
     """The recommended image of an analytic network, step by step."""
     for name, card in cards_of_traces():
-        denoiser, steps = AnalyticDenoiser(card), []
-        for step in sampling_steps(denoiser, [LABEL], [SEED]):
-            looks, denoiser.looks = denoiser.looks, []
-            x0, x = _numbers(step.x0), _numbers(step.x)
-            steps.append({"t": looks[0]["t"], "s": step.t, "looks": looks, "x0": x0, "x": x})
-        yield {
-            "name": name, "card": json.loads(card.to_json()), "label": LABEL, "seed": str(SEED),
-            "steps": steps,
-        }  # fmt: skip
+        yield _trace(name, card, LABEL)
+
+
+def conditional_traces() -> Iterator[Case]:
+    """The same of networks that are conditioned on numbers, on an image, on both."""
+    schedule = make_schedule("cosine", 31)
+    levels = schedule.noise_levels[[t for t, _ in timestep_pairs(schedule, STEPS)]]
+    described = (
+        Number(name="weight", mean=0.2, std=0.1, low=-1, high=1),
+        Number(name="slant", mean=0, std=1, low=-1, high=1, unit="degrees"),
+    )
+    numbers: Case = {"numbers": {"weight": 0.25, "slant": -0.5}}
+    image: Case = {"image": [0.5, -0.25, 0.0, 1.0, -1.0]}
+    unlabelled: Case = {"class_names": (), "null_label": 0}
+    of_image = {"image": ConditionImage(channels=1, meaning="a drawing")}
+    for name, fields, label, asked in (
+        ("numbers", {"sampler": "unipc", "numbers": described}, LABEL, numbers),
+        ("numbers, no class", {**unlabelled, "numbers": described}, 0, numbers),
+        ("an image, guided in an interval", {
+            "sampler": "dpmpp_2m", "guidance_interval": (levels[3], levels[1]), **of_image,
+        }, LABEL, image),
+        ("numbers and an image, no class", {
+            "sampler": "unipc", "prediction_type": "v", "numbers": described, **of_image,
+            **unlabelled,
+        }, 0, {**numbers, **image}),
+    ):  # fmt: skip
+        yield _trace(name, make_card(schedule, **fields), label, asked)
+
+
+def _trace(name, card, label, asked=None):
+    asked = asked or {}
+    denoiser, steps = AnalyticDenoiser(card), []
+    image = np.reshape(asked["image"], (1, 5, 1)) if "image" in asked else None
+    given = {"numbers": asked.get("numbers"), "images": image}
+    for step in sampling_steps(denoiser, [label], [SEED], **given):
+        looks, denoiser.looks = denoiser.looks, []
+        x0, x = _numbers(step.x0), _numbers(step.x)
+        steps.append({"t": looks[0]["t"], "s": step.t, "looks": looks, "x0": x0, "x": x})
+    return {
+        "name": name, "card": json.loads(card.to_json()), "label": label, **asked,
+        "seed": str(SEED), "steps": steps,
+    }  # fmt: skip
 
 
 def pixels() -> Iterator[Case]:
@@ -209,7 +254,7 @@ def _numbers(array):
 def main() -> None:
     """Writes every file."""
     FOLDER.mkdir(exist_ok=True)
-    for make in (noise, timesteps, traces, pixels, cards, predictions, images):
+    for make in (noise, timesteps, traces, conditional_traces, pixels, cards, predictions, images):
         cases = ",\n".join(json.dumps(case) for case in make())
         (FOLDER / f"{make.__name__}.json").write_text(f"[\n{cases}\n]\n", encoding="utf-8")
 

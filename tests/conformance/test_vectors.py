@@ -5,6 +5,7 @@ import json
 import numpy as np
 import pytest
 
+from conformance.write import conditions_of_look
 from kdiffusion.artifacts import load_denoiser
 from kdiffusion.artifacts.released import released_models
 from kdiffusion.atomic_files import sha256_of
@@ -18,7 +19,7 @@ from kdiffusion.diffusion.schedules import make_schedule
 from kdiffusion.diffusion.seeded_noise import ImageNoise
 from kdiffusion.diffusion.spacing import timestep_pairs
 from kdiffusion.images import to_uint8
-from tests.conformance.vectors import TRACES, first_difference, read
+from tests.conformance.vectors import TRACES, first_difference, place, read
 
 EXACT = 1e-12
 
@@ -27,18 +28,20 @@ def trace(case):
     """What the loop does where the network says what it said in the case."""
     card, steps, looks = DenoiserCard.from_json(json.dumps(case["card"])), [], []
 
-    def network(images, timesteps, labels):
-        said = {(each["t"], each["label"]): each for each in case["steps"][len(steps)]["looks"]}
+    def network(images, timesteps, labels, **more):
+        said = {place(each): each for each in case["steps"][len(steps)]["looks"]}
         predictions = []
-        for image, t, label in zip(images, timesteps.tolist(), labels.tolist(), strict=True):
-            looks.append({"t": t, "label": label, "x": image.ravel()})
-            look = said.get((t, label), {"prediction": 0 * image})
-            predictions.append(np.reshape(look["prediction"], image.shape))
+        for i, image in enumerate(images):
+            look = {"t": int(timesteps[i]), "label": int(labels[i]), **conditions_of_look(more, i)}
+            looks.append({**look, "x": image.ravel()})
+            prediction = said.get(place(look), {"prediction": 0 * image})["prediction"]
+            predictions.append(np.reshape(prediction, image.shape))
         return np.array(predictions, np.float32)
 
-    for step in sampling_steps(
-        NetworkDenoiser(card, network), [case["label"]], [int(case["seed"])]
-    ):
+    image = np.reshape(case["image"], (1, 5, 1)) if "image" in case else None
+    given = {"numbers": case.get("numbers"), "images": image}
+    denoiser = NetworkDenoiser(card, network)
+    for step in sampling_steps(denoiser, [case["label"]], [int(case["seed"])], **given):
         steps.append({"s": step.t, "looks": [*looks], "x0": step.x0.ravel(), "x": step.x.ravel()})
         looks.clear()
     return steps

@@ -13,7 +13,7 @@ def read(name):
     return json.loads((FOLDER / f"{name}.json").read_text(encoding="utf-8"))
 
 
-TRACES = {case["name"]: case for case in read("traces")}
+TRACES = {case["name"]: case for case in (*read("traces"), *read("conditional_traces"))}
 
 
 def first_difference(case, steps, atol):
@@ -27,8 +27,8 @@ def first_difference(case, steps, atol):
     if len(steps) != len(case["steps"]):
         return f"{len(steps)} steps"
     for number, (step, want) in enumerate(zip(steps, case["steps"], strict=True)):
-        looks, asked = (sorted(each["looks"], key=_place) for each in (step, want))
-        if [_place(look) for look in looks] != [_place(look) for look in asked]:
+        looks, asked = (sorted(each["looks"], key=place) for each in (step, want))
+        if [place(look) for look in looks] != [place(look) for look in asked]:
             return f"step {number}: what the network is asked"
         for look, expected in zip(looks, asked, strict=True):
             if not np.allclose(look["x"], expected["x"], rtol=0, atol=1e-6):  # float32
@@ -41,5 +41,7 @@ def first_difference(case, steps, atol):
     return None
 
 
-def _place(look):
-    return look["t"], look["label"]
+def place(look):
+    """What the network is asked, but for x."""
+    more = (look.get(name) or () for name in ("numbers", "image"))
+    return look["t"], look["label"], *map(tuple, more)

@@ -69,7 +69,7 @@ const ANSWERS = {
     const asked = [[], [], []];
     const denoiser = async (...inputs) => {
       const done = asked[0].length;
-      inputs.forEach((input, i) => asked[i].push(...input));
+      inputs.slice(0, 3).forEach((input, i) => asked[i].push(...input));
       return Float32Array.from(prediction.slice(done, asked[0].length));
     };
     try {
@@ -81,22 +81,29 @@ const ANSWERS = {
   },
 
   // The loop, on a network that says what it said before: what it was asked, and where each step led.
-  async sample({ query, card, looks }) {
+  async sample({ query, card, looks, image }) {
     const { fromQuery } = await load("settings.js");
     const { samplingSteps } = await load("diffusion/sampling.js");
     const steps = [];
     let calls = [];
-    const denoiser = async (images, timesteps, labels) => {
+    const denoiser = async (images, timesteps, labels, more = {}) => {
       const size = images.length / labels.length;
       const found = [...labels].flatMap((label, i) => {
-        const x = [...images.subarray(i * size, (i + 1) * size)];
-        calls.push({ t: timesteps[i], label, x });
-        const look = looks[steps.length].find((each) => each.t === timesteps[i] && each.label === label);
-        return look?.prediction ?? Array(size).fill(0);
+        const call = { t: timesteps[i], label };
+        for (const [name, values] of Object.entries(more)) {
+          const count = values.length / labels.length;
+          const own = [...values.subarray(i * count, (i + 1) * count)];
+          call[name] = own.some(Number.isNaN) ? null : own;
+        }
+        calls.push({ ...call, x: [...images.subarray(i * size, (i + 1) * size)] });
+        const isAsked = (look) =>
+          Object.entries(call).every(([name, value]) => `${look[name]}` === `${value}`);
+        return looks[steps.length].find(isAsked)?.prediction ?? Array(size).fill(0);
       });
       return Float32Array.from(found);
     };
     const settings = fromQuery(new URLSearchParams(query), card);
+    if (image) settings.more.image = Float32Array.from(image);
     for await (const { s, x, x0 } of samplingSteps(denoiser, card, settings)) {
       steps.push({ s, looks: calls, x: [...x], x0: [...x0] });
       calls = [];

@@ -24,9 +24,13 @@ def test_there_is_every_sampler(ask):
 @pytest.mark.parametrize("name", TRACES)
 def test_the_loop_goes_where_the_trace_goes(ask, name):
     case = TRACES[name]
-    query = urlencode({"label": case["label"], "seed": case["seed"]})
+    query = {"label": case["label"], "seed": case["seed"]}
+    if "numbers" in case:
+        names = [number["name"] for number in case["card"]["numbers"]]
+        query["numbers"] = " ".join(str(case["numbers"][name]) for name in names)
     looks = [step["looks"] for step in case["steps"]]
-    steps = ask("sample", query=query, card=case["card"], looks=looks)
+    given = {"card": case["card"], "looks": looks, "image": case.get("image")}
+    steps = ask("sample", query=urlencode(query), **given)
     assert first_difference(case, steps, EXACT) is None
 
 
