@@ -10,6 +10,7 @@ import tempfile
 from pathlib import Path
 
 from kdiffusion.artifacts import onnx_loader
+from kdiffusion.artifacts.integrity import ArtifactError
 from kdiffusion.artifacts.released import existing
 from kdiffusion.atomic_files import staged
 from kdiffusion.commands.inputs import Artifact
@@ -42,12 +43,14 @@ def write_site(
         overwrite: bool. Whether an earlier site may be replaced. Defaults to `False`.
 
     Raises:
-        ArtifactError: a file that is not ONNX, is damaged, or has no usable card.
+        ArtifactError: a file that is not ONNX, is damaged, has no usable card, or needs an image.
         FileExistsError: `folder` exists, and `overwrite` is False or it is not a site.
         OSError: npm is missing or could not fetch ONNX Runtime.
     """
     artifact = existing(artifact)
-    onnx_loader.load(artifact)  # the page reads the card as it is
+    card = onnx_loader.load(artifact).card  # the page reads it as it is
+    if card.image is not None:
+        raise ArtifactError(f"{artifact} needs an image to go by, which the page can't give it")
     with staged(folder, overwrite, MARK) as site:
         shutil.copytree(PAGE, site, ignore=shutil.ignore_patterns(*_NOT_OF_THE_SITE))
         shutil.copyfile(artifact, site / onnx_loader.ARTIFACT)

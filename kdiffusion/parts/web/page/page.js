@@ -135,7 +135,7 @@ function generateLinked() {
     warning = `The link makes no sense: ${error.message}. This is what the model recommends.`;
   }
   fill(form, settings);
-  if (!query.has("label")) form.label.value = EVERY;
+  if (!query.has("label") && card.class_names.length > 0) form.label.value = EVERY;
   generate({ live: false });
   warn(warning);
 }
@@ -218,7 +218,7 @@ function present(query) {
   element("stage").hidden = element("all").hidden = all;
   showLink();
   if (!all) canvas.setAttribute("aria-label", describe(card, current));
-  const what = all ? describeAll(current) : describe(card, current);
+  const what = all ? describeAll(card, current) : describe(card, current);
   element("caption").textContent = `${what}; ${describeSampling(card, current)}`;
   for (const picture of visible()) {
     if (picture.query === query) film.show(picture.frames, canvasesOf(picture));

@@ -9,17 +9,31 @@ export function className(card, label) {
   return card.class_names[label] || `class ${label}`; // a name may be empty
 }
 
+/** The numbers that an image is asked for by, if any. */
+function describeNumbers(card, { more }) {
+  const isGiven = more.numbers?.every(Number.isFinite);
+  const words = isGiven ? card.numbers.map(({ name }, i) => `${name} ${round(more.numbers[i])}`) : [];
+  return words.map((word) => `, ${word}`).join("");
+}
+
+function round(number) {
+  return Number(number.toPrecision(3));
+}
+
 /** The image in a few words, for those who can't see it too. */
-export function describe(card, { label, seed, walk }) {
-  const of = `Image of ${className(card, label)}`;
+export function describe(card, settings) {
+  const { label, seed, walk } = settings;
+  const of = `Image of ${className(card, label)}${describeNumbers(card, settings)}`;
   if (walk === null) return `${of}, seed ${seed}`;
   return `${of}, ${Math.round(100 * walk.at)} % of the way from seed ${seed} to seed ${walk.seed}`;
 }
 
 /** An image of each class in a few words. */
-export function describeAll({ seed, walk }) {
-  if (walk === null) return `All classes, seed ${seed}`;
-  return `All classes, ${Math.round(100 * walk.at)} % of the way from seed ${seed} to ${walk.seed}`;
+export function describeAll(card, settings) {
+  const { seed, walk } = settings;
+  const of = `All classes${describeNumbers(card, settings)}`;
+  if (walk === null) return `${of}, seed ${seed}`;
+  return `${of}, ${Math.round(100 * walk.at)} % of the way from seed ${seed} to ${walk.seed}`;
 }
 
 /** How it was sampled. */
