@@ -32,6 +32,9 @@ if TYPE_CHECKING:
     from kdiffusion.runs.build import Run
 
 
+STEPS = "--sampling.steps"
+
+
 @dataclass(frozen=True)
 class Command:
     """Train a class-conditional diffusion model, export it, and sample with it."""
@@ -64,10 +67,17 @@ def parse(arguments: Sequence[str], program: str = "train.py") -> Command:
     preset = check_name("preset", named[0], PRESETS) if named else "digits"
 
     def parsed(config):
-        return tyro.cli(
+        command = tyro.cli(
             Command, args=arguments[len(named) :], default=Command(config),
             prog=f"{program} {preset}", description=PRESET_DOCS[preset],
         )  # fmt: skip
+        timesteps = command.config.sampling.timesteps
+        if timesteps is not None and any(each.startswith(STEPS) for each in arguments):
+            raise ValueError(
+                f"{STEPS} has no effect beside the timesteps {timesteps}. Replace those with "
+                "--sampling.timesteps"
+            )
+        return command
 
     command = parsed(PRESETS[preset])
     folder = local_folder(command.folder)

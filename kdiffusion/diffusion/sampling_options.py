@@ -107,6 +107,11 @@ class SamplingOptions(RecommendedSampling):
         if chosen["timesteps"] is not None:
             visited = tuple(t for t in chosen["timesteps"] if start is None or t <= start)
             check_timesteps(visited, card.schedule.num_timesteps)
+            if self.steps not in (None, len(visited)) or self.spacing is not None:
+                raise ValueError(
+                    "`steps` and `spacing` must be left out where `timesteps` are given. Received: "
+                    f"steps={self.steps}, spacing={self.spacing}, timesteps={self.timesteps}"
+                )
             chosen |= {"timesteps": visited, "steps": len(visited), "spacing": None}
         if tuple(chosen["guidance_interval"] or ()) == EVERYWHERE:
             chosen["guidance_interval"] = None
@@ -116,7 +121,12 @@ class SamplingOptions(RecommendedSampling):
         if find_sampler(chosen["sampler"]).fitted:
             card.corrections(pairs)
         if resolved.guidance_interval is not None:
-            within_interval(card.schedule.noise_levels, resolved.guidance_interval)
+            inside = within_interval(card.schedule.noise_levels, resolved.guidance_interval)
+            if self.guidance_interval is not None and not inside[[t for t, _ in pairs]].any():
+                raise ValueError(  # it was asked for, and would never act
+                    "`guidance_interval` must hold a noise level that these steps visit. Received: "
+                    f"guidance_interval={self.guidance_interval}, {len(pairs)} steps"
+                )
         return resolved
 
     def pairs(self, schedule: NoiseSchedule, start: int | None = None) -> list[tuple[int, int]]:

@@ -5,15 +5,15 @@ from __future__ import annotations
 import dataclasses
 import json
 import os
-import shutil
 import subprocess
+import tempfile
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from filelock import FileLock
 
-from kdiffusion.atomic_files import staged, sync
+from kdiffusion.atomic_files import PARTIAL, staged, sync
 from kdiffusion.diffusion.card import ConditionImage, DataSplit, DenoiserCard, Number
 from kdiffusion.runs.checkpoints import all_checkpoints
 from kdiffusion.runs.config import Config
@@ -208,12 +208,20 @@ def _holds_something(part):
 
 
 def clear(path: str | os.PathLike) -> None:
-    """Removes the run in a folder, if there is one, and nothing else; links are not followed."""
-    for part in (Path(path, name) for name in CONTENTS):
-        if part.is_dir() and not part.is_symlink():
-            shutil.rmtree(part)
-        else:
-            part.unlink(missing_ok=True)
+    """Removes the run in a folder, if there is one, and nothing else.
+
+    Its parts are first renamed, which fails or is done at once; links are not followed.
+    """
+    path = Path(path)
+    parts = [name for name in CONTENTS if os.path.lexists(path / name)]
+    with tempfile.TemporaryDirectory(PARTIAL, ".replaced.", path) as aside:
+        try:
+            for name in parts:
+                os.rename(path / name, Path(aside, name))
+        except OSError:  # as of a part that is mounted
+            for moved in Path(aside).iterdir():
+                os.rename(moved, path / moved.name)
+            raise
 
 
 def flat_settings(config: Config) -> dict[str, Any]:

@@ -31,10 +31,12 @@ OVERWRITTEN = [
 REFUSED = [
     "--steps 5000",
     "--steps 0",
+    "--steps 3 --timesteps 9 3",
     "--timesteps 3 9",
     "--timesteps 20",
     "--sampler fitted",
     "--guidance-interval 500 1000",
+    "--guidance-interval 0 0.2 --steps 1",  # between two steps
     "--guidance-interval 0.5 inf",
     "--guidance-interval nan 3",
     "--guidance-strength nan",
@@ -117,7 +119,7 @@ def test_a_seed_that_there_is_not(refuse, name, seed):
 
 @pytest.mark.parametrize("options", ["--timesteps 9", "--guidance-interval 0 inf"])
 def test_what_one_command_takes_every_command_takes(digits_file, refuse, tmp_path, options, capsys):
-    """Steps that miss the interval are plain."""
+    """The interval is a recommendation: steps that miss it are plain."""
     digits_file(guidance_interval=(3.0, 5.0))
     for arguments in COMMANDS.values():
         main([*arguments, *options.split(), "--batch-size", "2"])

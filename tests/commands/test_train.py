@@ -20,6 +20,7 @@ ROOT = Path(__file__).parents[2]
         (["digits", "--diffusion.schedule", "straight"], 2),
         (["mnist"], 1),
         (["digits", "--run-dir", ""], 2),
+        (["cifar10_few_steps", "--sampling.steps", "2"], 1),
         (["digits_few_steps", "--run.init-from", "None"], 1),
     ],
 )

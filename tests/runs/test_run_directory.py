@@ -1,4 +1,5 @@
 import dataclasses
+import os
 
 import pytest
 
@@ -90,6 +91,22 @@ def test_a_run_is_removed_and_nothing_else(tmp_path):
     run_directory.clear(tmp_path / "run")
     assert [path.name for path in (tmp_path / "run").iterdir()] == ["notes"]
     assert (tmp_path / "elsewhere/file").exists()
+
+
+def test_a_run_that_cannot_be_removed_stays_whole(tmp_path, monkeypatch):
+    _write(tmp_path)
+    _hold(tmp_path, ("checkpoints", "export"))
+    before, rename = sorted(tmp_path.rglob("*")), os.rename
+
+    def is_mounted(source, target):
+        if source == tmp_path / "export":
+            raise OSError("Device or resource busy")
+        rename(source, target)
+
+    monkeypatch.setattr(os, "rename", is_mounted)
+    with pytest.raises(OSError, match="busy"):
+        run_directory.clear(tmp_path)
+    assert sorted(tmp_path.rglob("*")) == before
 
 
 @pytest.mark.parametrize(
