@@ -107,6 +107,8 @@ def timesteps() -> Iterator[Case]:
         for steps in (1, 3, 16, 20)
     ]
     cases.append(("trailing", long, 240, {}))  # where the order of the sums shows
+    halves = make_schedule("linear", 10)  # where the numbers to round are halves
+    cases += [("linspace", halves, 7, {}), ("quadratic", halves, 7, {})]
     wide = make_schedule("cosine", 1000)  # where sigma spans more than the spacing follows
     cases.append(("karras", wide, 20, {"alphas_cumprod": wide.alphas_cumprod.tolist()}))
     for spacing, schedule, steps, facts in cases:

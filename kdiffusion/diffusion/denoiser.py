@@ -18,7 +18,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Protocol
+from typing import Any, Protocol
 
 import numpy as np
 from numpy.typing import ArrayLike
@@ -46,6 +46,11 @@ class Denoiser(Protocol):
     ) -> np.ndarray:
         """The prediction at x_t, float32 `[B, H, W, C]`; `more` are numbers and image."""
         ...
+
+
+def as_denoiser(model: Any) -> Denoiser:
+    """A Denoiser as it is, or that of a `DiffusionModel`."""
+    return model.denoiser() if hasattr(model, "denoiser") else model
 
 
 @dataclass(frozen=True)

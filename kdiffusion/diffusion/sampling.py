@@ -11,7 +11,7 @@ from tqdm import tqdm
 
 from kdiffusion.diffusion.card import DenoiserCard
 from kdiffusion.diffusion.conditions import Asked, Conditions, Integers, check_conditions
-from kdiffusion.diffusion.denoiser import Denoiser, NetworkDenoiser
+from kdiffusion.diffusion.denoiser import Denoiser, NetworkDenoiser, as_denoiser
 from kdiffusion.diffusion.sampling_options import SamplingOptions
 from kdiffusion.diffusion.sampling_plan import Plan, check_seeds, make_plan
 from kdiffusion.diffusion.seeded_noise import ImageNoise
@@ -59,7 +59,7 @@ def sampling_steps(
     Yields:
         `Step`.
     """
-    asked = _asked(labels, numbers, images)
+    denoiser, asked = as_denoiser(denoiser), _asked(labels, numbers, images)
     seeds, conditions, latents = _checked(denoiser.card, asked, seeds, latents)
     plan = make_plan(denoiser, SamplingOptions(**options))
     return denoise(plan, conditions, *_beginning(denoiser.card, seeds, latents))
@@ -81,7 +81,7 @@ def sample(
     """Samples one image for each label and seed (Ho et al. 2020, algorithm 2, or another sampler).
 
     Args:
-        denoiser: a Denoiser.
+        denoiser: a Denoiser, or a `DiffusionModel`.
         labels: classes `[N]`, by number or name, or the card's `null_label` for no class; or one
             for all. Or a dict of all conditions, as for `check_conditions`.
         seeds: ints `[N]`. An image depends on its own seed and label alone. Defaults to 0, 1, ...
@@ -102,8 +102,8 @@ def sample(
     Raises:
         ValueError: invalid options.
     """
+    denoiser, asked = as_denoiser(denoiser), _asked(labels, numbers, images)
     card = denoiser.card
-    asked = _asked(labels, numbers, images)
     seeds, conditions, latents = _checked(card, asked, seeds, latents)
     plan = make_plan(denoiser, SamplingOptions(**options))
 

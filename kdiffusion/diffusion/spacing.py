@@ -15,7 +15,9 @@ RHO, SIGMA_MAX = 7.0, 80.0  # Karras et al. 2022, table 1
 
 def linspace(noise_levels: np.ndarray, steps: int) -> np.ndarray:
     """Evenly spaced from T-1 to 0, both included (Nichol & Dhariwal 2021, section 4)."""
-    return np.linspace(len(noise_levels) - 1, 0, steps)
+    whole = max(steps - 1, 1)
+    # One division, of whole numbers: a half is exact in every language.
+    return (len(noise_levels) - 1) * (whole - np.arange(steps)) / whole
 
 
 def leading(noise_levels: np.ndarray, steps: int) -> np.ndarray:
@@ -33,7 +35,8 @@ def quadratic(noise_levels: np.ndarray, steps: int) -> np.ndarray:
 
     From T-1 on: the paper begins at 0.8 T, where a cosine schedule is still far from pure noise.
     """
-    return np.linspace(np.sqrt(len(noise_levels) - 1), 0, steps) ** 2
+    whole = max(steps - 1, 1)
+    return (len(noise_levels) - 1) * (whole - np.arange(steps)) ** 2 / whole**2
 
 
 def karras(noise_levels: np.ndarray, steps: int) -> np.ndarray:

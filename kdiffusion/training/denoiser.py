@@ -62,7 +62,7 @@ def model_card(model: keras.Model, **facts: Any) -> DenoiserCard:
         "image": image and ConditionImage(channels=image[-1], meaning="an image"),
         "dataset": "unknown",
         "preset": "none",
-        "images_seen": 0,
+        "images_seen": int(model.step.numpy()) * model.batch_size,
         "ema_decay": model.ema_decay,
         # The best of SAMPLERS at 20 evaluations: docs/results/sampling.md.
         "sampler": "unipc",

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import functools
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import keras
@@ -55,6 +55,7 @@ class DiffusionModel(keras.Model):
 
     teacher: keras.Model | None = None  # of an objective that has one
     timestep_sampler: Any = None  # likewise
+    batch_size: int = 0  # of the last `fit`: what the card counts images by
 
     def __init__(
         self,
@@ -138,13 +139,24 @@ class DiffusionModel(keras.Model):
 
     def fit(self, x: Any = None, y: Any = None, *args: Any, **options: Any) -> Any:
         """As for any Keras model; checks the first images and labels before it starts."""
-        x = with_checked_start(x, y, self.network.num_classes)
+        x, size = with_checked_start(x, y, self.network.num_classes)
+        self.batch_size = size if y is None else options.get("batch_size") or 32  # Keras's own
         return super().fit(x, y, *args, **options)
+
+    def predict(self, x: Any, *args: Any, **options: Any) -> Any:
+        """As for any Keras model: the averaged network's predictions of its inputs, as a dict."""
+        if not isinstance(x, Mapping | tf.data.Dataset):
+            raise ValueError(
+                "`predict` takes the inputs of the network as a dict. To make images, call "
+                "`model.sample(labels)`"
+            )
+        return super().predict(x, *args, **options)
 
     def compile(self, optimizer: Any = "rmsprop", loss: None = None, **options: Any) -> None:
         """As for any Keras model, but for the loss and the metrics, which are the model's own."""
-        if loss is not None:
-            raise ValueError("`loss` must be None: the `objective` has it")
+        for name, value in {"loss": loss, **options}.items():
+            if name in ("loss", "metrics", "weighted_metrics") and value is not None:
+                raise ValueError(f"`{name}` must be None: the `objective` says what is measured")
         super().compile(optimizer, **options)
         # In the first step, variables would be made in its graph, which then is traced once more.
         if self.optimizer is not None:  # None serves a model that is only evaluated
@@ -193,6 +205,7 @@ class DiffusionModel(keras.Model):
                 if hasattr(self.network, name)
             },
             "schedule": self.schedule.alphas_cumprod.tolist(),
+            "batch_size": self.batch_size,
             "objective": [type(self.objective).__name__, dataclasses.asdict(self.objective)],
             **{name: getattr(self, name) for name in SETTINGS},
         }
@@ -205,4 +218,7 @@ class DiffusionModel(keras.Model):
             if not hasattr(network, name):
                 setattr(network, name, value)
         name, settings = config.pop("objective")
-        return cls(network, objective=OBJECTIVES[name](**settings), **config)
+        batch_size = config.pop("batch_size")
+        model = cls(network, objective=OBJECTIVES[name](**settings), **config)
+        model.batch_size = batch_size
+        return model

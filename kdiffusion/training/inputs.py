@@ -57,7 +57,10 @@ def images_and_conditions(
     """
     images, given, sample_weight = keras.utils.unpack_x_y_sample_weight(data)
     if sample_weight is not None:
-        raise ValueError("`sample_weight` must be None: the loss of diffusion doesn't use it")
+        raise ValueError(
+            "`class_weight` and `sample_weight` must be None: the loss of diffusion has no weights "
+            "for examples"
+        )
     images = tf.convert_to_tensor(images)
     if images.dtype == tf.uint8:
         images = to_model_range(tf.cast(images, tf.float32))
@@ -65,8 +68,10 @@ def images_and_conditions(
     return images, conditions_of(given, network, tf.shape(images)[0])
 
 
-def with_checked_start(x: Any, y: Any, num_classes: int) -> Any:
+def with_checked_start(x: Any, y: Any, num_classes: int) -> tuple[Any, int]:
     """What `fit` was given as `x`, if its first batch doesn't train to something silently wrong.
+
+    And how many images were looked at: a batch, but of an array.
 
     Args:
         x, y: as in `keras.Model.fit`.
@@ -76,13 +81,18 @@ def with_checked_start(x: Any, y: Any, num_classes: int) -> Any:
         ValueError: images that are neither uint8 nor floats in [-1, 1], or of which none has a
             number below 0; labels that are no class.
     """
+    if y is None and hasattr(x, "shape"):
+        raise ValueError(
+            "`y` must be the label of each image, or a dict of conditions; {} for a model that has "
+            "neither. Received: None"
+        )
     if y is not None:
         batch = keras.tree.map_structure(lambda values: values[:FIRST_IMAGES], (x, y))
     elif isinstance(x, types.GeneratorType):  # which can't be begun twice
         batch = next(x)
         x = (each for part in ([batch], x) for each in part)
     elif isinstance(x, tf.distribute.DistributedDataset):  # of what a run has checked itself
-        return x
+        return x, 0
     else:
         batch = next(iter(x))
     images, given, _ = keras.utils.unpack_x_y_sample_weight(batch)
@@ -90,7 +100,7 @@ def with_checked_start(x: Any, y: Any, num_classes: int) -> Any:
     labels = given.get("label") if isinstance(given, Mapping) else given
     if labels is not None:
         _check_labels(np.asarray(labels), num_classes)
-    return x
+    return x, len(images)
 
 
 def _check_images(images):
@@ -105,7 +115,9 @@ def _check_images(images):
 
 
 def _check_labels(labels, num_classes):
-    if labels.dtype.kind not in "iu" or labels.min() < 0 or labels.max() >= num_classes:
+    is_one_each = labels.size == len(labels)  # not one-hot
+    is_class = labels.dtype.kind in "iu" and 0 <= labels.min() <= labels.max() < num_classes
+    if not (is_one_each and is_class):
         raise ValueError(
             f"`labels` must be whole numbers from 0 to {num_classes - 1}, the class of each image. "
             f"Received: {labels.dtype} from {labels.min()} to {labels.max()}"

@@ -5,6 +5,7 @@ import numpy as np
 import pytest
 import tensorflow as tf
 
+from kdiffusion.diffusion.sampling import sample
 from kdiffusion.images import to_model_range
 from kdiffusion.training.diffusion_model import DiffusionModel
 
@@ -45,6 +46,7 @@ REFUSED = {
     "labels from 1": (IMAGES, LABELS + 1, "labels"),
     "labels below 0": (IMAGES, LABELS - 1, "labels"),
     "float labels": (IMAGES, LABELS + 0.7, "labels"),
+    "one-hot labels": (IMAGES, np.eye(2, dtype=int)[LABELS], "labels"),
 }
 
 
@@ -85,6 +87,35 @@ def test_no_batch_is_lost_by_looking_at_the_first(model, source):
         *SOURCES[source](IMAGES, LABELS), batch_size=batch_size, steps_per_epoch=steps, verbose=0
     )
     assert int(model.step) == steps
+
+
+def test_what_keras_has_and_this_model_has_not_is_told(model):
+    with pytest.raises(ValueError, match="`y` must be the label"):
+        model.fit(IMAGES, verbose=0)
+    with pytest.raises(ValueError, match="`class_weight`"):
+        model.fit(IMAGES, LABELS, class_weight={0: 1.0, 1: 2.0}, verbose=0)
+    with pytest.raises(ValueError, match=r"model\.sample"):
+        model.predict(IMAGES)
+    with pytest.raises(ValueError, match="`metrics`"):
+        model.compile("sgd", metrics=["accuracy"])
+
+
+@pytest.mark.parametrize("source", SOURCES)
+def test_the_card_counts_the_images(model, source, tmp_path):
+    steps = 1 if source == "PyDataset" else 2
+    options = {"batch_size": 4} if source == "arrays" else {}
+    model.fit(*SOURCES[source](IMAGES, LABELS), steps_per_epoch=steps, verbose=0, **options)
+    seen = 8 if source == "PyDataset" else 4 * steps if source != "generator" else 8 * steps
+    assert model.card().images_seen == seen
+    model.save(tmp_path / "model.keras")
+    assert keras.saving.load_model(tmp_path / "model.keras").card().images_seen == seen
+
+
+def test_a_model_can_be_sampled_from_as_it_is(model):
+    options = {"steps": 2, "progress": False}
+    np.testing.assert_array_equal(
+        sample(model, [0, 1], **options), sample(model.denoiser(), [0, 1], **options)
+    )
 
 
 @pytest.mark.parametrize("images", [IMAGES[..., 0], IMAGES[:, :1]])

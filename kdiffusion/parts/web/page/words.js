@@ -59,7 +59,7 @@ export function describeOrigin(card, runtime) {
   // The card counts this training alone; what its first weights had seen is not in the file.
   const trained = `${card.parent ? "trained further" : "trained"} on ${seen} images`;
   return (
-    `A class-conditional DDPM by kdiffusion, preset ${card.preset}, ${trained}. ` +
+    `A DDPM by kdiffusion, ${card.preset === "none" ? "" : `preset ${card.preset}, `}${trained}. ` +
     `Runs on ${runtime}; nothing leaves this machine.`
   );
 }

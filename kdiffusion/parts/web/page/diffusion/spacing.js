@@ -6,12 +6,13 @@ const [RHO, SIGMA_MAX] = [7, 80]; // Karras et al. 2022, table 1
 
 /** Each takes (schedule, steps) and gives `steps` falling numbers, still to be rounded. */
 const SPACINGS = {
-  linspace: ({ numTimesteps: T }, steps) => line(T - 1, 0, steps),
+  linspace: ({ numTimesteps: T }, steps) => left(steps, (k, whole) => ((T - 1) * k) / whole),
   leading: ({ numTimesteps: T }, steps) =>
     upTo(steps, (i) => (steps - 1 - i) * Math.floor(T / steps)),
   // Lin et al. 2024, table 2.
   trailing: ({ numTimesteps: T }, steps) => upTo(steps, (i) => i * (-T / steps) + T - 1),
-  quadratic: ({ numTimesteps: T }, steps) => line(Math.sqrt(T - 1), 0, steps).map((x) => x ** 2),
+  quadratic: ({ numTimesteps: T }, steps) =>
+    left(steps, (k, whole) => ((T - 1) * k ** 2) / whole ** 2),
   karras,
 };
 
@@ -62,6 +63,12 @@ function distinct(timesteps, last) {
 function line(start, end, steps) {
   const slope = steps > 1 ? (end - start) / (steps - 1) : 0;
   return upTo(steps, (i) => (i > 0 && i === steps - 1 ? end : i * slope + start));
+}
+
+/** Of N steps, make(N - 1, N - 1), make(N - 2, N - 1), ..., make(0, N - 1). */
+function left(steps, make) {
+  const whole = Math.max(steps - 1, 1);
+  return upTo(steps, (i) => make(whole - i, whole));
 }
 
 function upTo(count, make) {
