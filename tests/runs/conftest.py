@@ -56,7 +56,7 @@ def tiny_model():
     return make
 
 
-def _last_checkpoint(run):
+def last_checkpoint(run):
     """The results of a run's last epoch, and the bytes of every variable, by name."""
     folder = max((run / "checkpoints").glob("step_*"))
     with np.load(folder / STATE) as state:
@@ -68,11 +68,6 @@ def _last_checkpoint(run):
     first = {f"loss_t0_{quarter - 1}", f"val_loss_t0_{quarter - 1}"}
     assert logs.keys() >= {"loss", "gradient_norm", "val_loss"} | first
     return {"logs": logs, **numbers}
-
-
-@pytest.fixture(scope="session")
-def last_checkpoint():
-    return _last_checkpoint
 
 
 def as_it_was(run, copy, step):

@@ -10,18 +10,11 @@ import tensorflow as tf
 from kdiffusion.runs.strategy import RESOLVERS, find_cluster, multi_worker
 
 DOCUMENT = Path(__file__).parents[2] / "docs" / "distributed.md"
+WORKERS, THIRD = ["a:1", "b:2", "c:3"], {"type": "worker", "index": 2}
 # Of each launcher: the environment of the third of three workers, and the addresses.
 CASES = {
     "TF_CONFIG": (
-        {
-            "TF_CONFIG": json.dumps(
-                {
-                    "cluster": {"worker": ["a:1", "b:2", "c:3"]},
-                    "task": {"type": "worker", "index": 2},
-                }
-            )
-        },
-        ["a:1", "b:2", "c:3"],
+        {"TF_CONFIG": json.dumps({"cluster": {"worker": WORKERS}, "task": THIRD})}, WORKERS,
     ),
     "SLURM_STEP_NODELIST": (  # two nodes, the first of which has two tasks; none has nvidia-smi
         {
@@ -31,7 +24,7 @@ CASES = {
         ["node07:10024", "node07:10025", "node08:10024"],
     ),
     "JOB_COMPLETION_INDEX": (
-        {"JOB_COMPLETION_INDEX": "2", "KDIFFUSION_HOSTS": "a:1,b:2,c:3"}, ["a:1", "b:2", "c:3"],
+        {"JOB_COMPLETION_INDEX": "2", "KDIFFUSION_HOSTS": ",".join(WORKERS)}, WORKERS,
     ),
 }  # fmt: skip
 

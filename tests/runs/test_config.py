@@ -10,9 +10,7 @@ from kdiffusion.runs.config import Config
 from kdiffusion.runs.presets import PRESET_DOCS, PRESETS
 from kdiffusion.training.timesteps import TIMESTEP_SAMPLING
 
-TABLES = (
-    NETWORKS, config.OPTIMIZERS, config.LEARNING_RATE_SHAPES, config.STRATEGIES
-)  # fmt: skip
+TABLES = (NETWORKS, config.OPTIMIZERS, config.LEARNING_RATE_SHAPES, config.STRATEGIES)
 
 
 @pytest.mark.parametrize("row", [row for table in TABLES for row in table.values()])

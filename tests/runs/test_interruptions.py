@@ -1,7 +1,6 @@
 import signal
 import subprocess
 import sys
-import threading
 from pathlib import Path
 
 import pytest
@@ -50,16 +49,3 @@ def test_sigterm_goes_before_ctrl_c_and_what_was_set_before_comes_back(handler):
         assert signal.getsignal(signal.SIGTERM) == before
     finally:
         signal.signal(signal.SIGINT, inherited)
-
-
-def test_another_thread_catches_nothing():
-    found = []
-
-    def enter():
-        with catching_signals() as what_came:
-            found.append(what_came())
-
-    thread = threading.Thread(target=enter)
-    thread.start()
-    thread.join()
-    assert found == [None]

@@ -7,6 +7,7 @@ from tensorboard.backend.event_processing.plugin_event_accumulator import EventA
 
 from kdiffusion.runs.checkpoints import logs_of
 from kdiffusion.runs.run import train
+from tests.runs.conftest import last_checkpoint
 
 pytestmark = pytest.mark.slow
 
@@ -75,9 +76,7 @@ def test_a_signal_at_the_last_step_of_an_epoch_saves_the_epoch(killed):
     assert "val_loss" in logs_of(run / "checkpoints/step_00000006")
 
 
-def test_a_run_stopped_and_killed_as_it_saves_ends_as_the_whole_one(
-    killed, config, last_checkpoint, tmp_path
-):
+def test_a_run_stopped_and_killed_as_it_saves_ends_as_the_whole_one(killed, config, tmp_path):
     run, _ = killed
     assert (run / "checkpoints/step_00000016.partial").exists()
     names = sorted(path.name for path in run.glob("checkpoints/step_????????"))

@@ -14,7 +14,7 @@ import pytest
 
 from kdiffusion.data import load_dataset
 from kdiffusion.data.pipeline import training_batches
-from tests.runs.conftest import TINY
+from tests.runs.conftest import TINY, last_checkpoint
 
 pytestmark = pytest.mark.slow
 ROOT = Path(__file__).parent.parent.parent
@@ -175,7 +175,7 @@ def test_where_one_is_stopped_both_stop(together):
         assert "status 75" in output
 
 
-def test_one_is_killed_and_both_started_again_end_as_the_whole_run(together, last_checkpoint):
+def test_one_is_killed_and_both_started_again_end_as_the_whole_run(together):
     folder, outputs = together
     assert "interrupted: Another worker of the cluster was lost" in outputs[0]
     assert "Traceback" not in outputs[0]
