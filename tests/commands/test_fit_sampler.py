@@ -1,7 +1,5 @@
 """`fit_sampler`: a copy of the file, whose card recommends a sampler of few steps."""
 
-import shutil
-
 import numpy as np
 import pytest
 
@@ -54,17 +52,3 @@ def test_a_file_of_weights_keeps_them_too(fitted, tmp_path):
     assert (after.network_class, after.network) == (before.network_class, before.network)
     for name, weight in before.weights.items():
         np.testing.assert_array_equal(after.weights[name], weight)
-
-
-def test_what_cannot_be_is_one_line_before_the_work(tmp_path, monkeypatch):
-    monkeypatch.chdir(tmp_path)
-    shutil.copy(released_models()["digits"], "digits.onnx")
-    for arguments, said in (
-        (["./digits.onnx", "--steps", "100"], "`steps` must be from 1 to 99"),
-        (["./digits.onnx", "--out", "digits.onnx"], "--overwrite"),
-        (["./digits.onnx", "--out", "digits.safetensors"], "must end in .onnx"),
-    ):
-        with pytest.raises(SystemExit) as ended:
-            main(["fit_sampler", *arguments])
-        assert said in str(ended.value.code)
-    assert [path.name for path in tmp_path.iterdir()] == ["digits.onnx"]

@@ -7,12 +7,7 @@ import pytest
 from PIL import Image
 
 from kdiffusion.__main__ import call
-from kdiffusion.commands.inputs import (
-    Sampling,
-    labels_from_text,
-    read_given_image,
-    read_mask,
-)
+from kdiffusion.commands.inputs import Sampling, labels_from_text, read_given_image, read_mask
 from kdiffusion.diffusion.sampling_options import RecommendedSampling
 from kdiffusion.images import to_uint8
 from kdiffusion.runs.config import SamplingConfig
@@ -83,40 +78,27 @@ def test_names_numbers_all_and_none(names, texts, expected):
 
 
 @pytest.mark.parametrize("text", ["bird", "4", "-1", "1.0", ""])
-def test_an_unknown_class_is_refused_with_the_classes_listed(text):
-    with pytest.raises(ValueError, match=r"\[0, 3\].*cat.*dog.*Great Ape") as error:
+def test_an_unknown_class_is_refused(text):
+    with pytest.raises(ValueError, match="`labels`"):
         labels_from_text([text], ANIMALS)
-    assert repr(text) in str(error.value)
 
 
 HEIGHT, WIDTH = 6, 4  # as the card of conftest.py
 
 
-@pytest.fixture
-def pixels():
-    return np.random.default_rng(0).integers(0, 256, (HEIGHT, WIDTH, 3), np.uint8)
-
-
-def test_an_image_of_the_models_size_is_taken_as_it_is(card, tmp_path, pixels):
-    Image.fromarray(pixels).save(tmp_path / "image.png")
+@pytest.mark.parametrize(("mode", "channels"), [("L", 1), ("L", 3), ("RGB", 1), ("RGB", 3)])
+def test_an_image_of_the_models_size_becomes_grey_or_coloured_as_it_is(
+    card, tmp_path, mode, channels
+):
+    pixels = np.random.default_rng(0).integers(0, 256, (HEIGHT, WIDTH, 3), np.uint8)
+    image = Image.fromarray(pixels).convert(mode)
+    image.save(tmp_path / "image.png")
+    card = dataclasses.replace(card, image_shape=(HEIGHT, WIDTH, channels))
     given = read_given_image(tmp_path / "image.png", card)
     assert given.dtype == np.float32
-    np.testing.assert_array_equal(to_uint8(given), pixels)
-
-
-def test_a_grey_image_serves_a_colour_model(card, tmp_path, pixels):
-    Image.fromarray(pixels[..., 0]).save(tmp_path / "grey.png")
-    given = to_uint8(read_given_image(tmp_path / "grey.png", card))
-    np.testing.assert_array_equal(given, np.repeat(pixels[..., :1], 3, axis=-1))
-
-
-def test_a_colour_image_becomes_grey_as_pillow_makes_it(card, tmp_path, pixels):
-    image = Image.fromarray(pixels)
-    image.save(tmp_path / "colour.png")
-    grey_card = dataclasses.replace(card, image_shape=(HEIGHT, WIDTH, 1))
-    given = to_uint8(read_given_image(tmp_path / "colour.png", grey_card))
-    difference = given[..., 0].astype(int) - np.asarray(image.convert("L"))
-    assert np.abs(difference).max() <= 1
+    expected = np.reshape(image.convert("L" if channels == 1 else "RGB"), card.image_shape)
+    difference = np.abs(to_uint8(given).astype(int) - expected).max()
+    assert difference <= (1 if (mode, channels) == ("RGB", 1) else 0)  # Pillow rounds another way
 
 
 @pytest.mark.parametrize("read", [read_given_image, read_mask])

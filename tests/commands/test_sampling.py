@@ -167,20 +167,3 @@ def test_a_film_and_its_strip_are_of_the_images_that_were_asked_for(run, toy, ca
             gif.seek(number)
             want = np.asarray(kd.image_grid(frame, 2, row_labels=["ape", "cat"])).astype(int)
             assert np.abs(np.asarray(gif.convert("RGB")) - want).mean() < 8  # of 256 colours
-
-
-@pytest.mark.parametrize(
-    ("name", "options", "said"),
-    [
-        ("sample", ["--labels", "bird"], "'cat', 'dog', 'ape'"),
-        ("sample", ["--eta", 0.5, "--sampler", "unipc"], "`eta`"),
-        ("sample", ["--out", "grid.bmp"], "must end in .png, .jpg, .jpeg, .webp"),
-        ("film", ["--out", "film.png"], "must end in .gif"),
-    ],
-)
-def test_what_cannot_be_is_one_line_and_nothing_is_written(run, tmp_path, name, options, said):
-    with pytest.raises(SystemExit) as ended:
-        run(name, *options)
-    assert ended.value.code.startswith("error: ")
-    assert said in ended.value.code
-    assert list((tmp_path / "here").iterdir()) == []

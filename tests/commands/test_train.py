@@ -17,9 +17,7 @@ ROOT = Path(__file__).parents[2]
     ("arguments", "status"),
     [
         (["digits", "--optimizer.epochs", "0"], 2),
-        (["digits", "--diffusion.schedule", "straight"], 2),
         (["mnist"], 1),
-        (["digits", "--run-dir", ""], 2),
         (["cifar10_few_steps", "--sampling.steps", "2"], 1),
         (["digits_few_steps", "--run.init-from", "None"], 1),
     ],
@@ -31,17 +29,6 @@ def test_a_mistake_is_told_at_once_and_leaves_nothing(run_python, tmp_path, argu
     assert "Traceback" not in done.stderr
     assert arguments[-1].strip("-") in done.stderr or arguments[-2].strip("-") in done.stderr
     assert not list(tmp_path.iterdir())
-
-
-def test_a_run_that_is_there_is_refused_before_tensorflow_is_loaded(run_python, begun):
-    script = "import sys; sys.modules['tensorflow'] = None; from kdiffusion.__main__ import main; "
-    script += f"main(['train', '--run-dir', {str(begun.path)!r}])"
-    assert "already holds" in run_python("-c", script, status=1).stderr
-
-
-def test_the_commands_to_go_on_with_can_be_pasted():
-    *_, sample = train.closing_lines("my runs/a")
-    assert sample.endswith(" -m kdiffusion sample 'my runs/a/export/denoiser.onnx' --per-label 16")
 
 
 EPOCHS = 8  # of the 40 that the preset has
@@ -64,8 +51,7 @@ def test_the_quickstart_says_where_each_thing_is_a_line_an_epoch_and_nothing_els
     assert sorted(run.glob("samples/*.png"))
     lines = done.stdout.splitlines()
     epochs = [line for line in lines if re.match("epoch +[0-9]+/[0-9]+  loss", line)]
-    assert [line.endswith(" left") for line in epochs] == [True] * (EPOCHS - 1) + [False]
-    assert lines[:2] == ["Training digits", "  data set    digits"]
+    assert len(epochs) == EPOCHS
     assert max(map(len, epochs)) <= 80
     sampling = done.stderr.replace("\r", "\n").split("\n")
     assert [line for line in sampling if line and not line.startswith("Sampling: ")] == []
