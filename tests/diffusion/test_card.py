@@ -27,7 +27,7 @@ FIELDS = {
     "alphas_cumprod": tuple(make_schedule("cosine", 1000).alphas_cumprod),
     "dataset": "cifar10",
     "preset": "cifar10_small",
-    "images_seen": 102_400_000,
+    "images_seen": np.int64(102_400_000),
     "ema_decay": 0.9999,
     "sampler": "ddim",
     "steps": 4,
@@ -36,7 +36,7 @@ FIELDS = {
     "clip": False,
     "variance": "fixed_large",
     "coefficients": ((0.1, -0.1, 0.0, 0.0), (0.2, 0.3, 1 / 3, 0.0), (1e-9, 0, 0, 1), (1, 2, 3, 4)),
-    "guidance_strength": 0.3,
+    "guidance_strength": np.float32(0.3),
     "guidance_interval": (0.25, 4.0),
     "data_split": DataSplit(seed=7, validation_fraction=0.25, sha256="0123456789abcdef" * 4),
     "numbers": (Number(name="slant", mean=0.1, std=1 / 3, low=-20, high=20, unit="degrees"),),
@@ -57,21 +57,6 @@ def test_every_field_survives_json_bit_for_bit():
     assert {field.name for field in dataclasses.fields(card)} == {
         *FIELDS, "value_range", "format_version",
     }  # fmt: skip
-
-
-def test_numpy_numbers_and_lists_are_welcome():
-    card = DenoiserCard(
-        **{
-            **FIELDS,
-            "image_shape": [np.int64(32), 16, 3],
-            "images_seen": np.int64(5),
-            "guidance_strength": np.float32(0.5),
-            "alphas_cumprod": np.array(FIELDS["alphas_cumprod"]),
-        }
-    )
-    again = DenoiserCard.from_json(card.to_json())
-    assert again == card
-    assert again.alphas_cumprod == FIELDS["alphas_cumprod"]
 
 
 def changed(**changes):

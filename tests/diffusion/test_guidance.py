@@ -5,7 +5,6 @@ import pytest
 
 from kdiffusion.diffusion.guidance import guided
 from kdiffusion.diffusion.sampling import network_evaluations, sample
-from kdiffusion.diffusion.schedules import make_schedule
 
 NULL = 3
 
@@ -100,16 +99,3 @@ def test_the_cards_interval_holds_unless_another_is_given(make_card, knows_x0):
     np.testing.assert_array_equal(images(card), given)
     np.testing.assert_array_equal(images(card, guidance_interval=(0.0, np.inf)), images(everywhere))
     assert np.abs(given - images(everywhere)).max() > 1e-3
-
-
-def test_steps_that_miss_the_interval_are_plain(make_card):
-    """As image-to-image from little noise."""
-    levels = make_card().schedule.noise_levels
-    card = make_card(guidance_strength=1.0, guidance_interval=(levels[501], levels[505]))
-    assert network_evaluations(card, steps=10) == 10
-
-
-def test_an_empty_interval_is_refused_with_the_levels_there_are():
-    levels = make_schedule("linear", 1000).noise_levels
-    with pytest.raises(ValueError, match=r"noise levels go from 0\.01 to 157"):
-        guided(Labelled(), 1.0, NULL, interval=(500.0, 1e9), noise_levels=levels)

@@ -33,18 +33,6 @@ def test_it_starts_from_the_image_noised_to_the_level(make_card, gaussian):
     np.testing.assert_allclose(seen[0][0], start, atol=1e-6)
 
 
-@pytest.mark.parametrize("sampler", [name for name, row in SAMPLERS.items() if not row.fitted])
-def test_little_noise_keeps_the_image_and_much_forgets_it(sampler, make_card, gaussian):
-    card = make_card(image_shape=(16, 16, 3))
-    known = np.random.default_rng(0).uniform(-0.9, 0.9, (3, 16, 16, 3))
-    errors = [
-        np.abs(run(gaussian(card), level, images=known, sampler=sampler, steps=4) - known).mean()
-        for level in (0.01, 0.1, 1.0)
-    ]
-    assert errors[0] < 0.1
-    assert errors[0] < errors[1] < errors[2]
-
-
 def test_named_timesteps_above_the_noise_level_are_left_out(make_card, gaussian):
     coefficients = [(0.1, 0.0, 0.0, 0.0), (0.1, 0.0, 0.2, 0.0), (0.1, 0.0, 0.0, 0.3)]
     named = {"timesteps": (999, 640, 320), "steps": 3, "coefficients": coefficients}
@@ -78,11 +66,12 @@ def test_a_noise_level_is_a_share(noise_level, make_card, gaussian):
         run(gaussian(make_card()), noise_level)
 
 
-def test_each_variation_is_of_its_own_label(make_card, knows_x0):
+@pytest.mark.parametrize("sampler", [name for name, row in SAMPLERS.items() if not row.fitted])
+def test_each_variation_is_of_its_own_label(sampler, make_card, knows_x0):
     card = make_card()
     known = np.random.default_rng(1).uniform(-1, 1, (4, 2, 3, 1))
     images = image_to_image(
         knows_x0(card, known), np.zeros((2, 3, 1)), [2, 0, 3], [5, 6, 7], noise_level=0.8,
-        batch_size=2, progress=False,
+        sampler=sampler, batch_size=2, progress=False,
     )  # fmt: skip
     np.testing.assert_allclose(images, known[[2, 0, 3]], atol=1e-5)

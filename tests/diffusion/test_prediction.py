@@ -72,5 +72,3 @@ def test_the_network_sees_the_contracts_types_and_must_be_finite():
     assert seen == [np.float32, np.int32, np.int32, [7, 7]]
     with pytest.raises(ValueError, match="finite"):
         predictor(lambda x, t, y: x * np.nan, Conditions(np.zeros(2)), schedule, "epsilon")(x, 7)
-    with pytest.raises(ValueError, match="reshape"):
-        predictor(lambda x, t, y: x[:1], Conditions(np.zeros(2)), schedule, "epsilon")(x, 7)

@@ -95,10 +95,7 @@ def test_fixed_large_is_beta():
     assert schedule.posterior_variance(0, "fixed_small") == 0.0
 
 
-@pytest.mark.parametrize(
-    "bad",
-    [[0.5, 0.5], [0.4, 0.5], [1.0, 0.5], [0.5, -0.1], [0.5, np.nan]],
-)
+@pytest.mark.parametrize("bad", [[0.5, 0.5], [0.4, 0.5], [1.0, 0.5], [0.5, -0.1], [0.5, np.nan]])
 def test_impossible_alphas_cumprod_are_refused(bad):
     with pytest.raises(ValueError, match="`alphas_cumprod`"):
         NoiseSchedule(bad)
