@@ -9,6 +9,7 @@ from kdiffusion.artifacts import load_denoiser
 from kdiffusion.export.formats import FORMATS, export_network, export_run, largest_deviation
 from kdiffusion.export.source import default_folder, free_paths, inference_network
 from kdiffusion.training.inputs import check_network
+from tests.training.toy import OwnNetwork
 
 
 def made_of_layers(card, policy):
@@ -40,29 +41,8 @@ def test_a_network_made_of_layers_becomes_float32(card, policy):
     assert np.abs(network(inputs) - expected).max() > 1e-4  # which half precision is not
 
 
-@keras.saving.register_keras_serializable("test_source")
-class Tiny(keras.Model):
-    """A plain subclass, as train.md describes: `call` and `get_config`, and no `build`."""
-
-    def __init__(self, image_shape, num_classes, activation):
-        super().__init__()
-        self.image_shape, self.num_classes, self.activation = image_shape, num_classes, activation
-        self.embed_label = keras.layers.Embedding(num_classes + 1, 8)
-        self.embed_timestep = keras.layers.Embedding(1000, 8)
-        self.enter = keras.layers.Conv2D(8, 3, padding="same", activation=activation)
-        self.leave = keras.layers.Conv2D(image_shape[-1], 3, padding="same")
-
-    def call(self, inputs):
-        condition = self.embed_label(inputs["label"]) + self.embed_timestep(inputs["timestep"])
-        return self.leave(self.enter(inputs["noisy_image"]) + condition[:, None, None])
-
-    def get_config(self):
-        names = ("image_shape", "num_classes", "activation")
-        return {name: getattr(self, name) for name in names}
-
-
 def test_a_plain_subclass_is_exported_to_onnx(card, tmp_path):
-    network = Tiny(card.image_shape, card.null_label, "gelu")
+    network = OwnNetwork(card.image_shape, card.null_label)
     paths = export_network(DiffusionModel(network, card.schedule).network, card, tmp_path, ["onnx"])
     assert largest_deviation(network, load_denoiser(paths["onnx"])) < 1e-5
 
@@ -70,7 +50,7 @@ def test_a_plain_subclass_is_exported_to_onnx(card, tmp_path):
 def test_a_global_policy_does_not_reach_the_copy(card):
     keras.config.set_dtype_policy("mixed_bfloat16")
     try:
-        network = Tiny(card.image_shape, card.null_label, "silu")
+        network = OwnNetwork(card.image_shape, card.null_label)
         check_network(network)
         copy = inference_network(network)
     finally:

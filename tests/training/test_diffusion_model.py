@@ -1,5 +1,4 @@
 import json
-import warnings
 
 import keras
 import numpy as np
@@ -16,7 +15,11 @@ from kdiffusion.training.timesteps import TIMESTEP_SAMPLING
 from tests.training.toy import BATCHES, IMAGES, LABELS, Fixed, compiled, draw, model_of
 
 
-def test_the_config_returns_every_argument_that_was_passed(scale_network, schedule):
+@pytest.mark.parametrize(
+    "objective",
+    [Denoising("min_snr", "log_normal", 0.1, 0.5, 0.3), Trajectory(3, 1.5, (0.1, 2.0), (90, 50))],
+)
+def test_every_argument_comes_back_from_the_config(scale_network, schedule, objective):
     arguments = {
         "prediction_type": "v",
         "ema_decay": 0.5,
@@ -25,23 +28,11 @@ def test_the_config_returns_every_argument_that_was_passed(scale_network, schedu
         "seed": 7,
         "name": "mine",
     }
-    config = DiffusionModel(scale_network, schedule, **arguments).get_config()
+    config = DiffusionModel(scale_network, schedule, objective, **arguments).get_config()
     assert {name: config[name] for name in arguments} == arguments
-    copy = DiffusionModel.from_config(config)
-    assert copy.schedule == schedule
+    copy = DiffusionModel.from_config(json.loads(json.dumps(config)))
+    assert (copy.objective, copy.schedule) == (objective, schedule)
     assert copy.get_config() == config
-
-
-@pytest.mark.parametrize(
-    "objective",
-    [
-        Denoising("min_snr", "log_normal", 0.1, 0.5, 0.3),
-        Trajectory(3, 1.5, (0.1, 2.0), (90, 50)),
-    ],
-)
-def test_the_objective_comes_back_from_the_config(scale_network, schedule, objective):
-    config = DiffusionModel(scale_network, schedule, objective).get_config()
-    assert DiffusionModel.from_config(json.loads(json.dumps(config))).objective == objective
 
 
 @pytest.mark.parametrize("prediction_type", TARGETS)
@@ -201,28 +192,18 @@ def test_the_card_says_what_the_model_is(scale_network, schedule):
     card = model.card(class_names=("a", "b"))
     assert (card.prediction_type, card.null_label, card.ema_decay) == ("v", 2, 0.5)
     assert card.guidance_strength == 1.0
-    # A network that learns nothing without a label is not guided.
-    assert model_of(scale_network, schedule, label_dropout=0.0).card().guidance_strength == 0
     assert card.schedule == schedule
     with pytest.raises(ValueError, match="`null_label`"):
         model.card(class_names=("a",))
 
 
 @pytest.mark.parametrize(
-    ("options", "is_told"),
-    [
-        ({"timestep_sampling": "log_normal"}, True),
-        ({"loss_weighting": "min_snr"}, True),
-        ({}, False),
-        ({"loss_weighting": "edm"}, False),
-    ],
+    "options", [{"timestep_sampling": "log_normal"}, {"loss_weighting": "min_snr"}]
 )
-def test_pure_noise_that_is_never_learnt_from_is_told(scale_network, options, is_told):
+def test_pure_noise_that_is_never_learnt_from_is_told(scale_network, options):
     schedule = make_schedule("cosine", 20, zero_terminal_snr=True)
-    with warnings.catch_warnings(record=True) as caught:
-        warnings.simplefilter("always")
+    with pytest.warns(UserWarning, match="pure noise"):
         model_of(scale_network, schedule, prediction_type="v", **options)
-    assert ["pure noise" in str(warning.message) for warning in caught] == [True] * is_told
 
 
 @pytest.mark.slow
@@ -232,15 +213,6 @@ def test_a_saved_model_loads_in_a_process_that_imports_the_models_alone(
     compiled(UNet((8, 8, 1), 2, 8, (1,), 1, ()), schedule).save(tmp_path / "model.keras")
     script = "import keras; from kdiffusion import DiffusionModel; keras.saving.load_model('{}')"
     run_python("-c", script.format("model.keras"), cwd=tmp_path)
-
-
-def test_replicas_draw_different_noise(scale_network, schedule):
-    strategy = tf.distribute.MirroredStrategy(["/cpu:0", "/cpu:1"])
-    with strategy.scope():
-        model = DiffusionModel(scale_network, schedule)
-    draws = strategy.run(lambda: draw(model, tf.zeros((4, 2, 2, 1)), 0)[1])
-    first, second = strategy.experimental_local_results(draws)
-    assert np.abs(np.asarray(first) - np.asarray(second)).max() > 0.1
 
 
 @pytest.mark.parametrize("timestep_sampling", ["uniform", "stratified"])
@@ -271,23 +243,3 @@ def test_dropout_acts_in_a_training_step(schedule):
         model.compile("sgd", run_eagerly=True)
         losses.append(model.train_on_batch(IMAGES, LABELS, return_dict=True)["loss"])
     assert abs(losses[0] - losses[1]) > 1e-3 * losses[0]
-
-
-def test_the_moments_are_of_the_losses_as_they_are(scale_network, schedule):
-    model = model_of(
-        scale_network, schedule, timestep_sampling="loss_second_moment", label_dropout=0.0
-    )
-    model.compile(keras.optimizers.SGD(0.0))
-    moments = model.timestep_sampler
-    moments.average.assign(np.linspace(0.1, 4.0, 100).astype("float32"))
-    moments.seen.assign(np.full(100, 1000.0))
-    before = np.array(moments.average)
-    timesteps, noise, _ = (np.asarray(each) for each in draw(model, IMAGES, 0))
-    assert np.ptp(np.asarray(moments.importance(timesteps))) > 0.1
-    model.train_on_batch(IMAGES, LABELS)
-    losses = np.mean(np.square(noise), axis=(1, 2, 3))  # this network predicts 0
-    expected = before.copy()
-    for t in np.unique(timesteps):
-        kept = 0.9 ** np.sum(timesteps == t)
-        expected[t] = kept * before[t] + (1 - kept) * np.mean(losses[timesteps == t] ** 2)
-    np.testing.assert_allclose(moments.average, expected, rtol=1e-4)

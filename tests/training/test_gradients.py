@@ -10,11 +10,7 @@ from tests.training.toy import IMAGES, LABELS, Fixed, compiled, draw, model_of
 
 def test_a_step_of_sgd_follows_the_gradient_by_hand(scale_network, schedule):
     model = compiled(
-        scale_network,
-        schedule,
-        keras.optimizers.SGD(0.5),
-        objective=Fixed,
-        gradient_clip_norm=None,
+        scale_network, schedule, keras.optimizers.SGD(0.5), objective=Fixed, gradient_clip_norm=None
     )
     logs = model.train_on_batch(IMAGES, LABELS, return_dict=True)
     timesteps, noise, dropped = map(np.asarray, draw(model, IMAGES, 0))
@@ -29,15 +25,6 @@ def test_a_step_of_sgd_follows_the_gradient_by_hand(scale_network, schedule):
     norm = np.sqrt(scale_gradient**2 + (table_gradient**2).sum())
     np.testing.assert_allclose(logs["gradient_norm"], norm, rtol=1e-5)
     np.testing.assert_allclose(logs["loss"], np.mean(noise**2), rtol=1e-5)
-
-
-def test_the_gradient_is_clipped_to_its_global_norm(scale_network, schedule):
-    before = scale_network.get_weights()
-    model = compiled(scale_network, schedule, keras.optimizers.SGD(1.0), gradient_clip_norm=1e-3)
-    logs = model.train_on_batch(IMAGES, LABELS, return_dict=True)
-    moved = [now - was for now, was in zip(scale_network.get_weights(), before, strict=True)]
-    np.testing.assert_allclose(np.sqrt(sum((m**2).sum() for m in moved)), 1e-3, rtol=1e-4)
-    assert logs["gradient_norm"] > 1e-2
 
 
 def _trained(network, schedule, **arguments):

@@ -129,19 +129,6 @@ def test_sample_weights_are_refused(model):
         model.fit(IMAGES, LABELS, sample_weight=np.ones(8), verbose=0)
 
 
-def test_without_names_the_loss_comes_first(scale_network, schedule):
-    def compiled():
-        model = DiffusionModel(scale_network, schedule)
-        model.compile(keras.optimizers.SGD(0.0))
-        return model
-
-    assert compiled().metrics_names == ["loss", "gradient_norm"]
-    for name in ("train_on_batch", "test_on_batch"):
-        first, *_ = getattr(compiled(), name)(IMAGES, LABELS)
-        named = getattr(compiled(), name)(IMAGES, LABELS, return_dict=True)
-        assert first == named["loss"] > 0
-
-
 def test_another_loss_is_refused(model):
     with pytest.raises(ValueError, match="`loss` must be None"):
         model.compile("sgd", loss="mse")

@@ -4,38 +4,14 @@ import keras
 import numpy as np
 import pytest
 import tensorflow as tf
-from keras import layers, ops
+from keras import layers
 
 from kdiffusion.networks.unet import UNet
 from kdiffusion.training.diffusion_model import DiffusionModel
+from tests.training.toy import OwnNetwork
 
 IMAGES = np.random.default_rng(0).uniform(-1, 1, (16, 4, 4, 3)).astype("float32")
 LABELS = np.arange(16) % 5
-
-
-@keras.saving.register_keras_serializable("kdiffusion_tests")
-class OwnNetwork(keras.Model):
-    """A subclass with a `call`, as Keras's guides write one."""
-
-    def __init__(self, width=4, spare=False, **kwargs):
-        super().__init__(**kwargs)
-        self.image_shape, self.num_classes = (4, 4, 3), 5
-        self.width, self.spare = width, spare
-        self.time = layers.Embedding(100, width)
-        self.label = layers.Embedding(6, width)
-        self.first = layers.Conv2D(width, 3, padding="same")
-        self.last = layers.Conv2D(3, 3, padding="same")
-        if spare:
-            self.unused = layers.Embedding(3, 3)
-            self.unused.build(())
-
-    def call(self, inputs, training=False):
-        condition = self.time(inputs["timestep"]) + self.label(inputs["label"])
-        x = ops.silu(self.first(inputs["noisy_image"]) + condition[:, None, None, :])
-        return self.last(x)
-
-    def get_config(self):
-        return {**super().get_config(), "width": self.width, "spare": self.spare}
 
 
 def graph(last=None):
@@ -45,13 +21,6 @@ def graph(last=None):
     network = keras.Model(by_name, last(by_name["noisy_image"]))
     network.image_shape, network.num_classes = (4, 4, 3), 5
     return network
-
-
-def fitted(network, schedule):
-    model = DiffusionModel(network, schedule)
-    model.compile("adam")
-    model.fit(IMAGES, LABELS, batch_size=8, verbose=0)
-    return model
 
 
 def test_a_subclass_is_built_trained_saved_and_loaded(schedule, tmp_path):
@@ -88,7 +57,9 @@ def test_a_plain_keras_model_is_saved_with_what_it_lacks(schedule, tmp_path):
 
 @pytest.mark.parametrize("make", [graph, OwnNetwork])
 def test_keras_s_own_export_is_of_the_average(schedule, tmp_path, make):
-    model = fitted(make(), schedule)
+    model = DiffusionModel(make(), schedule)
+    model.compile("adam")
+    model.fit(IMAGES, LABELS, batch_size=8, verbose=0)
     model.export(str(tmp_path / "exported"), verbose=False)
     inputs = {
         "noisy_image": IMAGES[:2], "timestep": np.int32([3, 99]), "label": np.int32([0, 5])
@@ -108,10 +79,3 @@ def test_weights_in_half_precision_are_refused(schedule, policy):
     network = UNet((8, 8, 1), 2, 8, (1,), 1, (), dtype=policy)
     with pytest.raises(ValueError, match=f"`network` must hold its weights in float32.*{policy}"):
         DiffusionModel(network, schedule)
-
-
-def test_a_weight_that_the_loss_does_not_reach_is_left_alone(schedule):
-    network = OwnNetwork(spare=True)
-    before = network.unused.get_weights()[0]
-    fitted(network, schedule)
-    np.testing.assert_array_equal(network.unused.embeddings, before)

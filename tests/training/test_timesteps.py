@@ -138,6 +138,11 @@ def test_the_gradient_counts_each_timestep_by_its_importance(scale_network, sche
     np.testing.assert_allclose(scale_network.get_weights()[1][0, 0], -0.1 * gradient, rtol=1e-4)
     losses = np.mean(np.square(noise), axis=(1, 2, 3))
     np.testing.assert_allclose(logs["loss"], np.average(losses, weights=importance), rtol=1e-5)
+    # The moments are of the losses as they are.
+    for t in np.unique(timesteps):
+        kept = 0.9 ** np.sum(timesteps == t)
+        expected = kept * moments[t] + (1 - kept) * np.mean(losses[timesteps == t] ** 2)
+        np.testing.assert_allclose(model.timestep_sampler.average[t], expected, rtol=1e-4)
 
 
 @pytest.mark.parametrize("loss", [np.nan, np.inf, 1e30])
