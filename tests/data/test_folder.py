@@ -85,18 +85,7 @@ def test_the_order_is_that_of_the_names(folder):
     assert (np.diff(dataset.labels) >= 0).all()
 
 
-def test_a_file_that_is_no_image_is_named(folder):
-    whole = (folder / "bee" / "2.png").read_bytes()
-    for content in (b"", whole[:90], b"a note"):
-        (folder / "bee" / "2.png").write_bytes(content)
-        with pytest.raises(ValueError, match=r"bee/2\.png cannot be read as an image"):
-            load(folder)
-
-
-def test_a_folder_without_classes_or_images_is_refused(folder):
-    for directory in (None, folder / "cat"):
-        with pytest.raises(ValueError, match="`directory` must"):
-            load(directory)
+def test_a_class_without_images_is_refused(folder):
     (folder / "dog").mkdir()
     with pytest.raises(ValueError, match=r"`directory` must .*dog"):
         load(folder)

@@ -51,9 +51,3 @@ def test_parts_are_a_partition_in_the_stored_order():
     np.testing.assert_array_equal(dataset.validation_labels, validation // 20)
     assert dataset.horizontal_flip
     assert dataset.class_names == tuple("abcde")
-
-
-def test_one_image_cannot_be_split():
-    only = Images(np.zeros((1, 2, 2, 1), np.uint8), np.zeros(1, np.int32), ("a",))
-    with pytest.raises(ValueError, match=r"`validation_labels`.*at least one"):
-        only.split("one", 0.1, seed=0)

@@ -87,14 +87,6 @@ def test_digits_are_those_of_scikit_learn():
     assert len(dataset.validation_labels) == round(0.2 * 1797)
     assert dataset.class_names == tuple("0123456789")
     assert not dataset.horizontal_flip
-    other = load_dataset("digits", validation_fraction=0.2, seed=1)
-    assert (other.validation_images != dataset.validation_images).any()
-
-
-@pytest.mark.parametrize("name", ["digit", "CIFAR-10"])
-def test_an_unknown_name_lists_the_data_sets(name):
-    with pytest.raises(ValueError, match=f"no data set '{name}'.*{'.*'.join(DATASETS)}"):
-        load_dataset(name)
 
 
 def test_a_directory_that_would_not_be_read_is_refused():

@@ -102,19 +102,14 @@ def test_flip_decides_and_none_asks_the_dataset(numbered_dataset, says, flip):
     assert changed == (says if flip is None else flip)
 
 
-@pytest.mark.parametrize("channels", [1, 3])
-def test_every_pixel_value_survives_the_round_trip(channels):
-    images = np.arange(256, dtype=np.uint8).reshape(4, 8, 8, 1).repeat(channels, axis=-1)
-    labels = np.zeros(4, np.int32)
+def test_every_pixel_value_is_brought_to_the_models_range():
+    pixels, labels = np.arange(256, dtype=np.uint8), np.zeros(4, np.int32)
+    images = pixels.reshape(4, 8, 8, 1)
     dataset = ImageDataset("ramp", images, labels, images, labels, ("only",), False)
-    ((training, _),) = take(training_batches(dataset, 4, seed=0), 1)
-    ((validation, _),) = take(validation_batches(dataset, 4), 1)
-    for batch in (training, validation):
+    for batches in (training_batches(dataset, 4, seed=0), validation_batches(dataset, 4)):
+        ((batch, _),) = take(batches, 1)
         assert batch.dtype == np.float32
-        assert (batch.min(), batch.max()) == (-1.0, 1.0)
-    np.testing.assert_array_equal(to_uint8(validation), images)
-    np.testing.assert_array_equal(validation, to_model_range(images))
-    np.testing.assert_array_equal(np.unique(training), np.unique(validation))
+        np.testing.assert_array_equal(np.unique(batch), to_model_range(pixels))
 
 
 def test_training_batches_are_endless_with_a_static_batch_dimension(numbered_dataset):

@@ -86,13 +86,3 @@ def test_images_of_different_sizes_take_an_image_size(tmp_path):
     images = [*examples(10)[0], *examples(10, (9, 5, 3))[0]]
     directory = store_tfds(tmp_path, free, {"train": (images, np.arange(20) % 2)})
     assert load(directory, image_size=4).image_shape == (4, 4, 3)
-
-
-def test_examples_without_an_image_or_a_label_are_refused(tmp_path):
-    kinds = tfds.features.FeaturesDict({"image": tfds.features.Image(shape=SHAPE)})
-    writer = tfds.dataset_builders.store_as_tfds_dataset
-    writer(
-        "bare", "1.0.0", kinds, {"train": [(0, {"image": examples(1)[0][0]})]}, data_dir=tmp_path
-    )
-    with pytest.raises(ValueError, match=r"'bare' must have .* `label`"):
-        load(tmp_path, "bare")

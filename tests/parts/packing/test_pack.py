@@ -11,12 +11,7 @@ from kdiffusion.commands.train import parse
 from kdiffusion.data import load_dataset
 from kdiffusion.data.pipeline import training_batches, validation_batches
 from kdiffusion.parts.packing.pack import pack
-from tests.data.made_up import (
-    assert_same_data,
-    random_pixels,
-    store_tfds,
-    write_folder,
-)
+from tests.data.made_up import assert_same_data, random_pixels, store_tfds, write_folder
 
 
 @pytest.fixture(scope="module")
@@ -43,8 +38,8 @@ def packed(source, tmp_path, **arguments):
 
 
 @pytest.mark.parametrize("options", [{}, {"flip": True, "first_step": 37, "shard": (1, 4)}])
-def test_batches_are_those_of_the_data_set_in_memory(packed_digits, options):
-    in_memory, on_disk = load_dataset("digits"), load_dataset("packed", directory=packed_digits)
+def test_batches_are_those_of_the_data_set_in_memory(tmp_path, options):
+    in_memory, on_disk = load_dataset("digits"), packed("digits", tmp_path)
     assert_same_data(on_disk, in_memory)
     pairs = [
         [training_batches(dataset, 64, seed=3, **options) for dataset in (in_memory, on_disk)],
@@ -64,28 +59,17 @@ def test_a_folder_is_packed_as_it_would_be_loaded(folder, tmp_path, options):
     assert found.split == {name: options.get(name, value) for name, value in SPLIT.items()}
 
 
-def test_a_folder_of_grey_images_stays_grey(tmp_path):
-    files = {f"a/{i}.png": each for i, each in enumerate(random_pixels(5, (6, 6)))}
-    folder = write_folder(tmp_path / "grey", files)
-    dataset = packed(folder, tmp_path, horizontal_flip="yes")
-    assert dataset.image_shape == (6, 6, 1)
-    assert dataset.horizontal_flip
-
-
 @pytest.mark.parametrize("labelled", [True, False])
 def test_a_data_set_of_tfds_is_packed_as_it_would_be_loaded(tmp_path, labelled):
     """With a test split of its own, or with one without labels, which doesn't serve."""
-    features = tfds.features.FeaturesDict(
-        {
-            "image": tfds.features.Image(shape=(5, 5, 3)),
-            "label": tfds.features.ClassLabel(names=["cat", "dog"]),
-        }
-    )
-    labels = np.arange(1100) % 2
-    test_labels = labels[:9] if labelled else np.full(9, -1)
+    kinds = {
+        "image": tfds.features.Image(shape=(5, 5, 3)),
+        "label": tfds.features.ClassLabel(names=["cat", "dog"]),
+    }
+    features, labels = tfds.features.FeaturesDict(kinds), np.arange(1100) % 2
     splits = {
         "train": (random_pixels(1100, (5, 5, 3)), labels),
-        "test": (random_pixels(9, (5, 5, 3), seed=1), test_labels),
+        "test": (random_pixels(9, (5, 5, 3)), labels[:9] if labelled else np.full(9, -1)),
     }
     directory = store_tfds(tmp_path / "tfds", features, splits)
     dataset = packed("little", tmp_path, directory=directory)
