@@ -27,39 +27,22 @@ def card(make_card):
 
 @pytest.fixture(scope="session")
 def network():
-    """A U-Net with dropout and a mixed-precision policy, all of its weights random.
-
-    A new network predicts zero, because its last convolution does; random weights use every path.
-    """
-    from kdiffusion.networks.unet import UNet
-
-    return _with_random_weights(
-        UNet(
-            IMAGE_SHAPE,
-            num_classes=3,
-            base_channels=16,
-            channel_multipliers=(1, 2),
-            blocks_per_level=1,
-            attention_resolutions=(4,),
-            dropout=0.5,
-            dtype="mixed_bfloat16",
-        )
-    )
+    """A U-Net with dropout and a mixed-precision policy."""
+    return _random_unet(16, (1, 2), 1, (4,), dropout=0.5, dtype="mixed_bfloat16")
 
 
 @pytest.fixture(scope="session")
 def small_network():
     """The least of a U-Net, for what does not depend on the network: it is converted sooner."""
+    return _random_unet(8, (1,), 1, ())
+
+
+def _random_unet(*arguments, **options):
+    """A new network predicts zero, because its last convolution does; random weights don't."""
     from kdiffusion.networks.unet import UNet
 
-    return _with_random_weights(UNet(IMAGE_SHAPE, 3, 8, (1,), 1, ()))
-
-
-def _with_random_weights(unet):
-    rng = np.random.default_rng(0)
-    unet.set_weights(
-        [weight + 0.1 * rng.standard_normal(weight.shape) for weight in unet.get_weights()]
-    )
+    unet, rng = UNet(IMAGE_SHAPE, 3, *arguments, **options), np.random.default_rng(0)
+    unet.set_weights([w + 0.1 * rng.standard_normal(w.shape) for w in unet.get_weights()])
     return unet
 
 

@@ -63,15 +63,11 @@ def test_the_onnx_graph_is_small(exported, float32_network):
     assert not {"Resize", "Tile", "Shape"} & set(operations)
 
 
-def test_an_onnx_file_says_what_it_is(exported, card):
+def test_an_onnx_file_says_what_it_is(exported):
     for name in ("onnx", "onnx_float16", "onnx_int8"):
         model = onnx.load(exported[name])
         assert (model.producer_name, model.producer_version) == ("kdiffusion", __version__)
         assert [(each.domain, each.version) for each in model.opset_import] == [("", OPSET)]
-        said = {each.name: each.doc_string for each in (*model.graph.input, *model.graph.output)}
-        assert "3 is no class" in said["label"]
-        assert card.prediction_type in said["prediction"]
-        assert len(said) == 4
         metadata = {entry.key for entry in model.metadata_props}
         assert metadata == {CARD_KEY, SEAL_KEY, SELF_CHECK_KEY}  # no weights to train from
 
@@ -214,12 +210,13 @@ def test_an_existing_file_is_refused_before_any_work(kind, card):
 
 
 def test_the_card_and_the_weights_are_beside_every_export(small_network, card, tmp_path):
-    paths = export_network(small_network, card, tmp_path, ["saved_model"])
+    paths = export_network(small_network, card, tmp_path, ["onnx"])
     assert DenoiserCard.from_json((tmp_path / "card.json").read_text(encoding="utf-8")) == card
     assert paths["safetensors"] == tmp_path / "denoiser.safetensors"
     before = paths["safetensors"].stat().st_mtime_ns
     # Those that are there stay, unless they may be replaced.
-    assert "safetensors" not in export_network(small_network, card, tmp_path, ["onnx"])
+    half = ["safetensors_float16"]
+    assert "safetensors" not in export_network(small_network, card, tmp_path, half)
     assert paths["safetensors"].stat().st_mtime_ns == before
-    export_network(small_network, card, tmp_path, ["saved_model"], overwrite=True)
+    export_network(small_network, card, tmp_path, half, overwrite=True)
     assert paths["safetensors"].stat().st_mtime_ns > before

@@ -4,20 +4,14 @@ import numpy as np
 
 from kdiffusion.images import to_uint8
 
-# What the page's workers tell it, and how often it paints, as an init script.
+# What the page's workers tell it, as an init script.
 RECORD = """
   window.messages = [];
-  window.paints = 0;
   window.Worker = class extends Worker {
     constructor(...options) {
       super(...options);
       this.addEventListener("message", ({ data }) => messages.push(data));
     }
-  };
-  const { putImageData } = CanvasRenderingContext2D.prototype;
-  CanvasRenderingContext2D.prototype.putImageData = function (...options) {
-    paints += 1;
-    putImageData.apply(this, options);
   };
 """
 

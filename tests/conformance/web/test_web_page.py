@@ -78,12 +78,6 @@ def test_a_tile_opens_its_image_and_leads_back(page, drawn_by_python):
     assert_pixels(page, drawn_by_python(1, 6, steps=4))
     page.click("#all")
     assert told(page, "step") == before  # as they were: nothing is sampled again
-    page.locator("#advanced").evaluate("details => details.open = false")
-    page.evaluate("steps.value = 1000")  # more than the card has
-    page.click("#tiles button:has-text('ape')")  # no tile opens, and the reader is led there
-    assert page.locator("#tiles").is_visible()
-    assert page.input_value("#label") == ""
-    assert page.evaluate("document.activeElement.id") == "steps"
 
 
 def test_every_sampler_samples_as_python_does(page, denoisers, drawn_by_python):
@@ -104,31 +98,6 @@ def test_every_sampler_samples_as_python_does(page, denoisers, drawn_by_python):
             caption = page.inner_text("#caption")
             assert f"{round(100 * at)} % of the way from seed 4 to seed 9" in caption
             assert f"6 steps of {used}, " in caption
-
-
-DRAG = """async () => {
-  for (let value = 0; value <= 100; value += 1) {
-    form.at.value = value / 100;
-    form.at.dispatchEvent(new Event("input", { bubbles: true }));
-    await new Promise((resolve) => setTimeout(resolve, 5));
-  }
-  form.at.dispatchEvent(new Event("change", { bubbles: true }));
-}"""
-
-
-def test_a_dragged_slider_shows_finished_images_and_ends_at_the_newest(page, drawn_by_python):
-    for label in (1, ""):
-        choose(page, label=label, seed=4, to=9, steps=20, guidance=0, sampler="ddim", at=0)
-        counts = "[paints, messages.filter(({ kind }) => kind === 'done').length]"
-        paints, done = page.evaluate(counts)
-        page.evaluate(DRAG)
-        finished(page)
-        paints, done = np.subtract(page.evaluate(counts), (paints, done))
-        assert 0 < paints < 4 * done  # of the 20 steps of an image only the last is painted
-        assert done < 100 * (3 if label == "" else 1)  # of these changes some were passed over
-        end = {"steps": 20, "sampler": "ddim", "guidance_strength": 0}
-        for each in (1,) if label else range(3):
-            assert_pixels(page, drawn_by_python(each, 9, **end), tile(each))
 
 
 def test_the_steps_can_be_gone_through_noisy_or_clean(page, denoisers):
@@ -182,37 +151,6 @@ def test_it_can_be_stopped_and_the_newest_image_wins(page, drawn_by_python):
     assert told(page, "step") < before + 100  # the worker has stopped too, not only the page
 
 
-def test_it_is_used_by_keyboard_alone(page, drawn_by_python):
-    choose(page, label=0, seed=0, to=1, at=0, steps=3, sampler="ddim")
-    page.locator("#advanced").evaluate("details => details.open = true")
-    page.evaluate("document.activeElement.blur()")
-    page.mouse.click(1, 1)
-    reached = []
-    for _ in range(13):
-        page.keyboard.press("Tab")
-        reached.append(page.evaluate("document.activeElement.id") or "summary")
-        if reached[-1] == "label":
-            page.keyboard.type("dog")
-        if reached[-1] == "seed":
-            page.keyboard.type("8")  # over what is selected
-        if reached[-1] == "at":
-            page.keyboard.press("End")
-    assert reached == [
-        "seed", "at", "to", "film", "clean", "label", "all", "guidance", "generate", "stop",
-        "random", "summary", "steps",
-    ]  # fmt: skip
-    finished(page)
-    assert_pixels(page, drawn_by_python(1, 1, steps=3))  # the slider's end
-
-
-def test_images_are_smooth_until_plain_pixels_are_asked_for(page):
-    rendering = "canvas => getComputedStyle(canvas).imageRendering"
-    for checked, expected in ((False, "auto"), (True, "pixelated")):
-        page.set_checked("#plain", checked)
-        assert page.locator("#canvas").evaluate(rendering) == expected
-        assert page.locator("#tiles canvas").first.evaluate(rendering) == expected
-
-
 def test_a_link_reproduces_the_image(page, visit):
     choose(page, label=3, steps=4, sampler="dpmpp_2m_sde", at=0.25)
     page.click("text=Random seeds")
@@ -249,7 +187,7 @@ def test_webgpu_draws_what_python_draws(launch, visit, address, drawn_by_python)
     with launch(*SOFTWARE_GPU) as browser:
         page = visit(f"{address}?label=0&runtime=webgpu&steps=2", browser=browser)
         assert "Runs on WebGPU;" in page.inner_text("#origin")
-        for seed in range(4):
+        for seed in range(2):
             choose(page, seed=seed)
             off.append(levels_off(page, drawn_by_python(0, seed, steps=2)))
         assert np.mean(np.array(off) > 1) <= 0.01

@@ -1,66 +1,28 @@
 """What the page refuses to draw from, and says: damage, bad cards, other numbers, foreign code."""
 
-import json
-
 import numpy as np
 import onnx
 import pytest
 from onnx import numpy_helper
 
-from kdiffusion.artifacts.onnx_loader import CARD_KEY, SEAL_KEY
+from kdiffusion.artifacts.onnx_loader import SEAL_KEY
 from tests.conformance.web.canvas import assert_pixels
 
 pytestmark = [pytest.mark.slow, pytest.mark.browser]
 
 
-def rewrite(site, change):
-    """Changes the site's ONNX file as another tool would, which drops the seal."""
-    path = site / "denoiser.onnx"
-    model = onnx.load(path)
-    texts = {entry.key: entry.value for entry in model.metadata_props}
-    del texts[SEAL_KEY]
-    change(model, texts)
-    onnx.helper.set_model_props(model, {key: text for key, text in texts.items() if text})
-    onnx.save(model, path)
-
-
-def flip(site):
-    path = site / "denoiser.onnx"
-    whole = bytearray(path.read_bytes())
-    whole[len(whole) // 2] ^= 1
-    path.write_bytes(whole)
-
-
-def newer_card(site):
-    def change(model, texts):
-        texts[CARD_KEY] = json.dumps(json.loads(texts[CARD_KEY]) | {"format_version": 2})
-
-    rewrite(site, change)
-
-
-def other_kernel(site):
-    def change(model, texts):
-        kernel = next(each for each in model.graph.initializer if len(each.dims) == 4)
-        changed = numpy_helper.to_array(kernel) * np.float32(1.01)
-        kernel.CopyFrom(numpy_helper.from_array(changed, kernel.name))
-
-    rewrite(site, change)
-
-
-@pytest.mark.parametrize(
-    ("spoil", "reason"),
-    [
-        (flip, "is damaged: its SHA-256 has changed since its export"),
-        (newer_card, "version 1, not 2"),
-        (other_kernel, "off those that the model carries"),
-    ],
-    ids=["flipped weight", "newer card", "other numbers"],
-)
-def test_what_could_not_be_loaded_is_said(visit, copy, serve, spoil, reason):
-    spoil(copy)
+def test_what_could_not_be_loaded_is_said(visit, copy, serve):
+    """A kernel that another tool has changed, which drops the seal."""
+    model = onnx.load(copy / "denoiser.onnx")
+    kernel = next(each for each in model.graph.initializer if len(each.dims) == 4)
+    changed = numpy_helper.to_array(kernel) * np.float32(1.01)
+    kernel.CopyFrom(numpy_helper.from_array(changed, kernel.name))
+    kept = {each.key: each.value for each in model.metadata_props if each.key != SEAL_KEY}
+    onnx.helper.set_model_props(model, kept)
+    onnx.save(model, copy / "denoiser.onnx")
     page = visit(serve(copy), may_fail=True)
     assert "The model could not be loaded." in page.inner_text("#alert")
-    assert reason in page.inner_text("#alert")
+    assert "off those that the model carries" in page.inner_text("#alert")
     assert "Loading" not in page.inner_text("#status")
     assert page.is_disabled("#label")
 

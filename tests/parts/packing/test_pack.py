@@ -14,13 +14,6 @@ from kdiffusion.parts.packing.pack import pack
 from tests.data.made_up import assert_same_data, random_pixels, store_tfds, write_folder
 
 
-@pytest.fixture(scope="module")
-def packed_digits(tmp_path_factory):
-    out = tmp_path_factory.mktemp("packed") / "digits"
-    pack("digits", out)
-    return out
-
-
 @pytest.fixture
 def folder(tmp_path):
     pixels = random_pixels(40)
