@@ -67,9 +67,3 @@ def test_a_network_of_another_class_is_refused(card, tmp_path):
     other = Other(card.image_shape, 3, 8, (1,), 1, ())
     with pytest.raises(ValueError, match=r"`network`.*Other"):
         export_network(other, card, tmp_path, ("safetensors",))
-
-
-def test_an_empty_file_is_no_file_of_weights(tmp_path):
-    (tmp_path / "empty.safetensors").touch()
-    with pytest.raises(ArtifactError, match=r"empty\.safetensors"):
-        read(tmp_path / "empty.safetensors")

@@ -4,7 +4,7 @@ import pytest
 from kdiffusion.networks import LABEL_TABLE, build, describe, named_weights
 from kdiffusion.networks.unet import UNet
 from kdiffusion.parts.diffusers.unet2d import UNet2D
-from tests.networks.layer_values import network_inputs
+from tests.networks.layer_values import network_inputs, randomise
 
 DDPM_CIFAR10_PARAMETERS = 35_746_307  # Ho et al. 2020: "35.7 million"; google/ddpm-cifar10-32
 
@@ -31,12 +31,6 @@ SETTINGS = {
 }
 
 
-def _random(network):
-    rng = np.random.default_rng(0)
-    network.set_weights([rng.normal(size=w.shape, scale=0.1) for w in network.get_weights()])
-    return network
-
-
 def test_as_it_comes_it_is_ddpms_network_for_cifar10_and_a_label_table():
     network = UNet2D((32, 32, 3), 10)
     assert network.count_params() == DDPM_CIFAR10_PARAMETERS + 11 * 512
@@ -59,7 +53,9 @@ def test_it_is_made_again_from_its_description():
 
 @pytest.fixture(scope="module")
 def float32_network():
-    return _random(UNet2D(**{**SETTINGS, "dtype": "float32"}))
+    network = UNet2D(**{**SETTINGS, "dtype": "float32"})
+    randomise(network)
+    return network
 
 
 @pytest.mark.parametrize(

@@ -13,7 +13,7 @@ from tests.onnx_models import make_model
 IMAGE_SHAPE = (4, 6, 1)  # height and width differ, so that a swap shows
 
 
-def _write_linear_judge(path, weights, head, bias, card):
+def write_linear_judge(path, weights, head, bias, card):
     """features = pixels @ weights, logits = features @ head + bias."""
     size = int(np.prod(card["image_shape"]))
     nodes = [
@@ -39,11 +39,6 @@ def cache(monkeypatch, tmp_path_factory):
     return folder
 
 
-@pytest.fixture(scope="session")
-def write_linear_judge():
-    return _write_linear_judge
-
-
 @pytest.fixture
 def judge_card():
     return {
@@ -60,7 +55,7 @@ def judge_file(tmp_path, judge_card):
     weights[:2, :, 0] = weights[2:, :, 1] = 1 / 12
     head = [[0.0, 1.0], [0.0, 1.0]]
     path = tmp_path / "toy.onnx"
-    return _write_linear_judge(path, weights.reshape(24, 2), head, [255.0, 0.0], judge_card)
+    return write_linear_judge(path, weights.reshape(24, 2), head, [255.0, 0.0], judge_card)
 
 
 @pytest.fixture

@@ -137,11 +137,6 @@ def test_what_is_asked_for_and_cannot_be_measured_is_refused(dataset, judge_file
     real = read_real(dataset, SHAPE, None, progress=False, judge=str(judge_file))
     with pytest.raises(ValueError, match=r"`measures`.* precision_recall: it needs 500"):
         measurable(("precision_recall",), 180, True, real)
-    with pytest.raises(ValueError, match=r"`measures`.*share_as_asked: there is no judge"):
-        _evaluate(
-            _set(_images(2, 600)[0]), dataset, features=judge_file, feature_output="features",
-            measures=("share_as_asked",),
-        )  # fmt: skip
 
 
 def test_data_or_a_judge_of_other_images_or_classes_is_refused(fresh, dataset, judge_file):

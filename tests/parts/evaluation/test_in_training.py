@@ -13,13 +13,11 @@ from kdiffusion.data import load_dataset
 from kdiffusion.diffusion.denoiser import NetworkDenoiser
 from kdiffusion.diffusion.forward_process import NoiseSchedule
 from kdiffusion.images import to_model_range
-from kdiffusion.parts.evaluation.in_training import (
-    EvaluationInTraining,
-    make_callback,
-)
+from kdiffusion.parts.evaluation.in_training import EvaluationInTraining, make_callback
 from kdiffusion.parts.evaluation.network_measures import measure_network
 from kdiffusion.runs.config import Config, DataConfig, EvaluationConfig, OptimizerConfig
 from kdiffusion.runs.run import train
+from tests.parts.evaluation.conftest import write_linear_judge
 from tests.runs.conftest import tiny_config
 
 NAMES = tuple("0123456789")
@@ -54,7 +52,7 @@ def of_each_class(digits):
 
 
 @pytest.fixture
-def digits_judge(tmp_path, digits, write_linear_judge):
+def digits_judge(tmp_path, digits):
     """Reads an image as the class whose first training image is nearest to it."""
     first = [int(np.argmax(digits.labels == label)) for label in range(10)]
     templates = digits.images[first].reshape(10, -1).astype(np.float64)

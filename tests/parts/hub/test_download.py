@@ -16,19 +16,18 @@ DIGITS = ROOT / "pretrained" / "digits" / "denoiser_float16.onnx"
 NAME = "someone/model"
 
 
-def test_a_revision_stays_what_it_was(stand_in):
-    first = stand_in.put(NAME, {"onnx/model.onnx": GOLDEN.read_bytes()})
-    stand_in.put(NAME, {"onnx/model.onnx": DIGITS.read_bytes()})
-    assert load_denoiser(f"hf://{NAME}@{first}").card == load_denoiser(GOLDEN).card
-    assert load_denoiser(f"hf://{NAME}").card == load_denoiser(DIGITS).card
-    assert load_denoiser(f"hf://{NAME}@main").card == load_denoiser(DIGITS).card
-
-
-def test_a_file_of_it_can_be_named(stand_in):
-    files = {"onnx/model.onnx": GOLDEN.read_bytes(), "onnx/model_fp16.onnx": DIGITS.read_bytes()}
-    commit = stand_in.put(NAME, files)
-    for url in (f"hf://{NAME}/onnx/model_fp16.onnx", f"hf://{NAME}@{commit}/onnx/model_fp16.onnx"):
-        assert load_denoiser(url).card == load_denoiser(DIGITS).card
+def test_a_revision_stays_what_it_was_and_a_file_can_be_named(stand_in):
+    golden, digits = GOLDEN.read_bytes(), DIGITS.read_bytes()
+    first = stand_in.put(NAME, {"onnx/model.onnx": golden})
+    second = stand_in.put(NAME, {"onnx/model.onnx": digits, "onnx/model_fp16.onnx": golden})
+    for url, file in {
+        f"hf://{NAME}@{first}": GOLDEN,
+        f"hf://{NAME}": DIGITS,
+        f"hf://{NAME}@main": DIGITS,
+        f"hf://{NAME}/onnx/model_fp16.onnx": GOLDEN,
+        f"hf://{NAME}@{second}/onnx/model_fp16.onnx": GOLDEN,
+    }.items():
+        assert load_denoiser(url).card == load_denoiser(file).card
 
 
 @pytest.mark.parametrize("file", OPENED)

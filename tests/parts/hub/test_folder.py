@@ -16,7 +16,7 @@ from kdiffusion.diffusion.card import Parent
 from kdiffusion.diffusion.sampling import sample
 from kdiffusion.images import to_uint8
 from kdiffusion.parts.hub import publish as command
-from kdiffusion.parts.hub.card import HUB_DATASETS, METRICS, model_readme, space_readme
+from kdiffusion.parts.hub.card import HUB_DATASETS, METRICS, model_readme
 from kdiffusion.parts.hub.publish import MARK, NAMES, Facts
 from kdiffusion.runs.initial_weights import read_parent
 
@@ -72,15 +72,12 @@ def test_the_hub_s_own_library_reads_the_metadata(of_run):
 
 
 @pytest.mark.slow
-def test_its_text_has_the_figures_the_notes_and_every_file(of_run):
+def test_its_text_has_the_notes_and_every_file_and_nothing_of_this_machine(of_run):
     text = (of_run / "README.md").read_text(encoding="utf-8")
-    for needed in ("600 sampled images (sampler ddim, steps 5)", "| Share as asked | 0.75 |"):
-        assert needed in text
     assert text.endswith("## Limits\n\nx\n")
     for name in NAMES.values():
         assert f"| `{name}` |" in text
     assert 'load_denoiser("hf://someone/model")' in text
-    # No path of this machine is published.
     assert "/home/me" not in text + (of_run / "evaluation.json").read_text(encoding="utf-8")
 
 
@@ -113,12 +110,6 @@ def test_data_set_and_parent_are_named_as_the_hub_names_them(card, dataset):
     assert data.license is None
 
 
-def test_the_space_is_a_static_one(card):
-    data = SpaceCard(str(space_readme(card, Facts(name="a/b", license="mit")))).data
-    assert (data.sdk, data.app_file, data.models) == ("static", "index.html", ["a/b"])
-    assert len(data.short_description) <= 60
-
-
 @pytest.mark.slow
 def test_an_onnx_file_is_published_with_a_page_and_replaced(tmp_path, find_program):
     find_program("npm", "npm, which comes with Node.js")
@@ -128,7 +119,9 @@ def test_an_onnx_file_is_published_with_a_page_and_replaced(tmp_path, find_progr
         assert (out / name).read_bytes() == GOLDEN.read_bytes()
     assert not (out / "model.keras").exists()
     assert (out / "space" / "index.html").is_file()
-    assert SpaceCard.load(out / "space" / "README.md").data.sdk == "static"
+    space = SpaceCard.load(out / "space" / "README.md").data
+    assert (space.sdk, space.app_file) == ("static", "index.html")
+    assert len(space.short_description) <= 60
     with pytest.raises(FileExistsError, match="--overwrite"):
         command.main(GOLDEN, out)
     command.main(GOLDEN, out, overwrite=True, space=False)
@@ -150,11 +143,3 @@ def test_a_pretrained_model_opens_from_the_hub_and_starts_a_run(stand_in, tmp_pa
     assert parent.to_dict() == {"name": "hf://someone/model", "sha256": here.sha256}
     for name, weights in here.weights.items():
         np.testing.assert_array_equal(parent.weights[name], weights)
-
-
-def test_the_help_needs_no_package_of_the_hub(run_python):
-    run_python(
-        "-c",
-        "import sys; sys.modules['huggingface_hub'] = None\n"
-        "from kdiffusion.__main__ import main; main(['hub', '--help'])",
-    )

@@ -68,13 +68,6 @@ def test_a_folder_of_another_job_is_refused(run, toy, tmp_path, change, said):
     _check(toy, out)
 
 
-def test_a_job_that_failed_at_once_does_not_keep_its_folder(run, toy, tmp_path):
-    with pytest.raises(SystemExit, match="`steps`"):
-        run(*FEW, "--steps", 5000, "--out", tmp_path / "many")
-    run(*FEW, "--out", tmp_path / "many")
-    _check(toy, tmp_path / "many")
-
-
 def test_a_folder_of_another_model_is_refused(toy, tmp_path):
     first = kd.load_denoiser(toy)
     second = kd.NetworkDenoiser(first.card, lambda x, t, y: first(x, t, y) + np.float32(0.01))
@@ -119,9 +112,3 @@ def test_each_format_is_read_by_its_own_library(run, toy, tmp_path, name):
     assert [*seeds] == [*SEEDS]
     assert [*labels] == [LABELS[seed % 4] for seed in SEEDS]
     np.testing.assert_array_equal(np.stack(images), _expected(toy))
-
-
-@pytest.mark.parametrize(("option", "text"), [("--seeds", "9:9"), ("--shard", "3/2")])
-def test_a_range_or_shard_that_cannot_be_is_refused(run, tmp_path, option, text):
-    with pytest.raises(SystemExit, match=f"`{option[2:]}` must be"):
-        run(*FEW, "--out", tmp_path, option, text)

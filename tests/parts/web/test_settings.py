@@ -63,16 +63,9 @@ def test_named_timesteps_stay_until_the_number_of_steps_changes(ask, make_card):
 @pytest.mark.parametrize(
     "query",
     [
-        "label=4",
-        "seed=18446744073709551616",
-        "steps=1001",
-        "guidance=",
-        "at=1.5",
-        "sampler=x",
-        "timesteps=5+5",
-        "timesteps=1000",
-        "timesteps=3,2",
+        "label=4", "seed=18446744073709551616", "steps=1001", "guidance=", "at=1.5", "sampler=x",
+        "timesteps=5+5", "timesteps=1000", "timesteps=3,2",
     ],
-)
+)  # fmt: skip
 def test_what_makes_no_sense_is_refused_by_name(read, query):
     assert read(f"to=1&{query}").startswith(f"RangeError: “{query.split('=')[0]}” must be")
