@@ -49,18 +49,6 @@ def test_grid_puts_each_image_in_its_cell(channels):
     assert np.all(grid[:, 13] == 255)
 
 
-def test_row_labels_stand_left_of_the_images():
-    images = np.zeros((4, 8, 8, 1), np.uint8)
-    plain = image_grid(images, columns=2)
-    labelled = image_grid(images, columns=2, row_labels=["cat", "automobile"])
-    margin = labelled.width - plain.width
-    assert margin > 20
-    ink = np.asarray(labelled)[:, :margin].min(axis=(1, 2)) < 128
-    assert ink[: plain.height // 2].any()
-    assert ink[plain.height // 2 :].any()
-    np.testing.assert_array_equal(np.asarray(labelled)[:, margin:], np.asarray(plain))
-
-
 @pytest.mark.parametrize("shape", [(5, 7), (5, 7, 1), (5, 7, 3)])
 def test_png_round_trip(tmp_path, shape):
     image = np.random.default_rng(0).integers(0, 256, shape, dtype=np.uint8)

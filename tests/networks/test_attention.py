@@ -26,8 +26,3 @@ def test_attention_equals_a_second_implementation(heads, form):
     kernel, bias = layer.project.get_weights()
     want = x + (attended.reshape(2, 24, 16) @ kernel + bias).reshape(MAP)
     np.testing.assert_allclose(layer(x), want, atol=1e-5)
-
-
-def test_heads_that_do_not_divide_the_channels_are_refused():
-    with pytest.raises(ValueError, match="`heads` must divide"):
-        attention.SelfAttention2D(heads=3).build(MAP)

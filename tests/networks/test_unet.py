@@ -48,12 +48,6 @@ def test_the_prediction_is_float32_of_the_image_shape_and_starts_at_zero(image_s
     np.testing.assert_array_equal(prediction, np.zeros((3, *image_shape)))
 
 
-@pytest.mark.parametrize("image_shape", [(30, 32, 3), (32, 34, 1)])
-def test_a_size_that_the_levels_do_not_divide_is_refused(image_shape):
-    with pytest.raises(ValueError, match="`image_shape` height and width must be divisible by 8"):
-        UNet(image_shape, 3, 8, (1, 2, 2), 1, patch_size=2)
-
-
 SMALL = {"image_shape": (8, 8, 1), "num_classes": 3, "base_channels": 8, "blocks_per_level": 1}
 
 
