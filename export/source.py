@@ -82,6 +82,8 @@ class ExportSource:
     def __init__(self, network: keras.Model, card: DenoiserCard):
         self.network = network
         self.card = card
+        if not hasattr(network, "image_shape"):  # a graph of layers has no such attribute
+            network.image_shape = card.image_shape
 
     @functools.cached_property
     def onnx_model(self) -> onnx.ModelProto:

@@ -70,7 +70,7 @@ def _sampling_function(network, card, tables):
     @tf.function(input_signature=_signature(card))
     def draw(noise, label, guidance_strength, *more):
         label, guidance_strength = _checked(label, guidance_strength, card.null_label)
-        given = dict(zip(("label", *card.condition_shapes), (label, *more), strict=True))
+        given: Any = dict(zip(("label", *card.condition_shapes), (label, *more), strict=True))
         none = without(given, True, card.null_label)
         conditions = {name: tf.concat([given[name], none[name]], axis=0) for name in given}
         timesteps, guides, estimate, corrected, step = map(

@@ -13,7 +13,7 @@ import numpy as np
 import tyro
 from tyro.constructors import PrimitiveConstructorSpec
 
-from kdiffusion.diffusion.condition_images import enlarged
+from kdiffusion.condition_images import enlarged
 from kdiffusion.diffusion.sampling_options import SamplingOptions
 from kdiffusion.images import fit_image, read_image, to_model_range
 

@@ -7,8 +7,8 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
+from kdiffusion.condition_images import DRAWS, condition_image
 from kdiffusion.diffusion.card import ConditionImage, Number
-from kdiffusion.diffusion.condition_images import DRAWS, condition_image
 from kdiffusion.images import to_model_range
 
 
@@ -98,7 +98,7 @@ class ImageDataset:
 
     def asked(self, rows: Any) -> dict[str, Any]:
         """The conditions of some validation images, as `kdiffusion.sample` takes them."""
-        asked = {name: values[rows] for name, values in self.validation_conditions.items()}
+        asked: dict[str, Any] = {k: v[rows] for k, v in self.validation_conditions.items()}
         if "numbers" in asked:
             asked["numbers"] = dict(zip(self.number_names, asked["numbers"].T, strict=True))
         if self.condition is not None:

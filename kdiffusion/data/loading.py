@@ -9,7 +9,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from kdiffusion.diffusion.condition_images import CONDITION_IMAGES
+from kdiffusion.condition_images import CONDITION_IMAGES
 from kdiffusion.images import ImageSize
 
 from .image_dataset import ImageDataset

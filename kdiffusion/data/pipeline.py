@@ -6,11 +6,12 @@ exactly the batches it would have seen: there is no iterator state to save.
 
 import functools
 from types import SimpleNamespace
+from typing import Any
 
 import numpy as np
 import tensorflow as tf
 
-from kdiffusion.diffusion.condition_images import DRAWS, condition_image
+from kdiffusion.condition_images import DRAWS, condition_image
 
 from ..images import to_model_range
 from .image_dataset import ImageDataset
@@ -105,7 +106,7 @@ def validation_batches(dataset: ImageDataset, batch_size: int) -> tf.data.Datase
         draws = tf.random.stateless_uniform(shape, seeds, alg="philox")
         return images, {"label": labels, **_with_image(dataset, images, conditions, draws)}
 
-    whole = _tensors(
+    whole: Any = _tensors(
         dataset.validation_images, dataset.validation_labels, dataset.validation_conditions
     )
     return (

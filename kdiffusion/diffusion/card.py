@@ -21,8 +21,7 @@ from kdiffusion.tables import check_name
 
 # A reader refuses another version, and opens every minor version of its own: what a newer one adds,
 # an older reader may leave aside. Minor version 1 added `data_split`, 2 `parent`, 3
-# `guidance_interval`, 4 `timesteps`, `coefficients`, `spacing`, `clip` and `variance`, 5 `numbers`
-# and `image`: a network with such inputs can't be run without them.
+# `guidance_interval`, 4 `timesteps` to `variance`, 5 `numbers` and `image`.
 CARD_VERSION = 1
 CARD_MINOR_VERSION = 5
 MINOR_VERSION_KEY = "format_minor_version"  # in the JSON text alone; 0 where it is missing

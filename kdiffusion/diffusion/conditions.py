@@ -19,8 +19,6 @@ from typing import TYPE_CHECKING, Any, Self
 
 import numpy as np
 
-from kdiffusion.images import to_model_range
-
 if TYPE_CHECKING:
     from kdiffusion.diffusion.card import DenoiserCard
 
@@ -131,7 +129,7 @@ def check_conditions(card: DenoiserCard, asked: Asked, count: int) -> Conditions
     return conditions
 
 
-def trial_conditions(card: DenoiserCard, labels: Sequence[int], seed: int = 0) -> Conditions:
+def trial_conditions(card: DenoiserCard, labels: Integers, seed: int = 0) -> Conditions:
     """Conditions to try a network with: numbers about their means, and images of noise.
 
     Args:
@@ -141,7 +139,8 @@ def trial_conditions(card: DenoiserCard, labels: Sequence[int], seed: int = 0) -
         seed: int.
     """
     rng, label = np.random.default_rng(seed), np.asarray(labels, np.int32)
-    numbers = image = None
+    numbers: Any = None
+    image: Any = None
     if card.numbers is not None:
         mean, std = (np.array([getattr(n, k) for n in card.numbers]) for k in ("mean", "std"))
         numbers = np.float32(mean + std * rng.standard_normal((len(label), len(mean))))
@@ -195,7 +194,7 @@ def _check_image(card, asked, count):
         return np.zeros((count, *shape), np.float32)
     image = np.asarray(asked)
     if image.dtype == np.uint8:
-        image = to_model_range(image)
+        image = image.astype(np.float32) / 127.5 - 1.0
     if image.shape not in (shape, (count, *shape)) or not np.all(np.abs(image) <= 1.0 + 2e-5):
         raise ValueError(
             f"`image` must be {shape} or {(count, *shape)}, uint8 or from -1.0 to 1.0. Received: "

@@ -78,6 +78,11 @@ def interpolate(
     ends = initial_latents(check_seeds(seeds), card.image_shape) if latents is None else latents
     if sampler is None:
         sampler = "ddim" if find_sampler(card.sampler).always_random else card.sampler
+    if find_sampler(sampler).always_random or options.get("eta"):
+        raise ValueError(
+            "`sampler` must be deterministic: with fresh noise, neighbouring frames would differ. "
+            f"Received: sampler={sampler!r}"
+        )
     fractions = np.linspace(0.0, 1.0, frames)
     labels = np.full(frames, label) if np.ndim(label) == 0 else np.arange(frames)
     if np.ndim(label):

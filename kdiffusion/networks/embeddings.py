@@ -50,9 +50,7 @@ class NumbersEmbedding(keras.layers.Layer):
     becomes one learnt vector.
     """
 
-    def __init__(
-        self, standardisation: Sequence[tuple[float, float]], channels: int, **kwargs: Any
-    ):
+    def __init__(self, standardisation: Sequence[Sequence[float]], channels: int, **kwargs: Any):
         super().__init__(**kwargs)
         self._mean, self._std = np.array(standardisation, "float32").T
         # float32 even under a half-precision policy: bfloat16 has two or three digits.
@@ -102,7 +100,7 @@ class ConditionEmbedding(keras.layers.Layer):
         time_channels: int,
         label_channels: int,
         channels: int,
-        numbers: Sequence[tuple[float, float]] = (),
+        numbers: Sequence[Sequence[float]] = (),
         **kwargs: Any,
     ):
         super().__init__(**kwargs)
@@ -137,7 +135,7 @@ class ConditionEmbedding(keras.layers.Layer):
         self.embed_label.build(label_shape)
         self.hidden.build((batch, self.time_channels + self.label_channels))
         self.project.build((batch, self.channels))
-        if self.embed_numbers is not None:
+        if self.embed_numbers is not None and numbers_shape is not None:
             self.embed_numbers.build(numbers_shape)
 
     def call(self, timestep: Tensor, label: Tensor, numbers: Tensor | None = None) -> Tensor:

@@ -13,7 +13,7 @@ import tyro
 from pydantic import Field, FiniteFloat, TypeAdapter
 from pydantic.dataclasses import dataclass
 
-from kdiffusion.diffusion.condition_images import CONDITION_IMAGES
+from kdiffusion.condition_images import CONDITION_IMAGES
 from kdiffusion.diffusion.prediction import TARGETS
 from kdiffusion.diffusion.sampling_options import EVERYWHERE, RecommendedSampling
 from kdiffusion.diffusion.schedules import SCHEDULES

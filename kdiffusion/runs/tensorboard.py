@@ -166,7 +166,7 @@ class SampleGrids(keras.callbacks.Callback):
         images = sample(denoiser, asked, self._run.seed + np.arange(len(rows)), progress=False)
         shown = [to_uint8(images), held_out[rows]]
         if denoiser.card.image is not None:
-            given = check_conditions(denoiser.card, asked, len(rows)).image
+            given: Any = check_conditions(denoiser.card, asked, len(rows)).image
             channels = 3 if given.shape[-1] >= 3 else 1
             given = to_uint8(given[..., :channels])
             shown.insert(0, np.broadcast_to(given, (*given.shape[:3], images.shape[-1])))

@@ -47,7 +47,7 @@ def signature(network: keras.Model) -> list[tf.TensorSpec]:
 def call_once(network: keras.Model) -> Any:
     """The prediction `[1, H, W, C]` for one grey image; a network that was not built is, then."""
     inputs = {
-        spec.name: np.zeros((1, *spec.shape[1:]), spec.dtype.as_numpy_dtype)
+        spec.name: np.zeros((1, *spec.shape.as_list()[1:]), spec.dtype.as_numpy_dtype)
         for spec in signature(network)
     }
     return network(inputs, training=False)

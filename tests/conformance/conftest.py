@@ -95,7 +95,7 @@ def live_denoiser(card):
 
     def denoiser(network):
         network = inference_network(network)
-        return numpy_denoiser(card, prediction_function(network, card.image_shape))
+        return numpy_denoiser(card, prediction_function(network))
 
     return denoiser
 

@@ -9,7 +9,7 @@ from kdiffusion.artifacts import load_denoiser
 from kdiffusion.export.formats import FORMATS, export_network, export_run, largest_deviation
 from kdiffusion.export.source import default_folder, free_paths, inference_network
 from kdiffusion.training.inputs import check_network
-from tests.training.toy import OwnNetwork
+from tests.own_network import OwnNetwork
 
 
 def made_of_layers(card, policy):

@@ -8,7 +8,7 @@ from keras import layers
 
 from kdiffusion.networks.unet import UNet
 from kdiffusion.training.diffusion_model import DiffusionModel
-from tests.training.toy import OwnNetwork
+from tests.own_network import OwnNetwork
 
 IMAGES = np.random.default_rng(0).uniform(-1, 1, (16, 4, 4, 3)).astype("float32")
 LABELS = np.arange(16) % 5

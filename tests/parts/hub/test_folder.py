@@ -5,6 +5,7 @@ import json
 import re
 from pathlib import Path
 
+import keras
 import numpy as np
 import pytest
 from huggingface_hub import ModelCard
@@ -15,6 +16,7 @@ from kdiffusion.artifacts import load_denoiser
 from kdiffusion.diffusion.card import Parent
 from kdiffusion.diffusion.sampling import sample
 from kdiffusion.images import to_uint8
+from kdiffusion.networks import named_weights
 from kdiffusion.parts.hub import publish as command
 from kdiffusion.parts.hub.card import HUB_DATASETS, METRICS, model_readme
 from kdiffusion.parts.hub.publish import MARK, NAMES, Facts
@@ -50,11 +52,12 @@ def test_a_run_gives_all(of_run):
     others = {"README.md", "evaluation.json", "gallery.png", MARK, "model.keras", "onnx/card.json"}
     assert _names(of_run) == {*NAMES.values(), *others}
     of_run_itself = read_parent(RUN).weights
-    for name in ("model.keras", "denoiser.safetensors"):
-        of_file = read_parent(of_run / name).weights
-        assert of_file.keys() == of_run_itself.keys()
-        for name, value in of_file.items():
-            np.testing.assert_array_equal(value, of_run_itself[name])
+    of_file = read_parent(of_run / "denoiser.safetensors").weights
+    of_keras = named_weights(keras.saving.load_model(of_run / "model.keras"))
+    assert of_file.keys() == of_keras.keys() == of_run_itself.keys()
+    for name, value in of_run_itself.items():
+        np.testing.assert_array_equal(of_file[name], value)
+        np.testing.assert_array_equal(of_keras[name], value)
 
 
 @pytest.mark.slow

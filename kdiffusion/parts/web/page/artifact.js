@@ -146,8 +146,8 @@ export async function checkRuntime(denoiser, card, text) {
     [1, Math.floor(last / 4), card.null_label],
   ]) {
     const noise = Float32Array.from(new ImageNoise(BigInt(i), size).normal());
-    const at = [noise, Int32Array.of(timestep), Int32Array.of(label)];
-    prediction.set(await denoiser(...at, exampleConditions(card, i === 0)), i * size);
+    const [t, y] = [Int32Array.of(timestep), Int32Array.of(label)];
+    prediction.set(await denoiser(noise, t, y, exampleConditions(card, i === 0)), i * size);
   }
   const stride = Math.ceil(prediction.length / VALUES);
   const largest = Math.max(1, ...golden.map(Math.abs));

@@ -49,8 +49,8 @@ export function guided(denoiser, strength, nullLabel, schedule, interval) {
 const NULLS = { numbers: NaN, image: 0 };
 
 /** Whether no condition is given. */
-function isNull(label, { numbers = new Float32Array(), image = new Float32Array() }, nullLabel) {
-  const given = (numbers.length > 0 && !numbers.some(Number.isNaN)) || image.some(Boolean);
+function isNull(label, { numbers, image }, nullLabel) {
+  const given = numbers?.every(Number.isFinite) || image?.some(Boolean);
   return label[0] === nullLabel && !given;
 }
 

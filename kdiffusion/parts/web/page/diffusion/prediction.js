@@ -34,8 +34,8 @@ export function clipped(image, card) {
 export function predictor(denoiser, { label, more }, schedule, card) {
   const toX0 = TO_X0[card.prediction_type];
   return async (x, t) => {
-    const at = [Float32Array.from(x), Int32Array.of(t), Int32Array.of(label)];
-    const prediction = await denoiser(...at, more);
+    const [timestep, labels] = [Int32Array.of(t), Int32Array.of(label)];
+    const prediction = await denoiser(Float32Array.from(x), timestep, labels, more);
     if (!prediction.every(Number.isFinite)) {
       throw new Error(`The network must return finite numbers; it did not at timestep ${t}.`);
     }

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from kdiffusion.diffusion.condition_images import (
+from kdiffusion.condition_images import (
     CONDITION_IMAGES,
     DRAWS,
     condition_image,

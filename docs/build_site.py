@@ -1,0 +1,39 @@
+"""Builds the site of this folder, in which the notebooks of the course are pages, too.
+
+    python docs/build_site.py serve
+
+takes the commands and options of zensical. The pages that it is given are in `.site/`.
+"""
+
+import re
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+
+from nbconvert import MarkdownExporter
+
+ROOT = Path(__file__).parents[1]
+PAGES = ROOT / ".site"
+
+
+def main() -> None:
+    """Writes the pages, and has zensical do what the arguments say."""
+    shutil.rmtree(PAGES, ignore_errors=True)
+    shutil.copytree(ROOT / "docs", PAGES)
+    for notebook in PAGES.glob("course/*.ipynb"):
+        resources = {"output_files_dir": notebook.stem}  # each has images of these names
+        text, resources = MarkdownExporter().from_filename(str(notebook), resources)
+        notebook.with_suffix(".md").write_text(text, encoding="utf-8")
+        for name, image in resources["outputs"].items():
+            (notebook.parent / name).parent.mkdir(exist_ok=True)
+            (notebook.parent / name).write_bytes(image)
+        notebook.unlink()
+    for page in PAGES.rglob("*.md"):
+        text = page.read_text(encoding="utf-8")
+        page.write_text(re.sub(r"(\]\([\w/]+)\.ipynb\)", r"\1.md)", text), encoding="utf-8")
+    sys.exit(subprocess.call([sys.executable, "-m", "zensical", *sys.argv[1:]], cwd=ROOT))
+
+
+if __name__ == "__main__":
+    main()
