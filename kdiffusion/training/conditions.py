@@ -46,10 +46,9 @@ def signature(network: keras.Model) -> list[tf.TensorSpec]:
 
 def call_once(network: keras.Model) -> Any:
     """The prediction `[1, H, W, C]` for one grey image; a network that was not built is, then."""
-    inputs = {
-        spec.name: np.zeros((1, *spec.shape.as_list()[1:]), spec.dtype.as_numpy_dtype)
-        for spec in signature(network)
-    }
+    shapes = {"noisy_image": network.image_shape, "timestep": (), **condition_shapes(network)}
+    dtypes = {spec.name: spec.dtype.as_numpy_dtype for spec in signature(network)}
+    inputs = {name: np.zeros((1, *shape), dtypes[name]) for name, shape in shapes.items()}
     return network(inputs, training=False)
 
 

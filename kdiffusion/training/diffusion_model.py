@@ -216,7 +216,7 @@ class DiffusionModel(keras.Model):
         network = keras.saving.deserialize_keras_object(config.pop("network"), custom_objects)
         for name, value in config.pop("inputs").items():
             if not hasattr(network, name):
-                setattr(network, name, value)
+                setattr(network, name, tuple(value) if isinstance(value, list) else value)
         name, settings = config.pop("objective")
         batch_size = config.pop("batch_size")
         model = cls(network, objective=OBJECTIVES[name](**settings), **config)

@@ -45,7 +45,8 @@ def test_the_loss_is_the_weighted_squared_distance_to_the_target(
     timesteps = np.array([0, 1, 25, 50, 75, 90, 98, 99], "int32")
     noise = np.random.default_rng(1).normal(size=IMAGES.shape).astype("float32")
     scale_network.set_weights([np.full((3, 1), 0.25), np.full((1, 1), 0.5)])
-    batch = [tf.constant(each) for each in (IMAGES, LABELS, timesteps, noise)]
+    images, labels, *drawn = (tf.constant(each) for each in (IMAGES, LABELS, timesteps, noise))
+    batch = (images, {"label": labels}, *drawn)
     losses = objective.losses(model, scale_network, *batch, training=False)
     signal = np.sqrt(schedule.alphas_cumprod[timesteps])[:, None, None, None]
     noisiness = np.sqrt(1 - signal**2)

@@ -36,7 +36,7 @@ def student(network, schedule):
 def _images(model, paths, network):
     x = tf.constant(initial_latents(SEEDS, (2, 2, 1)), tf.float32)
     for path in paths:
-        x = follow(model, path, network, x, tf.constant(LABELS))
+        x = follow(model, path, network, x, {"label": tf.constant(LABELS)})
     return x
 
 

@@ -48,7 +48,13 @@ export function guided(denoiser, strength, nullLabel, schedule, interval) {
 // What stands for none of a condition: `nulls` of `kdiffusion/diffusion/conditions.py`.
 const NULLS = { numbers: NaN, image: 0 };
 
-/** Whether no condition is given. */
+/**
+ * Whether no condition is given.
+ *
+ * @param {Int32Array} label
+ * @param {import("../denoiser.js").More} more
+ * @param {number} nullLabel
+ */
 function isNull(label, { numbers, image }, nullLabel) {
   const given = numbers?.every(Number.isFinite) || image?.some(Boolean);
   return label[0] === nullLabel && !given;
