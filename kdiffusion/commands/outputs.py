@@ -133,7 +133,7 @@ class Output:
     """Files to write.
 
     Args:
-        out: GIF of `film`, else a PNG, JPEG or WebP file.
+        out: GIF file.
         scale: upscaling factor; by default, images in a grid become at least 48 pixels wide, and a
             single one keeps its size.
         overwrite: replace existing files.
@@ -150,6 +150,7 @@ class ImageOutput(Output):
     """Files to write.
 
     Args:
+        out: PNG, JPEG or WebP file.
         npz: NPZ file for the array `images` (uint8 [N, H, W, C]), and `labels` and `seeds` if each
             image has its own.
     """
