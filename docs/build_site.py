@@ -11,6 +11,8 @@ import subprocess
 import sys
 from pathlib import Path
 
+import nbformat
+from latex2mathml.converter import convert
 from nbconvert import MarkdownExporter
 
 ROOT = Path(__file__).parents[1]
@@ -22,8 +24,12 @@ def main() -> None:
     shutil.rmtree(PAGES, ignore_errors=True)
     shutil.copytree(ROOT / "docs", PAGES)
     for notebook in PAGES.glob("course/*.ipynb"):
+        content = nbformat.read(notebook, as_version=4)
+        for cell in content.cells:
+            if cell.cell_type == "markdown":
+                cell.source = with_formulas(cell.source)
         resources = {"output_files_dir": notebook.stem}  # each has images of these names
-        text, resources = MarkdownExporter().from_filename(str(notebook), resources)
+        text, resources = MarkdownExporter().from_notebook_node(content, resources)
         notebook.with_suffix(".md").write_text(text, encoding="utf-8")
         for name, image in resources["outputs"].items():
             (notebook.parent / name).parent.mkdir(exist_ok=True)
@@ -33,6 +39,13 @@ def main() -> None:
         text = page.read_text(encoding="utf-8")
         page.write_text(re.sub(r"(\]\([\w/]+)\.ipynb\)", r"\1.md)", text), encoding="utf-8")
     sys.exit(subprocess.call([sys.executable, "-m", "zensical", *sys.argv[1:]], cwd=ROOT))
+
+
+def with_formulas(text: str) -> str:
+    """Markdown whose formulas, between $ or $$, are MathML, which browsers draw by themselves."""
+    text = re.sub(r"\$\$(.+?)\$\$", lambda m: convert(m[1], display="block"), text, flags=re.DOTALL)
+    # In a span: at the start of a paragraph, Markdown would take it for a block.
+    return re.sub(r"\$([^$]+)\$", lambda m: f"<span>{convert(m[1])}</span>", text)
 
 
 if __name__ == "__main__":
