@@ -38,7 +38,10 @@ export function recommended(card) {
 /** The settings as the query of a link, every one of them, so that it outlives other defaults. */
 export function toQuery({ label, more, seed, steps, timesteps, guidance, sampler, walk }) {
   const query = new URLSearchParams({ label, seed, steps, guidance, sampler });
-  if (more.numbers?.every(Number.isFinite)) query.set("numbers", more.numbers.join(" "));
+  if (more.numbers?.every(Number.isFinite)) {
+    const short = Array.from(more.numbers, (number) => Number(number.toPrecision(7))); // float32
+    query.set("numbers", short.join(" "));
+  }
   if (timesteps !== null) query.set("timesteps", timesteps.join(" "));
   if (walk !== null) {
     query.set("to", walk.seed);
