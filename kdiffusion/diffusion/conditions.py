@@ -63,6 +63,11 @@ class Conditions:
         more = {k: np.full_like(v, empty[k]) for k, v in self.more.items()}
         return type(self)(np.full_like(self.label, null_label), **more)
 
+    def drop_more(self, rows: np.ndarray) -> None:
+        """Makes the conditions beside the label null, in place, where bool `[B]` rows are true."""
+        for name, values in self.more.items():
+            values[rows] = nulls(0)[name]
+
     def beside(self, other: Self) -> Self:
         """This batch and another as one."""
         more = {k: np.concatenate([v, other.more[k]]) for k, v in self.more.items()}
@@ -123,9 +128,7 @@ def check_conditions(card: DenoiserCard, asked: Asked, count: int) -> Conditions
         raise ValueError(
             f"`{missing[0]}` must be given: this model is conditioned on {_described(card)}"
         )
-    empty = conditions.null(card.null_label)
-    for name, value in more.items():
-        value[is_null] = empty.more[name][is_null]
+    conditions.drop_more(is_null)
     return conditions
 
 
@@ -147,12 +150,8 @@ def trial_conditions(card: DenoiserCard, labels: Integers, seed: int = 0) -> Con
     if card.image is not None:
         image = np.float32(rng.uniform(-1, 1, (len(label), *card.condition_shapes["image"])))
     some = Conditions(label, numbers, image)
-    empty = some.null(card.null_label)
-    is_null = (
-        label == card.null_label if card.class_names else np.arange(len(label)) == len(label) - 1
-    )
-    for name, value in some.more.items():
-        value[is_null] = empty.more[name][is_null]
+    is_last = np.arange(len(label)) == len(label) - 1
+    some.drop_more(label == card.null_label if card.class_names else is_last)
     return some
 
 
