@@ -9,10 +9,9 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from kdiffusion.artifacts import safetensors_loader
-from kdiffusion.artifacts.released import existing, released_models
+from kdiffusion.artifacts.released import existing, is_url, released_models
 from kdiffusion.atomic_files import refuse_existing
 from kdiffusion.diffusion.card import DenoiserCard
-from kdiffusion.object_store import is_url
 from kdiffusion.tables import check_name
 from kdiffusion.terminal import import_tensorflow
 
@@ -50,8 +49,7 @@ def read_source(source: str | os.PathLike, best: bool = False) -> tuple[keras.Mo
 
     Args:
         source: path of a run, of a .safetensors file, or of a folder that holds a
-            denoiser.safetensors; the name of a pretrained model; `hf://owner/name` on the Hub; or
-            the URL of any of these in an object store.
+            denoiser.safetensors; the name of a pretrained model; or `hf://owner/name` on the Hub.
         best: bool. Of a run, the checkpoint of the lowest validation loss, not the newest.
 
     Raises:

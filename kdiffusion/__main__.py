@@ -101,7 +101,7 @@ def reporting_errors() -> Iterator[None]:
     except ModuleNotFoundError as error:
         sys.exit(
             f"error: {error}. In a checkout, `pip install -e '.[train]'` installs what training "
-            "and exporting need; other extras are litert, many_images, hub and s3"
+            "and exporting need; other extras are litert, many_images and hub"
         )
     except MemoryError as error:
         sys.exit(f"error: not enough memory: {' '.join(str(error).split())}")

@@ -58,9 +58,8 @@ def load_denoiser(path: str | os.PathLike, trust: bool = False) -> NetworkDenois
     Args:
         path: path of an exported file or folder, in any of `LOADERS`; a run's folder, whose
             `export/denoiser.onnx` is opened, or that `export` folder; the name of a pretrained
-            model, such as `"digits"`; a model on the Hugging Face Hub, as `"hf://owner/name"`,
-            `"hf://owner/name@revision"` or `"hf://owner/name@revision/file"`; or the URL of one in
-            an object store, as `"s3://bucket/denoiser.onnx"`.
+            model, such as `"digits"`; or a model on the Hugging Face Hub, as `"hf://owner/name"`,
+            `"hf://owner/name@revision"` or `"hf://owner/name@revision/file"`.
         trust: bool. Whether to open a SavedModel, which can run any code. Defaults to `False`.
 
     Returns:

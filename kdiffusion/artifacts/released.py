@@ -11,12 +11,11 @@ import importlib
 import os
 from pathlib import Path
 
-from kdiffusion.object_store import downloaded, is_url
+from kdiffusion.tables import check_name
 
 _PACKAGE = Path(__file__).parents[1]
 FOLDERS = (_PACKAGE / "pretrained", _PACKAGE.parent / "pretrained")  # installed, in a checkout
-# The scheme of a URL ► the module whose `downloaded(url, files)` gives the file; others are left
-# to fsspec.
+# The scheme of a URL ► the module whose `downloaded(url, files)` gives the file.
 DOWNLOADS = {
     "hf": "kdiffusion.parts.hub.download",
 }
@@ -24,6 +23,11 @@ ARTIFACTS = ("denoiser_float16.onnx", "denoiser_int8.onnx")  # a model has one o
 WEIGHTS = "denoiser_float16.safetensors"
 # Of a model that is downloaded.
 HOLD_WEIGHTS = ("denoiser.safetensors",)
+
+
+def is_url(place: str | os.PathLike) -> bool:
+    """Whether a place is a URL, and no path of this machine."""
+    return "://" in os.fspath(place)
 
 
 def released_models() -> dict[str, Path]:
@@ -40,7 +44,7 @@ def existing(path: str | os.PathLike, weights: bool = False) -> Path:
     """The path that a user's word stands for.
 
     `digits` is always the pretrained model; `./digits` is a file or folder of that name.
-    `hf://owner/name` is a model on the Hub, and other URLs are in an object store.
+    `hf://owner/name` is a model on the Hub.
 
     Args:
         path: str or Path, as it was given.
@@ -55,9 +59,9 @@ def existing(path: str | os.PathLike, weights: bool = False) -> Path:
     models, found = released_models(), Path(path)
     if is_url(path):
         url = os.fspath(path)
-        part = DOWNLOADS.get(url.partition("://")[0])
+        part = DOWNLOADS[check_name("scheme", url.partition("://")[0], DOWNLOADS)]
         files = HOLD_WEIGHTS if weights else None
-        found = importlib.import_module(part).downloaded(url, files) if part else downloaded(url)
+        found = importlib.import_module(part).downloaded(url, files)
     elif str(path) in models:
         file = models[str(path)]
         found = file.with_name(WEIGHTS) if weights else file

@@ -19,7 +19,6 @@ from pydantic import Field
 from pydantic.dataclasses import dataclass
 
 from kdiffusion.commands import CALLBACKS
-from kdiffusion.object_store import local_folder
 from kdiffusion.runs import PRESET_DOCS, PRESETS, Config, run_directory
 from kdiffusion.runs.interruptions import Interrupted
 from kdiffusion.runs.summary import settings_lines
@@ -41,7 +40,7 @@ class Command:
 
     config: Annotated[Config, tyro.conf.arg(name="")]
     run_dir: Annotated[str, Field(min_length=1)] | None = None
-    """Folder or URL (s3://bucket/run); None: runs/PRESET."""
+    """Folder; None: runs/PRESET."""
     resume: tyro.conf.FlagCreatePairsOff[bool] = False
     """Resume the run in that folder, or start it."""
     overwrite: tyro.conf.FlagCreatePairsOff[bool] = False
@@ -49,7 +48,7 @@ class Command:
 
     @property
     def folder(self) -> str:
-        """Path or URL of the run's folder."""
+        """Path of the run's folder."""
         return self.run_dir or f"runs/{self.config.preset}"
 
 
@@ -80,10 +79,9 @@ def parse(arguments: Sequence[str], program: str = "train.py") -> Command:
         return command
 
     command = parsed(PRESETS[preset])
-    folder = local_folder(command.folder)
-    if not (command.resume and run_directory.holds_run(folder)):
+    if not (command.resume and run_directory.holds_run(command.folder)):
         return command
-    before = run_directory.RunDirectory.read(folder).config
+    before = run_directory.RunDirectory.read(command.folder).config
     if named and before.preset != preset:
         raise ValueError(
             f"{command.folder} holds a run of the preset {before.preset}. Received: {preset}"
@@ -108,7 +106,7 @@ def run(arguments: Sequence[str], program: str = "train.py") -> None:
     start = time.perf_counter()
     command = parse(arguments, program)
     config, folder = command.config, command.folder
-    run_directory.find(local_folder(folder), command.resume, command.overwrite)  # refuses at once
+    run_directory.find(folder, command.resume, command.overwrite)  # refuses at once
     say("\n".join([f"Training {config.preset}", *settings_lines(config, folder)]))
     with working("loading TensorFlow", line=True):
         import_tensorflow()
@@ -155,7 +153,7 @@ def finish(run: Run) -> None:
 
 
 def closing_lines(place: str) -> list[str]:
-    """What a finished run has made in its folder or at its URL, and commands to try next."""
+    """What a finished run has made in its folder, and commands to try next."""
     python, onnx = shlex.quote(sys.executable), shlex.quote(f"{place}/export/denoiser.onnx")
     return [
         f"  checkpoints   {place}/checkpoints",

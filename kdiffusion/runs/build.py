@@ -19,7 +19,6 @@ from kdiffusion.training.diffusion_model import DiffusionModel
 
 if TYPE_CHECKING:
     from kdiffusion.diffusion.card import DenoiserCard
-    from kdiffusion.object_store import RunCopy
     from kdiffusion.runs.config import Config
 
 
@@ -69,15 +68,13 @@ def build_model(
 class Run:
     """A run in memory: its `model` and its `directory`.
 
-    `is_chief` says whether this process writes what all workers share. `remote` is the run at a URL
-    whose copy the directory is; None where that is the run itself. `first_step` is the step from
-    which this process trained it.
+    `is_chief` says whether this process writes what all workers share. `first_step` is the step
+    from which this process trained it.
     """
 
     model: DiffusionModel
     directory: RunDirectory
     is_chief: bool = True
-    remote: RunCopy | None = None
     first_step: int = 0
 
     @property

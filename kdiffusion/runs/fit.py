@@ -14,8 +14,7 @@ from kdiffusion.data.pipeline import validation_batches
 from kdiffusion.runs.checkpoints import Checkpoints
 from kdiffusion.runs.config import epochs_between
 from kdiffusion.runs.interruptions import Preempted, StoppedByUser
-from kdiffusion.runs.progress import EpochLines
-from kdiffusion.runs.step_count import StepCount
+from kdiffusion.runs.progress import EpochLines, StepCount
 from kdiffusion.runs.strategy import distributed_batches
 from kdiffusion.runs.tensorboard import SampleGrids, TensorBoardLog
 
@@ -59,7 +58,6 @@ def fit(
     training: Training,
     own_callbacks: Sequence[keras.callbacks.Callback],
     what_came: Callable[[], type[Interrupted] | None],
-    after_save: Callable[[], None] | None,
 ) -> None:
     """`model.fit` from any step on: first the rest of a broken epoch, then whole ones.
 
@@ -67,7 +65,6 @@ def fit(
         training: `Training`, begun or resumed.
         own_callbacks: the user's.
         what_came: function without arguments: that of `catching_signals`.
-        after_save: function without arguments, called when a checkpoint is written; or None.
     """
     config, model, workers = training.config, training.model, training.workers
     steps_per_epoch, directory = training.steps_per_epoch, training.directory
@@ -77,7 +74,7 @@ def fit(
     if workers.is_chief:
         callbacks += [TensorBoardLog(directory, count), *own_callbacks]
     # What an epoch leaves in the log is whole before the checkpoint that says it is done.
-    callbacks.append(SaveCheckpoint(training, count, what_came, after_save))
+    callbacks.append(SaveCheckpoint(training, count, what_came))
     if workers.is_chief:  # Sampling may fail: no step is lost by that.
         callbacks += [SampleGrids(directory, count, training.dataset), *training.late_callbacks]
     with contextlib.closing(lines):
@@ -130,7 +127,6 @@ class SaveCheckpoint(keras.callbacks.Callback):
         training: `Training`. One of its workers writes; all stop at the same step.
         count: `StepCount`.
         what_came: function without arguments: that of `catching_signals`.
-        after_save: function without arguments, called when a checkpoint is written; or None.
 
     Raises:
         FloatingPointError: the loss or the gradient stopped being a finite number. Nothing that
@@ -143,14 +139,13 @@ class SaveCheckpoint(keras.callbacks.Callback):
         training: Training,
         count: StepCount,
         what_came: Callable[[], type[Interrupted] | None],
-        after_save: Callable[[], None] | None,
     ):
         super().__init__()
         self._checkpoints, self._workers = training.checkpoints, training.workers
         run, self._epochs = training.config.run, training.config.optimizer.epochs
         self._every_steps = run.checkpoint_every_steps
         self._every_epochs = epochs_between(run.checkpoint_every_epochs, self._epochs)
-        self._count, self._what_came, self._after_save = count, what_came, after_save
+        self._count, self._what_came = count, what_came
 
     def on_train_batch_end(self, batch: int, logs: Any = None) -> None:
         if not self._count.ends_epoch:
@@ -178,8 +173,6 @@ class SaveCheckpoint(keras.callbacks.Callback):
             self.model.stop_training = self._workers.any(self.model.stop_training)
         if self._workers.is_chief and (is_due or stop or self.model.stop_training):
             self._checkpoints.save(logs)
-            if self._after_save is not None:
-                self._after_save()
         if stop:
             # This returns when all are here: none leaves while one writes.
             kind = Preempted if self._workers.any(came is Preempted) else StoppedByUser

@@ -55,8 +55,7 @@ def read_parent(path: str | os.PathLike) -> InitialWeights:
     Args:
         path: path of a run's folder (the average of its newest checkpoint is taken), of a
             .safetensors file or a folder that holds a denoiser.safetensors; or the name of a
-            pretrained model, `hf://owner/name` on the Hub, or the URL of any of these in an object
-            store.
+            pretrained model, or `hf://owner/name` on the Hub.
 
     Raises:
         OSError: nothing is there, or no weights to start from.

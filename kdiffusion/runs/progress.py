@@ -1,4 +1,4 @@
-"""What a run prints while it trains: a bar on a terminal, and a line for each epoch.
+"""Where a run is, counted on the host; and what it prints: a bar, and a line for each epoch.
 
 All other numbers are in TensorBoard (`tensorboard.py`).
 """
@@ -15,11 +15,44 @@ from tqdm import tqdm
 from kdiffusion.terminal import say
 
 if TYPE_CHECKING:
-    from kdiffusion.runs.config import Config
-    from kdiffusion.runs.step_count import StepCount
+    from kdiffusion.runs.config import Config, ExecutionConfig
 
 # The metrics that an epoch's line shows, and by which word.
 SHOWN = {"loss": "loss", "val_loss": "validation"}
+
+
+class StepCount(keras.callbacks.Callback):
+    """Counts the steps of a training, since to read the model's is to wait for the device.
+
+    It is the first of the callbacks.
+
+    Args:
+        step: int. Where the training begins.
+        steps_per_epoch: int.
+        run: `ExecutionConfig`.
+
+    Attributes:
+        now: int. Steps done.
+    """
+
+    def __init__(self, step: int, steps_per_epoch: int, run: ExecutionConfig):
+        super().__init__()
+        self.now = step
+        self.steps_per_epoch = steps_per_epoch
+        self._every = [run.log_every_steps, *filter(None, [run.checkpoint_every_steps])]
+
+    def on_train_batch_end(self, batch: int, logs: Any = None) -> None:
+        self.now += 1
+
+    @property
+    def ends_epoch(self) -> bool:
+        """Whether the epoch is whole."""
+        return self.now % self.steps_per_epoch == 0
+
+    @property
+    def is_looked_at(self) -> bool:
+        """Whether what the device has computed, and the other workers, are asked at this step."""
+        return self.ends_epoch or any(self.now % every == 0 for every in self._every)
 
 
 class EpochLines(keras.callbacks.Callback):

@@ -14,7 +14,6 @@ import tensorflow as tf
 from kdiffusion.data import load_dataset
 from kdiffusion.diffusion.conditions import trial_conditions
 from kdiffusion.diffusion.sampling import sample
-from kdiffusion.object_store import is_url, run_copy
 from kdiffusion.runs import run_directory
 from kdiffusion.runs.build import Run, build_model
 from kdiffusion.runs.checkpoints import all_checkpoints
@@ -49,7 +48,7 @@ def train(
 
     Args:
         config: `Config`.
-        run_dir: path of the run's folder, or its URL in an object store, as `s3://bucket/run`.
+        run_dir: path of the run's folder.
         resume: bool. Resume from the newest checkpoint of the run in that folder, to end with the
             very numbers of a run that was never stopped. Where no run is, or one that was stopped
             before its first checkpoint, it begins.
@@ -76,8 +75,7 @@ def train(
         raise ValueError("Only one of `resume` and `overwrite` may be given. Received: both")
     if config.run.deterministic:
         tf.config.experimental.enable_op_determinism()
-    remote = run_copy(os.fspath(run_dir)) if is_url(run_dir) else None
-    folder = Path(run_dir) if remote is None else remote.folder
+    folder = Path(run_dir)
     strategy = resolve_name(STRATEGIES[config.run.strategy])()
     workers = Workers(strategy)
     own = run_directory.lock(folder) if workers.is_chief else contextlib.nullcontext()
@@ -91,13 +89,11 @@ def train(
                 run_directory.clear(folder)
             training.directory.write()
         first_step = int(training.model.step.numpy())
-        run = Run(training.model, training.directory, workers.is_chief, remote, first_step)
+        run = Run(training.model, training.directory, workers.is_chief, first_step)
         with catching_signals() as what_came:
-            fit(training, callbacks, what_came, after_save=remote and remote.send_checkpoint)
+            fit(training, callbacks, what_came)
             if workers.is_chief and at_end is not None:
                 at_end(run)
-            if workers.is_chief and remote is not None:
-                remote.send()
             if (stop := what_came()) is not None:
                 raise stop(f"{stop.cause} came after the last step; the run is complete.")
     return run

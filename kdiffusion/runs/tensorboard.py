@@ -18,7 +18,7 @@ from kdiffusion.terminal import working
 if TYPE_CHECKING:
     from kdiffusion.data import ImageDataset
     from kdiffusion.runs.run_directory import RunDirectory
-    from kdiffusion.runs.step_count import StepCount
+    from kdiffusion.runs.progress import StepCount
 
 # Grids stay readable: a data set of a hundred classes shows its first ten.
 MOST_LABELS = 10

@@ -59,7 +59,7 @@ def test_a_global_policy_does_not_reach_the_copy(card):
     assert network.enter.compute_dtype == "bfloat16"
 
 
-@pytest.mark.parametrize("source", ["digits", "hf://owner/name", "s3://bucket/run"])
+@pytest.mark.parametrize("source", ["digits", "hf://owner/name"])
 def test_a_model_in_no_folder_of_the_users_needs_a_place(source):
     with pytest.raises(ValueError, match=f"`out` must be given.*{source}"):
         export_run(source)

@@ -3,10 +3,8 @@
 import dataclasses
 import shutil
 
-import fsspec
 import numpy as np
 import pytest
-from moto.server import ThreadedMotoServer
 
 from kdiffusion.runs import PRESETS
 from kdiffusion.runs.build import build_model
@@ -76,22 +74,3 @@ def as_it_was(run, copy, step):
     for folder in copy.glob("checkpoints/**/step_*"):
         if int(folder.name.removeprefix("step_")) > step:
             shutil.rmtree(folder)
-
-
-@pytest.fixture(scope="module")
-def s3():
-    """fsspec's file system of an S3 on the loopback, by moto, with an empty bucket `kdiffusion`."""
-    server = ThreadedMotoServer(ip_address="127.0.0.1", port=0, verbose=False)
-    server.start()
-    environment = {
-        "AWS_ENDPOINT_URL": f"http://127.0.0.1:{server.get_host_and_port()[1]}",
-        "AWS_ACCESS_KEY_ID": "nobody",
-        "AWS_SECRET_ACCESS_KEY": "nothing",
-        "AWS_DEFAULT_REGION": "us-east-1",
-    }
-    with pytest.MonkeyPatch.context() as patch:
-        for name, value in environment.items():
-            patch.setenv(name, value)
-        fsspec.filesystem("s3").mkdir("kdiffusion")
-        yield fsspec.filesystem("s3")
-    server.stop()

@@ -3,8 +3,7 @@
 import pytest
 
 from kdiffusion.runs import PRESETS
-from kdiffusion.runs.progress import EpochLines
-from kdiffusion.runs.step_count import StepCount
+from kdiffusion.runs.progress import EpochLines, StepCount
 from kdiffusion.runs.summary import notes, settings_lines
 
 
