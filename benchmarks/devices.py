@@ -25,8 +25,8 @@ def speed(policy: str, jit_compile: bool, steps: int) -> str:
     import keras
     import numpy as np
 
-    from kdiffusion.runs import PRESETS
     from kdiffusion.runs.build import build_model
+    from kdiffusion.runs.presets import PRESETS
 
     config = PRESETS["cifar10_small"].replace(**{"model.dtype_policy": policy})
     model = build_model(config, (32, 32, 3), 10, total_steps=steps)
@@ -45,7 +45,7 @@ def speed(policy: str, jit_compile: bool, steps: int) -> str:
 
 
 def _config(**changes):
-    from kdiffusion.runs import PRESETS
+    from kdiffusion.runs.presets import PRESETS
 
     return PRESETS["digits"].replace(
         **{"optimizer.epochs": 2, "evaluation.every_epochs": 0} | changes

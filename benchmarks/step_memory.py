@@ -15,7 +15,7 @@ from typing import Annotated
 
 import tyro
 
-from kdiffusion.runs import PRESETS
+from kdiffusion.runs.presets import PRESETS
 
 PresetName = tyro.extras.literal_type_from_choices(list(PRESETS))
 ROWS = {

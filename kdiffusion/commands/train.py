@@ -19,8 +19,10 @@ from pydantic import Field
 from pydantic.dataclasses import dataclass
 
 from kdiffusion.commands import CALLBACKS
-from kdiffusion.runs import PRESET_DOCS, PRESETS, Config, run_directory
+from kdiffusion.runs import run_directory
+from kdiffusion.runs.config import Config
 from kdiffusion.runs.interruptions import Interrupted
+from kdiffusion.runs.presets import PRESET_DOCS, PRESETS
 from kdiffusion.runs.summary import settings_lines
 from kdiffusion.tables import check_name
 from kdiffusion.terminal import import_tensorflow, say, working

@@ -17,8 +17,8 @@ from kdiffusion.terminal import working
 
 if TYPE_CHECKING:
     from kdiffusion.data import ImageDataset
-    from kdiffusion.runs.run_directory import RunDirectory
     from kdiffusion.runs.progress import StepCount
+    from kdiffusion.runs.run_directory import RunDirectory
 
 # Grids stay readable: a data set of a hundred classes shows its first ten.
 MOST_LABELS = 10

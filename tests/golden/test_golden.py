@@ -52,7 +52,7 @@ def test_a_run_is_loaded_from_its_checkpoint(run_folder):
 
 @pytest.mark.slow
 def test_a_run_goes_on(run_folder):
-    from kdiffusion.runs import Config
+    from kdiffusion.runs.config import Config
     from kdiffusion.runs.run import train
 
     content = json.loads((run_folder / "config.json").read_text())["config"]

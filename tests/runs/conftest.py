@@ -6,9 +6,9 @@ import shutil
 import numpy as np
 import pytest
 
-from kdiffusion.runs import PRESETS
 from kdiffusion.runs.build import build_model
 from kdiffusion.runs.checkpoints import STATE, logs_of
+from kdiffusion.runs.presets import PRESETS
 from kdiffusion.runs.run_directory import RunDirectory
 
 # The same network for a command, or a process of its own.

@@ -1,7 +1,7 @@
 import pytest
 
-from kdiffusion.runs import PRESETS
 from kdiffusion.runs.build import _gpu_has_bfloat16, cpu_has_bfloat16
+from kdiffusion.runs.presets import PRESETS
 
 
 @pytest.mark.parametrize(

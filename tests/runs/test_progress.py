@@ -2,7 +2,7 @@
 
 import pytest
 
-from kdiffusion.runs import PRESETS
+from kdiffusion.runs.presets import PRESETS
 from kdiffusion.runs.progress import EpochLines, StepCount
 from kdiffusion.runs.summary import notes, settings_lines
 

@@ -32,7 +32,7 @@ def config(tiny):
 # that the one before lies in is over and logged.
 STOPPED_AND_KILLED = """
 import os, signal, sys
-from kdiffusion.runs import Config
+from kdiffusion.runs.config import Config
 from kdiffusion.runs.run import train
 from kdiffusion.runs.interruptions import Interrupted
 from kdiffusion.runs.fit import SaveCheckpoint

@@ -8,7 +8,8 @@ from tests.runs.conftest import last_checkpoint
 # TensorFlow's collectives would go on counting where another strategy has stopped.
 ON_TWO_DEVICES = """
 import functools, pathlib, sys, tensorflow as tf
-from kdiffusion.runs import Config, strategy as strategies
+from kdiffusion.runs import strategy as strategies
+from kdiffusion.runs.config import Config
 from kdiffusion.runs.run import train
 from tests.runs.conftest import as_it_was
 
