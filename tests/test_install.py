@@ -195,7 +195,7 @@ def test_sampling_needs_the_base_alone(tmp_path, run_python):
         "interpolate digits --labels 0",
         f"image_to_image digits {photo} --labels 0 --per-label 1",
         f"inpaint digits {photo} {mask} --labels 0 --per-label 1 --resamplings 1",
-        "film digits --labels 0 --per-label 1",
+        "sample digits --labels 0 --per-label 1 --out film.gif",
         "evaluate ./photos --data ./photos --images 8 --measures copies",
         cwd=tmp_path,
     )  # fmt: skip
@@ -203,6 +203,6 @@ def test_sampling_needs_the_base_alone(tmp_path, run_python):
     ended = [line.rpartition(": ") for line in done.stderr.splitlines() if "--help: " in line]
     assert len(ended) >= 5
     assert {code for *_, code in ended} == {"0"}
-    for name in ("three", "walk", "variations", "inpainted", "film"):
-        assert (tmp_path / f"{name}.png").is_file(), done.stderr
+    for name in ("three.png", "walk.png", "variations.png", "inpainted.png", "film.gif"):
+        assert (tmp_path / name).is_file(), done.stderr
     assert (tmp_path / "samples" / "images_00000000-00000001.npz").is_file()

@@ -8,7 +8,7 @@ part's own folder. No command imports another.
 
 # Name: (module of `kdiffusion`:function, one line of help). The help shows the first five first.
 COMMANDS = {
-    "sample": ("commands.sample:sample", "sample one image, or a grid by class"),
+    "sample": ("commands.sample:sample", "sample one image, a grid by class, or a film"),
     "train": ("commands.train:run", "train a model, export it, and sample from the exported file"),
     "export": ("commands.export:export", "export a run's averaged network to files"),
     "evaluate": ("parts.evaluation.command:main", "measure how good sampled images are"),
@@ -17,7 +17,6 @@ COMMANDS = {
     "interpolate": ("commands.edit:interpolate", "interpolate seeds, classes or images"),
     "image_to_image": ("commands.edit:image_to_image", "turn an image into one of another class"),
     "inpaint": ("commands.edit:inpaint", "fill in the masked part of an image"),
-    "film": ("commands.film:main", "show how images appear out of noise"),
     "fit_sampler": ("commands.fit_sampler:main", "fit a sampler of few steps to a model"),
     "export_sampler": ("commands.export:export_sampler", "export a whole sampler as one graph"),
     "import": ("parts.diffusers.reader:main", "import a diffusers model, to sample or train from"),

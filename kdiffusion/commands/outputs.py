@@ -32,7 +32,10 @@ IMAGES: dict[str, dict[str, Any]] = {
     ".jpeg": {"quality": 95, "subsampling": 0},
     ".webp": {"lossless": True},
 }
-FRAME_MILLISECONDS = 80  # of a GIF
+FILM = ".gif"
+FRAME_MILLISECONDS = 80
+MOST_FRAMES = 50  # evenly spread over the steps
+LAST_FRAME_REPEATS = 20  # the finished images stay to be looked at
 NUMBERED = "(default: {}, with a number if that exists)".format
 
 
@@ -129,39 +132,34 @@ def grid_by_class(
 
 
 @dataclass(frozen=True)
-class Output:
+class ImageOutput:
     """Files to write.
 
     Args:
-        out: GIF file.
+        out: PNG, JPEG or WebP file; of `sample` also GIF.
         scale: upscaling factor; by default, images in a grid become at least 48 pixels wide, and a
             single one keeps its size.
         overwrite: replace existing files.
+        npz: NPZ file for the array `images` (uint8 [N, H, W, C]), and `labels` and `seeds` if each
+            image has its own.
     """
 
     # A str is the command's default name, a Path one that the user typed.
     out: Annotated[Path | str, tyro.conf.arg(metavar="PATH", help_behavior_hint=NUMBERED)]
     scale: Annotated[int | None, from_to(1, 64)] = None  # a larger grid would fill the memory
     overwrite: bool = False
-
-
-@dataclass(frozen=True)
-class ImageOutput(Output):
-    """Files to write.
-
-    Args:
-        out: PNG, JPEG or WebP file.
-        npz: NPZ file for the array `images` (uint8 [N, H, W, C]), and `labels` and `seeds` if each
-            image has its own.
-    """
-
     npz: Path | None = None
 
-    def choose(self) -> Path:
+    @property
+    def is_film(self) -> bool:
+        """Whether what the images look like on the way is wanted, too."""
+        return Path(self.out).suffix.lower() == FILM
+
+    def choose(self, also: Collection[str] = ()) -> Path:
         """The image file to write; any file that is there is an error unless `overwrite`."""
         if self.npz is not None:
             choose_output(self.npz, [".npz"], self.overwrite)
-        return choose_output(self.out, IMAGES, self.overwrite)
+        return choose_output(self.out, [*IMAGES, *also], self.overwrite)
 
     def write_by_class(
         self,
@@ -172,6 +170,7 @@ class ImageOutput(Output):
         seed: int,
         how: str = "",
         beside: Sequence[np.ndarray] = (),
+        frames: Mapping[int, Sequence[np.ndarray]] | None = None,
     ) -> None:
         """Samples images of each class, writes them as one image file, and says so.
 
@@ -184,16 +183,24 @@ class ImageOutput(Output):
             seed: int. Of the first image.
             how: str. How they were sampled, to be said.
             beside: as for `grid_by_class`.
+            frames: dict from step to its uint8 images `[N, H, W, C]`, batch by batch, which
+                `sample` fills where a film is wanted; None: there is none.
         """
-        numbers, path = labels_from_text(labels, card.class_names), self.choose()
+        numbers = labels_from_text(labels, card.class_names)
+        path = self.choose([] if frames is None else [FILM])
         label_of_image, seeds = labels_and_seeds(numbers, per_label, seed)
         start = time.perf_counter()
         images = to_uint8(sample(label_of_image, seeds))
         seconds = time.perf_counter() - start
-        if len(images) == 1 and not beside:  # one image alone is written plain
-            grid = image_grid(images, 1, scale=self.scale or 1, padding=0)
+        if len(images) == 1 and not beside and not self.is_film:  # one alone is written plain
+            grid: Any = image_grid(images, 1, scale=self.scale or 1, padding=0)
         else:
             grid = grid_by_class(images, numbers, card.class_names, self.scale, beside)
+        if self.is_film and frames is not None:
+            every = np.linspace(0, len(frames) - 1, min(MOST_FRAMES, len(frames))).round() - 1
+            whole = [np.concatenate(frames[int(step)]) for step in every]
+            grids = [grid_by_class(each, numbers, card.class_names, self.scale) for each in whole]
+            grid = [*grids, *[grid] * LAST_FRAME_REPEATS]
         arrays = {"images": images, "labels": label_of_image, "seeds": seeds}
         written = write_outputs({path: grid, self.npz: arrays}, self.overwrite)
         done = counted(len(images), "image") + (how and f" ({how})")

@@ -1,4 +1,4 @@
-"""`python -m kdiffusion sample ARTIFACT`: one image, or a grid by class, from an exported file.
+"""`python -m kdiffusion sample MODEL`: one image, a grid by class, or a film of how they appear.
 
 And `models`, which lists the pretrained models. It imports neither TensorFlow nor Keras, unless the
 file is a SavedModel.
@@ -9,6 +9,8 @@ import numpy as np
 from kdiffusion.artifacts import load_denoiser, released_models
 from kdiffusion.diffusion.sampling import network_evaluations
 from kdiffusion.diffusion.sampling import sample as sample_images
+from kdiffusion.diffusion.seeded_noise import initial_latents
+from kdiffusion.images import to_uint8
 
 from .inputs import Given, LabelsOrAll, Model, Positive, Sampling, Trust
 from .outputs import ImageOutput
@@ -26,6 +28,8 @@ def sample(
 ) -> None:
     """Samples one image, or a grid with one row per class, from an exported file.
 
+    Written as GIF, it shows how the images appear out of noise.
+
     Args:
         labels: class names or numbers, `all` (the default), or `none` for no class; a name of a
             class comes first.
@@ -37,13 +41,21 @@ def sample(
     if "images" in asked:
         per_label = len(asked["images"])
 
+    frames: dict[int, list[np.ndarray]] = {}  # step ► its images, batch by batch
+
+    def keep(index, t, x, x0):
+        frames.setdefault(index, []).append(to_uint8(x))
+
     def make(labels, seeds):
         if "images" in asked:
             asked["images"] = np.concatenate([asked["images"]] * (len(labels) // per_label))
+        if output.is_film:
+            frames[-1] = [to_uint8(initial_latents(seeds, denoiser.card.image_shape))]
+            asked["callback"] = keep
         return sample_images(denoiser, labels, seeds, **asked, **sampling.given())
 
     how = sampling.described(denoiser.card)
-    output.write_by_class(make, denoiser.card, labels, per_label, seed, how)
+    output.write_by_class(make, denoiser.card, labels, per_label, seed, how, frames=frames)
 
 
 def models() -> None:

@@ -18,7 +18,7 @@ COMMANDS = {
     ],
     "image_to_image": ["image_to_image", "digits.onnx", "image.png", "--labels", "3"],
     "inpaint": ["inpaint", "digits.onnx", "image.png", "image.png", "--labels", "3"],
-    "film": ["film", "digits.onnx", "--labels", "3", "--out", "out.gif", "--overwrite"],
+    "film": ["sample", "digits.onnx", "--labels", "3", "--out", "out.gif", "--overwrite"],
     "evaluate": [
         "evaluate", "digits.onnx", "--images", "3", "--measures", "grain", "--network-images", "1",
         "--overwrite",
@@ -92,8 +92,7 @@ def test_options_that_no_model_or_this_one_cannot_be_sampled_with(refuse, option
         ("interpolate", "--sampler ddpm"),
         ("inpaint", "--resamplings 0"),
         ("inpaint", "--jump-steps 0"),
-        ("film", "--frames 0"),
-        ("film", "--out film.png"),
+        ("image_to_image", "--out film.gif"),
         ("evaluate", "--images 0"),
         ("evaluate", "--network-images -1"),
         *((name, "--labels") for name in COMMANDS if name != "evaluate"),

@@ -6,9 +6,9 @@ from PIL import Image
 
 import kdiffusion as kd
 from kdiffusion.__main__ import main
-from kdiffusion.commands.film import film
 from kdiffusion.commands.inputs import read_given_image
 from kdiffusion.commands.outputs import grid_by_class
+from kdiffusion.diffusion.seeded_noise import initial_latents
 
 LABELS, TWO = ["--labels", "ape", "cat", "--per-label", 2, "--seed", 7], [2, 2, 0, 0]
 SEEDS = range(7, 11)
@@ -73,9 +73,6 @@ def test_the_default_output_gets_a_number_and_a_named_one_is_protected(run, caps
     for name in ("samples.png", "samples_2.png", "samples_3.png"):
         folder = run("sample", *few)
         assert capsys.readouterr().out.strip().endswith(f": {name}")
-    for name in ("film.gif, film.png", "film_2.gif, film_2.png"):
-        run("film", *few)
-        assert f": {name}\n" in capsys.readouterr().out
     (folder / "mine.png").write_text("mine")
     for outputs in (["--out", "mine.png"], ["--npz", "mine.png"]):
         with pytest.raises(SystemExit, match=r"mine\.png exists"):
@@ -153,17 +150,20 @@ def test_inpaint_paints_what_the_library_paints(run, toy, card, pictures, capsys
         np.testing.assert_array_equal(grid, want)
 
 
-def test_a_film_and_its_strip_are_of_the_images_that_were_asked_for(run, toy, capsys):
-    folder = run("film", *LABELS, "--frames", 4, "--steps", 6, "--out", "f.gif")
-    frames, steps = film(kd.load_denoiser(toy), np.array(TWO), SEEDS, 4, steps=6, progress=False)
-    assert f"{', '.join(map(str, steps))} of 6" in capsys.readouterr().out
-    with Image.open(folder / "f.png") as strip:
-        rows = np.concatenate([frames[:, image] for image in range(4)])  # an image's way is a row
-        names = ["ape", "ape", "cat", "cat"]
-        np.testing.assert_array_equal(strip, kd.image_grid(rows, 4, row_labels=names))
+@pytest.mark.parametrize("batch_size", [3, 64])
+def test_a_film_goes_from_the_noise_to_the_images(run, toy, batch_size):
+    options = ["--sampler", "ddpm", "--steps", 5, "--batch-size", batch_size]
+    folder = run("sample", *LABELS, *options, "--out", "f.gif", "--npz", "images.npz")
+    denoiser = kd.load_denoiser(toy)
+    seen = [kd.to_uint8(initial_latents(SEEDS, denoiser.card.image_shape))]
+    images = kd.sample(
+        denoiser, TWO, SEEDS, sampler="ddpm", steps=5, progress=False,
+        callback=lambda index, t, x, x0: seen.append(kd.to_uint8(x)),
+    )  # fmt: skip
+    _check_arrays(folder / "images.npz", images)
     with Image.open(folder / "f.gif") as gif:
         assert (gif.info["duration"], gif.info["loop"]) == (80, 0)
-        for number, frame in enumerate(frames):
+        for number, frame in enumerate(seen):
             gif.seek(number)
             want = np.asarray(kd.image_grid(frame, 2, row_labels=["ape", "cat"])).astype(int)
             assert np.abs(np.asarray(gif.convert("RGB")) - want).mean() < 8  # of 256 colours
