@@ -12,6 +12,7 @@ from .diffusion.interpolation import interpolate, interpolate_images
 from .diffusion.inversion import invert
 from .diffusion.sampling import sample, sampling_steps
 from .diffusion.schedules import make_schedule
+from .diffusion.upsampling import upsample
 from .export.formats import export_network, export_run
 from .export.whole_sampler import export_sampler
 from .images import image_grid, to_model_range, to_uint8
@@ -48,6 +49,7 @@ __all__ = [
     "to_model_range",
     "to_uint8",
     "training_batches",
+    "upsample",
     "validation_batches",
 ]
 __version__: str

@@ -66,6 +66,11 @@ CONDITION_IMAGES: dict[str, Callable[[np.ndarray, np.ndarray], np.ndarray]] = {
 }
 
 
+def factor_of(name: str) -> int | None:
+    """By what factor a row of `CONDITION_IMAGES` makes images smaller; None if it doesn't."""
+    return getattr(CONDITION_IMAGES.get(name), "keywords", {}).get("factor")
+
+
 def condition_image(name: str, images: np.ndarray, draws: np.ndarray) -> np.ndarray:
     """A row of `CONDITION_IMAGES` of images: float32 `[B, H, W, C']`."""
     return CONDITION_IMAGES[name](images, draws).astype(np.float32)

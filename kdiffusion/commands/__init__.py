@@ -17,6 +17,7 @@ COMMANDS = {
     "interpolate": ("commands.edit:interpolate", "interpolate seeds, classes or images"),
     "image_to_image": ("commands.edit:image_to_image", "turn an image into one of another class"),
     "inpaint": ("commands.edit:inpaint", "fill in the masked part of an image"),
+    "upsample": ("commands.edit:upsample", "make an image larger"),
     "fit_sampler": ("commands.fit_sampler:main", "fit a sampler of few steps to a model"),
     "export_sampler": ("commands.export:export_sampler", "export a whole sampler as one graph"),
     "import": ("parts.diffusers.reader:main", "import a diffusers model, to sample or train from"),

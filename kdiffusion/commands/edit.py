@@ -1,4 +1,4 @@
-"""`python -m kdiffusion image_to_image`, `inpaint` and `interpolate`: new images from given ones.
+"""`python -m kdiffusion image_to_image`, `inpaint`, `interpolate`, `upsample`: images from images.
 
 They import neither TensorFlow nor Keras, unless the file is a SavedModel.
 """
@@ -13,8 +13,8 @@ import numpy as np
 import tyro
 
 from kdiffusion.artifacts import load_denoiser
-from kdiffusion.diffusion import editing, interpolation
-from kdiffusion.images import image_grid, to_uint8
+from kdiffusion.diffusion import editing, interpolation, upsampling
+from kdiffusion.images import image_grid, read_image, to_model_range, to_uint8
 
 from .inputs import (
     Labels,
@@ -146,3 +146,33 @@ def interpolate(
     strip = image_grid(walk, frames, scale=output.scale)
     written = write_outputs({path: strip, output.npz: {"images": walk}}, output.overwrite)
     print(f"{frames} frames in {seconds:.1f} s: {written}")
+
+
+def upsample(
+    image: Image,
+    model: str,
+    condition_noise: float = 0.0,
+    seed: int = 0,
+    trust: Trust = False,
+    output: ImageOutput = ImageOutput("upsampled.png"),
+    sampling: Sampling = Sampling(),
+) -> None:
+    """Makes an image of any size larger, in tiles that overlap.
+
+    Args:
+        image: image file.
+        model: a model that is conditioned on downsampled images, as MODEL of the other commands.
+        condition_noise: standard deviation of the noise on the image; some 0.05 hide the faults of
+            an image that a model has sampled.
+        seed: seed of the details.
+    """
+    denoiser, path = load_denoiser(model, trust), output.choose()
+    small = read_image(image)
+    small = np.broadcast_to(small, (*small.shape[:2], denoiser.card.image_shape[2]))[None]
+    start = time.perf_counter()
+    options = {"condition_noise": condition_noise, **sampling.given()}
+    large = upsampling.upsample(denoiser, to_model_range(small), [seed], **options)
+    seconds = time.perf_counter() - start
+    grid = image_grid(to_uint8(large), 1, scale=output.scale or 1, padding=0)
+    written = write_outputs({path: grid, output.npz: {"images": to_uint8(large)}}, output.overwrite)
+    print(f"{large.shape[2]}x{large.shape[1]} pixels in {seconds:.1f} s: {written}")

@@ -7,6 +7,7 @@ file is a SavedModel.
 import numpy as np
 
 from kdiffusion.artifacts import load_denoiser, released_models
+from kdiffusion.diffusion import upsampling
 from kdiffusion.diffusion.sampling import network_evaluations
 from kdiffusion.diffusion.sampling import sample as sample_images
 from kdiffusion.diffusion.seeded_noise import initial_latents
@@ -15,12 +16,16 @@ from kdiffusion.images import to_uint8
 from .inputs import Given, LabelsOrAll, Model, Positive, Sampling, Trust
 from .outputs import ImageOutput
 
+# On samples that are made larger: it hides their faults (CDM, Ho et al. 2021).
+NOISE_ON_SAMPLES = 0.05
+
 
 def sample(
     artifact: Model,
     labels: LabelsOrAll = None,
     per_label: Positive = 8,
     seed: int = 0,
+    upsample: str | None = None,
     trust: Trust = False,
     output: ImageOutput = ImageOutput("samples.png"),
     given: Given = Given(),
@@ -35,8 +40,12 @@ def sample(
             class comes first.
         per_label: images of each class.
         seed: seed of the first image; the next ones have seed + 1, seed + 2, ...
+        upsample: a model to make the images larger with, as MODEL.
     """
     denoiser = load_denoiser(artifact, trust)
+    larger = None if upsample is None else load_denoiser(upsample, trust)
+    if larger is not None and output.is_film:
+        raise ValueError("`--upsample` must be left out of a film. Received: both")
     asked = given.read(denoiser.card)
     if "images" in asked:
         per_label = len(asked["images"])
@@ -52,7 +61,10 @@ def sample(
         if output.is_film:
             frames[-1] = [to_uint8(initial_latents(seeds, denoiser.card.image_shape))]
             asked["callback"] = keep
-        return sample_images(denoiser, labels, seeds, **asked, **sampling.given())
+        images = sample_images(denoiser, labels, seeds, **asked, **sampling.given())
+        if larger is None:
+            return images
+        return upsampling.upsample(larger, images, seeds, condition_noise=NOISE_ON_SAMPLES)
 
     how = sampling.described(denoiser.card)
     output.write_by_class(make, denoiser.card, labels, per_label, seed, how, frames=frames)

@@ -1,14 +1,21 @@
 """The commands that sample write what the library samples, in the place that its row says."""
 
+import dataclasses
+
 import numpy as np
+import onnx
 import pytest
+from onnx import helper
 from PIL import Image
 
 import kdiffusion as kd
 from kdiffusion.__main__ import main
+from kdiffusion.artifacts.onnx_loader import CARD_KEY
 from kdiffusion.commands.inputs import read_given_image
 from kdiffusion.commands.outputs import grid_by_class
+from kdiffusion.diffusion.card import ConditionImage
 from kdiffusion.diffusion.seeded_noise import initial_latents
+from tests.onnx_models import denoiser_inputs, make_model
 
 LABELS, TWO = ["--labels", "ape", "cat", "--per-label", 2, "--seed", 7], [2, 2, 0, 0]
 SEEDS = range(7, 11)
@@ -167,3 +174,32 @@ def test_a_film_goes_from_the_noise_to_the_images(run, toy, batch_size):
             gif.seek(number)
             want = np.asarray(kd.image_grid(frame, 2, row_labels=["ape", "cat"])).astype(int)
             assert np.abs(np.asarray(gif.convert("RGB")) - want).mean() < 8  # of 256 colours
+
+
+@pytest.fixture
+def upsampler(card, tmp_path):
+    """A file whose prediction of x_0 is the image that it is given, twice as large as the toy's."""
+    shape = (12, 8, 3)
+    image = ConditionImage(channels=3, meaning="downsampled_2")
+    twice = dataclasses.replace(card, image_shape=shape, prediction_type="x0", image=image)
+    inputs = {**denoiser_inputs(shape), "image": ["batch", *shape]}
+    nodes = [helper.make_node("Identity", ["image"], ["prediction"])]
+    model = make_model(
+        nodes, inputs, {"prediction": inputs["image"]}, texts={CARD_KEY: twice.to_json()}
+    )
+    onnx.save(model, tmp_path / "upsampler.onnx")
+    return tmp_path / "upsampler.onnx"
+
+
+def test_samples_and_images_are_made_larger(run, toy, upsampler, pictures):
+    folder = run("sample", *LABELS, "--npz", "images.npz", "--upsample", upsampler)
+    small = kd.sample(kd.load_denoiser(toy), TWO, SEEDS, progress=False)
+    model = kd.load_denoiser(upsampler)
+    large = kd.upsample(model, small, SEEDS, condition_noise=0.05, progress=False)
+    _check_arrays(folder / "images.npz", large)
+    main(["upsample", str(pictures[0]), "--model", str(upsampler), "--out", "a.png"])
+    want = kd.upsample(
+        model, read_given_image(pictures[0], kd.load_denoiser(toy).card)[None], progress=False
+    )
+    with Image.open("a.png") as got:
+        np.testing.assert_array_equal(got, kd.to_uint8(want)[0])
