@@ -18,6 +18,7 @@ from .export.whole_sampler import export_sampler
 from .images import image_grid, to_model_range, to_uint8
 from .networks.unet import UNet
 from .runs.build import load_run
+from .runs.tensorboard import SampleGrids
 from .training.diffusion_model import DiffusionModel
 from .training.objectives import Denoising, Trajectory
 
@@ -27,6 +28,7 @@ __all__ = [
     "DiffusionModel",
     "NetworkDenoiser",
     "NoiseSchedule",
+    "SampleGrids",
     "Trajectory",
     "UNet",
     "export_network",

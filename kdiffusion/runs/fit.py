@@ -76,7 +76,10 @@ def fit(
     # What an epoch leaves in the log is whole before the checkpoint that says it is done.
     callbacks.append(SaveCheckpoint(training, count, what_came))
     if workers.is_chief:  # Sampling may fail: no step is lost by that.
-        callbacks += [SampleGrids(directory, count, training.dataset), *training.late_callbacks]
+        epochs = config.optimizer.epochs
+        every = epochs_between(config.run.sample_every_epochs, epochs)
+        own = directory.path, every, epochs, training.dataset, directory.card, config.run.seed
+        callbacks += [SampleGrids(*own), *training.late_callbacks]
     with contextlib.closing(lines):
         epoch, done = divmod(count.now, steps_per_epoch)
         if done and epoch < config.optimizer.epochs:

@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import os
 import time
+from collections.abc import Callable
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import keras
@@ -12,13 +15,15 @@ import tensorflow as tf
 from kdiffusion.diffusion.conditions import check_conditions
 from kdiffusion.diffusion.sampling import sample
 from kdiffusion.images import image_grid, save_png, to_uint8
-from kdiffusion.runs.config import epochs_between
+from kdiffusion.runs.run_directory import LOG
 from kdiffusion.terminal import working
 
 if TYPE_CHECKING:
     from kdiffusion.data import ImageDataset
+    from kdiffusion.diffusion.card import DenoiserCard
     from kdiffusion.runs.progress import StepCount
     from kdiffusion.runs.run_directory import RunDirectory
+    from kdiffusion.training.diffusion_model import DiffusionModel
 
 # Grids stay readable: a data set of a hundred classes shows its first ten.
 MOST_LABELS = 10
@@ -26,17 +31,17 @@ PER_LABEL = 4  # images of each class in a grid
 CURVES = ("train", "validation")
 
 
-def event_writer(directory: RunDirectory, part: str, step: int) -> tf.summary.SummaryWriter:
-    """A writer of one part of a run's log, from a step on.
+def event_writer(directory: Path, part: str, step: int) -> tf.summary.SummaryWriter:
+    """A writer of one part of the log of a run, from a step on.
 
     TensorBoard hides what a killed process wrote after that step, from which the run resumes.
 
     Args:
-        directory: `RunDirectory`.
+        directory: Path of the run's folder.
         part: str. Name of the folder in `tensorboard/`.
         step: int. The last that was trained.
     """
-    writer = tf.summary.create_file_writer(str(directory.tensorboard / part))
+    writer = tf.summary.create_file_writer(str(directory / LOG / part))
     event = tf.compat.v1.Event(
         wall_time=time.time(),
         step=step + 1,
@@ -66,7 +71,7 @@ class TensorBoardLog(keras.callbacks.Callback):
         self._count = count
         self._log_every_steps = directory.config.run.log_every_steps
         self._batch_size = directory.config.optimizer.batch_size
-        self._writers = {part: event_writer(directory, part, count.now) for part in CURVES}
+        self._writers = {part: event_writer(directory.path, part, count.now) for part in CURVES}
 
     def on_train_begin(self, logs: Any = None) -> None:
         if self._count.now == 0:
@@ -115,32 +120,47 @@ class TensorBoardLog(keras.callbacks.Callback):
 
 
 class SampleGrids(keras.callbacks.Callback):
-    """Writes a grid of samples by class now and then, for TensorBoard and as PNG.
+    """Samples now and then by the averaged network, for TensorBoard and as PNG.
 
-    They have fixed seeds, so that one sees them improve. A model that is conditioned on more than a
-    class samples by what held-out images show, which stand beside its samples.
+    They have fixed seeds, so that one sees them improve. Each row is a class. A model that is
+    conditioned on more than a class samples by what held-out images show, which stand beside its
+    samples.
 
     Args:
-        directory: `RunDirectory`.
-        count: `StepCount`.
-        dataset: `ImageDataset`.
+        directory: path. Its `samples/` gets the PNG files, its `tensorboard/` the log.
+        every_epochs: int. How often; after the last epoch, too. Defaults to `1`.
+        epochs: int. Of the whole training; by default, what `fit` is given.
+        dataset: `ImageDataset` that has such images. Defaults to `None`, for classes alone.
+        card: function of the model that gives the card to sample by: names of classes, sampler,
+            guidance. Defaults to the model's own.
+        seed: int. Of the first sample. Defaults to `0`.
     """
 
-    def __init__(self, directory: RunDirectory, count: StepCount, dataset: ImageDataset):
+    def __init__(
+        self,
+        directory: str | os.PathLike,
+        every_epochs: int = 1,
+        epochs: int | None = None,
+        dataset: ImageDataset | None = None,
+        card: Callable[[DiffusionModel], DenoiserCard] | None = None,
+        seed: int = 0,
+    ):
         super().__init__()
-        self._directory = directory
-        self._count = count
-        self._dataset = dataset
-        self._run, self._epochs = directory.config.run, directory.config.optimizer.epochs
-        self._every = epochs_between(self._run.sample_every_epochs, self._epochs)
-        self._writer = event_writer(directory, "samples", count.now)
+        self._directory, self._dataset = Path(directory), dataset
+        self._every, self._epochs, self._seed = every_epochs, epochs, seed
+        self._card = card or (lambda model: model.card())
+        self._writer: Any = None  # opened when training begins
+
+    def on_train_begin(self, logs: Any = None) -> None:
+        if self._writer is None:  # `fit` begins twice where a run resumes within an epoch
+            step = int(self.model.step.numpy())
+            self._writer = event_writer(self._directory, "samples", step)
 
     def on_epoch_end(self, epoch: int, logs: Any = None) -> None:
-        if self._count.ends_epoch and ((epoch + 1) % self._every == 0 or epoch + 1 == self._epochs):
-            self._write(epoch + 1)
-
-    def _write(self, epoch):
-        denoiser = self.model.denoiser(self._directory.card(self.model))
+        epochs = self._epochs or self.params["epochs"]
+        if (epoch + 1) % self._every and epoch + 1 != epochs:
+            return
+        denoiser = self.model.denoiser(self._card(self.model))
         with working("sampling for TensorBoard"):
             if denoiser.card.condition_shapes:
                 grid = self._beside_real_images(denoiser)
@@ -148,22 +168,25 @@ class SampleGrids(keras.callbacks.Callback):
                 grid = self._by_class(denoiser)
         with self._writer.as_default():
             pixels = np.asarray(grid.convert("RGB"))[None]
-            tf.summary.image("samples", pixels, np.int64(self._count.now))
+            tf.summary.image("samples", pixels, np.int64(self.model.step.numpy()))
         self._writer.flush()
-        save_png(grid, self._directory.samples / f"epoch_{epoch:04d}.png", overwrite=True)
+        path = self._directory / "samples" / f"epoch_{epoch + 1:04d}.png"
+        path.parent.mkdir(parents=True, exist_ok=True)
+        save_png(grid, path, overwrite=True)
 
     def _by_class(self, denoiser):
-        names = self._directory.class_names[:MOST_LABELS]
+        names = denoiser.card.class_names[:MOST_LABELS]
         labels = np.repeat(np.arange(len(names)), PER_LABEL)
-        images = sample(denoiser, labels, self._run.seed + np.arange(len(labels)), progress=False)
+        images = sample(denoiser, labels, self._seed + np.arange(len(labels)), progress=False)
         return image_grid(to_uint8(images), PER_LABEL, row_labels=names)
 
     def _beside_real_images(self, denoiser):
         """Of some held-out images: the image that is given, if any, the sample, the real one."""
-        held_out = self._dataset.validation_images
+        dataset: Any = self._dataset
+        held_out = dataset.validation_images
         rows = np.unique(np.linspace(0, len(held_out) - 1, MOST_LABELS * PER_LABEL).astype(int))
-        asked = self._dataset.asked(rows)
-        images = sample(denoiser, asked, self._run.seed + np.arange(len(rows)), progress=False)
+        asked = dataset.asked(rows)
+        images = sample(denoiser, asked, self._seed + np.arange(len(rows)), progress=False)
         shown = [to_uint8(images), held_out[rows]]
         if denoiser.card.image is not None:
             given: Any = check_conditions(denoiser.card, asked, len(rows)).image

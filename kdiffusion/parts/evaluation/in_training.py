@@ -73,7 +73,7 @@ class EvaluationInTraining(keras.callbacks.Callback):
     def on_train_begin(self, logs: Any = None) -> None:
         if self._writer is None:  # `fit` begins twice where a run resumes within an epoch
             step = self.model.step.numpy()
-            self._writer = event_writer(self._directory, "evaluation", step)
+            self._writer = event_writer(self._directory.path, "evaluation", step)
 
     def on_epoch_end(self, epoch: int, logs: Any = None) -> None:
         if not self.is_due(epoch + 1):
