@@ -40,6 +40,16 @@ def _optimal(card, predict_of):
     return NetworkDenoiser(card, network)
 
 
+def watched(denoiser, seen):
+    """The denoiser, which adds (x, t, labels) of each of its calls to the list `seen`."""
+
+    def network(noisy_image, timestep, label):
+        seen.append((noisy_image, int(timestep[0]), label.tolist()))
+        return denoiser(noisy_image, timestep, label)
+
+    return NetworkDenoiser(denoiser.card, network)
+
+
 @pytest.fixture
 def knows_x0():
     """`knows_x0(card, x0_of_label [K, ...])`: a denoiser that knows each label's only image."""

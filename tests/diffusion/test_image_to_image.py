@@ -3,10 +3,10 @@
 import numpy as np
 import pytest
 
-from kdiffusion.diffusion.denoiser import NetworkDenoiser
 from kdiffusion.diffusion.editing import image_to_image
 from kdiffusion.diffusion.samplers import SAMPLERS
 from kdiffusion.diffusion.seeded_noise import initial_latents
+from tests.diffusion.conftest import watched
 
 IMAGES = np.random.default_rng(0).uniform(-0.9, 0.9, (3, 2, 3, 1))
 
@@ -20,14 +20,8 @@ def run(denoiser, noise_level, images=IMAGES, **options):
 
 def test_it_starts_from_the_image_noised_to_the_level(make_card, gaussian):
     card, seen = make_card(), []
-    denoiser = gaussian(card)
-
-    def watched(noisy_image, timestep, label):
-        seen.append((noisy_image, timestep[0]))
-        return denoiser(noisy_image, timestep, label)
-
-    run(NetworkDenoiser(card, watched), 0.4, steps=5)
-    assert [t for _, t in seen] == [399, 319, 239, 159, 79]
+    run(watched(gaussian(card), seen), 0.4, steps=5)
+    assert [t for _, t, _ in seen] == [399, 319, 239, 159, 79]
     noise = initial_latents([5, 6, 7], card.image_shape)
     start = card.schedule.q_sample(IMAGES, 399, noise)
     np.testing.assert_allclose(seen[0][0], start, atol=1e-6)
@@ -37,13 +31,8 @@ def test_named_timesteps_above_the_noise_level_are_left_out(make_card, gaussian)
     coefficients = [(0.1, 0.0, 0.0, 0.0), (0.1, 0.0, 0.2, 0.0), (0.1, 0.0, 0.0, 0.3)]
     named = {"timesteps": (999, 640, 320), "steps": 3, "coefficients": coefficients}
     card, seen = make_card(sampler="fitted", **named), []
-
-    def watched(noisy_image, timestep, label):
-        seen.append(timestep[0])
-        return gaussian(card)(noisy_image, timestep, label)
-
-    fitted = run(NetworkDenoiser(card, watched), 0.7)
-    assert seen == [640, 320]
+    fitted = run(watched(gaussian(card), seen), 0.7)
+    assert [t for _, t, _ in seen] == [640, 320]
     # Neither step has the history that its row is for.
     ddim = run(gaussian(card), 0.7, sampler="ddim")
     np.testing.assert_array_equal(fitted, ddim)

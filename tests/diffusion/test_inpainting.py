@@ -7,6 +7,7 @@ from kdiffusion.diffusion.denoiser import NetworkDenoiser
 from kdiffusion.diffusion.editing import inpaint, repaint_moves
 from kdiffusion.diffusion.prediction import from_x0_and_eps
 from kdiffusion.diffusion.samplers import SAMPLERS
+from tests.diffusion.conftest import watched
 
 IMAGES = np.random.default_rng(0).uniform(-0.9, 0.9, (3, 2, 3, 1))
 MASK = np.array([[1, 0, 1], [0, 0, 1]], bool)
@@ -101,20 +102,15 @@ def test_what_would_paint_wrongly_is_refused(changes, message, make_card, gaussi
         run(gaussian(card), **changes)
 
 
-def test_kept_pixels_are_noised_to_the_level_that_the_others_are_at(make_card):
+def test_kept_pixels_are_noised_to_the_level_that_the_others_are_at(make_card, gaussian):
     """RePaint, line 4: of many images, what the network sees of a kept pixel is q(x_s | x_0)."""
     card, seen = make_card(image_shape=(1, 2, 1)), []
-
-    def network(noisy_image, timestep, label):
-        seen.append((int(timestep[0]), noisy_image[:, 0, 0, 0]))
-        return np.zeros_like(noisy_image)
-
     inpaint(
-        NetworkDenoiser(card, network), np.full((1, 2, 1), 0.8), np.array([[1, 0]]), 0,
+        watched(gaussian(card), seen), np.full((1, 2, 1), 0.8), np.array([[1, 0]]), 0,
         range(4000), steps=10, resamplings=1, batch_size=4000, progress=False,
     )  # fmt: skip
-    for t, pixel in seen[1:]:
-        alpha_bar = card.schedule.alpha_bar(t)
+    for x, t, _ in seen[1:]:
+        pixel, alpha_bar = x[:, 0, 0, 0], card.schedule.alpha_bar(t)
         assert pixel.mean() == pytest.approx(0.8 * np.sqrt(alpha_bar), abs=0.07)
         assert pixel.var() == pytest.approx(1 - alpha_bar, rel=0.12)
 

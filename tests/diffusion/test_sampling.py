@@ -7,6 +7,7 @@ from kdiffusion.diffusion.denoiser import NetworkDenoiser
 from kdiffusion.diffusion.samplers import SAMPLERS
 from kdiffusion.diffusion.sampling import network_evaluations, sample, sampling_steps
 from kdiffusion.diffusion.seeded_noise import initial_latents
+from tests.diffusion.conftest import watched
 
 TIMESTEPS = (999, 640, 320, 90)
 FITTED = {"timesteps": TIMESTEPS, "steps": 4, "coefficients": np.eye(4) / 10}
@@ -46,16 +47,10 @@ def test_the_card_recommends_and_the_user_decides(make_card, gaussian):
 @pytest.mark.parametrize("sampler", SAMPLERS)
 @pytest.mark.parametrize("guidance", [0.0, 2.0])
 def test_network_evaluations_are_what_is_really_spent(sampler, guidance, make_card, gaussian):
-    card, rows = make_card(**FITTED), []
-    denoiser = gaussian(card)
-
-    def counted(noisy_image, timestep, label):
-        rows.append(len(label))
-        return denoiser(noisy_image, timestep, label)
-
+    card, seen = make_card(**FITTED), []
     options = {"sampler": sampler, "guidance_strength": guidance}
-    sample(NetworkDenoiser(card, counted), [0, 1, 2], [0, 1, 2], progress=False, **options)
-    assert sum(rows) == 3 * network_evaluations(card, **options)
+    sample(watched(gaussian(card), seen), [0, 1, 2], progress=False, **options)
+    assert sum(len(labels) for *_, labels in seen) == 3 * network_evaluations(card, **options)
 
 
 def test_latents_from_the_seeds_are_what_is_drawn_anyway(make_card, gaussian):
