@@ -6,40 +6,29 @@ import pytest
 from kdiffusion.diffusion.denoiser import NetworkDenoiser
 from kdiffusion.diffusion.inversion import invert
 from kdiffusion.diffusion.sampling import sample
-from kdiffusion.diffusion.schedules import make_schedule
+from kdiffusion.diffusion.schedules import SCHEDULES, make_schedule
 from kdiffusion.diffusion.spacing import SPACINGS, timestep_pairs
+from tests.cases import side_by_side
 from tests.diffusion.conftest import exact_path
 
 IMAGES = np.random.default_rng(0).uniform(-0.9, 0.9, (3, 2, 3, 1))
 
 
-def there_and_back(denoiser, steps=20, iterations=30, **options):
-    latents = invert(
-        denoiser, IMAGES, [0, 1, 2], steps=steps, progress=False, batch_size=2,
-        fixed_point_iterations=iterations, clip=False, **options,
-    )  # fmt: skip
-    images = sample(
-        denoiser, [0, 1, 2], [0, 0, 0], latents=latents, sampler="ddim", steps=steps,
-        clip=False, progress=False, **options,
-    )  # fmt: skip
-    return latents, images
-
-
-@pytest.mark.parametrize("spacing", SPACINGS)
-@pytest.mark.parametrize("prediction_type", ["epsilon", "v"])
-def test_sampling_from_the_latent_returns_the_image(spacing, prediction_type, make_card, gaussian):
-    card = make_card(prediction_type=prediction_type, guidance_strength=2.0)
-    options = {"spacing": spacing, "guidance_strength": 0.0}
-    _, images = there_and_back(gaussian(card), **options)
-    np.testing.assert_allclose(images, IMAGES, atol=1e-4)
-
-
-@pytest.mark.parametrize("schedule", ["linear", "cosine", "sigmoid"])
+@pytest.mark.parametrize(("spacing", "schedule"), side_by_side(SPACINGS, SCHEDULES))
 @pytest.mark.parametrize("zero_snr", [False, True])
-def test_a_step_from_pure_noise_has_an_inverse_too(schedule, zero_snr, make_card, gaussian):
-    card = make_card(make_schedule(schedule, 1000, zero_snr), prediction_type="v")
-    _, images = there_and_back(gaussian(card), iterations=10, guidance_strength=0.0)
-    np.testing.assert_allclose(images, IMAGES, atol=1e-3)
+def test_sampling_from_the_latent_returns_the_image(
+    spacing, schedule, zero_snr, make_card, gaussian
+):
+    """Where the first step is from pure noise, too."""
+    denoiser = gaussian(make_card(make_schedule(schedule, 1000, zero_snr), prediction_type="v"))
+    options = {"spacing": spacing, "steps": 20, "clip": False, "progress": False}
+    latents = invert(
+        denoiser, IMAGES, [0, 1, 2], batch_size=2, fixed_point_iterations=30, **options
+    )
+    images = sample(
+        denoiser, [0, 1, 2], latents=latents, sampler="ddim", guidance_strength=0.0, **options
+    )
+    np.testing.assert_allclose(images, IMAGES, atol=1e-4)
 
 
 @pytest.mark.parametrize("schedule", ["linear", "cosine"])
