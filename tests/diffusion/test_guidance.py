@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 from kdiffusion.diffusion.guidance import guided
-from kdiffusion.diffusion.sampling import network_evaluations, sample
+from kdiffusion.diffusion.sampling import sample
 
 NULL = 3
 
@@ -81,15 +81,10 @@ def test_no_label_is_not_guided_against_itself():
 
 
 def test_the_cards_interval_holds_unless_another_is_given(make_card, knows_x0):
-    schedule = make_card().schedule
-    levels = schedule.noise_levels
+    levels = make_card().schedule.noise_levels
     interval = (levels[350], levels[650])  # 3 of the 10 steps
     card = make_card(guidance_strength=1.0, steps=10, guidance_interval=interval)
-    everywhere, nowhere = make_card(guidance_strength=1.0, steps=10), {"guidance_strength": 0.0}
-    assert network_evaluations(card) == 13
-    assert network_evaluations(card, guidance_strength=3.0) == 13
-    assert network_evaluations(card, guidance_interval=(0.0, np.inf)) == 20
-    assert network_evaluations(card, **nowhere) == 10
+    everywhere = make_card(guidance_strength=1.0, steps=10)
 
     def images(card, **options):
         denoiser = knows_x0(card, np.random.default_rng(0).uniform(-1, 1, (4, 2, 3, 1)))

@@ -93,7 +93,6 @@ def test_callback_and_progress_follow_the_moves(make_card, gaussian, capsys):
     [
         ({"images": IMAGES * 200}, "`images`"),
         ({"sampler": "unipc"}, "`sampler`"),
-        ({"labels": [0, 1]}, "broadcast"),
     ],
 )
 def test_what_would_paint_wrongly_is_refused(changes, message, make_card, gaussian):
