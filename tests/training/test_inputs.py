@@ -79,36 +79,33 @@ def test_what_would_train_silently_wrong_is_refused_before_the_first_step(model,
     assert int(model.step) == 0
 
 
-@pytest.mark.parametrize("source", SOURCES)
-def test_no_batch_is_lost_by_looking_at_the_first(model, source):
-    steps = 1 if source == "PyDataset" else 2
-    batch_size = 4 if source == "arrays" else None
-    model.fit(
-        *SOURCES[source](IMAGES, LABELS), batch_size=batch_size, steps_per_epoch=steps, verbose=0
-    )
-    assert int(model.step) == steps
-
-
-def test_what_keras_has_and_this_model_has_not_is_told(model):
-    with pytest.raises(ValueError, match="`y` must be the label"):
-        model.fit(IMAGES, verbose=0)
-    with pytest.raises(ValueError, match="`class_weight`"):
-        model.fit(IMAGES, LABELS, class_weight={0: 1.0, 1: 2.0}, verbose=0)
-    with pytest.raises(ValueError, match=r"model\.sample"):
-        model.predict(IMAGES)
-    with pytest.raises(ValueError, match="`metrics`"):
-        model.compile("sgd", metrics=["accuracy"])
-
-
-@pytest.mark.parametrize("source", SOURCES)
-def test_the_card_counts_the_images(model, source, tmp_path):
-    steps = 1 if source == "PyDataset" else 2
+@pytest.mark.parametrize(
+    ("source", "batches", "seen"),
+    [("arrays", 2, 8), ("tf.data", 2, 8), ("generator", 2, 16), ("PyDataset", 1, 8)],
+)
+def test_the_card_counts_the_images_and_the_first_ones_are_among_them(
+    model, source, batches, seen, tmp_path
+):
     options = {"batch_size": 4} if source == "arrays" else {}
-    model.fit(*SOURCES[source](IMAGES, LABELS), steps_per_epoch=steps, verbose=0, **options)
-    seen = 8 if source == "PyDataset" else 4 * steps if source != "generator" else 8 * steps
-    assert model.card().images_seen == seen
+    model.fit(*SOURCES[source](IMAGES, LABELS), steps_per_epoch=batches, verbose=0, **options)
+    assert int(model.step) == batches
     model.save(tmp_path / "model.keras")
-    assert keras.saving.load_model(tmp_path / "model.keras").card().images_seen == seen
+    for each in (model, keras.saving.load_model(tmp_path / "model.keras")):
+        assert each.card().images_seen == seen
+
+
+@pytest.mark.parametrize(
+    "options", [{"class_weight": {0: 1.0, 1: 2.0}}, {"sample_weight": np.ones(8)}]
+)
+def test_weights_of_examples_are_refused(model, options):
+    with pytest.raises(ValueError, match="`class_weight` and `sample_weight`"):
+        model.fit(IMAGES, LABELS, **options, verbose=0)
+
+
+@pytest.mark.parametrize("options", [{"loss": "mse"}, {"metrics": ["accuracy"]}])
+def test_another_loss_or_metric_is_refused(model, options):
+    with pytest.raises(ValueError, match="must be None"):
+        model.compile("sgd", **options)
 
 
 def test_a_model_can_be_sampled_from_as_it_is(model):
@@ -122,13 +119,3 @@ def test_a_model_can_be_sampled_from_as_it_is(model):
 def test_images_of_another_shape_are_refused(model, images):
     with pytest.raises(ValueError, match="shape"):
         model.fit(images, LABELS, verbose=0)
-
-
-def test_sample_weights_are_refused(model):
-    with pytest.raises(ValueError, match="`sample_weight`"):
-        model.fit(IMAGES, LABELS, sample_weight=np.ones(8), verbose=0)
-
-
-def test_another_loss_is_refused(model):
-    with pytest.raises(ValueError, match="`loss` must be None"):
-        model.compile("sgd", loss="mse")
