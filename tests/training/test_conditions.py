@@ -3,7 +3,6 @@
 import keras
 import numpy as np
 import pytest
-import tensorflow as tf
 
 from kdiffusion.networks.unet import UNet
 from kdiffusion.training.conditions import conditions_of, without
@@ -21,6 +20,9 @@ CONDITIONS = {
 BY_NAME = {**CONDITIONS, "numbers": {"slant": NUMBERS[:, 1], "weight": NUMBERS[:, 0]}}
 
 
+BOTH = {"numbers": ("weight", "slant"), "image_channels": 2}
+
+
 def make_model(schedule, num_classes=3, objective=Denoising(), **arguments):
     network = UNet((4, 4, 1), num_classes, 8, (1,), 1, (), **arguments)
     model = DiffusionModel(network, schedule, objective, prediction_type="v")
@@ -30,12 +32,12 @@ def make_model(schedule, num_classes=3, objective=Denoising(), **arguments):
 
 @pytest.fixture
 def model(schedule):
-    return make_model(schedule, numbers=("weight", "slant"), image_channels=2)
+    return make_model(schedule, **BOTH)
 
 
 @pytest.mark.parametrize("objective", [Denoising(), Trajectory(timesteps=(99, 40))])
 def test_every_condition_is_learnt_from(schedule, objective):
-    model = make_model(schedule, objective=objective, numbers=("weight", "slant"), image_channels=2)
+    model = make_model(schedule, objective=objective, **BOTH)
     randomised = [RNG.normal(size=w.shape, scale=0.3) for w in model.network.get_weights()]
     if model.teacher is not None:
         model.teacher.set_weights(randomised)
@@ -58,11 +60,6 @@ def test_numbers_may_be_given_by_their_names(model):
     assert losses[0] == losses[1]
 
 
-def test_batches_may_come_from_tf_data(model):
-    batches = tf.data.Dataset.from_tensor_slices((PIXELS, CONDITIONS)).batch(4)
-    assert np.isfinite(model.fit(batches, verbose=0).history["loss"]).all()
-
-
 def test_a_model_without_classes_takes_no_labels(schedule):
     model = make_model(schedule, num_classes=0, numbers=("weight", "slant"))
     model.fit(PIXELS, {"numbers": NUMBERS}, batch_size=4, verbose=0)
@@ -70,12 +67,6 @@ def test_a_model_without_classes_takes_no_labels(schedule):
     numbers = {"weight": [0.0, 1.0], "slant": 0.5}
     images = model.sample([0, 0], numbers=numbers, steps=2, progress=False)
     assert images.shape == (2, 4, 4, 1)
-
-
-def test_the_card_names_the_conditions(model):
-    card = model.card()
-    assert [number.name for number in card.numbers] == ["weight", "slant"]
-    assert card.condition_shapes == {"numbers": (2,), "image": (4, 4, 2)}
 
 
 def test_an_example_loses_all_its_conditions_at_once(model):
