@@ -13,7 +13,7 @@ from kdiffusion.training.timesteps import (
     LossSecondMoment,
     draw_fractions,
 )
-from tests.training.toy import compiled, draw
+from tests.training.toy import BATCHES, IMAGES, LABELS, compiled, draw
 
 T = 5
 LOSSES = np.array([1.0, 2.0, 3.0, 4.0, 10.0], "float32")  # of each t, always the same
@@ -101,25 +101,15 @@ def _model(network, schedule, **arguments):
     )  # fmt: skip
 
 
-def _batches():
-    images = np.random.default_rng(0).uniform(-1, 1, (16, 2, 2, 1)).astype("float32")
-    labels = np.arange(16, dtype="int32") % 2
-    return tf.data.Dataset.from_tensor_slices((images, labels)).batch(8).repeat()
-
-
-def _fit(model, steps):
-    model.fit(_batches(), steps_per_epoch=steps, verbose=0)
-
-
 def test_training_learns_the_moments_and_evaluates_without_them(scale_network, schedule):
     model = _model(scale_network, schedule)
-    losses = model.evaluate(_batches(), steps=4, return_dict=True, verbose=0)
+    losses = model.evaluate(BATCHES, return_dict=True, verbose=0)
     np.testing.assert_array_equal(model.timestep_sampler.seen, np.zeros(100))
-    _fit(model, 25)
-    assert np.sum(model.timestep_sampler.seen) == 25 * 8
+    model.fit(BATCHES, epochs=3, verbose=0)
+    assert np.sum(model.timestep_sampler.seen) == 3 * 8
     model.timestep_sampler.seen.assign(np.full(100, 10.0))
     model.ema_network.set_weights([np.zeros((3, 1)), np.zeros((1, 1))])
-    assert model.evaluate(_batches(), steps=4, return_dict=True, verbose=0) == losses
+    assert model.evaluate(BATCHES, return_dict=True, verbose=0) == losses
 
 
 def test_the_gradient_counts_each_timestep_by_its_importance(scale_network, schedule):
@@ -127,13 +117,12 @@ def test_the_gradient_counts_each_timestep_by_its_importance(scale_network, sche
     moments = np.linspace(0.1, 4.0, 100).astype("float32")
     model.timestep_sampler.average.assign(moments)
     model.timestep_sampler.seen.assign(np.full(100, 1000.0))
-    images, labels = next(iter(_batches()))
-    timesteps, noise, _ = draw(model, images, 0)
+    timesteps, noise, _ = draw(model, IMAGES, 0)
     importance = np.asarray(model.timestep_sampler.importance(timesteps))
     assert np.ptp(importance) > 0.1
-    logs = model.train_on_batch(images, labels, return_dict=True)
+    logs = model.train_on_batch(IMAGES, LABELS, return_dict=True)
     signal = np.sqrt(schedule.alphas_cumprod[timesteps])[:, None, None, None]
-    noisy = signal * images + np.sqrt(1 - signal**2) * noise
+    noisy = signal * IMAGES + np.sqrt(1 - signal**2) * noise
     gradient = np.mean(importance[:, None, None, None] * -2 * noise * noisy)
     np.testing.assert_allclose(scale_network.get_weights()[1][0, 0], -0.1 * gradient, rtol=1e-4)
     losses = np.mean(np.square(noise), axis=(1, 2, 3))
@@ -161,9 +150,9 @@ def test_replicas_learn_the_same_moments_together(scale_network, schedule):
     )
     with strategy.scope():
         model = _model(type(scale_network)(), schedule)
-    _fit(model, 30)
+    model.fit(BATCHES, epochs=3, verbose=0)
     moments = model.timestep_sampler
-    assert np.sum(moments.seen) == 30 * 8
+    assert np.sum(moments.seen) == 3 * 8
     for variable in (moments.average, moments.seen):
         copies = strategy.experimental_local_results(variable.value)
         np.testing.assert_array_equal(copies[0], copies[1])
