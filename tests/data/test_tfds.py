@@ -29,35 +29,34 @@ def load(directory, name="little", **arguments):
     return load_dataset(name, directory=directory, **arguments)
 
 
-@pytest.mark.parametrize("held_out", ["test", "validation"])
-def test_images_are_read_as_stored_and_a_split_is_the_validation_part(tmp_path, held_out):
-    splits = {"train": examples(20), held_out: examples(6)}
+TRAIN, TEST, VALIDATION = examples(20), examples(4), examples(6)
+UNKNOWN = (TEST[0], np.full(4, -1))
+
+
+@pytest.mark.parametrize(
+    ("others", "held_out"),
+    [
+        ({"validation": VALIDATION}, VALIDATION),
+        ({"validation": VALIDATION, "test": TEST}, TEST),
+        ({"validation": VALIDATION, "test": UNKNOWN}, VALIDATION),
+    ],
+)
+def test_images_are_read_as_stored_and_a_split_is_the_validation_part(tmp_path, others, held_out):
     kinds = features(count=tfds.features.Scalar(np.int64))  # which is passed over
-    dataset = load(store_tfds(tmp_path, kinds, splits))
-    np.testing.assert_array_equal(dataset.images, splits["train"][0])
-    np.testing.assert_array_equal(dataset.labels, splits["train"][1])
-    np.testing.assert_array_equal(dataset.validation_images, splits[held_out][0])
-    np.testing.assert_array_equal(dataset.validation_labels, splits[held_out][1])
+    directory = store_tfds(tmp_path, kinds, {"train": TRAIN, **others}, version="1.1.0")
+    dataset = load(directory, name="little:1.1.0")
+    np.testing.assert_equal((dataset.images, dataset.labels), TRAIN)
+    np.testing.assert_equal((dataset.validation_images, dataset.validation_labels), held_out)
     assert dataset.class_names == ("no", "yes")
     assert not dataset.horizontal_flip
 
 
-def test_test_goes_before_validation_unless_its_labels_are_unknown(tmp_path):
-    splits = {"train": examples(20), "validation": examples(6), "test": examples(4)}
-    dataset = load(store_tfds(tmp_path, features(), splits))
-    assert len(dataset.validation_labels) == 4
-    splits["test"] = (splits["test"][0], np.full(4, -1))
-    dataset = load(store_tfds(tmp_path, features(), splits, version="1.1.0"), name="little:1.1.0")
-    assert len(dataset.validation_labels) == 6
-
-
 def test_a_part_of_train_is_held_out_where_no_split_serves(tmp_path):
-    images, labels = examples(20)
-    splits = {"train": (images, labels), "test": (images[:3], np.full(3, -1))}
+    splits = {"train": TRAIN, "test": UNKNOWN}
     dataset = load(store_tfds(tmp_path, features(), splits), validation_fraction=0.2)
     np.testing.assert_array_equal(np.bincount(dataset.validation_labels), [2, 2])
     together = [*dataset.images, *dataset.validation_images]
-    assert {image.tobytes() for image in together} == {image.tobytes() for image in images}
+    assert {image.tobytes() for image in together} == {image.tobytes() for image in TRAIN[0]}
 
 
 def test_jpegs_are_decoded_as_pillow_decodes_them(tmp_path):
