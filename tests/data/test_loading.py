@@ -79,13 +79,11 @@ def test_digits_are_those_of_scikit_learn():
         for image, label in zip(digits.images, digits.target, strict=True)
     }
     dataset = load_dataset("digits", validation_fraction=0.2)
-    images = np.concatenate([dataset.images, dataset.validation_images])
-    labels = np.concatenate([dataset.labels, dataset.validation_labels])
-    assert images.shape == (1797, 8, 8, 1)
-    assert (images.min(), images.max()) == (0, 255)
-    assert [expected[image.tobytes()] for image in images] == list(labels)
+    images = [*dataset.images, *dataset.validation_images]
+    labels = [*dataset.labels, *dataset.validation_labels]
+    assert len(images) == 1797
+    assert [expected[image.tobytes()] for image in images] == labels
     assert len(dataset.validation_labels) == round(0.2 * 1797)
-    assert dataset.class_names == tuple("0123456789")
     assert not dataset.horizontal_flip
 
 
