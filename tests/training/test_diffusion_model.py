@@ -12,7 +12,7 @@ from kdiffusion.networks.unet import UNet
 from kdiffusion.training.diffusion_model import DiffusionModel
 from kdiffusion.training.objectives import Denoising, Trajectory
 from kdiffusion.training.timesteps import TIMESTEP_SAMPLING
-from tests.training.toy import BATCHES, IMAGES, LABELS, Fixed, compiled, draw, model_of
+from tests.training.toy import BATCHES, IMAGES, LABELS, compiled, draw, model_of
 
 
 @pytest.mark.parametrize(
@@ -57,21 +57,16 @@ def test_the_loss_is_the_weighted_squared_distance_to_the_target(
     np.testing.assert_allclose(losses, errors * weights, rtol=2e-5)
 
 
-def validation(model):
-    return draw(model, np.zeros((100, 2, 2, 1), "float32"), -1, model.validation_timesteps)
-
-
 @pytest.mark.parametrize("timestep_sampling", TIMESTEP_SAMPLING)
 def test_a_class_is_validated_at_all_noise_levels_where_images_are_sorted(
     scale_network, schedule, timestep_sampling
 ):
     model = model_of(scale_network, schedule, timestep_sampling=timestep_sampling)
-    timesteps = np.asarray(validation(model)[0])
+    images = np.zeros((100, 2, 2, 1), "float32")
+    timesteps = np.asarray(draw(model, images, -1, model.validation_timesteps)[0])
     # A folder's two classes, one after the other; unshuffled, the means are 24.5 and 74.5.
     assert abs(timesteps[:50].mean() - timesteps[50:].mean()) < 4 * np.sqrt(2 / 50 * 100**2 / 12)
     np.testing.assert_array_equal(np.sort(timesteps), np.arange(100))
-    again = validation(model)[0]
-    np.testing.assert_array_equal(again, timesteps)
 
 
 @pytest.mark.parametrize("timestep_sampling", TIMESTEP_SAMPLING)
@@ -143,20 +138,19 @@ def test_a_saved_model_evaluates_samples_and_trains_on_alike(tmp_path, schedule)
     model.fit(batches, epochs=2, verbose=0)
     model.save(tmp_path / "model.keras")
     copy = keras.saving.load_model(tmp_path / "model.keras")
-    assert int(copy.optimizer.iterations) == int(model.optimizer.iterations) == 2
-    learnt, loaded = (m.timestep_sampler for m in (model, copy))
-    assert np.sum(loaded.seen) == 16
-    np.testing.assert_array_equal(loaded.seen, learnt.seen)
-    np.testing.assert_array_equal(loaded.average, learnt.average)
-    first, second = (m.evaluate(batches, return_dict=True, verbose=0) for m in (model, copy))
-    assert first == second
-    options = {"sampler": "ddim", "steps": 2, "progress": False}
-    np.testing.assert_array_equal(
-        model.sample([0, 1], [3, 4], **options), copy.sample([0, 1], [3, 4], **options)
-    )
-    histories = [m.fit(batches, verbose=0).history for m in (model, copy)]
-    assert histories[0] == histories[1]
-    assert np.isfinite(histories[0]["loss"][0])
+    assert int(copy.optimizer.iterations) == 2
+    assert np.sum(copy.timestep_sampler.seen) == 16
+    results = [
+        [
+            each.evaluate(batches, return_dict=True, verbose=0),
+            each.sample([0, 1], [3, 4], sampler="ddim", steps=2, progress=False),
+            each.fit(batches, verbose=0).history,
+            [variable.numpy() for variable in (*each.weights, *each.optimizer.variables)],
+        ]
+        for each in (model, copy)
+    ]
+    np.testing.assert_equal(*results)
+    assert np.isfinite(results[0][2]["loss"][0])
 
 
 def test_the_denoiser_is_the_average_on_numpy_arrays(scale_network, schedule):
@@ -194,8 +188,6 @@ def test_the_card_says_what_the_model_is(scale_network, schedule):
     assert (card.prediction_type, card.null_label, card.ema_decay) == ("v", 2, 0.5)
     assert card.guidance_strength == 1.0
     assert card.schedule == schedule
-    with pytest.raises(ValueError, match="`null_label`"):
-        model.card(class_names=("a",))
 
 
 @pytest.mark.parametrize(
@@ -231,16 +223,3 @@ def test_whose_label_is_dropped_has_nothing_to_do_with_its_timestep_or_its_noise
     for values in (place, noise[:, :, 0, 0, 0], noise[:, :, 1, 1, 0]):
         found = np.corrcoef(values.ravel(), dropped.ravel())[0, 1]
         assert abs(found) < 4 / np.sqrt(dropped.size)
-
-
-def test_dropout_acts_in_a_training_step(schedule):
-    losses = []
-    rng = np.random.default_rng(0)
-    network = UNet((2, 2, 1), 2, 4, (1,), 1, (), dropout=0.5, dtype="float32")
-    weights = [rng.normal(size=w.shape, scale=0.3) for w in network.get_weights()]
-    for seed in (1, 2):  # of `Fixed` it decides the dropout alone
-        network.set_weights(weights)
-        model = model_of(network, schedule, Fixed, seed=seed)
-        model.compile("sgd", run_eagerly=True)
-        losses.append(model.train_on_batch(IMAGES, LABELS, return_dict=True)["loss"])
-    assert abs(losses[0] - losses[1]) > 1e-3 * losses[0]
