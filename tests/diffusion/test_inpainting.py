@@ -5,7 +5,6 @@ import pytest
 
 from kdiffusion.diffusion.denoiser import NetworkDenoiser
 from kdiffusion.diffusion.editing import inpaint, repaint_moves
-from kdiffusion.diffusion.prediction import from_x0_and_eps
 from kdiffusion.diffusion.samplers import SAMPLERS
 from tests.diffusion.conftest import watched
 
@@ -39,28 +38,22 @@ def test_the_way_down_and_back_up():
     assert repaint_moves(2, 5, 10) == [(2, 1), (1, 0)]
 
 
-def test_resampling_brings_the_painted_pixel_into_harmony(make_card):
+def test_resampling_brings_the_painted_pixel_into_harmony(make_card, gaussian):
     """Two pixels that are equal in all data: given one, the other must come out the same.
 
     Without resampling the painted pixel learns too little of the kept one.
     """
     card = make_card(image_shape=(1, 2, 1))
-    covariance, std_common, std_own = np.ones((2, 2)), 0.5, 0.05
-    covariance = std_common**2 * covariance + std_own**2 * np.eye(2)
+    covariance = 0.5**2 + 0.05**2 * np.eye(2)
+    variances, axes = np.linalg.eigh(covariance)
+    along_axes = gaussian(card, 0.0, np.sqrt(variances)[:, None])
 
     def network(noisy_image, timestep, label):
-        x = np.asarray(noisy_image, np.float64).reshape(-1, 2)
-        alpha_bar = card.schedule.alpha_bar(timestep)[:, None, None]
-        total = alpha_bar * covariance + (1 - alpha_bar) * np.eye(2)
-        x0 = np.sqrt(alpha_bar[:, 0]) * np.einsum(
-            "ij,bjk,bk->bi", covariance, np.linalg.inv(total), x
-        )
-        eps = (x - np.sqrt(alpha_bar[:, 0]) * x0) / np.sqrt(1 - alpha_bar[:, 0])
-        prediction = from_x0_and_eps(x0, eps, alpha_bar[:, 0], "epsilon")
-        return prediction.reshape(-1, 1, 2, 1)
+        """Along the axes of their covariance the two are independent, and so is their noise."""
+        turned = np.einsum("bhic,ij->bhjc", noisy_image, axes)
+        return np.einsum("bhjc,ij->bhic", along_axes(turned, timestep, label), axes)
 
     denoiser = NetworkDenoiser(card, network)
-
     kept = np.linspace(-0.8, 0.8, 100)
     known = np.stack([kept, np.zeros(100)], axis=1).reshape(100, 1, 2, 1)
     # Given one pixel the other is normal about (nearly) the same value.
@@ -88,17 +81,10 @@ def test_callback_and_progress_follow_the_moves(make_card, gaussian, capsys):
     assert "7/7" in capsys.readouterr().err
 
 
-@pytest.mark.parametrize(
-    ("changes", "message"),
-    [
-        ({"images": IMAGES * 200}, "`images`"),
-        ({"sampler": "unipc"}, "`sampler`"),
-    ],
-)
-def test_what_would_paint_wrongly_is_refused(changes, message, make_card, gaussian):
-    card = make_card()
-    with pytest.raises(ValueError, match=message):
-        run(gaussian(card), **changes)
+@pytest.mark.parametrize(("name", "value"), [("images", IMAGES * 200), ("sampler", "unipc")])
+def test_what_would_paint_wrongly_is_refused(name, value, make_card, gaussian):
+    with pytest.raises(ValueError, match=f"`{name}`"):
+        run(gaussian(make_card()), **{name: value})
 
 
 def test_kept_pixels_are_noised_to_the_level_that_the_others_are_at(make_card, gaussian):
