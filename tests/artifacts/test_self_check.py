@@ -1,4 +1,4 @@
-"""Golden predictions: what is compared, what is refused, and that files without them open."""
+"""Golden predictions: what is compared, and what is refused."""
 
 import json
 
@@ -50,11 +50,6 @@ def test_one_that_computes_something_else_is_refused(checked, error):
     onnx.save(model, checked)
     with pytest.raises(ArtifactError, match=r"checked.onnx.*does not compute what this file"):
         load_denoiser(checked)
-
-
-def test_a_file_without_golden_predictions_opens(toy):
-    assert SELF_CHECK_KEY not in texts_of(toy)
-    load_denoiser(toy)
 
 
 def test_the_numbers_are_of_all_that_is_predicted(card):
