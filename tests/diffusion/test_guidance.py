@@ -27,21 +27,22 @@ def batch(labels, timesteps=5):
     return images, np.broadcast_to(np.int32(timesteps), len(labels)), labels
 
 
-def combined(x, label, strength):
-    return (1 + strength) * ((label + 1) * x + label) - strength * ((NULL + 1) * x + NULL)
+def assert_guided(prediction, x, labels, strength):
+    """That it is the paper's combination, of one strength or one for each row."""
+    labels, w = (np.reshape(each, (-1, 1, 1, 1)) for each in (labels, strength))
+    expected = (1 + w) * ((labels + 1) * x + labels) - w * ((NULL + 1) * x + NULL)
+    np.testing.assert_allclose(prediction, expected, rtol=1e-5, atol=1e-5)
+    assert prediction.dtype == np.float32
 
 
 @pytest.mark.parametrize("strength", [-1.0, 0.5, 3.0, np.float64(1.5)])
-def test_the_papers_convention_in_one_call(strength):
+def test_the_papers_convention_in_one_call_and_no_label_is_not_guided(strength):
     denoiser = Labelled()
-    x, t, labels = batch([0, 2])
+    x, t, labels = batch([0, NULL, 2, NULL])
     prediction = guided(denoiser, strength, NULL)(x, t, labels)
-    for row, label in enumerate((0, 2)):
-        np.testing.assert_allclose(
-            prediction[row], combined(x[row], label, strength), rtol=1e-5, atol=1e-6
-        )
-    assert denoiser.rows == [4]
-    assert prediction.dtype == np.float32
+    assert denoiser.rows == [6]
+    assert_guided(prediction, x, labels, strength)
+    np.testing.assert_array_equal(prediction[[1, 3]], Labelled()(x, t, labels)[[1, 3]])
 
 
 def test_strength_zero_is_the_conditional_model_itself():
@@ -58,26 +59,9 @@ def test_outside_the_interval_a_row_costs_one_evaluation(interval):
     x, t, labels = batch([0, 1, 2, 0, 1], [0, 1, 2, 3, 4])
     prediction = guide(x, t, labels)
     assert denoiser.rows == [7]  # low < sigma <= high: timesteps 2 and 3
-    for row in range(5):
-        strength = 2.0 if row in (2, 3) else 0.0
-        np.testing.assert_allclose(
-            prediction[row], combined(x[row], labels[row], strength), rtol=1e-5, atol=1e-6
-        )
+    assert_guided(prediction, x, labels, [0, 0, 2, 2, 0])
     guide(*batch([0, 1], 0))
     assert denoiser.rows == [7, 2]
-
-
-def test_no_label_is_not_guided_against_itself():
-    denoiser = Labelled()
-    x, t, labels = batch([0, NULL, 2, NULL])
-    prediction = guided(denoiser, 2.5, NULL)(x, t, labels)
-    assert denoiser.rows == [6]
-    np.testing.assert_array_equal(prediction[[1, 3]], Labelled()(x, t, labels)[[1, 3]])
-    labelled = [0, 2]
-    alone = guided(Labelled(), 2.5, NULL)(x[labelled], t[labelled], labels[labelled])
-    np.testing.assert_array_equal(prediction[labelled], alone)
-    # Within rounding it is what the formula gives.
-    np.testing.assert_allclose(prediction[1], combined(x[1], NULL, 2.5), rtol=1e-5, atol=1e-5)
 
 
 def test_the_cards_interval_holds_unless_another_is_given(make_card, knows_x0):
