@@ -13,12 +13,5 @@ def numbered_dataset():
     random = np.random.default_rng(0)
     images = random.integers(0, 256, (53, 4, 6, 3), np.uint8)
     images[:, 0, 0, 0], images[:, 0, 5, 0] = 0, 255
-    return ImageDataset(
-        name="numbered",
-        images=images,
-        labels=np.arange(53, dtype=np.int32),
-        validation_images=images[:11],
-        validation_labels=np.arange(11, dtype=np.int32),
-        class_names=tuple(f"number {index}" for index in range(53)),
-        horizontal_flip=True,
-    )
+    labels, names = np.arange(53, dtype=np.int32), tuple(f"number {index}" for index in range(53))
+    return ImageDataset("numbered", images, labels, images[:11], labels[:11], names, True)

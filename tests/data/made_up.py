@@ -30,20 +30,17 @@ def store_tfds(directory, features, splits, name="little", version="1.0.0"):
         for key, feature in features.items()
         if key not in ("image", "label")
     }
+    examples = {
+        split: [
+            (index, {**others, "image": image, "label": label})
+            for index, (image, label) in enumerate(zip(images, labels, strict=True))
+        ]
+        for split, (images, labels) in splits.items()
+    }
     tfds.dataset_builders.store_as_tfds_dataset(
-        name=name,
-        version=version,
-        features=features,
-        split_datasets={
-            split: [
-                (index, {**others, "image": image, "label": label})
-                for index, (image, label) in enumerate(zip(images, labels, strict=True))
-            ]
-            for split, (images, labels) in splits.items()
-        },
-        data_dir=directory,
-        disable_shuffling=True,
-    )
+        name=name, version=version, features=features, split_datasets=examples,
+        data_dir=directory, disable_shuffling=True,
+    )  # fmt: skip
     return directory
 
 
