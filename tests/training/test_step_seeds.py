@@ -5,19 +5,15 @@ import tensorflow as tf
 
 from kdiffusion.networks.unet import UNet
 from kdiffusion.training.step_seeds import DROPOUT, seed_dropout, step_seeds
+from tests.networks.layer_values import network_inputs, randomise
 
 
 def test_dropout_repeats_with_seed_step_and_replica_and_differs_otherwise():
     strategy = tf.distribute.MirroredStrategy(["/cpu:0", "/cpu:1"])
     with strategy.scope():
         network = UNet((4, 4, 1), 2, 4, (1,), 1, (), dropout=0.5)
-    for weight in network.weights:
-        weight.assign(np.random.default_rng(0).normal(size=weight.shape))
-    inputs = {
-        "noisy_image": tf.ones((2, 4, 4, 1)),
-        "timestep": tf.zeros(2, tf.int32),
-        "label": tf.zeros(2, tf.int32),
-    }
+    randomise(network)
+    inputs = network_inputs((4, 4, 1))
 
     def predict(seed, step):
         seed_dropout(network, step_seeds(seed, step)[DROPOUT])
