@@ -55,13 +55,3 @@ def test_second_implementation(seed):
     np.testing.assert_allclose(
         initial_latents([seed], (3, 5, 3)).ravel(), normals(seed, 45), rtol=1e-13
     )
-
-
-def test_it_is_standard_normal_and_seeds_are_independent():
-    draws = initial_latents(range(400), (8, 8, 3)).reshape(400, -1)
-    assert draws.dtype == np.float64
-    assert abs(draws.mean()) < 4 / math.sqrt(draws.size)
-    assert abs(draws.std() - 1) < 4 / math.sqrt(2 * draws.size)
-    assert abs((draws**4).mean() - 3) < 4 * math.sqrt(96 / draws.size)
-    correlations = np.corrcoef(draws)[np.triu_indices(400, 1)]
-    assert np.abs(correlations).max() < 6 / math.sqrt(192)
