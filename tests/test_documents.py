@@ -33,13 +33,20 @@ def _blocks(document, language):
     return re.findall(rf"```{language}\n(.*?)```", text, re.DOTALL)
 
 
-@pytest.mark.parametrize("page", ["sampling", "edit", "evaluation"])
-def test_the_snippets_of_a_page_run_one_after_another(page, tmp_path, monkeypatch):
+@pytest.mark.parametrize(
+    "document", ["README.md", "docs/sampling.md", "docs/edit.md", "docs/evaluation.md"]
+)
+def test_the_snippets_of_a_page_run_one_after_another(document, tmp_path, monkeypatch):
+    """But for the README's that trains: see below."""
+    file = tmp_path / "runs" / "digits" / "export" / "denoiser.onnx"
+    file.parent.mkdir(parents=True)
+    shutil.copy(ROOT / "tests" / "golden" / "denoiser.onnx", file)
     monkeypatch.chdir(tmp_path)
     monkeypatch.setitem(SAMPLERS, "euler", SAMPLERS["ddim"])  # a page's row goes with the test
     names = {}
-    for snippet in _blocks(f"docs/{page}.md", "python"):
-        exec(snippet, names)
+    for snippet in _blocks(document, "python"):
+        if ".fit(" not in snippet:
+            exec(snippet, names)
     assert names["denoiser"].card.class_names == tuple("0123456789")
 
 
@@ -110,17 +117,6 @@ def test_commands_are_as_they_are_called(document):
         else:
             command = resolve_name(f"kdiffusion.{COMMANDS[name][0]}")
             call(functools.wraps(command)(lambda **_: None), options, name)
-
-
-def test_the_sampling_snippet_of_the_readme_runs(tmp_path, monkeypatch):
-    file = tmp_path / "runs" / "digits" / "export" / "denoiser.onnx"
-    file.parent.mkdir(parents=True)
-    shutil.copy(ROOT / "tests" / "golden" / "denoiser.onnx", file)
-    monkeypatch.chdir(tmp_path)
-    *_, snippet = _blocks("README.md", "python")
-    names = {}
-    exec(snippet, names)
-    assert names["images"].shape == (2, 8, 8, 1)
 
 
 @pytest.mark.slow
