@@ -65,15 +65,13 @@ def test_imports_point_down(name):
                 assert may, f"{path.relative_to(ROOT)} imports {imported}"
 
 
-def test_the_loop_needs_numpy_alone():
-    allowed = {*sys.stdlib_module_names, "kdiffusion", "numpy", "tqdm"}
-    for path in _files("diffusion"):
+@pytest.mark.parametrize(
+    ("package", "libraries"), [("diffusion", {"numpy", "tqdm"}), ("networks", {"numpy", "keras"})]
+)
+def test_the_loop_needs_numpy_alone_and_networks_are_plain_keras(package, libraries):
+    allowed = {*sys.stdlib_module_names, "kdiffusion", *libraries}
+    for path in _files(package):
         assert {name.split(".")[0] for name in _imports(path)} <= allowed, path
-
-
-def test_networks_are_plain_keras():
-    for path in _files("networks"):
-        assert "tensorflow" not in {name.split(".")[0] for name in _imports(path)}, path
 
 
 def test_no_command_imports_another():
