@@ -175,13 +175,6 @@ def test_a_step_is_traced_once(scale_network, schedule):
     assert len(traced) == 1
 
 
-def test_sampling_again_traces_nothing_again(scale_network, schedule):
-    model = DiffusionModel(scale_network, schedule)
-    for count in (1, 3):
-        model.sample([0] * count, range(count), sampler="ddim", steps=2, progress=False)
-    assert model.prediction_function.experimental_get_tracing_count() == 1
-
-
 def test_the_card_says_what_the_model_is(scale_network, schedule):
     model = DiffusionModel(scale_network, schedule, prediction_type="v", ema_decay=0.5)
     card = model.card(class_names=("a", "b"))
