@@ -14,6 +14,7 @@ from kdiffusion.artifacts import load_denoiser, released_models
 from kdiffusion.artifacts.released import ARTIFACTS, WEIGHTS, existing
 from kdiffusion.export.formats import FORMATS
 from kdiffusion.export.source import read_source
+from tests.networks.layer_values import network_inputs
 
 MODELS = released_models()
 
@@ -44,12 +45,9 @@ def test_the_weights_to_train_on_from_are_those_of_the_file_to_sample_from(name)
     network, card = read_source(name)
     denoiser = load_denoiser(name)
     assert card == denoiser.card
-    rng = np.random.default_rng(0)
-    images = rng.standard_normal((4, *card.image_shape)).astype(np.float32)
-    timesteps, labels = np.array([0, 300, 700, 999], np.int32), np.arange(4, dtype=np.int32)
-    inputs = {"noisy_image": images, "timestep": timesteps, "label": labels}
+    inputs = network_inputs(card.image_shape)
     predicted = np.asarray(network(inputs, training=False))
-    np.testing.assert_allclose(predicted, denoiser(images, timesteps, labels), atol=1e-2)
+    np.testing.assert_allclose(predicted, denoiser(*inputs.values()), atol=1e-2)
 
 
 def test_a_name_is_the_model_and_a_path_is_a_path(tmp_path, monkeypatch):
