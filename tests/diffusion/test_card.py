@@ -60,8 +60,7 @@ def test_every_field_survives_json_bit_for_bit():
 
 
 def changed(**changes):
-    fields = json.loads(DenoiserCard(**FIELDS).to_json())
-    return {**fields, **changes}
+    return {**json.loads(DenoiserCard(**FIELDS).to_json()), **changes}
 
 
 def test_a_card_of_a_newer_minor_version_opens_without_what_it_adds():

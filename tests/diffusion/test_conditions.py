@@ -35,11 +35,7 @@ def drawing(card, value=0.5):
 
 
 def test_conditions_are_arrays_in_the_order_of_the_card(card):
-    asked = {
-        "numbers": {**dict(reversed(ASKED.items()))},
-        "image": drawing(card),
-        "label": [0, 1, 0],
-    }
+    asked = {"numbers": dict(reversed(ASKED.items())), "image": drawing(card), "label": [0, 1, 0]}
     conditions = check_conditions(card, asked, 3)
     np.testing.assert_array_equal(conditions.label, [0, 1, 0])
     np.testing.assert_array_equal(conditions.numbers, [[200, 5], [300, 5], [400, 5]])

@@ -126,8 +126,6 @@ def test_a_fitted_sampler_serves_its_own_timesteps_alone(make_card, gaussian):
     [
         ({"steps": 1001}, "steps"),
         ({"steps": 0}, "steps"),
-        ({"sampler": "magic"}, "sampler"),
-        ({"spacing": "even"}, "spacing"),
         ({"labels": [0, 4]}, "labels"),
         ({"sampler": "ddpm", "eta": 0.5}, "eta"),
         ({"eta": 1.5}, "eta"),
