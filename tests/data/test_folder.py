@@ -93,12 +93,10 @@ def described(folder):
 
 def test_numbers_come_from_the_metadata_of_the_folder(described):
     dataset = load(described, numbers=("light", "place"))
-    for images, conditions in (
-        (dataset.images, dataset.conditions),
-        (dataset.validation_images, dataset.validation_conditions),
-    ):
-        light = images.mean(axis=(1, 2, 3))
-        np.testing.assert_allclose(conditions["numbers"][:, 0], light, rtol=1e-6)
+    images = np.concatenate([dataset.images, dataset.validation_images])
+    numbers = [dataset.conditions["numbers"], dataset.validation_conditions["numbers"]]
+    lightness = np.concatenate(numbers)[:, 0]
+    np.testing.assert_allclose(lightness, images.mean(axis=(1, 2, 3)), rtol=1e-6)
     light, place = dataset.numbers
     assert (light.name, place.name) == ("light", "place")
     values = dataset.conditions["numbers"][:, 1]

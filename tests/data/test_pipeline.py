@@ -66,8 +66,8 @@ def test_shards_together_are_the_whole_batch(numbered_dataset, count):
 
 def test_flips_are_mirror_images_and_about_half(numbered_dataset):
     batches = take(training_batches(numbered_dataset, BATCH_SIZE, seed=5), 500)
-    images = to_uint8(np.concatenate([images for images, _ in batches]))
-    originals = numbered_dataset.images[np.concatenate([labels for _, labels in batches])]
+    images, labels = map(np.concatenate, zip(*batches, strict=True))
+    images, originals = to_uint8(images), numbered_dataset.images[labels]
     kept = (images == originals).all(axis=(1, 2, 3))
     flipped = (images == originals[:, :, ::-1]).all(axis=(1, 2, 3))
     np.testing.assert_array_equal(kept, ~flipped)
@@ -75,8 +75,7 @@ def test_flips_are_mirror_images_and_about_half(numbered_dataset):
     # Neither one draw a batch nor one an example.
     by_batch = flipped.reshape(-1, BATCH_SIZE).mean(axis=1)
     assert 0.5 < by_batch.var() / (0.25 / BATCH_SIZE) < 1.5
-    first_example = flipped[np.concatenate([labels for _, labels in batches]) == 0]
-    assert 0 < first_example.mean() < 1
+    assert 0 < flipped[labels == 0].mean() < 1
 
 
 @pytest.mark.parametrize("says", [True, False])
@@ -112,8 +111,7 @@ def test_validation_batches_are_all_examples_in_order(numbered_dataset, batch_si
     batches = take(dataset, 100)
     assert dataset.cardinality() == len(batches) == -(-11 // batch_size)
     assert all(len(labels) == batch_size for _, labels in batches[:-1])
-    images = np.concatenate([images for images, _ in batches])
-    labels = np.concatenate([labels for _, labels in batches])
+    images, labels = map(np.concatenate, zip(*batches, strict=True))
     np.testing.assert_array_equal(to_uint8(images), numbered_dataset.validation_images)
     np.testing.assert_array_equal(labels, numbered_dataset.validation_labels)
     assert labels.dtype == np.int32

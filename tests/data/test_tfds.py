@@ -11,14 +11,12 @@ from tests.data.made_up import random_pixels, store_tfds
 SHAPE = (6, 7, 3)
 
 
-def features(image=None, label=None, **others):
-    return tfds.features.FeaturesDict(
-        {
-            "image": image or tfds.features.Image(shape=SHAPE, encoding_format="png"),
-            "label": label or tfds.features.ClassLabel(names=["no", "yes"]),
-            **others,
-        }
-    )
+PNG = tfds.features.Image(shape=SHAPE, encoding_format="png")
+NO_OR_YES = tfds.features.ClassLabel(names=["no", "yes"])
+
+
+def features(image=PNG, label=NO_OR_YES, **others):
+    return tfds.features.FeaturesDict({"image": image, "label": label, **others})
 
 
 def examples(count, shape=SHAPE, classes=2):
