@@ -90,17 +90,12 @@ def test_a_recommended_sampler_that_is_not_known_is_replaced_and_told():
         ("guidance_strength", math.nan),
         ("guidance_interval", (0.5, math.inf)),
         ("guidance_interval", (1e8, 1e9)),
+        *((name, "four") for name in ("null_label", "images_seen", "steps", "ema_decay")),
     ],
 )
 def test_a_card_that_would_sample_wrongly_is_refused(name, value):
-    with pytest.raises(CardError, match=f"`{name}`"):
+    with pytest.raises(CardError, match="Not a card" if value == "four" else f"`{name}`"):
         DenoiserCard.from_json(json.dumps(changed(**{name: value})))
-
-
-@pytest.mark.parametrize("name", ["null_label", "images_seen", "steps", "ema_decay"])
-def test_a_string_is_no_number(name):
-    with pytest.raises(CardError, match="Not a card"):
-        DenoiserCard.from_json(json.dumps(changed(**{name: "four"})))
 
 
 def test_an_interval_without_ends_is_everywhere_and_no_infinity_is_written():
