@@ -51,14 +51,6 @@ def test_network_evaluations_are_what_is_really_spent(sampler, guidance, make_ca
     assert sum(len(labels) for *_, labels in seen) == 3 * network_evaluations(card, **options)
 
 
-def test_latents_from_the_seeds_are_what_is_drawn_anyway(make_card, gaussian):
-    card = make_card(sampler="ddpm")
-    seeds, latents = [3, 4, 5], initial_latents([3, 4, 5], (2, 3, 1))
-    given = sample(gaussian(card), [0, 0, 0], seeds, latents=latents, batch_size=2, progress=False)
-    drawn = sample(gaussian(card), [0, 0, 0], seeds, progress=False)
-    np.testing.assert_array_equal(given, drawn)
-
-
 def test_callback_sees_every_step_of_every_batch(make_card, gaussian):
     card, seen = make_card(), []
     images = sample(
@@ -79,11 +71,12 @@ def test_classes_go_by_their_names_too(make_card, knows_x0, names, numbers):
     assert np.array_equal(by_name, by_number)
 
 
-def test_seeds_count_up_from_0_unless_given(make_card, gaussian):
-    denoiser = gaussian(make_card(steps=2))
+def test_seeds_count_up_from_0_and_latents_are_their_first_draws_unless_given(make_card, gaussian):
+    denoiser = gaussian(make_card(sampler="ddpm", steps=2))
     for labels, seeds in (([2, 0, 1], [0, 1, 2]), (1, [0])):
-        given = sample(denoiser, labels, seeds, progress=False)
-        np.testing.assert_array_equal(sample(denoiser, labels, progress=False), given)
+        expected, latents = sample(denoiser, labels, seeds), initial_latents(seeds, (2, 3, 1))
+        for options in ({}, {"seeds": seeds, "latents": latents, "batch_size": 2}):
+            np.testing.assert_array_equal(sample(denoiser, labels, **options), expected)
 
 
 @pytest.mark.parametrize("sampler", [name for name, row in SAMPLERS.items() if not row.fitted])
