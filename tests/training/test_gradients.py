@@ -73,13 +73,8 @@ def test_replicas_take_the_step_and_measure_the_losses_that_one_does(scale_netwo
     for devices in (1, 2):
         names = [f"/cpu:{device}" for device in range(devices)]
         with tf.distribute.MirroredStrategy(names).scope():
-            model = compiled(
-                type(scale_network)(),
-                schedule,
-                keras.optimizers.SGD(0.5),
-                objective=Fixed,
-                gradient_clip_norm=0.05,
-            )
+            network, sgd = type(scale_network)(), keras.optimizers.SGD(0.5)
+            model = compiled(network, schedule, sgd, objective=Fixed, gradient_clip_norm=0.05)
         batches = tf.data.Dataset.from_tensor_slices((IMAGES, LABELS))
         # Of seven images, no replica gets as many as the next.
         history = model.fit(
