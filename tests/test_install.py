@@ -158,7 +158,7 @@ for line in sys.argv[2:]:
     try:
         main(line.split())
     except SystemExit as end:
-        print(f"{line}: {end.code or 0}", file=sys.stderr)
+        assert not end.code, f"{line}: {end.code}"
 """
 # What trains or converts, and the Hub, need an extra.
 NEED_MORE = {"train", "import", "export", "export_sampler", "hub"}
@@ -185,10 +185,6 @@ def test_sampling_needs_the_base_alone(tmp_path, run_python):
         "evaluate ./photos --data ./photos --images 8 --measures copies",
         cwd=tmp_path,
     )  # fmt: skip
-    assert "halted" not in done.stderr, done.stderr  # "import of NAME halted"
-    ended = re.findall("--help: (.*)", done.stderr)
-    assert len(ended) >= 5
-    assert set(ended) == {"0"}
     for name in ("three.png", "walk.png", "variations.png", "inpainted.png", "film.gif"):
         assert (tmp_path / name).is_file(), done.stderr
     assert (tmp_path / "samples" / "images_00000000-00000001.npz").is_file()
