@@ -66,20 +66,16 @@ def fixed_noise(shape):
 # The values with which a sampler that has an option is tried, beside its default.
 OPTION_VALUES = {"variance": VARIANCES, "eta": (0.5,)}
 # A sampler that draws noise, and a sampler with an option that makes it do so, by the table alone.
-STOCHASTIC = {
-    f"{name} {options}": (name, options)
+STOCHASTIC = [
+    (name, options)
     for name, sampler in SAMPLERS.items()
-    for options in (
-        {},
-        *({option: value} for option in sampler.options for value in OPTION_VALUES[option]),
-    )
+    for options in ({}, *({key: value} for key in sampler.options for value in OPTION_VALUES[key]))
     if sampler.always_random or "eta" in options
-}
+]
 
 
-@pytest.mark.parametrize("case", STOCHASTIC.values(), ids=STOCHASTIC)
-def test_stochastic_samplers_reproduce_mean_and_variance(case):
-    name, options = case
+@pytest.mark.parametrize(("name", "options"), STOCHASTIC, ids=str)
+def test_stochastic_samplers_reproduce_mean_and_variance(name, options):
     schedule, mean, std, count = SCHEDULES["linear"], 0.3, 0.5, 20_000
     step, predict = SAMPLERS[name].step, gaussian_predict(schedule, mean, std)
     pairs, normal = timestep_pairs(schedule, 1000), fixed_noise(count)

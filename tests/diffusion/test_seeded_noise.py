@@ -26,13 +26,10 @@ def philox_block(counter, key):
     return c
 
 
-def philox_words(seed, count):
-    blocks = (philox_block((n, 0, 0, 0), (seed, 0)) for n in itertools.count(1))
-    return list(itertools.islice(itertools.chain.from_iterable(blocks), count))
-
-
 def normals(seed, count):
-    uniform = [(word >> 11) / 2**53 for word in philox_words(seed, count + count % 2)]
+    blocks = (philox_block((n, 0, 0, 0), (seed, 0)) for n in itertools.count(1))
+    words = itertools.islice(itertools.chain.from_iterable(blocks), count + count % 2)
+    uniform = [(word >> 11) / 2**53 for word in words]
     values = []
     for u, v in zip(uniform[0::2], uniform[1::2], strict=True):
         radius = math.sqrt(-2 * math.log(1 - u))
