@@ -52,9 +52,8 @@ def test_zero_terminal_snr_keeps_the_first_and_zeroes_the_last():
 def test_minus_one_is_the_clean_image():
     schedule = make_schedule("cosine", 10)
     assert schedule.alpha_bar(-1) == 1.0
-    np.testing.assert_array_equal(
-        schedule.alpha_bar([-1, 0, 9]), [1.0, *schedule.alphas_cumprod[[0, 9]]]
-    )
+    expected = [1.0, *schedule.alphas_cumprod[[0, 9]]]
+    np.testing.assert_array_equal(schedule.alpha_bar([-1, 0, 9]), expected)
     assert schedule.half_log_snr(-1) == np.inf
     x0 = np.full((2, 1, 1, 1), 0.3)
     np.testing.assert_array_equal(schedule.q_sample(x0, -1, np.ones_like(x0)), x0)
@@ -78,10 +77,8 @@ def test_posterior_is_bayes_rule(t, s):
     ratio, x0, x_t = abar_t / abar_s, 0.7, -0.4
     if s >= 0:
         precision = 1 / (1 - abar_s) + ratio / (1 - ratio)
-        mean = (
-            math.sqrt(abar_s) * x0 / (1 - abar_s) + math.sqrt(ratio) * x_t / (1 - ratio)
-        ) / precision
-        variance = 1 / precision
+        weighted = math.sqrt(abar_s) * x0 / (1 - abar_s) + math.sqrt(ratio) * x_t / (1 - ratio)
+        mean, variance = weighted / precision, 1 / precision
     else:
         mean, variance = x0, 0.0
     assert schedule.posterior_mean(x0, x_t, t, s) == pytest.approx(mean, rel=1e-12)
