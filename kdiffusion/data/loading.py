@@ -18,6 +18,7 @@ if TYPE_CHECKING:
     from kdiffusion.diffusion.card import DenoiserCard
 
 FOLDER = "kdiffusion.data.folder"
+IDX = "kdiffusion.data.idx"
 TFDS = "kdiffusion.data.tfds"  # where a name that isn't in the table is looked for
 
 # Name: the module whose `load(name, directory, image_size)` gives an `ImageDataset`, or `Images`,
@@ -27,6 +28,8 @@ DATASETS = {
     "cifar10": TFDS,
     "cifar100": TFDS,
     "stl10": TFDS,
+    "fashion_mnist": IDX,
+    "mnist": IDX,
     "folder": FOLDER,
     "packed": "kdiffusion.parts.packing.pack",
 }
@@ -50,7 +53,8 @@ def load_dataset(
     Args:
         name: str. A key of `DATASETS`, or any TFDS name whose examples have an image and a label.
         directory: path. For `folder`, the folder that holds one sub-folder for each class; for
-            `packed`, the folder that `pack` wrote; for a TFDS name, its data directory, where
+            `packed`, the folder that `pack` wrote; for `fashion_mnist` and `mnist`, that of
+            their four files; for a TFDS name, its data directory, where
             `None` means `TFDS_DATA_DIR` or TFDS's own.
         image_size: int or (height, width) in pixels; other images are cropped around their centre
             to these proportions and resampled. Defaults to `None`: the images' own size.

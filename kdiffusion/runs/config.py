@@ -57,7 +57,7 @@ class DataConfig:
     """The images to learn from."""
 
     name: str = "digits"
-    """digits, cifar10, cifar100, stl10, folder, packed, or a TFDS name."""
+    """digits, fashion_mnist, cifar10, folder, packed, or any TFDS name with images and labels."""
     directory: Path | None = None
     """Image folder, packed folder, or TFDS's data directory (None: its default)."""
     image_size: Positive | tuple[Positive, Positive] | None = None

@@ -63,6 +63,24 @@ def digits_few_steps() -> Config:
     return _student(digits(), teacher="digits", epochs=12, timesteps=(999, 749, 499, 249))
 
 
+def fashion_mnist() -> Config:
+    """Fashion-MNIST, clothes at 28x28: ten minutes on two CPU cores.
+
+    `python -m kdiffusion train fashion_mnist`
+
+    From TFDS, or with `--data.directory` from the folder of its four files. The recipe of
+    `cifar10_small` with two levels.
+    """
+    changes = {
+        "data.name": "fashion_mnist",
+        "model.channel_multipliers": (1, 2),
+        "model.attention_resolutions": (7,),
+        "optimizer.epochs": 3,
+        "evaluation.every_epochs": 0,
+    }
+    return cifar10_small().replace(**changes)
+
+
 def cifar10_few_steps() -> Config:
     """A four-step student of `cifar10`: hours on two cores.
 
@@ -296,8 +314,8 @@ def stl10_large() -> Config:
 
 
 _MAKERS = (
-    digits, digits_few_steps, cifar10_paper, cifar10_small, cifar10_few_steps, cifar10_medium,
-    cifar10_large, stl10_small, stl10_large, upsampler_64,
+    digits, digits_few_steps, fashion_mnist, cifar10_paper, cifar10_small, cifar10_few_steps,
+    cifar10_medium, cifar10_large, stl10_small, stl10_large, upsampler_64,
 )  # fmt: skip
 
 PRESETS = {make.__name__: dataclasses.replace(make(), preset=make.__name__) for make in _MAKERS}

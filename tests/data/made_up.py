@@ -1,5 +1,6 @@
 """Data sets on the disk, made for the tests: a TFDS directory, a folder of images."""
 
+import gzip
 from pathlib import Path
 
 import numpy as np
@@ -50,3 +51,16 @@ def assert_same_data(one: ImageDataset, other: ImageDataset):
     assert one.class_names == other.class_names
     assert one.horizontal_flip == other.horizontal_flip
     assert one.content_hash() == other.content_hash()
+
+
+def write_idx(directory):
+    """The four files of MNIST's format: 20 images of ten classes, and 10 held out."""
+    for split, count in (("train", 20), ("t10k", 10)):
+        parts = {
+            f"{split}-images-idx3-ubyte.gz": random_pixels(count, (28, 28), seed=count),
+            f"{split}-labels-idx1-ubyte.gz": np.arange(count, dtype=np.uint8) % 10,
+        }
+        for name, values in parts.items():
+            header = bytes([0, 0, 8, values.ndim]) + np.array(values.shape, ">i4").tobytes()
+            (directory / name).write_bytes(gzip.compress(header + values.tobytes()))
+    return directory

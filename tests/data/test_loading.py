@@ -4,11 +4,11 @@ import numpy as np
 import pytest
 
 from kdiffusion.data import DATASETS, ImageDataset, load_dataset, name_and_directory
-from kdiffusion.data.loading import TFDS
+from kdiffusion.data.loading import IDX, TFDS
 from kdiffusion.data.pipeline import training_batches
 from kdiffusion.images import to_uint8
 from kdiffusion.parts.packing.pack import pack
-from tests.data.made_up import assert_same_data, random_pixels, store_tfds, write_folder
+from tests.data.made_up import assert_same_data, random_pixels, store_tfds, write_folder, write_idx
 
 
 @pytest.fixture(scope="module", params=DATASETS)
@@ -26,6 +26,8 @@ def source(request, tmp_path_factory):
             for split, size in (("train", 2 * classes), ("test", classes))
         }
         return name, store_tfds(directory, features, splits, name, str(builder.version))
+    if DATASETS[name] == IDX:
+        return name, write_idx(directory)
     if name == "packed":
         pack("digits", directory / "packed")
         return name, directory / "packed"
