@@ -45,12 +45,13 @@ sampler (float[batch, {shape}] noise, int32[batch] label, {more}float guidance_s
   strength_row = Where (usable, zero, no_row)
   strengths = Unsqueeze (guidance_strength, first_axis)
   w = Gather (strengths, strength_row)
-  nothing = Sub (noise, noise)
-  last_x, {last} = Loop (steps, , noise, {nothing}) <body = step (
-      int64 i, bool go_on, float[batch, {shape}] x, {remembered}
+  noise_shape = Shape (noise)
+  memory_shape = Concat <axis = 0> (memory_size, noise_shape)
+  nothing = ConstantOfShape (memory_shape)
+  last_x, last_memory = Loop (steps, , noise, nothing) <body = step (
+      int64 i, bool go_on, float[batch, {shape}] x, float[memory, batch, {shape}] memory
     ) => (
-      bool continues, float[batch, {shape}] x_next, float[batch, {shape}] x_corrected,
-      float[batch, {shape}] x0, {kept}
+      bool continues, float[batch, {shape}] x_next, float[memory, batch, {shape}] memory_next
     ) {{
     continues = Identity (go_on)
     {prefix}noisy_image = Concat <axis = 0> (x, x)
@@ -62,13 +63,23 @@ sampler (float[batch, {shape}] noise, int32[batch] label, {more}float guidance_s
     w_here = Mul (w, guides)
     push = Mul (w_here, difference)
     guided = Add (conditional, push)
-    from_x = Gather (estimate_x, i)
-    from_prediction = Gather (estimate_prediction, i)
-    x0_of_x = Mul (from_x, x)
-    x0_of_prediction = Mul (from_prediction, guided)
-    x0_unclipped = Add (x0_of_x, x0_of_prediction)
-    x0 = Clip (x0_unclipped, low, high)
-{sums}{keeping}  }}>
+    x_row = Unsqueeze (x, first_axis)
+    guided_row = Unsqueeze (guided, first_axis)
+    seen = Concat <axis = 0> (x_row, guided_row)
+    weights_of_seen = Gather (estimate, i)
+    parts_of_x0 = Mul (weights_of_seen, seen)
+    unclipped_row = ReduceSum (parts_of_x0, first_axis)
+    x0_row = Clip (unclipped_row, low, high)
+    state = Concat <axis = 0> (x_row, x0_row, memory)
+    weights_at_t = Gather (corrected, i)
+    parts_at_t = Mul (weights_at_t, state)
+    corrected_row = ReduceSum (parts_at_t, first_axis)
+    weights_at_s = Gather (step, i)
+    parts_at_s = Mul (weights_at_s, state)
+    x_next = ReduceSum <keepdims = 0> (parts_at_s, first_axis)
+    newest = Slice (memory, first_axis, newest_size)
+    memory_next = Concat <axis = 0> (corrected_row, x0_row, newest)
+  }}>
   image = Clip (last_x, low, high)
 }}
 """
@@ -86,10 +97,9 @@ def write(source: ExportSource, tables: SamplerTables, path: Path) -> None:
 
     text = _GRAPH.format(
         opset=OPSET,
-        **_memory(", ".join(map(str, source.card.image_shape))),
+        shape=", ".join(map(str, source.card.image_shape)),
         **_more(source.card),
         prefix=PREFIX,
-        sums=_weighted_sum("corrected", "x_corrected") + _weighted_sum("step", "x_next"),
     )
     model = onnx.parser.parse_model(text)
     names = {
@@ -127,20 +137,6 @@ def description(path: Path) -> dict[str, Any]:
     return json.loads(metadata[SAMPLER_KEY])
 
 
-def _memory(shape):
-    """The steps before, as the loop passes them on."""
-    remembered = STATE[2:]
-    kept = remembered[:-2]  # the oldest step is forgotten
-    return {
-        "shape": shape,
-        "last": ", ".join(f"unused_{name}" for name in remembered),
-        "nothing": ", ".join(["nothing"] * len(remembered)),
-        "remembered": ", ".join(f"float[batch, {shape}] {name}" for name in remembered),
-        "kept": ", ".join(f"float[batch, {shape}] {name}_kept" for name in kept),
-        "keeping": "".join(f"    {name}_kept = Identity ({name})\n" for name in kept),
-    }
-
-
 def _more(card):
     """The conditions beside the label: as inputs, and each beside as many of none."""
     inputs, both = "", ""
@@ -152,19 +148,6 @@ def _more(card):
   {PREFIX}{name} = Concat <axis = 0> ({given}, null_{name})
 """
     return {"more": inputs, "both": both}
-
-
-def _weighted_sum(table, result):
-    """Lines of a graph's body: a row of a table times the state."""
-    lines = [
-        f"{table}_weight_{name} = Gather ({table}_of_{name}, i)\n"
-        f"{table}_part_{name} = Mul ({table}_weight_{name}, {name})\n"
-        for name in STATE
-    ]
-    parts = ", ".join(f"{table}_part_{name}" for name in STATE)
-    return "".join(f"    {line}\n" for line in "".join(lines).splitlines()) + (
-        f"    {result} = Sum ({parts})\n"
-    )
 
 
 def _constants(card, tables):
@@ -183,15 +166,11 @@ def _constants(card, tables):
         "lowest_strength": np.float32(-1),
         "highest_strength": np.finfo(np.float32).max,
         "first_axis": np.array([0], np.int64),
+        "memory_size": np.array([len(STATE) - 2], np.int64),
+        "newest_size": np.array([len(STATE) - 4], np.int64),
         "low": low,
         "high": high,
     }
-    arrays |= dict(zip(("estimate_x", "estimate_prediction"), tables.estimate.T, strict=True))
-    for table in ("corrected", "step"):
-        columns = getattr(tables, table).T
-        arrays |= {
-            f"{table}_of_{name}": column for name, column in zip(STATE, columns, strict=True)
-        }
-    return [
-        numpy_helper.from_array(np.ascontiguousarray(array), name) for name, array in arrays.items()
-    ]
+    for name in ("estimate", "corrected", "step"):
+        arrays[name] = getattr(tables, name)[..., None, None, None, None]  # times [n, B, H, W, C]
+    return [numpy_helper.from_array(np.asarray(array), name) for name, array in arrays.items()]

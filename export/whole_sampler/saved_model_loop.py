@@ -78,27 +78,23 @@ def _sampling_function(network, card, tables):
             (tables.timesteps, tables.guides, tables.estimate, tables.corrected, tables.step),
         )
 
-        def move(i, x, *remembered):
+        def move(i, x, memory):
             inputs = {
                 "noisy_image": tf.concat([x, x], axis=0),
                 "timestep": tf.fill(tf.shape(conditions["label"]), timesteps[i]),
                 **conditions,
             }
             conditional, unconditional = tf.split(network(inputs, training=False), 2)
-            w = guidance_strength * guides[i]
-            guided = conditional + w * (conditional - unconditional)
-            x0 = tf.clip_by_value(estimate[i, 0] * x + estimate[i, 1] * guided, *tables.limits)
-            state = (x, x0, *remembered)
-            x_corrected, x = (
-                tf.add_n([table[i, k] * part for k, part in enumerate(state)])
-                for table in (corrected, step)
-            )
-            moved = (x, x_corrected, x0, *remembered[:-2])
-            return i + 1, *(tf.ensure_shape(part, noise.shape) for part in moved)
+            guided = conditional + guidance_strength * guides[i] * (conditional - unconditional)
+            x0 = tf.tensordot(estimate[i], tf.stack([x, guided]), 1)
+            x0 = tf.clip_by_value(x0, *tables.limits)
+            state = tf.concat([tf.stack([x, x0]), memory], axis=0)  # [6, B, H, W, C]
+            x_corrected, x_next = (tf.tensordot(table[i], state, 1) for table in (corrected, step))
+            memory_next = tf.concat([tf.stack([x_corrected, x0]), memory[:-2]], axis=0)
+            return i + 1, x_next, memory_next
 
-        nothing = [tf.zeros_like(noise)] * (len(STATE) - 2)
-        start = (tf.constant(0), noise, *nothing)
-        _, image, *_ = tf.while_loop(lambda i, *_: i < len(tables.timesteps), move, start)
+        start = (tf.constant(0), noise, tf.stack([tf.zeros_like(noise)] * (len(STATE) - 2)))
+        _, image, _ = tf.while_loop(lambda i, *_: i < len(tables.timesteps), move, start)
         return {"image": tf.clip_by_value(image, *tables.limits)}
 
     return draw
