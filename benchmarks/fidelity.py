@@ -26,7 +26,7 @@ from kdiffusion.parts.evaluation.distances import (
     kernel_distance,
     precision_and_recall,
 )
-from kdiffusion.parts.evaluation.features import open_network
+from kdiffusion.parts.evaluation.features import Reading, make_reader
 
 TOLERANCE = 1e-3
 SUBSET_SIZE = 100  # of the kernel distance
@@ -70,8 +70,8 @@ def theirs(drawn, real, weights):
 
 def ours(drawn, real, network):
     """What we measure."""
-    _, extract = open_network(network)
-    drawn, real = extract(drawn), extract(real)
+    reader = make_reader(Reading(network), None)
+    (drawn, _), (real, _) = reader(drawn), reader(real)
     estimates = kernel_distance(drawn, real, 100, SUBSET_SIZE, seed=0)
     precision, recall = precision_and_recall(real, drawn)
     return {

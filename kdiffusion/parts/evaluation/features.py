@@ -12,7 +12,6 @@ from pathlib import Path
 
 import numpy as np
 from PIL import Image
-from tqdm import tqdm
 
 from kdiffusion.artifacts.onnx_loader import open_session
 from kdiffusion.atomic_files import sha256_of
@@ -20,8 +19,6 @@ from kdiffusion.commands.inputs import PositiveOrNone
 
 from .judge import JUDGES, OUTPUTS, Judge, in_batches
 
-CHUNK = 500  # images at a time
-NETWORK_BATCH = 50  # a network like Inception makes 299 x 299 of each
 TYPES = {"tensor(float)": np.float32, "tensor(float16)": np.float16, "tensor(uint8)": np.uint8}
 WITHOUT_A_JUDGE = JUDGES / "cifar10.onnx"  # reads any image
 
@@ -77,40 +74,32 @@ class Reader:
             progress: bool. Whether to show a bar.
             mirrored: bool. Whether left and right change places first.
         """
-        features, classes = [], []
-        bar = tqdm(total=len(images), desc=f"Features of {what}", disable=not progress)
-        for first in range(0, len(images), CHUNK):
-            chunk = np.asarray(images[first : first + CHUNK])
-            chunk = np.ascontiguousarray(chunk[:, :, ::-1]) if mirrored else chunk
-            of_chunk = None if self.extract is None else self.extract(chunk)
+
+        def read(batch):
+            batch = np.ascontiguousarray(batch[:, :, ::-1]) if mirrored else batch
+            found = [] if self.extract is None else [self.extract(batch)]
             if self.judge is not None:
-                logits, of_judge = self.judge.read(chunk)
-                of_chunk = of_judge if of_chunk is None else of_chunk
-                classes.append(logits.argmax(axis=1))
-            features.append(np.asarray(of_chunk, np.float32))
-            bar.update(len(chunk))
-        bar.close()
-        return np.concatenate(features), np.concatenate(classes) if classes else None
+                logits, features = self.judge.read(batch)
+                found += [features, logits.argmax(axis=1)]
+            return found
+
+        found = in_batches(read, images, f"Features of {what}", progress)
+        return found[0].astype(np.float32), None if self.judge is None else found[-1]
 
 
 def make_reader(reading: Reading, judge: Judge | None) -> Reader:
     """The reader that a user asks for, with the judge that was found."""
-    path, size = reading.features, reading.feature_size
-    value_range, output = reading.feature_range, reading.feature_output
+    path = reading.features
     if path is None and judge is not None:
         return Reader(f"judge {judge.name}.onnx", f"judge {judge.sha256}", None, judge)
     if path is None:
-        path, value_range, output = WITHOUT_A_JUDGE, (0.0, 255.0), OUTPUTS[1]
-    name, extract = open_network(path, size, value_range, output)
-    return Reader(name, f"{sha256_of(path)} {name} {size} {tuple(value_range)}", extract, judge)
+        path, reading = WITHOUT_A_JUDGE, Reading(feature_output=OUTPUTS[1])
+    name, extract = open_network(path, reading)
+    given = f"{name} {reading.feature_size} {tuple(reading.feature_range)}"
+    return Reader(name, f"{sha256_of(path)} {given}", extract, judge)
 
 
-def open_network(
-    path: Path,
-    size: int | None = None,
-    value_range: tuple[float, float] = (0.0, 255.0),
-    output: str | None = None,
-) -> tuple[str, Features]:
+def open_network(path: Path, reading: Reading) -> tuple[str, Features]:
     """Features by a network in ONNX Runtime, and their name.
 
     The network has one input, `[B, H, W, C]` or `[B, C, H, W]`, of 1 or 3 channels, and takes a
@@ -119,13 +108,11 @@ def open_network(
 
     Args:
         path: path of the ONNX file.
-        size: int. Height and width that images are brought to, where the network doesn't fix them;
-            the images' own if None.
-        value_range: (low, high): pixels of 0 and of 255 become these. A network whose input is
-            uint8 takes pixels as they are. Defaults to `(0, 255)`.
-        output: str. Name of the output with the features, `[B, D]` or `[B, D, 1, 1]`; may be left
-            out where there is only one.
+        reading: Reading, of which the size, the range and the output count. Without a size, and
+            where the network doesn't fix it, images keep theirs. A network whose input is uint8
+            takes pixels as they are. The output is `[B, D]` or `[B, D, 1, 1]`.
     """
+    size, output = reading.feature_size, reading.feature_output
     session = open_session(path)
     (taken,) = session.get_inputs()
     outputs = [value.name for value in session.get_outputs()]
@@ -137,7 +124,7 @@ def open_network(
     height, width, channels = (taken.shape[axis] for axis in axes)
     fixed = (height, width) if isinstance(height, int) and isinstance(width, int) else None
     target = fixed or (size and (size, size))
-    dtype, (low, high) = TYPES[taken.type], value_range
+    dtype, (low, high) = TYPES[taken.type], reading.feature_range
 
     def prepared(images):
         images = np.broadcast_to(images, (*images.shape[:3], channels))
@@ -151,10 +138,7 @@ def open_network(
         return np.ascontiguousarray(images, dtype)
 
     def extract(images):
-        def run(batch):
-            return session.run([output], {taken.name: prepared(batch)})
-
-        (features,) = in_batches(run, images, NETWORK_BATCH)
+        (features,) = session.run([output], {taken.name: prepared(images)})
         return features.reshape(features.shape[:2]) if features.ndim > 2 else features
 
     return f"{path.name}, output {output}", extract

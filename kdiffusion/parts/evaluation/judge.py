@@ -21,6 +21,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+from tqdm import tqdm
 
 from kdiffusion.artifacts.onnx_loader import open_session
 from kdiffusion.atomic_files import sha256_of
@@ -28,21 +29,26 @@ from kdiffusion.atomic_files import sha256_of
 JUDGES = Path(__file__).parent / "judges"  # NAME.onnx of each that comes with the package
 CARD_KEY = "kdiffusion_judge"
 INPUT, OUTPUTS = "image", ("logits", "features")
-BATCH_SIZE = 250  # images at a time
+BATCH_SIZE = 50  # images at a time: a network like Inception makes 299 x 299 of each
 
 
 def in_batches(
-    read: Callable[[np.ndarray], Sequence[np.ndarray]], images: np.ndarray, batch_size: int
+    read: Callable[[np.ndarray], Sequence[np.ndarray]],
+    images: np.ndarray,
+    what: str = "",
+    progress: bool = False,
 ) -> list[np.ndarray]:
     """The arrays `[N, ...]` that a function of images `[B, H, W, C]` gives batch by batch.
 
     Args:
         read: function that returns a list of arrays `[B, ...]`.
         images: array `[N, H, W, C]`; sliced, so that it may lie on disk.
-        batch_size: int.
+        what: str. What is read, for the bar.
+        progress: bool. Whether to show a bar.
     """
-    firsts = range(0, len(images), batch_size)
-    pieces = [read(np.asarray(images[first : first + batch_size])) for first in firsts]
+    firsts = range(0, len(images), BATCH_SIZE)
+    bar = tqdm(firsts, what, unit=f"x{BATCH_SIZE} images", disable=not progress)
+    pieces = [read(np.asarray(images[first : first + BATCH_SIZE])) for first in bar]
     return [np.concatenate(parts) for parts in zip(*pieces, strict=True)]
 
 
@@ -72,7 +78,7 @@ class Judge:
         def run(batch):
             return self.session.run(list(OUTPUTS), {INPUT: batch.astype(np.float32)})
 
-        logits, features = in_batches(run, images, BATCH_SIZE)
+        logits, features = in_batches(run, images)
         return logits, features
 
 
@@ -102,12 +108,7 @@ def load_judge(path_or_name: str | os.PathLike) -> Judge:
     if path.suffix != ".onnx":
         path = JUDGES / f"{path_or_name}.onnx"
     session = open_session(path)
-    text = session.get_modelmeta().custom_metadata_map.get(CARD_KEY)
-    if text is None:
-        raise ValueError(
-            f"`judge` must be a classifier with `{CARD_KEY}` metadata. Received: {path}"
-        )
-    card = json.loads(text)
+    card = json.loads(session.get_modelmeta().custom_metadata_map[CARD_KEY])
     return Judge(
         path.stem, tuple(card["class_names"]), tuple(card["image_shape"]), card["accuracy"],
         sha256_of(path), session,

@@ -39,11 +39,11 @@ def images():
 
 
 def _extract(path, **options):
-    return open_network(path, **options)[1]
+    return open_network(path, Reading(**options))[1]
 
 
 def test_pixels_arrive_in_the_order_and_the_range_that_the_network_takes(network, images):
-    features = _extract(network(["batch", 3, "height", "width"]), value_range=(-1, 1))(images)
+    features = _extract(network(["batch", 3, "height", "width"]), feature_range=(-1, 1))(images)
     expected = images.transpose(0, 3, 1, 2) / 127.5 - 1
     np.testing.assert_allclose(features, expected.reshape(7, -1), atol=1e-6)
     for kind in (np.float32, np.uint8):
@@ -60,7 +60,8 @@ def test_grey_is_three_times_the_same_and_pooled_features_need_not_be_flat(netwo
 
 
 def test_images_are_brought_to_the_size_asked_for_without_rounding(network, images):
-    features = _extract(network(["batch", "h", "w", 3]), size=12)(images).reshape(7, 12, 12, 3)
+    extract = _extract(network(["batch", "h", "w", 3]), feature_size=12)
+    features = extract(images).reshape(7, 12, 12, 3)
     red = Image.fromarray(images[2, ..., 0].astype(np.float32))
     expected = np.asarray(red.resize((12, 12), Image.Resampling.BICUBIC))
     np.testing.assert_allclose(features[2, ..., 0], expected, rtol=1e-6)
@@ -71,7 +72,7 @@ def test_images_are_brought_to_the_size_asked_for_without_rounding(network, imag
 def test_of_several_outputs_one_must_be_named(network):
     path = network(["batch", "h", "w", 3], outputs=("a", "b"))
     with pytest.raises(ValueError, match="`feature_output`"):
-        open_network(path)
+        open_network(path, Reading())
     identities = {
         make_reader(Reading(path, size, value_range, output), None).identity
         for size, value_range, output in (
