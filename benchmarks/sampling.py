@@ -58,7 +58,7 @@ def main(
         }  # fmt: skip
         drawn = sample(denoiser, labels, range(images), progress=False, **options)
         found, _ = measure(ImageSet(to_uint8(drawn), labels), real, progress=False)
-        cells = (f"{found[name]:.3g}" if found[name] is not None else "–" for name in FIGURES)
+        cells = (f"{found[name]:.3g}" if name in found else "–" for name in FIGURES)
         evaluations = network_evaluations(card, **options)
         row = f"| {sampler} | {strength:g} | {count} | {evaluations} | {' | '.join(cells)} |"
         print(row, flush=True)

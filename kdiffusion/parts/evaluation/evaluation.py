@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import dataclasses
-import time
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
@@ -15,7 +14,7 @@ from kdiffusion.diffusion.sampling import sample
 from kdiffusion.images import to_uint8
 
 from .image_sets import ImageSet, chosen_rows
-from .measures import MEASURES, NEAREST, Samples, grain_levels
+from .measures import MEASURES, NEAREST, Samples
 from .network_measures import FEWEST_IMAGES, measure_network
 from .real_images import Real, conditions_to_sample, read_real
 
@@ -23,12 +22,6 @@ if TYPE_CHECKING:
     from kdiffusion.data import ImageDataset
     from kdiffusion.diffusion.denoiser import Denoiser
 
-FORMAT_VERSION = 1  # of evaluation.json
-# What a reader of evaluation.json may count on finding; null where it could not be measured.
-KEYS = (
-    "images", "frechet_distance", "kernel_distance", "precision", "recall", "density", "coverage",
-    "share_as_asked",
-)  # fmt: skip
 IMAGES, NETWORK_IMAGES = 5000, 500  # at most, unless given
 
 
@@ -93,15 +86,14 @@ def measure(
         (dict, (indices of the nearest training images, their distances) or None where `copies` was
         not measured).
     """
-    start = time.perf_counter()
     labels, count = _labels(samples, real.class_names), len(samples.images)
     names, left_out = measurable(measures, count, labels is not None, real)
     judge = real.reader.judge
-    seen = _read(samples.images, labels, names, real, seed, progress)
+    features, classes = real.reader(samples.images, "samples", progress)
+    seen = Samples(samples.images, features, classes, labels, seed)
     found = _compute(names, seen, real, progress)
     nearest = found.pop(NEAREST, None)
     return {
-        "format_version": FORMAT_VERSION,
         "source": "samples",
         "data": real.dataset.name,
         "held_out": None,
@@ -115,24 +107,12 @@ def measure(
             if name not in ("class_names", "labels")
         },
         "seed": seed,
-        **dict.fromkeys(KEYS),
         "images": count,
         **found,
         "real": _figures_of_held_out(names, count, seen, real, progress),
-        "seconds": round(time.perf_counter() - start, 1),
         "network": None,
         "not_measured": left_out,
     }, nearest  # fmt: skip
-
-
-def _read(images, labels, names, real, seed, progress):
-    reader, mirrored = real.reader, None
-    features, classes = reader(images, "samples", progress)
-    if "copies" in names and real.held_out_mirrored is not None:
-        mirrored, _ = reader(images, "mirrored samples", progress, mirrored=True)
-    class_names = () if reader.judge is None else reader.judge.class_names
-    grain = grain_levels(images) if "grain" in names else None
-    return Samples(features, mirrored, classes, labels, class_names, seed, grain)
 
 
 def _compute(names, samples, real, progress):
@@ -148,11 +128,10 @@ def _figures_of_held_out(names, count, seen, real, progress):
     images, labels = real.dataset.validation_images, real.dataset.validation_labels
     samples = dataclasses.replace(
         seen,
+        images=images[chosen],
         features=real.held_out[chosen],
-        mirrored=None,
         classes=None if real.held_out_classes is None else real.held_out_classes[chosen],
         labels=labels[chosen].astype(np.int64),
-        grain=grain_levels(images[chosen]) if "grain" in names else None,
     )
     dimensions = seen.features.shape[1]
     usable = [

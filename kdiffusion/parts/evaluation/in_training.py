@@ -28,10 +28,6 @@ if TYPE_CHECKING:
 
 EVALUATIONS = 4  # of a run, where `every_epochs` is None
 MEASURES = ("share_as_asked", "frechet", "kernel", "precision_recall", "grain")
-FIGURES = (  # one is left out where there are too few images for it
-    "share_as_asked", "frechet_distance", "kernel_distance", "recall", "grain_levels", "structure",
-    "detail",
-)  # fmt: skip
 
 
 def make_callback(
@@ -88,7 +84,7 @@ class EvaluationInTraining(keras.callbacks.Callback):
         self._writer.flush()  # a checkpoint follows, and says that this is done
 
     def figures(self, denoiser: Denoiser, progress: bool = True) -> dict[str, float]:
-        """Those of `FIGURES` that so many images can be measured by (docs/evaluation.md)."""
+        """Those of `ROWS` that so many images can be measured by (docs/evaluation.md)."""
         images = self._config.evaluation.images
         possible, _ = measurable(None, images, True, self._real)
         found = evaluate(
@@ -97,7 +93,7 @@ class EvaluationInTraining(keras.callbacks.Callback):
             network_images=images, seed=self._config.run.seed, progress=progress,
         )  # fmt: skip
         found |= found["network"]
-        return {name: found[name] for name in FIGURES if found.get(name) is not None}
+        return {name: found[name] for name in ROWS if found.get(name) is not None}
 
 
 def said_of(epoch: int, figures: Mapping[str, float], images: int, seconds: float) -> str:

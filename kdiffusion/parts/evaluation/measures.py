@@ -36,22 +36,18 @@ class Samples:
     """What was read of the images to measure.
 
     Attributes:
+        images: uint8 array `[N, H, W, C]`.
         features: float32 array `[N, D]`.
-        mirrored: the same of their mirror images; None where those are no examples.
         classes: int array `[N]`, as the judge reads them; None without one.
         labels: int array `[N]`, the classes asked for; None if unknown.
-        class_names: tuple of str.
         seed: int. Of subsets that measures take.
-        grain: float array `[N]`, of `grain_levels`; None where that isn't measured.
     """
 
+    images: np.ndarray
     features: np.ndarray
-    mirrored: np.ndarray | None = None
     classes: np.ndarray | None = None
     labels: np.ndarray | None = None
-    class_names: tuple[str, ...] = ()
     seed: int = 0
-    grain: np.ndarray | None = None
 
 
 @dataclasses.dataclass(frozen=True)
@@ -97,7 +93,6 @@ def _kernel(samples, real):
         "kernel_distance": float(estimates.mean()),
         # Of all images there is one subset, and no spread.
         "kernel_distance_sd": float(estimates.std()) if size < most else None,
-        "kernel_subsets": [KERNEL_SUBSETS, size],
     }
 
 
@@ -109,7 +104,7 @@ def _shares(names, measure, samples, real):
         each[np.sort(rng.choice(len(each), count, replace=False))]
         for each in (real.features, samples.features)
     ]
-    found: dict[str, float] = {"neighbour_images": count}
+    found: dict[str, float] = {}
     for name, value in zip(names, measure(*subsets), strict=True):
         found[name] = value
         if name != "density":  # which is no share
@@ -123,7 +118,7 @@ def _share_as_asked(samples, real):
     A class that was never asked for has None. The confusion matrix is `[asked][read]`, in numbers
     of images.
     """
-    labels, class_names, number = samples.labels, samples.class_names, len(samples.class_names)
+    labels, number = samples.labels, len(real.class_names)
     confusion = np.bincount(labels * number + samples.classes, minlength=number**2)
     confusion = confusion.reshape(number, number)
     asked, right = confusion.sum(axis=1), confusion.diagonal()
@@ -133,7 +128,7 @@ def _share_as_asked(samples, real):
         "share_as_asked_standard_error": _standard_error(share, len(labels)),
         "share_by_class": {
             name: None if count == 0 else float(hits / count)
-            for name, hits, count in zip(class_names, right, asked, strict=True)
+            for name, hits, count in zip(real.class_names, right, asked, strict=True)
         },
         "confusion": confusion.tolist(),
     }
@@ -146,7 +141,10 @@ def _standard_error(share, count):
 
 
 def _copies(samples, real):
-    found = nearest_of_both(samples.features, samples.mirrored, real.features)
+    mirrored = None
+    if real.held_out_mirrored is not None:
+        mirrored, _ = real.reader(samples.images, mirrored=True)
+    found = nearest_of_both(samples.features, mirrored, real.features)
     held_out = nearest_of_both(real.held_out, real.held_out_mirrored, real.features)
     return {**copies(found[1], held_out[1]), NEAREST: found}
 
@@ -162,9 +160,9 @@ def nearest_of_both(
 
 
 def _grain(samples, real):
-    count = len(samples.grain)
-    error = float(samples.grain.std(ddof=1) / np.sqrt(count)) if count > 1 else None
-    return {"grain_levels": float(samples.grain.mean()), "grain_levels_standard_error": error}
+    levels = grain_levels(samples.images)
+    error = float(levels.std(ddof=1) / np.sqrt(len(levels))) if len(levels) > 1 else None
+    return {"grain_levels": float(levels.mean()), "grain_levels_standard_error": error}
 
 
 def grain_levels(images: np.ndarray) -> np.ndarray:

@@ -59,11 +59,10 @@ def measure_network(
         dict of plain numbers and tuples:
         - `images`: how many were measured on; `sigmas`: the noise levels of the errors;
         - `x0_errors`: mean squared error in x_0 of one value of an image, for each of `sigmas`;
-        - `relative_errors`: those over the error of the best linear denoiser of each value by
-          itself, sigma^2 sd^2 / (sigma^2 + sd^2), sd^2 the variance of the images' values: 1 for a
-          network that knows no more than mean and variance;
-        - `structure`: log denoising error relative to the best per-pixel linear denoiser, averaged
-          over sigma >= 0.4; `detail`: the same over sigma <= 0.2; lower is better;
+        - `structure`: log of the error over that of the best linear denoiser of each value by
+          itself, sigma^2 sd^2 / (sigma^2 + sd^2), sd^2 the variance of the images' values: 0 for a
+          network that knows no more than mean and variance. Averaged over sigma >= 0.4;
+        - `detail`: the same over sigma <= 0.2; lower is better;
         - `label_nats`: what the label says about the image, in nats: at most ln(classes) for the
           best denoiser; more tells that the network without a label is far from it;
         - `structure_se`, `detail_se`, `label_nats_se`: their standard errors over the images.
@@ -126,7 +125,6 @@ def _summary(with_label, without, variance, values):
         "images": count,
         "sigmas": SIGMAS,
         "x0_errors": tuple(means[reported].tolist()),
-        "relative_errors": tuple((means / linear)[reported].tolist()),
         "structure": float(structure[0]),
         "structure_se": float(structure[1]),
         "detail": float(detail[0]),

@@ -223,15 +223,8 @@ def _nearest(samples, real, nearest):
 
 
 def _settings(figures):
-    judge = figures["judge"] or {"name": None, "accuracy": {}}
-    entries = {
-        "source": figures["source"],
-        "validation images": figures["held_out"],
-        "judge": judge["name"],
-        **{f"held-out images read right, {kind}": n for kind, n in judge["accuracy"].items()},
-        **{f"sampler: {name}": value for name, value in figures["sampler"].items()},
-        "seed of subsets": figures["seed"],
-    }
+    named = {name: figures[name] for name in ("source", "held_out", "judge", "seed")}
+    entries = {**named, **figures["sampler"]}
     return _rows(("", ""), [each for each in entries.items() if each[1] is not None])
 
 

@@ -115,7 +115,7 @@ def _results(facts, dataset):
             metric_args={"images": figures["images"]},
         )
         for key in METRICS
-        if figures[key] is not None
+        if key in figures
     ]
     return {"model_name": facts.name.split("/")[-1], "eval_results": results}
 
@@ -144,7 +144,7 @@ def _evaluation(figures):
         for name, value in figures["sampler"].items()
         if value is not None
     )
-    rows = [(_title(key), f"{figures[key]:.4g}") for key in METRICS if figures[key] is not None]
+    rows = [(_title(key), f"{figures[key]:.4g}") for key in METRICS if key in figures]
     return (
         f"\n## Evaluation\n\n`kdiffusion evaluate`: {figures['images']:,} sampled images "
         f"({sampler}) against {_escaped(figures['data'])}, by features of "

@@ -13,7 +13,7 @@ from kdiffusion.parts.evaluation.distances import (
     kernel_distance,
     precision_and_recall,
 )
-from kdiffusion.parts.evaluation.evaluation import KEYS, evaluate, measurable, measure
+from kdiffusion.parts.evaluation.evaluation import evaluate, measurable, measure
 from kdiffusion.parts.evaluation.features import Reader
 from kdiffusion.parts.evaluation.image_sets import ImageSet
 from kdiffusion.parts.evaluation.judge import load_judge
@@ -58,7 +58,7 @@ def fresh():
 
 def test_the_figures_are_those_of_the_measures_on_the_features(fresh, dataset, judge_file):
     figures = _evaluate(fresh, dataset, judge=str(judge_file))
-    assert all(figures[key] is not None for key in KEYS)
+    assert figures["not_measured"] == {}
     judge = load_judge(judge_file)
     real, drawn = (judge.read(each)[1].astype(float) for each in (dataset.images, fresh.images))
     estimates = kernel_distance(drawn, real, 4, 600)

@@ -68,7 +68,6 @@ def test_one_gaussian_is_as_good_as_the_linear_guess_and_its_label_tells_nothing
     card = _card(class_names=("a",), null_label=1)
     images, labels = _draw(4000, means)
     found = measure_network(_best_network(card, means), images, labels, progress=False)
-    np.testing.assert_allclose(found["relative_errors"], np.ones(7), rtol=0.05)
     assert abs(found["structure"]) < 4 * found["structure_se"] + 0.01
     assert abs(found["detail"]) < 4 * found["detail_se"] + 0.01
     assert found["label_nats"] == 0.0
