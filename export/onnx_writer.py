@@ -71,18 +71,17 @@ def convert(network: keras.Model, card: DenoiserCard) -> onnx.ModelProto:
         predict, predict.input_signature, opset=OPSET, custom_op_handlers=HANDLERS
     )
     _name_batch(model.graph)
-    introduce(model, card, "A denoiser: predicts from a noisy image")
+    introduce(model, "A denoiser: predicts from a noisy image")
     onnx.helper.set_model_props(model, {CARD_KEY: card.to_json(), SEAL_KEY: UNSEALED})
     onnx.checker.check_model(model, full_check=True)
     return model
 
 
-def introduce(model: onnx.ModelProto, card: DenoiserCard, what: str) -> None:
-    """Says in a model who wrote it, and what it takes and gives; viewers and clients show that.
+def introduce(model: onnx.ModelProto, what: str) -> None:
+    """Says in a model who wrote it and what it is; only the operations that it uses are imported.
 
     Args:
         model: onnx.ModelProto, which is changed.
-        card: DenoiserCard.
         what: str. What the graph is.
     """
     model.producer_name, model.producer_version = "kdiffusion", __version__
@@ -91,19 +90,6 @@ def introduce(model: onnx.ModelProto, card: DenoiserCard, what: str) -> None:
     kept = [each for each in model.opset_import if each.domain in used]
     del model.opset_import[:]
     model.opset_import.extend(kept)
-    meanings = {
-        "noisy_image": "x_t [B, H, W, C]: clean images are in [-1, 1]",
-        "timestep": f"t [B], from 0 (one noising step) to {len(card.alphas_cumprod) - 1} (noise)",
-        "label": f"class [B], from 0 to {card.null_label - 1}; {card.null_label} is no class",
-        "numbers": f"{', '.join(n.name for n in card.numbers or ())} [B, K]; NaN is none",
-        "given_image": "the image that it is conditioned on, as the network's input image",
-        OUTPUT_NAME: f"{card.prediction_type} [B, H, W, C]",
-        "noise": "standard normal x_T [B, H, W, C]",
-        "guidance_strength": "w: 0 is the plain conditional model",
-        "image": "[B, H, W, C] in [-1, 1]",
-    }
-    for value in (*model.graph.input, *model.graph.output):
-        value.doc_string = meanings[value.name]
 
 
 def _erfc(graph, node, name, arguments):

@@ -123,7 +123,7 @@ def write(source: ExportSource, tables: SamplerTables, path: Path) -> None:
         SAMPLER_KEY: json.dumps(tables.description),
         SEAL_KEY: UNSEALED,
     }
-    introduce(model, source.card, "A sampler: makes images from noise, by its denoiser")
+    introduce(model, "A sampler: makes images from noise, by its denoiser")
     onnx.helper.set_model_props(model, properties)
     onnx.checker.check_model(model)
     onnx.save(model, path)
