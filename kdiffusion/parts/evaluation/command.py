@@ -68,13 +68,16 @@ def main(
         refuse_existing(out / name, overwrite)
     given, denoiser, shape, names = _open(existing(source), images, seed, trust)
     if denoiser is not None:
-        sampling.resolve(denoiser.card)  # an error comes before the work
+        sampling.resolve(denoiser.card)
     dataset, held_out = _load_data(data, directory, denoiser and denoiser.card, shape)
     if given and set(names or ()) <= set(dataset.class_names):
         names = dataset.class_names  # some of them, in another order: by name, not by place
     real = read_real(dataset, shape, names, **vars(reading))
     count = len(given.images) if given else fitting_count(real) if images is None else images
-    _say_left_out(measurable(measures, count, given is None or given.labels is not None, real)[1])
+    labelled = given is None or given.labels is not None
+    _, left_out = measurable(measures, count, labelled, real)  # an error comes before the work
+    if left_out:
+        print("Not measured:", "; ".join(f"{name} ({why})" for name, why in left_out.items()))
     with _folder_of_samples(out / "samples", overwrite and denoiser is not None) as folder:
         samples = given or _sample(denoiser, real, range(seed, seed + count), folder, sampling)
         figures, nearest = measure(samples, real, measures, seed)
@@ -113,16 +116,6 @@ def _load_data(data, directory, card, image_shape) -> tuple[ImageDataset, str | 
         raise ValueError("`data` must be given: images, unlike models, don't name their data set")
     name, place = name_and_directory(data, directory)
     return load_dataset(name, directory=place, image_size=image_shape[:2]), None
-
-
-def _say_left_out(left_out):
-    """Prints one line: which measures are left out, and why."""
-    by_reason: dict[str, list[str]] = {}
-    for name, reason in left_out.items():
-        by_reason.setdefault(reason, []).append(name)
-    said = (f"{', '.join(names)} ({reason})" for reason, names in by_reason.items())
-    if left_out:
-        print(f"Not measured: {'; '.join(said)}.")
 
 
 def _folder_of_samples(folder, replace):

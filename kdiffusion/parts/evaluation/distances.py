@@ -8,10 +8,6 @@ import numpy as np
 
 BLOCK = 500  # rows of a matrix of distances that are held at a time
 NEAREST_SHARE = 0.01  # of the held-out images: as near as they is near
-COPIES = (
-    "copies", "copies_by_chance", "near_training_share",
-    "near_training_share_by_chance", "nearest_distance_ratio",
-)  # fmt: skip
 
 
 class Gaussian(NamedTuple):
@@ -138,11 +134,11 @@ def copies(distances: np.ndarray, held_out_distances: np.ndarray) -> dict[str, A
     Returns:
         dict: `copies`, samples nearer than any held-out image; `near_training_share`, those as near
         as the nearest 1 % of held-out images; what both are expected to be of samples that copy
-        nothing; `nearest_distance_ratio`, of the medians. None where no held-out image is fresh.
+        nothing; `nearest_distance_ratio`, of the medians. Empty where no held-out image is fresh.
     """
     fresh = held_out_distances[held_out_distances > 0]
     if not len(fresh):
-        return dict.fromkeys(COPIES)
+        return {}
     nearer = int(np.sum(distances < fresh.min()))
     # By this method, whatever their number, so many of other such images lie below it.
     limit = np.quantile(fresh, NEAREST_SHARE, method="weibull")

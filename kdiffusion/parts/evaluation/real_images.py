@@ -94,7 +94,8 @@ def _cached(dataset, reader, progress):
     judge = None if reader.judge is None else reader.judge.sha256
     known_by = f"{dataset.content_hash()} {dataset.horizontal_flip} {reader.identity} {judge}"
     key = hashlib.sha256(known_by.encode()).hexdigest()
-    path = cache_folder() / "evaluation" / f"v{CACHE_VERSION}-{key}.npz"
+    cache = os.environ.get("KDIFFUSION_CACHE_DIR") or Path.home() / ".cache" / "kdiffusion"
+    path = Path(cache, "evaluation", f"v{CACHE_VERSION}-{key}.npz")
     if path.exists():
         with np.load(path) as arrays:
             return dict(arrays)
@@ -110,11 +111,6 @@ def _cached(dataset, reader, progress):
     with staged(path, overwrite=True) as temporary, open(temporary, "wb") as file:
         np.savez(file, **found)
     return found
-
-
-def cache_folder() -> Path:
-    """$KDIFFUSION_CACHE_DIR, or ~/.cache/kdiffusion."""
-    return Path(os.environ.get("KDIFFUSION_CACHE_DIR") or Path.home() / ".cache" / "kdiffusion")
 
 
 def conditions_to_sample(card: DenoiserCard, dataset: ImageDataset) -> Conditions:
