@@ -12,8 +12,11 @@ import numpy as np
 from kdiffusion.tables import check_name
 
 CLASS = "UNet2DModel"
-DOWN_BLOCKS = {"DownBlock2D": False, "AttnDownBlock2D": True}  # name ► whether it has attention
-UP_BLOCKS = {"UpBlock2D": False, "AttnUpBlock2D": True}
+# Name of a block ► whether it has attention.
+BLOCKS = {
+    "down_block_types": {"DownBlock2D": False, "AttnDownBlock2D": True},
+    "up_block_types": {"UpBlock2D": False, "AttnUpBlock2D": True},
+}
 # The fields of version 0.42 and what they are where config.json has them not.
 DEFAULTS = {
     "sample_size": None,
@@ -50,12 +53,14 @@ SUPPORTED = {
     "in_channels": (1, 3),
     "center_input_sample": (False,),
     "time_embedding_type": ("positional",),
+    "time_embedding_dim": (None,),
     "mid_block_type": ("UNetMidBlock2D",),
     "mid_block_scale_factor": (1,),
     "downsample_padding": (0, 1),
     "downsample_type": ("conv",),
     "upsample_type": ("conv",),
     "act_fn": ("silu", "swish"),  # two names of one function
+    "attn_norm_num_groups": (None,),
     "resnet_time_scale_shift": ("default", "scale_shift"),
     "class_embed_type": (None,),
 }
@@ -79,26 +84,22 @@ def arguments_of(config: dict[str, Any]) -> dict[str, Any]:
         raise ValueError("`sample_size` must be given. Received: None")
     height, width = size if isinstance(size, list | tuple) else (size, size)
     scale_shift = fields["resnet_time_scale_shift"] == "scale_shift"
-    middle_norm_groups = fields["attn_norm_num_groups"]
-    if middle_norm_groups is None and scale_shift:
-        middle_norm_groups = 0  # theirs has no norm there then
     return {
         "image_shape": (height, width, fields["in_channels"]),
         "widths": tuple(fields["block_out_channels"]),
         "blocks_per_level": fields["layers_per_block"],
-        "down_attention": _attention(fields, "down_block_types", DOWN_BLOCKS),
-        "up_attention": _attention(fields, "up_block_types", UP_BLOCKS)[::-1],
+        "down_attention": _attention(fields, "down_block_types"),
+        "up_attention": _attention(fields, "up_block_types")[::-1],
         "middle_attention": bool(fields["add_attention"]),
         "head_channels": fields["attention_head_dim"],
         "norm_groups": fields["norm_num_groups"],
         "norm_epsilon": float(fields["norm_eps"]),
-        "middle_norm_groups": middle_norm_groups,
         "symmetric_padding": fields["downsample_padding"] == 1,
         "cosine_first": bool(fields["flip_sin_to_cos"]),
         "frequency_shift": fields["freq_shift"],
-        "embedding_channels": fields["time_embedding_dim"],
         "dropout": float(fields["dropout"]),
         "scale_shift": scale_shift,
+        "middle_norm": not scale_shift,
     }
 
 
@@ -120,9 +121,9 @@ def _checked(config):
     return fields
 
 
-def _attention(fields, name, known):
+def _attention(fields, name):
     """Whether each level has attention, in their order."""
-    return tuple(known[check_name(name, block, known)] for block in fields[name])
+    return tuple(BLOCKS[name][check_name(name, block, BLOCKS[name])] for block in fields[name])
 
 
 # Of our names, by parts; the first that matches says theirs.

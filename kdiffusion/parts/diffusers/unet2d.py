@@ -39,14 +39,12 @@ class UNet2D(keras.Model):
         head_channels: int. Channels of an attention head; None for one head of them all.
         norm_groups: int. Groups of each norm; must divide all widths. Defaults to `32`.
         norm_epsilon: float. Added to variances. Defaults to `1e-6`.
-        middle_norm_groups: int. Groups of the norm before the attention in the middle; 0 for no
-            norm, None for `norm_groups`.
         symmetric_padding: bool. Whether the map is halved by `PaddedDownsample`. Defaults to
             `False`.
         cosine_first, frequency_shift: as in `AddedConditionEmbedding`.
-        embedding_channels: int or None. Width of the condition; None for `4 * widths[0]`.
         dropout: float in [0, 1). In every residual block. Defaults to `0.0`.
         scale_shift: bool. As in `UNet`. Defaults to `False`.
+        middle_norm: bool. Whether a norm precedes the attention in the middle. Defaults to `True`.
         dtype: a Keras dtype policy. The output is float32 under every policy.
 
     Call: `{"noisy_image": [B, H, W, C], "timestep": int [B], "label": int [B]}` ►
@@ -68,13 +66,12 @@ class UNet2D(keras.Model):
         head_channels: int | None = None,
         norm_groups: int = 32,
         norm_epsilon: float = 1e-6,
-        middle_norm_groups: int | None = None,
         symmetric_padding: bool = False,
         cosine_first: bool = False,
         frequency_shift: int = 1,
-        embedding_channels: int | None = None,
         dropout: float = 0.0,
         scale_shift: bool = False,
+        middle_norm: bool = True,
         dtype: Any | None = None,
         name: str | None = None,
     ):
@@ -85,8 +82,8 @@ class UNet2D(keras.Model):
         policy = keras.dtype_policies.get(dtype or keras.config.dtype_policy()).name
         inputs = contract_inputs(image_shape)
         condition = AddedConditionEmbedding(
-            num_classes, widths[0], embedding_channels or 4 * widths[0], cosine_first,
-            frequency_shift, dtype=policy, name="condition",
+            num_classes, widths[0], 4 * widths[0], cosine_first, frequency_shift,
+            dtype=policy, name="condition",
         )(inputs["timestep"], inputs["label"])  # fmt: skip
         conv_in = keras.layers.Conv2D(widths[0], 3, padding="same", dtype=policy, name="conv_in")
         x = conv_in(inputs["noisy_image"])
@@ -166,9 +163,9 @@ def _down_and_up(x, condition, policy, settings):
     x = block(ResidualBlock, -1, "middle_in")
     if settings.middle_attention:
         attention = SelfAttention2D(heads[-1], dtype=policy, name="middle_attention")
-        if settings.middle_norm_groups == 0:
+        if not settings.middle_norm:
             attention.norm = keras.layers.Identity()
-        x = _normed(attention, settings.middle_norm_groups or norm[0], norm[1])(x)
+        x = _normed(attention, *norm)(x)
     x = block(ResidualBlock, -1, "middle_out")
 
     for level, width in reversed(list(enumerate(widths))):

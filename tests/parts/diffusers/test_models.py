@@ -250,22 +250,16 @@ def test_schedules_by_name_are_those_of_their_formulas():
 
 def test_every_field_of_a_network_is_read():
     config = {
-        "sample_size": [8, 16], "in_channels": 1, "out_channels": 1, "time_embedding_dim": 12,
-        "freq_shift": 1, "flip_sin_to_cos": False, "down_block_types": ["DownBlock2D"],
+        "sample_size": [8, 16], "in_channels": 1, "out_channels": 1, "freq_shift": 1,
+        "flip_sin_to_cos": False, "down_block_types": ["DownBlock2D"],
         "up_block_types": ["AttnUpBlock2D"], "block_out_channels": [6], "layers_per_block": 3,
         "downsample_padding": 0, "dropout": 0.5, "attention_head_dim": 2, "norm_num_groups": 3,
-        "attn_norm_num_groups": 2, "norm_eps": 0.25, "resnet_time_scale_shift": "scale_shift",
-        "add_attention": False,
+        "norm_eps": 0.25, "resnet_time_scale_shift": "scale_shift", "add_attention": False,
     }  # fmt: skip
     assert network.arguments_of(config) == {
         "image_shape": (8, 16, 1), "widths": (6,), "blocks_per_level": 3,
         "down_attention": (False,), "up_attention": (True,), "middle_attention": False,
-        "head_channels": 2, "norm_groups": 3, "norm_epsilon": 0.25, "middle_norm_groups": 2,
-        "symmetric_padding": False, "cosine_first": False, "frequency_shift": 1,
-        "embedding_channels": 12, "dropout": 0.5, "scale_shift": True,
+        "head_channels": 2, "norm_groups": 3, "norm_epsilon": 0.25, "symmetric_padding": False,
+        "cosine_first": False, "frequency_shift": 1, "dropout": 0.5, "scale_shift": True,
+        "middle_norm": False,
     }  # fmt: skip
-    # Without a number of its own, their norm in the middle is that of all, or none.
-    config["attn_norm_num_groups"] = None
-    assert network.arguments_of(config)["middle_norm_groups"] == 0
-    config["resnet_time_scale_shift"] = "default"
-    assert network.arguments_of(config)["middle_norm_groups"] is None
