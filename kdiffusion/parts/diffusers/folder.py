@@ -9,6 +9,7 @@ import hashlib
 import json
 import os
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 
@@ -38,7 +39,8 @@ class DiffusersModel:
         tensors: dict from diffusers' name to float32 array, in PyTorch's layout.
         schedule: NoiseSchedule.
         prediction_type: str, a key of `TARGETS`.
-        sampling: PipelineSampling. How its pipeline samples.
+        sampling: dict. How its pipeline samples, in fields of a card.
+        without: what of that has no field there.
     """
 
     name: str
@@ -48,7 +50,8 @@ class DiffusersModel:
     tensors: dict[str, np.ndarray]
     schedule: NoiseSchedule
     prediction_type: str
-    sampling: scheduler.PipelineSampling
+    sampling: dict[str, Any]
+    without: list[str]
 
 
 def read(source: str | os.PathLike) -> DiffusersModel:
@@ -81,16 +84,11 @@ def read(source: str | os.PathLike) -> DiffusersModel:
     if is_download:  # only now: without the weights of what isn't supported
         _download(name, TENSORS)
     tensors, sha256 = _read_tensors(_part(folder, "unet"))
+    sampling = scheduler.sampling_of(scheduler_config, schedule.num_timesteps, pipeline)
     return DiffusersModel(
-        name=name,
-        sha256=sha256,
-        arguments=arguments,
-        num_class_embeds=config.get("num_class_embeds"),
-        tensors=tensors,
-        schedule=schedule,
-        prediction_type=prediction_type,
-        sampling=scheduler.sampling_of(scheduler_config, schedule.num_timesteps, pipeline),
-    )
+        name, sha256, arguments, config.get("num_class_embeds"), tensors, schedule,
+        prediction_type, *sampling,
+    )  # fmt: skip
 
 
 def _part(folder, name):

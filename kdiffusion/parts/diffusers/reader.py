@@ -99,12 +99,8 @@ def _card(model, class_names, dataset):
         preset=model.name,
         images_seen=0,
         ema_decay=0.0,
-        sampler=model.sampling.sampler,
-        steps=model.sampling.steps,
-        spacing=model.sampling.spacing,
-        clip=model.sampling.clip,
-        variance=model.sampling.variance,
         guidance_strength=0.0,
+        **model.sampling,
     )
 
 
@@ -157,14 +153,11 @@ def main(
             overwrite=overwrite,
         )  # fmt: skip
     card, model = imported.card, imported.model
-    height, width, channels = card.image_shape
-    labels = len(card.class_names)
-    classes = "no classes" if model.num_class_embeds is None else f"{labels} classes"
-    print(f"{model.name}: {height}x{width}x{channels}, {classes}, predicts {card.prediction_type}.")
-    sampling = model.sampling
-    print(f"Its card recommends what the pipeline does: {sampling.sampler}, {sampling.steps} steps")
-    if sampling.without:
-        print(f"except for what has no field there: {', '.join(sampling.without)}")
+    shape = "x".join(map(str, card.image_shape))
+    print(f"{model.name}: {shape}, classes: {card.null_label}, predicts {card.prediction_type}.")
+    print(f"Its card recommends what the pipeline does: {card.sampler}, {card.steps} steps")
+    if model.without:
+        print(f"except for what has no field there: {', '.join(model.without)}")
     print(f"Written: {imported.path}")
     folder = shlex.quote(str(out))
     print(f"Export it: python -m kdiffusion export {folder}")

@@ -1,6 +1,6 @@
 """diffusers' scheduler_config.json ► the noise schedule, and how the pipeline samples."""
 
-from typing import Any, NamedTuple
+from typing import Any
 
 import numpy as np
 
@@ -101,25 +101,9 @@ def schedule_of(config: dict[str, Any]) -> tuple[NoiseSchedule, str]:
     return schedule, target
 
 
-class PipelineSampling(NamedTuple):
-    """How a pipeline samples by default.
-
-    Attributes:
-        sampler, steps, spacing, clip, variance: fields of a card.
-        without: fields for which a card has none.
-    """
-
-    sampler: str
-    steps: int
-    spacing: str
-    clip: bool
-    variance: str
-    without: list[str]
-
-
 def sampling_of(
     config: dict[str, Any], timesteps: int, pipeline: str | None = None
-) -> PipelineSampling:
+) -> tuple[dict[str, Any], list[str]]:
     """How the pipeline samples by default.
 
     Args:
@@ -128,7 +112,7 @@ def sampling_of(
         pipeline: str. A key of `PIPELINES`; none for the scheduler by itself.
 
     Returns:
-        PipelineSampling.
+        (dict of a card's sampler, steps, spacing, clip and variance; fields for which it has none).
     """
     sampler = _sampler_of(config)
     made, steps = PIPELINES[pipeline] if pipeline else (None, 1000 if sampler == "ddpm" else 50)
@@ -145,20 +129,18 @@ def sampling_of(
     if spacing != "trailing" and is_solver:
         without.append(f"timestep_spacing={spacing!r}")
         spacing = "trailing"
-    between = timesteps // steps
     if sampler == "ddim" and (
         (spacing == "linspace" and steps < timesteps)
         or (spacing == "trailing" and timesteps % steps)
     ):
         # DDIM goes as far down there wherever the next timestep lies.
-        without.append(
-            f"timestep_spacing={spacing!r} (there each step goes {between} timesteps down)"
-        )
+        without.append(f"timestep_spacing={spacing!r}")
     if sampler == "ddim" and clips:
         # There the noise stays as it was predicted; here it follows from the clipped image.
         without.append("use_clipped_model_output=False")
     variance = "fixed_large" if is_large else "fixed_small"
-    return PipelineSampling(sampler, steps, spacing, clips, variance, without)
+    chosen = {"sampler": sampler, "steps": steps, "spacing": spacing}
+    return {**chosen, "clip": clips, "variance": variance}, without
 
 
 def _sampler_of(config):
