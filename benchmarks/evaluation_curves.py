@@ -6,7 +6,6 @@ Held-out images are measured as if they were samples: first different numbers of
 defect at a time. Both tables are printed in Markdown.
 """
 
-from pathlib import Path
 from typing import Annotated
 
 import numpy as np
@@ -72,35 +71,26 @@ DEFECTS = {
 
 def main(
     data: Annotated[str, tyro.conf.Positional],
-    directory: Path | None = None,
-    judge: str | None = None,
-    features: Path | None = None,
     counts: tuple[int, ...] = (500, 1000, 2000, 5000, 10_000),
     images: int = 1000,
-    seed: int = 0,
 ):
     """Measures real images as if they were samples.
 
     Args:
         data: name of the data set.
-        directory: its folder.
-        judge: name or ONNX file of a judge; the data set's if not given.
-        features: as for `kdiffusion evaluate`.
         counts: numbers of images in the first table, at most the held-out ones.
         images: in each row of the second table.
-        seed: of the choice of images.
     """
-    dataset = load_dataset(data, directory=directory)
-    shape, names = dataset.image_shape, dataset.class_names
-    real = read_real(dataset, shape, names, judge=judge, features=features)
-    order = np.random.default_rng(seed).permutation(len(dataset.validation_images))
+    dataset = load_dataset(data)
+    real = read_real(dataset, dataset.image_shape, dataset.class_names)
+    order = np.random.default_rng(0).permutation(len(dataset.validation_images))
 
     def row(name, count, spoil):
         chosen = np.sort(order[:count])
         drawn, labels = dataset.validation_images[chosen], dataset.validation_labels[chosen]
-        drawn, labels = spoil(drawn, labels, dataset, np.random.default_rng(seed))
+        drawn, labels = spoil(drawn, labels, dataset, np.random.default_rng(0))
         samples = ImageSet(drawn, labels.astype(np.int64))
-        found, _ = measure(samples, real, seed=seed, progress=False)
+        found, _ = measure(samples, real, progress=False)
         values = [found.get(name) for name in SHOWN]
         cells = ["–" if value is None else f"{value:.4g}" for value in values]
         print(f"| {name} | {' | '.join(cells)} |", flush=True)

@@ -15,7 +15,7 @@ import keras
 import numpy as np
 import tyro
 
-from benchmarks.judge.augmentation import SPOILT_SHARE, judge_batches
+from benchmarks.judge.augmentation import judge_batches
 from benchmarks.judge.network import judge_network, training_flops, whitening
 from benchmarks.judge.writer import write_judge
 from kdiffusion.atomic_files import refuse_existing
@@ -41,7 +41,6 @@ def main(
     images: int = 600_000,
     batch_size: int = 512,
     seed: int = 0,
-    spoilt_share: float = SPOILT_SHARE,
     dtype_policy: Literal["auto", "float32", "mixed_bfloat16"] = "auto",
     overwrite: bool = False,
 ) -> None:
@@ -61,8 +60,6 @@ def main(
         images: seen in training, over all epochs.
         batch_size: images per step.
         seed: of the weights, the order and the augmentation; another makes another judge.
-        spoilt_share: part of the images that are blurred, grained or compressed in training, so
-            that the judge reads through that.
         dtype_policy: of the convolutions in training; auto is mixed_bfloat16 where the machine
             computes bfloat16, else float32. The file computes in float32.
         overwrite: replace an existing file.
@@ -74,16 +71,13 @@ def main(
         name, directory=place, image_size=image_size, validation_fraction=validation_fraction
     )
     flip = dataset.horizontal_flip if horizontal_flip is None else horizontal_flip
-    network = train_judge(
-        dataset, width=width, images=images, batch_size=batch_size, seed=seed, flip=flip,
-        spoilt_share=spoilt_share, dtype_policy=dtype_policy,
-    )  # fmt: skip
+    network = train_judge(dataset, width, images, batch_size, seed, flip, dtype_policy)
     petaflops = training_flops(network, images) / 1e15
     how_made = (
         f"python -m benchmarks.judge {Path(data).name} --width {width} --images {images} "
         f"--batch-size {batch_size} --seed {seed} --validation-fraction {validation_fraction:g} "
         f"--image-size {' '.join(map(str, dataset.image_shape[:2]))} --horizontal-flip {flip} "
-        f"--spoilt-share {spoilt_share:.4g} --dtype-policy {dtype_policy}; "
+        f"--dtype-policy {dtype_policy}; "
         f"{petaflops:.2g} PFLOP; read on {len(dataset.validation_images)} held-out images"
     )
     accuracy = write_judge(network, dataset, out, how_made, both_sides=flip, overwrite=overwrite)
@@ -95,13 +89,11 @@ def main(
 
 def train_judge(
     dataset: ImageDataset,
-    *,
     width: int,
     images: int,
     batch_size: int,
     seed: int,
     flip: bool,
-    spoilt_share: float,
     dtype_policy: str,
 ) -> keras.Model:
     """Trains a judge on the training part of a data set; `main` says what the arguments are.
@@ -110,10 +102,7 @@ def train_judge(
         keras.Model: see `judge_network`.
     """
     steps = -(-images // batch_size)
-    batches = judge_batches(
-        dataset.images, dataset.labels, dataset.num_classes, steps=steps, batch_size=batch_size,
-        seed=seed, flip=flip, spoilt_share=spoilt_share,
-    )  # fmt: skip
+    batches = judge_batches(dataset, steps, batch_size, seed, flip)
     network = judge_network(dataset.image_shape, dataset.num_classes, width, seed, dtype_policy)
     network.get_layer("whiten").set_weights(whitening(dataset.images))
     network.compile(
@@ -167,16 +156,14 @@ class Lookahead(keras.callbacks.Callback):
 
     def on_train_begin(self, logs: Any = None) -> None:
         self._average = [np.array(weight) for weight in self.model.get_weights()]
-        self._has_moved = False
 
     def on_train_batch_end(self, batch: int, logs: Any = None) -> None:
         step = batch + 1
         if step % LOOKAHEAD_STEPS == 0 and step < self.steps:
             self._set(0.95**5 * (step / self.steps) ** 3)
-            self._has_moved = True
 
     def on_train_end(self, logs: Any = None) -> None:
-        if self._has_moved:  # else it is still where the training began
+        if self.steps > LOOKAHEAD_STEPS:  # else it is still where the training began
             self._set(1.0)
 
     def _set(self, decay):

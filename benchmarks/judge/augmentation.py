@@ -11,6 +11,8 @@ from typing import Any
 import numpy as np
 import tensorflow as tf
 
+from kdiffusion.data import ImageDataset
+
 # Parts of what is spoilt of a batch, whose order is random, for each kind of harm. They overlap.
 BLURRED = (0, 1 / 3)
 GRAINY = (1 / 6, 5 / 6)
@@ -24,15 +26,7 @@ PREFETCH_BATCHES = 4
 
 
 def judge_batches(
-    images: np.ndarray,
-    labels: np.ndarray,
-    num_classes: int,
-    *,
-    steps: int,
-    batch_size: int,
-    seed: int = 0,
-    flip: bool = False,
-    spoilt_share: float = SPOILT_SHARE,
+    dataset: ImageDataset, steps: int, batch_size: int, seed: int, flip: bool
 ) -> tf.data.Dataset:
     """Batches to train a judge on.
 
@@ -40,27 +34,24 @@ def judge_batches(
     (Jordan 2024, section 3.6), not half of the time by chance.
 
     Args:
-        images: uint8 array `[N, H, W, C]`.
-        labels: int array `[N]`.
-        num_classes: int.
+        dataset: ImageDataset, whose training images are taken.
         steps: int. Batches.
         batch_size: int.
         seed: int. Of the order, and of what is done to the images.
         flip: bool. Whether to mirror.
-        spoilt_share: float. The part of each batch that is spoilt.
 
     Returns:
         `tf.data.Dataset` of (float32 pixels 0 .. 255 `[B, H, W, C]`, one-hot labels float32
         `[B, num_classes]`).
     """
-    rng = np.random.default_rng(seed)
+    rng, images = np.random.default_rng(seed), dataset.images
     count = steps * batch_size
     epochs = -(-count // len(images))
     order = np.concatenate([rng.permutation(len(images)) for _ in range(epochs)])[:count]
     mirrored_first = rng.integers(0, 2, len(images))
     mirror = (mirrored_first[order] + np.arange(count) // len(images)) % 2 == 1
     in_batches = (steps, batch_size)
-    pixels, classes = tf.constant(images), tf.constant(labels)
+    pixels, classes = tf.constant(images), tf.constant(dataset.labels)
 
     def make_batch(step, rows):
         chosen, mirror = rows
@@ -69,8 +60,8 @@ def judge_batches(
         if flip:
             batch = tf.where(mirror[:, None, None, None], batch[:, :, ::-1], batch)
         batch = tf.cast(_moved(batch, step_seeds[0]), tf.float32)
-        batch = spoilt(batch, step_seeds[1], spoilt_share)
-        return batch, tf.one_hot(tf.gather(classes, chosen), num_classes)
+        batch = spoilt(batch, step_seeds[1])
+        return batch, tf.one_hot(tf.gather(classes, chosen), dataset.num_classes)
 
     return (
         tf.data.Dataset.from_tensor_slices((order.reshape(in_batches), mirror.reshape(in_batches)))
@@ -80,19 +71,18 @@ def judge_batches(
     )
 
 
-def spoilt(images: tf.Tensor, seed: tf.Tensor, share: float = SPOILT_SHARE) -> tf.Tensor:
+def spoilt(images: tf.Tensor, seed: tf.Tensor) -> tf.Tensor:
     """Blurs, then grains, then compresses parts of a batch, each image by an amount of chance.
 
     Args:
         images: float32 `[B, H, W, C]`, whole pixel values 0 .. 255.
         seed: int `[2]`.
-        share: float. The part of the batch that is spoilt.
 
     Returns:
         The same, whole pixel values 0 .. 255.
     """
     batch: Any = images.shape[0]  # known in every batch
-    count = round(share * batch)
+    count = round(SPOILT_SHARE * batch)
     images, untouched = images[:count], images[count:]
     seeds = tf.unstack(tf.random.split(seed, num=4, alg="philox"))
     for part, change in (

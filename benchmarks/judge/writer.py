@@ -14,7 +14,7 @@ import tf2onnx
 from kdiffusion.atomic_files import staged
 from kdiffusion.export.onnx_float16 import with_float16_weights
 from kdiffusion.export.onnx_writer import OPSET
-from kdiffusion.parts.evaluation.judge import CARD_KEY, INPUT, OUTPUTS, Judge, load_judge
+from kdiffusion.parts.evaluation.judge import CARD_KEY, INPUT, OUTPUTS, load_judge
 
 from .network import reading_network
 
@@ -24,9 +24,6 @@ if TYPE_CHECKING:
     from kdiffusion.data import ImageDataset
 
 GRAIN_LEVELS = 10  # how well images with so much grain are read is part of the card
-# Of a logit, whose spread is some units: what rounding every weight to 11 bits does.
-TOLERANCE = 0.05
-COMPARED_IMAGES = 32
 
 
 def write_judge(
@@ -51,8 +48,7 @@ def write_judge(
     Returns:
         dict from a kind of held-out image to the share, 0 .. 1, of them that it reads right.
     """
-    reading = reading_network(network, both_sides)
-    model = convert_judge(reading)
+    model = convert_judge(reading_network(network, both_sides))
     card: dict[str, Any] = {
         "class_names": dataset.class_names,
         "image_shape": dataset.image_shape,
@@ -60,17 +56,15 @@ def write_judge(
         "how_made": how_made,
     }
     with staged(path, overwrite) as temporary:
-        judge = _saved(model, {**card, "accuracy": {}}, temporary)
-        _check_deviation(reading, judge, dataset.validation_images[:COMPARED_IMAGES])
-        card["accuracy"] = _accuracy(judge, dataset)
-        _saved(model, card, temporary)
+        _save(model, {**card, "accuracy": {}}, temporary)
+        card["accuracy"] = _accuracy(load_judge(temporary), dataset)
+        _save(model, card, temporary)
     return card["accuracy"]
 
 
-def _saved(model, card, path) -> Judge:
+def _save(model, card, path):
     onnx.helper.set_model_props(model, {CARD_KEY: json.dumps(card)})
     onnx.save(model, path)
-    return load_judge(path)
 
 
 def convert_judge(reading: keras.Model) -> onnx.ModelProto:
@@ -94,28 +88,13 @@ def convert_judge(reading: keras.Model) -> onnx.ModelProto:
     return model
 
 
-def grainy_images(images: np.ndarray, levels: float = GRAIN_LEVELS, seed: int = 0) -> np.ndarray:
-    """uint8 images with independent normal noise of so many levels, rounded and cut to 0 .. 255."""
-    noise = np.random.default_rng(seed).standard_normal(images.shape, np.float32)
-    return np.clip(np.rint(images + levels * noise), 0, 255).astype(np.uint8)
-
-
 def _accuracy(judge, dataset):
-    """Shares of the held-out images that are read right: as they are, and with grain."""
+    """Shares of the held-out images that the file reads right: as they are, and with grain."""
     images, labels = dataset.validation_images, dataset.validation_labels
-    kinds = {"clean": images, f"grain {GRAIN_LEVELS}": grainy_images(images)}
+    grain = GRAIN_LEVELS * np.random.default_rng(0).standard_normal(images.shape, np.float32)
+    grainy = np.clip(np.rint(images + grain), 0, 255).astype(np.uint8)
+    kinds = {"clean": images, f"grain {GRAIN_LEVELS}": grainy}
     return {
         kind: float(np.mean(judge.read(these)[0].argmax(axis=1) == labels))
         for kind, these in kinds.items()
     }
-
-
-def _check_deviation(reading, judge, images):
-    logits, _ = judge.read(images)
-    expected = np.asarray(reading(images.astype(np.float32), training=False)["logits"])
-    deviation = float(np.abs(logits - expected).max())
-    if not deviation <= TOLERANCE:  # not `>`: a NaN must not pass
-        raise ValueError(
-            f"The judge's file must agree with its network to {TOLERANCE:g}. "
-            f"Received: a largest deviation of {deviation:g}; the file was not kept"
-        )
