@@ -9,15 +9,13 @@ import re
 import string
 from collections.abc import Mapping
 from pathlib import Path
-from typing import TYPE_CHECKING
 
 from huggingface_hub import EvalResult, ModelCard, ModelCardData, SpaceCard, SpaceCardData
 
 from kdiffusion.diffusion.card import DenoiserCard
 from kdiffusion.networks import NETWORKS
 
-if TYPE_CHECKING:
-    from .publish import Facts
+from .publish import FILES, Facts
 
 TEMPLATE = Path(__file__).with_name("card.md")
 TASK = "unconditional-image-generation"  # the Hub has no task for images by class
@@ -27,14 +25,6 @@ HUB_DATASETS = {
     "cifar100": "uoft-cs/cifar100",
     "mnist": "ylecun/mnist",
     "fashion_mnist": "zalando-datasets/fashion_mnist",
-}
-# Files of the folder ► what each is.
-MEANINGS = {
-    "onnx/model.onnx": "the network with its card, to sample with",
-    "onnx/model_fp16.onnx": "its weights stored in 16 bits, computed in float32",
-    "onnx/model_int8.onnx": "its large kernels stored in 8 bits, computed in float32",
-    "denoiser.safetensors": "its weights, to train from (`--run.init-from`)",
-    "model.keras": "the same as a Keras model",
 }
 # Keys of evaluation.json that the model index lists. No distance is called FID: that depends on the
 # features, which are named beside it.
@@ -52,9 +42,10 @@ def model_readme(
     Args:
         card: DenoiserCard.
         facts: Facts.
-        files: dict from each file, a key of `MEANINGS`, to its bytes.
+        files: dict from the name of each of `FILES` that is there to its bytes.
         caption: str. What gallery.png shows.
     """
+    meanings = dict(FILES.values())
     text = string.Template(TEMPLATE.read_text(encoding="utf-8")).substitute(
         name=facts.name,
         dataset=_escaped(card.dataset),
@@ -70,7 +61,7 @@ def model_readme(
         guidance=_guidance(card),
         files=_table(
             ("file", "size", "what it is"),
-            [(f"`{name}`", f"{size / 1e6:.1f} MB", MEANINGS[name]) for name, size in files.items()],
+            [(f"`{name}`", f"{size / 1e6:.1f} MB", meanings[name]) for name, size in files.items()],
         ),
         evaluation="" if facts.evaluation is None else _evaluation(facts.evaluation),
         training=_training(card, files),

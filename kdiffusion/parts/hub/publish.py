@@ -26,12 +26,13 @@ from kdiffusion.terminal import working
 MARK = ".kdiffusion-hub"  # an empty file: a folder that holds it may be replaced
 SPACE = "space"
 GALLERY_ROWS, GALLERY_COLUMNS = 10, 8  # classes at most, images of each
-# Formats ► the names that others look for (Transformers.js, Optimum).
-NAMES = {
-    "onnx": "onnx/model.onnx",
-    "onnx_float16": "onnx/model_fp16.onnx",
-    "onnx_int8": "onnx/model_int8.onnx",
-    "safetensors": "denoiser.safetensors",
+# Formats ► the names that others look for (Transformers.js, Optimum), and what each file is.
+FILES = {
+    "onnx": ("onnx/model.onnx", "the network with its card, to sample with"),
+    "onnx_float16": ("onnx/model_fp16.onnx", "its weights in 16 bits, computed in float32"),
+    "onnx_int8": ("onnx/model_int8.onnx", "its large kernels in 8 bits, computed in float32"),
+    "safetensors": ("denoiser.safetensors", "its weights, to train from (`--run.init-from`)"),
+    "keras": ("model.keras", "the same as a Keras model"),
 }
 
 
@@ -78,24 +79,23 @@ def write_hub_folder(
         FileExistsError: `folder` exists, and `overwrite` is False or it is not such a folder.
         OSError: npm, which the page needs, is missing or has no network.
     """
-    from .card import MEANINGS, model_readme, space_readme  # needs a package that --help doesn't
+    from .card import model_readme, space_readme  # needs a package that --help doesn't
 
     with staged(folder, overwrite, MARK) as place:
         place.mkdir()
         (place / MARK).touch()
         with working(f"writing the networks of {source}", line=True):
             _write_networks(source, place)
-        files = {
-            name: (place / name).stat().st_size for name in MEANINGS if (place / name).is_file()
-        }
-        denoiser = load_denoiser(place / NAMES["onnx"])
+        paths = {name: place / name for name, _ in FILES.values()}
+        files = {name: path.stat().st_size for name, path in paths.items() if path.is_file()}
+        denoiser = load_denoiser(place / FILES["onnx"][0])
         caption = _draw_gallery(denoiser, place / "gallery.png")
         model_readme(denoiser.card, facts, files, caption).save(place / "README.md")
         if space:
             from kdiffusion.parts.web import write_site
 
-            smaller = place / NAMES["onnx_float16"]  # half of the download
-            write_site(smaller if smaller.exists() else place / NAMES["onnx"], place / SPACE)
+            smaller = place / FILES["onnx_float16"][0]  # half of the download
+            write_site(smaller if smaller.exists() else denoiser.path, place / SPACE)
             space_readme(denoiser.card, facts).save(place / SPACE / "README.md")
         if facts.evaluation is not None:
             text = json.dumps(facts.evaluation, indent=1)
@@ -110,21 +110,21 @@ def read_evaluation(path: Path) -> dict:
 
 
 def _write_networks(source, place):
-    """Writes the files of `NAMES` and a Keras file; of an ONNX file, that alone."""
+    """Writes the files of `FILES`; of an ONNX file, that alone."""
     path = existing(source)
     if onnx_loader.recognises(path) and str(source) not in released_models():
         (place / "onnx").mkdir()
-        shutil.copyfile(path, place / NAMES["onnx"])
+        shutil.copyfile(path, place / FILES["onnx"][0])
         return
     network, card = read_source(source)
-    formats = [name for name in NAMES if name.startswith("onnx")]  # the weights come with them
+    formats = [name for name in FILES if name.startswith("onnx")]  # the weights come with them
     written = export_network(network, card, place / "onnx", formats)
     for name, file in written.items():
-        file.rename(place / NAMES[name])
+        file.rename(place / FILES[name][0])
     # In float32, as anyone would train or build on it.
     plain = type(network).from_config({**network.get_config(), "dtype": "float32"})
     plain.set_weights(network.get_weights())
-    plain.save(place / "model.keras")
+    plain.save(place / FILES["keras"][0])
 
 
 def _draw_gallery(denoiser, path):
@@ -134,7 +134,7 @@ def _draw_gallery(denoiser, path):
     images = to_uint8(sample(denoiser, labels))
     grid = image_grid(images, GALLERY_COLUMNS, row_labels=names if len(names) > 1 else None)
     grid.save(path)
-    return f"Uncurated: seeds 0 to {len(labels) - 1}, sampled with `{NAMES['onnx']}`"
+    return f"Uncurated: seeds 0 to {len(labels) - 1}, sampled with `{FILES['onnx'][0]}`"
 
 
 def main(

@@ -19,7 +19,7 @@ from kdiffusion.images import to_uint8
 from kdiffusion.networks import named_weights
 from kdiffusion.parts.hub import publish as command
 from kdiffusion.parts.hub.card import HUB_DATASETS, model_readme
-from kdiffusion.parts.hub.publish import MARK, NAMES, Facts
+from kdiffusion.parts.hub.publish import FILES, MARK, Facts
 from kdiffusion.runs.initial_weights import read_parent
 
 RUN = Path(__file__).parents[2] / "golden" / "run"
@@ -49,8 +49,8 @@ def _names(folder):
 
 @pytest.mark.slow
 def test_a_run_gives_all(of_run):
-    others = {"README.md", "evaluation.json", "gallery.png", MARK, "model.keras", "onnx/card.json"}
-    assert _names(of_run) == {*NAMES.values(), *others}
+    others = {"README.md", "evaluation.json", "gallery.png", MARK, "onnx/card.json"}
+    assert _names(of_run) == {*dict(FILES.values()), *others}
     of_run_itself = read_parent(RUN).weights
     of_file = read_parent(of_run / "denoiser.safetensors").weights
     of_keras = named_weights(keras.saving.load_model(of_run / "model.keras"))
@@ -78,7 +78,7 @@ def test_the_hub_s_own_library_reads_the_metadata(of_run):
 def test_its_text_has_the_notes_and_every_file_and_nothing_of_this_machine(of_run):
     text = (of_run / "README.md").read_text(encoding="utf-8")
     assert text.endswith("## Limits\n\nx\n")
-    for name in NAMES.values():
+    for name, _ in FILES.values():
         assert f"| `{name}` |" in text
     assert 'load_denoiser("hf://someone/model")' in text
     assert "/home/me" not in text + (of_run / "evaluation.json").read_text(encoding="utf-8")
