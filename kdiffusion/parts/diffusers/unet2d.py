@@ -102,11 +102,8 @@ class UNet2D(keras.Model):
         num_classes: int,
         base_channels: int,
         channel_multipliers: Sequence[int],
-        blocks_per_level: int,
         attention_resolutions: Collection[int],
         attention_heads: int,
-        dropout: float,
-        scale_shift: bool,
         patch_size: int,
         **own: Any,
     ) -> UNet2D:
@@ -114,7 +111,7 @@ class UNet2D(keras.Model):
 
         Args:
             image_shape, ..., patch_size: as in `UNet`.
-            **own: arguments of this class, which go before them; and `dtype`.
+            **own: arguments of this class, which go before them.
 
         Raises:
             ValueError: settings that this network has no place for.
@@ -126,14 +123,8 @@ class UNet2D(keras.Model):
             )
         heights = [image_shape[0] // 2**level for level in range(len(channel_multipliers))]
         attention = tuple(height in attention_resolutions for height in heights)
-        settings = {
-            "widths": tuple(base_channels * each for each in channel_multipliers),
-            "blocks_per_level": blocks_per_level,
-            "down_attention": attention,
-            "up_attention": attention,
-            "dropout": dropout,
-            "scale_shift": scale_shift,
-        }
+        widths = tuple(base_channels * each for each in channel_multipliers)
+        settings = {"widths": widths, "down_attention": attention, "up_attention": attention}
         return cls(image_shape, num_classes, **{**settings, **own})
 
     def get_config(self) -> dict[str, Any]:
