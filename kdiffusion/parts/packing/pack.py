@@ -65,9 +65,7 @@ def pack(
             "source": Path(source).name,
             "class_names": found.class_names,
             "horizontal_flip": flips[horizontal_flip],
-            "image_shape": found.image_shape,
             "split": {"seed": seed, "validation_fraction": validation_fraction},
-            "images": images,
         }
         _write(folder, description)
         description["content_hash"] = load("packed", folder).content_hash()
