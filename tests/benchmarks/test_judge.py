@@ -80,4 +80,4 @@ def test_the_command_writes_a_judge_that_reads(tmp_path, run_python):
     right = judge.read(digits.validation_images)[0].argmax(axis=1) == digits.validation_labels
     assert judge.accuracy["clean"] == pytest.approx(right.mean())
     assert right.mean() > 0.9
-    assert find_judge("digits", judge.image_shape, judge.class_names) == "digits"
+    assert find_judge("digits", judge.image_shape, judge.class_names).name == "digits"

@@ -52,7 +52,7 @@ class Reader:
 
     Attributes:
         name: str. Of the features, as the report shows it.
-        identity: str. Equal only for the same features of the same images.
+        identity: str. Equal only for the same features and classes of the same images.
         extract: function of uint8 images `[N, H, W, C]` that gives features `[N, D]`; None where
             they are the judge's.
         judge: Judge or None.
@@ -96,7 +96,8 @@ def make_reader(reading: Reading, judge: Judge | None) -> Reader:
         path, reading = WITHOUT_A_JUDGE, Reading(feature_output=OUTPUTS[1])
     name, extract = open_network(path, reading)
     given = f"{name} {reading.feature_size} {tuple(reading.feature_range)}"
-    return Reader(name, f"{sha256_of(path)} {given}", extract, judge)
+    digests = f"{sha256_of(path)} {judge and judge.sha256}"
+    return Reader(name, f"{digests} {given}", extract, judge)
 
 
 def open_network(path: Path, reading: Reading) -> tuple[str, Features]:

@@ -36,12 +36,12 @@ def make_callback(
     """The callback that evaluates a run; None where none is wanted or no judge reads the data."""
     if config.evaluation.every_epochs == 0:
         return None
-    facts = dataset.name, dataset.image_shape, dataset.class_names
-    judge = config.evaluation.judge or find_judge(*facts)
-    if judge is None or len(dataset.validation_images) < FEWEST_IMAGES:
+    facts, judge = (dataset.image_shape, dataset.class_names), config.evaluation.judge
+    is_read = judge or find_judge(dataset.name, *facts)
+    if not is_read or len(dataset.validation_images) < FEWEST_IMAGES:
         say("Without evaluation: no classifier of these images; --evaluation.judge names one.")
         return None
-    real = read_real(dataset, dataset.image_shape, dataset.class_names, judge=judge)
+    real = read_real(dataset, *facts, judge=judge)
     return EvaluationInTraining(real, directory)
 
 

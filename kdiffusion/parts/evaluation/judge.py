@@ -89,13 +89,13 @@ def judge_names() -> list[str]:
 
 def find_judge(
     dataset: str, image_shape: tuple[int, ...], class_names: Sequence[str]
-) -> str | None:
-    """The name of the package's judge of a data set, if it reads these images and classes."""
+) -> Judge | None:
+    """The package's judge of a data set, if it reads these images and classes."""
     if dataset not in judge_names():
         return None
     judge = load_judge(dataset)
     fits = (judge.image_shape, judge.class_names) == (tuple(image_shape), tuple(class_names))
-    return dataset if fits else None
+    return judge if fits else None
 
 
 def load_judge(path_or_name: str | os.PathLike) -> Judge:

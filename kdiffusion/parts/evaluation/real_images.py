@@ -75,24 +75,23 @@ def read_real(
     unlabelled = len(class_names or ()) == 1 != dataset.num_classes
     names = dataset.class_names if unlabelled or class_names is None else tuple(class_names)
     asked = Reading(**reading)
-    judge = asked.judge or find_judge(dataset.name, image_shape, names)
-    opened = None if judge is None else load_judge(judge)
-    for argument, each in (("data", dataset), ("judge", opened)):
+    found = None if asked.judge else find_judge(dataset.name, image_shape, names)
+    judge = load_judge(asked.judge) if asked.judge else found
+    for argument, each in (("data", dataset), ("judge", judge)):
         if each is not None and (each.image_shape, each.class_names) != (tuple(image_shape), names):
             raise ValueError(
                 f"`{argument}` must have images {tuple(image_shape)} of the classes "
                 f"{', '.join(names)}. Received: {each.name}, {each.image_shape}, "
                 f"{', '.join(each.class_names)}"
             )
-    reader = make_reader(asked, opened)
+    reader = make_reader(asked, judge)
     arrays = _cached(dataset, reader, progress)
     return Real(dataset, reader, None if unlabelled else names, **arrays)
 
 
 def _cached(dataset, reader, progress):
     """What is read of a data set: of 50,000 images it takes minutes, so it is kept on disk."""
-    judge = None if reader.judge is None else reader.judge.sha256
-    known_by = f"{dataset.content_hash()} {dataset.horizontal_flip} {reader.identity} {judge}"
+    known_by = f"{dataset.content_hash()} {dataset.horizontal_flip} {reader.identity}"
     key = hashlib.sha256(known_by.encode()).hexdigest()
     cache = os.environ.get("KDIFFUSION_CACHE_DIR") or Path.home() / ".cache" / "kdiffusion"
     path = Path(cache, "evaluation", f"v{CACHE_VERSION}-{key}.npz")
