@@ -11,7 +11,6 @@ import numpy as np
 
 from kdiffusion.tables import check_name
 
-CLASS = "UNet2DModel"
 # Name of a block ► whether it has attention.
 BLOCKS = {
     "down_block_types": {"DownBlock2D": False, "AttnDownBlock2D": True},
@@ -20,43 +19,31 @@ BLOCKS = {
 # The fields of version 0.42 and what they are where config.json has them not.
 DEFAULTS = {
     "sample_size": None,
-    "in_channels": 3,
     "out_channels": 3,
-    "center_input_sample": False,
-    "time_embedding_type": "positional",
-    "time_embedding_dim": None,
     "freq_shift": 0,
     "flip_sin_to_cos": True,
     "down_block_types": ("DownBlock2D", "AttnDownBlock2D", "AttnDownBlock2D", "AttnDownBlock2D"),
-    "mid_block_type": "UNetMidBlock2D",
     "up_block_types": ("AttnUpBlock2D", "AttnUpBlock2D", "AttnUpBlock2D", "UpBlock2D"),
     "block_out_channels": (224, 448, 672, 896),
     "layers_per_block": 2,
-    "mid_block_scale_factor": 1,
-    "downsample_padding": 1,
-    "downsample_type": "conv",
-    "upsample_type": "conv",
     "dropout": 0.0,
-    "act_fn": "silu",
     "attention_head_dim": 8,
     "norm_num_groups": 32,
-    "attn_norm_num_groups": None,
     "norm_eps": 1e-5,
-    "resnet_time_scale_shift": "default",
     "add_attention": True,
-    "class_embed_type": None,
     "num_class_embeds": None,
     "num_train_timesteps": None,
 }
-# Fields with the only values that are supported.
+# Fields with the only values that are supported, the default first.
 SUPPORTED = {
-    "in_channels": (1, 3),
+    "_class_name": ("UNet2DModel",),
+    "in_channels": (3, 1),
     "center_input_sample": (False,),
     "time_embedding_type": ("positional",),
     "time_embedding_dim": (None,),
     "mid_block_type": ("UNetMidBlock2D",),
     "mid_block_scale_factor": (1,),
-    "downsample_padding": (0, 1),
+    "downsample_padding": (1, 0),
     "downsample_type": ("conv",),
     "upsample_type": ("conv",),
     "act_fn": ("silu", "swish"),  # two names of one function
@@ -80,10 +67,7 @@ def arguments_of(config: dict[str, Any]) -> dict[str, Any]:
     """
     fields = _checked(config)
     size = fields["sample_size"]
-    if size is None:
-        raise ValueError("`sample_size` must be given. Received: None")
     height, width = size if isinstance(size, list | tuple) else (size, size)
-    scale_shift = fields["resnet_time_scale_shift"] == "scale_shift"
     return {
         "image_shape": (height, width, fields["in_channels"]),
         "widths": tuple(fields["block_out_channels"]),
@@ -98,26 +82,25 @@ def arguments_of(config: dict[str, Any]) -> dict[str, Any]:
         "cosine_first": bool(fields["flip_sin_to_cos"]),
         "frequency_shift": fields["freq_shift"],
         "dropout": float(fields["dropout"]),
-        "scale_shift": scale_shift,
-        "middle_norm": not scale_shift,
+        "scale_shift": fields["resnet_time_scale_shift"] == "scale_shift",
     }
 
 
 def _checked(config):
     """All fields, each of which has a value that is supported."""
-    given = {name: value for name, value in config.items() if not name.startswith("_")}
-    fields = {**DEFAULTS, **given}
+    known = {name: values[0] for name, values in SUPPORTED.items()} | DEFAULTS
+    others = [name for name in config if name not in known and not name.startswith("_")]
+    fields = known | config
     supported = {
         **SUPPORTED,
-        "_class_name": (CLASS,),
         "out_channels": (fields["in_channels"],),  # more would be a variance that is learnt
-        **{name: (None,) for name in fields if name not in DEFAULTS},  # what would it do?
+        **dict.fromkeys(others, (None,)),  # what would it do?
     }
     for name, values in supported.items():
-        value = fields[name] if name in fields else config.get(name, values[0])
+        value = fields[name]
         if value not in values:
-            known = ", ".join(map(repr, values))
-            raise ValueError(f"`{name}` must be {known}. Received: {value!r}")
+            must_be = ", ".join(map(repr, values))
+            raise ValueError(f"`{name}` must be {must_be}. Received: {value!r}")
     return fields
 
 

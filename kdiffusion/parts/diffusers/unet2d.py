@@ -43,8 +43,8 @@ class UNet2D(keras.Model):
             `False`.
         cosine_first, frequency_shift: as in `AddedConditionEmbedding`.
         dropout: float in [0, 1). In every residual block. Defaults to `0.0`.
-        scale_shift: bool. As in `UNet`. Defaults to `False`.
-        middle_norm: bool. Whether a norm precedes the attention in the middle. Defaults to `True`.
+        scale_shift: bool. As in `UNet`; and no norm precedes the attention in the middle. Defaults
+            to `False`.
         dtype: a Keras dtype policy. The output is float32 under every policy.
 
     Call: `{"noisy_image": [B, H, W, C], "timestep": int [B], "label": int [B]}` ►
@@ -71,7 +71,6 @@ class UNet2D(keras.Model):
         frequency_shift: int = 1,
         dropout: float = 0.0,
         scale_shift: bool = False,
-        middle_norm: bool = True,
         dtype: Any | None = None,
         name: str | None = None,
     ):
@@ -154,7 +153,7 @@ def _down_and_up(x, condition, policy, settings):
     x = block(ResidualBlock, -1, "middle_in")
     if settings.middle_attention:
         attention = SelfAttention2D(heads[-1], dtype=policy, name="middle_attention")
-        if not settings.middle_norm:
+        if settings.scale_shift:  # theirs has none there then
             attention.norm = keras.layers.Identity()
         x = _normed(attention, *norm)(x)
     x = block(ResidualBlock, -1, "middle_out")

@@ -125,7 +125,6 @@ def test_what_is_converted_of_an_import_predicts_what_diffusers_did(imported, re
     [
         (network.arguments_of, "up_block_types", ["SkipUpBlock2D"] * 3),
         (network.arguments_of, "act_fn", "gelu"),
-        (network.arguments_of, "sample_size", None),
         (network.arguments_of, "a_new_field", 3),
         (schedule_of, "prediction_type", "another"),
         (schedule_of, "beta_schedule", "another"),
@@ -266,5 +265,4 @@ def test_every_field_of_a_network_is_read():
         "down_attention": (False,), "up_attention": (True,), "middle_attention": False,
         "head_channels": 2, "norm_groups": 3, "norm_epsilon": 0.25, "symmetric_padding": False,
         "cosine_first": False, "frequency_shift": 1, "dropout": 0.5, "scale_shift": True,
-        "middle_norm": False,
     }  # fmt: skip

@@ -24,7 +24,6 @@ SETTINGS = {
     "frequency_shift": 0,
     "dropout": 0.25,
     "scale_shift": True,
-    "middle_norm": False,
     "dtype": "mixed_bfloat16",
     "name": "mine",
 }
