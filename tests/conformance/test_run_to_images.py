@@ -1,6 +1,5 @@
-"""A run on photographs, from the folder to the evaluation of what is drawn from its files."""
+"""A run on photographs, from the folder to what is drawn from its files."""
 
-import json
 import os
 import shutil
 
@@ -20,7 +19,6 @@ from kdiffusion.export.formats import (
 from kdiffusion.export.source import inference_network
 from kdiffusion.export.whole_sampler import SAMPLER_FORMATS, export_sampler
 from kdiffusion.networks import named_weights
-from kdiffusion.parts.evaluation import command as evaluate
 from kdiffusion.runs.build import load_run
 from kdiffusion.runs.run import train
 from tests.data.made_up import write_folder
@@ -136,14 +134,3 @@ def test_the_command_samples_the_same_from_a_run_and_from_a_trusted_saved_model(
         images.append(np.load(npz)["images"].astype(int))
     assert images[0].shape == (2 * 2, *SHAPE)
     assert np.abs(images[0] - images[1]).max() <= 1
-
-
-def test_what_it_draws_is_measured_against_its_images(export_folder, photographs, tmp_path):
-    artifact = export_folder / "denoiser.onnx"
-    evaluate.main(
-        artifact, data=str(photographs), images=20, measures=("grain", "copies"),
-        network_images=8, out=tmp_path / "out",
-    )  # fmt: skip
-    figures = json.loads((tmp_path / "out" / "evaluation.json").read_text())
-    assert figures["images"] == 20
-    assert figures["held_out"].startswith("Held out of the training: folder")

@@ -72,13 +72,6 @@ def test_errors_cancel_in_each_channel_and_nearly_in_each_kernel():
     assert of_kernels.mean() < 0.5 * np.abs(nearest.sum(axis=(2, 3))).mean()
 
 
-def test_every_channel_uses_the_whole_of_8_bits():
-    kernels = np.random.default_rng(1).standard_normal((4, 3, 3, 3)) * [[[[1e-3]]]]
-    kernels[2] *= 1e4
-    rounded, _ = round_to_int8(kernels)
-    assert np.all(np.abs(rounded).reshape(4, -1).max(axis=1) >= LARGEST - 1)
-
-
 def test_what_int8_can_hold_stays_as_it_is():
     kernels = np.random.default_rng(2).integers(-LARGEST, LARGEST + 1, (3, 4, 3, 3))
     kernels[:, 0, 0, 0] = LARGEST

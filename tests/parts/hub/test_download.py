@@ -2,11 +2,8 @@
 
 from pathlib import Path
 
-import numpy as np
 import pytest
-from PIL import Image
 
-from kdiffusion.__main__ import main
 from kdiffusion.artifacts import load_denoiser
 from kdiffusion.parts.hub.download import OPENED, downloaded
 
@@ -46,12 +43,3 @@ def test_offline_it_opens_what_was_downloaded_and_no_other_file(stand_in, monkey
     assert load_denoiser(f"hf://{NAME}").card == load_denoiser(GOLDEN).card
     with pytest.raises(OSError, match=r"onnx/model\.onnx|locate the file"):
         load_denoiser("hf://a/b")
-
-
-def test_a_command_samples_from_it_in_a_process_of_its_own(stand_in, tmp_path, run_python):
-    stand_in.put(NAME, {"onnx/model.onnx": GOLDEN.read_bytes()})
-    options = ["--labels", "3", "--per-label", "1", "--out"]
-    run_python("-m", "kdiffusion", "sample", f"hf://{NAME}", *options, tmp_path / "x.png")
-    main(["sample", str(GOLDEN), *options, str(tmp_path / "y.png")])
-    drawn, here = (np.asarray(Image.open(tmp_path / f"{name}.png")) for name in "xy")
-    np.testing.assert_array_equal(drawn, here)

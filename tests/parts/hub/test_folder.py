@@ -10,12 +10,9 @@ import numpy as np
 import pytest
 from huggingface_hub import ModelCard
 from huggingface_hub.repocard import SpaceCard
-from PIL import Image
 
 from kdiffusion.artifacts import load_denoiser
 from kdiffusion.diffusion.card import Parent
-from kdiffusion.diffusion.sampling import sample
-from kdiffusion.images import to_uint8
 from kdiffusion.networks import named_weights
 from kdiffusion.parts.hub import publish as command
 from kdiffusion.parts.hub.card import HUB_DATASETS, model_readme
@@ -82,17 +79,6 @@ def test_its_text_has_the_notes_and_every_file_and_nothing_of_this_machine(of_ru
         assert f"| `{name}` |" in text
     assert 'load_denoiser("hf://someone/model")' in text
     assert "/home/me" not in text + (of_run / "evaluation.json").read_text(encoding="utf-8")
-
-
-@pytest.mark.slow
-def test_the_gallery_is_drawn_from_the_file(of_run):
-    denoiser = load_denoiser(of_run / "onnx" / "model.onnx")
-    labels = np.repeat(np.arange(len(denoiser.card.class_names)), 8)
-    images = to_uint8(sample(denoiser, labels))
-    image = np.asarray(Image.open(of_run / "gallery.png"))
-    scale = 48 // images.shape[2]
-    last = image[-2 - scale * images.shape[1] : -2, -2 - scale * images.shape[2] : -2, 0]
-    np.testing.assert_array_equal(last[::scale, ::scale], images[-1, ..., 0])
 
 
 def test_the_loop_of_the_text_is_that_of_the_specification(card):
