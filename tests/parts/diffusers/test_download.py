@@ -21,7 +21,7 @@ def _held_by(folder):
 
 
 def _weights_asked(server):
-    paths = {path.partition("/resolve/")[2] for _, path in server.requests}
+    paths = {path.partition("/resolve/")[2] for path in server.requests}
     return {path.partition("/")[2] for path in paths if path.endswith((".bin", ".safetensors"))}
 
 
