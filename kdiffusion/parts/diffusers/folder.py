@@ -14,7 +14,7 @@ from typing import Any
 import numpy as np
 
 from kdiffusion.atomic_files import sha256_of
-from kdiffusion.diffusion.forward_process import NoiseSchedule
+from kdiffusion.diffusion.card import Parent
 from kdiffusion.tables import check_name
 
 from . import network, scheduler
@@ -33,24 +33,16 @@ class DiffusersModel:
 
     Attributes:
         name: str. Of the folder or the Hub repository.
-        sha256: str. Of the file of weights; of all in their order, where there are several.
         arguments: dict. The arguments of `UNet2D` but `num_classes`.
-        num_class_embeds: int or None. Rows of its label table; None where it has none.
         tensors: dict from diffusers' name to float32 array, in PyTorch's layout.
-        schedule: NoiseSchedule.
-        prediction_type: str, a key of `TARGETS`.
-        sampling: dict. How its pipeline samples, in fields of a card.
+        fields: dict. What it says of a card's fields: whence it came, and how its pipeline samples.
         without: what of that has no field there.
     """
 
     name: str
-    sha256: str
     arguments: dict
-    num_class_embeds: int | None
     tensors: dict[str, np.ndarray]
-    schedule: NoiseSchedule
-    prediction_type: str
-    sampling: dict[str, Any]
+    fields: dict[str, Any]
     without: list[str]
 
 
@@ -77,18 +69,19 @@ def read(source: str | os.PathLike) -> DiffusersModel:
     if (folder / INDEX).is_file():
         pipeline = _read_json(folder / INDEX)["_class_name"]
         check_name("_class_name", pipeline, scheduler.PIPELINES)
-    config = _read_json(_part(folder, "unet") / NETWORK_CONFIG)
-    arguments = network.arguments_of(config)
+    arguments = network.arguments_of(_read_json(_part(folder, "unet") / NETWORK_CONFIG))
     scheduler_config = _read_json(_part(folder, "scheduler") / SCHEDULER_CONFIG)
     schedule, prediction_type = scheduler.schedule_of(scheduler_config)
     if is_download:  # only now: without the weights of what isn't supported
         _download(name, TENSORS)
     tensors, sha256 = _read_tensors(_part(folder, "unet"))
-    sampling = scheduler.sampling_of(scheduler_config, schedule.num_timesteps, pipeline)
-    return DiffusersModel(
-        name, sha256, arguments, config.get("num_class_embeds"), tensors, schedule,
-        prediction_type, *sampling,
-    )  # fmt: skip
+    sampling, without = scheduler.sampling_of(scheduler_config, schedule.num_timesteps, pipeline)
+    fields = {
+        "image_shape": arguments["image_shape"], "preset": name,
+        "parent": Parent(name=name, sha256=sha256), "prediction_type": prediction_type,
+        "alphas_cumprod": tuple(schedule.alphas_cumprod.tolist()), **sampling,
+    }  # fmt: skip
+    return DiffusersModel(name, arguments, tensors, fields, without)
 
 
 def _part(folder, name):

@@ -13,8 +13,8 @@ import tyro
 
 from kdiffusion.artifacts import safetensors_loader
 from kdiffusion.atomic_files import refuse_existing
-from kdiffusion.diffusion.card import DenoiserCard, Parent
-from kdiffusion.networks import LABEL_TABLE, build, named_weights
+from kdiffusion.diffusion.card import DenoiserCard
+from kdiffusion.networks import build, named_weights
 from kdiffusion.terminal import import_tensorflow, working
 
 from .folder import DiffusersModel, read
@@ -65,54 +65,38 @@ def import_diffusers(
     """
     refuse_existing(Path(out, safetensors_loader.ARTIFACT), overwrite)
     model = read(source)
-    table, card = _labels_and_card(model, class_names, null_row, dataset)
-    network = _network(model, table, card)
+    table, names = _labels(model, class_names, null_row)
+    card = DenoiserCard(
+        class_names=names, null_label=len(names), dataset=dataset, images_seen=0, ema_decay=0.0,
+        guidance_strength=0.0, **model.fields,
+    )  # fmt: skip
+    network = _network(model, table)
     from kdiffusion.export.formats import export_network
 
     (path,) = export_network(network, card, out, ("safetensors",), overwrite).values()
     return Imported(path, card, model)
 
 
-def _labels_and_card(model, class_names, null_row, dataset):
-    """(our label table or None where theirs has none, card)."""
-    if model.num_class_embeds is None:
-        return None, _card(model, UNCONDITIONAL, dataset)
-    table = model.tensors[LABEL_TENSOR]
+def _labels(model, class_names, null_row):
+    """(our label table, a row for each class and one for none; the names of the classes)."""
+    table = model.tensors.get(LABEL_TENSOR)
+    if table is None:  # a label says nothing
+        return np.zeros((2, 4 * model.arguments["widths"][0]), np.float32), UNCONDITIONAL
     if null_row is None:
         null, classes = table.mean(axis=0), table
     else:
         null, classes = table[null_row], np.delete(table, null_row, axis=0)
-    if class_names is None:
-        class_names = tuple(str(label) for label in range(len(classes)))
-    return np.concatenate([classes, null[None]]), _card(model, tuple(class_names), dataset)
+    names = class_names or map(str, range(len(classes)))
+    return np.concatenate([classes, null[None]]), tuple(names)
 
 
-def _card(model, class_names, dataset):
-    return DenoiserCard(
-        class_names=class_names,
-        null_label=len(class_names),
-        image_shape=model.arguments["image_shape"],
-        prediction_type=model.prediction_type,
-        parent=Parent(name=model.name, sha256=model.sha256),
-        alphas_cumprod=tuple(model.schedule.alphas_cumprod.tolist()),
-        dataset=dataset,
-        preset=model.name,
-        images_seen=0,
-        ema_decay=0.0,
-        guidance_strength=0.0,
-        **model.sampling,
-    )
-
-
-def _network(model, table, card):
+def _network(model, table):
     """`UNet2D` with the weights, each of which must be there, and no other."""
     import_tensorflow()
-    network = build("unet2d", {**model.arguments, "num_classes": card.null_label})
+    network = build("unet2d", {**model.arguments, "num_classes": len(table) - 1})
     levels = len(model.arguments["widths"])
     variables = named_weights(network)
     names = {name: their_name(name, levels) for name in variables}
-    if table is None:  # a label says nothing
-        table = np.zeros(variables[LABEL_TABLE].shape, np.float32)
     tensors = {**model.tensors, LABEL_TENSOR: table}
     wrong = sorted(set(names.values()) ^ tensors.keys())
     if wrong:

@@ -14,6 +14,7 @@ import pytest
 from safetensors.numpy import load_file, save_file
 
 from kdiffusion.artifacts import load_denoiser
+from kdiffusion.atomic_files import sha256_of
 from kdiffusion.diffusion.sampling import sample, sampling_steps
 from kdiffusion.diffusion.schedules import make_schedule
 from kdiffusion.images import to_uint8
@@ -79,7 +80,8 @@ def test_the_card_says_what_the_pipeline_samples_with_and_whence_it_came(importe
     assert card.schedule == make_schedule("linear", 1000)  # to the bit, so that a run says nothing
     assert (card.spacing, card.clip, card.variance) == ("leading", True, "fixed_large")
     assert made.model.without == []
-    assert (card.parent.name, card.parent.sha256) == ("cifar10", made.model.sha256)
+    digest = sha256_of(EXAMPLES / "cifar10" / WEIGHTS)
+    assert (card.parent.name, card.parent.sha256) == ("cifar10", digest)
     assert card.class_names == ("image",)
     denoiser, numbers = load_denoiser(made.path), recorded["cifar10"]
     assert denoiser.card == card
