@@ -19,13 +19,13 @@ from kdiffusion.diffusion.sampling import network_evaluations
 from kdiffusion.images import image_grid, save_png, to_uint8
 
 FINE = {"sampler": "unipc", "steps": 100}
+IMAGES = 32  # from seed 0 on
+# Of the first file: each in so many steps, and at the timesteps that the files recommend.
+SAMPLERS, STEPS = ("unipc", "dpmpp_2m"), (8, 20)
 
 
 def main(
     artifacts: Annotated[tuple[str, ...], tyro.conf.Positional],
-    samplers: tuple[str, ...] = ("unipc", "dpmpp_2m"),
-    steps: tuple[int, ...] = (8, 20),
-    seeds: int = 32,
     out: Path | None = None,
 ):
     """Measures what each file recommends, and the first file with other samplers.
@@ -33,10 +33,6 @@ def main(
     Args:
         artifacts: exported files of the same classes. The images of the first in 100 steps are
             what all others are compared with.
-        samplers: keys of SAMPLERS for the first file, each in so many steps, and at the timesteps
-            that the files recommend.
-        steps: numbers of steps, evenly spaced.
-        seeds: images, from seed 0 on.
         out: PNG file to write.
     """
     files = {name: load_denoiser(name) for name in artifacts}
@@ -44,17 +40,17 @@ def main(
     classes = first.card.null_label
 
     def images(denoiser, **options):
-        labels = np.arange(seeds) % classes
+        labels = np.arange(IMAGES) % classes
         return np.clip(sample(denoiser, labels, progress=False, **options), -1, 1)
 
     rows = [(name, denoiser, {}) for name, denoiser in files.items()]
-    placed = {f"{n} steps": {"steps": n} for n in steps}
+    placed = {f"{n} steps": {"steps": n} for n in STEPS}
     for name, denoiser in files.items():
         if denoiser.card.timesteps is not None:
             placed[f"timesteps of {name}"] = {"timesteps": denoiser.card.timesteps}
     rows += [
         (f"{sampler}, {where}", first, {"sampler": sampler, **place})
-        for sampler in samplers
+        for sampler in SAMPLERS
         for where, place in placed.items()
     ]
     fine, grid = images(first, **FINE), {}
@@ -63,7 +59,7 @@ def main(
         images(denoiser, sampler="ddim", steps=1)  # the first call of a shape is slower
         start = time.perf_counter()
         found = images(denoiser, **options)
-        speed = seeds / (time.perf_counter() - start)
+        speed = IMAGES / (time.perf_counter() - start)
         difference = found - fine
         rmse = np.sqrt(np.mean(difference**2))
         levels = 127.5 * np.median(np.abs(difference).mean((1, 2, 3)))

@@ -31,7 +31,6 @@ def main(
     strengths: tuple[float, ...] = (0.0,),
     interval: tuple[float, float] = (0.0, float("inf")),
     images: int = 1000,
-    judge: str | None = None,
 ):
     """Samples and measures each combination of sampler, steps and guidance strength.
 
@@ -42,12 +41,10 @@ def main(
         strengths: of guidance, w.
         interval: noise levels between which guidance applies.
         images: samples in each row.
-        judge: name or file of a judge; the data set's if not given.
     """
     denoiser = load_denoiser(artifact)
     card = denoiser.card
-    data = load_dataset(card.dataset)
-    real = read_real(data, card.image_shape, card.class_names, judge=judge)
+    real = read_real(load_dataset(card.dataset), card.image_shape, card.class_names)
     labels = np.arange(images) % card.null_label
     print(f"| sampler | w | steps | evaluations | {' | '.join(FIGURES)} |".replace("_", " "))
     print("|---" * (4 + len(FIGURES)) + "|")
