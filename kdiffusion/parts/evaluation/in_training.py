@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import math
 import time
-from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
 import keras
@@ -77,7 +76,11 @@ class EvaluationInTraining(keras.callbacks.Callback):
         start = time.perf_counter()
         figures = self.figures(self.model.denoiser(self._directory.card(self.model)))
         seconds = time.perf_counter() - start
-        say(said_of(epoch + 1, figures, self._config.evaluation.images, seconds))
+        images = self._config.evaluation.images
+        say(f"Epoch {epoch + 1}, evaluated on {images:,} samples in {seconds:.0f} s:")
+        for name, value in figures.items():
+            title, better, _ = ROWS[name]
+            say(f"  {value:8.3g}  {title} (better: {better})")
         with self._writer.as_default(step=self.model.step.numpy()):
             for name, value in {**figures, "seconds": seconds}.items():
                 tf.summary.scalar(f"evaluation/{name}", np.float32(value))
@@ -94,12 +97,3 @@ class EvaluationInTraining(keras.callbacks.Callback):
         )  # fmt: skip
         found |= found["network"]
         return {name: found[name] for name in ROWS if found.get(name) is not None}
-
-
-def said_of(epoch: int, figures: Mapping[str, float], images: int, seconds: float) -> str:
-    """What an evaluation found, in words: a line a figure, for a terminal of 80 columns."""
-    lines = [f"Epoch {epoch}, evaluated on {images:,} samples in {seconds:.0f} s:"]
-    for name, value in figures.items():
-        title, better, _ = ROWS[name]
-        lines.append(f"  {value:8.3g}  {title} (better: {better})")
-    return "\n".join(lines)

@@ -189,37 +189,24 @@ def _grid(samples, names):
 
 
 def _judged(figures):
-    """A row for each class that was asked for: its share, and the classes that were read."""
-    if figures.get("share_as_asked") is None:
+    """A row for each class that was asked for: how many images were read as each class."""
+    if "confusion" not in figures:
         return ""
-    held_out = figures["real"].get("share_by_class", {})
-    shares = figures["share_by_class"]
-    rows = [
-        (name, _share(shares[name]), _share(held_out.get(name)), *read)
-        for name, read in zip(shares, figures["confusion"], strict=True)
-    ]
-    head = ("asked for", "read as asked", "held-out real", *(f"as {name}" for name in shares))
-    return _rows(head, rows)
-
-
-def _share(value):
-    return "–" if value is None else f"{value:.3f}"
+    names = figures["share_by_class"].keys()
+    rows = [(name, *read) for name, read in zip(names, figures["confusion"], strict=True)]
+    return _rows(("asked for", *(f"read as {name}" for name in names)), rows)
 
 
 def _nearest(samples, real, nearest):
-    """Pairs of the samples nearest to a training image, and of some of all."""
+    """The samples that are nearest to a training image, above it."""
     if nearest is None:
         return ""
     indices, distances = nearest
-    closest = np.argsort(distances, kind="stable")[:PAIRS]
-    some = np.linspace(0, len(distances) - 1, min(PAIRS, len(distances))).astype(int)
-    parts = []
-    for title, chosen in (("The nearest of all", closest), ("Some", some)):
-        pairs = np.concatenate([samples.images[chosen], real.dataset.images[indices[chosen]]])
-        grid = image_grid(pairs, len(chosen), ["sample", "training"])
-        said = ", ".join(f"{value:.3g}" for value in distances[chosen])
-        parts.append(f"<p>{title}. Distances: {said}</p>{_embedded(grid, title)}")
-    return "".join(parts)
+    chosen = np.argsort(distances, kind="stable")[:PAIRS]
+    pairs = np.concatenate([samples.images[chosen], real.dataset.images[indices[chosen]]])
+    grid = image_grid(pairs, len(chosen), ["sample", "training"])
+    said = ", ".join(f"{value:.3g}" for value in distances[chosen])
+    return f"<p>Distances: {said}</p>{_embedded(grid, 'Samples above training images')}"
 
 
 def _settings(figures):
