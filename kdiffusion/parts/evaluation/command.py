@@ -17,7 +17,7 @@ from kdiffusion.commands.seed_files import JOB, file_name, files_of, sample_to_f
 from kdiffusion.data import ImageDataset, load_dataset, name_and_directory
 from kdiffusion.data.loading import load_as_split
 
-from .evaluation import NETWORK_IMAGES, fitting_count, measurable, measure, network_figures
+from .evaluation import NETWORK_IMAGES, fitting_count, measurable, measure
 from .features import Reading
 from .image_sets import open_images
 from .measures import MEASURES
@@ -28,7 +28,7 @@ if TYPE_CHECKING:  # A type checker can't know the table's names.
     MeasureName = str
 else:
     MeasureName = Literal[tuple(MEASURES)]
-REPORTS = ("evaluation.json", "report.html")
+FIGURES, REPORT = "evaluation.json", "report.html"
 
 
 def main(
@@ -64,15 +64,16 @@ def main(
         out: folder to write into.
         overwrite: replace an earlier evaluation and its samples, when the new one is done.
     """
-    for name in REPORTS:
+    for name in (FIGURES, REPORT):
         refuse_existing(out / name, overwrite)
-    given, denoiser, shape, names = _open(existing(source), images, seed, trust)
+    given, denoiser, facts = _open(existing(source), images, seed, trust)
     if denoiser is not None:
         sampling.resolve(denoiser.card)
-    dataset, held_out = _load_data(data, directory, denoiser and denoiser.card, shape)
+    dataset, held_out = _load_data(data, directory, denoiser and denoiser.card, facts.image_shape)
+    names = facts.class_names
     if given and set(names or ()) <= set(dataset.class_names):
         names = dataset.class_names  # some of them, in another order: by name, not by place
-    real = read_real(dataset, shape, names, **vars(reading))
+    real = read_real(dataset, facts.image_shape, names, **vars(reading))
     count = len(given.images) if given else fitting_count(real) if images is None else images
     labelled = given is None or given.labels is not None
     _, left_out = measurable(measures, count, labelled, real)  # an error comes before the work
@@ -80,27 +81,25 @@ def main(
         print("Not measured:", "; ".join(f"{name} ({why})" for name, why in left_out.items()))
     with _folder_of_samples(out / "samples", overwrite and denoiser is not None) as folder:
         samples = given or _sample(denoiser, real, range(seed, seed + count), folder, sampling)
-        figures, nearest = measure(samples, real, measures, seed)
+        figures, nearest = measure(samples, real, measures, seed, denoiser, network_images)
         figures.update(source=str(source), held_out=held_out)
-        if denoiser is not None:
-            figures["network"] = network_figures(denoiser, real, network_images, seed)
         print(table(figures))
-        text = json.dumps(figures, indent=1, allow_nan=False)
-        texts = text, report(figures, samples, real, nearest)
-        written = write_outputs(
-            {out / name: text for name, text in zip(REPORTS, texts, strict=True)}, overwrite
-        )
+        texts = {
+            out / FIGURES: json.dumps(figures, indent=1, allow_nan=False),
+            out / REPORT: report(figures, samples, real, nearest),
+        }
+        written = write_outputs(texts, overwrite)
     print(f"Written: {written}")
 
 
 def _open(path, images, seed, trust):
-    """(ImageSet or None, Denoiser or None, image shape, class names or None)."""
+    """(ImageSet or None, Denoiser or None, that of both which has shape and class names)."""
     if _is_images(path):
         given = open_images(path)
         given = given if images is None else given.subset(images, seed)
-        return given, None, given.images.shape[1:], given.class_names
+        return given, None, given
     denoiser = load_denoiser(path, trust)
-    return None, denoiser, denoiser.card.image_shape, denoiser.card.class_names
+    return None, denoiser, denoiser.card
 
 
 def _is_images(path):

@@ -48,17 +48,13 @@ def evaluate(
         progress: bool. Whether to show bars.
         **reading: the fields of `Reading`.
     """
-    if isinstance(source, ImageSet):
-        shape, names = source.images.shape[1:], source.class_names
-    else:
-        shape, names = source.card.image_shape, source.card.class_names
-    real = data if isinstance(data, Real) else read_real(data, shape, names, progress, **reading)
-    if isinstance(source, ImageSet):
-        return measure(source, real, measures, seed, progress)[0]
-    samples = _sample(source, real, count, seed, progress)
-    figures, _ = measure(samples, real, measures, seed, progress)
-    figures["network"] = network_figures(source, real, network_images, seed, progress)
-    return figures
+    denoiser = None if isinstance(source, ImageSet) else source
+    facts = source if isinstance(source, ImageSet) else source.card
+    if not isinstance(data, Real):
+        data = read_real(data, facts.image_shape, facts.class_names, progress, **reading)
+    if not isinstance(source, ImageSet):
+        source = _sample(source, data, count, seed, progress)
+    return measure(source, data, measures, seed, denoiser, network_images, progress)[0]
 
 
 def _sample(denoiser, real, count, seed, progress):
@@ -75,12 +71,15 @@ def measure(
     real: Real,
     measures: Sequence[str] | None = None,
     seed: int = 0,
+    denoiser: Denoiser | None = None,
+    network_images: int = NETWORK_IMAGES,
     progress: bool = True,
 ) -> tuple[dict[str, Any], tuple[np.ndarray, np.ndarray] | None]:
     """The figures of samples, and of held-out real images measured as if they were samples.
 
     Args:
-        samples, real, measures, seed, progress: as for `evaluate`.
+        samples, real, measures, seed, progress, network_images: as for `evaluate`.
+        denoiser: Denoiser that made the samples, to be measured without sampling too.
 
     Returns:
         (dict, (indices of the nearest training images, their distances) or None where `copies` was
@@ -98,9 +97,7 @@ def measure(
         "data": real.dataset.name,
         "held_out": None,
         "features": real.reader.name,
-        "judge": None if judge is None else {
-            "name": judge.name, "accuracy": judge.accuracy, "sha256": judge.sha256
-        },
+        "judge": judge and {"name": judge.name, "accuracy": judge.accuracy, "sha256": judge.sha256},
         # What was asked of it; the numbers of the labels are among the figures.
         "sampler": {
             name: value for name, value in samples.settings.items()
@@ -110,7 +107,7 @@ def measure(
         "images": count,
         **found,
         "real": _figures_of_held_out(names, count, seen, real, progress),
-        "network": None,
+        "network": denoiser and network_figures(denoiser, real, network_images, seed, progress),
         "not_measured": left_out,
     }, nearest  # fmt: skip
 

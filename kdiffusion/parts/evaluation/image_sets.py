@@ -33,6 +33,11 @@ class ImageSet(NamedTuple):
     class_names: tuple[str, ...] | None = None
     settings: dict = {}  # noqa: RUF012 -- never changed
 
+    @property
+    def image_shape(self) -> tuple[int, int, int]:
+        """(height, width, channels) of every image."""
+        return self.images.shape[1:]
+
     def subset(self, count: int, seed: int = 0) -> ImageSet:
         """That many of the images, or all of fewer, chosen by the seed, in their order."""
         chosen = chosen_rows(len(self.images), count, seed)
