@@ -84,11 +84,9 @@ def main(
         figures, nearest = measure(samples, real, measures, seed, denoiser, network_images)
         figures.update(source=str(source), held_out=held_out)
         print(table(figures))
-        texts = {
-            out / FIGURES: json.dumps(figures, indent=1, allow_nan=False),
-            out / REPORT: report(figures, samples, real, nearest),
-        }
-        written = write_outputs(texts, overwrite)
+        text = json.dumps(figures, indent=1, allow_nan=False)
+        page = report(figures, samples, real, nearest)
+        written = write_outputs({out / FIGURES: text, out / REPORT: page}, overwrite)
     print(f"Written: {written}")
 
 

@@ -88,14 +88,14 @@ def write_hub_folder(
             _write_networks(source, place)
         paths = {name: place / name for name, _ in FILES.values()}
         files = {name: path.stat().st_size for name, path in paths.items() if path.is_file()}
-        denoiser = load_denoiser(place / FILES["onnx"][0])
+        whole, smaller = (place / FILES[name][0] for name in ("onnx", "onnx_float16"))
+        denoiser = load_denoiser(whole)
         caption = _draw_gallery(denoiser, place / "gallery.png")
         model_readme(denoiser.card, facts, files, caption).save(place / "README.md")
         if space:
             from kdiffusion.parts.web import write_site
 
-            smaller = place / FILES["onnx_float16"][0]  # half of the download
-            write_site(smaller if smaller.exists() else denoiser.path, place / SPACE)
+            write_site(smaller if smaller.exists() else whole, place / SPACE)  # half the download
             space_readme(denoiser.card, facts).save(place / SPACE / "README.md")
         if facts.evaluation is not None:
             text = json.dumps(facts.evaluation, indent=1)
