@@ -65,7 +65,7 @@ def measure_network(
         - `detail`: the same over sigma <= 0.2; lower is better;
         - `label_nats`: what the label says about the image, in nats: at most ln(classes) for the
           best denoiser; more tells that the network without a label is far from it;
-        - `structure_se`, `detail_se`, `label_nats_se`: their standard errors over the images.
+        - the standard errors of these three over the images, such as `structure_standard_error`.
     """
     card = denoiser.card
     conditions = check_conditions(card, labels, len(images))
@@ -117,18 +117,17 @@ def _summary(with_label, without, variance, values):
     def mean_log(levels):
         return logs[levels].mean(), influence[levels].mean(axis=0).std(ddof=1) / np.sqrt(count)
 
-    structure = mean_log([k for k in reported if sigmas[k] > STRUCTURE_FROM - 1e-9])
-    detail = mean_log([k for k in reported if sigmas[k] < DETAIL_UP_TO + 1e-9])
     gained = values * (without - with_label) / sigmas[:, None] ** 2  # [levels, N]
     nats = np.trapezoid(gained, np.log(sigmas), axis=0)  # [N]
+    found = {
+        "structure": mean_log([k for k in reported if sigmas[k] > STRUCTURE_FROM - 1e-9]),
+        "detail": mean_log([k for k in reported if sigmas[k] < DETAIL_UP_TO + 1e-9]),
+        "label_nats": (nats.mean(), nats.std(ddof=1) / np.sqrt(count)),
+    }
     return {
         "images": count,
         "sigmas": SIGMAS,
         "x0_errors": tuple(means[reported].tolist()),
-        "structure": float(structure[0]),
-        "structure_se": float(structure[1]),
-        "detail": float(detail[0]),
-        "detail_se": float(detail[1]),
-        "label_nats": float(nats.mean()),
-        "label_nats_se": float(nats.std(ddof=1) / np.sqrt(count)),
+        **{name: float(mean) for name, (mean, _) in found.items()},
+        **{f"{name}_standard_error": float(error) for name, (_, error) in found.items()},
     }

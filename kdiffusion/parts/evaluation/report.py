@@ -70,17 +70,14 @@ ROWS = {
 # What depends on how many images there are, so that fewer of them don't compare.
 BY_COUNT = ("frechet_distance", "kernel_distance", "precision", "recall", "density", "coverage")
 # Ending of the key of what is shown beside a figure ► how.
-BESIDE = {
-    "by_chance": "by chance {:.2g}", "sd": "spread {:.1g}", "standard_error": "± {:.1g}",
-    "se": "± {:.1g}",
-}  # fmt: skip
+BESIDE = {"by_chance": "by chance {:.2g}", "sd": "spread {:.1g}", "standard_error": "± {:.1g}"}
 
 
 def table(figures: Mapping[str, Any]) -> str:
     """The figures in lines of text: samples beside held-out real images."""
     lines = [
-        ("", "samples", "", "held-out real", "better"),
-        ("images", f"{figures['images']}", "", f"{figures['real']['images']}", ""),
+        ("", "samples", "held-out real", "better"),
+        ("images", f"{figures['images']}", f"{figures['real']['images']}", ""),
         *(row[:-1] for row in _measured(figures)),
     ]
     widths = [max(map(len, column)) for column in zip(*lines, strict=True)]
@@ -92,12 +89,11 @@ def table(figures: Mapping[str, Any]) -> str:
 
 
 def _measured(figures):
-    """Of each figure: (title, value, error, that of held-out images, better, what it tells)."""
+    """Of each figure: (title, value, that of held-out images, better, what it tells)."""
     found = {**(figures["network"] or {}), **figures}
     for key, (title, better, note) in ROWS.items():
         if found.get(key) is not None:
-            held_out = " ".join(_value(figures["real"], key)).strip()
-            yield title, *_value(found, key), held_out, better, note
+            yield title, _value(found, key), _value(figures["real"], key), better, note
 
 
 def _fewer_held_out(figures):
@@ -110,15 +106,13 @@ def _fewer_held_out(figures):
 
 
 def _value(figures, key):
-    """(value, error) as text, empty where there is none."""
+    """A figure as text, with its error; empty where there is none."""
     value = figures.get(key)
     if value is None:
-        return "", ""
+        return ""
     text = str(value) if isinstance(value, int) else f"{value:.4g}"  # a count to the last digit
-    for ending, words in BESIDE.items():
-        if figures.get(f"{key}_{ending}") is not None:
-            return text, words.format(figures[f"{key}_{ending}"])
-    return text, ""
+    beside = ((words, figures.get(f"{key}_{ending}")) for ending, words in BESIDE.items())
+    return " ".join([text, *(words.format(error) for words, error in beside if error is not None)])
 
 
 def report(
@@ -163,15 +157,10 @@ def _rows(head: Iterable[Any], rows: Iterable[Iterable[Any]]) -> str:
 
 def _figures(figures):
     held_out = f"{figures['real']['images']:,} held-out real images"
-    rows = [
-        (title, f"{value} {error}", of_held_out or "–", better, note)
-        for title, value, error, of_held_out, better, note in _measured(figures)
-    ]
-    rows += [
-        (name, "–", "–", "", f"not measured: {why}")
-        for name, why in figures["not_measured"].items()
-    ]
-    return _rows(("measure", "samples", held_out, "better", "what it tells"), rows)
+    left_out = figures["not_measured"].items()
+    rows = [(name, "", "", "", f"not measured: {why}") for name, why in left_out]
+    head = ("measure", "samples", held_out, "better", "what it tells")
+    return _rows(head, [*_measured(figures), *rows])
 
 
 def _grid(samples, names):

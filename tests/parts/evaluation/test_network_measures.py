@@ -58,8 +58,9 @@ def test_a_mixtures_errors_and_label_information_are_those_in_closed_form(
     expected = [sigma**2 * SPREAD**2 / (sigma**2 + SPREAD**2) for sigma in SIGMAS]
     np.testing.assert_allclose(found["x0_errors"], expected, rtol=0.05)
     # Far apart, so that an image shows its class: ln 3 nats.
-    assert found["label_nats"] == pytest.approx(np.log(3), abs=4 * found["label_nats_se"] + 0.02)
-    assert 0 < found["label_nats_se"] < 0.05
+    error = found["label_nats_standard_error"]
+    assert found["label_nats"] == pytest.approx(np.log(3), abs=4 * error + 0.02)
+    assert 0 < error < 0.05
     assert found["images"] == 3000
 
 
@@ -68,8 +69,8 @@ def test_one_gaussian_is_as_good_as_the_linear_guess_and_its_label_tells_nothing
     card = _card(class_names=("a",), null_label=1)
     images, labels = _draw(4000, means)
     found = measure_network(_best_network(card, means), images, labels, progress=False)
-    assert abs(found["structure"]) < 4 * found["structure_se"] + 0.01
-    assert abs(found["detail"]) < 4 * found["detail_se"] + 0.01
+    assert abs(found["structure"]) < 4 * found["structure_standard_error"] + 0.01
+    assert abs(found["detail"]) < 4 * found["detail_standard_error"] + 0.01
     assert found["label_nats"] == 0.0
 
 
@@ -109,5 +110,5 @@ def test_a_networks_standard_errors_are_the_spread_of_repetitions():
         )
     for name in ("structure", "detail", "label_nats"):
         values = [each[name] for each in found]
-        errors = [each[f"{name}_se"] for each in found]
+        errors = [each[f"{name}_standard_error"] for each in found]
         assert np.mean(errors) == pytest.approx(np.std(values, ddof=1), rel=0.4), name
