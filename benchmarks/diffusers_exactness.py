@@ -25,7 +25,7 @@ from kdiffusion.diffusion.guidance import guided
 from kdiffusion.diffusion.sampling import sampling_steps
 from kdiffusion.diffusion.seeded_noise import initial_latents
 from kdiffusion.images import to_uint8
-from kdiffusion.parts.diffusers.reader import import_diffusers
+from kdiffusion.parts.diffusers import reader
 
 TESTS = Path(__file__).parents[1] / "tests"
 EXAMPLES = TESTS / "parts" / "diffusers" / "examples"
@@ -93,7 +93,8 @@ def differences(folder, theirs):
     with tempfile.TemporaryDirectory() as temporary:
         # The last row of a label table for no class: then a label is its row.
         null_row = -1 if theirs["labels"].any() else None
-        denoiser = load_denoiser(import_diffusers(folder, temporary, null_row=null_row).path)
+        reader.main(str(folder), Path(temporary), null_row=null_row)
+        denoiser = load_denoiser(Path(temporary, "denoiser.safetensors"))
     prediction = denoiser(theirs["noisy_images"], theirs["timesteps"], theirs["labels"])
     steps = sampling_steps(
         denoiser, theirs["labels"], [0, 1], sampler="ddim", steps=STEPS, spacing="leading",

@@ -2,11 +2,9 @@
 
 from __future__ import annotations
 
-import os
 import shlex
-from collections.abc import Sequence
 from pathlib import Path
-from typing import Annotated, NamedTuple
+from typing import Annotated
 
 import numpy as np
 import tyro
@@ -17,64 +15,57 @@ from kdiffusion.diffusion.card import DenoiserCard
 from kdiffusion.networks import build, named_weights
 from kdiffusion.terminal import import_tensorflow, working
 
-from .folder import DiffusersModel, read
+from .folder import read
 from .network import our_layout, their_name
 
 LABEL_TENSOR = "class_embedding.weight"
 UNCONDITIONAL = ("image",)  # the one class of a network without classes
 
 
-class Imported(NamedTuple):
-    """What `import_diffusers` made: the file of weights, its card, and the model as it was read."""
-
-    path: Path
-    card: DenoiserCard
-    model: DiffusersModel
-
-
-def import_diffusers(
-    source: str | os.PathLike,
-    out: str | os.PathLike,
-    *,
-    class_names: Sequence[str] | None = None,
+def main(
+    source: Annotated[str, tyro.conf.Positional, tyro.conf.arg(metavar="SOURCE")],
+    out: Path,
+    class_names: tuple[str, ...] | None = None,
     null_row: int | None = None,
     dataset: str = "unknown",
     overwrite: bool = False,
-) -> Imported:
-    """Imports a model that diffusers saved, and writes it as denoiser.safetensors.
+) -> None:
+    """Imports a UNet2DModel of diffusers, to sample, export or train from.
 
-    `export_run` and `--run.init-from` take the folder; `load_denoiser` opens the file. A network
-    without classes gets one class, "image".
+    It needs neither torch nor diffusers. docs/diffusers.md lists what is supported.
 
     Args:
-        source: path of a folder, or owner/name of a Hub repository: see
-            `kdiffusion.parts.diffusers.folder.read`.
-        out: folder to write into; made if need be.
-        class_names: names of the classes, in label order; numbers unless given.
-        null_row: int. The row of the label embedding that stands for no label, if there is one; -1
-            is the last. Without one, no label is the mean of all rows, which was never trained.
-        dataset: str. What it was trained on. Defaults to `"unknown"`.
-        overwrite: bool. Whether a file of an earlier import may be replaced. Defaults to `False`.
-
-    Returns:
-        Imported.
-
-    Raises:
-        FileExistsError: a file of an earlier import exists, and `overwrite` is False.
-        ValueError, OSError: as `kdiffusion.parts.diffusers.folder.read`.
+        source: folder that diffusers' save_pretrained wrote; or owner/name or owner/name@revision
+            of a Hub repository, which needs huggingface_hub.
+        out: folder to write denoiser.safetensors into.
+        class_names: names of the classes, in label order; by default numbers.
+        null_row: row of the label embedding that stands for no label, if there is one; -1 is the
+            last. By default, no label is the mean of all rows, which was never trained.
+        dataset: the training data set, such as cifar10, for `evaluate`.
+        overwrite: replace the file of an earlier import.
     """
-    refuse_existing(Path(out, safetensors_loader.ARTIFACT), overwrite)
-    model = read(source)
-    table, names = _labels(model, class_names, null_row)
-    card = DenoiserCard(
-        class_names=names, null_label=len(names), dataset=dataset, images_seen=0, ema_decay=0.0,
-        guidance_strength=0.0, **model.fields,
-    )  # fmt: skip
-    network = _network(model, table)
-    from kdiffusion.export.formats import export_network
+    refuse_existing(out / safetensors_loader.ARTIFACT, overwrite)
+    with working(f"reading {source}", line=True):
+        model = read(source)
+        table, names = _labels(model, class_names, null_row)
+        card = DenoiserCard(
+            class_names=names, null_label=len(names), dataset=dataset, images_seen=0,
+            ema_decay=0.0, guidance_strength=0.0, **model.fields,
+        )  # fmt: skip
+        network = _network(model, table)
+        from kdiffusion.export.formats import export_network
 
-    (path,) = export_network(network, card, out, ("safetensors",), overwrite).values()
-    return Imported(path, card, model)
+        (path,) = export_network(network, card, out, ("safetensors",), overwrite).values()
+    shape = "x".join(map(str, card.image_shape))
+    print(f"{model.name}: {shape}, classes: {card.null_label}, predicts {card.prediction_type}.")
+    print(f"Its card recommends what the pipeline does: {card.sampler}, {card.steps} steps")
+    if model.without:
+        print(f"except for what has no field there: {', '.join(model.without)}")
+    print(f"Written: {path}")
+    folder = shlex.quote(str(out))
+    print(f"Export it: python -m kdiffusion export {folder}")
+    start = f"--run.init-from {folder} --model.network parent"
+    print(f"Train from it: python -m kdiffusion train PRESET {start}")
 
 
 def _labels(model, class_names, null_row):
@@ -107,43 +98,3 @@ def _network(model, table):
     for name, variable in variables.items():
         variable.assign(our_layout(name, tensors[names[name]]))
     return network
-
-
-def main(
-    source: Annotated[str, tyro.conf.Positional, tyro.conf.arg(metavar="SOURCE")],
-    out: Path,
-    class_names: tuple[str, ...] | None = None,
-    null_row: int | None = None,
-    dataset: str = "unknown",
-    overwrite: bool = False,
-) -> None:
-    """Imports a UNet2DModel of diffusers, to sample, export or train from.
-
-    It needs neither torch nor diffusers. docs/diffusers.md lists what is supported.
-
-    Args:
-        source: folder that diffusers' save_pretrained wrote; or owner/name or owner/name@revision
-            of a Hub repository, which needs huggingface_hub.
-        out: folder to write denoiser.safetensors into.
-        class_names: names of the classes, in label order; by default numbers.
-        null_row: row of the label embedding that stands for no label, if there is one; -1 is the
-            last.
-        dataset: the training data set, such as cifar10, for `evaluate`.
-        overwrite: replace the file of an earlier import.
-    """
-    with working(f"reading {source}", line=True):
-        imported = import_diffusers(
-            source, out, class_names=class_names, null_row=null_row, dataset=dataset,
-            overwrite=overwrite,
-        )  # fmt: skip
-    card, model = imported.card, imported.model
-    shape = "x".join(map(str, card.image_shape))
-    print(f"{model.name}: {shape}, classes: {card.null_label}, predicts {card.prediction_type}.")
-    print(f"Its card recommends what the pipeline does: {card.sampler}, {card.steps} steps")
-    if model.without:
-        print(f"except for what has no field there: {', '.join(model.without)}")
-    print(f"Written: {imported.path}")
-    folder = shlex.quote(str(out))
-    print(f"Export it: python -m kdiffusion export {folder}")
-    start = f"--run.init-from {folder} --model.network parent"
-    print(f"Train from it: python -m kdiffusion train PRESET {start}")

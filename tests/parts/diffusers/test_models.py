@@ -20,7 +20,7 @@ from kdiffusion.diffusion.schedules import make_schedule
 from kdiffusion.images import to_uint8
 from kdiffusion.parts.diffusers import network
 from kdiffusion.parts.diffusers.folder import WEIGHTS, read
-from kdiffusion.parts.diffusers.reader import import_diffusers
+from kdiffusion.parts.diffusers.reader import main
 from kdiffusion.parts.diffusers.scheduler import sampling_of, schedule_of
 
 EXAMPLES = Path(__file__).parent / "examples"
@@ -36,13 +36,14 @@ CASES = {
 
 @pytest.fixture(scope="module")
 def imported(tmp_path_factory):
-    """Name ► Imported, made when it is asked for."""
+    """Name ► path of the imported file, made when it is asked for."""
     made = {}
 
     def of(name):
         if name not in made:
             folder = tmp_path_factory.mktemp(name)
-            made[name] = import_diffusers(EXAMPLES / name, folder, null_row=CASES[name][0])
+            main(EXAMPLES / name, folder, null_row=CASES[name][0])
+            made[name] = folder / "denoiser.safetensors"
         return made[name]
 
     return of
@@ -55,7 +56,7 @@ def recorded():
 
 @pytest.mark.parametrize("name", CASES)
 def test_it_predicts_and_samples_what_diffusers_did(imported, recorded, name):
-    denoiser, numbers = load_denoiser(imported(name).path), recorded[name]
+    denoiser, numbers = load_denoiser(imported(name)), recorded[name]
     _, shape, classes = CASES[name]
     assert denoiser.card.image_shape == shape
     assert denoiser.card.null_label == classes
@@ -74,17 +75,15 @@ def test_it_predicts_and_samples_what_diffusers_did(imported, recorded, name):
 
 
 def test_the_card_says_what_the_pipeline_samples_with_and_whence_it_came(imported, recorded):
-    made = imported("cifar10")
-    card = made.card
+    denoiser, numbers = load_denoiser(imported("cifar10")), recorded["cifar10"]
+    card = denoiser.card
     assert (card.sampler, card.steps, card.prediction_type) == ("ddpm", 1000, "epsilon")
     assert card.schedule == make_schedule("linear", 1000)  # to the bit, so that a run says nothing
     assert (card.spacing, card.clip, card.variance) == ("leading", True, "fixed_large")
-    assert made.model.without == []
+    assert read(EXAMPLES / "cifar10").without == []
     digest = sha256_of(EXAMPLES / "cifar10" / WEIGHTS)
     assert (card.parent.name, card.parent.sha256) == ("cifar10", digest)
     assert card.class_names == ("image",)
-    denoiser, numbers = load_denoiser(made.path), recorded["cifar10"]
-    assert denoiser.card == card
     # Its label says nothing.
     arrays = numbers["noisy_images"], numbers["timesteps"]
     np.testing.assert_array_equal(denoiser(*arrays, [0, 0]), denoiser(*arrays, [1, 1]))
@@ -95,7 +94,8 @@ def test_rows_of_the_label_table_are_classes_and_no_class(tmp_path):
     table = load_file(EXAMPLES / "classes" / "unet" / WEIGHTS)["class_embedding.weight"]
 
     def rows(**options):
-        path = import_diffusers(EXAMPLES / "classes", tmp_path, overwrite=True, **options).path
+        path = tmp_path / "denoiser.safetensors"
+        main(EXAMPLES / "classes", tmp_path, overwrite=True, **options)
         card = load_denoiser(path).card
         return load_file(path)["condition/embed_label/embeddings"], card.class_names
 
@@ -157,11 +157,11 @@ def test_tensors_that_are_missing_or_too_many_are_named(copy, tmp_path):
     first = "down_blocks.0.resnets.0.conv1.weight"
     save_file({**tensors, "more": tensors[first]}, copy / "unet" / WEIGHTS)
     with pytest.raises(ValueError, match="These differ: more"):
-        import_diffusers(copy, tmp_path / "ours")
+        main(copy, tmp_path / "ours")
     del tensors[first]
     save_file(tensors, copy / "unet" / WEIGHTS)
     with pytest.raises(ValueError, match=f"These differ: {first}"):
-        import_diffusers(copy, tmp_path / "ours")
+        main(copy, tmp_path / "ours")
 
 
 CLIPPED = "use_clipped_model_output=False"
