@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import dataclasses
 import json
-import os
 import shlex
 import shutil
 from pathlib import Path
@@ -15,7 +14,7 @@ import tyro
 
 from kdiffusion.artifacts import load_denoiser, onnx_loader
 from kdiffusion.artifacts.released import existing, released_models
-from kdiffusion.atomic_files import refuse_existing, staged
+from kdiffusion.atomic_files import staged
 from kdiffusion.commands.inputs import Artifact
 from kdiffusion.diffusion.sampling import sample
 from kdiffusion.export.formats import export_network
@@ -53,35 +52,37 @@ class Facts:
     notes: str = ""
 
 
-def write_hub_folder(
-    source: str | os.PathLike,
-    folder: str | os.PathLike,
-    facts: Facts,
-    space: bool = True,
+def main(
+    source: Artifact,
+    out: Path,
+    name: str = Facts.name,
+    license: str | None = None,
+    evaluation: Path | None = None,
+    notes: Path | None = None,
+    space: Annotated[bool, tyro.conf.arg(help_behavior_hint="")] = True,
     overwrite: bool = False,
-) -> dict[str, int]:
-    """Writes all that a model on the Hub consists of, or nothing.
+) -> None:
+    """Writes a folder for the Hugging Face Hub, and prints how to upload it.
+
+    It has a model card, the network in several formats, samples, and a Space.
 
     Args:
-        source: path of a run, of a folder that `import` wrote, of a file of weights (.safetensors)
-            or of an exported ONNX file, which is published as it is; or a pretrained model, or one
-            on the Hub.
-        folder: path of the folder to make.
-        facts: Facts.
-        space: bool. Whether to write the page, as a static Space.
-        overwrite: bool. Whether an earlier folder may be replaced. Defaults to `False`.
-
-    Returns:
-        dict from each file of the networks to its bytes.
-
-    Raises:
-        FileNotFoundError, ValueError: `source` is none of these, or is damaged.
-        FileExistsError: `folder` exists, and `overwrite` is False or it is not such a folder.
-        OSError: npm, which the page needs, is missing or has no network.
+        source: a run's folder, an imported folder, a .safetensors file, an exported .onnx file
+            (published alone), a pretrained model's name, or hf://owner/name.
+        out: folder to write.
+        name: owner/name on the Hub, for README.md.
+        license: the Hub's identifier of a licence, such as apache-2.0.
+        evaluation: evaluation.json that `evaluate` wrote for this model.
+        notes: Markdown file to append to README.md: intended use, limits, failures.
+        space: leave out the page, which needs npm.
+        overwrite: replace an earlier folder.
     """
     from .card import model_readme, space_readme  # needs a package that --help doesn't
 
-    with staged(folder, overwrite, MARK) as place:
+    figures = None if evaluation is None else read_evaluation(evaluation)
+    text = "" if notes is None else notes.read_text(encoding="utf-8")
+    facts = Facts(name=name, license=license, evaluation=figures, notes=text)
+    with staged(out, overwrite, MARK) as place:
         place.mkdir()
         (place / MARK).touch()
         with working(f"writing the networks of {source}", line=True):
@@ -97,10 +98,12 @@ def write_hub_folder(
 
             write_site(smaller if smaller.exists() else whole, place / SPACE)  # half the download
             space_readme(denoiser.card, facts).save(place / SPACE / "README.md")
-        if facts.evaluation is not None:
-            text = json.dumps(facts.evaluation, indent=1)
-            (place / "evaluation.json").write_text(text, encoding="utf-8")
-    return files
+        if figures is not None:
+            (place / "evaluation.json").write_text(json.dumps(figures, indent=1), encoding="utf-8")
+    for file, size in files.items():
+        print(f"{size / 1e6:8.1f} MB  {out / file}")
+    print(f"Written: {out}. Read {out / 'README.md'} before you publish it.")
+    print(f'Upload it: hf upload {name} {shlex.quote(str(out))} --exclude "{SPACE}/*"')
 
 
 def read_evaluation(path: Path) -> dict:
@@ -135,41 +138,3 @@ def _draw_gallery(denoiser, path):
     grid = image_grid(images, GALLERY_COLUMNS, row_labels=names if len(names) > 1 else None)
     grid.save(path)
     return f"Uncurated: seeds 0 to {len(labels) - 1}, sampled with `{FILES['onnx'][0]}`"
-
-
-def main(
-    source: Artifact,
-    out: Path,
-    name: str = Facts.name,
-    license: str | None = None,
-    evaluation: Path | None = None,
-    notes: Path | None = None,
-    space: Annotated[bool, tyro.conf.arg(help_behavior_hint="")] = True,
-    overwrite: bool = False,
-) -> None:
-    """Writes a folder for the Hugging Face Hub, and prints how to upload it.
-
-    It has a model card, the network in several formats, samples, and a Space.
-
-    Args:
-        source: a run's folder, an imported folder, a .safetensors file, an exported .onnx file
-            (published alone), a pretrained model's name, or hf://owner/name.
-        out: folder to write.
-        name: owner/name on the Hub, for README.md.
-        license: the Hub's identifier of a licence, such as apache-2.0.
-        evaluation: evaluation.json that `evaluate` wrote for this model.
-        notes: Markdown file to append to README.md: intended use, limits, failures.
-        space: leave out the page, which needs npm.
-        overwrite: replace an earlier folder.
-    """
-    refuse_existing(out, overwrite, MARK)
-    facts = Facts(
-        name=name,
-        license=license,
-        evaluation=None if evaluation is None else read_evaluation(evaluation),
-        notes="" if notes is None else notes.read_text(encoding="utf-8"),
-    )
-    for file, size in write_hub_folder(source, out, facts, space, overwrite).items():
-        print(f"{size / 1e6:8.1f} MB  {out / file}")
-    print(f"Written: {out}. Read {out / 'README.md'} before you publish it.")
-    print(f'Upload it: hf upload {name} {shlex.quote(str(out))} --exclude "{SPACE}/*"')
