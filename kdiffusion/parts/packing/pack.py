@@ -60,7 +60,6 @@ def pack(
         found = open_source(source, directory, image_size, validation_fraction, seed)
         _write_arrays(folder, found)
         flips = {"auto": found.horizontal_flip, "yes": True, "no": False}
-        images = {part: len(found.labels[part]) for part in SPLITS}
         description = {
             "source": Path(source).name,
             "class_names": found.class_names,
@@ -70,11 +69,10 @@ def pack(
         _write(folder, description)
         description["content_hash"] = load("packed", folder).content_hash()
         _write(folder, description)
-    seconds = time.perf_counter() - start
+    images, held_out = (len(found.labels[part]) for part in SPLITS)
     print(
-        f"{images['train']:,} images of {'x'.join(map(str, found.image_shape))} and "
-        f"{images['validation']:,} held out, {len(found.class_names)} classes, "
-        f"in {seconds:.0f} s: {out}"
+        f"{images:,} images of {'x'.join(map(str, found.image_shape))} and {held_out:,} held out, "
+        f"{len(found.class_names)} classes, in {time.perf_counter() - start:.0f} s: {out}"
     )
     print(f"Train on it: --data.name packed --data.directory {shlex.quote(str(out))}")
 
