@@ -13,23 +13,6 @@ from tests.onnx_models import make_model
 IMAGE_SHAPE = (4, 6, 1)  # height and width differ, so that a swap shows
 
 
-def write_linear_judge(path, weights, head, bias, card):
-    """features = pixels @ weights, logits = features @ head + bias."""
-    size = int(np.prod(card["image_shape"]))
-    nodes = [
-        helper.make_node("Reshape", ["image", "flat"], ["pixels"]),
-        helper.make_node("MatMul", ["pixels", "weights"], ["features"]),
-        helper.make_node("MatMul", ["features", "head"], ["unbiased"]),
-        helper.make_node("Add", ["unbiased", "bias"], ["logits"]),
-    ]
-    constants = {"flat": [-1, size], "weights": weights, "head": head, "bias": bias}
-    outputs = {"logits": ["batch", len(bias)], "features": ["batch", len(head)]}
-    texts = {CARD_KEY: json.dumps(card)}
-    inputs = {"image": ["batch", *card["image_shape"]]}
-    onnx.save(make_model(nodes, inputs, outputs, constants, texts), path)
-    return path
-
-
 @pytest.fixture
 def cache(monkeypatch, tmp_path_factory):
     """The folder of a cache of its own; and few subsets, which are sooner measured."""
@@ -53,9 +36,21 @@ def judge_file(tmp_path, judge_card):
     "bright" where their sum is above 255."""
     weights = np.zeros((4, 6, 2))
     weights[:2, :, 0] = weights[2:, :, 1] = 1 / 12
-    head = [[0.0, 1.0], [0.0, 1.0]]
-    path = tmp_path / "toy.onnx"
-    return write_linear_judge(path, weights.reshape(24, 2), head, [255.0, 0.0], judge_card)
+    nodes = [
+        helper.make_node("Reshape", ["image", "flat"], ["pixels"]),
+        helper.make_node("MatMul", ["pixels", "weights"], ["features"]),
+        helper.make_node("MatMul", ["features", "head"], ["unbiased"]),
+        helper.make_node("Add", ["unbiased", "bias"], ["logits"]),
+    ]
+    constants = {
+        "flat": [-1, 24], "weights": weights.reshape(24, 2), "head": [[0.0, 1.0], [0.0, 1.0]],
+        "bias": [255.0, 0.0],
+    }  # fmt: skip
+    inputs = {"image": ["batch", *IMAGE_SHAPE]}
+    outputs = {"logits": ["batch", 2], "features": ["batch", 2]}
+    model = make_model(nodes, inputs, outputs, constants, {CARD_KEY: json.dumps(judge_card)})
+    onnx.save(model, tmp_path / "toy.onnx")
+    return tmp_path / "toy.onnx"
 
 
 @pytest.fixture
