@@ -69,22 +69,17 @@ def measure_network(
     """
     card = denoiser.card
     conditions = check_conditions(card, labels, len(images))
-    total = len(images) * len(INTEGRATION_SIGMAS)
-    with tqdm(total=total, desc="Measuring the network", unit="image", disable=not progress) as bar:
-        parts = []
-        for first in range(0, len(images), batch_size):
-            rows = slice(first, first + batch_size)
-            x0 = np.asarray(to_model_range(images[rows]), np.float64)
-            seeds = [(seed + first + i) % 2**64 for i in range(len(x0))]
-            noise = initial_latents(seeds, card.image_shape)
-            for sigma in INTEGRATION_SIGMAS:
-                parts.append(_errors(denoiser, x0, noise, conditions[rows], sigma))
-                bar.update(len(x0))
-    levels = len(INTEGRATION_SIGMAS)
-    by_level = [np.concatenate(parts[k::levels], axis=1) for k in range(levels)]
+    x0 = np.asarray(to_model_range(images), np.float64)
+    noise = initial_latents([(seed + i) % 2**64 for i in range(len(x0))], card.image_shape)
+    batches = [slice(first, first + batch_size) for first in range(0, len(x0), batch_size)]
+    by_level = []
+    for sigma in tqdm(INTEGRATION_SIGMAS, "Measuring the network", disable=not progress):
+        parts = [
+            _errors(denoiser, x0[rows], noise[rows], conditions[rows], sigma) for rows in batches
+        ]
+        by_level.append(np.concatenate(parts, axis=1))
     with_label, without = np.stack(by_level, axis=1)  # each [levels, N]
-    # Of the values in the model's range, about each channel's mean.
-    variance = float(np.mean(to_model_range(images).var(axis=(0, 1, 2), dtype=np.float64)))
+    variance = float(x0.var(axis=(0, 1, 2)).mean())  # about each channel's mean
     return _summary(with_label, without, variance, int(np.prod(card.image_shape)))
 
 
