@@ -15,7 +15,6 @@ from pathlib import Path
 import numpy as np
 import onnx
 import torch
-import tyro
 from diffusers import UNet2DModel
 
 from kdiffusion import DiffusionModel, UNet, make_schedule
@@ -25,6 +24,7 @@ from kdiffusion.export.source import inference_network
 
 SIDE, CLASSES, WIDTH, MULTIPLIERS, BLOCKS, ATTENTION = 32, 10, 64, (1, 2, 2), 2, (16, 8)
 INPUTS = ("noisy_image", "timestep", "label")
+BATCH_SIZE, REPEATS = 64, 15
 
 
 def our_network():
@@ -61,18 +61,18 @@ def torch_batch(size):
     return torch.randn(size, 3, SIDE, SIDE), torch.full((size,), 500), label
 
 
-def onnx_run(path, size):
+def onnx_run(path):
     """A function to time: the network in an ONNX file, on a batch."""
     session = open_session(path, threads=os.cpu_count())
     types = {"tensor(float)": np.float32, "tensor(int32)": np.int32, "tensor(int64)": np.int64}
     feeds = {
-        value.name: np.ones((size, *value.shape[1:]), types[value.type])
+        value.name: np.ones((BATCH_SIZE, *value.shape[1:]), types[value.type])
         for value in session.get_inputs()
     }
     return lambda: session.run(None, feeds)
 
 
-def contenders(folder, size):
+def contenders(folder):
     """{name: function to time, on a batch}."""
     ours, theirs = folder / "ours.onnx", folder / "theirs.onnx"
     onnx.save(our_network(), ours)
@@ -83,37 +83,32 @@ def contenders(folder, size):
         external_data=False,
     )  # fmt: skip
     torch.set_num_threads(os.cpu_count())  # as many as ONNX Runtime is given
-    compiled, batch = torch.compile(network, dynamic=False), torch_batch(size)
+    compiled, batch = torch.compile(network, dynamic=False), torch_batch(BATCH_SIZE)
     return {
-        "kdiffusion, ONNX Runtime": onnx_run(ours, size),
-        "PyTorch, ONNX Runtime": onnx_run(theirs, size),
+        "kdiffusion, ONNX Runtime": onnx_run(ours),
+        "PyTorch, ONNX Runtime": onnx_run(theirs),
         "PyTorch, torch.compile": torch.inference_mode()(lambda: compiled(*batch)),
     }
 
 
-def main(batch_size: int = 64, repeats: int = 15):
-    """Prints the median time of each contender, as a table in Markdown.
-
-    Args:
-        batch_size: images at a time.
-        repeats: timed runs of each.
-    """
+def main():
+    """Prints the median time of each contender, as a table in Markdown."""
     with tempfile.TemporaryDirectory() as folder:
-        runs = contenders(Path(folder), batch_size)
+        runs = contenders(Path(folder))
         for run in runs.values():  # compiles, and touches the memory
             run(), run()
         seconds = {name: [] for name in runs}
-        for _ in range(repeats):
+        for _ in range(REPEATS):
             for name, run in runs.items():
                 time.sleep(0.05)  # the last one's threads wait for more work in a busy loop
                 start = time.perf_counter()
                 run()
                 seconds[name].append(time.perf_counter() - start)
-    print(f"| network and runtime | ms for {batch_size} images | images/s |\n|---|---|---|")
+    print(f"| network and runtime | ms for {BATCH_SIZE} images | images/s |\n|---|---|---|")
     for name, values in seconds.items():
         median = np.median(values)
-        print(f"| {name} | {1000 * median:.1f} | {batch_size / median:.1f} |")
+        print(f"| {name} | {1000 * median:.1f} | {BATCH_SIZE / median:.1f} |")
 
 
 if __name__ == "__main__":
-    tyro.cli(main)
+    main()

@@ -57,7 +57,6 @@ def main(
     preset: Annotated[PresetName, tyro.conf.Positional] = "stl10_large",
     side: int = 64,
     batch_size: int = 16,
-    dtype_policies: tuple[str, ...] = ("float32", "mixed_bfloat16"),
 ):
     """Measures and prints a table in Markdown.
 
@@ -65,12 +64,11 @@ def main(
         preset: whose network and optimizer.
         side: of the square images, in pixels.
         batch_size: images per step.
-        dtype_policies: Keras's names.
     """
     print(f"{preset}, {side}x{side}, batches of {batch_size}\n")
     print("| | memory of a step, MiB | seconds |\n|---|---|---|")
     os.environ.update(AT_ONCE)
-    for policy in dtype_policies:
+    for policy in ("float32", "mixed_bfloat16"):
         for name, options in ROWS.items():
             with ProcessPoolExecutor(1, mp_context=get_context("spawn")) as process:
                 row = process.submit(_measure, preset, side, batch_size, policy, options)
