@@ -43,12 +43,16 @@ def _sigmoid(start, end, steps):
     return 1.0 / (1.0 + np.exp(-np.linspace(-6, 6, steps))) * (end - start) + start
 
 
+def _cosine(start, end, steps):
+    return np.minimum(NoiseSchedule(cosine_alphas_cumprod(steps)).betas, MAX_BETA)
+
+
 # Each takes (beta_start, beta_end, num_train_timesteps) and gives betas, float64.
 BETAS = {
     "linear": np.linspace,
     "scaled_linear": _scaled_linear,
     "sigmoid": _sigmoid,
-    "squaredcos_cap_v2": lambda start, end, steps: _betas(cosine_alphas_cumprod(steps)),
+    "squaredcos_cap_v2": _cosine,
 }
 # Fields that change how the pipeline samples, with the values that our samplers agree with.
 NO_EFFECT = {
@@ -82,12 +86,9 @@ def schedule_of(config: dict[str, Any]) -> tuple[NoiseSchedule, str]:
     check_name("timestep_spacing", config.get("timestep_spacing", "leading"), SPACINGS)
     target = config.get("prediction_type", "epsilon")
     target = PREDICTION_TYPES[check_name("prediction_type", target, PREDICTION_TYPES)]
-    unknown = sorted(name for name in config if name not in KNOWN and not name.startswith("_"))
-    if unknown:
-        raise ValueError(
-            f"`{unknown[0]}` is an unknown scheduler field. "
-            f"Received: {unknown[0]}={config[unknown[0]]!r}"
-        )
+    for name in config:
+        if not name.startswith("_"):
+            check_name("scheduler field", name, sorted(KNOWN))
     betas = config.get("trained_betas")
     if betas is None:
         make = BETAS[check_name("beta_schedule", config.get("beta_schedule", "linear"), BETAS)]
@@ -149,7 +150,3 @@ def _sampler_of(config):
     algorithm = config.get("algorithm_type")
     by_algorithm = (n for n in found if SCHEDULERS[n][1].get("algorithm_type") == algorithm)
     return next(by_algorithm, found[0])
-
-
-def _betas(alphas_cumprod):
-    return np.minimum(NoiseSchedule(alphas_cumprod).betas, MAX_BETA)

@@ -124,7 +124,7 @@ def test_rows_of_the_label_table_are_classes_and_no_class(tmp_path):
 def test_what_is_not_supported_is_refused_by_its_field(read, field, value):
     part = "scheduler/scheduler_config" if read is schedule_of else "unet/config"
     config = json.loads((EXAMPLES / "unconditional" / f"{part}.json").read_text())
-    with pytest.raises(ValueError, match=f"`{field}`"):
+    with pytest.raises(ValueError, match=field):
         read({**config, field: value})
 
 
