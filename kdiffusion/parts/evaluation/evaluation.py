@@ -130,12 +130,8 @@ def _figures_of_held_out(names, count, seen, real, progress):
         classes=None if real.held_out_classes is None else real.held_out_classes[chosen],
         labels=labels[chosen].astype(np.int64),
     )
-    dimensions = seen.features.shape[1]
-    usable = [
-        name
-        for name in names
-        if name != "copies" and MEASURES[name].least(dimensions) <= len(chosen)
-    ]
+    possible, _ = measurable(None, len(chosen), True, real)
+    usable = [name for name in names if name in possible and name != "copies"]
     return {"images": len(chosen), **_compute(usable, samples, real, progress)}
 
 
