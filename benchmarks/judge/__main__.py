@@ -137,9 +137,6 @@ class Triangle(keras.optimizers.schedules.LearningRateSchedule):
         falling = 1 - (1 - END) * (done - PEAK_AT) / (1 - PEAK_AT)
         return self.peak * keras.ops.minimum(rising, falling)
 
-    def get_config(self) -> dict[str, Any]:
-        return {"peak": self.peak, "steps": self.steps}
-
 
 class Lookahead(keras.callbacks.Callback):
     """Sets the weights back to their moving average now and then (Zhang et al. 2019).
