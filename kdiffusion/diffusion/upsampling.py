@@ -76,13 +76,21 @@ def upsample(
     seeds = np.repeat(np.array(seeds, np.uint64), len(corners))
     sampled = sample(denoiser, asked, seeds, latents=tiles(latents), **options)
     sampled = sampled.reshape(len(images), len(corners), *sampled.shape[1:])
-    total, weight = np.zeros(large.shape), np.zeros(large.shape[1:3])
+    return _blended(sampled, corners, overlap)[:, :rows, :columns]
+
+
+def _blended(tiles, corners, overlap):
+    """Images `[N, H, W, C]` of tiles `[N, T, h, w, C]` by their corners, (top, left) of each."""
+    count, _, height, width, channels = tiles.shape
+    last = np.max(corners, axis=0)
+    rows, columns = last[0] + height, last[1] + width
+    total, weight = np.zeros((count, rows, columns, channels)), np.zeros((rows, columns))
     fade = np.outer(_fade(height, overlap), _fade(width, overlap))
     for number, (top, left) in enumerate(corners):
         place = slice(top, top + height), slice(left, left + width)
-        total[:, *place] += fade[..., None] * sampled[:, number]
+        total[:, *place] += fade[..., None] * tiles[:, number]
         weight[place] += fade
-    return (total / weight[..., None])[:, :rows, :columns].astype(np.float32)
+    return (total / weight[..., None]).astype(np.float32)
 
 
 def _starts(size, side, overlap):

@@ -1,4 +1,4 @@
-"""Presets: what each trains, its command, and what it gave. A new one is a function and a row.
+"""Presets: what each trains, and what it gave. A new one is a function and a row.
 
 Figures were measured on two cores of an x86 machine (AVX-512 with bf16), without a GPU.
 """
@@ -21,8 +21,6 @@ from kdiffusion.training.objectives import Denoising, Trajectory
 
 def digits() -> Config:
     """Handwritten digits, 8x8: minutes on two cores.
-
-    `python -m kdiffusion train digits`
 
     From scikit-learn. 0.7 M parameters. Two minutes, with both exports and 80 images, on idle
     cores with AMX.
@@ -56,17 +54,13 @@ def digits() -> Config:
 def digits_few_steps() -> Config:
     """A four-step student of `digits`: minutes on two cores.
 
-    `python -m kdiffusion train digits_few_steps`
-
     It learns in four steps what the teacher does in sixteen, guidance included (Zhou et al. 2024).
     """
     return _student(digits(), teacher="digits", epochs=12, timesteps=(999, 749, 499, 249))
 
 
 def fashion_mnist() -> Config:
-    """Fashion-MNIST, clothes at 28x28: ten minutes on two CPU cores.
-
-    `python -m kdiffusion train fashion_mnist`
+    """Fashion-MNIST, clothes at 28x28: minutes on two CPU cores.
 
     From TFDS, or with `--data.directory` from the folder of its four files. The recipe of
     `cifar10_small` with two levels.
@@ -83,8 +77,6 @@ def fashion_mnist() -> Config:
 
 def cifar10_few_steps() -> Config:
     """A four-step student of `cifar10`: hours on two cores.
-
-    `python -m kdiffusion train cifar10_few_steps`
 
     100,000 images, from noise alone; the data set gives the labels. The timesteps are those that
     `fit_sampler cifar10 --steps 4` chooses.
@@ -117,8 +109,6 @@ def _student(config, teacher, epochs, timesteps):
 def cifar10_paper() -> Config:
     """CIFAR-10, the model this project reproduces, for a GPU.
 
-    `python -m kdiffusion train cifar10_paper`
-
     600 epochs, linear schedule, epsilon objective, AdamW at 1e-3, self-attention after each block
     at 16x16, 8x8 and 4x4, ancestral sampling with guidance strength 3. 43.9 M parameters; 9.1 s per
     step of 128 on two cores. Trained here for 4 steps, exported and sampled: the rest needs a GPU.
@@ -143,8 +133,6 @@ def cifar10_paper() -> Config:
 
 def cifar10_small() -> Config:
     """CIFAR-10 on two CPU cores, in most of a day.
-
-    `python -m kdiffusion train cifar10_small`
 
     For a first try, `--optimizer.epochs 12` takes an hour. Patches of 2x2 pixels, Muon, min-SNR
     weighting. 7.4 M parameters, 0.29 G multiplications per image. Timesteps with a large loss are
@@ -185,8 +173,6 @@ def cifar10_small() -> Config:
 def cifar10_medium() -> Config:
     """CIFAR-10 on one GPU of 16 GB, in an hour or two.
 
-    `python -m kdiffusion train cifar10_medium`
-
     The recipe of `cifar10_small` with a larger network. 27.8 M parameters, 1.43 G multiplications
     per image, 3 M training images. A step of 256 images needs at most 10.3 GiB in float32. Not
     trained here: the time is an estimate for a GPU of 8 TFLOP/s at half its speed.
@@ -208,8 +194,6 @@ def cifar10_medium() -> Config:
 
 def cifar10_large() -> Config:
     """CIFAR-10 on a large GPU: a network as wide as DDPM's.
-
-    `python -m kdiffusion train cifar10_large`
 
     The recipe of `cifar10_small` without patches, with dropout and flips. 38.4 M parameters, 51 M
     training images, half as many as in Ho et al. 2020. Not trained here: it needs a GPU. Whether
@@ -237,11 +221,8 @@ def cifar10_large() -> Config:
 def stl10_small() -> Config:
     """STL-10 at 64x64 on two CPU cores, in hours.
 
-    `python -m kdiffusion train stl10_small`
-
     The recipe of `cifar10_small` on patches of 4x4 pixels, so with the same 7.4 M parameters and
-    0.29 G multiplications per image. STL-10 has 5,000 labelled images; --data.name takes others.
-    docs/results shows an hour of it on enlarged CIFAR-10 images.
+    0.29 G multiplications per image. docs/results shows an hour of it on enlarged CIFAR-10 images.
     """
     changes = {
         "data.name": "stl10",
@@ -287,10 +268,7 @@ def upsampler_64() -> Config:
 def stl10_large() -> Config:
     """STL-10 at 64x64, for a GPU.
 
-    `python -m kdiffusion train stl10_large`
-
-    Not trained here: it needs a GPU. Dropout and flips, because STL-10 has only 5,000 labelled
-    images.
+    Not trained here: it needs a GPU. Dropout and flips: STL-10 has only 5,000 labelled images.
     """
     return Config(
         data=DataConfig(name="stl10", image_size=64),

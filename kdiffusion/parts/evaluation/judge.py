@@ -23,6 +23,7 @@ from typing import Any
 import numpy as np
 from tqdm import tqdm
 
+from kdiffusion.artifacts.integrity import ArtifactError
 from kdiffusion.artifacts.onnx_loader import open_session
 from kdiffusion.atomic_files import sha256_of
 
@@ -103,12 +104,18 @@ def load_judge(path_or_name: str | os.PathLike) -> Judge:
 
     Args:
         path_or_name: path of its ONNX file, or the name of one that comes with the package.
+
+    Raises:
+        ArtifactError: no judge.
     """
     path = Path(path_or_name)
     if path.suffix != ".onnx":
         path = JUDGES / f"{path_or_name}.onnx"
     session = open_session(path)
-    card = json.loads(session.get_modelmeta().custom_metadata_map[CARD_KEY])
+    text = session.get_modelmeta().custom_metadata_map.get(CARD_KEY)
+    if text is None:
+        raise ArtifactError(f"{path} is no classifier that `python -m benchmarks.judge` wrote")
+    card = json.loads(text)
     return Judge(
         path.stem, tuple(card["class_names"]), tuple(card["image_shape"]), card["accuracy"],
         sha256_of(path), session,
