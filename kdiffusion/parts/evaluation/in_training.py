@@ -3,7 +3,10 @@
 from __future__ import annotations
 
 import math
+import os
 import time
+from collections.abc import Callable
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import keras
@@ -16,14 +19,16 @@ from kdiffusion.terminal import say
 from .evaluation import evaluate, measurable
 from .judge import find_judge
 from .network_measures import FEWEST_IMAGES
-from .real_images import Real, read_real
+from .real_images import read_real
 from .report import ROWS
 
 if TYPE_CHECKING:
     from kdiffusion.data import ImageDataset
+    from kdiffusion.diffusion.card import DenoiserCard
     from kdiffusion.diffusion.denoiser import Denoiser
     from kdiffusion.runs.config import Config
     from kdiffusion.runs.run_directory import RunDirectory
+    from kdiffusion.training.diffusion_model import DiffusionModel
 
 EVALUATIONS = 4  # of a run, where `every_epochs` is None
 MEASURES = ("share_as_asked", "frechet", "kernel", "precision_recall", "grain")
@@ -40,44 +45,63 @@ def make_callback(
     if not is_read or len(dataset.validation_images) < FEWEST_IMAGES:
         say("Without evaluation: no classifier of these images; --evaluation.judge names one.")
         return None
-    real = read_real(dataset, *facts, judge=judge)
-    return EvaluationInTraining(real, directory)
+    epochs, asked = config.optimizer.epochs, config.evaluation
+    every = asked.every_epochs or math.ceil(epochs / EVALUATIONS)
+    own = (dataset, directory.path, asked.images, every, epochs, judge)
+    return EvaluationInTraining(*own, directory.card, config.run.seed)
 
 
 class EvaluationInTraining(keras.callbacks.Callback):
     """Evaluates every so many epochs, counted back from the last, for the terminal and TensorBoard.
 
     Args:
-        real: Real, read by a judge.
-        directory: `RunDirectory`.
+        dataset: `ImageDataset` that the model is trained on.
+        directory: path. Its `tensorboard/` gets the log.
+        images: int. To sample, and held-out images to measure on. Defaults to `500`.
+        every_epochs: int. Defaults to `1`.
+        epochs: int. Of the whole training; by default, what `fit` is given.
+        judge: str. Name or ONNX file of the classifier; by default, the data set's own.
+        card: function of the model that gives the card to sample by; by default, the model's own.
+        seed: int. Of the first sample. Defaults to `0`.
+
+    Raises:
+        ValueError: no judge reads the data set.
     """
 
-    def __init__(self, real: Real, directory: RunDirectory):
+    def __init__(
+        self,
+        dataset: ImageDataset,
+        directory: str | os.PathLike,
+        images: int = 500,
+        every_epochs: int = 1,
+        epochs: int | None = None,
+        judge: str | None = None,
+        card: Callable[[DiffusionModel], DenoiserCard] | None = None,
+        seed: int = 0,
+    ):
         super().__init__()
-        self._real, self._directory = real, directory
+        self._real = read_real(dataset, dataset.image_shape, dataset.class_names, judge=judge)
+        self._directory, self._images, self._seed = Path(directory), images, seed
+        self._every, self._epochs = every_epochs, epochs
+        self._card = card or (lambda model: model.card(class_names=dataset.class_names))
         self._writer: Any = None  # opened when training begins
-        self._config = directory.config
-        self._epochs = self._config.optimizer.epochs
-        every = self._config.evaluation.every_epochs
-        self._every = every or math.ceil(self._epochs / EVALUATIONS)
 
     def is_due(self, epoch: int) -> bool:
         """Whether an epoch, the first of which is 1, ends with an evaluation."""
-        return (self._epochs - epoch) % self._every == 0
+        return ((self._epochs or self.params["epochs"]) - epoch) % self._every == 0
 
     def on_train_begin(self, logs: Any = None) -> None:
         if self._writer is None:  # `fit` begins twice where a run resumes within an epoch
             step = self.model.step.numpy()
-            self._writer = event_writer(self._directory.path, "evaluation", step)
+            self._writer = event_writer(self._directory, "evaluation", step)
 
     def on_epoch_end(self, epoch: int, logs: Any = None) -> None:
         if not self.is_due(epoch + 1):
             return
         start = time.perf_counter()
-        figures = self.figures(self.model.denoiser(self._directory.card(self.model)))
+        figures = self.figures(self.model.denoiser(self._card(self.model)))
         seconds = time.perf_counter() - start
-        images = self._config.evaluation.images
-        say(f"Epoch {epoch + 1}, evaluated on {images:,} samples in {seconds:.0f} s:")
+        say(f"Epoch {epoch + 1}, evaluated on {self._images:,} samples in {seconds:.0f} s:")
         for name, value in figures.items():
             title, better, _ = ROWS[name]
             say(f"  {value:8.3g}  {title} (better: {better})")
@@ -88,12 +112,11 @@ class EvaluationInTraining(keras.callbacks.Callback):
 
     def figures(self, denoiser: Denoiser, progress: bool = True) -> dict[str, float]:
         """Those of `ROWS` that so many images can be measured by (docs/evaluation.md)."""
-        images = self._config.evaluation.images
-        possible, _ = measurable(None, images, True, self._real)
+        possible, _ = measurable(None, self._images, True, self._real)
         found = evaluate(
-            denoiser, self._real, count=images,
+            denoiser, self._real, count=self._images,
             measures=[name for name in MEASURES if name in possible],
-            network_images=images, seed=self._config.run.seed, progress=progress,
+            network_images=self._images, seed=self._seed, progress=progress,
         )  # fmt: skip
         found |= found["network"]
         return {name: found[name] for name in ROWS if found.get(name) is not None}

@@ -2,12 +2,14 @@
 
 import dataclasses
 from types import SimpleNamespace
+from typing import Any
 
 import numpy as np
 import pytest
 from tensorboard.backend.event_processing.plugin_event_accumulator import EventAccumulator
 from tensorboard.util.tensor_util import make_ndarray
 
+import kdiffusion as kd
 from kdiffusion.data import load_dataset
 from kdiffusion.diffusion.denoiser import NetworkDenoiser
 from kdiffusion.diffusion.forward_process import NoiseSchedule
@@ -48,7 +50,7 @@ def _directory(epochs, tmp_path, judge=None):
         optimizer=OptimizerConfig(epochs=epochs),
         evaluation=EvaluationConfig(every_epochs=None, images=100, judge=judge),
     )  # fmt: skip
-    return SimpleNamespace(config=config, tensorboard=tmp_path)
+    return SimpleNamespace(config=config, path=tmp_path, card=None)
 
 
 def test_a_network_that_draws_what_is_asked_for_is_told_from_one_that_swaps_classes(
@@ -72,9 +74,9 @@ def test_a_network_that_draws_what_is_asked_for_is_told_from_one_that_swaps_clas
 
 
 @pytest.mark.parametrize(("epochs", "due"), [(150, [36, 74, 112, 150]), (13, [1, 5, 9, 13])])
-def test_a_run_is_evaluated_four_times_the_last_epoch_among_them(epochs, due, tmp_path):
+def test_a_run_is_evaluated_four_times_the_last_epoch_among_them(digits, epochs, due, tmp_path):
     directory = _directory(epochs, tmp_path)
-    callback = EvaluationInTraining(None, directory)
+    callback: Any = make_callback(directory.config, digits, directory)
     assert [epoch for epoch in range(1, epochs + 1) if callback.is_due(epoch)] == due
 
 
@@ -84,6 +86,20 @@ def test_a_folder_which_no_judge_reads_is_not_evaluated(digits, tmp_path, capsys
         directory = _directory(10, tmp_path, judge=judge)
         assert (make_callback(directory.config, data, directory) is not None) == wanted
     assert "--evaluation.judge" in capsys.readouterr().out
+
+
+def test_a_script_has_evaluations_of_its_own(digits, tmp_path):
+    network = kd.UNet((8, 8, 1), 10, 4, (1,), 1, ())
+    model = kd.DiffusionModel(network, kd.make_schedule("cosine"), prediction_type="v")
+    model.compile("sgd")
+    callback = EvaluationInTraining(digits, tmp_path, images=100, every_epochs=2)
+    model.fit(digits.images[:64], digits.labels[:64], epochs=3, verbose=0, callbacks=[callback])
+    events = EventAccumulator(str(tmp_path / "tensorboard/evaluation"), {"tensors": 0}).Reload()
+    found = events.Tensors("evaluation/kernel_distance")
+    assert [event.step for event in found] == [2, 6]
+    seen = callback.figures(model.denoiser(model.card(class_names=NAMES)), progress=False)
+    last = make_ndarray(found[-1].tensor_proto)
+    np.testing.assert_allclose(last, seen["kernel_distance"], rtol=1e-4)
 
 
 @pytest.mark.slow
