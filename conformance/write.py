@@ -135,6 +135,11 @@ def cards_of_traces() -> Iterator[tuple[str, DenoiserCard]]:
     unclipped = {"prediction_type": "v", "clip": False, **_fit(smooth)}
     yield "fitted, no clipping", make_card(smooth, sampler="fitted", **unclipped)
     yield "named timesteps", make_card(smooth, sampler="unipc", timesteps=(30, 20, 9, 4, 0))
+    its_own = {"sampler": "dpmpp_2m_sde", "variance": "fixed_large"}
+    yield "dpmpp_2m_sde, whose noise no variance changes", make_card(smooth, **its_own)
+    yield "a guidance strength below 0", make_card(smooth, guidance_strength=-0.5)
+    of_ends = {"prediction_type": "v", "clip": False}
+    yield "v, from pure noise, no clipping", make_card(ends, sampler="unipc", **of_ends)
 
 
 def _fit(schedule):
@@ -147,6 +152,12 @@ def traces() -> Iterator[Case]:
     """The recommended image of an analytic network, step by step."""
     for name, card in cards_of_traces():
         yield _trace(name, card, LABEL)
+    plain = make_card(make_schedule("cosine", 31))
+    yield _trace("the null label", plain, plain.null_label)
+    case = _trace("an unknown sampler, for which ddim stands", plain, LABEL)
+    yield {**case, "card": {**case["card"], "sampler": "of_the_future"}}
+    case = _trace("fields of later versions left out", plain, LABEL)
+    yield {**case, "card": _without_optional_fields(case["card"])}
 
 
 def conditional_traces() -> Iterator[Case]:
@@ -204,11 +215,7 @@ def cards() -> Iterator[Case]:
     yield {"name": "of this version", "accepted": True, "card": card}
     newer = {**card, "format_minor_version": 99, "of_the_future": [1]}
     yield {"name": "of a newer minor version, with a field more", "accepted": True, "card": newer}
-    optional = {
-        field.name for field in dataclasses.fields(DenoiserCard)
-        if field.default is not dataclasses.MISSING
-    } | {"format_minor_version"}  # fmt: skip
-    oldest = {name: card[name] for name in card if name not in optional - {"format_version"}}
+    oldest = _without_optional_fields(card)
     yield {"name": "of minor version 0", "accepted": True, "card": oldest}
     unknown = {**card, "sampler": "of_the_future"}
     yield {"name": "an unknown sampler, for which ddim stands", "accepted": True, "card": unknown}
@@ -218,6 +225,14 @@ def cards() -> Iterator[Case]:
         "a null label that is a class": {"null_label": 2},
     }.items():
         yield {"name": name, "accepted": False, "card": {**card, **change}}
+
+
+def _without_optional_fields(card):
+    optional = {
+        field.name for field in dataclasses.fields(DenoiserCard)
+        if field.default is not dataclasses.MISSING
+    } | {"format_minor_version"}  # fmt: skip
+    return {name: card[name] for name in card if name not in optional - {"format_version"}}
 
 
 def predictions() -> Iterator[Case]:
@@ -235,7 +250,8 @@ def predictions() -> Iterator[Case]:
 
 def images() -> Iterator[Case]:
     """The recommended images of released files."""
-    for name, label, seed in (("digits", 3, 0), ("digits", 8, 2**64 - 1), ("cifar10", 8, 7)):
+    of_files = ("digits", 3, 0), ("digits", 8, 2**64 - 1), ("cifar10", 8, 7)
+    for name, label, seed in (*of_files, ("cifar10_few_steps", 1, 2)):
         file = load_denoiser(name)
         image = to_uint8(sample(file, [label], [seed], progress=False))
         yield {

@@ -164,11 +164,18 @@ class Sampler {
   Image clean(const Image& x, int t, int label) {
     Image p = network_(x, t, label);
     if (c_.w != 0 && label != c_.null_label && c_.low < c_.sigma(t) && c_.sigma(t) <= c_.high)
-      p = sum(1 + c_.w, p, -c_.w, network_(x, t, c_.null_label));
+      p = guided(p, network_(x, t, c_.null_label));
     const double alpha = std::sqrt(c_.abar(t)), beta = std::sqrt(1 - c_.abar(t));
     if (c_.prediction == "epsilon") p = sum(1 / alpha, x, -beta / alpha, p);
     if (c_.prediction == "v") p = sum(alpha, x, -beta, p);
     clip(p);
+    return p;
+  }
+
+  Image guided(Image p, const Image& unconditional) const {  // in float32
+    const float towards = 1 + c_.w, away = c_.w;
+    for (size_t i = 0; i < p.size(); ++i)
+      p[i] = towards * static_cast<float>(p[i]) - away * static_cast<float>(unconditional[i]);
     return p;
   }
 
