@@ -5,6 +5,7 @@ A schedule is the float64 array `alphas_cumprod`, which makes a `NoiseSchedule`.
 
 from __future__ import annotations
 
+import inspect
 from collections.abc import Callable
 
 import numpy as np
@@ -101,6 +102,8 @@ def make_schedule(
         ValueError: an unknown name, or invalid parameters.
     """
     make = SCHEDULES[check_name("schedule", name, SCHEDULES)]
+    for option in options:
+        check_name("schedule_options", option, [*inspect.signature(make).parameters][1:])
     alphas_cumprod = make(num_timesteps, **options)
     return NoiseSchedule(
         _zero_terminal_snr(alphas_cumprod) if zero_terminal_snr else alphas_cumprod

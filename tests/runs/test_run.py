@@ -154,6 +154,7 @@ def test_the_first_step_that_is_not_finite_stops_with_the_checkpoints_before_it_
         {"diffusion": {"schedule_options": ("ofset=0.01",)}},
         {"model": {"network_options": ("wide=1",)}},
         {"sampling": {"steps": 5000}},
+        {"sampling": {"guidance_interval": (500.0, 1000.0)}},
         {"model": {"network": "parent"}, "run": {"init_from": "ghost.keras"}},
     ],
 )
