@@ -20,6 +20,7 @@ from pydantic.dataclasses import dataclass
 
 from kdiffusion.commands import CALLBACKS
 from kdiffusion.runs import run_directory
+from kdiffusion.runs.checkpoints import logs_of, newest_first
 from kdiffusion.runs.config import Config
 from kdiffusion.runs.interruptions import Interrupted
 from kdiffusion.runs.presets import PRESET_DOCS, PRESETS
@@ -31,6 +32,7 @@ from .outputs import labels_and_seeds
 
 if TYPE_CHECKING:
     from kdiffusion.runs.build import Run
+    from kdiffusion.runs.run_directory import RunDirectory
 
 
 STEPS = "--sampling.steps"
@@ -101,6 +103,8 @@ def help_of_presets(program: str) -> str:
 
 
 IMAGES_PER_LABEL = 8
+FEW_IMAGES = 1000  # in training: a network may learn them by heart
+CLEARLY_LOWER = 0.99  # of the last validation loss
 
 
 def run(arguments: Sequence[str], program: str = "train.py") -> None:
@@ -123,7 +127,7 @@ def run(arguments: Sequence[str], program: str = "train.py") -> None:
         sys.exit(interruption.exit_status)
     if run.is_chief:
         say(f"\nDone in {(time.perf_counter() - start) / 60:.1f} minutes.")
-        say("\n".join(closing_lines(folder)))
+        say("\n".join(closing_lines(run.directory)))
 
 
 def finish(run: Run) -> None:
@@ -154,16 +158,32 @@ def finish(run: Run) -> None:
     save_png(grid, grid_file, overwrite=True)
 
 
-def closing_lines(place: str) -> list[str]:
+def closing_lines(directory: RunDirectory) -> list[str]:
     """What a finished run has made in its folder, and commands to try next."""
-    python, onnx = shlex.quote(sys.executable), shlex.quote(f"{place}/export/denoiser.onnx")
-    return [
+    place, command = directory.path, f"{shlex.quote(sys.executable)} -m"
+    onnx = shlex.quote(f"{place}/export/denoiser.onnx")
+    lines = [
         f"  checkpoints   {place}/checkpoints",
         f"  exported      {place}/export/denoiser.onnx",
         f"                {place}/export/saved_model",
         f"  samples       {place}/samples.png",
         "",
         "Next:",
-        f"  {python} -m tensorboard.main --logdir {shlex.quote(f'{place}/tensorboard')}",
-        f"  {python} -m kdiffusion sample {onnx} --per-label 16",
+        f"  {command} tensorboard.main --logdir {shlex.quote(f'{place}/tensorboard')}",
+        f"  {command} kdiffusion sample {onnx} --per-label 16",
     ]
+    last, *_ = newest_first(directory.checkpoints)
+    for best in newest_first(directory.checkpoints / "best"):
+        if logs_of(best)["val_loss"] < CLEARLY_LOWER * logs_of(last).get("val_loss", 0):
+            lines += [
+                f"  {command} kdiffusion export {shlex.quote(str(place))} --best --overwrite",
+                f"The validation loss was lowest at {best.name}, which that exports.",
+            ]
+    if directory.num_images < FEW_IMAGES:
+        data = directory.config.data
+        data = shlex.quote(str(data.directory or data.name))
+        lines += [
+            f"  {command} kdiffusion evaluate {onnx} --data {data} --measures copies",
+            "That counts samples which copy a training image: there are few of them.",
+        ]
+    return lines

@@ -145,10 +145,11 @@ def _prepare(
         say("\n".join(lines))
     with working("sampling two images, to try the settings"):
         card = directory.card(model)
-        trial = trial_conditions(card, [0, card.null_label])
-        # The interval as the caller's own: one that no step visits is an error.
-        interval = {"guidance_interval": card.guidance_interval}
-        sample(model.denoiser(card), trial, progress=False, **interval)
+        sample(
+            model.denoiser(card), trial_conditions(card, [0, card.null_label]), progress=False,
+            # As the caller's own: one that no step visits is an error.
+            guidance_interval=card.guidance_interval,
+        )  # fmt: skip
     made = [make(config, dataset, directory) for make in make_callbacks if workers.is_chief]
     return Training(directory, dataset, strategy, workers, model, [*filter(None, made)])
 

@@ -1,3 +1,5 @@
+import dataclasses
+import json
 import re
 from pathlib import Path
 
@@ -29,6 +31,23 @@ def test_a_mistake_is_told_at_once_and_leaves_nothing(run_python, tmp_path, argu
     assert "Traceback" not in done.stderr
     assert arguments[-1].strip("-") in done.stderr or arguments[-2].strip("-") in done.stderr
     assert not list(tmp_path.iterdir())
+
+
+@pytest.mark.parametrize(
+    ("losses", "images", "named"),
+    [
+        ({"step_00000001": 0.5, "best/step_00000001": 0.5}, 2000, set()),
+        ({"step_00000002": 0.6, "best/step_00000001": 0.5}, 2000, {"--best"}),
+        ({"step_00000002": 0.5, "step_00000001": 0.6}, 60, {"copies"}),
+    ],
+)
+def test_the_end_names_what_validation_and_few_images_ask_for(begun, losses, images, named):
+    for name, loss in losses.items():
+        (begun.checkpoints / name).mkdir(parents=True)
+        record = json.dumps({"logs": {"val_loss": loss}})
+        (begun.checkpoints / name / "record.json").write_text(record)
+    lines = train.closing_lines(dataclasses.replace(begun, num_images=images))
+    assert {word for word in ("--best", "copies") if word in " ".join(lines)} == named
 
 
 EPOCHS = 8  # of the 40 that the preset has
