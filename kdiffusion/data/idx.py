@@ -33,14 +33,19 @@ def load(
     """
     if directory is None or not Path(directory, FILES[0].format("train")).is_file():
         return tfds.load(name, directory, image_size)
-    parts = []
-    for split in ("train", "t10k"):
-        images, labels = (read_idx(Path(directory, file.format(split))) for file in FILES)
-        images = images[..., None]
-        if image_size is not None:
-            images = np.stack([fit_image(image, image_size) for image in images])
-        parts += [images, labels.astype(np.int32)]
-    return ImageDataset(name, *parts, CLASS_NAMES[name], name in tfds.MIRRORABLE)
+    parts = (_read_split(Path(directory), split, image_size) for split in ("train", "t10k"))
+    (images, labels), held_out = parts
+    mirrored = name in tfds.MIRRORABLE
+    return ImageDataset(name, images, labels, *held_out, CLASS_NAMES[name], mirrored)
+
+
+def _read_split(directory, split, image_size):
+    """(uint8 `[N, H, W, 1]`, int32 `[N]`) of the training images or the others."""
+    images, labels = (read_idx(directory / file.format(split)) for file in FILES)
+    images = images[..., None]
+    if image_size is not None:
+        images = np.stack([fit_image(image, image_size) for image in images])
+    return images, labels.astype(np.int32)
 
 
 def read_idx(path: Path) -> np.ndarray:
