@@ -57,29 +57,7 @@ export function metadata(file, key) {
   return textAt(file, at, length);
 }
 
-/**
- * @typedef {object} Card what an exported file says of itself; docs/spec.md has all fields
- * @property {number} format_version
- * @property {[number, number, number]} image_shape height, width, channels
- * @property {string[]} class_names
- * @property {number} null_label
- * @property {"epsilon" | "x0" | "v"} prediction_type
- * @property {number[]} alphas_cumprod
- * @property {string} sampler
- * @property {number} steps
- * @property {number[] | null} [timesteps]
- * @property {number[][] | null} [coefficients]
- * @property {string} [spacing]
- * @property {boolean} [clip]
- * @property {string} [variance]
- * @property {number} guidance_strength
- * @property {[number, number] | null} [guidance_interval]
- * @property {CardNumber[] | null} [numbers]
- * @property {{channels: number, meaning: string} | null} [image]
- *
- * @typedef {{name: string, unit: string, mean: number, std: number, low: number | null,
- *   high: number | null}} CardNumber
- */
+/** @typedef {import("./index.d.ts").Card} Card */
 
 /**
  * The conditions beside the label that a network has: the shape of one example of each.

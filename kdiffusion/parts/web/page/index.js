@@ -1,8 +1,8 @@
 /** Sampling from a file that kdiffusion exported: the npm package. */
 
 /**
- * @import { Card } from "./artifact.js"
  * @import { Denoiser } from "./denoiser.js"
+ * @import * as types from "./index.d.ts"
  */
 
 import { checkSeal, conditionShapes, readCard } from "./artifact.js";
@@ -12,32 +12,12 @@ import { toRgba } from "./pixels.js";
 import { fromQuery } from "./settings.js";
 
 /**
- * @typedef {object} Choices what the card recommends stands where one is left out
- * @property {number | string} [label] a class, by number or name; the card's null label for none
- * @property {Record<string, number>} [numbers] of each that the card names, in its unit
- * @property {Float32Array} [image] [H, W, C'] in -1 .. 1, of a model that is conditioned on one
- * @property {number | bigint | string} [seed] 0 .. 2^64 - 1; a number is exact up to 2^53
- * @property {number} [steps]
- * @property {number[]} [timesteps] in place of steps
- * @property {number} [guidance] w of Ho & Salimans 2022
- * @property {string} [sampler]
- *
- * @typedef {object} Image
- * @property {number} width
- * @property {number} height
- * @property {Uint8ClampedArray} data RGBA, as `ImageData` takes it
- *
- * @typedef {Image & {index: number, s: number, x: Float64Array, x0: Float64Array}} Step
- *   the image so far; x is at timestep s (-1 at the end), x0 the predicted clean image
- */
-
-/**
  * Opens an exported file, and refuses one that is damaged or that the runtime computes wrongly.
  *
- * @param {any} ort the module onnxruntime-web or onnxruntime-node
+ * @param {types.Runtime} ort the module onnxruntime-web or onnxruntime-node
  * @param {Uint8Array} file an ONNX file
  * @param {object} [options] of `ort.InferenceSession.create`
- * @returns {Promise<Model>}
+ * @returns {Promise<types.Model>}
  */
 export async function open(ort, file, options) {
   await checkSeal(file);
@@ -49,7 +29,7 @@ export async function open(ort, file, options) {
 export class Model {
   /**
    * @param {Denoiser} denoiser
-   * @param {Card} card
+   * @param {types.Card} card
    */
   constructor(denoiser, card) {
     this.denoiser = denoiser;
@@ -57,8 +37,8 @@ export class Model {
   }
 
   /**
-   * @param {Choices} [choices]
-   * @returns {AsyncGenerator<Step, void, void>}
+   * @param {types.Choices} [choices]
+   * @returns {AsyncGenerator<types.Step, void, void>}
    * @throws {RangeError} names the choice, what it must be and what was received
    */
   async *steps({ image, ...choices } = {}) {
@@ -71,13 +51,13 @@ export class Model {
   }
 
   /**
-   * @param {Choices} [choices]
-   * @returns {Promise<Image>}
+   * @param {types.Choices} [choices]
+   * @returns {Promise<types.Image>}
    */
   async draw(choices) {
     let last;
     for await (const step of this.steps(choices)) last = step;
-    const { width, height, data } = /** @type {Step} */ (last);
+    const { width, height, data } = /** @type {types.Step} */ (last);
     return { width, height, data };
   }
 }
@@ -85,8 +65,8 @@ export class Model {
 /**
  * Choices as a link has them.
  *
- * @param {Choices} choices
- * @param {Card} card
+ * @param {types.Choices} choices
+ * @param {types.Card} card
  */
 function query({ label = 0, numbers, ...choices }, card) {
   const named = typeof label === "string" ? card.class_names.indexOf(label) : -1;

@@ -7,7 +7,7 @@ import { rint } from "./diffusion/spacing.js";
  *
  * @param {Float64Array} x [height * width * channels], row by row
  * @param {number} channels 1 or 3
- * @returns {Uint8ClampedArray} [height * width * 4]: red, green, blue, opaque
+ * @returns {Uint8ClampedArray<ArrayBuffer>} [height * width * 4]: red, green, blue, opaque
  */
 export function toRgba(x, channels) {
   const pixels = new Uint8ClampedArray((x.length / channels) * 4).fill(255);
