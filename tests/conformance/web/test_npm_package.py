@@ -28,6 +28,20 @@ const choices: Choices = { label: "ship", %s };
 for await (const { s, data, width } of model.steps(choices)) new ImageData(data, width + s);
 export const width: number = (await model.draw()).width + model.card.class_names.length;
 """
+REFUSED = """
+import { readFile } from "node:fs/promises";
+import * as ort from "onnxruntime-node";
+import { open } from "kdiffusion";
+const file = await readFile("denoiser.onnx");
+const model = await open(ort, file);
+const said = (promise) => promise.then(() => "drawn", ({ message }) => message);
+console.log(JSON.stringify([
+  await said(open(ort, file.subarray(0, 100_000))),
+  await said(model.draw({ seed: 2 ** 53 })),
+  await said(model.draw({ steps: 1, timesteps: [999] })),
+  await said(model.draw({ seed: 2n ** 53n + 1n, steps: 1 })),
+]));
+"""
 NODE_EXAMPLE, PAGE_EXAMPLE = re.findall(
     r"```js\n(.*?)```", (PAGE / "README.md").read_text(encoding="utf-8"), re.DOTALL
 )
@@ -99,3 +113,14 @@ def test_its_types_hold_and_are_seen(project):
         said = check(name, "--strict", "--skipLibCheck")  # others' types are theirs
         assert wrong in said
         assert bool(said) is bool(wrong), said
+
+
+def test_what_would_be_wrong_in_silence_is_refused(project, find_program):
+    (project / "refused.mjs").write_text(REFUSED, encoding="utf-8")
+    node = [find_program("node", "Node.js"), "refused.mjs"]
+    done = subprocess.run(node, cwd=project, capture_output=True, text=True, check=True)
+    cut, rounded, both, drawn = json.loads(done.stdout)
+    assert cut == "The model file is cut short: it ends after 100000 bytes"
+    assert "“seed” above 2^53 - 1 must be a BigInt or a string" in rounded
+    assert "“timesteps” must be left out, or “steps”" in both
+    assert drawn == "drawn"

@@ -7,20 +7,23 @@ import { ImageNoise } from "./diffusion/seeded_noise.js";
 
 const CARD_VERSION = 1;
 const SEAL = bytesOf("kdiffusion-sha256:");
+const [VARINT, BYTES] = [0, 2]; // what a field of a protocol buffer holds, as its tag says
 const DIGEST_LENGTH = 64; // hexadecimal, after SEAL
 const VALUES = 64; // as in kdiffusion/artifacts/integrity.py, and so is the next
 const TOLERANCE = 1e-3;
 
 /**
- * Refuses a file whose bytes are not those of its export, as `kdiffusion/artifacts/integrity.py` does.
+ * Refuses a file whose bytes are not those of its export, as `kdiffusion/artifacts/integrity.py` does,
+ * and says so of one that is cut short.
  *
  * A file without a seal passes; so does every file where the browser has no SHA-256, which is on a
  * page that came neither over HTTPS nor from this machine.
  *
  * @param {Uint8Array} file
- * @throws {Error} the file is damaged
+ * @throws {Error} the file is cut short or damaged
  */
 export async function checkSeal(file) {
+  if (isCut(file)) throw new Error(`The model file is cut short: it ends after ${file.length} bytes`);
   if (globalThis.crypto.subtle === undefined) return;
   const places = positions(file, SEAL).map((start) => start + SEAL.length);
   const digests = new Set(places.map((start) => textAt(file, start, DIGEST_LENGTH)));
@@ -49,12 +52,30 @@ export function metadata(file, key) {
   const entry = Uint8Array.of(0x0a, key.length, ...bytesOf(key), 0x12);
   const [start] = positions(file, entry);
   if (start === undefined) return null;
-  let [at, length, shift] = [start + entry.length, 0, 0];
-  for (let more = true; more; at += 1, shift += 7) {
-    length += (file[at] & 0x7f) * 2 ** shift; // 7 bits a byte, the lowest first
+  const [length, at] = varint(file, start + entry.length);
+  return textAt(file, at, length);
+}
+
+/** Whether a file ends before its last field does, as where a download was broken off. */
+function isCut(file) {
+  let at = 0;
+  while (at < file.length) {
+    const [tag, start] = varint(file, at);
+    const [value, end] = varint(file, start);
+    if (![VARINT, BYTES].includes(tag % 8)) return false; // of no ONNX file
+    at = tag % 8 === BYTES ? end + value : end;
+  }
+  return at === 0 || at > file.length;
+}
+
+/** A number of a protocol buffer, and where it ends: 7 bits a byte, the lowest first. */
+function varint(file, start) {
+  let [at, number] = [start, 0];
+  for (let more = true; more; at += 1) {
+    number += (file[at] & 0x7f) * 2 ** (7 * (at - start));
     more = file[at] >= 0x80;
   }
-  return textAt(file, at, length);
+  return [number, at];
 }
 
 /** @typedef {import("./index.d.ts").Card} Card */

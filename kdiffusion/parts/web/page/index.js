@@ -69,6 +69,13 @@ export class Model {
  * @param {types.Card} card
  */
 function query({ label = 0, numbers, ...choices }, card) {
+  const { seed, steps, timesteps } = choices;
+  if (typeof seed === "number" && seed > Number.MAX_SAFE_INTEGER) {
+    throw new RangeError(`“seed” above 2^53 - 1 must be a BigInt or a string. Received: seed=${seed}`);
+  }
+  if (steps !== undefined && timesteps !== undefined) {
+    throw new RangeError("“timesteps” must be left out, or “steps”: each says what the other does");
+  }
   const named = typeof label === "string" ? card.class_names.indexOf(label) : -1;
   const asked = numbers && (card.numbers ?? []).map(({ name }) => numbers[name]);
   const all = { ...choices, label: named === -1 ? label : named, numbers: asked };
