@@ -42,12 +42,12 @@ console.log(JSON.stringify([
   await said(model.draw({ seed: 2n ** 53n + 1n, steps: 1 })),
 ]));
 """
-NODE_EXAMPLE, PAGE_EXAMPLE = re.findall(
+NODE_EXAMPLE, PAGE_EXAMPLE, _ = re.findall(
     r"```js\n(.*?)```", (PAGE / "README.md").read_text(encoding="utf-8"), re.DOTALL
 )
 OWN_PAGE = f"""<!doctype html><canvas width=32 height=32></canvas><script type="importmap">
 {{"imports": {{"kdiffusion": "./node_modules/kdiffusion/index.js",
-"onnxruntime-web": "./node_modules/onnxruntime-web/dist/ort.wasm.bundle.min.mjs"}}}}</script>
+"onnxruntime-web/wasm": "./node_modules/onnxruntime-web/dist/ort.wasm.bundle.min.mjs"}}}}</script>
 <script type="module">{PAGE_EXAMPLE} document.body.ariaBusy = "false";</script>"""
 
 
