@@ -125,6 +125,19 @@ def test_the_steps_can_be_gone_through_noisy_or_clean(page, denoisers):
     page.fill("#film", "4")
 
 
+def test_a_held_key_draws_as_it_is_held(page, drawn_by_python):
+    choose(page, label=1, seed=0, steps=100, sampler="ddim", at=0)
+    before = told(page, "done")
+    page.focus("#seed")
+    for _ in range(60):  # as fast as the system repeats it, and faster than an image is sampled
+        page.keyboard.down("ArrowUp")
+        page.wait_for_timeout(20)  # milliseconds
+    assert 2 <= told(page, "done") - before < 60
+    page.keyboard.up("ArrowUp")
+    finished(page)
+    assert_pixels(page, drawn_by_python(1, 60, steps=100, sampler="ddim"))
+
+
 STOP_AT_A_STEP = """() => new MutationObserver((_, observer) => {
   observer.disconnect();
   document.getElementById("stop").click();

@@ -30,6 +30,8 @@ let request = { version: 0, labels: [] };
 let [stepsTaken, start, patience] = [0, 0, null]; // of the request
 const LINK_PAUSE = 400; // milliseconds: browsers let a page change its address 100 times in 30 s
 let linkTimer = null;
+const REST = 300; // milliseconds: a key that is held changes a field more often
+let restTimer = null;
 const film = new Film(element("film"), element("film-step"), element("clean"), () => {
   for (const picture of visible()) film.show(picture.frames, canvasesOf(picture));
 });
@@ -96,7 +98,10 @@ main.oninput = ({ target }) => {
   if (!target.closest("#advanced, #film-row, #looks") && form.checkValidity()) generate();
 };
 main.onchange = ({ target }) => {
-  if (!target.closest("#film-row, #looks")) generate({ hurry: true });
+  if (target.closest("#film-row, #looks")) return;
+  generate();
+  clearTimeout(restTimer);
+  restTimer = setTimeout(() => pool.hurry(), REST); // at once, a held key would let no image finish
 };
 element("random").onclick = () => {
   [form.seed.value, form.to.value] = crypto.getRandomValues(new Uint32Array(2));
