@@ -175,6 +175,11 @@ def test_a_link_reproduces_the_image(page, visit):
     assert copy.evaluate(values) == page.evaluate(values)
 
 
+def test_a_link_may_name_a_class(visit, address, drawn_by_python):
+    page = visit(f"{address}?label=dog&seed=3")
+    assert_pixels(page, drawn_by_python(1, 3))
+
+
 def test_what_makes_no_sense_is_said(visit, address, drawn_by_python):
     page = visit(f"{address}?label=0&seed=7&steps=101")
     page.wait_for_selector("#canvas[aria-busy=false]")

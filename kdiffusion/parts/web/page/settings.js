@@ -96,7 +96,7 @@ export function samplersFor(card) {
 
 function readersFor(card) {
   return {
-    label: whole(0, card.null_label),
+    label: classOf(card),
     seed: readSeed,
     steps: whole(1, card.alphas_cumprod.length),
     timesteps: falling(card.alphas_cumprod.length - 1),
@@ -104,6 +104,15 @@ function readersFor(card) {
     sampler: oneOf(samplersFor(card)),
     at: number(0, 1),
     numbers: severalOf(card.numbers ?? []),
+  };
+}
+
+/** A class by its number, or by its name where that is no number. */
+function classOf({ class_names: names, null_label: most }) {
+  return (name, text) => {
+    if (!/^\d+$/.test(text) && names.includes(text)) return names.indexOf(text);
+    if (/^\d+$/.test(text) && Number(text) <= most) return Number(text);
+    throw refused(name, `the name of a class, or a whole number from 0 to ${most}`, text);
   };
 }
 
