@@ -88,6 +88,12 @@ export function fromQuery(query, card) {
   return settings;
 }
 
+/** Whether guidance makes sense: a student that samples at its own few timesteps has learned it. */
+export function takesGuidance(card) {
+  const isStudent = Boolean(card.timesteps) && card.guidance_strength === 0;
+  return !isStudent && (card.class_names.length > 0 || Boolean(card.numbers));
+}
+
 /** The names of the samplers that serve a model. */
 export function samplersFor(card) {
   const fitted = Boolean(card.coefficients); // files of minor versions before 4 have none

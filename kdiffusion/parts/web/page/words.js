@@ -2,6 +2,7 @@
 
 import { deterministic } from "./diffusion/interpolation.js";
 import { SAMPLERS } from "./diffusion/samplers.js";
+import { takesGuidance } from "./settings.js";
 
 /** A class by its name. */
 export function className(card, label) {
@@ -41,7 +42,8 @@ export function describeSampling(card, { steps, guidance, sampler, walk }) {
   const used = walk === null ? sampler : deterministic(sampler);
   const [low, high] = card.guidance_interval ?? [];
   const where = low === undefined || guidance === 0 ? "" : ` for noise from ${low} to ${high}`;
-  return `${steps} ${steps === 1 ? "step" : "steps"} of ${used}, guidance ${guidance}${where}`;
+  const guided = guidance === 0 && !takesGuidance(card) ? "" : `, guidance ${guidance}${where}`;
+  return `${steps} ${steps === 1 ? "step" : "steps"} of ${used}${guided}`;
 }
 
 /** What the model does. */
