@@ -128,6 +128,9 @@ element("copy").onclick = async () => {
     announce("Copy the address of this page: it makes this image");
   }
 };
+// Until the model says what it makes, grey stands where that will be.
+const isOfOne = new URLSearchParams(location.search).has("label");
+[element("tiles").hidden, element("stage").hidden] = [isOfOne, !isOfOne];
 
 /** Generates what the link asks for, or what the card recommends if the link makes no sense. */
 function generateLinked() {

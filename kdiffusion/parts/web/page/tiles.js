@@ -3,8 +3,10 @@
 import { resize } from "./canvas.js";
 import { className } from "./words.js";
 
+const MOST = 5; // tiles in a row
+
 /**
- * Lays out empty tiles, one per class.
+ * Lays out empty tiles, one per class, in rows as full as can be.
  *
  * @param {HTMLElement} list
  * @param {object} card
@@ -12,6 +14,9 @@ import { className } from "./words.js";
  * @returns {HTMLCanvasElement[]}
  */
 export function layTiles(list, card, open) {
+  const count = card.class_names.length;
+  list.style.setProperty("--columns", Math.max(3, Math.ceil(count / Math.ceil(count / MOST))));
+  list.replaceChildren();
   return card.class_names.map((_, label) => {
     const canvas = document.createElement("canvas");
     resize(canvas, card.image_shape);
