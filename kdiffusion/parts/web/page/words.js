@@ -50,8 +50,8 @@ export function describeSampling(card, { steps, guidance, sampler, walk }) {
 export function describeModel(card) {
   const [height, width] = card.image_shape;
   return (
-    `A diffusion model trained on ${card.dataset} generates images of ${width} × ${height} pixels ` +
-    "in your browser."
+    `Trained on ${card.dataset}, it turns random noise into new images of ` +
+    `${width} × ${height} pixels.`
   );
 }
 
@@ -60,10 +60,7 @@ export function describeOrigin(card, runtime) {
   const seen = card.images_seen.toLocaleString("en");
   // The card counts this training alone; what its first weights had seen is not in the file.
   const trained = `${card.parent ? "trained further" : "trained"} on ${seen} images`;
-  return (
-    `A DDPM by kdiffusion, ${card.preset === "none" ? "" : `preset ${card.preset}, `}${trained}. ` +
-    `Runs on ${runtime}; nothing leaves this machine.`
-  );
+  return `This model was ${trained}. Runs on ${runtime}; nothing leaves this machine.`;
 }
 
 /** What of the card's recommendation the page can't do; empty if it can do all. */
