@@ -26,8 +26,12 @@ def choose(page, **fields):
     """Fills in fields of the form by their names, and waits for what they ask for."""
     page.evaluate(
         """fields => {
+          const { label } = form.elements;
+          const change = () => label.dispatchEvent(new Event("change", { bubbles: true }));
+          if ("label" in fields) label.value = fields.label;
+          change(); // first: where the class is another, its seed may be too
           for (const [name, value] of Object.entries(fields)) form.elements[name].value = value;
-          form.elements.label.dispatchEvent(new Event("change", { bubbles: true }));
+          change();
         }""",
         {name: str(value) for name, value in fields.items()},
     )
@@ -65,7 +69,7 @@ def assert_pixels(page, image, canvas="#canvas"):
 
 def address_of(page):
     """The page's address, when it is that of the newest image: of a burst it shows the last."""
-    page.wait_for_timeout(500)
+    page.wait_for_timeout(1000)  # milliseconds
     return page.url
 
 

@@ -35,7 +35,7 @@ def test_ten_tiles_fill_the_rows_of_a_phone(page):
 
 def test_guidance_is_not_offered_by_a_model_that_has_none(page):
     assert page.locator("#guidance").is_hidden()
-    assert page.inner_text("#caption") == "All classes, seed 0; 4 steps of ddim"
+    assert page.inner_text("#caption") == "All classes, seeds 0 to 9; 4 steps of ddim"
 
 
 def test_a_grey_tile_stands_where_a_picture_will_be(browser, address):

@@ -35,18 +35,18 @@ SOFTWARE_GPU = ("--enable-unsafe-webgpu", "--use-webgpu-adapter=swiftshader")
 def test_it_opens_on_every_class_as_the_card_recommends(page, drawn_by_python, card):
     assert "label=" not in address_of(page)
     assert page.locator("#canvas").is_hidden()
-    for label in range(3):
-        assert_pixels(page, drawn_by_python(label, 0), tile(label))
+    for label in range(3):  # of as many seeds, as `sample --labels all` has them
+        assert_pixels(page, drawn_by_python(label, label), tile(label))
     assert page.locator("#tiles button").all_inner_texts() == list(card.class_names)
     options = ["all classes", *card.class_names, "no class"]
     assert page.locator("#label option").all_inner_texts() == options
-    assert page.inner_text("#caption").startswith("All classes, seed 0; 5 steps")
+    assert page.inner_text("#caption").startswith("All classes, seeds 0 to 2; 5 steps")
     assert page.inner_text("#caption").endswith("guidance 1.5 for noise from 0.2 to 2")
     assert page.inner_text("#status").startswith("Generated in ")
     assert "Runs on WebAssembly; nothing leaves" in page.inner_text("#origin")
     with page.expect_download() as download:
         page.click("text=Save PNG")
-    assert download.value.suggested_filename == "toy-all-classes-seed-0.png"
+    assert download.value.suggested_filename == "toy-all-classes-seeds-from-0.png"
     with Image.open(download.value.path()) as image:
         assert image.size == (2 * 12, 2 * 8)
 
@@ -56,6 +56,10 @@ def test_it_fits_its_screens_and_a_screen_reader_can_use_it(page):
         page.set_viewport_size({"width": width, "height": height})
         assert page.evaluate("document.documentElement.scrollWidth") == width
         assert page.locator("#tiles canvas").first.evaluate("tile => tile.clientWidth") >= 96
+        first, tiles = (page.locator(each).bounding_box() for each in ("#random", "#tiles"))
+        assert first["y"] < tiles["y"]
+        page.fill("#seed", str(2**32 - 1))
+        assert page.locator("#seed").evaluate("field => field.scrollWidth <= field.clientWidth")
         walk = page.locator("#at").bounding_box()
         assert walk["y"] + walk["height"] <= height
         for scheme in ("light", "dark"):
@@ -69,15 +73,36 @@ def test_it_fits_its_screens_and_a_screen_reader_can_use_it(page):
 
 
 def test_a_tile_opens_its_image_and_leads_back(page, drawn_by_python):
-    choose(page, label="", seed=6, steps=4)
+    choose(page, label="", seed=6, steps=4, at=0)
     before = told(page, "step")
-    page.click("#tiles button:has-text('dog')")
-    finished(page)
-    assert page.input_value("#label") == "1"
-    assert page.locator("#tiles").is_hidden()
-    assert_pixels(page, drawn_by_python(1, 6, steps=4))
-    page.click("#all")
+    for back in (lambda: page.click("#all"), page.go_back):
+        page.click("#tiles button:has-text('dog')")
+        finished(page)
+        assert (page.input_value("#label"), page.input_value("#seed")) == ("1", "7")
+        assert page.locator("#tiles").is_hidden()
+        assert_pixels(page, drawn_by_python(1, 7, steps=4))
+        back()
+        assert page.locator("#tiles").is_visible()
+        assert page.input_value("#seed") == "6"
     assert told(page, "step") == before  # as they were: nothing is sampled again
+    page.go_forward()
+    assert page.locator("#tiles").is_hidden()
+    assert "label=1&seed=7&" in address_of(page)
+
+
+def test_a_link_may_name_a_class(visit, address, drawn_by_python):
+    page = visit(f"{address}?label=dog&seed=3")
+    assert_pixels(page, drawn_by_python(1, 3))
+
+
+def test_a_link_of_one_seed_shows_it_for_all_classes(visit, address, drawn_by_python):
+    page = visit(f"{address}?seed=3")
+    for label in range(3):
+        assert_pixels(page, drawn_by_python(label, 3), tile(label))
+    page.uncheck("[name=same]")
+    finished(page)
+    assert_pixels(page, drawn_by_python(2, 5), tile(2))
+    assert "&seeds=3" in address_of(page)
 
 
 def test_every_sampler_samples_as_python_does(page, denoisers, drawn_by_python):
@@ -166,18 +191,13 @@ def test_it_can_be_stopped_and_the_newest_image_wins(page, drawn_by_python):
 
 def test_a_link_reproduces_the_image(page, visit):
     choose(page, label=3, steps=4, sampler="dpmpp_2m_sde", at=0.25)
-    page.click("text=Random seeds")
+    page.click("text=New images")
     finished(page)
     copy = visit(address_of(page))
     np.testing.assert_array_equal(pixels(copy), pixels(page))
     assert address_of(copy) == page.url
     values = "[...new FormData(document.getElementById('form'))]"
     assert copy.evaluate(values) == page.evaluate(values)
-
-
-def test_a_link_may_name_a_class(visit, address, drawn_by_python):
-    page = visit(f"{address}?label=dog&seed=3")
-    assert_pixels(page, drawn_by_python(1, 3))
 
 
 def test_what_makes_no_sense_is_said(visit, address, drawn_by_python):

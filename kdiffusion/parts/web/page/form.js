@@ -39,10 +39,11 @@ function sliders(form) {
   return [...form.querySelectorAll("#sliders input")];
 }
 
-/** Shows settings. */
-export function fill(form, settings) {
-  form.timesteps.value = ""; // a link may have none
+/** Shows settings, of a class or of all. */
+export function fill(form, settings, { all }) {
+  [form.timesteps.value, form.at.value] = ["", 0]; // a link may have none
   for (const [name, value] of new URLSearchParams(toQuery(settings))) form[name].value = value;
+  if (all) form.label.value = EVERY;
   const numbers = form.numbers.value.split(" ");
   for (const [i, each] of sliders(form).entries()) each.value = numbers[i];
 }

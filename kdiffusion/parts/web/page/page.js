@@ -4,7 +4,7 @@ import { clear, offerSizes, resize, save } from "./canvas.js";
 import { Film } from "./film.js";
 import { EVERY, fill, offer, read } from "./form.js";
 import { Pool, wantedRuntime } from "./pool.js";
-import { fromQuery, recommended, toQuery } from "./settings.js";
+import { fromQuery, moved, recommended, toQuery } from "./settings.js";
 import { layTiles } from "./tiles.js";
 import {
   describe,
@@ -26,7 +26,7 @@ let card = null;
 let pictures = []; // of each class and of none: { label, tile, frames, version, query, begun }
 let current = null; // the newest settings
 let all = false; // whether they are meant for all classes
-let request = { version: 0, labels: [] };
+let request = { version: 0, settings: new Map() };
 let [stepsTaken, start, patience] = [0, 0, null]; // of the request
 const LINK_PAUSE = 400; // milliseconds: browsers let a page change its address 100 times in 30 s
 let linkTimer = null;
@@ -51,7 +51,8 @@ const pool = new Pool({
     const tiles = layTiles(element("tiles"), card, open);
     pictures = [...tiles, null].map((tile, label) => ({ label, tile, frames: [], version: 0 }));
     offer(form, card);
-    for (const id of ["settings", "walk", "film-row", "size", "copy"]) element(id).disabled = false;
+    const waiting = ["settings", "actions", "walk", "film-row", "size", "copy"];
+    for (const id of waiting) element(id).disabled = false;
     generateLinked();
   },
 
@@ -60,17 +61,17 @@ const pool = new Pool({
     film.add((task.frames ??= []), frame);
     if (task.request !== request) return;
     stepsTaken += 1;
-    progress(stepsTaken, request.labels.length * current.steps);
+    progress(stepsTaken, request.settings.size * current.steps);
     if (request.live || reducedMotion.matches) return;
     const picture = pictures[task.label];
     Object.assign(picture, { query: null, begun: request });
     film.project(frame, canvasesOf(picture));
   },
 
-  done({ label, request: { version, query }, frames }) {
+  done({ label, request: { version, settings }, frames }) {
     const picture = pictures[label];
     if (version < picture.version) return; // another worker was faster with a newer one
-    Object.assign(picture, { version, query, frames });
+    Object.assign(picture, { version, query: toQuery(settings.get(label)), frames });
     film.show(frames, canvasesOf(picture));
   },
 
@@ -105,7 +106,12 @@ main.onchange = ({ target }) => {
 };
 element("random").onclick = () => {
   [form.seed.value, form.to.value] = crypto.getRandomValues(new Uint32Array(2));
-  generate({ hurry: true });
+  generate({ live: false, hurry: true });
+};
+window.onpopstate = () => {
+  if (card === null) return;
+  current = null; // the link says all
+  generateLinked();
 };
 element("all").onclick = () => open(EVERY);
 element("plain").onchange = ({ target }) => {
@@ -115,7 +121,7 @@ element("stop").onclick = () => {
   if (canvas.ariaBusy === "true") giveUp("Stopped");
 };
 element("save").onclick = () => {
-  const name = fileName(card, current, { all, step: film.shown });
+  const name = fileName(card, current, { all, isShared: form.same.checked, step: film.shown });
   const shown = all ? pictures.map(({ tile }) => tile).filter(Boolean) : [canvas];
   save(shown, Number(element("size").value), name);
 };
@@ -135,6 +141,8 @@ const isOfOne = new URLSearchParams(location.search).has("label");
 /** Generates what the link asks for, or what the card recommends if the link makes no sense. */
 function generateLinked() {
   const query = new URLSearchParams(location.search);
+  form.same.checked = query.has("seed") && !query.has("label");
+  if (query.has("seeds")) query.set("seed", query.get("seeds"));
   let settings = recommended(card);
   let warning = describeLack(card);
   try {
@@ -142,9 +150,8 @@ function generateLinked() {
   } catch (error) {
     warning = `The link makes no sense: ${error.message}. This is what the model recommends.`;
   }
-  fill(form, settings);
-  if (!query.has("label") && card.class_names.length > 0) form.label.value = EVERY;
-  generate({ live: false });
+  fill(form, settings, { all: !query.has("label") && card.class_names.length > 0 });
+  generate({ live: false, hurry: true });
   warn(warning);
 }
 
@@ -152,8 +159,9 @@ function generateLinked() {
 function open(label) {
   const before = form.label.value;
   form.label.value = label;
+  const next = label === EVERY ? pictures[before]?.tile?.parentElement : element("all");
   if (!generate({ live: false, hurry: true })) form.label.value = before;
-  else if (label !== EVERY) element("all").focus({ preventScroll: true }); // which leads back
+  else next?.focus({ preventScroll: true }); // each leads back
 }
 
 /**
@@ -177,22 +185,48 @@ function generate({ live = true, hurry = false } = {}) {
     warn(error.message);
     return false;
   }
-  [current, all] = [settings, form.label.value === EVERY];
-  const query = toQuery({ ...current, label: 0 });
-  const labels = visible()
-    .filter((picture) => picture.query !== query)
-    .map(({ label }) => label);
+  if (current !== null && all !== (form.label.value === EVERY)) turn(settings);
+  else [current, all] = [settings, form.label.value === EVERY];
   warn("");
-  present(query);
-  const isUnderWay = labels.every((label) => request.labels.includes(label));
-  if (!(live && isBusy() && request.query === query && isUnderWay)) begin({ query, labels, live });
+  present();
+  const lacking = visible().filter((picture) => !isShown(picture));
+  const labels = lacking.map(({ label }) => label);
+  const isUnderWay =
+    labels.length > 0 && labels.every((label) => isMeant(label, request.settings.get(label)));
+  if (!(live && isBusy() && isUnderWay)) begin({ labels, live });
   if (hurry) pool.hurry();
   return true;
 }
 
+/** Goes from all classes to one or back, from where the browser's back button returns. */
+function turn(settings) {
+  history.replaceState(null, "", link()); // what is shown so far
+  // The image stays the same: for all classes the form has the seed of the first.
+  const places = all ? settings.label : -current.label;
+  [current, all] = [form.same.checked ? settings : moved(settings, places), !all];
+  fill(form, current, { all });
+  history.pushState(null, "", link());
+}
+
+/** The settings of a picture; of all classes, each has its own seed unless the form says otherwise. */
+function settingsOf(label) {
+  return { ...moved(current, all && !form.same.checked ? label : 0), label };
+}
+
+/** Whether these are the settings that the form asks for. */
+function isMeant(label, settings) {
+  return settings !== undefined && toQuery(settings) === toQuery(settingsOf(label));
+}
+
+/** Whether a picture is what the form asks for. */
+function isShown({ label, query }) {
+  return query === toQuery(settingsOf(label));
+}
+
 /** Asks for images. */
-function begin({ query, labels, live }) {
-  request = { version: request.version + 1, settings: current, query, labels, live };
+function begin({ labels, live }) {
+  const settings = new Map(labels.map((label) => [label, settingsOf(label)]));
+  request = { version: request.version + 1, settings, live };
   [stepsTaken, start] = [0, performance.now()];
   canvas.ariaBusy = "true";
   film.begin(current.steps, 4 * canvas.width * canvas.height * pictures.length);
@@ -200,7 +234,7 @@ function begin({ query, labels, live }) {
   clearTimeout(patience);
   if (live) patience = setTimeout(showBusy, PATIENCE);
   else showBusy();
-  pool.ask(request, labels);
+  pool.ask(request);
 }
 
 /** Whether what the form says is still being generated. */
@@ -221,22 +255,27 @@ function canvasesOf({ label, tile }) {
 }
 
 /** Puts the canvas or the tiles on the page, with their words and their link. */
-function present(query) {
-  element("tiles").hidden = !all;
+function present() {
+  element("tiles").hidden = element("same-row").hidden = !all;
   element("stage").hidden = element("all").hidden = all;
   showLink();
   if (!all) canvas.setAttribute("aria-label", describe(card, current));
-  const what = all ? describeAll(card, current) : describe(card, current);
+  const isShared = form.same.checked;
+  const what = all ? describeAll(card, current, isShared) : describe(card, current);
   element("caption").textContent = `${what}; ${describeSampling(card, current)}`;
   for (const picture of visible()) {
-    if (picture.query === query) film.show(picture.frames, canvasesOf(picture));
+    if (isShown(picture)) film.show(picture.frames, canvasesOf(picture));
   }
 }
 
-/** The link to what is shown; without a label, to all classes. */
+/** The link to what is shown; without a label, to all classes, whose seeds begin at `seeds`. */
 function link() {
   const query = new URLSearchParams(toQuery(current));
   if (all) query.delete("label");
+  if (all && !form.same.checked) {
+    query.set("seeds", query.get("seed"));
+    query.delete("seed");
+  }
   if (wantedRuntime !== null) query.set("runtime", wantedRuntime);
   return `?${query}`;
 }
@@ -251,7 +290,7 @@ function showLink() {
 function giveUp(text) {
   pool.stop();
   for (const picture of visible()) {
-    if (picture.query === request.query || picture.begun === request) continue;
+    if (isShown(picture) || picture.begun === request) continue;
     canvasesOf(picture).forEach(clear);
     Object.assign(picture, { query: null, frames: [] });
     canvas.setAttribute("aria-label", "No image yet");

@@ -29,7 +29,7 @@ function listen(worker, take) {
  * is dragged, and of many tiles each has its turn.
  *
  * @typedef {object} Request
- * @property {Settings} settings but for the label
+ * @property {Map<number, Settings>} settings of each label
  * @typedef {{id: number, label: number, request: Request}} Task
  */
 export class Pool {
@@ -45,10 +45,10 @@ export class Pool {
   }
 
   /** Asks for an image of each label, in place of what was asked before. */
-  ask(request, labels) {
+  ask(request) {
     this.request = request;
     const begun = (label) => this.begun.get(label) ?? 0;
-    this.waiting = labels.toSorted((a, b) => begun(a) - begun(b));
+    this.waiting = [...request.settings.keys()].sort((a, b) => begun(a) - begun(b));
     this.feed();
   }
 
@@ -80,7 +80,7 @@ export class Pool {
       const label = this.waiting.shift();
       this.begun.set(label, this.count);
       slot.task = { id, label, request };
-      slot.worker.postMessage({ id, settings: { ...request.settings, label } });
+      slot.worker.postMessage({ id, settings: request.settings.get(label) });
     }
     const underWay = this.slots.some(({ task }) => task?.request === this.request);
     if (this.request && this.waiting.length === 0 && !underWay) {

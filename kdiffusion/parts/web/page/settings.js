@@ -88,6 +88,19 @@ export function fromQuery(query, card) {
   return settings;
 }
 
+/** The seed so many places further; before the first is the first. */
+export function further(seed, places) {
+  const sum = seed + BigInt(places);
+  return sum < 0n ? 0n : BigInt.asUintN(64, sum);
+}
+
+/** The settings with their seeds so many places further. */
+export function moved(settings, places) {
+  const { seed, walk } = settings;
+  const end = walk && { ...walk, seed: further(walk.seed, places) };
+  return { ...settings, seed: further(seed, places), walk: end };
+}
+
 /** Whether guidance makes sense: a student that samples at its own few timesteps has learned it. */
 export function takesGuidance(card) {
   const isStudent = Boolean(card.timesteps) && card.guidance_strength === 0;

@@ -2,7 +2,7 @@
 
 import { deterministic } from "./diffusion/interpolation.js";
 import { SAMPLERS } from "./diffusion/samplers.js";
-import { takesGuidance } from "./settings.js";
+import { further, takesGuidance } from "./settings.js";
 
 /** A class by its name. */
 export function className(card, label) {
@@ -29,12 +29,14 @@ export function describe(card, settings) {
   return `${of}, ${Math.round(100 * walk.at)} % of the way from seed ${seed} to seed ${walk.seed}`;
 }
 
-/** An image of each class in a few words. */
-export function describeAll(card, settings) {
+/** An image of each class in a few words; each has its own seed, or they share one. */
+export function describeAll(card, settings, isShared) {
   const { seed, walk } = settings;
-  const of = `All classes${describeNumbers(card, settings)}`;
-  if (walk === null) return `${of}, seed ${seed}`;
-  return `${of}, ${Math.round(100 * walk.at)} % of the way from seed ${seed} to ${walk.seed}`;
+  const others = isShared ? 0 : card.class_names.length - 1;
+  const seeds = (first) =>
+    others === 0 ? `seed ${first}` : `seeds ${first} to ${further(first, others)}`;
+  const of = `All classes${describeNumbers(card, settings)}, ${seeds(seed)}`;
+  return walk === null ? of : `${of}, ${Math.round(100 * walk.at)} % of the way to ${seeds(walk.seed)}`;
 }
 
 /** How it was sampled. */
@@ -73,9 +75,10 @@ export function describeLack(card) {
 }
 
 /** A name for the file of an image, or of one of each class. */
-export function fileName(card, { label, seed, walk }, { all, step }) {
+export function fileName(card, { label, seed, walk }, { all, isShared, step }) {
   const what = all ? "all-classes" : className(card, label);
+  const seeds = all && !isShared ? "seeds-from" : "seed";
   const end = walk === null ? "" : `-to-${walk.seed}-at-${walk.at}`;
   const when = step === null ? "" : `-step-${step}`;
-  return `${card.dataset}-${what}-seed-${seed}${end}${when}`.replace(/[^\w.-]+/g, "_");
+  return `${card.dataset}-${what}-${seeds}-${seed}${end}${when}`.replace(/[^\w.-]+/g, "_");
 }
