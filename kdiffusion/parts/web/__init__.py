@@ -19,7 +19,7 @@ PAGE = Path(__file__).parent / "page"
 MARK = ".kdiffusion-site"  # an empty file: a folder that holds it may be replaced
 # package.json pins the version and package-lock.json its checksum.
 _NPM_FILES = ("package.json", "package-lock.json")
-_NOT_OF_THE_SITE = (*_NPM_FILES, "README.md")  # the folder is an npm package too
+_NOT_OF_THE_SITE = (*_NPM_FILES, "README.md", "index.d.ts")  # the folder is an npm package too
 # ONNX Runtime without and with WebGPU: a browser loads only the pair that it can use.
 _RUNTIME_FILES = (
     "ort.wasm.bundle.min.mjs",

@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from benchmarks.numbers import STEPS, read
+from benchmarks.glyphs import STEPS, read
 from examples.glyphs import SLANT, THICKNESS, draw
 
 

@@ -1,6 +1,6 @@
 """Compares the numbers that samples show with those that were asked for.
 
-    python -m benchmarks.numbers runs/glyphs
+    python -m benchmarks.glyphs runs/glyphs
 
 docs/conditions.md says how that run is made. Each sample is compared with the font drawn at every
 thickness and slant of a fine grid: the nearest says what the sample shows.
