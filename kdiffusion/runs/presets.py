@@ -68,7 +68,7 @@ def fashion_mnist() -> Config:
         "data.name": "fashion_mnist",
         "model.channel_multipliers": (1, 2),
         "model.attention_resolutions": (7,),
-        "optimizer.epochs": 3,
+        "optimizer.epochs": 2,
         "sampling.guidance_strength": 3.0,
         "evaluation.every_epochs": 0,
     }
