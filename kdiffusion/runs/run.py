@@ -7,7 +7,7 @@ import os
 from collections.abc import Callable, Sequence
 from pathlib import Path
 from pkgutil import resolve_name
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import tensorflow as tf
 
@@ -144,12 +144,7 @@ def _prepare(
     if workers.is_chief:
         say("\n".join(lines))
     with working("sampling two images, to try the settings"):
-        card = directory.card(model)
-        sample(
-            model.denoiser(card), trial_conditions(card, [0, card.null_label]), progress=False,
-            # As the caller's own: one that no step visits is an error.
-            guidance_interval=card.guidance_interval,
-        )  # fmt: skip
+        _sample_two(model, directory.card(model))
     made = [make(config, dataset, directory) for make in make_callbacks if workers.is_chief]
     return Training(directory, dataset, strategy, workers, model, [*filter(None, made)])
 
@@ -161,6 +156,13 @@ def _resume(training: Training) -> None:
         total = training.config.optimizer.epochs * training.steps_per_epoch
         say(f"Resuming from step {step:,} of {total:,}.")
         training.directory.write()
+
+
+def _sample_two(model, card):
+    """The interval of guidance is given as a caller's own: one that no step visits is an error."""
+    trial = trial_conditions(card, [0, card.null_label])
+    interval: Any = card.guidance_interval
+    sample(model.denoiser(card), trial, progress=False, guidance_interval=interval)
 
 
 def _read_parent(config):
