@@ -58,7 +58,7 @@ def test_a_summary_of_every_preset_fits(name):
 
 
 def test_attention_that_no_map_has_is_noted_and_no_preset_has_any():
-    heights = {"digits": 8, "cifar10": 32, "stl10": 64}
+    heights = {"digits": 8, "fashion_mnist": 28, "cifar10": 32, "stl10": 64, "folder": 64}
     for config in PRESETS.values():
         assert notes(config, heights[config.data.name]) == []
     changed = PRESETS["digits"].replace(**{"model.attention_resolutions": (16, 4)})

@@ -154,7 +154,7 @@ def _down_and_up(x, condition, policy, settings):
     if settings.middle_attention:
         attention = SelfAttention2D(heads[-1], dtype=policy, name="middle_attention")
         if settings.scale_shift:  # theirs has none there then
-            attention.norm = keras.layers.Identity()
+            attention.norm = keras.layers.Identity(name="identity")
         x = _normed(attention, *norm)(x)
     x = block(ResidualBlock, -1, "middle_out")
 

@@ -21,7 +21,6 @@ CASES = {
 @pytest.mark.parametrize(
     "check",
     [
-        every_layer.test_the_config_returns_every_argument_that_was_passed,
         every_layer.test_a_layer_serialised_and_back_computes_the_same,
         every_layer.test_shapes_are_known_before_anything_is_computed,
         every_layer.test_mixed_precision_computes_in_bfloat16_and_stays_close,
