@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import contextlib
 import dataclasses
 import json
 import os
 import subprocess
 import tempfile
+from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -165,13 +167,20 @@ def holds_run(path: str | os.PathLike) -> bool:
     return (Path(path) / CONFIG).is_file()
 
 
-def lock(path: str | os.PathLike) -> FileLock:
-    """What keeps other processes from training in a folder, which is made if need be.
+@contextlib.contextmanager
+def lock(path: str | os.PathLike) -> Iterator[None]:
+    """Keeps other processes from training in a folder, which is made if need be.
 
-    Entering it raises TimeoutError where another process trains, or exports what it has trained.
+    Raises:
+        TimeoutError: another process trains, or exports what it has trained.
     """
     Path(path).mkdir(parents=True, exist_ok=True)
-    return FileLock(Path(path) / "run.lock", timeout=0)
+    try:
+        held = FileLock(Path(path) / "run.lock").acquire(timeout=0)
+    except TimeoutError as error:
+        raise TimeoutError(f"{path} is in use: another process trains or exports there") from error
+    with held:
+        yield
 
 
 def find(path: str | os.PathLike, resume: bool, overwrite: bool) -> RunDirectory | None:
