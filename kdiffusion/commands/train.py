@@ -174,7 +174,8 @@ def closing_lines(directory: RunDirectory) -> list[str]:
     ]
     last, *_ = newest_first(directory.checkpoints)
     for best in newest_first(directory.checkpoints / "best"):
-        if logs_of(best)["val_loss"] < CLEARLY_LOWER * logs_of(last).get("val_loss", 0):
+        at_end = logs_of(last).get("val_loss", 0)
+        if logs_of(best).get("val_loss", at_end) < CLEARLY_LOWER * at_end:
             lines += [
                 f"  {command} kdiffusion export {shlex.quote(str(place))} --best --overwrite",
                 f"The validation loss was lowest at {best.name}, which that exports.",
