@@ -71,7 +71,7 @@ def parse(arguments: Sequence[str], program: str = "train.py") -> Command:
 
     def parsed(config):
         command = tyro.cli(
-            Command, args=arguments[len(named) :], default=Command(config),
+            Command, args=arguments[len(named) :], default=Command(config), compact_help=True,
             prog=f"{program} {preset}", description=PRESET_DOCS[preset],
         )  # fmt: skip
         timesteps = command.config.sampling.timesteps
@@ -98,7 +98,7 @@ def help_of_presets(program: str) -> str:
     width = max(map(len, PRESETS))
     rows = (f"  {name:{width}}  {doc.splitlines()[0]}" for name, doc in PRESET_DOCS.items())
     usage = f"usage: {program} [PRESET] [OPTION ...]\n\n{inspect.getdoc(Command)}"
-    ending = f"`{program} PRESET --help` lists the options with the preset's values."
+    ending = f"`{program} PRESET --help` lists options, --help-verbose explains them."
     return "\n".join([usage, "", "presets (digits is the default):", *rows, "", ending])
 
 
