@@ -4,7 +4,6 @@ They import neither TensorFlow nor Keras, unless the file is a SavedModel.
 """
 
 import dataclasses
-import functools
 import time
 from pathlib import Path
 from typing import Annotated
@@ -17,11 +16,13 @@ from kdiffusion.diffusion import editing, interpolation, upsampling
 from kdiffusion.images import image_grid, read_image, to_model_range, to_uint8
 
 from .inputs import (
+    Given,
     Labels,
     Model,
     Positive,
     Sampling,
     Trust,
+    ends_from_text,
     labels_from_text,
     read_given_image,
     read_mask,
@@ -42,6 +43,7 @@ def image_to_image(
     resize: bool = False,
     trust: Trust = False,
     output: ImageOutput = ImageOutput("variations.png"),
+    given: Given = Given(),
     sampling: Sampling = Sampling(),
 ) -> None:
     """Adds part of the noise to an image, and denoises it as another class (SDEdit).
@@ -58,10 +60,14 @@ def image_to_image(
         resize: crop and resize an image whose size differs from the model's.
     """
     denoiser = load_denoiser(artifact, trust)
-    given = read_given_image(image, denoiser.card, resize)
+    real, asked = read_given_image(image, denoiser.card, resize), given.read(denoiser.card)
     options = {"noise_level": strength, **sampling.given()}
-    vary = functools.partial(editing.image_to_image, denoiser, given, **options)
-    output.write_by_class(vary, denoiser.card, labels, per_label, seed, beside=[to_uint8(given)])
+
+    def vary(labels, seeds):
+        conditions = {"label": labels, **asked}
+        return editing.image_to_image(denoiser, real, conditions, seeds, **options)
+
+    output.write_by_class(vary, denoiser.card, labels, per_label, seed, beside=[to_uint8(real)])
 
 
 def inpaint(
@@ -76,6 +82,7 @@ def inpaint(
     resize: bool = False,
     trust: Trust = False,
     output: ImageOutput = ImageOutput("inpainted.png"),
+    given: Given = Given(),
     sampling: Sampling = Sampling(),
 ) -> None:
     """Fills in the masked part of an image (RePaint), with ddpm or ddim.
@@ -95,11 +102,16 @@ def inpaint(
     """
     denoiser = load_denoiser(artifact, trust)
     card = denoiser.card
-    given, marked = read_given_image(image, card, resize), read_mask(mask, card, resize)
+    real, marked = read_given_image(image, card, resize), read_mask(mask, card, resize)
+    asked = given.read(card)
     sampling = dataclasses.replace(sampling, sampler=sampling.sampler or "ddpm")  # as RePaint's
     options = {"resamplings": resamplings, "jump_steps": jump_steps, **sampling.given()}
-    fill = functools.partial(editing.inpaint, denoiser, given, ~marked, **options)
-    whole = to_uint8(given)
+
+    def fill(labels, seeds):
+        conditions = {"label": labels, **asked}
+        return editing.inpaint(denoiser, real, ~marked, conditions, seeds, **options)
+
+    whole = to_uint8(real)
     with_hole = np.where(marked[..., None], np.uint8(128), whole)
     how = sampling.described(card)
     output.write_by_class(fill, card, labels, per_label, seed, how, beside=[whole, with_hole])
@@ -114,16 +126,18 @@ def interpolate(
     resize: bool = False,
     trust: Trust = False,
     output: ImageOutput = ImageOutput("walk.png"),
+    given: Given = Given(),
     sampling: Sampling = Sampling(),
 ) -> None:
-    """Interpolates between two seeds, two classes, or two image files.
+    """Interpolates between two seeds, two classes, two numbers, or two image files.
 
-    For image files, it interpolates the noise from which DDIM samples them.
+    For image files, it interpolates the noise from which DDIM samples them. `--numbers
+    NAME=FIRST:LAST` walks from one number to another.
 
     Args:
         labels: class name or number, or `none`; two of them to interpolate between classes.
         between_seeds: seeds of the first and the last image. If they are equal, only the class
-            changes.
+            and the numbers change.
         images: two image files to interpolate between, by default without guidance.
         frames: images in the row, including both ends.
         resize: crop and resize images whose size differs from the model's.
@@ -131,16 +145,19 @@ def interpolate(
     denoiser = load_denoiser(artifact, trust)
     card = denoiser.card
     numbers = labels_from_text(labels, card.class_names)
-    label = numbers[0] if len(numbers) == 1 else tuple(numbers)
-    given = images and np.stack([read_given_image(path, card, resize) for path in images])
+    asked = {
+        "label": numbers[0] if len(numbers) == 1 else tuple(numbers),
+        **given.read(card, ends_from_text),
+    }
+    real = images and np.stack([read_given_image(path, card, resize) for path in images])
     path = output.choose()
     options = {"frames": frames, **sampling.given()}
     start = time.perf_counter()
-    if given is None:
-        walk = to_uint8(interpolation.interpolate(denoiser, label, between_seeds, **options))
+    if real is None:
+        walk = to_uint8(interpolation.interpolate(denoiser, asked, between_seeds, **options))
     else:
-        walk = to_uint8(interpolation.interpolate_images(denoiser, given, label, **options))
-        error = np.abs(walk[[0, -1]].astype(int) - to_uint8(given)).mean()
+        walk = to_uint8(interpolation.interpolate_images(denoiser, real, asked, **options))
+        error = np.abs(walk[[0, -1]].astype(int) - to_uint8(real)).mean()
         print(f"The ends differ from the images by {error:.1f} of 255 levels on average.")
     seconds = time.perf_counter() - start
     strip = image_grid(walk, frames, scale=output.scale)

@@ -5,9 +5,12 @@ import json
 from pathlib import Path
 from typing import Any
 
+import numpy as np
+
 from kdiffusion.artifacts import ArtifactError, load_denoiser, onnx_loader, safetensors_loader
 from kdiffusion.artifacts.integrity import UNSEALED, seal
 from kdiffusion.atomic_files import staged
+from kdiffusion.data.loading import load_as_split
 from kdiffusion.diffusion.card import DenoiserCard
 from kdiffusion.diffusion.fitted_sampler import fit_sampler
 from kdiffusion.diffusion.sampling import network_evaluations
@@ -22,6 +25,9 @@ def main(
     steps: int = 8,
     seeds: Positive = 256,
     batch_size: Positive = 64,
+    data: str | None = None,
+    directory: Path | None = None,
+    condition_directory: Path | None = None,
     out: Path | None = None,
     overwrite: bool = False,
 ) -> None:
@@ -33,6 +39,10 @@ def main(
         steps: number of steps of the fitted sampler.
         seeds: number of images to fit to; the classes take turns.
         batch_size: images per batch.
+        data: data set whose held-out images give the conditions, of a model that has more than
+            classes: name or folder; by default, what the model was trained on.
+        directory: folder of the images, or TFDS's data directory.
+        condition_directory: folder of the images to condition on, where it was one in training.
         out: file to write, with the model's suffix; by default the model's name with the number
             of steps, such as denoiser_8_steps.onnx, in the current folder.
         overwrite: replace an existing file.
@@ -47,7 +57,11 @@ def main(
     importlib.import_module(COPIES[source.suffix][0])  # an error comes before the work
     name = f"{source.stem}_{steps}_steps{source.suffix}"
     out = choose_output(out or name, [source.suffix], overwrite)
-    card = fit_sampler(denoiser, steps, seeds, batch_size=batch_size)
+    conditions = None
+    if denoiser.card.condition_shapes:
+        dataset, _ = load_as_split(denoiser.card, data, directory, condition_directory)
+        conditions = dataset.asked(np.arange(seeds) % len(dataset.validation_images))
+    card = fit_sampler(denoiser, steps, seeds, conditions, batch_size=batch_size)
     with staged(out, overwrite) as path:
         copy_with_card(source, card, path)
     evaluations = counted(network_evaluations(card), "evaluation")

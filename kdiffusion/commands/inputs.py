@@ -5,7 +5,7 @@ from __future__ import annotations
 import dataclasses
 import math
 import unicodedata
-from collections.abc import Sequence
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -14,6 +14,7 @@ import tyro
 from tyro.constructors import PrimitiveConstructorSpec
 
 from kdiffusion.condition_images import enlarged
+from kdiffusion.diffusion.conditions import Conditions, Integers, check_conditions
 from kdiffusion.diffusion.sampling_options import SamplingOptions
 from kdiffusion.images import fit_image, read_image, to_model_range
 
@@ -90,17 +91,37 @@ class Given:
     numbers: tuple[str, ...] = ()
     condition_images: Path | None = None
 
-    def read(self, card: DenoiserCard) -> dict[str, Any]:
-        """Keyword arguments of `sample`: `numbers`, and `images` `[N, H, W, C']`, if given."""
+    def read(self, card: DenoiserCard, value: Callable[[str], Any] = float) -> dict[str, Any]:
+        """The conditions beside labels that are given: `numbers`, and `image` `[N, H, W, C']`.
+
+        Args:
+            card: `DenoiserCard`.
+            value: function that reads the VALUE of a number.
+        """
         given: dict[str, Any] = {}
         if self.numbers:
             pairs = (text.partition("=") for text in self.numbers)
-            given["numbers"] = {name: float(value) for name, _, value in pairs}
+            given["numbers"] = {name: value(text) for name, _, text in pairs}
         if self.condition_images is not None:
             path = self.condition_images
             files = sorted(path.iterdir()) if path.is_dir() else [path]
-            given["images"] = np.stack([read_condition_image(file, card) for file in files])
+            given["image"] = np.stack([read_condition_image(file, card) for file in files])
         return given
+
+
+def each_with_each(card: DenoiserCard, labels: Integers, given: Mapping[str, Any]) -> Conditions:
+    """Each label with each of the images that `Given.read` gives, and with its numbers."""
+    images = given.get("image", [None])
+    asked = {"label": np.repeat(np.asarray(labels, np.int32), len(images)), **given}
+    if "image" in given:
+        asked["image"] = np.concatenate([images] * len(labels))
+    return check_conditions(card, asked, len(asked["label"]))
+
+
+def ends_from_text(text: str) -> tuple[float, float]:
+    """Reads `FIRST:LAST`, or one number that is both."""
+    first, _, last = text.partition(":")
+    return float(first), float(last or first)
 
 
 def read_condition_image(path: Path, card: DenoiserCard) -> np.ndarray:

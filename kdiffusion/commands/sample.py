@@ -13,7 +13,7 @@ from kdiffusion.diffusion.sampling import sample as sample_images
 from kdiffusion.diffusion.seeded_noise import initial_latents
 from kdiffusion.images import to_uint8
 
-from .inputs import Given, LabelsOrAll, Model, Positive, Sampling, Trust
+from .inputs import Given, LabelsOrAll, Model, Positive, Sampling, Trust, each_with_each
 from .outputs import ImageOutput
 
 # On samples that are made larger: it hides their faults (CDM, Ho et al. 2021).
@@ -46,9 +46,9 @@ def sample(
     larger = None if upsample is None else load_denoiser(upsample, trust)
     if larger is not None and output.is_film:
         raise ValueError("`--upsample` must be left out of a film. Received: both")
-    asked = given.read(denoiser.card)
-    if "images" in asked:
-        per_label = len(asked["images"])
+    asked, images_given = given.read(denoiser.card), 1
+    if "image" in asked:
+        images_given = per_label = len(asked["image"])
 
     frames: dict[int, list[np.ndarray]] = {}  # step ► its images, batch by batch
 
@@ -56,12 +56,12 @@ def sample(
         frames.setdefault(index, []).append(to_uint8(x))
 
     def make(labels, seeds):
-        if "images" in asked:
-            asked["images"] = np.concatenate([asked["images"]] * (len(labels) // per_label))
+        conditions = each_with_each(denoiser.card, labels[::images_given], asked)
         if output.is_film:
             frames[-1] = [to_uint8(initial_latents(seeds, denoiser.card.image_shape))]
-            asked["callback"] = keep
-        images = sample_images(denoiser, labels, seeds, **asked, **sampling.given())
+        callback = keep if output.is_film else None
+        options = {"callback": callback, **sampling.given()}
+        images = sample_images(denoiser, conditions, seeds, **options)
         if larger is None:
             return images
         return upsampling.upsample(larger, images, seeds, condition_noise=NOISE_ON_SAMPLES)

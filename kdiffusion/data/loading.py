@@ -100,13 +100,17 @@ def name_and_directory(
 
 
 def load_as_split(
-    card: DenoiserCard, data: str | None = None, directory: str | os.PathLike | None = None
+    card: DenoiserCard,
+    data: str | None = None,
+    directory: str | os.PathLike | None = None,
+    condition_directory: str | os.PathLike | None = None,
 ) -> tuple[ImageDataset, str]:
     """Loads a data set for a model, in its image size and split as its card says.
 
     Args:
         card: DenoiserCard.
         data, directory: as for `name_and_directory`; by default, what the model was trained on.
+        condition_directory: as for `load_dataset`.
 
     Returns:
         (ImageDataset, str): the str says whether its validation part was held out of the training.
@@ -116,7 +120,10 @@ def load_as_split(
     if data is not None:
         name, directory = name_and_directory(data, directory)
     split = card.data_split
-    options = {"directory": directory, "image_size": card.image_shape[:2]}
+    options = {
+        "directory": directory, "image_size": card.image_shape[:2],
+        "condition_directory": condition_directory,
+    }  # fmt: skip
     if split is not None:
         options |= {"validation_fraction": split.validation_fraction, "seed": split.seed}
     if card.numbers is not None:

@@ -194,7 +194,8 @@ def _check_image(card, asked, count):
     image = np.asarray(asked)
     if image.dtype == np.uint8:
         image = image.astype(np.float32) / 127.5 - 1.0
-    if image.shape not in (shape, (count, *shape)) or not np.all(np.abs(image) <= 1.0 + 2e-5):
+    fits = image.shape in (shape, (1, *shape), (count, *shape))
+    if not fits or not np.all(np.abs(image) <= 1.0 + 2e-5):
         raise ValueError(
             f"`image` must be {shape} or {(count, *shape)}, uint8 or from -1.0 to 1.0. Received: "
             f"{image.shape} from {image.min()} to {image.max()}"

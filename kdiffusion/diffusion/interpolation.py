@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import numpy as np
 
-from kdiffusion.diffusion.conditions import Labels, check_labels
+from kdiffusion.diffusion.conditions import Asked, Labels, check_labels
 from kdiffusion.diffusion.denoiser import Denoiser, NetworkDenoiser
 from kdiffusion.diffusion.inversion import INVERTIBLE, invert
 from kdiffusion.diffusion.samplers import find_sampler
@@ -42,7 +42,7 @@ def slerp(a: np.ndarray, b: np.ndarray, fractions: Sequence[float] | np.ndarray)
 
 def interpolate(
     denoiser: Denoiser,
-    label: Labels,
+    label: Asked,
     seeds: tuple[int, int],
     *,
     frames: int = 10,
@@ -61,8 +61,9 @@ def interpolate(
     Args:
         denoiser: a Denoiser.
         label: a class, by number or name, or two to interpolate between, by mixing their
-            predictions.
-        seeds: two ints; if they are equal, only the label changes.
+            predictions. Or a dict of all conditions, as for `check_conditions`, each of whose
+            numbers may be two to interpolate between.
+        seeds: two ints; if they are equal, only the conditions change.
         frames: int, at least 2, both ends included. Defaults to `10`.
         latents: array `[2, H, W, C]` to interpolate between, instead of those of the seeds.
         sampler: str. Defaults to the card's if it is deterministic, "ddim" otherwise.
@@ -84,11 +85,15 @@ def interpolate(
             f"Received: sampler={sampler!r}"
         )
     fractions = np.linspace(0.0, 1.0, frames)
-    labels = np.full(frames, label) if np.ndim(label) == 0 else np.arange(frames)
-    if np.ndim(label):
-        denoiser = mix_labels(denoiser, np.asarray(label), fractions)
+    asked = {"label": 0, **label} if isinstance(label, Mapping) else {"label": label}
+    if asked.get("numbers") is not None:
+        ends_of = {name: np.broadcast_to(each, 2) for name, each in asked["numbers"].items()}
+        asked["numbers"] = {name: np.linspace(*each, frames) for name, each in ends_of.items()}
+    if np.ndim(asked["label"]):
+        denoiser = mix_labels(denoiser, np.asarray(asked["label"]), fractions)
+        asked["label"] = np.arange(frames)
     return sample(
-        denoiser, labels, [seeds[0]] * len(fractions),
+        denoiser, {**asked, "label": np.broadcast_to(asked["label"], frames)}, [seeds[0]] * frames,
         latents=slerp(ends[0], ends[1], fractions), sampler=sampler,
         batch_size=batch_size, progress=progress, callback=callback, **options,
     )  # fmt: skip
@@ -97,7 +102,7 @@ def interpolate(
 def interpolate_images(
     denoiser: Denoiser,
     images: np.ndarray,
-    label: Labels,
+    label: Asked,
     *,
     frames: int = 10,
     fixed_point_iterations: int = 5,
@@ -110,7 +115,8 @@ def interpolate_images(
 
     Args:
         images: float array `[2, H, W, C]` in the value range.
-        label: a class, by number or name, or one for each image.
+        label: a class, by number or name, or one for each image; or all conditions, as for
+            `interpolate`.
         frames: int, at least 2, both ends included. Defaults to `10`.
         fixed_point_iterations: int. As in `invert`.
         batch_size: int. Images at a time.
@@ -121,11 +127,10 @@ def interpolate_images(
     Returns:
         float32 array `[frames, H, W, C]`; the first and last are nearly the images.
     """
-    card = denoiser.card
-    images, labels = check_images(card, images), check_labels(card, label, 2)
     options = {**INVERTIBLE, "batch_size": batch_size, "progress": progress, **options}
+    images = check_images(denoiser.card, images, 2)
     latents = invert(
-        denoiser, images, labels, fixed_point_iterations=fixed_point_iterations, **options
+        denoiser, images, label, fixed_point_iterations=fixed_point_iterations, **options
     )
     return interpolate(
         denoiser, label, (0, 0), frames=frames, latents=latents, callback=callback, **options

@@ -35,6 +35,7 @@ def main(
     source: Artifact,
     data: str | None = None,
     directory: Path | None = None,
+    condition_directory: Path | None = None,
     images: PositiveOrNone = None,
     measures: tuple[MeasureName, ...] | None = None,
     reading: Reading = Reading(),
@@ -55,6 +56,7 @@ def main(
         data: name of the real data set, or a folder with a sub-folder for each class; by default,
             what the model was trained on.
         directory: folder of the images, or TFDS's data directory.
+        condition_directory: folder of the images to condition on, where it was one in training.
         images: number of samples; by default 5000, or the number of training images if that is
             less. For existing images: how many to use, by default all.
         measures: measures to compute; by default all that are possible.
@@ -69,7 +71,8 @@ def main(
     given, denoiser, facts = _open(existing(source), images, seed, trust)
     if denoiser is not None:
         sampling.resolve(denoiser.card)
-    dataset, held_out = _load_data(data, directory, denoiser and denoiser.card, facts.image_shape)
+    where, card = (data, directory, condition_directory), denoiser and denoiser.card
+    dataset, held_out = _load_data(card, facts.image_shape, *where)
     names = facts.class_names
     if given and set(names or ()) <= set(dataset.class_names):
         names = dataset.class_names  # some of them, in another order: by name, not by place
@@ -105,10 +108,12 @@ def _is_images(path):
     return path.suffix == ".npz" or (path.is_dir() and not is_run and not is_artifact(path))
 
 
-def _load_data(data, directory, card, image_shape) -> tuple[ImageDataset, str | None]:
+def _load_data(
+    card, image_shape, data, directory, condition_directory
+) -> tuple[ImageDataset, str | None]:
     """(ImageDataset, what is known of its split)."""
     if card is not None:
-        return load_as_split(card, data, directory)
+        return load_as_split(card, data, directory, condition_directory)
     if data is None:
         raise ValueError("`data` must be given: images, unlike models, don't name their data set")
     name, place = name_and_directory(data, directory)

@@ -14,11 +14,13 @@ import numpy as np
 from kdiffusion.artifacts import load_denoiser
 from kdiffusion.commands.inputs import (
     NO_CLASS,
+    Given,
     LabelsOrAll,
     Model,
     Positive,
     Sampling,
     Trust,
+    each_with_each,
     labels_from_text,
 )
 from kdiffusion.commands.seed_files import IMAGES_PER_FILE, NPZ, FileFormat, sample_to_folder
@@ -82,6 +84,7 @@ def main(
     images_per_file: Positive = IMAGES_PER_FILE,
     out: Path = Path("samples"),
     trust: Trust = False,
+    given: Given = Given(),
     sampling: Sampling = Sampling(),
 ) -> None:
     """Samples many images, one for each seed, into files of a folder.
@@ -91,8 +94,8 @@ def main(
     Args:
         seeds: FIRST:END, such as 0:50000 for the seeds 0 to 49999.
         labels: class names or numbers, `all` (the default), or `none` for no class; a name of a
-            class comes first. The labels take turns: seed s has label number s modulo the number
-            of labels.
+            class comes first. The labels take turns, each with all condition images: seed s has
+            label number s modulo the number of labels.
         shard: K/N, such as 2/8 on the second of eight machines: sample every N-th file.
         format: npz has the arrays `images` (uint8 [N, H, W, C]), `labels` and `seeds`; parquet has
             the columns `image`, `label` and `seed`; png is a folder of SEED_labelLABEL.png.
@@ -101,9 +104,10 @@ def main(
     """
     denoiser = load_denoiser(artifact, trust)
     card = denoiser.card
+    conditions = each_with_each(card, labels_from_text(labels, card.class_names), given.read(card))
     start = time.perf_counter()
     sampled, skipped = sample_to_folder(
-        denoiser, labels_from_text(labels, card.class_names), seeds_from_text(seeds), out,
+        denoiser, conditions, seeds_from_text(seeds), out,
         images_per_file=images_per_file, shard=shard_from_text(shard),
         file_format=SEED_FILE_FORMATS[format], **sampling.given(),
     )  # fmt: skip
