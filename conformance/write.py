@@ -16,7 +16,7 @@ import numpy as np
 
 from kdiffusion.artifacts import load_denoiser
 from kdiffusion.artifacts.integrity import SELF_CHECK_KEY, example_inputs
-from kdiffusion.artifacts.onnx_loader import open_session
+from kdiffusion.artifacts.onnx_loader import CARD_KEY, open_session
 from kdiffusion.atomic_files import sha256_of
 from kdiffusion.diffusion.card import ConditionImage, DenoiserCard, Number
 from kdiffusion.diffusion.forward_process import NoiseSchedule
@@ -29,6 +29,7 @@ from kdiffusion.diffusion.spacing import SPACINGS, timestep_pairs
 from kdiffusion.images import to_uint8
 
 FOLDER = Path(__file__).parent / "v1"
+WIDE = FOLDER / "wide.onnx"
 SEEDS = (0, 1, 7, 2**32, 2**64 - 1)
 STEPS, LABEL, SEED = 5, 2, 2**60 + 1
 VARIANCE = 1.5
@@ -249,15 +250,47 @@ def predictions() -> Iterator[Case]:
 
 
 def images() -> Iterator[Case]:
-    """The recommended images of released files."""
-    of_files = ("digits", 3, 0), ("digits", 8, 2**64 - 1), ("cifar10", 8, 7)
-    for name, label, seed in (*of_files, ("cifar10_few_steps", 1, 2)):
+    """The recommended images of released files, and of one whose images aren't square."""
+    write_wide_file()
+    of_digits = ("digits", 3, 0), ("digits", 8, 2**64 - 1)
+    of_colours = ("cifar10", 8, 7), ("cifar10_few_steps", 1, 2), (WIDE, 1, 3)
+    for name, label, seed in (*of_digits, *of_colours):
         file = load_denoiser(name)
         image = to_uint8(sample(file, [label], [seed], progress=False))
         yield {
             "file": _file(file.path), "label": label, "seed": str(seed),
             "image_shape": file.card.image_shape, "pixels": image.ravel().tolist(),
         }  # fmt: skip
+
+
+def write_wide_file() -> None:
+    """A file of images of 2x5 pixels: whoever takes the height for the width can't run it."""
+    import onnx
+    from onnx import TensorProto, helper, numpy_helper
+
+    card = make_card(make_schedule("cosine", 31), image_shape=(2, 5, 3))
+    shape = ["batch", *card.image_shape]
+    kinds = {"noisy_image": (TensorProto.FLOAT, shape)}
+    kinds |= {name: (TensorProto.INT32, ["batch"]) for name in ("timestep", "label")}
+    places = np.float32(np.linspace(-1, 1, 30).reshape(card.image_shape))
+    constants = {"half": np.float32(0.5), "places": places, "column": np.array([-1, 1, 1, 1])}
+    nodes = [
+        helper.make_node("Cast", ["label"], ["number"], to=TensorProto.FLOAT),
+        helper.make_node("Reshape", ["number", "column"], ["numbers"]),
+        helper.make_node("Mul", ["places", "numbers"], ["meant"]),
+        helper.make_node("Sub", ["noisy_image", "meant"], ["difference"]),
+        helper.make_node("Mul", ["difference", "half"], ["prediction"]),
+    ]
+    graph = helper.make_graph(
+        nodes, "wide",
+        [helper.make_tensor_value_info(name, *kind) for name, kind in kinds.items()],
+        [helper.make_tensor_value_info("prediction", TensorProto.FLOAT, shape)],
+        [numpy_helper.from_array(array, name) for name, array in constants.items()],
+    )  # fmt: skip
+    model = helper.make_model(graph, opset_imports=[helper.make_opsetid("", 18)], ir_version=8)
+    # timestep is an input of every file; this one makes nothing of it.
+    helper.set_model_props(model, {CARD_KEY: card.to_json()})
+    onnx.save(model, WIDE)
 
 
 def _file(path):

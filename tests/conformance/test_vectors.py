@@ -7,7 +7,6 @@ import pytest
 
 from conformance.write import conditions_of_look
 from kdiffusion.artifacts import load_denoiser
-from kdiffusion.artifacts.released import released_models
 from kdiffusion.atomic_files import sha256_of
 from kdiffusion.diffusion.card import CardError, DenoiserCard
 from kdiffusion.diffusion.denoiser import NetworkDenoiser
@@ -19,7 +18,7 @@ from kdiffusion.diffusion.schedules import make_schedule
 from kdiffusion.diffusion.seeded_noise import ImageNoise
 from kdiffusion.diffusion.spacing import timestep_pairs
 from kdiffusion.images import to_uint8
-from tests.conformance.vectors import TRACES, first_difference, place, read
+from tests.conformance.vectors import FOLDER, TRACES, first_difference, place, read
 
 EXACT = 1e-12
 
@@ -109,9 +108,8 @@ def test_golden_predictions():
 
 def test_images():
     """Where one of these fails because a released model was replaced, write the vectors again."""
-    files = {path.parent.name: path for path in released_models().values()}
     for case in read("images"):
-        path = files[case["file"]["path"].split("/")[1]]
+        path = FOLDER.parents[1] / case["file"]["path"]
         assert sha256_of(path) == case["file"]["sha256"]
         image = sample(load_denoiser(path), [case["label"]], [int(case["seed"])], progress=False)
         difference = to_uint8(image).ravel().astype(int) - case["pixels"]
