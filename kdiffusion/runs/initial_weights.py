@@ -48,6 +48,59 @@ class InitialWeights(StoredWeights):
         """The fields of the card's `Parent`: what a run that starts from them says of it."""
         return {"name": self.name, "sha256": self.sha256}
 
+    def give_to(
+        self, model: DiffusionModel, class_names: Sequence[str], partial: bool = False
+    ) -> list[str]:
+        """Gives a new model these weights, network and average alike.
+
+        A weight is taken where name and shape agree. Of the label's table a row is taken for each
+        class of the same name; a class that is new starts as the null label.
+
+        Args:
+            model: `DiffusionModel`.
+            class_names: names of the new model's classes, in label order.
+            partial: bool. Take what fits. Defaults to `False`: what doesn't fit is an error.
+
+        Returns:
+            list of str: lines that say what was taken, and what is to be known of it.
+
+        Raises:
+            ValueError: weights that don't fit, by name; with `partial`, only if none does. A
+                teacher of other images, classes, schedule or target than its student.
+        """
+        if model.teacher is not None:
+            _check_teacher(model, self, class_names)
+        targets, averages = named_weights(model.network), named_weights(model.ema_network)
+        offered = dict(self.weights)
+        if LABEL_TABLE in offered:
+            offered[LABEL_TABLE] = _label_rows(offered[LABEL_TABLE], self.card, class_names)
+        unlike = [
+            name
+            for name in {**targets, **offered}
+            if name not in targets
+            or name not in offered
+            or offered[name].shape != tuple(targets[name].shape)
+        ]
+        taken = [name for name in targets if name not in unlike]
+        if not taken or (unlike and not partial):
+            raise ValueError(
+                f"`run.init_from` must hold the weights of this network; it differs in "
+                f"{_listed(unlike)}. Load what fits with --run.init-partial, or use its network "
+                f"with --model.network parent. Received: {self.path}"
+            )
+        for name in taken:
+            targets[name].assign(offered[name])
+            averages[name].assign(offered[name])
+        if model.teacher is not None:
+            model.teacher.set_weights(model.network.get_weights())
+        lines = [f"Starting from {len(taken)} of {len(targets)} weights of {self.path}."]
+        if unlike:
+            lines.append(f"Not taken: {_listed(unlike)}.")
+        new = [name for name in class_names if name not in self.card.class_names]
+        if new:
+            lines.append(f"New classes, which start as no class: {_listed(new)}.")
+        return lines
+
 
 def read_parent(path: str | os.PathLike) -> InitialWeights:
     """Reads the weights to start from.
@@ -74,61 +127,6 @@ def read_parent(path: str | os.PathLike) -> InitialWeights:
         weights = {key: np.asarray(each, np.float32) for key, each in variables.items()}
         stored = StoredWeights(run.card, weights, *describe(run.model.ema_network))
     return InitialWeights(**vars(stored), path=found, name=name)
-
-
-def start_from(
-    model: DiffusionModel, parent: InitialWeights, class_names: Sequence[str], partial: bool = False
-) -> list[str]:
-    """Gives a new model the weights of another, network and average alike.
-
-    A weight is taken where name and shape agree. Of the label's table a row is taken for each class
-    of the same name; a class that is new starts as the null label.
-
-    Args:
-        model: `DiffusionModel`.
-        parent: `InitialWeights`.
-        class_names: names of the new model's classes, in label order.
-        partial: bool. Take what fits. Defaults to `False`: what doesn't fit is an error.
-
-    Returns:
-        list of str: lines that say what was taken, and what is to be known of it.
-
-    Raises:
-        ValueError: weights that don't fit, by name; with `partial`, only if none does. A teacher
-            of other images, classes, schedule or target than its student.
-    """
-    if model.teacher is not None:
-        _check_teacher(model, parent, class_names)
-    targets, averages = named_weights(model.network), named_weights(model.ema_network)
-    offered = dict(parent.weights)
-    if LABEL_TABLE in offered:
-        offered[LABEL_TABLE] = _label_rows(offered[LABEL_TABLE], parent.card, class_names)
-    unlike = [
-        name
-        for name in {**targets, **offered}
-        if name not in targets
-        or name not in offered
-        or offered[name].shape != tuple(targets[name].shape)
-    ]
-    taken = [name for name in targets if name not in unlike]
-    if not taken or (unlike and not partial):
-        raise ValueError(
-            f"`run.init_from` must hold the weights of this network; it differs in "
-            f"{_listed(unlike)}. Load what fits with --run.init-partial, or use its network with "
-            f"--model.network parent. Received: {parent.path}"
-        )
-    for name in taken:
-        targets[name].assign(offered[name])
-        averages[name].assign(offered[name])
-    if model.teacher is not None:
-        model.teacher.set_weights(model.network.get_weights())
-    lines = [f"Starting from {len(taken)} of {len(targets)} weights of {parent.path}."]
-    if unlike:
-        lines.append(f"Not taken: {_listed(unlike)}.")
-    new = [name for name in class_names if name not in parent.card.class_names]
-    if new:
-        lines.append(f"New classes, which start as no class: {_listed(new)}.")
-    return lines
 
 
 def _check_teacher(model, parent, class_names):

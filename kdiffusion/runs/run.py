@@ -19,7 +19,6 @@ from kdiffusion.runs.build import Run, build_model
 from kdiffusion.runs.checkpoints import all_checkpoints
 from kdiffusion.runs.config import STRATEGIES
 from kdiffusion.runs.fit import Training, fit
-from kdiffusion.runs.initial_weights import read_parent, start_from
 from kdiffusion.runs.interruptions import catching_signals
 from kdiffusion.runs.resolve import resolve
 from kdiffusion.runs.run_directory import RunDirectory
@@ -140,7 +139,7 @@ def _prepare(
         model = build_model(config, *sizes, **directory.network_conditions)
     lines = found_lines(model, dataset, config, strategy, total_steps)
     if parent is not None:
-        lines += start_from(model, parent, directory.class_names, config.run.init_partial)
+        lines += parent.give_to(model, directory.class_names, config.run.init_partial)
     if workers.is_chief:
         say("\n".join(lines))
     with working("sampling two images, to try the settings"):
@@ -168,6 +167,8 @@ def _sample_two(model, card):
 def _read_parent(config):
     if config.run.init_from is None:
         return None
+    from kdiffusion.runs.initial_weights import read_parent  # and what opens each format
+
     with working(f"reading {config.run.init_from}"):
         return read_parent(config.run.init_from)
 

@@ -10,7 +10,7 @@ import pytest
 from kdiffusion.export.formats import export_network
 from kdiffusion.networks import LABEL_TABLE, describe, named_weights
 from kdiffusion.runs.build import build_model
-from kdiffusion.runs.initial_weights import InitialWeights, read_parent, start_from
+from kdiffusion.runs.initial_weights import InitialWeights, read_parent
 from kdiffusion.runs.resolve import resolve
 from kdiffusion.runs.run import train
 from kdiffusion.runs.run_directory import RunDirectory
@@ -53,7 +53,7 @@ def test_both_networks_start_from_the_average_in_a_file(tiny_model, parent, pare
     read = read_parent(file)
     assert read.sha256 == parent.sha256  # of the weights, not of the file
     child = tiny_model()
-    (line,) = start_from(child, read, DIGITS)
+    (line,) = read.give_to(child, DIGITS)
     count = len(parent.weights)
     assert line == f"Starting from {count} of {count} weights of {file}."
     want = parent_model.ema_network.get_weights()
@@ -64,7 +64,7 @@ def test_both_networks_start_from_the_average_in_a_file(tiny_model, parent, pare
 def test_rows_of_labels_go_by_the_name_of_the_class(tiny_model, parent):
     child = tiny_model()
     names = ("new", *reversed(DIGITS[1:]))
-    lines = start_from(child, parent, names)
+    lines = parent.give_to(child, names)
     old = parent.weights[LABEL_TABLE]
     have = np.asarray(named_weights(child.network)[LABEL_TABLE])
     np.testing.assert_array_equal(have[0], old[10])  # new: as no class
@@ -77,17 +77,17 @@ def test_what_does_not_fit_is_named_and_only_what_fits_is_taken_if_asked_for(tin
     deeper = tiny_model(model={"blocks_per_level": 2})
     before = {n: np.asarray(v) for n, v in named_weights(deeper.network).items()}
     with pytest.raises(ValueError, match="down_0_block_1/residual/norm_in/scale"):
-        start_from(deeper, parent, DIGITS)
+        parent.give_to(deeper, DIGITS)
     for name, variable in named_weights(deeper.network).items():
         np.testing.assert_array_equal(variable, before[name])  # nothing was taken
-    lines = start_from(deeper, parent, DIGITS, partial=True)
+    lines = parent.give_to(deeper, DIGITS, partial=True)
     assert "Not taken: down_0_block_1" in lines[1]
     np.testing.assert_array_equal(
         named_weights(deeper.network)["conv_in/kernel"], parent.weights["conv_in/kernel"]
     )
     nothing = dataclasses.replace(parent, weights={"other": np.zeros(3)})
     with pytest.raises(ValueError, match=r"run\.init_from"):
-        start_from(deeper, nothing, DIGITS, partial=True)
+        nothing.give_to(deeper, DIGITS, partial=True)
 
 
 def test_a_teacher_must_be_like_its_student(tiny_model, parent):
@@ -99,8 +99,8 @@ def test_a_teacher_must_be_like_its_student(tiny_model, parent):
     for name, value in others.items():
         other = dataclasses.replace(parent, card=dataclasses.replace(parent.card, **{name: value}))
         with pytest.raises(ValueError, match=rf"run\.init_from.*{name}"):
-            start_from(student, other, DIGITS)
-    start_from(student, parent, DIGITS)
+            other.give_to(student, DIGITS)
+    parent.give_to(student, DIGITS)
     np.testing.assert_equal(student.teacher.get_weights(), student.network.get_weights())
 
 
@@ -141,4 +141,4 @@ def test_a_parents_network_keeps_its_attention_for_images_of_another_size(tiny, 
     assert config.model.attention_resolutions == (6,)
     child = build_model(config, (12, 16, 1), 10, total_steps=12)
     count = len(parent.weights)
-    assert start_from(child, parent, DIGITS)[0].startswith(f"Starting from {count} of {count}")
+    assert parent.give_to(child, DIGITS)[0].startswith(f"Starting from {count} of {count}")

@@ -6,7 +6,7 @@ from kdiffusion.export.formats import export_network
 from kdiffusion.networks import LABEL_TABLE, named_weights
 from kdiffusion.parts.diffusers.unet2d import UNet2D
 from kdiffusion.runs.build import build_model
-from kdiffusion.runs.initial_weights import read_parent, start_from
+from kdiffusion.runs.initial_weights import read_parent
 from kdiffusion.runs.resolve import resolve
 from tests.runs.conftest import tiny_config
 
@@ -36,7 +36,7 @@ def test_an_unconditional_parent_is_given_labels_and_predicts_what_it_did(make_c
     assert (config.model.network, config.model.dropout) == ("unet2d", 0.1)
     assert type(config).from_json(config.to_json()) == config
     child = build_model(config, (8, 8, 1), 10, total_steps=12)
-    lines = start_from(child, parent, tuple("0123456789"))
+    lines = parent.give_to(child, tuple("0123456789"))
     count = len(network.weights)
     assert lines[0].startswith(f"Starting from {count} of {count} weights")
     assert lines[1].startswith("New classes, which start as no class: 0, 1,")
