@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 import os
+import sys
 import time
 from collections.abc import Callable
 from pathlib import Path
@@ -99,7 +100,8 @@ class EvaluationInTraining(keras.callbacks.Callback):
         if not self.is_due(epoch + 1):
             return
         start = time.perf_counter()
-        figures = self.figures(self.model.denoiser(self._card(self.model)))
+        denoiser = self.model.denoiser(self._card(self.model))
+        figures = self.figures(denoiser, progress=sys.stderr.isatty())  # no bars in a log file
         seconds = time.perf_counter() - start
         say(f"Epoch {epoch + 1}, evaluated on {self._images:,} samples in {seconds:.0f} s:")
         for name, value in figures.items():
