@@ -59,6 +59,9 @@ def import_tensorflow() -> ModuleType:
     os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")  # not yet in effect during the import
     # By itself TensorFlow uses oneDNN only with VNNI or the like; it trains faster with AVX2, too.
     os.environ.setdefault("TF_ENABLE_ONEDNN_OPTS", "1")
+    # How many operations run at once: on two cores, training with four is some 7 % faster than with
+    # TensorFlow's two.
+    os.environ.setdefault("TF_NUM_INTEROP_THREADS", str(max(4, os.cpu_count() or 4)))
     gc.disable()  # the import makes 400,000 objects that stay; collecting takes a fifth of it
     try:
         with contextlib.nullcontext() if "tensorflow" in sys.modules else _stderr_set_aside():
