@@ -18,6 +18,7 @@ from .distances import (
     nearest,
     precision_and_recall,
 )
+from .judge import in_batches
 
 if TYPE_CHECKING:
     from .real_images import Real
@@ -160,9 +161,19 @@ def nearest_of_both(
 
 
 def _grain(samples, real):
-    levels = grain_levels(samples.images)
-    error = float(levels.std(ddof=1) / np.sqrt(len(levels))) if len(levels) > 1 else None
-    return {"grain_levels": float(levels.mean()), "grain_levels_standard_error": error}
+    return _mean("grain_levels", grain_levels, samples.images)
+
+
+def _saturation(samples, real):
+    is_grey = samples.images.shape[-1] == 1
+    return {} if is_grey else _mean("saturation", saturation, samples.images)
+
+
+def _mean(name, function, images):
+    """The mean of a number of each image, with its standard error."""
+    (values,) = in_batches(lambda batch: [function(batch)], images)
+    error = float(values.std(ddof=1) / np.sqrt(len(values))) if len(values) > 1 else None
+    return {name: float(values.mean()), f"{name}_standard_error": error}
 
 
 def grain_levels(images: np.ndarray) -> np.ndarray:
@@ -177,10 +188,6 @@ def grain_levels(images: np.ndarray) -> np.ndarray:
         float64 array `[N]`, in levels of 255. Of Gaussian noise on a flat image, its standard
         deviation.
     """
-    return np.concatenate([_grain_of(images[n : n + 500]) for n in range(0, len(images), 500)])
-
-
-def _grain_of(images):
     pixels = np.asarray(images, np.float32)
     height, width = pixels.shape[1] - 2, pixels.shape[2] - 2
     response = np.zeros((len(pixels), height, width, pixels.shape[3]), np.float32)
@@ -190,6 +197,19 @@ def _grain_of(images):
     # A sum by these weights has 6 times the noise's deviation; the mean size of a normal variable
     # is its deviation times sqrt(2 / pi).
     return np.sqrt(np.pi / 2) / 6 * np.abs(response).mean(axis=(1, 2, 3), dtype=np.float64)
+
+
+def saturation(images: np.ndarray) -> np.ndarray:
+    """How colourful images are: the mean saturation (of HSV) of the pixels of each.
+
+    Args:
+        images: uint8 array `[N, H, W, 3]`.
+
+    Returns:
+        float64 array `[N]`, from 0, grey, to 1.
+    """
+    highest, lowest = (each(images, axis=-1).astype(np.float64) for each in (np.max, np.min))
+    return ((highest - lowest) / np.maximum(highest, 1)).mean(axis=(1, 2))
 
 
 MEASURES = {
@@ -205,5 +225,6 @@ MEASURES = {
     ),
     "share_as_asked": Measure(_share_as_asked, lambda _: 1, by_judge=True),
     "grain": Measure(_grain, lambda _: 1),
+    "saturation": Measure(_saturation, lambda _: 1),
     "copies": Measure(_copies, lambda _: 1),
 }

@@ -43,6 +43,7 @@ ROWS = {
     "grain_levels": (
         "Grain", "as real images", "Noise in levels of 255: more is grain, less is blur."
     ),
+    "saturation": ("Saturation", "as real images", "Of colours: 0 is grey, 1 is pure."),
     "copies": (
         "Copies", "as by chance", "Samples nearer to a training image than any held-out image."
     ),

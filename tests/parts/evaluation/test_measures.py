@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from kdiffusion.parts.evaluation.distances import Gaussian
-from kdiffusion.parts.evaluation.measures import MEASURES, Samples, grain_levels
+from kdiffusion.parts.evaluation.measures import MEASURES, Samples, grain_levels, saturation
 from kdiffusion.parts.evaluation.real_images import labels_to_sample
 
 
@@ -20,6 +20,11 @@ def test_of_what_is_even_or_rises_evenly_it_is_nothing():
     row, column = np.arange(8), 3 * np.arange(12)
     ramps = [np.full((8, 12), 200), row[:, None] + column, 40 + row[:, None] + 0 * column]
     np.testing.assert_array_equal(grain_levels(np.stack(ramps).astype(np.uint8)[..., None]), 0)
+
+
+def test_grey_has_no_saturation_and_pure_red_all():
+    images = np.uint8([[[[90, 90, 90]]], [[[200, 0, 0]]], [[[0, 0, 0]]], [[[50, 100, 75]]]])
+    np.testing.assert_array_equal(saturation(images), [0, 1, 0, 0.5])
 
 
 def test_shares_by_class_are_counted():
