@@ -4,11 +4,9 @@
 
 The network is Inception v3 by the steps of `inception_onnx.py`. Its weights are random, as the
 published ones are not to be had everywhere; the arithmetic is the same. Both sides begin with uint8
-images: torch-fidelity runs the torch module, ours its ONNX file in ONNX Runtime. It ends with
-status 1 where a number differs by more than 1e-3 of itself.
+images: torch-fidelity runs the torch module, ours its ONNX file in ONNX Runtime.
 """
 
-import sys
 import tempfile
 from pathlib import Path
 from unittest import mock
@@ -28,7 +26,6 @@ from kdiffusion.parts.evaluation.distances import (
 )
 from kdiffusion.parts.evaluation.features import Reading, make_reader
 
-TOLERANCE = 1e-3
 SUBSET_SIZE = 100  # of the kernel distance
 MEASURES = {  # title ► torch-fidelity's key
     "Fréchet distance": "frechet_inception_distance",
@@ -91,7 +88,7 @@ def write_random_weights(path):
 
 
 def main(images: int = 120):
-    """Compares them, and ends with status 1 where one differs.
+    """Compares them, and prints a table in Markdown.
 
     Args:
         images: in each set; 100 at least.
@@ -101,12 +98,11 @@ def main(images: int = 120):
         weights, network = Path(folder, "weights.pth"), Path(folder, "network.onnx")
         write_random_weights(weights)
         write_onnx(Pooled(weights), network, (3, 32, 32))
-        expected, found = map(np.array, (theirs(drawn, real, weights), ours(drawn, real, network)))
+        expected, found = theirs(drawn, real, weights), ours(drawn, real, network)
     print("| measure | torch-fidelity | here | relative difference |\n|---|---|---|---|")
-    differences = np.abs(found / expected - 1)
-    for name, *values, difference in zip(MEASURES, expected, found, differences, strict=True):
-        print(f"| {name} | {values[0]:.7g} | {values[1]:.7g} | {difference:.0e} |")
-    sys.exit(int(differences.max() > TOLERANCE))
+    for name, their_value, our_value in zip(MEASURES, expected, found, strict=True):
+        difference = abs(our_value / their_value - 1)
+        print(f"| {name} | {their_value:.7g} | {our_value:.7g} | {difference:.0e} |")
 
 
 if __name__ == "__main__":
