@@ -6,13 +6,14 @@ makes a folder for `--data.name folder --data.directory glyphs --data.numbers th
 sub-folder for each digit, and `metadata.csv` with both numbers of each image.
 """
 
-import argparse
 import csv
+import sys
 from pathlib import Path
 
 import numpy as np
 from PIL import Image, ImageDraw, ImageFont
 
+IMAGES = 5000
 SIZE = 28  # pixels
 FINE = 8  # each is drawn so many times as large
 THICKNESS = (0.0, 1.5)  # pixels added on each side of a line
@@ -35,22 +36,18 @@ def draw(digit: int, thickness: float, slant: float) -> np.ndarray:
     return np.asarray(slanted.resize((SIZE, SIZE), Image.Resampling.BOX))
 
 
-def main() -> None:
+def main(folder: Path) -> None:
     """Writes the images and their numbers."""
-    parser = argparse.ArgumentParser(description=main.__doc__)
-    parser.add_argument("folder", type=Path)
-    parser.add_argument("--images", type=int, default=5000)
-    arguments = parser.parse_args()
     rng, rows = np.random.default_rng(0), []
-    for i in range(arguments.images):
+    for i in range(IMAGES):
         thickness, slant = (round(float(rng.uniform(*ends)), 3) for ends in (THICKNESS, SLANT))
         name = f"{i % 10}/{i:05d}.png"
-        (arguments.folder / name).parent.mkdir(parents=True, exist_ok=True)
-        Image.fromarray(draw(i % 10, thickness, slant)).save(arguments.folder / name)
+        (folder / name).parent.mkdir(parents=True, exist_ok=True)
+        Image.fromarray(draw(i % 10, thickness, slant)).save(folder / name)
         rows.append((name, thickness, slant))
-    with open(arguments.folder / "metadata.csv", "w", newline="", encoding="utf-8") as file:
+    with open(folder / "metadata.csv", "w", newline="", encoding="utf-8") as file:
         csv.writer(file).writerows([("file_name", "thickness", "slant"), *rows])
 
 
 if __name__ == "__main__":
-    main()
+    main(Path(sys.argv[1]))
