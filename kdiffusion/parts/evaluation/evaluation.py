@@ -9,7 +9,6 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from tqdm import tqdm
 
-from kdiffusion.diffusion.conditions import check_conditions
 from kdiffusion.diffusion.sampling import sample
 from kdiffusion.images import to_uint8
 
@@ -188,8 +187,7 @@ def network_figures(
     asked = real.dataset.asked(chosen)
     if real.class_names is None:  # a network of one class, which is any image's
         asked["label"] = np.zeros_like(asked["label"])
-    conditions = check_conditions(denoiser.card, asked, len(images))
-    return measure_network(denoiser, images, conditions, seed=seed, progress=progress)
+    return measure_network(denoiser, images, asked, seed=seed, progress=progress)
 
 
 def _labels(samples, class_names):
