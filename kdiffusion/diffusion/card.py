@@ -163,15 +163,11 @@ class DenoiserCard:
 
     def __post_init__(self):
         _check_version(self.format_version)
-        for name, part in (
+        for names, convert in (
             ("data_split", _part(DataSplit)),
             ("parent", _part(Parent)),
             ("image", _part(ConditionImage)),
             ("numbers", _each(_part(Number))),
-        ):
-            value = getattr(self, name)
-            object.__setattr__(self, name, value and part(value))
-        for names, convert in (
             ("null_label images_seen steps", operator.index),
             ("ema_decay guidance_strength", float),
             ("class_names", _each(str)),
