@@ -48,9 +48,6 @@ def interpolate(
     frames: int = 10,
     latents: np.ndarray | None = None,
     sampler: str | None = None,
-    batch_size: int = 64,
-    progress: bool = True,
-    callback: Callback | None = None,
     **options: Any,
 ) -> np.ndarray:
     """Interpolates between the images of two seeds (Song et al. 2021, section 5.3).
@@ -67,10 +64,7 @@ def interpolate(
         frames: int, at least 2, both ends included. Defaults to `10`.
         latents: array `[2, H, W, C]` to interpolate between, instead of those of the seeds.
         sampler: str. Defaults to the card's if it is deterministic, "ddim" otherwise.
-        batch_size: int. Frames at a time.
-        progress: bool. Whether to show a bar.
-        callback: as in `sample`.
-        **options: the other fields of `SamplingOptions`.
+        **options: as in `sample`.
 
     Returns:
         float32 array `[frames, H, W, C]`.
@@ -85,18 +79,15 @@ def interpolate(
             f"Received: sampler={sampler!r}"
         )
     fractions = np.linspace(0.0, 1.0, frames)
-    asked = {"label": 0, **label} if isinstance(label, Mapping) else {"label": label}
+    asked: Any = {"label": 0, **label} if isinstance(label, Mapping) else {"label": label}
     if asked.get("numbers") is not None:
         ends_of = {name: np.broadcast_to(each, 2) for name, each in asked["numbers"].items()}
-        asked["numbers"] = {name: np.linspace(*each, frames) for name, each in ends_of.items()}
+        asked["numbers"] = {name: np.linspace(a, b, frames) for name, (a, b) in ends_of.items()}
     if np.ndim(asked["label"]):
         denoiser = mix_labels(denoiser, np.asarray(asked["label"]), fractions)
         asked["label"] = np.arange(frames)
-    return sample(
-        denoiser, {**asked, "label": np.broadcast_to(asked["label"], frames)}, [seeds[0]] * frames,
-        latents=slerp(ends[0], ends[1], fractions), sampler=sampler,
-        batch_size=batch_size, progress=progress, callback=callback, **options,
-    )  # fmt: skip
+    latents = slerp(ends[0], ends[1], fractions)
+    return sample(denoiser, asked, [seeds[0]] * frames, latents=latents, sampler=sampler, **options)
 
 
 def interpolate_images(
@@ -106,8 +97,6 @@ def interpolate_images(
     *,
     frames: int = 10,
     fixed_point_iterations: int = 5,
-    batch_size: int = 64,
-    progress: bool = True,
     callback: Callback | None = None,
     **options: Any,
 ) -> np.ndarray:
@@ -119,15 +108,13 @@ def interpolate_images(
             `interpolate`.
         frames: int, at least 2, both ends included. Defaults to `10`.
         fixed_point_iterations: int. As in `invert`.
-        batch_size: int. Images at a time.
-        progress: bool. Whether to show bars.
         callback: as in `sample`.
-        **options: the fields of `SamplingOptions`; see `invert` for their defaults.
+        **options: as in `invert`.
 
     Returns:
         float32 array `[frames, H, W, C]`; the first and last are nearly the images.
     """
-    options = {**INVERTIBLE, "batch_size": batch_size, "progress": progress, **options}
+    options = {**INVERTIBLE, **options}
     images = check_images(denoiser.card, images, 2)
     latents = invert(
         denoiser, images, label, fixed_point_iterations=fixed_point_iterations, **options
