@@ -60,7 +60,7 @@ def sampling_steps(
         `Step`.
     """
     denoiser, asked = as_denoiser(denoiser), _asked(labels, numbers, images)
-    seeds, conditions, latents = _checked(denoiser.card, asked, seeds, latents)
+    seeds, conditions = _checked(denoiser.card, asked, seeds)
     plan = make_plan(denoiser, SamplingOptions(**options))
     return denoise(plan, conditions, *_beginning(denoiser.card, seeds, latents))
 
@@ -104,11 +104,11 @@ def sample(
     """
     denoiser, asked = as_denoiser(denoiser), _asked(labels, numbers, images)
     card = denoiser.card
-    seeds, conditions, latents = _checked(card, asked, seeds, latents)
+    seeds, conditions = _checked(card, asked, seeds)
     plan = make_plan(denoiser, SamplingOptions(**options))
 
     def run(indices, on_step):
-        given = None if latents is None else latents[indices]
+        given = None if latents is None else np.asarray(latents)[indices]
         x, normal = _beginning(card, [seeds[i] for i in indices], given)
         return last_image(denoise(plan, conditions[indices], x, normal), callback, on_step)
 
@@ -122,14 +122,12 @@ def _asked(labels, numbers, images) -> Asked:
     return {"label": labels, "numbers": numbers, "image": images}
 
 
-def _checked(card: DenoiserCard, asked: Asked, seeds, latents):
-    """(seeds, conditions, latents), as they are computed with."""
+def _checked(card: DenoiserCard, asked: Asked, seeds):
+    """(seeds, conditions), as they are computed with."""
     named = vars(asked) if isinstance(asked, Conditions) else asked
     labels = named.get("label", 0) if isinstance(named, Mapping) else named
     seeds = check_seeds(seeds, np.size(labels))
-    conditions = check_conditions(card, asked, len(seeds))
-    latents = None if latents is None else np.asarray(latents)
-    return seeds, conditions, latents
+    return seeds, check_conditions(card, asked, len(seeds))
 
 
 def _beginning(card: DenoiserCard, seeds, latents):
