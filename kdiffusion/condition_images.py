@@ -21,16 +21,12 @@ def downsampled(images: np.ndarray, draws: np.ndarray, factor: int) -> np.ndarra
 
     As in super-resolution by diffusion (SR3, Saharia et al. 2021).
     """
-    _, height, width, _ = images.shape
-    rows, columns = _down_and_up(height, factor), _down_and_up(width, factor)
-    return np.clip(np.einsum("ij,bjkc,lk->bilc", rows, images, columns, optimize=True), -1, 1)
+    return _resampled(images, _down_and_up, factor)
 
 
 def enlarged(images: np.ndarray, factor: int) -> np.ndarray:
     """Images `factor` times as large by bicubic interpolation, as `downsampled` ends."""
-    _, height, width, _ = images.shape
-    rows, columns = _bicubic(height, factor), _bicubic(width, factor)
-    return np.clip(np.einsum("ij,bjkc,lk->bilc", rows, images, columns, optimize=True), -1, 1)
+    return _resampled(images, _bicubic, factor)
 
 
 def grey(images: np.ndarray, draws: np.ndarray) -> np.ndarray:
@@ -85,6 +81,12 @@ def _between(first, second, size):
     low, high = np.minimum(first, second)[:, None], np.maximum(first, second)[:, None]
     pixels = np.arange(size)
     return (low * size - 1 < pixels) & (pixels <= high * size)  # one pixel at least
+
+
+def _resampled(images, matrix_of, factor):
+    """Images whose rows and columns a matrix, `matrix_of(size, factor)`, makes others of."""
+    rows, columns = (matrix_of(size, factor) for size in images.shape[1:3])
+    return np.clip(np.einsum("ij,bjkc,lk->bilc", rows, images, columns, optimize=True), -1, 1)
 
 
 @functools.cache
