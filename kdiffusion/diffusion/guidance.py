@@ -36,9 +36,7 @@ def guided(
         What predicts with guidance.
     """
     strength = float(strength)  # a NumPy float64 would promote the network's float32
-    applies = None
-    if interval is not None:
-        applies = within_interval(np.asarray(noise_levels), interval)
+    applies = None if interval is None else within_interval(np.asarray(noise_levels), interval)
     if strength == 0:
         return network
 
