@@ -3,7 +3,7 @@
 import shlex
 import time
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Literal
+from typing import Annotated, Literal, TypeAlias
 
 import tyro
 
@@ -13,15 +13,10 @@ from kdiffusion.export.formats import DEFAULT_FORMATS, FORMATS, export_run
 from kdiffusion.export.source import default_folder, read_source
 from kdiffusion.terminal import working
 
-if TYPE_CHECKING:  # A type checker can't know the tables' names.
-    FormatName = str
-    GraphSampler = str
-    SamplerFormat = str
-else:
-    FormatName = Literal[tuple(FORMATS)]
-    GraphSampler = Literal[whole_sampler.GRAPH_SAMPLERS]
-    SamplerFormat = Literal[tuple(whole_sampler.SAMPLER_FORMATS)]
-
+# A type checker doesn't look into the tables.
+FormatName: TypeAlias = Literal[tuple(FORMATS)]  # pyright: ignore[reportInvalidTypeForm]
+GraphSampler: TypeAlias = Literal[whole_sampler.GRAPH_SAMPLERS]  # pyright: ignore[reportInvalidTypeForm]
+SamplerFormat: TypeAlias = Literal[tuple(whole_sampler.SAMPLER_FORMATS)]  # pyright: ignore[reportInvalidTypeForm]
 Run = Annotated[str, tyro.conf.Positional, tyro.conf.arg(metavar="RUN")]
 
 

@@ -8,7 +8,7 @@ from __future__ import annotations
 import dataclasses
 import math
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, Literal, Self
+from typing import TYPE_CHECKING, Any, Literal, Self, TypeAlias
 
 import numpy as np
 
@@ -17,14 +17,13 @@ from kdiffusion.diffusion.guidance import within_interval
 from kdiffusion.diffusion.samplers import SAMPLERS, find_sampler
 from kdiffusion.diffusion.spacing import SPACINGS, check_timesteps, pairs_between, timestep_pairs
 
-if TYPE_CHECKING:  # A type checker can't know the tables' names.
+if TYPE_CHECKING:
     from kdiffusion.diffusion.card import DenoiserCard
 
-    SamplerName = SpacingName = VarianceName = str
-else:
-    SamplerName = Literal[tuple(SAMPLERS)]
-    SpacingName = Literal[tuple(SPACINGS)]
-    VarianceName = Literal[tuple(VARIANCES)]
+# The command line takes the names from the tables, which a type checker doesn't look into.
+SamplerName: TypeAlias = Literal[tuple(SAMPLERS)]  # pyright: ignore[reportInvalidTypeForm]
+SpacingName: TypeAlias = Literal[tuple(SPACINGS)]  # pyright: ignore[reportInvalidTypeForm]
+VarianceName: TypeAlias = Literal[VARIANCES]  # pyright: ignore[reportInvalidTypeForm]
 
 # The interval that stands for None in a card and in a run's settings, where no infinity is stored.
 EVERYWHERE = (0.0, math.inf)
