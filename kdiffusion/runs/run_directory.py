@@ -92,29 +92,22 @@ class RunDirectory:
 
     def card(self, model: DiffusionModel) -> DenoiserCard:
         """The card of the run's model: what its exported file will say of itself."""
-        config, sampling = self.config, self.config.sampling
+        config, recommended = self.config, dataclasses.asdict(self.config.sampling)
         by_settings = {
             "seed": config.run.seed, "validation_fraction": config.data.validation_fraction
         }  # fmt: skip
-        guidance: dict[str, Any] = {
-            "guidance_strength": sampling.guidance_strength,
-            "guidance_interval": sampling.guidance_interval,
-        }
         if not model.objective.learns_null_label:  # the model's own card recommends none
-            guidance = {}
+            del recommended["guidance_strength"], recommended["guidance_interval"]
         return model.card(
             class_names=self.class_names,
             dataset=config.data.name,
             preset=config.preset,
             images_seen=int(model.step.numpy()) * config.optimizer.batch_size,
-            sampler=sampling.sampler,
-            steps=sampling.steps,
-            timesteps=sampling.timesteps,
             data_split=DataSplit(**(self.split or by_settings), sha256=self.data_sha256),
             parent=self.parent,
             numbers=self.numbers,
             image=self.image,
-            **guidance,
+            **recommended,
         )
 
     def write(self) -> None:
