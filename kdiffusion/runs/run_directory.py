@@ -9,16 +9,17 @@ import os
 import subprocess
 import tempfile
 from collections.abc import Iterator
-from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from filelock import FileLock
+from pydantic.dataclasses import dataclass
 
 from kdiffusion.atomic_files import PARTIAL, staged, sync
 from kdiffusion.diffusion.card import ConditionImage, DataSplit, DenoiserCard, Number
 from kdiffusion.runs.checkpoints import all_checkpoints
 from kdiffusion.runs.config import Config
+from kdiffusion.training.settings import STRICT
 
 if TYPE_CHECKING:
     from kdiffusion.training.diffusion_model import DiffusionModel
@@ -35,9 +36,11 @@ KEPT = (
 DATA = ("image_shape", "class_names", "data_sha256", "mirrored")
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, config=STRICT)
 class RunDirectory:
     """Where a run keeps what it makes, and what it must know to be resumed or exported.
+
+    Pydantic makes the fields of what JSON holds.
 
     Args:
         path: Path. The folder.
@@ -130,16 +133,8 @@ class RunDirectory:
         """
         file = Path(path) / CONFIG
         try:
-            content = json.loads(file.read_text(encoding="utf-8"))
-            content["config"] = Config.from_json(json.dumps(content["config"]))
-            for name in ("image_shape", "class_names"):
-                content[name] = tuple(content[name])
-            if content.get("numbers"):
-                content["numbers"] = tuple(Number(**each) for each in content["numbers"])
-            if content.get("image"):
-                content["image"] = ConditionImage(**content["image"])
-            return cls(path=Path(path), **content)
-        except (ValueError, KeyError, TypeError) as error:
+            return cls(path=Path(path), **json.loads(file.read_text(encoding="utf-8")))
+        except (ValueError, TypeError) as error:
             raise ValueError(f"{file} is not the configuration of a run: {error}") from error
 
 
