@@ -74,14 +74,12 @@ class InitialWeights(StoredWeights):
         offered = dict(self.weights)
         if LABEL_TABLE in offered:
             offered[LABEL_TABLE] = _label_rows(offered[LABEL_TABLE], self.card, class_names)
-        unlike = [
+        taken = [
             name
-            for name in {**targets, **offered}
-            if name not in targets
-            or name not in offered
-            or offered[name].shape != tuple(targets[name].shape)
+            for name, variable in targets.items()
+            if name in offered and offered[name].shape == tuple(variable.shape)
         ]
-        taken = [name for name in targets if name not in unlike]
+        unlike = [name for name in {**targets, **offered} if name not in taken]
         if not taken or (unlike and not partial):
             raise ValueError(
                 f"`run.init_from` must hold the weights of this network; it differs in "
