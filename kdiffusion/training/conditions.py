@@ -6,7 +6,6 @@ from collections.abc import Mapping
 from typing import Any
 
 import keras
-import numpy as np
 import tensorflow as tf
 
 from kdiffusion.diffusion.conditions import nulls
@@ -46,9 +45,8 @@ def signature(network: keras.Model) -> list[tf.TensorSpec]:
 
 def call_once(network: keras.Model) -> Any:
     """The prediction `[1, H, W, C]` for one grey image; a network that was not built is, then."""
-    shapes = {"noisy_image": network.image_shape, "timestep": (), **condition_shapes(network)}
-    dtypes = {spec.name: spec.dtype.as_numpy_dtype for spec in signature(network)}
-    inputs = {name: np.zeros((1, *shape), dtypes[name]) for name, shape in shapes.items()}
+    specs = signature(network)
+    inputs = {each.name: tf.zeros([1, *each.shape[1:]], each.dtype) for each in specs}
     return network(inputs, training=False)
 
 
