@@ -81,19 +81,13 @@ class Trajectory:
 
         model.teacher = averaged_copy(model.network)
 
-    def guides(self, schedule: NoiseSchedule) -> np.ndarray:
-        """bool `[T]`: at which timesteps the teacher is guided."""
-        guides = np.full(schedule.num_timesteps, bool(self.guidance_strength))
-        if self.guidance_interval is not None:
-            guides &= within_interval(schedule.noise_levels, self.guidance_interval)
-        return guides
-
     def paths(self, schedule: NoiseSchedule) -> list[tuple[SolverPath, SolverPath]]:
         """Of each step the student's way, which is DDIM's, and the teacher's."""
         from kdiffusion.training.solver_path import solver_path
 
-        strength = self.guidance_strength or 0.0
-        strengths = (strength * self.guides(schedule)).astype(np.float32)
+        strengths = np.full(schedule.num_timesteps, self.guidance_strength or 0.0, np.float32)
+        if self.guidance_interval is not None:
+            strengths *= within_interval(schedule.noise_levels, self.guidance_interval)
         spans = zip(self.timesteps, (*self.timesteps[1:], -1), strict=True)
         return [
             (
