@@ -38,8 +38,7 @@ def resolve(
     elif before is not None:
         begun = before.config
         if model.network == PARENT:
-            own = {"dropout": model.dropout, "dtype_policy": model.dtype_policy}
-            model = replace(begun.model, **own)
+            model = replace(begun.model, dropout=model.dropout, dtype_policy=model.dtype_policy)
         if model.dtype_policy == "auto":
             model = replace(model, dtype_policy=begun.model.dtype_policy)
         if type(objective) is type(begun.objective):
