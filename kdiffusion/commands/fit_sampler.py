@@ -7,13 +7,14 @@ from typing import Any
 
 import numpy as np
 
-from kdiffusion.artifacts import ArtifactError, load_denoiser, onnx_loader, safetensors_loader
+from kdiffusion.artifacts import load_denoiser, onnx_loader, safetensors_loader
 from kdiffusion.artifacts.integrity import UNSEALED, seal
 from kdiffusion.atomic_files import staged
 from kdiffusion.data.loading import load_as_split
 from kdiffusion.diffusion.card import DenoiserCard
 from kdiffusion.diffusion.fitted_sampler import fit_sampler
 from kdiffusion.diffusion.sampling import network_evaluations
+from kdiffusion.tables import check_name
 from kdiffusion.terminal import counted
 
 from .inputs import Model, Positive
@@ -49,12 +50,8 @@ def main(
     """
     denoiser = load_denoiser(artifact)
     source: Any = denoiser.path  # a file that is opened has one
-    if source.suffix not in COPIES:
-        raise ArtifactError(
-            f"{source} must be an ONNX file or one of safetensors: the card of other formats can't "
-            "be replaced. Fit to one of these, and export it to the others"
-        )
-    importlib.import_module(COPIES[source.suffix][0])  # an error comes before the work
+    library, _ = COPIES[check_name("suffix of MODEL", source.suffix, COPIES)]
+    importlib.import_module(library)  # an error comes before the work
     name = f"{source.stem}_{steps}_steps{source.suffix}"
     out = choose_output(out or name, [source.suffix], overwrite)
     conditions = None
