@@ -28,7 +28,6 @@ def load(path: Path, trust: bool = False) -> NetworkDenoiser:
     """
     from ai_edge_litert.interpreter import Interpreter
 
-    path = Path(path)
     check_seal(path)
     card = card_from_text(_card_text(path), path)
     interpreter = Interpreter(str(path), num_threads=os.cpu_count())

@@ -69,7 +69,7 @@ def load(path: Path, trust: bool = False) -> NetworkDenoiser:
             than the file says.
     """
     run, card = open_graph(path)
-    return NetworkDenoiser(card, by_name(run), Path(path))
+    return NetworkDenoiser(card, by_name(run), path)
 
 
 def open_graph(path: Path) -> tuple[Callable[..., np.ndarray], DenoiserCard]:
@@ -80,7 +80,6 @@ def open_graph(path: Path) -> tuple[Callable[..., np.ndarray], DenoiserCard]:
     """
     import onnxruntime
 
-    path = Path(path)
     check_seal(path)
     session = open_session(path)
     metadata = session.get_modelmeta().custom_metadata_map

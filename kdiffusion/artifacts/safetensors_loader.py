@@ -59,7 +59,7 @@ def file_at(path: str | os.PathLike) -> Path | None:
     return path if recognises(path) else None
 
 
-def read(path: str | os.PathLike) -> StoredWeights:
+def read(path: Path) -> StoredWeights:
     """Reads a file of weights; neither Keras nor TensorFlow is needed.
 
     Raises:
@@ -67,7 +67,6 @@ def read(path: str | os.PathLike) -> StoredWeights:
     """
     import safetensors
 
-    path = Path(path)
     check_seal(path)
     try:
         with safetensors.safe_open(path, framework="numpy") as file:
@@ -108,4 +107,4 @@ def load(path: Path, trust: bool = False) -> NetworkDenoiser:
     inputs = {each.name: tf.TensorSpec(each.shape, each.dtype) for each in network.inputs}
     serve = tf.function(lambda arrays: network(arrays, training=False), input_signature=[inputs])
     run = by_name(lambda **arrays: serve(arrays).numpy())
-    return NetworkDenoiser(stored.card, run, Path(path))
+    return NetworkDenoiser(stored.card, run, path)

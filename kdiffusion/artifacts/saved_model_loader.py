@@ -45,7 +45,7 @@ def load(path: Path, trust: bool = False) -> NetworkDenoiser:
         ArtifactError: it isn't trusted, is damaged, or has no usable card.
     """
     run, card = open_signature(path, trust)
-    return NetworkDenoiser(card, by_name(run), Path(path))
+    return NetworkDenoiser(card, by_name(run), path)
 
 
 def open_signature(
@@ -61,7 +61,6 @@ def open_signature(
             f"{path} is a SavedModel, which can run any code. Use the denoiser.onnx of the same "
             "run, or, if you trust this file, `--trust` (trust=True)"
         )
-    path = Path(path)
     check_seal(path, CONTENTS)
     card_path = path / CARD_PATH
     card = card_from_text(card_path.read_bytes() if card_path.is_file() else None, path)
