@@ -20,7 +20,7 @@ from pydantic.dataclasses import dataclass
 
 from kdiffusion.commands import CALLBACKS
 from kdiffusion.runs import run_directory
-from kdiffusion.runs.checkpoints import logs_of, newest_first
+from kdiffusion.runs.checkpoints import newest_first, val_loss_of
 from kdiffusion.runs.config import Config
 from kdiffusion.runs.interruptions import Interrupted
 from kdiffusion.runs.presets import PRESET_DOCS, PRESETS
@@ -148,7 +148,7 @@ def finish(run: Run) -> None:
     with working("exporting, and checking the exported files", line=True):
         onnx = export_run(folder, overwrite=True)["onnx"]
     if run.card.condition_shapes:  # the data set has what it samples by
-        shutil.copyfile(max(run.directory.samples.glob("*.png")), grid_file)
+        shutil.copyfile(max(folder.glob("samples/*.png")), grid_file)
         return
     say("Sampling with the ONNX file ...")
     denoiser = load_denoiser(onnx)
@@ -174,8 +174,7 @@ def closing_lines(directory: RunDirectory) -> list[str]:
     ]
     last, *_ = newest_first(directory.checkpoints)
     for best in newest_first(directory.checkpoints / "best"):
-        at_end = logs_of(last).get("val_loss", 0)
-        if logs_of(best).get("val_loss", at_end) < CLEARLY_LOWER * at_end:
+        if val_loss_of(best) < CLEARLY_LOWER * val_loss_of(last):
             lines += [
                 f"  {command} kdiffusion export {shlex.quote(str(place))} --best --overwrite",
                 f"The validation loss was lowest at {best.name}, which that exports.",

@@ -126,7 +126,7 @@ class Checkpoints:
         """Checkpoints with a validation loss, the lowest first; of the same, that in `best/`."""
         every = newest_first(self._best) + newest_first(self._directory)
         return sorted(
-            (folder for folder in every if math.isfinite(_val_loss(folder))), key=_val_loss
+            (folder for folder in every if math.isfinite(val_loss_of(folder))), key=val_loss_of
         )
 
     def restore(self, best: bool = False, to_sample: bool = False) -> int:
@@ -184,7 +184,8 @@ def _step_of(folder):
     return int(folder.name.removeprefix("step_"))
 
 
-def _val_loss(folder):
+def val_loss_of(folder: Path) -> float:
+    """The validation loss in a checkpoint; NaN for one that has none."""
     return logs_of(folder).get("val_loss", math.nan)
 
 
