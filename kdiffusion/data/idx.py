@@ -33,10 +33,9 @@ def load(
     """
     if directory is None or not Path(directory, FILES[0].format("train")).is_file():
         return tfds.load(name, directory, image_size)
-    parts = (_read_split(Path(directory), split, image_size) for split in ("train", "t10k"))
-    (images, labels), held_out = parts
-    mirrored = name in tfds.MIRRORABLE
-    return ImageDataset(name, images, labels, *held_out, CLASS_NAMES[name], mirrored)
+    folder = Path(directory)
+    train, held_out = (_read_split(folder, split, image_size) for split in ("train", "t10k"))
+    return ImageDataset(name, *train, *held_out, CLASS_NAMES[name], name in tfds.MIRRORABLE)
 
 
 def _read_split(directory, split, image_size):
