@@ -138,16 +138,15 @@ def mix_labels(denoiser: Denoiser, labels: Labels, fractions: np.ndarray) -> Den
     """
     card = denoiser.card
     labels = check_labels(card, labels, 2)
+    names = tuple(f"mixture {i}" for i in range(len(fractions)))
     fractions = np.append(fractions, 0.0)  # the last row is that of no class
-    first = np.append(np.full(len(fractions) - 1, labels[0]), card.null_label).astype(np.int32)
-    second = np.append(np.full(len(fractions) - 1, labels[1]), card.null_label).astype(np.int32)
-    names = tuple(f"mixture {i}" for i in range(len(fractions) - 1))
+    ends = np.array([*[labels] * len(names), [card.null_label] * 2], np.int32)  # [F + 1, 2]
 
     def mixed(noisy_image, timestep, label, **more):
         prediction = denoiser(
             np.concatenate([noisy_image, noisy_image]),
             np.concatenate([timestep, timestep]),
-            np.concatenate([first[label], second[label]]),
+            np.concatenate([ends[label, 0], ends[label, 1]]),
             **{name: np.concatenate([each, each]) for name, each in more.items()},
         )
         at_first, at_second = np.split(np.asarray(prediction), 2)
