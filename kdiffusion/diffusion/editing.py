@@ -11,12 +11,7 @@ from kdiffusion.diffusion.conditions import Asked, Integers, check_conditions
 from kdiffusion.diffusion.denoiser import Denoiser
 from kdiffusion.diffusion.sampling import Callback, Step, denoise, in_batches, last_image
 from kdiffusion.diffusion.sampling_options import SamplingOptions
-from kdiffusion.diffusion.sampling_plan import (
-    Plan,
-    check_images,
-    check_seeds,
-    make_plan,
-)
+from kdiffusion.diffusion.sampling_plan import Plan, check_images, check_seeds, make_plan
 from kdiffusion.diffusion.seeded_noise import ImageNoise
 from kdiffusion.diffusion.transition import Transition
 
