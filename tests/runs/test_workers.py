@@ -68,6 +68,8 @@ def signal_and_save(self, batch, logs=None):
 # The first worker alone has the callback.
 stopped = run.train(train.parse(arguments).config, f"{folder}/parts", callbacks=[Stop()])
 print("a callback stopped it after step", int(stopped.model.step.numpy()))
+# A run that is resumed reads every number: the network that is there is traced already.
+run.build_model = lambda *_, **__: stopped.model
 save, SaveCheckpoint.on_train_batch_end = SaveCheckpoint.on_train_batch_end, signal_and_save
 try:
     train.run(to("parts"))
