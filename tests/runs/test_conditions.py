@@ -6,8 +6,7 @@ from types import SimpleNamespace
 import numpy as np
 import pytest
 
-from kdiffusion import load_denoiser, sample, to_uint8
-from kdiffusion.commands.seed_files import sample_to_folder
+from kdiffusion import load_denoiser, sample
 from kdiffusion.commands.train import finish
 from kdiffusion.data.loading import load_as_split
 from kdiffusion.parts.evaluation.evaluation import network_figures
@@ -15,7 +14,6 @@ from kdiffusion.parts.evaluation.real_images import conditions_to_sample
 from kdiffusion.runs.build import load_run
 from kdiffusion.runs.run import train
 from tests.data.made_up import write_folder
-from tests.seed_files import read_folder
 
 
 @pytest.fixture(scope="module")
@@ -72,16 +70,3 @@ def test_it_is_evaluated_by_the_conditions_of_held_out_images(run, folder):
     real = SimpleNamespace(dataset=dataset, class_names=dataset.class_names)
     figures = network_figures(run.model.denoiser(run.card), real, 4, progress=False)
     assert np.isfinite(figures["x0_errors"]).all()
-
-
-def test_its_samples_go_into_files(run, folder, tmp_path):
-    denoiser = run.model.denoiser(run.card)
-    dataset, _ = load_as_split(run.card, str(folder))
-    conditions = conditions_to_sample(run.card, dataset)
-    options = {"images_per_file": 3, "steps": 2, "progress": False}
-    assert sample_to_folder(denoiser, conditions, range(6), tmp_path, **options) == (6, 0)
-    images = np.concatenate([each for each, _, _ in read_folder(tmp_path)])
-    expected = sample(denoiser, conditions[[0, 1, 2, 3, 0, 1]], range(6), steps=2, progress=False)
-    np.testing.assert_array_equal(images, to_uint8(expected))
-    with pytest.raises(ValueError, match="another numbers"):
-        sample_to_folder(denoiser, conditions[[1, 0, 2, 3]], range(6), tmp_path, **options)
