@@ -35,7 +35,7 @@ def model(schedule):
     return make_model(schedule, **BOTH)
 
 
-@pytest.mark.parametrize("objective", [Denoising(), Trajectory(timesteps=(99, 40))])
+@pytest.mark.parametrize("objective", [Denoising(), Trajectory(timesteps=(99,))])
 def test_every_condition_is_learnt_from(schedule, objective):
     model = make_model(schedule, objective=objective, **BOTH)
     randomised = [RNG.normal(size=w.shape, scale=0.3) for w in model.network.get_weights()]
@@ -80,7 +80,7 @@ def test_an_example_loses_all_its_conditions_at_once(model):
 
 
 def test_a_saved_model_has_its_conditions(model, tmp_path):
-    model.fit(PIXELS, CONDITIONS, batch_size=4, verbose=0)
+    model.ema_network.set_weights([RNG.normal(size=w.shape) for w in model.network.get_weights()])
     model.save(tmp_path / "model.keras")
     copy = keras.saving.load_model(tmp_path / "model.keras")
     assert copy.card() == model.card()
