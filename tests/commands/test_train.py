@@ -56,8 +56,10 @@ EPOCHS = 8  # of the 40 that the preset has
 @pytest.fixture(scope="module")
 def quickstart(run_python, tmp_path_factory):
     folder = tmp_path_factory.mktemp("quickstart")
-    shorter = ["--optimizer.epochs", str(EPOCHS), "--run.sample-every-epochs", str(EPOCHS)]
-    done = run_python(ROOT / "train.py", "--run-dir", folder / "run", *shorter, cwd=folder)
+    shorter = ["--optimizer.epochs", EPOCHS, "--run.sample-every-epochs", EPOCHS]
+    evaluated = ["--evaluation.every-epochs", EPOCHS, "--evaluation.images", 100]
+    options = ["--run-dir", folder / "run", *shorter, *evaluated]
+    done = run_python(ROOT / "train.py", *options, cwd=folder)
     return folder / "run", done
 
 
@@ -67,7 +69,8 @@ def test_the_quickstart_says_where_each_thing_is_a_line_an_epoch_and_nothing_els
     for path in ("checkpoints", "export/denoiser.onnx", "export/saved_model", "samples.png"):
         assert (run / path).exists()
         assert str(run / path) in done.stdout
-    assert sorted(run.glob("samples/*.png"))
+    for made in ("samples/*.png", "tensorboard/evaluation/*"):
+        assert list(run.glob(made))
     lines = done.stdout.splitlines()
     epochs = [line for line in lines if re.match("epoch +[0-9]+/[0-9]+  loss", line)]
     assert len(epochs) == EPOCHS

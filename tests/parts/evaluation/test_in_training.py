@@ -16,7 +16,6 @@ from kdiffusion.diffusion.forward_process import NoiseSchedule
 from kdiffusion.images import to_model_range
 from kdiffusion.parts.evaluation.in_training import EvaluationInTraining, make_callback
 from kdiffusion.runs.config import Config, DataConfig, EvaluationConfig, OptimizerConfig
-from kdiffusion.runs.run import train
 from tests.runs.conftest import tiny_config
 
 NAMES = tuple("0123456789")
@@ -92,26 +91,18 @@ def test_a_script_has_evaluations_of_its_own(digits, tmp_path):
     network = kd.UNet((8, 8, 1), 10, 4, (1,), 1, ())
     model = kd.DiffusionModel(network, kd.make_schedule("cosine"), prediction_type="v")
     model.compile("sgd")
-    callback = EvaluationInTraining(digits, tmp_path, images=100, every_epochs=2)
+
+    def card(model):
+        return model.card(class_names=NAMES, steps=2)
+
+    callback = EvaluationInTraining(digits, tmp_path, images=100, every_epochs=2, card=card)
     model.fit(digits.images[:64], digits.labels[:64], epochs=3, verbose=0, callbacks=[callback])
     events = EventAccumulator(str(tmp_path / "tensorboard/evaluation"), {"tensors": 0}).Reload()
     found = events.Tensors("evaluation/kernel_distance")
     assert [event.step for event in found] == [2, 6]
-    seen = callback.figures(model.denoiser(model.card(class_names=NAMES)), progress=False)
+    seen = callback.figures(model.denoiser(card(model)), progress=False)
     last = make_ndarray(found[-1].tensor_proto)
     np.testing.assert_allclose(last, seen["kernel_distance"], rtol=1e-4)
-
-
-@pytest.mark.slow
-def test_evaluations_are_printed_and_in_the_log(tmp_path, capsys):
-    config = tiny_config(evaluation={"every_epochs": 1, "images": 100})
-    directory = train(config, tmp_path, make_callbacks=[make_callback]).directory
-    assert "Epoch 2, evaluated" in capsys.readouterr().out
-    events = EventAccumulator(str(directory.tensorboard / "evaluation"), {"tensors": 0}).Reload()
-    for name in ("share_as_asked", "kernel_distance", "grain_levels", "structure", "seconds"):
-        values = events.Tensors(f"evaluation/{name}")
-        assert [event.step for event in values] == [6, 12]
-        assert all(np.isfinite(make_ndarray(event.tensor_proto)) for event in values)
 
 
 def test_a_run_that_asks_for_no_evaluation_gets_none(tmp_path):
