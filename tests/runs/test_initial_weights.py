@@ -1,7 +1,6 @@
 """A run that starts from weights: which are taken, and what is refused by name."""
 
 import dataclasses
-import shutil
 from pathlib import Path
 
 import numpy as np
@@ -41,35 +40,14 @@ def parent(parent_model):
     return InitialWeights(card, weights, *described, path=Path("parent"), name="parent")
 
 
-@pytest.fixture(scope="module")
-def file(parent_model, parent, tmp_path_factory):
-    """The same weights in a file."""
-    folder, network = tmp_path_factory.mktemp("parent"), parent_model.ema_network
-    return export_network(network, parent.card, folder, ("safetensors",))["safetensors"]
-
-
-@pytest.mark.slow
-def test_both_networks_start_from_the_average_in_a_file(tiny_model, parent, parent_model, file):
-    read = read_parent(file)
-    assert read.sha256 == parent.sha256  # of the weights, not of the file
-    child = tiny_model()
-    (line,) = read.give_to(child, DIGITS)
-    count = len(parent.weights)
-    assert line == f"Starting from {count} of {count} weights of {file}."
-    want = parent_model.ema_network.get_weights()
-    for network in (child.network, child.ema_network):
-        np.testing.assert_equal(network.get_weights(), want)
-
-
 def test_rows_of_labels_go_by_the_name_of_the_class(tiny_model, parent):
     child = tiny_model()
     names = ("new", *reversed(DIGITS[1:]))
     lines = parent.give_to(child, names)
     old = parent.weights[LABEL_TABLE]
-    have = np.asarray(named_weights(child.network)[LABEL_TABLE])
-    np.testing.assert_array_equal(have[0], old[10])  # new: as no class
-    np.testing.assert_array_equal(have[1:10], old[9:0:-1])
-    np.testing.assert_array_equal(have[10], old[10])
+    want = parent.weights | {LABEL_TABLE: old[[10, *range(9, 0, -1), 10]]}  # new: as no class
+    for network in (child.network, child.ema_network):
+        np.testing.assert_equal({n: np.asarray(v) for n, v in named_weights(network).items()}, want)
     assert lines[1] == "New classes, which start as no class: new."
 
 
@@ -106,9 +84,10 @@ def test_a_teacher_must_be_like_its_student(tiny_model, parent):
 
 @pytest.mark.slow
 def test_a_student_says_where_it_started_and_goes_on_exactly_without_its_parent(
-    tiny, file, tmp_path, capsys
+    tiny, parent_model, parent, tmp_path, capsys
 ):
-    source = shutil.copy(file, tmp_path)
+    network, formats = parent_model.ema_network, ("safetensors",)
+    source = export_network(network, parent.card, tmp_path / "parent", formats)["safetensors"]
 
     def child(init_from):
         # With one step the graph is half of two's.
@@ -118,12 +97,13 @@ def test_a_student_says_where_it_started_and_goes_on_exactly_without_its_parent(
             sampling={"timesteps": (999,)}, optimizer={"epochs": 1},
         )  # fmt: skip
 
+    assert read_parent(source).sha256 == parent.sha256  # of the weights, not of the file
     whole = train(child(source), tmp_path / "whole")
     assert f"weights of {source}." in capsys.readouterr().out
-    assert whole.card.parent.sha256 == read_parent(source).sha256
+    assert whole.card.parent.sha256 == parent.sha256
     as_it_was(tmp_path / "whole", tmp_path / "parts", step=4)
     assert RunDirectory.read(tmp_path / "parts").parent == vars(whole.card.parent)
-    Path(source).unlink()
+    source.unlink()
     resumed = train(child(source), tmp_path / "parts", resume=True)
     assert "Resuming from step 4 of 6." in capsys.readouterr().out
     assert resumed.card.parent == whole.card.parent
