@@ -7,45 +7,19 @@ from kdiffusion.runs.progress import EpochLines, StepCount
 from kdiffusion.runs.summary import notes, settings_lines
 
 
-@pytest.fixture
-def clock(monkeypatch):
-    """A list of one number: the time, which stands still unless it is changed."""
+def test_the_time_left_is_what_the_rest_of_the_run_takes_at_the_speed_so_far(capsys, monkeypatch):
+    """Of three epochs of ten steps, from the eighth on; the time stands still but for this test."""
     now = [0.0]
     monkeypatch.setattr("kdiffusion.runs.progress.time.perf_counter", lambda: now[0])
-    return now
-
-
-@pytest.fixture
-def trained(clock):
-    """A function: the callback of a run of ten steps an epoch, after steps of some seconds each."""
-
-    def make(step, seconds):
-        config = PRESETS["digits"].replace(**{"optimizer.epochs": 3})
-        count = StepCount(step, 10, config.run)
-        lines = EpochLines(config, count)
-        lines.on_epoch_begin(0)
-        for each in seconds:
-            clock[0] += each
-            count.on_train_batch_end(0)
-            lines.on_train_batch_end(0, {"loss": 0.5})
-        return lines
-
-    return make
-
-
-def test_an_epoch_that_was_cut_short_says_where(trained, capsys):
-    lines = trained(step=10, seconds=[1, 1, 1])
-    lines.on_epoch_end(1, {"loss": 0.5, "val_loss": 0.6})
-    tracing, said = capsys.readouterr().out.splitlines()
-    assert tracing == "tracing and compiling the first step ..."
-    assert said.startswith("epoch 2/3  step 3/10  loss 0.5000  validation 0.6000  ")
-
-
-def test_the_time_left_is_what_the_rest_of_the_run_takes_at_the_speed_so_far(
-    trained, capsys, clock
-):
-    lines = trained(step=8, seconds=[60, 1])  # the first step compiles
-    clock[0] += 9  # validation
+    config = PRESETS["digits"].replace(**{"optimizer.epochs": 3})
+    count = StepCount(8, 10, config.run)
+    lines = EpochLines(config, count)
+    lines.on_epoch_begin(0)
+    for seconds in (60, 1):  # the first step compiles
+        now[0] += seconds
+        count.on_train_batch_end(0)
+        lines.on_train_batch_end(0, {"loss": 0.5})
+    now[0] += 9  # validation
     lines.on_epoch_end(0, {})
     assert capsys.readouterr().out.endswith("  03:20 left\n")  # 20 steps
 
