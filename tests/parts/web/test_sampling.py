@@ -9,7 +9,6 @@ import pytest
 from conformance.write import AnalyticDenoiser, make_card
 from kdiffusion.diffusion.interpolation import interpolate
 from kdiffusion.diffusion.samplers import SAMPLERS
-from kdiffusion.diffusion.sampling import sampling_steps
 from kdiffusion.diffusion.schedules import make_schedule
 from kdiffusion.diffusion.spacing import SPACINGS, timestep_pairs
 from tests.conformance.vectors import TRACES, first_difference, read
@@ -32,20 +31,6 @@ def test_the_loop_goes_where_the_trace_goes(ask, name):
     given = {"card": case["card"], "looks": looks, "image": case.get("image")}
     steps = ask("sample", query=urlencode(query), **given)
     assert first_difference(case, steps, EXACT) is None
-
-
-def test_no_label_is_not_guided_against_itself(ask):
-    card = make_card(make_schedule("linear", 100))
-    denoiser, steps = AnalyticDenoiser(card), []
-    for step in sampling_steps(denoiser, [card.null_label], [4]):
-        looks, denoiser.looks = denoiser.looks, []
-        assert len(looks) == 1
-        steps.append({"s": step.t, "looks": looks, "x": step.x.ravel(), "x0": step.x0.ravel()})
-    query = urlencode({"label": card.null_label, "seed": 4})
-    received = ask(
-        "sample", query=query, card=json.loads(card.to_json()), looks=[s["looks"] for s in steps]
-    )
-    assert first_difference({"steps": steps}, received, EXACT) is None
 
 
 @pytest.mark.parametrize("sampler", ["dpmpp_2m_sde", "dpmpp_2m"])
