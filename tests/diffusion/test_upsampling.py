@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from kdiffusion import sample, upsample
-from kdiffusion.condition_images import CONDITION_IMAGES, enlarged, factor_of
+from kdiffusion.condition_images import enlarged
 from kdiffusion.diffusion.card import ConditionImage
 from kdiffusion.diffusion.denoiser import NetworkDenoiser
 from kdiffusion.diffusion.seeded_noise import ImageNoise
@@ -64,8 +64,3 @@ def test_a_model_of_another_kind_is_refused(upsampler, make_card):
     for denoiser in others:
         with pytest.raises(ValueError, match="downsampled"):
             upsample(denoiser, SMALL)
-
-
-def test_which_conditions_are_smaller_images():
-    found = {name: factor_of(name) for name in [*CONDITION_IMAGES, "a drawing"]}
-    assert {k: v for k, v in found.items() if v} == {"downsampled_2": 2, "downsampled_4": 4}
