@@ -120,12 +120,6 @@ def test_a_walk_is_the_librarys(run, toy, labels, seeds, arguments):
         np.testing.assert_array_equal(strip, kd.image_grid(kd.to_uint8(frames), 6))
 
 
-def test_a_walk_between_two_images_says_how_near_it_comes(run, pictures, capsys):
-    folder = run("interpolate", "--labels", 0, "--images", *pictures[:2], "--npz", "walk.npz")
-    assert "The ends differ from the images by" in capsys.readouterr().out
-    assert len(np.load(folder / "walk.npz")["images"]) == 10
-
-
 def test_image_to_image_makes_what_the_library_makes(run, toy, card, pictures):
     options = ["--strength", 0.4, "--steps", 3, "--npz", "images.npz"]
     folder = run("image_to_image", pictures[0], *LABELS, *options)
