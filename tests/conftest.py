@@ -18,10 +18,9 @@ from onnx import TensorProto, helper
 from xdist.scheduler import LoadFileScheduling
 
 from conformance.write import make_card as conformance_card
-from kdiffusion.artifacts.onnx_loader import CARD_KEY
 from kdiffusion.diffusion.forward_process import NoiseSchedule
 from kdiffusion.diffusion.schedules import make_schedule
-from tests.onnx_models import denoiser_inputs, make_model
+from tests.onnx_models import make_denoiser
 
 os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
 os.environ.setdefault("TF_ENABLE_ONEDNN_OPTS", "1")  # as every command does
@@ -136,10 +135,7 @@ class ToyFile:
             helper.make_node("Mul", ["noisy_image", "half"], ["halved"]),
             helper.make_node("Add", ["halved", "shift_column"], ["prediction"]),
         ]
-        inputs = denoiser_inputs(self.image_shape)
-        outputs = {"prediction": inputs["noisy_image"]}
-        texts = {} if self.card_text is None else {CARD_KEY: self.card_text}
-        onnx.save(make_model(nodes, inputs, outputs, constants, texts), path)
+        onnx.save(make_denoiser(nodes, self.image_shape, self.card_text, constants), path)
         return path
 
 

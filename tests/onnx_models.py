@@ -3,6 +3,8 @@
 import numpy as np
 from onnx import TensorProto, helper, numpy_helper
 
+from kdiffusion.artifacts.onnx_loader import CARD_KEY
+
 
 def make_model(nodes, inputs, outputs, constants=None, texts=None):
     """A model of opset 18.
@@ -30,7 +32,16 @@ def make_model(nodes, inputs, outputs, constants=None, texts=None):
     return model
 
 
-def denoiser_inputs(image_shape):
-    """The inputs of every denoiser, for `make_model`."""
-    numbers = (["batch"], TensorProto.INT32)
-    return {"noisy_image": ["batch", *image_shape], "timestep": numbers, "label": numbers}
+def make_denoiser(nodes, image_shape, card_text, constants=None, **conditions):
+    """A model whose `prediction` the nodes make of a denoiser's inputs.
+
+    Args:
+        nodes, constants: as of `make_model`.
+        image_shape: `(height, width, channels)`.
+        card_text: str. Its card; None: it has none.
+        **conditions: the shapes of more inputs.
+    """
+    image, numbers = ["batch", *image_shape], (["batch"], TensorProto.INT32)
+    inputs = {"noisy_image": image, "timestep": numbers, "label": numbers, **conditions}
+    texts = {} if card_text is None else {CARD_KEY: card_text}
+    return make_model(nodes, inputs, {"prediction": image}, constants, texts)

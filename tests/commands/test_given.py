@@ -10,10 +10,9 @@ from PIL import Image
 
 import kdiffusion as kd
 from kdiffusion.__main__ import main
-from kdiffusion.artifacts.onnx_loader import CARD_KEY
 from kdiffusion.diffusion.card import ConditionImage, Number
 from kdiffusion.images import to_model_range
-from tests.onnx_models import denoiser_inputs, make_model
+from tests.onnx_models import make_denoiser
 
 
 @pytest.fixture
@@ -35,14 +34,14 @@ def run(card, tmp_path, monkeypatch, drawings):
         "image": ConditionImage(channels=3, meaning="a drawing"),
     }
     card = dataclasses.replace(card, prediction_type="x0", guidance_strength=0.0, **given)
-    image = ["batch", *card.image_shape]
-    inputs = {**denoiser_inputs(card.image_shape), "numbers": ["batch", 1], "image": image}
     nodes = [
         helper.make_node("Reshape", ["numbers", "column"], ["light"]),
         helper.make_node("Mul", ["image", "light"], ["prediction"]),
     ]
-    texts, constants = {CARD_KEY: card.to_json()}, {"column": [-1, 1, 1, 1]}
-    model = make_model(nodes, inputs, {"prediction": image}, constants, texts)
+    model = make_denoiser(
+        nodes, card.image_shape, card.to_json(), {"column": [-1, 1, 1, 1]},
+        numbers=["batch", 1], image=["batch", *card.image_shape],
+    )  # fmt: skip
     onnx.save(model, tmp_path / "model.onnx")
     return lambda name, *arguments: main([name, "model.onnx", *map(str, arguments)])
 

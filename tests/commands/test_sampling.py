@@ -10,12 +10,11 @@ from PIL import Image
 
 import kdiffusion as kd
 from kdiffusion.__main__ import main
-from kdiffusion.artifacts.onnx_loader import CARD_KEY
 from kdiffusion.commands.inputs import read_given_image
 from kdiffusion.commands.outputs import grid_by_class
 from kdiffusion.diffusion.card import ConditionImage
 from kdiffusion.diffusion.seeded_noise import initial_latents
-from tests.onnx_models import denoiser_inputs, make_model
+from tests.onnx_models import make_denoiser
 
 LABELS, TWO = ["--labels", "ape", "cat", "--per-label", 2, "--seed", 7], [2, 2, 0, 0]
 SEEDS = range(7, 11)
@@ -176,11 +175,8 @@ def upsampler(card, tmp_path):
     shape = (12, 8, 3)
     image = ConditionImage(channels=3, meaning="downsampled_2")
     twice = dataclasses.replace(card, image_shape=shape, prediction_type="x0", image=image)
-    inputs = {**denoiser_inputs(shape), "image": ["batch", *shape]}
     nodes = [helper.make_node("Identity", ["image"], ["prediction"])]
-    model = make_model(
-        nodes, inputs, {"prediction": inputs["image"]}, texts={CARD_KEY: twice.to_json()}
-    )
+    model = make_denoiser(nodes, shape, twice.to_json(), image=["batch", *shape])
     onnx.save(model, tmp_path / "upsampler.onnx")
     return tmp_path / "upsampler.onnx"
 

@@ -11,14 +11,13 @@ from PIL import Image
 
 from conformance.write import make_card
 from kdiffusion.artifacts import ArtifactError, load_denoiser
-from kdiffusion.artifacts.onnx_loader import CARD_KEY
 from kdiffusion.artifacts.saved_model_loader import CARD_PATH, SIGNATURE
 from kdiffusion.commands.seed_files import sample_to_folder
 from kdiffusion.data import load_dataset
 from kdiffusion.diffusion.schedules import make_schedule
 from kdiffusion.images import read_image
 from kdiffusion.parts.evaluation.image_sets import open_images
-from tests.onnx_models import denoiser_inputs, make_model
+from tests.onnx_models import make_denoiser
 
 ROOT = Path(__file__).parent.parent.parent
 CARD = make_card(
@@ -28,9 +27,7 @@ CARD = make_card(
 
 
 def _onnx_file(path, node, initializers=()):
-    inputs = denoiser_inputs(CARD.image_shape)
-    outputs = {"prediction": inputs["noisy_image"]}
-    model = make_model([node], inputs, outputs, texts={CARD_KEY: CARD.to_json()})
+    model = make_denoiser([node], CARD.image_shape, CARD.to_json())
     model.graph.initializer.extend(initializers)
     path.write_bytes(model.SerializeToString())
     return path
