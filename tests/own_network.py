@@ -1,6 +1,12 @@
-"""A network of a user's own."""
+"""Networks of a user's own."""
 
 import keras
+
+
+def keras_inputs(image_shape):
+    """The inputs of a network that is made of layers, by name."""
+    numbers = {name: keras.Input((), dtype="int32", name=name) for name in ("timestep", "label")}
+    return {"noisy_image": keras.Input(tuple(image_shape), name="noisy_image"), **numbers}
 
 
 @keras.saving.register_keras_serializable("kdiffusion_tests")

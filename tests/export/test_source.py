@@ -9,16 +9,12 @@ from kdiffusion.artifacts import load_denoiser
 from kdiffusion.export.formats import FORMATS, export_network, export_run, largest_deviation
 from kdiffusion.export.source import default_folder, free_paths, inference_network
 from kdiffusion.training.inputs import check_network
-from tests.own_network import OwnNetwork
+from tests.own_network import OwnNetwork, keras_inputs
 
 
 def made_of_layers(card, policy):
     """A network with a model within, whose input has a dtype of its own too."""
-    inputs = {
-        "noisy_image": keras.Input(card.image_shape, name="noisy_image"),
-        "timestep": keras.Input((), dtype="int32", name="timestep"),
-        "label": keras.Input((), dtype="int32", name="label"),
-    }
+    inputs = keras_inputs(card.image_shape)
     x = keras.layers.Conv2D(8, 3, padding="same", dtype=policy)(inputs["noisy_image"])
     for name, rows in (("label", card.null_label + 1), ("timestep", len(card.alphas_cumprod))):
         row = keras.layers.Embedding(rows, 8, dtype=policy)(inputs[name])

@@ -5,6 +5,7 @@ import pytest
 import tensorflow as tf
 
 from kdiffusion.diffusion.schedules import make_schedule
+from tests.own_network import keras_inputs
 
 _CPU = tf.config.list_physical_devices("CPU")[0]
 if len(tf.config.get_logical_device_configuration(_CPU) or []) < 2:
@@ -16,11 +17,7 @@ class ScaleNetwork(keras.Model):
     """Predicts `scale` times the noisy image, plus an entry for the label: gradients by hand."""
 
     def __init__(self, image_shape=(2, 2, 1), num_classes=2, dtype="float32", **kwargs):
-        inputs = {
-            "noisy_image": keras.Input(tuple(image_shape), name="noisy_image"),
-            "timestep": keras.Input((), dtype="int32", name="timestep"),
-            "label": keras.Input((), dtype="int32", name="label"),
-        }
+        inputs = keras_inputs(image_shape)
         offset = keras.layers.Embedding(num_classes + 1, 1, "zeros", name="offset")
         scale = keras.layers.Dense(1, use_bias=False, kernel_initializer="zeros", name="scale")
         outputs = scale(inputs["noisy_image"]) + offset(inputs["label"])[:, None, None, :]

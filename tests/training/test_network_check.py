@@ -9,17 +9,15 @@ from keras import layers
 from kdiffusion.networks.unet import UNet
 from kdiffusion.training.diffusion_model import DiffusionModel
 from tests.networks.layer_values import network_inputs
-from tests.own_network import OwnNetwork
+from tests.own_network import OwnNetwork, keras_inputs
 
 IMAGES = np.random.default_rng(0).uniform(-1, 1, (16, 4, 4, 3)).astype("float32")
 LABELS = np.arange(16) % 5
 
 
 def graph(last=None):
-    inputs = UNet((4, 4, 3), 5, 8, (1,), 1, ()).inputs
-    by_name = {each.name: each for each in inputs}
-    last = last or layers.Conv2D(3, 3, padding="same")
-    network = keras.Model(by_name, last(by_name["noisy_image"]))
+    inputs, last = keras_inputs((4, 4, 3)), last or layers.Conv2D(3, 3, padding="same")
+    network = keras.Model(inputs, last(inputs["noisy_image"]))
     network.image_shape, network.num_classes = (4, 4, 3), 5
     return network
 
