@@ -6,14 +6,13 @@ import shutil
 import subprocess
 from pathlib import Path
 
-import numpy as np
 import pytest
 from PIL import Image
 
 from kdiffusion.artifacts.released import released_models
-from tests.conformance.vectors import FOLDER, read
+from tests.conformance.vectors import FOLDER
 from tests.conformance.web.canvas import pixels
-from tests.examples.test_ports import EXAMPLES, assert_the_ship
+from tests.examples.test_ports import EXAMPLES, assert_it_samples_the_ship, assert_the_ship
 
 pytestmark = pytest.mark.slow
 PAGE = Path(__file__).parents[3] / "kdiffusion" / "parts" / "web" / "page"
@@ -66,36 +65,28 @@ def project(find_program, tmp_path_factory):
     return folder
 
 
-@pytest.fixture(scope="module")
-def ship():
-    """The image that both examples of the README sample, int [H, W, C]."""
-    (case,) = [case for case in read("images") if case["seed"] == "7"]
-    return np.reshape(case["pixels"], case["image_shape"])
-
-
 def test_the_example_of_node_agrees_with_the_vectors(project, find_program):
     node = [find_program("node", "Node.js"), "sample.mjs"]
     shutil.copy(EXAMPLES / "node" / "sample.mjs", project)
     done = subprocess.run([*node, "--check", FOLDER], cwd=project, capture_output=True, text=True)
     assert done.stdout == "agrees with the vectors\n", done.stderr
-    assert_the_ship(node, project)
+    assert_it_samples_the_ship(node, project)
 
 
-def test_the_readme_samples_in_node(project, find_program, ship):
+def test_the_readme_samples_in_node(project, find_program):
     (project / "readme.mjs").write_text(NODE_EXAMPLE, encoding="utf-8")
     subprocess.run([find_program("node", "Node.js"), "readme.mjs"], cwd=project, check=True)
-    off = np.asarray(Image.open(project / "ship.ppm")).astype(int) - ship
-    assert np.abs(off).max() <= 1
+    assert_the_ship(Image.open(project / "ship.ppm"))
 
 
 @pytest.mark.browser
-def test_the_readme_samples_in_a_page(project, serve, launch, ship):
+def test_the_readme_samples_in_a_page(project, serve, launch):
     (project / "own.html").write_text(OWN_PAGE, encoding="utf-8")
     with launch("--disable-gpu") as browser:
         page = browser.new_page()
         page.goto(f"{serve(project)}own.html")
         page.wait_for_selector("body[aria-busy=false]", timeout=120_000)
-        assert np.abs(pixels(page, "canvas") - ship).max() <= 1
+        assert_the_ship(pixels(page, "canvas"))
 
 
 def test_its_types_hold_and_are_seen(project):
