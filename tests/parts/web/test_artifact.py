@@ -1,5 +1,6 @@
 """What the page reads out of an exported file, against what Python wrote into it."""
 
+import dataclasses
 import json
 
 import numpy as np
@@ -10,13 +11,16 @@ from kdiffusion.artifacts.integrity import (
     SELF_CHECK_KEY,
     TOLERANCE,
     UNSEALED,
+    ArtifactError,
     check_seal,
     example_inputs,
     golden_text,
     seal,
 )
 from kdiffusion.artifacts.onnx_loader import CARD_KEY, SEAL_KEY
+from kdiffusion.diffusion.card import ConditionImage
 from kdiffusion.export.onnx_writer import save
+from kdiffusion.parts.web import write_site
 from tests.conformance.vectors import read
 
 
@@ -46,6 +50,13 @@ def test_every_changed_byte_is_damage(ask, file):
         damaged[place] ^= 4
         file.write_bytes(damaged)
         assert "SHA-256 has changed since its export" in ask("artifact", path=str(file))["refused"]
+
+
+def test_a_model_that_needs_an_image_gets_no_page(toy_file, card, tmp_path):
+    image = ConditionImage(channels=1, meaning="edges")
+    toy_file.card_text = dataclasses.replace(card, image=image).to_json()
+    with pytest.raises(ArtifactError, match="image"):
+        write_site(toy_file.write(tmp_path / "denoiser.onnx"), tmp_path / "site")
 
 
 @pytest.mark.parametrize("case", read("cards"), ids=lambda case: case["name"])
