@@ -33,11 +33,6 @@ def _images(seed, count):
     return np.clip(images, 0, 255).astype(np.uint8), labels.astype(np.int32)
 
 
-def _grainy(images):
-    noise = np.random.default_rng(3).normal(0, 10, images.shape)
-    return np.clip(images + noise, 0, 255).astype(np.uint8)
-
-
 @pytest.fixture
 def dataset():
     return ImageDataset("toy", *_images(0, 900), *_images(1, 700), ("dark", "bright"), True)
@@ -83,30 +78,11 @@ def test_the_figures_are_those_of_the_measures_on_the_features(fresh, dataset, j
     json.dumps(figures, allow_nan=False)
 
 
-def test_every_defect_moves_what_is_meant_to_see_it(dataset, judge_file, pixels_file):
-    images, labels = _images(2, 600)
+def test_copies_of_training_images_are_counted_and_so_are_their_mirror_images(dataset, pixels_file):
+    images, _ = _images(2, 600)
     copied, mirrored = images.copy(), images.copy()
     copied[:10] = dataset.images[:10]
     mirrored[:10] = dataset.images[:10, :, ::-1]
-    sets = {
-        "none": (images, labels),
-        "grain": (_grainy(images), labels),
-        "brighter": (np.minimum(images, 235) + 20, labels),
-        "wrong labels": (images, 1 - labels),
-        "one class": (np.repeat(images[::2], 2, axis=0), np.repeat(labels[::2], 2)),
-    }
-    real = read_real(dataset, SHAPE, None, progress=False, judge=str(judge_file))
-    found = {name: _evaluate(_set(*each), real) for name, each in sets.items()}
-    none = found["none"]
-    assert found["brighter"]["frechet_distance"] > 10 * none["frechet_distance"]
-    assert found["brighter"]["kernel_distance"] > 10 * none["kernel_distance_sd"]
-    level, error = none["real"]["grain_levels"], none["grain_levels_standard_error"]
-    assert abs(none["grain_levels"] - level) < 5 * error
-    assert found["grain"]["grain_levels"] > level + 10 * error
-    assert found["wrong labels"]["share_as_asked"] == 0
-    assert found["wrong labels"]["frechet_distance"] == none["frechet_distance"]
-    assert found["one class"]["recall"] < 0.6 * none["recall"]
-    assert found["one class"]["coverage"] < 0.6 * none["coverage"]
     # Two features are too few to tell images apart.
     real = read_real(dataset, SHAPE, None, progress=False, features=pixels_file)
     for spoilt, expected in ((images, 0), (copied, 10), (mirrored, 10)):
@@ -167,7 +143,6 @@ def test_the_report_is_one_whole_page_that_needs_nothing_else(dataset, judge_fil
     sources = re.findall(r" (?:src|href)=[\"']?([^\"'>]*)", text)
     assert sources
     assert all(source.startswith("data:image/png;base64,") for source in sources)
-    assert "What the judge, a classifier, reads" in text
     for line, key in (("Precision", "precision"), ("Copies", "copies")):
         row = next(row for row in table(figures).splitlines() if row.startswith(line))
         assert float(row.split()[1]) == pytest.approx(figures[key], rel=1e-3)
