@@ -27,7 +27,7 @@ def test_the_printed_loop_samples_the_same_images(
     names = {}
     exec(loop, names)
     pairs = [(names["images"], sample(denoiser, [0, 1], [0, 7], progress=False))]
-    for sampler in ("unipc", "ddim"):
+    for sampler in ("unipc", "ddim", "dpmpp_2m", "dpmpp_2m_sde"):
         ours = sample(denoiser, [2, 1], [0, 7], sampler=sampler, progress=False)
         pairs.append((names["sample"]([2, 1], [0, 7], sampler), ours))
     for theirs, ours in pairs:
