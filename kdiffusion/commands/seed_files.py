@@ -106,17 +106,13 @@ def sample_to_folder(
     files = files[shard[0] - 1 :: shard[1]]
     left = [file for file in files if not (folder / file_name(file, file_format.suffix)).exists()]
     total, skipped = sum(map(len, files)), sum(map(len, files)) - sum(map(len, left))
-    with tqdm(
-        total=total, initial=skipped, desc="Sampling", disable=not progress,
-        # Steps count as parts of an image; the number that is shown is whole.
-        bar_format="{desc}: {percentage:3.0f}%|{bar}| {n:.0f}/{total:.0f} images "
-        "[{elapsed}<{remaining}]",
-    ) as bar:  # fmt: skip
+    options_of_bar = {"desc": "Sampling", "unit": "image", "disable": not progress}
+    with tqdm(total=total, initial=skipped, **options_of_bar) as bar:
         for file in left:
             conditions = labels[[seed % len(labels.label) for seed in file]]
             images = sample(
                 denoiser, conditions, file, batch_size=batch_size, progress=False,
-                callback=lambda index, t, x, x0: bar.update(len(x) / settings["steps"]), **options,
+                callback=lambda index, t, x, x0: bar.update(len(x) * (t < 0)), **options,
             )  # fmt: skip
             with staged(folder / file_name(file, file_format.suffix), overwrite=True) as path:
                 file_format.write(path, to_uint8(images), conditions.label, file, card.class_names)
@@ -156,8 +152,8 @@ def _begin_job(folder, denoiser, conditions, options):
             differing.append("model")
         if differing:
             raise ValueError(
-                f"{folder} has images sampled with another {', '.join(differing)}. Choose another "
-                "folder, or delete this one"
+                f"{folder} has images sampled with other settings: {', '.join(differing)}. Choose "
+                "another folder, or delete this one"
             )
         return
     with staged(path, overwrite=True) as temporary:

@@ -60,7 +60,7 @@ def test_each_class_gets_each_image(run, drawings):
     with np.load("samples/images_00000003-00000007.npz") as arrays:
         assert arrays["labels"].tolist() == [2, 0, 0, 2, 2]
     _check("samples/images_00000003-00000007.npz", [b, a, b, a, b])
-    with pytest.raises(SystemExit, match="another numbers"):
+    with pytest.raises(SystemExit, match="other settings: numbers"):
         run("sample_many", *(each.replace("0.5", "0.2") for each in given), "--seeds", "3:8")
 
 

@@ -54,8 +54,8 @@ def test_shards_make_the_job_and_what_is_there_is_skipped(run, toy, tmp_path, ca
 @pytest.mark.parametrize(
     ("change", "said"),
     [
-        (["--steps", 3], "another steps"),
-        (["--labels", "all"], "another labels"),
+        (["--steps", 3], "other settings: steps"),
+        (["--labels", "all"], "other settings: labels"),
         (["--images-per-file", 5], "overlaps images_00000005-00000009.npz"),
         (["--seeds", "7:15"], "overlaps"),
     ],
@@ -72,7 +72,7 @@ def test_a_folder_of_another_model_is_refused(toy, tmp_path):
     first = kd.load_denoiser(toy)
     second = kd.NetworkDenoiser(first.card, lambda x, t, y: first(x, t, y) + np.float32(0.01))
     sample_to_folder(first, LABELS, SEEDS, tmp_path / "many", progress=False)
-    with pytest.raises(ValueError, match="another model"):
+    with pytest.raises(ValueError, match="other settings: model"):
         sample_to_folder(second, LABELS, SEEDS, tmp_path / "many", progress=False)
 
 
