@@ -3,11 +3,12 @@
 import os
 import re
 from collections.abc import Iterator
+from pathlib import Path
 from typing import Any
 
 import numpy as np
 
-from kdiffusion.images import ImageSize, fit_image
+from kdiffusion.images import FILE_ENDINGS, ImageSize, fit_image
 from kdiffusion.terminal import import_tensorflow
 
 from .image_dataset import ImageDataset, Images
@@ -57,7 +58,8 @@ def prepared_builder(name: str, directory: str | os.PathLike | None) -> Any:
         name, directory: as for `load`.
 
     Raises:
-        ValueError: There is no such data set, or it has no image and label; before any download.
+        ValueError: There is no such data set, or it has no image and label, or the directory
+            holds images; before any download.
     """
     import_tensorflow()
     import tensorflow_datasets as tfds
@@ -76,6 +78,13 @@ def prepared_builder(name: str, directory: str | os.PathLike | None) -> Any:
             f"The data set {name!r} must have an `image` and a `label` to train on. It has "
             f"{', '.join(builder.info.features)}."
         )
+    if directory is not None and not builder.data_path.exists():
+        files = Path(directory).glob("*/*")
+        if any(path.suffix.lower() in FILE_ENDINGS for path in files):  # the user's own
+            raise ValueError(
+                f"`directory` holds images, but not {name}. For your own images, the data set is "
+                f"`folder` (--data.name folder). Received: {directory}"
+            )
     builder.download_and_prepare()
     return builder
 

@@ -83,3 +83,11 @@ def test_images_of_different_sizes_take_an_image_size(tmp_path):
     images = [*examples(10)[0], *examples(10, (9, 5, 3))[0]]
     directory = store_tfds(tmp_path, free, {"train": (images, np.arange(20) % 2)})
     assert load(directory, image_size=4).image_shape == (4, 4, 3)
+
+
+def test_nothing_is_downloaded_into_a_folder_of_images(tmp_path):
+    (tmp_path / "cats").mkdir()
+    Image.fromarray(TRAIN[0][0]).save(tmp_path / "cats" / "1.png")
+    with pytest.raises(ValueError, match=r"--data\.name folder"):
+        load(tmp_path, name="cifar10")
+    assert [path.name for path in tmp_path.iterdir()] == ["cats"]
