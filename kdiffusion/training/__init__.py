@@ -1,1 +1,1 @@
-"""One training step: what an objective draws and loses, gradients, optimizer, average."""
+"""One training step: the losses of an objective, gradients, optimizer, average."""

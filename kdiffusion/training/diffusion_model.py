@@ -139,7 +139,7 @@ class DiffusionModel(keras.Model):
 
     def fit(self, x: Any = None, y: Any = None, *args: Any, **options: Any) -> Any:
         """As for any Keras model; checks the first images and labels before it starts."""
-        x, size = with_checked_start(x, y, self.network.num_classes)
+        x, size = with_checked_start(x, y, self.network)
         self.batch_size = size if y is None else options.get("batch_size") or 32  # Keras's own
         return super().fit(x, y, *args, **options)
 

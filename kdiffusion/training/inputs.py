@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import reprlib
 import types
 from collections.abc import Mapping
 from typing import Any
@@ -68,18 +69,18 @@ def images_and_conditions(
     return images, conditions_of(given, network, tf.shape(images)[0])
 
 
-def with_checked_start(x: Any, y: Any, num_classes: int) -> tuple[Any, int]:
+def with_checked_start(x: Any, y: Any, network: keras.Model) -> tuple[Any, int]:
     """What `fit` was given as `x`, if its first batch doesn't train to something silently wrong.
 
     And how many images were looked at: a batch, but of an array.
 
     Args:
         x, y: as in `keras.Model.fit`.
-        num_classes: int.
+        network: keras.Model with an `image_shape` and `num_classes`.
 
     Raises:
-        ValueError: images that are neither uint8 nor floats in [-1, 1], or of which none has a
-            number below 0; labels that are no class.
+        ValueError: images of another shape, or that are neither uint8 nor floats in [-1, 1], or of
+            which none has a number below 0; labels that are no class.
     """
     if y is None and hasattr(x, "shape"):
         raise ValueError(
@@ -96,14 +97,19 @@ def with_checked_start(x: Any, y: Any, num_classes: int) -> tuple[Any, int]:
     else:
         batch = next(iter(x))
     images, given, _ = keras.utils.unpack_x_y_sample_weight(batch)
-    _check_images(np.asarray(images))
+    _check_images(np.asarray(images), tuple(network.image_shape))
     labels = given.get("label") if isinstance(given, Mapping) else given
     if labels is not None:
-        _check_labels(np.asarray(labels), num_classes)
+        _check_labels(np.asarray(labels), network.num_classes)
     return x, len(images)
 
 
-def _check_images(images):
+def _check_images(images, image_shape):
+    if images.shape[1:] != image_shape:
+        raise ValueError(
+            f"`images` must be {('batch', *image_shape)}, as the network's. Received: "
+            f"{images.shape}"
+        )
     low, high = images.min(), images.max()
     is_scaled = -1 - SLACK <= low < 0 and high <= 1 + SLACK
     if not (is_scaled or images.dtype == np.uint8):
@@ -120,5 +126,5 @@ def _check_labels(labels, num_classes):
     if not (is_one_each and is_class):
         raise ValueError(
             f"`labels` must be whole numbers from 0 to {num_classes - 1}, the class of each image. "
-            f"Received: {labels.dtype} from {labels.min()} to {labels.max()}"
+            f"Received: {labels.dtype} {labels.shape}, {reprlib.repr(labels.tolist())}"
         )

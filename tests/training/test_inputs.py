@@ -117,5 +117,5 @@ def test_a_model_can_be_sampled_from_as_it_is(model):
 
 @pytest.mark.parametrize("images", [IMAGES[..., 0], IMAGES[:, :1]])
 def test_images_of_another_shape_are_refused(model, images):
-    with pytest.raises(ValueError, match="shape"):
+    with pytest.raises(ValueError, match="`images` must be"):
         model.fit(images, LABELS, verbose=0)

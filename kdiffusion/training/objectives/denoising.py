@@ -23,7 +23,7 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, config=STRICT)
 class Denoising:
-    """Predict what is noise in a noised image, each at a timestep of its own."""
+    """Predict the noise in images, each at a timestep of its own."""
 
     loss_weighting: Annotated[str, OneOf(LOSS_WEIGHTINGS)] = "simple"
     """Weight of each timestep: equal, min-SNR with gamma 5, or EDM's."""
