@@ -84,6 +84,8 @@ def train(
         if before is not None:
             _resume(training)
         elif workers.is_chief:
+            if resume:
+                say(f"There is no run in {folder} yet: this one begins.")
             if overwrite:
                 run_directory.clear(folder)
             training.directory.write()

@@ -253,7 +253,7 @@ def check_resumable(before: RunDirectory, now: RunDirectory) -> None:
     ]
     if differing:
         raise ValueError(
-            "A resumed run must keep its data, network and objective. Received: "
-            f"{'; '.join(differing)}, of {now.config.data.name} in "
-            f"{now.config.data.directory or 'its own place'}"
+            "A resumed run must keep its data, network, objective, batch size and seed. Received: "
+            f"{'; '.join(differing)} (data set: {now.config.data.name}, "
+            f"{now.config.data.directory or 'in its usual place'})"
         )

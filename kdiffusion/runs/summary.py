@@ -26,9 +26,10 @@ def settings_lines(config: Config, run_dir: str | os.PathLike) -> list[str]:
     objective = f"{diffusion.prediction_type}, {diffusion.schedule} schedule"
     if config.objective.has_teacher:
         objective = f"as its teacher samples, in {config.sampling.steps} steps"
+    place = f", {config.data.directory}" if config.data.directory else ""
     return [
-        f"  data set    {config.data.name}",
-        f"  folder      {run_dir}",
+        f"  data set    {config.data.name}{place}",
+        f"  run folder  {run_dir}",
         f"  network     {config.model.network}",
         f"  objective   {objective}",
         f"  length      {optimizer.epochs:,} epochs, {optimizer.batch_size:,} images per step",
@@ -67,7 +68,7 @@ def notes(config: Config, height: int) -> list[str]:
     unused = sorted({*model.attention_resolutions} - {*heights})
     if model.network != "unet" or not unused:
         return []
-    return [f"  note        model.attention_resolutions {unused}: the maps' heights are {heights}"]
+    return [f"  note        no self-attention at heights {unused}: the maps' are {heights}"]
 
 
 def _devices(strategy):

@@ -37,4 +37,4 @@ def test_attention_that_no_map_has_is_noted_and_no_preset_has_any():
         assert notes(config, heights[config.data.name]) == []
     changed = PRESETS["digits"].replace(**{"model.attention_resolutions": (16, 4)})
     (note,) = notes(changed, 8)
-    assert "attention_resolutions [16]: the maps' heights are [8, 4]" in note
+    assert "no self-attention at heights [16]: the maps' are [8, 4]" in note
