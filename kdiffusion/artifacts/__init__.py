@@ -75,8 +75,8 @@ def load_denoiser(path: str | os.PathLike, trust: bool = False) -> NetworkDenois
     if loader is None:
         known = ", ".join(loader.ARTIFACT for loader in LOADERS.values())
         raise ArtifactError(
-            f"{path} has no known format. Known are: {known}; nor a "
-            "folder with a denoiser.onnx, which `kdiffusion export RUN_DIR` writes"
+            f"{path} is neither an exported file ({known}) nor a folder with a denoiser.onnx. "
+            "`kdiffusion export RUN_DIR` writes these"
         )
     return loader.load(path, trust)
 

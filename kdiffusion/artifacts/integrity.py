@@ -65,7 +65,8 @@ def check_seal(path: Path, parts: Sequence[str] = ()) -> None:
     if seals and seals != {UNSEALED[-64:].encode()} and seals != {_digest(path, contents).encode()}:
         raise ArtifactError(
             f"{path} is damaged, or was changed by another tool: its SHA-256 has changed "
-            "since its export. Export it again with `python -m kdiffusion export RUN_DIR`"
+            "since its export. Download it again, or export it again with `python -m kdiffusion "
+            "export RUN_DIR`"
         )
 
 

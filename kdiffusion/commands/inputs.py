@@ -27,7 +27,8 @@ def from_to(least: int, most: float = math.inf) -> PrimitiveConstructorSpec:
 
     def read(words):
         if not least <= int(words[0]) <= most:
-            raise ValueError(f"must be from {least} to {most}. Received: {words[0]}")
+            bounds = f"from {least} to {most}" if math.isfinite(most) else f"{least} or more"
+            raise ValueError(f"must be {bounds}. Received: {words[0]}")
         return int(words[0])
 
     return PrimitiveConstructorSpec(

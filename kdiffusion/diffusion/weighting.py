@@ -32,7 +32,7 @@ def loss_weights(
     sampling begins, no weight at all: train such a schedule with "simple". "edm" weights the error
     in x_0 by 1 / sigma^2 + 1 / 0.5^2 (Karras et al. 2022, table 1). With the target v every noise
     level then counts nearly alike before training, and the density of the drawn ones decides. With
-    epsilon the noisiest levels count for all others together, with x0 the cleanest.
+    epsilon the noisiest levels weigh as much as all others together, with x0 the cleanest.
 
     Args:
         schedule: `NoiseSchedule`.

@@ -83,8 +83,9 @@ def test_the_documented_server_gives_the_image_of_a_seed(snippets, tmp_path):
         with urllib.request.urlopen(url) as answer, Image.open(answer) as image:
             want = sample(load_denoiser("digits"), "7", [3], progress=False)
             np.testing.assert_array_equal(image, to_uint8(want)[0, :, :, 0])
-        with pytest.raises(urllib.error.HTTPError, match="422"):
-            urllib.request.urlopen(url.replace("7.png", "cat.png"))
+        for wrong in (url.replace("7.png", "cat.png"), url.replace("=3", "=-1")):
+            with pytest.raises(urllib.error.HTTPError, match="422"):
+                urllib.request.urlopen(wrong)
     finally:
         server.kill()
         server.wait()

@@ -20,9 +20,10 @@ const TOLERANCE = 1e-3;
  * page that came neither over HTTPS nor from this machine.
  *
  * @param {Uint8Array} file
- * @throws {Error} the file is cut short or damaged
+ * @throws {Error} the file is cut short or damaged, or no bytes
  */
 export async function checkSeal(file) {
+  if (!(file instanceof Uint8Array)) throw new TypeError("The model file must be a Uint8Array");
   if (isCut(file)) throw new Error(`The model file is cut short: it ends after ${file.length} bytes`);
   if (globalThis.crypto.subtle === undefined) return;
   const places = positions(file, SEAL).map((start) => start + SEAL.length);

@@ -61,8 +61,8 @@ export function describeModel(card) {
 export function describeOrigin(card, runtime) {
   const seen = card.images_seen.toLocaleString("en");
   // The card counts this training alone; what its first weights had seen is not in the file.
-  const trained = `${card.parent ? "trained further" : "trained"} on ${seen} images`;
-  return `This model was ${trained}. Runs on ${runtime}; nothing leaves this machine.`;
+  const when = card.parent ? "further training" : "training";
+  return `This model saw ${seen} images in ${when}, repeats included. Runs on ${runtime}; nothing leaves this machine.`;
 }
 
 /** What of the card's recommendation the page can't do; empty if it can do all. */
