@@ -105,18 +105,13 @@ def with_checked_start(x: Any, y: Any, network: keras.Model) -> tuple[Any, int]:
 
 
 def _check_images(images, image_shape):
-    if images.shape[1:] != image_shape:
-        raise ValueError(
-            f"`images` must be {('batch', *image_shape)}, as the network's. Received: "
-            f"{images.shape}"
-        )
     low, high = images.min(), images.max()
     is_scaled = -1 - SLACK <= low < 0 and high <= 1 + SLACK
-    if not (is_scaled or images.dtype == np.uint8):
+    if images.shape[1:] != image_shape or not (is_scaled or images.dtype == np.uint8):
         raise ValueError(
-            "`images` must be uint8 pixels from 0 to 255, or floats in [-1, 1]: `2 * images - 1` "
-            f"brings images from 0 to 1 there. Received: {images.dtype} from {low:.6g} to "
-            f"{high:.6g}"
+            f"`images` must be {('batch', *image_shape)}, uint8 pixels from 0 to 255, or floats in "
+            "[-1, 1]: `2 * images - 1` brings images from 0 to 1 there. Received: "
+            f"{images.dtype} {images.shape} from {low:.6g} to {high:.6g}"
         )
 
 
