@@ -50,9 +50,7 @@ def image_to_image(
     images = check_images(card, images, len(seeds))
     conditions = check_conditions(card, labels, len(seeds))
     if not 0 < noise_level <= 1:
-        raise ValueError(
-            f"`noise_level` must be above 0 and at most 1. Received: noise_level={noise_level}"
-        )
+        raise ValueError(f"`noise_level` must be above 0 and at most 1. Received: {noise_level}")
     start = max(round(noise_level * card.schedule.num_timesteps) - 1, 0)
     plan = make_plan(denoiser, SamplingOptions(**options), start)
     first = plan.pairs[0][0]
