@@ -78,7 +78,7 @@ for cell in notebook.cells:
     if "parameters" in cell.metadata.get("tags", ()):
         assert cell.source.startswith("EPOCHS = ")
         cell.source = "EPOCHS = 1"
-nbclient.NotebookClient(notebook, timeout=600).execute()
+nbclient.NotebookClient(notebook, timeout=600, coalesce_streams=True).execute()
 nbformat.write(notebook, "executed.ipynb")
 """
 COURSE = sorted(path.name for path in ROOT.glob("docs/course/*.ipynb"))

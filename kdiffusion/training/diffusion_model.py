@@ -115,7 +115,7 @@ class DiffusionModel(keras.Model):
     def _learn(self, part, updates):
         """One step of the optimizer and of the average, the `updates`-th; the losses `[B]`."""
 
-        def objective(dropout_seed, *batch):
+        def scaled_loss(dropout_seed, *batch):
             """(What is minimised: a scalar, scaled as float16 needs it; the losses)."""
             seed_dropout(self.network, dropout_seed)
             losses, counts = part.losses(self.network, *batch)
@@ -123,7 +123,7 @@ class DiffusionModel(keras.Model):
 
         variables, parts = self.network.trainable_variables, self.gradient_accumulation
         gradients, losses = gradients_in_parts(
-            objective, variables, parts, part.dropout_seed, part.batch
+            scaled_loss, variables, parts, part.dropout_seed, part.batch
         )
         norm = apply_gradients(self.optimizer, gradients, variables, self.gradient_clip_norm)
         update_average(self.ema_network, self.network, self.ema_decay, updates)

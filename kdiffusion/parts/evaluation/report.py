@@ -71,7 +71,7 @@ ROWS = {
 # What depends on how many images there are, so that fewer of them don't compare.
 BY_COUNT = ("frechet_distance", "kernel_distance", "precision", "recall", "density", "coverage")
 # Ending of the key of what is shown beside a figure ► how.
-BESIDE = {"by_chance": "by chance {:.2g}", "sd": "spread {:.1g}", "standard_error": "± {:.1g}"}
+BESIDE = {"by_chance": "({:.2g} by chance)", "sd": "(s.d. {:.1g})", "standard_error": "± {:.1g}"}
 
 
 def table(figures: Mapping[str, Any]) -> str:

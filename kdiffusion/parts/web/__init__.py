@@ -50,7 +50,7 @@ def write_site(
     artifact = existing(artifact)
     card = onnx_loader.load(artifact).card  # the page reads it as it is
     if card.image is not None:
-        raise ArtifactError(f"{artifact} needs an image to go by, which the page can't give it")
+        raise ArtifactError(f"{artifact} is conditioned on an image, which the page can't give it")
     with staged(folder, overwrite, MARK) as site:
         shutil.copytree(PAGE, site, ignore=shutil.ignore_patterns(*_NOT_OF_THE_SITE))
         shutil.copyfile(artifact, site / onnx_loader.ARTIFACT)

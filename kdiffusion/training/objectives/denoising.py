@@ -82,13 +82,13 @@ class Denoising:
         timesteps, noise, dropped = self.draw(images, seeds, model.timestep_sampler)
         conditions = without(conditions, dropped, model.network.num_classes)
 
-        def losses(network, images, conditions, timesteps, noise):
+        def counted_losses(network, images, conditions, timesteps, noise):
             batch = images, conditions, timesteps, noise
             weighted = self.losses(model, network, *batch, training=True)
             return weighted, model.timestep_sampler.importance(timesteps)
 
         yield Part(
-            losses,
+            counted_losses,
             (images, conditions, timesteps, noise),
             timesteps,
             seeds[DROPOUT],
