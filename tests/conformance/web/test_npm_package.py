@@ -38,6 +38,7 @@ console.log(JSON.stringify([
   await said(open(ort, file.subarray(0, 100_000))),
   await said(model.draw({ seed: 2 ** 53 })),
   await said(model.draw({ steps: 1, timesteps: [999] })),
+  await said(model.draw({ guidence: 2 })),
   await said(model.draw({ seed: 2n ** 53n + 1n, steps: 1 })),
 ]));
 """
@@ -110,8 +111,9 @@ def test_what_would_be_wrong_in_silence_is_refused(project, find_program):
     (project / "refused.mjs").write_text(REFUSED, encoding="utf-8")
     node = [find_program("node", "Node.js"), "refused.mjs"]
     done = subprocess.run(node, cwd=project, capture_output=True, text=True, check=True)
-    cut, rounded, both, drawn = json.loads(done.stdout)
+    cut, rounded, both, misspelt, drawn = json.loads(done.stdout)
     assert cut == "The model file is cut short: it ends after 100000 bytes"
     assert "“seed” above 2^53 - 1 must be a BigInt or a string" in rounded
     assert "“timesteps” must be left out, or “steps”" in both
+    assert "guidence" in misspelt
     assert drawn == "drawn"

@@ -68,7 +68,9 @@ export interface Step extends Image {
   x0: Float64Array;
 }
 
-export interface Model {
+export class Model {
+  /** @param denoiser function of (noisy image, timestep, label, more) that gives the prediction */
+  constructor(denoiser: any, card: Card);
   readonly card: Card;
   /** @throws {RangeError} names the choice, what it must be and what was received */
   draw(choices?: Choices): Promise<Image>;

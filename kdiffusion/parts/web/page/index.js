@@ -69,7 +69,8 @@ export class Model {
  * @param {types.Card} card
  */
 function query({ label = 0, numbers, ...choices }, card) {
-  const { seed, steps, timesteps } = choices;
+  const { seed, steps, timesteps, guidance, sampler, ...unknown } = choices;
+  for (const name of Object.keys(unknown)) throw new RangeError(`There is no choice “${name}”`);
   if (typeof seed === "number" && seed > Number.MAX_SAFE_INTEGER) {
     throw new RangeError(`“seed” above 2^53 - 1 must be a BigInt or a string. Received: seed=${seed}`);
   }

@@ -163,10 +163,11 @@ function number(least, most) {
 
 function severalOf(described) {
   const names = described.map(({ name }) => name).join(", ");
+  const need = names ? `a number for each of: ${names}` : "left out: this model takes none";
   return (name, text) => {
     const values = Float32Array.from(text.split(" "), (word) => (word === "" ? NaN : Number(word)));
-    if (values.length === described.length && values.every(Number.isFinite)) return values;
-    throw refused(name, `a number for each of: ${names}`, text);
+    if (names && values.length === described.length && values.every(Number.isFinite)) return values;
+    throw refused(name, need, text);
   };
 }
 
