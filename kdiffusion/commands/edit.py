@@ -61,11 +61,12 @@ def image_to_image(
     """
     denoiser = load_denoiser(artifact, trust)
     real, asked = read_given_image(image, denoiser.card, resize), given.read(denoiser.card)
-    options = {"noise_level": strength, **sampling.given()}
 
     def vary(labels, seeds):
         conditions = {"label": labels, **asked}
-        return editing.image_to_image(denoiser, real, conditions, seeds, **options)
+        return editing.image_to_image(
+            denoiser, real, conditions, seeds, strength=strength, **sampling.given()
+        )
 
     output.write_by_class(vary, denoiser.card, labels, per_label, seed, beside=[to_uint8(real)])
 

@@ -22,7 +22,7 @@ def image_to_image(
     labels: Asked,
     seeds: Integers,
     *,
-    noise_level: float,
+    strength: float,
     batch_size: int = 64,
     progress: bool = True,
     callback: Callback | None = None,
@@ -35,7 +35,7 @@ def image_to_image(
         images: float array `[N, H, W, C]` in the value range, or `[H, W, C]` for all seeds.
         labels: classes `[N]`, by number or name, or one for all.
         seeds: ints `[N]`.
-        noise_level: float in (0, 1]. Share of the T noising steps; near 0 the images hardly change,
+        strength: float in (0, 1]. Share of the T noising steps; near 0 the images hardly change,
             at 1 hardly anything of them is left.
         batch_size: int. Images at a time.
         progress: bool. Whether to show a bar.
@@ -49,9 +49,9 @@ def image_to_image(
     seeds = check_seeds(seeds)
     images = check_images(card, images, len(seeds))
     conditions = check_conditions(card, labels, len(seeds))
-    if not 0 < noise_level <= 1:
-        raise ValueError(f"`noise_level` must be above 0 and at most 1. Received: {noise_level}")
-    start = max(round(noise_level * card.schedule.num_timesteps) - 1, 0)
+    if not 0 < strength <= 1:
+        raise ValueError(f"`strength` must be above 0 and at most 1. Received: {strength}")
+    start = max(round(strength * card.schedule.num_timesteps) - 1, 0)
     plan = make_plan(denoiser, SamplingOptions(**options), start)
     first = plan.pairs[0][0]
 

@@ -124,7 +124,7 @@ def test_image_to_image_makes_what_the_library_makes(run, toy, card, pictures):
     folder = run("image_to_image", pictures[0], *LABELS, *options)
     given = read_given_image(pictures[0], card)
     expected = kd.image_to_image(
-        kd.load_denoiser(toy), given, TWO, SEEDS, noise_level=0.4, steps=3, progress=False
+        kd.load_denoiser(toy), given, TWO, SEEDS, strength=0.4, steps=3, progress=False
     )
     images = _check_arrays(folder / "images.npz", expected)
     with Image.open(folder / "variations.png") as grid:

@@ -11,9 +11,9 @@ from tests.diffusion.conftest import watched
 IMAGES = np.random.default_rng(0).uniform(-0.9, 0.9, (3, 2, 3, 1))
 
 
-def run(denoiser, noise_level, images=IMAGES, **options):
+def run(denoiser, strength, images=IMAGES, **options):
     return image_to_image(
-        denoiser, images, [0, 1, 2], [5, 6, 7], noise_level=noise_level, progress=False,
+        denoiser, images, [0, 1, 2], [5, 6, 7], strength=strength, progress=False,
         **options,
     )  # fmt: skip
 
@@ -49,10 +49,10 @@ def test_steps_the_card_recommends_are_capped_and_one_image_serves_all_seeds(mak
     run(gaussian(card), 0.01, spacing="karras")
 
 
-@pytest.mark.parametrize("noise_level", [-1, 0, 1.5, np.nan])
-def test_a_noise_level_is_a_share(noise_level, make_card, gaussian):
-    with pytest.raises(ValueError, match="`noise_level`"):
-        run(gaussian(make_card()), noise_level)
+@pytest.mark.parametrize("strength", [-1, 0, 1.5, np.nan])
+def test_the_strength_is_a_share(strength, make_card, gaussian):
+    with pytest.raises(ValueError, match="`strength`"):
+        run(gaussian(make_card()), strength)
 
 
 @pytest.mark.parametrize("sampler", [name for name, row in SAMPLERS.items() if not row.fitted])
@@ -60,7 +60,7 @@ def test_each_variation_is_of_its_own_label(sampler, make_card, knows_x0):
     card = make_card()
     known = np.random.default_rng(1).uniform(-1, 1, (4, 2, 3, 1))
     images = image_to_image(
-        knows_x0(card, known), np.zeros((2, 3, 1)), [2, 0, 3], [5, 6, 7], noise_level=0.8,
+        knows_x0(card, known), np.zeros((2, 3, 1)), [2, 0, 3], [5, 6, 7], strength=0.8,
         sampler=sampler, batch_size=2, progress=False,
     )  # fmt: skip
     np.testing.assert_allclose(images, known[[2, 0, 3]], atol=1e-5)
