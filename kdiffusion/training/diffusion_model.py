@@ -97,10 +97,11 @@ class DiffusionModel(keras.Model):
         images, conditions = images_and_conditions(data, self.network)
         seeds = step_seeds(self.seed, self.step)
         updates = self.step * self.objective.updates_per_step
-        for number, part in enumerate(self.objective.parts(self, images, conditions, seeds)):
-            losses = self._learn(part, updates + number + 1)
-            part.after(losses)
-            self._loss_by_timestep.update_state(losses, part.timesteps, part.counts)
+        steps = self.objective.optimizer_steps(self, images, conditions, seeds)
+        for number, step in enumerate(steps):
+            losses = self._learn(step, updates + number + 1)
+            step.after(losses)
+            self._loss_by_timestep.update_state(losses, step.timesteps, step.counts)
         self.step.assign_add(1)
         return results(self.metrics)
 
@@ -112,18 +113,18 @@ class DiffusionModel(keras.Model):
             self._loss_by_timestep.update_state(losses, timesteps)
         return results([self._loss_by_timestep])
 
-    def _learn(self, part, updates):
+    def _learn(self, step, updates):
         """One step of the optimizer and of the average, the `updates`-th; the losses `[B]`."""
 
         def scaled_loss(dropout_seed, *batch):
             """(What is minimised: a scalar, scaled as float16 needs it; the losses)."""
             seed_dropout(self.network, dropout_seed)
-            losses, counts = part.losses(self.network, *batch)
+            losses, counts = step.losses(self.network, *batch)
             return self.optimizer.scale_loss(ops.mean(counts * losses)), losses
 
         variables, parts = self.network.trainable_variables, self.gradient_accumulation
         gradients, losses = gradients_in_parts(
-            scaled_loss, variables, parts, part.dropout_seed, part.batch
+            scaled_loss, variables, parts, step.dropout_seed, step.batch
         )
         norm = apply_gradients(self.optimizer, gradients, variables, self.gradient_clip_norm)
         update_average(self.ema_network, self.network, self.ema_decay, updates)

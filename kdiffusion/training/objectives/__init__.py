@@ -4,9 +4,9 @@ An objective is a frozen dataclass. Its fields are its settings, of a configurat
 `DiffusionModel(network, schedule, objective)`; the command line reads them without TensorFlow, so
 each method imports what it computes with. `DiffusionModel` calls, in this order:
 
-    start(model)                                makes what the objective keeps in the model
-    parts(model, images, conditions, seeds)     yields a `part.Part` for each step of the optimizer
-    measured(model, images, conditions, seeds)  yields the losses of the averaged network
+    start(model)                                       makes what the objective keeps in the model
+    optimizer_steps(model, images, conditions, seeds)  yields each `OptimizerStep` of a batch
+    measured(model, images, conditions, seeds)         yields the losses of the averaged network
 """
 
 from kdiffusion.training.objectives.denoising import Denoising

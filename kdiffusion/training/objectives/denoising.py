@@ -12,7 +12,7 @@ from pydantic.dataclasses import dataclass
 from kdiffusion.diffusion.forward_process import q_sample
 from kdiffusion.diffusion.prediction import from_x0_and_eps
 from kdiffusion.diffusion.weighting import LOSS_WEIGHTINGS, TIMESTEP_SAMPLING_NAMES, loss_weights
-from kdiffusion.training.objectives.part import Part
+from kdiffusion.training.objectives.optimizer_step import OptimizerStep
 from kdiffusion.training.settings import STRICT, Fraction, OneOf, PositiveFloat
 
 if TYPE_CHECKING:
@@ -65,9 +65,9 @@ class Denoising:
                 f"No step learns from pure noise, where sampling starts: {self}", stacklevel=3
             )
 
-    def parts(
+    def optimizer_steps(
         self, model: DiffusionModel, images: tf.Tensor, conditions: dict, seeds: tf.Tensor
-    ) -> Iterator[Part]:
+    ) -> Iterator[OptimizerStep]:
         """Adds noise to a batch: one step of the optimizer.
 
         Args:
@@ -87,7 +87,7 @@ class Denoising:
             weighted = self.losses(model, network, *batch, training=True)
             return weighted, model.timestep_sampler.importance(timesteps)
 
-        yield Part(
+        yield OptimizerStep(
             counted_losses,
             (images, conditions, timesteps, noise),
             timesteps,

@@ -20,7 +20,7 @@ from pydantic import FiniteFloat
 from pydantic.dataclasses import dataclass
 
 from kdiffusion.diffusion.guidance import within_interval
-from kdiffusion.training.objectives.part import Part
+from kdiffusion.training.objectives.optimizer_step import OptimizerStep
 from kdiffusion.training.settings import STRICT, NotNegativeFloat, Positive
 
 if TYPE_CHECKING:
@@ -97,9 +97,9 @@ class Trajectory:
             for span in spans
         ]
 
-    def parts(
+    def optimizer_steps(
         self, model: DiffusionModel, images: tf.Tensor, conditions: dict, seeds: tf.Tensor
-    ) -> Iterator[Part]:
+    ) -> Iterator[OptimizerStep]:
         """From noise to images in the student's steps, each of which learns from the teacher.
 
         Args:
@@ -116,7 +116,7 @@ class Trajectory:
             target = follow(model, taught, model.teacher, x, conditions)
             losses = functools.partial(self.losses, model, own)
             batch, seed = (x, conditions, target), fold_in(seeds[DROPOUT], number)
-            yield Part(losses, batch, own.timesteps_of(x), seed)
+            yield OptimizerStep(losses, batch, own.timesteps_of(x), seed)
             x = follow(model, own, model.network, x, conditions)
 
     def measured(

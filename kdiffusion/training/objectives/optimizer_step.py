@@ -1,10 +1,10 @@
-"""What an objective hands to the training step."""
+"""What an objective hands to the training step, for each step of the optimizer."""
 
 from collections.abc import Callable
 from typing import Any, NamedTuple
 
 
-class Part(NamedTuple):
+class OptimizerStep(NamedTuple):
     """What one step of the optimizer learns from; B examples.
 
     Attributes:
