@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import functools
 import operator
+import warnings
 from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
@@ -60,6 +61,13 @@ def make_plan(denoiser: Denoiser, options: SamplingOptions, start: int | None = 
     card = denoiser.card
     chosen: Any = options.resolve(card, start)  # what was None is not any more
     pairs, sampler = chosen.pairs(card.schedule, start), find_sampler(chosen.sampler)
+    is_student = card.timesteps and not card.coefficients and not card.guidance_strength
+    if is_student and (chosen.guidance_strength or [t for t, _ in pairs] != [*card.timesteps]):
+        warnings.warn(
+            f"This model is a student, which has learned the timesteps {card.timesteps} and their "
+            "guidance. At other timesteps, or guided again, its images are worse",
+            stacklevel=3,
+        )
     own = {name: getattr(chosen, name) for name in sampler.options}
     own = {name: value for name, value in own.items() if value is not None}
     if sampler.fitted:

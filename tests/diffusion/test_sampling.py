@@ -1,5 +1,7 @@
 """The loop: batches, seeds, steps, options."""
 
+import warnings
+
 import numpy as np
 import pytest
 
@@ -40,6 +42,14 @@ def test_the_card_recommends_and_the_user_decides(make_card, gaussian):
     np.testing.assert_array_equal(run(), run(sampler="ddpm", steps=7, guidance_strength=1.5))
     assert not np.array_equal(run(), run(sampler="ddim"))
     assert not np.array_equal(run(), run(variance="fixed_large"))
+
+
+@pytest.mark.parametrize("unknown", [{"guidance_strength": 1.0}, {"steps": 3}, {}])
+def test_a_student_asked_for_what_it_has_not_learned_warns(unknown, make_card, gaussian):
+    student = gaussian(make_card(timesteps=TIMESTEPS, steps=4, guidance_strength=0.0))
+    with warnings.catch_warnings(record=True) as caught:
+        sample(student, [0], progress=False, **unknown)
+    assert ["student" in str(each.message) for each in caught] == [True] * len(unknown)
 
 
 @pytest.mark.parametrize("sampler", SAMPLERS)

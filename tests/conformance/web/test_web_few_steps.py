@@ -27,5 +27,10 @@ def test_ten_tiles_fill_the_rows_of_a_phone(page):
     assert boxes[-1]["x"] + boxes[-1]["width"] == pytest.approx(PHONE["width"] - 16)
 
 
-def test_guidance_is_not_offered_by_a_model_that_has_none(page):
+def test_what_a_student_has_not_learned_is_neither_offered_nor_drawn(page):
     assert page.locator("#guidance").is_hidden()
+    assert page.locator("#steps").get_attribute("readonly") is not None
+    address = page.url.split("?")[0]
+    for name, value in (("guidance", 2), ("steps", 8)):
+        page.goto(f"{address}?{name}={value}")
+        page.get_by_text(f"“{name}” must be").wait_for()

@@ -1,6 +1,6 @@
 /** The form: its fields have the names of the link's settings, so that one reads as the other. */
 
-import { fromQuery, samplersFor, takesGuidance, toQuery } from "./settings.js";
+import { fromQuery, isStudent, samplersFor, takesGuidance, toQuery } from "./settings.js";
 import { className } from "./words.js";
 
 export const EVERY = ""; // the choice of all classes
@@ -17,6 +17,7 @@ export function offer(form, card) {
   );
   form.sampler.replaceChildren(...samplersFor(card).map((name) => new Option(name)));
   form.steps.max = card.alphas_cumprod.length;
+  form.steps.readOnly = isStudent(card);
   document.getElementById("guidance-row").hidden = !takesGuidance(card);
 }
 

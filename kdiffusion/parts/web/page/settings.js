@@ -81,6 +81,14 @@ export function fromQuery(query, card) {
   if (SAMPLERS[settings.sampler].fitted && `${settings.timesteps}` !== `${card.timesteps}`) {
     throw refused("steps", `${card.steps} for the sampler fitted to them`, settings.steps);
   }
+  if (isStudent(card)) {
+    if (settings.guidance !== 0) {
+      throw refused("guidance", "0, as a student has learned it", settings.guidance);
+    }
+    if (`${settings.timesteps}` !== `${card.timesteps}`) {
+      throw refused("steps", `${card.steps}, as a student has learned them`, settings.steps);
+    }
+  }
   if (query.has("to")) {
     const at = query.has("at") ? readers.at("at", query.get("at")) : 0.5;
     settings.walk = { seed: readers.seed("to", query.get("to")), at };
@@ -101,10 +109,14 @@ export function moved(settings, places) {
   return { ...settings, seed: further(seed, places), walk: end };
 }
 
-/** Whether guidance makes sense: a student that samples at its own few timesteps has learned it. */
+/** Whether a model samples at its own few timesteps, and has learned their guidance. */
+export function isStudent(card) {
+  return Boolean(card.timesteps) && !card.coefficients && card.guidance_strength === 0;
+}
+
+/** Whether guidance makes sense. */
 export function takesGuidance(card) {
-  const isStudent = Boolean(card.timesteps) && card.guidance_strength === 0;
-  return !isStudent && (card.class_names.length > 0 || Boolean(card.numbers));
+  return !isStudent(card) && (card.class_names.length > 0 || Boolean(card.numbers));
 }
 
 /** The names of the samplers that serve a model. */
