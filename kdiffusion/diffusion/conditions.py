@@ -216,4 +216,8 @@ def check_labels(card: DenoiserCard, labels: Labels, count: int) -> np.ndarray:
             f"no class, or names of classes: {reprlib.repr(list(card.class_names))}. "
             f"Received: labels={reprlib.repr(checked.tolist())}"
         )
+    if checked.size not in (1, count):
+        raise ValueError(
+            f"`labels` must be one, or one for each of {count} seeds. Received: {checked.size}"
+        )
     return np.broadcast_to(checked, count).astype(np.int32)
