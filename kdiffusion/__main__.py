@@ -65,6 +65,8 @@ def _help(program):
     )
 
 
+# Module ► the extra of pyproject.toml that installs it, if not train.
+EXTRAS = {"huggingface_hub": "hub", "pyarrow": "many_images", "ai_edge_litert": "litert"}
 ENDED_BY_SIGPIPE = 128 + 13  # as a shell has it, of a program that prints to a reader that has gone
 
 
@@ -99,10 +101,8 @@ def reporting_errors() -> Iterator[None]:
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         sys.exit(ENDED_BY_SIGPIPE)
     except ModuleNotFoundError as error:
-        sys.exit(
-            f"error: {error}. In a checkout, `pip install -e '.[train]'` installs what training "
-            "and exporting need; other extras are litert, many_images and hub"
-        )
+        extra = EXTRAS.get((error.name or "").split(".")[0], "train")
+        sys.exit(f"error: {error}. In a checkout, `pip install -e '.[{extra}]'` installs it")
     except MemoryError as error:
         sys.exit(f"error: not enough memory: {' '.join(str(error).split())}")
     except (ValueError, OSError, ImportError, FloatingPointError) as error:
