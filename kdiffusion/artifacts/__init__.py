@@ -44,7 +44,10 @@ LOADERS: dict[str, ModuleType] = {
     "safetensors": safetensors_loader,
 }
 # Of a folder of exported files, or of a run: the first that is there.
-OPENED = ("denoiser.onnx", "export/denoiser.onnx", "denoiser.safetensors")
+OPENED = (
+    "denoiser.onnx", "export/denoiser.onnx", "denoiser.safetensors",
+    "denoiser_float16.onnx", "denoiser_int8.onnx",
+)  # fmt: skip
 
 
 def is_artifact(path: str | os.PathLike) -> bool:
