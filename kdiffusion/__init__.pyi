@@ -10,7 +10,7 @@ from .diffusion.fitted_sampler import fit_sampler
 from .diffusion.forward_process import NoiseSchedule
 from .diffusion.interpolation import interpolate, interpolate_images
 from .diffusion.inversion import invert
-from .diffusion.sampling import sample, sampling_steps
+from .diffusion.sampling import network_evaluations, sample, sampling_steps
 from .diffusion.schedules import make_schedule
 from .diffusion.upsampling import upsample
 from .export.formats import export_network, export_run
@@ -46,6 +46,7 @@ __all__ = [
     "load_run",
     "load_sampler",
     "make_schedule",
+    "network_evaluations",
     "sample",
     "sampling_steps",
     "to_model_range",

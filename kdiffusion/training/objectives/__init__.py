@@ -7,6 +7,9 @@ each method imports what it computes with. `DiffusionModel` calls, in this order
     start(model)                                       makes what the objective keeps in the model
     optimizer_steps(model, images, conditions, seeds)  yields each `OptimizerStep` of a batch
     measured(model, images, conditions, seeds)         yields the losses of the averaged network
+
+It reads `updates_per_step`. A run reads `has_teacher` and `learns_null_label`, and calls
+`resolved(sampling, parent)` for what the settings leave open.
 """
 
 from kdiffusion.training.objectives.denoising import Denoising
