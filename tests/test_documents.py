@@ -9,6 +9,7 @@ from pkgutil import resolve_name
 
 import numpy as np
 import pytest
+from PIL import Image
 
 from kdiffusion.__main__ import call
 from kdiffusion.commands import COMMANDS
@@ -51,9 +52,17 @@ def test_the_snippets_of_a_page_run_one_after_another(document, tmp_path, monkey
 
 
 @pytest.mark.slow
-def test_batches_of_your_own_train_as_data_md_says():
+def test_batches_of_your_own_train_as_data_md_says(tmp_path, monkeypatch):
     """With a smaller network than the preset's, and an optimizer that is traced sooner."""
-    (snippet,) = _blocks("docs/data.md", "python")
+    loader, snippet = _blocks("docs/data.md", "python")
+    monkeypatch.chdir(tmp_path)
+    for level, name in ((0, "black"), (255, "white")):
+        Path("my_images", name).mkdir(parents=True)
+        Image.new("RGB", (40, 40), (level,) * 3).save(Path("my_images", name, "1.png"))
+    loaded = {}
+    exec(loader, loaded)
+    ((images, labels),) = loaded["images"]
+    np.testing.assert_array_equal(images[:, 0, 0, 0], 2 * labels - 1)
     small = '.replace(**{"optimizer.name": "adamw", "model.channel_multipliers": [1]})'
     preset, names = 'PRESETS["digits"]', {}
     assert preset in snippet

@@ -106,7 +106,6 @@ def _fit_epochs(training, epochs, steps, callbacks):
         epochs=epochs,
         callbacks=callbacks,
         verbose=0,  # EpochLines says what there is to say.
-        shuffle=False,  # The batches are.
         validation_data=validation_batches(training.dataset, batch_size),
         validation_freq=validated_epochs(config),
     )

@@ -19,6 +19,7 @@ from kdiffusion.diffusion.denoiser import NetworkDenoiser
 from kdiffusion.diffusion.forward_process import NoiseSchedule
 from kdiffusion.diffusion.prediction import check_prediction_type
 from kdiffusion.diffusion.sampling import sample
+from kdiffusion.diffusion.schedules import make_schedule
 from kdiffusion.training.conditions import ATTRIBUTES
 from kdiffusion.training.denoiser import model_card, numpy_denoiser, prediction_function
 from kdiffusion.training.ema import averaged_copy, update_average
@@ -43,7 +44,7 @@ class DiffusionModel(keras.Model):
 
     Args:
         network: `UNet`, or a Keras model with its inputs, output, `image_shape`, `num_classes`.
-        schedule: `NoiseSchedule`, or a sequence: its alphas_cumprod.
+        schedule: `NoiseSchedule`, a name for `make_schedule`, or a sequence: its alphas_cumprod.
         objective: of `kdiffusion.training.objectives`: what it learns. Defaults to `Denoising()`.
         prediction_type: what the network predicts, a key of `TARGETS`. Defaults to `"epsilon"`.
         ema_decay: float in [0, 1). Decay per step of the moving average; it warms up as
@@ -60,7 +61,7 @@ class DiffusionModel(keras.Model):
     def __init__(
         self,
         network: keras.Model,
-        schedule: NoiseSchedule | Sequence[float],
+        schedule: NoiseSchedule | str | Sequence[float],
         objective: Any = Denoising(),
         prediction_type: str = "epsilon",
         ema_decay: float = 0.9999,
@@ -73,6 +74,8 @@ class DiffusionModel(keras.Model):
         # The network's policy, so that `compile` scales the loss where float16 needs it.
         kwargs.setdefault("dtype", network.get_config().get("dtype"))
         super().__init__(**kwargs)
+        if isinstance(schedule, str):
+            schedule = make_schedule(schedule)
         if not isinstance(schedule, NoiseSchedule):
             schedule = NoiseSchedule(np.asarray(schedule))
         check_prediction_type(prediction_type, schedule)
@@ -139,9 +142,11 @@ class DiffusionModel(keras.Model):
         return [self._loss_by_timestep, self._gradient_norm]
 
     def fit(self, x: Any = None, y: Any = None, *args: Any, **options: Any) -> Any:
-        """As for any Keras model; checks the first images and labels before it starts."""
+        """As for any Keras model; checks the first images and the labels before it starts."""
         x, size = with_checked_start(x, y, self.network)
         self.batch_size = size if y is None else options.get("batch_size") or 32  # Keras's own
+        if y is None:
+            options.setdefault("shuffle", False)  # or Keras warns that it doesn't shuffle batches
         return super().fit(x, y, *args, **options)
 
     def predict(self, x: Any, *args: Any, **options: Any) -> Any:

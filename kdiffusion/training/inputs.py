@@ -24,9 +24,16 @@ def check_network(network: keras.Model) -> None:
             `num_classes`.
 
     Raises:
-        ValueError: a prediction in another shape, which would be broadcast; weights in another
-            type than float32, in which small updates and the moving average are lost.
+        ValueError: a missing attribute; a prediction in another shape, which would be broadcast;
+            weights in another type than float32, in which small updates and the moving average are
+            lost.
     """
+    missing = [name for name in ("image_shape", "num_classes") if not hasattr(network, name)]
+    if missing:
+        raise ValueError(
+            f"`network` must have the attributes {missing}, such as after "
+            "`network.image_shape, network.num_classes = (32, 32, 3), 10`"
+        )
     outputs = getattr(network, "outputs", None)
     prediction = outputs[0] if outputs else call_once(network)
     if tuple(prediction.shape[1:]) != tuple(network.image_shape):
@@ -88,7 +95,7 @@ def with_checked_start(x: Any, y: Any, network: keras.Model) -> tuple[Any, int]:
             "neither. Received: None"
         )
     if y is not None:
-        batch = keras.tree.map_structure(lambda values: values[:FIRST_IMAGES], (x, y))
+        batch = x[:FIRST_IMAGES], y
     elif isinstance(x, types.GeneratorType):  # which can't be begun twice
         batch = next(x)
         x = (each for part in ([batch], x) for each in part)
@@ -110,8 +117,8 @@ def _check_images(images, image_shape):
     if images.shape[1:] != image_shape or not (is_scaled or images.dtype == np.uint8):
         raise ValueError(
             f"`images` must be {('batch', *image_shape)}, uint8 pixels from 0 to 255, or floats in "
-            "[-1, 1]: `2 * images - 1` brings images from 0 to 1 there. Received: "
-            f"{images.dtype} {images.shape} from {low:.6g} to {high:.6g}"
+            "[-1, 1]: `2 * images - 1` brings floats from 0 to 1 there, `images / 127.5 - 1` those "
+            f"from 0 to 255. Received: {images.dtype} {images.shape} from {low:.6g} to {high:.6g}"
         )
 
 
@@ -121,5 +128,5 @@ def _check_labels(labels, num_classes):
     if not (is_one_each and is_class):
         raise ValueError(
             f"`labels` must be whole numbers from 0 to {num_classes - 1}, the class of each image. "
-            f"Received: {labels.dtype} {labels.shape}, {reprlib.repr(labels.tolist())}"
+            f"Received: {labels.dtype} {labels.shape}, {reprlib.repr(np.unique(labels).tolist())}"
         )

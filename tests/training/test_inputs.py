@@ -79,6 +79,12 @@ def test_what_would_train_silently_wrong_is_refused_before_the_first_step(model,
     assert int(model.step) == 0
 
 
+def test_every_label_of_an_array_is_looked_at(model):
+    images, labels = np.repeat(IMAGES, 20, axis=0), np.repeat([0, 2], 80)  # as a folder has them
+    with pytest.raises(ValueError, match="`labels`"):
+        model.fit(images, labels, verbose=0)
+
+
 @pytest.mark.parametrize(
     ("source", "batches", "seen"),
     [("arrays", 2, 8), ("tf.data", 2, 8), ("generator", 2, 16), ("PyDataset", 1, 8)],

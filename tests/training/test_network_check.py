@@ -53,6 +53,15 @@ def test_a_plain_keras_model_is_saved_with_what_it_lacks(schedule, tmp_path):
     np.testing.assert_equal(copy.get_weights(), model.get_weights())
 
 
+def test_what_a_functional_model_lacks_is_named():
+    network = graph()
+    del network.num_classes
+    with pytest.raises(ValueError, match="num_classes"):
+        DiffusionModel(network, "cosine")
+    network.num_classes = 5
+    assert DiffusionModel(network, "cosine").schedule.num_timesteps == 1000
+
+
 @pytest.mark.parametrize("make", [graph, OwnNetwork])
 def test_keras_s_own_export_is_of_the_average(schedule, tmp_path, make):
     model = DiffusionModel(make(), schedule)
