@@ -19,7 +19,7 @@ from kdiffusion.parts.evaluation.real_images import read_real
 
 SHOWN = (
     "frechet_distance", "frechet_distance_extrapolated", "kernel_distance", "kernel_distance_sd",
-    "precision", "recall", "density", "coverage", "share_as_asked", "grain_levels",
+    "precision", "recall", "share_as_asked", "grain_levels",
     "copies", "near_training_share", "nearest_distance_ratio",
 )  # fmt: skip
 

@@ -26,7 +26,7 @@ from kdiffusion.parts.evaluation.image_sets import ImageSet
 from kdiffusion.parts.evaluation.real_images import read_real
 
 FINE = {"sampler": "unipc", "steps": 100}
-FIGURES = ("frechet_distance", "kernel_distance", "share_as_asked", "recall", "coverage")
+FIGURES = ("frechet_distance", "kernel_distance", "share_as_asked", "recall")
 COLUMNS = ("samples", "evaluations", "images/s", "rmse", "levels of 255", *FIGURES)
 
 

@@ -99,30 +99,6 @@ def precision_and_recall(real: np.ndarray, samples: np.ndarray, k: int = 3) -> t
     )
 
 
-def density_and_coverage(real: np.ndarray, samples: np.ndarray, k: int = 5) -> tuple[float, float]:
-    """Density and coverage (Naeem et al. 2020, eq. 2 and 3).
-
-    Both use the balls around the real images alone. Density counts in how many of them a sample
-    lies, over k: 1 for a perfect set, and it may exceed 1. Coverage is the share of balls
-    with a sample inside.
-
-    Args:
-        real: array `[N, D]` of features, N above k.
-        samples: array `[M, D]`.
-        k: int. Defaults to `5`.
-
-    Returns:
-        (float, float): density, at least 0, and coverage, 0 .. 1.
-    """
-    real, samples = _centred(real, samples)
-    radii, inside, covered = _radii(real, k), 0, np.zeros(len(real), bool)
-    for rows in _blocks(len(samples)):
-        within = _squared_distances(samples[rows], real) < radii
-        inside += int(within.sum())
-        covered |= within.any(axis=0)
-    return inside / (k * len(samples)), float(covered.mean())
-
-
 def copies(distances: np.ndarray, held_out_distances: np.ndarray) -> dict[str, Any]:
     """How many samples may be copies of training images, by how near held-out images come.
 

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import dataclasses
-import functools
 from collections.abc import Callable
 from typing import TYPE_CHECKING
 
@@ -11,7 +10,6 @@ import numpy as np
 
 from .distances import (
     copies,
-    density_and_coverage,
     frechet_distance,
     gaussian_of,
     kernel_distance,
@@ -23,7 +21,7 @@ from .judge import in_batches
 if TYPE_CHECKING:
     from .real_images import Real
 
-# Precision, recall, density and coverage depend on how many images there are: the papers compare
+# Precision and recall depend on how many images there are: the papers compare
 # 10,000 of each, and we take as many of each as there are, up to that.
 MOST_NEIGHBOURS = 10_000
 KERNEL_SUBSETS, KERNEL_SUBSET_SIZE = 100, 1000
@@ -97,7 +95,7 @@ def _kernel(samples, real):
     }
 
 
-def _shares(names, measure, samples, real):
+def _precision_recall(samples, real):
     """With standard errors as of shares of independent images, the balls being given."""
     count = min(len(samples.features), len(real.features), MOST_NEIGHBOURS)
     rng = np.random.default_rng(samples.seed)
@@ -106,10 +104,8 @@ def _shares(names, measure, samples, real):
         for each in (real.features, samples.features)
     ]
     found: dict[str, float] = {}
-    for name, value in zip(names, measure(*subsets), strict=True):
-        found[name] = value
-        if name != "density":  # which is no share
-            found[f"{name}_standard_error"] = _standard_error(value, count)
+    for name, value in zip(("precision", "recall"), precision_and_recall(*subsets), strict=True):
+        found |= {name: value, f"{name}_standard_error": _standard_error(value, count)}
     return found
 
 
@@ -217,12 +213,7 @@ MEASURES = {
     "frechet": Measure(_frechet, lambda dimensions: dimensions + 1),
     "kernel": Measure(_kernel, lambda _: 100),  # fewer leave mostly noise
     # The balls around fewer images are larger: precision and recall come out too high.
-    "precision_recall": Measure(
-        functools.partial(_shares, ("precision", "recall"), precision_and_recall), lambda _: 500
-    ),
-    "density_coverage": Measure(
-        functools.partial(_shares, ("density", "coverage"), density_and_coverage), lambda _: 500
-    ),
+    "precision_recall": Measure(_precision_recall, lambda _: 500),
     "share_as_asked": Measure(_share_as_asked, lambda _: 1, by_judge=True),
     "grain": Measure(_grain, lambda _: 1),
     "saturation": Measure(_saturation, lambda _: 1),

@@ -35,8 +35,6 @@ ROWS = {
     ),
     "precision": ("Precision", "higher", "The share of samples that look like a real image."),
     "recall": ("Recall", "higher", "The share of real images that look like a sample."),
-    "density": ("Density", "near 1", "Above 1 where samples keep to common images."),
-    "coverage": ("Coverage", "higher", "The share of real images with a sample beside them."),
     "share_as_asked": (
         "Accuracy", "higher", "The share that the classifier assigns to the requested class."
     ),
@@ -69,7 +67,7 @@ ROWS = {
     ),
 }  # fmt: skip
 # What depends on how many images there are, so that fewer of them don't compare.
-BY_COUNT = ("frechet_distance", "kernel_distance", "precision", "recall", "density", "coverage")
+BY_COUNT = ("frechet_distance", "kernel_distance", "precision", "recall")
 # Ending of the key of what is shown beside a figure ► how.
 BESIDE = {"by_chance": "({:.2g} by chance)", "sd": "(s.d. {:.1g})", "standard_error": "± {:.1g}"}
 

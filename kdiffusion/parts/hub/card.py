@@ -28,10 +28,7 @@ HUB_DATASETS = {
 }
 # Keys of evaluation.json that the model index lists. No distance is called FID: that depends on the
 # features, which are named beside it.
-METRICS = (
-    "frechet_distance", "kernel_distance", "precision", "recall", "density", "coverage",
-    "share_as_asked",
-)  # fmt: skip
+METRICS = ("frechet_distance", "kernel_distance", "precision", "recall", "share_as_asked")
 
 
 def model_readme(

@@ -9,7 +9,6 @@ import pytest
 
 from kdiffusion.data import ImageDataset
 from kdiffusion.parts.evaluation.distances import (
-    density_and_coverage,
     kernel_distance,
     precision_and_recall,
 )
@@ -66,7 +65,6 @@ def test_the_figures_are_those_of_the_measures_on_the_features(fresh, dataset, j
     assert figures["frechet_distance"] == pytest.approx(expected, rel=1e-5)
     chosen = np.sort(np.random.default_rng(0).choice(900, 600, replace=False))
     assert (figures["precision"], figures["recall"]) == precision_and_recall(real[chosen], drawn)
-    assert (figures["density"], figures["coverage"]) == density_and_coverage(real[chosen], drawn)
     grain = grain_levels(fresh.images)
     assert figures["grain_levels_standard_error"] == pytest.approx(grain.std(ddof=1) / 600**0.5)
     share = (600 * figures["recall"] + 1) / 602
