@@ -36,8 +36,6 @@ def free_paths(
     table: Mapping[str, Any], formats: Sequence[str], folder: Path, overwrite: bool
 ) -> dict[str, Path]:
     """Format ► path to write; refuses what is there, before the work."""
-    if not formats:
-        raise ValueError(f"`formats` must be some of {', '.join(table)}. Received: none")
     paths = {name: folder / table[check_name("formats", name, table)].artifact for name in formats}
     for name, path in paths.items():
         refuse_existing(path, overwrite, table[name].mark)

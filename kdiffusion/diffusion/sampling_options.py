@@ -121,10 +121,11 @@ class SamplingOptions(RecommendedSampling):
             card.corrections(pairs)
         if resolved.guidance_interval is not None:
             inside = within_interval(card.schedule.noise_levels, resolved.guidance_interval)
-            if self.guidance_interval is not None and not inside[[t for t, _ in pairs]].any():
-                raise ValueError(  # it was asked for, and would never act
+            asked = slice(None) if self.guidance_interval is None else [t for t, _ in pairs]
+            if not inside[asked].any():  # guidance would never act
+                raise ValueError(
                     "`guidance_interval` must hold a noise level that these steps visit. Received: "
-                    f"guidance_interval={self.guidance_interval}, {len(pairs)} steps"
+                    f"guidance_interval={resolved.guidance_interval}, {len(pairs)} steps"
                 )
         return resolved
 

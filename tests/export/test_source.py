@@ -6,8 +6,8 @@ import pytest
 
 from kdiffusion import DiffusionModel
 from kdiffusion.artifacts import load_denoiser
-from kdiffusion.export.formats import FORMATS, export_network, export_run, largest_deviation
-from kdiffusion.export.source import default_folder, free_paths, inference_network
+from kdiffusion.export.formats import export_network, export_run, largest_deviation
+from kdiffusion.export.source import default_folder, inference_network
 from kdiffusion.training.inputs import check_network
 from tests.own_network import OwnNetwork, keras_inputs
 
@@ -65,8 +65,3 @@ def test_a_file_has_its_exports_beside_it_and_a_run_in_a_folder(tmp_path):
     (tmp_path / "file").touch()
     assert default_folder(tmp_path / "file") == tmp_path
     assert default_folder(tmp_path) == tmp_path / "export"
-
-
-def test_at_least_one_format_is_named(tmp_path):
-    with pytest.raises(ValueError, match="`formats`"):
-        free_paths(FORMATS, (), tmp_path, overwrite=False)
