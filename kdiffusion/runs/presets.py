@@ -265,35 +265,9 @@ def upsampler_64() -> Config:
     return cifar10_small().replace(**changes)
 
 
-def stl10_large() -> Config:
-    """STL-10 at 64x64, for a GPU.
-
-    Not trained here: it needs a GPU. Dropout and flips: STL-10 has only 5,000 labelled images.
-    """
-    return Config(
-        data=DataConfig(name="stl10", image_size=64),
-        model=ModelConfig(
-            base_channels=128,
-            channel_multipliers=(1, 2, 3, 4),
-            blocks_per_level=2,
-            attention_resolutions=(16, 8),
-            attention_heads=4,
-            dropout=0.1,
-            dtype_policy="auto",
-        ),
-        diffusion=DiffusionConfig(schedule="cosine", prediction_type="v"),
-        objective=Denoising(loss_weighting="min_snr"),
-        optimizer=OptimizerConfig(
-            epochs=4000, batch_size=128, learning_rate=1e-4, warmup_steps=5000, ema_decay=0.9999
-        ),
-        sampling=SamplingConfig(sampler="ddim", steps=100, guidance_strength=1.0),
-        run=ExecutionConfig(sample_every_epochs=50, checkpoint_every_epochs=25),
-    )
-
-
 _MAKERS = (
     digits, digits_few_steps, fashion_mnist, cifar10_paper, cifar10_small, cifar10_few_steps,
-    cifar10_medium, cifar10_large, stl10_small, stl10_large, upsampler_64,
+    cifar10_medium, cifar10_large, stl10_small, upsampler_64,
 )  # fmt: skip
 
 PRESETS = {make.__name__: dataclasses.replace(make(), preset=make.__name__) for make in _MAKERS}
