@@ -1,7 +1,7 @@
 """How well a network denoises, measured without sampling: comparable across targets and schedules.
 
 Losses of networks with other targets, weights or densities of timesteps don't compare. The error in
-x_0 at a given noise level means the same for each of them, and so does what the label is worth.
+x_0 at a given noise level means the same for each of them.
 """
 
 from __future__ import annotations
@@ -17,10 +17,8 @@ from kdiffusion.diffusion.prediction import to_x0_and_eps
 from kdiffusion.diffusion.seeded_noise import initial_latents
 from kdiffusion.images import to_model_range
 
-# Octaves of sigma, in units of images in [-1, 1]. The errors of the middle ones are reported; the
-# label's information is an integral over all of them, smooth enough for this spacing.
+# Octaves of sigma, in units of images in [-1, 1].
 SIGMAS = tuple(0.1 * 2.0**k for k in range(7))  # 0.1 .. 6.4
-INTEGRATION_SIGMAS = tuple(0.05 * 2.0**k for k in range(11))  # 0.05 .. 51.2
 
 # From 0.4 on the layout and the shapes are open; up to 0.2 only texture and edges are.
 STRUCTURE_FROM = 0.4
@@ -38,11 +36,7 @@ def measure_network(
     batch_size: int = 128,
     progress: bool = True,
 ) -> dict[str, Any]:
-    """Errors in x_0 at fixed noise levels, and the information of the label.
-
-    The label's information is the integral over ln sigma of (error without the label - error with
-    it) / sigma^2, the errors summed over an image's values: by the relation of mutual information
-    and the least mean squared error (Guo, Shamai & Verdu 2005, eq. 17) it is I(image; label).
+    """Errors in x_0 at fixed noise levels.
 
     The noise level is exact, whatever the schedule: the network gets the timestep whose sigma is
     nearest.
@@ -52,7 +46,7 @@ def measure_network(
         images: uint8 array `[N, H, W, C]`, at least 2, that the network was not trained on.
         labels: ints `[N]`, their classes; or all conditions, as for `check_conditions`.
         seed: int. Image i is noised by the seed `seed + i` (modulo 2^64), the same at every level.
-        batch_size: int. Images at a time; the network sees twice as many.
+        batch_size: int. Images at a time.
         progress: bool. Whether to show a bar on standard error.
 
     Returns:
@@ -63,9 +57,7 @@ def measure_network(
           itself, sigma^2 sd^2 / (sigma^2 + sd^2), sd^2 the variance of the images' values: 0 for a
           network that knows no more than mean and variance. Averaged over sigma >= 0.4;
         - `detail`: the same over sigma <= 0.2; lower is better;
-        - `label_nats`: what the label says about the image, in nats: at most ln(classes) for the
-          best denoiser; more tells that the network without a label is far from it;
-        - the standard errors of these three over the images, such as `structure_standard_error`.
+        - the standard errors of both over the images, such as `structure_standard_error`.
     """
     card = denoiser.card
     conditions = check_conditions(card, labels, len(images))
@@ -73,56 +65,48 @@ def measure_network(
     noise = initial_latents([(seed + i) % 2**64 for i in range(len(x0))], card.image_shape)
     batches = [slice(first, first + batch_size) for first in range(0, len(x0), batch_size)]
     by_level = []
-    for sigma in tqdm(INTEGRATION_SIGMAS, "Measuring the network", disable=not progress):
+    for sigma in tqdm(SIGMAS, "Measuring the network", disable=not progress):
         parts = [
             _errors(denoiser, x0[rows], noise[rows], conditions[rows], sigma) for rows in batches
         ]
-        by_level.append(np.concatenate(parts, axis=1))
-    with_label, without = np.stack(by_level, axis=1)  # each [levels, N]
+        by_level.append(np.concatenate(parts))
     variance = float(x0.var(axis=(0, 1, 2)).mean())  # about each channel's mean
-    return _summary(with_label, without, variance, int(np.prod(card.image_shape)))
+    return _summary(np.stack(by_level), variance)
 
 
 def _errors(denoiser, x0, noise, conditions, sigma):
-    """Mean squared error in x_0 of each image, with conditions and without: float64 `[2, B]`."""
+    """Mean squared error in x_0 of each image: float64 `[B]`."""
     card = denoiser.card
     timestep = int(np.argmin(np.abs(np.log(card.schedule.noise_levels / sigma))))
     alpha_bar = 1.0 / (1.0 + sigma**2)
     noisy = np.sqrt(alpha_bar) * (x0 + sigma * noise)
-    both = conditions.beside(conditions.null(card.null_label))
-    twice = np.concatenate([noisy, noisy])
+    timesteps = np.full(len(noisy), timestep, np.int32)
     prediction = denoiser(
-        twice.astype(np.float32), np.full(len(twice), timestep, np.int32), both.label, **both.more
+        noisy.astype(np.float32), timesteps, conditions.label, **conditions.more
     ).astype(np.float64)
-    guess, _ = to_x0_and_eps(prediction, twice, alpha_bar, card.prediction_type)
-    errors = np.mean(np.square(guess - np.concatenate([x0, x0])), axis=(1, 2, 3))
-    return errors.reshape(2, -1)
+    guess, _ = to_x0_and_eps(prediction, noisy, alpha_bar, card.prediction_type)
+    return np.mean(np.square(guess - x0), axis=(1, 2, 3))
 
 
-def _summary(with_label, without, variance, values):
-    """The measures from errors `[levels, N]`, with the label and without."""
-    sigmas = np.array(INTEGRATION_SIGMAS)
-    count = with_label.shape[1]
+def _summary(errors, variance):
+    """The measures from errors `[levels, N]`."""
+    sigmas, count = np.array(SIGMAS), errors.shape[1]
     linear = sigmas**2 * variance / (sigmas**2 + variance)
-    means = with_label.mean(axis=1)
-    reported = [INTEGRATION_SIGMAS.index(sigma) for sigma in SIGMAS]
+    means = errors.mean(axis=1)
     # Of a mean logarithm, by the delta method: each image's share of it.
-    logs, influence = np.log(means / linear), with_label / means[:, None]
+    logs, influence = np.log(means / linear), errors / means[:, None]
 
     def mean_log(levels):
         return logs[levels].mean(), influence[levels].mean(axis=0).std(ddof=1) / np.sqrt(count)
 
-    gained = values * (without - with_label) / sigmas[:, None] ** 2  # [levels, N]
-    nats = np.trapezoid(gained, np.log(sigmas), axis=0)  # [N]
     found = {
-        "structure": mean_log([k for k in reported if sigmas[k] > STRUCTURE_FROM - 1e-9]),
-        "detail": mean_log([k for k in reported if sigmas[k] < DETAIL_UP_TO + 1e-9]),
-        "label_nats": (nats.mean(), nats.std(ddof=1) / np.sqrt(count)),
+        "structure": mean_log(sigmas > STRUCTURE_FROM - 1e-9),
+        "detail": mean_log(sigmas < DETAIL_UP_TO + 1e-9),
     }
     return {
         "images": count,
         "sigmas": SIGMAS,
-        "x0_errors": tuple(means[reported].tolist()),
+        "x0_errors": tuple(means.tolist()),
         **{name: float(mean) for name, (mean, _) in found.items()},
         **{f"{name}_standard_error": float(error) for name, (_, error) in found.items()},
     }

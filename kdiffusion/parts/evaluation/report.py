@@ -60,11 +60,6 @@ ROWS = {
         "averaged over sigma >= 0.4."),
     ),
     "detail": ("Detail", "lower", "The same over sigma <= 0.2."),
-    "label_nats": (
-        "Label information", "higher",
-        ("How much the label tells the network about the image, in nats; a perfect network reaches "
-        "ln(classes). Above that, its predictions without a label are far from the best ones."),
-    ),
 }  # fmt: skip
 # What depends on how many images there are, so that fewer of them don't compare.
 BY_COUNT = ("frechet_distance", "kernel_distance", "precision", "recall")

@@ -57,7 +57,7 @@ def test_it_samples_measures_and_writes_and_goes_on_where_it_stopped(
     asked = {name: figures["sampler"][name] for name in ("sampler", "steps", "guidance_interval")}
     assert asked == {"sampler": "ddim", "steps": 2, "guidance_interval": [0.5, 20.0]}
     assert figures["network"]["images"] == 5
-    assert "Label information" in (out / "report.html").read_text(encoding="utf-8")
+    assert "Structure" in (out / "report.html").read_text(encoding="utf-8")
     assert figures["kernel_distance"] > 0.1  # half of the noise is no digit
     ((_, labels, seeds),) = read_folder(out / "samples")
     assert seeds.tolist() == list(range(7, 117))

@@ -65,7 +65,7 @@ def test_a_network_that_draws_what_is_asked_for_is_told_from_one_that_swaps_clas
     assert right["share_as_asked"] == 1.0
     # 100 images are too few for a distance of Gaussians and for recall.
     names = {"share_as_asked", "kernel_distance", "grain_levels"}
-    assert right.keys() == names | {"structure", "detail", "label_nats"}
+    assert right.keys() == names | {"structure", "detail"}
     assert wrong["share_as_asked"] == 0.0
     # The images are the same, in another order: so is their distance from the real ones.
     np.testing.assert_allclose(wrong["kernel_distance"], right["kernel_distance"], rtol=0.2)
