@@ -4,12 +4,10 @@ Neither torch nor diffusers is needed. Pickles (`.bin`), which run code when the
 not read.
 """
 
-import dataclasses
-import hashlib
 import json
 import os
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 
@@ -21,14 +19,12 @@ from . import network, scheduler
 
 INDEX, NETWORK_CONFIG, SCHEDULER_CONFIG = "model_index.json", "config.json", "scheduler_config.json"
 WEIGHTS = "diffusion_pytorch_model.safetensors"
-WEIGHTS_INDEX = f"{WEIGHTS}.index.json"
 VARIANTS = "diffusion_pytorch_model.*.safetensors"  # such as diffusion_pytorch_model.fp16...
 CONFIGS = ["*.json", "unet/*.json", "scheduler/*.json"]
 TENSORS = ["diffusion_pytorch_model*.safetensors", "unet/*.safetensors"]
 
 
-@dataclasses.dataclass(frozen=True)
-class DiffusersModel:
+class DiffusersModel(NamedTuple):
     """What a folder of diffusers holds.
 
     Attributes:
@@ -101,27 +97,15 @@ def _read_json(path):
     return json.loads(path.read_text(encoding="utf-8"))
 
 
-def _files_of_weights(folder):
-    """One file, or in their order the parts that an index lists; else the only variant."""
-    if (folder / WEIGHTS_INDEX).is_file():
-        parts = _read_json(folder / WEIGHTS_INDEX)["weight_map"].values()
-        return [folder / name for name in sorted(set(parts))]
-    variants = sorted(folder.glob(VARIANTS))
-    is_variant = len(variants) == 1 and not (folder / WEIGHTS).exists()
-    return variants if is_variant else [folder / WEIGHTS]
-
-
 def _read_tensors(folder):
-    """(float32 arrays by diffusers' current names, SHA-256 of the files)."""
+    """(float32 arrays by diffusers' current names, SHA-256 of the file, or of its one variant)."""
     from safetensors.numpy import load_file
 
-    paths = _files_of_weights(folder)
+    variants = sorted(folder.glob(VARIANTS))
+    is_variant = len(variants) == 1 and not (folder / WEIGHTS).exists()
+    path = variants[0] if is_variant else folder / WEIGHTS
     tensors = {
         network.current_name(name): value.astype(np.float32)
-        for path in paths
         for name, value in load_file(path).items()
     }
-    digests = [sha256_of(path) for path in paths]
-    if len(digests) > 1:
-        digests = [hashlib.sha256("".join(digests).encode()).hexdigest()]
-    return tensors, digests[0]
+    return tensors, sha256_of(path)

@@ -5,7 +5,6 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from safetensors.numpy import load, save
 
 from kdiffusion.parts.diffusers.folder import WEIGHTS, read
 from tests.parts.hub.conftest import stand_in  # noqa: F401
@@ -25,24 +24,15 @@ def _weights_asked(server):
     return {path.partition("/")[2] for path in paths if path.endswith((".bin", ".safetensors"))}
 
 
-PARTS = {"unet/a.safetensors", "unet/b.safetensors"}
 VARIANT = "unet/diffusion_pytorch_model.fp16.safetensors"
 
 
 @pytest.mark.parametrize(
-    ("example", "needed"),
-    [("classes", {f"unet/{WEIGHTS}"}), ("classes", PARTS), ("half", {VARIANT})],
+    ("example", "needed"), [("classes", {f"unet/{WEIGHTS}"}), ("half", {VARIANT})]
 )
 def test_it_downloads_the_weights_of_the_network_and_no_others(stand_in, example, needed):  # noqa: F811
     held = _held_by(EXAMPLES / example)
     others = {"unet/diffusion_pytorch_model.bin", "vae/diffusion_pytorch_model.safetensors"}
-    if needed == PARTS:
-        tensors, places = load(held.pop(f"unet/{WEIGHTS}")), {}
-        halves = list(tensors)[:40], list(tensors)[40:]
-        for part, names in zip(PARTS, halves, strict=True):
-            held[part] = save({name: tensors[name] for name in names})
-            places |= dict.fromkeys(names, Path(part).name)
-        held[f"unet/{WEIGHTS}.index.json"] = json.dumps({"weight_map": places}).encode()
     commit = stand_in.put(NAME, {**held, **dict.fromkeys(others, b"of no use")})
     found, here = read(f"hf://{NAME}@{commit}"), read(EXAMPLES / example)
     assert found.name == f"{NAME}@{commit}"
