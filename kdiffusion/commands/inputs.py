@@ -13,7 +13,6 @@ import numpy as np
 import tyro
 from tyro.constructors import PrimitiveConstructorSpec
 
-from kdiffusion.condition_images import enlarged
 from kdiffusion.diffusion.conditions import Conditions, Integers, check_conditions
 from kdiffusion.diffusion.sampling_options import SamplingOptions
 from kdiffusion.images import fit_image, read_image, to_model_range
@@ -126,20 +125,13 @@ def ends_from_text(text: str) -> tuple[float, float]:
 
 
 def read_condition_image(path: Path, card: DenoiserCard) -> np.ndarray:
-    """Reads an image to condition on, grey or RGB as the card says, of the size that it says.
-
-    One that is smaller by the factor by which the model's were downsampled is brought to size.
-    """
+    """Reads an image to condition on, grey or RGB as the card says."""
     if card.image is None:
         raise ValueError("`condition_images` must be left out: this model has no such condition")
-    pixels, (height, width, _) = read_image(path), card.image_shape
+    pixels = read_image(path)
     if card.image.channels == 1:
         pixels = _to_grey(pixels)
-    images = to_model_range(np.broadcast_to(pixels, (*pixels.shape[:2], card.image.channels)))
-    factor = height // len(pixels)
-    if factor > 1 and pixels.shape[:2] == (height // factor, width // factor):
-        return enlarged(images[None], factor)[0]
-    return images
+    return to_model_range(np.broadcast_to(pixels, (*pixels.shape[:2], card.image.channels)))
 
 
 ALL_CLASSES = "all"

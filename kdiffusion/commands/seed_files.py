@@ -14,7 +14,7 @@ import os
 import re
 from collections.abc import Callable, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
 from tqdm import tqdm
@@ -36,8 +36,7 @@ JOB = "job.json"  # what a folder's images were sampled with
 SAME_NETWORK = 1e-3
 
 
-@dataclasses.dataclass(frozen=True)
-class FileFormat:
+class FileFormat(NamedTuple):
     """A format of image files.
 
     Attributes:

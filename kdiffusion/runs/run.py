@@ -176,16 +176,9 @@ def _read_parent(config):
 
 
 def _load_dataset(config):
-    return load_dataset(
-        config.data.name,
-        directory=config.data.directory,
-        image_size=config.data.image_size,
-        validation_fraction=config.data.validation_fraction,
-        seed=config.run.seed,
-        numbers=config.data.numbers,
-        condition_directory=config.data.condition_directory,
-        condition=config.data.condition,
-    )
+    options = vars(config.data) | {"seed": config.run.seed}
+    del options["horizontal_flip"], options["condition_noise"]  # which batches have
+    return load_dataset(**options)
 
 
 def _what_must_agree(directory, before):

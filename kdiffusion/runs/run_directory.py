@@ -2,13 +2,11 @@
 
 from __future__ import annotations
 
-import contextlib
 import dataclasses
 import json
 import os
 import subprocess
 import tempfile
-from collections.abc import Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -151,20 +149,13 @@ def holds_run(path: str | os.PathLike) -> bool:
     return (Path(path) / CONFIG).is_file()
 
 
-@contextlib.contextmanager
-def lock(path: str | os.PathLike) -> Iterator[None]:
+def lock(path: str | os.PathLike) -> FileLock:
     """Keeps other processes from training in a folder, which is made if need be.
 
-    Raises:
-        TimeoutError: another process trains, or exports what it has trained.
+    Within it, there is a TimeoutError if another process trains, or exports what it has trained.
     """
     Path(path).mkdir(parents=True, exist_ok=True)
-    try:
-        held = FileLock(Path(path) / "run.lock").acquire(timeout=0)
-    except TimeoutError as error:
-        raise TimeoutError(f"{path} is in use: another process trains or exports there") from error
-    with held:
-        yield
+    return FileLock(Path(path) / "run.lock", timeout=0)
 
 
 def find(path: str | os.PathLike, resume: bool, overwrite: bool) -> RunDirectory | None:

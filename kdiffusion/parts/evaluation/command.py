@@ -6,7 +6,7 @@ It runs without TensorFlow, but for a data set of TFDS and a SavedModel.
 import contextlib
 import json
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Literal
+from typing import Annotated, Literal, TypeAlias
 
 from kdiffusion.artifacts import is_artifact, load_denoiser
 from kdiffusion.artifacts.released import existing
@@ -24,10 +24,7 @@ from .measures import MEASURES
 from .real_images import conditions_to_sample, read_real
 from .report import report, table
 
-if TYPE_CHECKING:  # A type checker can't know the table's names.
-    MeasureName = str
-else:
-    MeasureName = Literal[tuple(MEASURES)]
+MeasureName: TypeAlias = Literal[tuple(MEASURES)]  # pyright: ignore[reportInvalidTypeForm]
 FIGURES, REPORT = "evaluation.json", "report.html"
 
 

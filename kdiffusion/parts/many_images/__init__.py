@@ -7,7 +7,7 @@ import re
 import time
 from collections.abc import Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Literal
+from typing import Literal, TypeAlias
 
 import numpy as np
 
@@ -69,10 +69,7 @@ SEED_FILE_FORMATS = {
 }
 
 
-if TYPE_CHECKING:  # A type checker can't know the table's names.
-    FormatName = str
-else:
-    FormatName = Literal[tuple(SEED_FILE_FORMATS)]
+FormatName: TypeAlias = Literal[tuple(SEED_FILE_FORMATS)]  # pyright: ignore[reportInvalidTypeForm]
 
 
 def main(
