@@ -139,6 +139,9 @@ def test_training_snippets_run(document, name, tmp_path, monkeypatch):
         "epochs=50": "epochs=1",
         "32, (1, 2)": "8, (1,), 1",
         '"exported")': f'"exported", ["{name}"])',
+        '"adamw")': '"adamw", run_eagerly=True)',  # sooner than a graph is traced
+        "AdamW(1e-3))": "AdamW(1e-3), run_eagerly=True)",
+        "data.steps_per_epoch(128)": "1",
     }
     monkeypatch.chdir(tmp_path)
     for snippet in _blocks(document, "python"):

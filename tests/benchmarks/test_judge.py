@@ -2,7 +2,9 @@
 
 import numpy as np
 import pytest
+import tyro
 
+from benchmarks.judge.__main__ import main
 from benchmarks.judge.network import judge_network, reading_network
 from kdiffusion.data import load_dataset
 from kdiffusion.parts.evaluation.judge import find_judge, load_judge
@@ -21,10 +23,10 @@ def test_both_sides_are_the_mean_of_an_image_and_its_mirror_image():
 
 
 @pytest.mark.slow
-def test_the_command_writes_a_judge_that_reads(tmp_path, run_python):
+def test_the_command_writes_a_judge_that_reads(tmp_path):
     file = tmp_path / "judge.onnx"
     options = ["--images", "30000", "--width", "16", "--dtype-policy", "float32"]
-    run_python("-m", "benchmarks.judge", "digits", "--out", file, *options)
+    tyro.cli(main, args=["digits", "--out", str(file), *options])
     judge, digits = load_judge(file), load_dataset("digits")
     right = judge.read(digits.validation_images)[0].argmax(axis=1) == digits.validation_labels
     assert judge.accuracy["clean"] == pytest.approx(right.mean())

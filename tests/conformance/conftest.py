@@ -9,7 +9,7 @@ import pytest
 from kdiffusion.artifacts import load_denoiser
 from kdiffusion.diffusion.schedules import make_schedule
 from kdiffusion.export.formats import FORMATS, export_network
-from kdiffusion.export.whole_sampler import export_sampler
+from kdiffusion.export.whole_sampler import SAMPLER_FORMATS, export_sampler
 
 IMAGE_SHAPE = (8, 12, 3)  # height and width differ, so that a swap shows
 TIMESTEPS = (99, 71, 40, 22, 3)  # that no recommendation or spacing says
@@ -69,13 +69,14 @@ def served(card):
 
 @pytest.fixture(scope="session")
 def whole_samplers(small_network, served, tmp_path_factory):
-    """`whole_samplers(sampler, clip)`: format name ► path, at `TIMESTEPS`."""
+    """`whole_samplers(sampler, clip, *formats)`: format name ► path, at `TIMESTEPS`."""
 
     @functools.cache
-    def exported(sampler, clip=True):
+    def exported(sampler, clip, *formats):
         return export_sampler(
             small_network, dataclasses.replace(served, clip=clip),
             tmp_path_factory.mktemp(sampler), sampler=sampler, timesteps=TIMESTEPS,
+            formats=formats or [*SAMPLER_FORMATS],
         )  # fmt: skip
 
     return exported

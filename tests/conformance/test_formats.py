@@ -122,7 +122,7 @@ def test_the_other_formats_are_read_without_tensorflow(exported, run_python):
 def kind(request, exported, whole_samplers):
     """(path of a file of each kind, its row of KINDS)."""
     name, export, load = KINDS[request.param]
-    paths = whole_samplers("unipc", clip=True) if export is export_sampler else exported
+    paths = whole_samplers("unipc", True) if export is export_sampler else exported
     return paths[name], name, export, load
 
 
@@ -187,7 +187,7 @@ def test_an_existing_file_is_refused_before_any_work(kind, card):
 
 
 def test_the_card_and_the_weights_are_beside_every_export(small_network, card, tmp_path):
-    paths = export_network(small_network, card, tmp_path, ["onnx"])
+    paths = export_network(small_network, card, tmp_path, ["saved_model"])
     assert DenoiserCard.from_json((tmp_path / "card.json").read_text(encoding="utf-8")) == card
     assert paths["safetensors"] == tmp_path / "denoiser.safetensors"
     before = paths["safetensors"].stat().st_mtime_ns

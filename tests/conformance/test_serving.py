@@ -56,7 +56,7 @@ def snippets():
 @pytest.fixture(scope="module")
 def samplers(whole_samplers):
     """Format name ► path of a whole sampler of five steps."""
-    return whole_samplers("unipc", clip=True)
+    return whole_samplers("unipc", True)
 
 
 def test_the_documented_onnx_client_draws(snippets, samplers, monkeypatch):

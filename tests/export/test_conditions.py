@@ -8,6 +8,7 @@ from kdiffusion.artifacts import load_denoiser, load_sampler
 from kdiffusion.diffusion.schedules import make_schedule
 from kdiffusion.diffusion.seeded_noise import initial_latents
 from kdiffusion.export.formats import FORMATS, export_network
+from kdiffusion.export.source import ExportSource, inference_network
 from kdiffusion.export.whole_sampler import SAMPLER_FORMATS, export_sampler
 from kdiffusion.networks.unet import UNet
 from kdiffusion.training.diffusion_model import DiffusionModel
@@ -18,7 +19,7 @@ NUMBERS = {"weight": (400.0, 150.0), "slant": (0.0, 7.0)}
 
 @pytest.fixture(scope="module", params=[0, 3], ids=["no classes", "three classes"])
 def model(request):
-    network = UNet((8, 8, 1), request.param, 8, (1, 2), 1, (4,), numbers=NUMBERS, image_channels=2)
+    network = UNet((8, 8, 1), request.param, 8, (1,), 1, (), numbers=NUMBERS, image_channels=2)
     randomise(network)
     return DiffusionModel(network, make_schedule("cosine", 100), prediction_type="v")
 
@@ -26,12 +27,13 @@ def model(request):
 @pytest.fixture(scope="module")
 def files(model, tmp_path_factory):
     """Format ► path, of networks and of whole samplers; each was compared as it was written."""
-    folder = tmp_path_factory.mktemp("exported")
-    paths = export_network(model.ema_network, model.card(), folder, list(FORMATS))
-    return paths | {
-        f"sampler {name}": path
-        for name, path in export_sampler(model.ema_network, model.card(), folder, steps=3).items()
-    }
+    folder, average, card = tmp_path_factory.mktemp("exported"), model.ema_network, model.card()
+    graph = ExportSource(inference_network(average), card).onnx_model  # converted once for all
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(ExportSource, "onnx_model", graph)
+        paths = export_network(average, card, folder, list(FORMATS))
+        samplers = export_sampler(average, card, folder, steps=3)
+    return paths | {f"sampler {name}": path for name, path in samplers.items()}
 
 
 @pytest.fixture(scope="module")

@@ -36,8 +36,9 @@ def test_the_config_returns_every_argument_that_was_passed():
     assert UNet(**SETTINGS).get_config() == SETTINGS
 
 
-@pytest.mark.parametrize("dtype", ["float32", "mixed_bfloat16"])
-@pytest.mark.parametrize("image_shape", [(8, 8, 1), (12, 20, 3)])
+@pytest.mark.parametrize(
+    ("image_shape", "dtype"), [((8, 8, 1), "float32"), ((12, 20, 3), "mixed_bfloat16")]
+)
 def test_the_prediction_is_float32_of_the_image_shape_and_starts_at_zero(image_shape, dtype):
     network = UNet(image_shape, 3, 8, (1, 2, 2), 1, (2,), dtype=dtype)
     prediction = network(network_inputs(image_shape))

@@ -129,8 +129,7 @@ def test_evaluation_uses_the_average_and_repeats_exactly(scale_network, schedule
 
 @pytest.mark.slow
 def test_a_saved_model_evaluates_samples_and_trains_on_alike(tmp_path, schedule):
-    # Every layer once, and a loss that is scaled.
-    network = UNet((8, 8, 1), 2, 8, (1, 2), 1, (4,), dtype="mixed_float16")
+    network = UNet((8, 8, 1), 2, 8, (1,), 1, (), dtype="mixed_float16")  # the loss is scaled
     images = np.random.default_rng(0).uniform(-1, 1, (8, 8, 8, 1)).astype("float32")
     batches = tf.data.Dataset.from_tensor_slices((images, LABELS)).batch(8)
     model = model_of(network, schedule, timestep_sampling="loss_second_moment")
@@ -193,12 +192,22 @@ def test_pure_noise_that_is_never_learnt_from_is_told(scale_network, options):
 
 
 @pytest.mark.slow
-def test_a_saved_model_loads_in_a_process_that_imports_the_models_alone(
+def test_a_saved_model_loads_where_the_models_alone_are_imported_and_tensorflow_starts_silently(
     schedule, tmp_path, run_python
 ):
     compiled(UNet((8, 8, 1), 2, 8, (1,), 1, ()), schedule).save(tmp_path / "model.keras")
-    script = "import keras; from kdiffusion import DiffusionModel; keras.saving.load_model('{}')"
-    run_python("-c", script.format("model.keras"), cwd=tmp_path)
+    script = """
+import sys
+from kdiffusion.terminal import import_tensorflow
+import_tensorflow()
+print("started", file=sys.stderr, flush=True)
+import keras
+from kdiffusion import DiffusionModel
+keras.saving.load_model("model.keras")
+"""
+    done = run_python("-c", script, cwd=tmp_path, env={"TF_CPP_MIN_LOG_LEVEL": "0"})
+    assert done.stdout == ""
+    assert done.stderr.startswith("started\n")
 
 
 @pytest.mark.parametrize("timestep_sampling", ["uniform", "stratified"])

@@ -47,7 +47,7 @@ def main(
     refuse_existing(out / safetensors_loader.ARTIFACT, overwrite)
     with working(f"reading {source}", line=True):
         model = read(source)
-        table, names = _labels(model, class_names, null_row)
+        table, names = label_table(model, class_names, null_row)
         card = DenoiserCard(
             class_names=names, null_label=len(names), dataset=dataset, images_seen=0,
             ema_decay=0.0, guidance_strength=0.0, **model.fields,
@@ -68,7 +68,7 @@ def main(
     print(f"Train from it: python -m kdiffusion train PRESET {start}")
 
 
-def _labels(model, class_names, null_row):
+def label_table(model, class_names, null_row):
     """(our label table, a row for each class and one for none; the names of the classes)."""
     table = model.tensors.get(LABEL_TENSOR)
     if table is None:  # a label says nothing

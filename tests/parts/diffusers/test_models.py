@@ -20,7 +20,7 @@ from kdiffusion.diffusion.schedules import make_schedule
 from kdiffusion.images import to_uint8
 from kdiffusion.parts.diffusers import network
 from kdiffusion.parts.diffusers.folder import WEIGHTS, read
-from kdiffusion.parts.diffusers.reader import main
+from kdiffusion.parts.diffusers.reader import label_table, main
 from kdiffusion.parts.diffusers.scheduler import sampling_of, schedule_of
 
 EXAMPLES = Path(__file__).parent / "examples"
@@ -89,23 +89,17 @@ def test_the_card_says_what_the_pipeline_samples_with_and_whence_it_came(importe
     np.testing.assert_array_equal(denoiser(*arrays, [0, 0]), denoiser(*arrays, [1, 1]))
 
 
-@pytest.mark.slow
-def test_rows_of_the_label_table_are_classes_and_no_class(tmp_path):
-    table = load_file(EXAMPLES / "classes" / "unet" / WEIGHTS)["class_embedding.weight"]
-
-    def rows(**options):
-        path = tmp_path / "denoiser.safetensors"
-        main(EXAMPLES / "classes", tmp_path, overwrite=True, **options)
-        card = load_denoiser(path).card
-        return load_file(path)["condition/embed_label/embeddings"], card.class_names
-
-    found, names = rows(null_row=-1)
+def test_rows_of_the_label_table_are_classes_and_no_class():
+    """That they reach the file is the case `classes`."""
+    model = read(EXAMPLES / "classes")
+    table = model.tensors["class_embedding.weight"]
+    found, names = label_table(model, (), -1)
     np.testing.assert_array_equal(found, table)
     assert names == ("0", "1", "2")
-    found, names = rows(null_row=1, class_names=("a", "b", "c"))
+    found, names = label_table(model, ("a", "b", "c"), 1)
     np.testing.assert_array_equal(found, table[[0, 2, 3, 1]])
     assert names == ("a", "b", "c")
-    found, names = rows()
+    found, _ = label_table(model, (), None)
     np.testing.assert_array_equal(found[:4], table)
     np.testing.assert_allclose(found[4], table.mean(axis=0), atol=1e-7)
 
