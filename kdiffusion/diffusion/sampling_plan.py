@@ -61,10 +61,10 @@ def make_plan(denoiser: Denoiser, options: SamplingOptions, start: int | None = 
     card = denoiser.card
     chosen: Any = options.resolve(card, start)  # what was None is not any more
     pairs, sampler = chosen.pairs(card.schedule, start), find_sampler(chosen.sampler)
-    is_student = card.timesteps and not card.coefficients and not card.guidance_strength
-    if is_student and (chosen.guidance_strength or [t for t, _ in pairs] != [*card.timesteps]):
+    learned = None if card.coefficients or card.guidance_strength else card.timesteps
+    if learned and (chosen.guidance_strength or [t for t, _ in pairs] != [*learned]):
         warnings.warn(
-            f"This model is a student, which has learned the timesteps {card.timesteps} and their "
+            f"This model is a student, which has learned the timesteps {learned} and their "
             "guidance. At other timesteps, or guided again, its images are worse",
             stacklevel=3,
         )

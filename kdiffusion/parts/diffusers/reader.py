@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import shlex
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Annotated
 
@@ -15,7 +16,7 @@ from kdiffusion.diffusion.card import DenoiserCard
 from kdiffusion.networks import build, named_weights
 from kdiffusion.terminal import import_tensorflow, working
 
-from .folder import read
+from .folder import DiffusersModel, read
 from .network import our_layout, their_name
 
 LABEL_TENSOR = "class_embedding.weight"
@@ -68,7 +69,9 @@ def main(
     print(f"Train from it: python -m kdiffusion train PRESET {start}")
 
 
-def label_table(model, class_names, null_row):
+def label_table(
+    model: DiffusersModel, class_names: Sequence[str] | None, null_row: int | None
+) -> tuple[np.ndarray, tuple[str, ...]]:
     """(our label table, a row for each class and one for none; the names of the classes)."""
     table = model.tensors.get(LABEL_TENSOR)
     if table is None:  # a label says nothing
