@@ -1,6 +1,6 @@
 import pytest
 
-from kdiffusion.runs.build import _gpu_has_bfloat16, cpu_has_bfloat16
+from kdiffusion.runs.build import cpu_has_bfloat16
 from kdiffusion.runs.presets import PRESETS
 
 
@@ -18,11 +18,6 @@ def test_a_processor_has_bfloat16_where_its_description_says_so(tmp_path, flags,
     description.write_text(f"processor : 0\n{flags}\n")
     assert cpu_has_bfloat16(description) is has
     assert not cpu_has_bfloat16(tmp_path / "nothing")
-
-
-@pytest.mark.parametrize(("capability", "has"), [((7, 5), False), ((8, 0), True), ((9, 0), True)])
-def test_a_gpu_has_bfloat16_from_a_compute_capability_on(capability, has):
-    assert _gpu_has_bfloat16({"compute_capability": capability}) is has
 
 
 def test_no_preset_demands_bfloat16_of_a_machine_without_it():
