@@ -55,8 +55,6 @@ def fit_sampler(
     """
     card = denoiser.card
     fine_steps = min(FINE_STEPS, card.schedule.num_timesteps)
-    if not 1 <= steps < fine_steps:
-        raise ValueError(f"`steps` must be from 1 to {fine_steps - 1}. Received: steps={steps}")
     options = SamplingOptions(sampler="unipc", steps=fine_steps, spacing="trailing")
     plan = make_plan(denoiser, options)
     noise = ImageNoise(range(FIRST_SEED, FIRST_SEED + seeds), card.image_shape).normal()
