@@ -19,7 +19,7 @@ from .images import image_grid, to_model_range, to_uint8
 from .networks.unet import UNet
 from .runs.build import load_run
 from .runs.tensorboard import SampleGrids
-from .training.diffusion_model import DiffusionModel
+from .training.diffusion_model import DiffusionModel, load_model
 from .training.objectives import Denoising, Trajectory
 
 __all__ = [
@@ -43,6 +43,7 @@ __all__ = [
     "invert",
     "load_dataset",
     "load_denoiser",
+    "load_model",
     "load_run",
     "load_sampler",
     "make_schedule",

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import functools
+import os
 from collections.abc import Mapping, Sequence
 from typing import Any
 
@@ -228,3 +229,15 @@ class DiffusionModel(keras.Model):
         model = cls(network, objective=OBJECTIVES[name](**settings), **config)
         model.batch_size = batch_size
         return model
+
+
+def load_model(path: str | os.PathLike) -> DiffusionModel:
+    """Opens a file that `DiffusionModel.save` wrote, as `keras.saving.load_model` does.
+
+    That one looks for the class where it was imported; kdiffusion's names are only when they are
+    used. A network of your own must be imported, too.
+
+    Args:
+        path: path of the `.keras` file.
+    """
+    return keras.saving.load_model(path)
