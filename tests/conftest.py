@@ -50,13 +50,9 @@ def pytest_xdist_make_scheduler(config, log):
     return ByFile(config, log)
 
 
-gc.disable()  # until all is imported
-
-
 def pytest_collection_finish():
     """TensorFlow's objects, which stay, are not looked through for garbage ever again."""
     gc.freeze()
-    gc.enable()
 
 
 @pytest.hookimpl(optionalhook=True)

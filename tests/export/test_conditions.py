@@ -8,7 +8,6 @@ from kdiffusion.artifacts import load_denoiser, load_sampler
 from kdiffusion.diffusion.schedules import make_schedule
 from kdiffusion.diffusion.seeded_noise import initial_latents
 from kdiffusion.export.formats import FORMATS, export_network
-from kdiffusion.export.source import ExportSource, inference_network
 from kdiffusion.export.whole_sampler import SAMPLER_FORMATS, export_sampler
 from kdiffusion.networks.unet import UNet
 from kdiffusion.training.diffusion_model import DiffusionModel
@@ -28,11 +27,8 @@ def model(request):
 def files(model, tmp_path_factory):
     """Format ► path, of networks and of whole samplers; each was compared as it was written."""
     folder, average, card = tmp_path_factory.mktemp("exported"), model.ema_network, model.card()
-    graph = ExportSource(inference_network(average), card).onnx_model  # converted once for all
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(ExportSource, "onnx_model", graph)
-        paths = export_network(average, card, folder, list(FORMATS))
-        samplers = export_sampler(average, card, folder, steps=3)
+    paths = export_network(average, card, folder, list(FORMATS))
+    samplers = export_sampler(average, card, folder, steps=3)
     return paths | {f"sampler {name}": path for name, path in samplers.items()}
 
 
