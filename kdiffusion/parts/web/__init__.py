@@ -14,6 +14,7 @@ from kdiffusion.artifacts.integrity import ArtifactError
 from kdiffusion.artifacts.released import existing
 from kdiffusion.atomic_files import staged
 from kdiffusion.commands.inputs import Artifact
+from kdiffusion.condition_images import factor_of
 
 PAGE = Path(__file__).parent / "page"
 MARK = ".kdiffusion-site"  # an empty file: a folder that holds it may be replaced
@@ -30,7 +31,10 @@ _RUNTIME_FILES = (
 
 
 def write_site(
-    artifact: str | os.PathLike, folder: str | os.PathLike, overwrite: bool = False
+    artifact: str | os.PathLike,
+    folder: str | os.PathLike,
+    overwrite: bool = False,
+    upsampler: str | os.PathLike | None = None,
 ) -> None:
     """Writes a site that samples from an exported network in the reader's browser.
 
@@ -41,9 +45,12 @@ def write_site(
         artifact: path of an ONNX file with its card, or a pretrained model.
         folder: path of the folder to make.
         overwrite: bool. Whether an earlier site may be replaced. Defaults to `False`.
+        upsampler: path of another such file, that makes the images larger where a visitor asks for
+            it; or a pretrained model.
 
     Raises:
         ArtifactError: a file that is not ONNX, is damaged, has no usable card, or needs an image.
+            An upsampler that doesn't make images of this size larger.
         FileExistsError: `folder` exists, and `overwrite` is False or it is not a site.
         OSError: npm is missing or could not fetch ONNX Runtime.
     """
@@ -54,8 +61,23 @@ def write_site(
     with staged(folder, overwrite, MARK) as site:
         shutil.copytree(PAGE, site, ignore=shutil.ignore_patterns(*_NOT_OF_THE_SITE))
         shutil.copyfile(artifact, site / onnx_loader.ARTIFACT)
+        if upsampler is not None:
+            _add_upsampler(site, existing(upsampler), card.image_shape)
         _fetch_runtime(site / "runtime")
         (site / MARK).touch()
+
+
+def _add_upsampler(site, file, small):
+    card = onnx_loader.load(file).card
+    factor = factor_of(card.image.meaning) if card.image is not None else None
+    height, width, channels = card.image_shape
+    if factor is None or small != (height // factor, width // factor, channels):
+        raise ArtifactError(f"{file} doesn't make images of {small[1]}x{small[0]} pixels larger")
+    shutil.copyfile(file, site / "upsampler.onnx")
+    page = site / "index.html"
+    box = '<input name="large" type="checkbox" value="1" />'
+    switch = f'<label class="check">{box} {width} × {height}</label>'
+    page.write_text(page.read_text("utf-8").replace("<!-- larger -->", switch), "utf-8")
 
 
 def _fetch_runtime(folder):
@@ -83,6 +105,7 @@ def main(
     artifact: Artifact,
     out: Path = Path("site"),
     overwrite: bool = False,
+    upsampler: str | None = None,
 ) -> None:
     """Makes a page that samples from an exported network in the browser: a folder of static files.
 
@@ -90,8 +113,9 @@ def main(
         artifact: denoiser.onnx, or a pretrained model; no other format runs in a browser.
         out: folder to make.
         overwrite: replace an earlier site.
+        upsampler: a model that makes the images larger, as PATH: the page gets a switch for it.
     """
-    write_site(artifact, out, overwrite)
+    write_site(artifact, out, overwrite, upsampler)
     serve = f"python -m http.server --directory {shlex.quote(str(out))}"
     print(f"{out}: serve it, for example by `{serve}`,")
     print("then open http://localhost:8000")

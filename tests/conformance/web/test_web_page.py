@@ -129,7 +129,7 @@ def test_the_steps_can_be_gone_through_noisy_or_clean(page, denoisers):
         assert page.inner_text("#film-step") == f"{step} of 5"
         assert_pixels(page, iterates[step - 1][clean].astype(np.float32))
     for scale, end in ((1, ""), (16, "-x16")):
-        page.select_option("#size", str(scale))
+        page.select_option("#size", str(scale * pixels(page).shape[1]))
         with page.expect_download() as download:
             page.click("text=Save PNG")
         assert download.value.suggested_filename == f"toy-ape-seed-3-step-2{end}.png"

@@ -11,8 +11,13 @@ export function resize(canvas, [height, width]) {
   canvas.style.width = `${enlarged * width}px`;
 }
 
-/** @param {Uint8ClampedArray} pixels [height * width * 4] */
-export function show(canvas, pixels) {
+/**
+ * Shows an image as large as any before it, whatever its own size.
+ *
+ * @param {Uint8ClampedArray} pixels [height * width * 4]
+ */
+export function show(canvas, pixels, [height, width]) {
+  if (canvas.width !== width) [canvas.height, canvas.width] = [height, width];
   canvas.getContext("2d").putImageData(new ImageData(pixels, canvas.width), 0, 0);
 }
 
@@ -21,23 +26,26 @@ export function clear(canvas) {
   canvas.getContext("2d").clearRect(0, 0, canvas.width, canvas.height);
 }
 
-/** The sizes that a PNG may have, as options: the image times 1, 2, 4, ... */
+/** The sizes that a PNG may have, as options by their width: the image times 1, 2, 4, ... */
 export function offerSizes(select, [height, width]) {
   const options = [];
   for (let scale = 1; scale * Math.max(height, width) <= LARGEST_FILE; scale *= 2) {
-    options.push(new Option(`${scale * width} × ${scale * height}`, scale));
+    options.push(new Option(`${scale * width} × ${scale * height}`, scale * width));
   }
-  select.replaceChildren(...(options.length > 0 ? options : [new Option(`${width} × ${height}`, 1)]));
+  const chosen = select.value;
+  select.replaceChildren(...(options.length > 0 ? options : [new Option(`${width} × ${height}`, width)]));
+  for (const option of options) option.selected = option.value === chosen;
 }
 
 /**
- * Hands the reader images as one PNG file, side by side, a pixel at most `most` pixels wide: fewer
- * where the sheet of several would be larger than what browsers can make.
+ * Hands the reader images as one PNG file, side by side, each `wanted` pixels wide: fewer where the
+ * sheet of several would be larger than what browsers can make.
  */
-export function save(canvases, most, name) {
+export function save(canvases, wanted, name) {
   const columns = Math.ceil(Math.sqrt(canvases.length));
   const rows = Math.ceil(canvases.length / columns);
   const [{ width, height }] = canvases;
+  const most = Math.max(1, Math.floor(wanted / width));
   const room = Math.floor(LARGEST_FILE / Math.max(columns * width, rows * height));
   const scale = canvases.length === 1 ? most : Math.max(1, Math.min(most, room));
   const sheet = document.createElement("canvas");

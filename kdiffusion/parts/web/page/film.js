@@ -5,8 +5,8 @@ import { show } from "./canvas.js";
 const MOST_BYTES = 64 * 2 ** 20; // of all steps of all images
 
 /**
- * @typedef {{step: number, noisy: Uint8ClampedArray, clean: Uint8ClampedArray}} Frame x after a
- *   step, counted from 1, and the clean image as it was predicted there
+ * @typedef {{step: number, noisy: Uint8ClampedArray, clean: Uint8ClampedArray, shape: number[]}}
+ *   Frame x after a step, counted from 1, and the clean image as it was predicted there
  */
 export class Film {
   /**
@@ -56,7 +56,9 @@ export class Film {
 
   /** Shows a frame on canvases. */
   project(frame, canvases) {
-    for (const canvas of canvases) show(canvas, this.clean.checked ? frame.clean : frame.noisy);
+    for (const canvas of canvases) {
+      show(canvas, this.clean.checked ? frame.clean : frame.noisy, frame.shape);
+    }
   }
 
   /** The step that is shown; null if it is the last. */

@@ -44,6 +44,7 @@ function sliders(form) {
 export function fill(form, settings, { all }) {
   [form.timesteps.value, form.at.value] = ["", 0]; // a link may have none
   for (const [name, value] of new URLSearchParams(toQuery(settings))) form[name].value = value;
+  if (form.large) form.large.checked = settings.large;
   if (all) form.label.value = EVERY;
   const numbers = form.numbers.value.split(" ");
   for (const [i, each] of sliders(form).entries()) each.value = numbers[i];

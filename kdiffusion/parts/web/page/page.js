@@ -47,7 +47,6 @@ const pool = new Pool({
     element("about").textContent = describeModel(card);
     element("origin").textContent = describeOrigin(card, message.runtime);
     resize(canvas, card.image_shape);
-    offerSizes(element("size"), card.image_shape);
     const tiles = layTiles(element("tiles"), card, open);
     pictures = [...tiles, null].map((tile, label) => ({ label, tile, frames: [], version: 0 }));
     offer(form, card);
@@ -56,12 +55,12 @@ const pool = new Pool({
     generateLinked();
   },
 
-  step(task, { index, noisy, clean }) {
-    const frame = { step: index + 1, noisy, clean };
+  step(task, { index, noisy, clean, shape }) {
+    const frame = { step: index + 1, noisy, clean, shape };
     film.add((task.frames ??= []), frame);
     if (task.request !== request) return;
     stepsTaken += 1;
-    progress(stepsTaken, request.settings.size * current.steps);
+    progress(stepsTaken, request.settings.size * framesOf(current));
     if (request.live || reducedMotion.matches) return;
     const picture = pictures[task.label];
     Object.assign(picture, { query: null, begun: request });
@@ -78,6 +77,8 @@ const pool = new Pool({
   finished() {
     const seconds = (performance.now() - start) / 1000;
     finish(stepsTaken > 0 ? `Generated in ${seconds.toFixed(1)} s` : "");
+    const [{ height, width }] = visible().flatMap(canvasesOf);
+    offerSizes(element("size"), [height, width]);
     element("save").disabled = false;
   },
 
@@ -143,6 +144,7 @@ function generateLinked() {
   const query = new URLSearchParams(location.search);
   form.same.checked = query.has("seed") && !query.has("label");
   if (query.has("seeds")) query.set("seed", query.get("seeds"));
+  if (!form.large) query.delete("large"); // this page has no second model
   let settings = recommended(card);
   let warning = describeLack(card);
   try {
@@ -229,12 +231,17 @@ function begin({ labels, live }) {
   request = { version: request.version + 1, settings, live };
   [stepsTaken, start] = [0, performance.now()];
   canvas.ariaBusy = "true";
-  film.begin(current.steps, 4 * canvas.width * canvas.height * pictures.length);
+  film.begin(framesOf(current), 4 * canvas.width * canvas.height * pictures.length);
   if (!live) film.end();
   clearTimeout(patience);
   if (live) patience = setTimeout(showBusy, PATIENCE);
   else showBusy();
   pool.ask(request);
+}
+
+/** How many frames an image has: a step each, and itself once more where it is made larger. */
+function framesOf({ steps, large }) {
+  return large ? steps + 1 : steps;
 }
 
 /** Whether what the form says is still being generated. */

@@ -14,6 +14,7 @@ import { SAMPLERS } from "./diffusion/samplers.js";
  * @property {null | number[]} timesteps to visit, falling, `steps` of them; null: evenly spaced
  * @property {number} guidance w of Ho & Salimans 2022
  * @property {string} sampler a key of SAMPLERS
+ * @property {boolean} large whether a second model makes it larger
  * @property {null | {seed: bigint, at: number}} walk a second seed and how far towards it, 0 .. 1
  */
 
@@ -31,18 +32,20 @@ export function recommended(card) {
     timesteps: card.timesteps ?? null, // files of minor versions before 4 lack it
     guidance: card.guidance_strength,
     sampler: Object.hasOwn(SAMPLERS, card.sampler) ? card.sampler : "ddim", // which is said
+    large: false,
     walk: null,
   };
 }
 
 /** The settings as the query of a link, every one of them, so that it outlives other defaults. */
-export function toQuery({ label, more, seed, steps, timesteps, guidance, sampler, walk }) {
+export function toQuery({ label, more, seed, steps, timesteps, guidance, sampler, large, walk }) {
   const query = new URLSearchParams({ label, seed, steps, guidance, sampler });
   if (more.numbers?.every(Number.isFinite)) {
     const short = Array.from(more.numbers, (number) => Number(number.toPrecision(7))); // float32
     query.set("numbers", short.join(" "));
   }
   if (timesteps !== null) query.set("timesteps", timesteps.join(" "));
+  if (large) query.set("large", "1");
   if (walk !== null) {
     query.set("to", walk.seed);
     query.set("at", walk.at);
@@ -64,6 +67,7 @@ export function fromQuery(query, card) {
   for (const name of ["label", "seed", "steps", "guidance", "sampler"]) {
     if (query.has(name)) settings[name] = readers[name](name, query.get(name));
   }
+  settings.large = query.get("large") === "1";
   if (query.has("numbers")) {
     settings.more = { numbers: readers.numbers("numbers", query.get("numbers")) };
   }

@@ -40,12 +40,12 @@ export function describeAll(card, settings, isShared) {
 }
 
 /** How it was sampled. */
-export function describeSampling(card, { steps, guidance, sampler, walk }) {
+export function describeSampling(card, { steps, guidance, sampler, large, walk }) {
   const used = walk === null ? sampler : deterministic(sampler);
   const [low, high] = card.guidance_interval ?? [];
   const where = low === undefined || guidance === 0 ? "" : ` for noise from ${low} to ${high}`;
   const guided = guidance === 0 && !takesGuidance(card) ? "" : `, guidance ${guidance}${where}`;
-  return `${steps} ${steps === 1 ? "step" : "steps"} of ${used}${guided}`;
+  return `${steps} ${steps === 1 ? "step" : "steps"} of ${used}${guided}${large ? ", made larger" : ""}`;
 }
 
 /** What the model does. */

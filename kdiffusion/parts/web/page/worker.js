@@ -3,7 +3,7 @@
  *
  * It is sent { id, settings } and samples an image, or { id } alone to stop; an older image stops at
  * its next step. It sends { kind: "loading", loaded, total }, { kind: "ready", card, runtime },
- * { kind: "step", id, index, noisy, clean } after each step, with the pixels of x and of the
+ * { kind: "step", id, index, noisy, clean, shape } after each step, with the pixels of x and of the
  * predicted clean image, { kind: "done", id } and { kind: "failed", id, message }, where id is null
  * while loading.
  */
@@ -13,18 +13,21 @@ import { NAMES, bestProvider, optionsFor, start } from "./runtime.js";
 const WANTED_RUNTIME = new URL(import.meta.url).searchParams.get("runtime");
 
 // Before the modules: file and runtime take longer.
-const arriving = download("denoiser.onnx");
+const arriving = download("denoiser.onnx", (message) => postMessage(message));
 const started = bestProvider(WANTED_RUNTIME).then((name) => ({ name, ort: start(name) }));
-const [{ checkSeal, readCard }, { openDenoiser }, { samplingSteps }, { toRgba }] = await Promise.all([
-  import("./artifact.js"),
-  import("./denoiser.js"),
-  import("./diffusion/sampling.js"),
-  import("./pixels.js"),
-]);
+const [{ checkSeal, readCard }, { openDenoiser }, { samplingSteps }, { toRgba }, { enlarging }] =
+  await Promise.all([
+    import("./artifact.js"),
+    import("./denoiser.js"),
+    import("./diffusion/sampling.js"),
+    import("./pixels.js"),
+    import("./upsampling.js"),
+  ]);
 
 const toItself = new MessageChannel();
 
 let newest = null;
+let upsampler = null; // from the first image on that is made larger
 let sampling = load(); // one after another: a session runs one batch at a time
 
 onmessage = ({ data: { id, settings } }) => {
@@ -79,20 +82,43 @@ async function settle(model) {
 
 async function generate(model, id, settings) {
   if (model === null || id !== newest) return model;
-  const { denoiser, card } = model;
   try {
-    for await (const { index, x, x0 } of samplingSteps(denoiser, card, settings)) {
-      const [noisy, clean] = [x, x0].map((image) => toRgba(image, card.image_shape[2]));
-      postMessage({ kind: "step", id, index, noisy, clean }, [noisy.buffer, clean.buffer]);
+    for await (const { index, x, x0, shape } of framesOf(model, settings)) {
+      if (shape) {
+        const [noisy, clean] = [x, x0].map((image) => toRgba(image, shape[2]));
+        postMessage({ kind: "step", id, index, noisy, clean, shape }, [noisy.buffer, clean.buffer]);
+      }
       await messagesReceived();
       if (id !== newest) return model;
     }
     postMessage({ kind: "done", id });
     await settle(model);
+    if (settings.large) await settle(await upsampler);
   } catch (error) {
     postMessage({ kind: "failed", id, message: error.message });
   }
   return model;
+}
+
+/** The steps of an image, then the image made larger, before which what has no shape isn't shown. */
+async function* framesOf({ denoiser, card }, settings) {
+  let small;
+  for await (small of samplingSteps(denoiser, card, settings)) {
+    yield { ...small, shape: card.image_shape };
+  }
+  if (!settings.large) return;
+  const larger = await (upsampler ??= loadUpsampler());
+  const { image_shape: shape } = larger.card;
+  const how = enlarging(larger.card, small.x, card.image_shape[0], settings.seed);
+  for await (const { s, x } of samplingSteps(larger.denoiser, larger.card, how)) {
+    yield s < 0 ? { index: small.index + 1, x, x0: x, shape } : {};
+  }
+}
+
+async function loadUpsampler() {
+  const file = await download("upsampler.onnx");
+  await checkSeal(file);
+  return open(file);
 }
 
 /**
@@ -107,8 +133,8 @@ function messagesReceived() {
   });
 }
 
-/** A file's bytes; reports its progress to the page. */
-async function download(name) {
+/** A file's bytes; reports its progress. */
+async function download(name, report = () => {}) {
   const response = await fetch(new URL(name, import.meta.url));
   if (!response.ok) {
     throw new Error(`${name}: the server answered ${response.status} ${response.statusText}`);
@@ -121,7 +147,7 @@ async function download(name) {
     if (done) break;
     chunks.push(value);
     loaded += value.length;
-    postMessage({ kind: "loading", loaded, total });
+    report({ kind: "loading", loaded, total });
   }
   const bytes = new Uint8Array(loaded);
   let at = 0;

@@ -1,0 +1,74 @@
+"""The page of a model with a second one that makes its images larger."""
+
+import dataclasses
+
+import numpy as np
+import pytest
+from onnx import helper
+
+from kdiffusion import load_denoiser, sample, upsample
+from kdiffusion.artifacts.integrity import ArtifactError
+from kdiffusion.commands.sample import NOISE_ON_SAMPLES
+from kdiffusion.diffusion.card import ConditionImage
+from kdiffusion.parts.web import write_site
+from tests.conformance.web.canvas import address_of, assert_pixels, finished
+from tests.onnx_models import make_denoiser
+
+pytestmark = [pytest.mark.slow, pytest.mark.browser]
+
+LABEL, SEED = 1, 7
+
+
+@pytest.fixture
+def base(toy_file, card, tmp_path):
+    """Path of a model of small images."""
+    return dataclasses.replace(toy_file, image_shape=card.image_shape).write(tmp_path / "base.onnx")
+
+
+@pytest.fixture
+def upsampler(make_card, card, tmp_path):
+    """Path of one whose prediction at a pixel depends on x_t and the image there."""
+    height, width, channels = card.image_shape
+    shape = (2 * height, 2 * width, channels)
+    image = ConditionImage(channels=3, meaning="downsampled_2")
+    card = make_card(image_shape=shape, prediction_type="x0", steps=4, sampler="unipc", image=image)
+    nodes = [
+        helper.make_node("Mul", ["noisy_image", "half"], ["halved"]),
+        helper.make_node("Add", ["halved", "image"], ["sum"]),
+        helper.make_node("Tanh", ["sum"], ["prediction"]),
+    ]
+    path = tmp_path / "upsampler.onnx"
+    text, given = card.to_json(), ["batch", *shape]
+    path.write_bytes(
+        make_denoiser(nodes, shape, text, {"half": 0.5}, image=given).SerializeToString()
+    )
+    return path
+
+
+def test_a_switch_shows_what_python_makes_of_an_image(
+    base, upsampler, tmp_path, find_program, serve, visit
+):
+    find_program("npm", "npm, which comes with Node.js")
+    write_site(base, tmp_path / "site", upsampler=upsampler)
+    page = visit(f"{serve(tmp_path / 'site')}?label={LABEL}&seed={SEED}")
+    small = sample(load_denoiser(base), [LABEL], [SEED], progress=False)
+    assert_pixels(page, small[0])
+    page.get_by_label("24 × 16").check()
+    finished(page)
+    large = upsample(
+        load_denoiser(upsampler), small, [SEED], condition_noise=NOISE_ON_SAMPLES, progress=False
+    )
+    assert np.ptp(large) > 1
+    assert_pixels(page, large[0])
+    page.locator("#film").evaluate("film => { film.value -= 1; film.oninput(); }")
+    assert_pixels(page, small[0])
+    page.goto(address_of(page))
+    finished(page)
+    assert page.get_by_label("24 × 16").is_checked()
+    assert_pixels(page, large[0])
+
+
+def test_a_model_that_makes_nothing_larger_is_refused(base, upsampler, tmp_path):
+    for model, second in ((base, base), (upsampler, upsampler)):
+        with pytest.raises(ArtifactError):
+            write_site(model, tmp_path / "site", upsampler=second)
