@@ -15,14 +15,12 @@ const WANTED_RUNTIME = new URL(import.meta.url).searchParams.get("runtime");
 // Before the modules: file and runtime take longer.
 const arriving = download("denoiser.onnx", (message) => postMessage(message));
 const started = bestProvider(WANTED_RUNTIME).then((name) => ({ name, ort: start(name) }));
-const [{ checkSeal, readCard }, { openDenoiser }, { samplingSteps }, { toRgba }, { enlarging }] =
-  await Promise.all([
-    import("./artifact.js"),
-    import("./denoiser.js"),
-    import("./diffusion/sampling.js"),
-    import("./pixels.js"),
-    import("./upsampling.js"),
-  ]);
+const [{ checkSeal, readCard }, { openDenoiser }, { samplingSteps }, { toRgba }] = await Promise.all([
+  import("./artifact.js"),
+  import("./denoiser.js"),
+  import("./diffusion/sampling.js"),
+  import("./pixels.js"),
+]);
 
 const toItself = new MessageChannel();
 
@@ -107,6 +105,7 @@ async function* framesOf({ denoiser, card }, settings) {
     yield { ...small, shape: card.image_shape };
   }
   if (!settings.large) return;
+  const { enlarging } = await import("./upsampling.js");
   const larger = await (upsampler ??= loadUpsampler());
   const { image_shape: shape } = larger.card;
   const how = enlarging(larger.card, small.x, card.image_shape[0], settings.seed);
