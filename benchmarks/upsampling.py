@@ -1,0 +1,107 @@
+"""Measures images that a model makes larger, beside bicubic interpolation.
+
+    python -m benchmarks.upsampling runs/upsampler_64 photos --out sheet.png
+
+The photos, which the model must not have seen, have its own image size. Each is averaged down, and
+made larger again. Rows are printed in Markdown. A classifier of CIFAR-10 reads the features, of
+pieces of 32x32 pixels; their distances compare with each other only. The picture shows the first
+photos: what is given, bicubic interpolation, the model's, and the original.
+"""
+
+from pathlib import Path
+from typing import Annotated
+
+import numpy as np
+import tyro
+
+from kdiffusion import load_denoiser, network_evaluations, to_uint8, upsample
+from kdiffusion.condition_images import enlarged, factor_of
+from kdiffusion.images import image_grid, read_image, save_png, to_model_range
+from kdiffusion.parts.evaluation.distances import kernel_distance
+from kdiffusion.parts.evaluation.features import OUTPUTS, WITHOUT_A_JUDGE, Reading, open_network
+from kdiffusion.parts.evaluation.judge import in_batches
+
+PIECE = 32  # pixels a side: what the classifier reads
+COLUMNS = ("PSNR, dB", "features", "kernel distance", "back, levels", "8-pixel borders")
+
+
+def main(
+    model: Annotated[str, tyro.conf.Positional],
+    photos: Annotated[Path, tyro.conf.Positional],
+    images: int = 2000,
+    strength: float | None = None,
+    steps: int | None = None,
+    out: Path | None = None,
+    shown: int = 16,
+) -> None:
+    """Prints a row for bicubic interpolation, for the model, and for the photos themselves.
+
+    Args:
+        model: an exported file, or a run's folder.
+        photos: folder of images.
+        images: how many of them to measure, the first ones by name.
+        strength: of guidance; by default, as the model recommends.
+        steps: number of steps; by default, as the model recommends.
+        out: PNG file to write.
+        shown: photos in it, the first ones.
+    """
+    denoiser = load_denoiser(model)
+    card = denoiser.card
+    factor = factor_of(card.image.meaning)
+    paths = sorted(path for path in photos.rglob("*") if path.is_file())[:images]
+    photo_levels = [np.broadcast_to(read_image(path), card.image_shape) for path in paths]
+    real = to_model_range(np.stack(photo_levels))
+    small = averaged(real, factor)
+    options = {"guidance_strength": strength, "steps": steps}
+    options = {name: value for name, value in options.items() if value is not None}
+    rows = {
+        "bicubic": enlarged(small, factor),
+        f"{network_evaluations(card, **options)} evaluations": upsample(denoiser, small, **options),
+        "photos": real,
+    }
+    print(f"| | {' | '.join(COLUMNS)} |\n|---|{'---|' * len(COLUMNS)}")
+    wanted = features(real)
+    for name, row in rows.items():
+        figures = measured(to_uint8(row), to_uint8(real), wanted, factor)
+        print(f"| {name} | {' | '.join(f'{figure:.3f}' for figure in figures)} |")
+    if out is not None:
+        given = small.repeat(factor, axis=1).repeat(factor, axis=2)
+        cells = np.stack([given, *rows.values()], axis=1)[:shown].reshape(-1, *card.image_shape)
+        save_png(image_grid(to_uint8(cells), 2 * (1 + len(rows))), out, overwrite=True)
+
+
+def averaged(images: np.ndarray, factor: int) -> np.ndarray:
+    """The means of blocks of `[N, H, W, C]`."""
+    count, height, width, channels = images.shape
+    blocks = images.reshape(count, height // factor, factor, width // factor, factor, channels)
+    return blocks.mean(axis=(2, 4))
+
+
+def features(images: np.ndarray) -> np.ndarray:
+    """Of each piece, `[N, D]`."""
+    count, height, width, channels = images.shape
+    pieces = images.reshape(count, height // PIECE, PIECE, width // PIECE, PIECE, channels)
+    pieces = pieces.swapaxes(2, 3).reshape(-1, PIECE, PIECE, channels)
+    _, extract = open_network(WITHOUT_A_JUDGE, Reading(feature_output=OUTPUTS[1]))
+    (found,) = in_batches(lambda batch: [extract(batch)], to_uint8(pieces), "Features", False)
+    return found
+
+
+def measured(images: np.ndarray, real: np.ndarray, wanted: np.ndarray, factor: int) -> list[float]:
+    """The figures of `COLUMNS`, of uint8 images `[N, H, W, C]`; `wanted` are the real features."""
+    mean_square = np.square(images.astype(float) - real).mean(axis=(1, 2, 3))
+    found = features(to_model_range(images))
+    size = min(1000, len(found))
+    across = np.abs(np.diff(images.astype(float), axis=2)).mean(axis=(0, 1, 3))
+    border = np.arange(len(across)) % 8 == 7
+    return [
+        np.mean(10 * np.log10(255**2 / np.maximum(mean_square, 1e-3))),
+        np.linalg.norm(found - wanted, axis=1).mean(),
+        kernel_distance(found, wanted, subset_size=size).mean(),
+        np.median(np.abs(averaged(images.astype(float) - real, factor))),
+        across[border].mean() / across[~border].mean(),
+    ]
+
+
+if __name__ == "__main__":
+    tyro.cli(main)

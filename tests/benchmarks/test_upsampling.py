@@ -1,0 +1,40 @@
+"""What is measured of enlarged images, by a model that is bicubic interpolation."""
+
+import re
+
+import numpy as np
+from onnx import helper
+from PIL import Image
+
+from benchmarks.upsampling import main
+from kdiffusion.diffusion.card import ConditionImage
+from kdiffusion.images import save_png
+from tests.onnx_models import make_denoiser
+
+SHAPE = (64, 64, 3)
+
+
+def test_bicubic_interpolation_measures_as_itself_and_photos_as_perfect(
+    make_card, tmp_path, capsys
+):
+    image = ConditionImage(channels=3, meaning="downsampled_2")
+    card = make_card(image_shape=SHAPE, prediction_type="x0", steps=1, sampler="ddim", image=image)
+    nodes = [helper.make_node("Identity", ["image"], ["prediction"])]
+    model = tmp_path / "upsampler.onnx"
+    graph = make_denoiser(nodes, SHAPE, card.to_json(), image=["batch", *SHAPE])
+    model.write_bytes(graph.SerializeToString())
+    rng, photos = np.random.default_rng(0), tmp_path / "photos"
+    photos.mkdir()
+    for name in "abc":
+        blocks = rng.integers(0, 256, (16, 16, 3)).repeat(4, axis=0).repeat(4, axis=1)
+        save_png(Image.fromarray(blocks.astype(np.uint8)), photos / f"{name}.png")
+    main(str(model), photos, out=tmp_path / "sheet.png")
+    rows = re.findall(r"\| (.+?) \| (.+) \|", capsys.readouterr().out)[1:]
+    bicubic, ours, real = ([float(word) for word in row.split(" | ")] for _, row in rows)
+    assert ours == bicubic
+    assert bicubic[0] < 30
+    assert bicubic[1] > 0
+    assert (real[1], real[3]) == (0, 0)
+    assert real[2] < bicubic[2]
+    with Image.open(tmp_path / "sheet.png") as sheet:
+        assert sheet.width > 8 * 64
