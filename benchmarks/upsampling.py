@@ -93,13 +93,15 @@ def measured(images: np.ndarray, real: np.ndarray, wanted: np.ndarray, factor: i
     found = features(to_model_range(images))
     size = min(1000, len(found))
     across = np.abs(np.diff(images.astype(float), axis=2)).mean(axis=(0, 1, 3))
-    border = np.arange(len(across)) % 8 == 7
+    border, blocks = (np.arange(len(across)) % side == side - 1 for side in (8, factor))
+    with np.errstate(divide="ignore"):  # of the photos themselves it is infinite
+        peak_signal_to_noise = -10 * np.log10(mean_square / 255**2)
     return [
-        np.mean(10 * np.log10(255**2 / np.maximum(mean_square, 1e-3))),
+        peak_signal_to_noise.mean(),
         np.linalg.norm(found - wanted, axis=1).mean(),
         kernel_distance(found, wanted, subset_size=size).mean(),
         np.median(np.abs(averaged(images.astype(float) - real, factor))),
-        across[border].mean() / across[~border].mean(),
+        across[border].mean() / across[blocks & ~border].mean(),
     ]
 
 
