@@ -22,6 +22,7 @@ from kdiffusion.parts.evaluation.features import OUTPUTS, WITHOUT_A_JUDGE, Readi
 from kdiffusion.parts.evaluation.judge import in_batches
 
 PIECE = 32  # pixels a side: what the classifier reads
+SHOWN = 16  # photos in the picture
 COLUMNS = ("PSNR, dB", "features", "kernel distance", "back, levels", "8-pixel borders")
 
 
@@ -32,7 +33,6 @@ def main(
     strength: float | None = None,
     steps: int | None = None,
     out: Path | None = None,
-    shown: int = 16,
 ) -> None:
     """Prints a row for bicubic interpolation, for the model, and for the photos themselves.
 
@@ -43,31 +43,30 @@ def main(
         strength: of guidance; by default, as the model recommends.
         steps: number of steps; by default, as the model recommends.
         out: PNG file to write.
-        shown: photos in it, the first ones.
     """
     denoiser = load_denoiser(model)
     card = denoiser.card
     factor = factor_of(card.image.meaning)
     paths = sorted(path for path in photos.rglob("*") if path.is_file())[:images]
-    photo_levels = [np.broadcast_to(read_image(path), card.image_shape) for path in paths]
-    real = to_model_range(np.stack(photo_levels))
-    small = averaged(real, factor)
+    real = np.stack([np.broadcast_to(read_image(path), card.image_shape) for path in paths])
+    small = averaged(to_model_range(real), factor)
     options = {"guidance_strength": strength, "steps": steps}
     options = {name: value for name, value in options.items() if value is not None}
+    evaluations = network_evaluations(card, **options)
     rows = {
-        "bicubic": enlarged(small, factor),
-        f"{network_evaluations(card, **options)} evaluations": upsample(denoiser, small, **options),
+        "bicubic": to_uint8(enlarged(small, factor)),
+        f"{evaluations} evaluations": to_uint8(upsample(denoiser, small, **options)),
         "photos": real,
     }
     print(f"| | {' | '.join(COLUMNS)} |\n|---|{'---|' * len(COLUMNS)}")
     wanted = features(real)
     for name, row in rows.items():
-        figures = measured(to_uint8(row), to_uint8(real), wanted, factor)
+        figures = measured(row, real, wanted, factor)
         print(f"| {name} | {' | '.join(f'{figure:.3f}' for figure in figures)} |")
     if out is not None:
-        given = small.repeat(factor, axis=1).repeat(factor, axis=2)
-        cells = np.stack([given, *rows.values()], axis=1)[:shown].reshape(-1, *card.image_shape)
-        save_png(image_grid(to_uint8(cells), 2 * (1 + len(rows))), out, overwrite=True)
+        given = to_uint8(small).repeat(factor, axis=1).repeat(factor, axis=2)
+        cells = np.stack([given, *rows.values()], axis=1)[:SHOWN].reshape(-1, *card.image_shape)
+        save_png(image_grid(cells, 2 * (1 + len(rows))), out, overwrite=True)
 
 
 def averaged(images: np.ndarray, factor: int) -> np.ndarray:
@@ -78,19 +77,18 @@ def averaged(images: np.ndarray, factor: int) -> np.ndarray:
 
 
 def features(images: np.ndarray) -> np.ndarray:
-    """Of each piece, `[N, D]`."""
+    """Of each piece of uint8 images `[N, H, W, C]`, `[pieces, D]`."""
     count, height, width, channels = images.shape
     pieces = images.reshape(count, height // PIECE, PIECE, width // PIECE, PIECE, channels)
     pieces = pieces.swapaxes(2, 3).reshape(-1, PIECE, PIECE, channels)
     _, extract = open_network(WITHOUT_A_JUDGE, Reading(feature_output=OUTPUTS[1]))
-    (found,) = in_batches(lambda batch: [extract(batch)], to_uint8(pieces), "Features", False)
-    return found
+    return in_batches(lambda batch: [extract(batch)], pieces)[0]
 
 
 def measured(images: np.ndarray, real: np.ndarray, wanted: np.ndarray, factor: int) -> list[float]:
     """The figures of `COLUMNS`, of uint8 images `[N, H, W, C]`; `wanted` are the real features."""
     mean_square = np.square(images.astype(float) - real).mean(axis=(1, 2, 3))
-    found = features(to_model_range(images))
+    found = features(images)
     size = min(1000, len(found))
     across = np.abs(np.diff(images.astype(float), axis=2)).mean(axis=(0, 1, 3))
     border, blocks = (np.arange(len(across)) % side == side - 1 for side in (8, factor))
