@@ -1,10 +1,14 @@
 """Names that are to be looked up in a table."""
 
 from collections.abc import Collection
+from typing import TypeVar
+
+T = TypeVar("T")
 
 
-def check_name(name: str, value: str, table: Collection[str]) -> str:
-    """A string that is in the table; `name` is the argument's."""
+def check_name(name: str, value: T, table: Collection[T]) -> T:
+    """A value that is in the table; `name` is the argument's."""
     if value not in table:
-        raise ValueError(f"`{name}` must be one of {', '.join(table)}. Received: {name}={value!r}")
+        names = ", ".join(map(str, table))
+        raise ValueError(f"`{name}` must be one of {names}. Received: {name}={value!r}")
     return value

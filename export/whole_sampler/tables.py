@@ -24,6 +24,7 @@ from kdiffusion.diffusion.samplers import SAMPLERS
 from kdiffusion.diffusion.sampling_options import SamplingOptions
 from kdiffusion.diffusion.sampling_plan import make_plan
 from kdiffusion.diffusion.transition import linear_rows
+from kdiffusion.tables import check_name
 
 if TYPE_CHECKING:
     from kdiffusion.diffusion.card import DenoiserCard
@@ -81,12 +82,8 @@ def sampler_tables(card: DenoiserCard, **options: Any) -> SamplerTables:
         ValueError: another sampler, or options that can't be.
     """
     recommended = card.sampler if card.sampler in GRAPH_SAMPLERS else "unipc"
-    options["sampler"] = options.get("sampler") or recommended
-    if options["sampler"] not in GRAPH_SAMPLERS:
-        raise ValueError(
-            f"`sampler` must be one of {', '.join(GRAPH_SAMPLERS)} in a graph: the others add "
-            f"fresh noise. Received: sampler={options['sampler']!r}"
-        )
+    wanted = options.get("sampler") or recommended
+    options["sampler"] = check_name("sampler", wanted, GRAPH_SAMPLERS)
     chosen = SamplingOptions(**options, guidance_strength=0).resolve(card)
     plan = make_plan(NetworkDenoiser(card, None), chosen)  # pyright: ignore[reportArgumentType]
     corrected, rows = linear_rows(plan.step, plan.pairs, card.schedule)

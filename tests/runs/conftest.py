@@ -2,6 +2,7 @@
 
 import dataclasses
 import shutil
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -71,6 +72,6 @@ def last_checkpoint(run):
 def as_it_was(run, copy, step):
     """Copies the folder of a run as it was when that step was saved."""
     shutil.copytree(run, copy)
-    for folder in copy.glob("checkpoints/**/step_*"):
+    for folder in Path(copy).glob("checkpoints/**/step_*"):
         if int(folder.name.removeprefix("step_")) > step:
             shutil.rmtree(folder)

@@ -31,9 +31,9 @@ def config(tiny):
 # Stopped by Ctrl-C at the end of an epoch; then killed as it writes a checkpoint, when the epoch
 # that the one before lies in is over and logged.
 STOPPED_AND_KILLED = """
-import os, signal, sys
+import functools, os, signal, sys
+from kdiffusion.runs import run
 from kdiffusion.runs.config import Config
-from kdiffusion.runs.run import train
 from kdiffusion.runs.interruptions import Interrupted
 from kdiffusion.runs.fit import SaveCheckpoint
 
@@ -47,13 +47,14 @@ def rename(source, target):
         os.kill(os.getpid(), signal.SIGKILL)
     move(source, target)
 
+run.build_model = functools.cache(run.build_model)  # resuming, it reads every number
 save, SaveCheckpoint.on_train_batch_end = SaveCheckpoint.on_train_batch_end, stop_and_save
 move, os.rename = os.rename, rename
 # A shell's background jobs, of which this may be one, ignore it.
 signal.signal(signal.SIGINT, signal.default_int_handler)
 for resumed in (False, True):
     try:
-        train(Config.from_json(sys.argv[1]), sys.argv[2], resume=resumed)
+        run.train(Config.from_json(sys.argv[1]), sys.argv[2], resume=resumed)
     except Interrupted as stop:
         print(stop, stop.exit_status, flush=True)
 """

@@ -8,18 +8,18 @@ from tests.runs.conftest import last_checkpoint
 # TensorFlow's collectives would go on counting where another strategy has stopped.
 ON_TWO_DEVICES = """
 import functools, pathlib, sys, tensorflow as tf
-from kdiffusion.runs import strategy as strategies
+from kdiffusion.runs import run, strategy as strategies
 from kdiffusion.runs.config import Config
-from kdiffusion.runs.run import train
 from tests.runs.conftest import as_it_was
 
 cpu = tf.config.list_physical_devices("CPU")[0]
 tf.config.set_logical_device_configuration(cpu, [tf.config.LogicalDeviceConfiguration()] * 2)
 strategies.mirrored = functools.cache(strategies.mirrored)  # one, for the same reason
+run.build_model = functools.cache(run.build_model)  # resuming, it reads every number
 config, folder = Config.from_json(sys.argv[1]), pathlib.Path(sys.argv[2])
-train(config, folder / "whole")
+run.train(config, folder / "whole")
 as_it_was(folder / "whole", folder / "parts", step=4)
-train(config, folder / "parts", resume=True)
+run.train(config, folder / "parts", resume=True)
 """
 
 

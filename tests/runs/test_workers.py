@@ -21,12 +21,13 @@ ROOT = Path(__file__).parent.parent.parent
 
 SETTINGS = [
     *TINY, "--optimizer.epochs", "1", "--model.dropout", "0.2", "--run.strategy", "multi_worker",
-    "--run.checkpoint-every-steps", "1", "--resume",
+    "--run.checkpoint-every-steps", "1", "--run.checkpoints-to-keep", "9", "--resume",
 ]  # fmt: skip
 
 # What two workers do one thing after another: they read an epoch and print digests of the images
-# that each is given, start with other settings, and train twice. The second run is stopped by a
-# callback of the first worker, then by a SIGTERM to the second, which is killed in the end.
+# that each is given, start with other settings, and train. What that run was after its first step
+# goes on three times. It is stopped by a callback of the first worker, then by a SIGTERM to the
+# second, which is killed in the end.
 TOGETHER = """
 import functools, hashlib, os, signal, sys, keras
 from kdiffusion.commands import train
@@ -34,9 +35,12 @@ from kdiffusion.data import load_dataset
 from kdiffusion.runs import run, strategy as strategies
 from kdiffusion.runs.fit import SaveCheckpoint
 from kdiffusion.runs.strategy import distributed_batches
+from tests.runs.conftest import as_it_was
 
 # A process can make one of this kind.
 strategies.multi_worker = functools.cache(strategies.multi_worker)
+# A run that is resumed reads every number: the network that is there is traced already.
+run.build_model = functools.cache(run.build_model)
 arguments, folder = sys.argv[1:-2], sys.argv[-1]
 
 def to(name, *options):
@@ -54,22 +58,24 @@ try:
 except ValueError as error:
     print("refused:", error)
 train.run(to("whole"))
+if is_first:
+    as_it_was(f"{folder}/whole", f"{folder}/parts", step=1)
+strategies.Workers(strategy).any(False)  # The other waits for that.
 
 class Stop(keras.callbacks.Callback):
     def on_train_batch_end(self, batch, logs=None):
         self.model.stop_training |= batch == 1
 
 def signal_and_save(self, batch, logs=None):
-    number = {3: signal.SIGTERM, 5: signal.SIGKILL}.get(int(self.model.step.numpy()))
+    number = {4: signal.SIGTERM, 5: signal.SIGKILL}.get(int(self.model.step.numpy()))
     if number and not is_first:
         os.kill(os.getpid(), number)
     save(self, batch, logs)
 
 # The first worker alone has the callback.
-stopped = run.train(train.parse(arguments).config, f"{folder}/parts", callbacks=[Stop()])
+config = train.parse(arguments).config
+stopped = run.train(config, f"{folder}/parts", resume=True, callbacks=[Stop()])
 print("a callback stopped it after step", int(stopped.model.step.numpy()))
-# A run that is resumed reads every number: the network that is there is traced already.
-run.build_model = lambda *_, **__: stopped.model
 save, SaveCheckpoint.on_train_batch_end = SaveCheckpoint.on_train_batch_end, signal_and_save
 try:
     train.run(to("parts"))
@@ -170,8 +176,8 @@ def test_no_image_is_seen_twice_in_an_epoch_and_both_see_what_one_would(together
 
 def test_where_one_is_stopped_both_stop(together):
     for output in together[1]:
-        assert "a callback stopped it after step 2" in output
-        assert "interrupted: Stopped by SIGTERM after step 3, which was saved." in output
+        assert "a callback stopped it after step 3" in output
+        assert "interrupted: Stopped by SIGTERM after step 4, which was saved." in output
         assert "status 75" in output
 
 

@@ -97,10 +97,7 @@ def _checked(config):
         **dict.fromkeys(others, (None,)),  # what would it do?
     }
     for name, values in supported.items():
-        value = fields[name]
-        if value not in values:
-            must_be = ", ".join(map(repr, values))
-            raise ValueError(f"`{name}` must be {must_be}. Received: {value!r}")
+        check_name(name, fields[name], values)
     return fields
 
 
