@@ -15,7 +15,7 @@ import tyro
 
 from kdiffusion import load_denoiser, load_run, sample, to_uint8
 from kdiffusion.export.formats import FORMATS, export_network, largest_deviation
-from kdiffusion.export.source import inference_network
+from kdiffusion.export.source import ExportSource, inference_network
 
 QUANTILES = (0.5, 0.9, 0.99, 1.0)
 
@@ -42,12 +42,13 @@ def main(
     """
     run = load_run(run_dir)
     network = inference_network(run.model.ema_network)
+    live = ExportSource(network, run.card).denoiser
     with tempfile.TemporaryDirectory() as folder:
         paths = export_network(network, run.card, folder, tuple(dict.fromkeys(("onnx", *formats))))
         files = {name: load_denoiser(path, trust=True) for name, path in paths.items()}
         print("| format | MB | deviation | tolerance |\n|---|---|---|---|")
         for name, file in files.items():
-            deviation = largest_deviation(network, file)
+            deviation = largest_deviation(live, file)
             print(
                 f"| `{name}` | {_bytes(paths[name]) / 1e6:.1f} | {deviation:.0e} "
                 f"| {FORMATS[name].tolerance:.0e} |"

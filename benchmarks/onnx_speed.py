@@ -19,8 +19,7 @@ from diffusers import UNet2DModel
 
 from kdiffusion import DiffusionModel, UNet, make_schedule
 from kdiffusion.artifacts.onnx_loader import open_session
-from kdiffusion.export.onnx_writer import convert
-from kdiffusion.export.source import inference_network
+from kdiffusion.export.source import ExportSource, inference_network
 
 SIDE, CLASSES, WIDTH, MULTIPLIERS, BLOCKS, ATTENTION = 32, 10, 64, (1, 2, 2), 2, (16, 8)
 INPUTS = ("noisy_image", "timestep", "label")
@@ -34,7 +33,7 @@ def our_network():
     noise = np.random.default_rng(0)
     network.set_weights([w + 0.02 * noise.standard_normal(w.shape) for w in network.get_weights()])
     card = DiffusionModel(network, make_schedule("linear")).card()
-    return convert(inference_network(network), card)
+    return ExportSource(inference_network(network), card).onnx_model
 
 
 class TorchNetwork(torch.nn.Module):

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
@@ -14,7 +14,6 @@ from kdiffusion.artifacts.onnx_loader import CARD_KEY, SEAL_KEY, open_session
 from kdiffusion.diffusion.denoiser import OUTPUT_NAME
 
 if TYPE_CHECKING:
-    import keras
     import onnx
 
     from kdiffusion.diffusion.card import DenoiserCard
@@ -48,11 +47,11 @@ def save(model: onnx.ModelProto, card: DenoiserCard, path: Path) -> None:
     path.write_bytes(graph + onnx.ModelProto(metadata_props=[entry]).SerializeToString())
 
 
-def convert(network: keras.Model, card: DenoiserCard) -> onnx.ModelProto:
+def convert(predict: Any, card: DenoiserCard) -> onnx.ModelProto:
     """Converts a float32 network by tf2onnx.
 
     Args:
-        network: keras.Model on a dictionary of the contract's inputs.
+        predict: the network's `prediction_function`.
         card: DenoiserCard.
 
     Returns:
@@ -61,12 +60,9 @@ def convert(network: keras.Model, card: DenoiserCard) -> onnx.ModelProto:
     import onnx
     import tf2onnx
 
-    from kdiffusion.training.denoiser import prediction_function
-
     # Otherwise it copies the whole graph, weights included, before each of its optimisers, in case
     # one fails: half of the time of an export. Here a failure fails the export.
     os.environ.setdefault("TF2ONNX_CATCH_ERRORS", "FALSE")
-    predict = prediction_function(network)
     model, _ = tf2onnx.convert.from_function(
         predict, predict.input_signature, opset=OPSET, custom_op_handlers=HANDLERS
     )

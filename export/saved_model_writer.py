@@ -14,9 +14,7 @@ from .source import ExportSource
 
 def write(source: ExportSource, path: Path) -> None:
     """Writes a network as a SavedModel with one signature, `serving_default`."""
-    from kdiffusion.training.denoiser import prediction_function
-
-    write_signature(source, prediction_function(source.network), path)
+    write_signature(source, source.predict, path)
 
 
 def write_signature(source: ExportSource, serve: Callable, path: Path) -> None:

@@ -19,6 +19,8 @@ if TYPE_CHECKING:
     import keras
     import onnx
 
+    from kdiffusion.diffusion.denoiser import NetworkDenoiser
+
 
 def default_folder(source: str | os.PathLike) -> Path:
     """Where the exported files of a source go by default: beside a file, else in `export`.
@@ -68,7 +70,7 @@ def read_source(source: str | os.PathLike, best: bool = False) -> tuple[keras.Mo
 
 
 class ExportSource:
-    """A float32 network and its card, and the graph that several formats are made of.
+    """A float32 network and its card, and the graphs that several formats are made of.
 
     Args:
         network: keras.Model on a dictionary of the contract's inputs, from `inference_network`.
@@ -82,11 +84,25 @@ class ExportSource:
             network.image_shape = card.image_shape
 
     @functools.cached_property
+    def predict(self) -> Any:
+        """The network's `prediction_function`: traced once, however many formats are made of it."""
+        from kdiffusion.training.denoiser import prediction_function
+
+        return prediction_function(self.network)
+
+    @property
+    def denoiser(self) -> NetworkDenoiser:
+        """The Denoiser that every file must agree with."""
+        from kdiffusion.training.denoiser import numpy_denoiser
+
+        return numpy_denoiser(self.card, self.predict)
+
+    @functools.cached_property
     def onnx_model(self) -> onnx.ModelProto:
-        """onnx.ModelProto with the card: converted once, however many formats are made of it."""
+        """onnx.ModelProto with the card, converted once as well."""
         from .onnx_writer import convert
 
-        return convert(self.network, self.card)
+        return convert(self.predict, self.card)
 
 
 # By the class of a layer, the form of it that makes the smaller and faster graph.

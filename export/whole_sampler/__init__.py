@@ -105,14 +105,11 @@ def export_sampler(
 
 def _check_images(source, draw, path, **options):
     """Refuses a graph whose images are not the loop's, to one of 255 levels."""
-    from kdiffusion.training.denoiser import numpy_denoiser, prediction_function
-
     card, seeds, strength = source.card, [0, 1, 2], 1.5
     labels = np.array([0, max(card.null_label - 1, 0), card.null_label], np.int32)
     conditions = trial_conditions(card, labels)
-    denoiser = numpy_denoiser(card, prediction_function(source.network))
     expected = sample(
-        denoiser, conditions, seeds, guidance_strength=strength, progress=False, **options
+        source.denoiser, conditions, seeds, guidance_strength=strength, progress=False, **options
     )
     noise = initial_latents(seeds, card.image_shape)
     received = draw(noise, labels, strength, **conditions.more)
