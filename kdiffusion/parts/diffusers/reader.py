@@ -50,7 +50,7 @@ def main(
         model = read(source)
         table, names = label_table(model, class_names, null_row)
         card = DenoiserCard(
-            class_names=names, null_label=len(names), dataset=dataset, images_seen=0,
+            class_names=names, null_label=len(table) - 1, dataset=dataset, images_seen=0,
             ema_decay=0.0, guidance_strength=0.0, **model.fields,
         )  # fmt: skip
         network = _network(model, table)
@@ -75,7 +75,8 @@ def label_table(
     """(our label table, a row for each class and one for none; the names of the classes)."""
     table = model.tensors.get(LABEL_TENSOR)
     if table is None:  # a label says nothing
-        return np.zeros((2, 4 * model.arguments["widths"][0]), np.float32), UNCONDITIONAL
+        zeros = np.zeros((2, 4 * model.arguments["widths"][0]), np.float32)
+        return zeros, tuple(class_names or UNCONDITIONAL)
     if null_row is None:
         null, classes = table.mean(axis=0), table
     else:

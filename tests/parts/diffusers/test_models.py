@@ -104,6 +104,12 @@ def test_rows_of_the_label_table_are_classes_and_no_class():
     np.testing.assert_allclose(found[4], table.mean(axis=0), atol=1e-7)
 
 
+def test_each_class_needs_a_name(tmp_path):
+    with pytest.raises(ValueError, match="`null_label` must be the number of classes"):
+        main(str(EXAMPLES / "classes"), tmp_path, class_names=("a", "b"))
+    assert not list(tmp_path.iterdir())
+
+
 @pytest.mark.parametrize(
     ("read", "field", "value"),
     [
