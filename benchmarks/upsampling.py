@@ -48,7 +48,7 @@ def main(
     card = denoiser.card
     factor = factor_of(card.image.meaning)
     paths = sorted(path for path in photos.rglob("*") if path.is_file())[:images]
-    real = np.stack([np.broadcast_to(read_image(path), card.image_shape) for path in paths])
+    real = np.stack([read_image(path, card.image_shape[2]) for path in paths])
     small = averaged(to_model_range(real), factor)
     options = {"guidance_strength": strength, "steps": steps}
     options = {name: value for name, value in options.items() if value is not None}

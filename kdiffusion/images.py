@@ -14,7 +14,8 @@ from kdiffusion.atomic_files import staged
 
 ImageSize = int | tuple[int, int]  # pixels: the side of a square, or (height, width)
 
-GREY_MODES = {"1", "L", "LA"}  # Pillow's
+MODES = {1: "L", 2: "LA", 3: "RGB", 4: "RGBA"}  # Pillow's, by their channels
+GREY_MODES = {"1", "L", "LA"}
 # What is opened, whatever a file is called: Pillow would hand an EPS to Ghostscript, a program of
 # its own, and has decoders that nobody needs here.
 FILE_FORMATS = ("PNG", "JPEG", "WEBP", "GIF", "BMP", "TIFF", "PPM")
@@ -54,35 +55,37 @@ def to_uint8(images: np.ndarray) -> np.ndarray:
     return np.clip(np.rint((images + 1.0) * 127.5), 0, 255).astype(np.uint8)
 
 
-def read_image(path: str | Path) -> np.ndarray:
+def read_image(path: str | Path, channels: int | None = None) -> np.ndarray:
     """Reads an image file, one of `FILE_FORMATS`, upright, with transparency laid on white.
 
     Args:
         path: path of the file.
+        channels: int. 1 for grey, 3 for colour; 2 and 4 keep the transparency, as one more channel.
+            Defaults to `None`: 1 when the file is grey, 3 otherwise.
 
     Returns:
-        uint8 array `[H, W, 1]` when the file is grey, `[H, W, 3]` otherwise.
+        uint8 array `[H, W, channels]`.
 
     Raises:
         ValueError: a file that can't be read as an image, by its name.
     """
     try:
         with Image.open(path, formats=FILE_FORMATS) as opened:
-            return _on_white(ImageOps.exif_transpose(opened))
+            return _pixels(ImageOps.exif_transpose(opened), channels)
     except Exception as error:  # Pillow's decoders raise a dozen kinds, most without the file.
         raise ValueError(f"{path} cannot be read as an image: {error}") from error
 
 
-def _on_white(image):
-    """uint8 `[H, W, 1]` of a grey image, `[H, W, 3]` of another."""
+def _pixels(image, channels):
     if image.mode.startswith(("I", "F")):  # Pillow would clip them at 255
         raise ValueError(f"more than 8 bits a sample (mode {image.mode}). Save it with 8 bits")
-    grey = image.mode in GREY_MODES
+    mode = MODES[channels or (1 if image.mode in GREY_MODES else 3)]
     if image.has_transparency_data:
-        # What lies under transparent pixels was never meant to be seen.
         image = image.convert("RGBA")
-        image = Image.alpha_composite(Image.new("RGBA", image.size, "white"), image)
-    pixels = np.asarray(image.convert("L" if grey else "RGB"))
+        if not mode.endswith("A"):
+            # What lies under transparent pixels was never meant to be seen.
+            image = Image.alpha_composite(Image.new("RGBA", image.size, "white"), image)
+    pixels = np.asarray(image.convert(mode))
     return pixels.reshape(*pixels.shape[:2], -1)
 
 

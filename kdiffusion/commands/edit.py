@@ -1,6 +1,6 @@
 """`python -m kdiffusion image_to_image`, `inpaint`, `interpolate`, `upsample`: images from images.
 
-They import neither TensorFlow nor Keras, unless the file is a SavedModel.
+They import neither TensorFlow nor Keras, unless the file is a SavedModel or weights.
 """
 
 import dataclasses
@@ -185,8 +185,7 @@ def upsample(
         seed: seed of the details.
     """
     denoiser, path = load_denoiser(model, trust), output.choose()
-    small = read_image(image)
-    small = np.broadcast_to(small, (*small.shape[:2], denoiser.card.image_shape[2]))[None]
+    small = read_image(image, denoiser.card.image_shape[2])[None]
     start = time.perf_counter()
     options = {"condition_noise": condition_noise, **sampling.given()}
     large = upsampling.upsample(denoiser, to_model_range(small), [seed], **options)

@@ -13,6 +13,7 @@ import numpy as np
 import tyro
 from tyro.constructors import PrimitiveConstructorSpec
 
+from kdiffusion.condition_images import without
 from kdiffusion.diffusion.conditions import Conditions, Integers, check_conditions
 from kdiffusion.diffusion.sampling_options import SamplingOptions
 from kdiffusion.images import fit_image, read_image, to_model_range
@@ -125,13 +126,16 @@ def ends_from_text(text: str) -> tuple[float, float]:
 
 
 def read_condition_image(path: Path, card: DenoiserCard) -> np.ndarray:
-    """Reads an image to condition on, grey or RGB as the card says."""
+    """Reads an image to condition on, grey or RGB as the card says.
+
+    What a file leaves transparent is what a model that fills holes in, of one channel more, fills.
+    """
     if card.image is None:
         raise ValueError("`condition_images` must be left out: this model has no such condition")
-    pixels = read_image(path)
-    if card.image.channels == 1:
-        pixels = _to_grey(pixels)
-    return to_model_range(np.broadcast_to(pixels, (*pixels.shape[:2], card.image.channels)))
+    pixels = read_image(path, card.image.channels)
+    if card.image.channels in (1, 3):
+        return to_model_range(pixels)
+    return without(to_model_range(pixels[..., :-1]), pixels[..., -1:] < 128)
 
 
 ALL_CLASSES = "all"
@@ -196,10 +200,7 @@ def read_given_image(path: str | Path, card: DenoiserCard, resize: bool = False)
     Raises:
         ValueError: not an image, or of another size and `resize` is False.
     """
-    pixels = _read_fitted(path, card, resize)
-    if card.image_shape[2] == 1:
-        pixels = _to_grey(pixels)
-    return to_model_range(np.broadcast_to(pixels, card.image_shape))
+    return to_model_range(_read_fitted(path, card, resize, card.image_shape[2]))
 
 
 def read_mask(path: str | Path, card: DenoiserCard, resize: bool = False) -> np.ndarray:
@@ -211,21 +212,14 @@ def read_mask(path: str | Path, card: DenoiserCard, resize: bool = False) -> np.
     Returns:
         bool array `[H, W]`: True is painted anew, as in most other tools.
     """
-    return _to_grey(_read_fitted(path, card, resize))[..., 0] >= 128
+    return _read_fitted(path, card, resize, 1)[..., 0] >= 128
 
 
-def _read_fitted(path, card, resize):
-    pixels, (height, width, _) = read_image(path), card.image_shape
+def _read_fitted(path, card, resize, channels):
+    pixels, (height, width, _) = read_image(path, channels), card.image_shape
     if pixels.shape[:2] != (height, width) and not resize:
         raise ValueError(
             f"{path} must be {width}x{height} pixels; `--resize` crops and resamples it. "
             f"Received: {pixels.shape[1]}x{pixels.shape[0]} pixels"
         )
     return fit_image(pixels, (height, width))
-
-
-def _to_grey(pixels):
-    """Luminance (ITU-R 601-2, as Pillow's) of uint8 `[H, W, 1 or 3]` as uint8 `[H, W, 1]`."""
-    if pixels.shape[-1] == 1:
-        return pixels
-    return np.rint(pixels @ np.array([0.299, 0.587, 0.114])).astype(np.uint8)[..., None]

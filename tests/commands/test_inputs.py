@@ -7,9 +7,17 @@ import pytest
 from PIL import Image
 
 from kdiffusion.__main__ import call
-from kdiffusion.commands.inputs import Sampling, labels_from_text, read_given_image, read_mask
+from kdiffusion.commands.inputs import (
+    Sampling,
+    labels_from_text,
+    read_condition_image,
+    read_given_image,
+    read_mask,
+)
+from kdiffusion.condition_images import masked
+from kdiffusion.diffusion.card import ConditionImage
 from kdiffusion.diffusion.sampling_options import RecommendedSampling
-from kdiffusion.images import to_uint8
+from kdiffusion.images import to_model_range, to_uint8
 from kdiffusion.runs.config import SamplingConfig
 
 _OTHER_VALUES = {
@@ -99,6 +107,19 @@ def test_an_image_of_the_models_size_becomes_grey_or_coloured_as_it_is(
     expected = np.reshape(image.convert("L" if channels == 1 else "RGB"), card.image_shape)
     difference = np.abs(to_uint8(given).astype(int) - expected).max()
     assert difference <= (1 if (mode, channels) == ("RGB", 1) else 0)  # Pillow rounds another way
+
+
+@pytest.mark.parametrize("channels", [1, 3])
+def test_what_is_transparent_is_missing_for_a_model_that_fills_holes_in(card, tmp_path, channels):
+    pixels = np.full((HEIGHT, WIDTH, channels), 200, np.uint8)
+    draws = np.array([[0.2, 0.6, 0.4, 0.9]])
+    expected = masked(to_model_range(pixels)[None], draws)[0]
+    alpha = np.where(expected[..., -1:] > 0, 0, 255).astype(np.uint8)
+    Image.fromarray(np.concatenate([pixels, alpha], axis=-1)).save(tmp_path / "hole.png")
+    image = ConditionImage(channels=channels + 1, meaning="masked")
+    given = read_condition_image(tmp_path / "hole.png", dataclasses.replace(card, image=image))
+    assert 0 < (alpha == 0).sum() < alpha.size
+    np.testing.assert_array_equal(given, expected)
 
 
 @pytest.mark.parametrize("read", [read_given_image, read_mask])
