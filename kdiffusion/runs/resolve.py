@@ -14,7 +14,7 @@ if TYPE_CHECKING:
     from kdiffusion.runs.run_directory import RunDirectory
 
 # What the data set decides, and what a run that starts from another chooses for itself.
-OF_THE_NEW_RUN = ("image_shape", "num_classes", "dropout")
+OF_THE_NEW_RUN = ("image_shape", "num_classes", "numbers", "image_channels", "dropout")
 
 
 def resolve(

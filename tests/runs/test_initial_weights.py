@@ -112,6 +112,15 @@ def test_a_student_says_where_it_started_and_goes_on_exactly_without_its_parent(
         train(child("other"), tmp_path / "parts", resume=True)
 
 
+def test_a_parents_network_is_conditioned_as_the_new_runs_data_are(tiny, parent):
+    asked = tiny(model={"network": "parent"}, run={"init_from": "other"})
+    network = {**parent.network, "numbers": {"age": (40.0, 9.0)}, "image_channels": 2}
+    config = resolve(asked, None, dataclasses.replace(parent, network=network), (8, 8, 1))
+    own = {"numbers": {"angle": (0.0, 5.0)}, "image_channels": 1}
+    child = build_model(config, (8, 8, 1), 10, total_steps=12, **own)
+    assert {name: child.network.get_config()[name] for name in own} == own
+
+
 def test_a_parents_network_keeps_its_attention_for_images_of_another_size(tiny, tmp_path):
     asked = tiny(model={"network": "parent"}, run={"init_from": "digits"})
     parent = read_parent("digits")
