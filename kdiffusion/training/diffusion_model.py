@@ -142,13 +142,16 @@ class DiffusionModel(keras.Model):
     def metrics(self) -> list[keras.Metric]:
         return [self._loss_by_timestep, self._gradient_norm]
 
-    def fit(self, x: Any = None, y: Any = None, *args: Any, **options: Any) -> Any:
+    def fit(
+        self, x: Any = None, y: Any = None, batch_size: int | None = None, *args: Any,
+        **options: Any,
+    ) -> Any:  # fmt: skip
         """As for any Keras model; checks the first images and the labels before it starts."""
         x, size = with_checked_start(x, y, self.network)
-        self.batch_size = size if y is None else options.get("batch_size") or 32  # Keras's own
+        self.batch_size = size if y is None else batch_size or 32  # Keras's own
         if y is None:
             options.setdefault("shuffle", False)  # or Keras warns that it doesn't shuffle batches
-        return super().fit(x, y, *args, **options)
+        return super().fit(x, y, batch_size, *args, **options)
 
     def predict(self, x: Any, *args: Any, **options: Any) -> Any:
         """As for any Keras model: the averaged network's predictions of its inputs, as a dict."""
