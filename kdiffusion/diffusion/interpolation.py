@@ -11,7 +11,7 @@ import numpy as np
 from kdiffusion.diffusion.conditions import Asked, Labels, check_labels
 from kdiffusion.diffusion.denoiser import Denoiser, NetworkDenoiser
 from kdiffusion.diffusion.inversion import INVERTIBLE, invert
-from kdiffusion.diffusion.samplers import find_sampler
+from kdiffusion.diffusion.samplers import without_fresh_noise
 from kdiffusion.diffusion.sampling import Callback, sample
 from kdiffusion.diffusion.sampling_plan import check_images, check_seeds
 from kdiffusion.diffusion.seeded_noise import initial_latents
@@ -71,19 +71,13 @@ def interpolate(
     """
     card = denoiser.card
     ends = initial_latents(check_seeds(seeds), card.image_shape) if latents is None else latents
-    if sampler is None:
-        sampler = "ddim" if find_sampler(card.sampler).always_random else card.sampler
-    if find_sampler(sampler).always_random or options.get("eta"):
-        raise ValueError(
-            "`sampler` must be deterministic: with fresh noise, neighbouring frames would differ. "
-            f"Received: sampler={sampler!r}"
-        )
+    sampler = without_fresh_noise(sampler, card.sampler, options.get("eta"))
     fractions = np.linspace(0.0, 1.0, frames)
-    asked: Any = {"label": 0, **label} if isinstance(label, Mapping) else {"label": label}
+    asked: Any = dict(label) if isinstance(label, Mapping) else {"label": label}
     if asked.get("numbers") is not None:
         ends_of = {name: np.broadcast_to(each, 2) for name, each in asked["numbers"].items()}
         asked["numbers"] = {name: np.linspace(a, b, frames) for name, (a, b) in ends_of.items()}
-    if np.ndim(asked["label"]):
+    if np.ndim(asked.get("label", 0)):
         denoiser = mix_labels(denoiser, np.asarray(asked["label"]), fractions)
         asked["label"] = np.arange(frames)
     latents = slerp(ends[0], ends[1], fractions)

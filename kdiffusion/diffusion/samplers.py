@@ -78,3 +78,21 @@ SAMPLERS: dict[str, Sampler] = {
 def find_sampler(name: str) -> Sampler:
     """The row called `name`; an unknown name is an error that lists the known ones."""
     return SAMPLERS[check_name("sampler", name, SAMPLERS)]
+
+
+def without_fresh_noise(sampler: str | None, recommended: str, eta: float | None) -> str:
+    """The sampler where fresh noise would tell apart what should agree.
+
+    Args:
+        sampler: str. The caller's choice; None for the recommended one if it serves, else "ddim".
+        recommended: str. The card's.
+        eta: float or None. As in `ddim_step`.
+    """
+    if sampler is None:
+        sampler = "ddim" if find_sampler(recommended).always_random else recommended
+    if find_sampler(sampler).always_random or eta:
+        raise ValueError(
+            "`sampler` must be deterministic: with fresh noise, frames and tiles would differ from "
+            f"their neighbours. Received: sampler={sampler!r}, eta={eta}"
+        )
+    return sampler

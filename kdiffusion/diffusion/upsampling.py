@@ -9,6 +9,7 @@ import numpy as np
 from kdiffusion.condition_images import enlarged, factor_of
 from kdiffusion.diffusion.conditions import Conditions, Integers, Labels, check_labels
 from kdiffusion.diffusion.denoiser import Denoiser, as_denoiser
+from kdiffusion.diffusion.samplers import without_fresh_noise
 from kdiffusion.diffusion.sampling import sample
 from kdiffusion.diffusion.sampling_plan import check_seeds
 from kdiffusion.diffusion.seeded_noise import ImageNoise
@@ -22,6 +23,7 @@ def upsample(
     *,
     condition_noise: float = 0.0,
     overlap: float = 0.25,
+    sampler: str | None = None,
     **options: Any,
 ) -> np.ndarray:
     """Samples a larger image of each small one (SR3, Saharia et al. 2021).
@@ -39,13 +41,14 @@ def upsample(
             brought to size: some 0.05 where a model has sampled them, which hides its faults from a
             model that was trained so (CDM, Ho et al. 2021). Defaults to `0.0`.
         overlap: float in [0, 1). Share of a tile that its neighbour has, too. Defaults to `0.25`.
+        sampler: str. Defaults to the card's if it is deterministic, "ddim" otherwise.
         **options: as in `sample`.
 
     Returns:
         float32 array `[N, H, W, C]`, 2 or 4 times as high and wide.
 
     Raises:
-        ValueError: a model of another kind.
+        ValueError: a model of another kind, or a sampler that adds noise, with which tiles differ.
     """
     denoiser = as_denoiser(denoiser)
     card, (height, width, _) = denoiser.card, denoiser.card.image_shape
@@ -74,6 +77,7 @@ def upsample(
     labels = np.repeat(check_labels(card, labels, len(seeds)), len(corners))
     asked = Conditions(labels, image=tiles(large).astype(np.float32))
     seeds = np.repeat(np.array(seeds, np.uint64), len(corners))
+    options["sampler"] = without_fresh_noise(sampler, card.sampler, options.get("eta"))
     sampled = sample(denoiser, asked, seeds, latents=tiles(latents), **options)
     sampled = sampled.reshape(len(images), len(corners), *sampled.shape[1:])
     return _blended(sampled, corners, overlap)[:, :rows, :columns]

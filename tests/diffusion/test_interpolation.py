@@ -52,6 +52,11 @@ def test_between_two_labels(guidance, make_card, knows_x0):
     np.testing.assert_allclose(walk, expected, atol=2e-5)
 
 
+def test_a_class_must_be_named(make_card, gaussian):
+    with pytest.raises(ValueError, match="`labels`"):
+        interpolate(gaussian(make_card()), {}, (5, 6), progress=False)
+
+
 def test_between_two_real_images(make_card, gaussian):
     card = make_card(guidance_strength=2.0, sampler="ddpm")
     images = np.random.default_rng(0).uniform(-0.8, 0.8, (2, 2, 3, 1))

@@ -56,6 +56,17 @@ def test_noise_on_the_image_changes_the_result_and_comes_from_the_seed(upsampler
     assert 0.01 < np.abs(first - without).mean() < 0.1
 
 
+def test_tiles_agree_since_no_sampler_adds_noise_to_them(upsampler):
+    denoiser = upsampler((8, 6, 3))
+    with pytest.raises(ValueError, match="`sampler` must be deterministic"):
+        upsample(denoiser, SMALL, sampler="ddpm")
+    random = dataclasses.replace(
+        denoiser, card=dataclasses.replace(denoiser.card, sampler="dpmpp_2m_sde")
+    )
+    want = upsample(denoiser, SMALL, sampler="ddim", progress=False)
+    np.testing.assert_array_equal(upsample(random, SMALL, progress=False), want)
+
+
 def test_a_model_of_another_kind_is_refused(upsampler, make_card):
     others = (
         upsampler((8, 6, 3), "grey"),
