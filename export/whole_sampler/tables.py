@@ -84,8 +84,9 @@ def sampler_tables(card: DenoiserCard, **options: Any) -> SamplerTables:
     recommended = card.sampler if card.sampler in GRAPH_SAMPLERS else "unipc"
     wanted = options.get("sampler") or recommended
     options["sampler"] = check_name("sampler", wanted, GRAPH_SAMPLERS)
-    chosen = SamplingOptions(**options, guidance_strength=0).resolve(card)
-    plan = make_plan(NetworkDenoiser(card, None), chosen)  # pyright: ignore[reportArgumentType]
+    unasked: Any = None
+    denoiser = NetworkDenoiser(card, unasked)
+    plan = make_plan(denoiser, SamplingOptions(**options, guidance_strength=0))
     corrected, rows = linear_rows(plan.step, plan.pairs, card.schedule)
     # What x alone and the prediction alone contribute to x_0.
     x, prediction = np.eye(2)
@@ -98,4 +99,4 @@ def sampler_tables(card: DenoiserCard, **options: Any) -> SamplerTables:
     if card.guidance_interval is not None:
         guides = within_interval(card.schedule.noise_levels, card.guidance_interval)[timesteps]
     tables = [np.asarray(values, np.float32) for values in (guides, estimates, corrected, rows)]
-    return SamplerTables(chosen, timesteps, *tables)
+    return SamplerTables(plan.options, timesteps, *tables)

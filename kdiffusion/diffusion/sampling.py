@@ -17,6 +17,8 @@ from kdiffusion.diffusion.sampling_plan import Plan, check_seeds, make_plan
 from kdiffusion.diffusion.seeded_noise import ImageNoise
 from kdiffusion.diffusion.transition import Transition
 
+# Grids stay readable: a model of a hundred classes shows its first ten.
+MOST_LABELS = 10
 # callback(index, t, x, x0): the fields of each `Step`.
 Callback = Callable[[int, int, np.ndarray, np.ndarray], object]
 
@@ -115,6 +117,25 @@ def sample(
     return in_batches(run, len(seeds), len(plan.pairs), batch_size, progress)
 
 
+def sample_by_class(
+    denoiser: Denoiser, per_label: int, seed: int = 0, progress: bool = True
+) -> tuple[np.ndarray, tuple[str, ...]]:
+    """Samples as the card recommends, one of the first ten classes after another.
+
+    Args:
+        denoiser: as in `sample`; of a model that is conditioned on a class alone, or on nothing.
+        per_label: int, P. Images of each class.
+        seed: int. Of the first image; image i has `seed + i`. Defaults to `0`.
+        progress: bool. Whether to show a bar.
+
+    Returns:
+        (float32 array `[P * classes, H, W, C]`, names of the classes).
+    """
+    names = denoiser.card.class_names[:MOST_LABELS]
+    labels = np.repeat(np.arange(max(len(names), 1)), per_label)
+    return sample(denoiser, labels, seed + np.arange(len(labels)), progress=progress), names
+
+
 def _asked(labels, numbers, images) -> Asked:
     """The conditions as one argument; `labels` may be that already."""
     if numbers is None and images is None:
@@ -176,7 +197,7 @@ def denoise(
     for index, (t, s) in enumerate(plan.pairs):
         x, estimate = plan.step(Transition(predict(x, t), s, plan.schedule, history, normal))
         history = (*history[-1:], estimate)  # no solver here looks further back than two
-        if s < 0 and plan.clip:
+        if s < 0 and plan.options.clip:
             x = np.clip(x, -1.0, 1.0)  # the last x of most samplers is x_0 itself
         yield Step(index, s, x, estimate.x0)
 

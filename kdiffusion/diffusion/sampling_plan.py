@@ -53,7 +53,7 @@ class Plan:
     sampler: Sampler
     step: Callable
     predict_for: Callable[[Conditions], Predict]  # of a batch -> predict(x, t)
-    clip: bool  # the last x, as each x_0
+    options: SamplingOptions  # as they were resolved
 
 
 def make_plan(denoiser: Denoiser, options: SamplingOptions, start: int | None = None) -> Plan:
@@ -87,5 +87,5 @@ def make_plan(denoiser: Denoiser, options: SamplingOptions, start: int | None = 
         predict_for=lambda conditions: predictor(
             network, conditions, card.schedule, card.prediction_type, chosen.clip
         ),
-        clip=chosen.clip,
+        options=chosen,
     )

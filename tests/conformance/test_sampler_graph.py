@@ -57,6 +57,10 @@ def test_its_images_are_those_of_the_loop(whole_samplers, predict, served, sampl
         np.testing.assert_allclose(alone[0], received[3], atol=1e-3)
 
 
+def test_no_step_need_be_within_the_cards_interval(served):
+    assert sampler_tables(served, sampler="unipc", steps=1).guides.tolist() == [0]
+
+
 def _raw(name, path):
     """A sampler in its runtime alone, as a client that has no line of ours runs it."""
     if name == "onnx":
