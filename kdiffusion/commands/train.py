@@ -28,8 +28,6 @@ from kdiffusion.runs.summary import settings_lines
 from kdiffusion.tables import check_name
 from kdiffusion.terminal import import_tensorflow, say, working
 
-from .outputs import labels_and_seeds
-
 if TYPE_CHECKING:
     from kdiffusion.runs.build import Run
     from kdiffusion.runs.run_directory import RunDirectory
@@ -136,7 +134,7 @@ def finish(run: Run) -> None:
     A run that was whole before, with its samples, stays as it was exported.
     """
     from kdiffusion.artifacts import load_denoiser
-    from kdiffusion.diffusion.sampling import sample
+    from kdiffusion.diffusion.sampling import sample_by_class
     from kdiffusion.export.formats import export_run
     from kdiffusion.images import image_grid, save_png, to_uint8
 
@@ -151,9 +149,7 @@ def finish(run: Run) -> None:
         shutil.copyfile(max(folder.glob("samples/*.png")), grid_file)
         return
     say("Sampling with the ONNX file ...")
-    denoiser = load_denoiser(onnx)
-    names = denoiser.card.class_names[:10]
-    images = sample(denoiser, *labels_and_seeds(range(len(names)), IMAGES_PER_LABEL))
+    images, names = sample_by_class(load_denoiser(onnx), IMAGES_PER_LABEL)
     grid = image_grid(to_uint8(images), IMAGES_PER_LABEL, row_labels=names)
     save_png(grid, grid_file, overwrite=True)
 

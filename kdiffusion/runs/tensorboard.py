@@ -13,7 +13,7 @@ import numpy as np
 import tensorflow as tf
 
 from kdiffusion.diffusion.conditions import check_conditions
-from kdiffusion.diffusion.sampling import sample
+from kdiffusion.diffusion.sampling import MOST_LABELS, sample, sample_by_class
 from kdiffusion.images import image_grid, save_png, to_uint8
 from kdiffusion.runs.run_directory import LOG
 from kdiffusion.terminal import working
@@ -25,8 +25,6 @@ if TYPE_CHECKING:
     from kdiffusion.runs.run_directory import RunDirectory
     from kdiffusion.training.diffusion_model import DiffusionModel
 
-# Grids stay readable: a data set of a hundred classes shows its first ten.
-MOST_LABELS = 10
 PER_LABEL = 4  # images of each class in a grid
 CURVES = ("train", "validation")
 
@@ -165,7 +163,8 @@ class SampleGrids(keras.callbacks.Callback):
             if denoiser.card.condition_shapes:
                 grid = self._beside_real_images(denoiser)
             else:
-                grid = self._by_class(denoiser)
+                images, names = sample_by_class(denoiser, PER_LABEL, self._seed, progress=False)
+                grid = image_grid(to_uint8(images), PER_LABEL, row_labels=names)
         with self._writer.as_default():
             pixels = np.asarray(grid.convert("RGB"))[None]
             tf.summary.image("samples", pixels, np.int64(self.model.step.numpy()))
@@ -173,12 +172,6 @@ class SampleGrids(keras.callbacks.Callback):
         path = self._directory / "samples" / f"epoch_{epoch + 1:04d}.png"
         path.parent.mkdir(parents=True, exist_ok=True)
         save_png(grid, path, overwrite=True)
-
-    def _by_class(self, denoiser):
-        names = denoiser.card.class_names[:MOST_LABELS]
-        labels = np.repeat(np.arange(len(names)), PER_LABEL)
-        images = sample(denoiser, labels, self._seed + np.arange(len(labels)), progress=False)
-        return image_grid(to_uint8(images), PER_LABEL, row_labels=names)
 
     def _beside_real_images(self, denoiser):
         """Of some held-out images: the image that is given, if any, the sample, the real one."""

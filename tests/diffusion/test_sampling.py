@@ -7,7 +7,12 @@ import pytest
 
 from kdiffusion.diffusion.denoiser import NetworkDenoiser
 from kdiffusion.diffusion.samplers import SAMPLERS
-from kdiffusion.diffusion.sampling import network_evaluations, sample, sampling_steps
+from kdiffusion.diffusion.sampling import (
+    network_evaluations,
+    sample,
+    sample_by_class,
+    sampling_steps,
+)
 from kdiffusion.diffusion.seeded_noise import initial_latents
 from tests.diffusion.conftest import watched
 
@@ -104,6 +109,17 @@ def test_named_timesteps_are_visited_by_every_sampler(make_card, gaussian, sampl
     # Whoever asks for steps or a spacing does not want the card's timesteps.
     for options in ({"steps": 4}, {"spacing": "trailing"}):
         np.testing.assert_array_equal(images(recommended, **options), even)
+
+
+@pytest.mark.parametrize("classes", [0, 1, 12])
+def test_the_first_classes_follow_one_another(make_card, gaussian, classes):
+    names = tuple("abcdefghijkl"[:classes])
+    denoiser = gaussian(make_card(class_names=names, null_label=classes))
+    images, shown = sample_by_class(denoiser, 2, seed=5, progress=False)
+    assert shown == names[:10]
+    labels = np.repeat(range(len(shown) or 1), 2)
+    want = sample(denoiser, labels, 5 + np.arange(len(labels)), progress=False)
+    np.testing.assert_array_equal(images, want)
 
 
 def test_the_image_is_within_range_where_a_fitted_sampler_leaves_it(make_card, gaussian):

@@ -67,13 +67,14 @@ def read_real(
     Args:
         dataset: ImageDataset.
         image_shape: `(height, width, channels)` of the samples.
-        class_names: tuple of str, the meaning of their labels; None for the data set's. A single
-            class, where the data set has several, says nothing.
+        class_names: tuple of str, the meaning of their labels; None for the data set's. None at
+            all, or a single one where the data set has several, say nothing.
         progress: bool. Whether to show bars.
         **reading: the fields of `Reading`.
     """
-    unlabelled = len(class_names or ()) == 1 != dataset.num_classes
-    names = dataset.class_names if unlabelled or class_names is None else tuple(class_names)
+    own = dataset.class_names if class_names is None else tuple(class_names)
+    unlabelled = not own or len(own) == 1 != dataset.num_classes
+    names = dataset.class_names if unlabelled else own
     asked = Reading(**reading)
     found = None if asked.judge else find_judge(dataset.name, image_shape, names)
     judge = load_judge(asked.judge) if asked.judge else found
@@ -131,7 +132,7 @@ def labels_to_sample(classes: int, dataset: ImageDataset) -> Sequence[int]:
     """
     counts = np.bincount(dataset.labels, minlength=dataset.num_classes)
     if len(counts) != classes or counts.max() <= EQUAL_SHARES * counts.min():
-        return range(classes)
+        return range(max(classes, 1))
     # The images of each class are spread evenly over the way from 0 to 1, no two classes alike.
     places = [(np.arange(n) + (k + 0.5) / classes) / n for k, n in enumerate(counts) if n]
     return np.repeat(np.arange(classes), counts)[np.argsort(np.concatenate(places))].tolist()

@@ -9,22 +9,21 @@ import shutil
 from pathlib import Path
 from typing import Annotated
 
-import numpy as np
 import tyro
 
 from kdiffusion.artifacts import load_denoiser, onnx_loader
 from kdiffusion.artifacts.released import existing, released_models
 from kdiffusion.atomic_files import staged
 from kdiffusion.commands.inputs import Artifact
-from kdiffusion.diffusion.sampling import sample
+from kdiffusion.diffusion.sampling import sample_by_class
 from kdiffusion.export.formats import export_network
 from kdiffusion.export.source import read_source
-from kdiffusion.images import image_grid, to_uint8
+from kdiffusion.images import image_grid, save_png, to_uint8
 from kdiffusion.terminal import working
 
 MARK = ".kdiffusion-hub"  # an empty file: a folder that holds it may be replaced
 SPACE = "space"
-GALLERY_ROWS, GALLERY_COLUMNS = 10, 8  # classes at most, images of each
+GALLERY_COLUMNS = 8  # images of each class
 # Formats ► the names that others look for (Transformers.js, Optimum), and what each file is.
 FILES = {
     "onnx": ("onnx/model.onnx", "the network with its card, to sample with"),
@@ -91,7 +90,11 @@ def main(
         files = {name: path.stat().st_size for name, path in paths.items() if path.is_file()}
         whole, smaller = (place / FILES[name][0] for name in ("onnx", "onnx_float16"))
         denoiser = load_denoiser(whole)
-        caption = _draw_gallery(denoiser, place / "gallery.png")
+        images, names = sample_by_class(denoiser, GALLERY_COLUMNS)
+        rows = names if len(names) > 1 else None
+        grid = image_grid(to_uint8(images), GALLERY_COLUMNS, row_labels=rows)
+        save_png(grid, place / "gallery.png")
+        caption = f"Uncurated: the first seeds, sampled with `{FILES['onnx'][0]}`"
         model_readme(denoiser.card, facts, files, caption).save(place / "README.md")
         if space:
             from kdiffusion.parts.web import write_site
@@ -128,13 +131,3 @@ def _write_networks(source, place):
     plain = type(network).from_config({**network.get_config(), "dtype": "float32"})
     plain.set_weights(network.get_weights())
     plain.save(place / FILES["keras"][0])
-
-
-def _draw_gallery(denoiser, path):
-    """Samples the first classes from the first seeds, as the card recommends; returns a caption."""
-    names = denoiser.card.class_names[:GALLERY_ROWS]
-    labels = np.repeat(np.arange(len(names)), GALLERY_COLUMNS)
-    images = to_uint8(sample(denoiser, labels))
-    grid = image_grid(images, GALLERY_COLUMNS, row_labels=names if len(names) > 1 else None)
-    grid.save(path)
-    return f"Uncurated: seeds 0 to {len(labels) - 1}, sampled with `{FILES['onnx'][0]}`"
