@@ -1,7 +1,7 @@
 """`python -m kdiffusion sample MODEL`: one image, a grid by class, or a film of how they appear.
 
 And `models`, which lists the pretrained models. It imports neither TensorFlow nor Keras, unless the
-file is a SavedModel.
+file is a SavedModel or weights.
 """
 
 import numpy as np

@@ -1,6 +1,6 @@
 """`python -m kdiffusion evaluate SOURCE`: how good samples are, by measures that people trust.
 
-It runs without TensorFlow, but for a data set of TFDS and a SavedModel.
+It runs without TensorFlow, but for a data set of TFDS, a SavedModel and weights.
 """
 
 import contextlib

@@ -1,6 +1,6 @@
 /**
  * Samplers: one function each, that takes x from timestep t to s < t, as in
- * `kdiffusion/diffusion/samplers.py`, with their options left at the defaults.
+ * `kdiffusion/diffusion/samplers.py`: `ddpm` with the card's variance, `ddim` with eta 0.
  *
  *     await step(predict, x, t, s, schedule, history, normal, card) -> { x, estimate }
  */
