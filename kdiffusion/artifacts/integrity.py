@@ -10,7 +10,7 @@ from pathlib import Path
 
 import numpy as np
 
-from kdiffusion.diffusion.card import CardError, DenoiserCard
+from kdiffusion.diffusion.card import DenoiserCard
 from kdiffusion.diffusion.seeded_noise import initial_latents
 
 
@@ -28,7 +28,7 @@ def card_from_text(text: str | bytes | None, path: Path) -> DenoiserCard:
         raise ArtifactError(f"{path} has no kdiffusion card: kdiffusion did not export it")
     try:
         return DenoiserCard.from_json(text)
-    except CardError as error:
+    except ValueError as error:
         raise ArtifactError(f"{path} carries a card that cannot be used: {error}") from error
 
 
