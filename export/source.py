@@ -105,14 +105,12 @@ class ExportSource:
         return convert(self.predict, self.card)
 
 
-# By the class of a layer, the form of it that makes the smaller and faster graph.
-FORMS = {"SelfAttention2D": "folded", "Upsample": "transposed"}
 # Half precision in a layer's config: dtypes, and policies.
 HALVES = {"float16", "bfloat16", "mixed_float16", "mixed_bfloat16"}
 
 
 def inference_network(network: keras.Model) -> keras.Model:
-    """Rebuilds a network with the same weights, all in float32 and in the layers' `FORMS`.
+    """Rebuilds a network with the same weights, all in float32, self-attention folded.
 
     A network trained in mixed precision keeps float32 weights but casts to bfloat16 on the way;
     one trained under a `tf.distribute` strategy holds variables of that strategy. The copy does
@@ -127,7 +125,8 @@ def inference_network(network: keras.Model) -> keras.Model:
     """
     import keras
 
-    from kdiffusion.networks import choose_forms
+    from kdiffusion.networks import layers_in
+    from kdiffusion.networks.attention import SelfAttention2D
     from kdiffusion.training.conditions import rebuilt
 
     policy = keras.config.dtype_policy()
@@ -137,7 +136,9 @@ def inference_network(network: keras.Model) -> keras.Model:
     finally:
         keras.config.set_dtype_policy(policy)
     copy.set_weights(network.get_weights())
-    choose_forms(copy, FORMS)
+    for layer in layers_in(copy):
+        if isinstance(layer, SelfAttention2D):
+            layer.folded = True
     return copy
 
 

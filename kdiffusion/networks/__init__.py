@@ -1,6 +1,6 @@
 """The table of networks, and what a file of weights says of one: class, arguments, weights.
 
-And the forms in which a layer can be computed. The networks and their layers are in Keras alone: no
+The networks and their layers are in Keras alone: no
 file here imports TensorFlow, and this one imports Keras only where there is a network.
 """
 
@@ -9,8 +9,6 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping
 from pkgutil import resolve_name
 from typing import TYPE_CHECKING, Any
-
-from kdiffusion.tables import check_name
 
 if TYPE_CHECKING:
     import keras
@@ -61,23 +59,6 @@ def named_weights(network: keras.Model) -> dict[str, keras.Variable]:
     Layers have names of their own here: Keras's automatic ones count what a process made.
     """
     return {variable.path: variable for variable in network.weights}
-
-
-def choose_forms(network: keras.Model, forms: Mapping[str, str]) -> None:
-    """Makes the layers of a network compute in the named forms, from its next trace on.
-
-    Args:
-        network: keras.Model, such as `UNet`, whose layers hold their parts as attributes.
-        forms: from the name of a layer's class to one of its `FORMS`. Classes that the network
-            has none of are left aside.
-
-    Raises:
-        ValueError: a layer's class has no form of that name.
-    """
-    for layer in layers_in(network):
-        name = type(layer).__name__
-        if name in forms and hasattr(type(layer), "FORMS"):  # not another's of that name
-            layer.form = check_name(f"form of {name}", forms[name], type(layer).FORMS)
 
 
 def layers_in(parent: keras.layers.Layer) -> Iterator[keras.layers.Layer]:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Any, ClassVar
+from typing import Any
 
 import keras
 from keras import ops
@@ -20,17 +20,14 @@ class SelfAttention2D(keras.layers.Layer):
     Call: `[B, H, W, C]` ► the same shape; own norm, and the raw input added back.
 
     Attributes:
-        form: str, a key of `FORMS`. `"plain"` projects the map four times. `"folded"` does it
-            twice where there is one head: a smaller graph to sample from, a costlier gradient.
-            See `kdiffusion.networks`.
+        folded: bool, False at first. Whether one head projects the map twice instead of four times:
+            a smaller graph to sample from, a costlier gradient.
     """
-
-    FORMS: ClassVar = {"plain": "_plain", "folded": "_folded"}
 
     def __init__(self, heads: int = 1, **kwargs: Any):
         super().__init__(**kwargs)
         self.heads = heads
-        self.form = "plain"
+        self.folded = False
         self.norm = GroupNorm(dtype=self.dtype_policy.name, name="norm")
 
     def build(self, input_shape: Shape) -> None:
@@ -51,7 +48,7 @@ class SelfAttention2D(keras.layers.Layer):
             layer.build(input_shape)
 
     def call(self, inputs: Tensor) -> Tensor:
-        return getattr(self, self.FORMS[self.form])(inputs)
+        return self._folded(inputs) if self.folded and self.heads == 1 else self._plain(inputs)
 
     def _plain(self, inputs):
         _, height, width, channels = inputs.shape
@@ -78,8 +75,6 @@ class SelfAttention2D(keras.layers.Layer):
         y; (x Wq + bq) Wk' y' is left. And as the softmax's weights add up to 1, the last projection
         can do what Wv and bv do.
         """
-        if self.heads > 1:
-            return self._plain(inputs)
         _, height, width, channels = inputs.shape
         scale = channels**-0.5
         query_kernel = scale * ops.matmul(self.query.kernel, ops.transpose(self.key.kernel))

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Any, ClassVar
+from typing import Any
 
 import keras
 import numpy as np
@@ -196,19 +196,11 @@ class Upsample(keras.layers.Layer):
         channels: int. Output channels.
 
     Call: `[B, H, W, C]` ► `[B, 2 H, 2 W, channels]`.
-
-    Attributes:
-        form: str, a key of `FORMS`. `"resized"` doubles the map, then convolves; `"transposed"` is
-            one transposed convolution. See `kdiffusion.networks`.
     """
-
-    FORMS: ClassVar = {"resized": "_resized", "transposed": "_transposed"}
 
     def __init__(self, channels: int, **kwargs: Any):
         super().__init__(**kwargs)
         self.channels = channels
-        # In bfloat16 on a processor, TensorFlow's transposed convolution is slower on maps of 8x8.
-        self.form = "transposed" if self.compute_dtype == "float32" else "resized"
         self.conv = keras.layers.Conv2D(
             channels, 3, padding="same", dtype=self.dtype_policy.name, name="conv"
         )
@@ -218,7 +210,8 @@ class Upsample(keras.layers.Layer):
         self.conv.build((batch, 2 * height, 2 * width, channels))
 
     def call(self, inputs: Tensor) -> Tensor:
-        return getattr(self, self.FORMS[self.form])(inputs)
+        # In bfloat16 on a processor, TensorFlow's transposed convolution is slower on maps of 8x8.
+        return (self._transposed if self.compute_dtype == "float32" else self._resized)(inputs)
 
     def _resized(self, inputs):
         # XLA lacks the gradient of `ops.image.resize` in half precision.

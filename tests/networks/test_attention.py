@@ -5,12 +5,12 @@ from kdiffusion.networks import attention
 from tests.networks.layer_values import MAP, random_inputs, randomise
 
 
-@pytest.mark.parametrize("form", attention.SelfAttention2D.FORMS)
+@pytest.mark.parametrize("folded", [False, True])
 @pytest.mark.parametrize("heads", [1, 4])
-def test_attention_equals_a_second_implementation(heads, form):
+def test_attention_equals_a_second_implementation(heads, folded):
     x, size = random_inputs([MAP])[0], MAP[-1] // heads
     layer = attention.SelfAttention2D(heads)
-    layer.form = form
+    layer.folded = folded
     layer(x)
     randomise(layer)
     normed = np.asarray(layer.norm(x)).reshape(2, 24, 16)
