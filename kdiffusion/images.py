@@ -89,17 +89,18 @@ def _pixels(image, channels):
     return pixels.reshape(*pixels.shape[:2], -1)
 
 
-def fit_image(pixels: np.ndarray, image_size: ImageSize) -> np.ndarray:
+def fit_image(pixels: np.ndarray, image_size: ImageSize | None) -> np.ndarray:
     """The largest centred part of an image of the size's proportions, resampled with Lanczos.
 
     Args:
         pixels: uint8 array `[H, W, C]`, C = 1 or 3.
-        image_size: int or (height, width) of the result, in pixels.
+        image_size: int or (height, width) of the result, in pixels; None: as it is.
 
     Returns:
         uint8 array `[height, width, C]`; the input itself where it has that size.
     """
-    height, width = (image_size, image_size) if isinstance(image_size, int) else image_size
+    size = (image_size, image_size) if isinstance(image_size, int) else image_size
+    height, width = size or pixels.shape[:2]
     if pixels.shape[:2] == (height, width):
         return pixels
     # Pillow counts width first.

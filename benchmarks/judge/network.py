@@ -40,21 +40,6 @@ class Shift(keras.layers.Layer):
         return inputs + SHIFT_GAIN * self.shift
 
 
-def level_widths(image_shape: tuple[int, int, int], width: int) -> tuple[int, ...]:
-    """Channels of each level: two halvings less than bring the smaller side to one pixel.
-
-    Args:
-        image_shape: (height, width, channels).
-        width: int. Channels of the first level; the others have four times as many.
-
-    Returns:
-        tuple of int: three levels for 32 pixels, one for 8.
-    """
-    side = min(image_shape[:2])
-    levels = max(1, round(math.log2(side)) - 2)
-    return (width, *(levels - 1) * (4 * width,))
-
-
 def judge_network(
     image_shape: tuple[int, int, int],
     num_classes: int,
@@ -67,7 +52,7 @@ def judge_network(
     Args:
         image_shape: (height, width, channels).
         num_classes: int.
-        width: int. Channels of the first level.
+        width: int. Channels of the first level; the others have four times as many.
         seed: int. Of the initial weights.
         dtype_policy: str. Keras dtype policy of the convolutions, or `"auto"` for the machine's.
 
@@ -83,7 +68,9 @@ def judge_network(
     )
     x = _gelu(whiten(image))
     whiten.kernel.trainable = False
-    for level, channels in enumerate(level_widths(image_shape, width)):
+    # Two halvings less than bring the smaller side to one pixel: 3 of 32 pixels, 1 of 8.
+    levels = max(1, round(math.log2(min(image_shape[:2]))) - 2)
+    for level, channels in enumerate([width, *(levels - 1) * [4 * width]]):
         for half in range(2):
             x = keras.layers.Conv2D(
                 channels, 3, padding="same", use_bias=False, dtype=dtype_policy,

@@ -21,8 +21,6 @@ DOWNLOADS = {
 }
 ARTIFACTS = ("denoiser_float16.onnx", "denoiser_int8.onnx")  # a model has one of them
 WEIGHTS = "denoiser_float16.safetensors"
-# Of a model that is downloaded.
-HOLD_WEIGHTS = ("denoiser.safetensors",)
 
 
 def is_url(place: str | os.PathLike) -> bool:
@@ -60,7 +58,7 @@ def existing(path: str | os.PathLike, weights: bool = False) -> Path:
     if is_url(path):
         url = os.fspath(path)
         part = DOWNLOADS[check_name("scheme", url.partition("://")[0], DOWNLOADS)]
-        files = HOLD_WEIGHTS if weights else None
+        files = ("denoiser.safetensors",) if weights else None
         found = importlib.import_module(part).downloaded(url, files)
     elif str(path) in models:
         file = models[str(path)]

@@ -81,11 +81,8 @@ def read_numbers(directory: Path, paths: Sequence[Path], names: Sequence[str]) -
 
 def _read_images(paths, image_size):
     """uint8 `[N, H, W, C]`."""
-    images = []
-    for path in paths:
-        pixels = read_image(path)
-        # At once, before the next is read: photographs are large.
-        images.append(pixels if image_size is None else fit_image(pixels, image_size))
+    # Each at once, before the next is read: photographs are large.
+    images = [fit_image(read_image(path), image_size) for path in paths]
     check_one_size([pixels.shape for pixels in images])
     channels = max(pixels.shape[-1] for pixels in images)
     return np.stack([np.broadcast_to(each, (*each.shape[:2], channels)) for each in images])

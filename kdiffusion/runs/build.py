@@ -114,8 +114,7 @@ def _network(model, image_shape, num_classes, conditions):
 
 # Flags of a CPU that does (x86: AVX-512 or AMX; Arm: `bf16`).
 BFLOAT16_FLAGS = {"avx512_bf16", "amx_bf16", "bf16"}
-# NVIDIA's first generation that does is Ampere.
-BFLOAT16_COMPUTE_CAPABILITY = (8, 0)
+AMPERE = (8, 0)  # the compute capability of NVIDIA's first generation that does
 
 
 def resolve_policy(name: str) -> str:
@@ -136,7 +135,10 @@ def _devices_have_bfloat16():
         return True
     gpus = tf.config.list_physical_devices("GPU")
     details = [tf.config.experimental.get_device_details(gpu) for gpu in gpus]
-    return all(_gpu_has_bfloat16(each) for each in details) if gpus else cpu_has_bfloat16()
+    if not gpus:
+        return cpu_has_bfloat16()
+    # One that names no compute capability is not NVIDIA's: those that TensorFlow runs on have it.
+    return all(each.get("compute_capability", AMPERE) >= AMPERE for each in details)
 
 
 def cpu_has_bfloat16(description: Path = Path("/proc/cpuinfo")) -> bool:
@@ -149,10 +151,3 @@ def cpu_has_bfloat16(description: Path = Path("/proc/cpuinfo")) -> bool:
         return not BFLOAT16_FLAGS.isdisjoint(description.read_text().split())
     except OSError:
         return False
-
-
-def _gpu_has_bfloat16(details):
-    # One that names no compute capability is not NVIDIA's: those that TensorFlow runs on have it.
-    return details.get("compute_capability", BFLOAT16_COMPUTE_CAPABILITY) >= (
-        BFLOAT16_COMPUTE_CAPABILITY
-    )

@@ -74,10 +74,6 @@ class RunDirectory:
         return self.path / "checkpoints"
 
     @property
-    def tensorboard(self) -> Path:
-        return self.path / LOG
-
-    @property
     def network_conditions(self) -> dict[str, Any]:
         """The arguments of a network that is conditioned on more than a label."""
         arguments: dict[str, Any] = {}
@@ -109,7 +105,7 @@ class RunDirectory:
 
     def write(self) -> None:
         """Makes the folders and writes config.json, whole or not at all."""
-        for folder in (self.checkpoints, self.tensorboard):
+        for folder in (self.checkpoints, self.path / LOG):
             folder.mkdir(parents=True, exist_ok=True)
         content = {**dataclasses.asdict(self), "config": json.loads(self.config.to_json())}
         del content["path"]

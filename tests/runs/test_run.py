@@ -112,7 +112,9 @@ def test_a_run_read_back_is_the_model_that_was_trained(run):
 
 
 def _events(run, part):
-    events = EventAccumulator(str(run.directory.tensorboard / part), {"scalars": 0, "tensors": 0})
+    events = EventAccumulator(
+        str(run.directory.path / "tensorboard" / part), {"scalars": 0, "tensors": 0}
+    )
     return events.Reload()
 
 
@@ -245,5 +247,5 @@ def test_a_step_that_float16_leaves_out_is_no_fault_and_a_stopped_run_is_saved_w
     assert [path.name for path in run.checkpoints.glob("step_*")] == ["step_00000008"]
     assert logs_of(run.checkpoints / "step_00000008") == {}
     # The log has epochs that are whole.
-    events = EventAccumulator(str(run.tensorboard / "train"), {"tensors": 0}).Reload()
+    events = EventAccumulator(str(run.path / "tensorboard/train"), {"tensors": 0}).Reload()
     assert [event.step for event in events.Tensors("epoch/loss")] == [6]

@@ -59,8 +59,7 @@ def _from_folder(name, directory, image_size, validation_fraction, seed):
     rows = dict(zip(SPLITS, (np.flatnonzero(~held_out), np.flatnonzero(held_out)), strict=True))
 
     def decode(file):
-        pixels = read_image(file)
-        return pixels if image_size is None else fit_image(pixels, image_size)
+        return fit_image(read_image(file), image_size)
 
     def decoded(files) -> Iterator[list[np.ndarray]]:
         with ThreadPoolExecutor(os.cpu_count()) as pool:
