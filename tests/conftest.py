@@ -4,6 +4,7 @@ The toy is made by hand in ONNX, so that what surrounds the network is tested wi
 """
 
 import dataclasses
+import functools
 import gc
 import os
 import shutil
@@ -96,6 +97,15 @@ def run_python():
         return done
 
     return run
+
+
+@pytest.fixture
+def eagerly(monkeypatch):
+    """Models train eagerly: a few steps are done sooner than a graph of one is traced."""
+    from kdiffusion.training.diffusion_model import DiffusionModel
+
+    eager = functools.partialmethod(DiffusionModel.compile, run_eagerly=True)
+    monkeypatch.setattr(DiffusionModel, "compile", eager)
 
 
 @pytest.fixture(scope="session")

@@ -77,7 +77,10 @@ LESS = {
     "np.tile(ten, 20)": "np.tile(ten, 4)",
     "32, (1, 2), blocks_per_level=1, attention_resolutions=(4,)":
         "8, (1,), blocks_per_level=1, attention_resolutions=()",
-    "sample(cifar10, asked,": "sample(cifar10, asked, steps=5,",
+    "sample(cifar10, asked,": "sample(cifar10, asked, steps=2,",
+    "steps=250": "steps=50",
+    '"steps_per_epoch": 300': '"steps_per_epoch": 30',
+    "AdamW(2e-3))\\nsteps": "AdamW(2e-3), run_eagerly=True)\\nsteps",
 }
 notebooks = [nbformat.read(name, as_version=4) for name in sys.argv[1:]]
 for cell in [cell for notebook in notebooks for cell in notebook.cells]:

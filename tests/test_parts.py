@@ -53,6 +53,11 @@ for command in COMMANDS:
 
 
 TRAIN_AND_SAMPLE = """
+from functools import partialmethod
+from kdiffusion.training.diffusion_model import DiffusionModel
+
+# A few steps are done sooner than a graph of one is traced.
+DiffusionModel.compile = partialmethod(DiffusionModel.compile, run_eagerly=True)
 main(["train", *sys.argv[2:], "--optimizer.epochs", "1", "--run-dir", "run"])
 sample = ["sample", "run/export/denoiser.onnx", "--labels", "3", "7", "--per-label", "1"]
 main([*sample, "--steps", "2", "--out", "samples.png"])

@@ -13,7 +13,6 @@ from kdiffusion import __version__
 from kdiffusion.artifacts import ArtifactError, load_denoiser, load_sampler
 from kdiffusion.artifacts.integrity import SELF_CHECK_KEY
 from kdiffusion.artifacts.onnx_loader import CARD_KEY, SEAL_KEY
-from kdiffusion.diffusion.card import DenoiserCard
 from kdiffusion.diffusion.sampling import sample
 from kdiffusion.export.formats import FORMATS, export_network
 from kdiffusion.export.onnx_writer import OPSET
@@ -184,16 +183,3 @@ def test_an_existing_file_is_refused_before_any_work(kind, card):
     no_network = None  # would fail if it were touched
     with pytest.raises(FileExistsError, match="--overwrite"):
         export(no_network, card, path.parent, formats=[name])
-
-
-def test_the_card_and_the_weights_are_beside_every_export(small_network, card, tmp_path):
-    paths = export_network(small_network, card, tmp_path, ["saved_model"])
-    assert DenoiserCard.from_json((tmp_path / "card.json").read_text(encoding="utf-8")) == card
-    assert paths["safetensors"] == tmp_path / "denoiser.safetensors"
-    before = paths["safetensors"].stat().st_mtime_ns
-    # Those that are there stay, unless they may be replaced.
-    half = ["safetensors_float16"]
-    assert "safetensors" not in export_network(small_network, card, tmp_path, half)
-    assert paths["safetensors"].stat().st_mtime_ns == before
-    export_network(small_network, card, tmp_path, half, overwrite=True)
-    assert paths["safetensors"].stat().st_mtime_ns > before

@@ -9,6 +9,7 @@ import pytest
 
 from kdiffusion.__main__ import main
 from kdiffusion.artifacts import load_sampler, safetensors_loader
+from kdiffusion.diffusion.card import DenoiserCard
 from kdiffusion.export.formats import (
     CARD_FILE,
     FORMATS,
@@ -78,7 +79,11 @@ def test_a_folder_never_holds_two_networks(run, export_folder, tmp_path):
     for name in ("denoiser.safetensors", CARD_FILE):
         shutil.copy(export_folder / name, tmp_path)
     network = load_run(run.directory.path).model.ema_network
-    export_network(network, run.card, tmp_path, ["safetensors_float16"])  # of the same
+    kept = (tmp_path / "denoiser.safetensors").stat().st_mtime_ns
+    assert [*export_network(network, run.card, tmp_path, ["safetensors_float16"])] == [
+        "safetensors_float16"
+    ]
+    assert (tmp_path / "denoiser.safetensors").stat().st_mtime_ns == kept  # it is of the same
     network.set_weights([array + 1e-3 for array in network.get_weights()])
     with pytest.raises(FileExistsError, match="another network"):
         export_network(network, run.card, tmp_path, ["onnx_int8"])
@@ -101,7 +106,8 @@ def test_what_is_exported_is_the_average_of_the_weights_with_the_runs_card(run, 
         np.testing.assert_array_equal(average[name], value)
     assert any(np.any(live[name] != value) for name, value in found.weights.items())
     card = found.card
-    assert card == run.card
+    text = (export_folder / CARD_FILE).read_text(encoding="utf-8")
+    assert card == DenoiserCard.from_json(text) == run.card
     assert card.images_seen == 2 * 3 * 24
     assert (card.dataset, card.preset, card.steps) == ("folder", "tiny", 3)
     assert card.guidance_interval == (0.1, 10.0)

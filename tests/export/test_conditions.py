@@ -25,9 +25,12 @@ def model(request):
 
 @pytest.fixture(scope="module")
 def files(model, tmp_path_factory):
-    """Format ► path, of networks and of whole samplers; each was compared as it was written."""
+    """Format ► path, of networks and of whole samplers; each was compared as it was written.
+
+    Every format is there without classes; tests/conformance has them all with classes alone.
+    """
     folder, average, card = tmp_path_factory.mktemp("exported"), model.ema_network, model.card()
-    paths = export_network(average, card, folder, list(FORMATS))
+    paths = export_network(average, card, folder, ["onnx"] if card.class_names else list(FORMATS))
     samplers = export_sampler(average, card, folder, steps=3)
     return paths | {f"sampler {name}": path for name, path in samplers.items()}
 
@@ -43,14 +46,15 @@ def asked(model):
     }  # fmt: skip
 
 
-@pytest.mark.parametrize("name", FORMATS)
-def test_each_format_samples_by_the_conditions(model, files, asked, name):
-    denoiser = load_denoiser(files[name], trust=True)
-    assert denoiser.card == model.card()
+def test_each_format_samples_by_the_conditions(model, files, asked):
     expected = model.sample([0, 0], **asked)
-    np.testing.assert_allclose(
-        sample(denoiser, [0, 0], **asked), expected, atol=30 * FORMATS[name].tolerance
-    )
+    for name in FORMATS.keys() & files.keys():
+        denoiser = load_denoiser(files[name], trust=True)
+        assert denoiser.card == model.card()
+        np.testing.assert_allclose(
+            sample(denoiser, [0, 0], **asked), expected, atol=30 * FORMATS[name].tolerance,
+            err_msg=name,
+        )  # fmt: skip
 
 
 @pytest.mark.parametrize("name", SAMPLER_FORMATS)

@@ -51,7 +51,7 @@ def test_a_run_is_loaded_from_its_checkpoint(run_folder):
 
 
 @pytest.mark.slow
-def test_a_run_goes_on(run_folder):
+def test_a_run_goes_on(run_folder, eagerly):
     from kdiffusion.runs.config import Config
     from kdiffusion.runs.run import train
 

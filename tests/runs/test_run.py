@@ -80,14 +80,13 @@ def test_whether_a_run_begins_is_decided_when_the_folder_is_its_own(
     monkeypatch.setattr(run_directory, "lock", locked_late)
     with pytest.raises(FileExistsError, match="already holds"):
         train(tiny(), tmp_path)
-    resumed = train(run.directory.config, tmp_path, resume=True)
-    assert resumed.first_step == resumed.model.step.numpy() == 12
 
 
 def test_a_signal_as_the_run_is_exported_is_told_when_that_is_done(run, tmp_path):
     shutil.copytree(run.directory.path, tmp_path, dirs_exist_ok=True)
 
     def at_end(run):
+        assert run.first_step == run.model.step.numpy() == 12
         with pytest.raises(TimeoutError), run_directory.lock(tmp_path):
             pass
         os.kill(os.getpid(), signal.SIGTERM)
@@ -138,21 +137,21 @@ def test_a_network_that_learnt_nothing_without_a_label_is_not_guided(run):
     assert run.card.guidance_strength == 0
 
 
-def _spoil_gradients(monkeypatch, number):
+def _spoil_gradients(monkeypatch):
     """Those of the eighth step."""
     apply = diffusion_model.apply_gradients
 
     def spoil(optimizer, gradients, *others):
-        first = tf.where(optimizer.iterations == 7, number, 0.0) + gradients[0]
+        first = tf.where(optimizer.iterations == 7, np.inf, 0.0) + gradients[0]
         return apply(optimizer, [first, *gradients[1:]], *others)
 
     monkeypatch.setattr(diffusion_model, "apply_gradients", spoil)
 
 
 def test_the_first_step_that_is_not_finite_stops_with_the_checkpoints_before_it_kept(
-    tiny, tmp_path, monkeypatch
+    tiny, tmp_path, monkeypatch, eagerly
 ):
-    _spoil_gradients(monkeypatch, float("inf"))
+    _spoil_gradients(monkeypatch)
     every = {"checkpoint_every_steps": 1, "checkpoint_every_epochs": 100, "checkpoints_to_keep": 9}
     with pytest.raises(FloatingPointError, match=r"step 8\..*--optimizer\.learning-rate"):
         train(tiny(run=every), tmp_path)
@@ -237,9 +236,9 @@ class Stop(keras.callbacks.Callback):
 
 
 def test_a_step_that_float16_leaves_out_is_no_fault_and_a_stopped_run_is_saved_where_it_stopped(
-    tiny, tmp_path, monkeypatch
+    tiny, tmp_path, monkeypatch, eagerly
 ):
-    _spoil_gradients(monkeypatch, float("inf"))
+    _spoil_gradients(monkeypatch)
     config = tiny(model={"dtype_policy": "mixed_float16"}, run={"checkpoint_every_epochs": 100})
     stopped = train(config, tmp_path, callbacks=[Stop()])
     assert all(np.all(np.isfinite(weights)) for weights in _weights(stopped.model))

@@ -12,7 +12,7 @@ def test_samples_of_a_script_are_those_of_its_seeds(tmp_path):
     names = "cat", "dog"
     network = kd.UNet((4, 4, 1), 2, 4, (1,), 1, ())
     model = kd.DiffusionModel(network, kd.make_schedule("cosine"))
-    model.compile("sgd")
+    model.compile("sgd", run_eagerly=True)
 
     def card(model):
         return model.card(class_names=names, steps=2)

@@ -32,6 +32,7 @@ TOGETHER = """
 import functools, hashlib, os, signal, sys, keras
 from kdiffusion.commands import train
 from kdiffusion.data import load_dataset
+from kdiffusion.export import formats
 from kdiffusion.runs import run, strategy as strategies
 from kdiffusion.runs.fit import SaveCheckpoint
 from kdiffusion.runs.strategy import distributed_batches
@@ -41,6 +42,7 @@ from tests.runs.conftest import as_it_was
 strategies.multi_worker = functools.cache(strategies.multi_worker)
 # A run that is resumed reads every number: the network that is there is traced already.
 run.build_model = functools.cache(run.build_model)
+formats.export_run = functools.partial(formats.export_run, formats=["onnx"])
 arguments, folder = sys.argv[1:-2], sys.argv[-1]
 
 def to(name, *options):

@@ -64,7 +64,7 @@ def address(site, serve):
     return serve(site)
 
 
-@pytest.fixture(scope="module")
+@pytest.fixture(scope="session")
 def launch(find_program):
     """`launch(*arguments)`: Chromium without a window."""
     chromium = find_program("chromium", "the browser Chromium")
@@ -74,7 +74,7 @@ def launch(find_program):
         )
 
 
-@pytest.fixture(scope="module")
+@pytest.fixture(scope="session")
 def browser(launch):
     """Chromium without WebGPU."""
     with launch("--disable-gpu") as browser:

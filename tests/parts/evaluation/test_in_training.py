@@ -90,7 +90,7 @@ def test_a_folder_which_no_judge_reads_is_not_evaluated(digits, tmp_path, capsys
 def test_a_script_has_evaluations_of_its_own(digits, tmp_path):
     network = kd.UNet((8, 8, 1), 10, 4, (1,), 1, ())
     model = kd.DiffusionModel(network, kd.make_schedule("cosine"), prediction_type="v")
-    model.compile("sgd")
+    model.compile("sgd", run_eagerly=True)
 
     def card(model):
         return model.card(class_names=NAMES, steps=2)
