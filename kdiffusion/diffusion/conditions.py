@@ -132,16 +132,15 @@ def check_conditions(card: DenoiserCard, asked: Asked, count: int) -> Conditions
     return conditions
 
 
-def trial_conditions(card: DenoiserCard, labels: Integers, seed: int = 0) -> Conditions:
+def trial_conditions(card: DenoiserCard, labels: Integers) -> Conditions:
     """Conditions to try a network with: numbers about their means, and images of noise.
 
     Args:
         card: `DenoiserCard`.
         labels: ints `[B]`. Where they are null, the others are, too; without classes, where they
             are the last.
-        seed: int.
     """
-    rng, label = np.random.default_rng(seed), np.asarray(labels, np.int32)
+    rng, label = np.random.default_rng(0), np.asarray(labels, np.int32)
     numbers: Any = None
     image: Any = None
     if card.numbers is not None:

@@ -139,20 +139,13 @@ async function download(name, report = () => {}) {
     throw new Error(`${name}: the server answered ${response.status} ${response.statusText}`);
   }
   const total = Number(response.headers.get("Content-Length"));
-  const chunks = [];
   let loaded = 0;
-  for (const reader = response.body.getReader(); ;) {
-    const { done, value } = await reader.read();
-    if (done) break;
-    chunks.push(value);
-    loaded += value.length;
-    report({ kind: "loading", loaded, total });
-  }
-  const bytes = new Uint8Array(loaded);
-  let at = 0;
-  for (const chunk of chunks) {
-    bytes.set(chunk, at);
-    at += chunk.length;
-  }
-  return bytes;
+  const counted = new TransformStream({
+    transform(chunk, controller) {
+      loaded += chunk.length;
+      report({ kind: "loading", loaded, total });
+      controller.enqueue(chunk);
+    },
+  });
+  return new Uint8Array(await new Response(response.body.pipeThrough(counted)).arrayBuffer());
 }

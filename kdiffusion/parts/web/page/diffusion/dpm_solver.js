@@ -39,8 +39,5 @@ export async function dpmpp2mStep(predict, x, t, s, schedule, history) {
 export async function dpmpp2mSdeStep(predict, x, t, s, schedule, history, normal) {
   const estimate = await predict(x, t);
   const x0 = extrapolated(estimate, history, schedule, s);
-  const mean = schedule.posteriorMean(x0, x, t, s);
-  if (s < 0) return { x: mean, estimate }; // no noise on the last step
-  const spread = Math.sqrt(schedule.posteriorVariance(t, s));
-  return { x: weightedSum(1, mean, spread, normal()), estimate };
+  return { x: schedule.posterior(x0, x, t, s, normal), estimate };
 }

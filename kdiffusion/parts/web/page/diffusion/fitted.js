@@ -12,11 +12,6 @@ export async function fittedStep(predict, x, t, s, schedule, history, normal, ca
   const terms = [x, estimate.x0, ...history.toReversed().map((look) => look.x0)];
   const ddim = firstOrder(x, estimate.x0, schedule, t, s);
   const row = card.coefficients[card.timesteps.indexOf(t)];
-  return { x: weightedSum(1, ddim, 1, combined(row, terms)), estimate };
-}
-
-/** The weights times the arrays; weights without an array are those of missing history, 0. */
-function combined(weights, arrays) {
-  const nothing = new Float64Array(arrays[0].length);
-  return arrays.reduce((sum, array, i) => weightedSum(1, sum, weights[i], array), nothing);
+  // Coefficients without a term are those of missing history, 0.
+  return { x: terms.reduce((sum, term, i) => weightedSum(1, sum, row[i], term), ddim), estimate };
 }

@@ -11,16 +11,13 @@ import { unipcStep } from "./unipc.js";
 import { weightedSum } from "./weighted_sum.js";
 
 /** Ancestral sampling (Ho et al. 2020, algorithm 2), with the variance that the card says. */
-export async function ddpmStep(predict, x, t, s, schedule, history, normal, { variance }) {
+async function ddpmStep(predict, x, t, s, schedule, history, normal, { variance }) {
   const estimate = await predict(x, t);
-  const mean = schedule.posteriorMean(estimate.x0, x, t, s);
-  if (s < 0) return { x: mean, estimate }; // no noise on the last step
-  const spread = Math.sqrt(schedule.posteriorVariance(t, s, variance));
-  return { x: weightedSum(1, mean, spread, normal()), estimate };
+  return { x: schedule.posterior(estimate.x0, x, t, s, normal, variance), estimate };
 }
 
 /** DDIM without fresh noise (Song et al. 2021, eq. 12). */
-export async function ddimStep(predict, x, t, s, schedule) {
+async function ddimStep(predict, x, t, s, schedule) {
   const estimate = await predict(x, t);
   const abarS = schedule.alphaBar(s);
   return {

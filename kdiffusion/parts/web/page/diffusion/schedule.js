@@ -28,22 +28,17 @@ export class NoiseSchedule {
     return 0.5 * (Math.log(this.alphaBar(t)) - Math.log1p(-this.alphaBar(t)));
   }
 
-  /** The mean of q(x_s | x_t, x_0) (Ho et al. 2020, eq. 7). */
-  posteriorMean(x0, x, t, s) {
+  /**
+   * x_s of q(x_s | x_t, x_0) (Ho et al. 2020, eq. 7), by the draws of `normal`; its mean at s = -1,
+   * as the last step adds no noise. The variance is one of section 3.2.
+   */
+  posterior(x0, x, t, s, normal, variance = "fixed_small") {
     const [abarT, abarS] = [this.alphaBar(t), this.alphaBar(s)];
     const beta = 1 - abarT / abarS;
-    return weightedSum(
-      (Math.sqrt(abarS) * beta) / (1 - abarT),
-      x0,
-      (Math.sqrt(abarT / abarS) * (1 - abarS)) / (1 - abarT),
-      x,
-    );
-  }
-
-  /** The variance of p(x_s | x_t), s >= 0 (Ho et al. 2020, section 3.2). */
-  posteriorVariance(t, s, variance = "fixed_small") {
-    const [abarT, abarS] = [this.alphaBar(t), this.alphaBar(s)];
-    const beta = 1 - abarT / abarS;
-    return variance === "fixed_large" ? beta : (beta * (1 - abarS)) / (1 - abarT);
+    const left = (1 - abarS) / (1 - abarT);
+    const ofX0 = (Math.sqrt(abarS) * beta) / (1 - abarT);
+    const mean = weightedSum(ofX0, x0, Math.sqrt(abarT / abarS) * left, x);
+    if (s < 0) return mean;
+    return weightedSum(1, mean, Math.sqrt(variance === "fixed_large" ? beta : beta * left), normal());
   }
 }
