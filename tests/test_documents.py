@@ -9,12 +9,12 @@ from pkgutil import resolve_name
 
 import numpy as np
 import pytest
-from PIL import Image
 
 from kdiffusion.__main__ import call
 from kdiffusion.commands import COMMANDS
 from kdiffusion.commands.train import parse
 from kdiffusion.diffusion.samplers import SAMPLERS
+from tests.data.made_up import write_folder
 
 ROOT = Path(__file__).resolve().parents[1]
 DOCS = ROOT / "docs"
@@ -56,9 +56,8 @@ def test_batches_of_your_own_train_as_data_md_says(tmp_path, monkeypatch, eagerl
     """With a smaller network than the preset's, and a quicker optimizer."""
     loader, snippet = _blocks("docs/data.md", "python")
     monkeypatch.chdir(tmp_path)
-    for level, name in ((0, "black"), (255, "white")):
-        Path("my_images", name).mkdir(parents=True)
-        Image.new("RGB", (40, 40), (level,) * 3).save(Path("my_images", name, "1.png"))
+    levels = {"black/1.png": 0, "white/1.png": 255}
+    write_folder("my_images", {n: np.full((40, 40, 3), i, np.uint8) for n, i in levels.items()})
     loaded = {}
     exec(loader, loaded)
     ((images, labels),) = loaded["images"]

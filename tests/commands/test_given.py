@@ -12,16 +12,15 @@ import kdiffusion as kd
 from kdiffusion.__main__ import main
 from kdiffusion.diffusion.card import ConditionImage, Number
 from kdiffusion.images import to_model_range
+from tests.data.made_up import random_pixels, write_folder
 from tests.onnx_models import make_denoiser
 
 
 @pytest.fixture
 def drawings(tmp_path):
     """Two images in a folder, uint8 `[2, 6, 4, 3]`."""
-    pixels = np.random.default_rng(0).integers(0, 256, (2, 6, 4, 3), np.uint8)
-    (tmp_path / "drawings").mkdir()
-    for name, image in zip("ab", pixels, strict=True):
-        Image.fromarray(image).save(tmp_path / "drawings" / f"{name}.png")
+    pixels = random_pixels(2, (6, 4, 3))
+    write_folder(tmp_path / "drawings", {"a.png": pixels[0], "b.png": pixels[1]})
     return pixels
 
 
@@ -86,14 +85,11 @@ def test_an_image_is_varied_and_filled_in_by_what_is_given(run, drawings):
 
 
 def test_a_sampler_is_fitted_to_the_conditions_of_a_data_set(run, tmp_path, capsys):
-    rows = ["file_name,light"]
-    for name in ("cat", "dog", "ape"):
-        for root in ("photos", "pairs"):
-            (tmp_path / root / name).mkdir(parents=True)
-            for i in range(4):
-                pixels = np.full((6, 4, 3), 60 * i, np.uint8)
-                Image.fromarray(pixels).save(tmp_path / root / name / f"{i}.png")
-        rows += [f"{name}/{i}.png,{i / 4}" for i in range(4)]
+    levels = {f"{name}/{i}.png": i for name in ("cat", "dog", "ape") for i in range(4)}
+    for root in ("photos", "pairs"):
+        files = {name: np.full((6, 4, 3), 60 * i, np.uint8) for name, i in levels.items()}
+        write_folder(tmp_path / root, files)
+    rows = ["file_name,light", *(f"{name},{i / 4}" for name, i in levels.items())]
     (tmp_path / "photos" / "metadata.csv").write_text("\n".join(rows))
     few = ["--steps", 2, "--seeds", 6, "--out", "few.onnx", "--data", "photos"]
     with pytest.raises(SystemExit, match="`image` must be given"):

@@ -14,6 +14,7 @@ from kdiffusion.commands.inputs import read_given_image
 from kdiffusion.commands.outputs import grid_by_class
 from kdiffusion.diffusion.card import ConditionImage
 from kdiffusion.diffusion.seeded_noise import initial_latents
+from tests.data.made_up import random_pixels, write_folder
 from tests.onnx_models import make_denoiser
 
 LABELS, TWO = ["--labels", "ape", "cat", "--per-label", 2, "--seed", 7], [2, 2, 0, 0]
@@ -37,13 +38,9 @@ def run(toy, tmp_path, monkeypatch):
 @pytest.fixture
 def pictures(tmp_path):
     """Paths of an image and of a mask whose lower half is white."""
-    pixels = np.random.default_rng(0).integers(0, 256, (2, 6, 4, 3), np.uint8)
-    for name, image in zip(("a.png", "b.png"), pixels, strict=True):
-        Image.fromarray(image).save(tmp_path / name)
-    mask = np.zeros((6, 4), np.uint8)
-    mask[3:] = 255
-    Image.fromarray(mask).save(tmp_path / "mask.png")
-    return tmp_path / "a.png", tmp_path / "b.png", tmp_path / "mask.png"
+    mask = np.repeat(np.uint8([0, 255]), 3)[:, None].repeat(4, axis=1)
+    write_folder(tmp_path, {"a.png": random_pixels(1, (6, 4, 3))[0], "mask.png": mask})
+    return tmp_path / "a.png", tmp_path / "mask.png"
 
 
 def _check_arrays(path, images, labels=TWO, seeds=SEEDS):
@@ -133,7 +130,7 @@ def test_image_to_image_makes_what_the_library_makes(run, toy, card, pictures):
 
 
 def test_inpaint_paints_what_the_library_paints(run, toy, card, pictures, capsys):
-    image, _, mask = pictures
+    image, mask = pictures
     options = ["--resamplings", 2, "--jump-steps", 2, "--steps", 4, "--npz", "images.npz"]
     folder = run("inpaint", image, mask, *LABELS, *options)
     given, marked = read_given_image(image, card), np.asarray(Image.open(mask)) == 255

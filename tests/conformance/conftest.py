@@ -47,14 +47,6 @@ def _random_unet(*arguments, **options):
 
 
 @pytest.fixture(scope="session")
-def float32_network(network):
-    """The network that every exported file must agree with."""
-    from kdiffusion.export.source import inference_network
-
-    return inference_network(network)
-
-
-@pytest.fixture(scope="session")
 def exported(network, card, tmp_path_factory):
     """Format name ► path. Do not change the files; copy them."""
     return export_network(network, card, tmp_path_factory.mktemp("exported"), tuple(FORMATS))

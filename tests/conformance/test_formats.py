@@ -42,11 +42,11 @@ def test_a_prediction_does_not_depend_on_its_batch(denoisers, format_name, card)
     np.testing.assert_allclose(alone[0], together[11], atol=1e-5)
 
 
-def test_the_onnx_graph_is_small(exported, float32_network):
+def test_the_onnx_graph_is_small(exported, network):
     """The layers that make it fast rest on what the converter writes."""
     operations = collections.Counter(n.op_type for n in onnx.load(exported["onnx"]).graph.node)
-    norms = sum(isinstance(x, GroupNorm) for x in float32_network._flatten_layers())
-    upsamplings = sum(isinstance(x, Upsample) for x in float32_network._flatten_layers())
+    norms = sum(isinstance(x, GroupNorm) for x in network._flatten_layers())
+    upsamplings = sum(isinstance(x, Upsample) for x in network._flatten_layers())
     assert norms > 5
     assert upsamplings > 0
     assert operations["ReduceMean"] == 2 * norms  # of the map, and of its squares

@@ -6,7 +6,7 @@ import tensorflow_datasets as tfds
 from PIL import Image
 
 from kdiffusion.data import load_dataset
-from tests.data.made_up import random_pixels, store_tfds
+from tests.data.made_up import random_pixels, store_tfds, write_folder
 
 SHAPE = (6, 7, 3)
 
@@ -86,8 +86,7 @@ def test_images_of_different_sizes_take_an_image_size(tmp_path):
 
 
 def test_nothing_is_downloaded_into_a_folder_of_images(tmp_path):
-    (tmp_path / "cats").mkdir()
-    Image.fromarray(TRAIN[0][0]).save(tmp_path / "cats" / "1.png")
+    write_folder(tmp_path, {"cats/1.png": TRAIN[0][0]})
     with pytest.raises(ValueError, match=r"--data\.name folder"):
         load(tmp_path, name="cifar10")
     assert [path.name for path in tmp_path.iterdir()] == ["cats"]

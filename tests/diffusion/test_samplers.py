@@ -69,7 +69,7 @@ OPTION_VALUES = {"variance": VARIANCES, "eta": (0.5,)}
 STOCHASTIC = [
     (name, options)
     for name, sampler in SAMPLERS.items()
-    for options in ({}, *({key: value} for key in sampler.options for value in OPTION_VALUES[key]))
+    for options in [{key: value} for key in sampler.options for value in OPTION_VALUES[key]] or [{}]
     if sampler.always_random or "eta" in options
 ]
 

@@ -36,14 +36,14 @@ CASES = {
 
 @pytest.fixture(scope="module")
 def imported(tmp_path_factory):
-    """Name ► path of the imported file, made when it is asked for."""
+    """Name ► Denoiser of the imported file, made when it is asked for."""
     made = {}
 
     def of(name):
         if name not in made:
             folder = tmp_path_factory.mktemp(name)
             main(EXAMPLES / name, folder, null_row=CASES[name][0])
-            made[name] = folder / "denoiser.safetensors"
+            made[name] = load_denoiser(folder / "denoiser.safetensors")
         return made[name]
 
     return of
@@ -56,7 +56,7 @@ def recorded():
 
 @pytest.mark.parametrize("name", CASES)
 def test_it_predicts_and_samples_what_diffusers_did(imported, recorded, name):
-    denoiser, numbers = load_denoiser(imported(name)), recorded[name]
+    denoiser, numbers = imported(name), recorded[name]
     _, shape, classes = CASES[name]
     assert denoiser.card.image_shape == shape
     assert denoiser.card.null_label == classes
@@ -75,7 +75,7 @@ def test_it_predicts_and_samples_what_diffusers_did(imported, recorded, name):
 
 
 def test_the_card_says_what_the_pipeline_samples_with_and_whence_it_came(imported, recorded):
-    denoiser, numbers = load_denoiser(imported("cifar10")), recorded["cifar10"]
+    denoiser, numbers = imported("cifar10"), recorded["cifar10"]
     card = denoiser.card
     assert (card.sampler, card.steps, card.prediction_type) == ("ddpm", 1000, "epsilon")
     assert card.schedule == make_schedule("linear", 1000)  # to the bit, so that a run says nothing
