@@ -39,10 +39,10 @@ def masked(images: np.ndarray, draws: np.ndarray) -> np.ndarray:
     _, height, width, _ = images.shape
     rows = _between(draws[:, 0], draws[:, 1], height)[:, :, None]
     columns = _between(draws[:, 2], draws[:, 3], width)[:, None, :]
-    return without(images, (rows & columns)[..., None])
+    return with_hole(images, (rows & columns)[..., None])
 
 
-def without(images: np.ndarray, hole: np.ndarray) -> np.ndarray:
+def with_hole(images: np.ndarray, hole: np.ndarray) -> np.ndarray:
     """Images `[..., H, W, C]` as `masked` makes them, of a hole that is given: bool `[..., 1]`."""
     return np.concatenate([np.where(hole, 0, images), np.where(hole, 1, -1)], axis=-1)
 

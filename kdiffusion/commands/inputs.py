@@ -13,7 +13,7 @@ import numpy as np
 import tyro
 from tyro.constructors import PrimitiveConstructorSpec
 
-from kdiffusion.condition_images import without
+from kdiffusion.condition_images import with_hole
 from kdiffusion.diffusion.conditions import Conditions, Integers, check_conditions
 from kdiffusion.diffusion.sampling_options import SamplingOptions
 from kdiffusion.images import fit_image, read_image, to_model_range
@@ -135,7 +135,7 @@ def read_condition_image(path: Path, card: DenoiserCard) -> np.ndarray:
     pixels = read_image(path, card.image.channels)
     if card.image.channels in (1, 3):
         return to_model_range(pixels)
-    return without(to_model_range(pixels[..., :-1]), pixels[..., -1:] < 128)
+    return with_hole(to_model_range(pixels[..., :-1]), pixels[..., -1:] < 128)
 
 
 ALL_CLASSES = "all"

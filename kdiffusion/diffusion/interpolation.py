@@ -11,7 +11,7 @@ import numpy as np
 from kdiffusion.diffusion.conditions import Asked, Labels, check_labels
 from kdiffusion.diffusion.denoiser import Denoiser, NetworkDenoiser
 from kdiffusion.diffusion.inversion import INVERTIBLE, invert
-from kdiffusion.diffusion.samplers import without_fresh_noise
+from kdiffusion.diffusion.samplers import deterministic_sampler
 from kdiffusion.diffusion.sampling import Callback, sample
 from kdiffusion.diffusion.sampling_plan import check_images, check_seeds
 from kdiffusion.diffusion.seeded_noise import initial_latents
@@ -71,7 +71,7 @@ def interpolate(
     """
     card = denoiser.card
     ends = initial_latents(check_seeds(seeds), card.image_shape) if latents is None else latents
-    sampler = without_fresh_noise(sampler, card.sampler, options.get("eta"))
+    sampler = deterministic_sampler(sampler, card.sampler, options.get("eta"))
     fractions = np.linspace(0.0, 1.0, frames)
     asked: Any = dict(label) if isinstance(label, Mapping) else {"label": label}
     if asked.get("numbers") is not None:

@@ -80,8 +80,8 @@ def find_sampler(name: str) -> Sampler:
     return SAMPLERS[check_name("sampler", name, SAMPLERS)]
 
 
-def without_fresh_noise(sampler: str | None, recommended: str, eta: float | None) -> str:
-    """The sampler where fresh noise would tell apart what should agree.
+def deterministic_sampler(sampler: str | None, recommended: str, eta: float | None) -> str:
+    """The sampler for images that should agree, which fresh noise would tell apart.
 
     Args:
         sampler: str. The caller's choice; None for the recommended one if it serves, else "ddim".

@@ -9,7 +9,7 @@ import numpy as np
 from kdiffusion.condition_images import enlarged, factor_of
 from kdiffusion.diffusion.conditions import Conditions, Integers, Labels, check_labels
 from kdiffusion.diffusion.denoiser import Denoiser, as_denoiser
-from kdiffusion.diffusion.samplers import without_fresh_noise
+from kdiffusion.diffusion.samplers import deterministic_sampler
 from kdiffusion.diffusion.sampling import sample
 from kdiffusion.diffusion.sampling_plan import check_seeds
 from kdiffusion.diffusion.seeded_noise import ImageNoise
@@ -77,7 +77,7 @@ def upsample(
     labels = np.repeat(check_labels(card, labels, len(seeds)), len(corners))
     asked = Conditions(labels, image=tiles(large).astype(np.float32))
     seeds = np.repeat(np.array(seeds, np.uint64), len(corners))
-    options["sampler"] = without_fresh_noise(sampler, card.sampler, options.get("eta"))
+    options["sampler"] = deterministic_sampler(sampler, card.sampler, options.get("eta"))
     sampled = sample(denoiser, asked, seeds, latents=tiles(latents), **options)
     sampled = sampled.reshape(len(images), len(corners), *sampled.shape[1:])
     return _blended(sampled, corners, overlap)[:, :rows, :columns]

@@ -64,6 +64,7 @@ class OneBatch(keras.utils.PyDataset):
 
 SOURCES = {
     "arrays": lambda *batch: batch,
+    "a batch size by position": lambda *batch: (*batch, 4),
     "tf.data": lambda *batch: (tf.data.Dataset.from_tensor_slices(batch).batch(4),),
     "generator": lambda *batch: ((batch for _ in range(2)),),
     "PyDataset": lambda *batch: (OneBatch(*batch),),
@@ -89,7 +90,7 @@ def test_every_label_of_an_array_is_looked_at(model):
     ("source", "batches", "seen"),
     [
         ("arrays", 2, 8),
-        ("positional", 2, 8),
+        ("a batch size by position", 2, 8),
         ("tf.data", 2, 8),
         ("generator", 2, 16),
         ("PyDataset", 1, 8),
@@ -99,9 +100,7 @@ def test_the_card_counts_the_images_and_the_first_ones_are_among_them(
     model, source, batches, seen, tmp_path
 ):
     options = {"batch_size": 4} if source == "arrays" else {}
-    arguments = [*SOURCES.get(source, SOURCES["arrays"])(IMAGES, LABELS)]
-    arguments += [4] if source == "positional" else []
-    model.fit(*arguments, steps_per_epoch=batches, verbose=0, **options)
+    model.fit(*SOURCES[source](IMAGES, LABELS), steps_per_epoch=batches, verbose=0, **options)
     assert int(model.step) == batches
     model.save(tmp_path / "model.keras")
     for each in (model, keras.saving.load_model(tmp_path / "model.keras")):
