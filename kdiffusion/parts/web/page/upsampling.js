@@ -2,6 +2,7 @@
 
 /** @import { Card } from "./artifact.js" */
 
+import { deterministic } from "./diffusion/interpolation.js";
 import { ImageNoise } from "./diffusion/seeded_noise.js";
 import { recommended } from "./settings.js";
 
@@ -27,7 +28,8 @@ export function enlarging(card, x, side, seed) {
     large,
     (value, i) => Math.min(Math.max(value, -1), 1) + NOISE_ON_SAMPLES * more[i],
   );
-  return { ...recommended(card), seed, more: { image } };
+  const settings = recommended(card);
+  return { ...settings, sampler: deterministic(settings.sampler), seed, more: { image } };
 }
 
 /** An array [outer, size, inner] with its middle axis `factor` times as long, by Pillow's bicubic. */
