@@ -114,7 +114,7 @@ def _title(key):
 
 def _classes(card):
     names = card.class_names
-    if len(names) == 1:
+    if len(names) < 2:
         return "It has no classes."
     listed = ", ".join(map(_escaped, names[:20])) + (", ..." if len(names) > 20 else "")
     return f"It samples {len(names)} classes: {listed}."
