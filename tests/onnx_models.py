@@ -1,9 +1,15 @@
 """ONNX models made by hand."""
 
+import dataclasses
+
 import numpy as np
+import onnx
 from onnx import TensorProto, helper, numpy_helper
 
 from kdiffusion.artifacts.onnx_loader import CARD_KEY
+from kdiffusion.diffusion.card import ConditionImage
+
+IDENTITY = [helper.make_node("Identity", ["image"], ["prediction"])]
 
 
 def make_model(nodes, inputs, outputs, constants=None, texts=None):
@@ -45,3 +51,19 @@ def make_denoiser(nodes, image_shape, card_text, constants=None, **conditions):
     inputs = {"noisy_image": image, "timestep": numbers, "label": numbers, **conditions}
     texts = {} if card_text is None else {CARD_KEY: card_text}
     return make_model(nodes, inputs, {"prediction": image}, constants, texts)
+
+
+def write_upsampler(path, card, shape, nodes=IDENTITY, constants=None):
+    """Writes a model that makes images twice as large, by nodes that predict x_0; gives its path.
+
+    Args:
+        path: Path.
+        card: `DenoiserCard`; its steps and sampler are the model's.
+        shape: `(height, width, channels)` of the larger image, which is its condition, too.
+        nodes, constants: as of `make_denoiser`.
+    """
+    image = ConditionImage(channels=shape[-1], meaning="downsampled_2")
+    card = dataclasses.replace(card, image_shape=shape, prediction_type="x0", image=image)
+    given = ["batch", *shape]
+    onnx.save(make_denoiser(nodes, shape, card.to_json(), constants, image=given), path)
+    return path

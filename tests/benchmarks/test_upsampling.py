@@ -3,26 +3,18 @@
 import re
 
 import numpy as np
-from onnx import helper
 from PIL import Image
 
 from benchmarks.upsampling import main
-from kdiffusion.diffusion.card import ConditionImage
 from kdiffusion.images import save_png
-from tests.onnx_models import make_denoiser
-
-SHAPE = (64, 64, 3)
+from tests.onnx_models import write_upsampler
 
 
 def test_bicubic_interpolation_measures_as_itself_and_photos_as_perfect(
     make_card, tmp_path, capsys
 ):
-    image = ConditionImage(channels=3, meaning="downsampled_2")
-    card = make_card(image_shape=SHAPE, prediction_type="x0", steps=1, sampler="ddim", image=image)
-    nodes = [helper.make_node("Identity", ["image"], ["prediction"])]
-    model = tmp_path / "upsampler.onnx"
-    graph = make_denoiser(nodes, SHAPE, card.to_json(), image=["batch", *SHAPE])
-    model.write_bytes(graph.SerializeToString())
+    card = make_card(steps=1, sampler="ddim")
+    model = write_upsampler(tmp_path / "upsampler.onnx", card, (64, 64, 3))
     rng, photos = np.random.default_rng(0), tmp_path / "photos"
     photos.mkdir()
     for name in "abc":

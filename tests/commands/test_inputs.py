@@ -16,9 +16,7 @@ from kdiffusion.commands.inputs import (
 )
 from kdiffusion.condition_images import masked
 from kdiffusion.diffusion.card import ConditionImage
-from kdiffusion.diffusion.sampling_options import RecommendedSampling
 from kdiffusion.images import to_model_range, to_uint8
-from kdiffusion.runs.config import SamplingConfig
 
 _OTHER_VALUES = {
     "sampler": ("unipc", "unipc"),
@@ -51,14 +49,6 @@ def test_a_flag_is_given_as_it_was_typed_and_alone(name):
     text, value = _OTHER_VALUES[name]
     flag = "--no-clip" if name == "clip" else f"--{name.replace('_', '-')}"
     assert _parse([flag, *text.split()]).given() == {name: value}
-
-
-def test_a_runs_settings_and_the_card_have_the_recommended_options(card):
-    names = {field.name for field in dataclasses.fields(RecommendedSampling)}
-    assert {field.name for field in dataclasses.fields(SamplingConfig)} == names
-    assert names <= {field.name for field in dataclasses.fields(card)}
-    resolved = _parse(["--steps", "3"]).resolve(card)
-    assert (resolved.sampler, resolved.steps, resolved.guidance_strength) == ("ddim", 3, 1.0)
 
 
 ANIMALS = ("cat", "dog", "Great Ape")

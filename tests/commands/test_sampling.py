@@ -1,21 +1,16 @@
 """The commands that sample write what the library samples, in the place that its row says."""
 
-import dataclasses
-
 import numpy as np
-import onnx
 import pytest
-from onnx import helper
 from PIL import Image
 
 import kdiffusion as kd
 from kdiffusion.__main__ import main
 from kdiffusion.commands.inputs import read_given_image
 from kdiffusion.commands.outputs import grid_by_class
-from kdiffusion.diffusion.card import ConditionImage
 from kdiffusion.diffusion.seeded_noise import initial_latents
 from tests.data.made_up import random_pixels, write_folder
-from tests.onnx_models import make_denoiser
+from tests.onnx_models import write_upsampler
 
 LABELS, TWO = ["--labels", "ape", "cat", "--per-label", 2, "--seed", 7], [2, 2, 0, 0]
 SEEDS = range(7, 11)
@@ -169,13 +164,7 @@ def test_a_film_goes_from_the_noise_to_the_images(run, toy, batch_size):
 @pytest.fixture
 def upsampler(card, tmp_path):
     """A file whose prediction of x_0 is the image that it is given, twice as large as the toy's."""
-    shape = (12, 8, 3)
-    image = ConditionImage(channels=3, meaning="downsampled_2")
-    twice = dataclasses.replace(card, image_shape=shape, prediction_type="x0", image=image)
-    nodes = [helper.make_node("Identity", ["image"], ["prediction"])]
-    model = make_denoiser(nodes, shape, twice.to_json(), image=["batch", *shape])
-    onnx.save(model, tmp_path / "upsampler.onnx")
-    return tmp_path / "upsampler.onnx"
+    return write_upsampler(tmp_path / "upsampler.onnx", card, (12, 8, 3))
 
 
 def test_samples_and_images_are_made_larger(run, toy, upsampler, pictures):

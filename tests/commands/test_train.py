@@ -1,6 +1,7 @@
 import dataclasses
 import json
 import re
+import sys
 from pathlib import Path
 
 import numpy as np
@@ -8,6 +9,7 @@ import pytest
 from sklearn.datasets import load_digits
 from sklearn.svm import SVC
 
+from kdiffusion.__main__ import main
 from kdiffusion.artifacts import load_denoiser
 from kdiffusion.commands import train
 from kdiffusion.images import to_uint8
@@ -24,12 +26,16 @@ ROOT = Path(__file__).parents[2]
         (["digits_few_steps", "--run.init-from", "None"], 1),
     ],
 )
-def test_a_mistake_is_told_at_once_and_leaves_nothing(run_python, tmp_path, arguments, status):
-    block = "import sys; sys.modules['tensorflow'] = None; sys.argv[0] = 'train.py'; "
-    run = f"import runpy; runpy.run_path({str(ROOT / 'train.py')!r}, run_name='__main__')"
-    done = run_python("-c", block + run, *arguments, cwd=tmp_path, status=status)
-    assert "Traceback" not in done.stderr
-    assert arguments[-1].strip("-") in done.stderr or arguments[-2].strip("-") in done.stderr
+def test_a_mistake_is_told_before_tensorflow_and_leaves_nothing(
+    tmp_path, monkeypatch, capsys, arguments, status
+):
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setitem(sys.modules, "tensorflow", None)
+    with pytest.raises(SystemExit) as ended:
+        main(["train", *arguments])
+    told = capsys.readouterr().err or ended.value.code
+    assert arguments[-1].strip("-") in told or arguments[-2].strip("-") in told
+    assert (ended.value.code == 2) == (status == 2)
     assert not list(tmp_path.iterdir())
 
 

@@ -10,12 +10,7 @@ import pytest
 from kdiffusion.__main__ import main
 from kdiffusion.artifacts import load_sampler, safetensors_loader
 from kdiffusion.diffusion.card import DenoiserCard
-from kdiffusion.export.formats import (
-    CARD_FILE,
-    FORMATS,
-    export_network,
-    formats_in,
-)
+from kdiffusion.export.formats import CARD_FILE, FORMATS, export_network, formats_in
 from kdiffusion.export.whole_sampler import SAMPLER_FORMATS, export_sampler
 from kdiffusion.networks import named_weights
 from kdiffusion.runs.build import load_run

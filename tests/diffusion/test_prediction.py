@@ -25,19 +25,6 @@ def test_a_prediction_holds_the_image_and_the_noise_at_every_timestep(prediction
     np.testing.assert_allclose(found, (x0, eps), atol=1e-11)
 
 
-def test_v_by_hand():
-    # abar = 0.64: signal 0.8, noise 0.6; v = 0.8 eps - 0.6 x0.
-    assert from_x0_and_eps(0.5, -1.0, 0.64, "v") == pytest.approx(-1.1)
-    x0, eps = to_x0_and_eps(-1.1, 0.8 * 0.5 - 0.6, 0.64, "v")
-    assert (x0, eps) == (pytest.approx(0.5), pytest.approx(-1.0))
-
-
-def test_pure_noise_needs_no_division_for_x0_and_v():
-    for prediction_type in ("x0", "v"):
-        prediction = from_x0_and_eps(0.5, -1.0, 0.0, prediction_type)
-        assert to_x0_and_eps(prediction, -1.0, 0.0, prediction_type) == (0.5, -1.0)
-
-
 def test_epsilon_with_zero_terminal_snr_is_refused_with_the_reason():
     schedule = make_schedule("cosine", 10, zero_terminal_snr=True)
     with pytest.raises(ValueError, match="zero terminal SNR"):

@@ -134,8 +134,3 @@ def test_linear_betas_are_scaled_to_their_number(num_timesteps):
     scale = 1000 / num_timesteps
     betas = np.minimum(np.linspace(1e-4 * scale, 0.02 * scale, num_timesteps), 0.999)
     np.testing.assert_allclose(linear_alphas_cumprod(num_timesteps), np.cumprod(1 - betas))
-
-
-def test_a_parameter_that_a_schedule_does_not_have_is_refused():
-    with pytest.raises(ValueError, match="offset"):
-        make_schedule("cosine", 10, first_beta=0.1)

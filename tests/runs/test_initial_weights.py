@@ -20,16 +20,12 @@ from tests.runs.conftest import as_it_was, last_checkpoint
 DIGITS = tuple("0123456789")
 
 
-def _random(model, seed=0):
-    rng = np.random.default_rng(seed)
+@pytest.fixture(scope="module")
+def parent_model(tiny_model):
+    model, rng = tiny_model(), np.random.default_rng(0)
     for network in (model.network, model.ema_network):
         network.set_weights([rng.standard_normal(w.shape) for w in network.get_weights()])
     return model
-
-
-@pytest.fixture(scope="module")
-def parent_model(tiny_model):
-    return _random(tiny_model())
 
 
 @pytest.fixture(scope="module")

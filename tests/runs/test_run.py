@@ -10,7 +10,6 @@ import keras
 import numpy as np
 import pytest
 import tensorflow as tf
-from filelock import FileLock
 from tensorboard.backend.event_processing.plugin_event_accumulator import EventAccumulator
 from tensorboard.util.tensor_util import make_ndarray
 
@@ -58,11 +57,6 @@ def run(tiny, tmp_path_factory, saved_before):
 
 def _weights(model):
     return [*model.network.get_weights(), *model.ema_network.get_weights()]
-
-
-def test_one_process_at_a_time_trains_in_a_folder(tiny, tmp_path):
-    with FileLock(tmp_path / "run.lock"), pytest.raises(TimeoutError, match=r"run\.lock"):
-        train(tiny(), tmp_path)
 
 
 def test_whether_a_run_begins_is_decided_when_the_folder_is_its_own(

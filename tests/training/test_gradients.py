@@ -4,7 +4,6 @@ import pytest
 import tensorflow as tf
 
 from kdiffusion.networks.unet import UNet
-from kdiffusion.training.timesteps import TIMESTEP_SAMPLING
 from tests.networks.layer_values import randomise
 from tests.training.toy import IMAGES, LABELS, Fixed, compiled, draw, model_of
 
@@ -28,8 +27,8 @@ def test_a_step_of_sgd_follows_the_gradient_by_hand(scale_network, schedule):
     np.testing.assert_allclose(logs["loss"], np.mean(noise**2), rtol=1e-5)
 
 
-@pytest.mark.parametrize("timestep_sampling", TIMESTEP_SAMPLING)
-def test_a_batch_in_parts_is_the_whole_batch_under_every_timestep_sampling(
+@pytest.mark.parametrize("timestep_sampling", ["uniform", "loss_second_moment"])
+def test_a_batch_in_parts_is_the_whole_batch_also_where_its_losses_are_remembered(
     scale_network, schedule, timestep_sampling
 ):
     """After two steps of gradient descent."""

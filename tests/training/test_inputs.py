@@ -8,6 +8,7 @@ import tensorflow as tf
 from kdiffusion.diffusion.sampling import sample
 from kdiffusion.images import to_model_range
 from kdiffusion.training.diffusion_model import DiffusionModel
+from tests.cases import side_by_side
 
 PIXELS = np.random.default_rng(0).integers(0, 256, (8, 2, 2, 1), np.uint8)
 IMAGES = to_model_range(PIXELS)
@@ -71,8 +72,7 @@ SOURCES = {
 }
 
 
-@pytest.mark.parametrize("source", SOURCES)
-@pytest.mark.parametrize("case", REFUSED)
+@pytest.mark.parametrize(("case", "source"), side_by_side(REFUSED, SOURCES))
 def test_what_would_train_silently_wrong_is_refused_before_the_first_step(model, case, source):
     images, labels, name = REFUSED[case]
     with pytest.raises(ValueError, match=f"`{name}`"):

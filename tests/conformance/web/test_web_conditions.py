@@ -3,21 +3,17 @@
 import numpy as np
 import pytest
 
-from kdiffusion.diffusion.card import Number
 from kdiffusion.diffusion.schedules import make_schedule
 from kdiffusion.export.formats import export_network
 from kdiffusion.networks.unet import UNet
 from kdiffusion.parts.web import write_site
 from kdiffusion.training.diffusion_model import DiffusionModel
 from tests.conformance.web.canvas import address_of, assert_pixels, finished
+from tests.diffusion.test_conditions import NUMBERS
 from tests.networks.layer_values import randomise
 
 pytestmark = [pytest.mark.slow, pytest.mark.browser]
 
-NUMBERS = (
-    Number(name="weight", mean=400, std=150, low=100, high=900),
-    Number(name="slant", mean=0, std=7, low=-20, high=20, unit="degrees"),
-)
 DRAG = """(slider, value) => {
   slider.value = value;
   slider.dispatchEvent(new Event("input", { bubbles: true }));
@@ -56,8 +52,9 @@ def test_a_slider_for_each_number_redraws_as_it_is_dragged(model_and_page):
 
 def test_a_link_brings_the_sliders_back(model_and_page):
     model, page = model_and_page
-    page.locator("#number-weight").evaluate(DRAG, 650)
-    finished(page)
+    for name, value in (("slant", -10), ("weight", 650)):
+        page.locator(f"#number-{name}").evaluate(DRAG, value)
+        finished(page)
     page.goto(address_of(page))
     finished(page)
     assert float(page.input_value("#number-weight")) == pytest.approx(650)

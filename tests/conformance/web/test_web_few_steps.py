@@ -2,8 +2,8 @@
 
 import pytest
 
-from kdiffusion.artifacts.released import released_models
 from kdiffusion.parts.web import write_site
+from tests.conftest import ToyFile
 
 pytestmark = [pytest.mark.slow, pytest.mark.browser]
 
@@ -11,11 +11,13 @@ PHONE = {"width": 390, "height": 844}
 
 
 @pytest.fixture(scope="module")
-def page(tmp_path_factory, find_program, serve, opened):
+def page(tmp_path_factory, make_card, find_program, serve, opened):
     find_program("npm", "npm, which comes with Node.js")
-    folder = tmp_path_factory.mktemp("few_steps") / "site"
-    write_site(released_models()["cifar10_few_steps"], folder)
-    return opened(serve(folder), viewport=PHONE)
+    folder = tmp_path_factory.mktemp("few_steps")
+    classes = {"class_names": tuple("0123456789"), "null_label": 10}
+    card = make_card(image_shape=(8, 8, 3), steps=2, timesteps=(999, 500), **classes)
+    write_site(ToyFile(card.to_json(), (8, 8, 3)).write(folder / "model.onnx"), folder / "site")
+    return opened(serve(folder / "site"), viewport=PHONE)
 
 
 def test_ten_tiles_fill_the_rows_of_a_phone(page):

@@ -9,10 +9,9 @@ from onnx import helper
 from kdiffusion import load_denoiser, sample, upsample
 from kdiffusion.artifacts.integrity import ArtifactError
 from kdiffusion.commands.sample import NOISE_ON_SAMPLES
-from kdiffusion.diffusion.card import ConditionImage
 from kdiffusion.parts.web import write_site
 from tests.conformance.web.canvas import address_of, assert_pixels, finished
-from tests.onnx_models import make_denoiser
+from tests.onnx_models import write_upsampler
 
 pytestmark = [pytest.mark.slow, pytest.mark.browser]
 
@@ -26,23 +25,15 @@ def base(toy_file, card, tmp_path):
 
 
 @pytest.fixture
-def upsampler(make_card, card, tmp_path):
+def upsampler(make_card, tmp_path):
     """Path of one whose prediction at a pixel depends on x_t and the image there."""
-    height, width, channels = card.image_shape
-    shape = (2 * height, 2 * width, channels)
-    image = ConditionImage(channels=3, meaning="downsampled_2")
-    card = make_card(image_shape=shape, prediction_type="x0", steps=4, sampler="unipc", image=image)
     nodes = [
         helper.make_node("Mul", ["noisy_image", "half"], ["halved"]),
         helper.make_node("Add", ["halved", "image"], ["sum"]),
         helper.make_node("Tanh", ["sum"], ["prediction"]),
     ]
-    path = tmp_path / "upsampler.onnx"
-    text, given = card.to_json(), ["batch", *shape]
-    path.write_bytes(
-        make_denoiser(nodes, shape, text, {"half": 0.5}, image=given).SerializeToString()
-    )
-    return path
+    card, path = make_card(steps=4, sampler="unipc"), tmp_path / "upsampler.onnx"
+    return write_upsampler(path, card, (16, 24, 3), nodes, {"half": 0.5})
 
 
 def test_a_switch_shows_what_python_makes_of_an_image(

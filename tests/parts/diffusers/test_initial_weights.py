@@ -1,18 +1,18 @@
 """A run that starts from a network that `import` read: its labels."""
 
+from pathlib import Path
+
 import numpy as np
 
-from kdiffusion.export.formats import export_network
-from kdiffusion.networks import LABEL_TABLE, named_weights
+from kdiffusion.networks import LABEL_TABLE, describe, named_weights
 from kdiffusion.parts.diffusers.unet2d import UNet2D
 from kdiffusion.runs.build import build_model
-from kdiffusion.runs.initial_weights import read_parent
+from kdiffusion.runs.initial_weights import InitialWeights
 from kdiffusion.runs.resolve import resolve
 from tests.runs.conftest import tiny_config
 
 
-def _without_classes(folder, make_card):
-    """A file of weights of a network that was trained without labels, as `import` writes it."""
+def test_an_unconditional_parent_is_given_labels_and_predicts_what_it_did(make_card):
     network = UNet2D(
         (8, 8, 1), 1, (4, 8), 1, (False, True), (True, False),
         head_channels=2, norm_groups=2, norm_epsilon=1e-5, symmetric_padding=True,
@@ -22,16 +22,9 @@ def _without_classes(folder, make_card):
     network.set_weights([0.3 * rng.standard_normal(w.shape) for w in network.get_weights()])
     named_weights(network)[LABEL_TABLE].assign(np.zeros((2, 16)))
     card = make_card(image_shape=(8, 8, 1), class_names=("image",), null_label=1)
-    export_network(network, card, folder, ("safetensors",))
-    return network
-
-
-def test_an_unconditional_parent_is_given_labels_and_predicts_what_it_did(make_card, tmp_path):
-    network = _without_classes(tmp_path / "imported", make_card)
-    parent = read_parent(tmp_path / "imported")
-    assert parent.to_dict()["name"] == "imported"
-    run = {"init_from": str(tmp_path / "imported")}
-    asked = tiny_config(model={"network": "parent", "dropout": 0.1}, run=run)
+    weights = {name: np.asarray(value) for name, value in named_weights(network).items()}
+    parent = InitialWeights(card, weights, *describe(network), path=Path("x"), name="x")
+    asked = tiny_config(model={"network": "parent", "dropout": 0.1}, run={"init_from": "x"})
     config = resolve(asked, None, parent, (8, 8, 1))
     assert (config.model.network, config.model.dropout) == ("unet2d", 0.1)
     assert type(config).from_json(config.to_json()) == config

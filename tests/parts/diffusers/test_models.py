@@ -4,6 +4,7 @@ The folders in `examples` are diffusers' own, and so are the numbers, which
 `python -m benchmarks.diffusers_exactness --record` wrote.
 """
 
+import functools
 import json
 import pickle
 import shutil
@@ -37,26 +38,19 @@ CASES = {
 @pytest.fixture(scope="module")
 def imported(tmp_path_factory):
     """Name ► Denoiser of the imported file, made when it is asked for."""
-    made = {}
 
+    @functools.cache
     def of(name):
-        if name not in made:
-            folder = tmp_path_factory.mktemp(name)
-            main(EXAMPLES / name, folder, null_row=CASES[name][0])
-            made[name] = load_denoiser(folder / "denoiser.safetensors")
-        return made[name]
+        folder = tmp_path_factory.mktemp(name)
+        main(EXAMPLES / name, folder, null_row=CASES[name][0])
+        return load_denoiser(folder / "denoiser.safetensors")
 
     return of
 
 
-@pytest.fixture(scope="module")
-def recorded():
-    return {name: np.load(EXAMPLES / f"{name}.npz") for name in CASES}
-
-
 @pytest.mark.parametrize("name", CASES)
-def test_it_predicts_and_samples_what_diffusers_did(imported, recorded, name):
-    denoiser, numbers = imported(name), recorded[name]
+def test_it_predicts_and_samples_what_diffusers_did(imported, name):
+    denoiser, numbers = imported(name), np.load(EXAMPLES / f"{name}.npz")
     _, shape, classes = CASES[name]
     assert denoiser.card.image_shape == shape
     assert denoiser.card.null_label == classes
@@ -74,8 +68,8 @@ def test_it_predicts_and_samples_what_diffusers_did(imported, recorded, name):
     assert np.abs(127.5 * (trajectory - numbers["trajectory"])).max() < 1
 
 
-def test_the_card_says_what_the_pipeline_samples_with_and_whence_it_came(imported, recorded):
-    denoiser, numbers = imported("cifar10"), recorded["cifar10"]
+def test_the_card_says_what_the_pipeline_samples_with_and_whence_it_came(imported):
+    denoiser, numbers = imported("cifar10"), np.load(EXAMPLES / "cifar10.npz")
     card = denoiser.card
     assert (card.sampler, card.steps, card.prediction_type) == ("ddpm", 1000, "epsilon")
     assert card.schedule == make_schedule("linear", 1000)  # to the bit, so that a run says nothing

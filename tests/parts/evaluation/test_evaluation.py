@@ -8,10 +8,7 @@ import numpy as np
 import pytest
 
 from kdiffusion.data import ImageDataset
-from kdiffusion.parts.evaluation.distances import (
-    kernel_distance,
-    precision_and_recall,
-)
+from kdiffusion.parts.evaluation.distances import kernel_distance, precision_and_recall
 from kdiffusion.parts.evaluation.evaluation import evaluate, measurable, measure
 from kdiffusion.parts.evaluation.features import Reader
 from kdiffusion.parts.evaluation.image_sets import ImageSet

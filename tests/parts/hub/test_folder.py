@@ -19,8 +19,7 @@ from kdiffusion.parts.hub.card import HUB_DATASETS, model_readme
 from kdiffusion.parts.hub.publish import FILES, MARK, Facts
 from kdiffusion.runs.initial_weights import read_parent
 
-RUN = Path(__file__).parents[2] / "golden" / "run"
-GOLDEN = RUN.parent / "denoiser.onnx"
+GOLDEN = Path(__file__).parents[2] / "golden" / "denoiser.onnx"
 FIGURES = {
     "source": "/home/me/x.onnx",
     "data": "/home/me/digits", "features": "judge", "sampler": {"sampler": "ddim", "steps": 5},
@@ -29,12 +28,12 @@ FIGURES = {
 
 
 @pytest.fixture(scope="module")
-def of_run(tmp_path_factory):
-    folder = tmp_path_factory.mktemp("hub") / "of run"
+def published(tmp_path_factory):
+    folder = tmp_path_factory.mktemp("hub") / "a model"
     (folder.parent / "evaluation.json").write_text(json.dumps(FIGURES))
     (folder.parent / "notes.md").write_text("## Limits\n\nx\n")
     command.main(
-        RUN, folder, name="someone/model", license="mit", space=False,
+        "digits", folder, name="someone/model", license="mit", space=False,
         evaluation=folder.parent / "evaluation.json", notes=folder.parent / "notes.md",
     )  # fmt: skip
     return folder
@@ -45,23 +44,24 @@ def _names(folder):
 
 
 @pytest.mark.slow
-def test_a_run_gives_all(of_run):
+def test_a_model_gives_all(published):
     others = {"README.md", "evaluation.json", "gallery.png", MARK, "onnx/card.json"}
-    assert _names(of_run) == {*dict(FILES.values()), *others}
-    of_run_itself = read_parent(RUN).weights
-    of_file = read_parent(of_run / "denoiser.safetensors").weights
-    of_keras = named_weights(keras.saving.load_model(of_run / "model.keras"))
-    assert of_file.keys() == of_keras.keys() == of_run_itself.keys()
-    for name, value in of_run_itself.items():
+    assert _names(published) == {*dict(FILES.values()), *others}
+    own = read_parent("digits").weights
+    of_file = read_parent(published / "denoiser.safetensors").weights
+    of_keras = named_weights(keras.saving.load_model(published / "model.keras"))
+    assert of_file.keys() == of_keras.keys() == own.keys()
+    for name, value in own.items():
         np.testing.assert_array_equal(of_file[name], value)
         np.testing.assert_array_equal(of_keras[name], value)
 
 
 @pytest.mark.slow
-def test_the_hub_s_own_library_reads_the_metadata(of_run):
-    data = ModelCard.load(of_run / "README.md").data
+def test_the_hub_s_own_library_reads_the_metadata(published):
+    data = ModelCard.load(published / "README.md").data
     assert (data.license, data.library_name, data.model_name) == ("mit", "kdiffusion", "model")
     assert {"onnx", "keras", "diffusion", "class-conditional"} <= set(data.tags)
+    assert data.datasets is None  # the digits aren't on the Hub
     results = {each.metric_type: each for each in data.eval_results}
     assert results.keys() == {"frechet_distance", "share_as_asked"}
     distance = results["frechet_distance"]
@@ -72,13 +72,13 @@ def test_the_hub_s_own_library_reads_the_metadata(of_run):
 
 
 @pytest.mark.slow
-def test_its_text_has_the_notes_and_every_file_and_nothing_of_this_machine(of_run):
-    text = (of_run / "README.md").read_text(encoding="utf-8")
+def test_its_text_has_the_notes_and_every_file_and_nothing_of_this_machine(published):
+    text = (published / "README.md").read_text(encoding="utf-8")
     assert text.endswith("## Limits\n\nx\n")
     for name, _ in FILES.values():
         assert f"| `{name}` |" in text
     assert 'load_denoiser("hf://someone/model")' in text
-    assert "/home/me" not in text + (of_run / "evaluation.json").read_text(encoding="utf-8")
+    assert "/home/me" not in text + (published / "evaluation.json").read_text(encoding="utf-8")
 
 
 def test_the_loop_of_the_text_is_that_of_the_specification(card):
@@ -118,17 +118,12 @@ def test_an_onnx_file_is_published_with_a_page_and_replaced(tmp_path, find_progr
 
 
 @pytest.mark.slow
-def test_a_pretrained_model_opens_from_the_hub_and_starts_a_run(stand_in, tmp_path, capsys):
-    out = tmp_path / "out"
-    command.main("digits", out, license="mit", space=False)
-    assert f"hf upload OWNER/NAME {out}" in capsys.readouterr().out
-    stand_in.put("someone/model", {name: (out / name).read_bytes() for name in _names(out)})
-    data = ModelCard.load(out / "README.md").data
-    assert data.license == "mit"
-    assert data.datasets is None  # the digits aren't on the Hub
+def test_a_model_opens_from_the_hub_and_starts_a_run(stand_in, published):
+    files = {name: (published / name).read_bytes() for name in _names(published)}
+    stand_in.put("someone/model", files)
     for file in ("onnx/model.onnx", "onnx/model_fp16.onnx", "onnx/model_int8.onnx"):
         assert load_denoiser(f"hf://someone/model/{file}").card == load_denoiser("digits").card
-    parent, here = read_parent("hf://someone/model"), read_parent(out)
+    parent, here = read_parent("hf://someone/model"), read_parent(published)
     assert parent.to_dict() == {"name": "hf://someone/model", "sha256": here.sha256}
     for name, weights in here.weights.items():
         np.testing.assert_array_equal(parent.weights[name], weights)

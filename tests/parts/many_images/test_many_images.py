@@ -55,9 +55,7 @@ def test_shards_make_the_job_and_what_is_there_is_skipped(run, toy, tmp_path, ca
     ("change", "said"),
     [
         (["--steps", 3], "other settings: steps"),
-        (["--labels", "all"], "other settings: labels"),
         (["--images-per-file", 5], "overlaps images_00000005-00000009.npz"),
-        (["--seeds", "7:15"], "overlaps"),
     ],
 )
 def test_a_folder_of_another_job_is_refused(run, toy, tmp_path, change, said):
