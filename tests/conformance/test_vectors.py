@@ -68,6 +68,8 @@ def test_the_traces_show_what_they_are_for():
 
 @pytest.mark.parametrize("case", read("noise"), ids=lambda case: case["seed"])
 def test_noise(case):
+    words = np.random.Philox(key=np.array([int(case["seed"]), 0], np.uint64)).random_raw(6)
+    assert [int(word, 16) for word in case["words"]] == words.tolist()
     stream = ImageNoise([int(case["seed"])], case["image_shape"])
     for draw in case["draws"]:
         np.testing.assert_allclose(stream.normal().ravel(), draw, rtol=1e-14, atol=1e-15)

@@ -44,7 +44,7 @@ def test_every_condition_is_learnt_from(schedule, objective):
         model.teacher.set_weights(randomised)
     weights = named_weights(model.network)
     of_conditions = {
-        "condition/embed_label/embeddings": np.s_[:3],  # those of the null label are learnt, too
+        "condition/embed_label/embeddings": np.s_[:3],  # without the null label's row
         "condition/embed_numbers/hidden/kernel": np.s_[:],
         "conv_in/kernel": np.s_[:, :, 1:],  # beside x_t
     }
