@@ -74,7 +74,7 @@ from nbformat.v4 import new_code_cell
 
 LESS = {
     "seeds=128": "seeds=16",
-    "np.tile(ten, 20)": "np.tile(ten, 4)",
+    "np.tile(ten, 50)": "np.tile(ten, 4)",
     "32, (1, 2), blocks_per_level=1, attention_resolutions=(4,)":
         "8, (1,), blocks_per_level=1, attention_resolutions=()",
     "sample(cifar10, asked,": "sample(cifar10, asked, steps=2,",
