@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from kdiffusion.diffusion.conditions import SAMPLER_INPUTS, check_labels
-from kdiffusion.diffusion.denoiser import NetworkDenoiser
+from kdiffusion.diffusion.denoiser import NetworkDenoiser, by_name
 
 from . import litert_loader, onnx_loader, safetensors_loader, saved_model_loader
 from .integrity import ArtifactError
@@ -35,7 +35,7 @@ __all__ = [
 
 
 # Each has ARTIFACT, the name of the exported file or folder; recognises(path), whether a path looks
-# like one; and load(path, trust), which gives a NetworkDenoiser. A format whose files are programs
+# like one; and load(path, trust), which gives an `Opened`. A format whose files are programs
 # refuses those that aren't trusted.
 LOADERS: dict[str, ModuleType] = {
     "onnx": onnx_loader,
@@ -81,7 +81,8 @@ def load_denoiser(path: str | os.PathLike, trust: bool = False) -> NetworkDenois
             f"{path} is neither an exported file ({known}) nor a folder with a denoiser.onnx. "
             "`kdiffusion export RUN_DIR` writes these"
         )
-    return loader.load(path, trust)
+    run, card = loader.load(path, trust)
+    return NetworkDenoiser(card, by_name(run), path)
 
 
 def load_sampler(
@@ -102,10 +103,8 @@ def load_sampler(
         ArtifactError: a damaged file, no usable card, or a SavedModel that isn't trusted.
     """
     path = Path(path)
-    if saved_model_loader.recognises(path):
-        run, card = saved_model_loader.open_signature(path, trust)
-    else:
-        run, card = onnx_loader.open_graph(path)
+    loader = saved_model_loader if saved_model_loader.recognises(path) else onnx_loader
+    run, card = loader.load(path, trust)
 
     def sample(noise, labels, guidance_strength, **more):
         noise = np.asarray(noise, np.float32)

@@ -13,6 +13,9 @@ import numpy as np
 from kdiffusion.diffusion.card import DenoiserCard
 from kdiffusion.diffusion.seeded_noise import initial_latents
 
+# What a loader gives: a function of arrays by the names of the graph's inputs, and the card.
+Opened = tuple[Callable[..., np.ndarray], DenoiserCard]
+
 
 class ArtifactError(ValueError):
     """An exported file that cannot be written or used; the message names the file and the need."""

@@ -6,9 +6,9 @@ import os
 import zipfile
 from pathlib import Path
 
-from kdiffusion.diffusion.denoiser import OUTPUT_NAME, NetworkDenoiser, by_name
+from kdiffusion.diffusion.denoiser import OUTPUT_NAME
 
-from .integrity import card_from_text, check_seal
+from .integrity import Opened, card_from_text, check_seal
 from .saved_model_loader import SIGNATURE
 
 ARTIFACT = "denoiser.tflite"
@@ -20,7 +20,7 @@ def recognises(path: Path) -> bool:
     return path.is_file() and path.suffix == ".tflite"
 
 
-def load(path: Path, trust: bool = False) -> NetworkDenoiser:
+def load(path: Path, trust: bool = False) -> Opened:
     """Opens a LiteRT file; TensorFlow is not needed.
 
     Raises:
@@ -33,8 +33,7 @@ def load(path: Path, trust: bool = False) -> NetworkDenoiser:
     interpreter = Interpreter(str(path), num_threads=os.cpu_count())
     # LiteRT names inputs by the signature only; their order is another.
     serve = interpreter.get_signature_runner(SIGNATURE)
-    run = by_name(lambda **arrays: serve(**arrays)[OUTPUT_NAME])
-    return NetworkDenoiser(card, run, path)
+    return (lambda **arrays: serve(**arrays)[OUTPUT_NAME]), card
 
 
 def _card_text(path):

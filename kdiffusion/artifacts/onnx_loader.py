@@ -1,22 +1,17 @@
-"""Opens ONNX files by ONNX Runtime alone: the session, the card in the metadata, the Denoiser."""
+"""Opens ONNX files by ONNX Runtime alone: the session, and the card in the metadata."""
 
 from __future__ import annotations
 
 import os
-from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING
-
-import numpy as np
-
-from kdiffusion.diffusion.denoiser import NetworkDenoiser, by_name
 
 from .integrity import SELF_CHECK_KEY, ArtifactError, card_from_text, check_runtime, check_seal
 
 if TYPE_CHECKING:
     import onnxruntime
 
-    from kdiffusion.diffusion.card import DenoiserCard
+    from .integrity import Opened
 
 
 def open_session(
@@ -61,22 +56,12 @@ def recognises(path: Path) -> bool:
     return path.is_file() and path.suffix == ".onnx"
 
 
-def load(path: Path, trust: bool = False) -> NetworkDenoiser:
+def load(path: Path, trust: bool = False) -> Opened:
     """Opens an ONNX file by ONNX Runtime alone.
 
     Raises:
         ArtifactError: a damaged file, no usable card, or a runtime that predicts other numbers
             than the file says.
-    """
-    run, card = open_graph(path)
-    return NetworkDenoiser(card, by_name(run), path)
-
-
-def open_graph(path: Path) -> tuple[Callable[..., np.ndarray], DenoiserCard]:
-    """(function of arrays by the names of the graph's inputs, card) of an exported ONNX file.
-
-    Raises:
-        ArtifactError: as `load`.
     """
     import onnxruntime
 

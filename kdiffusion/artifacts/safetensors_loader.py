@@ -16,10 +16,9 @@ import numpy as np
 
 from kdiffusion import networks
 from kdiffusion.diffusion.card import DenoiserCard
-from kdiffusion.diffusion.denoiser import NetworkDenoiser, by_name
 from kdiffusion.terminal import import_tensorflow
 
-from .integrity import ArtifactError, card_from_text, check_seal
+from .integrity import ArtifactError, Opened, card_from_text, check_seal
 
 if TYPE_CHECKING:
     import keras
@@ -95,8 +94,8 @@ def build(stored: StoredWeights) -> keras.Model:
     return network
 
 
-def load(path: Path, trust: bool = False) -> NetworkDenoiser:
-    """Opens a file of weights as a Denoiser, by building its network in Keras.
+def load(path: Path, trust: bool = False) -> Opened:
+    """Opens a file of weights by building its network in Keras.
 
     Raises:
         ArtifactError: as `read` and `build`.
@@ -106,5 +105,4 @@ def load(path: Path, trust: bool = False) -> NetworkDenoiser:
     network = build(stored)
     inputs = {each.name: tf.TensorSpec(each.shape, each.dtype) for each in network.inputs}
     serve = tf.function(lambda arrays: network(arrays, training=False), input_signature=[inputs])
-    run = by_name(lambda **arrays: serve(arrays).numpy())
-    return NetworkDenoiser(stored.card, run, path)
+    return (lambda **arrays: serve(arrays).numpy()), stored.card

@@ -6,19 +6,11 @@ write files or run Python. So it is opened only for those who say that they trus
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from pathlib import Path
-from typing import TYPE_CHECKING
 
-from kdiffusion.diffusion.denoiser import NetworkDenoiser, by_name
 from kdiffusion.terminal import import_tensorflow
 
-from .integrity import ArtifactError, card_from_text, check_seal
-
-if TYPE_CHECKING:
-    import numpy as np
-
-    from kdiffusion.diffusion.card import DenoiserCard
+from .integrity import ArtifactError, Opened, card_from_text, check_seal
 
 ARTIFACT = "saved_model"
 SIGNATURE = "serving_default"  # what TensorFlow Serving answers to when a request names none
@@ -34,7 +26,7 @@ def recognises(path: Path) -> bool:
     return (path / "saved_model.pb").is_file()
 
 
-def load(path: Path, trust: bool = False) -> NetworkDenoiser:
+def load(path: Path, trust: bool = False) -> Opened:
     """Opens a SavedModel by TensorFlow.
 
     Args:
@@ -43,18 +35,6 @@ def load(path: Path, trust: bool = False) -> NetworkDenoiser:
 
     Raises:
         ArtifactError: it isn't trusted, is damaged, or has no usable card.
-    """
-    run, card = open_signature(path, trust)
-    return NetworkDenoiser(card, by_name(run), path)
-
-
-def open_signature(
-    path: Path, trust: bool = False
-) -> tuple[Callable[..., np.ndarray], DenoiserCard]:
-    """(function of arrays by the names of the signature's inputs, card) of an exported SavedModel.
-
-    Raises:
-        ArtifactError: as `load`.
     """
     if not trust:
         raise ArtifactError(

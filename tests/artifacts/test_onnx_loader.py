@@ -4,12 +4,11 @@ import numpy as np
 import pytest
 
 from kdiffusion.artifacts import ArtifactError, load_denoiser
-from kdiffusion.artifacts.onnx_loader import load
 
 
 def test_it_predicts_what_the_graph_says(toy, card):
     noisy_images = np.random.default_rng(0).standard_normal((2, *card.image_shape))
-    predicted = load(toy)(noisy_images, np.array([0, 19]), np.array([3, 1]))
+    predicted = load_denoiser(toy)(noisy_images, np.array([0, 19]), np.array([3, 1]))
     shift = np.array([0.3, 0.119]).reshape(2, 1, 1, 1)
     np.testing.assert_allclose(predicted, noisy_images / 2 + shift, atol=1e-6)
     assert predicted.dtype == np.float32

@@ -55,7 +55,7 @@ def write_site(
         OSError: npm is missing or could not fetch ONNX Runtime.
     """
     artifact = existing(artifact)
-    card = onnx_loader.load(artifact).card  # the page reads it as it is
+    _, card = onnx_loader.load(artifact)  # the page reads it as it is
     if card.image is not None:
         raise ArtifactError(f"{artifact} is conditioned on an image, which the page can't give it")
     with staged(folder, overwrite, MARK) as site:
@@ -68,7 +68,7 @@ def write_site(
 
 
 def _add_upsampler(site, file, small):
-    card = onnx_loader.load(file).card
+    _, card = onnx_loader.load(file)
     factor = factor_of(card.image.meaning) if card.image is not None else None
     height, width, channels = card.image_shape
     if factor is None or small != (height // factor, width // factor, channels):
