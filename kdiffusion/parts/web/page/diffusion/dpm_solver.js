@@ -29,15 +29,13 @@ export function extrapolated(estimate, history, schedule, s) {
 }
 
 /** DPM-Solver++(2M): second order at one evaluation per step (Lu et al. 2022, algorithm 2). */
-export async function dpmpp2mStep(predict, x, t, s, schedule, history) {
-  const estimate = await predict(x, t);
+export function dpmpp2mStep(estimate, s, schedule, history) {
   const x0 = extrapolated(estimate, history, schedule, s);
-  return { x: firstOrder(x, x0, schedule, t, s), estimate };
+  return { x: firstOrder(estimate.x, x0, schedule, estimate.t, s), estimate };
 }
 
 /** SDE-DPM-Solver++(2M), which adds fresh noise (Lu et al. 2022, section 5). */
-export async function dpmpp2mSdeStep(predict, x, t, s, schedule, history, normal) {
-  const estimate = await predict(x, t);
+export function dpmpp2mSdeStep(estimate, s, schedule, history, normal) {
   const x0 = extrapolated(estimate, history, schedule, s);
-  return { x: schedule.posterior(x0, x, t, s, normal), estimate };
+  return { x: schedule.posterior(x0, estimate.x, estimate.t, s, normal), estimate };
 }

@@ -1,8 +1,8 @@
 /**
- * Samplers: one function each, that takes x from timestep t to s < t, as in
+ * Samplers: one function each, that goes from an estimate at timestep t to s < t, as in
  * `kdiffusion/diffusion/samplers.py`: `ddpm` with the card's variance, `ddim` with eta 0.
  *
- *     await step(predict, x, t, s, schedule, history, normal, card) -> { x, estimate }
+ *     step(estimate, s, schedule, history, normal, card) -> { x, estimate }
  */
 
 import { dpmpp2mSdeStep, dpmpp2mStep } from "./dpm_solver.js";
@@ -11,14 +11,13 @@ import { unipcStep } from "./unipc.js";
 import { weightedSum } from "./weighted_sum.js";
 
 /** Ancestral sampling (Ho et al. 2020, algorithm 2), with the variance that the card says. */
-async function ddpmStep(predict, x, t, s, schedule, history, normal, { variance }) {
-  const estimate = await predict(x, t);
-  return { x: schedule.posterior(estimate.x0, x, t, s, normal, variance), estimate };
+function ddpmStep(estimate, s, schedule, history, normal, { variance }) {
+  const { x, x0, t } = estimate;
+  return { x: schedule.posterior(x0, x, t, s, normal, variance), estimate };
 }
 
 /** DDIM without fresh noise (Song et al. 2021, eq. 12). */
-async function ddimStep(predict, x, t, s, schedule) {
-  const estimate = await predict(x, t);
+function ddimStep(estimate, s, schedule) {
   const abarS = schedule.alphaBar(s);
   return {
     x: weightedSum(Math.sqrt(abarS), estimate.x0, Math.sqrt(1 - abarS), estimate.eps),

@@ -33,7 +33,8 @@ export async function* samplingSteps(denoiser, card, settings) {
   let x = latent;
   let history = [];
   for (const [index, [t, s]] of pairs.entries()) {
-    const step = await SAMPLERS[sampler].step(predict, x, t, s, schedule, history, normal, card);
+    const looked = await predict(x, t);
+    const step = SAMPLERS[sampler].step(looked, s, schedule, history, normal, card);
     x = s < 0 ? clipped(step.x, card) : step.x; // of most samplers it is x_0 itself
     history = [...history.slice(-1), step.estimate]; // no solver looks further back than two
     yield { index, s, x, x0: step.estimate.x0 };

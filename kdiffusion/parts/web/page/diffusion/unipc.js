@@ -3,12 +3,11 @@
 import { decay, extrapolated, firstOrder } from "./dpm_solver.js";
 import { weightedSum } from "./weighted_sum.js";
 
-/** One evaluation at the predicted x, the correction of x, and the prediction of x_s. */
-export async function unipcStep(predict, x, t, s, schedule, history) {
-  const looked = await predict(x, t);
+/** The correction of x by the estimate at the predicted x, and the prediction of x_s. */
+export function unipcStep(looked, s, schedule, history) {
   const estimate = history.length ? { ...looked, x: corrected(looked, history, schedule) } : looked;
   const x0 = extrapolated(estimate, history, schedule, s); // UniP-2
-  return { x: firstOrder(estimate.x, x0, schedule, t, s), estimate };
+  return { x: firstOrder(estimate.x, x0, schedule, estimate.t, s), estimate };
 }
 
 /** x at t, stepped to once more with what the network said there (UniC). */
