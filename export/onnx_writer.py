@@ -58,18 +58,27 @@ def convert(predict: Any, card: DenoiserCard) -> onnx.ModelProto:
         onnx.ModelProto, with the card.
     """
     import onnx
+
+    model = to_onnx(predict)
+    introduce(model, "A denoiser: predicts from a noisy image")
+    onnx.helper.set_model_props(model, {CARD_KEY: card.to_json(), SEAL_KEY: UNSEALED})
+    onnx.checker.check_model(model, full_check=True)
+    return model
+
+
+def to_onnx(function: Any) -> onnx.ModelProto:
+    """The graph of a `tf.function` with an input signature; each batch is of one size, `batch`."""
     import tf2onnx
 
     # Otherwise it copies the whole graph, weights included, before each of its optimisers, in case
     # one fails: half of the time of an export. Here a failure fails the export.
     os.environ.setdefault("TF2ONNX_CATCH_ERRORS", "FALSE")
     model, _ = tf2onnx.convert.from_function(
-        predict, predict.input_signature, opset=OPSET, custom_op_handlers=HANDLERS
+        function, function.input_signature, opset=OPSET, custom_op_handlers=HANDLERS
     )
-    _name_batch(model.graph)
-    introduce(model, "A denoiser: predicts from a noisy image")
-    onnx.helper.set_model_props(model, {CARD_KEY: card.to_json(), SEAL_KEY: UNSEALED})
-    onnx.checker.check_model(model, full_check=True)
+    # One name for one size: the converter gives each input an unknown dimension of its own.
+    for value in (*model.graph.input, *model.graph.output):
+        value.type.tensor_type.shape.dim[0].dim_param = "batch"
     return model
 
 
@@ -102,9 +111,3 @@ def _erfc(graph, node, name, arguments):
 
 # TensorFlow's operations that tf2onnx doesn't know.
 HANDLERS = {"Erfc": (_erfc, [])}
-
-
-def _name_batch(graph):
-    # One name for one size: the converter gives each input an unknown dimension of its own.
-    for value in (*graph.input, *graph.output):
-        value.type.tensor_type.shape.dim[0].dim_param = "batch"

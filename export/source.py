@@ -135,7 +135,6 @@ def inference_network(network: keras.Model) -> keras.Model:
         copy = rebuilt(network, _in_float32(network.get_config()))
     finally:
         keras.config.set_dtype_policy(policy)
-    copy.set_weights(network.get_weights())
     for layer in layers_in(copy):
         if isinstance(layer, SelfAttention2D):
             layer.folded = True

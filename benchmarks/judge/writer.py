@@ -9,11 +9,10 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import onnx
 import tensorflow as tf
-import tf2onnx
 
 from kdiffusion.atomic_files import staged
 from kdiffusion.export.onnx_float16 import with_float16_weights
-from kdiffusion.export.onnx_writer import OPSET
+from kdiffusion.export.onnx_writer import to_onnx
 from kdiffusion.parts.evaluation.judge import CARD_KEY, INPUT, OUTPUTS, load_judge
 
 from .network import reading_network
@@ -80,10 +79,7 @@ def convert_judge(reading: keras.Model) -> onnx.ModelProto:
         outputs = reading(image, training=False)
         return {name: outputs[name] for name in OUTPUTS}
 
-    model, _ = tf2onnx.convert.from_function(read, signature, opset=OPSET)
-    for value in (*model.graph.input, *model.graph.output):
-        value.type.tensor_type.shape.dim[0].dim_param = "batch"
-    model = with_float16_weights(model)
+    model = with_float16_weights(to_onnx(read))
     onnx.checker.check_model(model, full_check=True)
     return model
 

@@ -180,11 +180,6 @@ def _folded(name):
     return unicodedata.normalize("NFC", name).casefold()
 
 
-def label_names(labels: Sequence[int], class_names: Sequence[str]) -> list[str]:
-    """What the labels are called; the one for no class is `none`."""
-    return [(*class_names, NO_CLASS)[label] for label in labels]
-
-
 def read_given_image(path: str | Path, card: DenoiserCard, resize: bool = False) -> np.ndarray:
     """Reads an image file in the shape and range of a model, grey or RGB as the model is.
 

@@ -18,7 +18,7 @@ from kdiffusion.diffusion.sampling_plan import check_seeds
 from kdiffusion.images import image_grid, to_uint8
 from kdiffusion.terminal import counted
 
-from .inputs import from_to, label_names, labels_from_text
+from .inputs import NO_CLASS, from_to, labels_from_text
 
 if TYPE_CHECKING:
     from PIL import Image
@@ -89,24 +89,6 @@ def write_outputs(contents: Mapping[Path | None, Any], overwrite: bool) -> str:
     return ", ".join(str(path) for path in contents if path is not None)
 
 
-def labels_and_seeds(
-    labels: Sequence[int], per_label: int, seed: int = 0
-) -> tuple[np.ndarray, np.ndarray]:
-    """Of each image of a grid by label, one label after another: its label and its seed.
-
-    Args:
-        labels: ints `[L]`.
-        per_label: int. Images of each label.
-        seed: int. Of the first image; image i has `seed + i`. Defaults to `0`.
-
-    Returns:
-        (int32 `[N]`, uint64 `[N]`), N = L * per_label.
-    """
-    label_of_image = np.repeat(np.asarray(labels, np.int32), per_label)
-    seeds = check_seeds(range(seed, seed + len(label_of_image)))
-    return label_of_image, np.array(seeds, np.uint64)
-
-
 def grid_by_class(
     images: np.ndarray,
     labels: Sequence[int],
@@ -128,7 +110,8 @@ def grid_by_class(
         first = [*beside, np.full_like(images[0], 255)]
         rows = np.concatenate([[first] * len(labels), rows], axis=1)
     cells = rows.reshape(-1, *images.shape[1:])
-    return image_grid(cells, rows.shape[1], label_names(labels, class_names), scale)
+    names = [(*class_names, NO_CLASS)[label] for label in labels]
+    return image_grid(cells, rows.shape[1], names, scale)
 
 
 @dataclass(frozen=True)
@@ -188,7 +171,8 @@ class ImageOutput:
         """
         numbers = labels_from_text(labels, card.class_names)
         path = self.choose([] if frames is None else [FILM])
-        label_of_image, seeds = labels_and_seeds(numbers, per_label, seed)
+        label_of_image = np.repeat(np.asarray(numbers, np.int32), per_label)
+        seeds = np.array(check_seeds(range(seed, seed + len(label_of_image))), np.uint64)
         start = time.perf_counter()
         images = to_uint8(sample(label_of_image, seeds))
         seconds = time.perf_counter() - start

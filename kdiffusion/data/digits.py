@@ -28,7 +28,6 @@ def load(name: str, directory: str | os.PathLike | None, image_size: ImageSize |
         )
     digits = load_digits()
     images = np.rint(digits.images * (255 / MAX_LEVEL)).astype(np.uint8)[..., None]  # [N, 8, 8, 1]
-    if image_size is not None:
-        images = np.stack([fit_image(image, image_size) for image in images])
+    images = np.stack([fit_image(image, image_size) for image in images])
     class_names = tuple(str(digit) for digit in digits.target_names)
     return Images(images, digits.target.astype(np.int32), class_names)

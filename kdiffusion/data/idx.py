@@ -41,9 +41,7 @@ def load(
 def _read_split(directory, split, image_size):
     """(uint8 `[N, H, W, 1]`, int32 `[N]`) of the training images or the others."""
     images, labels = (read_idx(directory / file.format(split)) for file in FILES)
-    images = images[..., None]
-    if image_size is not None:
-        images = np.stack([fit_image(image, image_size) for image in images])
+    images = np.stack([fit_image(image[..., None], image_size) for image in images])
     return images, labels.astype(np.int32)
 
 

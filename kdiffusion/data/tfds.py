@@ -128,8 +128,7 @@ def read_batches(
     # Images of several sizes do not stack until they are resized.
     is_stacked = image_size is None or None not in builder.info.features["image"].shape
     for images, labels in examples.batch(READ_BATCH if is_stacked else 1).as_numpy_iterator():
-        if image_size is not None:
-            images = np.stack([fit_image(image, image_size) for image in images])
+        images = np.stack([fit_image(image, image_size) for image in images])
         yield images, labels.astype(np.int32)
 
 

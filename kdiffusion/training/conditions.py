@@ -51,13 +51,14 @@ def call_once(network: keras.Model) -> Any:
 
 
 def rebuilt(network: keras.Model, config: dict[str, Any]) -> keras.Model:
-    """A network of the same class and inputs, from a config: its own, or one that differs."""
+    """A copy of a network, with its weights, from a config: its own, or one that differs."""
     copy = type(network).from_config(config)
     for name in ATTRIBUTES:  # a graph of layers forgets them
         if hasattr(network, name) and not hasattr(copy, name):
             setattr(copy, name, getattr(network, name))
     if not copy.built:  # a subclass, whose layers are built by its first call
         call_once(copy)
+    copy.set_weights(network.get_weights())
     return copy
 
 

@@ -17,7 +17,6 @@ def averaged_copy(network: keras.Model) -> keras.Model:
         network: keras.Model; where a call builds its layers, with `image_shape`.
     """
     average = rebuilt(network, network.get_config())
-    average.set_weights(network.get_weights())
     average.trainable = False
     return average
 

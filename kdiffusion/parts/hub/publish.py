@@ -17,7 +17,7 @@ from kdiffusion.atomic_files import staged
 from kdiffusion.commands.inputs import Artifact
 from kdiffusion.diffusion.sampling import sample_by_class
 from kdiffusion.export.formats import export_network
-from kdiffusion.export.source import read_source
+from kdiffusion.export.source import inference_network, read_source
 from kdiffusion.images import image_grid, save_png, to_uint8
 from kdiffusion.terminal import working
 
@@ -128,6 +128,4 @@ def _write_networks(source, place):
     for name, file in written.items():
         file.rename(place / FILES[name][0])
     # In float32, as anyone would train or build on it.
-    plain = type(network).from_config({**network.get_config(), "dtype": "float32"})
-    plain.set_weights(network.get_weights())
-    plain.save(place / FILES["keras"][0])
+    inference_network(network).save(place / FILES["keras"][0])
