@@ -22,4 +22,5 @@ def test_tfds_has_the_same_classes(name, tmp_path):
     features = builder.info.features
     splits = dict.fromkeys(("train", "test"), (random_pixels(10, (28, 28, 1)), np.arange(10)))
     stored = store_tfds(tmp_path, features, splits, name, str(builder.version))
-    assert load_dataset(name, directory=stored).class_names == CLASS_NAMES[name]
+    found = load_dataset(name, directory=stored)
+    assert (found.class_names, found.image_shape) == (CLASS_NAMES[name], (28, 28, 1))

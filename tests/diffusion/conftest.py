@@ -1,7 +1,6 @@
 """Cards and denoisers whose right answers are known without training anything."""
 
 import numpy as np
-import pytest
 
 from kdiffusion.diffusion.denoiser import NetworkDenoiser
 from kdiffusion.diffusion.prediction import Estimate, from_x0_and_eps
@@ -28,7 +27,7 @@ def gaussian_predict(schedule, mean, std):
     return predict
 
 
-def _optimal(card, predict_of):
+def optimal(card, predict_of):
     """The denoiser that predicts by `predict_of(label [B])`: float64, no rounding."""
 
     def network(noisy_image, timestep, label):
@@ -50,20 +49,14 @@ def watched(denoiser, seen):
     return NetworkDenoiser(denoiser.card, network)
 
 
-@pytest.fixture
-def knows_x0():
-    """`knows_x0(card, x0_of_label [K, ...])`: a denoiser that knows each label's only image."""
-    return lambda card, x0_of_label: _optimal(
-        card, lambda label: knows(np.asarray(x0_of_label)[label], card.schedule)
-    )
+def knows_x0(card, x0_of_label):
+    """A denoiser that knows each label's only image, of `x0_of_label` `[K, ...]`."""
+    return optimal(card, lambda label: knows(np.asarray(x0_of_label)[label], card.schedule))
 
 
-@pytest.fixture
-def gaussian():
-    """`gaussian(card, mean, std)`: the optimal denoiser of Gaussian pixels, whatever the label."""
-    return lambda card, mean=0.2, std=0.4: _optimal(
-        card, lambda label: gaussian_predict(card.schedule, mean, std)
-    )
+def gaussian(card, mean=0.2, std=0.4):
+    """The optimal denoiser of Gaussian pixels, whatever the label."""
+    return optimal(card, lambda label: gaussian_predict(card.schedule, mean, std))
 
 
 def exact_path(schedule, mean, std, x, t, s):

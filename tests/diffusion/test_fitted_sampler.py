@@ -9,14 +9,14 @@ from kdiffusion.diffusion.denoiser import NetworkDenoiser
 from kdiffusion.diffusion.fitted_sampler import FIRST_SEED, best_path, fit_sampler
 from kdiffusion.diffusion.sampling import network_evaluations, sample
 from kdiffusion.diffusion.seeded_noise import initial_latents
-from tests.diffusion.conftest import exact_path, watched
+from tests.diffusion.conftest import exact_path, gaussian, watched
 
 MEAN = np.linspace(-0.5, 0.5, 6).reshape(2, 3, 1)
 STD = np.linspace(0.05, 0.9, 6).reshape(2, 3, 1)  # no four numbers are exact for all pixels
 
 
 @pytest.mark.parametrize("steps", [3, 6])
-def test_it_is_nearer_to_the_exact_image_than_unipc_in_as_many_steps(make_card, gaussian, steps):
+def test_it_is_nearer_to_the_exact_image_than_unipc_in_as_many_steps(make_card, steps):
     card = make_card(clip=False)
     denoiser = gaussian(card, MEAN, STD)
     fitted = fit_sampler(denoiser, steps, seeds=64, progress=False)
@@ -35,7 +35,7 @@ def test_it_is_nearer_to_the_exact_image_than_unipc_in_as_many_steps(make_card, 
     assert error(held_out) < 1.5 * error(fitted_to)
 
 
-def test_guidance_is_inside_and_counted(make_card, gaussian):
+def test_guidance_is_inside_and_counted(make_card):
     card = make_card(guidance_strength=1.0, guidance_interval=(0.25, 4.0))
     calls = []
     denoiser = watched(gaussian(card), calls)

@@ -5,6 +5,7 @@ import pytest
 
 from kdiffusion.diffusion.guidance import guided
 from kdiffusion.diffusion.sampling import sample
+from tests.diffusion.conftest import knows_x0
 
 NULL = 3
 
@@ -57,7 +58,7 @@ def test_outside_the_interval_a_row_costs_one_evaluation():
     assert denoiser.rows == [7, 2]
 
 
-def test_the_cards_interval_holds_unless_another_is_given(make_card, knows_x0):
+def test_the_cards_interval_holds_unless_another_is_given(make_card):
     levels = make_card().schedule.noise_levels
     interval = (levels[350], levels[650])  # 3 of the 10 steps
     card = make_card(guidance_strength=1.0, steps=10, guidance_interval=interval)

@@ -6,7 +6,7 @@ import pytest
 from kdiffusion.diffusion.denoiser import NetworkDenoiser
 from kdiffusion.diffusion.editing import inpaint, repaint_moves
 from kdiffusion.diffusion.samplers import SAMPLERS
-from tests.diffusion.conftest import watched
+from tests.diffusion.conftest import gaussian, knows_x0, watched
 
 IMAGES = np.random.default_rng(0).uniform(-0.9, 0.9, (3, 2, 3, 1))
 MASK = np.array([[1, 0, 1], [0, 0, 1]], bool)
@@ -19,7 +19,7 @@ def run(denoiser, **changes):
 
 
 @pytest.mark.parametrize("sampler", ONE_STEP)
-def test_kept_pixels_are_kept_and_the_others_are_the_models(sampler, make_card, knows_x0):
+def test_kept_pixels_are_kept_and_the_others_are_the_models(sampler, make_card):
     card = make_card()
     known = np.random.default_rng(1).uniform(-1, 1, (4, 2, 3, 1))
     images = run(knows_x0(card, known), sampler=sampler, batch_size=2)
@@ -38,7 +38,7 @@ def test_the_way_down_and_back_up():
     assert repaint_moves(2, 5, 10) == [(2, 1), (1, 0)]
 
 
-def test_resampling_brings_the_painted_pixel_into_harmony(make_card, gaussian):
+def test_resampling_brings_the_painted_pixel_into_harmony(make_card):
     """Two pixels that are equal in all data: given one, the other must come out the same.
 
     Without resampling the painted pixel learns too little of the kept one.
@@ -71,7 +71,7 @@ def test_resampling_brings_the_painted_pixel_into_harmony(make_card, gaussian):
     assert error(6) < 1.2 * best
 
 
-def test_callback_and_progress_follow_the_moves(make_card, gaussian, capsys):
+def test_callback_and_progress_follow_the_moves(make_card, capsys):
     card, seen = make_card(), []
     run(
         gaussian(card), steps=4, resamplings=2, jump_steps=2, progress=True,
@@ -82,12 +82,12 @@ def test_callback_and_progress_follow_the_moves(make_card, gaussian, capsys):
 
 
 @pytest.mark.parametrize(("name", "value"), [("images", IMAGES * 200), ("sampler", "unipc")])
-def test_what_would_paint_wrongly_is_refused(name, value, make_card, gaussian):
+def test_what_would_paint_wrongly_is_refused(name, value, make_card):
     with pytest.raises(ValueError, match=f"`{name}`"):
         run(gaussian(make_card()), **{name: value})
 
 
-def test_kept_pixels_are_noised_to_the_level_that_the_others_are_at(make_card, gaussian):
+def test_kept_pixels_are_noised_to_the_level_that_the_others_are_at(make_card):
     """RePaint, line 4: of many images, what the network sees of a kept pixel is q(x_s | x_0)."""
     card, seen = make_card(image_shape=(1, 2, 1)), []
     inpaint(
@@ -100,7 +100,7 @@ def test_kept_pixels_are_noised_to_the_level_that_the_others_are_at(make_card, g
         assert pixel.var() == pytest.approx(1 - alpha_bar, rel=0.12)
 
 
-def test_few_steps_go_in_groups_of_fewer(make_card, gaussian):
+def test_few_steps_go_in_groups_of_fewer(make_card):
     """As those of a student, which takes four."""
     denoiser = gaussian(make_card(steps=4, timesteps=(999, 640, 320, 90)))
     expected = run(denoiser, resamplings=3, jump_steps=3)

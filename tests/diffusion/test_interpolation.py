@@ -7,6 +7,7 @@ from kdiffusion.diffusion.interpolation import interpolate, interpolate_images, 
 from kdiffusion.diffusion.samplers import SAMPLERS
 from kdiffusion.diffusion.sampling import sample
 from kdiffusion.diffusion.seeded_noise import initial_latents
+from tests.diffusion.conftest import gaussian, knows_x0
 
 
 def test_slerp_on_the_circle():
@@ -26,9 +27,7 @@ def test_slerp_keeps_the_norm_of_noise_and_its_ends():
 
 
 @pytest.mark.parametrize("sampler", SAMPLERS)
-def test_frames_are_of_the_noise_on_the_great_circle_between_the_seeds(
-    sampler, make_card, gaussian
-):
+def test_frames_are_of_the_noise_on_the_great_circle_between_the_seeds(sampler, make_card):
     named = {"timesteps": (999, 500), "steps": 2, "coefficients": np.eye(2, 4) / 10}
     card = make_card(sampler=sampler, **named)
     walk = interpolate(gaussian(card), 1, (7, 8), frames=5, progress=False)
@@ -40,7 +39,7 @@ def test_frames_are_of_the_noise_on_the_great_circle_between_the_seeds(
 
 
 @pytest.mark.parametrize("guidance", [0.0, 1.5])
-def test_between_two_labels(guidance, make_card, knows_x0):
+def test_between_two_labels(guidance, make_card):
     card = make_card(guidance_strength=guidance)
     images = np.random.default_rng(0).uniform(-0.3, 0.3, (4, 2, 3, 1))
     walk = interpolate(
@@ -52,12 +51,12 @@ def test_between_two_labels(guidance, make_card, knows_x0):
     np.testing.assert_allclose(walk, expected, atol=2e-5)
 
 
-def test_a_class_must_be_named(make_card, gaussian):
+def test_a_class_must_be_named(make_card):
     with pytest.raises(ValueError, match="`labels`"):
         interpolate(gaussian(make_card()), {}, (5, 6), progress=False)
 
 
-def test_between_two_real_images(make_card, gaussian):
+def test_between_two_real_images(make_card):
     card = make_card(guidance_strength=2.0, sampler="ddpm")
     images = np.random.default_rng(0).uniform(-0.8, 0.8, (2, 2, 3, 1))
     walk = interpolate_images(

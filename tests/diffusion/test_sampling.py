@@ -14,7 +14,7 @@ from kdiffusion.diffusion.sampling import (
     sampling_steps,
 )
 from kdiffusion.diffusion.seeded_noise import initial_latents
-from tests.diffusion.conftest import watched
+from tests.diffusion.conftest import gaussian, knows_x0, watched
 
 TIMESTEPS = (999, 640, 320, 90)
 FITTED = {"timesteps": TIMESTEPS, "steps": 4, "coefficients": np.eye(4) / 10}
@@ -22,7 +22,7 @@ FITTED = {"timesteps": TIMESTEPS, "steps": 4, "coefficients": np.eye(4) / 10}
 
 @pytest.mark.parametrize("sampler", SAMPLERS)
 @pytest.mark.parametrize("guidance", [0.0, 2.0])
-def test_an_image_does_not_depend_on_its_batch(sampler, guidance, make_card, knows_x0):
+def test_an_image_does_not_depend_on_its_batch(sampler, guidance, make_card):
     card = make_card(guidance_strength=guidance, **FITTED)
     denoiser = knows_x0(card, np.random.default_rng(0).uniform(-1, 1, (4, 2, 3, 1)))
     labels, seeds = [0, 1, 2, 3, 0], [5, 4, 3, 2, 1]
@@ -38,7 +38,7 @@ def test_an_image_does_not_depend_on_its_batch(sampler, guidance, make_card, kno
     np.testing.assert_array_equal(third[0], images[0][2])
 
 
-def test_the_card_recommends_and_the_user_decides(make_card, gaussian):
+def test_the_card_recommends_and_the_user_decides(make_card):
     card = make_card(sampler="ddpm", steps=7, guidance_strength=1.5)
 
     def run(**options):
@@ -50,7 +50,7 @@ def test_the_card_recommends_and_the_user_decides(make_card, gaussian):
 
 
 @pytest.mark.parametrize("unknown", [{"guidance_strength": 1.0}, {"steps": 3}, {}])
-def test_a_student_asked_for_what_it_has_not_learned_warns(unknown, make_card, gaussian):
+def test_a_student_asked_for_what_it_has_not_learned_warns(unknown, make_card):
     student = gaussian(make_card(timesteps=TIMESTEPS, steps=4, guidance_strength=0.0))
     with warnings.catch_warnings(record=True) as caught:
         sample(student, [0], progress=False, **unknown)
@@ -59,14 +59,14 @@ def test_a_student_asked_for_what_it_has_not_learned_warns(unknown, make_card, g
 
 @pytest.mark.parametrize("sampler", SAMPLERS)
 @pytest.mark.parametrize("guidance", [0.0, 2.0])
-def test_network_evaluations_are_what_is_really_spent(sampler, guidance, make_card, gaussian):
+def test_network_evaluations_are_what_is_really_spent(sampler, guidance, make_card):
     card, seen = make_card(**FITTED), []
     options = {"sampler": sampler, "guidance_strength": guidance}
     sample(watched(gaussian(card), seen), [0, 1, 2], progress=False, **options)
     assert sum(len(labels) for *_, labels in seen) == 3 * network_evaluations(card, **options)
 
 
-def test_callback_sees_every_step_of_every_batch(make_card, gaussian):
+def test_callback_sees_every_step_of_every_batch(make_card):
     card, seen = make_card(), []
     images = sample(
         gaussian(card), [0, 0, 0], [0, 1, 2], steps=4, batch_size=2, progress=False,
@@ -80,13 +80,13 @@ def test_callback_sees_every_step_of_every_batch(make_card, gaussian):
 
 
 @pytest.mark.parametrize(("names", "numbers"), [(["ship", "cat"], [2, 0]), ("ship", 2)])
-def test_classes_go_by_their_names_too(make_card, knows_x0, names, numbers):
+def test_classes_go_by_their_names_too(make_card, names, numbers):
     denoiser = knows_x0(make_card(), np.random.default_rng(0).uniform(-1, 1, (4, 2, 3, 1)))
     by_name, by_number = (sample(denoiser, labels, [0, 1], steps=3) for labels in (names, numbers))
     assert np.array_equal(by_name, by_number)
 
 
-def test_seeds_count_up_from_0_and_latents_are_their_first_draws_unless_given(make_card, gaussian):
+def test_seeds_count_up_from_0_and_latents_are_their_first_draws_unless_given(make_card):
     denoiser = gaussian(make_card(sampler="ddpm", steps=2))
     for labels, seeds in (([2, 0, 1], [0, 1, 2]), (1, [0])):
         expected, latents = sample(denoiser, labels, seeds), initial_latents(seeds, (2, 3, 1))
@@ -95,7 +95,7 @@ def test_seeds_count_up_from_0_and_latents_are_their_first_draws_unless_given(ma
 
 
 @pytest.mark.parametrize("sampler", [name for name, row in SAMPLERS.items() if not row.fitted])
-def test_named_timesteps_are_visited_by_every_sampler(make_card, gaussian, sampler):
+def test_named_timesteps_are_visited_by_every_sampler(make_card, sampler):
     def images(card, **options):
         return sample(gaussian(card), [0, 1], sampler=sampler, progress=False, **options)
 
@@ -112,7 +112,7 @@ def test_named_timesteps_are_visited_by_every_sampler(make_card, gaussian, sampl
 
 
 @pytest.mark.parametrize("classes", [0, 1, 12])
-def test_the_first_classes_follow_one_another(make_card, gaussian, classes):
+def test_the_first_classes_follow_one_another(make_card, classes):
     names = tuple("abcdefghijkl"[:classes])
     denoiser = gaussian(make_card(class_names=names, null_label=classes))
     images, shown = sample_by_class(denoiser, 2, seed=5, progress=False)
@@ -122,14 +122,14 @@ def test_the_first_classes_follow_one_another(make_card, gaussian, classes):
     np.testing.assert_array_equal(images, want)
 
 
-def test_the_image_is_within_range_where_a_fitted_sampler_leaves_it(make_card, gaussian):
+def test_the_image_is_within_range_where_a_fitted_sampler_leaves_it(make_card):
     denoiser = gaussian(make_card(sampler="fitted", **FITTED), std=2.0)
     images = sample(denoiser, [0] * 20, progress=False)
     assert np.abs(images).max() == 1
     assert np.abs(sample(denoiser, [0] * 20, progress=False, clip=False)).max() > 1
 
 
-def test_a_fitted_sampler_serves_its_own_timesteps_alone(make_card, gaussian):
+def test_a_fitted_sampler_serves_its_own_timesteps_alone(make_card):
     denoiser = gaussian(make_card(sampler="fitted", **FITTED))
     assert [step.t for step in sampling_steps(denoiser, [0])] == [640, 320, 90, -1]
     for options in ({"steps": 4}, {"timesteps": (999, 320, 90)}):

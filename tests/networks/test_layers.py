@@ -39,17 +39,11 @@ def test_a_pointwise_dense_layer_equals_dense(arguments):
 
 
 @pytest.mark.parametrize(("channels", "groups"), [(16, 4), (128, 32), (192, 32), (3, 1), (64, 16)])
-def test_group_norm_equals_keras_with_groups_of_four_channels_or_more(channels, groups):
-    x = np.random.default_rng(0).normal(3.0, 2.0, (2, 4, 5, channels)).astype("float32")
+@pytest.mark.parametrize("size", [(4, 5), (1, 5), (5, 1)])
+def test_group_norm_equals_keras_with_groups_of_four_channels_or_more(channels, groups, size):
+    x = np.random.default_rng(0).normal(3.0, 2.0, (2, *size, channels)).astype("float32")
     ours, theirs = layers.GroupNorm(), keras.layers.GroupNormalization(groups, epsilon=1e-6)
     np.testing.assert_allclose(ours(x), theirs(x), atol=2e-5)
-
-
-def test_group_norm_of_one_row_is_that_of_its_columns():
-    x = np.random.default_rng(0).normal(3.0, 2.0, (2, 5, 1, 16)).astype("float32")
-    norm = layers.GroupNorm()
-    row = np.swapaxes(x, 1, 2)
-    np.testing.assert_allclose(norm(row), np.swapaxes(norm(x), 1, 2), atol=2e-5)
 
 
 def test_group_norm_adds_its_shift_first_and_modulates_its_result():

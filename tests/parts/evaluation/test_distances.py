@@ -3,6 +3,7 @@
 import numpy as np
 import pytest
 from scipy.linalg import sqrtm
+from scipy.spatial.distance import cdist
 
 from kdiffusion.parts.evaluation import distances as room
 from kdiffusion.parts.evaluation.distances import (
@@ -90,13 +91,8 @@ def _sets(seed=0, real=60, drawn=45, dimensions=3):
     return rng.standard_normal((real, dimensions)), rng.normal(0.3, 0.8, (drawn, dimensions))
 
 
-def _distance(a, b):
-    return float(np.sqrt(sum((p - q) ** 2 for p, q in zip(a, b, strict=True))))
-
-
-def _radius(points, index, k):
-    others = [_distance(points[index], p) for i, p in enumerate(points) if i != index]
-    return sorted(others)[k - 1]
+def _radii(points, k):
+    return np.sort(cdist(points, points), axis=1)[:, k]  # the 0th is the point itself
 
 
 @pytest.mark.parametrize("block", [7, 500])
@@ -104,13 +100,9 @@ def _radius(points, index, k):
 def test_precision_and_recall_are_their_definitions(k, block, monkeypatch):
     monkeypatch.setattr(room, "BLOCK", block)
     real, drawn = _sets()
-    real_radii = [_radius(real, i, k) for i in range(len(real))]
-    drawn_radii = [_radius(drawn, i, k) for i in range(len(drawn))]
-    inside = [[_distance(d, r) <= radius for r, radius in zip(real, real_radii, strict=True)]
-              for d in drawn]  # fmt: skip
-    recalled = [any(_distance(r, d) <= radius for d, radius in zip(drawn, drawn_radii, strict=True))
-                for r in real]  # fmt: skip
-    expected = np.mean([any(row) for row in inside]), np.mean(recalled)
+    apart = cdist(drawn, real)
+    inside, recalled = apart <= _radii(real, k), apart <= _radii(drawn, k)[:, None]
+    expected = inside.any(axis=1).mean(), recalled.any(axis=0).mean()
     assert precision_and_recall(real, drawn, k) == pytest.approx(expected)
 
 

@@ -11,11 +11,10 @@ from tensorboard.util.tensor_util import make_ndarray
 
 import kdiffusion as kd
 from kdiffusion.data import load_dataset
-from kdiffusion.diffusion.denoiser import NetworkDenoiser
 from kdiffusion.diffusion.forward_process import NoiseSchedule
 from kdiffusion.images import to_model_range
 from kdiffusion.parts.evaluation.in_training import EvaluationInTraining, make_callback
-from kdiffusion.runs.config import Config, DataConfig, EvaluationConfig, OptimizerConfig
+from tests.diffusion.conftest import knows_x0
 from tests.runs.conftest import tiny_config
 
 NAMES = tuple("0123456789")
@@ -34,33 +33,20 @@ def card(make_card):
     )  # fmt: skip
 
 
-def _draws(images, card):
-    """A Denoiser that answers each class with one image of it."""
-
-    def denoiser(noisy_images, timesteps, labels):
-        return images[np.minimum(labels, len(images) - 1)]
-
-    return NetworkDenoiser(card, denoiser)
-
-
-def _directory(epochs, tmp_path, judge=None):
-    config = Config(
-        preset="digits", data=DataConfig(name="digits"),
-        optimizer=OptimizerConfig(epochs=epochs),
-        evaluation=EvaluationConfig(every_epochs=None, images=100, judge=judge),
-    )  # fmt: skip
-    return SimpleNamespace(config=config, path=tmp_path, card=None)
+def _callback(data, epochs, path, judge=None) -> Any:
+    evaluation = {"every_epochs": None, "images": 100, "judge": judge}
+    config = tiny_config(optimizer={"epochs": epochs}, evaluation=evaluation)
+    return make_callback(config, data, SimpleNamespace(path=path, card=None))
 
 
 def test_a_network_that_draws_what_is_asked_for_is_told_from_one_that_swaps_classes(
     digits, card, tmp_path
 ):
-    directory = _directory(1, tmp_path)
-    callback = make_callback(directory.config, digits, directory)
+    callback = _callback(digits, 1, tmp_path)
     first = [int(np.argmax(digits.labels == label)) for label in range(10)]
     images = to_model_range(digits.images[first])
     right, wrong = (
-        callback.figures(_draws(each, card), progress=False) for each in (images, images[::-1])
+        callback.figures(knows_x0(card, each), progress=False) for each in (images, images[::-1])
     )
     assert right["share_as_asked"] == 1.0
     # 100 images are too few for a distance of Gaussians and for recall.
@@ -74,16 +60,14 @@ def test_a_network_that_draws_what_is_asked_for_is_told_from_one_that_swaps_clas
 
 @pytest.mark.parametrize(("epochs", "due"), [(150, [36, 74, 112, 150]), (13, [1, 5, 9, 13])])
 def test_a_run_is_evaluated_four_times_the_last_epoch_among_them(digits, epochs, due, tmp_path):
-    directory = _directory(epochs, tmp_path)
-    callback: Any = make_callback(directory.config, digits, directory)
+    callback = _callback(digits, epochs, tmp_path)
     assert [epoch for epoch in range(1, epochs + 1) if callback.is_due(epoch)] == due
 
 
 def test_a_folder_which_no_judge_reads_is_not_evaluated(digits, tmp_path, capsys):
     folder = dataclasses.replace(digits, name="folder")
     for data, judge, wanted in ((folder, None, False), (folder, "digits", True)):
-        directory = _directory(10, tmp_path, judge=judge)
-        assert (make_callback(directory.config, data, directory) is not None) == wanted
+        assert (_callback(data, 10, tmp_path, judge) is not None) == wanted
     assert "--evaluation.judge" in capsys.readouterr().out
 
 
@@ -105,6 +89,6 @@ def test_a_script_has_evaluations_of_its_own(digits, tmp_path):
     np.testing.assert_allclose(last, seen["kernel_distance"], rtol=1e-4)
 
 
-def test_a_run_that_asks_for_no_evaluation_gets_none(tmp_path):
+def test_a_run_that_asks_for_no_evaluation_gets_none():
     config = tiny_config(evaluation={"every_epochs": 0})
     assert make_callback(config, None, SimpleNamespace(config=config)) is None

@@ -5,10 +5,11 @@ import pytest
 
 from conformance.write import make_card
 from kdiffusion.diffusion.denoiser import NetworkDenoiser
-from kdiffusion.diffusion.prediction import TARGETS, from_x0_and_eps
+from kdiffusion.diffusion.prediction import TARGETS
 from kdiffusion.diffusion.schedules import SCHEDULES, make_schedule
 from kdiffusion.parts.evaluation.network_measures import SIGMAS, measure_network
 from tests.cases import side_by_side
+from tests.diffusion.conftest import gaussian_predict, optimal
 
 SHAPE = (2, 2, 1)
 SPREAD = 0.08  # standard deviation within a class
@@ -22,17 +23,8 @@ def _card(schedule="cosine", **fields):
 
 def _best_network(card, means=MEANS, spread=SPREAD):
     """E[x_0 | x_t, label] for classes N(mean, spread^2 I)."""
-
-    def denoise(noisy, timesteps, labels):
-        alpha_bar = card.schedule.alphas_cumprod[timesteps[0]]
-        sigma2 = (1 - alpha_bar) / alpha_bar
-        x = noisy.reshape(len(noisy), -1).astype(np.float64) / np.sqrt(alpha_bar)  # x_0 + noise
-        mean = means[labels]
-        x0 = (mean + spread**2 / (sigma2 + spread**2) * (x - mean)).reshape(noisy.shape)
-        eps = (noisy - np.sqrt(alpha_bar) * x0) / np.sqrt(1 - alpha_bar)
-        return from_x0_and_eps(x0, eps, alpha_bar, card.prediction_type).astype(np.float32)
-
-    return NetworkDenoiser(card, denoise)
+    means = means.reshape(-1, *SHAPE)
+    return optimal(card, lambda label: gaussian_predict(card.schedule, means[label], spread))
 
 
 def _draw(count, means=MEANS, seed=0):

@@ -23,16 +23,36 @@ def run(toy):
     return lambda *arguments: main(["sample_many", str(toy), *map(str, arguments)])
 
 
-def _expected(toy):
-    labels = [LABELS[seed % 4] for seed in SEEDS]
-    return kd.to_uint8(kd.sample(kd.load_denoiser(toy), labels, SEEDS, steps=2, progress=False))
+def _of_parquet(folder):
+    from datasets import Dataset
+
+    files = [str(path) for path in sorted(folder.glob("*.parquet"))]
+    rows = Dataset.from_parquet(files, cache_dir=str(folder / "cache"))
+    assert rows.features["label"].names == ["cat", "dog", "ape", "none"]
+    for row in rows:
+        yield row["seed"], row["label"], row["image"]
 
 
-def _check(toy, folder):
-    images, labels, seeds = map(np.concatenate, zip(*read_folder(folder), strict=True))
-    assert seeds.tolist() == [*SEEDS]
-    assert labels.tolist() == [LABELS[seed % 4] for seed in SEEDS]
-    np.testing.assert_array_equal(images, _expected(toy))
+def _of_png(folder):
+    for path in sorted(folder.glob("*/*.png")):
+        seed, label = re.fullmatch(r"(\d+)_label(\d)\.png", path.name).groups()
+        yield int(seed), int(label), Image.open(path)
+
+
+def _of_npz(folder):
+    for images, labels, seeds in read_folder(folder):
+        yield from zip(seeds, labels, images, strict=True)
+
+
+READERS = {"npz": _of_npz, "parquet": _of_parquet, "png": _of_png}
+
+
+def _check(toy, folder, read=_of_npz):
+    seeds, labels, images = zip(*read(folder), strict=True)
+    expected = [LABELS[seed % 4] for seed in SEEDS]
+    assert ([*seeds], [*labels]) == ([*SEEDS], expected)
+    sampled = kd.sample(kd.load_denoiser(toy), expected, SEEDS, steps=2, progress=False)
+    np.testing.assert_array_equal(np.stack(images), kd.to_uint8(sampled))
 
 
 def test_shards_make_the_job_and_what_is_there_is_skipped(run, toy, tmp_path, capsys):
@@ -81,32 +101,7 @@ def test_more_seeds_can_follow_in_the_same_folder(toy, tmp_path):
     _check(toy, tmp_path / "many")
 
 
-def _of_parquet(folder):
-    from datasets import Dataset
-
-    files = [str(path) for path in sorted(folder.glob("*.parquet"))]
-    rows = Dataset.from_parquet(files, cache_dir=str(folder / "cache"))
-    assert rows.features["label"].names == ["cat", "dog", "ape", "none"]
-    for row in rows:
-        yield row["seed"], row["label"], row["image"]
-
-
-def _of_png(folder):
-    for path in sorted(folder.glob("*/*.png")):
-        seed, label = re.fullmatch(r"(\d+)_label(\d)\.png", path.name).groups()
-        yield int(seed), int(label), Image.open(path)
-
-
-def _of_npz(folder):
-    for images, labels, seeds in read_folder(folder):
-        yield from zip(seeds, labels, images, strict=True)
-
-
 @pytest.mark.parametrize("name", SEED_FILE_FORMATS)
 def test_each_format_is_read_by_its_own_library(run, toy, tmp_path, name):
-    readers = {"npz": _of_npz, "parquet": _of_parquet, "png": _of_png}
     run(*FEW, "--format", name, "--out", tmp_path)
-    seeds, labels, images = zip(*readers[name](tmp_path), strict=True)
-    assert [*seeds] == [*SEEDS]
-    assert [*labels] == [LABELS[seed % 4] for seed in SEEDS]
-    np.testing.assert_array_equal(np.stack(images), _expected(toy))
+    _check(toy, tmp_path, READERS[name])

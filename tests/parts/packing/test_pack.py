@@ -4,7 +4,6 @@ import tracemalloc
 
 import numpy as np
 import pytest
-import tensorflow_datasets as tfds
 from PIL import Image
 
 from kdiffusion.commands.train import parse
@@ -12,6 +11,7 @@ from kdiffusion.data import load_dataset
 from kdiffusion.data.pipeline import training_batches, validation_batches
 from kdiffusion.parts.packing.pack import pack
 from tests.data.made_up import assert_same_data, random_pixels, store_tfds, write_folder
+from tests.data.test_tfds import UNKNOWN, examples, features
 
 
 @pytest.fixture
@@ -55,16 +55,8 @@ def test_a_folder_is_packed_as_it_would_be_loaded(folder, tmp_path, options):
 @pytest.mark.parametrize("labelled", [True, False])
 def test_a_data_set_of_tfds_is_packed_as_it_would_be_loaded(tmp_path, labelled):
     """With a test split of its own, or with one without labels, which doesn't serve."""
-    kinds = {
-        "image": tfds.features.Image(shape=(5, 5, 3)),
-        "label": tfds.features.ClassLabel(names=["cat", "dog"]),
-    }
-    features, labels = tfds.features.FeaturesDict(kinds), np.arange(1100) % 2
-    splits = {
-        "train": (random_pixels(1100, (5, 5, 3)), labels),
-        "test": (random_pixels(9, (5, 5, 3)), labels[:9] if labelled else np.full(9, -1)),
-    }
-    directory = store_tfds(tmp_path / "tfds", features, splits)
+    splits = {"train": examples(1100), "test": examples(9) if labelled else UNKNOWN}
+    directory = store_tfds(tmp_path / "tfds", features(), splits)
     dataset = packed("little", tmp_path, directory=directory)
     assert_same_data(dataset, load_dataset("little", directory=directory))
     assert len(dataset.validation_images) == (9 if labelled else 110)
