@@ -67,7 +67,11 @@ def convert(predict: Any, card: DenoiserCard) -> onnx.ModelProto:
 
 
 def to_onnx(function: Any) -> onnx.ModelProto:
-    """The graph of a `tf.function` with an input signature; each batch is of one size, `batch`."""
+    """Converts a function of tensors `[B, ...]` by tf2onnx; all share one size, `batch`.
+
+    Args:
+        function: `tf.function` with an input signature; it returns a dict of tensors `[B, ...]`.
+    """
     import tf2onnx
 
     # Otherwise it copies the whole graph, weights included, before each of its optimisers, in case
