@@ -26,7 +26,7 @@ from kdiffusion.training.denoiser import model_card, numpy_denoiser, prediction_
 from kdiffusion.training.ema import averaged_copy, update_average
 from kdiffusion.training.gradients import apply_gradients, gradients_in_parts
 from kdiffusion.training.inputs import check_network, images_and_conditions, with_checked_start
-from kdiffusion.training.metrics import LossByTimestep, StepMean, results
+from kdiffusion.training.metrics import LossByTimestep, StepMean, as_logs
 from kdiffusion.training.objectives import OBJECTIVES, Denoising
 from kdiffusion.training.step_seeds import seed_dropout, step_seeds
 
@@ -107,7 +107,7 @@ class DiffusionModel(keras.Model):
             step.after(losses)
             self._loss_by_timestep.update_state(losses, step.timesteps, step.counts)
         self.step.assign_add(1)
-        return results(self.metrics)
+        return as_logs(self.get_metrics_result())
 
     def test_step(self, data: Any) -> dict[str, tf.Tensor]:
         """The loss of the averaged network; every batch has the same draws."""
@@ -115,20 +115,21 @@ class DiffusionModel(keras.Model):
         seeds = step_seeds(self.seed, -1)
         for losses, timesteps in self.objective.measured(self, images, conditions, seeds):
             self._loss_by_timestep.update_state(losses, timesteps)
-        return results([self._loss_by_timestep])
+        return as_logs(self._loss_by_timestep.result())
 
     def _learn(self, step, updates):
         """One step of the optimizer and of the average, the `updates`-th; the losses `[B]`."""
 
-        def scaled_loss(dropout_seed, *batch):
+        def scaled_loss(dropout_seed, counts, *batch):
             """(What is minimised: a scalar, scaled as float16 needs it; the losses)."""
             seed_dropout(self.network, dropout_seed)
-            losses, counts = step.losses(self.network, *batch)
+            losses = step.losses(self.network, *batch)
             return self.optimizer.scale_loss(ops.mean(counts * losses)), losses
 
         variables, parts = self.network.trainable_variables, self.gradient_accumulation
+        batch = tf.broadcast_to(step.counts, tf.shape(step.timesteps)), *step.batch
         gradients, losses = gradients_in_parts(
-            scaled_loss, variables, parts, step.dropout_seed, step.batch
+            scaled_loss, variables, parts, step.dropout_seed, batch
         )
         norm = apply_gradients(self.optimizer, gradients, variables, self.gradient_clip_norm)
         update_average(self.ema_network, self.network, self.ema_decay, updates)

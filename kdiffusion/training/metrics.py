@@ -6,7 +6,6 @@ checkpoint of one is a checkpoint of all, bit for bit, and each mean is that of 
 
 from __future__ import annotations
 
-from collections.abc import Iterable
 from typing import Any
 
 import keras
@@ -89,15 +88,11 @@ class StepMean(_ReplicatedMetric, keras.metrics.Mean):
     """Mean over steps of a number that all replicas agree on, such as the gradient's norm."""
 
 
-def results(metrics: Iterable[keras.Metric]) -> dict[str, tf.Tensor]:
-    """What a step logs: the results of its metrics, by name."""
-    logs = {}
-    for metric in metrics:
-        result = metric.result()
-        logs.update(result if isinstance(result, dict) else {metric.name: result})
+def as_logs(results: dict[str, tf.Tensor]) -> dict[str, tf.Tensor]:
+    """What a step logs, scalars by name; where Keras averages them over workers, `[1]`."""
     strategy = tf.distribute.get_strategy()
     several_workers = isinstance(strategy, tf.distribute.MultiWorkerMirroredStrategy)
     if several_workers and strategy.num_replicas_in_sync > 1:
         # There Keras averages logs over their first axis, which scalars lack (keras#20585).
-        logs = {name: value[None] for name, value in logs.items()}
-    return logs
+        return {name: value[None] for name, value in results.items()}
+    return results

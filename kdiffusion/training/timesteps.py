@@ -13,6 +13,7 @@ import tensorflow as tf
 from keras import ops
 
 from kdiffusion.training.metrics import sum_over_replicas
+from kdiffusion.training.step_seeds import fold_in
 
 if TYPE_CHECKING:
     from kdiffusion.diffusion.forward_process import NoiseSchedule
@@ -81,7 +82,7 @@ class ShuffledTimesteps(UniformTimesteps):
 
     def draw(self, batch_size: Any, seed: tf.Tensor) -> tf.Tensor:
         """int32 `[B]`."""
-        order_seed = tf.random.experimental.stateless_fold_in(seed, 1)  # pyright: ignore[reportAttributeAccessIssue]
+        order_seed = fold_in(seed, 1)
         return tf.random.experimental.stateless_shuffle(super().draw(batch_size, seed), order_seed)  # pyright: ignore[reportAttributeAccessIssue]
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import warnings
 from collections.abc import Iterator
 from typing import TYPE_CHECKING, Annotated, Any, ClassVar
@@ -81,14 +82,8 @@ class Denoising:
 
         timesteps, noise, dropped = self.draw(images, seeds, model.timestep_sampler)
         conditions = without(conditions, dropped, model.network.num_classes)
-
-        def counted_losses(network, images, conditions, timesteps, noise):
-            batch = images, conditions, timesteps, noise
-            weighted = self.losses(model, network, *batch, training=True)
-            return weighted, model.timestep_sampler.importance(timesteps)
-
         yield OptimizerStep(
-            counted_losses,
+            functools.partial(self.losses, model, training=True),
             (images, conditions, timesteps, noise),
             timesteps,
             seeds[DROPOUT],

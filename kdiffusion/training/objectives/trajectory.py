@@ -142,15 +142,15 @@ class Trajectory:
         x: tf.Tensor,
         conditions: dict[str, tf.Tensor],
         target: tf.Tensor,
-    ) -> tuple[tf.Tensor, float]:
-        """How far each image is from its target after a step, on average: float32 `[B]`, and 1."""
+    ) -> tf.Tensor:
+        """How far each image is from its target after a step, on average: float32 `[B]`."""
         from keras import ops
 
         from kdiffusion.training.solver_path import move
 
         # Not clipped: outside of the range of pixels, the gradient would vanish.
         reached, _ = move(model, own, 0, network, x, x, conditions, training=True, clip=False)
-        return ops.mean(ops.abs(reached - target), axis=(1, 2, 3)), 1.0
+        return ops.mean(ops.abs(reached - target), axis=(1, 2, 3))
 
 
 def _noise(images, seeds):
