@@ -74,39 +74,29 @@ class ConvolutionMuon(keras.optimizers.Muon):
         _adam(variable, gradient, (m, v), betas, self.iterations, learning_rate, self.epsilon)
 
     def zeropower_via_newtonschulz5(self, x: Any, steps: int) -> Any:
-        """`[kh, kw, cin, cout]`, nearly orthogonal as a matrix."""
+        """`[kh, kw, cin, cout]`, nearly U V' of its matrix U S V' (Jordan et al. 2024).
+
+        Singular values come between 0.7 and 1.2, by x (a + b x'x + c (x'x)^2) in bfloat16.
+        """
+        a, b, c = QUINTIC
         matrix = ops.reshape(x, (-1, x.shape[-1]))
-        return ops.reshape(orthogonalized(matrix, steps), x.shape)
+        rows, columns = matrix.shape
+        y = matrix / (tf.norm(matrix) + 1e-12)  # no singular value above 1
+        y = tf.cast(tf.transpose(y) if rows > columns else y, tf.bfloat16)
+        identity = tf.eye(min(rows, columns))
+        for _ in range(steps):
+            square = tf.matmul(y, y, transpose_b=True)
+            # One small polynomial and one product: sums over y itself would be the slower part.
+            fourth = tf.cast(tf.matmul(square, square), tf.float32)
+            polynomial = a * identity + b * tf.cast(square, tf.float32) + c * fourth
+            y = tf.matmul(tf.cast(polynomial, tf.bfloat16), y)
+        y = tf.cast(y, tf.float32)
+        return ops.reshape(tf.transpose(y) if rows > columns else y, x.shape)
 
     def lr_adjust(self, x: Any) -> Any:
         """An update in the shape of its kernel, scaled as that of its matrix."""
         rows, columns = x.shape[0] * x.shape[1] * x.shape[2], x.shape[3]
         return x * self.rms_rate * max(rows, columns) ** 0.5
-
-
-def orthogonalized(matrix: Any, steps: int = 5) -> tf.Tensor:
-    """U V' of a matrix U S V', nearly: singular values between 0.7 and 1.2 (Jordan et al. 2024).
-
-    Args:
-        matrix: float32 `[M, N]`.
-        steps: int. Newton-Schulz iterations x (a + b x'x + c (x'x)^2). Defaults to the paper's `5`.
-
-    Returns:
-        float32 `[M, N]`; the iterations are in bfloat16.
-    """
-    a, b, c = QUINTIC
-    rows, columns = matrix.shape
-    x = matrix / (tf.norm(matrix) + 1e-12)  # no singular value above 1
-    x = tf.cast(tf.transpose(x) if rows > columns else x, tf.bfloat16)
-    identity = tf.eye(min(rows, columns))
-    for _ in range(steps):
-        square = tf.matmul(x, x, transpose_b=True)
-        # One small polynomial and one product: sums over x itself would be the slower part.
-        fourth = tf.cast(tf.matmul(square, square), tf.float32)
-        polynomial = a * identity + b * tf.cast(square, tf.float32) + c * fourth
-        x = tf.matmul(tf.cast(polynomial, tf.bfloat16), x)
-    x = tf.cast(x, tf.float32)
-    return tf.transpose(x) if rows > columns else x
 
 
 def adamw(config: OptimizerConfig, learning_rate: LearningRate) -> keras.optimizers.Optimizer:

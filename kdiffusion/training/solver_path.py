@@ -27,7 +27,7 @@ class SolverPath:
     Args:
         timesteps: int32 `[steps]`.
         rows: float32 `[steps, 3]`: a, b, c.
-        strengths: float32 `[T]`: the guidance strength at each timestep.
+        strengths: float32 `[steps]`: the guidance strength of each.
     """
 
     timesteps: np.ndarray
@@ -48,13 +48,15 @@ def solver_path(
         schedule: `NoiseSchedule`.
         start, end: int. Timesteps, end < start; -1 is the clean image.
         steps: int. At most as many as there are timesteps between the two.
-        strengths: float32 `[T]`.
+        strengths: float32 `[T]`: the guidance strength at each timestep.
     """
     timesteps = np.linspace(start, end, min(steps, start - end), endpoint=False).round().astype(int)
     pairs = list(zip(timesteps.tolist(), [*timesteps[1:].tolist(), end], strict=True))
     _, rows = linear_rows(dpmpp_2m_step, pairs, schedule)
     own = [STATE.index(name) for name in ("x", "x0", "x0_1")]
-    return SolverPath(timesteps.astype(np.int32), rows[:, own].astype(np.float32), strengths)
+    return SolverPath(
+        timesteps.astype(np.int32), rows[:, own].astype(np.float32), strengths[timesteps]
+    )
 
 
 def follow(
@@ -94,10 +96,15 @@ def move(
         return clean_images(model, network, x, timesteps, conditions, training=training)
 
     def guided():
-        strengths = tf.gather(path.strengths, timesteps)
-        return guided_clean_images(model, network, x, timesteps, conditions, strengths)
+        # One call of twice the batch. Guidance is linear, and so is x_0: either may be guided.
+        null = without(conditions, True, model.network.num_classes)
+        both = {name: tf.concat([conditions[name], null[name]], axis=0) for name in null}
+        twice_x, twice_t = (tf.concat([each, each], axis=0) for each in (x, timesteps))
+        x0 = clean_images(model, network, twice_x, twice_t, both)
+        conditional, unconditional = tf.split(x0, 2)
+        return conditional + tf.constant(path.strengths)[i] * (conditional - unconditional)
 
-    guides = path.strengths[path.timesteps] != 0
+    guides = path.strengths != 0
     x0 = tf.cond(tf.constant(guides)[i], guided, plain) if guides.any() else plain()
     if clip:
         x0 = tf.clip_by_value(x0, -1.0, 1.0)
@@ -119,21 +126,3 @@ def clean_images(
     alpha_bar = tf.gather(model.alphas_cumprod, timesteps)[:, None, None, None]
     to_x0_and_eps = TARGETS[model.prediction_type].to_x0_and_eps
     return to_x0_and_eps(prediction, x, tf.sqrt(alpha_bar), tf.sqrt(1.0 - alpha_bar))[0]
-
-
-def guided_clean_images(
-    model: DiffusionModel,
-    network: keras.Model,
-    x: tf.Tensor,
-    timesteps: tf.Tensor,
-    conditions: dict[str, tf.Tensor],
-    strengths: tf.Tensor,
-) -> tf.Tensor:
-    """`clean_images` guided by strengths `[B]`, in one call of twice the batch."""
-    null = without(conditions, True, model.network.num_classes)
-    # Guidance is linear, and so is x_0 in the prediction: either may be guided.
-    x, timesteps = (tf.concat([each, each], axis=0) for each in (x, timesteps))
-    conditions = {name: tf.concat([conditions[name], null[name]], axis=0) for name in null}
-    both = clean_images(model, network, x, timesteps, conditions)
-    conditional, unconditional = tf.split(both, 2)
-    return conditional + strengths[:, None, None, None] * (conditional - unconditional)
