@@ -77,7 +77,7 @@ def export_sampler(
         overwrite: replace the files of an earlier export.
         best: export the checkpoint with the lowest validation loss, not the newest.
     """
-    folder = Path(default_folder(run_dir)) if out is None else out
+    folder = default_folder(run_dir) if out is None else out
     network, card = read_source(run_dir, best)
     if sampler is None and card.sampler not in whole_sampler.GRAPH_SAMPLERS:
         print(f"The recommended {card.sampler} can't be exported as a graph; using unipc.")

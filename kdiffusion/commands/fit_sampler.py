@@ -11,7 +11,6 @@ from kdiffusion.artifacts import load_denoiser, onnx_loader, safetensors_loader
 from kdiffusion.artifacts.integrity import UNSEALED, seal
 from kdiffusion.atomic_files import staged
 from kdiffusion.data.loading import load_as_split
-from kdiffusion.diffusion.card import DenoiserCard
 from kdiffusion.diffusion.fitted_sampler import fit_sampler
 from kdiffusion.diffusion.sampling import network_evaluations
 from kdiffusion.tables import check_name
@@ -50,7 +49,7 @@ def main(
     """
     denoiser = load_denoiser(artifact)
     source: Any = denoiser.path  # a file that is opened has one
-    library, _ = COPIES[check_name("suffix of MODEL", source.suffix, COPIES)]
+    library, write = COPIES[check_name("suffix of MODEL", source.suffix, COPIES)]
     importlib.import_module(library)  # an error comes before the work
     name = f"{source.stem}_{steps}_steps{source.suffix}"
     out = choose_output(out or name, [source.suffix], overwrite)
@@ -60,23 +59,11 @@ def main(
         conditions = dataset.asked(np.arange(seeds) % len(dataset.validation_images))
     card = fit_sampler(denoiser, steps, seeds, conditions, batch_size=batch_size)
     with staged(out, overwrite) as path:
-        copy_with_card(source, card, path)
+        write(source, card, path)
+        seal(path, ())
     evaluations = counted(network_evaluations(card), "evaluation")
     print(f"{out} recommends a sampler of {evaluations} of the network.")
     print(f"Timesteps: {' '.join(map(str, card.timesteps or ()))}")
-
-
-def copy_with_card(source: Path, card: DenoiserCard, path: Path) -> None:
-    """Writes a copy of an exported file whose card is another, and seals it.
-
-    Args:
-        source: Path of an ONNX file or one of safetensors.
-        card: DenoiserCard.
-        path: Path. The file to make.
-    """
-    _, write = COPIES[source.suffix]
-    write(source, card, path)
-    seal(path, ())
 
 
 def _onnx(source, card, path):
@@ -100,5 +87,6 @@ def _safetensors(source, card, path):
     path.write_bytes(save(tensors, {safetensors_loader.METADATA_KEY: json.dumps(facts)}))
 
 
-# By a file's suffix: the library that writes it, and the function that does.
+# By a file's suffix: the library that writes it, and the function that writes a copy of a file with
+# another card, unsealed: (the file, the card, the copy).
 COPIES = {".onnx": ("onnx", _onnx), ".safetensors": ("safetensors", _safetensors)}

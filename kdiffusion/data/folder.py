@@ -38,7 +38,7 @@ def load(
     paths = [path for each in files.values() for path in each]
     images, conditions = _read_images(paths, image_size), {}
     if numbers:
-        conditions["numbers"] = read_numbers(Path(directory or "."), paths, numbers)
+        conditions["numbers"] = _read_numbers(Path(directory or "."), paths, numbers)
     if condition_directory is not None:
         others = [Path(condition_directory, path.relative_to(directory or ".")) for path in paths]
         conditions["image"] = _read_images(others, images.shape[1:3])
@@ -46,22 +46,8 @@ def load(
     return Images(images, labels, tuple(files), conditions=conditions, number_names=tuple(numbers))
 
 
-def read_numbers(directory: Path, paths: Sequence[Path], names: Sequence[str]) -> np.ndarray:
-    """The numbers of images in a folder's `metadata.csv`.
-
-    Its column `file_name` has an image's path in the folder, as `CLASS/IMAGE`.
-
-    Args:
-        directory: Path of the folder.
-        paths: `[N]` Paths of the images.
-        names: `[K]` names of columns.
-
-    Returns:
-        float32 array `[N, K]`.
-
-    Raises:
-        ValueError: an image without a row, or without a finite number in a column.
-    """
+def _read_numbers(directory, paths, names):
+    """float32 `[N, K]`: columns of metadata.csv, whose `file_name` is an image's CLASS/IMAGE."""
     with open(directory / METADATA, encoding="utf-8", newline="") as file:
         rows = {row["file_name"]: row for row in csv.DictReader(file)}
     numbers = np.full((len(paths), len(names)), np.nan, np.float32)

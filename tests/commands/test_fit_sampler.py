@@ -6,7 +6,7 @@ import pytest
 from kdiffusion.__main__ import main
 from kdiffusion.artifacts import load_denoiser, safetensors_loader
 from kdiffusion.artifacts.released import released_models
-from kdiffusion.commands.fit_sampler import copy_with_card
+from kdiffusion.commands.fit_sampler import COPIES
 
 
 @pytest.fixture(scope="module")
@@ -31,8 +31,9 @@ def test_all_else_in_the_file_is_as_it_was(fitted):
 def test_a_file_of_weights_keeps_them_too(fitted, tmp_path):
     source = released_models()["digits"].with_name("denoiser_float16.safetensors")
     card = load_denoiser(fitted).card
-    copy_with_card(source, card, tmp_path / "copy.safetensors")
-    before, after = (safetensors_loader.read(p) for p in (source, tmp_path / "copy.safetensors"))
+    copy = tmp_path / "copy.safetensors"
+    COPIES[copy.suffix][1](source, card, copy)
+    before, after = map(safetensors_loader.read, (source, copy))
     assert after.card == card
     assert (after.network_class, after.network) == (before.network_class, before.network)
     for name, weight in before.weights.items():

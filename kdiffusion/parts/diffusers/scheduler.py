@@ -35,24 +35,16 @@ PIPELINES = {"DDPMPipeline": (None, 1000), "DDIMPipeline": ("ddim", 50)}
 PREDICTION_TYPES = {"epsilon": "epsilon", "sample": "x0", "v_prediction": "v"}
 
 
-def _scaled_linear(start, end, steps):
-    return np.linspace(start**0.5, end**0.5, steps) ** 2
-
-
-def _sigmoid(start, end, steps):
-    return 1.0 / (1.0 + np.exp(-np.linspace(-6, 6, steps))) * (end - start) + start
-
-
-def _cosine(start, end, steps):
-    return np.minimum(NoiseSchedule(cosine_alphas_cumprod(steps)).betas, MAX_BETA)
-
-
 # Each takes (beta_start, beta_end, num_train_timesteps) and gives betas, float64.
 BETAS = {
     "linear": np.linspace,
-    "scaled_linear": _scaled_linear,
-    "sigmoid": _sigmoid,
-    "squaredcos_cap_v2": _cosine,
+    "scaled_linear": lambda start, end, steps: np.linspace(start**0.5, end**0.5, steps) ** 2,
+    "sigmoid": lambda start, end, steps: (
+        1.0 / (1.0 + np.exp(-np.linspace(-6, 6, steps))) * (end - start) + start
+    ),
+    "squaredcos_cap_v2": lambda start, end, steps: np.minimum(
+        NoiseSchedule(cosine_alphas_cumprod(steps)).betas, MAX_BETA
+    ),
 }
 # Fields that change how the pipeline samples, with the values that our samplers agree with.
 NO_EFFECT = {

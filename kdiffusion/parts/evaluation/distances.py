@@ -72,7 +72,8 @@ def kernel_distance(
             np.asarray(each[np.sort(rng.choice(len(each), subset_size, replace=False))], np.float64)
             for each in (a, b)
         )
-        within = sum(_cubic_kernel(z, z).sum() - _cubic_diagonal(z).sum() for z in (x, y))
+        kernels = (_cubic_kernel(z, z) for z in (x, y))
+        within = sum(kernel.sum() - np.trace(kernel) for kernel in kernels)
         across = _cubic_kernel(x, y).mean()
         estimates[index] = within / (subset_size * (subset_size - 1)) - 2.0 * across
     return estimates
@@ -187,12 +188,5 @@ def _share_inside(points, centres, radii):
 
 
 def _cubic_kernel(x, y):
-    return _cube(x @ y.T / x.shape[1] + 1.0)
-
-
-def _cubic_diagonal(x):
-    return _cube(np.einsum("nd,nd->n", x, x) / x.shape[1] + 1.0)
-
-
-def _cube(x):
-    return x * x * x  # many times faster than NumPy's power
+    base = x @ y.T / x.shape[1] + 1.0
+    return base * base * base  # many times faster than NumPy's power
