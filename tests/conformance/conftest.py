@@ -75,22 +75,15 @@ def whole_samplers(small_network, served, tmp_path_factory):
 
 
 @pytest.fixture(scope="session")
-def denoisers(exported):
-    """Format name ► NetworkDenoiser."""
-    return {name: load_denoiser(path, trust=True) for name, path in exported.items()}
+def one_sampler(whole_samplers):
+    """Format ► path of one sampler, for what no sampler changes."""
+    return whole_samplers("unipc", True)
 
 
 @pytest.fixture(scope="session")
-def live_denoiser(card):
-    """`live_denoiser(network)`: the Denoiser of a network that is not exported yet."""
-    from kdiffusion.export.source import inference_network
-    from kdiffusion.training.denoiser import numpy_denoiser, prediction_function
-
-    def denoiser(network):
-        network = inference_network(network)
-        return numpy_denoiser(card, prediction_function(network))
-
-    return denoiser
+def denoisers(exported):
+    """Format name ► NetworkDenoiser."""
+    return {name: load_denoiser(path, trust=True) for name, path in exported.items()}
 
 
 @pytest.fixture(params=FORMATS)

@@ -7,10 +7,10 @@ import onnxruntime
 import pytest
 import tensorflow as tf
 
-from kdiffusion.artifacts import ArtifactError, load_sampler
-from kdiffusion.diffusion.denoiser import NetworkDenoiser
+from kdiffusion.artifacts import load_sampler
 from kdiffusion.diffusion.sampling import sample
 from kdiffusion.diffusion.seeded_noise import initial_latents
+from kdiffusion.export.source import ExportSource, inference_network
 from kdiffusion.export.whole_sampler import SAMPLER_FORMATS
 from kdiffusion.export.whole_sampler.tables import GRAPH_SAMPLERS, sampler_tables
 from kdiffusion.images import to_uint8
@@ -23,20 +23,15 @@ NOT_CLIPPED = "ddim"  # by its card
 
 
 @pytest.fixture(scope="module")
-def one_sampler(whole_samplers):
-    """Format ► path of one sampler, for what no sampler changes."""
-    return whole_samplers("unipc", True)
-
-
-@pytest.fixture(scope="module")
-def predict(live_denoiser, small_network):
-    return live_denoiser(small_network)
+def live(small_network, served):
+    """The Denoiser of the network before it is exported."""
+    return ExportSource(inference_network(small_network), served).denoiser
 
 
 @pytest.mark.parametrize(
     ("sampler", "name"), side_by_side(GRAPH_SAMPLERS, [*SAMPLER_FORMATS][::-1])
 )
-def test_its_images_are_those_of_the_loop(whole_samplers, predict, served, sampler, name):
+def test_its_images_are_those_of_the_loop(whole_samplers, live, served, sampler, name):
     clip = sampler != NOT_CLIPPED
     formats = [name] * (sampler != "unipc")  # that in both: others need it
     draw, card_of_file = load_sampler(whole_samplers(sampler, clip, *formats)[name], trust=True)
@@ -44,7 +39,7 @@ def test_its_images_are_those_of_the_loop(whole_samplers, predict, served, sampl
     noise = initial_latents(SEEDS, served.image_shape)
     for strength in (0.0, 2.5):
         expected = sample(
-            NetworkDenoiser(served, predict), LABELS, SEEDS, sampler=sampler,
+            live, LABELS, SEEDS, sampler=sampler,
             timesteps=TIMESTEPS, guidance_strength=strength, clip=clip,
             progress=False,
         )  # fmt: skip
@@ -91,11 +86,6 @@ def test_a_file_says_what_it_draws_with(one_sampler):
     for name, row in SAMPLER_FORMATS.items():
         expected = {"sampler": "unipc", "steps": 5, "spacing": None, "timesteps": [*TIMESTEPS]}
         assert row.description(one_sampler[name]) == expected
-
-
-def test_a_saved_model_of_a_sampler_runs_only_if_it_is_trusted(one_sampler):
-    with pytest.raises(ArtifactError, match=r"any code.*--trust"):
-        load_sampler(one_sampler["saved_model"])
 
 
 @pytest.mark.parametrize("sampler", ["ddpm", "dpmpp_2m_sde"])

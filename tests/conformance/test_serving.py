@@ -53,19 +53,13 @@ def snippets():
     return re.findall(r"```python\n(.*?)```", text, re.DOTALL)
 
 
-@pytest.fixture(scope="module")
-def samplers(whole_samplers):
-    """Format name ► path of a whole sampler of five steps."""
-    return whole_samplers("unipc", True)
-
-
-def test_the_documented_onnx_client_draws(snippets, samplers, monkeypatch):
-    monkeypatch.chdir(samplers["onnx"].parent)
+def test_the_documented_onnx_client_draws(snippets, one_sampler, monkeypatch):
+    monkeypatch.chdir(one_sampler["onnx"].parent)
     names = {}
     exec(snippets[0], names)
     assert names["pixels"].shape == (2, 8, 12, 3)
     noise = names["noise"].astype(np.float32)
-    expected = load_sampler(samplers["onnx"])[0](noise, [0, 1], 1.0)
+    expected = load_sampler(one_sampler["onnx"])[0](noise, [0, 1], 1.0)
     np.testing.assert_array_equal(names["pixels"], to_uint8(expected))
 
 

@@ -16,29 +16,22 @@ def read(name):
 TRACES = {case["name"]: case for case in (*read("traces"), *read("conditional_traces"))}
 
 
-def first_difference(case, steps, atol):
-    """Where a trace differs first, in words; None where it is the case's.
+def assert_follows(case, steps, atol):
+    """That a loop goes where a case of traces.json does.
 
     Args:
-        case: dict, a case of traces.json.
+        case: dict.
         steps: list of dicts as its `steps`, whose looks hold no predictions.
         atol: float. Largest difference of x and x0.
     """
-    if len(steps) != len(case["steps"]):
-        return f"{len(steps)} steps"
-    for number, (step, want) in enumerate(zip(steps, case["steps"], strict=True)):
+    for step, want in zip(steps, case["steps"], strict=True):
         looks, asked = (sorted(each["looks"], key=place) for each in (step, want))
-        if [place(look) for look in looks] != [place(look) for look in asked]:
-            return f"step {number}: what the network is asked"
+        assert [*map(place, looks)] == [*map(place, asked)]
         for look, expected in zip(looks, asked, strict=True):
-            if not np.allclose(look["x"], expected["x"], rtol=0, atol=1e-6):  # float32
-                return f"step {number}: x before the network"
-        if step["s"] != want["s"]:
-            return f"step {number}: s"
+            np.testing.assert_allclose(look["x"], expected["x"], rtol=0, atol=1e-6)  # float32
+        assert step["s"] == want["s"]
         for name in ("x0", "x"):
-            if not np.allclose(step[name], want[name], rtol=0, atol=atol):
-                return f"step {number}: {name}"
-    return None
+            np.testing.assert_allclose(step[name], want[name], rtol=0, atol=atol, err_msg=name)
 
 
 def place(look):

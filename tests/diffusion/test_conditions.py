@@ -8,7 +8,6 @@ import pytest
 from kdiffusion.diffusion.card import ConditionImage, Number
 from kdiffusion.diffusion.conditions import check_conditions
 from kdiffusion.diffusion.denoiser import NetworkDenoiser
-from kdiffusion.diffusion.guidance import guided
 from kdiffusion.diffusion.sampling import network_evaluations, sample
 
 NUMBERS = (
@@ -99,24 +98,6 @@ def test_a_number_outside_the_range_of_the_training_is_warned_of(card):
     asked = {"label": 0, "numbers": {**ASKED, "slant": 30}, "image": drawing(card)}
     with pytest.warns(UserWarning, match="`slant` was between -20 and 20"):
         assert np.all(check_conditions(card, asked, 3).numbers[:, 1] == 30)
-
-
-def test_guidance_leads_away_from_no_condition_at_all(unlabelled):
-    asked = {"numbers": ASKED, "image": drawing(unlabelled)}
-    x, t = np.zeros((3, *unlabelled.image_shape)), np.zeros(3, int)
-
-    def network(x, t, label, numbers, image):
-        weight = np.nan_to_num(numbers[:, 0], nan=1000.0) + image.sum((1, 2, 3))
-        return weight[:, None, None, None] + x
-
-    conditions = check_conditions(unlabelled, asked, 3)
-    guide = guided(network, 0.5, unlabelled.null_label)
-    given = network(x, t, conditions.label, **conditions.more)
-    np.testing.assert_allclose(
-        guide(x, t, conditions.label, **conditions.more), 1.5 * given - 0.5 * 1000
-    )
-    null = conditions.null(0)
-    np.testing.assert_array_equal(guide(x, t, null.label, **null.more), 1000 + x)
 
 
 def test_each_image_is_sampled_from_its_own_conditions(card, make_card):

@@ -4,8 +4,6 @@ import numpy as np
 import pytest
 
 from kdiffusion.diffusion.guidance import guided
-from kdiffusion.diffusion.sampling import sample
-from tests.diffusion.conftest import knows_x0
 
 NULL = 3
 
@@ -56,19 +54,3 @@ def test_outside_the_interval_a_row_costs_one_evaluation():
     assert_guided(prediction, x, labels, [0, 0, 2, 2, 0])
     guide(*batch([0, 1], 0))
     assert denoiser.rows == [7, 2]
-
-
-def test_the_cards_interval_holds_unless_another_is_given(make_card):
-    levels = make_card().schedule.noise_levels
-    interval = (levels[350], levels[650])  # 3 of the 10 steps
-    card = make_card(guidance_strength=1.0, steps=10, guidance_interval=interval)
-    everywhere = make_card(guidance_strength=1.0, steps=10)
-
-    def images(card, **options):
-        denoiser = knows_x0(card, np.random.default_rng(0).uniform(-1, 1, (4, 2, 3, 1)))
-        return sample(denoiser, [0, 1], [0, 1], clip=False, progress=False, **options)
-
-    given = images(everywhere, guidance_interval=interval)
-    np.testing.assert_array_equal(images(card), given)
-    np.testing.assert_array_equal(images(card, guidance_interval=(0.0, np.inf)), images(everywhere))
-    assert np.abs(given - images(everywhere)).max() > 1e-3

@@ -53,14 +53,6 @@ def test_a_layer_serialised_and_back_computes_the_same(layer_class, arguments, s
 
 
 @each_layer
-def test_shapes_are_known_before_anything_is_computed(layer_class, arguments, shapes):
-    layer = layer_class(**arguments)
-    inputs = random_inputs(shapes)
-    symbolic = [keras.KerasTensor(each.shape, str(each.dtype)) for each in inputs]
-    assert layer(*symbolic).shape == layer(*inputs).shape
-
-
-@each_layer
 def test_mixed_precision_computes_in_bfloat16_and_stays_close(layer_class, arguments, shapes):
     inputs = random_inputs(shapes)
     exact, half = layer_class(**arguments), layer_class(**arguments, dtype="mixed_bfloat16")

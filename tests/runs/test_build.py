@@ -4,7 +4,7 @@ import keras
 import pytest
 
 from kdiffusion.diffusion.schedules import make_schedule
-from kdiffusion.networks import NETWORKS
+from kdiffusion.networks import NETWORKS, layers_in
 from kdiffusion.runs.config import OPTIMIZERS
 from tests.cases import side_by_side
 
@@ -44,13 +44,6 @@ def test_every_setting_reaches_the_model_and_its_optimizer(tiny_model, name):
     assert [float(rate(step)) for step in (6, 9, 12)] == pytest.approx([0.5, 0.25, 0.0])
 
 
-def _names(layer):
-    yield layer.name
-    for part in vars(layer).values():
-        if isinstance(part, keras.layers.Layer):
-            yield from _names(part)
-
-
 @pytest.mark.parametrize(("network", "optimizer"), side_by_side(NETWORKS, OPTIMIZERS))
 def test_no_name_tells_what_was_built_before(tiny_model, network, optimizer):
     """Names order a graph's nodes, and with them its sums: a resumed run needs the same ones."""
@@ -65,7 +58,7 @@ def test_no_name_tells_what_was_built_before(tiny_model, network, optimizer):
     found = []
     for _ in range(2):
         model = tiny_model(**sections)
-        layers = [name for layer in model.network.layers for name in _names(layer)]
+        layers = [layer.name for layer in layers_in(model.network)]
         held = [*model.weights, *model.optimizer.variables]
         found.append((layers, [variable.path for variable in held]))
         # Keras counts these, too.

@@ -7,6 +7,7 @@ from scipy.spatial.distance import cdist
 
 from kdiffusion.parts.evaluation import distances as room
 from kdiffusion.parts.evaluation.distances import (
+    Gaussian,
     copies,
     frechet_distance,
     gaussian_of,
@@ -14,17 +15,6 @@ from kdiffusion.parts.evaluation.distances import (
     nearest,
     precision_and_recall,
 )
-
-
-def _exactly(mean, covariance, count=1000):
-    """Statistics with just this mean and covariance, from features that have them."""
-    rng = np.random.default_rng(0)
-    noise = rng.standard_normal((count, len(mean)))
-    noise -= noise.mean(axis=0)
-    white = noise @ np.linalg.inv(np.linalg.cholesky(np.atleast_2d(np.cov(noise, rowvar=False)))).T
-    values, vectors = np.linalg.eigh(covariance)
-    root = (vectors * np.sqrt(np.maximum(values, 0))) @ vectors.T
-    return gaussian_of(mean + white @ root)
 
 
 def _random_covariance(seed, size=6):
@@ -36,8 +26,8 @@ def test_covariances_that_commute():
     """With the same axes: the sum over the axes of the one-dimensional distances."""
     axes, _ = np.linalg.qr(_random_covariance(0))
     a_variances, b_variances = np.array([1, 4, 9, 0, 2, 5.0]), np.array([2, 1, 9, 3, 0, 7.0])
-    a = _exactly(np.zeros(6), (axes * a_variances) @ axes.T)
-    b = _exactly(np.ones(6), (axes * b_variances) @ axes.T)
+    a = Gaussian(np.zeros(6), (axes * a_variances) @ axes.T)
+    b = Gaussian(np.ones(6), (axes * b_variances) @ axes.T)
     expected = 6 + np.sum((np.sqrt(a_variances) - np.sqrt(b_variances)) ** 2)
     assert frechet_distance(a, b) == pytest.approx(expected)
 
@@ -47,7 +37,7 @@ def test_any_covariances_as_by_the_matrix_root_of_scipy(seed):
     rng = np.random.default_rng(seed)
     means = rng.standard_normal((2, 6))
     covariances = _random_covariance(seed), _random_covariance(seed + 100)
-    a, b = map(_exactly, means, covariances)
+    a, b = map(Gaussian, means, covariances)
     cross = np.trace(sqrtm(covariances[0] @ covariances[1]).real)
     expected = np.sum((means[0] - means[1]) ** 2) + np.trace(sum(covariances)) - 2 * cross
     assert frechet_distance(a, b) == pytest.approx(expected)
