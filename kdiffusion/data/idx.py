@@ -35,7 +35,7 @@ def load(
         return tfds.load(name, directory, image_size)
     folder = Path(directory)
     train, held_out = (_read_split(folder, split, image_size) for split in ("train", "t10k"))
-    return ImageDataset(name, *train, *held_out, CLASS_NAMES[name], False)
+    return ImageDataset(name, *train, *held_out, CLASS_NAMES[name], horizontal_flip=False)
 
 
 def _read_split(directory, split, image_size):
