@@ -44,13 +44,18 @@ def solver_path(
 ) -> SolverPath:
     """The path from one timestep to another; one of a single step is DDIM's.
 
+    Its steps are even, but towards the clean image they shorten as squares do: texture fainter than
+    the noise that the last step begins with is lost.
+
     Args:
         schedule: `NoiseSchedule`.
         start, end: int. Timesteps, end < start; -1 is the clean image.
         steps: int. At most as many as there are timesteps between the two.
         strengths: float32 `[T]`: the guidance strength at each timestep.
     """
-    timesteps = np.linspace(start, end, min(steps, start - end), endpoint=False).round().astype(int)
+    left = np.arange(min(steps, start - end), 0, -1)
+    share = (left / len(left)) ** (2 if end < 0 else 1)
+    timesteps = np.maximum(np.rint(end + (start - end) * share), end + left).astype(int)
     pairs = list(zip(timesteps.tolist(), [*timesteps[1:].tolist(), end], strict=True))
     _, rows = linear_rows(dpmpp_2m_step, pairs, schedule)
     own = [STATE.index(name) for name in ("x", "x0", "x0_1")]

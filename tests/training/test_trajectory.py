@@ -1,5 +1,7 @@
 """A student's steps are DDIM's, its teacher's the solver's with guidance, and it comes nearer."""
 
+import itertools
+
 import keras
 import numpy as np
 import pytest
@@ -7,7 +9,7 @@ import tensorflow as tf
 
 from kdiffusion.diffusion.seeded_noise import initial_latents
 from kdiffusion.training.objectives import Trajectory
-from kdiffusion.training.solver_path import follow
+from kdiffusion.training.solver_path import follow, solver_path
 from tests.training.toy import BATCHES, LABELS, compiled
 
 SEEDS = np.arange(len(LABELS))
@@ -42,6 +44,19 @@ def _images(model, paths, network):
 
 def _distance(model):
     return model.evaluate(BATCHES, return_dict=True, verbose=0)["loss"]
+
+
+@pytest.mark.parametrize(
+    ("start", "end", "steps"), [(99, 39, 4), (99, -1, 4), (5, -1, 4), (2, -1, 7)]
+)
+def test_the_teachers_steps_fall_and_are_short_before_the_clean_image(schedule, start, end, steps):
+    visited = solver_path(schedule, start, end, steps, np.zeros(100)).timesteps.tolist()
+    lengths = -np.diff([*visited, end])
+    assert visited[0] == start
+    assert len(visited) == min(steps, start - end)
+    assert all(1 <= after <= before for before, after in itertools.pairwise(lengths))
+    if start == 99:
+        assert visited == ([99, 84, 69, 54] if end == 39 else [99, 55, 24, 5])
 
 
 @pytest.mark.parametrize("guidance", [{}, GUIDANCE, {"guidance_strength": 0.7}])
