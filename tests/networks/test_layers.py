@@ -80,7 +80,3 @@ def test_xla_compiles_the_gradient_of_upsampling(policy):
         return tf.gradients(layer(x), x)[0]
 
     assert gradient(tf.ones((2, 4, 4, 5), layer.compute_dtype)).shape == (2, 4, 4, 5)
-
-
-def test_a_map_of_two_pixels_is_halved():
-    assert layers.Downsample(4)(np.ones((1, 2, 2, 3), "float32")).shape == (1, 1, 1, 4)

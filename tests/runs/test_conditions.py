@@ -42,9 +42,6 @@ def test_the_card_and_the_folder_say_what_it_is_conditioned_on(run):
     content = json.loads((run.directory.path / "config.json").read_text())
     assert content["numbers"][0]["mean"] == light.mean
     assert load_run(run.directory.path).card == run.card
-
-
-def test_its_samples_are_made_by_the_conditions(run):
     assert (run.directory.path / "samples.png").exists()
 
 

@@ -123,13 +123,6 @@ def test_data_or_a_judge_of_other_images_or_classes_is_refused(fresh, dataset, j
         _evaluate(fresh._replace(labels=np.full(600, 3)), dataset, judge=str(judge_file))
 
 
-def test_labels_are_compared_by_name(dataset, judge_file):
-    images, labels = _images(2, 600)
-    swapped = _set(images, 1 - labels, class_names=("bright", "dark"))
-    real = read_real(dataset, SHAPE, None, progress=False, judge=str(judge_file))
-    assert _evaluate(swapped, real, measures=("share_as_asked",))["share_as_asked"] == 1.0
-
-
 def test_the_report_is_one_whole_page_that_needs_nothing_else(dataset, judge_file):
     real = read_real(dataset, SHAPE, None, progress=False, judge=str(judge_file))
     samples = _set(*_images(2, 600))
