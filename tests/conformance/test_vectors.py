@@ -22,11 +22,11 @@ from kdiffusion.diffusion.spacing import timestep_pairs
 from kdiffusion.images import to_uint8
 from tests.conformance.vectors import FOLDER, TRACES, assert_follows, place, read
 
-EXACT = 1e-12
 
-
-def trace(case):
-    """What the loop does where the network says what it said in the case."""
+@pytest.mark.parametrize("name", TRACES)
+def test_the_loop_goes_where_the_trace_goes(name):
+    """Where the network says what it said in the case."""
+    case = TRACES[name]
     card, steps, looks = DenoiserCard.from_json(json.dumps(case["card"])), [], []
 
     def network(images, timesteps, labels, **more):
@@ -45,12 +45,7 @@ def trace(case):
     for step in sampling_steps(denoiser, [case["label"]], [int(case["seed"])], **given):
         steps.append({"s": step.t, "looks": [*looks], "x0": step.x0.ravel(), "x": step.x.ravel()})
         looks.clear()
-    return steps
-
-
-@pytest.mark.parametrize("name", TRACES)
-def test_the_loop_goes_where_the_trace_goes(name):
-    assert_follows(TRACES[name], trace(TRACES[name]), EXACT)
+    assert_follows(case, steps, 1e-12)
 
 
 def test_the_traces_show_what_they_are_for():

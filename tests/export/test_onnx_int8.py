@@ -2,7 +2,6 @@
 
 import numpy as np
 import onnx
-import pytest
 from onnx import TensorProto, helper
 
 from kdiffusion.export.onnx_float16 import with_float16_weights
@@ -19,8 +18,7 @@ SHAPES = {  # of the kernels of a network that comes back to its size
 }
 
 
-@pytest.fixture
-def model():
+def test_large_kernels_are_in_8_bits_and_other_weights_in_float16():
     """Convolutions one after another, a bias, and products with matrices: one is of one number."""
     rng = np.random.default_rng(0)
     constants = {name: rng.standard_normal(shape) / 10 for name, shape in SHAPES.items()}
@@ -39,10 +37,7 @@ def model():
         "bias": rng.standard_normal(300), "mean": np.full((50, 50), 1 / 6),
         "dense": rng.standard_normal((50, 8)),
     }  # fmt: skip
-    return make_model(nodes, {"map0": ["batch", 3, 9, 9]}, {"result": ["batch", 8]}, constants)
-
-
-def test_large_kernels_are_in_8_bits_and_other_weights_in_float16(model):
+    model = make_model(nodes, {"map0": ["batch", 3, 9, 9]}, {"result": ["batch", 8]}, constants)
     stored = with_float16_weights(with_int8_kernels(model))
     onnx.checker.check_model(stored, full_check=True)
     types = {each.name: each.data_type for each in stored.graph.initializer}

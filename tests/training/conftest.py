@@ -27,10 +27,6 @@ class ScaleNetwork(keras.Model):
     def get_config(self):
         return {"image_shape": self.image_shape, "num_classes": self.num_classes}
 
-    @classmethod
-    def from_config(cls, config, custom_objects=None):
-        return cls(**config)
-
 
 @pytest.fixture
 def scale_network():

@@ -27,6 +27,13 @@ SETTINGS = {
 }
 
 
+OF_A_RUN = {
+    "image_shape": (16, 16, 3), "num_classes": 3, "base_channels": 8,
+    "channel_multipliers": (1, 2), "blocks_per_level": 2, "attention_resolutions": (16,),
+    "attention_heads": 1, "dropout": 0.0, "scale_shift": False, "patch_size": 1,
+}  # fmt: skip
+
+
 def test_as_it_comes_it_is_ddpms_network_for_cifar10_and_a_label_table():
     network = UNet2D((32, 32, 3), 10)
     assert network.count_params() == DDPM_CIFAR10_PARAMETERS + 11 * 512
@@ -37,15 +44,8 @@ def test_the_config_returns_every_argument_that_was_passed():
 
 
 def test_weights_that_unet_has_too_have_the_same_names():
-    arguments = {"image_shape": (16, 16, 3), "num_classes": 3}
-    theirs = named_weights(UNet(**arguments, base_channels=8, channel_multipliers=(1, 2)))
-    ours = named_weights(
-        UNet2D.from_settings(
-            **arguments, base_channels=8, channel_multipliers=(1, 2), blocks_per_level=2,
-            attention_resolutions=(16,), attention_heads=1, dropout=0.0, scale_shift=False,
-            patch_size=1, norm_groups=4,
-        )
-    )  # fmt: skip
+    theirs = named_weights(UNet(**OF_A_RUN))
+    ours = named_weights(UNet2D.from_settings(**OF_A_RUN, norm_groups=4))
     assert ours.keys() == theirs.keys()
     differing = {name for name in ours if ours[name].shape != theirs[name].shape}
     assert differing == {LABEL_TABLE, "condition/hidden/kernel"}
@@ -53,10 +53,5 @@ def test_weights_that_unet_has_too_have_the_same_names():
 
 @pytest.mark.parametrize("change", [{"patch_size": 2}, {"attention_heads": 2}])
 def test_settings_of_a_run_that_it_has_no_place_for_are_refused(change):
-    settings = {
-        "base_channels": 32, "channel_multipliers": (1,), "blocks_per_level": 1,
-        "attention_resolutions": (), "attention_heads": 1, "dropout": 0.0, "scale_shift": False,
-        "patch_size": 1,
-    }  # fmt: skip
     with pytest.raises(ValueError, match="`patch_size` and `attention_heads` must be 1"):
-        UNet2D.from_settings((8, 8, 1), 3, **{**settings, **change})
+        UNet2D.from_settings(**{**OF_A_RUN, **change})

@@ -10,7 +10,6 @@ import kdiffusion as kd
 from kdiffusion.__main__ import main
 from kdiffusion.commands.seed_files import sample_to_folder
 from kdiffusion.parts.many_images import SEED_FILE_FORMATS
-from tests.seed_files import read_folder
 
 SEEDS = range(5, 15)
 LABELS = [0, 1, 2, 3]  # with no class
@@ -40,8 +39,9 @@ def _of_png(folder):
 
 
 def _of_npz(folder):
-    for images, labels, seeds in read_folder(folder):
-        yield from zip(seeds, labels, images, strict=True)
+    for path in sorted(folder.glob("images_*.npz")):
+        with np.load(path) as arrays:
+            yield from zip(arrays["seeds"], arrays["labels"], arrays["images"], strict=True)
 
 
 READERS = {"npz": _of_npz, "parquet": _of_parquet, "png": _of_png}
