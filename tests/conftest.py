@@ -13,15 +13,13 @@ import sys
 from pathlib import Path
 
 import numpy as np
-import onnx
 import pytest
-from onnx import TensorProto, helper
 from xdist.scheduler import LoadFileScheduling
 
 from conformance.write import make_card as conformance_card
 from kdiffusion.diffusion.forward_process import NoiseSchedule
 from kdiffusion.diffusion.schedules import make_schedule
-from tests.onnx_models import make_denoiser
+from tests.onnx_models import write_toy
 
 os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
 os.environ.setdefault("TF_ENABLE_ONEDNN_OPTS", "1")  # as every command does
@@ -126,37 +124,8 @@ def card(make_card):
     )  # fmt: skip
 
 
-@dataclasses.dataclass
-class ToyFile:
-    """Writes prediction = noisy_image / 2 + (label + timestep / 100) / 10, spoilt as asked."""
-
-    card_text: str | None
-    image_shape: tuple[int, int, int] = IMAGE_SHAPE
-
-    def write(self, path):
-        constants = {"half": 0.5, "hundredth": 0.01, "tenth": 0.1, "column": [-1, 1, 1, 1]}
-        nodes = [
-            helper.make_node("Cast", ["label"], ["float_label"], to=TensorProto.FLOAT),
-            helper.make_node("Cast", ["timestep"], ["float_timestep"], to=TensorProto.FLOAT),
-            helper.make_node("Mul", ["float_timestep", "hundredth"], ["small_timestep"]),
-            helper.make_node("Add", ["float_label", "small_timestep"], ["sum"]),
-            helper.make_node("Mul", ["sum", "tenth"], ["shift"]),
-            helper.make_node("Reshape", ["shift", "column"], ["shift_column"]),
-            helper.make_node("Mul", ["noisy_image", "half"], ["halved"]),
-            helper.make_node("Add", ["halved", "shift_column"], ["prediction"]),
-        ]
-        onnx.save(make_denoiser(nodes, self.image_shape, self.card_text, constants), path)
-        return path
-
-
 @pytest.fixture
-def toy_file(card):
-    """What the toy file is made of; change a field, then `.write(path)`."""
-    return ToyFile(card.to_json())
-
-
-@pytest.fixture
-def digits_file(toy_file, card, tmp_path):
+def digits_file(card, tmp_path):
     """Writes the toy denoiser as if it had learnt the digits, with some fields of its card."""
 
     def write(**fields):
@@ -165,13 +134,12 @@ def digits_file(toy_file, card, tmp_path):
             "dataset": "digits", **fields,
         }  # fmt: skip
         text = dataclasses.replace(card, **changed).to_json()
-        file = dataclasses.replace(toy_file, card_text=text, image_shape=(8, 8, 1))
-        return file.write(tmp_path / "digits.onnx")
+        return write_toy(tmp_path / "digits.onnx", text, (8, 8, 1))
 
     return write
 
 
 @pytest.fixture
-def toy(toy_file, tmp_path):
+def toy(card, tmp_path):
     """Path of a valid toy denoiser."""
-    return toy_file.write(tmp_path / "toy.onnx")
+    return write_toy(tmp_path / "toy.onnx", card.to_json(), card.image_shape)

@@ -53,6 +53,23 @@ def make_denoiser(nodes, image_shape, card_text, constants=None, **conditions):
     return make_model(nodes, inputs, {"prediction": image}, constants, texts)
 
 
+def write_toy(path, card_text, image_shape):
+    """Writes prediction = noisy_image / 2 + (label + timestep / 100) / 10; gives its path."""
+    constants = {"half": 0.5, "hundredth": 0.01, "tenth": 0.1, "column": [-1, 1, 1, 1]}
+    nodes = [
+        helper.make_node("Cast", ["label"], ["float_label"], to=TensorProto.FLOAT),
+        helper.make_node("Cast", ["timestep"], ["float_timestep"], to=TensorProto.FLOAT),
+        helper.make_node("Mul", ["float_timestep", "hundredth"], ["small_timestep"]),
+        helper.make_node("Add", ["float_label", "small_timestep"], ["sum"]),
+        helper.make_node("Mul", ["sum", "tenth"], ["shift"]),
+        helper.make_node("Reshape", ["shift", "column"], ["shift_column"]),
+        helper.make_node("Mul", ["noisy_image", "half"], ["halved"]),
+        helper.make_node("Add", ["halved", "shift_column"], ["prediction"]),
+    ]
+    onnx.save(make_denoiser(nodes, image_shape, card_text, constants), path)
+    return path
+
+
 def write_upsampler(path, card, shape, nodes=IDENTITY, constants=None):
     """Writes a model that makes images twice as large, by nodes that predict x_0; gives its path.
 

@@ -9,6 +9,7 @@ import pytest
 
 from kdiffusion import load_denoiser, sample, to_uint8
 from kdiffusion.diffusion.prediction import TARGETS
+from tests.onnx_models import write_toy
 
 TEXT = (Path(__file__).parents[1] / "docs" / "spec.md").read_text(encoding="utf-8")
 OTHER = {"timesteps": (19, 17, 12, 3, 0), "guidance_interval": (0.3, 3.0), "clip": False}
@@ -17,11 +18,11 @@ OTHER = {"timesteps": (19, 17, 12, 3, 0), "guidance_interval": (0.3, 3.0), "clip
 @pytest.mark.parametrize("fields", [{}, OTHER], ids=["plain", "other"])
 @pytest.mark.parametrize("prediction_type", TARGETS)
 def test_the_printed_loop_samples_the_same_images(
-    tmp_path, monkeypatch, toy_file, card, prediction_type, fields
+    tmp_path, monkeypatch, card, prediction_type, fields
 ):
     card = dataclasses.replace(card, prediction_type=prediction_type, **fields)
-    toy_file.card_text = card.to_json()
-    denoiser = load_denoiser(toy_file.write(tmp_path / "denoiser.onnx"))
+    file = write_toy(tmp_path / "denoiser.onnx", card.to_json(), card.image_shape)
+    denoiser = load_denoiser(file)
     monkeypatch.chdir(tmp_path)
     (loop,) = re.findall(r"```python\n(.*?)```", TEXT, re.DOTALL)
     names = {}

@@ -4,6 +4,7 @@ import numpy as np
 import pytest
 
 from kdiffusion.artifacts import ArtifactError, load_denoiser
+from tests.onnx_models import write_toy
 
 
 def test_it_predicts_what_the_graph_says(toy, card):
@@ -15,8 +16,7 @@ def test_it_predicts_what_the_graph_says(toy, card):
 
 
 @pytest.mark.parametrize("text", [None, "{", "[]", "{}"])
-def test_a_file_without_a_usable_card_is_refused_by_name(toy_file, tmp_path, text):
-    toy_file.card_text = text
-    path = toy_file.write(tmp_path / "spoilt.onnx")
+def test_a_file_without_a_usable_card_is_refused_by_name(tmp_path, text):
+    path = write_toy(tmp_path / "spoilt.onnx", text, (6, 4, 3))
     with pytest.raises(ArtifactError, match=r"spoilt\.onnx (has|carries)"):
         load_denoiser(path)

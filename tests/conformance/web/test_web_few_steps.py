@@ -3,7 +3,7 @@
 import pytest
 
 from kdiffusion.parts.web import write_site
-from tests.conftest import ToyFile
+from tests.onnx_models import write_toy
 
 pytestmark = [pytest.mark.slow, pytest.mark.browser]
 
@@ -16,7 +16,7 @@ def page(tmp_path_factory, make_card, find_program, serve, opened):
     folder = tmp_path_factory.mktemp("few_steps")
     classes = {"class_names": tuple("0123456789"), "null_label": 10}
     card = make_card(image_shape=(8, 8, 3), steps=2, timesteps=(999, 500), **classes)
-    write_site(ToyFile(card.to_json(), (8, 8, 3)).write(folder / "model.onnx"), folder / "site")
+    write_site(write_toy(folder / "model.onnx", card.to_json(), (8, 8, 3)), folder / "site")
     return opened(serve(folder / "site"), viewport=PHONE)
 
 

@@ -1,7 +1,5 @@
 """The page of a model with a second one that makes its images larger."""
 
-import dataclasses
-
 import numpy as np
 import pytest
 from onnx import helper
@@ -19,12 +17,6 @@ LABEL, SEED = 1, 7
 
 
 @pytest.fixture
-def base(toy_file, card, tmp_path):
-    """Path of a model of small images."""
-    return dataclasses.replace(toy_file, image_shape=card.image_shape).write(tmp_path / "base.onnx")
-
-
-@pytest.fixture
 def upsampler(make_card, tmp_path):
     """Path of one whose prediction at a pixel depends on x_t and the image there."""
     nodes = [
@@ -37,12 +29,12 @@ def upsampler(make_card, tmp_path):
 
 
 def test_a_switch_shows_what_python_makes_of_an_image(
-    base, upsampler, tmp_path, find_program, serve, visit
+    toy, upsampler, tmp_path, find_program, serve, visit
 ):
     find_program("npm", "npm, which comes with Node.js")
-    write_site(base, tmp_path / "site", upsampler=upsampler)
+    write_site(toy, tmp_path / "site", upsampler=upsampler)
     page = visit(f"{serve(tmp_path / 'site')}?label={LABEL}&seed={SEED}")
-    small = sample(load_denoiser(base), [LABEL], [SEED], progress=False)
+    small = sample(load_denoiser(toy), [LABEL], [SEED], progress=False)
     assert_pixels(page, small[0])
     page.get_by_label("24 × 16").check()
     finished(page)
@@ -59,7 +51,7 @@ def test_a_switch_shows_what_python_makes_of_an_image(
     assert_pixels(page, large[0])
 
 
-def test_a_model_that_makes_nothing_larger_is_refused(base, upsampler, tmp_path):
-    for model, second in ((base, base), (upsampler, upsampler)):
+def test_a_model_that_makes_nothing_larger_is_refused(toy, upsampler, tmp_path):
+    for model, second in ((toy, toy), (upsampler, upsampler)):
         with pytest.raises(ArtifactError):
             write_site(model, tmp_path / "site", upsampler=second)

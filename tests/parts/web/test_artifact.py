@@ -22,6 +22,7 @@ from kdiffusion.diffusion.card import ConditionImage
 from kdiffusion.export.onnx_writer import save
 from kdiffusion.parts.web import write_site
 from tests.conformance.vectors import read
+from tests.onnx_models import write_toy
 
 
 @pytest.fixture
@@ -52,11 +53,12 @@ def test_every_changed_byte_is_damage(ask, file):
         assert "SHA-256 has changed since its export" in ask("artifact", path=str(file))["refused"]
 
 
-def test_a_model_that_needs_an_image_gets_no_page(toy_file, card, tmp_path):
+def test_a_model_that_needs_an_image_gets_no_page(card, tmp_path):
     image = ConditionImage(channels=1, meaning="edges")
-    toy_file.card_text = dataclasses.replace(card, image=image).to_json()
+    text = dataclasses.replace(card, image=image).to_json()
+    file = write_toy(tmp_path / "denoiser.onnx", text, card.image_shape)
     with pytest.raises(ArtifactError, match="image"):
-        write_site(toy_file.write(tmp_path / "denoiser.onnx"), tmp_path / "site")
+        write_site(file, tmp_path / "site")
 
 
 @pytest.mark.parametrize("case", read("cards"), ids=lambda case: case["name"])
