@@ -1,9 +1,8 @@
-import keras
 import numpy as np
 import pytest
 
 from kdiffusion.networks import attention, blocks, embeddings, layers
-from tests.networks.layer_values import CONDITION, MAP, random_inputs, randomise
+from tests.networks.layer_values import CONDITION, EVERY_LAYER, MAP, random_inputs
 
 EMBEDDING = {"num_classes": 3, "time_channels": 4, "label_channels": 6, "channels": 8}
 NUMBERS = ((0.5, 2.0), (-1.0, 0.5))
@@ -34,37 +33,12 @@ CASES = {
     "Downsample": (layers.Downsample, {"channels": 8}, [MAP]),
     "Upsample": (layers.Upsample, {"channels": 8}, [MAP]),
 }  # fmt: skip
-each_layer = pytest.mark.parametrize(
-    ("layer_class", "arguments", "shapes"), CASES.values(), ids=CASES
-)
 
 
-@each_layer
-def test_a_layer_serialised_and_back_computes_the_same(layer_class, arguments, shapes):
-    layer, inputs = layer_class(**arguments, name="of_mine"), random_inputs(shapes)
-    config = layer.get_config()
-    assert {name: config[name] for name in (*arguments, "name")} == {**arguments, "name": "of_mine"}
-    layer(*inputs)
-    randomise(layer)
-    copy = keras.saving.deserialize_keras_object(keras.saving.serialize_keras_object(layer))
-    copy(*inputs)
-    copy.set_weights(layer.get_weights())
-    np.testing.assert_array_equal(copy(*inputs), layer(*inputs))
-
-
-@each_layer
-def test_mixed_precision_computes_in_bfloat16_and_stays_close(layer_class, arguments, shapes):
-    inputs = random_inputs(shapes)
-    exact, half = layer_class(**arguments), layer_class(**arguments, dtype="mixed_bfloat16")
-    exact(*inputs), half(*inputs)
-    randomise(exact)
-    half.set_weights(exact.get_weights())
-    result = half(*inputs)
-    assert keras.backend.standardize_dtype(result.dtype) == "bfloat16"
-    assert all(variable.dtype == "float32" for variable in half.trainable_variables)
-    want = np.asarray(exact(*inputs))
-    error = np.abs(np.asarray(result, "float32") - want).max()
-    assert error < 0.05 * np.abs(want).max() + 0.05
+@pytest.mark.parametrize("case", CASES)
+@pytest.mark.parametrize("check", EVERY_LAYER)
+def test_a_layer_does_what_every_layer_does(check, case):
+    check(*CASES[case])
 
 
 def test_residual_layers_start_as_the_identity():

@@ -1,8 +1,7 @@
 import pytest
 
 from kdiffusion.parts.diffusers.layers import AddedConditionEmbedding, PaddedDownsample
-from tests.networks import test_conformance as every_layer
-from tests.networks.layer_values import MAP
+from tests.networks.layer_values import EVERY_LAYER, MAP
 
 CASES = {
     "AddedConditionEmbedding": (
@@ -18,12 +17,6 @@ CASES = {
 
 
 @pytest.mark.parametrize("case", CASES)
-@pytest.mark.parametrize(
-    "check",
-    [
-        every_layer.test_a_layer_serialised_and_back_computes_the_same,
-        every_layer.test_mixed_precision_computes_in_bfloat16_and_stays_close,
-    ],
-)
-def test_they_do_what_every_layer_does(check, case):
+@pytest.mark.parametrize("check", EVERY_LAYER)
+def test_a_layer_does_what_every_layer_does(check, case):
     check(*CASES[case])
