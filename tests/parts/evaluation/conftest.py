@@ -5,7 +5,7 @@ import json
 import numpy as np
 import onnx
 import pytest
-from onnx import helper
+from onnx import TensorProto, helper
 
 from kdiffusion.parts.evaluation.judge import CARD_KEY
 from tests.onnx_models import make_model
@@ -23,17 +23,13 @@ def cache(monkeypatch, tmp_path_factory):
 
 
 @pytest.fixture
-def judge_card():
-    return {
+def judge_file(tmp_path):
+    """A judge whose features are the mean of the upper and of the lower half, and that reads
+    "bright" where their sum is above 255."""
+    card = {
         "class_names": ("dark", "bright"), "image_shape": IMAGE_SHAPE, "dataset": "toy",
         "accuracy": {"clean": 1.0}, "how_made": "by hand",
     }  # fmt: skip
-
-
-@pytest.fixture
-def judge_file(tmp_path, judge_card):
-    """A judge whose features are the mean of the upper and of the lower half, and that reads
-    "bright" where their sum is above 255."""
     weights = np.zeros((4, 6, 2))
     weights[:2, :, 0] = weights[2:, :, 1] = 1 / 12
     nodes = [
@@ -48,15 +44,25 @@ def judge_file(tmp_path, judge_card):
     }  # fmt: skip
     inputs = {"image": ["batch", *IMAGE_SHAPE]}
     outputs = {"logits": ["batch", 2], "features": ["batch", 2]}
-    model = make_model(nodes, inputs, outputs, constants, {CARD_KEY: json.dumps(judge_card)})
+    model = make_model(nodes, inputs, outputs, constants, {CARD_KEY: json.dumps(card)})
     onnx.save(model, tmp_path / "toy.onnx")
     return tmp_path / "toy.onnx"
 
 
 @pytest.fixture
-def pixels_file(tmp_path):
-    """A network whose features are the pixels of any images of a channel."""
-    nodes = [helper.make_node("Flatten", ["x"], ["features"])]
-    path = tmp_path / "pixels.onnx"
-    onnx.save(make_model(nodes, {"x": ["batch", "h", "w", 1]}, {"features": ["batch", None]}), path)
-    return path
+def network(tmp_path):
+    """Writes a network whose features are its input, flattened, and returns its path."""
+
+    def write(shape, kind=np.float32, outputs=("features",), flat=True):
+        cast = helper.make_node("Cast", ["x"], ["float"], to=TensorProto.FLOAT)
+        flatten = [
+            helper.make_node("Flatten" if flat else "Identity", ["float"], [name])
+            for name in outputs
+        ]
+        inputs = {"x": (shape, helper.np_dtype_to_tensor_dtype(np.dtype(kind)))}
+        given = ["batch", None] if flat else ["batch", None, None, None]
+        model = make_model([cast, *flatten], inputs, dict.fromkeys(outputs, given))
+        onnx.save(model, tmp_path / "network.onnx")
+        return tmp_path / "network.onnx"
+
+    return write

@@ -83,11 +83,11 @@ def test_it_samples_measures_and_writes_and_goes_on_where_it_stopped(
 
 
 def test_a_small_folder_gets_as_many_samples_as_it_has_and_one_line_for_the_rest(
-    digits_file, write_folder, pixels_file, tmp_path, capsys
+    digits_file, write_folder, network, tmp_path, capsys
 ):
     folder = write_folder("mine", dict.fromkeys(range(10), 20))
     file = digits_file(dataset="folder")
-    options = {"reading": Reading(pixels_file), "sampling": QUICK["sampling"]}
+    options = {"reading": Reading(network(["batch", "h", "w", 1])), "sampling": QUICK["sampling"]}
     for images, out in ((None, tmp_path / "chosen"), (150, tmp_path / "asked")):
         main(file, data=folder, images=images, out=out, **options)
         figures = _figures(out)

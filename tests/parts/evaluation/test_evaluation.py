@@ -73,13 +73,13 @@ def test_the_figures_are_those_of_the_measures_on_the_features(fresh, dataset, j
     json.dumps(figures, allow_nan=False)
 
 
-def test_copies_of_training_images_are_counted_and_so_are_their_mirror_images(dataset, pixels_file):
+def test_copies_of_training_images_are_counted_and_so_are_their_mirror_images(dataset, network):
     images, _ = _images(2, 600)
     copied, mirrored = images.copy(), images.copy()
     copied[:10] = dataset.images[:10]
     mirrored[:10] = dataset.images[:10, :, ::-1]
     # Two features are too few to tell images apart.
-    real = read_real(dataset, SHAPE, None, progress=False, features=pixels_file)
+    real = read_real(dataset, SHAPE, None, progress=False, features=network(["batch", "h", "w", 1]))
     for spoilt, expected in ((images, 0), (copied, 10), (mirrored, 10)):
         figures = _evaluate(_set(spoilt), real, measures=("copies",))
         assert figures["copies"] == expected

@@ -1,36 +1,11 @@
 """Features are those of the network, of images as it takes them, whatever the batches."""
 
 import numpy as np
-import onnx
 import pytest
-from onnx import TensorProto, helper
 from PIL import Image
 
 from kdiffusion.parts.evaluation.features import WITHOUT_A_JUDGE, Reading, make_reader, open_network
 from kdiffusion.parts.evaluation.judge import load_judge
-from tests.onnx_models import make_model
-
-TYPES = {np.float32: TensorProto.FLOAT, np.uint8: TensorProto.UINT8}
-
-
-@pytest.fixture
-def network(tmp_path):
-    """Writes a network whose features are its input, flattened, and return its path."""
-
-    def write(shape, kind=np.float32, outputs=("features",), flat=True):
-        cast = helper.make_node("Cast", ["x"], ["float"], to=TensorProto.FLOAT)
-        flatten = [
-            helper.make_node("Flatten" if flat else "Identity", ["float"], [name])
-            for name in outputs
-        ]
-        given = ["batch", None] if flat else ["batch", None, None, None]
-        model = make_model(
-            [cast, *flatten], {"x": (shape, TYPES[kind])}, dict.fromkeys(outputs, given)
-        )
-        onnx.save(model, tmp_path / "network.onnx")
-        return tmp_path / "network.onnx"
-
-    return write
 
 
 @pytest.fixture

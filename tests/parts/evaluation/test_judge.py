@@ -21,9 +21,9 @@ def test_it_reads_what_its_network_computes(judge_file):
     np.testing.assert_allclose(logits[:, 1], halves.sum(axis=1), rtol=1e-5)
 
 
-def test_the_judge_of_a_data_set_is_found_by_what_it_reads(judge_file, judge_card, monkeypatch):
+def test_the_judge_of_a_data_set_is_found_by_what_it_reads(judge_file, monkeypatch):
     monkeypatch.setattr(room, "JUDGES", judge_file.parent)
-    shape, names = judge_card["image_shape"], judge_card["class_names"]
+    shape, names = (4, 6, 1), ("dark", "bright")
     assert find_judge("toy", shape, names).name == "toy"
     assert find_judge("toy", (8, 8, 1), names) is None
     assert find_judge("other", shape, names) is None
