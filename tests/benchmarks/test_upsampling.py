@@ -2,11 +2,10 @@
 
 import re
 
-import numpy as np
 from PIL import Image
 
 from benchmarks.upsampling import main
-from kdiffusion.images import save_png
+from tests.data.made_up import random_pixels, write_folder
 from tests.onnx_models import write_upsampler
 
 
@@ -15,11 +14,8 @@ def test_bicubic_interpolation_measures_as_itself_and_photos_as_perfect(
 ):
     card = make_card(steps=1, sampler="ddim")
     model = write_upsampler(tmp_path / "upsampler.onnx", card, (64, 64, 3))
-    rng, photos = np.random.default_rng(0), tmp_path / "photos"
-    photos.mkdir()
-    for name in "abc":
-        blocks = rng.integers(0, 256, (16, 16, 3)).repeat(4, axis=0).repeat(4, axis=1)
-        save_png(Image.fromarray(blocks.astype(np.uint8)), photos / f"{name}.png")
+    blocks = random_pixels(3, (16, 16, 3)).repeat(4, axis=1).repeat(4, axis=2)
+    photos = write_folder(tmp_path / "photos", {f"{i}.png": each for i, each in enumerate(blocks)})
     main(str(model), photos, out=tmp_path / "sheet.png")
     rows = re.findall(r"\| (.+?) \| (.+) \|", capsys.readouterr().out)[1:]
     bicubic, ours, real = ([float(word) for word in row.split(" | ")] for _, row in rows)

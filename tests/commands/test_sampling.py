@@ -161,13 +161,9 @@ def test_a_film_goes_from_the_noise_to_the_images(run, toy, batch_size):
             assert np.abs(np.asarray(gif.convert("RGB")) - want).mean() < 8  # of 256 colours
 
 
-@pytest.fixture
-def upsampler(card, tmp_path):
-    """A file whose prediction of x_0 is the image that it is given, twice as large as the toy's."""
-    return write_upsampler(tmp_path / "upsampler.onnx", card, (12, 8, 3))
-
-
-def test_samples_and_images_are_made_larger(run, toy, upsampler, pictures):
+def test_samples_and_images_are_made_larger(run, toy, card, pictures, tmp_path):
+    """By a file whose prediction of x_0 is the image that it is given."""
+    upsampler = write_upsampler(tmp_path / "upsampler.onnx", card, (12, 8, 3))
     folder = run("sample", *LABELS, "--npz", "images.npz", "--upsample", upsampler)
     small = kd.sample(kd.load_denoiser(toy), TWO, SEEDS, progress=False)
     model = kd.load_denoiser(upsampler)
