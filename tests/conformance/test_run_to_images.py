@@ -16,7 +16,7 @@ from kdiffusion.networks import named_weights
 from kdiffusion.runs.build import load_run
 from kdiffusion.runs.run import train
 from tests.data.made_up import write_folder
-from tests.runs.conftest import tiny_config
+from tests.runs.conftest import tiny
 
 pytestmark = pytest.mark.slow
 
@@ -25,25 +25,20 @@ _OF_SAMPLER = {"sampler": "ddim", "steps": 2, "spacing": "leading"}
 
 
 @pytest.fixture(scope="module")
-def photographs(tmp_path_factory):
-    """A folder of 80 images of 20x30 pixels in two classes."""
-    rng = np.random.default_rng(0)
+def run(tmp_path_factory):
+    """A run on 80 photographs of 20x30 pixels in two classes: two epochs of three steps.
+
+    That is enough for weights and their average to differ. A sampler of an earlier checkpoint was
+    there when all was exported.
+    """
+    rng, folder = np.random.default_rng(0), tmp_path_factory.mktemp("run")
     files = {
         f"{name}/{i}.png": np.clip(rng.normal(colour, 25, (20, 30, 3)), 0, 255).astype(np.uint8)
         for name, colour in {"dark": 40, "light": 190}.items()
         for i in range(40)
     }
-    return write_folder(tmp_path_factory.mktemp("photographs"), files)
-
-
-@pytest.fixture(scope="module")
-def run(photographs, tmp_path_factory):
-    """A run of two epochs of three steps: enough for weights and their average to differ.
-
-    A sampler of an earlier checkpoint was there when all was exported.
-    """
-    folder = tmp_path_factory.mktemp("run")
-    config = tiny_config(
+    photographs = write_folder(tmp_path_factory.mktemp("photographs"), files)
+    config = tiny(
         preset="tiny",
         data={"name": "folder", "directory": photographs, "image_size": SHAPE[:2]},
         model={"base_channels": 8, "dtype_policy": "mixed_bfloat16"},

@@ -20,7 +20,7 @@ TINY = [
 ]  # fmt: skip
 
 
-def tiny_config(**sections):
+def tiny(**sections):
     """The digits preset with a network of a few thousand weights; six steps per epoch."""
     settings = {
         "model.base_channels": 4, "model.channel_multipliers": (1,),
@@ -38,16 +38,11 @@ def tiny_config(**sections):
 
 
 @pytest.fixture(scope="session")
-def tiny():
-    return tiny_config
-
-
-@pytest.fixture(scope="session")
 def tiny_model():
     """A function: the compiled model of the tiny configuration, all weights one number."""
 
     def make(fill=0.0, **sections):
-        model = build_model(tiny_config(**sections), (8, 8, 1), 10, total_steps=12)
+        model = build_model(tiny(**sections), (8, 8, 1), 10, total_steps=12)
         for variable in [*model.weights, *model.optimizer.variables]:
             variable.assign(np.full(variable.shape, fill))
         return model

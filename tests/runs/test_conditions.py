@@ -14,6 +14,7 @@ from kdiffusion.parts.evaluation.real_images import conditions_to_sample
 from kdiffusion.runs.build import load_run
 from kdiffusion.runs.run import train
 from tests.data.made_up import write_folder
+from tests.runs.conftest import tiny
 
 
 @pytest.fixture(scope="module")
@@ -28,7 +29,7 @@ def folder(tmp_path_factory):
 
 
 @pytest.fixture(scope="module")
-def run(tiny, folder, tmp_path_factory):
+def run(folder, tmp_path_factory):
     data = {"name": "folder", "directory": str(folder), "numbers": ["light"], "condition": "edges"}
     config = tiny(data=data, optimizer={"epochs": 2, "batch_size": 8})
     return train(config, tmp_path_factory.mktemp("run"), at_end=finish)

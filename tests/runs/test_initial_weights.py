@@ -15,7 +15,7 @@ from kdiffusion.runs.resolve import resolve
 from kdiffusion.runs.run import train
 from kdiffusion.runs.run_directory import RunDirectory
 from kdiffusion.training.objectives import Trajectory
-from tests.runs.conftest import as_it_was, last_checkpoint
+from tests.runs.conftest import as_it_was, last_checkpoint, tiny
 
 DIGITS = tuple("0123456789")
 
@@ -81,7 +81,7 @@ def test_a_teacher_must_be_like_its_student(tiny_model, parent):
 
 @pytest.mark.slow
 def test_a_student_says_where_it_started_and_goes_on_exactly_without_its_parent(
-    tiny, parent_model, parent, tmp_path, capsys, monkeypatch
+    parent_model, parent, tmp_path, capsys, monkeypatch
 ):
     network, formats = parent_model.ema_network, ("safetensors",)
     source = export_network(network, parent.card, tmp_path / "parent", formats)["safetensors"]
@@ -112,7 +112,7 @@ def test_a_student_says_where_it_started_and_goes_on_exactly_without_its_parent(
         train(child("other"), tmp_path / "parts", resume=True)
 
 
-def test_a_parents_network_is_conditioned_as_the_new_runs_data_are(tiny, parent):
+def test_a_parents_network_is_conditioned_as_the_new_runs_data_are(parent):
     asked = tiny(model={"network": "parent"}, run={"init_from": "other"})
     network = {**parent.network, "numbers": {"age": (40.0, 9.0)}, "image_channels": 2}
     config = resolve(asked, None, dataclasses.replace(parent, network=network), (8, 8, 1))
@@ -121,7 +121,7 @@ def test_a_parents_network_is_conditioned_as_the_new_runs_data_are(tiny, parent)
     assert {name: child.network.get_config()[name] for name in own} == own
 
 
-def test_a_parents_network_keeps_its_attention_for_images_of_another_size(tiny, tmp_path):
+def test_a_parents_network_keeps_its_attention_for_images_of_another_size(tmp_path):
     asked = tiny(model={"network": "parent"}, run={"init_from": "digits"})
     parent = read_parent("digits")
     assert parent.to_dict()["name"] == "digits"

@@ -7,13 +7,13 @@ from tensorboard.backend.event_processing.plugin_event_accumulator import EventA
 
 from kdiffusion.runs.checkpoints import logs_of
 from kdiffusion.runs.run import train
-from tests.runs.conftest import last_checkpoint
+from tests.runs.conftest import last_checkpoint, tiny
 
 pytestmark = pytest.mark.slow
 
 
 @pytest.fixture(scope="module")
-def config(tiny):
+def config():
     """Three epochs of six steps and all that a run may have to remember, a loss scale included.
 
     Checkpoints are due at the steps 8, 16 and 18. There are so few timesteps that long before, the

@@ -24,6 +24,7 @@ from kdiffusion.runs.run import train
 from kdiffusion.runs.run_directory import RunDirectory
 from kdiffusion.training import diffusion_model
 from kdiffusion.training.diffusion_model import DiffusionModel
+from tests.runs.conftest import tiny
 
 pytestmark = pytest.mark.slow
 
@@ -35,7 +36,7 @@ def saved_before():
 
 
 @pytest.fixture(scope="module")
-def run(tiny, tmp_path_factory, saved_before):
+def run(tmp_path_factory, saved_before):
     """One run for most of these tests."""
     config = tiny(
         objective={"label_dropout": 0.0},
@@ -59,9 +60,7 @@ def _weights(model):
     return [*model.network.get_weights(), *model.ema_network.get_weights()]
 
 
-def test_whether_a_run_begins_is_decided_when_the_folder_is_its_own(
-    tiny, tmp_path, run, monkeypatch
-):
+def test_whether_a_run_begins_is_decided_when_the_folder_is_its_own(tmp_path, run, monkeypatch):
     """The other process of the same command finished as this one waited."""
     lock = run_directory.lock
 
@@ -104,24 +103,23 @@ def test_a_run_read_back_is_the_model_that_was_trained(run):
     assert loaded.card.class_names == tuple("0123456789")
 
 
-def _events(run, part):
-    events = EventAccumulator(
-        str(run.directory.path / "tensorboard" / part), {"scalars": 0, "tensors": 0}
-    )
-    return events.Reload()
+def _events(directory, part):
+    path = directory.path / "tensorboard" / part
+    return EventAccumulator(str(path), {"tensors": 0}).Reload()
 
 
 def test_tensorboard_shows_what_a_run_is_watched_by(run):
-    events = _events(run, "train")
+    events = _events(run.directory, "train")
     tags = set(events.Tags()["tensors"])
     quarters = {f"epoch/loss_t{t}_{t + 249}" for t in (0, 250, 500, 750)}
     assert tags >= {"epoch/loss", "epoch/gradient_norm", "epoch/learning_rate", *quarters}
     assert tags >= {"batch/images_per_second", "batch/loss"}
     assert [event.step for event in events.Tensors("epoch/loss")] == [6, 12]
-    assert [event.step for event in _events(run, "samples").Tensors("samples")] == [6, 12]
+    samples = _events(run.directory, "samples").Tensors("samples")
+    assert [event.step for event in samples] == [6, 12]
     assert [event.step for event in events.Tensors("batch/learning_rate")] == [2, 4, 6, 8, 10, 12]
     assert events.Graph().node
-    assert "epoch/loss" in _events(run, "validation").Tags()["tensors"]
+    assert "epoch/loss" in _events(run.directory, "validation").Tags()["tensors"]
     (rate, *_) = events.Tensors("batch/images_per_second")
     assert make_ndarray(rate.tensor_proto) > 0
 
@@ -143,7 +141,7 @@ def _spoil_gradients(monkeypatch):
 
 
 def test_the_first_step_that_is_not_finite_stops_with_the_checkpoints_before_it_kept(
-    tiny, tmp_path, monkeypatch, eagerly
+    tmp_path, monkeypatch, eagerly
 ):
     _spoil_gradients(monkeypatch)
     every = {"checkpoint_every_steps": 1, "checkpoint_every_epochs": 100, "checkpoints_to_keep": 9}
@@ -171,7 +169,7 @@ def test_the_first_step_that_is_not_finite_stops_with_the_checkpoints_before_it_
         {"model": {"network": "parent"}, "run": {"init_from": "ghost.keras"}},
     ],
 )
-def test_a_run_that_cannot_begin_replaces_none(run, tiny, sections):
+def test_a_run_that_cannot_begin_replaces_none(run, sections):
     before = sorted(run.directory.path.rglob("*"))
     with pytest.raises((ValueError, FileNotFoundError, TypeError)):
         train(tiny(**sections), run.directory.path, overwrite=True)
@@ -186,7 +184,7 @@ def test_callbacks_are_made_before_anything_changes_and_come_after_the_checkpoin
     assert saved_before == ["step_00000006", "step_00000012"]
 
 
-def test_a_run_that_cannot_sample_as_it_is_to_resume_stays_as_it_was(run, tiny):
+def test_a_run_that_cannot_sample_as_it_is_to_resume_stays_as_it_was(run):
     before = (run.directory.path / "config.json").read_bytes()
     config = run.directory.config.replace(**{"sampling.steps": 5000, "optimizer.epochs": 3})
     with pytest.raises(ValueError, match="steps"):
@@ -198,14 +196,12 @@ def test_a_run_that_cannot_sample_as_it_is_to_resume_stays_as_it_was(run, tiny):
     ("epochs", "validated"),
     [(1, [1]), (40, range(1, 41)), (100, range(2, 101, 2)), (83, [*range(2, 83, 2), 83])],
 )
-def test_the_last_epoch_is_validated_and_every_so_many_before(tiny, epochs, validated):
+def test_the_last_epoch_is_validated_and_every_so_many_before(epochs, validated):
     config = tiny(optimizer={"epochs": epochs})
     assert fit_module.validated_epochs(config) == list(validated)
 
 
-def test_a_run_trains_on_the_split_and_the_mirroring_that_were_asked_for(
-    tiny, tmp_path, monkeypatch
-):
+def test_a_run_trains_on_the_split_and_the_mirroring_that_were_asked_for(tmp_path, monkeypatch):
     asked = {"validation_fraction": 0.2, "horizontal_flip": True}
     config = tiny(data=asked, run={"seed": 5}, optimizer={"batch_size": 64})
     given = []
@@ -230,7 +226,7 @@ class Stop(keras.callbacks.Callback):
 
 
 def test_a_step_that_float16_leaves_out_is_no_fault_and_a_stopped_run_is_saved_where_it_stopped(
-    tiny, tmp_path, monkeypatch, eagerly
+    tmp_path, monkeypatch, eagerly
 ):
     _spoil_gradients(monkeypatch)
     config = tiny(model={"dtype_policy": "mixed_float16"}, run={"checkpoint_every_epochs": 100})
@@ -240,5 +236,4 @@ def test_a_step_that_float16_leaves_out_is_no_fault_and_a_stopped_run_is_saved_w
     assert [path.name for path in run.checkpoints.glob("step_*")] == ["step_00000008"]
     assert logs_of(run.checkpoints / "step_00000008") == {}
     # The log has epochs that are whole.
-    events = EventAccumulator(str(run.path / "tensorboard/train"), {"tensors": 0}).Reload()
-    assert [event.step for event in events.Tensors("epoch/loss")] == [6]
+    assert [event.step for event in _events(run, "train").Tensors("epoch/loss")] == [6]

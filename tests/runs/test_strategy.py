@@ -2,7 +2,7 @@
 
 import pytest
 
-from tests.runs.conftest import last_checkpoint
+from tests.runs.conftest import last_checkpoint, tiny
 
 # The whole run, and the same from its fourth step on. Not in the process of the tests, where
 # TensorFlow's collectives would go on counting where another strategy has stopped.
@@ -24,7 +24,7 @@ run.train(config, folder / "parts", resume=True)
 
 
 @pytest.mark.slow
-def test_two_devices_train_and_resume_exactly(tiny, run_python, tmp_path):
+def test_two_devices_train_and_resume_exactly(run_python, tmp_path):
     every = {"checkpoint_every_steps": 4, "checkpoint_every_epochs": 100}
     run = {"strategy": "mirrored", "deterministic": True, **every}
     config = tiny(model={"dropout": 0.2}, run=run, optimizer={"epochs": 1}).to_json()

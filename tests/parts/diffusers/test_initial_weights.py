@@ -9,7 +9,7 @@ from kdiffusion.parts.diffusers.unet2d import UNet2D
 from kdiffusion.runs.build import build_model
 from kdiffusion.runs.initial_weights import InitialWeights
 from kdiffusion.runs.resolve import resolve
-from tests.runs.conftest import tiny_config
+from tests.runs.conftest import tiny
 
 
 def test_an_unconditional_parent_is_given_labels_and_predicts_what_it_did(make_card):
@@ -24,7 +24,7 @@ def test_an_unconditional_parent_is_given_labels_and_predicts_what_it_did(make_c
     card = make_card(image_shape=(8, 8, 1), class_names=("image",), null_label=1)
     weights = {name: np.asarray(value) for name, value in named_weights(network).items()}
     parent = InitialWeights(card, weights, *describe(network), path=Path("x"), name="x")
-    asked = tiny_config(model={"network": "parent", "dropout": 0.1}, run={"init_from": "x"})
+    asked = tiny(model={"network": "parent", "dropout": 0.1}, run={"init_from": "x"})
     config = resolve(asked, None, parent, (8, 8, 1))
     assert (config.model.network, config.model.dropout) == ("unet2d", 0.1)
     assert type(config).from_json(config.to_json()) == config

@@ -15,7 +15,7 @@ from kdiffusion.diffusion.forward_process import NoiseSchedule
 from kdiffusion.images import to_model_range
 from kdiffusion.parts.evaluation.in_training import EvaluationInTraining, make_callback
 from tests.diffusion.conftest import knows_x0
-from tests.runs.conftest import tiny_config
+from tests.runs.conftest import tiny
 
 NAMES = tuple("0123456789")
 
@@ -35,7 +35,7 @@ def card(make_card):
 
 def _callback(data, epochs, path, judge=None) -> Any:
     evaluation = {"every_epochs": None, "images": 100, "judge": judge}
-    config = tiny_config(optimizer={"epochs": epochs}, evaluation=evaluation)
+    config = tiny(optimizer={"epochs": epochs}, evaluation=evaluation)
     return make_callback(config, data, SimpleNamespace(path=path, card=None))
 
 
@@ -90,5 +90,5 @@ def test_a_script_has_evaluations_of_its_own(digits, tmp_path):
 
 
 def test_a_run_that_asks_for_no_evaluation_gets_none():
-    config = tiny_config(evaluation={"every_epochs": 0})
+    config = tiny(evaluation={"every_epochs": 0})
     assert make_callback(config, None, SimpleNamespace(config=config)) is None
