@@ -81,12 +81,12 @@ def sampler_tables(card: DenoiserCard, **options: Any) -> SamplerTables:
     Raises:
         ValueError: another sampler, or options that can't be.
     """
-    recommended = card.sampler if card.sampler in GRAPH_SAMPLERS else "unipc"
-    wanted = options.get("sampler") or recommended
-    options["sampler"] = check_name("sampler", wanted, GRAPH_SAMPLERS)
+    if options.get("sampler") is None and card.sampler not in GRAPH_SAMPLERS:
+        options["sampler"] = "unipc"
     unasked: Any = None
     denoiser = NetworkDenoiser(card, unasked)
     plan = make_plan(denoiser, SamplingOptions(**options, guidance_strength=0))
+    check_name("sampler", plan.options.sampler, GRAPH_SAMPLERS)
     corrected, rows = linear_rows(plan.step, plan.pairs, card.schedule)
     # What x alone and the prediction alone contribute to x_0.
     x, prediction = np.eye(2)

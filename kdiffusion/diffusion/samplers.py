@@ -80,17 +80,17 @@ def find_sampler(name: str) -> Sampler:
     return SAMPLERS[check_name("sampler", name, SAMPLERS)]
 
 
-def deterministic_sampler(sampler: str | None, recommended: str, eta: float | None) -> str:
+def deterministic_sampler(sampler: str | None, recommended: str, eta: float | None) -> str | None:
     """The sampler for images that should agree, which fresh noise would tell apart.
 
     Args:
-        sampler: str. The caller's choice; None for the recommended one if it serves, else "ddim".
+        sampler: str. The caller's choice; None for what is recommended if it serves, else "ddim".
         recommended: str. The card's.
         eta: float or None. As in `ddim_step`.
     """
-    if sampler is None:
-        sampler = "ddim" if find_sampler(recommended).always_random else recommended
-    if find_sampler(sampler).always_random or eta:
+    if sampler is None and find_sampler(recommended).always_random:
+        sampler = "ddim"
+    if find_sampler(sampler or recommended).always_random or eta:
         raise ValueError(
             "`sampler` must be deterministic: with fresh noise, frames and tiles would differ from "
             f"their neighbours. Received: sampler={sampler!r}, eta={eta}"

@@ -101,6 +101,9 @@ class SamplingOptions(RecommendedSampling):
             recommended["steps"] = min(card.steps, start + 1)
         given = {name: value for name, value in vars(self).items() if value is not None}
         chosen: dict[str, Any] = {**recommended, **given, "clip": self.clip and card.clip}
+        own = tuple(chosen["timesteps"] or ()) == tuple(card.timesteps or ())
+        if self.sampler is None and find_sampler(card.sampler).fitted and not own:
+            chosen["sampler"] = "unipc"  # a fitted one serves its own timesteps alone
         if "variance" in find_sampler(chosen["sampler"]).options:
             chosen.setdefault("variance", card.variance)
         if chosen["timesteps"] is not None:

@@ -131,11 +131,14 @@ def test_the_image_is_within_range_where_a_fitted_sampler_leaves_it(make_card):
 
 def test_a_fitted_sampler_serves_its_own_timesteps_alone(make_card):
     denoiser = gaussian(make_card(sampler="fitted", **FITTED))
-    assert [step.t for step in sampling_steps(denoiser, [0])] == [640, 320, 90, -1]
+    for options in ({}, {"timesteps": TIMESTEPS}):
+        fitted = sample(denoiser, [0], progress=False, sampler="fitted", **options)
+        np.testing.assert_array_equal(sample(denoiser, [0], progress=False, **options), fitted)
     for options in ({"steps": 4}, {"timesteps": (999, 320, 90)}):
         with pytest.raises(ValueError, match="`timesteps`"):
-            sampling_steps(denoiser, [0], **options)
-        assert list(sampling_steps(denoiser, [0], sampler="ddim", **options))
+            sampling_steps(denoiser, [0], sampler="fitted", **options)
+        other = sample(denoiser, [0], progress=False, sampler="unipc", **options)
+        np.testing.assert_array_equal(sample(denoiser, [0], progress=False, **options), other)
     with pytest.raises(ValueError, match="this model has none"):
         sampling_steps(gaussian(make_card()), [0], sampler="fitted")
 

@@ -38,12 +38,12 @@ def test_a_fitted_sampler_is_there_for_the_model_it_was_fitted_to(ask, make_card
     fitted = make_card(
         sampler="fitted", steps=2, timesteps=(999, 90), coefficients=[[0.1, 0, 0, 0]] * 2
     )
-    queries = ["", "steps=2&sampler=fitted", "steps=3", "steps=3&sampler=ddim"]
+    queries = ["", "steps=2&sampler=fitted", "steps=3&sampler=fitted", "steps=3"]
     answers = ask("queries", queries=queries, card=json.loads(fitted.to_json()))
     assert answers[0].endswith("sampler=fitted&timesteps=999+90")
     assert answers[1] == answers[0]
     assert answers[2].startswith("RangeError: “steps” must be 2 for the sampler")
-    assert answers[3].endswith("sampler=ddim")
+    assert answers[3].endswith("steps=3&guidance=0&sampler=unipc")
 
 
 def test_named_timesteps_stay_until_the_number_of_steps_changes(ask, make_card):

@@ -83,7 +83,9 @@ export function fromQuery(query, card) {
   // The number in the form was changed since: so many, evenly spaced.
   if (settings.timesteps?.length !== settings.steps) settings.timesteps = null;
   if (SAMPLERS[settings.sampler].fitted && `${settings.timesteps}` !== `${card.timesteps}`) {
-    throw refused("steps", `${card.steps} for the sampler fitted to them`, settings.steps);
+    const need = `${card.steps} for the sampler “fitted”; for others it may be any`;
+    if (query.has("sampler")) throw refused("steps", need, settings.steps);
+    settings.sampler = "unipc"; // as SamplingOptions.resolve has it
   }
   if (isStudent(card)) {
     if (settings.guidance !== 0) {
