@@ -13,9 +13,11 @@ from tests.onnx_models import write_toy
 
 TEXT = (Path(__file__).parents[1] / "docs" / "spec.md").read_text(encoding="utf-8")
 OTHER = {"timesteps": (19, 17, 12, 3, 0), "guidance_interval": (0.3, 3.0), "clip": False}
+ROWS = np.tril(np.random.default_rng(0).normal(0, 0.02, (5, 4)), 1)  # of steps that exist
+FITTED = {**OTHER, "steps": 5, "sampler": "fitted", "coefficients": ROWS}
 
 
-@pytest.mark.parametrize("fields", [{}, OTHER], ids=["plain", "other"])
+@pytest.mark.parametrize("fields", [{}, OTHER, FITTED], ids=["plain", "other", "fitted"])
 @pytest.mark.parametrize("prediction_type", TARGETS)
 def test_the_printed_loop_samples_the_same_images(
     tmp_path, monkeypatch, card, prediction_type, fields
