@@ -122,14 +122,7 @@ class SamplingOptions(RecommendedSampling):
         pairs = resolved.pairs(card.schedule, start)
         if find_sampler(chosen["sampler"]).fitted:
             card.corrections(pairs)
-        if resolved.guidance_interval is not None:
-            inside = within_interval(card.schedule.noise_levels, resolved.guidance_interval)
-            asked = slice(None) if self.guidance_interval is None else [t for t, _ in pairs]
-            if not inside[asked].any():  # guidance would never act
-                raise ValueError(
-                    "`guidance_interval` must hold a noise level that these steps visit. Received: "
-                    f"guidance_interval={resolved.guidance_interval}, {len(pairs)} steps"
-                )
+        self._check_guidance_interval(card.schedule, resolved.guidance_interval, pairs)
         return resolved
 
     def pairs(self, schedule: NoiseSchedule, start: int | None = None) -> list[tuple[int, int]]:
@@ -138,6 +131,18 @@ class SamplingOptions(RecommendedSampling):
         if chosen.timesteps is None:
             return timestep_pairs(schedule, chosen.steps, chosen.spacing, start)
         return pairs_between(chosen.timesteps)
+
+    def _check_guidance_interval(self, schedule, interval, pairs):
+        """Guidance that would never act is an error; the card's own may miss these steps."""
+        if interval is None:
+            return
+        inside = within_interval(schedule.noise_levels, interval)
+        asked = slice(None) if self.guidance_interval is None else [t for t, _ in pairs]
+        if not inside[asked].any():
+            raise ValueError(
+                "`guidance_interval` must hold a noise level that these steps visit. Received: "
+                f"guidance_interval={interval}, {len(pairs)} steps"
+            )
 
     def _check_sampler_options(self, name):
         """An option that this sampler would silently ignore is an error."""
