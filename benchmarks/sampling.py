@@ -44,8 +44,7 @@ def main(
     Args:
         artifacts: exported files of the same classes, or names of released models.
         samplers: keys of SAMPLERS.
-        steps: of samplers that evaluate the network once in a step; others take half as many. The
-            timesteps that a file recommends are tried too.
+        steps: numbers of steps. The timesteps that a file recommends are tried too.
         strengths: of guidance, w.
         interval: noise levels between which guidance applies.
         images: samples in each row, from seed 0 on.

@@ -11,8 +11,9 @@ from tqdm import tqdm
 
 from kdiffusion.diffusion.card import DenoiserCard
 from kdiffusion.diffusion.conditions import Asked, Conditions, Integers, check_conditions
-from kdiffusion.diffusion.denoiser import Denoiser, NetworkDenoiser, as_denoiser
-from kdiffusion.diffusion.sampling_options import SamplingOptions
+from kdiffusion.diffusion.denoiser import Denoiser, as_denoiser
+from kdiffusion.diffusion.guidance import within_interval
+from kdiffusion.diffusion.sampling_options import EVERYWHERE, SamplingOptions
 from kdiffusion.diffusion.sampling_plan import Plan, check_seeds, make_plan
 from kdiffusion.diffusion.seeded_noise import ImageNoise
 from kdiffusion.diffusion.transition import Transition
@@ -222,15 +223,9 @@ def network_evaluations(card: DenoiserCard, **options: Any) -> int:
         card: `DenoiserCard`.
         **options: the fields of `SamplingOptions`.
     """
-    visited = []
-
-    def count(noisy_image, timestep, label, **more):
-        visited.append(len(noisy_image))
-        return np.zeros_like(noisy_image)
-
-    plan = make_plan(NetworkDenoiser(card, count), SamplingOptions(**options))
-    x = np.zeros((1, *card.image_shape))
-    given = Conditions(np.zeros(1, np.int32), numbers=np.zeros((1, 1)))
-    for _ in denoise(plan, given, x, lambda: x):
-        pass
-    return sum(visited)
+    chosen: Any = SamplingOptions(**options).resolve(card)  # what was None is not any more
+    visited = [t for t, _ in chosen.pairs(card.schedule)]
+    if not chosen.guidance_strength:
+        return len(visited)
+    interval = chosen.guidance_interval or EVERYWHERE
+    return len(visited) + int(within_interval(card.schedule.noise_levels, interval)[visited].sum())
