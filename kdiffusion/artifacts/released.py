@@ -1,8 +1,7 @@
 """Pretrained models by name: `kdiffusion sample digits`, wherever an exported file could be given.
 
-A pretrained model is a folder with the network as ONNX, to sample from, and a model card. All but
-the student also have the weights, to train on from. They are in `pretrained/`, and in an installed
-package.
+A pretrained model is a folder with the network as ONNX, to sample from, its weights, to train on
+from, and a model card. They are in `pretrained/`, and in an installed package.
 """
 
 from __future__ import annotations

@@ -37,7 +37,7 @@ def test_a_model_is_what_its_card_for_people_lists(name):
     }
 
 
-@pytest.mark.parametrize("name", [name for name in MODELS if "few_steps" not in name])
+@pytest.mark.parametrize("name", MODELS)
 def test_the_weights_to_train_on_from_are_those_of_the_file_to_sample_from(name):
     network, card = read_source(name)
     denoiser = load_denoiser(name)
