@@ -77,7 +77,7 @@ def fashion_mnist() -> Config:
 
 
 def cifar10_few_steps() -> Config:
-    """A four-step student of `cifar10`: an hour and a half on two cores.
+    """A four-step student of `cifar10`: 42 minutes on two cores.
 
     50,000 images, from noise alone; the data set gives the labels. The timesteps are those that
     `fit_sampler cifar10 --steps 4` chooses.
