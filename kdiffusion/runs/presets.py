@@ -257,7 +257,7 @@ def upsampler_64() -> Config:
         "model.base_channels": 32,
         "model.channel_multipliers": (1, 2, 4),
         "model.attention_resolutions": (),
-        "optimizer.epochs": 25,
+        "optimizer.epochs": 21,
         "sampling.steps": 8,
         "sampling.guidance_strength": 0.0,
         "sampling.guidance_interval": None,
