@@ -43,9 +43,16 @@ def main() -> None:
 
 def with_formulas(text: str) -> str:
     """Markdown whose formulas, between $ or $$, are MathML, which browsers draw by themselves."""
-    text = re.sub(r"\$\$(.+?)\$\$", lambda m: convert(m[1], display="block"), text, flags=re.DOTALL)
+    text = re.sub(r"\$\$(.+?)\$\$", lambda m: mathml(m[1], "block"), text, flags=re.DOTALL)
     # In a span: at the start of a paragraph, Markdown would take it for a block.
-    return re.sub(r"\$([^$]+)\$", lambda m: f"<span>{convert(m[1])}</span>", text)
+    return re.sub(r"\$([^$]+)\$", lambda m: f"<span>{mathml(m[1], 'inline')}</span>", text)
+
+
+def mathml(latex: str, display: str) -> str:
+    """A formula, with what browsers leave out: letters of another style, a space after a name."""
+    latex = latex.replace(r"\mathbb E", "𝔼").replace(r"\mathcal N", "𝒩")
+    name = r"(<mi>(?:log|cos|sin|tanh)</mi>)(?=<mi>)"
+    return re.sub(name, r'\1<mspace width="0.17em" />', convert(latex, display=display))
 
 
 if __name__ == "__main__":
