@@ -21,7 +21,7 @@ import tyro
 from diffusers import DDIMScheduler, UNet2DModel
 
 from kdiffusion.artifacts import load_denoiser
-from kdiffusion.diffusion.guidance import guided
+from kdiffusion.diffusion.guidance import guided, within_interval
 from kdiffusion.diffusion.sampling import sampling_steps
 from kdiffusion.diffusion.seeded_noise import initial_latents
 from kdiffusion.images import to_uint8
@@ -108,10 +108,8 @@ def differences(folder, theirs):
 def scheduler_images(config, denoiser):
     """uint8 images `[2, H, W, C]` by a scheduler of diffusers around one of our files."""
     card = denoiser.card
-    network = guided(
-        denoiser, card.guidance_strength, card.null_label, interval=card.guidance_interval,
-        noise_levels=card.schedule.noise_levels,
-    )  # fmt: skip
+    guides_at = within_interval(card.schedule.noise_levels, card.guidance_interval)
+    network = guided(denoiser, card.guidance_strength, card.null_label, guides_at)
     scheduler = getattr(diffusers, config["_class_name"]).from_config(config)
     scheduler.set_timesteps(card.steps)
     clipped = {"use_clipped_model_output": True} if isinstance(scheduler, DDIMScheduler) else {}

@@ -11,6 +11,7 @@ from .diffusion.forward_process import NoiseSchedule
 from .diffusion.interpolation import interpolate, interpolate_images
 from .diffusion.inversion import invert
 from .diffusion.sampling import network_evaluations, sample, sampling_steps
+from .diffusion.sampling_options import SamplingOptions
 from .diffusion.schedules import make_schedule
 from .diffusion.upsampling import upsample
 from .export.formats import export_network, export_run
@@ -29,6 +30,7 @@ __all__ = [
     "NetworkDenoiser",
     "NoiseSchedule",
     "SampleGrids",
+    "SamplingOptions",
     "Trajectory",
     "UNet",
     "export_network",

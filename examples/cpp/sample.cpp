@@ -145,6 +145,7 @@ class Sampler {
   Sampler(const Card& card, Network network) : c_(card), network_(std::move(network)) {}
 
   Image sample(int label, uint64_t seed, const Step& step = nullptr) {
+    if (label < 0 || label > c_.null_label) throw std::runtime_error("no such label");
     Noise noise(seed, c_.size());
     Image x = noise.image();
     std::vector<Look> history;

@@ -10,13 +10,12 @@ UniPC corrects x by the evaluation at it; for the others the corrected x is x. S
 tables draws with any of `GRAPH_SAMPLERS`.
 """
 
-from __future__ import annotations
-
 import dataclasses
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
 
+from kdiffusion.diffusion.card import DenoiserCard
 from kdiffusion.diffusion.denoiser import NetworkDenoiser
 from kdiffusion.diffusion.guidance import within_interval
 from kdiffusion.diffusion.prediction import to_x0_and_eps
@@ -25,9 +24,6 @@ from kdiffusion.diffusion.sampling_options import SamplingOptions
 from kdiffusion.diffusion.sampling_plan import make_plan
 from kdiffusion.diffusion.transition import linear_rows
 from kdiffusion.tables import check_name
-
-if TYPE_CHECKING:
-    from kdiffusion.diffusion.card import DenoiserCard
 
 # Those that add no fresh noise.
 GRAPH_SAMPLERS = tuple(name for name, row in SAMPLERS.items() if not row.always_random)
@@ -95,8 +91,6 @@ def sampler_tables(card: DenoiserCard, **options: Any) -> SamplerTables:
         for t, _ in plan.pairs
     ]
     timesteps = np.array([t for t, _ in plan.pairs], np.int32)
-    guides = np.ones(len(timesteps))
-    if card.guidance_interval is not None:
-        guides = within_interval(card.schedule.noise_levels, card.guidance_interval)[timesteps]
+    guides = within_interval(card.schedule.noise_levels, card.guidance_interval)[timesteps]
     tables = [np.asarray(values, np.float32) for values in (guides, estimates, corrected, rows)]
     return SamplerTables(plan.options, timesteps, *tables)

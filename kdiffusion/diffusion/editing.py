@@ -1,7 +1,5 @@
 """Images made from given ones: redrawn from a noise level, or painted anew where a mask says."""
 
-from __future__ import annotations
-
 from collections.abc import Iterator
 from typing import Any
 
@@ -108,7 +106,8 @@ def inpaint(
     plan = make_plan(denoiser, SamplingOptions(sampler=sampler, **options))
     if plan.sampler.multistep:
         raise ValueError(
-            "`sampler` must use no earlier steps: pasting the kept pixels in changes the path. "
+            "`sampler` must use no earlier steps, such as ddpm or ddim: pasting the kept pixels in "
+            "changes the path. "
             f"Received: sampler={sampler!r}"
         )
     jump_steps = max(min(jump_steps, len(plan.pairs) - 1), 1)

@@ -1,20 +1,21 @@
 """Classifier-free guidance (Ho & Salimans 2022): a network in, a network out."""
 
-from __future__ import annotations
+import math
 
 import numpy as np
 
 from kdiffusion.diffusion.conditions import Conditions
 from kdiffusion.diffusion.prediction import Network
 
+# The interval that stands for None in a card and in a run's settings, where no infinity is stored.
+EVERYWHERE = (0.0, math.inf)
+
 
 def guided(
     network: Network,
     strength: float,
     null_label: int,
-    *,
-    interval: tuple[float, float] | None = None,
-    noise_levels: np.ndarray | None = None,
+    guides_at: np.ndarray,
 ) -> Network:
     """eps = (1 + w) eps(x, conditions) - w eps(x, none) (Ho & Salimans 2022, eq. 6).
 
@@ -28,24 +29,20 @@ def guided(
             unconditional one.
         null_label: int. The label that stands for no label; where no condition is given, an image
             costs one evaluation.
-        interval: `(low, high)`. Guidance applies where low < sigma <= high (Kynkäänniemi et al.
-            2024, eq. 5); elsewhere an image costs one evaluation. None guides everywhere.
-        noise_levels: float array `[T]`, sigma of each timestep; needed for `interval`.
+        guides_at: bool array `[T]`. At which timesteps guidance applies, as `within_interval` says;
+            at the others an image costs one evaluation.
 
     Returns:
         What predicts with guidance.
     """
     strength = float(strength)  # a NumPy float64 would promote the network's float32
-    applies = None if interval is None else within_interval(np.asarray(noise_levels), interval)
     if strength == 0:
         return network
 
     def guided_network(noisy_image, timestep, label, **more):
         conditions = Conditions(label, **more)
-        guides = conditions.given(null_label)  # elsewhere the two predictions would be the same
-        if applies is not None:
-            guides = guides & applies[timestep]
-        rows = np.flatnonzero(guides)
+        # Without a condition, the two predictions would be the same.
+        rows = np.flatnonzero(conditions.given(null_label) & guides_at[timestep])
         if not len(rows):
             return network(noisy_image, timestep, label, **more)
         conditions = conditions.beside(conditions[rows].null(null_label))
@@ -63,7 +60,10 @@ def guided(
     return guided_network
 
 
-def within_interval(noise_levels: np.ndarray, interval: tuple[float, float]) -> np.ndarray:
-    """bool `[T]`: which timesteps have low < sigma <= high, by their noise levels `[T]`."""
-    low, high = interval
+def within_interval(noise_levels: np.ndarray, interval: tuple[float, float] | None) -> np.ndarray:
+    """bool `[T]`: which timesteps have low < sigma <= high, by their noise levels `[T]`.
+
+    Guidance is limited to these (Kynkäänniemi et al. 2024, eq. 5); None is everywhere.
+    """
+    low, high = interval or EVERYWHERE
     return (noise_levels > low) & (noise_levels <= high)

@@ -1,7 +1,5 @@
 """The sampling loop: seeds and labels in, images out, batch by batch."""
 
-from __future__ import annotations
-
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any
@@ -13,7 +11,7 @@ from kdiffusion.diffusion.card import DenoiserCard
 from kdiffusion.diffusion.conditions import Asked, Conditions, Integers, check_conditions
 from kdiffusion.diffusion.denoiser import Denoiser, as_denoiser
 from kdiffusion.diffusion.guidance import within_interval
-from kdiffusion.diffusion.sampling_options import EVERYWHERE, SamplingOptions
+from kdiffusion.diffusion.sampling_options import SamplingOptions
 from kdiffusion.diffusion.sampling_plan import Plan, check_seeds, make_plan
 from kdiffusion.diffusion.seeded_noise import ImageNoise
 from kdiffusion.diffusion.transition import Transition
@@ -227,5 +225,5 @@ def network_evaluations(card: DenoiserCard, **options: Any) -> int:
     visited = [t for t, _ in chosen.pairs(card.schedule)]
     if not chosen.guidance_strength:
         return len(visited)
-    interval = chosen.guidance_interval or EVERYWHERE
-    return len(visited) + int(within_interval(card.schedule.noise_levels, interval)[visited].sum())
+    guides_at = within_interval(card.schedule.noise_levels, chosen.guidance_interval)
+    return len(visited) + int(guides_at[visited].sum())

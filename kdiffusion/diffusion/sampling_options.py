@@ -6,14 +6,13 @@ Flags, Python's keyword arguments, a run's configuration and a card's recommenda
 from __future__ import annotations
 
 import dataclasses
-import math
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Literal, Self, TypeAlias
 
 import numpy as np
 
 from kdiffusion.diffusion.forward_process import VARIANCES, NoiseSchedule
-from kdiffusion.diffusion.guidance import within_interval
+from kdiffusion.diffusion.guidance import EVERYWHERE, within_interval
 from kdiffusion.diffusion.samplers import SAMPLERS, find_sampler
 from kdiffusion.diffusion.spacing import SPACINGS, check_timesteps, pairs_between, timestep_pairs
 
@@ -24,9 +23,6 @@ if TYPE_CHECKING:
 SamplerName: TypeAlias = Literal[tuple(SAMPLERS)]  # pyright: ignore[reportInvalidTypeForm]
 SpacingName: TypeAlias = Literal[tuple(SPACINGS)]  # pyright: ignore[reportInvalidTypeForm]
 VarianceName: TypeAlias = Literal[VARIANCES]  # pyright: ignore[reportInvalidTypeForm]
-
-# The interval that stands for None in a card and in a run's settings, where no infinity is stored.
-EVERYWHERE = (0.0, math.inf)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -134,8 +130,6 @@ class SamplingOptions(RecommendedSampling):
 
     def _check_guidance_interval(self, schedule, interval, pairs):
         """Guidance that would never act is an error; the card's own may miss these steps."""
-        if interval is None:
-            return
         inside = within_interval(schedule.noise_levels, interval)
         asked = slice(None) if self.guidance_interval is None else [t for t, _ in pairs]
         if not inside[asked].any():

@@ -1,7 +1,5 @@
 """What a caller asks for, made concrete: seeds, steps, the sampler and the network."""
 
-from __future__ import annotations
-
 import functools
 import operator
 import warnings
@@ -15,7 +13,7 @@ from kdiffusion.diffusion.card import DenoiserCard
 from kdiffusion.diffusion.conditions import Conditions, Integers
 from kdiffusion.diffusion.denoiser import Denoiser
 from kdiffusion.diffusion.forward_process import NoiseSchedule
-from kdiffusion.diffusion.guidance import guided
+from kdiffusion.diffusion.guidance import guided, within_interval
 from kdiffusion.diffusion.prediction import Predict, predictor
 from kdiffusion.diffusion.samplers import Sampler, find_sampler
 from kdiffusion.diffusion.sampling_options import SamplingOptions
@@ -36,10 +34,12 @@ def check_images(card: DenoiserCard, images: np.ndarray, count: int | None = Non
     images = np.asarray(images)
     number = images.shape[:-3] if count is None else (count,)
     largest = 1.0 + 2e-5  # a float32 image may overshoot by its rounding
-    if not (images.dtype.kind == "f" and np.all(np.abs(images) <= largest)):
+    fits = images.shape[-3:] == card.image_shape and images.dtype.kind == "f"
+    if not (fits and np.all(np.abs(images) <= largest)):
         raise ValueError(
-            "`images` must be floats from -1.0 to 1.0 (`to_model_range` brings uint8 pixels "
-            f"there). Received: {images.dtype} from {images.min()} to {images.max()}"
+            f"`images` must be {card.image_shape}, floats from -1 to 1 (`to_model_range` brings "
+            f"uint8 pixels there). Received: {images.shape}, {images.dtype} from {images.min()} to "
+            f"{images.max()}"
         )
     return np.broadcast_to(images, (*number, *card.image_shape)).astype(np.float64)
 
@@ -72,13 +72,8 @@ def make_plan(denoiser: Denoiser, options: SamplingOptions, start: int | None = 
     own = {name: value for name, value in own.items() if value is not None}
     if sampler.fitted:
         own["corrections"] = card.corrections(pairs)
-    network = guided(
-        denoiser,
-        chosen.guidance_strength,
-        card.null_label,
-        interval=chosen.guidance_interval,
-        noise_levels=card.schedule.noise_levels,
-    )
+    guides_at = within_interval(card.schedule.noise_levels, chosen.guidance_interval)
+    network = guided(denoiser, chosen.guidance_strength, card.null_label, guides_at)
     return Plan(
         schedule=card.schedule,
         pairs=pairs,

@@ -14,8 +14,9 @@ from pydantic import Field, FiniteFloat, TypeAdapter
 from pydantic.dataclasses import dataclass
 
 from kdiffusion.condition_images import CONDITION_IMAGES
+from kdiffusion.diffusion.guidance import EVERYWHERE
 from kdiffusion.diffusion.prediction import TARGETS
-from kdiffusion.diffusion.sampling_options import EVERYWHERE, RecommendedSampling
+from kdiffusion.diffusion.sampling_options import RecommendedSampling
 from kdiffusion.diffusion.schedules import SCHEDULES
 from kdiffusion.networks import NETWORKS
 from kdiffusion.training.objectives import Denoising, Trajectory

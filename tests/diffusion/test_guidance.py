@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from kdiffusion.diffusion.guidance import guided
+from kdiffusion.diffusion.guidance import guided, within_interval
 
 NULL = 3
 
@@ -38,7 +38,7 @@ def assert_guided(prediction, x, labels, strength):
 def test_the_papers_convention_in_one_call_and_no_label_is_not_guided(strength):
     denoiser = Labelled()
     x, t, labels = batch([0, NULL, 2, NULL])
-    prediction = guided(denoiser, strength, NULL)(x, t, labels)
+    prediction = guided(denoiser, strength, NULL, np.ones(t.max() + 1, bool))(x, t, labels)
     assert denoiser.rows == [6]
     assert_guided(prediction, x, labels, strength)
     np.testing.assert_array_equal(prediction[[1, 3]], Labelled()(x, t, labels)[[1, 3]])
@@ -47,7 +47,7 @@ def test_the_papers_convention_in_one_call_and_no_label_is_not_guided(strength):
 def test_outside_the_interval_a_row_costs_one_evaluation():
     noise_levels = np.array([0.1, 0.5, 1.0, 2.0, 10.0])
     denoiser = Labelled()
-    guide = guided(denoiser, 2.0, NULL, interval=(0.5, 2.0), noise_levels=noise_levels)
+    guide = guided(denoiser, 2.0, NULL, within_interval(noise_levels, (0.5, 2.0)))
     x, t, labels = batch([0, 1, 2, 0, 1], [0, 1, 2, 3, 4])
     prediction = guide(x, t, labels)
     assert denoiser.rows == [7]  # low < sigma <= high: timesteps 2 and 3

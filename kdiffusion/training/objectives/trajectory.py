@@ -86,8 +86,7 @@ class Trajectory:
         from kdiffusion.training.solver_path import solver_path
 
         strengths = np.full(schedule.num_timesteps, self.guidance_strength or 0.0, np.float32)
-        if self.guidance_interval is not None:
-            strengths *= within_interval(schedule.noise_levels, self.guidance_interval)
+        strengths *= within_interval(schedule.noise_levels, self.guidance_interval)
         spans = zip(self.timesteps, (*self.timesteps[1:], -1), strict=True)
         return [
             (

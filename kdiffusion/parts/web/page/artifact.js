@@ -114,7 +114,9 @@ export function readCard(file) {
  */
 export function checkCard(card) {
   if (card?.format_version !== CARD_VERSION) {
-    throw new Error(`The card must have version ${CARD_VERSION}, not ${card?.format_version}`);
+    throw new Error(
+      `The file must have a card of version ${CARD_VERSION}, not ${card?.format_version ?? "none"}`,
+    );
   }
   if (!Object.hasOwn(TO_X0, card.prediction_type)) {
     throw new Error(`The card has an unknown prediction_type, ${card.prediction_type}`);

@@ -59,10 +59,10 @@ export function describeModel(card) {
 
 /** What the model is, and what it runs on. */
 export function describeOrigin(card, runtime) {
-  const seen = card.images_seen.toLocaleString("en");
-  // The card counts this training alone; what its first weights had seen is not in the file.
-  const when = card.parent ? "further training" : "training";
-  return `This model saw ${seen} images in ${when}, repeats included. Runs on ${runtime}; nothing leaves this machine.`;
+  // The card doesn't count what the first weights of a model with a parent had seen.
+  const images = card.images_seen.toLocaleString("en");
+  const seen = card.parent ? "" : `This model saw ${images} images, repeats included. `;
+  return `${seen}Runs on ${runtime}; nothing leaves this machine.`;
 }
 
 /** What of the card's recommendation the page can't do; empty if it can do all. */
