@@ -4,8 +4,6 @@ docs/spec.md says what they hold. Run `python -m conformance.write` when they ge
 released model is replaced. The tests hold the loops in Python and JavaScript to them.
 """
 
-from __future__ import annotations
-
 import dataclasses
 import json
 from collections.abc import Iterator

@@ -4,8 +4,6 @@ An associated file in a zip archive at the end is how TensorFlow Lite's own meta
 runtime does not look there, and any unzip program shows the card.
 """
 
-from __future__ import annotations
-
 import tempfile
 import zipfile
 from pathlib import Path

@@ -59,6 +59,5 @@ def _is_weight(value):
 
 def prepend(nodes: Sequence[onnx.NodeProto], model: onnx.ModelProto) -> None:
     """Puts nodes before all others of a graph."""
-    others = list(model.graph.node)
-    del model.graph.node[:]
-    model.graph.node.extend([*nodes, *others])
+    for node in reversed(nodes):
+        model.graph.node.insert(0, node)

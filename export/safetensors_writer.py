@@ -1,7 +1,5 @@
 """Weights by name in one file of safetensors: to start another run from, or for other libraries."""
 
-from __future__ import annotations
-
 import json
 from pathlib import Path
 

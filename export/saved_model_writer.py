@@ -1,7 +1,5 @@
 """SavedModel, for TensorFlow Serving and TensorFlow: a folder, the card in `assets.extra/`."""
 
-from __future__ import annotations
-
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any

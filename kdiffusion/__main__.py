@@ -3,8 +3,6 @@
 Arguments are read by tyro, and errors are one line.
 """
 
-from __future__ import annotations
-
 import contextlib
 import difflib
 import inspect

@@ -4,8 +4,6 @@ Each is a function of images in [-1, 1], float32 `[B, H, W, C]`, and of draws fr
 `[B, 4]`, for those that chance has a part in, that returns float32 `[B, H, W, C']` in [-1, 1].
 """
 
-from __future__ import annotations
-
 import functools
 from collections.abc import Callable
 

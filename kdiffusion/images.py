@@ -1,7 +1,5 @@
 """Pixels: into the model's range and back, grids of images, files in and out."""
 
-from __future__ import annotations
-
 import io
 from collections.abc import Sequence
 from pathlib import Path

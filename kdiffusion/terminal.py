@@ -3,8 +3,6 @@
 And what it doesn't: the notices of TensorFlow's start.
 """
 
-from __future__ import annotations
-
 import contextlib
 import gc
 import os

@@ -4,8 +4,6 @@ Drawn images carry grain and blur that real ones lack. A judge that never saw ei
 much of them there is, and not what the image shows.
 """
 
-from __future__ import annotations
-
 from typing import Any
 
 import numpy as np

@@ -7,8 +7,6 @@ One width apart from its source: images of more pixels get more levels. GELU is 
 which costs a quarter of the exact one on a processor.
 """
 
-from __future__ import annotations
-
 import math
 from typing import Any
 

@@ -5,8 +5,6 @@ has no operation that refuses. What the loop refuses asks for a row that no tabl
 error on a processor, and the operation's name says what is wrong.
 """
 
-from __future__ import annotations
-
 import json
 from pathlib import Path
 from typing import Any
@@ -113,11 +111,9 @@ def write(source: ExportSource, tables: SamplerTables, path: Path) -> None:
     model.graph.initializer.extend(_constants(source.card, tables))
     loop = next(node for node in model.graph.node if node.op_type == "Loop")
     body = next(attribute.g for attribute in loop.attribute if attribute.name == "body")
-    nodes = list(body.node)
-    first_after = next(i for i, node in enumerate(nodes) if node.op_type == "Split")
-    nodes[first_after:first_after] = denoiser.node
-    del body.node[:]
-    body.node.extend(nodes)
+    first_after = next(i for i, node in enumerate(body.node) if node.op_type == "Split")
+    for node in reversed(denoiser.node):
+        body.node.insert(first_after, node)
     properties = {
         CARD_KEY: source.card.to_json(),
         SAMPLER_KEY: json.dumps(tables.description),

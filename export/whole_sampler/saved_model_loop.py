@@ -3,8 +3,6 @@
 The denoiser is the body of a `tf.while_loop`; schedule, sampler and guidance are around it.
 """
 
-from __future__ import annotations
-
 import json
 from pathlib import Path
 from typing import Any

@@ -4,25 +4,20 @@ Importing this package imports no runtime: TensorFlow, ONNX Runtime and the othe
 the functions that need them.
 """
 
-from __future__ import annotations
-
 import os
 from collections.abc import Callable
 from pathlib import Path
 from types import ModuleType
-from typing import TYPE_CHECKING
 
 import numpy as np
 
+from kdiffusion.diffusion.card import DenoiserCard
 from kdiffusion.diffusion.conditions import SAMPLER_INPUTS, check_labels
 from kdiffusion.diffusion.denoiser import NetworkDenoiser, by_name
 
 from . import litert_loader, onnx_loader, safetensors_loader, saved_model_loader
 from .integrity import ArtifactError
 from .released import existing, released_models
-
-if TYPE_CHECKING:
-    from kdiffusion.diffusion.card import DenoiserCard
 
 __all__ = [
     "LOADERS",

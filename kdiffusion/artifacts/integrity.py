@@ -1,7 +1,5 @@
 """Damage is noticed before images come of it: a file's card, its seal, its golden predictions."""
 
-from __future__ import annotations
-
 import hashlib
 import json
 import re

@@ -1,7 +1,5 @@
 """Opens a LiteRT file without TensorFlow; the card is zipped onto its end."""
 
-from __future__ import annotations
-
 import os
 import zipfile
 from pathlib import Path

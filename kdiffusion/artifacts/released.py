@@ -4,8 +4,6 @@ A pretrained model is a folder with the network as ONNX, to sample from, its wei
 from, and a model card. They are in `pretrained/`, and in an installed package.
 """
 
-from __future__ import annotations
-
 import importlib
 import os
 from pathlib import Path

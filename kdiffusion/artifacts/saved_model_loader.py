@@ -4,8 +4,6 @@ A SavedModel is a program: TensorFlow runs functions of it as it opens, and has 
 write files or run Python. So it is opened only for those who say that they trust it.
 """
 
-from __future__ import annotations
-
 from pathlib import Path
 
 from kdiffusion.terminal import import_tensorflow

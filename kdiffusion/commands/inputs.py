@@ -1,25 +1,21 @@
 """What the commands that sample take: the model, the classes, the sampling options, images."""
 
-from __future__ import annotations
-
 import dataclasses
 import math
 import unicodedata
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import Annotated, Any
 
 import numpy as np
 import tyro
 from tyro.constructors import PrimitiveConstructorSpec
 
 from kdiffusion.condition_images import with_hole
+from kdiffusion.diffusion.card import DenoiserCard
 from kdiffusion.diffusion.conditions import Conditions, Integers, check_conditions
 from kdiffusion.diffusion.sampling_options import SamplingOptions
 from kdiffusion.images import fit_image, read_image, to_model_range
-
-if TYPE_CHECKING:
-    from kdiffusion.diffusion.card import DenoiserCard
 
 
 def from_to(least: int, most: float = math.inf) -> PrimitiveConstructorSpec:

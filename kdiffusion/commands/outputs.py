@@ -1,29 +1,24 @@
 """What commands write: grids, and files that appear whole, and replace none unless asked to."""
 
-from __future__ import annotations
-
 import contextlib
 import itertools
 import time
 from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import Annotated, Any
 
 import numpy as np
 import tyro
+from PIL import Image
 
 from kdiffusion.atomic_files import refuse_existing, staged
+from kdiffusion.diffusion.card import DenoiserCard
 from kdiffusion.diffusion.sampling_plan import check_seeds
 from kdiffusion.images import image_grid, to_uint8
 from kdiffusion.terminal import counted
 
 from .inputs import NO_CLASS, from_to, labels_from_text
-
-if TYPE_CHECKING:
-    from PIL import Image
-
-    from kdiffusion.diffusion.card import DenoiserCard
 
 # Suffix of an image file: how Pillow writes it.
 IMAGES: dict[str, dict[str, Any]] = {

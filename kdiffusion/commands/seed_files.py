@@ -4,8 +4,6 @@ An image depends on its seed alone, so any machine can sample any file, at any t
 there is skipped, so a stopped job resumes.
 """
 
-from __future__ import annotations
-
 import dataclasses
 import hashlib
 import itertools
@@ -14,21 +12,19 @@ import os
 import re
 from collections.abc import Callable, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
 from tqdm import tqdm
 
 from kdiffusion.atomic_files import staged
 from kdiffusion.diffusion.conditions import Conditions, check_conditions, trial_conditions
+from kdiffusion.diffusion.denoiser import Denoiser
 from kdiffusion.diffusion.sampling import sample
 from kdiffusion.diffusion.sampling_options import SamplingOptions
 from kdiffusion.diffusion.sampling_plan import check_seeds
 from kdiffusion.diffusion.seeded_noise import initial_latents
 from kdiffusion.images import to_uint8
-
-if TYPE_CHECKING:
-    from kdiffusion.diffusion.denoiser import Denoiser
 
 IMAGES_PER_FILE = 1000
 JOB = "job.json"  # what a folder's images were sampled with

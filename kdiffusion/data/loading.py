@@ -1,21 +1,16 @@
 """The table of data sets, the one way to load them, and how to load one as a model saw it."""
 
-from __future__ import annotations
-
 import dataclasses
 import importlib
 import os
 from collections.abc import Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING
 
 from kdiffusion.condition_images import CONDITION_IMAGES
+from kdiffusion.diffusion.card import DenoiserCard
 from kdiffusion.images import ImageSize
 
 from .image_dataset import ImageDataset
-
-if TYPE_CHECKING:
-    from kdiffusion.diffusion.card import DenoiserCard
 
 FOLDER = "kdiffusion.data.folder"
 IDX = "kdiffusion.data.idx"

@@ -194,13 +194,7 @@ def _derived_seed(seed: int, purpose: str) -> int:
 
 def _shard_rows(batch_size: int, shard: tuple[int, int]) -> slice:
     index, count = shard
-    if batch_size % count:
-        raise ValueError(
-            f"`batch_size` must be divisible by the {count} shards. "
-            f"Received: batch_size={batch_size}"
-        )
-    size = batch_size // count
-    return slice(index * size, (index + 1) * size)
+    return slice(index * batch_size // count, (index + 1) * batch_size // count)
 
 
 def _options() -> tf.data.Options:

@@ -13,8 +13,6 @@ These are the names in every exported graph. The averaged network in training, a
 any runtime, and an oracle in a test are all Denoisers: one loop samples from each.
 """
 
-from __future__ import annotations
-
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path

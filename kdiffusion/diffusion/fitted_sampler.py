@@ -7,8 +7,6 @@ the errors of those before. Timesteps are chosen as in GITS (Chen et al. 2024, a
 dynamic programming over the errors of single DDIM steps on the fine trajectory.
 """
 
-from __future__ import annotations
-
 import dataclasses
 from collections.abc import Sequence
 from typing import Any

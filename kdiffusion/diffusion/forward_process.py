@@ -4,8 +4,6 @@ Every quantity between two noise levels takes a pair of timesteps (t, s) with s 
 subset of the steps needs no schedule of its own; s = -1 is the clean image, alpha_bar 1.
 """
 
-from __future__ import annotations
-
 import functools
 from dataclasses import dataclass
 from typing import Any

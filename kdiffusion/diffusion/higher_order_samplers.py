@@ -14,18 +14,13 @@ which the next step needs anyway, first corrects x at t itself (UniC); then a pr
 steps on. So each evaluation is used twice, and order 3 costs one evaluation a step.
 """
 
-from __future__ import annotations
-
 import dataclasses
 from types import MappingProxyType
-from typing import TYPE_CHECKING
 
 import numpy as np
 
 from kdiffusion.diffusion.forward_process import NoiseSchedule
-
-if TYPE_CHECKING:
-    from kdiffusion.diffusion.transition import Transition
+from kdiffusion.diffusion.transition import Transition
 
 
 def decay(schedule: NoiseSchedule, t: int, s: int) -> float:

@@ -1,7 +1,5 @@
 """Walks between images: latents on the sphere through the deterministic sampler."""
 
-from __future__ import annotations
-
 import dataclasses
 from collections.abc import Mapping, Sequence
 from typing import Any

@@ -1,7 +1,5 @@
 """DDIM inversion: from an image to the latent that the deterministic sampler turns into it."""
 
-from __future__ import annotations
-
 from typing import Any
 
 import numpy as np

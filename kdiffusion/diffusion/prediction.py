@@ -4,8 +4,6 @@ x_t = sqrt(abar_t) x_0 + sqrt(1 - abar_t) eps ties three quantities together, so
 v = sqrt(abar_t) eps - sqrt(1 - abar_t) x_0 (Salimans & Ho 2022, section 4), gives the others.
 """
 
-from __future__ import annotations
-
 from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any

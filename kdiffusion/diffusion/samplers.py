@@ -7,8 +7,6 @@ said of x at t, as the sampler leaves it to the steps after: UniPC corrects its 
 remembers nothing: the loop owns the history.
 """
 
-from __future__ import annotations
-
 from collections.abc import Callable
 from dataclasses import dataclass
 

@@ -3,8 +3,6 @@
 A schedule is the float64 array `alphas_cumprod`, which makes a `NoiseSchedule`.
 """
 
-from __future__ import annotations
-
 import inspect
 from collections.abc import Callable
 

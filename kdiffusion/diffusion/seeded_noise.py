@@ -13,8 +13,6 @@ The stream is written out so that any language can repeat it. For an image with 
 The first draw is x_T. Random samplers take one further draw for each noisy step.
 """
 
-from __future__ import annotations
-
 import operator
 from collections.abc import Sequence
 

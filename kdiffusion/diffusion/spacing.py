@@ -1,7 +1,5 @@
 """Which of the T timesteps a sampler visits: a subset, and the pairs (t, s) it steps between."""
 
-from __future__ import annotations
-
 import itertools
 from collections.abc import Callable, Sequence
 

@@ -1,7 +1,5 @@
 """What a sampler goes by from one timestep to the next, and a linear sampler as rows of numbers."""
 
-from __future__ import annotations
-
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any

@@ -1,7 +1,5 @@
 """Larger images by a model that is conditioned on small ones, tile by tile."""
 
-from __future__ import annotations
-
 from typing import Any
 
 import numpy as np

@@ -1,7 +1,5 @@
 """Loss weightings: how much each timestep counts in training."""
 
-from __future__ import annotations
-
 import numpy as np
 
 from kdiffusion.diffusion.forward_process import NoiseSchedule

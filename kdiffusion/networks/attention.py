@@ -1,7 +1,5 @@
 """Self-attention over a map, in forms that compute the same."""
 
-from __future__ import annotations
-
 from typing import Any
 
 import keras

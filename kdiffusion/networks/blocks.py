@@ -1,7 +1,5 @@
 """What the U-Net is stacked from: residual blocks, and self-attention after them."""
 
-from __future__ import annotations
-
 from typing import Any
 
 import keras

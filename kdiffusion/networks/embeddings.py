@@ -1,7 +1,5 @@
 """The condition of a network: embeddings of the timestep, the label and numbers."""
 
-from __future__ import annotations
-
 import math
 from collections.abc import Sequence
 from typing import Any

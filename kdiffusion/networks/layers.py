@@ -1,7 +1,5 @@
 """The small layers of the U-Net: norm, dense layer, down- and upsampling."""
 
-from __future__ import annotations
-
 from typing import Any
 
 import keras
@@ -119,12 +117,7 @@ class GroupNorm(keras.layers.Layer):
         self.epsilon = epsilon
         self.min_group_channels = min_group_channels
 
-    def build(
-        self,
-        inputs_shape: Shape,
-        shift_shape: Shape | None = None,
-        modulation_shape: Shape | None = None,
-    ) -> None:
+    def build(self, inputs_shape: Shape) -> None:
         channels = inputs_shape[-1]
         groups = _group_count(channels, self.groups, self.min_group_channels)
         size = channels // groups

@@ -1,7 +1,5 @@
 """The denoising U-Net of DDPM (Ho et al. 2020, appendix B) and its conditions."""
 
-from __future__ import annotations
-
 from collections.abc import Collection, Mapping, Sequence
 from typing import Any
 

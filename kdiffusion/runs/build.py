@@ -1,25 +1,20 @@
 """The compiled model of a configuration, new or with the weights of its run's checkpoint."""
 
-from __future__ import annotations
-
 import os
 from dataclasses import dataclass
 from pathlib import Path
 from pkgutil import resolve_name
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import keras
 
+from kdiffusion.diffusion.card import DenoiserCard
 from kdiffusion.diffusion.schedules import make_schedule
 from kdiffusion.networks import NETWORKS
 from kdiffusion.runs.checkpoints import Checkpoints
-from kdiffusion.runs.config import LEARNING_RATE_SHAPES, OPTIMIZERS, arguments_of
+from kdiffusion.runs.config import LEARNING_RATE_SHAPES, OPTIMIZERS, Config, arguments_of
 from kdiffusion.runs.run_directory import RunDirectory
 from kdiffusion.training.diffusion_model import DiffusionModel
-
-if TYPE_CHECKING:
-    from kdiffusion.diffusion.card import DenoiserCard
-    from kdiffusion.runs.config import Config
 
 
 def build_model(

@@ -1,32 +1,24 @@
 """`model.fit` of a run from any step on, and the callbacks that save it and stop it."""
 
-from __future__ import annotations
-
 import contextlib
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import keras
 import numpy as np
+import tensorflow as tf
 
+from kdiffusion.data import ImageDataset
 from kdiffusion.data.pipeline import validation_batches
 from kdiffusion.runs.checkpoints import Checkpoints
-from kdiffusion.runs.config import epochs_between
-from kdiffusion.runs.interruptions import Preempted, StoppedByUser
+from kdiffusion.runs.config import Config, epochs_between
+from kdiffusion.runs.interruptions import Interrupted, Preempted, StoppedByUser
 from kdiffusion.runs.progress import EpochLines, StepCount
-from kdiffusion.runs.strategy import distributed_batches
+from kdiffusion.runs.run_directory import RunDirectory
+from kdiffusion.runs.strategy import Workers, distributed_batches
 from kdiffusion.runs.tensorboard import SampleGrids, TensorBoardLog
-
-if TYPE_CHECKING:
-    import tensorflow as tf
-
-    from kdiffusion.data import ImageDataset
-    from kdiffusion.runs.config import Config
-    from kdiffusion.runs.interruptions import Interrupted
-    from kdiffusion.runs.run_directory import RunDirectory
-    from kdiffusion.runs.strategy import Workers
-    from kdiffusion.training.diffusion_model import DiffusionModel
+from kdiffusion.training.diffusion_model import DiffusionModel
 
 
 @dataclass(frozen=True)

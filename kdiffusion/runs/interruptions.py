@@ -1,7 +1,5 @@
 """What ends a run early, other than its own mistakes; each with the exit status of its process."""
 
-from __future__ import annotations
-
 import contextlib
 import os
 import signal

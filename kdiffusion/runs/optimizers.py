@@ -1,16 +1,13 @@
 """How a run follows its gradient: the optimizers by name, and the learning rate's shape."""
 
-from __future__ import annotations
-
 import dataclasses
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import keras
 import tensorflow as tf
 from keras import ops
 
-if TYPE_CHECKING:
-    from kdiffusion.runs.config import OptimizerConfig
+from kdiffusion.runs.config import OptimizerConfig
 
 LearningRate = float | keras.optimizers.schedules.LearningRateSchedule
 

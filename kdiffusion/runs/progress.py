@@ -3,19 +3,15 @@
 All other numbers are in TensorBoard (`tensorboard.py`).
 """
 
-from __future__ import annotations
-
 import time
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import keras
 import numpy as np
 from tqdm import tqdm
 
+from kdiffusion.runs.config import Config, ExecutionConfig
 from kdiffusion.terminal import say
-
-if TYPE_CHECKING:
-    from kdiffusion.runs.config import Config, ExecutionConfig
 
 # The metrics that an epoch's line shows, and by which word.
 SHOWN = {"loss": "loss", "val_loss": "validation"}

@@ -1,17 +1,12 @@
 """Decides what a configuration leaves open: by the run to resume, the parent and the devices."""
 
-from __future__ import annotations
-
 import json
 from dataclasses import fields, replace
-from typing import TYPE_CHECKING
 
 from kdiffusion.runs.build import resolve_policy
 from kdiffusion.runs.config import PARENT, Config, ModelConfig
-
-if TYPE_CHECKING:
-    from kdiffusion.runs.initial_weights import InitialWeights
-    from kdiffusion.runs.run_directory import RunDirectory
+from kdiffusion.runs.initial_weights import InitialWeights
+from kdiffusion.runs.run_directory import RunDirectory
 
 # What the data set decides, and what a run that starts from another chooses for itself.
 OF_THE_NEW_RUN = ("image_shape", "num_classes", "numbers", "image_channels", "dropout")

@@ -1,14 +1,13 @@
 """Training: `_prepare` a run, begin or `_resume` it in its folder, and `fit` its model."""
 
-from __future__ import annotations
-
 import contextlib
 import os
 from collections.abc import Callable, Sequence
 from pathlib import Path
 from pkgutil import resolve_name
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
+import keras
 import tensorflow as tf
 
 from kdiffusion.data import load_dataset
@@ -17,7 +16,7 @@ from kdiffusion.diffusion.sampling import sample
 from kdiffusion.runs import run_directory
 from kdiffusion.runs.build import Run, build_model
 from kdiffusion.runs.checkpoints import all_checkpoints
-from kdiffusion.runs.config import STRATEGIES
+from kdiffusion.runs.config import STRATEGIES, Config
 from kdiffusion.runs.fit import Training, fit
 from kdiffusion.runs.interruptions import catching_signals
 from kdiffusion.runs.resolve import resolve
@@ -25,11 +24,6 @@ from kdiffusion.runs.run_directory import RunDirectory
 from kdiffusion.runs.strategy import Workers, check_batch_size
 from kdiffusion.runs.summary import found_lines
 from kdiffusion.terminal import say, working
-
-if TYPE_CHECKING:
-    import keras
-
-    from kdiffusion.runs.config import Config
 
 
 def train(

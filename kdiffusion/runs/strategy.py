@@ -4,8 +4,6 @@ The cluster of several workers is read from the environment by TensorFlow's reso
 launcher is a function and a row of `RESOLVERS`.
 """
 
-from __future__ import annotations
-
 import contextlib
 import json
 import os
@@ -13,18 +11,16 @@ import signal
 import threading
 import zlib
 from collections.abc import Callable, Iterator
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
 import tensorflow as tf
 
+from kdiffusion.data.image_dataset import ImageDataset
 from kdiffusion.data.pipeline import training_batches
+from kdiffusion.runs.config import OptimizerConfig
 from kdiffusion.runs.interruptions import WorkerLost
 from kdiffusion.terminal import working
-
-if TYPE_CHECKING:
-    from kdiffusion.data.image_dataset import ImageDataset
-    from kdiffusion.runs.config import OptimizerConfig
 
 
 class OneProcessor(tf.distribute.OneDeviceStrategy):

@@ -1,29 +1,24 @@
 """What TensorBoard shows of a run, and the sample grids."""
 
-from __future__ import annotations
-
 import os
 import time
 from collections.abc import Callable
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import keras
 import numpy as np
 import tensorflow as tf
 
+from kdiffusion.data import ImageDataset
+from kdiffusion.diffusion.card import DenoiserCard
 from kdiffusion.diffusion.conditions import check_conditions
 from kdiffusion.diffusion.sampling import MOST_LABELS, sample, sample_by_class
 from kdiffusion.images import image_grid, save_png, to_uint8
-from kdiffusion.runs.run_directory import LOG
+from kdiffusion.runs.progress import StepCount
+from kdiffusion.runs.run_directory import LOG, RunDirectory
 from kdiffusion.terminal import working
-
-if TYPE_CHECKING:
-    from kdiffusion.data import ImageDataset
-    from kdiffusion.diffusion.card import DenoiserCard
-    from kdiffusion.runs.progress import StepCount
-    from kdiffusion.runs.run_directory import RunDirectory
-    from kdiffusion.training.diffusion_model import DiffusionModel
+from kdiffusion.training.diffusion_model import DiffusionModel
 
 PER_LABEL = 4  # images of each class in a grid
 CURVES = ("train", "validation")

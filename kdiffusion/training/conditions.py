@@ -1,7 +1,5 @@
 """A network's conditions as tensors: which it has, what a batch says of them, and none of them."""
 
-from __future__ import annotations
-
 from collections.abc import Mapping
 from typing import Any
 

@@ -1,7 +1,5 @@
 """The trained model as what samples: its averaged network on NumPy arrays, and its card."""
 
-from __future__ import annotations
-
 from typing import Any
 
 import keras

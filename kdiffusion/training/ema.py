@@ -1,7 +1,5 @@
 """The moving average (EMA) of a network's weights: what is sampled, evaluated and exported."""
 
-from __future__ import annotations
-
 from typing import Any
 
 import keras

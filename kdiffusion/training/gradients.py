@@ -1,7 +1,5 @@
 """The gradient of a batch: computed in parts, averaged over replicas, clipped, applied."""
 
-from __future__ import annotations
-
 from collections.abc import Callable, Sequence
 from typing import Any
 

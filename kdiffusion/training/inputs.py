@@ -1,7 +1,5 @@
 """What `DiffusionModel` is given: a network that can be trained as a denoiser, and batches."""
 
-from __future__ import annotations
-
 import reprlib
 import types
 from collections.abc import Mapping

@@ -4,8 +4,6 @@ A metric here is given what all replicas contributed, so every replica holds the
 checkpoint of one is a checkpoint of all, bit for bit, and each mean is that of the global batch.
 """
 
-from __future__ import annotations
-
 from typing import Any
 
 import keras

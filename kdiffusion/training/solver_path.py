@@ -1,23 +1,19 @@
 """A network's way from one timestep to another in the training's graph, by DPM-Solver++(2M)."""
 
-from __future__ import annotations
-
 import dataclasses
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import keras
 import numpy as np
 import tensorflow as tf
 from keras import ops
 
+from kdiffusion.diffusion.forward_process import NoiseSchedule
 from kdiffusion.diffusion.higher_order_samplers import dpmpp_2m_step
 from kdiffusion.diffusion.prediction import TARGETS
 from kdiffusion.diffusion.transition import STATE, linear_rows
 from kdiffusion.training.conditions import without
-
-if TYPE_CHECKING:
-    from kdiffusion.diffusion.forward_process import NoiseSchedule
-    from kdiffusion.training.diffusion_model import DiffusionModel
+from kdiffusion.training.diffusion_model import DiffusionModel
 
 
 @dataclasses.dataclass(frozen=True)

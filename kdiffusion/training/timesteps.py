@@ -3,20 +3,16 @@
 All that the training step sees of a timestep sampler are the methods of `TimestepSampler`.
 """
 
-from __future__ import annotations
-
-from typing import TYPE_CHECKING, Any, Protocol
+from typing import Any, Protocol
 
 import keras
 import numpy as np
 import tensorflow as tf
 from keras import ops
 
+from kdiffusion.diffusion.forward_process import NoiseSchedule
 from kdiffusion.training.metrics import sum_over_replicas
 from kdiffusion.training.step_seeds import fold_in
-
-if TYPE_CHECKING:
-    from kdiffusion.diffusion.forward_process import NoiseSchedule
 
 
 class TimestepSampler(Protocol):

@@ -117,11 +117,6 @@ def test_validation_batches_are_all_examples_in_order(numbered_dataset, batch_si
     assert labels.dtype == np.int32
 
 
-def test_shards_of_unequal_size_are_refused(numbered_dataset):
-    with pytest.raises(ValueError, match="`batch_size`"):
-        training_batches(numbered_dataset, BATCH_SIZE, seed=0, shard=(0, 3))
-
-
 @pytest.fixture
 def conditioned_dataset(numbered_dataset):
     """Each image beside its negative, and two numbers that say which it is."""

@@ -1,7 +1,5 @@
 """The layers of `UNet2D` that `UNet` doesn't have: its condition, and PyTorch's padding."""
 
-from __future__ import annotations
-
 import math
 from typing import Any
 

@@ -1,7 +1,5 @@
 """`python -m kdiffusion import`: a model of diffusers becomes a file of weights, with its card."""
 
-from __future__ import annotations
-
 import shlex
 from collections.abc import Sequence
 from pathlib import Path

@@ -1,7 +1,5 @@
 """How far apart two sets of images are, by their features: distances, neighbours, copies."""
 
-from __future__ import annotations
-
 from typing import Any, NamedTuple
 
 import numpy as np

@@ -1,14 +1,14 @@
 """From samples and real images to every figure of an evaluation."""
 
-from __future__ import annotations
-
 import dataclasses
 from collections.abc import Sequence
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
 from tqdm import tqdm
 
+from kdiffusion.data import ImageDataset
+from kdiffusion.diffusion.denoiser import Denoiser
 from kdiffusion.diffusion.sampling import sample
 from kdiffusion.images import to_uint8
 
@@ -16,10 +16,6 @@ from .image_sets import ImageSet, chosen_rows
 from .measures import MEASURES, NEAREST, Samples
 from .network_measures import FEWEST_IMAGES, measure_network
 from .real_images import Real, conditions_to_sample, read_real
-
-if TYPE_CHECKING:
-    from kdiffusion.data import ImageDataset
-    from kdiffusion.diffusion.denoiser import Denoiser
 
 IMAGES, NETWORK_IMAGES = 5000, 500  # at most, unless given
 

@@ -4,8 +4,6 @@ Features come from the judge of the data, or from any ONNX network: with Incepti
 distances are FID and KID. For data without a judge of its own, CIFAR-10's reads them.
 """
 
-from __future__ import annotations
-
 import dataclasses
 from collections.abc import Callable
 from pathlib import Path

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 import os
-import re
 from collections.abc import Sequence
 from pathlib import Path
 from typing import NamedTuple
@@ -15,7 +14,6 @@ from kdiffusion.data import folder
 from kdiffusion.images import FILE_ENDINGS, read_image
 
 ARRAYS = {"images": "labels", "arr_0": "arr_1"}  # the array of images ► that of their labels
-LABEL_IN_NAME = re.compile(r"_label(\d+)$")
 
 
 class ImageSet(NamedTuple):
@@ -94,7 +92,4 @@ def _of_image_files(path):
     files = [file for file in shown if file.suffix.lower() in FILE_ENDINGS]
     if not files:
         return ImageSet(*folder.load("folder", path, None)[:3])
-    found = [LABEL_IN_NAME.search(file.stem) for file in files]
-    labels = np.array([int(match[1]) for match in found if match])
-    images = np.stack([read_image(file) for file in files])
-    return ImageSet(images, labels if len(labels) == len(files) else None)
+    return ImageSet(np.stack([read_image(file) for file in files]))

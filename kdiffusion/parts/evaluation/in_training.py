@@ -8,28 +8,26 @@ import sys
 import time
 from collections.abc import Callable
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import keras
 import numpy as np
 import tensorflow as tf
 
+from kdiffusion.data import ImageDataset
+from kdiffusion.diffusion.card import DenoiserCard
+from kdiffusion.diffusion.denoiser import Denoiser
+from kdiffusion.runs.config import Config
+from kdiffusion.runs.run_directory import RunDirectory
 from kdiffusion.runs.tensorboard import event_writer
 from kdiffusion.terminal import say
+from kdiffusion.training.diffusion_model import DiffusionModel
 
 from .evaluation import evaluate, measurable
 from .judge import find_judge
 from .network_measures import FEWEST_IMAGES
 from .real_images import read_real
 from .report import ROWS
-
-if TYPE_CHECKING:
-    from kdiffusion.data import ImageDataset
-    from kdiffusion.diffusion.card import DenoiserCard
-    from kdiffusion.diffusion.denoiser import Denoiser
-    from kdiffusion.runs.config import Config
-    from kdiffusion.runs.run_directory import RunDirectory
-    from kdiffusion.training.diffusion_model import DiffusionModel
 
 EVALUATIONS = 4  # of a run, where `every_epochs` is None
 MEASURES = ("share_as_asked", "frechet", "kernel", "precision_recall", "grain")

@@ -11,8 +11,6 @@ Its metadata holds, as JSON, `class_names` in the order of the logits, `image_sh
 `python -m benchmarks.judge` of a checkout trains one.
 """
 
-from __future__ import annotations
-
 import dataclasses
 import json
 import os

@@ -1,10 +1,7 @@
 """The table of measures: each takes what was read of samples and of real images to numbers."""
 
-from __future__ import annotations
-
 import dataclasses
 from collections.abc import Callable
-from typing import TYPE_CHECKING
 
 import numpy as np
 
@@ -17,9 +14,7 @@ from .distances import (
     precision_and_recall,
 )
 from .judge import in_batches
-
-if TYPE_CHECKING:
-    from .real_images import Real
+from .real_images import Real
 
 # Precision and recall depend on how many images there are: the papers compare
 # 10,000 of each, and we take as many of each as there are, up to that.

@@ -4,8 +4,6 @@ Losses of networks with other targets, weights or densities of timesteps don't c
 x_0 at a given noise level means the same for each of them.
 """
 
-from __future__ import annotations
-
 from typing import Any
 
 import numpy as np

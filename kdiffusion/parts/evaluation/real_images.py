@@ -1,27 +1,23 @@
 """The real images that samples are compared with: a data set, and what was read of it."""
 
-from __future__ import annotations
-
 import dataclasses
 import functools
 import hashlib
 import os
 from collections.abc import Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
 
 from kdiffusion.atomic_files import staged
+from kdiffusion.data import ImageDataset
+from kdiffusion.diffusion.card import DenoiserCard
 from kdiffusion.diffusion.conditions import Conditions, check_conditions
 
 from .distances import Gaussian, gaussian_of
 from .features import Reader, Reading, make_reader
 from .judge import find_judge, load_judge
-
-if TYPE_CHECKING:
-    from kdiffusion.data import ImageDataset
-    from kdiffusion.diffusion.card import DenoiserCard
 
 CACHE_VERSION = 3  # raise it where the same images and judge give other features
 EQUAL_SHARES = 1.1  # a largest class of so many times the smallest is of equal shares

@@ -1,22 +1,19 @@
 """An evaluation for a person: a table in text, and report.html."""
 
-from __future__ import annotations
-
 import base64
 import html
 import string
 import textwrap
 from collections.abc import Iterable, Mapping
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
 
 from kdiffusion.images import image_grid, png_bytes
 
-if TYPE_CHECKING:
-    from .image_sets import ImageSet
-    from .real_images import Real
+from .image_sets import ImageSet
+from .real_images import Real
 
 PAGE = Path(__file__).with_name("report.html")
 GRID_COLUMNS, GRID_ROWS = 10, 20

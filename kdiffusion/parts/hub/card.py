@@ -3,8 +3,6 @@
 The text is card.md.
 """
 
-from __future__ import annotations
-
 import re
 import string
 from collections.abc import Mapping

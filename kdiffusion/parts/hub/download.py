@@ -4,8 +4,6 @@
 `hf://owner/name/onnx/model_int8.onnx` one of its files.
 """
 
-from __future__ import annotations
-
 import contextlib
 import re
 from collections.abc import Sequence

@@ -1,7 +1,5 @@
 """`python -m kdiffusion hub SOURCE --out DIR`: a model as the Hugging Face Hub wants it."""
 
-from __future__ import annotations
-
 import dataclasses
 import json
 import shlex

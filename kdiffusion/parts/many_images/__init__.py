@@ -1,7 +1,5 @@
 """`python -m kdiffusion sample_many MODEL --seeds FIRST:END`: many images, in files of a folder."""
 
-from __future__ import annotations
-
 import json
 import re
 import time

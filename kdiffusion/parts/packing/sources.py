@@ -1,7 +1,5 @@
 """What is packed: images in a folder, TFDS, or any other data set, in blocks."""
 
-from __future__ import annotations
-
 import os
 from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import ThreadPoolExecutor

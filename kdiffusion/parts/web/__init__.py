@@ -1,7 +1,5 @@
 """`python -m kdiffusion web MODEL --out FOLDER`: a page that samples in the browser."""
 
-from __future__ import annotations
-
 import os
 import shlex
 import shutil
