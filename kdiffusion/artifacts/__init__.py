@@ -17,17 +17,7 @@ from kdiffusion.diffusion.denoiser import NetworkDenoiser, by_name
 
 from . import litert_loader, onnx_loader, safetensors_loader, saved_model_loader
 from .integrity import ArtifactError
-from .released import existing, released_models
-
-__all__ = [
-    "LOADERS",
-    "ArtifactError",
-    "is_artifact",
-    "load_denoiser",
-    "load_sampler",
-    "released_models",
-]
-
+from .released import existing
 
 # Each has ARTIFACT, the name of the exported file or folder; recognises(path), whether a path looks
 # like one; and load(path, trust), which gives an `Opened`. A format whose files are programs

@@ -6,7 +6,8 @@ file is a SavedModel or weights.
 
 import numpy as np
 
-from kdiffusion.artifacts import load_denoiser, released_models
+from kdiffusion.artifacts import load_denoiser
+from kdiffusion.artifacts.released import released_models
 from kdiffusion.diffusion import upsampling
 from kdiffusion.diffusion.sampling import network_evaluations
 from kdiffusion.diffusion.sampling import sample as sample_images

@@ -7,8 +7,8 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from kdiffusion.artifacts import load_denoiser, released_models
-from kdiffusion.artifacts.released import ARTIFACTS, WEIGHTS, existing
+from kdiffusion.artifacts import load_denoiser
+from kdiffusion.artifacts.released import ARTIFACTS, WEIGHTS, existing, released_models
 from kdiffusion.export.formats import FORMATS
 from kdiffusion.export.source import read_source
 from tests.networks.layer_values import network_inputs

@@ -5,7 +5,7 @@ import re
 import pytest
 
 from kdiffusion.__main__ import FIRST, main, reporting_errors
-from kdiffusion.artifacts import released_models
+from kdiffusion.artifacts.released import released_models
 from kdiffusion.commands import COMMANDS
 
 
