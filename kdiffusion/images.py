@@ -108,7 +108,7 @@ def fit_image(pixels: np.ndarray, image_size: ImageSize | None) -> np.ndarray:
 
 def image_grid(
     images: np.ndarray,
-    columns: int,
+    columns: int = 8,
     row_labels: Sequence[str] | None = None,
     scale: int | None = None,
     padding: int = 2,
@@ -117,7 +117,7 @@ def image_grid(
 
     Args:
         images: uint8 array `[N, H, W, C]`, C = 1 or 3.
-        columns: int. Images per row; the last row may be shorter.
+        columns: int. Images per row; the last row may be shorter. Defaults to `8`.
         row_labels: a str for each row, or None.
         scale: int. Upscaling factor; by default images become at least 48 pixels wide.
         padding: int. Pixels between images. Defaults to `2`.

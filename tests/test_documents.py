@@ -52,6 +52,15 @@ def test_the_snippets_of_a_page_run_one_after_another(document, tmp_path, monkey
 
 
 @pytest.mark.slow
+def test_a_network_of_your_own_is_trained_and_exported(tmp_path, monkeypatch, eagerly):
+    monkeypatch.chdir(tmp_path)
+    names = {}
+    for snippet in _blocks("docs/own_network.md", "python"):
+        exec(snippet, names)
+    assert names["images"].shape == (2, 8, 8, 1)
+
+
+@pytest.mark.slow
 def test_batches_of_your_own_train_as_data_md_says(tmp_path, monkeypatch, eagerly):
     """With a smaller network than the preset's, and a quicker optimizer."""
     loader, snippet = _blocks("docs/data.md", "python")

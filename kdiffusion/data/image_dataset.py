@@ -35,16 +35,16 @@ class ImageDataset:
     """
 
     name: str
-    images: np.ndarray
-    labels: np.ndarray
-    validation_images: np.ndarray
-    validation_labels: np.ndarray
+    images: np.ndarray = field(repr=False)
+    labels: np.ndarray = field(repr=False)
+    validation_images: np.ndarray = field(repr=False)
+    validation_labels: np.ndarray = field(repr=False)
     class_names: tuple[str, ...]
     horizontal_flip: bool
     known_hash: str | None = None
     split: dict | None = None
-    conditions: Mapping[str, np.ndarray] = field(default_factory=dict)
-    validation_conditions: Mapping[str, np.ndarray] = field(default_factory=dict)
+    conditions: Mapping[str, np.ndarray] = field(default_factory=dict, repr=False)
+    validation_conditions: Mapping[str, np.ndarray] = field(default_factory=dict, repr=False)
     number_names: tuple[str, ...] = ()
     condition: str | None = None
 

@@ -114,6 +114,8 @@ def load_as_split(
     name = card.dataset
     if data is not None:
         name, directory = name_and_directory(data, directory)
+    elif name == "folder" and directory is None:
+        raise ValueError("`data` must be the folder of images that the model was trained on")
     split = card.data_split
     options = {
         "directory": directory, "image_size": card.image_shape[:2],

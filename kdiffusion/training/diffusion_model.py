@@ -235,13 +235,16 @@ class DiffusionModel(keras.Model):
         return model
 
 
-def load_model(path: str | os.PathLike) -> DiffusionModel:
+def load_model(
+    path: str | os.PathLike, custom_objects: dict[str, Any] | None = None
+) -> DiffusionModel:
     """Opens a file that `DiffusionModel.save` wrote, as `keras.saving.load_model` does.
 
     That one looks for the class where it was imported; kdiffusion's names are only when they are
-    used. A network of your own must be imported, too.
+    used. A network of your own must be imported and registered, or be among the custom objects.
 
     Args:
         path: path of the `.keras` file.
+        custom_objects: classes and functions by the names that the file knows them by.
     """
-    return keras.saving.load_model(path)
+    return keras.saving.load_model(path, custom_objects)
