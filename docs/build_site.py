@@ -28,6 +28,9 @@ def main() -> None:
         for cell in content.cells:
             if cell.cell_type == "markdown":
                 cell.source = with_formulas(cell.source)
+            for output in cell.get("outputs", ()):
+                if "image/gif" in output.get("data", ()):  # nbconvert leaves it out; browsers don't
+                    output.data["image/png"] = output.data.pop("image/gif")
         resources = {"output_files_dir": notebook.stem}  # each has images of these names
         text, resources = MarkdownExporter().from_notebook_node(content, resources)
         notebook.with_suffix(".md").write_text(text, encoding="utf-8")

@@ -60,6 +60,7 @@ class ResidualBlock(keras.layers.Layer):
 
     def call(self, inputs: Tensor, condition: Tensor, training: bool | None = None) -> Tensor:
         x = self.conv_in(silu(self.norm_in(inputs)))
+        # A shift is added before the norm, as DDPM does; a modulation acts after it.
         conditioning = {
             "modulation" if self.scale_shift else "shift": self.project_condition(condition)
         }

@@ -97,7 +97,17 @@ class DiffusionModel(keras.Model):
         self.built = True  # Both networks are.
 
     def train_step(self, data: Any) -> dict[str, tf.Tensor]:
-        """What the objective makes of a batch: steps of the optimizer, each with its average."""
+        """What the objective makes of a batch: steps of the optimizer, each with its average.
+
+        Of `Denoising`, on one device, it comes to this, with a part of the labels left out:
+
+            t, eps = draw(images)
+            with tf.GradientTape() as tape:
+                loss = mean(losses(images, labels, t, eps))
+            gradients = clipped(tape.gradient(loss, weights))
+            optimizer.apply(gradients)
+            averages = decay * averages + (1 - decay) * weights
+        """
         images, conditions = images_and_conditions(data, self.network)
         seeds = step_seeds(self.seed, self.step)
         updates = self.step * self.objective.updates_per_step
