@@ -240,7 +240,8 @@ class DiffusionModel(keras.Model):
                 setattr(network, name, tuple(value) if isinstance(value, list) else value)
         name, settings = config.pop("objective")
         batch_size = config.pop("batch_size")
-        model = cls(network, objective=OBJECTIVES[name](**settings), **config)
+        kind = keras.saving.get_registered_object(name) or OBJECTIVES[name]
+        model = cls(network, objective=kind(**settings), **config)
         model.batch_size = batch_size
         return model
 
@@ -251,7 +252,8 @@ def load_model(
     """Opens a file that `DiffusionModel.save` wrote, as `keras.saving.load_model` does.
 
     That one looks for the class where it was imported; kdiffusion's names are only when they are
-    used. A network of your own must be imported and registered, or be among the custom objects.
+    used. A network of your own must be imported and registered, or be among the custom objects; an
+    objective of your own must be among them.
 
     Args:
         path: path of the `.keras` file.

@@ -15,9 +15,17 @@ from kdiffusion.training.timesteps import TIMESTEP_SAMPLING
 from tests.training.toy import BATCHES, IMAGES, LABELS, compiled, draw, model_of
 
 
+class Mine(Denoising):
+    """An objective that a user loads as a custom object."""
+
+
 @pytest.mark.parametrize(
     "objective",
-    [Denoising("min_snr", "log_normal", 0.1, 0.5, 0.3), Trajectory(3, 1.5, (0.1, 2.0), (90, 50))],
+    [
+        Denoising("min_snr", "log_normal", 0.1, 0.5, 0.3),
+        Trajectory(3, 1.5, (0.1, 2.0), (90, 50)),
+        Mine(label_dropout=0.3),
+    ],
 )
 def test_every_argument_comes_back_from_the_config(scale_network, schedule, objective):
     arguments = {
@@ -30,7 +38,8 @@ def test_every_argument_comes_back_from_the_config(scale_network, schedule, obje
     }
     config = DiffusionModel(scale_network, schedule, objective, **arguments).get_config()
     assert {name: config[name] for name in arguments} == arguments
-    copy = DiffusionModel.from_config(json.loads(json.dumps(config)))
+    with keras.saving.custom_object_scope({"Mine": Mine}):
+        copy = DiffusionModel.from_config(json.loads(json.dumps(config)))
     assert (copy.objective, copy.schedule) == (objective, schedule)
     assert copy.get_config() == config
 
