@@ -77,6 +77,7 @@ LESS = {
     "np.tile(ten, 50)": "np.tile(ten, 4)",
     "32, (1, 2), blocks_per_level=1, attention_resolutions=(4,)":
         "8, (1,), blocks_per_level=1, attention_resolutions=()",
+    "CHANNELS = 32": "CHANNELS = 8",
     "sample(cifar10, asked,": "sample(cifar10, asked, steps=2,",
     "steps=250": "steps=50",
     '"steps_per_epoch": 300': '"steps_per_epoch": 30',
